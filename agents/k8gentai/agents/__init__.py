@@ -1,0 +1,1 @@
+"""What an agent is: definitions, the registry, events, and the adapters that run each framework."""

@@ -1,0 +1,92 @@
+"""An agent's definition: the ``Agent`` resource of ``kagent.dev/v1alpha1`` with ``framework`` and
+``entrypoint`` added. The same file runs on a laptop, under compose and on Kubernetes, so the fields that
+only a cluster uses (scaling, resources, healthCheck, …) are accepted here and left to it."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Framework = Literal["langgraph", "crewai", "ag2", "beeai", "llama-stack"]
+
+ENTRYPOINT = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
+"""``package.module:object``, as in Python's entry points specification."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class Metadata(_Part):
+    """``metadata`` of a Kubernetes object; ``name`` is the agent's id (a DNS label, RFC 1123)."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+    namespace: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class Model(_Part):
+    """The model the agent runs on. With ``name``, every model call of the agent uses that model, whatever
+    its code names; without, the code's own choice stands."""
+
+    provider: str | None = None
+    name: str | None = None
+    endpoint: str | None = None
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    max_tokens: int | None = Field(default=None, alias="maxTokens", ge=1)
+    top_p: float | None = Field(default=None, alias="topP", ge=0, le=1)
+    frequency_penalty: float | None = Field(default=None, alias="frequencyPenalty", ge=-2, le=2)
+    presence_penalty: float | None = Field(default=None, alias="presencePenalty", ge=-2, le=2)
+    api_key_secret_ref: dict[str, Any] | None = Field(default=None, alias="apiKeySecretRef")
+
+
+class Limits(_Part):
+    """What one turn may use before it is ended."""
+
+    seconds: float = Field(default=600, gt=0, le=86_400)
+    steps: int = Field(default=25, ge=1, le=1_000)
+    """Model calls."""
+
+
+class Tool(_Part):
+    name: str
+
+
+class Spec(_Part):
+    framework: Framework
+    entrypoint: str | None = Field(default=None, pattern=ENTRYPOINT)
+    display_name: str | None = Field(default=None, alias="displayName")
+    description: str = ""
+    model: Model = Field(default_factory=Model)
+    system_prompt: str | None = Field(default=None, alias="systemPrompt")
+    tools: list[Tool] = Field(default_factory=list)
+    limits: Limits = Field(default_factory=Limits)
+    env: list[dict[str, Any]] = Field(default_factory=list)
+    memory: dict[str, Any] | None = None
+    scaling: dict[str, Any] | None = None
+    resources: dict[str, Any] | None = None
+    observability: dict[str, Any] | None = None
+    health_check: dict[str, Any] | None = Field(default=None, alias="healthCheck")
+
+
+class AgentDefinition(_Part):
+    """One agent, as its YAML says."""
+
+    api_version: Literal["kagent.dev/v1alpha1"] = Field(alias="apiVersion")
+    kind: Literal["Agent"]
+    metadata: Metadata
+    spec: Spec
+
+    @property
+    def id(self) -> str:
+        """The name a request gives as ``model``."""
+        return self.metadata.name
+
+
+def implicit_agent(model: str) -> AgentDefinition:
+    """The agent a plain model name stands for: Llama Stack's own loop around that model."""
+    spec = Spec(framework="llama-stack", model=Model(name=model))
+    # A model's name need not be a DNS label, so the name is not validated.
+    return AgentDefinition.model_construct(
+        api_version="kagent.dev/v1alpha1", kind="Agent", metadata=Metadata.model_construct(name=model), spec=spec
+    )

@@ -1,0 +1,225 @@
+"""The event vocabulary: what a turn tells the world while it runs.
+
+Every turn is a sequence of these events. A position in that sequence, ``seq``, is given when an event is
+appended to the turn's stream (the first is 1); it is the cursor a reader resumes from and is not part of
+the event. Adapters and the harness write events; renderers turn them into each API's own shape.
+
+The order within one model call is: ``step.started``, deltas, ``tool.call`` for each call,
+``message.done`` where there was text, ``usage``, ``step.completed``.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+StepKind = Literal["inference", "tool"]
+"""What a step does: one model call, or one tool call."""
+
+ToolSide = Literal["worker", "client"]
+"""Who runs a tool: our worker, or the client that sent the tool with its request."""
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TurnAccepted(_Event):
+    """The turn is kept and queued. Written in the same step that accepts it."""
+
+    type: Literal["turn.accepted"] = "turn.accepted"
+
+
+class TurnStarted(_Event):
+    """A worker runs the turn. A second one (``attempt`` > 1) means that what was open is begun anew."""
+
+    type: Literal["turn.started"] = "turn.started"
+    attempt: int
+    worker: str
+
+
+class StepStarted(_Event):
+    type: Literal["step.started"] = "step.started"
+    step_id: str
+    kind: StepKind
+    name: str | None = None
+    """The inner agent or graph node the step belongs to, where the framework has one."""
+
+
+class StepCompleted(_Event):
+    type: Literal["step.completed"] = "step.completed"
+    step_id: str
+    kind: StepKind
+
+
+class TextDelta(_Event):
+    """A piece of an answer's text, in order within its ``message_id``."""
+
+    type: Literal["text.delta"] = "text.delta"
+    message_id: str
+    delta: str
+
+
+class ReasoningDelta(_Event):
+    """A piece of the model's reasoning, in order within its ``message_id``."""
+
+    type: Literal["reasoning.delta"] = "reasoning.delta"
+    message_id: str
+    delta: str
+
+
+class ToolCallStarted(_Event):
+    """The model began to name a tool. Optional: ``tool.call`` alone is enough."""
+
+    type: Literal["tool.call.started"] = "tool.call.started"
+    call_id: str
+    name: str
+    side: ToolSide = "worker"
+
+
+class ToolCallDelta(_Event):
+    """A piece of the call's arguments (JSON text), in order. Optional."""
+
+    type: Literal["tool.call.delta"] = "tool.call.delta"
+    call_id: str
+    delta: str
+
+
+class ToolCall(_Event):
+    """The whole call. ``arguments`` is JSON text, as the model wrote it."""
+
+    type: Literal["tool.call"] = "tool.call"
+    call_id: str
+    name: str
+    arguments: str
+    side: ToolSide = "worker"
+    server_label: str = ""
+    """Where the tool lives: an MCP server's label; empty for the agent's own code."""
+
+
+class ToolResult(_Event):
+    """What a tool answered, or the error the model is shown."""
+
+    type: Literal["tool.result"] = "tool.result"
+    call_id: str
+    output: str
+    is_error: bool = False
+
+
+class MessageDone(_Event):
+    """The message is whole. ``text`` is all of it, so a reader that missed deltas still has it."""
+
+    type: Literal["message.done"] = "message.done"
+    message_id: str
+    text: str
+    reasoning: str = ""
+    annotations: list[dict[str, Any]] = Field(default_factory=list)
+    """Citations in Responses API shape."""
+
+
+class ItemStarted(_Event):
+    """An output item that has no word of its own here (a web search, a list of MCP tools, …), in Responses
+    API shape, as it looks when it begins."""
+
+    type: Literal["item.started"] = "item.started"
+    item: dict[str, Any]
+
+
+class ItemProgress(_Event):
+    """A Responses stream event about such an item, without ``output_index`` and ``sequence_number``."""
+
+    type: Literal["item.progress"] = "item.progress"
+    item_id: str
+    event: dict[str, Any]
+
+
+class ItemDone(_Event):
+    """Such an item as it looks at its end."""
+
+    type: Literal["item.done"] = "item.done"
+    item: dict[str, Any]
+
+
+class Usage(_Event):
+    """Tokens of one model call, as the model reported them."""
+
+    type: Literal["usage"] = "usage"
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+class Interrupt(_Event):
+    """The turn waits for a person's decision about this call."""
+
+    type: Literal["interrupt"] = "interrupt"
+    call_id: str
+    name: str
+    arguments: str
+    server_label: str = ""
+
+
+class TurnCompleted(_Event):
+    type: Literal["turn.completed"] = "turn.completed"
+
+
+class TurnIncomplete(_Event):
+    """The turn ended early but well. ``reason`` is one of the Responses API's ``incomplete_details``."""
+
+    type: Literal["turn.incomplete"] = "turn.incomplete"
+    reason: str
+
+
+class TurnFailed(_Event):
+    """The turn ended in an error. ``message`` is for a person and carries no stack trace and no secret."""
+
+    type: Literal["turn.failed"] = "turn.failed"
+    code: str
+    message: str
+
+
+class TurnSuspended(_Event):
+    """The turn is parked until its interrupts are answered."""
+
+    type: Literal["turn.suspended"] = "turn.suspended"
+
+
+class TurnCancelled(_Event):
+    type: Literal["turn.cancelled"] = "turn.cancelled"
+
+
+TurnEnd = TurnCompleted | TurnIncomplete | TurnFailed | TurnSuspended | TurnCancelled
+"""The last event of a turn's stream."""
+
+Event = Annotated[
+    TurnAccepted
+    | TurnStarted
+    | StepStarted
+    | StepCompleted
+    | TextDelta
+    | ReasoningDelta
+    | ToolCallStarted
+    | ToolCallDelta
+    | ToolCall
+    | ToolResult
+    | MessageDone
+    | ItemStarted
+    | ItemProgress
+    | ItemDone
+    | Usage
+    | Interrupt
+    | TurnEnd,
+    Field(discriminator="type"),
+]
+
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def parse_event(data: bytes | str) -> Event:
+    """Read one event from its JSON.
+
+    Raises:
+        pydantic.ValidationError: if it is not an event of this vocabulary.
+    """
+    return _ADAPTER.validate_json(data)

@@ -1,0 +1,141 @@
+"""A turn as its agent sees it, and the contract every framework's adapter fulfils.
+
+An adapter translates; it knows no Redis, no HTTP and no Llama Stack. It is handed a :class:`Turn` and a
+:class:`TurnContext`, and yields events (:mod:`k8gentai.agents.events`). The harness around it numbers the
+events, adds ``usage`` and the tool steps, maps what is raised to an end of the turn, and enforces limits,
+so an adapter never yields ``turn.*``, ``usage`` or the steps of kind ``tool``, except
+:class:`~k8gentai.agents.events.TurnIncomplete`.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+from pydantic import BaseModel, Field
+
+from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.events import Event
+
+Item = dict[str, Any]
+"""One input or output item in the shape of the OpenAI Responses API."""
+
+
+class Turn(BaseModel):
+    """One request to one agent."""
+
+    id: str
+    """``resp_…``: the id of the Responses API response this turn is."""
+    agent: str
+    input: list[Item]
+    history: list[Item] = Field(default_factory=list)
+    """The items of the conversation before this turn, oldest first."""
+    instructions: str | None = None
+    tools: list[dict[str, Any]] = Field(default_factory=list)
+    """Tools sent with the request, in Responses API shape; ``function`` tools run on the client."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """The request's other parameters under their Responses API names (``temperature``, ``tool_choice``, …)."""
+    conversation: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelEndpoint:
+    """Where an agent reaches its model: an OpenAI-compatible API on loopback."""
+
+    base_url: str
+    api_key: str
+    """A throw-away key that names this turn; it is worth nothing elsewhere."""
+    model: str | None
+    """The model the definition names, if it names one."""
+
+
+@dataclass(frozen=True)
+class ToolOutcome:
+    """What a tool call came to. ``error`` is what the model is shown in place of a result."""
+
+    output: str
+    is_error: bool = False
+
+
+class ToolBoundary(Protocol):
+    """The one place where tools of a turn run. It publishes the call's steps and result."""
+
+    async def call(
+        self, call_id: str, name: str, arguments: dict[str, Any], run: Callable[[], Awaitable[str]]
+    ) -> ToolOutcome:
+        """Run a tool once and return what the model is to see.
+
+        An ordinary exception of ``run`` becomes an outcome with ``is_error``.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TurnContext:
+    """What the harness lends an adapter for one attempt at a turn."""
+
+    attempt: int
+    model: ModelEndpoint
+    tools: ToolBoundary
+    max_steps: int
+    """How many model calls the turn may make."""
+    log: structlog.stdlib.BoundLogger
+
+
+class LoadedAgent(Protocol):
+    """An agent imported and checked by its adapter; what else it holds is the adapter's own affair."""
+
+    definition: AgentDefinition
+
+
+class Adapter(Protocol):
+    """Runs the agents of one framework."""
+
+    framework: str
+    default_concurrency: int
+    """How many turns one worker process of this framework runs well at once."""
+
+    def load(self, definition: AgentDefinition) -> LoadedAgent:
+        """Import the definition's entrypoint, or build the declarative agent it describes.
+
+        Raises:
+            AgentLoadError: naming file, line and reason.
+        """
+        ...
+
+    def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncIterator[Event]:
+        """Run one attempt. Cancelling the iteration stops the agent and its model call.
+
+        Raises:
+            StepLimitReached: the agent made ``context.max_steps`` model calls and asked for more.
+            Exception: anything the agent's own code raised.
+        """
+        ...
+
+
+class AgentLoadError(Exception):
+    """An agent's definition or code cannot be used.
+
+    Args:
+        reason: what is wrong, for a person.
+        file: the file at fault, if known.
+        line: the line in it, counted from 1, if known.
+    """
+
+    def __init__(self, reason: str, file: str | None = None, line: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.file = file
+        self.line = line
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}: " if self.file and self.line else f"{self.file}: " if self.file else ""
+        return f"{place}{self.reason}"
+
+
+class StepLimitReached(Exception):  # noqa: N818 - it is not an error of the adapter's
+    """The agent wanted more model calls than the turn allows."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(f"the agent made {steps} steps without coming to an end")
+        self.steps = steps

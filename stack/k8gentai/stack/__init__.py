@@ -1,0 +1,1 @@
+"""The Llama Stack distribution and the ``k8gentai`` command."""
