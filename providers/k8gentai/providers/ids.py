@@ -1,0 +1,66 @@
+"""Ids of turns and their items.
+
+A turn's id is ``resp_`` and 32 hex digits that begin with the time, so ids sort in the order the turns
+came. An item's id names its turn and its place in it (``msg_{turn hex}{index:04x}``): the same turn always
+gives the same ids, and without their prefixes the items of a conversation sort in the order they came.
+The layout is UUID version 7 with a sub-millisecond clock (RFC 9562, section 6.2, method 3).
+"""
+
+import re
+import secrets
+import time
+from collections.abc import Sequence
+
+from k8gentai.agents.turn import Item
+
+MAX_INPUT_ITEMS = 0x8000
+"""Input items of one turn: half of what an item id's four digits can number; output has the rest."""
+
+_PREFIXES = {
+    "message": "msg",
+    "reasoning": "rs",
+    "function_call": "fc",
+    "function_call_output": "fco",
+    "mcp_call": "mcp",
+    "mcp_list_tools": "mcpl",
+    "mcp_approval_request": "mcpr",
+    "mcp_approval_response": "mcpa",
+    "web_search_call": "ws",
+    "file_search_call": "fs",
+}
+
+_ITEM_ID = re.compile(r"[a-z]+_([0-9a-f]{36})")
+
+
+def new_turn_id() -> str:
+    """A fresh turn id."""
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    fraction = rest * 4096 // 1_000_000
+    value = milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbits(62)
+    return f"resp_{value:032x}"
+
+
+def item_id(turn_id: str, index: int, item_type: str) -> str:
+    """The id of the item at ``index`` (from 0, input before output) of a turn."""
+    return f"{_PREFIXES.get(item_type, 'item')}_{turn_id.removeprefix('resp_')}{index:04x}"
+
+
+def belongs_to(turn_id: str, id_: str | None) -> bool:
+    """Whether an item id was made by :func:`item_id` for this turn."""
+    match = _ITEM_ID.fullmatch(id_ or "")
+    return match is not None and match[1].startswith(turn_id.removeprefix("resp_"))
+
+
+def in_turn_order(items: Sequence[Item]) -> list[Item]:
+    """Put the items that carry ids of ours in the order of their turns; others keep their places.
+
+    The host's conversation store orders items by whole seconds, so those of two turns can come mixed.
+    """
+    ours = sorted((item for item in items if _position(item)), key=_position)
+    following = iter(ours)
+    return [next(following) if _position(item) else item for item in items]
+
+
+def _position(item: Item) -> str:
+    match = _ITEM_ID.fullmatch(item.get("id") or "")
+    return match[1] if match else ""

@@ -1,0 +1,260 @@
+"""Renders a turn's events as the OpenAI Responses API shows them.
+
+A pure fold: the same events of the same turn always give the same stream events, with the same item ids,
+``output_index`` and ``sequence_number`` (from 0, without gaps), and the events of a longer stream begin
+with those of a shorter one. So a stream can be taken up at any point by any server process: render from
+the start and skip. The response object is the same fold's state.
+
+Where the API says nothing:
+- A turn that was cancelled ends its stream with ``response.incomplete`` whose response has the status
+  ``cancelled``: there is no ``response.cancelled`` event, and this one every client takes as an end
+  without raising.
+- A second attempt closes what the first left open as ``incomplete``. The first attempt's items keep their
+  place in the stream and leave the response's output; their tokens stay counted.
+- A suspended turn (waiting for approval) ends as ``completed`` with its approval requests, as the host's
+  builtin does.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from k8gentai.agents import events as ev
+from k8gentai.agents.turn import Item
+from k8gentai.providers.ids import item_id
+from k8gentai.providers.output import FunctionCall, McpCall, Message, OutputItem, Reasoning, WholeItem
+from k8gentai.providers.resource import UsageSum, resource_base
+from k8gentai.workers.record import AcceptedTurn
+
+StreamEvent = dict[str, Any]
+"""One event of a Responses API stream, ready for JSON."""
+
+_Kind = TypeVar("_Kind", bound=OutputItem)
+
+
+class Rendering:
+    """The fold. Feed it a turn's events in their order.
+
+    Args:
+        record: the turn; only what was fixed when it was accepted is read.
+    """
+
+    def __init__(self, record: AcceptedTurn) -> None:
+        self.ended_at: float | None = None
+        """When the turn ended (Unix seconds). To be set before its last event is fed, as events carry
+        no time."""
+        self._record = record
+        self._base = resource_base(record)
+        self._items: list[OutputItem] = []
+        self._first_index = len(record.turn.input)
+        self._usage = UsageSum()
+        self._sequence = 0
+        self._out: list[StreamEvent] = []
+        self._in_progress = False
+        self._messages: dict[str, Message] = {}
+        self._reasonings: dict[str, Reasoning] = {}
+        self._calls: dict[str, McpCall | FunctionCall] = {}
+        self._whole: dict[str, WholeItem] = {}
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            ev.TurnAccepted: self._accepted,
+            ev.TurnStarted: self._started,
+            ev.TextDelta: self._text_delta,
+            ev.ReasoningDelta: self._reasoning_delta,
+            ev.MessageDone: self._message_done,
+            ev.ToolCallStarted: self._call_started,
+            ev.ToolCallDelta: self._call_delta,
+            ev.ToolCall: self._called,
+            ev.ToolResult: self._call_result,
+            ev.ItemStarted: self._item_started,
+            ev.ItemProgress: self._item_progress,
+            ev.ItemDone: self._item_done,
+            ev.Usage: self._usage.add,
+            ev.Interrupt: self._interrupt,
+            ev.TurnCompleted: self._completed,
+            ev.TurnSuspended: self._completed,
+            ev.TurnIncomplete: self._incomplete,
+            ev.TurnFailed: self._failed,
+            ev.TurnCancelled: self._cancelled,
+        }
+
+    def feed(self, event: ev.Event) -> list[StreamEvent]:
+        """Take one more event. Returns the stream events it gives, possibly none."""
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+        out, self._out = self._out, []
+        return out
+
+    def response(self) -> dict[str, Any]:
+        """The response object as it stands."""
+        output = [item.view() for item in self._items if item.shown]
+        usage = self._usage.resource() if self._usage.counted else self._base["usage"]
+        return {**self._base, "output": output, "usage": usage}
+
+    def _emit(self, event_type: str, **fields: Any) -> None:
+        self._out.append({"type": event_type, "sequence_number": self._sequence, **fields})
+        self._sequence += 1
+
+    def _add(self, kind: Callable[..., _Kind], item_type: str, *args: Any) -> _Kind:
+        index = len(self._items)
+        id_ = item_id(self._record.turn.id, self._first_index + index, item_type)
+        item = kind(self._emit, id_, index, *args)
+        self._items.append(item)
+        return item
+
+    def _accepted(self, _: ev.TurnAccepted) -> None:
+        self._emit("response.created", response=self.response())
+        if self._record.background:
+            self._emit("response.queued", response=self.response())
+
+    def _started(self, event: ev.TurnStarted) -> None:
+        if event.attempt > 1:
+            self._forget_attempt()
+        if not self._in_progress:
+            self._in_progress = True
+            self._base["status"] = "in_progress"
+            self._emit("response.in_progress", response=self.response())
+
+    def _forget_attempt(self) -> None:
+        self._close_open("incomplete")
+        for item in self._items:
+            item.shown = False
+        for known in (self._messages, self._reasonings, self._calls, self._whole):
+            known.clear()
+
+    def _close_open(self, status: str) -> None:
+        for item in self._items:
+            if item.open:
+                item.close(status)
+
+    def _close_reasoning(self, message_id: str) -> None:
+        reasoning = self._reasonings.pop(message_id, None)
+        if reasoning is not None:
+            reasoning.close("completed")
+
+    def _text_delta(self, event: ev.TextDelta) -> None:
+        self._close_reasoning(event.message_id)
+        self._message(event.message_id).delta(event.delta)
+
+    def _message(self, message_id: str) -> Message:
+        message = self._messages.get(message_id)
+        if message is None:
+            message = self._messages[message_id] = self._add(Message, "message")
+        return message
+
+    def _reasoning_delta(self, event: ev.ReasoningDelta) -> None:
+        reasoning = self._reasonings.get(event.message_id)
+        if reasoning is None:
+            reasoning = self._reasonings[event.message_id] = self._add(Reasoning, "reasoning")
+        reasoning.delta(event.delta)
+
+    def _message_done(self, event: ev.MessageDone) -> None:
+        self._close_reasoning(event.message_id)
+        if event.text or event.message_id in self._messages:
+            self._message(event.message_id).finish(event.text, event.annotations)
+            del self._messages[event.message_id]
+
+    def _call_started(self, event: ev.ToolCallStarted) -> None:
+        self._open_call(event.call_id, event.name, event.side, "")
+
+    def _open_call(
+        self, call_id: str, name: str, side: ev.ToolSide, server_label: str
+    ) -> McpCall | FunctionCall:
+        known = self._calls.get(call_id)
+        if known is not None and known.open:
+            return known
+        # Reasoning that led to a call has no message to end it.
+        for message_id in list(self._reasonings):
+            self._close_reasoning(message_id)
+        call: McpCall | FunctionCall
+        if side == "client":
+            call = self._add(FunctionCall, "function_call", call_id, name)
+        else:
+            call = self._add(McpCall, "mcp_call", name, server_label or self._record.turn.agent)
+        self._calls[call_id] = call
+        return call
+
+    def _call_delta(self, event: ev.ToolCallDelta) -> None:
+        call = self._calls.get(event.call_id)
+        if call is not None and call.open:
+            call.delta(event.delta)
+
+    def _called(self, event: ev.ToolCall) -> None:
+        call = self._open_call(event.call_id, event.name, event.side, event.server_label)
+        if isinstance(call, McpCall) and event.server_label:
+            call.server_label = event.server_label
+        call.called(event.arguments)
+
+    def _call_result(self, event: ev.ToolResult) -> None:
+        call = self._calls.get(event.call_id)
+        if isinstance(call, McpCall) and call.open:
+            call.result(event.output, is_error=event.is_error)
+
+    def _item_started(self, event: ev.ItemStarted) -> None:
+        self._whole[event.item["id"]] = self._add(WholeItem, event.item["type"], event.item)
+
+    def _item_progress(self, event: ev.ItemProgress) -> None:
+        item = self._whole.get(event.item_id)
+        if item is not None:
+            item.progress(event.event)
+
+    def _item_done(self, event: ev.ItemDone) -> None:
+        item = self._whole.pop(event.item.get("id", ""), None)
+        if item is None:
+            item = self._add(WholeItem, event.item["type"], event.item)
+        item.finish(event.item)
+
+    def _interrupt(self, event: ev.Interrupt) -> None:
+        call = self._calls.pop(event.call_id, None)
+        if call is not None and call.open:
+            # The client is asked in place of the call it was shown.
+            call.close("incomplete")
+            call.shown = False
+        label = event.server_label or (call.server_label if isinstance(call, McpCall) else "")
+        request: Item = {
+            "type": "mcp_approval_request",
+            "name": event.name,
+            "arguments": event.arguments,
+            "server_label": label or self._record.turn.agent,
+        }
+        self._add(WholeItem, "mcp_approval_request", request).finish(request)
+
+    def _completed(self, _: ev.TurnCompleted | ev.TurnSuspended) -> None:
+        self._close_open("completed")
+        self._base["completed_at"] = None if self.ended_at is None else int(self.ended_at)
+        self._end("completed", "response.completed")
+
+    def _incomplete(self, event: ev.TurnIncomplete) -> None:
+        self._close_open("incomplete")
+        self._base["incomplete_details"] = {"reason": event.reason}
+        self._end("incomplete", "response.incomplete")
+
+    def _failed(self, event: ev.TurnFailed) -> None:
+        self._close_open("incomplete")
+        self._base["error"] = {"code": event.code, "message": event.message}
+        self._end("failed", "response.failed")
+
+    def _cancelled(self, _: ev.TurnCancelled) -> None:
+        self._close_open("incomplete")
+        self._end("cancelled", "response.incomplete")
+
+    def _end(self, status: str, event_type: str) -> None:
+        self._base["status"] = status
+        self._base["usage"] = self._usage.resource()
+        self._emit(event_type, response=self.response())
+
+
+def render(
+    record: AcceptedTurn, events: Iterable[ev.Event], *, ended_at: float | None = None
+) -> tuple[list[StreamEvent], dict[str, Any]]:
+    """Render the events a turn has.
+
+    Args:
+        ended_at: when the turn ended (Unix seconds), if it did.
+
+    Returns:
+        The stream events, and the response object after the last of them.
+    """
+    rendering = Rendering(record)
+    rendering.ended_at = ended_at
+    out = [stream_event for event in events for stream_event in rendering.feed(event)]
+    return out, rendering.response()

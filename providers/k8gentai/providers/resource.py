@@ -1,0 +1,109 @@
+"""The response resource: the fields that follow from the request, and token usage.
+
+Every field the Open Responses specification (openresponses.org, ``ResponseResource``) requires is present,
+and non-null where it must be; the defaults are the OpenAI API's own.
+"""
+
+from typing import Any
+
+from k8gentai.agents.events import Usage
+from k8gentai.workers.record import AcceptedTurn
+
+_ECHOED: dict[str, Any] = {
+    "instructions": None,
+    "max_output_tokens": None,
+    "max_tool_calls": None,
+    "prompt": None,
+    "prompt_cache_key": None,
+    "reasoning": None,
+    "safety_identifier": None,
+    "user": None,
+    "frequency_penalty": 0.0,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "presence_penalty": 0.0,
+    "service_tier": "default",
+    "temperature": 1.0,
+    "tool_choice": "auto",
+    "top_logprobs": 0,
+    "top_p": 1.0,
+    "truncation": "disabled",
+}
+"""Request parameters a response repeats, and what stands where the request has none."""
+
+_SECRET_TOOL_FIELDS = frozenset({"authorization", "headers"})
+
+
+def resource_base(record: AcceptedTurn) -> dict[str, Any]:
+    """A response before anything happened: queued, without output."""
+    request = record.request
+    echoed = {
+        name: default if (value := request.get(name)) is None else value for name, default in _ECHOED.items()
+    }
+    if echoed["service_tier"] == "auto":
+        echoed["service_tier"] = "default"
+    return {
+        "id": record.turn.id,
+        "object": "response",
+        "created_at": int(record.accepted_at),
+        "completed_at": None,
+        "status": "queued",
+        "background": record.background,
+        "error": None,
+        "incomplete_details": None,
+        "model": request.get("model", record.turn.agent),
+        "output": [],
+        "previous_response_id": record.previous_response_id,
+        "conversation": {"id": record.turn.conversation} if record.turn.conversation else None,
+        "store": record.store,
+        "text": _text(request.get("text")),
+        "tools": [_tool(tool) for tool in record.turn.tools],
+        "usage": None,
+        **echoed,
+    }
+
+
+def _text(requested: dict[str, Any] | None) -> dict[str, Any]:
+    text = dict(requested or {})
+    format_ = dict(text.get("format") or {"type": "text"})
+    if format_["type"] == "json_schema":
+        format_ = {
+            "description": None,
+            "strict": False,
+            **{k: v for k, v in format_.items() if v is not None},
+        }
+    return {**text, "format": format_}
+
+
+def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+    """The tool as the client sent it, without its credentials."""
+    shown = {name: value for name, value in tool.items() if name not in _SECRET_TOOL_FIELDS}
+    if shown.get("type") == "function":
+        shown = {"description": None, "parameters": None, "strict": None, **shown}
+    return shown
+
+
+class UsageSum:
+    """Tokens of all model calls of a turn, whichever attempt made them: all of them were paid for."""
+
+    def __init__(self) -> None:
+        self.counted = False
+        self._input = self._output = self._cached = self._reasoning = 0
+
+    def add(self, usage: Usage) -> None:
+        """Count one more model call."""
+        self.counted = True
+        self._input += usage.input_tokens
+        self._output += usage.output_tokens
+        self._cached += usage.cached_tokens
+        self._reasoning += usage.reasoning_tokens
+
+    def resource(self) -> dict[str, Any]:
+        """In the shape of the Responses API."""
+        return {
+            "input_tokens": self._input,
+            "input_tokens_details": {"cached_tokens": self._cached, "cache_write_tokens": 0},
+            "output_tokens": self._output,
+            "output_tokens_details": {"reasoning_tokens": self._reasoning},
+            "total_tokens": self._input + self._output,
+        }

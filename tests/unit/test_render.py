@@ -1,0 +1,338 @@
+"""The renderer: complete, in order, without gaps, and the same every time."""
+
+from typing import Any
+
+import pytest
+from llama_stack_api import OpenAIResponseObject
+from openai.types.responses import Response, ResponseStreamEvent
+from pydantic import TypeAdapter
+
+from k8gentai.agents import events as ev
+from k8gentai.agents.turn import Turn
+from k8gentai.providers.ids import belongs_to
+from k8gentai.providers.render import Rendering, StreamEvent, render
+from k8gentai.workers.record import AcceptedTurn
+
+STREAM_EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+TURN_ID = "resp_0192f3a0c1d27e3fb1234567890abcde"
+
+
+def accepted(**changes: Any) -> AcceptedTurn:
+    turn = Turn(
+        id=TURN_ID,
+        agent="langgraph-math",
+        input=[{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}],
+        tools=changes.pop("tools", []),
+        conversation=changes.pop("conversation", None),
+    )
+    return AcceptedTurn(turn=turn, framework="langgraph", accepted_at=1_700_000_000.9, **changes)
+
+
+START = [ev.TurnAccepted(), ev.TurnStarted(attempt=1, worker="w1")]
+
+MATH: list[ev.Event] = [
+    *START,
+    ev.StepStarted(step_id="s1", kind="inference"),
+    ev.ReasoningDelta(message_id="m0", delta="two products"),
+    ev.ToolCallStarted(call_id="c1", name="multiply"),
+    ev.ToolCallDelta(call_id="c1", delta='{"a": 2,'),
+    ev.ToolCallStarted(call_id="c2", name="add"),
+    ev.ToolCallDelta(call_id="c1", delta=' "b": 3}'),
+    ev.ToolCall(call_id="c1", name="multiply", arguments='{"a": 2, "b": 3}'),
+    ev.ToolCall(call_id="c2", name="add", arguments='{"a": 1, "b": 1}', server_label="calculator"),
+    ev.Usage(model="m", input_tokens=10, output_tokens=5, cached_tokens=4, reasoning_tokens=2),
+    ev.StepCompleted(step_id="s1", kind="inference"),
+    ev.ToolResult(call_id="c2", output="2"),
+    ev.ToolResult(call_id="c1", output="6"),
+    ev.TextDelta(message_id="m1", delta="It is "),
+    ev.TextDelta(message_id="m1", delta="6"),
+    ev.MessageDone(message_id="m1", text="It is 6."),
+    ev.Usage(model="m", input_tokens=20, output_tokens=6),
+    ev.TurnCompleted(),
+]
+
+CITED = {"type": "url_citation", "start_index": 0, "end_index": 2, "title": "T", "url": "https://example.org"}
+SEARCH = {"type": "web_search_call", "id": "fw1", "action": {"type": "search", "query": "q"}}
+ITEMS: list[ev.Event] = [
+    *START,
+    ev.ItemStarted(item={**SEARCH, "status": "in_progress"}),
+    ev.ItemProgress(item_id="fw1", event={"type": "response.web_search_call.searching"}),
+    ev.ItemDone(item={**SEARCH, "status": "completed"}),
+    ev.ToolCall(call_id="f1", name="where_am_i", arguments="{}", side="client"),
+    ev.MessageDone(message_id="m1", text="Here", annotations=[CITED]),
+    ev.TurnCompleted(),
+]
+
+SUSPENDED: list[ev.Event] = [
+    *START,
+    ev.ToolCall(call_id="c1", name="delete", arguments="{}"),
+    ev.Interrupt(call_id="c1", name="delete", arguments="{}"),
+    ev.TurnSuspended(),
+]
+
+TWO_ATTEMPTS: list[ev.Event] = [
+    *START,
+    ev.ToolCall(call_id="c1", name="add", arguments="{}"),
+    ev.Usage(model="m", input_tokens=1, output_tokens=1),
+    ev.TextDelta(message_id="m1", delta="Half an ans"),
+    ev.TurnStarted(attempt=2, worker="w2"),
+    ev.TextDelta(message_id="m1", delta="A whole answer"),
+    ev.MessageDone(message_id="m1", text="A whole answer"),
+    ev.Usage(model="m", input_tokens=1, output_tokens=1),
+    ev.TurnCompleted(),
+]
+
+CUT_SHORT = [*START, ev.TextDelta(message_id="m1", delta="Half")]
+FAILED: list[ev.Event] = [*CUT_SHORT, ev.TurnFailed(code="server_error", message="the model is away")]
+CANCELLED: list[ev.Event] = [*CUT_SHORT, ev.TurnCancelled()]
+INCOMPLETE: list[ev.Event] = [*CUT_SHORT, ev.TurnIncomplete(reason="max_output_tokens")]
+
+TURNS = {
+    "math": MATH,
+    "items": ITEMS,
+    "suspended": SUSPENDED,
+    "two attempts": TWO_ATTEMPTS,
+    "failed": FAILED,
+    "cancelled": CANCELLED,
+    "incomplete": INCOMPLETE,
+}
+
+
+def types(stream: list[StreamEvent]) -> list[str]:
+    return [event["type"].removeprefix("response.") for event in stream]
+
+
+@pytest.mark.parametrize("events", TURNS.values(), ids=TURNS)
+@pytest.mark.parametrize("background", [False, True])
+def test_every_event_is_one_the_openai_sdk_knows(events: list[ev.Event], background: bool) -> None:
+    stream, response = render(accepted(background=background), events, ended_at=1_700_000_005.5)
+    for event in stream:
+        STREAM_EVENT.validate_python(event)
+    Response.model_validate(response)
+    OpenAIResponseObject.model_validate(response)
+
+
+@pytest.mark.parametrize("events", TURNS.values(), ids=TURNS)
+def test_sequence_has_no_gaps_and_the_last_event_carries_the_response(events: list[ev.Event]) -> None:
+    stream, response = render(accepted(), events, ended_at=1.0)
+    assert [event["sequence_number"] for event in stream] == list(range(len(stream)))
+    assert stream[-1]["response"] == response
+
+
+@pytest.mark.parametrize("events", TURNS.values(), ids=TURNS)
+def test_a_shorter_stream_is_the_beginning_of_a_longer_one(events: list[ev.Event]) -> None:
+    whole, _ = render(accepted(), events, ended_at=1.0)
+    for length in range(len(events)):
+        part, _ = render(accepted(), events[:length])
+        assert part == whole[: len(part)]
+
+
+@pytest.mark.parametrize("events", TURNS.values(), ids=TURNS)
+def test_items_open_once_close_once_and_are_closed_at_the_end(events: list[ev.Event]) -> None:
+    stream, response = render(accepted(), events, ended_at=1.0)
+    added = [event["item"]["id"] for event in stream if event["type"] == "response.output_item.added"]
+    done = [event["item"]["id"] for event in stream if event["type"] == "response.output_item.done"]
+    assert len(set(added)) == len(added)
+    assert sorted(added) == sorted(done)
+    assert [int(id_[-4:], 16) for id_ in added] == list(range(1, len(added) + 1))
+    assert all(belongs_to(TURN_ID, id_) for id_ in added)
+    assert {item["id"] for item in response["output"]} <= set(added)
+
+
+def test_order_of_a_turn_with_parallel_tools() -> None:
+    stream, response = render(accepted(), MATH, ended_at=1_700_000_005.5)
+    assert types(stream) == [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "content_part.added",
+        "reasoning_text.delta",
+        "reasoning_text.done",
+        "content_part.done",
+        "output_item.done",
+        "output_item.added",
+        "mcp_call.in_progress",
+        "mcp_call_arguments.delta",
+        "output_item.added",
+        "mcp_call.in_progress",
+        "mcp_call_arguments.delta",
+        "mcp_call_arguments.done",
+        "mcp_call_arguments.delta",
+        "mcp_call_arguments.done",
+        "mcp_call.completed",
+        "output_item.done",
+        "mcp_call.completed",
+        "output_item.done",
+        "output_item.added",
+        "content_part.added",
+        "output_text.delta",
+        "output_text.delta",
+        "output_text.delta",
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+        "completed",
+    ]
+    finished = [event["item"] for event in stream if event["type"] == "response.output_item.done"]
+    assert [item.get("output") for item in finished] == [None, "2", "6", None]
+    reasoning, multiply, add, message = response["output"]
+    assert reasoning["content"] == [{"type": "reasoning_text", "text": "two products"}]
+    assert (multiply["arguments"], multiply["output"], multiply["server_label"]) == (
+        '{"a": 2, "b": 3}',
+        "6",
+        "langgraph-math",
+    )
+    assert (add["server_label"], add["output"], add["status"]) == ("calculator", "2", "completed")
+    assert message["content"][0] == {
+        "type": "output_text",
+        "text": "It is 6.",
+        "annotations": [],
+        "logprobs": [],
+    }
+    assert response["completed_at"] == 1_700_000_005
+    assert response["usage"] == {
+        "input_tokens": 30,
+        "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 0},
+        "output_tokens": 11,
+        "output_tokens_details": {"reasoning_tokens": 2},
+        "total_tokens": 41,
+    }
+
+
+def test_a_whole_call_stands_for_its_parts() -> None:
+    stream, _ = render(accepted(), [*START, ev.ToolCall(call_id="c", name="add", arguments='{"a": 1}')])
+    assert types(stream)[2:] == [
+        "output_item.added",
+        "mcp_call.in_progress",
+        "mcp_call_arguments.delta",
+        "mcp_call_arguments.done",
+    ]
+    assert stream[2]["item"]["arguments"] == ""
+    assert stream[4]["delta"] == stream[5]["arguments"] == '{"a": 1}'
+
+
+def test_a_tool_that_failed_shows_its_error() -> None:
+    failure = ev.ToolResult(call_id="c", output="division by zero", is_error=True)
+    events = [*START, ev.ToolCall(call_id="c", name="divide", arguments="{}"), failure, ev.TurnCompleted()]
+    stream, response = render(accepted(), events)
+    assert "mcp_call.failed" in types(stream)
+    call = response["output"][0]
+    assert (call["status"], call["error"], call["output"]) == ("failed", "division by zero", None)
+    assert response["status"] == "completed"
+    OpenAIResponseObject.model_validate(response)
+
+
+def test_a_client_side_call_ends_when_it_is_whole() -> None:
+    _, response = render(accepted(), ITEMS)
+    search, call, message = response["output"]
+    assert search["id"].startswith("ws_")
+    assert (call["type"], call["call_id"], call["status"]) == ("function_call", "f1", "completed")
+    assert message["content"][0]["annotations"] == [CITED]
+
+
+def test_a_second_attempt_leaves_nothing_of_the_first_but_its_tokens() -> None:
+    stream, response = render(accepted(), TWO_ATTEMPTS)
+    assert types(stream).count("in_progress") == 1
+    closed = [event["item"] for event in stream if event["type"] == "response.output_item.done"]
+    assert [item["status"] for item in closed] == ["incomplete", "incomplete", "completed"]
+    assert [item["content"][0]["text"] for item in response["output"]] == ["A whole answer"]
+    assert response["usage"]["total_tokens"] == 4
+
+
+def test_approval_takes_the_place_of_the_call() -> None:
+    _, response = render(accepted(), SUSPENDED, ended_at=2.0)
+    assert response["status"] == "completed"
+    assert [item["type"] for item in response["output"]] == ["mcp_approval_request"]
+    assert response["output"][0]["server_label"] == "langgraph-math"
+
+
+def test_ends() -> None:
+    failed, cancelled, incomplete = (render(accepted(), events) for events in (FAILED, CANCELLED, INCOMPLETE))
+    assert failed[0][-1]["type"] == "response.failed"
+    assert failed[1]["error"] == {"code": "server_error", "message": "the model is away"}
+    assert cancelled[0][-1]["type"] == "response.incomplete"
+    assert cancelled[1]["status"] == "cancelled"
+    assert incomplete[1]["incomplete_details"] == {"reason": "max_output_tokens"}
+    for _, response in (failed, cancelled, incomplete):
+        assert response["output"][0]["status"] == "incomplete"
+
+
+def test_a_turn_under_way_shows_what_there_is() -> None:
+    rendering = Rendering(accepted(background=True))
+    assert [event["type"] for event in rendering.feed(ev.TurnAccepted())] == [
+        "response.created",
+        "response.queued",
+    ]
+    assert rendering.response()["status"] == "queued"
+    for event in CUT_SHORT[1:]:
+        rendering.feed(event)
+    response = rendering.response()
+    assert (response["status"], response["usage"]) == ("in_progress", None)
+    assert response["output"][0]["content"][0]["text"] == "Half"
+
+
+def test_request_parameters_are_echoed_and_required_fields_never_null() -> None:
+    request = {
+        "model": "amf/langgraph-math",
+        "temperature": 0.2,
+        "metadata": {"k": "v"},
+        "service_tier": "auto",
+    }
+    tools = [
+        {
+            "type": "mcp",
+            "server_label": "s",
+            "server_url": "http://s",
+            "authorization": "secret",
+            "headers": {},
+        },
+        {"type": "function", "name": "f", "parameters": {}},
+    ]
+    record = accepted(request=request, tools=tools, conversation="conv_1", previous_response_id=None)
+    _, response = render(record, MATH, ended_at=1.0)
+    assert response["model"] == "amf/langgraph-math"
+    assert response["temperature"] == 0.2
+    assert response["metadata"] == {"k": "v"}
+    assert response["conversation"] == {"id": "conv_1"}
+    assert "secret" not in str(response)
+    assert response["tools"][1] == {
+        "type": "function",
+        "name": "f",
+        "description": None,
+        "parameters": {},
+        "strict": None,
+    }
+    for field in [
+        "text",
+        "tool_choice",
+        "truncation",
+        "parallel_tool_calls",
+        "temperature",
+        "top_p",
+        "presence_penalty",
+        "frequency_penalty",
+        "top_logprobs",
+        "store",
+        "background",
+        "service_tier",
+        "metadata",
+        "tools",
+        "usage",
+        "output",
+    ]:
+        assert response[field] is not None, field
+    for field in [
+        "completed_at",
+        "incomplete_details",
+        "previous_response_id",
+        "instructions",
+        "error",
+        "reasoning",
+        "user",
+        "max_output_tokens",
+        "max_tool_calls",
+        "safety_identifier",
+        "prompt_cache_key",
+    ]:
+        assert field in response
+    assert response["text"] == {"format": {"type": "text"}}
