@@ -1,39 +1,68 @@
-"""CONTRACT SKELETON - the bodies come next; signatures hold.
+"""The server's side of turns: accept, read, follow, cancel, settle."""
 
-The server's side of turns: accept, read, follow, cancel, settle.
-"""
-
+import hashlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
-from k8gentai.agents.events import Event
+from k8gentai.agents.events import Event, TurnAccepted, TurnCancelled, TurnEnd, parse_event
 from k8gentai.agents.turn import Item
-from k8gentai.workers.record import AcceptedTurn, Owner, Status, TurnRecord
+from k8gentai.workers import keys
+from k8gentai.workers.connection import BLOCK_SECONDS
+from k8gentai.workers.jobs import job_fields, rq_now
+from k8gentai.workers.record import ENDED, AcceptedTurn, Owner, Status, TurnRecord
+from k8gentai.workers.scripts import script
+
+RECLAIM_SECONDS = 30
+"""After this long another server settles what the first one took and did not report."""
+
+_PAGE = 1_000
+"""Events read from Redis at once."""
 
 
 class TurnNotFoundError(LookupError):
-    """No such turn is kept in Redis (never accepted, deleted, or expired after it was settled)."""
+    """No such turn is kept in Redis: never accepted, deleted, or expired after it was settled."""
 
 
 class QueueFullError(Exception):
-    """Nothing was written. ``retry_after`` is in seconds."""
+    """Too many turns of the framework wait; nothing was written.
 
-    retry_after: int
+    Args:
+        framework: whose queue is full.
+        retry_after: seconds after which to try again.
+    """
+
+    def __init__(self, framework: str, retry_after: int = 5) -> None:
+        super().__init__(f"the queue of {framework} turns is full")
+        self.retry_after = retry_after
 
 
 class IdempotencyConflictError(Exception):
-    """The same idempotency key came with a different request."""
+    """The same idempotency key came before with a different request; nothing was written."""
 
 
 class Turns:
+    """Turns as they stand in Redis.
+
+    Every method may raise ``redis.exceptions.ConnectionError`` or ``TimeoutError`` when Redis is away.
+
+    Args:
+        redis: a client from :func:`k8gentai.workers.connection.connect`.
+        queue_limit: how many turns of one framework may wait, and how many of one conversation.
+        keep_seconds: how long a turn stays readable in Redis after it was settled.
+    """
+
     def __init__(self, redis: Redis, *, queue_limit: int = 10_000, keep_seconds: int = 86_400) -> None:
-        """
-        Args:
-            redis: a client with ``decode_responses=False``; connections are opened on first use.
-            queue_limit: how many turns of one framework may wait.
-            keep_seconds: how long an ended turn's events stay readable after it was settled.
-        """
+        self._redis = redis
+        self._queue_limit = queue_limit
+        self._keep_seconds = keep_seconds
+        self._accept = redis.register_script(script("accept"))
+        self._cancel = redis.register_script(script("cancel"))
+        self._settled = redis.register_script(script("settled"))
+        self._entries: dict[str, bytes] = {}
 
     async def accept(
         self,
@@ -42,40 +71,227 @@ class Turns:
         *,
         idempotency_key: str | None = None,
     ) -> str:
-        """Keep and queue a turn, in one atomic step. Returns its id, or the id of the turn that came
-        earlier with the same key.
+        """Keep and queue a turn in one atomic step.
 
-        ``load_history`` is called for the history that stands now; where the conversation has a turn
-        under way it is not called: the turn waits and gets its history when it is released by `settled`.
+        Args:
+            accepted: the turn; its ``turn.history`` is ignored.
+            load_history: gives the history as it stands now. Where the conversation has a turn under way it
+                is not called: the new turn waits, and gets its history when :meth:`settled` lets it go.
+            idempotency_key: a name the client gave the request.
 
-        Raises: QueueFullError, IdempotencyConflictError, redis.exceptions.ConnectionError/TimeoutError.
+        Returns:
+            The turn's id, or the id of the turn that came before with the same key.
+
+        Raises:
+            QueueFullError: nothing was written.
+            IdempotencyConflictError: nothing was written.
         """
+        turn = accepted.turn
+        conversation = turn.conversation or ""
+        while True:
+            ahead, version = await self._lane(conversation)
+            history = "" if ahead else json.dumps(await load_history())
+            outcome = await self._accept(
+                args=[
+                    turn.id,
+                    accepted.model_dump_json(exclude={"turn": {"history"}}),
+                    history,
+                    TurnAccepted().model_dump_json(),
+                    accepted.framework,
+                    conversation,
+                    version,
+                    _principal(accepted.owner),
+                    accepted.accepted_at,
+                    self._queue_limit,
+                    idempotency_key or "",
+                    hashlib.sha256(json.dumps(accepted.request, sort_keys=True).encode()).hexdigest(),
+                    self._keep_seconds,
+                    *_flat(job_fields(turn.id, turn.agent, accepted.framework)),
+                ]
+            )
+            match outcome:
+                case [b"accepted", turn_id]:
+                    return str(turn_id.decode())
+                case [b"full"]:
+                    raise QueueFullError(accepted.framework)
+                case [b"conflict", *_]:
+                    raise IdempotencyConflictError(idempotency_key)
+            # The conversation moved while its history was read: read it again.
+
+    async def _lane(self, conversation: str) -> tuple[int, bytes | str]:
+        """How many turns of a conversation are under way, and its version."""
+        if not conversation:
+            return 0, "0"
+        lane = keys.LANE + conversation
+        async with self._redis.pipeline(transaction=False) as pipe:
+            ahead, version = await pipe.llen(lane).get(lane + keys.VERSION).execute()
+        return ahead, version or "0"
 
     async def get(self, turn_id: str) -> TurnRecord:
-        """Raises: TurnNotFoundError."""
+        """How the turn stands.
+
+        Raises:
+            TurnNotFoundError
+        """
+        raw: dict[bytes, bytes] = await self._redis.hgetall(keys.TURN + turn_id)
+        fields = {name.decode(): value.decode() for name, value in raw.items()}
+        if not fields or "deleted" in fields:
+            raise TurnNotFoundError(turn_id)
+        record = json.loads(fields["accepted"])
+        record["turn"]["history"] = json.loads(fields["history"])
+        return TurnRecord.model_validate(
+            {
+                **record,
+                "last_seq": fields["seq"],
+                **{
+                    name: fields[name]
+                    for name in ("status", "attempt", "worker", "started_at", "ended_at", "settled")
+                    if name in fields
+                },
+            }
+        )
 
     async def events(self, turn_id: str, after: int = 0) -> list[tuple[int, Event]]:
-        """The events there are now, with seq > after."""
+        """The events that are there now, with ``seq`` above ``after``."""
+        entries = await self._redis.xrange(_events(turn_id), min=f"({after}-0")
+        return [_entry(entry) for entry in entries]
 
-    def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[tuple[int, Event]]:
-        """The events with seq > after, those to come included, up to and with the turn's last."""
+    async def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[tuple[int, Event]]:
+        """The events with ``seq`` above ``after``, those to come included, up to and with the turn's last.
+
+        Raises:
+            TurnNotFoundError: there is no such turn, or it was deleted meanwhile.
+        """
+        stream = _events(turn_id)
+        while True:
+            found = await self._redis.xread({stream: f"{after}-0"}, count=_PAGE, block=BLOCK_SECONDS * 1000)
+            if not found and not await self._redis.exists(stream):
+                raise TurnNotFoundError(turn_id)
+            for after, event in (_entry(entry) for _, entries in found for entry in entries):
+                yield after, event
+                if isinstance(event, TurnEnd):
+                    return
 
     async def cancel(self, turn_id: str) -> Status:
-        """End the turn as cancelled, at once, whoever runs it. Returns the status found: a turn that had
-        ended is left as it is."""
+        """End the turn as cancelled at once, whoever runs it; its worker is told to stop.
+
+        Returns:
+            The status the turn had. One that had ended is left as it was.
+
+        Raises:
+            TurnNotFoundError
+        """
+        status = await self._cancel(
+            args=[turn_id, TurnCancelled().model_dump_json(), rq_now(), self._keep_seconds]
+        )
+        if status is None:
+            raise TurnNotFoundError(turn_id)
+        return status.decode()  # type: ignore[no-any-return]
 
     async def unsettled(self, owner: Owner | None) -> list[str]:
         """Ids of that owner's turns which are not in the SQL store yet, newest first."""
+        ids: list[bytes] = await self._redis.zrange(
+            keys.UNSETTLED + _principal(owner), 0, _PAGE - 1, desc=True
+        )
+        return [turn_id.decode() for turn_id in ids]
 
     async def delete(self, turn_id: str) -> None:
-        """Forget the turn and its events (cancel it first if it runs)."""
+        """Forget a turn and its events; one that runs is cancelled.
+
+        Raises:
+            TurnNotFoundError
+        """
+        record = await self.get(turn_id)
+        if record.status not in ENDED:
+            await self.cancel(turn_id)
+        if record.settled:
+            await self._redis.delete(keys.TURN + turn_id, _events(turn_id))
+        else:
+            # Settling still has to let the conversation's next turn go.
+            await self._redis.hset(keys.TURN + turn_id, "deleted", "1")
 
     async def finished(self, server: str) -> AsyncIterator[str]:
-        """Ids of ended turns to be settled, for ever; each goes to one server, and to another if that one
-        did not report `settled` within 30 s (so settling must be idempotent)."""
+        """Ids of ended turns that are to be settled, without end.
+
+        Each goes to one server, and to another one if the first has not called :meth:`settled` for it within
+        30 seconds; so settling must be idempotent.
+
+        Args:
+            server: a name for this process.
+        """
+        await self._join_servers()
+        while True:
+            _, claimed, _ = await self._redis.xautoclaim(
+                keys.FINISHED, keys.SERVERS, server, min_idle_time=RECLAIM_SECONDS * 1000, count=_PAGE
+            )
+            found = await self._redis.xreadgroup(
+                keys.SERVERS,
+                server,
+                {keys.FINISHED: ">"},
+                count=_PAGE,
+                block=None if claimed else BLOCK_SECONDS * 1000,
+            )
+            for entry_id, fields in [*claimed, *(entry for _, entries in found for entry in entries)]:
+                turn_id = fields[b"turn"].decode()
+                self._entries[turn_id] = entry_id
+                yield turn_id
+
+    async def _join_servers(self) -> None:
+        try:
+            await self._redis.xgroup_create(keys.FINISHED, keys.SERVERS, id="0", mkstream=True)
+        except ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise
 
     async def settled(
         self, turn_id: str, load_history: Callable[[TurnRecord], Awaitable[list[Item]]]
     ) -> None:
-        """The turn is in the SQL store and its conversation. Releases the conversation's next turn, whose
-        history ``load_history`` gives."""
+        """The turn is in the SQL store and its conversation: let the conversation's next turn go.
+
+        Args:
+            turn_id: one that :meth:`finished` of this object gave.
+            load_history: gives the history for the turn that waited.
+        """
+        while True:
+            following, history = await self._following(turn_id, load_history)
+            outcome = await self._settled(
+                args=[turn_id, self._entries[turn_id], self._keep_seconds, following, json.dumps(history)]
+            )
+            if outcome == b"ok":
+                del self._entries[turn_id]
+                if await self._redis.hexists(keys.TURN + turn_id, "deleted"):
+                    await self._redis.delete(keys.TURN + turn_id, _events(turn_id))
+                return
+
+    async def _following(
+        self, turn_id: str, load_history: Callable[[TurnRecord], Awaitable[list[Item]]]
+    ) -> tuple[str, list[Item]]:
+        """The turn that waits behind this one in its conversation, if any, and its history."""
+        conversation = await self._redis.hget(keys.TURN + turn_id, "conversation")
+        if not conversation:
+            return "", []
+        waiting = await self._redis.lindex(keys.LANE + conversation.decode(), 1)
+        if waiting is None:
+            return "", []
+        try:
+            record = await self.get(waiting.decode())
+        except TurnNotFoundError:
+            return waiting.decode(), []
+        return waiting.decode(), await load_history(record) if record.status == "queued" else []
+
+
+def _events(turn_id: str) -> str:
+    return keys.TURN + turn_id + keys.EVENTS
+
+
+def _principal(owner: Owner | None) -> str:
+    return owner.principal if owner else ""
+
+
+def _entry(entry: tuple[bytes, dict[bytes, bytes]]) -> tuple[int, Event]:
+    entry_id, fields = entry
+    return int(entry_id.partition(b"-")[0]), parse_event(fields[b"e"])
+
+
+def _flat(fields: dict[str, Any]) -> list[Any]:
+    return [part for pair in fields.items() for part in pair]

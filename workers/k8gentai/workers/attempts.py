@@ -1,0 +1,183 @@
+"""The worker's side of turns: start an attempt, append its events, hand it back, renew and reap leases."""
+
+import json
+from dataclasses import dataclass
+
+import redis
+from redis.asyncio import Redis
+
+from k8gentai.agents.events import Event, TurnEnd, TurnFailed
+from k8gentai.workers import keys
+from k8gentai.workers.jobs import rq_now
+from k8gentai.workers.record import AcceptedTurn
+from k8gentai.workers.scripts import script
+
+MAX_CRASHES = 3
+"""A turn whose workers died this often is not tried again."""
+
+_FAR_SECONDS = 30 * 86_400
+
+GAVE_UP = TurnFailed(
+    code="worker_lost",
+    message=f"the turn was tried {MAX_CRASHES} times and each time its worker died; see the workers' logs",
+)
+
+
+class FencedError(Exception):
+    """Redis refused a write: the attempt lost its lease, or the turn was ended by somebody else."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What a worker holds while it runs a turn."""
+
+    turn_id: str
+    attempt: int
+
+    @property
+    def member(self) -> str:
+        """The lease's name in the sorted set of leases."""
+        return f"{self.turn_id} {self.attempt}"
+
+
+@dataclass(frozen=True)
+class Started:
+    """A turn that is now this worker's to run."""
+
+    lease: Lease
+    last_seq: int
+    """The ``seq`` of the last event there is."""
+    accepted: AcceptedTurn
+
+
+class Attempts:
+    """Every write a worker makes about its turns, each fenced by the attempt.
+
+    Args:
+        connection: a client from :func:`k8gentai.workers.connection.connect`.
+        framework: whose turns.
+        worker: this worker's name.
+        lease_seconds: how long a worker may be silent before its turns are given to another.
+        keep_seconds: how long RQ shows the job of an ended turn.
+    """
+
+    def __init__(
+        self,
+        connection: Redis,
+        framework: str,
+        worker: str,
+        *,
+        lease_seconds: float = 5.0,
+        keep_seconds: int = 86_400,
+    ) -> None:
+        self._redis = connection
+        self._framework = framework
+        self.worker = worker
+        self.lease_seconds = lease_seconds
+        self._keep_seconds = keep_seconds
+        self._start = connection.register_script(script("start"))
+        self._append = connection.register_script(script("append"))
+        self._hand_back = connection.register_script(script("hand_back"))
+
+    async def take(self, seconds: float) -> str | None:
+        """Wait for a turn and take its id from the queue.
+
+        Until :meth:`start` the id stands in RQ's intermediate list, from where :class:`Beat` brings it back
+        if this worker dies.
+
+        Args:
+            seconds: how long to wait.
+        """
+        queue = keys.RQ_QUEUE + self._framework
+        taken = await self._redis.blmove(queue, queue + keys.RQ_INTERMEDIATE, seconds, "LEFT", "RIGHT")
+        return taken.decode() if taken else None
+
+    async def start(self, turn_id: str) -> Started | None:
+        """Take the lease of a turn that was taken from the queue.
+
+        Returns:
+            None if there is nothing to run: no turn of ours has that id, or it was ended while it waited.
+        """
+        outcome = await self._start(
+            args=[turn_id, self._framework, self.worker, self.lease_seconds, rq_now(), _FAR_SECONDS]
+        )
+        if outcome[0] != b"running":
+            return None
+        _, attempt, last_seq, accepted, history = outcome
+        record = json.loads(accepted)
+        record["turn"]["history"] = json.loads(history)
+        return Started(Lease(turn_id, attempt), int(last_seq), AcceptedTurn.model_validate(record))
+
+    async def append(self, lease: Lease, first_seq: int, events: list[Event]) -> None:
+        """Append events; the last one may end the turn. May be sent again when the answer was lost.
+
+        Args:
+            lease: the attempt that writes.
+            first_seq: the ``seq`` of the first of these events.
+            events: in order.
+
+        Raises:
+            FencedError: nothing was written.
+        """
+        last = events[-1]
+        status = last.type.removeprefix("turn.") if isinstance(last, TurnEnd) else ""
+        outcome = await self._append(
+            args=[
+                lease.turn_id,
+                lease.attempt,
+                first_seq,
+                status,
+                rq_now(),
+                self._keep_seconds,
+                *(event.model_dump_json() for event in events),
+            ]
+        )
+        if outcome != b"ok":
+            raise FencedError(lease.turn_id)
+
+    async def hand_back(self, lease: Lease) -> None:
+        """Give the turn to another worker, without counting it as a crash. A lost lease is no error."""
+        await self._hand_back(args=[lease.turn_id, lease.attempt])
+
+
+class Leases:
+    """Keeps leases alive and finds dead ones; blocking, for the thread that beats while agents compute.
+
+    Args:
+        connection: a client from :func:`k8gentai.workers.connection.connect_blocking`.
+    """
+
+    def __init__(
+        self, connection: redis.Redis, framework: str, *, lease_seconds: float, keep_seconds: int = 86_400
+    ) -> None:
+        self._framework = framework
+        self._lease_seconds = lease_seconds
+        self._keep_seconds = keep_seconds
+        self._renew = connection.register_script(script("renew"))
+        self._reap = connection.register_script(script("reap"))
+
+    def renew(self, leases: list[Lease]) -> list[Lease]:
+        """Renew these leases. Returns those that were lost meanwhile."""
+        if not leases:
+            return []
+        members = {lease.member: lease for lease in leases}
+        lost = self._renew(args=[self._framework, self._lease_seconds, *members])
+        return [members[member.decode()] for member in lost]
+
+    def reap(self) -> list[tuple[str, str]]:
+        """Give the turns of dead workers to the living.
+
+        Returns:
+            Turn ids, each with ``queued`` (runs again), ``taken`` (had not begun) or ``failed`` (given up).
+        """
+        done = self._reap(
+            args=[
+                self._framework,
+                self._lease_seconds,
+                MAX_CRASHES,
+                GAVE_UP.model_dump_json(),
+                rq_now(),
+                self._keep_seconds,
+            ]
+        )
+        return [(turn_id, what) for turn_id, what in (entry.decode().split() for entry in done)]

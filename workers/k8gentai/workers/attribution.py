@@ -1,0 +1,46 @@
+"""Tells the gateway which turn a model call belongs to, with agent code that knows nothing of us.
+
+The send methods of the HTTP clients that model SDKs use are wrapped, as OpenTelemetry's instrumentations wrap
+them, to add one header; on requests to the gateway's address only.
+"""
+
+import importlib
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from k8gentai.workers.calls import TURN_HEADER, current_key
+
+_CLIENTS = ("httpx", "httpx2")
+"""Packages with ``Client.send`` and ``AsyncClient.send``."""
+
+
+def attribute_calls(host: str, port: int) -> None:
+    """Wrap the HTTP clients of this process. Call once, before agents are imported.
+
+    Args:
+        host: the gateway's, as in its URL.
+        port: the gateway's.
+    """
+
+    def mark(request: Any) -> None:
+        key = current_key.get()
+        if key is not None and (request.url.host, request.url.port) == (host, port):
+            request.headers[TURN_HEADER] = key
+
+    for package in _CLIENTS:
+        try:
+            module = importlib.import_module(package)
+        except ImportError:
+            continue
+        for client in (module.Client, module.AsyncClient):
+            client.send = _marking(client.send, mark)
+
+
+def _marking(send: Callable[..., Any], mark: Callable[[Any], None]) -> Callable[..., Any]:
+    @wraps(send)
+    def marked(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
+        mark(request)
+        return send(self, request, *args, **kwargs)
+
+    return marked

@@ -1,0 +1,104 @@
+"""The model calls of one attempt: who they belong to, what they may use, what they came to."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from contextvars import ContextVar
+
+from k8gentai.agents.events import Usage
+from k8gentai.agents.turn import ModelEndpoint, StepLimitReached
+
+TURN_HEADER = "x-amf-turn"
+"""Carries an attempt's key on model calls whose code knows nothing of us."""
+
+current_key: ContextVar[str | None] = ContextVar("amf_turn_key", default=None)
+"""The key of the attempt that the running code belongs to."""
+
+
+class ModelError(Exception):
+    """A model call failed for good. The message names the model and the cause, and is for a person."""
+
+
+class ModelCalls:
+    """What the gateway knows of one attempt.
+
+    Args:
+        turn_id: the turn.
+        model: the model that answers every call, or None for the one each call names.
+        max_steps: how many calls the turn may make.
+        on_usage: takes the tokens of each call that ended.
+        trace: the trace context its calls continue, as HTTP headers.
+    """
+
+    def __init__(
+        self,
+        turn_id: str,
+        model: str | None,
+        max_steps: int,
+        on_usage: Callable[[Usage], None],
+        trace: dict[str, str] | None = None,
+    ) -> None:
+        self.key = f"amf-{secrets.token_urlsafe(24)}"
+        self.turn_id = turn_id
+        self.model = model
+        self.on_usage = on_usage
+        self.trace = trace or {}
+        self.error: ModelError | StepLimitReached | None = None
+        """Why the last call failed; None after one that went well."""
+        self._max_steps = max_steps
+        self._made = 0
+        self._running: set[asyncio.Task[None]] = set()
+
+    def begin(self) -> None:
+        """Count a call.
+
+        Raises:
+            StepLimitReached: the turn has made as many as it may.
+        """
+        if self._made >= self._max_steps:
+            self.error = StepLimitReached(self._max_steps)
+            raise self.error
+        self._made += 1
+        self.error = None
+
+    def track(self, call: asyncio.Task[None]) -> None:
+        """End this call with the attempt, should it outlive it."""
+        self._running.add(call)
+        call.add_done_callback(self._running.discard)
+
+    def stop(self) -> None:
+        """Close what the attempt has under way: agent code that reads on in a thread is not waited for."""
+        for call in self._running:
+            call.cancel()
+
+    def failed(self, model: str, cause: str) -> ModelError:
+        """Note why a call failed, for the end of the turn."""
+        error = ModelError(f"model {model}: {cause}")
+        self.error = error
+        return error
+
+
+class OpenAttempts:
+    """The attempts that run in this process, by key.
+
+    Args:
+        base_url: the gateway's, as an OpenAI client wants it.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        self._by_key: dict[str, ModelCalls] = {}
+
+    def open(self, calls: ModelCalls) -> ModelEndpoint:
+        """Let an attempt call its model. Returns where."""
+        self._by_key[calls.key] = calls
+        return ModelEndpoint(base_url=self.base_url, api_key=calls.key, model=calls.model)
+
+    def close(self, calls: ModelCalls) -> None:
+        """The attempt is over: its key is worth nothing from now on."""
+        self._by_key.pop(calls.key, None)
+        calls.stop()
+
+    def find(self, key: str | None) -> ModelCalls | None:
+        """The attempt a key belongs to."""
+        return self._by_key.get(key) if key else None

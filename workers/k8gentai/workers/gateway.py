@@ -1,0 +1,168 @@
+"""The model gateway: an OpenAI-compatible API on loopback, in each worker process.
+
+Every model call of an agent comes here, is attributed to its turn, counted, given the credential, and sent on to
+the stack. A call that belongs to no running turn is refused, so the address is of no use to anybody else.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from k8gentai.agents.events import Usage
+from k8gentai.agents.turn import StepLimitReached
+from k8gentai.workers.calls import TURN_HEADER, ModelCalls, ModelError, OpenAttempts
+from k8gentai.workers.upstream import Chunk, Upstream, UpstreamError
+
+_BUFFERED_CHUNKS = 100
+"""Chunks the model may be ahead of a slow agent."""
+
+
+def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
+    """The gateway's application.
+
+    Args:
+        attempts: who may call.
+        upstream: who answers.
+    """
+    app = FastAPI(title="k8gentai model gateway", openapi_url=None)
+
+    @app.post("/v1/chat/completions")
+    async def complete(request: Request) -> Response:
+        calls = attempts.find(_key(request))
+        if calls is None:
+            return _error(401, "this address answers model calls of running turns only", "unknown_turn")
+        try:
+            body = await request.json()
+            model = calls.model or body["model"]
+        except (ValueError, KeyError, TypeError):
+            return _error(400, "the body must be a JSON object that names a model", "invalid_body")
+        try:
+            calls.begin()
+        except StepLimitReached as limit:
+            return _error(400, str(limit), "step_limit")
+        call = _Call(calls, upstream, {**body, "model": model})
+        return await call.streamed() if body.get("stream") else await call.whole()
+
+    return app
+
+
+class _Call:
+    """One model call on its way through."""
+
+    def __init__(self, calls: ModelCalls, upstream: Upstream, body: dict[str, Any]) -> None:
+        self._calls = calls
+        self._upstream = upstream
+        self._model = str(body["model"])
+        self._body = body
+        # Counting needs the figures; an agent that did not ask for them is not shown the extra chunk.
+        self._shows_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+        if body.get("stream"):
+            self._body = {**body, "stream_options": {**(body.get("stream_options") or {}), "include_usage": True}}
+
+    async def whole(self) -> Response:
+        """The answer in one piece."""
+        answer: asyncio.Future[Chunk] = asyncio.get_running_loop().create_future()
+
+        async def ask() -> None:
+            try:
+                answer.set_result(await self._upstream.complete(self._body, self._calls.trace))
+            except UpstreamError as error:
+                answer.set_exception(error)
+            finally:
+                answer.cancel()
+
+        self._calls.track(asyncio.create_task(ask()))
+        try:
+            completion = await answer
+        except UpstreamError as error:
+            return _error(error.status, str(self._calls.failed(self._model, str(error))), "model_error")
+        except asyncio.CancelledError:
+            return _error(409, "the turn is over", "turn_ended")
+        self._count(completion)
+        return JSONResponse(completion)
+
+    async def streamed(self) -> Response:
+        """The answer in chunks; its status is known once the first is there."""
+        chunks: asyncio.Queue[Chunk | ModelError | None] = asyncio.Queue(_BUFFERED_CHUNKS)
+        status = 502
+
+        async def ask() -> None:
+            nonlocal status
+            last: ModelError | None = None
+            try:
+                async for chunk in self._upstream.stream(self._body, self._calls.trace):
+                    await chunks.put(chunk)
+            except UpstreamError as error:
+                status = error.status
+                last = self._calls.failed(self._model, str(error))
+            await chunks.put(last)
+
+        asking = asyncio.create_task(ask())
+        self._calls.track(asking)
+        # An attempt that ends takes the call with it; whoever still reads is told, not left waiting.
+        asking.add_done_callback(lambda task: _tell_end(chunks) if task.cancelled() else None)
+        first = await chunks.get()
+        if isinstance(first, ModelError):
+            return _error(status, str(first), "model_error")
+        return StreamingResponse(self._sent(first, chunks, asking), media_type="text/event-stream")
+
+    async def _sent(
+        self,
+        first: Chunk | None,
+        chunks: "asyncio.Queue[Chunk | ModelError | None]",
+        asking: "asyncio.Task[None]",
+    ) -> AsyncIterator[str]:
+        try:
+            chunk: Chunk | ModelError | None = first
+            while isinstance(chunk, dict):
+                self._count(chunk)
+                if self._shows_usage or chunk.get("choices"):
+                    yield f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n"
+                chunk = await chunks.get()
+            if isinstance(chunk, ModelError):
+                yield f"data: {json.dumps(_body(str(chunk), 'model_error'))}\n\n"
+            yield "data: [DONE]\n\n"
+        finally:
+            asking.cancel()
+
+    def _count(self, answer: Chunk) -> None:
+        """Tell the turn what the model says the call used."""
+        usage = answer.get("usage")
+        if not usage:
+            return
+        prompt = usage.get("prompt_tokens_details") or {}
+        completion = usage.get("completion_tokens_details") or {}
+        self._calls.on_usage(
+            Usage(
+                model=self._model,
+                input_tokens=usage.get("prompt_tokens") or 0,
+                output_tokens=usage.get("completion_tokens") or 0,
+                cached_tokens=prompt.get("cached_tokens") or 0,
+                reasoning_tokens=completion.get("reasoning_tokens") or 0,
+            )
+        )
+
+
+def _tell_end(chunks: "asyncio.Queue[Chunk | ModelError | None]") -> None:
+    if chunks.full():
+        chunks.get_nowait()
+    chunks.put_nowait(None)
+
+
+def _key(request: Request) -> str | None:
+    """The attempt's key: our own header, or the throw-away API key of code that was handed one."""
+    header = request.headers.get(TURN_HEADER)
+    return header or request.headers.get("authorization", "").removeprefix("Bearer ")
+
+
+def _body(message: str, code: str) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "api_error", "code": code, "param": None}}
+
+
+def _error(status: int, message: str, code: str) -> JSONResponse:
+    # The gateway has tried as often as it is worth: https://github.com/openai/openai-python#retries
+    return JSONResponse(_body(message, code), status, headers={"x-should-retry": "false"})

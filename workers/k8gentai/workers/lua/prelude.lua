@@ -1,0 +1,43 @@
+local function now()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) + tonumber(time[2]) / 1000000
+end
+
+local function append(turn, event)
+  local seq = redis.call('HINCRBY', turn, 'seq', 1)
+  redis.call('XADD', turn .. keys.events, seq .. '-0', 'e', event)
+end
+
+local registries = {
+  completed = {keys.rq_finished, 'finished'},
+  incomplete = {keys.rq_finished, 'finished'},
+  suspended = {keys.rq_finished, 'finished'},
+  failed = {keys.rq_failed, 'failed'},
+  cancelled = {keys.rq_canceled, 'canceled'},
+}
+
+-- Takes the turn out of what runs: its lease, and RQ's registry of started jobs.
+local function release(id, framework, attempt)
+  redis.call('ZREM', keys.leases .. framework, id .. ' ' .. attempt)
+  redis.call('ZREM', keys.rq_started .. framework, id .. ':' .. attempt)
+end
+
+-- The turn's last write: its last event, its status, and the word to the servers that it is to be settled.
+local function end_turn(id, status, event, ended, keep)
+  local turn = keys.turn .. id
+  local found = redis.call('HMGET', turn, 'framework', 'attempt')
+  local framework, attempt = found[1], found[2]
+  append(turn, event)
+  redis.call('HSET', turn, 'status', status, 'ended_at', now())
+  release(id, framework, attempt)
+  redis.call('HSET', keys.rq_job .. id, 'status', registries[status][2], 'ended_at', ended)
+  redis.call('EXPIRE', keys.rq_job .. id, keep)
+  redis.call('ZADD', registries[status][1] .. framework, now() + keep, id)
+  redis.call('XADD', keys.finished, '*', 'turn', id)
+end
+
+local function push(id, framework, where)
+  redis.call('HSET', keys.rq_job .. id, 'status', 'queued')
+  redis.call('SADD', keys.rq_queues, keys.rq_queue .. framework)
+  redis.call(where, keys.rq_queue .. framework, id)
+end

@@ -1,0 +1,35 @@
+-- The turn is in the SQL store: lets its conversation's next turn go and sets an end to the turn's keys.
+-- ARGV: id, entry in the stream of ended turns, seconds the turn stays readable, the conversation's next turn as
+--       the caller saw it or '', its history.
+local id, entry, keep, expected, history = unpack(ARGV)
+local turn = keys.turn .. id
+local found = redis.call('HMGET', turn, 'conversation', 'principal')
+local conversation, principal = found[1], found[2]
+
+if conversation and conversation ~= '' then
+  local lane = keys.lane .. conversation
+  if redis.call('LINDEX', lane, 0) == id then
+    local following = redis.call('LINDEX', lane, 1) or ''
+    if following ~= expected then return 'moved' end
+    redis.call('LPOP', lane)
+    redis.call('INCR', lane .. keys.version)
+    redis.call('EXPIRE', lane .. keys.version, keep)
+    local waiting = keys.turn .. following
+    if following ~= '' and redis.call('HGET', waiting, 'status') == 'queued' then
+      redis.call('HSET', waiting, 'history', history)
+      push(following, redis.call('HGET', waiting, 'framework'), 'RPUSH')
+    end
+  else
+    redis.call('LREM', lane, 0, id)
+  end
+end
+
+if principal then
+  redis.call('ZREM', keys.unsettled .. principal, id)
+  redis.call('HSET', turn, 'settled', 1)
+  redis.call('EXPIRE', turn, keep)
+  redis.call('EXPIRE', turn .. keys.events, keep)
+end
+redis.call('XACK', keys.finished, keys.servers, entry)
+redis.call('XDEL', keys.finished, entry)
+return 'ok'

@@ -1,0 +1,101 @@
+"""Brings what an adapter, the tool boundary and the gateway say of a turn into one order.
+
+The order is that of :mod:`k8gentai.agents.events`. Frameworks differ: one runs a tool before it has told of
+the model's message that asked for it, another tells of calls after the message, a third never tells of results.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+
+from k8gentai.agents.events import (
+    Event,
+    MessageDone,
+    StepCompleted,
+    StepStarted,
+    TextDelta,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+
+
+class EventOrder:
+    """One attempt's events, put in order.
+
+    Args:
+        put: takes the events, in order.
+    """
+
+    def __init__(self, put: Callable[[Event], None]) -> None:
+        self._put = put
+        self._usage: list[Usage] = []
+        self._called: set[str] = set()
+        """Calls that were told of."""
+        self._open_calls: set[str] = set()
+        """Those of them whose model call goes on."""
+        self._answered: set[str] = set()
+        self._held: defaultdict[str, list[Event]] = defaultdict(list)
+        """What the boundary said of calls that the adapter has not told of."""
+        self._texts: dict[str, str] = {}
+        """Messages that were begun and are not done."""
+
+    def from_adapter(self, event: Event) -> None:
+        """Take an event the adapter yielded."""
+        match event:
+            case ToolCall():
+                if event.call_id in self._called:
+                    return
+                self._called.add(event.call_id)
+                self._open_calls.add(event.call_id)
+            case ToolResult():
+                if event.call_id in self._answered or event.call_id in self._held:
+                    return
+                self._answered.add(event.call_id)
+            case TextDelta():
+                self._texts[event.message_id] = self._texts.get(event.message_id, "") + event.delta
+            case MessageDone():
+                self._texts.pop(event.message_id, None)
+            case StepStarted(kind="inference"):
+                self._release(list(self._held))
+            case StepCompleted(kind="inference"):
+                self._put_usage()
+        self._put(event)
+        if isinstance(event, StepCompleted):
+            ready, self._open_calls = self._open_calls, set()
+            self._release([call_id for call_id in self._held if call_id in ready])
+
+    def from_tool(self, call_id: str, event: Event) -> None:
+        """Take an event the tool boundary published about a call."""
+        self._held[call_id].append(event)
+        if call_id in self._called and call_id not in self._open_calls:
+            self._release([call_id])
+
+    def from_gateway(self, usage: Usage) -> None:
+        """Take the tokens of a model call that ended."""
+        self._usage.append(usage)
+
+    def finish(self) -> None:
+        """Put what is still held: the turn is about to end."""
+        self._release(list(self._held))
+        for message_id, text in self._texts.items():
+            self._put(MessageDone(message_id=message_id, text=text))
+        self._put_usage()
+
+    def _put_usage(self) -> None:
+        for usage in self._usage:
+            self._put(usage)
+        self._usage.clear()
+
+    def _release(self, call_ids: list[str]) -> None:
+        for call_id in call_ids:
+            self._open_calls.discard(call_id)
+            for event in self._held.pop(call_id):
+                if isinstance(event, ToolCall):
+                    if call_id in self._called:
+                        continue
+                    self._called.add(call_id)
+                if isinstance(event, ToolResult):
+                    if call_id in self._answered:
+                        continue
+                    self._answered.add(call_id)
+                self._put(event)

@@ -1,0 +1,174 @@
+"""One model call from the gateway to the stack's ``/v1/chat/completions``, tried again while nothing was shown."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx
+
+_RETRIES_SECONDS = (0.5, 1.5)
+"""Pauses before the second and the third try."""
+_LONGEST_RETRY_SECONDS = 10.0
+_RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
+"""Statuses worth another try: those the OpenAI SDK retries."""
+_CONNECT_SECONDS = 5.0
+_SILENCE_SECONDS = 300.0
+"""How long a model may think without sending a byte."""
+
+Chunk = dict[str, Any]
+
+
+class UpstreamError(Exception):
+    """The model did not answer. The message is the cause.
+
+    Args:
+        cause: for a person.
+        status: the HTTP status to pass on.
+        retry_after: seconds the model asked to wait, or None; only errors that are worth another try have
+            ``retry`` set.
+    """
+
+    def __init__(
+        self, cause: str, status: int = 502, *, retry: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(cause)
+        self.status = status
+        self.retry = retry
+        self.retry_after = retry_after
+
+
+class Upstream:
+    """The stack's model API.
+
+    Args:
+        stack_url: e.g. ``http://127.0.0.1:8321``.
+        api_key: the credential the stack asks for, if any; agent code never sees it.
+    """
+
+    def __init__(self, stack_url: str, api_key: str | None = None) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=stack_url,
+            headers={"authorization": f"Bearer {api_key}"} if api_key else {},
+            timeout=httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def complete(self, body: dict[str, Any], headers: dict[str, str]) -> Chunk:
+        """A completion in one piece.
+
+        Raises:
+            UpstreamError
+        """
+
+        async def once() -> Chunk:
+            response = await self._send(body, headers)
+            try:
+                await _guarded(response.aread())
+                completion: Chunk = response.json()
+                return completion
+            finally:
+                await response.aclose()
+
+        return await _retrying(once)
+
+    async def stream(self, body: dict[str, Any], headers: dict[str, str]) -> AsyncIterator[Chunk]:
+        """A completion in chunks. Closing the iterator closes the model's stream.
+
+        Raises:
+            UpstreamError: also in mid-stream, when the model hangs up or reports an error.
+        """
+
+        async def once() -> tuple[httpx.Response, AsyncIterator[Chunk], Chunk]:
+            response = await self._send(body, headers)
+            chunks = _chunks(response)
+            try:
+                return response, chunks, await anext(chunks)
+            except BaseException:
+                await response.aclose()
+                raise
+
+        response, chunks, first = await _retrying(once)
+        try:
+            yield first
+            async for chunk in chunks:
+                yield chunk
+        finally:
+            await response.aclose()
+
+    async def _send(self, body: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+        """Ask once; the answer's status is good and its body unread."""
+        request = self._client.build_request("POST", "/v1/chat/completions", json=body, headers=headers)
+        response = await _guarded(self._client.send(request, stream=True))
+        if response.status_code == httpx.codes.OK:
+            return response
+        try:
+            await _guarded(response.aread())
+            raise _refused(response)
+        finally:
+            await response.aclose()
+
+
+async def _retrying[T](once: Callable[[], Awaitable[T]]) -> T:
+    """Try while it is worth it: the model answered nothing yet, and may if asked again."""
+    for pause in _RETRIES_SECONDS:
+        try:
+            return await once()
+        except UpstreamError as error:
+            wait = pause if error.retry_after is None else error.retry_after
+            if not error.retry or wait > _LONGEST_RETRY_SECONDS:
+                raise
+            await asyncio.sleep(wait)
+    return await once()
+
+
+async def _guarded[T](waiting: Awaitable[T]) -> T:
+    """Name what the network did."""
+    try:
+        return await waiting
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise UpstreamError(f"the stack could not be reached ({error})", 503, retry=True) from error
+    except httpx.TimeoutException as error:
+        raise UpstreamError(f"no answer within {_SILENCE_SECONDS:.0f} s", 504) from error
+    except httpx.TransportError as error:
+        raise UpstreamError(f"the connection broke ({error})", 502, retry=True) from error
+
+
+def _refused(response: httpx.Response) -> UpstreamError:
+    status = response.status_code
+    try:
+        error = response.json()["error"]
+        message = error["message"] if isinstance(error, dict) else str(error)
+    except (ValueError, KeyError, TypeError):
+        message = response.text[:300]
+    header = response.headers.get("retry-after", "")
+    return UpstreamError(
+        f"answered {status}: {message}",
+        status,
+        retry=status in _RETRIED,
+        retry_after=float(header) if header.isdecimal() else None,
+    )
+
+
+async def _chunks(response: httpx.Response) -> AsyncIterator[Chunk]:
+    """The chunks of a streamed completion (server-sent events of the OpenAI API).
+
+    A stream that ends without a ``finish_reason`` was cut off: the stack sends no ``[DONE]``.
+    """
+    finished = False
+    lines = aiter(response.aiter_lines())
+    while (line := await _guarded(anext(lines, None))) is not None:
+        if not line.startswith("data:") or (data := line[5:].strip()) == "[DONE]":
+            continue
+        chunk: Chunk = json.loads(data)
+        if error := chunk.get("error"):
+            cause = error.get("message") if isinstance(error, dict) else error
+            raise UpstreamError(f"broke off: {cause}", retry=True)
+        finished = finished or any(choice.get("finish_reason") for choice in chunk.get("choices", ()))
+        yield chunk
+    if not finished:
+        raise UpstreamError("hung up in mid-answer", retry=True)
