@@ -1,0 +1,196 @@
+"""Llama Stack's own Responses loop, run for one turn with our model calls and tool boundary in it."""
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+import httpx
+from llama_stack.providers.inline.responses.builtin.responses.streaming import StreamingResponseOrchestrator  # type: ignore[import-untyped]
+from llama_stack.providers.inline.responses.builtin.responses.types import ChatCompletionContext, ToolContext  # type: ignore[import-untyped]
+from llama_stack.providers.inline.responses.builtin.responses.utils import (  # type: ignore[import-untyped]
+    convert_response_input_to_chat_messages,
+    convert_response_text_to_chat_response_format,
+)
+from llama_stack_api import (  # type: ignore[import-untyped]
+    CreateResponseRequest,
+    OpenAIResponseText,
+    OpenAIResponseTextFormat,
+    OpenAISystemMessageParam,
+)
+
+from k8gentai.agents.adapters.llama_stack.inference import ModelCallError, ModelCalls
+from k8gentai.agents.adapters.llama_stack.tools import BoundaryToolExecutor, McpSessions
+from k8gentai.agents.adapters.llama_stack.translation import DecidedCall, Translator
+from k8gentai.agents.events import Event, TurnIncomplete
+from k8gentai.agents.turn import StepLimitReached, TurnContext
+
+
+class McpServerError(Exception):
+    """An MCP server of the request could not be asked for its tools. The message names it and the cause."""
+
+
+class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
+    """The loop, telling what it decided about each answer's tool calls before it runs any."""
+
+    def __init__(self, answered: Callable[[list[DecidedCall]], None], **parts: Any) -> None:
+        super().__init__(**parts)
+        self._answered = answered
+
+    def _separate_tool_calls(
+        self, current_response: Any, messages: list[Any], reasoning_content: str | None = None
+    ) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
+        decision = super()._separate_tool_calls(current_response, messages, reasoning_content)
+        on_client, on_server, _approvals, _messages = decision
+        if self.max_tool_calls is not None:
+            # The loop skips what exceeds the limit: such a call never runs.
+            on_server = on_server[: max(0, self.max_tool_calls - self.accumulated_builtin_tool_calls)]
+        decided = {id(call): DecidedCall(call, None) for call in on_client}
+        for call in on_server:
+            decided[id(call)] = DecidedCall(call, self.mcp_tool_to_server[call.function.name].server_label)
+        as_written = [c for choice in current_response.choices for c in choice.message.tool_calls or []]
+        self._answered([decided[id(call)] for call in as_written if id(call) in decided])
+        return decision  # type: ignore[no-any-return]
+
+
+async def run_loop(
+    request: CreateResponseRequest,
+    context: TurnContext,
+    client: httpx.AsyncClient,
+    emit: Callable[[Event], None],
+    published: Callable[[], Awaitable[None]],
+) -> None:
+    """Run one turn to its end.
+
+    Args:
+        request: what to run, with the whole history as its input.
+        context: the turn's model endpoint, tools and limits.
+        client: the HTTP client for model calls.
+        emit: takes the turn's events, in order.
+        published: waits until every event emitted so far was taken.
+
+    Raises:
+        ModelCallError: the model could not be called, or failed in its answer.
+        McpServerError: an MCP server did not list its tools.
+        StepLimitReached: after ``context.max_steps`` model calls, unless the request asked for fewer.
+        Exception: what the tool boundary raised.
+    """
+    translator = Translator(emit, client_tools=bool(request.tools))
+    calls = ModelCalls(client, context.model, translator.model_called)
+    ending: Any = None
+    async with McpSessions() as sessions:
+        tools = BoundaryToolExecutor(context.tools, sessions, published)
+        loop = await _build(request, context, calls, tools, translator)
+        try:
+            async with aclosing(loop.create_response()) as stream:
+                async for event in stream:
+                    translator.take(event)
+                    ending = event
+        except Exception as error:
+            # Past its first model call the loop makes a failed response of every error; before, it asks the
+            # MCP servers for their tools.
+            if calls.count or not (servers := _mcp_servers(request)):
+                raise
+            raise McpServerError(f"no tools from the MCP server {servers}: {_first(error)}") from error
+        finally:
+            await calls.aclose()
+    _end(request, context, calls, tools, ending, emit)
+
+
+async def _build(
+    request: CreateResponseRequest,
+    context: TurnContext,
+    calls: ModelCalls,
+    tools: BoundaryToolExecutor,
+    translator: Translator,
+) -> _Loop:
+    """The loop with its parts, as ``OpenAIResponsesImpl`` puts them together where nothing is stored."""
+    # No Files API: an input that names a file by id is refused by the conversion.
+    messages = await convert_response_input_to_chat_messages(request.input, files_api=None)
+    if request.instructions:
+        messages.insert(0, OpenAISystemMessageParam(content=request.instructions))
+    text = request.text or OpenAIResponseText(format=OpenAIResponseTextFormat(type="text"))
+    chat = ChatCompletionContext(
+        model=request.model,
+        messages=messages,
+        response_tools=request.tools,
+        tool_choice=request.tool_choice,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        frequency_penalty=request.frequency_penalty,
+        response_format=await convert_response_text_to_chat_response_format(text),
+        tool_context=ToolContext(request.tools),
+        inputs=request.input,
+        extra_body=request.model_extra,
+    )
+    return _Loop(
+        translator.model_answered,
+        inference_api=calls,
+        ctx=chat,
+        response_id="resp_turn",
+        created_at=int(time.time()),
+        text=text,
+        max_infer_iters=min(_asked_steps(request) or context.max_steps, context.max_steps),
+        tool_executor=tools,
+        instructions=request.instructions,
+        safety_api=None,
+        prompt_cache_key=request.prompt_cache_key,
+        parallel_tool_calls=request.parallel_tool_calls,
+        max_tool_calls=request.max_tool_calls,
+        reasoning=request.reasoning,
+        max_output_tokens=request.max_output_tokens,
+        safety_identifier=request.safety_identifier,
+        service_tier=request.service_tier,
+        metadata=request.metadata,
+        include=request.include,
+        store=False,
+        truncation=request.truncation,
+        top_logprobs=request.top_logprobs,
+        presence_penalty=request.presence_penalty,
+        extra_body=request.model_extra,
+    )
+
+
+def _mcp_servers(request: CreateResponseRequest) -> str:
+    return " or ".join(repr(tool.server_label) for tool in request.tools or [] if tool.type == "mcp")
+
+
+def _asked_steps(request: CreateResponseRequest) -> int | None:
+    """The number of model calls the request itself allows; the field's default is nobody's wish."""
+    steps: int | None = request.max_infer_iters if "max_infer_iters" in request.model_fields_set else None
+    return steps
+
+
+def _end(
+    request: CreateResponseRequest,
+    context: TurnContext,
+    calls: ModelCalls,
+    tools: BoundaryToolExecutor,
+    ending: Any,
+    emit: Callable[[Event], None],
+) -> None:
+    """Say how the turn ended, where it did not end well."""
+    match ending.type:
+        case "response.failed":
+            raise (
+                calls.fault
+                or tools.fault
+                or ModelCallError(request.model, f"could not be run: {ending.response.error.message}")
+            )
+        case "response.incomplete":
+            reason = ending.response.incomplete_details.reason
+            if reason == "max_iterations_exceeded":
+                asked = _asked_steps(request)
+                if asked is None or asked > context.max_steps:
+                    raise StepLimitReached(context.max_steps)
+            # The loop's word for a model that ran out of tokens is not the Responses API's.
+            emit(TurnIncomplete(reason="max_output_tokens" if reason == "length" else reason))
+        case "response.completed" if calls.finish_reason == "content_filter":
+            emit(TurnIncomplete(reason="content_filter"))
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first error within nested groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,107 @@
+"""From a definition and a turn to the request Llama Stack's Responses loop runs."""
+
+from typing import Any
+
+from llama_stack_api import CreateResponseRequest, OpenAIResponseInput  # type: ignore[import-untyped]
+from pydantic import TypeAdapter, ValidationError
+
+from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.turn import Item, Turn
+
+_ITEM: TypeAdapter[Any] = TypeAdapter(OpenAIResponseInput)
+
+# Settled by whoever accepted the turn: its history is whole, nothing is stored here, the stream is ours.
+_SETTLED = frozenset(
+    {"input", "model", "instructions", "tools", "store", "stream", "stream_options", "background"}
+    | {"conversation", "previous_response_id"}
+)
+
+# Parameters that need a part of the stack this worker does not hold.
+_STACK_ONLY = {
+    "prompt": "prompt templates are kept by the stack's Prompts API",
+    "guardrails": "guardrails are run by the stack's Safety API",
+}
+
+# What the loop writes into each model call itself. Other parameters it does not know go to the model.
+_WRITTEN_BY_LOOP = frozenset(
+    {"messages", "response_format", "logprobs", "reasoning_effort", "max_completion_tokens"}
+)
+
+
+class RequestError(ValueError):
+    """The turn asks for what Llama Stack's loop cannot do in a worker. The message is for the caller."""
+
+
+def definition_parameters(definition: AgentDefinition) -> dict[str, Any]:
+    """What the definition says of the model, under the names of Responses API parameters."""
+    model = definition.spec.model
+    parameters = {
+        "temperature": model.temperature,
+        "top_p": model.top_p,
+        "max_output_tokens": model.max_tokens,
+        "frequency_penalty": model.frequency_penalty,
+        "presence_penalty": model.presence_penalty,
+    }
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def build_request(definition: AgentDefinition, turn: Turn, model: str) -> CreateResponseRequest:
+    """The request for one turn: the definition's parameters, overridden by the turn's own.
+
+    Raises:
+        RequestError: an item, tool or parameter cannot be used; the message names it.
+    """
+    asked = {k: v for k, v in turn.parameters.items() if v is not None and k not in _SETTLED}
+    _refuse_unsupported(asked, turn.tools)
+    fields = {
+        **definition_parameters(definition),
+        **asked,
+        "model": model,
+        "input": [_read_item(number, item) for number, item in enumerate([*turn.history, *turn.input])],
+        "instructions": _instructions(definition, turn),
+        "tools": turn.tools or None,
+        "store": False,
+        "stream": True,
+    }
+    try:
+        return CreateResponseRequest.model_validate(fields)
+    except ValidationError as error:
+        raise RequestError(f"Llama Stack cannot run this request: {_first_fault(error)}") from error
+
+
+def _instructions(definition: AgentDefinition, turn: Turn) -> str | None:
+    """The agent's own prompt, then what this request adds to it."""
+    parts = [part for part in (definition.spec.system_prompt, turn.instructions) if part]
+    return "\n\n".join(parts) or None
+
+
+def _read_item(number: int, item: Item) -> Any:
+    if item.get("type") == "mcp_call" and item.get("output") is None and item.get("error"):
+        # The loop shows the model a call's output alone; a call that failed must not look empty to it.
+        item = {**item, "output": str(item["error"])}
+    try:
+        return _ITEM.validate_python(item)
+    except ValidationError as error:
+        kind = item.get("type", "message")
+        raise RequestError(f"item {number} of the history and input, a {kind!r}, cannot be read") from error
+
+
+def _refuse_unsupported(parameters: dict[str, Any], tools: list[dict[str, Any]]) -> None:
+    for name, reason in _STACK_ONLY.items():
+        if parameters.get(name):
+            raise RequestError(f"the parameter {name!r} is not supported: {reason}")
+    if clash := sorted(_WRITTEN_BY_LOOP & parameters.keys()):
+        raise RequestError(f"{clash[0]!r} is no parameter of the Responses API")
+    for tool in tools:
+        kind = tool.get("type")
+        if kind not in {"function", "mcp"}:
+            raise RequestError(f"tools of type {kind!r} are not supported: use 'function' or 'mcp' tools")
+        if kind == "mcp" and not tool.get("server_url"):
+            label = tool.get("server_label")
+            raise RequestError(f"the MCP tool {label!r} needs a server_url: connectors are not supported")
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in fault["loc"])
+    return f"{place}: {fault['msg']}"

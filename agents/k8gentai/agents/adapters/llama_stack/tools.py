@@ -1,0 +1,114 @@
+"""Where Llama Stack's Responses loop runs tools: MCP calls go through the turn's tool boundary."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from llama_stack.providers.inline.responses.builtin.responses.tool_executor import ToolExecutor  # type: ignore[import-untyped]
+from llama_stack.providers.inline.responses.builtin.responses.types import (  # type: ignore[import-untyped]
+    ChatCompletionContext,
+    ToolExecutionResult,
+)
+from llama_stack.providers.utils.inference.prompt_adapter import interleaved_content_as_str  # type: ignore[import-untyped]
+from llama_stack.providers.utils.tools.mcp import MCPSessionManager, invoke_mcp_tool  # type: ignore[import-untyped]
+from llama_stack_api import (  # type: ignore[import-untyped]
+    OpenAIChatCompletionToolCall,
+    OpenAIResponseInputToolMCP,
+    OpenAIResponseOutputMessageMCPCall,
+    OpenAIToolMessageParam,
+)
+
+from k8gentai.agents.turn import ToolBoundary
+
+
+class McpToolError(Exception):
+    """An MCP tool answered with an error, or was called with arguments that are no JSON object."""
+
+
+class McpSessions(MCPSessionManager):  # type: ignore[misc]
+    """A turn's MCP sessions. They end in the reverse order of their beginning, as anyio's scopes must."""
+
+    async def __aexit__(self, *exc_info: object) -> bool:
+        self._sessions: dict[str, Any] = dict(reversed(self._sessions.items()))
+        return bool(await super().__aexit__(*exc_info))
+
+
+class BoundaryToolExecutor(ToolExecutor):  # type: ignore[misc]
+    """Runs the loop's MCP calls through the tool boundary.
+
+    Args:
+        boundary: the turn's tool boundary.
+        sessions: the turn's MCP sessions.
+        published: waits until every event so far was taken, so that a call is known before it runs.
+    """
+
+    def __init__(
+        self, boundary: ToolBoundary, sessions: McpSessions, published: Callable[[], Awaitable[None]]
+    ) -> None:
+        super().__init__(
+            tool_groups_api=None, tool_runtime_api=None, vector_io_api=None, mcp_session_manager=sessions
+        )
+        self._boundary = boundary
+        self._published = published
+        self.fault: Exception | None = None
+        """What the boundary itself raised. The loop would make a nameless failure of it."""
+
+    async def execute_tool_call(
+        self,
+        tool_call: OpenAIChatCompletionToolCall,
+        ctx: ChatCompletionContext,
+        sequence_number: int,
+        output_index: int,
+        item_id: str,
+        mcp_tool_to_server: dict[str, OpenAIResponseInputToolMCP] | None = None,
+    ) -> AsyncIterator[ToolExecutionResult]:
+        """Run one call. The requests let through hold no server tools but MCP's."""
+        name, arguments = tool_call.function.name, tool_call.function.arguments or "{}"
+        server = (mcp_tool_to_server or {})[name]
+        parsed = _parse(arguments)
+
+        async def run() -> str:
+            if parsed is None:
+                raise McpToolError(f"the arguments of {name} are not a JSON object: {arguments}")
+            return await self._invoke(server, name, parsed)
+
+        await self._published()
+        try:
+            outcome = await self._boundary.call(tool_call.id, name, parsed or {}, run)
+        except Exception as error:
+            self.fault = error
+            raise
+        item = OpenAIResponseOutputMessageMCPCall(
+            id=item_id, arguments=arguments, name=name, server_label=server.server_label
+        )
+        if outcome.is_error:
+            item.error = outcome.output
+        else:
+            item.output = outcome.output
+        yield ToolExecutionResult(
+            sequence_number=sequence_number,
+            final_output_message=item,
+            final_input_message=OpenAIToolMessageParam(content=outcome.output, tool_call_id=tool_call.id),
+        )
+
+    async def _invoke(self, server: OpenAIResponseInputToolMCP, name: str, arguments: dict[str, Any]) -> str:
+        result = await invoke_mcp_tool(
+            endpoint=server.server_url,
+            tool_name=name,
+            kwargs=arguments,
+            headers=server.headers,
+            authorization=server.authorization,
+            session_manager=self.mcp_session_manager,
+        )
+        text = str(interleaved_content_as_str(result.content))
+        if result.error_code or result.error_message:
+            raise McpToolError(result.error_message or text)
+        return text
+
+
+def _parse(arguments: str) -> dict[str, Any] | None:
+    try:
+        parsed = json.loads(arguments)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None

@@ -1,0 +1,168 @@
+"""From the stream of Llama Stack's Responses loop to our events."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from llama_stack_api import OpenAIChatCompletionToolCall  # type: ignore[import-untyped]
+
+from k8gentai.agents.events import (
+    Event,
+    ItemDone,
+    ItemProgress,
+    ItemStarted,
+    MessageDone,
+    ReasoningDelta,
+    StepCompleted,
+    StepStarted,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStarted,
+)
+
+# Items that have events of their own here, and those whose events come from elsewhere (the tool boundary).
+_OWN_EVENTS = frozenset({"message", "function_call", "mcp_call", "reasoning"})
+
+
+@dataclass(frozen=True)
+class DecidedCall:
+    """A tool call of the model, and who runs it: an MCP server, or the client (``server_label`` None)."""
+
+    call: OpenAIChatCompletionToolCall
+    server_label: str | None
+
+
+@dataclass
+class _Answer:
+    """One model call's answer so far."""
+
+    number: int
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    refusal_item: str | None = None
+    calls: dict[str, str] = field(default_factory=dict)
+    """The loop's item id -> call id, of calls the client runs."""
+
+    @property
+    def message_id(self) -> str:
+        return f"m{self.number}"
+
+    @property
+    def step_id(self) -> str:
+        return f"s{self.number}"
+
+
+class Translator:
+    """Translates one turn's stream. Ids count from 0 within the turn, so that a second run gives the same.
+
+    Args:
+        emit: takes the events, in order.
+        client_tools: whether the request has tools. Without, the loop drops a tool call the model makes up.
+    """
+
+    def __init__(self, emit: Callable[[Event], None], *, client_tools: bool) -> None:
+        self._emit = emit
+        self._client_tools = client_tools
+        self._answer = _Answer(number=-1)
+        self._items: dict[str, str] = {}
+
+    def model_called(self) -> None:
+        """A model call begins."""
+        self._answer = _Answer(self._answer.number + 1)
+        self._emit(StepStarted(step_id=self._answer.step_id, kind="inference"))
+
+    def take(self, event: Any) -> None:
+        """Translate one of the loop's stream events (``llama_stack_api.OpenAIResponseObjectStream``)."""
+        answer = self._answer
+        match event.type:
+            case "response.output_text.delta":
+                answer.text += event.delta
+                self._emit(TextDelta(message_id=answer.message_id, delta=event.delta))
+            case "response.reasoning_text.delta":
+                answer.reasoning += event.delta
+                self._emit(ReasoningDelta(message_id=answer.message_id, delta=event.delta))
+            case "response.function_call_arguments.delta":
+                if call_id := answer.calls.get(event.item_id):
+                    self._emit(ToolCallDelta(call_id=call_id, delta=event.delta))
+            case "response.content_part.added" | "response.content_part.done" if event.part.type == "refusal":
+                self._refuse(event)
+            case "response.refusal.delta":
+                answer.refusal += event.delta
+                self._refuse(event)
+            case "response.refusal.done":
+                self._refuse(event)
+            case "response.output_item.added":
+                self._item_added(event.item)
+            case "response.output_item.done" if event.item.type not in _OWN_EVENTS:
+                self._item_done(event.item)
+
+    def model_answered(self, calls: Sequence[DecidedCall]) -> None:
+        """The model's answer is whole, and the loop has decided who runs its tool calls."""
+        answer = self._answer
+        for decided in calls:
+            self._emit(_tool_call(decided))
+        if answer.refusal_item is not None:
+            content = [{"type": "refusal", "refusal": answer.refusal}]
+            self._emit(ItemDone(item=_message(answer.refusal_item, "completed", content)))
+        # An answer may be empty, and is still an answer.
+        if answer.text or answer.reasoning or not (calls or answer.refusal_item):
+            self._emit(
+                MessageDone(message_id=answer.message_id, text=answer.text, reasoning=answer.reasoning)
+            )
+        self._emit(StepCompleted(step_id=answer.step_id, kind="inference"))
+
+    def _item_added(self, item: Any) -> None:
+        if item.type == "function_call":
+            if self._client_tools:
+                self._answer.calls[item.id] = item.call_id
+                self._emit(ToolCallStarted(call_id=item.call_id, name=item.name, side="client"))
+        elif item.type not in _OWN_EVENTS:
+            started = {**_dump(item), "id": self._item_id(item.id)}
+            self._emit(ItemStarted(item=started))
+            if item.type == "mcp_list_tools":
+                self._progress(started["id"], {"type": "response.mcp_list_tools.in_progress"})
+
+    def _item_done(self, item: Any) -> None:
+        done = {**_dump(item), "id": self._item_id(item.id)}
+        if item.type == "mcp_list_tools":
+            self._progress(done["id"], {"type": "response.mcp_list_tools.completed"})
+        self._emit(ItemDone(item=done))
+
+    def _refuse(self, event: Any) -> None:
+        """A refusal is an item of its own. The loop announces no item for it, and counts it as part 2."""
+        if self._answer.refusal_item is None:
+            self._answer.refusal_item = self._item_id(f"{event.item_id}:refusal")
+            self._emit(ItemStarted(item=_message(self._answer.refusal_item, "in_progress", [])))
+        self._progress(self._answer.refusal_item, {**_dump(event), "content_index": 0})
+
+    def _progress(self, item_id: str, event: dict[str, Any]) -> None:
+        dropped = {"response_id", "output_index", "sequence_number"}
+        fields = {name: value for name, value in event.items() if name not in dropped}
+        self._emit(ItemProgress(item_id=item_id, event={**fields, "item_id": item_id}))
+
+    def _item_id(self, original: str) -> str:
+        return self._items.setdefault(original, f"i{len(self._items)}")
+
+
+def _tool_call(decided: DecidedCall) -> ToolCall:
+    call = decided.call
+    if call.function is None:
+        raise ValueError("the loop runs no tool call without a function")
+    return ToolCall(
+        call_id=call.id or "",
+        name=call.function.name or "",
+        arguments=call.function.arguments or "{}",
+        side="client" if decided.server_label is None else "worker",
+        server_label=decided.server_label or "",
+    )
+
+
+def _message(item_id: str, status: str, content: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"id": item_id, "type": "message", "role": "assistant", "status": status, "content": content}
+
+
+def _dump(model: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = model.model_dump(mode="json", exclude_none=True)
+    return fields

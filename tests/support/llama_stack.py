@@ -1,0 +1,99 @@
+"""What the tests of the Llama Stack adapter share: a turn's context, a tool boundary, an MCP server."""
+
+import socket
+import threading
+
+import structlog
+import uvicorn
+from mcp.server.fastmcp import FastMCP
+
+from k8gentai.agents.adapters.llama_stack import LlamaStackAdapter
+from k8gentai.agents.definition import AgentDefinition, implicit_agent
+from k8gentai.agents.turn import ModelEndpoint, ToolOutcome, Turn, TurnContext
+
+
+class Boundary:
+    """Runs every tool, as the harness's boundary does, and keeps what it saw."""
+
+    def __init__(self, events: list | None = None) -> None:
+        self.calls: list[tuple] = []
+        self.events = events if events is not None else []
+        self.known: list[int] = []
+        """How many events had been taken when each call came."""
+
+    async def call(self, call_id, name, arguments, run):
+        self.calls.append((call_id, name, arguments))
+        self.known.append(len(self.events))
+        try:
+            return ToolOutcome(await run())
+        except Exception as error:  # noqa: BLE001 - whatever a tool raises
+            return ToolOutcome(str(error), is_error=True)
+
+
+def context_for(base_url: str, *, key: str = "turn-key", tools=None, max_steps: int = 25) -> TurnContext:
+    return TurnContext(
+        attempt=1,
+        model=ModelEndpoint(base_url=base_url, api_key=key, model=None),
+        tools=tools or Boundary(),
+        max_steps=max_steps,
+        log=structlog.get_logger(),
+    )
+
+
+def user(text: str) -> dict:
+    return {"type": "message", "role": "user", "content": text}
+
+
+def turn_of(*items, **fields) -> Turn:
+    """A turn; a plain string is a user's message."""
+    read = [user(item) if isinstance(item, str) else item for item in items]
+    return Turn(id="resp_1", agent="scripted-model", input=read, **fields)
+
+
+async def run(
+    adapter: LlamaStackAdapter, turn: Turn, context: TurnContext, definition: AgentDefinition | None = None
+) -> list:
+    """All events of a turn. What the boundary double of the context keeps counts them too."""
+    agent = adapter.load(definition or implicit_agent("scripted-model"))
+    events = context.tools.events
+    async for event in adapter.run(agent, turn, context):
+        events.append(event)
+    return events
+
+
+class McpServer:
+    """A real MCP server (streamable HTTP) with two tools, on a free loopback port."""
+
+    def __init__(self, prefix: str = "") -> None:
+        mcp = FastMCP("tools", stateless_http=True, log_level="ERROR")
+        self.added: list[tuple[int, int]] = []
+
+        def add(a: int, b: int) -> str:
+            self.added.append((a, b))
+            return f"sum={a + b}"
+
+        def fail() -> str:
+            raise RuntimeError("the tool broke")
+
+        mcp.add_tool(add, name=f"{prefix}add")
+        mcp.add_tool(fail, name=f"{prefix}fail")
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(mcp.streamable_http_app(), log_config=None, timeout_graceful_shutdown=0)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._socket.getsockname()[1]}/mcp"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+        self._socket.close()
+
+
+def mcp_tool(server: McpServer, label: str = "calc", **fields) -> dict:
+    return {"type": "mcp", "server_label": label, "server_url": server.url, **fields}

@@ -1,0 +1,136 @@
+"""What models send that the scripted model does not: reasoning, refusals, odd chunks, odd endings."""
+
+import json
+
+import httpx
+import pytest
+
+from k8gentai.agents.adapters.llama_stack import LlamaStackAdapter
+from k8gentai.agents.adapters.llama_stack.inference import ModelCallError
+from k8gentai.agents.events import (
+    MessageDone,
+    ReasoningDelta,
+    TextDelta,
+    ToolCall,
+    TurnIncomplete,
+)
+from tests.support.llama_stack import context_for, run, turn_of
+
+TOOLS = [{"type": "function", "name": "f", "parameters": {}}]
+
+
+def chunk(finish=None, **delta):
+    return {"id": "x", "created": 1, "model": "m", "choices": [{"delta": delta, "finish_reason": finish}]}
+
+
+async def answered(*chunks, end=b"data: [DONE]\n\n", **fields):
+    """The events of a turn whose model sends these chunks, and the requests it got."""
+    lines = b"".join(b"data: " + json.dumps(c, ensure_ascii=False).encode() + b"\r\n\r\n" for c in chunks)
+    requests = []
+
+    def respond(request):
+        requests.append(json.loads(request.content))
+        return httpx.Response(200, content=b": hello\n\n" + lines + end)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as client:
+        events = await run(
+            LlamaStackAdapter(client), turn_of("hello", **fields), context_for("http://model/v1")
+        )
+    return events, requests
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+async def test_reasoning_is_shown(name):
+    events, requests = await answered(
+        chunk(**{name: "Hm"}),
+        chunk(**{name: "m."}),
+        chunk("stop", content="Yes."),
+        parameters={"reasoning": {"effort": "low"}},
+    )
+    assert events[1:-1] == [
+        ReasoningDelta(message_id="m0", delta="Hm"),
+        ReasoningDelta(message_id="m0", delta="m."),
+        TextDelta(message_id="m0", delta="Yes."),
+        MessageDone(message_id="m0", text="Yes.", reasoning="Hmm."),
+    ]
+    assert requests[0]["reasoning_effort"] == "low"
+
+
+async def test_a_refusal_is_an_item():
+    events, _ = await answered(chunk(refusal="I will "), chunk("stop", refusal="not."))
+    started, *progress, done = events[1:-1]
+    assert started.item["status"] == "in_progress"
+    assert [p.event["type"] for p in progress] == [
+        "response.content_part.added",
+        "response.refusal.delta",
+        "response.refusal.delta",
+        "response.refusal.done",
+        "response.content_part.done",
+    ]
+    assert {(p.item_id, p.event["item_id"], p.event["content_index"]) for p in progress} == {("i0", "i0", 0)}
+    assert done.item["content"] == [{"type": "refusal", "refusal": "I will not."}]
+
+
+async def test_an_empty_answer_is_an_answer():
+    events, _ = await answered(chunk("stop", content=""))
+    assert events[1] == MessageDone(message_id="m0", text="")
+
+
+@pytest.mark.parametrize(
+    ("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")]
+)
+async def test_an_early_end_is_incomplete(finish, reason):
+    events, _ = await answered(chunk(finish, content="Half"))
+    assert events[-3] == MessageDone(message_id="m0", text="Half")
+    assert events[-1] == TurnIncomplete(reason=reason)
+
+
+async def test_a_line_separator_within_the_text_ends_no_line():
+    events, _ = await answered(chunk("stop", content="a\u2028b\x85c"))
+    assert events[1] == TextDelta(message_id="m0", delta="a\u2028b\x85c")
+
+
+async def test_what_a_server_leaves_out_is_filled_in():
+    calls = [{"type": None, "function": {"name": "f"}}]
+    more = [{"index": 0, "function": {"arguments": "{}"}}]
+    events, _ = await answered(
+        {"choices": [{"delta": {"role": "", "tool_calls": calls}, "finish_reason": None}]},
+        {"choices": [{"delta": {"tool_calls": more}, "finish_reason": "eos"}]},
+        {"choices": None, "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}},
+        tools=TOOLS,
+    )
+    assert ToolCall(call_id="call_1_0", name="f", arguments="{}", side="client") in events
+
+
+async def test_a_made_up_call_without_tools_is_no_event():
+    call = [{"index": 0, "id": "c", "function": {"name": "g", "arguments": "{}"}}]
+    events, _ = await answered(chunk("tool_calls", tool_calls=call))
+    assert [event.type for event in events] == ["step.started", "message.done", "step.completed"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        ([chunk(content="a")], "hung up in the middle"),
+        (
+            [chunk(content="a"), {"error": {"message": "overloaded"}}],
+            "failed in the middle of its answer: overloaded",
+        ),
+        ([{"choices": "?"}], "none of OpenAI's"),
+        ([[1]], "none of OpenAI's"),
+    ],
+)
+async def test_a_broken_stream_is_named(sent, message):
+    with pytest.raises(ModelCallError, match=message):
+        await answered(*sent)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [(b'{"detail": "no such model"}', "no such model"), (b"<html>", "<html>"), (b"", "no reason given")],
+)
+async def test_an_errors_message_is_found(body, message):
+    transport = httpx.MockTransport(lambda _: httpx.Response(404, content=body))
+    async with httpx.AsyncClient(transport=transport) as client:
+        with pytest.raises(ModelCallError, match=f"answered 404: {message}"):
+            await run(LlamaStackAdapter(client), turn_of("hello"), context_for("http://model/v1"))

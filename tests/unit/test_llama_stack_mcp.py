@@ -1,0 +1,190 @@
+"""MCP tools in the Llama Stack adapter, against real servers: the tool boundary sees and runs each call."""
+
+import socket
+
+import pytest
+
+from k8gentai.agents.adapters.llama_stack import LlamaStackAdapter
+from k8gentai.agents.adapters.llama_stack.loop import McpServerError
+from k8gentai.agents.events import ItemDone, ItemProgress, ItemStarted, MessageDone, ToolCall
+from k8gentai.agents.turn import StepLimitReached
+from tests.scripted import Answer, Call, ScriptedModel
+from tests.support.llama_stack import Boundary, McpServer, context_for, mcp_tool, run, turn_of, user
+
+# Llama Stack 0.7.3 uses mcp's older name.
+pytestmark = pytest.mark.filterwarnings("ignore:Use `streamable_http_client`:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def model():
+    server = ScriptedModel()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def calc():
+    server = McpServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def other():
+    server = McpServer(prefix="other_")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def adapter():
+    made = LlamaStackAdapter()
+    yield made
+    await made.aclose()
+
+
+def kinds(events):
+    return [event.type for event in events]
+
+
+async def test_calls_are_known_then_run_once_through_the_boundary(model, calc, adapter):
+    calls = Call("add", {"a": 1, "b": 2}, id="c1"), Call("add", {"a": 3, "b": 4}, id="c2")
+    model.script("mcp", Answer(*calls), Answer("3 and 7."))
+    calc.added.clear()
+    context = context_for(model.base_url)
+    events = await run(adapter, turn_of("[[mcp]]", tools=[mcp_tool(calc)]), context)
+
+    assert context.tools.calls == [("c1", "add", {"a": 1, "b": 2}), ("c2", "add", {"a": 3, "b": 4})]
+    assert calc.added == [(1, 2), (3, 4)]
+    assert kinds(events) == [
+        "item.started",
+        "item.progress",
+        "item.progress",
+        "item.done",
+        "step.started",
+        "tool.call",
+        "tool.call",
+        "step.completed",
+        "step.started",
+        "text.delta",
+        "message.done",
+        "step.completed",
+    ]
+    assert events[5] == ToolCall(
+        call_id="c1", name="add", arguments='{"a": 1, "b": 2}', side="worker", server_label="calc"
+    )
+    # A call runs after its model step was taken whole.
+    assert context.tools.known == [8, 8]
+    assert model.requests("mcp")[1].texts("tool") == ["sum=3", "sum=7"]
+
+
+async def test_the_list_of_tools_is_an_item(model, calc, adapter):
+    model.script("list", Answer("ok"))
+    tools = [mcp_tool(calc, allowed_tools=["add"])]
+    events = await run(adapter, turn_of("[[list]]", tools=tools), context_for(model.base_url))
+    started, *progress, done = events[:4]
+    assert started == ItemStarted(
+        item={"type": "mcp_list_tools", "id": "i0", "server_label": "calc", "tools": []}
+    )
+    assert progress == [
+        ItemProgress(item_id="i0", event={"type": f"response.mcp_list_tools.{state}", "item_id": "i0"})
+        for state in ("in_progress", "completed")
+    ]
+    assert isinstance(done, ItemDone)
+    assert [tool["name"] for tool in done.item["tools"]] == ["add"]
+    offered = model.requests("list")[0].body["tools"]
+    assert [tool["function"]["name"] for tool in offered] == ["add"]
+
+
+async def test_an_error_of_the_tool_is_shown_to_the_model(model, calc, adapter):
+    broken = Call("add", "no json", id="c2")
+    model.script("err", Answer(Call("fail", id="c1")), Answer(broken), Answer("It failed."))
+    context = context_for(model.base_url)
+    await run(adapter, turn_of("[[err]]", tools=[mcp_tool(calc)]), context)
+    shown = model.requests("err")[2].texts("tool")
+    assert "the tool broke" in shown[0]
+    assert "not a JSON object: no json" in shown[1]
+    assert context.tools.calls[1] == ("c2", "add", {})
+
+
+async def test_two_servers_and_a_client_tool_in_one_turn(model, calc, other, adapter):
+    calls = Call("add", {"a": 1, "b": 1}), Call("other_add", {"a": 2, "b": 2}), Call("mine", id="c3")
+    model.script("two", Answer(*calls))
+    mine = {"type": "function", "name": "mine", "parameters": {}}
+    tools = [mcp_tool(calc), mcp_tool(other, "second"), mine]
+    context = context_for(model.base_url)
+    events = await run(adapter, turn_of("[[two]]", tools=tools), context)
+    called = [event for event in events if isinstance(event, ToolCall)]
+    assert [(call.side, call.server_label) for call in called] == [
+        ("worker", "calc"),
+        ("worker", "second"),
+        ("client", ""),
+    ]
+    assert len(context.tools.calls) == 2
+
+
+async def test_a_call_that_needs_approval_is_asked_for_and_runs_once_approved(model, calc, adapter):
+    call = Call("add", {"a": 1, "b": 2}, id="c1")
+    model.script("approve", Answer(call), Answer(call), Answer("3"))
+    tools = [mcp_tool(calc, require_approval="always")]
+    context = context_for(model.base_url)
+    events = await run(adapter, turn_of("[[approve]]", tools=tools), context)
+    asked = events[-1].item
+    assert (asked["type"], asked["name"], asked["server_label"]) == ("mcp_approval_request", "add", "calc")
+    assert "tool.call" not in kinds(events)
+    assert context.tools.calls == []
+
+    answer = {"type": "mcp_approval_response", "approval_request_id": asked["id"], "approve": True}
+    approved = turn_of(answer, history=[user("[[approve]]"), asked], tools=tools)
+    await run(adapter, approved, context)
+    assert context.tools.calls == [("c1", "add", {"a": 1, "b": 2})]
+
+
+async def test_calls_over_the_limit_do_not_run(model, calc, adapter):
+    calls = Call("add", {"a": 1, "b": 2}, id="c1"), Call("add", {"a": 3, "b": 4}, id="c2")
+    model.script("limit", Answer(*calls), Answer("3"))
+    context = context_for(model.base_url)
+    turn = turn_of("[[limit]]", tools=[mcp_tool(calc)], parameters={"max_tool_calls": 1})
+    events = await run(adapter, turn, context)
+    assert [event.call_id for event in events if isinstance(event, ToolCall)] == ["c1"]
+    assert len(context.tools.calls) == 1
+    assert events[-2] == MessageDone(message_id="m1", text="3")
+
+
+async def test_the_step_limit(model, calc, adapter):
+    call = Call("add", {"a": 1, "b": 2})
+    model.script("steps", *[Answer(call)] * 10)
+    turn = turn_of("[[steps]]", tools=[mcp_tool(calc)])
+    with pytest.raises(StepLimitReached, match="3 steps"):
+        await run(adapter, turn, context_for(model.base_url, max_steps=3))
+    assert len(model.requests("steps")) == 3
+
+    own = turn.model_copy(update={"parameters": {"max_infer_iters": 2}})
+    events = await run(adapter, own, context_for(model.base_url, max_steps=3))
+    assert (events[-1].type, events[-1].reason) == ("turn.incomplete", "max_iterations_exceeded")
+    assert len(model.requests("steps")) == 5
+
+
+async def test_a_server_that_is_away_is_named(model, adapter):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    tool = {"type": "mcp", "server_label": "gone", "server_url": f"http://127.0.0.1:{port}/mcp"}
+    with pytest.raises(McpServerError, match=r"'gone': .*Connection refused"):
+        await run(adapter, turn_of("hello", tools=[tool]), context_for(model.base_url))
+
+
+async def test_what_the_boundary_raises_comes_out_as_it_is(model, calc, adapter):
+    class Paused(Exception):  # noqa: N818
+        pass
+
+    class PausingBoundary(Boundary):
+        async def call(self, call_id, name, arguments, run):
+            raise Paused(call_id)
+
+    model.script("pause", Answer(Call("add", {"a": 1, "b": 2}, id="c1")))
+    context = context_for(model.base_url, tools=PausingBoundary())
+    with pytest.raises(Paused, match="c1"):
+        await run(adapter, turn_of("[[pause]]", tools=[mcp_tool(calc)]), context)
