@@ -1,0 +1,28 @@
+"""What ``module: k8gentai`` in a run YAML brings: the host asks here for our providers."""
+
+from typing import Any
+
+from k8gentai.providers import host
+
+
+def get_provider_spec() -> list[Any]:
+    """The providers there are. The host picks by ``provider_type``, so each API has its own."""
+    return [
+        host.RemoteProviderSpec(
+            api=host.Api.responses,
+            adapter_type="amf",
+            provider_type="remote::amf",
+            module="k8gentai.providers.responses",
+            config_class="k8gentai.providers.responses.AmfConfig",
+            api_dependencies=[host.Api.inference, host.Api.models, host.Api.conversations],
+            description="Agents of any framework, run by worker pools behind a Redis queue.",
+        ),
+        host.RemoteProviderSpec(
+            api=host.Api.inference,
+            adapter_type="amf-models",
+            provider_type="remote::amf-models",
+            module="k8gentai.providers.models",
+            config_class="k8gentai.providers.models.AgentModelsConfig",
+            description="Lists the agents as models.",
+        ),
+    ]

@@ -1,0 +1,69 @@
+"""Errors a client of ours sees, in the shape of the OpenAI API."""
+
+from typing import Any
+
+
+class ApiError(Exception):
+    """A request that cannot be served.
+
+    Args:
+        status: the HTTP status.
+        message: for a person; carries no stack trace and no secret.
+        code: for a program.
+        param: the request's field at fault, if one is.
+        headers: HTTP headers to send along.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        # The host translates errors that carry this name.
+        self.status_code = status
+        self.message = message
+        self.code = code
+        self.param = param
+        self.headers = headers or {}
+
+    def body(self) -> dict[str, Any]:
+        """The JSON body."""
+        return {
+            "error": {"message": self.message, "type": self._type, "param": self.param, "code": self.code}
+        }
+
+    @property
+    def _type(self) -> str:
+        if self.status_code == 429:
+            return "rate_limit_error"
+        return "server_error" if self.status_code >= 500 else "invalid_request_error"
+
+
+def invalid(message: str, param: str | None = None, code: str = "invalid_value") -> ApiError:
+    """A request whose content is wrong (400)."""
+    return ApiError(400, message, code=code, param=param)
+
+
+def response_not_found(response_id: str) -> ApiError:
+    """No such response, or none this caller may see (404)."""
+    return ApiError(
+        404,
+        f"Response '{response_id}' was not found. GET /v1/responses lists those there are.",
+        code="response_not_found",
+        param="response_id",
+    )
+
+
+def store_away() -> ApiError:
+    """Redis is away (503); nothing was accepted."""
+    return ApiError(
+        503,
+        "The turn store (Redis) does not answer. Try again.",
+        code="store_unavailable",
+        headers={"Retry-After": "1"},
+    )

@@ -1,0 +1,123 @@
+"""The items a turn's agent sees before its input: its conversation's, or those of the response it continues."""
+
+from typing import Any
+
+from k8gentai.agents.turn import Item
+from k8gentai.providers import host
+from k8gentai.providers.errors import ApiError, invalid
+from k8gentai.providers.ids import belongs_to, in_turn_order, item_id
+from k8gentai.providers.render import render
+from k8gentai.providers.store import ResponseStore, StoredResponse
+from k8gentai.workers.record import ENDED, AcceptedTurn, TurnRecord
+from k8gentai.workers.turns import TurnNotFoundError, Turns
+
+_ADD_AT_ONCE = 20
+"""The most items the host's conversations take in one call."""
+
+_ALL = 1_000_000_000
+_CALLS = frozenset({"mcp_call", "function_call"})
+
+
+class Histories:
+    """Reads and extends histories, as the current caller.
+
+    Args:
+        turns: turns in Redis.
+        store: finished responses.
+        conversations: the host's Conversations API.
+        access: the host's policy.
+    """
+
+    def __init__(self, turns: Turns, store: ResponseStore, conversations: Any, access: Any) -> None:
+        self._turns = turns
+        self._store = store
+        self._conversations = conversations
+        self._access = access
+
+    async def before(self, accepted: AcceptedTurn) -> list[Item]:
+        """What stands before a turn now, oldest first.
+
+        Raises:
+            ApiError: the conversation or the previous response is not there or not usable.
+        """
+        if accepted.turn.conversation:
+            return await self._of_conversation(accepted.turn.conversation)
+        if accepted.previous_response_id:
+            previous = await self._previous(accepted.previous_response_id)
+            return [*previous.history, *previous.input, *_usable(previous.response["output"])]
+        return []
+
+    async def check_conversation(self, conversation: str) -> None:
+        """See that a conversation is there.
+
+        Raises:
+            ApiError: it is not (404).
+        """
+        try:
+            await self._conversations.get_conversation(
+                host.GetConversationRequest(conversation_id=conversation)
+            )
+        except (host.ConversationNotFoundError, host.InvalidParameterError):
+            raise ApiError(
+                404,
+                f"Conversation '{conversation}' was not found. POST /v1/conversations makes one.",
+                code="conversation_not_found",
+                param="conversation",
+            ) from None
+
+    async def join(self, record: TurnRecord, response: dict[str, Any]) -> None:
+        """Add a finished turn's input and output to its conversation, as often as one likes.
+
+        Raises:
+            host.ConversationNotFoundError: it was deleted meanwhile.
+        """
+        turn = record.turn
+        items = [
+            # The host's items are unique by id across all conversations: an id that a client chose could
+            # take an item out of somebody else's.
+            item if belongs_to(turn.id, item["id"]) else {**item, "id": item_id(turn.id, index, item["type"])}
+            for index, item in enumerate(turn.input)
+        ] + _usable(response["output"])
+        for start in range(0, len(items), _ADD_AT_ONCE):
+            request = host.AddItemsRequest(items=items[start : start + _ADD_AT_ONCE])
+            await self._conversations.add_items(turn.conversation, request)
+
+    async def _of_conversation(self, conversation: str) -> list[Item]:
+        await self.check_conversation(conversation)
+        request = host.ListItemsRequest(conversation_id=conversation, limit=_ALL, order="asc")
+        listed = await self._conversations.list_items(request)
+        return in_turn_order([item.model_dump(mode="json", exclude_none=True) for item in listed.data])
+
+    async def _previous(self, response_id: str) -> StoredResponse:
+        try:
+            record = await self._turns.get(response_id)
+        except TurnNotFoundError:
+            stored = await self._store.get(response_id)
+        else:
+            if not self._access.allows("read", response_id, record.owner) or not record.store:
+                raise _previous_not_found(response_id)
+            if record.status not in ENDED and record.status != "suspended":
+                raise invalid(
+                    f"Response '{response_id}' has not ended yet (it is {record.status}).",
+                    "previous_response_id",
+                    "previous_response_not_ended",
+                )
+            events = [event for _, event in await self._turns.events(response_id)]
+            _, response = render(record, events, ended_at=record.ended_at)
+            stored = StoredResponse(response, record.turn.input, record.turn.history)
+        if stored is None:
+            raise _previous_not_found(response_id)
+        return stored
+
+
+def _previous_not_found(response_id: str) -> ApiError:
+    return invalid(
+        f"Previous response '{response_id}' was not found. GET /v1/responses lists those there are.",
+        "previous_response_id",
+        "previous_response_not_found",
+    )
+
+
+def _usable(output: list[Item]) -> list[Item]:
+    """Output without calls that were cut off: no model accepts a call that has no result."""
+    return [item for item in output if item["type"] not in _CALLS or item["status"] != "incomplete"]

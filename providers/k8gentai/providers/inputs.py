@@ -1,0 +1,86 @@
+"""The input of a request: checked against the host's item types, and brought into one shape."""
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from k8gentai.agents.turn import Item
+from k8gentai.providers import host
+from k8gentai.providers.errors import invalid
+from k8gentai.providers.ids import MAX_INPUT_ITEMS, item_id
+
+_ITEM_TYPES: dict[str, type[BaseModel]] = {
+    "message": host.types.OpenAIResponseMessage,
+    "reasoning": host.types.OpenAIResponseOutputMessageReasoningItem,
+    "function_call": host.types.OpenAIResponseOutputMessageFunctionToolCall,
+    "function_call_output": host.types.OpenAIResponseInputFunctionToolCallOutput,
+    "mcp_call": host.types.OpenAIResponseOutputMessageMCPCall,
+    "mcp_list_tools": host.types.OpenAIResponseOutputMessageMCPListTools,
+    "mcp_approval_request": host.types.OpenAIResponseMCPApprovalRequest,
+    "mcp_approval_response": host.types.OpenAIResponseMCPApprovalResponse,
+    "web_search_call": host.types.OpenAIResponseOutputMessageWebSearchToolCall,
+    "file_search_call": host.types.OpenAIResponseOutputMessageFileSearchToolCall,
+}
+
+_WITH_STATUS = frozenset({"message", "function_call", "function_call_output"})
+
+
+def input_items(turn_id: str, value: Any) -> list[Item]:
+    """A request's ``input`` as items that have a type, an id, and content in parts.
+
+    Args:
+        turn_id: names the items that came without an id.
+        value: a string, which stands for a user's message, or a list of items.
+
+    Raises:
+        ApiError: naming the place that is wrong.
+    """
+    if isinstance(value, str):
+        value = [{"type": "message", "role": "user", "content": value}]
+    if not isinstance(value, list):
+        raise invalid("'input' must be a string or a list of items.", "input")
+    if len(value) > MAX_INPUT_ITEMS:
+        raise invalid(
+            f"'input' has {len(value)} items; {MAX_INPUT_ITEMS} are the most there may be.", "input"
+        )
+    return [_item(turn_id, index, item) for index, item in enumerate(value)]
+
+
+def _item(turn_id: str, index: int, item: Any) -> Item:
+    param = f"input[{index}]"
+    if not isinstance(item, dict):
+        raise invalid(f"'{param}' must be an object.", param)
+    item_type = item.get("type") or ("message" if "role" in item else None)
+    if not isinstance(item_type, str) or item_type not in _ITEM_TYPES:
+        known = ", ".join(_ITEM_TYPES)
+        raise invalid(f"'{param}.type' must be one of {known}; it is {item_type!r}.", f"{param}.type")
+    own_id = item_id(turn_id, index, item_type)
+    named: Item = {**item, "type": item_type, "id": item.get("id") or own_id}
+    try:
+        _ITEM_TYPES[item_type].model_validate(named)
+    except ValidationError as error:
+        raise validation_error(error, param) from None
+    if item_type in _WITH_STATUS:
+        named["status"] = named.get("status") or "completed"
+    if item_type == "message":
+        named["content"] = _content(named["role"], named["content"])
+    return named
+
+
+def _content(role: str, content: Any) -> list[dict[str, Any]]:
+    if isinstance(content, str):
+        content = [{"type": "output_text" if role == "assistant" else "input_text", "text": content}]
+    return [
+        {"annotations": [], "logprobs": [], **part} if part["type"] == "output_text" else part
+        for part in content
+    ]
+
+
+def validation_error(error: ValidationError, prefix: str = "") -> Exception:
+    """The first thing pydantic found wrong, as an error that names the request's field."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    param = prefix
+    for part in first["loc"]:
+        param += f"[{part}]" if isinstance(part, int) else f".{part}" if param else str(part)
+    code = "missing_required_parameter" if first["type"] == "missing" else "invalid_value"
+    return invalid(f"'{param}': {first['msg']}.", param or None, code)

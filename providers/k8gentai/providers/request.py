@@ -1,0 +1,117 @@
+"""Reads the body of ``POST /v1/responses``."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from k8gentai.agents.turn import Item
+from k8gentai.providers import host
+from k8gentai.providers.errors import invalid
+from k8gentai.providers.inputs import input_items, validation_error
+
+_NOT_PARAMETERS = frozenset(
+    {
+        "model",
+        "input",
+        "instructions",
+        "tools",
+        "conversation",
+        "previous_response_id",
+        "store",
+        "stream",
+        "stream_options",
+        "background",
+        "metadata",
+    }
+)
+
+
+@dataclass(frozen=True)
+class CreateRequest:
+    """A request for a turn, checked."""
+
+    model: str
+    input: list[Item]
+    instructions: str | None
+    tools: list[dict[str, Any]]
+    parameters: dict[str, Any]
+    conversation: str | None
+    previous_response_id: str | None
+    store: bool
+    stream: bool
+    background: bool
+    echo: dict[str, Any]
+    """What the response repeats, and a digest of the body, by which a reused idempotency key is told from a
+    repeated request."""
+
+
+def read_request(turn_id: str, body: Any) -> CreateRequest:
+    """Check a request's body.
+
+    Args:
+        turn_id: the id its turn will have.
+        body: the JSON as it came.
+
+    Raises:
+        ApiError: naming the field at fault.
+    """
+    if not isinstance(body, dict):
+        raise invalid("The body must be a JSON object.")
+    if "input" not in body:
+        raise invalid("'input' is required.", "input", "missing_required_parameter")
+    items = input_items(turn_id, body["input"])
+    conversation = _conversation_id(body.get("conversation"))
+    try:
+        # The input was checked above, with errors that name the item.
+        request = host.CreateResponseRequest.model_validate(
+            {**body, "input": "", "conversation": conversation}
+        )
+    except ValidationError as error:
+        raise validation_error(error) from None
+    given = request.model_dump(mode="json", exclude_unset=True)
+    _check_combinations(request, conversation)
+    return CreateRequest(
+        model=request.model,
+        input=items,
+        instructions=request.instructions,
+        # As they came: the host's types leave out a tool's credentials, which the agent needs.
+        tools=body.get("tools") or [],
+        parameters={
+            name: value for name, value in given.items() if name not in _NOT_PARAMETERS and value is not None
+        },
+        conversation=conversation,
+        previous_response_id=request.previous_response_id,
+        store=request.store is not False,
+        stream=bool(request.stream),
+        background=bool(request.background),
+        echo={
+            **{name: value for name, value in given.items() if name not in ("input", "tools")},
+            "digest": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
+        },
+    )
+
+
+def _conversation_id(value: Any) -> str | None:
+    if isinstance(value, dict):
+        value = value.get("id")
+        if not isinstance(value, str):
+            raise invalid("'conversation.id' must be a string.", "conversation.id")
+    if value is not None and not isinstance(value, str):
+        raise invalid("'conversation' must be an id or an object with an id.", "conversation")
+    return value
+
+
+def _check_combinations(request: Any, conversation: str | None) -> None:
+    if conversation and request.previous_response_id:
+        raise invalid(
+            "'conversation' and 'previous_response_id' cannot be used together: each brings a history.",
+            "previous_response_id",
+            "mutually_exclusive_parameters",
+        )
+    if request.background and request.store is False:
+        raise invalid("'background' needs 'store': a response nobody keeps cannot be fetched.", "background")
+    if request.prompt is not None:
+        raise invalid("'prompt' is not supported; send 'instructions'.", "prompt", "unsupported_parameter")

@@ -1,0 +1,107 @@
+"""Finds what a request's ``model`` names: an agent of the registry, or a model the stack serves."""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from k8gentai.agents.registry import RegisteredAgent, Registry
+from k8gentai.providers import host
+from k8gentai.providers.access import Access
+from k8gentai.providers.errors import ApiError
+
+_REFRESH_SECONDS = 2.0
+"""An unknown name has the host ask its providers for their models, at most this often."""
+
+_PATIENCE_SECONDS = 5.0
+"""How long a request waits for that."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Whom a turn is for."""
+
+    agent: str
+    framework: str
+    implicit: bool = False
+    """A plain model, run as an agent of Llama Stack's own."""
+
+
+class Resolver:
+    """Resolves names.
+
+    Args:
+        registry: the agents.
+        models: the host's Models API.
+        access: the host's policy.
+        provider_id: the id under which the agents are listed as models; it prefixes theirs.
+    """
+
+    def __init__(self, registry: Registry, models: Any, access: Access, provider_id: str) -> None:
+        self._registry = registry
+        self._models = models
+        self._access = access
+        self._provider_id = provider_id
+        self._refreshed_at = 0.0
+        self._refreshing = asyncio.Lock()
+
+    async def resolve(self, model: str) -> Target:
+        """Find what ``model`` names.
+
+        Raises:
+            ApiError: nothing does (404), or the agent is broken (503).
+        """
+        agent = self._agent(model)
+        if agent is not None:
+            return Target(agent.id, agent.framework)
+        identifier = await self._served(model)
+        if identifier is None:
+            await self._refresh()
+            identifier = await self._served(model)
+        if identifier is None:
+            raise ApiError(
+                404,
+                f"No agent or model '{model}' is served here. GET /v1/models lists what is.",
+                code="model_not_found",
+                param="model",
+            )
+        return Target(identifier, "llama-stack", implicit=True)
+
+    def _agent(self, model: str) -> RegisteredAgent | None:
+        agent = self._registry.get(model.removeprefix(f"{self._provider_id}/"))
+        if agent is None or not self._access.may_use_model(f"{self._provider_id}/{agent.id}"):
+            return None
+        if agent.state == "broken":
+            raise ApiError(
+                503,
+                f"Agent '{agent.id}' is broken: {agent.error}",
+                code="agent_broken",
+                param="model",
+                # The openai SDK would try again; that mends nothing.
+                headers={"X-Should-Retry": "false"},
+            )
+        return agent
+
+    async def _served(self, model: str) -> str | None:
+        """The id of the served model a name means: the id itself, or what follows the provider's prefix if
+        that is unambiguous."""
+        listed = [
+            candidate
+            for candidate in (await self._models.list_models()).data
+            if candidate.model_type == host.ModelType.llm and candidate.provider_id != self._provider_id
+        ]
+        if any(candidate.identifier == model for candidate in listed):
+            return model
+        named = [candidate.identifier for candidate in listed if candidate.provider_resource_id == model]
+        return named[0] if len(named) == 1 else None
+
+    async def _refresh(self) -> None:
+        """Have the host list its providers' models again."""
+        async with self._refreshing:
+            if time.monotonic() - self._refreshed_at < _REFRESH_SECONDS:
+                return
+            # What is listed belongs to nobody, whoever's request it was.
+            with contextlib.suppress(TimeoutError), host.request_provider_data_context({}, None):
+                await asyncio.wait_for(self._models.refresh(), _PATIENCE_SECONDS)
+            self._refreshed_at = time.monotonic()

@@ -1,0 +1,141 @@
+"""The host's ``responses`` provider: the object it holds, and how it is made.
+
+Over HTTP our own routes answer; this object serves the host's other parts, which call it as Python.
+"""
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+
+from k8gentai.agents.registry import Registry
+from k8gentai.providers import host
+from k8gentai.providers.access import Access
+from k8gentai.providers.history import Histories
+from k8gentai.providers.resolve import Resolver
+from k8gentai.providers.running import Running
+from k8gentai.providers.service import ResponsesService
+from k8gentai.providers.settle import Settler
+from k8gentai.providers.store import ResponseStore
+from k8gentai.workers.connection import UNREACHABLE, connect, masked
+from k8gentai.workers.turns import Turns
+
+_HOST_EVENT: TypeAdapter[Any] = TypeAdapter(host.types.OpenAIResponseObjectStream)
+
+
+class AmfConfig(BaseModel):
+    """``config`` of the provider in the run YAML."""
+
+    redis_url: str = "redis://localhost:6379/0"
+    registry: Path = Path(".k8gentai/registry.json")
+    sql_backend: str = "sql_default"
+    """A SQL backend of ``storage.backends``, for finished responses."""
+    models_provider_id: str = "amf"
+    """The ``provider_id`` of our ``remote::amf-models`` entry."""
+    queue_limit: int = 10_000
+    """How many turns of one framework, or of one conversation, may wait."""
+    keep_seconds: int = 86_400
+    """How long a finished turn's stream can still be read."""
+
+
+class AmfResponses(host.Responses):  # type: ignore[misc]  # the host is untyped
+    """The host's Responses API over :class:`ResponsesService`."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        self._service = running.service
+
+    async def shutdown(self) -> None:
+        await self.running.stop()
+
+    async def create_openai_response(self, request: Any) -> Any:
+        self.running.start()
+        turn_id, read = await self._service.create(request.model_dump(mode="json", exclude_unset=True))
+        if read.stream:
+            return self._host_events(turn_id)
+        if read.background:
+            return _response(await self._service.get(turn_id))
+        return _response(await self._service.wait(turn_id))
+
+    async def get_openai_response(self, request: Any) -> Any:
+        return _response(await self._service.get(request.response_id))
+
+    async def list_openai_responses(self, request: Any) -> Any:
+        found, more = await self._service.page(
+            after=request.after,
+            limit=request.limit or 50,
+            model=request.model,
+            descending=request.order != "asc",
+        )
+        return host.types.ListOpenAIResponseObject(
+            data=[
+                host.types.OpenAIResponseObjectWithInput.model_validate(
+                    {**each.response, "input": each.input}
+                )
+                for each in found
+            ],
+            has_more=more,
+            first_id=found[0].response["id"] if found else "",
+            last_id=found[-1].response["id"] if found else "",
+        )
+
+    async def list_openai_response_input_items(self, request: Any) -> Any:
+        items = await self._service.input(request.response_id)
+        ordered = items if request.order == "asc" else items[::-1]
+        return host.types.ListOpenAIResponseInputItem.model_validate({"data": ordered[: request.limit]})
+
+    async def delete_openai_response(self, request: Any) -> Any:
+        await self._service.delete(request.response_id)
+        return host.types.OpenAIDeleteResponseObject(id=request.response_id)
+
+    async def cancel_openai_response(self, request: Any) -> Any:
+        return _response(await self._service.cancel(request.response_id))
+
+    async def _host_events(self, turn_id: str) -> AsyncIterator[Any]:
+        async for event in await self._service.stream(turn_id):
+            # The host has no type for this one.
+            if event["type"] != "response.queued":
+                yield _HOST_EVENT.validate_python({"response_id": turn_id, **event})
+
+
+def _response(response: dict[str, Any]) -> Any:
+    return host.types.OpenAIResponseObject.model_validate(response)
+
+
+async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list[Any]) -> AmfResponses:
+    """Called by the host, in an event loop that does not live on: no connection may be kept here."""
+    await _require_redis(config.redis_url)
+    redis = connect(config.redis_url)
+    turns = Turns(redis, queue_limit=config.queue_limit, keep_seconds=config.keep_seconds)
+    store = ResponseStore(config.sql_backend, policy)
+    await store.prepare()
+    access = Access(policy)
+    registry = Registry(config.registry)
+    models = deps[host.Api.models]
+    histories = Histories(turns, store, deps[host.Api.conversations], access)
+    service = ResponsesService(
+        turns, store, Resolver(registry, models, access, config.models_provider_id), histories, access
+    )
+    settler = Settler(turns, store, histories)
+    return AmfResponses(Running(service, settler, registry, models, config.models_provider_id, redis))
+
+
+async def _require_redis(url: str) -> None:
+    """End the process, in one line, where Redis does not answer."""
+    redis = connect(url)
+    try:
+        await redis.ping()
+    except UNREACHABLE as error:
+        reason = str(error).rstrip(".")
+        print(  # noqa: T201 - the log is not for this: it must be the last thing seen
+            f"k8gentai: Redis at {masked(url)} does not answer: {reason}. Start it, or set REDIS_URL.",
+            file=sys.stderr,
+            flush=True,
+        )
+        # The host's command turns SystemExit into exit code 0, and any other exception into a long trace.
+        os._exit(1)
+    finally:
+        await redis.aclose()

@@ -1,0 +1,60 @@
+"""What one server process holds, put together; and what runs in its background."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from redis.asyncio import Redis
+
+from k8gentai.agents.registry import Registry
+from k8gentai.providers.models import keep_listed
+from k8gentai.providers.service import ResponsesService
+from k8gentai.providers.settle import Settler
+
+
+class Running:
+    """The service and its background work.
+
+    Args:
+        service: what the routes call.
+        settler: settles finished turns.
+        registry: the agents.
+        models: the host's Models API.
+        provider_id: the id under which agents are listed as models.
+        redis: closed at the end.
+    """
+
+    def __init__(
+        self,
+        service: ResponsesService,
+        settler: Settler,
+        registry: Registry,
+        models: Any,
+        provider_id: str,
+        redis: Redis,
+    ) -> None:
+        self.service = service
+        self._settler = settler
+        self._registry = registry
+        self._models = models
+        self._provider_id = provider_id
+        self._redis = redis
+        self._listing: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin the background work in the running event loop; a second call changes nothing."""
+        self._settler.start()
+        if self._listing is None:
+            self._listing = asyncio.create_task(
+                keep_listed(self._registry, self._models, self._provider_id), name="keep_listed"
+            )
+
+    async def stop(self) -> None:
+        """End it and close the connections to Redis."""
+        await self._settler.stop()
+        if self._listing is not None:
+            self._listing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._listing
+            self._listing = None
+        await self._redis.aclose()

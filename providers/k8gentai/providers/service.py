@@ -1,0 +1,288 @@
+"""The Responses API over turns: what the routes and the host's provider object both call.
+
+Every method acts as the current caller, and knows nothing of HTTP beyond :class:`ApiError`. Reading never
+touches a turn: a client that goes away changes nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+from opentelemetry import propagate
+
+from k8gentai.agents.events import Event, TurnEnd
+from k8gentai.agents.turn import Item, Turn
+from k8gentai.providers.access import Access, caller
+from k8gentai.providers.errors import ApiError, response_not_found
+from k8gentai.providers.history import Histories
+from k8gentai.providers.ids import new_turn_id
+from k8gentai.providers.render import Rendering, StreamEvent, render
+from k8gentai.providers.request import CreateRequest, read_request
+from k8gentai.providers.resolve import Resolver
+from k8gentai.providers.store import ResponseStore, StoredResponse
+from k8gentai.workers.connection import UNREACHABLE
+from k8gentai.workers.record import ENDED, AcceptedTurn, TurnRecord
+from k8gentai.workers.turns import TurnNotFoundError, Turns
+
+log = structlog.get_logger(__name__)
+
+_PATIENCE_SECONDS = 30.0
+"""How long a stream that is being read survives Redis being away."""
+
+_RETRY_SECONDS = 0.25
+
+
+class ResponsesService:
+    """Creates, reads, cancels and deletes responses.
+
+    Args:
+        turns: turns in Redis.
+        store: finished responses in the host's SQL store.
+        resolver: finds what ``model`` names.
+        histories: what a turn's agent sees before its input.
+        access: the host's policy.
+    """
+
+    def __init__(
+        self,
+        turns: Turns,
+        store: ResponseStore,
+        resolver: Resolver,
+        histories: Histories,
+        access: Access,
+    ) -> None:
+        self._turns = turns
+        self._store = store
+        self._resolver = resolver
+        self._histories = histories
+        self._access = access
+
+    async def create(self, body: Any, idempotency_key: str | None = None) -> tuple[str, CreateRequest]:
+        """Accept a turn.
+
+        Args:
+            body: the request's JSON.
+            idempotency_key: a name the client gave the request; the same one gives the same turn.
+
+        Returns:
+            The turn's id, and the request as it was read.
+
+        Raises:
+            ApiError: the request is wrong; nothing was accepted.
+            QueueFullError, IdempotencyConflictError: nothing was accepted.
+            redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: Redis is away.
+        """
+        turn_id = new_turn_id()
+        request = read_request(turn_id, body)
+        target = await self._resolver.resolve(request.model)
+        if request.conversation:
+            await self._histories.check_conversation(request.conversation)
+        trace: dict[str, str] = {}
+        propagate.inject(trace)
+        accepted = AcceptedTurn(
+            turn=Turn(
+                id=turn_id,
+                agent=target.agent,
+                input=request.input,
+                instructions=request.instructions,
+                tools=request.tools,
+                parameters=request.parameters,
+                conversation=request.conversation,
+            ),
+            framework=target.framework,
+            implicit=target.implicit,
+            owner=caller(),
+            request=request.echo,
+            previous_response_id=request.previous_response_id,
+            background=request.background,
+            store=request.store,
+            accepted_at=time.time(),
+            trace=trace,
+        )
+        kept = await self._turns.accept(
+            accepted, lambda: self._histories.before(accepted), idempotency_key=idempotency_key
+        )
+        log.info("turn_accepted", turn=kept, agent=target.agent, framework=target.framework)
+        return kept, request
+
+    async def wait(self, turn_id: str) -> dict[str, Any]:
+        """The response when its turn has ended."""
+        rendering = Rendering(await self._record(turn_id, "read"))
+        async for _ in self._stream(rendering, turn_id):
+            pass
+        return rendering.response()
+
+    async def get(self, response_id: str) -> dict[str, Any]:
+        """The response as it stands.
+
+        Raises:
+            ApiError: there is none that the caller may see (404).
+        """
+        return (await self._whole(response_id)).response
+
+    async def stream(self, response_id: str, after: int = -1) -> AsyncIterator[StreamEvent]:
+        """The response's stream events with a sequence number above ``after``, those to come included.
+
+        Raises:
+            ApiError: there is no such response (404), before the first event is asked for.
+        """
+        try:
+            record = await self._record(response_id, "read")
+        except TurnNotFoundError:
+            if await self._store.get(response_id) is None:
+                raise response_not_found(response_id) from None
+            raise ApiError(
+                400,
+                f"The stream of response '{response_id}' is no longer kept. Retrieve it without 'stream'.",
+                code="stream_expired",
+                param="stream",
+            ) from None
+        return self._after(self._stream(Rendering(record), response_id), after)
+
+    async def input(self, response_id: str) -> list[Item]:
+        """The response's input items, in their order.
+
+        Raises:
+            ApiError: there is no such response (404).
+        """
+        return (await self._whole(response_id)).input
+
+    async def cancel(self, response_id: str) -> dict[str, Any]:
+        """End the response's turn as cancelled, unless it has ended.
+
+        Returns:
+            The cancelled response; also where it had been cancelled before.
+
+        Raises:
+            ApiError: there is no such response (404), or it has ended otherwise (409).
+        """
+        try:
+            await self._record(response_id, "update")
+            status: str = await self._turns.cancel(response_id)
+            response = await self.get(response_id)
+        except TurnNotFoundError:
+            response = await self.get(response_id)
+            status = response["status"]
+        if status in ENDED and status != "cancelled":
+            raise ApiError(
+                409,
+                f"Response '{response_id}' has ended ({status}) and cannot be cancelled.",
+                code="response_ended",
+                headers={"X-Should-Retry": "false"},
+            )
+        return response
+
+    async def delete(self, response_id: str) -> None:
+        """Forget the response; a turn that has not ended is cancelled.
+
+        Raises:
+            ApiError: there is no such response (404).
+        """
+        try:
+            await self._record(response_id, "delete")
+            await self._turns.delete(response_id)
+            found = True
+        except TurnNotFoundError:
+            found = False
+        if not await self._store.delete(response_id) and not found:
+            raise response_not_found(response_id)
+
+    async def page(
+        self, *, after: str | None, limit: int, model: str | None, descending: bool
+    ) -> tuple[list[StoredResponse], bool]:
+        """Responses in the order they were created, finished or not.
+
+        Args:
+            after: the id after which the page begins.
+            limit: how many to give.
+            model: only those asked of this model.
+            descending: newest first.
+
+        Returns:
+            The page, and whether more follow.
+        """
+        # Turns under way first: one that is settled meanwhile shows in the store, and counts once.
+        found = {}
+        for turn_id in await self._turns.unsettled(caller()):
+            if after is None or (turn_id < after if descending else turn_id > after):
+                found[turn_id] = await self._unsettled(turn_id, model)
+        for stored in await self._store.page(
+            after=after, limit=limit + 1, model=model, descending=descending
+        ):
+            found[stored.response["id"]] = stored
+        ordered = [found[id_] for id_ in sorted(found, reverse=descending)]
+        page = [stored for stored in ordered if stored is not None]
+        return page[:limit], len(page) > limit
+
+    async def _unsettled(self, turn_id: str, model: str | None) -> StoredResponse | None:
+        try:
+            record = await self._record(turn_id, "read")
+        except TurnNotFoundError:
+            return None
+        if not record.store or (model is not None and record.request.get("model") != model):
+            return None
+        return await self._render(record)
+
+    async def _record(self, turn_id: str, action: str) -> TurnRecord:
+        """The turn, if the caller may do that to it.
+
+        Raises:
+            TurnNotFoundError: also where it may not, and where the client asked not to keep it.
+        """
+        record = await self._turns.get(turn_id)
+        if not self._access.allows(action, turn_id, record.owner) or (record.settled and not record.store):
+            raise TurnNotFoundError(turn_id)
+        return record
+
+    async def _whole(self, response_id: str) -> StoredResponse:
+        try:
+            return await self._render(await self._record(response_id, "read"))
+        except TurnNotFoundError:
+            stored = await self._store.get(response_id)
+        except UNREACHABLE:
+            # A finished response can be had without Redis.
+            stored = await self._store.get(response_id)
+            if stored is None:
+                raise
+        if stored is None:
+            raise response_not_found(response_id)
+        return stored
+
+    async def _render(self, record: TurnRecord) -> StoredResponse:
+        events = [event for _, event in await self._turns.events(record.turn.id)]
+        if events and isinstance(events[-1], TurnEnd) and record.ended_at is None:
+            # It ended between the two reads.
+            record = await self._turns.get(record.turn.id)
+        _, response = render(record, events, ended_at=record.ended_at)
+        return StoredResponse(response, record.turn.input, record.turn.history)
+
+    async def _stream(self, rendering: Rendering, turn_id: str) -> AsyncIterator[StreamEvent]:
+        async for event in self._follow(turn_id):
+            if isinstance(event, TurnEnd):
+                rendering.ended_at = (await self._turns.get(turn_id)).ended_at
+            for stream_event in rendering.feed(event):
+                yield stream_event
+
+    async def _follow(self, turn_id: str) -> AsyncIterator[Event]:
+        """The turn's events to its end; while Redis is away for a short time it waits."""
+        seq = 0
+        away_since: float | None = None
+        while True:
+            try:
+                async for position, event in self._turns.follow(turn_id, seq):
+                    seq, away_since = position, None
+                    yield event
+                return
+            except UNREACHABLE:
+                away_since = away_since or time.monotonic()
+                if time.monotonic() - away_since > _PATIENCE_SECONDS:
+                    raise
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    @staticmethod
+    async def _after(stream: AsyncIterator[StreamEvent], after: int) -> AsyncIterator[StreamEvent]:
+        async for event in stream:
+            if event["sequence_number"] > after:
+                yield event

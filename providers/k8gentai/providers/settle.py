@@ -1,0 +1,126 @@
+"""Settles finished turns: writes each to the SQL store as its owner, joins its items to its conversation,
+and lets the conversation's next turn go. Nobody needs to be listening for that."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+
+import structlog
+
+from k8gentai.agents.turn import Item
+from k8gentai.providers import host
+from k8gentai.providers.access import acting_as
+from k8gentai.providers.errors import ApiError
+from k8gentai.providers.history import Histories
+from k8gentai.providers.render import render
+from k8gentai.providers.store import ResponseStore, StoredResponse
+from k8gentai.workers.connection import UNREACHABLE
+from k8gentai.workers.record import TurnRecord
+from k8gentai.workers.turns import TurnNotFoundError, Turns
+
+log = structlog.get_logger(__name__)
+
+_RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0)
+_AT_ONCE = 8
+_JOINING = frozenset({"completed", "incomplete"})
+
+
+class Settler:
+    """Settles turns in the background, for as long as the server runs.
+
+    Args:
+        turns: turns in Redis; this object's own, as it remembers what it was given to settle.
+        store: finished responses.
+        histories: conversations.
+    """
+
+    def __init__(self, turns: Turns, store: ResponseStore, histories: Histories) -> None:
+        self._turns = turns
+        self._store = store
+        self._histories = histories
+        self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin, in the running event loop; a second call changes nothing."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="settle")
+
+    async def stop(self) -> None:
+        """Stop; what is not settled is left to another server, or to the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _run(self) -> None:
+        failures = 0
+        room = asyncio.Semaphore(_AT_ONCE)
+        while True:
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    async for turn_id in self._turns.finished(self._name):
+                        failures = 0
+                        await room.acquire()
+                        task = tasks.create_task(self._try(turn_id))
+                        task.add_done_callback(lambda _: room.release())
+            except* UNREACHABLE as group:
+                log.warning("redis_away", error=str(group.exceptions[0]))
+            except* Exception:
+                log.exception("settling_failed")
+            delay = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
+            failures += 1
+            await asyncio.sleep(delay)
+
+    async def _try(self, turn_id: str) -> None:
+        """Settle one turn. What fails is given out again after a while."""
+        try:
+            await self.settle(turn_id)
+        except UNREACHABLE:
+            raise
+        except Exception:
+            # One turn that cannot be settled must not hold up the others.
+            log.exception("settling_failed", turn=turn_id)
+
+    async def settle(self, turn_id: str) -> None:
+        """Settle a finished turn; doing it twice is doing it once."""
+        try:
+            record = await self._turns.get(turn_id)
+        except TurnNotFoundError:
+            log.info("turn_deleted", turn=turn_id)
+        else:
+            with acting_as(record.owner):
+                await self._keep(record)
+        await self._turns.settled(turn_id, self._next_history)
+
+    async def _keep(self, record: TurnRecord) -> None:
+        turn = record.turn
+        events = [event for _, event in await self._turns.events(turn.id)]
+        _, response = render(record, events, ended_at=record.ended_at)
+        if record.store:
+            await self._store.put(StoredResponse(response, turn.input, turn.history))
+        if turn.conversation and response["status"] in _JOINING:
+            try:
+                await self._histories.join(record, response)
+            except host.ConversationNotFoundError:
+                log.warning("conversation_gone", turn=turn.id, conversation=turn.conversation)
+        await self._unless_deleted(record)
+        log.info("turn_settled", turn=turn.id, agent=turn.agent, status=response["status"])
+
+    async def _unless_deleted(self, record: TurnRecord) -> None:
+        """A turn that was deleted while it was being written must not come back."""
+        try:
+            await self._turns.get(record.turn.id)
+        except TurnNotFoundError:
+            await self._store.delete(record.turn.id)
+
+    async def _next_history(self, following: TurnRecord) -> list[Item]:
+        with acting_as(following.owner):
+            try:
+                return await self._histories.before(following)
+            except ApiError as error:
+                log.warning("history_gone", turn=following.turn.id, error=error.message)
+                return []

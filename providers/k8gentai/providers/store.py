@@ -1,0 +1,102 @@
+"""Finished responses in the host's SQL store, each owned by who asked for it.
+
+The host's own responses store keeps only the fields its types know; this table keeps our exact JSON. Every
+call acts as the current caller (:func:`k8gentai.providers.access.acting_as`).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from k8gentai.agents.turn import Item
+from k8gentai.providers import host
+from k8gentai.providers.access import TABLE
+
+
+@dataclass(frozen=True)
+class StoredResponse:
+    """One finished response."""
+
+    response: dict[str, Any]
+    input: list[Item]
+    history: list[Item]
+    """What the agent saw before the input: a later turn that continues this one reads one row, not a
+    chain of them."""
+
+
+class ResponseStore:
+    """The table of finished responses.
+
+    Args:
+        backend: the name of a SQL backend in the host's ``storage.backends``.
+        policy: the host's access rules.
+    """
+
+    def __init__(self, backend: str, policy: list[Any]) -> None:
+        reference = host.SqlStoreReference(backend=backend, table_name=TABLE)
+        self._sql = host.AuthorizedSqlStore(host.sqlstore_impl(reference), policy)
+
+    async def prepare(self) -> None:
+        """Declare the table. The host creates it on the first query."""
+        column, kind = host.ColumnDefinition, host.ColumnType
+        await self._sql.create_table(
+            TABLE,
+            {
+                "id": column(type=kind.STRING, primary_key=True),
+                "created_at": kind.INTEGER,
+                "model": kind.STRING,
+                "response": kind.JSON,
+                "input": kind.JSON,
+                "history": kind.JSON,
+            },
+        )
+
+    async def put(self, stored: StoredResponse) -> None:
+        """Write a response, or write it again."""
+        row = {
+            "id": stored.response["id"],
+            "created_at": stored.response["created_at"],
+            "model": stored.response["model"],
+            "response": stored.response,
+            "input": stored.input,
+            "history": stored.history,
+        }
+        await self._sql.upsert(TABLE, row, conflict_columns=["id"])
+
+    async def get(self, response_id: str) -> StoredResponse | None:
+        """The response, if there is one that the caller may see."""
+        row = await self._sql.fetch_one(TABLE, where={"id": response_id})
+        return None if row is None else _stored(row)
+
+    async def delete(self, response_id: str) -> bool:
+        """Remove the response. Returns whether there was one that the caller may delete."""
+        where = {"id": response_id}
+        if await self._sql.fetch_one(TABLE, where=where, action=host.Action.DELETE) is None:
+            return False
+        await self._sql.delete(TABLE, where=where)
+        return True
+
+    async def page(
+        self, *, after: str | None, limit: int, model: str | None, descending: bool
+    ) -> list[StoredResponse]:
+        """Up to ``limit`` responses the caller may see, in the order of their ids, which is that of time."""
+        found: list[StoredResponse] = []
+        while len(found) < limit:
+            where: dict[str, Any] = {} if after is None else {"id": {"<" if descending else ">": after}}
+            if model is not None:
+                where["model"] = model
+            page = await self._sql.fetch_all(
+                TABLE,
+                where=where or None,
+                limit=limit,
+                order_by=[("id", "desc" if descending else "asc")],
+            )
+            # A custom policy may have hidden rows of the page, so it can be short without being the last.
+            found += [_stored(row) for row in page.data]
+            if not page.has_more or not page.data:
+                break
+            after = page.data[-1]["id"]
+        return found[:limit]
+
+
+def _stored(row: dict[str, Any]) -> StoredResponse:
+    return StoredResponse(response=row["response"], input=row["input"], history=row["history"])
