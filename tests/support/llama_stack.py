@@ -1,5 +1,6 @@
 """What the tests of the Llama Stack adapter share: a turn's context, a tool boundary, an MCP server."""
 
+import asyncio
 import socket
 import threading
 
@@ -62,7 +63,7 @@ async def run(
 
 
 class McpServer:
-    """A real MCP server (streamable HTTP) with two tools, on a free loopback port."""
+    """A real MCP server (streamable HTTP) with three tools, on a free loopback port."""
 
     def __init__(self, prefix: str = "") -> None:
         mcp = FastMCP("tools", stateless_http=True, log_level="ERROR")
@@ -75,6 +76,14 @@ class McpServer:
         def fail() -> str:
             raise RuntimeError("the tool broke")
 
+        self.waiting = threading.Event()
+
+        async def wait() -> str:
+            self.waiting.set()
+            await asyncio.sleep(20)
+            return "late"
+
+        mcp.add_tool(wait, name=f"{prefix}wait")
         mcp.add_tool(add, name=f"{prefix}add")
         mcp.add_tool(fail, name=f"{prefix}fail")
         self._socket = socket.create_server(("127.0.0.1", 0))

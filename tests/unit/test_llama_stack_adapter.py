@@ -88,9 +88,7 @@ async def test_a_declarative_agent_brings_prompt_and_parameters(model, adapter):
 
 
 async def test_a_function_call_goes_to_the_client_and_its_output_back_to_the_model(model, adapter):
-    model.script(
-        "func", Answer("Look: ", Call("weather", {"city": "Rome"}, id="c1", pieces=2)), Answer("Sunny.")
-    )
+    model.script("func", Answer("Look: ", Call("weather", {"city": "Rome"}, id="c1", pieces=2)), Answer("Sunny."))
     first = await run(adapter, turn_of("[[func]]", tools=[WEATHER]), context_for(model.base_url))
     assert [event for event in first if isinstance(event, ToolCallStarted)] == [
         ToolCallStarted(call_id="c1", name="weather", side="client")
@@ -206,9 +204,7 @@ async def test_turns_at_once_do_not_cross(model, adapter):
     for n in range(6):
         model.script(f"turn{n}", Answer(f"answer {n}", gate, "."))
     turns = [
-        asyncio.create_task(
-            run(adapter, turn_of(f"[[turn{n}]]"), context_for(model.base_url, key=f"key-{n}"))
-        )
+        asyncio.create_task(run(adapter, turn_of(f"[[turn{n}]]"), context_for(model.base_url, key=f"key-{n}")))
         for n in range(6)
     ]
     for n in range(6):

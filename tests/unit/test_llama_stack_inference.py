@@ -33,9 +33,7 @@ async def answered(*chunks, end=b"data: [DONE]\n\n", **fields):
         return httpx.Response(200, content=b": hello\n\n" + lines + end)
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as client:
-        events = await run(
-            LlamaStackAdapter(client), turn_of("hello", **fields), context_for("http://model/v1")
-        )
+        events = await run(LlamaStackAdapter(client), turn_of("hello", **fields), context_for("http://model/v1"))
     return events, requests
 
 
@@ -134,3 +132,9 @@ async def test_an_errors_message_is_found(body, message):
     async with httpx.AsyncClient(transport=transport) as client:
         with pytest.raises(ModelCallError, match=f"answered 404: {message}"):
             await run(LlamaStackAdapter(client), turn_of("hello"), context_for("http://model/v1"))
+
+
+async def test_call_ids_are_unique_within_a_turn():
+    calls = [{"index": n, "id": "call_0", "function": {"name": "f", "arguments": "{}"}} for n in range(2)]
+    events, _ = await answered(chunk("tool_calls", tool_calls=calls), tools=TOOLS)
+    assert [event.call_id for event in events if isinstance(event, ToolCall)] == ["call_0", "call_0_1_1"]

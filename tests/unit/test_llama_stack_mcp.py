@@ -1,5 +1,6 @@
 """MCP tools in the Llama Stack adapter, against real servers: the tool boundary sees and runs each call."""
 
+import asyncio
 import socket
 
 import pytest
@@ -8,7 +9,7 @@ from k8gentai.agents.adapters.llama_stack import LlamaStackAdapter
 from k8gentai.agents.adapters.llama_stack.loop import McpServerError
 from k8gentai.agents.events import ItemDone, ItemProgress, ItemStarted, MessageDone, ToolCall
 from k8gentai.agents.turn import StepLimitReached
-from tests.scripted import Answer, Call, ScriptedModel
+from tests.scripted import Answer, Call, Gate, ScriptedModel
 from tests.support.llama_stack import Boundary, McpServer, context_for, mcp_tool, run, turn_of, user
 
 # Llama Stack 0.7.3 uses mcp's older name.
@@ -86,9 +87,7 @@ async def test_the_list_of_tools_is_an_item(model, calc, adapter):
     tools = [mcp_tool(calc, allowed_tools=["add"])]
     events = await run(adapter, turn_of("[[list]]", tools=tools), context_for(model.base_url))
     started, *progress, done = events[:4]
-    assert started == ItemStarted(
-        item={"type": "mcp_list_tools", "id": "i0", "server_label": "calc", "tools": []}
-    )
+    assert started == ItemStarted(item={"type": "mcp_list_tools", "id": "i0", "server_label": "calc", "tools": []})
     assert progress == [
         ItemProgress(item_id="i0", event={"type": f"response.mcp_list_tools.{state}", "item_id": "i0"})
         for state in ("in_progress", "completed")
@@ -188,3 +187,30 @@ async def test_what_the_boundary_raises_comes_out_as_it_is(model, calc, adapter)
     context = context_for(model.base_url, tools=PausingBoundary())
     with pytest.raises(Paused, match="c1"):
         await run(adapter, turn_of("[[pause]]", tools=[mcp_tool(calc)]), context)
+
+
+async def test_a_server_that_goes_away_is_an_error_the_model_sees(model, adapter):
+    server = McpServer()
+    server.start()
+    gate = Gate()
+    model.script("away", Answer("Let me see.", gate, Call("add", {"a": 1, "b": 2})), Answer("It is gone."))
+    context = context_for(model.base_url)
+    running = asyncio.create_task(run(adapter, turn_of("[[away]]", tools=[mcp_tool(server)]), context))
+    await gate.reached()
+    await asyncio.to_thread(server.stop)
+    gate.open()
+    events = await running
+    assert events[-2] == MessageDone(message_id="m1", text="It is gone.")
+    assert model.requests("away")[1].texts("tool") == ["the MCP server hung up"]
+
+
+async def test_cancelling_does_not_wait_for_a_tool_and_leaves_nothing_behind(model, calc, adapter):
+    model.script("slow", Answer(Call("wait")))
+    turn = turn_of("[[slow]]", tools=[mcp_tool(calc)])
+    running = asyncio.create_task(run(adapter, turn, context_for(model.base_url)))
+    assert await asyncio.to_thread(calc.waiting.wait, 10)
+    running.cancel()
+    async with asyncio.timeout(1):
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert asyncio.all_tasks() == {asyncio.current_task()}

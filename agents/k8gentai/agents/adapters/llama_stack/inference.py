@@ -54,13 +54,12 @@ class ModelCalls:
         fault: the error that ended the last call, if one did.
     """
 
-    def __init__(
-        self, client: httpx.AsyncClient, endpoint: ModelEndpoint, started: Callable[[], None]
-    ) -> None:
+    def __init__(self, client: httpx.AsyncClient, endpoint: ModelEndpoint, started: Callable[[], None]) -> None:
         self._client = client
         self._endpoint = endpoint
         self._started = started
         self._response: httpx.Response | None = None
+        self._call_ids: set[str] = set()
         self.count = 0
         self.finish_reason: str | None = None
         self.fault: ModelCallError | None = None
@@ -113,7 +112,7 @@ class ModelCalls:
         self, response: httpx.Response, model: str
     ) -> AsyncIterator[OpenAIChatCompletionChunkWithReasoning]:
         """Read the server-sent events to their end, so that the connection can be used again."""
-        reader = _ChunkReader(model, self.count)
+        reader = _ChunkReader(model, self.count, self._call_ids)
         rest = b""
         async for block in response.aiter_bytes():
             # Not aiter_lines: it breaks lines at U+2028 and others, which JSON text may hold.
@@ -132,12 +131,14 @@ class _ChunkReader:
 
     Args:
         model: the model that answers.
-        number: which of the turn's model calls this is, for naming tool calls the model did not name.
+        number: which of the turn's model calls this is, for tool calls without an id of their own.
+        call_ids: the ids of the turn's tool calls so far; added to.
     """
 
-    def __init__(self, model: str, number: int) -> None:
+    def __init__(self, model: str, number: int, call_ids: set[str]) -> None:
         self._model = model
         self._number = number
+        self._call_ids = call_ids
         self._called: set[int] = set()
         self.finish_reason: str | None = None
 
@@ -146,17 +147,13 @@ class _ChunkReader:
         try:
             chunk = json.loads(data)
             if chunk.get("error"):
-                raise ModelCallError(
-                    self._model, f"failed in the middle of its answer: {_error_message(data)}"
-                )
+                raise ModelCallError(self._model, f"failed in the middle of its answer: {_error_message(data)}")
             reasoning = self._complete(chunk)
             return OpenAIChatCompletionChunkWithReasoning(
                 chunk=OpenAIChatCompletionChunk.model_validate(chunk), reasoning_content=reasoning
             )
         except (ValidationError, ValueError, AttributeError, TypeError) as error:
-            raise ModelCallError(
-                self._model, "sent a chunk that is none of OpenAI's chat completions"
-            ) from error
+            raise ModelCallError(self._model, "sent a chunk that is none of OpenAI's chat completions") from error
 
     def _complete(self, chunk: dict[str, Any]) -> str | None:
         """Fill in what a chunk lacks, in place. Returns the reasoning in it."""
@@ -185,9 +182,13 @@ class _ChunkReader:
             function["name"] = function.get("name") or ""
             function["arguments"] = function.get("arguments") or ""
         index = call["index"] = position if call.get("index") is None else call["index"]
-        if index not in self._called and not call.get("id"):
-            call["id"] = f"call_{self._number}_{index}"
+        if index in self._called:
+            return
         self._called.add(index)
+        # Some servers give no id, others the same one in every answer; a turn's calls are told apart by it.
+        if not call.get("id") or call["id"] in self._call_ids:
+            call["id"] = f"{call.get('id') or 'call'}_{self._number}_{index}"
+        self._call_ids.add(call["id"])
 
 
 def _body(params: OpenAIChatCompletionRequestWithExtraBody) -> dict[str, Any]:

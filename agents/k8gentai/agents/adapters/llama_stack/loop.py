@@ -20,7 +20,8 @@ from llama_stack_api import (  # type: ignore[import-untyped]
 )
 
 from k8gentai.agents.adapters.llama_stack.inference import ModelCallError, ModelCalls
-from k8gentai.agents.adapters.llama_stack.tools import BoundaryToolExecutor, McpSessions
+from k8gentai.agents.adapters.llama_stack.sessions import McpSessions
+from k8gentai.agents.adapters.llama_stack.tools import BoundaryToolExecutor
 from k8gentai.agents.adapters.llama_stack.translation import DecidedCall, Translator
 from k8gentai.agents.events import Event, TurnIncomplete
 from k8gentai.agents.turn import StepLimitReached, TurnContext

@@ -10,7 +10,7 @@ from llama_stack.providers.inline.responses.builtin.responses.types import (  # 
     ToolExecutionResult,
 )
 from llama_stack.providers.utils.inference.prompt_adapter import interleaved_content_as_str  # type: ignore[import-untyped]
-from llama_stack.providers.utils.tools.mcp import MCPSessionManager, invoke_mcp_tool  # type: ignore[import-untyped]
+from llama_stack.providers.utils.tools.mcp import invoke_mcp_tool  # type: ignore[import-untyped]
 from llama_stack_api import (  # type: ignore[import-untyped]
     OpenAIChatCompletionToolCall,
     OpenAIResponseInputToolMCP,
@@ -18,19 +18,12 @@ from llama_stack_api import (  # type: ignore[import-untyped]
     OpenAIToolMessageParam,
 )
 
+from k8gentai.agents.adapters.llama_stack.sessions import McpSessions
 from k8gentai.agents.turn import ToolBoundary
 
 
 class McpToolError(Exception):
     """An MCP tool answered with an error, or was called with arguments that are no JSON object."""
-
-
-class McpSessions(MCPSessionManager):  # type: ignore[misc]
-    """A turn's MCP sessions. They end in the reverse order of their beginning, as anyio's scopes must."""
-
-    async def __aexit__(self, *exc_info: object) -> bool:
-        self._sessions: dict[str, Any] = dict(reversed(self._sessions.items()))
-        return bool(await super().__aexit__(*exc_info))
 
 
 class BoundaryToolExecutor(ToolExecutor):  # type: ignore[misc]

@@ -108,9 +108,7 @@ class Translator:
             self._emit(ItemDone(item=_message(answer.refusal_item, "completed", content)))
         # An answer may be empty, and is still an answer.
         if answer.text or answer.reasoning or not (calls or answer.refusal_item):
-            self._emit(
-                MessageDone(message_id=answer.message_id, text=answer.text, reasoning=answer.reasoning)
-            )
+            self._emit(MessageDone(message_id=answer.message_id, text=answer.text, reasoning=answer.reasoning))
         self._emit(StepCompleted(step_id=answer.step_id, kind="inference"))
 
     def _item_added(self, item: Any) -> None:
