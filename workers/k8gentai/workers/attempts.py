@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 from redis.asyncio import Redis
@@ -70,7 +71,8 @@ class Attempts:
         lease_seconds: float = 5.0,
         keep_seconds: int = 86_400,
     ) -> None:
-        self._redis = connection
+        # redis-py types a reply as all that any of its modes gives; ours gives bytes.
+        self._redis: Any = connection
         self._framework = framework
         self.worker = worker
         self.lease_seconds = lease_seconds

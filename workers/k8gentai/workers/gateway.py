@@ -61,7 +61,10 @@ class _Call:
         # Counting needs the figures; an agent that did not ask for them is not shown the extra chunk.
         self._shows_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         if body.get("stream"):
-            self._body = {**body, "stream_options": {**(body.get("stream_options") or {}), "include_usage": True}}
+            self._body = {
+                **body,
+                "stream_options": {**(body.get("stream_options") or {}), "include_usage": True},
+            }
 
     async def whole(self) -> Response:
         """The answer in one piece."""

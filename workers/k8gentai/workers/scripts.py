@@ -20,5 +20,5 @@ def script(name: str) -> str:
     """
     table = ", ".join(f"{name} = '{value}'" for name, value in keys.ALL.items())
     folder = files("k8gentai.workers") / "lua"
-    parts = (f"local keys = {{{table}}}", *((folder / f"{part}.lua").read_text() for part in ("prelude", name)))
-    return "\n".join(parts)
+    code = [(folder / f"{part}.lua").read_text() for part in ("prelude", name)]
+    return "\n".join([f"local keys = {{{table}}}", *code])

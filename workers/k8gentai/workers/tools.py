@@ -29,8 +29,6 @@ class Tools:
             outcome = ToolOutcome(await run())
         except Exception as error:  # noqa: BLE001 - whatever a tool raises is for the model to read
             outcome = ToolOutcome(f"{type(error).__name__}: {error}", is_error=True)
-        self._publish(
-            call_id, ToolResult(call_id=call_id, output=outcome.output, is_error=outcome.is_error)
-        )
+        self._publish(call_id, ToolResult(call_id=call_id, output=outcome.output, is_error=outcome.is_error))
         self._publish(call_id, StepCompleted(step_id=step_id, kind="tool"))
         return outcome

@@ -56,7 +56,8 @@ class Turns:
     """
 
     def __init__(self, redis: Redis, *, queue_limit: int = 10_000, keep_seconds: int = 86_400) -> None:
-        self._redis = redis
+        # redis-py types a reply as all that any of its modes gives; ours gives bytes.
+        self._redis: Any = redis
         self._queue_limit = queue_limit
         self._keep_seconds = keep_seconds
         self._accept = redis.register_script(script("accept"))
@@ -186,13 +187,12 @@ class Turns:
         )
         if status is None:
             raise TurnNotFoundError(turn_id)
-        return status.decode()  # type: ignore[no-any-return]
+        found: Status = status.decode()
+        return found
 
     async def unsettled(self, owner: Owner | None) -> list[str]:
         """Ids of that owner's turns which are not in the SQL store yet, newest first."""
-        ids: list[bytes] = await self._redis.zrange(
-            keys.UNSETTLED + _principal(owner), 0, _PAGE - 1, desc=True
-        )
+        ids: list[bytes] = await self._redis.zrange(keys.UNSETTLED + _principal(owner), 0, _PAGE - 1, desc=True)
         return [turn_id.decode() for turn_id in ids]
 
     async def delete(self, turn_id: str) -> None:
@@ -243,9 +243,7 @@ class Turns:
             if not str(error).startswith("BUSYGROUP"):
                 raise
 
-    async def settled(
-        self, turn_id: str, load_history: Callable[[TurnRecord], Awaitable[list[Item]]]
-    ) -> None:
+    async def settled(self, turn_id: str, load_history: Callable[[TurnRecord], Awaitable[list[Item]]]) -> None:
         """The turn is in the SQL store and its conversation: let the conversation's next turn go.
 
         Args:

@@ -1,4 +1,4 @@
-"""One model call from the gateway to the stack's ``/v1/chat/completions``, tried again while nothing was shown."""
+"""A model call from the gateway to the stack's ``/v1/chat/completions``, tried again while that is safe."""
 
 import asyncio
 import json

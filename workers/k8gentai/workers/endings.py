@@ -1,0 +1,45 @@
+"""How a turn ends that did not end well: one sentence a person can act on, never a stack trace."""
+
+from k8gentai.agents.events import TurnFailed
+from k8gentai.agents.turn import AgentLoadError, StepLimitReached
+from k8gentai.workers.calls import ModelCalls
+
+_LONGEST = 1_000
+"""Characters of an agent's own words that a message carries."""
+
+
+def failure(error: BaseException, calls: ModelCalls | None) -> TurnFailed:
+    """What a turn ends with when its attempt raised ``error``.
+
+    Args:
+        error: what the adapter or the agent raised.
+        calls: the attempt's model calls, once it has any: where the last one failed, that is the cause.
+    """
+    error = _root(error)
+    cause = (calls.error if calls else None) or error
+    match cause:
+        case StepLimitReached():
+            return TurnFailed(code="step_limit", message=str(cause))
+        case AgentLoadError():
+            return TurnFailed(code="agent_unavailable", message=str(cause))
+        case _ if cause is not error:
+            return TurnFailed(code="model_error", message=str(cause))
+    words = str(error)[:_LONGEST]
+    return TurnFailed(
+        code="agent_error",
+        message=f"the agent raised {type(error).__name__}: {words}"
+        if words
+        else f"the agent raised {type(error).__name__}",
+    )
+
+
+def over_time(seconds: float) -> TurnFailed:
+    """What a turn ends with that ran longer than its definition allows."""
+    return TurnFailed(code="time_limit", message=f"the turn did not end within its limit of {seconds:g} s")
+
+
+def _root(error: BaseException) -> BaseException:
+    """The error inside groups that hold only one."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

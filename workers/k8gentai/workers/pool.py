@@ -1,0 +1,284 @@
+"""A worker process: takes the turns of one framework and runs many of them on one event loop."""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+from redis.asyncio import Redis
+
+from k8gentai.agents.adapters import adapter_for
+from k8gentai.agents.registry import Registry
+from k8gentai.workers import keys
+from k8gentai.workers.attempts import Attempts, FencedError, Lease, Leases, Started
+from k8gentai.workers.attribution import attribute_calls
+from k8gentai.workers.beat import Beat
+from k8gentai.workers.calls import OpenAttempts
+from k8gentai.workers.connection import BLOCK_SECONDS, UNREACHABLE, connect, connect_blocking, masked
+from k8gentai.workers.gateway import gateway
+from k8gentai.workers.harness import Harness
+from k8gentai.workers.loaded import LoadedAgents
+from k8gentai.workers.registration import TurnWorker
+from k8gentai.workers.upstream import Upstream
+
+_RECONNECT_SECONDS = 0.5
+_PLACEHOLDER_KEY = "amf-worker"
+"""What an SDK in agent code finds as its API key. It opens nothing; the gateway goes by the turn's header."""
+
+log = structlog.get_logger(__name__)
+
+
+class Pool:
+    """The turns in flight in this process.
+
+    Args:
+        attempts: takes turns and writes about them.
+        harness: runs them.
+        concurrency: how many at once.
+    """
+
+    def __init__(self, attempts: Attempts, harness: Harness, concurrency: int) -> None:
+        self._attempts = attempts
+        self._harness = harness
+        self._slots = asyncio.Semaphore(concurrency)
+        self._tasks: dict[Lease, asyncio.Task[None]] = {}
+
+    def leases(self) -> list[Lease]:
+        """The leases this process holds."""
+        return list(self._tasks)
+
+    def drop(self, lost: list[Lease]) -> None:
+        """Stop these turns: they are no longer this process's to run."""
+        for lease in lost:
+            if task := self._tasks.get(lease):
+                task.cancel()
+
+    def drop_turn(self, turn_id: str) -> None:
+        """Stop a turn that was ended by somebody else."""
+        self.drop([lease for lease in self._tasks if lease.turn_id == turn_id])
+
+    async def take(self) -> None:
+        """Take turns for as long as there is room, without end."""
+        while True:
+            await self._slots.acquire()
+            try:
+                started = await self._next()
+            except UNREACHABLE as error:
+                self._slots.release()
+                log.warning("redis_away", error=str(error))
+                await asyncio.sleep(_RECONNECT_SECONDS)
+                continue
+            except BaseException:
+                self._slots.release()
+                raise
+            task = asyncio.create_task(self._run(started))
+            self._tasks[started.lease] = task
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Let running turns end, and give those back that do not within the grace.
+
+        Args:
+            grace_seconds: how long to wait.
+        """
+        if not self._tasks:
+            return
+        log.info("draining", turns=len(self._tasks), grace_seconds=grace_seconds)
+        await asyncio.wait(self._tasks.values(), timeout=grace_seconds)
+        rest = dict(self._tasks)
+        self.drop(list(rest))
+        await asyncio.gather(*rest.values(), return_exceptions=True)
+        for lease in rest:
+            await self._attempts.hand_back(lease)
+            log.info("handed_back", turn=lease.turn_id)
+
+    async def _next(self) -> Started:
+        while True:
+            if (turn_id := await self._attempts.take(BLOCK_SECONDS)) is None:
+                continue
+            if (started := await self._attempts.start(turn_id)) is not None:
+                return started
+            log.info("not_to_be_run", job=turn_id)
+
+    async def _run(self, started: Started) -> None:
+        try:
+            await self._harness.run(started)
+        except FencedError:
+            log.info("turn_ended_elsewhere", turn=started.lease.turn_id)
+        except Exception:
+            # The lease runs out and the turn is tried again, here or by another worker.
+            log.exception("attempt_broke_off", turn=started.lease.turn_id)
+        finally:
+            del self._tasks[started.lease]
+            self._slots.release()
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the process's signals to the worker."""
+
+    def capture_signals(self) -> Any:
+        return nullcontext()
+
+
+def main(
+    framework: str,
+    *,
+    redis_url: str,
+    stack_url: str,
+    registry: Path,
+    concurrency: int | None = None,
+    grace_seconds: float = 30.0,
+    lease_seconds: float = 5.0,
+    api_key: str | None = None,
+) -> int:
+    """Run a worker until SIGTERM or SIGINT.
+
+    Args:
+        framework: whose turns to run.
+        redis_url: ``redis://``, ``rediss://`` or ``unix://``.
+        stack_url: where models are, e.g. ``http://127.0.0.1:8321``.
+        registry: the map that ``update-registry`` writes.
+        concurrency: turns at once; None for what suits the framework.
+        grace_seconds: how long running turns may go on after the signal.
+        lease_seconds: how long this process may be silent before its turns are run by another.
+        api_key: the credential the stack asks for.
+
+    Returns:
+        The process's exit code: 0 after a drain, 1 if Redis could not be reached at the start.
+
+    Raises:
+        ValueError: no such framework, or a URL of another kind.
+    """
+    worker = _Worker(
+        framework,
+        redis_url,
+        stack_url,
+        Registry(registry),
+        concurrency,
+        grace_seconds,
+        lease_seconds,
+        api_key,
+    )
+    return asyncio.run(worker.serve())
+
+
+class _Worker:
+    """One worker process from its start to its end."""
+
+    def __init__(
+        self,
+        framework: str,
+        redis_url: str,
+        stack_url: str,
+        registry: Registry,
+        concurrency: int | None,
+        grace_seconds: float,
+        lease_seconds: float,
+        api_key: str | None,
+    ) -> None:
+        self._framework = framework
+        self._redis_url = redis_url
+        self._stack_url = stack_url
+        self._registry = registry
+        self._concurrency = concurrency
+        self._grace_seconds = grace_seconds
+        self._lease_seconds = lease_seconds
+        self._api_key = api_key
+        self._name = f"{framework}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+    async def serve(self) -> int:
+        connection = connect(self._redis_url)
+        try:
+            await connection.ping()
+        except UNREACHABLE as error:
+            log.error("redis_unreachable", url=masked(self._redis_url), error=str(error))
+            return 1
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, stopping.set)
+        listening = socket.create_server(("127.0.0.1", 0))
+        host, port = listening.getsockname()
+        open_attempts = OpenAttempts(f"http://{host}:{port}/v1")
+        self._prepare_environment(open_attempts.base_url, host, port)
+        upstream = Upstream(self._stack_url, self._api_key)
+        server = _Server(
+            uvicorn.Config(gateway(open_attempts, upstream), log_config=None, lifespan="off", access_log=False)
+        )
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            await self._work(connection, open_attempts, stopping)
+        finally:
+            server.should_exit = True
+            await serving
+            await upstream.close()
+            await connection.aclose()
+        return 0
+
+    def _prepare_environment(self, base_url: str, host: str, port: int) -> None:
+        """Point model SDKs in agent code at the gateway. Before any agent is imported."""
+        os.environ["OPENAI_BASE_URL"] = base_url
+        os.environ["OPENAI_API_KEY"] = _PLACEHOLDER_KEY
+        attribute_calls(host, port)
+
+    async def _work(self, connection: Redis, open_attempts: OpenAttempts, stopping: asyncio.Event) -> None:
+        adapter = adapter_for(self._framework)
+        agents = LoadedAgents(self._registry, adapter)
+        for agent_id, error in await agents.warm():
+            log.error("agent_unavailable", agent=agent_id, error=str(error))
+        attempts = Attempts(connection, self._framework, self._name, lease_seconds=self._lease_seconds)
+        harness = Harness(adapter, agents, attempts, open_attempts)
+        concurrency = self._concurrency or adapter.default_concurrency
+        pool = Pool(attempts, harness, concurrency)
+        loop = asyncio.get_running_loop()
+        blocking = connect_blocking(self._redis_url)
+
+        def on_lost(lost: list[Lease]) -> None:
+            loop.call_soon_threadsafe(pool.drop, lost)
+
+        registration = TurnWorker(self._framework, self._name, blocking)
+        beat = Beat(
+            Leases(blocking, self._framework, lease_seconds=self._lease_seconds),
+            registration,
+            running=pool.leases,
+            on_lost=on_lost,
+            every_seconds=self._lease_seconds / 4,
+        )
+        registration.register()
+        beat.start()
+        taking = asyncio.create_task(pool.take())
+        hearing = asyncio.create_task(self._hear(connection, pool))
+        log.info("worker_ready", worker=self._name, framework=self._framework, concurrency=concurrency)
+        try:
+            stop = asyncio.create_task(stopping.wait())
+            await asyncio.wait({stop, taking, hearing}, return_when=asyncio.FIRST_COMPLETED)
+            taking.cancel()
+            await pool.drain(self._grace_seconds)
+        finally:
+            beat.stop()
+            registration.unregister()
+            for task in (stop, taking, hearing):
+                task.cancel()
+            ended = await asyncio.gather(stop, taking, hearing, return_exceptions=True)
+            for outcome in ended:
+                if isinstance(outcome, Exception):
+                    raise outcome
+
+    async def _hear(self, connection: Redis, pool: Pool) -> None:
+        """Listen for turns that were cancelled while they run here."""
+        while True:
+            try:
+                async with connection.pubsub(ignore_subscribe_messages=True) as channel:
+                    await channel.subscribe(keys.WORKER + self._name)
+                    while True:
+                        message = await channel.get_message(timeout=BLOCK_SECONDS)
+                        if message is not None:
+                            pool.drop_turn(message["data"].decode())
+            except UNREACHABLE as error:
+                log.warning("redis_away", error=str(error))
+                await asyncio.sleep(_RECONNECT_SECONDS)

@@ -1,0 +1,46 @@
+"""The worker as RQ knows it: registered, with a heartbeat, readable by ``rq info`` and dashboards."""
+
+import redis
+from rq.serializers import JSONSerializer
+from rq.worker.base import BaseWorker, WorkerStatus
+
+_TTL_SECONDS = 30
+
+
+class TurnWorker(BaseWorker):
+    """A worker of RQ's that runs turns instead of jobs.
+
+    RQ's own work loop and its way of running a job (importing the function the job names) are not used:
+    :mod:`k8gentai.workers.pool` takes turns and runs them, many at once.
+
+    Args:
+        framework: the queue. One queue a worker: RQ 2.12 moves a job atomically only then.
+        name: this worker's name.
+        connection: a client from :func:`k8gentai.workers.connection.connect_blocking`.
+    """
+
+    def __init__(self, framework: str, name: str, connection: redis.Redis) -> None:
+        super().__init__(
+            [framework], name=name, connection=connection, serializer=JSONSerializer, worker_ttl=_TTL_SECONDS
+        )
+
+    def register(self) -> None:
+        """Appear among the workers."""
+        self.register_birth()  # type: ignore[no-untyped-call]
+        self.set_state(WorkerStatus.IDLE)
+
+    def beat(self, running: int) -> None:
+        """Say that the worker lives and whether it has work.
+
+        Args:
+            running: turns in flight.
+        """
+        if not self.connection.exists(self.key):
+            # Redis forgot us, having been away or us having been stopped for long.
+            self.register_birth()  # type: ignore[no-untyped-call]
+        self.set_state(WorkerStatus.BUSY if running else WorkerStatus.IDLE)
+        self.heartbeat(_TTL_SECONDS)
+
+    def unregister(self) -> None:
+        """Disappear from among the workers."""
+        self.register_death()  # type: ignore[no-untyped-call]
