@@ -119,9 +119,7 @@ def _uv(name: str, *arguments: str) -> None:
     )
     if done.returncode != 0:
         if "No space left on device" in done.stderr:
-            raise SetUpError(
-                f"The disk is full: the environment '{name}' cannot be made in {ROOT / '.venvs'}."
-            )
+            raise SetUpError(f"The disk is full: the environment '{name}' cannot be made in {ROOT / '.venvs'}.")
         reason = " ".join(done.stderr.split()) or f"uv ended with {done.returncode}"
         raise SetUpError(f"The environment '{name}' cannot be made: {reason}")
 

@@ -1,0 +1,205 @@
+"""Tool calls for a model too small to make them by itself.
+
+The model is asked one thing at a time: first for a call, in a JSON schema that holds the offered tools and
+nothing else, then for one sentence with the tool's result. It chooses the tool and the order of the
+arguments; where a parameter is a number, the schema allows the numbers of the question only. A number that a
+tool returned ends the answer, by grammar. What a tool answers is never made up here.
+
+All functions are pure: from an OpenAI chat completions request to one for llama.cpp, and back.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from itertools import islice, permutations
+from typing import Any
+
+Json = dict[str, Any]
+
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w]|\.\d)")
+MOST_NUMBERS = 6
+"""Of a question; the orders in which they can be arguments are all written into the schema."""
+MOST_ORDERS = 120
+
+
+@dataclass(frozen=True)
+class Round:
+    """The last question of a request, and what was done about it since."""
+
+    question: str
+    numbers: list[str]
+    """Those not yet used: of the question, and results."""
+    results: list[str]
+    """What tools answered since the question, oldest first."""
+    calls: int
+    """How many calls were made since the question."""
+    asked: int
+    """How many numbers the question had."""
+
+
+def read_round(messages: list[Json]) -> Round:
+    """What the messages of a request come to: the last question, and the calls and results after it."""
+    last = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=0)
+    question = text_of(messages[last]) if messages else ""
+    since = messages[last + 1 :]
+    made = [call for message in since for call in message.get("tool_calls") or []]
+    results = [tidy(text_of(message)) for message in since if message["role"] == "tool"]
+    asked = NUMBER.findall(question)
+    if len(asked) == 1:  # "now add 9 to that": the other number is in the answer before
+        before = [
+            NUMBER.findall(text_of(message)) for message in messages[:last] if message["role"] == "assistant"
+        ]
+        earlier = next((found[-1] for found in reversed(before) if found), None)
+        if earlier is not None:
+            question = f"{question} (that is {earlier})"
+            asked.append(earlier)
+    left = [*asked, *(result for result in results if NUMBER.fullmatch(result))]
+    for call in made:
+        for used in NUMBER.findall(call["function"]["arguments"]):
+            if tidy(used) in left:
+                left.remove(tidy(used))
+    return Round(question, left[:MOST_NUMBERS], results, len(made), len(asked))
+
+
+def text_of(message: Json) -> str:
+    """A message's text, whether it is a string or a list of content parts."""
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return " ".join(part.get("text", "") for part in content)
+
+
+def tidy(text: str) -> str:
+    """A whole number without ``.0``; any other text without the space around it."""
+    text = text.strip()
+    return text[:-2] if NUMBER.fullmatch(text) and text.endswith(".0") else text
+
+
+def offered(request: Json, now: Round) -> list[Json]:
+    """The functions the model may call now; none means that it is to answer.
+
+    A function is offered while there are numbers for the numbers it requires. One that requires none is
+    offered for the question itself, and not again after a result: the model would never stop.
+    """
+    choice = request.get("tool_choice")
+    if choice == "none":
+        return []
+    tools = [tool["function"] for tool in request.get("tools") or [] if tool.get("type") == "function"]
+    if isinstance(choice, dict):
+        tools = [tool for tool in tools if tool["name"] == choice.get("function", {}).get("name")]
+    if now.results:
+        if now.calls >= now.asked:
+            return []
+        return [tool for tool in tools if 0 < len(_numeric(tool)) <= len(now.numbers)]
+    return [tool for tool in tools if len(_numeric(tool)) <= len(now.numbers)]
+
+
+def call_request(tools: list[Json], now: Round, model: str) -> Json:
+    """The request that makes the model write one call: ``{"tool": name, parameter: value, …}``."""
+    listing = "\n".join(f"- {tool['name']}: {_summary(tool)}" for tool in tools)
+    question = now.question
+    if now.results:
+        question = f"{question}\nSo far: {now.results[-1]}"
+    return {
+        "model": model,
+        "messages": [
+            {
+                "role": "system",
+                "content": f"Choose the tool for the question and its arguments. Tools:\n{listing}",
+            },
+            {"role": "user", "content": f"{tools[0]['name']}: What is 5 plus 9?"},
+            {"role": "assistant", "content": json.dumps({"tool": tools[0]["name"], **_example(tools[0])})},
+            {"role": "user", "content": question},
+        ],
+        "temperature": 0,
+        "max_tokens": 256,
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "call", "schema": {"anyOf": _alternatives(tools, now.numbers)}},
+        },
+    }
+
+
+def read_call(content: str) -> tuple[str, str]:
+    """The call the model wrote: the function's name, and its arguments as JSON text.
+
+    Raises:
+        ValueError: if it is not whole, which happens where the model ran out of tokens.
+    """
+    try:
+        arguments = json.loads(content)
+        name = arguments.pop("tool")
+    except (json.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f"the model did not write a whole tool call: {content[:80]!r}") from error
+    return name, json.dumps(arguments)
+
+
+def answer_request(now: Round, model: str) -> Json:
+    """The request that makes the model say the last tool's result in one sentence."""
+    result = now.results[-1]
+    request = {
+        "model": model,
+        "messages": [
+            {
+                "role": "system",
+                "content": "Answer the question in one short sentence with the result the tool gave.",
+            },
+            {"role": "user", "content": "What is 5 plus 9?\nResult: 14"},
+            {"role": "assistant", "content": "5 plus 9 is 14."},
+            {"role": "user", "content": f"{now.question}\nResult: {result}"},
+        ],
+        "temperature": 0,
+        "max_tokens": 128,
+    }
+    if NUMBER.fullmatch(result):
+        known = dict.fromkeys([result, *NUMBER.findall(now.question)])
+        request["grammar"] = "\n".join(
+            [
+                "root ::= part part{0,30} " + json.dumps(f"{result}."),
+                'part ::= (word | number) " "',
+                "word ::= [a-zA-Z,'=*/+-]+",
+                "number ::= " + " | ".join(json.dumps(number) for number in known),
+            ]
+        )
+    return request
+
+
+def _properties(tool: Json) -> dict[str, Json]:
+    properties: dict[str, Json] = (tool.get("parameters") or {}).get("properties") or {}
+    return properties
+
+
+def _required(tool: Json) -> list[str]:
+    names = (tool.get("parameters") or {}).get("required")
+    return list(_properties(tool)) if names is None else list(names)
+
+
+def _numeric(tool: Json) -> list[str]:
+    """The required parameters that are numbers, in order."""
+    properties = _properties(tool)
+    return [name for name in _required(tool) if properties.get(name, {}).get("type") in ("number", "integer")]
+
+
+def _summary(tool: Json) -> str:
+    """The first line of a function's description."""
+    return next(iter((tool.get("description") or "").strip().splitlines()), tool["name"])
+
+
+def _example(tool: Json) -> Json:
+    numbers = iter([5, 9])
+    return {name: next(numbers, 1) if name in _numeric(tool) else "plus" for name in _required(tool)}
+
+
+def _alternatives(tools: list[Json], numbers: list[str]) -> list[Json]:
+    """A JSON schema for each way to call one of the functions with these numbers, each used once."""
+    schemas = []
+    for tool in tools:
+        numeric = _numeric(tool)
+        for order in islice(dict.fromkeys(permutations(numbers, len(numeric))), MOST_ORDERS):
+            values = dict(zip(numeric, order, strict=True))
+            properties: dict[str, Json] = {"tool": {"const": tool["name"]}}
+            for name in _required(tool):
+                schema = _properties(tool).get(name, {})
+                properties[name] = {"const": json.loads(values[name])} if name in values else schema
+            schemas.append({"type": "object", "properties": properties, "required": list(properties)})
+    return schemas
