@@ -1,0 +1,141 @@
+"""The model gateway: attribution, counting, retries, the end of a call with its turn."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import pytest
+
+from k8gentai.agents.events import Usage
+from k8gentai.workers import upstream as upstream_module
+from k8gentai.workers.calls import TURN_HEADER, ModelCalls, OpenAttempts
+from k8gentai.workers.gateway import gateway
+from k8gentai.workers.upstream import Upstream
+
+ANSWER = {
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}},
+}
+
+
+class Bench:
+    """A gateway whose upstream is a function."""
+
+    def __init__(self, answer: Callable[[httpx.Request], httpx.Response], **calls: object) -> None:
+        self.asked: list[httpx.Request] = []
+        self.usage: list[Usage] = []
+        self.attempts = OpenAttempts("http://gateway/v1")
+        self.calls = ModelCalls("resp_1", calls.get("model"), calls.get("max_steps", 9), self.usage.append)  # type: ignore[arg-type]
+        self.attempts.open(self.calls)
+
+        def ask(request: httpx.Request) -> httpx.Response:
+            self.asked.append(request)
+            return answer(request)
+
+        upstream = Upstream("http://stack", "the-credential")
+        upstream._client._transport = httpx.MockTransport(ask)
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(gateway(self.attempts, upstream)), base_url="http://gateway"
+        )
+
+    async def post(self, body: object, **headers: str) -> httpx.Response:
+        return await self.client.post(
+            "/v1/chat/completions", json=body, headers=headers or {TURN_HEADER: self.calls.key}
+        )
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream_module, "_RETRIES_SECONDS", (0.0, 0.0))
+
+
+async def test_a_call_of_no_running_turn_is_refused_before_anything_is_sent() -> None:
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+    assert (await bench.post({"model": "m"}, authorization="Bearer other")).status_code == 401
+    bench.attempts.close(bench.calls)
+    assert (await bench.post({"model": "m"})).status_code == 401
+    assert bench.asked == []
+
+
+async def test_the_throw_away_key_works_as_an_api_key_and_the_credential_takes_its_place() -> None:
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+    answer = await bench.post({"model": "m"}, authorization=f"Bearer {bench.calls.key}")
+    assert answer.json() == ANSWER
+    assert bench.asked[0].headers["authorization"] == "Bearer the-credential"
+    assert bench.calls.key not in str(bench.asked[0].headers)
+    assert bench.usage == [Usage(model="m", input_tokens=5, output_tokens=2, cached_tokens=1)]
+
+
+async def test_the_definitions_model_takes_the_place_of_the_codes() -> None:
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER), model="served/small")
+    await bench.post({"model": "gpt-4o"})
+    assert json.loads(bench.asked[0].content)["model"] == "served/small"
+
+
+async def test_what_is_busy_is_asked_again_and_what_is_wrong_is_not() -> None:
+    answers = iter([httpx.Response(429), httpx.Response(503), httpx.Response(200, json=ANSWER)])
+    bench = Bench(lambda _: next(answers))
+    assert (await bench.post({"model": "m"})).status_code == 200
+    assert len(bench.asked) == 3
+
+    bench = Bench(lambda _: httpx.Response(400, json={"error": {"message": "no such model"}}))
+    refused = await bench.post({"model": "m"})
+    assert refused.status_code == 400
+    assert refused.headers["x-should-retry"] == "false"
+    assert str(bench.calls.error) == "model m: answered 400: no such model"
+    assert len(bench.asked) == 1
+
+
+def stream(*chunks: object) -> httpx.Response:
+    return httpx.Response(200, text="".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks))
+
+
+TEXT = {"choices": [{"index": 0, "delta": {"content": "h"}, "finish_reason": None}]}
+END = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+FIGURES = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
+
+
+async def test_a_streams_tokens_are_counted_and_not_shown_to_who_did_not_ask() -> None:
+    bench = Bench(lambda _: stream(TEXT, END, FIGURES))
+    answer = await bench.post({"model": "m", "stream": True})
+    assert answer.text == f"data: {json.dumps(TEXT)}\n\ndata: {json.dumps(END)}\n\ndata: [DONE]\n\n"
+    assert json.loads(bench.asked[0].content)["stream_options"] == {"include_usage": True}
+    assert bench.usage == [Usage(model="m", input_tokens=5, output_tokens=2)]
+
+
+async def test_a_model_that_hangs_up_is_asked_again_only_if_nothing_was_shown() -> None:
+    answers = iter([stream(), stream(TEXT)])
+    bench = Bench(lambda _: next(answers))
+    answer = await bench.post({"model": "m", "stream": True})
+    assert len(bench.asked) == 2
+    assert json.loads(answer.text.splitlines()[2][6:])["error"]["message"] == "model m: hung up in mid-answer"
+    assert str(bench.calls.error) == "model m: hung up in mid-answer"
+
+
+async def test_a_turn_has_a_limit_of_model_calls() -> None:
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER), max_steps=1)
+    assert (await bench.post({"model": "m"})).status_code == 200
+    assert (await bench.post({"model": "m"})).json()["error"]["code"] == "step_limit"
+    assert len(bench.asked) == 1
+
+
+async def test_the_models_stream_is_closed_when_the_attempt_is_over_though_the_agent_reads_on() -> None:
+    closed = asyncio.Event()
+    shown = asyncio.Event()
+
+    class Endless(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield f"data: {json.dumps(TEXT)}\n\n".encode()
+            shown.set()
+            await asyncio.Event().wait()
+
+        async def aclose(self) -> None:
+            closed.set()
+
+    bench = Bench(lambda _: httpx.Response(200, stream=Endless()))
+    reading = asyncio.create_task(bench.post({"model": "m", "stream": True}))
+    await asyncio.wait_for(shown.wait(), 10)
+    bench.attempts.close(bench.calls)
+    await asyncio.wait_for(closed.wait(), 10)
+    assert (await asyncio.wait_for(reading, 10)).text.endswith("data: [DONE]\n\n")

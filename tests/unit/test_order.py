@@ -1,0 +1,84 @@
+"""One order for what adapters, tools and the gateway say (k8gentai.workers.order)."""
+
+from k8gentai.agents.events import (
+    Event,
+    MessageDone,
+    StepCompleted,
+    StepStarted,
+    TextDelta,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from k8gentai.workers.order import EventOrder
+
+USAGE = Usage(model="m", input_tokens=1, output_tokens=2)
+
+
+def call(call_id: str) -> ToolCall:
+    return ToolCall(call_id=call_id, name="add", arguments="{}")
+
+
+def tool_events(call_id: str) -> list[Event]:
+    return [
+        call(call_id),
+        StepStarted(step_id=f"tool-{call_id}", kind="tool"),
+        ToolResult(call_id=call_id, output="3"),
+        StepCompleted(step_id=f"tool-{call_id}", kind="tool"),
+    ]
+
+
+def types(events: list[Event]) -> list[str]:
+    return [event.type for event in events]
+
+
+def test_a_tool_that_runs_before_its_call_is_told_waits_for_the_end_of_the_model_call() -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    order.from_adapter(StepStarted(step_id="s", kind="inference"))
+    for event in tool_events("a"):
+        order.from_tool("a", event)
+    order.from_adapter(call("a"))
+    order.from_gateway(USAGE)
+    order.from_adapter(StepCompleted(step_id="s", kind="inference"))
+    assert types(put) == [
+        "step.started",
+        "tool.call",
+        "usage",
+        "step.completed",
+        "step.started",
+        "tool.result",
+        "step.completed",
+    ]
+
+
+def test_a_call_the_adapter_never_tells_of_is_told_from_the_tool() -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    for event in tool_events("a"):
+        order.from_tool("a", event)
+    order.from_adapter(StepStarted(step_id="s2", kind="inference"))
+    assert types(put) == ["tool.call", "step.started", "tool.result", "step.completed", "step.started"]
+
+
+def test_a_result_is_told_once_whoever_tells_it_first() -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    order.from_adapter(call("a"))
+    order.from_adapter(StepCompleted(step_id="s", kind="inference"))
+    for event in tool_events("a"):
+        order.from_tool("a", event)
+    order.from_adapter(ToolResult(call_id="a", output="3"))
+    order.from_adapter(call("a"))
+    assert types(put).count("tool.result") == 1
+    assert types(put).count("tool.call") == 1
+
+
+def test_a_message_that_was_not_closed_is_closed_at_the_end_and_no_usage_is_lost() -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    order.from_adapter(TextDelta(message_id="m0", delta="a"))
+    order.from_adapter(TextDelta(message_id="m0", delta="b"))
+    order.from_gateway(USAGE)
+    order.finish()
+    assert put[-2:] == [MessageDone(message_id="m0", text="ab"), USAGE]
