@@ -7,7 +7,6 @@ import pytest
 
 from k8gentai.agents.adapters.llama_stack import LlamaStackAdapter
 from k8gentai.agents.adapters.llama_stack.inference import ModelCallError
-from k8gentai.agents.adapters.llama_stack.request import RequestError
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.events import (
     MessageDone,
@@ -18,7 +17,7 @@ from k8gentai.agents.events import (
     ToolCallDelta,
     ToolCallStarted,
 )
-from k8gentai.agents.turn import AgentLoadError
+from k8gentai.agents.turn import AgentLoadError, RequestError
 from tests.scripted import FOREVER, HANG_UP, Answer, Call, Gate, Refuse, ScriptedModel
 from tests.support.llama_stack import context_for, run, turn_of, user
 

@@ -61,11 +61,12 @@ class ToolBoundary(Protocol):
     """The one place where tools of a turn run. It publishes the call's steps and result."""
 
     async def call(
-        self, call_id: str, name: str, arguments: dict[str, Any], run: Callable[[], Awaitable[str]]
+        self, call_id: str, name: str, arguments: dict[str, Any], run: Callable[[], Awaitable[str | ToolOutcome]]
     ) -> ToolOutcome:
         """Run a tool once and return what the model is to see.
 
-        An ordinary exception of ``run`` becomes an outcome with ``is_error``.
+        An ordinary exception of ``run`` becomes an outcome with ``is_error``, as does a
+        :class:`ToolOutcome` that says so: what the framework made of a tool's exception.
         """
         ...
 
@@ -85,7 +86,10 @@ class TurnContext:
 class LoadedAgent(Protocol):
     """An agent imported and checked by its adapter; what else it holds is the adapter's own affair."""
 
-    definition: AgentDefinition
+    @property
+    def definition(self) -> AgentDefinition:
+        """What it was loaded from."""
+        ...
 
 
 class Adapter(Protocol):
@@ -108,6 +112,7 @@ class Adapter(Protocol):
 
         Raises:
             StepLimitReached: the agent made ``context.max_steps`` model calls and asked for more.
+            RequestError: the turn asks for something that this agent cannot do.
             Exception: anything the agent's own code raised.
         """
         ...
@@ -131,6 +136,21 @@ class AgentLoadError(Exception):
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}: " if self.file and self.line else f"{self.file}: " if self.file else ""
         return f"{place}{self.reason}"
+
+
+class TurnError(Exception):
+    """Ends the turn as failed, with a message written for the caller.
+
+    Subclasses set ``code``, which the failed response shows.
+    """
+
+    code = "agent_error"
+
+
+class RequestError(TurnError):
+    """The request asks for what this agent cannot do."""
+
+    code = "invalid_request"
 
 
 class StepLimitReached(Exception):  # noqa: N818 - it is not an error of the adapter's

@@ -1,7 +1,7 @@
 """How a turn ends that did not end well: one sentence a person can act on, never a stack trace."""
 
 from k8gentai.agents.events import TurnFailed
-from k8gentai.agents.turn import AgentLoadError, StepLimitReached
+from k8gentai.agents.turn import AgentLoadError, StepLimitReached, TurnError
 from k8gentai.workers.calls import ModelCalls
 
 _LONGEST = 1_000
@@ -20,6 +20,8 @@ def failure(error: BaseException, calls: ModelCalls | None) -> TurnFailed:
     match cause:
         case StepLimitReached():
             return TurnFailed(code="step_limit", message=str(cause))
+        case TurnError():
+            return TurnFailed(code=cause.code, message=str(cause)[:_LONGEST])
         case AgentLoadError():
             return TurnFailed(code="agent_unavailable", message=str(cause))
         case _ if cause is not error:

@@ -19,14 +19,15 @@ class Tools:
         self._publish = publish
 
     async def call(
-        self, call_id: str, name: str, arguments: dict[str, Any], run: Callable[[], Awaitable[str]]
+        self, call_id: str, name: str, arguments: dict[str, Any], run: Callable[[], Awaitable[str | ToolOutcome]]
     ) -> ToolOutcome:
         """Run a tool and return what the model is to see; an exception of the tool is shown to the model."""
         step_id = f"tool-{call_id}"
         self._publish(call_id, ToolCall(call_id=call_id, name=name, arguments=json.dumps(arguments)))
         self._publish(call_id, StepStarted(step_id=step_id, kind="tool", name=name))
         try:
-            outcome = ToolOutcome(await run())
+            result = await run()
+            outcome = result if isinstance(result, ToolOutcome) else ToolOutcome(result)
         except Exception as error:  # noqa: BLE001 - whatever a tool raises is for the model to read
             outcome = ToolOutcome(f"{type(error).__name__}: {error}", is_error=True)
         self._publish(call_id, ToolResult(call_id=call_id, output=outcome.output, is_error=outcome.is_error))

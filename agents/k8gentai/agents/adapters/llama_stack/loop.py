@@ -24,11 +24,13 @@ from k8gentai.agents.adapters.llama_stack.sessions import McpSessions
 from k8gentai.agents.adapters.llama_stack.tools import BoundaryToolExecutor
 from k8gentai.agents.adapters.llama_stack.translation import DecidedCall, Translator
 from k8gentai.agents.events import Event, TurnIncomplete
-from k8gentai.agents.turn import StepLimitReached, TurnContext
+from k8gentai.agents.turn import StepLimitReached, TurnContext, TurnError
 
 
-class McpServerError(Exception):
+class McpServerError(TurnError):
     """An MCP server of the request could not be asked for its tools. The message names it and the cause."""
+
+    code = "mcp_server_error"
 
 
 class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]

@@ -6,7 +6,7 @@ from llama_stack_api import CreateResponseRequest, OpenAIResponseInput  # type: 
 from pydantic import TypeAdapter, ValidationError
 
 from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.turn import Item, Turn
+from k8gentai.agents.turn import Item, RequestError, Turn
 
 _ITEM: TypeAdapter[Any] = TypeAdapter(OpenAIResponseInput)
 
@@ -26,10 +26,6 @@ _STACK_ONLY = {
 _WRITTEN_BY_LOOP = frozenset(
     {"messages", "response_format", "logprobs", "reasoning_effort", "max_completion_tokens"}
 )
-
-
-class RequestError(ValueError):
-    """The turn asks for what Llama Stack's loop cannot do in a worker. The message is for the caller."""
 
 
 def definition_parameters(definition: AgentDefinition) -> dict[str, Any]:
