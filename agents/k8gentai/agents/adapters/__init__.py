@@ -1,0 +1,26 @@
+"""The adapters: one module a framework, and the only place where that framework is imported."""
+
+from k8gentai.agents.turn import Adapter
+
+FRAMEWORKS = ("langgraph", "llama-stack")
+"""The frameworks there is an adapter for."""
+
+
+def adapter_for(framework: str) -> Adapter:
+    """A new adapter of that framework, which must be installed in this environment.
+
+    Raises:
+        LookupError: there is no adapter for it.
+        ImportError: the framework is not installed here.
+    """
+    # Written out, so that no name from outside ever decides what is imported.
+    match framework:
+        case "langgraph":
+            from k8gentai.agents.adapters.langgraph import LangGraphAdapter
+
+            return LangGraphAdapter()
+        case "llama-stack":
+            from k8gentai.agents.adapters.llama_stack import LlamaStackAdapter
+
+            return LlamaStackAdapter()
+    raise LookupError(f"there is no adapter for {framework!r}; there are: {', '.join(FRAMEWORKS)}")

@@ -1,0 +1,202 @@
+"""Checks agent definitions and writes the registry.
+
+The definitions are read here; the code they name is imported in its framework's own environment, by a process
+that may crash, hang or print without harm to the other agents.
+"""
+
+import hashlib
+import json
+import os
+import selectors
+import subprocess
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.reading import Document, read_documents
+from k8gentai.agents.registry import RegisteredAgent, write_registry
+
+_IMPORT_ENVIRONMENT = {
+    # An OpenAI client made while a module is imported wants both; nothing listens there.
+    "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+    "OPENAI_API_KEY": "not-a-key",
+}
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    digest: str
+    error: str | None
+
+
+def update(
+    agents_dir: Path, registry_path: Path, interpreters: Mapping[str, Path], *, seconds: float = 60
+) -> list[RegisteredAgent]:
+    """Check all agents under a directory and replace the registry.
+
+    Args:
+        agents_dir: where the definitions are.
+        registry_path: the map to write.
+        interpreters: the Python of each framework's environment; one need not exist.
+        seconds: how long one agent's check may take.
+
+    Returns:
+        What was written, in the order of the ids.
+
+    Raises:
+        NotADirectoryError: there is no such directory of definitions.
+        OSError: the map cannot be written; the old one stands.
+    """
+    agents = check(read_documents(agents_dir), interpreters, seconds=seconds)
+    write_registry(registry_path, agents)
+    return agents
+
+
+def check(
+    documents: Iterable[Document], interpreters: Mapping[str, Path], *, seconds: float = 60
+) -> list[RegisteredAgent]:
+    """Say of each agent whether it is ready, in the order of the ids."""
+    by_id: dict[str, list[Document]] = defaultdict(list)
+    for document in documents:
+        by_id[document.id].append(document)
+    whole: dict[str, list[AgentDefinition]] = defaultdict(list)
+    for same in by_id.values():
+        if len(same) == 1 and (definition := same[0].definition):
+            whole[definition.spec.framework].append(definition)
+    verdicts: dict[str, _Verdict] = {}
+    for framework, definitions in whole.items():
+        verdicts |= _check_framework(framework, definitions, interpreters.get(framework), seconds)
+    return [_registered(by_id[agent_id], verdicts.get(agent_id)) for agent_id in sorted(by_id)]
+
+
+def _registered(documents: list[Document], verdict: _Verdict | None) -> RegisteredAgent:
+    first = documents[0]
+    errors = [str(fault) for document in documents for fault in document.faults]
+    if len(documents) > 1:
+        # Neither is taken: which of them a request means is nothing to guess.
+        for document in documents:
+            others = ", ".join(f"{d.file}:{d.line}" for d in documents if d is not document)
+            errors.append(f"{document.file}:{document.line}: the id {first.id!r} is also used by {others}")
+    elif verdict and verdict.error:
+        place = f"{first.file}:{first.line}: "
+        errors.append(verdict.error if _is_placed(verdict.error) else place + verdict.error)
+    return RegisteredAgent(
+        id=first.id,
+        framework=first.framework,
+        state="broken" if errors else "ready",
+        error="\n".join(errors) or None,
+        file=first.file,
+        digest=verdict.digest if verdict and verdict.digest else _digest_of(errors),
+        definition=first.definition if len(documents) == 1 else None,
+    )
+
+
+def _is_placed(error: str) -> bool:
+    """Whether a message begins with a file."""
+    return Path(error.partition(":")[0]).is_file()
+
+
+def _digest_of(errors: list[str]) -> str:
+    return hashlib.sha256("\n".join(errors).encode()).hexdigest()
+
+
+def _check_framework(
+    framework: str, definitions: list[AgentDefinition], interpreter: Path | None, seconds: float
+) -> dict[str, _Verdict]:
+    """Check the agents of one framework, in as many processes as it takes."""
+    if interpreter is None:
+        return _all(definitions, f"spec.framework: no environment runs {framework} agents yet")
+    if not interpreter.exists():
+        return _all(definitions, f"the environment of {framework} is not installed ({interpreter})")
+    verdicts: dict[str, _Verdict] = {}
+    left = definitions
+    while left:
+        found, current, reason = _run(interpreter, left, seconds)
+        verdicts |= found
+        if reason is not None:
+            if current is None:
+                # It did not come to the first agent: the fault is the environment's.
+                return verdicts | _all([d for d in left if d.id not in verdicts], reason)
+            verdicts[current] = _Verdict("", reason)
+        left = [definition for definition in left if definition.id not in verdicts]
+    return verdicts
+
+
+def _all(definitions: Iterable[AgentDefinition], reason: str) -> dict[str, _Verdict]:
+    return {definition.id: _Verdict("", reason) for definition in definitions}
+
+
+def _run(
+    interpreter: Path, definitions: list[AgentDefinition], seconds: float
+) -> tuple[dict[str, _Verdict], str | None, str | None]:
+    """Run one checking process to its end.
+
+    Returns:
+        Its verdicts; where it did not finish, the agent it was at, if it had come to one; and why.
+    """
+    reading, writing = os.pipe()
+    with (
+        os.fdopen(reading, "rb") as results,
+        tempfile.TemporaryFile() as given,
+        tempfile.TemporaryFile() as complaints,
+    ):
+        given.write(json.dumps([d.model_dump(mode="json", by_alias=True) for d in definitions]).encode())
+        given.seek(0)
+        try:
+            process = subprocess.Popen(  # noqa: S603 - the interpreter of one of our own environments
+                [interpreter, "-m", "k8gentai.agents.check_agents", str(writing)],
+                stdin=given,
+                stdout=subprocess.DEVNULL,
+                stderr=complaints,
+                pass_fds=(writing,),
+                env={**os.environ, **_IMPORT_ENVIRONMENT},
+            )
+        except OSError as error:
+            return {}, None, f"{interpreter} cannot be run: {error.strerror}"
+        finally:
+            os.close(writing)
+        with process:
+            try:
+                verdicts, current, in_time = _collect(results, seconds)
+            finally:
+                process.kill()
+        if in_time and len(verdicts) == len(definitions):
+            return verdicts, None, None
+        if not in_time:
+            return verdicts, current, f"not loaded within {seconds:g} s"
+        return verdicts, current, _last_words(complaints, process.returncode)
+
+
+def _collect(results: IO[bytes], seconds: float) -> tuple[dict[str, _Verdict], str | None, bool]:
+    """Read results until the process closes them, or until one agent took too long."""
+    verdicts: dict[str, _Verdict] = {}
+    current: str | None = None
+    buffer = b""
+    deadline = time.monotonic() + seconds
+    with selectors.DefaultSelector() as selector:
+        selector.register(results, selectors.EVENT_READ)
+        while selector.select(max(0.0, deadline - time.monotonic())):
+            read = os.read(results.fileno(), 65536)
+            if not read:
+                return verdicts, current, True
+            *lines, buffer = (buffer + read).split(b"\n")
+            for line in lines:
+                result: dict[str, Any] = json.loads(line)
+                current = result.get("checking")
+                if current is None:
+                    verdicts[result["id"]] = _Verdict(result["digest"], result["error"])
+                deadline = time.monotonic() + seconds
+    return verdicts, current, False
+
+
+def _last_words(complaints: IO[bytes], code: int) -> str:
+    """Why a checking process ended early: what it wrote last, and how it ended."""
+    complaints.seek(0)
+    lines = complaints.read().decode(errors="replace").strip().splitlines()
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return f"the check ended with {how}" + (f": {lines[-1]}" if lines else "")

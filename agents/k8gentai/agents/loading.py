@@ -1,0 +1,111 @@
+"""Imports what an entrypoint names. Only definitions of the registry come here, never a request.
+
+A module is imported once for all its agents, and again when its own source changed. What it imports in turn
+is not imported again: for that, restart the worker.
+"""
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import sys
+import sysconfig
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.turn import AgentLoadError
+
+_imported: dict[str, bytes] = {}
+"""The digest of the source each entrypoint's module was imported from, by the module's name."""
+
+_NOT_OWN = tuple(
+    f"{Path(sysconfig.get_path(name)).resolve()}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
+
+
+def load_object(entrypoint: str) -> object:
+    """The object ``package.module:object.attribute`` names, the working directory coming first in the path.
+
+    Raises:
+        AgentLoadError: naming the file, line and reason of the innermost frame in the agent's own code.
+    """
+    module_name, _, path = entrypoint.partition(":")
+    module = _import(module_name)
+    found: object = module
+    for name in path.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError as error:
+            near = difflib.get_close_matches(name, dir(found), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise AgentLoadError(f"{entrypoint}: there is no {name!r}{hint}", module.__file__) from error
+    return found
+
+
+def digest(definition: AgentDefinition) -> str:
+    """What changes when the definition or its entrypoint's module does. Imports the module's packages only."""
+    content = hashlib.sha256(definition.model_dump_json(by_alias=True).encode())
+    if definition.spec.entrypoint and (source := _source(definition.spec.entrypoint.partition(":")[0])):
+        content.update(source)
+    return content.hexdigest()
+
+
+def _source(module: str) -> bytes | None:
+    """The module's source; None where it cannot be had, be it that a package of it cannot be imported."""
+    _add_working_directory()
+    known = sys.modules.get(module)
+    try:
+        spec = known.__spec__ if known else importlib.util.find_spec(module)
+        return Path(spec.origin).read_bytes() if spec and spec.has_location and spec.origin else None
+    except Exception:  # noqa: BLE001 - a package's own code runs; the import that follows reports it
+        return None
+
+
+def _import(name: str) -> ModuleType:
+    source = _source(name)
+    version = hashlib.sha256(source).digest() if source is not None else b""
+    known = sys.modules.get(name)
+    if known is not None:
+        # A module that something else had imported before has the version it had when we first met it.
+        if _imported.setdefault(name, version) == version:
+            return known
+        del sys.modules[name]
+        # Bytecode is told from stale by second and size, which is too coarse for someone trying things out.
+        if known.__cached__:
+            Path(known.__cached__).unlink(missing_ok=True)
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        raise _explain(error, name) from error
+    _imported[name] = version
+    return module
+
+
+def _add_working_directory() -> None:
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)
+
+
+def _explain(error: BaseException, module: str) -> AgentLoadError:
+    reason = f"{type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError) and error.filename:
+        return AgentLoadError(f"{type(error).__name__}: {error.msg}", error.filename, error.lineno)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename)]
+    if frames:
+        return AgentLoadError(reason, frames[-1].filename, frames[-1].lineno)
+    if isinstance(error, ModuleNotFoundError):
+        return AgentLoadError(f"there is no module {error.name!r} for {module} (looked from {Path.cwd()})")
+    return AgentLoadError(f"{module}: {reason}")
+
+
+def _is_own(filename: str) -> bool:
+    """Whether a frame is in the agent's code, rather than in a library, in Python or in this module."""
+    return (
+        not filename.startswith("<")
+        and filename != __file__
+        and not str(Path(filename).resolve()).startswith(_NOT_OWN)
+    )

@@ -1,0 +1,134 @@
+"""Responses API items as the messages of a chat completion: how every framework is told what came before.
+
+Source: https://platform.openai.com/docs/api-reference/responses/create#responses-create-input
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from k8gentai.agents.turn import Item, RequestError
+
+Message = dict[str, Any]
+"""A message of OpenAI's chat completions API."""
+
+NO_RESULT = "The tool gave no result."
+"""What stands for the result of a call that has none: models refuse a call without one."""
+
+
+def to_messages(items: Iterable[Item], instructions: str | None = None) -> list[Message]:
+    """Turn items, oldest first, into messages.
+
+    Function calls that follow each other were made by one model answer and become one message; each call of a
+    worker's own tools (``mcp_call``) carries its result and becomes a call and a result. Reasoning, and items
+    that say nothing to a model, are left out.
+
+    Args:
+        items: history and input.
+        instructions: becomes a system message before all others.
+
+    Raises:
+        RequestError: a ``function_call_output`` answers a call that is not there.
+    """
+    transcript = _Transcript()
+    if instructions:
+        transcript.say({"role": "system", "content": instructions})
+    for item in items:
+        match item.get("type", "message"):
+            case "message":
+                transcript.say(_message(item))
+            case "function_call":
+                transcript.call(item["call_id"], item["name"], item["arguments"])
+            case "function_call_output":
+                transcript.answer(item["call_id"], _text(item["output"]))
+            case "mcp_call":
+                transcript.call(item["id"], item["name"], item["arguments"], alone=True)
+                if (result := _mcp_result(item)) is not None:
+                    transcript.answer(item["id"], result)
+    return transcript.messages()
+
+
+class _Transcript:
+    """Messages in the making: results go right behind the message that asked for them, wherever they came."""
+
+    def __init__(self) -> None:
+        self._said: list[Message] = []
+        self._results: dict[int, list[Message]] = {}
+        """The tool messages of each message of ``_said``, by its index."""
+        self._open = False
+        """Whether a further call belongs to the last message."""
+
+    def say(self, message: Message) -> None:
+        self._said.append(message)
+        self._open = message["role"] == "assistant"
+
+    def call(self, call_id: str, name: str, arguments: str, *, alone: bool = False) -> None:
+        if not self._open or (alone and self._said[-1].get("tool_calls")):
+            self.say({"role": "assistant", "content": ""})
+        call = {
+            "id": call_id,
+            "type": "function",
+            "function": {"name": name, "arguments": _object(arguments)},
+        }
+        self._said[-1].setdefault("tool_calls", []).append(call)
+        result = {"role": "tool", "tool_call_id": call_id, "content": NO_RESULT}
+        self._results.setdefault(len(self._said) - 1, []).append(result)
+        self._open = not alone
+
+    def answer(self, call_id: str, text: str) -> None:
+        # The latest call of that id: small models number their calls from 1 in each answer.
+        for results in reversed(self._results.values()):
+            for result in results:
+                if result["tool_call_id"] == call_id:
+                    result["content"] = text
+                    self._open = False
+                    return
+        raise RequestError(f"no tool call found for the function_call_output with call_id {call_id!r}")
+
+    def messages(self) -> list[Message]:
+        return [m for i, said in enumerate(self._said) for m in (said, *self._results.get(i, ()))]
+
+
+def _message(item: Item) -> Message:
+    # Local models' chat templates know no developer.
+    role = "system" if item["role"] == "developer" else item["role"]
+    content = item["content"]
+    if isinstance(content, str):
+        return {"role": role, "content": content}
+    if role == "assistant" or not any(part["type"] in {"input_image", "input_file"} for part in content):
+        return {"role": role, "content": _text(content)}
+    return {"role": role, "content": [part for part in map(_part, content) if part]}
+
+
+def _part(part: dict[str, Any]) -> dict[str, Any] | None:
+    match part["type"]:
+        case "input_text":
+            return {"type": "text", "text": part["text"]}
+        case "input_image" if part.get("image_url"):
+            image = {"url": part["image_url"], "detail": part.get("detail") or "auto"}
+            return {"type": "image_url", "image_url": image}
+        case "input_file":
+            names = ("file_id", "file_data", "filename")
+            return {"type": "file", "file": {name: part[name] for name in names if part.get(name)}}
+    return None
+
+
+def _text(content: str | list[dict[str, Any]]) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text") or part.get("refusal") or "" for part in content)
+
+
+def _mcp_result(item: Item) -> str | None:
+    if error := item.get("error"):
+        return f"Error: {error if isinstance(error, str) else json.dumps(error)}"
+    return item.get("output")
+
+
+def _object(arguments: str) -> str:
+    """A call's arguments; an empty object where the model wrote none that can be read, as servers that read
+    them refuse the whole request."""
+    try:
+        return arguments if isinstance(json.loads(arguments), dict) else "{}"
+    except ValueError:
+        return "{}"

@@ -1,0 +1,197 @@
+"""Reads agent definitions from YAML files, and says of each fault in which line it is.
+
+``${env.NAME}`` and ``${env.NAME:=default}`` in a value stand for environment variables, as in the run YAML of
+Llama Stack (``llama_stack.core.stack.replace_env_vars``): an empty variable counts as one that is not set, and
+an empty default is no value at all.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from k8gentai.agents.definition import AgentDefinition, Framework
+
+_VARIABLE = re.compile(r"\$\{env\.([A-Za-z0-9_]+)(?::=([^}]*))?\}")
+_STRING = "tag:yaml.org,2002:str"
+_NULL = "tag:yaml.org,2002:null"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something wrong with a definition. Lines count from 1."""
+
+    file: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Document:
+    """One YAML document that means to be an agent: a definition, or the faults that keep it from being one."""
+
+    file: str
+    line: int
+    id: str
+    """The id it gives itself; the file's name where it gives none."""
+    framework: str
+    definition: AgentDefinition | None
+    faults: tuple[Fault, ...] = ()
+
+
+class _Faulty(Exception):  # noqa: N818 - carries faults to the one who reports them
+    def __init__(self, *faults: Fault) -> None:
+        self.faults = faults
+
+
+def read_documents(agents_dir: Path, environment: Mapping[str, str] = os.environ) -> list[Document]:
+    """Read every ``*.yaml`` and ``*.yml`` under a directory, in the order of their paths.
+
+    Raises:
+        NotADirectoryError: there is no such directory.
+    """
+    if not agents_dir.is_dir():
+        raise NotADirectoryError(f"{agents_dir}: no such directory of agent definitions")
+    paths = sorted(path for path in agents_dir.rglob("*") if path.suffix in {".yaml", ".yml"} and path.is_file())
+    return [document for path in paths for document in _read_file(path, environment)]
+
+
+def _read_file(path: Path, environment: Mapping[str, str]) -> Iterator[Document]:
+    file = _shown(path)
+    try:
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        while loader.check_node():
+            node = loader.get_node()
+            if node is not None and node.tag != _NULL:
+                yield _read_document(loader, node, file, environment)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        yield _unread(file, path.stem, Fault(file, line, f"not YAML: {error.problem}"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        yield _unread(file, path.stem, Fault(file, 1, f"cannot be read: {error}"))
+
+
+def _read_document(
+    loader: yaml.SafeLoader, node: yaml.Node, file: str, environment: Mapping[str, str]
+) -> Document:
+    first = node.start_mark.line + 1
+    agent_id, framework = _named(node, "metadata", "name"), _named(node, "spec", "framework")
+    definition: AgentDefinition | None = None
+    faults: tuple[Fault, ...] = ()
+    try:
+        if not isinstance(node, yaml.MappingNode):
+            raise _Faulty(Fault(file, first, "not a mapping of apiVersion, kind, metadata and spec"))
+        if found := [*_substitute(node, file, environment), *_repeated(node, file)]:
+            raise _Faulty(*found)
+        value = loader.construct_document(node)
+        try:
+            definition = AgentDefinition.model_validate(value)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            raise _Faulty(*(Fault(file, _line(node, e["loc"]), _reason(e)) for e in details)) from error
+    except _Faulty as error:
+        faults = error.faults
+    return Document(file, first, agent_id or Path(file).stem, framework or "", definition, faults)
+
+
+def _unread(file: str, stem: str, fault: Fault) -> Document:
+    return Document(file, fault.line, stem, "", None, (fault,))
+
+
+def _shown(path: Path) -> str:
+    """The path as a person would name it: from the working directory, if it is below."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _substitute(node: yaml.Node, file: str, environment: Mapping[str, str]) -> Iterator[Fault]:
+    """Put the values of environment variables in, and yield a fault for each that is not set."""
+    if isinstance(node, yaml.MappingNode):
+        for _, value in node.value:
+            yield from _substitute(value, file, environment)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _substitute(value, file, environment)
+    elif node.tag == _STRING and (found := list(_VARIABLE.finditer(node.value))):
+        for match in found:
+            if match[2] is None and not environment.get(match[1]):
+                reason = f"the environment variable {match[1]} is not set, and there is no default"
+                yield Fault(file, node.start_mark.line + 1, reason)
+        node.value = _VARIABLE.sub(lambda match: environment.get(match[1]) or match[2] or "", node.value)
+        if not node.value:
+            node.tag = _NULL
+
+
+def _repeated(node: yaml.Node, file: str) -> Iterator[Fault]:
+    """A fault for each key that a mapping has twice: YAML's reader would take the last one silently."""
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if isinstance(key, yaml.ScalarNode) and (before := seen.setdefault(key.value, line)) != line:
+                yield Fault(file, line, f"{key.value}: given before, in line {before}")
+            yield from _repeated(value, file)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _repeated(value, file)
+
+
+def _named(node: yaml.Node, *path: str) -> str | None:
+    """The scalar at a path of keys, if the document is whole enough to have it."""
+    for name in path:
+        child = _child(node, name)
+        if child is None:
+            return None
+        node = child[1]
+    return str(node.value) if isinstance(node, yaml.ScalarNode) and node.value else None
+
+
+def _child(node: yaml.Node, name: str | int) -> tuple[int, yaml.Node] | None:
+    """The line, from 1, and value that a mapping has for a key, or a sequence at an index."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value == str(name):
+                return key.start_mark.line + 1, value
+    elif isinstance(node, yaml.SequenceNode) and isinstance(name, int) and name < len(node.value):
+        value = node.value[name]
+        return value.start_mark.line + 1, value
+    return None
+
+
+def _line(node: yaml.Node, location: tuple[str | int, ...]) -> int:
+    """The line, from 1, of what pydantic found at fault: of what holds it, if it is not there at all."""
+    line = node.start_mark.line + 1
+    for name in location:
+        child = _child(node, name)
+        if child is None:
+            break
+        line, node = child
+    return line
+
+
+def _reason(error: ErrorDetails) -> str:
+    """Pydantic's finding, for a person who does not know pydantic."""
+    where = ".".join(str(part) for part in error["loc"])
+    given: Any = error["input"]
+    if error["loc"] == ("spec", "framework") and error["type"] == "literal_error":
+        return f"{where}: unknown framework {given!r}; known are {', '.join(get_args(Framework))}"
+    if error["type"] == "missing":
+        return f"{where}: is missing"
+    if error["type"] == "extra_forbidden":
+        return f"{where}: there is no such field"
+    if error["loc"] == ("metadata", "name"):
+        return f"{where}: {given!r} is not an id: lower-case letters, digits and hyphens, 63 at most"
+    if error["loc"] == ("spec", "entrypoint"):
+        return f"{where}: {given!r} is not of the form package.module:object"
+    return f"{where}: {error['msg'][:1].lower()}{error['msg'][1:]}, not {given!r}"

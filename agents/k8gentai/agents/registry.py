@@ -1,0 +1,103 @@
+"""The map from an agent's id to its definition and state.
+
+``k8gentai agents update`` writes it (:mod:`k8gentai.agents.check`), replacing the file as a whole; servers and
+workers read it, and read it again when it was replaced.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from k8gentai.agents.definition import AgentDefinition
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class RegisteredAgent(BaseModel):
+    """One agent as the last check found it."""
+
+    id: str
+    framework: str
+    """As the definition names it; empty where it names none."""
+    state: Literal["ready", "broken"]
+    error: str | None = None
+    """Why it is broken: a line a fault, each beginning with its file and line where they are known."""
+    file: str
+    """The YAML it was read from."""
+    digest: str
+    """Changes when the definition, as read with its environment variables, or the entrypoint's module does."""
+    definition: AgentDefinition | None = None
+    """None where the file could not be read as one."""
+
+
+class _Map(BaseModel):
+    """The file's content."""
+
+    version: Literal[1] = 1
+    agents: list[RegisteredAgent]
+
+
+class Registry:
+    """Reads the map. Looking an agent up costs one ``stat`` as long as the file stays the same.
+
+    Args:
+        path: the JSON file. While it does not exist, there are no agents.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._agents: dict[str, RegisteredAgent] = {}
+
+    def get(self, agent_id: str) -> RegisteredAgent | None:
+        """The agent of that id, broken or not; None if there is none."""
+        return self._current().get(agent_id)
+
+    def list(self) -> list[RegisteredAgent]:
+        """All agents, in the order of their ids."""
+        return list(self._current().values())
+
+    def _current(self) -> dict[str, RegisteredAgent]:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            self._seen, self._agents = None, {}
+            return self._agents
+        # The inode too: two replacements may fall into one tick of the file system's clock.
+        seen = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if seen != self._seen:
+            # Noted before reading: a file replaced meanwhile is read again by the next look-up.
+            self._seen = seen
+            try:
+                agents = _Map.model_validate_json(self._path.read_bytes()).agents
+            except (OSError, ValidationError) as error:
+                # What was good a moment ago is better than no agent at all.
+                _log.warning("registry not read", path=str(self._path), error=str(error))
+            else:
+                self._agents = {agent.id: agent for agent in agents}
+        return self._agents
+
+
+def write_registry(path: Path, agents: Iterable[RegisteredAgent]) -> None:
+    """Replace the map as a whole: a reader sees the old one or the new one.
+
+    Raises:
+        OSError: the directory cannot be made or written to; the old map stands.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = _Map(agents=sorted(agents, key=lambda agent: agent.id)).model_dump_json(by_alias=True, indent=1)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
