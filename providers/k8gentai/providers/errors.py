@@ -33,9 +33,7 @@ class ApiError(Exception):
 
     def body(self) -> dict[str, Any]:
         """The JSON body."""
-        return {
-            "error": {"message": self.message, "type": self._type, "param": self.param, "code": self.code}
-        }
+        return {"error": {"message": self.message, "type": self._type, "param": self.param, "code": self.code}}
 
     @property
     def _type(self) -> str:

@@ -54,9 +54,7 @@ class Histories:
             ApiError: it is not (404).
         """
         try:
-            await self._conversations.get_conversation(
-                host.GetConversationRequest(conversation_id=conversation)
-            )
+            await self._conversations.get_conversation(host.GetConversationRequest(conversation_id=conversation))
         except (host.ConversationNotFoundError, host.InvalidParameterError):
             raise ApiError(
                 404,

@@ -22,6 +22,9 @@ _ITEM_TYPES: dict[str, type[BaseModel]] = {
     "file_search_call": host.types.OpenAIResponseOutputMessageFileSearchToolCall,
 }
 
+_UNION_TAGS = frozenset({"str", "function", "mcp", "web_search", "file_search", *_ITEM_TYPES})
+"""What pydantic puts into the place of an error beside field names."""
+
 _WITH_STATUS = frozenset({"message", "function_call", "function_call_output"})
 
 
@@ -40,9 +43,7 @@ def input_items(turn_id: str, value: Any) -> list[Item]:
     if not isinstance(value, list):
         raise invalid("'input' must be a string or a list of items.", "input")
     if len(value) > MAX_INPUT_ITEMS:
-        raise invalid(
-            f"'input' has {len(value)} items; {MAX_INPUT_ITEMS} are the most there may be.", "input"
-        )
+        raise invalid(f"'input' has {len(value)} items; {MAX_INPUT_ITEMS} are the most there may be.", "input")
     return [_item(turn_id, index, item) for index, item in enumerate(value)]
 
 
@@ -71,16 +72,22 @@ def _content(role: str, content: Any) -> list[dict[str, Any]]:
     if isinstance(content, str):
         content = [{"type": "output_text" if role == "assistant" else "input_text", "text": content}]
     return [
-        {"annotations": [], "logprobs": [], **part} if part["type"] == "output_text" else part
-        for part in content
+        {"annotations": [], "logprobs": [], **part} if part["type"] == "output_text" else part for part in content
     ]
 
 
 def validation_error(error: ValidationError, prefix: str = "") -> Exception:
-    """The first thing pydantic found wrong, as an error that names the request's field."""
-    first = error.errors(include_url=False, include_input=False)[0]
+    """What pydantic found wrong, as an error that names the request's field.
+
+    Of the ways a union could have matched, the one that came furthest is what the client meant.
+    """
+    found = error.errors(include_url=False, include_input=False)
+    first = max(found, key=lambda each: len(each["loc"]))
     param = prefix
     for part in first["loc"]:
-        param += f"[{part}]" if isinstance(part, int) else f".{part}" if param else str(part)
+        if isinstance(part, int):
+            param += f"[{part}]"
+        elif part not in _UNION_TAGS and part.isidentifier():
+            param += f".{part}" if param else part
     code = "missing_required_parameter" if first["type"] == "missing" else "invalid_value"
-    return invalid(f"'{param}': {first['msg']}.", param or None, code)
+    return invalid(f"'{param}': {first['msg'].rstrip('.')}.", param or None, code)

@@ -1,6 +1,7 @@
 """Agents in ``GET /v1/models``: an inference provider of the host that lists them and runs none of them."""
 
 import asyncio
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 1.0
 """How soon a changed registry shows in the list. A turn sees a change at once."""
+
+_ASK_EVERY = 15
+"""How many looks apart the model endpoint is asked again, while it has named no model yet."""
 
 
 def as_model(agent: RegisteredAgent, provider_id: str) -> Any:
@@ -89,15 +93,25 @@ async def keep_listed(registry: Registry, models: Any, provider_id: str) -> None
         provider_id: the id under which they are listed.
     """
     listed = registry.list()
-    while True:
+    for look in itertools.count(1):
         await asyncio.sleep(_LOOK_SECONDS)
-        agents = registry.list()
-        if agents != listed:
-            await models.update_registered_models(
-                provider_id, [as_model(agent, provider_id) for agent in agents]
-            )
-            log.info("agents_changed", agents=len(agents))
-            listed = agents
+        try:
+            agents = registry.list()
+            if agents != listed:
+                await models.update_registered_models(
+                    provider_id, [as_model(agent, provider_id) for agent in agents]
+                )
+                log.info("agents_changed", agents=len(agents))
+                listed = agents
+            if look % _ASK_EVERY == 0 and not await _endpoint_listed(models, provider_id):
+                await models.refresh()
+        except Exception:
+            # A registry file cut off in mid-write, a database that is busy: the next look may do better.
+            log.exception("listing_failed")
+
+
+async def _endpoint_listed(models: Any, provider_id: str) -> bool:
+    return any(model.provider_id != provider_id for model in (await models.list_models()).data)
 
 
 class AgentModelsConfig(BaseModel):

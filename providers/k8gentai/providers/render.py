@@ -156,9 +156,7 @@ class Rendering:
     def _call_started(self, event: ev.ToolCallStarted) -> None:
         self._open_call(event.call_id, event.name, event.side, "")
 
-    def _open_call(
-        self, call_id: str, name: str, side: ev.ToolSide, server_label: str
-    ) -> McpCall | FunctionCall:
+    def _open_call(self, call_id: str, name: str, side: ev.ToolSide, server_label: str) -> McpCall | FunctionCall:
         known = self._calls.get(call_id)
         if known is not None and known.open:
             return known

@@ -66,9 +66,7 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
     conversation = _conversation_id(body.get("conversation"))
     try:
         # The input was checked above, with errors that name the item.
-        request = host.CreateResponseRequest.model_validate(
-            {**body, "input": "", "conversation": conversation}
-        )
+        request = host.CreateResponseRequest.model_validate({**body, "input": "", "conversation": conversation})
     except ValidationError as error:
         raise validation_error(error) from None
     given = request.model_dump(mode="json", exclude_unset=True)

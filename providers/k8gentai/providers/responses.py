@@ -72,9 +72,7 @@ class AmfResponses(host.Responses):  # type: ignore[misc]  # the host is untyped
         )
         return host.types.ListOpenAIResponseObject(
             data=[
-                host.types.OpenAIResponseObjectWithInput.model_validate(
-                    {**each.response, "input": each.input}
-                )
+                host.types.OpenAIResponseObjectWithInput.model_validate({**each.response, "input": each.input})
                 for each in found
             ],
             has_more=more,

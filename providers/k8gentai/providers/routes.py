@@ -11,7 +11,7 @@ OpenAI API there is no closing ``[DONE]``: the last event says that the response
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import structlog
 from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Request, Response
@@ -31,6 +31,10 @@ from k8gentai.workers.connection import UNREACHABLE
 from k8gentai.workers.turns import IdempotencyConflictError, QueueFullError, TurnNotFoundError
 
 log = structlog.get_logger(__name__)
+
+_PING = b": ping\r\n"
+"""Keeps an idle stream's connection alive. It goes without the usual blank line: where events have ids, the
+openai SDK takes that line for an event without data, and raises."""
 
 Order = Literal["asc", "desc"]
 Limit = Annotated[int, Query(ge=1, le=100)]
@@ -65,9 +69,7 @@ def api_error(error: Exception) -> ApiError:
             return store_away()
         case _:
             log.exception("unexpected_error", exc_info=error)
-            return ApiError(
-                500, "Something went wrong in the server; its log says what.", code="internal_error"
-            )
+            return ApiError(500, "Something went wrong in the server; its log says what.", code="internal_error")
 
 
 class ResponsesRoute(APIRoute):
@@ -179,7 +181,11 @@ async def _create(service: ResponsesService, body: Any, idempotency_key: str | N
 
 
 def _events(stream: AsyncIterator[StreamEvent]) -> Response:
-    return EventSourceResponse(_server_sent(stream), headers={"X-Accel-Buffering": "no"})
+    return EventSourceResponse(
+        _server_sent(stream),
+        headers={"X-Accel-Buffering": "no"},
+        ping_message_factory=lambda: cast(ServerSentEvent, _PING),
+    )
 
 
 async def _server_sent(stream: AsyncIterator[StreamEvent]) -> AsyncIterator[ServerSentEvent]:

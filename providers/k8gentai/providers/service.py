@@ -208,9 +208,7 @@ class ResponsesService:
         for turn_id in await self._turns.unsettled(caller()):
             if after is None or (turn_id < after if descending else turn_id > after):
                 found[turn_id] = await self._unsettled(turn_id, model)
-        for stored in await self._store.page(
-            after=after, limit=limit + 1, model=model, descending=descending
-        ):
+        for stored in await self._store.page(after=after, limit=limit + 1, model=model, descending=descending):
             found[stored.response["id"]] = stored
         ordered = [found[id_] for id_ in sorted(found, reverse=descending)]
         page = [stored for stored in ordered if stored is not None]

@@ -22,7 +22,7 @@ from k8gentai.workers.turns import TurnNotFoundError, Turns
 
 log = structlog.get_logger(__name__)
 
-_RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0)
+_RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0)
 _AT_ONCE = 8
 _JOINING = frozenset({"completed", "incomplete"})
 
