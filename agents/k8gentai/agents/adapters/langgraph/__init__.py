@@ -1,0 +1,165 @@
+"""LangGraph agents: a compiled graph, a graph to be compiled, a factory of one, or none (declarative).
+
+Existing code runs unchanged: the adapter knows of a model call by its callbacks, and of a tool by the graph's
+tool nodes. All messages that nodes make are shown; a model call tagged ``nostream`` is not, unless its node
+returns it. A request's parameters and function tools reach declarative agents and factories; a graph that is
+already built has its model and tools inside, so it refuses tools and keeps its own parameters.
+"""
+
+import asyncio
+import inspect
+import os
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+# LangSmith reads this once, when it is first imported. Who sets it to true wants its traces.
+os.environ.setdefault("LANGSMITH_TRACING", "false")
+
+from langchain_core.messages import BaseMessage, convert_to_messages
+from langgraph.graph import StateGraph
+from langgraph.pregel import Pregel
+
+from k8gentai.agents.adapters.langgraph.declarative import build_graph
+from k8gentai.agents.adapters.langgraph.run import GraphRun
+from k8gentai.agents.adapters.langgraph.tools import hook_tools
+from k8gentai.agents.context import AgentContext, agent_context
+from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.events import Event
+from k8gentai.agents.loading import load_object
+from k8gentai.agents.messages import to_messages
+from k8gentai.agents.turn import AgentLoadError, LoadedAgent, RequestError, Turn, TurnContext
+
+_CLOSING_SECONDS = 5
+"""How long a closed turn may take to unwind; its model call is hung up on at once."""
+
+Graph = Pregel[Any, Any, Any, Any]
+Factory = Callable[[AgentContext], Any]
+
+
+@dataclass(frozen=True)
+class LangGraphAgent:
+    """A checked agent: a graph that every turn shares, or what builds one for a turn."""
+
+    definition: AgentDefinition
+    source: Graph | Factory
+
+    async def graph(self, turn: Turn, context: TurnContext, tools: list[dict[str, Any]]) -> Graph:
+        """The graph to run this turn.
+
+        Raises:
+            RequestError: the request brings tools, which a graph that is already built cannot take.
+            AgentLoadError: the factory returned something else than a graph.
+        """
+        if isinstance(self.source, Pregel):
+            if tools:
+                raise RequestError(f"tools: {self.definition.id!r} is a finished graph and cannot take tools")
+            return self.source
+        built = self.source(agent_context(turn, context, tools))
+        return _prepare(await built if inspect.isawaitable(built) else built, self.definition)
+
+
+class LangGraphAdapter:
+    """Runs graphs with ``astream``; their tools go through the turn's tool boundary."""
+
+    framework = "langgraph"
+    default_concurrency = 50
+
+    def load(self, definition: AgentDefinition) -> LangGraphAgent:
+        """Import the entrypoint and find out what it is; for a declarative agent, check its definition.
+
+        Raises:
+            AgentLoadError: naming file, line and reason.
+        """
+        spec = definition.spec
+        if spec.entrypoint is None:
+            if not spec.model.name:
+                raise AgentLoadError("spec.model.name: an agent without an entrypoint names its model")
+            if spec.tools:
+                named = spec.tools[0].name
+                raise AgentLoadError(f"spec.tools: {named!r} cannot be used without an entrypoint's code")
+            return LangGraphAgent(definition, lambda context: build_graph(definition, context))
+        found = load_object(spec.entrypoint)
+        if isinstance(found, Pregel | StateGraph):
+            return LangGraphAgent(definition, _prepare(found, definition))
+        if not _is_factory(found):
+            raise AgentLoadError(
+                f"{spec.entrypoint} is a {type(found).__name__}; it must be a graph, or a function with one "
+                "parameter, an AgentContext, that returns a graph"
+            )
+        return LangGraphAgent(definition, found)
+
+    async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
+        """Run one attempt at a turn. Closing the iterator hangs up on the model.
+
+        Raises:
+            RequestError: the request brings tools that the agent cannot take.
+            StepLimitReached: after ``context.max_steps`` model calls, or far too many steps without any.
+            Exception: whatever the agent's code raised.
+        """
+        assert isinstance(agent, LangGraphAgent)  # noqa: S101 - load made it
+        tools = _function_tools(turn.tools)
+        graph = await agent.graph(turn, context, tools)
+        run = GraphRun(context, {tool["function"]["name"] for tool in tools})
+        task = asyncio.create_task(run.drive(graph, _messages(turn), turn.conversation or turn.id))
+        task.add_done_callback(run.ended)
+        try:
+            while (event := await run.next_event()) is not None:
+                yield event
+        finally:
+            task.cancel()
+            await asyncio.wait({task}, timeout=_CLOSING_SECONDS)
+
+
+def _prepare(found: object, definition: AgentDefinition) -> Graph:
+    """A graph ready to run: compiled, without a memory of its own, its tools hooked.
+
+    Raises:
+        AgentLoadError: it is no graph, or not one that talks in messages.
+    """
+    entrypoint = definition.spec.entrypoint
+    graph = found.compile() if isinstance(found, StateGraph) else found
+    if not isinstance(graph, Pregel):
+        raise AgentLoadError(f"{entrypoint} returned a {type(graph).__name__}, not a graph")
+    if "messages" not in graph.channels:
+        raise AgentLoadError(f"{entrypoint}: the graph's state has no 'messages', by which it would be talked to")
+    hook_tools(graph)
+    # The conversation's history comes with each turn. A checkpointer would have it a second time.
+    return graph.copy({"checkpointer": None}) if graph.checkpointer else graph
+
+
+def _is_factory(found: object) -> TypeGuard[Factory]:
+    if not callable(found) or isinstance(found, type):
+        return False
+    parameters = inspect.signature(found).parameters.values()
+    required = [
+        p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    return len(required) == 1
+
+
+def _function_tools(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The request's tools as chat completions takes them.
+
+    Raises:
+        RequestError: one of them is not a function.
+    """
+    shaped = []
+    for tool in tools:
+        if tool.get("type") != "function":
+            raise RequestError(
+                f"tools: agents of langgraph take tools of type 'function', not {tool.get('type')!r}"
+            )
+        function = {name: tool[name] for name in ("name", "description", "parameters", "strict") if tool.get(name)}
+        shaped.append(
+            {"type": "function", "function": {"parameters": {"type": "object", "properties": {}}, **function}}
+        )
+    return shaped
+
+
+def _messages(turn: Turn) -> list[BaseMessage]:
+    messages = convert_to_messages(to_messages([*turn.history, *turn.input], turn.instructions))
+    # LangGraph tells messages apart by their ids; these tell what was given from what the agent says.
+    for number, message in enumerate(messages):
+        message.id = f"given-{number}"
+    return messages

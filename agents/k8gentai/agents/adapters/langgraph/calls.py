@@ -1,0 +1,259 @@
+"""Follows the model calls of a graph, wherever in it they are made, by LangChain's callbacks.
+
+The graph's own stream says what a model call produced; callbacks say where the call begins and ends, and count
+it, also where a node calls a model several times, or in a thread, or without streaming.
+"""
+
+import json
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolCallChunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, GenerationChunk, LLMResult
+from langgraph.constants import TAG_NOSTREAM
+
+from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
+from k8gentai.agents.events import (
+    Event,
+    MessageDone,
+    ReasoningDelta,
+    StepCompleted,
+    StepStarted,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStarted,
+    ToolResult,
+    ToolSide,
+)
+from k8gentai.agents.turn import StepLimitReached
+
+
+class _Halted(Exception):  # noqa: N818 - it says that the turn is over, not that something went wrong
+    """Keeps the graph from going on after the turn's end."""
+
+
+@dataclass
+class _Call:
+    """One model call under way."""
+
+    number: int
+    task: str
+    """The task of the graph it is made in: LangGraph's checkpoint namespace."""
+    shown: bool
+    text: str = ""
+    reasoning: str = ""
+    tools: dict[object, str] = field(default_factory=dict)
+    """The id of each tool call being streamed, by its index in the answer."""
+    arguments: dict[str, str] = field(default_factory=dict)
+    """What was streamed of each tool call's arguments, by its id."""
+
+    @property
+    def message_id(self) -> str:
+        return f"m{self.number}"
+
+    @property
+    def step_id(self) -> str:
+        return f"s{self.number}"
+
+
+class ModelCalls(BaseCallbackHandler):
+    """Publishes the steps, texts and tool calls of every model call of one turn.
+
+    Args:
+        publish: takes each event, from any thread.
+        halt: ends the turn, with an error or well.
+        limit: how many model calls may be made.
+        client_tools: tools whose calls end the turn.
+    """
+
+    run_inline = True
+    raise_error = True
+
+    def __init__(
+        self,
+        publish: Callable[[Event], None],
+        halt: Callable[[Exception | None], None],
+        limit: int,
+        client_tools: AbstractSet[str],
+    ) -> None:
+        self._publish = publish
+        self._halt = halt
+        self._limit = limit
+        self._client_tools = client_tools
+        self._running: dict[UUID, _Call] = {}
+        self._failed: list[_Call] = []
+        self._messages = 0
+        self._known: set[str] = set()
+        self._said: list[tuple[str, str]] = []
+        self._called: set[str] = set()
+        self.made = 0
+        """How many model calls there were."""
+
+    def new_message_id(self) -> str:
+        """The id of the turn's next message: the same whenever the turn is run again."""
+        self._messages += 1
+        return f"m{self._messages}"
+
+    def knows(self, message_id: str | None) -> bool:
+        """Whether a message was made by a model call, and so is published already."""
+        return message_id in self._known
+
+    def said(self, text: str, task: str) -> bool:
+        """Whether a model call within a task of the graph answered just that."""
+        return any(text == said and where.startswith(task) for where, said in self._said)
+
+    def has_called(self, call_id: str) -> bool:
+        """Whether a tool call was published."""
+        return call_id in self._called
+
+    def close_failed(self) -> None:
+        """Close the messages of model calls that broke off, as the agent went on without them."""
+        for call in self._failed:
+            self._close(call)
+        self._failed.clear()
+
+    def on_chat_model_start(
+        self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
+    ) -> None:
+        """A chat model is about to be called."""
+        self._begin(run_id, kwargs.get("tags") or [], kwargs.get("metadata") or {})
+
+    def on_llm_start(self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any) -> None:
+        """A completion model is about to be called."""
+        self._begin(run_id, kwargs.get("tags") or [], kwargs.get("metadata") or {})
+
+    def on_llm_new_token(
+        self,
+        token: str | list[str | dict[str, Any]],
+        *,
+        chunk: GenerationChunk | ChatGenerationChunk | None = None,
+        run_id: UUID,
+        **kwargs: Any,
+    ) -> None:
+        """A piece of an answer."""
+        call = self._running.get(run_id)
+        if call is None or not call.shown:
+            return
+        if not isinstance(chunk, ChatGenerationChunk):
+            self._delta(call, chunk.text if chunk else str(token), "")
+            return
+        if chunk.message.id:
+            self._known.add(chunk.message.id)
+        self._delta(call, *text_and_reasoning(chunk.message))
+        if isinstance(chunk.message, AIMessageChunk):
+            for piece in chunk.message.tool_call_chunks:
+                self._tool_delta(call, piece)
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
+        """An answer is whole. One that was not streamed is published now."""
+        call = self._running.pop(run_id, None)
+        if call is None:
+            return
+        generation = response.generations[0][0] if response.generations and response.generations[0] else None
+        message = generation.message if isinstance(generation, ChatGeneration) else None
+        calls: list[ToolCall] = []
+        if call.shown and generation is not None:
+            if message is not None:
+                message.id = message.id or f"lc_run--{run_id}"
+                self._known.add(message.id)
+            if not call.text and not call.reasoning:
+                self._delta(call, *(text_and_reasoning(message) if message else (generation.text, "")))
+            if isinstance(message, AIMessage):
+                calls = tool_calls(message, call.arguments, self._client_tools)
+            for tool_call in calls:
+                self._called.add(tool_call.call_id)
+                self._publish(tool_call)
+        self._close(call)
+        if isinstance(message, AIMessage) and calls:
+            self._refuse(message)
+        self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
+        if any(tool_call.side == "client" for tool_call in calls):
+            self._halt(None)
+            raise _Halted("the turn goes back to the client, for its tools")
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """A model call broke off. The agent may try again; else what was said stays open for the turn's end."""
+        if call := self._running.pop(run_id, None):
+            self._failed.append(call)
+
+    def _begin(self, run_id: UUID, tags: list[str], metadata: dict[str, Any]) -> None:
+        self.close_failed()
+        if self.made >= self._limit:
+            self._halt(StepLimitReached(self._limit))
+            raise _Halted(f"the turn may make no more than {self._limit} model calls")
+        self.made += 1
+        task = str(metadata.get("langgraph_checkpoint_ns", ""))
+        number = int(self.new_message_id()[1:])
+        call = _Call(number, task, shown=TAG_NOSTREAM not in tags)
+        self._running[run_id] = call
+        if call.shown:
+            self._known.add(f"lc_run--{run_id}")
+        # "research:<task>|model:<task>" is the node "model" of the subgraph in the node "research".
+        name = "/".join(part.partition(":")[0] for part in task.split("|")) or metadata.get("langgraph_node")
+        self._publish(StepStarted(step_id=call.step_id, kind="inference", name=name))
+
+    def _delta(self, call: _Call, text: str, reasoning: str) -> None:
+        if reasoning:
+            call.reasoning += reasoning
+            self._publish(ReasoningDelta(message_id=call.message_id, delta=reasoning))
+        if text:
+            call.text += text
+            self._publish(TextDelta(message_id=call.message_id, delta=text))
+
+    def _tool_delta(self, call: _Call, piece: ToolCallChunk) -> None:
+        index, call_id = piece.get("index"), piece["id"]
+        if call_id and piece["name"] and call_id not in call.arguments:
+            call.tools[index] = call_id
+            call.arguments[call_id] = ""
+            self._publish(
+                ToolCallStarted(call_id=call_id, name=piece["name"], side=_side(piece["name"], self._client_tools))
+            )
+        current = call_id or call.tools.get(index)
+        if current in call.arguments and piece["args"]:
+            call.arguments[current] += piece["args"]
+            self._publish(ToolCallDelta(call_id=current, delta=piece["args"]))
+
+    def _close(self, call: _Call) -> None:
+        if call.text or call.reasoning:
+            self._said.append((call.task, call.text))
+            self._publish(MessageDone(message_id=call.message_id, text=call.text, reasoning=call.reasoning))
+
+    def _refuse(self, message: AIMessage) -> None:
+        """Answer the calls whose arguments cannot be read: no graph runs them."""
+        for invalid in message.invalid_tool_calls:
+            if invalid["id"]:
+                self._publish(
+                    ToolResult(call_id=invalid["id"], output="The arguments are not valid JSON.", is_error=True)
+                )
+
+
+def tool_calls(message: AIMessage, streamed: dict[str, str], client_tools: AbstractSet[str]) -> list[ToolCall]:
+    """The tool calls of a whole message, those with unreadable arguments included.
+
+    Args:
+        streamed: the arguments as the model wrote them, by call id, where they were streamed.
+        client_tools: the tools that the client runs.
+    """
+    written = [
+        *((c["id"], c["name"], json.dumps(c["args"], ensure_ascii=False)) for c in message.tool_calls),
+        *((c["id"], c["name"], c["args"] or "") for c in message.invalid_tool_calls),
+    ]
+    return [
+        ToolCall(
+            call_id=call_id,
+            name=name or "",
+            arguments=streamed.get(call_id) or arguments,
+            side=_side(name, client_tools),
+        )
+        for call_id, name, arguments in written
+        if call_id
+    ]
+
+
+def _side(name: str | None, client_tools: AbstractSet[str]) -> ToolSide:
+    return "client" if name in client_tools else "worker"

@@ -1,0 +1,25 @@
+"""What is in a LangChain message's content."""
+
+from langchain_core.messages import BaseMessage
+
+
+def text_and_reasoning(message: BaseMessage) -> tuple[str, str]:
+    """A message's text and its reasoning, either of which may be empty.
+
+    Content is a string, or blocks as OpenAI's Responses API, Anthropic or LangChain itself write them; several
+    servers put reasoning beside the content, as ``reasoning_content``.
+    """
+    reasoning = str(message.additional_kwargs.get("reasoning_content") or "")
+    if isinstance(message.content, str):
+        return message.content, reasoning
+    text = ""
+    for block in message.content:
+        if isinstance(block, str):
+            text += block
+        elif block.get("type") == "text":
+            text += block.get("text") or ""
+        elif block.get("type") == "reasoning":
+            reasoning += block.get("reasoning") or "".join(s.get("text", "") for s in block.get("summary") or ())
+        elif block.get("type") == "thinking":
+            reasoning += block.get("thinking") or ""
+    return text, reasoning
