@@ -14,8 +14,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parents[3]
 """The repository. There are no locks in it where k8gentai was installed from a wheel."""
@@ -83,6 +84,11 @@ def ensure(name: str, say: Say) -> Path:
     except OSError as error:
         raise SetUpError(f"The environment '{name}' cannot be made: {error}") from error
     return python
+
+
+def replace_process(python: Path, arguments: Sequence[str]) -> NoReturn:
+    """Go on as the ``k8gentai`` command of another environment, in this process."""
+    os.execv(python, [str(python), "-m", "k8gentai.stack.cli", *arguments])  # noqa: S606 - no shell is meant
 
 
 def _make(name: str, home: Path, lock: Path, say: Say) -> None:

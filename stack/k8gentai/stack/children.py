@@ -1,0 +1,134 @@
+"""The processes ``k8gentai up`` starts: each with a log, none left behind."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+STOP_SECONDS = 10
+"""How long a child may take to end after SIGTERM."""
+TAIL_LINES = 12
+
+
+class ChildEndedError(Exception):
+    """A child ended that should not have. The message names it and says where its log is."""
+
+    def __init__(self, name: str, code: int, log: Path) -> None:
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        super().__init__(f"'{name}' ended with {how}. Its log: {log}")
+        self.log = log
+
+
+class Children:
+    """Use as an asynchronous context: at its end all children are stopped, the last started first.
+
+    Args:
+        logs: the directory of ``<name>.log``; each start begins a log anew.
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._guard: asyncio.subprocess.Process | None = None
+        self._children: dict[str, asyncio.subprocess.Process] = {}
+
+    async def __aenter__(self) -> Self:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        self._guard = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "k8gentai.stack.guard",
+            stdin=asyncio.subprocess.PIPE,
+            process_group=0,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for process in reversed(self._children.values()):
+            await _stop(process)
+        if self._guard is not None and self._guard.returncode is None:
+            # What children of ours started themselves is in the group too.
+            os.killpg(self._guard.pid, signal.SIGKILL)
+            await self._guard.wait()
+
+    async def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        """Start a child.
+
+        Args:
+            name: what it is called in messages, and its log.
+            command: the program and its arguments.
+            environment: all of its environment.
+            pass_fds: open files it inherits.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        if self._guard is None:
+            raise RuntimeError("children are started within the context")
+        with self.log(name).open("wb") as log:
+            self._children[name] = await asyncio.create_subprocess_exec(
+                *command,
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=pass_fds,
+                # Ctrl-C reaches the terminal's own group only, so the order of stopping is ours.
+                process_group=self._guard.pid,
+            )
+
+    def runs(self, name: str) -> bool:
+        """Whether a child was started and has not ended."""
+        child = self._children.get(name)
+        return child is not None and child.returncode is None
+
+    def log(self, name: str) -> Path:
+        """Where a child's output goes."""
+        return self._logs / f"{name}.log"
+
+    async def failed(self) -> None:
+        """Wait until a child ends.
+
+        Raises:
+            ChildEndedError: always, when one did.
+        """
+        watched = dict(self._children)
+        if self._guard is not None:
+            watched["guard"] = self._guard
+        waits = {asyncio.create_task(child.wait()): name for name, child in watched.items()}
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+        ended = done.pop()
+        raise ChildEndedError(waits[ended], ended.result(), self.log(waits[ended]))
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def tail(log: Path) -> str:
+    """The last lines of a log."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return "\n".join(lines[-TAIL_LINES:])

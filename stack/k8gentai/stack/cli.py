@@ -1,0 +1,140 @@
+"""The ``k8gentai`` command. Each command imports what it needs when it runs, so that help comes at once."""
+
+import errno
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+app = typer.Typer(
+    help="One durable API in front of any agent framework.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+agents_app = typer.Typer(help="The agents, and the registry that names them.", no_args_is_help=True)
+app.add_typer(agents_app, name="agents")
+
+out = Console()
+err = Console(stderr=True)
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """What a person can mend is told in one line, and the exit code is 1."""
+    from k8gentai.stack.environments import SetUpError
+
+    try:
+        yield
+    except SetUpError as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            _fail(f"The disk is full ({error.filename or Path.cwd()}): make room and try again.")
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    err.print(f"[red]{escape(message)}[/]", highlight=False, soft_wrap=True)
+    raise typer.Exit(1)
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(help="Where the stack listens, on loopback.", min=1, max=65535)] = 8321,
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the first answer; exit code 0 only if it was complete.")
+    ] = False,
+) -> None:
+    """Start everything on this machine, ask an agent a question, and serve until Ctrl-C.
+
+    Redis, the Llama Stack server and the workers run until this command ends, however it ends; what they keep
+    is in [bold].k8gentai/[/], with their logs in [bold].k8gentai/logs/[/].
+
+    [bold]Model[/]: OPENAI_BASE_URL and OPENAI_API_KEY, or OLLAMA_URL, or an Ollama that answers on its usual
+    port, or a tiny one built in. INFERENCE_MODEL names the model; without it, the first one listed is taken.
+
+    [bold]Redis[/]: REDIS_URL, or one built in.
+    """
+    from k8gentai.stack.running import run_up
+
+    with _one_line_errors():
+        raise typer.Exit(run_up(port, once, out, err))
+
+
+@app.command()
+def worker(
+    framework: Annotated[str, typer.Argument(help="Whose turns to run: langgraph or llama-stack.")],
+    concurrency: Annotated[
+        int | None, typer.Option(help="Turns at once; by default what suits the framework.", min=1)
+    ] = None,
+    grace_seconds: Annotated[
+        float, typer.Option(help="How long running turns may go on after SIGTERM, in seconds.", min=0)
+    ] = 30,
+) -> None:
+    """Run the turns of one framework, many at once, until SIGTERM or Ctrl-C.
+
+    Start as many as you like, on any machine that reaches the Redis of REDIS_URL and the stack of
+    AMF_STACK_URL (default http://127.0.0.1:8321). Agents' code is imported from the working directory. The
+    framework's environment is made first, where it is not there.
+    """
+    from k8gentai.stack.environments import interpreter_for, replace_process
+    from k8gentai.stack.settings import read_settings
+
+    with _one_line_errors():
+        python = interpreter_for(framework, err.print)
+        if python != Path(sys.executable):
+            replace_process(python, sys.argv[1:])
+        # As `python -m` does; a console script has its own directory there.
+        sys.path.insert(0, str(Path.cwd()))
+        from k8gentai.workers.pool import main
+
+        settings = read_settings()
+        code = main(
+            framework,
+            redis_url=settings.worker_redis_url(),
+            stack_url=settings.stack_url,
+            registry=settings.registry,
+            concurrency=concurrency,
+            grace_seconds=grace_seconds,
+        )
+    raise typer.Exit(code)
+
+
+@agents_app.command("update")
+def agents_update() -> None:
+    """Check every definition under AMF_AGENTS (default examples/agents) and write the registry.
+
+    Each agent is imported in its framework's environment. A broken one is named with file, line and reason,
+    and the others go on; a running stack takes up what changed. Exit code 1 if one is broken.
+    """
+    from k8gentai.stack import registering
+    from k8gentai.stack.settings import read_settings
+
+    with _one_line_errors():
+        agents = registering.update(read_settings(), err.print)
+    registering.show(agents, out)
+    raise typer.Exit(any(agent.state == "broken" for agent in agents))
+
+
+@agents_app.command("list")
+def agents_list() -> None:
+    """Show the agents of the registry."""
+    from k8gentai.agents.registry import Registry
+    from k8gentai.stack import registering
+    from k8gentai.stack.settings import read_settings
+
+    settings = read_settings()
+    found = Registry(settings.registry).list()
+    if not found:
+        _fail(f"{settings.registry} names no agent: run scripts/update-registry.")
+    registering.show(found, out)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,44 @@
+"""``k8gentai agents``: the registry, checked, written and shown."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from k8gentai.agents import check
+from k8gentai.agents.reading import read_documents
+from k8gentai.agents.registry import RegisteredAgent
+from k8gentai.stack.environments import HOMES, Say, SetUpError, interpreter_for
+from k8gentai.stack.settings import Settings
+
+
+def update(settings: Settings, say: Say) -> list[RegisteredAgent]:
+    """Check every definition in its framework's environment, which is made first, and write the registry.
+
+    Raises:
+        SetUpError: there is no directory of definitions, an environment cannot be made, or the registry
+            cannot be written.
+    """
+    try:
+        used = {document.framework for document in read_documents(settings.agents)} & HOMES.keys()
+        interpreters = {framework: interpreter_for(framework, say) for framework in sorted(used)}
+        return check.update(settings.agents, settings.registry, interpreters)
+    except OSError as error:
+        raise SetUpError(f"The agents of {settings.agents} cannot be registered: {error}") from error
+
+
+def show(agents: Iterable[RegisteredAgent], console: Console) -> None:
+    """Print the agents as a table, and what is wrong with the broken ones below it."""
+    agents = list(agents)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("agent", "framework", "state", "description"):
+        table.add_column(column)
+    for agent in agents:
+        state = "[green]ready[/]" if agent.state == "ready" else "[red]broken[/]"
+        description = agent.definition.spec.description if agent.definition else ""
+        table.add_row(agent.id, agent.framework, state, escape(" ".join(description.split())))
+    console.print(table)
+    for agent in agents:
+        if agent.error:
+            console.print(f"[red]{escape(agent.id)}[/]: {escape(agent.error)}", soft_wrap=True)

@@ -1,0 +1,43 @@
+"""Runs ``up`` to its end: signals, and how each end is told."""
+
+import asyncio
+import signal
+
+import httpx
+from rich.console import Console
+from rich.markup import escape
+
+from k8gentai.stack.children import ChildEndedError, tail
+from k8gentai.stack.settings import read_settings
+from k8gentai.stack.up import up
+
+INTERRUPTED = 130
+"""The exit code of a program that Ctrl-C ended, as shells have it."""
+
+
+def run_up(port: int, once: bool, out: Console, err: Console) -> int:
+    """Run `up` until it ends, or SIGINT, SIGTERM or SIGHUP ends it. Returns the exit code.
+
+    Raises:
+        SetUpError, OSError: as `up` does; all children are gone by then.
+    """
+    try:
+        return asyncio.run(_run(port, once, out))
+    except ChildEndedError as error:
+        err.print(f"[red]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
+        err.print(tail(error.log), markup=False, highlight=False, soft_wrap=True)
+    except httpx.HTTPError as error:
+        err.print(f"[red]The stack broke off its answer: {escape(repr(error))}[/]", soft_wrap=True)
+    return 1
+
+
+async def _run(port: int, once: bool, out: Console) -> int:
+    running = asyncio.create_task(up(port, once, read_settings(), out))
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(signum, running.cancel)
+    try:
+        return 0 if await running else 1
+    except asyncio.CancelledError:
+        out.print("\nStopped.")
+        return INTERRUPTED

@@ -1,0 +1,48 @@
+"""Where everything is: the environment variables the command reads, and their defaults."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from k8gentai.stack import valkey
+
+STATE = Path(".k8gentai")
+"""Under the working directory: Redis's and the stack's data, the registry, logs."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command is told by its environment."""
+
+    agents: Path
+    """``AMF_AGENTS``: where the agents' definitions are."""
+    registry: Path
+    """``AMF_REGISTRY``: the map made of them."""
+    stack_url: str
+    """``AMF_STACK_URL``: where workers find models."""
+    redis_url: str | None
+    """``REDIS_URL``; None: the embedded one."""
+    state: Path = STATE
+
+    @property
+    def redis_directory(self) -> Path:
+        """The embedded Redis's data."""
+        return self.state / "redis"
+
+    def worker_redis_url(self) -> str:
+        """Where a worker finds the queue: what is named, an embedded Redis that is there, else the usual port."""
+        if self.redis_url is not None:
+            return self.redis_url
+        if valkey.socket_path(self.redis_directory).exists():
+            return valkey.redis_url(self.redis_directory)
+        return "redis://localhost:6379/0"
+
+
+def read_settings() -> Settings:
+    """The settings of this process; an empty variable counts as one that is not set."""
+    return Settings(
+        agents=Path(os.environ.get("AMF_AGENTS") or "examples/agents"),
+        registry=Path(os.environ.get("AMF_REGISTRY") or STATE / "registry.json"),
+        stack_url=os.environ.get("AMF_STACK_URL") or "http://127.0.0.1:8321",
+        redis_url=os.environ.get("REDIS_URL") or None,
+    )

@@ -1,0 +1,204 @@
+"""``k8gentai up``: the whole stack on this machine, until Ctrl-C."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+
+from k8gentai.agents.registry import RegisteredAgent
+from k8gentai.stack import registering, valkey, welcome
+from k8gentai.stack.children import Children
+from k8gentai.stack.endpoint import Endpoint, chat_models, named_endpoint, stack_model
+from k8gentai.stack.environments import SetUpError, interpreter_for
+from k8gentai.stack.question import ask
+from k8gentai.stack.settings import Settings
+
+RUN_YAML = Path("stack/run.yaml")
+FRAMEWORKS = ("langgraph", "llama-stack")
+"""Those whose workers are started."""
+AGENT = "langgraph-math"
+QUESTION = "What is 17 times 23?"
+START_SECONDS = 60
+"""How long a part may take until it answers."""
+REDIS_SECONDS = 3
+"""The same for a Redis that should be there already."""
+
+
+async def up(port: int, once: bool, settings: Settings, console: Console) -> bool:
+    """Start everything, ask the first question, and serve.
+
+    Args:
+        port: of the stack, on loopback.
+        once: return after the answer.
+        settings: where everything is; its paths are under the working directory.
+        console: where progress and the answer are shown.
+
+    Returns:
+        Whether the answer was complete.
+
+    Raises:
+        SetUpError: something that is needed cannot be had.
+        ChildEndedError: a part ended.
+        httpx.HTTPError: the stack broke off its answer.
+        OSError: a part cannot be started, or the disk is full.
+    """
+    _check_place()
+    _check_free(port)
+    stack = _Stack(port, settings, console)
+    async with Children(settings.state / "logs") as children:
+        agents = await stack.start(children)
+        complete = await unless_a_child_fails(children, ask(stack.url, AGENT, QUESTION, console))
+        if not once:
+            welcome.show(stack.url, AGENT, agents, console)
+            await children.failed()
+    return complete
+
+
+async def unless_a_child_fails[T](children: Children, work: Coroutine[object, object, T]) -> T:
+    """Await something that would wait in vain once a child is gone.
+
+    Raises:
+        ChildEndedError: a child ended first.
+    """
+    working = asyncio.create_task(work)
+    failing = asyncio.create_task(children.failed())
+    try:
+        await asyncio.wait({working, failing}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            await failing
+        return await working
+    finally:
+        for task in (working, failing):
+            task.cancel()
+        await asyncio.gather(working, failing, return_exceptions=True)
+
+
+class _Stack:
+    """The parts, started one after the other."""
+
+    def __init__(self, port: int, settings: Settings, console: Console) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self._port = port
+        self._settings = settings
+        self._console = console
+
+    async def start(self, children: Children) -> list[RegisteredAgent]:
+        """Start all parts and wait until they answer. Returns the agents."""
+        redis_url = await self._start_redis(children)
+        model = await self._choose_model(children)
+        # What is read from the environment from here on: definitions, agents' checks, every child.
+        os.environ.update(model, REDIS_URL=redis_url, AMF_STACK_URL=self.url)
+        with self._console.status("Checking the agents"):
+            agents = await asyncio.to_thread(registering.update, self._settings, self._say)
+        with self._console.status("Starting the stack"):
+            await self._start_server(children)
+            for framework in FRAMEWORKS:
+                await self._start_worker(children, framework)
+        return agents
+
+    def _say(self, text: str) -> None:
+        self._console.print(f"[dim]{text}[/]", highlight=False, soft_wrap=True)
+
+    async def _start_redis(self, children: Children) -> str:
+        if (url := self._settings.redis_url) is not None:
+            await asyncio.to_thread(valkey.wait_until_ready, url, REDIS_SECONDS)
+            return url
+        directory = self._settings.redis_directory
+        claimed = await asyncio.to_thread(valkey.claim, directory)
+        try:
+            await children.start("redis", valkey.command(directory), os.environ, pass_fds=[claimed])
+        finally:
+            os.close(claimed)
+        url = valkey.redis_url(directory)
+        waiting = asyncio.to_thread(valkey.wait_until_ready, url, START_SECONDS, lambda: children.runs("redis"))
+        await unless_a_child_fails(children, waiting)
+        return url
+
+    async def _choose_model(self, children: Children) -> dict[str, str]:
+        """The environment that names the model's endpoint to the stack, and the model to the agents."""
+        endpoint = await asyncio.to_thread(named_endpoint, os.environ)
+        if endpoint is None:
+            endpoint = await self._start_model(children)
+        listed = await asyncio.to_thread(chat_models, endpoint)
+        model = stack_model(os.environ.get("INFERENCE_MODEL") or None, listed, endpoint)
+        self._say(f"Model: {model} at {endpoint.base_url} ({endpoint.origin})")
+        return {
+            "OPENAI_BASE_URL": endpoint.base_url,
+            "OPENAI_API_KEY": endpoint.api_key,
+            "INFERENCE_MODEL": model,
+        }
+
+    async def _start_model(self, children: Children) -> Endpoint:
+        python = await asyncio.to_thread(interpreter_for, "model", self._say)
+        port = _free_port()
+        with self._console.status("Loading the embedded model"):
+            command = [str(python), "-m", "k8gentai.stack.model", str(port)]
+            await children.start("model", command, os.environ)
+            await _answers(children, "model", f"http://127.0.0.1:{port}/health")
+        self._console.print(welcome.TINY_MODEL, soft_wrap=True)
+        # The model asked for may be one of an endpoint that is away today.
+        os.environ.pop("INFERENCE_MODEL", None)
+        return Endpoint(f"http://127.0.0.1:{port}/v1", "none", "embedded")
+
+    async def _start_server(self, children: Children) -> None:
+        llama = Path(sys.executable).parent / "llama"
+        (self._settings.state / "stack").mkdir(parents=True, exist_ok=True)
+        command = [str(llama), "stack", "run", str(RUN_YAML), "--port", str(self._port)]
+        await children.start("stack", command, os.environ)
+        await _answers(children, "stack", f"{self.url}/v1/health")
+
+    async def _start_worker(self, children: Children, framework: str) -> None:
+        python = await asyncio.to_thread(interpreter_for, framework, self._say)
+        command = [str(python), "-m", "k8gentai.stack.cli", "worker", framework]
+        await children.start(f"worker-{framework}", command, os.environ)
+
+
+async def _answers(children: Children, name: str, url: str) -> None:
+    """Wait until a child answers.
+
+    Raises:
+        SetUpError: it does not within START_SECONDS.
+        ChildEndedError: it, or another, ended.
+    """
+
+    async def healthy() -> None:
+        async with httpx.AsyncClient(timeout=START_SECONDS) as client:
+            while True:
+                try:
+                    if (await client.get(url)).is_success:
+                        return
+                except httpx.TransportError:
+                    pass
+                # There is no event to wait for: another program's port opens without a word.
+                await asyncio.sleep(0.05)
+
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            await unless_a_child_fails(children, healthy())
+    except TimeoutError:
+        log = children.log(name)
+        raise SetUpError(f"'{name}' did not answer within {START_SECONDS} s. Its log: {log}") from None
+
+
+def _check_place() -> None:
+    if not RUN_YAML.is_file():
+        raise SetUpError(f"'up' is run in the repository (there is no {RUN_YAML} here).")
+
+
+def _check_free(port: int) -> None:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        message = f"Port {port} cannot be used ({error.strerror}): choose another with --port."
+        raise SetUpError(message) from error
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
