@@ -1,0 +1,263 @@
+"""The providers floor without processes: turns kept in memory in place of Redis; the host's own SQL store on
+a file, its own conversations, and our routes in a FastAPI application."""
+
+import asyncio
+import warnings
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from llama_stack.core.conversations.conversations import ConversationServiceConfig, ConversationServiceImpl
+from llama_stack.core.datatypes import StackConfig
+from llama_stack.core.storage.sqlstore.sqlstore import register_sqlstore_backends, shutdown_sqlstore_backends
+from llama_stack_api import Model, ModelType
+from redis.asyncio import Redis
+
+from k8gentai.agents import events as ev
+from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.registry import RegisteredAgent, Registry, write_registry
+from k8gentai.agents.turn import Item
+from k8gentai.providers.access import Access, acting_as
+from k8gentai.providers.history import Histories
+from k8gentai.providers.resolve import Resolver
+from k8gentai.providers.routes import create_router
+from k8gentai.providers.running import Running
+from k8gentai.providers.service import ResponsesService
+from k8gentai.providers.settle import Settler
+from k8gentai.providers.store import ResponseStore
+from k8gentai.workers.record import ENDED, AcceptedTurn, Owner, Status, TurnRecord
+from k8gentai.workers.turns import IdempotencyConflictError, QueueFullError, TurnNotFoundError
+
+STATUS_OF_END: dict[type, Status] = {
+    ev.TurnCompleted: "completed",
+    ev.TurnIncomplete: "incomplete",
+    ev.TurnFailed: "failed",
+    ev.TurnSuspended: "suspended",
+    ev.TurnCancelled: "cancelled",
+}
+
+
+class MemoryTurns:
+    """``Turns`` without Redis. A test plays the worker with :meth:`append`."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, TurnRecord] = {}
+        self.kept: dict[str, list[ev.Event]] = defaultdict(list)
+        self.changed = asyncio.Condition()
+        self.ended: asyncio.Queue[str] = asyncio.Queue()
+        self.keys: dict[str, tuple[str, Any]] = {}
+        self.full = False
+        self.away: Exception | None = None
+
+    async def append(self, turn_id: str, *events: ev.Event) -> None:
+        record = self.records[turn_id]
+        async with self.changed:
+            for event in events:
+                self.kept[turn_id].append(event)
+                if isinstance(event, ev.TurnStarted):
+                    record.status = "running"
+                if isinstance(event, ev.TurnEnd):
+                    record.status = STATUS_OF_END[type(event)]
+                    record.ended_at = record.accepted_at + 2
+                    self.ended.put_nowait(turn_id)
+            self.changed.notify_all()
+
+    async def accept(
+        self,
+        accepted: AcceptedTurn,
+        load_history: Callable[[], Awaitable[list[Item]]],
+        *,
+        idempotency_key: str | None = None,
+    ) -> str:
+        self._answer()
+        if self.full:
+            raise QueueFullError(accepted.framework, 7)
+        if idempotency_key in self.keys:
+            turn_id, request = self.keys[idempotency_key]
+            if request != accepted.request:
+                raise IdempotencyConflictError(idempotency_key)
+            return turn_id
+        record = TurnRecord.model_validate({**accepted.model_dump(), "status": "queued"})
+        record.turn.history = await load_history()
+        self.records[accepted.turn.id] = record
+        if idempotency_key:
+            self.keys[idempotency_key] = accepted.turn.id, accepted.request
+        await self.append(accepted.turn.id, ev.TurnAccepted())
+        return accepted.turn.id
+
+    async def get(self, turn_id: str) -> TurnRecord:
+        self._answer()
+        if turn_id not in self.records:
+            raise TurnNotFoundError(turn_id)
+        return self.records[turn_id].model_copy()
+
+    async def events(self, turn_id: str, after: int = 0) -> list[tuple[int, ev.Event]]:
+        return list(enumerate(self.kept[turn_id], 1))[after:]
+
+    async def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[tuple[int, ev.Event]]:
+        while True:
+            self._answer()
+            for seq, event in await self.events(turn_id, after):
+                after = seq
+                yield seq, event
+                if isinstance(event, ev.TurnEnd):
+                    return
+            async with self.changed:
+                await self.changed.wait_for(lambda seen=after: len(self.kept[turn_id]) > seen or self.away)
+
+    async def cancel(self, turn_id: str) -> Status:
+        status = (await self.get(turn_id)).status
+        if status not in ENDED:
+            await self.append(turn_id, ev.TurnCancelled())
+        return status
+
+    async def unsettled(self, owner: Owner | None) -> list[str]:
+        self._answer()
+        return sorted(
+            (id_ for id_, each in self.records.items() if not each.settled and each.owner == owner), reverse=True
+        )
+
+    async def delete(self, turn_id: str) -> None:
+        await self.cancel(turn_id)
+        del self.records[turn_id]
+
+    async def finished(self, server: str) -> AsyncIterator[str]:
+        while True:
+            yield await self.ended.get()
+
+    async def settled(self, turn_id: str, load_history: Callable[[TurnRecord], Awaitable[list[Item]]]) -> None:
+        if turn_id in self.records:
+            self.records[turn_id].settled = True
+
+    def _answer(self) -> None:
+        if self.away:
+            raise self.away
+
+
+class Models:
+    """The host's Models API: what is served, and what an endpoint that was away serves when asked again."""
+
+    def __init__(self) -> None:
+        self.listed = [_model("openai/gpt-4o"), _model("amf/math")]
+        self.after_refresh: list[Any] = []
+        self.updates: list[tuple[str, list[Any]]] = []
+
+    async def list_models(self) -> Any:
+        return SimpleNamespace(data=self.listed)
+
+    async def refresh(self) -> None:
+        self.listed += self.after_refresh
+        self.after_refresh = []
+
+    async def update_registered_models(self, provider_id: str, models: list[Any]) -> None:
+        self.updates.append((provider_id, models))
+
+
+def _model(identifier: str) -> Any:
+    provider_id, _, name = identifier.partition("/")
+    return Model(
+        identifier=identifier, provider_resource_id=name, provider_id=provider_id, model_type=ModelType.llm
+    )
+
+
+def model(identifier: str) -> Any:
+    """A model as the host lists it."""
+    return _model(identifier)
+
+
+def agent(name: str, error: str | None = None) -> RegisteredAgent:
+    """An agent of the registry."""
+    definition = AgentDefinition.model_validate(
+        {
+            "apiVersion": "kagent.dev/v1alpha1",
+            "kind": "Agent",
+            "metadata": {"name": name},
+            "spec": {"framework": "langgraph", "description": f"Does {name}."},
+        }
+    )
+    return RegisteredAgent(
+        id=name,
+        framework="langgraph",
+        state="broken" if error else "ready",
+        error=error,
+        file=f"{name}.yaml",
+        digest="0",
+        definition=definition,
+    )
+
+
+def _conversations(directory: Path, policy: list[Any]) -> Any:
+    """The host's own, with its SQL backend on a file."""
+    backends = {
+        "kv_default": {"type": "kv_sqlite", "db_path": str(directory / "kv.db")},
+        "sql_default": {"type": "sql_sqlite", "db_path": str(directory / "sql.db")},
+    }
+    with warnings.catch_warnings():
+        # The host warns of fields of its own making.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        config = StackConfig.model_validate(
+            {"version": 2, "distro_name": "test", "providers": {}, "storage": {"backends": backends}}
+        )
+        register_sqlstore_backends({"sql_default": config.storage.backends["sql_default"]})
+        return ConversationServiceImpl(ConversationServiceConfig(config=config, policy=policy), {})
+
+
+class Floor:
+    """One server's worth of the floor, over memory and a file."""
+
+    def __init__(self, directory: Path, policy: list[Any]) -> None:
+        self.turns = MemoryTurns()
+        self.models = Models()
+        self.registry_path = directory / "registry.json"
+        write_registry(self.registry_path, [agent("math"), agent("sick", "sick.py:3: no module named 'foo'")])
+        self.conversations = _conversations(directory, policy)
+        self.store = ResponseStore("sql_default", policy)
+        access = Access(policy)
+        registry = Registry(self.registry_path)
+        turns: Any = self.turns
+        self.histories = Histories(turns, self.store, self.conversations, access)
+        self.service = ResponsesService(
+            turns, self.store, Resolver(registry, self.models, access, "amf"), self.histories, access
+        )
+        self.settler = Settler(turns, self.store, self.histories)
+        self.running = Running(
+            self.service, self.settler, registry, self.models, "amf", Redis.from_url("redis://localhost:1")
+        )
+
+    async def settle(self) -> None:
+        """Settle what has ended."""
+        while not self.turns.ended.empty():
+            await self.settler.settle(self.turns.ended.get_nowait())
+
+
+@asynccontextmanager
+async def floor(directory: Path, policy: list[Any] | None = None) -> AsyncIterator[Floor]:
+    """A floor, and its database closed at the end."""
+    made = Floor(directory, policy or [])
+    await made.store.prepare()
+    await made.conversations.initialize()
+    try:
+        yield made
+    finally:
+        await made.running.stop()
+        await shutdown_sqlstore_backends()
+
+
+@asynccontextmanager
+async def client_of(served: Floor, user: Owner | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of the routes, which sees every request come from ``user``."""
+    app = FastAPI()
+    app.include_router(create_router(served.running))
+
+    async def as_user(scope: Any, receive: Any, send: Any) -> None:
+        with acting_as(user):
+            await app(scope, receive, send)
+
+    transport = httpx.ASGITransport(as_user)
+    async with httpx.AsyncClient(transport=transport, base_url="http://stack") as client:
+        yield client

@@ -1,0 +1,110 @@
+"""Requests are read into one shape, or refused with the field at fault."""
+
+from typing import Any
+
+import pytest
+
+from k8gentai.providers.errors import ApiError
+from k8gentai.providers.ids import belongs_to, new_turn_id
+from k8gentai.providers.request import read_request
+
+TURN = new_turn_id()
+PNG = {"type": "input_image", "image_url": "data:image/png;base64,AA=="}
+
+
+def read(**body: Any) -> Any:
+    return read_request(TURN, {"model": "math", "input": "hi", **body})
+
+
+def test_a_string_is_a_users_message() -> None:
+    (item,) = read().input
+    assert belongs_to(TURN, item.pop("id"))
+    assert item == {
+        "type": "message",
+        "role": "user",
+        "status": "completed",
+        "content": [{"type": "input_text", "text": "hi"}],
+    }
+
+
+def test_items_keep_what_they_say() -> None:
+    items: list[dict[str, Any]] = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "input_text", "text": "this?"}, PNG]},
+        {"role": "assistant", "content": [{"type": "output_text", "text": "that"}]},
+        {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "42", "id": "fco_mine"},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "…"},
+    ]
+    read_items = read(input=items).input
+    assert [item["type"] for item in read_items] == ["message"] * 3 + [
+        "function_call",
+        "function_call_output",
+        "reasoning",
+    ]
+    assert read_items[0]["content"] == [{"type": "input_text", "text": "Be brief."}]
+    assert read_items[1]["content"] == items[1]["content"]
+    assert read_items[2]["content"][0]["annotations"] == []
+    assert read_items[4]["id"] == "fco_mine"
+    assert read_items[5]["encrypted_content"] == "…"
+
+
+def test_parameters_tools_and_echo() -> None:
+    tool = {"type": "mcp", "server_label": "s", "server_url": "http://s", "authorization": "hush"}
+    request = read(
+        temperature=0.5, max_output_tokens=20, tools=[tool], metadata={"k": "v"}, stream=True, user=None, extra=1
+    )
+    assert request.parameters == {"temperature": 0.5, "max_output_tokens": 20, "extra": 1}
+    assert request.tools == [tool]
+    assert request.stream
+    assert request.store
+    assert not request.background
+    assert request.echo["metadata"] == {"k": "v"}
+    assert "hush" not in str(request.echo)
+    assert "input" not in request.echo
+
+
+def test_the_digest_tells_requests_apart() -> None:
+    assert read().echo["digest"] == read().echo["digest"]
+    assert read().echo["digest"] != read(input="ho").echo["digest"]
+
+
+def test_a_conversation_is_an_id_or_an_object() -> None:
+    assert read(conversation="conv_1").conversation == "conv_1"
+    assert read(conversation={"id": "conv_1"}).conversation == "conv_1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"input": None}, "input"),
+        ({"input": 3}, "input"),
+        ({"input": ["text"]}, "input[0]"),
+        ({"input": [{"type": "spell"}]}, "input[0].type"),
+        ({"input": [{"role": "user"}]}, "input[0].content"),
+        ({"input": [{"role": "wizard", "content": "x"}]}, "input[0].role"),
+        ({"input": [{"role": "user", "content": [{"type": "smell"}]}]}, "input[0].content[0]"),
+        ({"input": "x", "temperature": 7}, "temperature"),
+        ({"model": None}, "model"),
+        ({"tools": [{"type": "mystery"}]}, "tools[0]"),
+        ({"tools": [{"type": "function", "parameters": {}}]}, "tools[0].name"),
+        ({"conversation": {"name": "x"}}, "conversation.id"),
+        ({"conversation": 3}, "conversation"),
+        ({"conversation": "c", "previous_response_id": "r"}, "previous_response_id"),
+        ({"background": True, "store": False}, "background"),
+        ({"prompt": {"id": "p"}}, "prompt"),
+    ],
+)
+def test_what_is_wrong_is_named(changes: dict[str, Any], param: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        read(**changes)
+    assert (refused.value.status_code, refused.value.param) == (400, param)
+    assert refused.value.message
+
+
+def test_the_body_must_be_an_object_with_input() -> None:
+    with pytest.raises(ApiError):
+        read_request(TURN, ["model"])
+    with pytest.raises(ApiError) as refused:
+        read_request(TURN, {"model": "math"})
+    assert refused.value.code == "missing_required_parameter"

@@ -1,0 +1,315 @@
+"""``/v1/responses`` over HTTP: what is answered, streamed, listed and refused."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from k8gentai.agents import events as ev
+from k8gentai.providers import routes
+from tests.support.providers import Floor, client_of, floor, model
+
+ANSWER = [
+    ev.TurnStarted(attempt=1, worker="w"),
+    ev.TextDelta(message_id="m", delta="fo"),
+    ev.TextDelta(message_id="m", delta="ur"),
+    ev.MessageDone(message_id="m", text="four"),
+    ev.Usage(model="m", input_tokens=2, output_tokens=1),
+    ev.TurnCompleted(),
+]
+ASK = {"model": "math", "input": "2+2"}
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Floor]:
+    async with floor(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def client(served: Floor) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(served) as made:
+        yield made
+
+
+async def answer(served: Floor, *events: ev.Event) -> None:
+    """Play the worker for the next turn."""
+    turns = served.turns
+
+    def waiting() -> list[str]:
+        return [id_ for id_, record in turns.records.items() if record.status == "queued" and turns.kept[id_]]
+
+    async with turns.changed:
+        await turns.changed.wait_for(waiting)
+    await turns.append(waiting()[0], *(events or ANSWER))
+
+
+async def ask(client: httpx.AsyncClient, served: Floor, *events: ev.Event, **body: Any) -> dict[str, Any]:
+    """A whole turn."""
+    response, _ = await asyncio.gather(client.post("/v1/responses", json={**ASK, **body}), answer(served, *events))
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def parsed(body: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """Event, id and data of each server-sent event."""
+    found = []
+    for block in body.replace("\r\n", "\n").strip().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.split("\n"))
+        found.append((fields["event"], fields.get("id", ""), json.loads(fields["data"])))
+    return found
+
+
+async def test_a_plain_request_waits_for_the_answer(client: httpx.AsyncClient, served: Floor) -> None:
+    response = await ask(client, served, metadata={"k": "v"})
+    assert (response["status"], response["object"], response["metadata"]) == ("completed", "response", {"k": "v"})
+    assert response["output"][0]["content"][0]["text"] == "four"
+    assert response["usage"]["total_tokens"] == 3
+    assert response["completed_at"] == response["created_at"] + 2
+
+
+async def test_agents_are_known_with_and_without_prefix(client: httpx.AsyncClient, served: Floor) -> None:
+    await ask(client, served, model="amf/math")
+    (record,) = served.turns.records.values()
+    assert (record.turn.agent, record.framework, record.implicit) == ("math", "langgraph", False)
+    assert record.request["model"] == "amf/math"
+
+
+@pytest.mark.parametrize("name", ["openai/gpt-4o", "gpt-4o", "openai/late"])
+async def test_a_served_model_is_an_implicit_agent(client: httpx.AsyncClient, served: Floor, name: str) -> None:
+    served.models.after_refresh = [model("openai/late")]
+    await ask(client, served, model=name)
+    (record,) = served.turns.records.values()
+    assert (record.framework, record.implicit) == ("llama-stack", True)
+    assert record.turn.agent.startswith("openai/")
+
+
+async def test_unknown_and_broken_agents(client: httpx.AsyncClient, served: Floor) -> None:
+    unknown = await client.post("/v1/responses", json={**ASK, "model": "nobody"})
+    assert unknown.status_code == 404
+    assert "GET /v1/models" in unknown.json()["error"]["message"]
+    broken = await client.post("/v1/responses", json={**ASK, "model": "sick"})
+    assert broken.status_code == 503
+    assert "no module named 'foo'" in broken.json()["error"]["message"]
+    assert broken.headers["x-should-retry"] == "false"
+
+
+async def test_a_stream_has_ids_and_types(client: httpx.AsyncClient, served: Floor) -> None:
+    response, _ = await asyncio.gather(client.post("/v1/responses", json={**ASK, "stream": True}), answer(served))
+    assert response.headers["content-type"].startswith("text/event-stream")
+    events = parsed(response.text)
+    assert [id_ for _, id_, _ in events] == [str(number) for number in range(len(events))]
+    assert all(type_ == data["type"] for type_, _, data in events)
+    assert events[-1][0] == "response.completed"
+
+
+async def test_a_stream_is_taken_up_anywhere(client: httpx.AsyncClient, served: Floor) -> None:
+    response = await ask(client, served)
+    url = f"/v1/responses/{response['id']}"
+    whole = parsed((await client.get(url, params={"stream": True})).text)
+    for position in range(len(whole)):
+        rest = await client.get(url, params={"stream": True, "starting_after": position})
+        if position + 1 < len(whole):
+            assert parsed(rest.text) == whole[position + 1 :]
+        by_header = await client.get(url, headers={"Last-Event-ID": str(position)})
+        assert by_header.text == rest.text
+    # A reconnecting event source repeats its first URL.
+    both = await client.get(url, params={"stream": True, "starting_after": 0}, headers={"Last-Event-ID": "3"})
+    assert parsed(both.text) == whole[4:]
+
+
+async def test_a_live_stream_is_followed(client: httpx.AsyncClient, served: Floor) -> None:
+    queued = (await client.post("/v1/responses", json={**ASK, "background": True})).json()
+    assert queued["status"] == "queued"
+    assert queued["background"] is True
+    url = f"/v1/responses/{queued['id']}"
+    stream, _ = await asyncio.gather(client.get(url, params={"stream": True, "starting_after": 0}), answer(served))
+    events = parsed(stream.text)
+    assert [data["sequence_number"] for *_, data in events] == list(range(1, len(events) + 1))
+    assert events[0][0] == "response.queued"
+
+
+async def test_a_settled_response_is_the_same_from_the_store(client: httpx.AsyncClient, served: Floor) -> None:
+    response = await ask(client, served)
+    await served.settle()
+    await served.settler.settle(response["id"])
+    url = f"/v1/responses/{response['id']}"
+    before = (await client.get(url)).json()
+    served.turns.records.clear()
+    assert (await client.get(url)).json() == before == response
+    assert (await client.get(url, params={"stream": True})).json()["error"]["code"] == "stream_expired"
+    served.turns.away = RedisConnectionError("away")
+    assert (await client.get(url)).json() == response
+
+
+async def test_store_false_is_forgotten_once_settled(client: httpx.AsyncClient, served: Floor) -> None:
+    response = await ask(client, served, store=False)
+    assert response["store"] is False
+    url = f"/v1/responses/{response['id']}"
+    assert (await client.get(url)).status_code == 200
+    await served.settle()
+    assert (await client.get(url)).status_code == 404
+    assert (await client.get(url, params={"stream": True})).status_code == 404
+    assert (await client.get("/v1/responses")).json()["data"] == []
+
+
+async def test_cancel(client: httpx.AsyncClient, served: Floor) -> None:
+    queued = (await client.post("/v1/responses", json={**ASK, "background": True})).json()
+    url = f"/v1/responses/{queued['id']}/cancel"
+    for _ in range(2):
+        cancelled = await client.post(url)
+        assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+    await served.settle()
+    served.turns.records.clear()
+    assert (await client.post(url)).status_code == 200
+    done = await ask(client, served)
+    assert (await client.post(f"/v1/responses/{done['id']}/cancel")).status_code == 409
+    assert (await client.post("/v1/responses/resp_nobody/cancel")).status_code == 404
+
+
+async def test_delete_cancels_and_forgets(client: httpx.AsyncClient, served: Floor) -> None:
+    queued = (await client.post("/v1/responses", json={**ASK, "background": True})).json()
+    url = f"/v1/responses/{queued['id']}"
+    deleted = await client.delete(url)
+    assert deleted.json() == {"id": queued["id"], "object": "response", "deleted": True}
+    await served.settle()
+    assert (await client.get(url)).status_code == 404
+    assert (await client.delete(url)).status_code == 404
+
+
+async def test_delete_of_a_settled_response(client: httpx.AsyncClient, served: Floor) -> None:
+    done = await ask(client, served)
+    await served.settle()
+    assert (await client.delete(f"/v1/responses/{done['id']}")).status_code == 200
+    assert (await client.get(f"/v1/responses/{done['id']}")).status_code == 404
+
+
+async def test_list_merges_what_is_under_way_with_what_is_settled(
+    client: httpx.AsyncClient, served: Floor
+) -> None:
+    ids = []
+    for number in range(5):
+        ids.append((await ask(client, served, input=f"{number}"))["id"])
+        if number % 2:
+            await served.settle()
+    ids.append((await client.post("/v1/responses", json={**ASK, "background": True})).json()["id"])
+    everything = (await client.get("/v1/responses")).json()
+    assert [each["id"] for each in everything["data"]] == ids[::-1]
+    assert everything["data"][-1]["input"][0]["content"][0]["text"] == "0"
+    assert everything["has_more"] is False
+    for order, expected in (("desc", ids[::-1]), ("asc", ids)):
+        seen: list[str] = []
+        page: dict[str, Any] = {"has_more": True, "last_id": None}
+        while page["has_more"]:
+            params = {"limit": 2, "order": order} | ({"after": page["last_id"]} if page["last_id"] else {})
+            page = (await client.get("/v1/responses", params=params)).json()
+            seen += [each["id"] for each in page["data"]]
+        assert seen == expected
+    assert (await client.get("/v1/responses", params={"model": "other"})).json()["data"] == []
+
+
+async def test_input_items_are_paged(client: httpx.AsyncClient, served: Floor) -> None:
+    items = [{"role": "user", "content": f"{number}"} for number in range(3)]
+    response = await ask(client, served, input=items)
+    url = f"/v1/responses/{response['id']}/input_items"
+    newest = (await client.get(url, params={"limit": 2})).json()
+    assert [item["content"][0]["text"] for item in newest["data"]] == ["2", "1"]
+    assert newest["has_more"] is True
+    rest = (await client.get(url, params={"after": newest["last_id"]})).json()
+    assert [item["content"][0]["text"] for item in rest["data"]] == ["0"]
+    oldest = (await client.get(url, params={"order": "asc", "before": newest["first_id"]})).json()
+    assert [item["content"][0]["text"] for item in oldest["data"]] == ["0", "1"]
+    assert (await client.get(url, params={"after": "msg_nobody"})).json()["error"]["param"] == "after"
+
+
+async def test_previous_response_brings_its_history(client: httpx.AsyncClient, served: Floor) -> None:
+    first = await ask(client, served, input="one")
+    second = await ask(client, served, input="two", previous_response_id=first["id"])
+    await served.settle()
+    served.turns.records.clear()
+    third = await ask(client, served, input="three", previous_response_id=second["id"])
+    assert third["previous_response_id"] == second["id"]
+    history = served.turns.records[third["id"]].turn.history
+    assert [item["content"][0]["text"] for item in history] == ["one", "four", "two", "four"]
+
+
+async def test_previous_response_must_be_there_and_have_ended(client: httpx.AsyncClient, served: Floor) -> None:
+    unknown = await client.post("/v1/responses", json={**ASK, "previous_response_id": "resp_nobody"})
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (400, "previous_response_not_found")
+    queued = (await client.post("/v1/responses", json={**ASK, "background": True})).json()
+    early = await client.post("/v1/responses", json={**ASK, "previous_response_id": queued["id"]})
+    assert (early.status_code, early.json()["error"]["param"]) == (400, "previous_response_id")
+    assert len(served.turns.records) == 1
+
+
+async def test_requests_that_are_refused(client: httpx.AsyncClient, served: Floor) -> None:
+    wrong = await client.post("/v1/responses", content=b"{")
+    assert (wrong.status_code, wrong.json()["error"]["type"]) == (400, "invalid_request_error")
+    limit = await client.get("/v1/responses", params={"limit": 0})
+    assert (limit.status_code, limit.json()["error"]["param"]) == (400, "limit")
+    served.turns.full = True
+    full = await client.post("/v1/responses", json=ASK)
+    assert (full.status_code, full.headers["retry-after"]) == (429, "7")
+    assert full.json()["error"]["type"] == "rate_limit_error"
+    served.turns.away = RedisConnectionError("away")
+    away = await client.post("/v1/responses", json=ASK)
+    assert (away.status_code, away.headers["retry-after"]) == (503, "1")
+    assert not served.turns.records
+
+
+async def test_an_idempotency_key_gives_the_same_turn(client: httpx.AsyncClient, served: Floor) -> None:
+    key = {"Idempotency-Key": "k"}
+    body = {**ASK, "background": True}
+    first, second = [(await client.post("/v1/responses", json=body, headers=key)).json() for _ in range(2)]
+    assert first["id"] == second["id"]
+    other = await client.post("/v1/responses", json={**body, "input": "other"}, headers=key)
+    assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")
+
+
+async def test_redis_going_away_for_good_ends_a_stream_with_an_error(
+    client: httpx.AsyncClient, served: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("k8gentai.providers.service._PATIENCE_SECONDS", 0)
+    queued = (await client.post("/v1/responses", json={**ASK, "background": True})).json()
+
+    async def take_away() -> None:
+        await asyncio.sleep(0.05)
+        async with served.turns.changed:
+            served.turns.away = RedisConnectionError("away")
+            served.turns.changed.notify_all()
+
+    url = f"/v1/responses/{queued['id']}"
+    stream, _ = await asyncio.gather(client.get(url, params={"stream": True}), take_away())
+    *_, (type_, id_, data) = parsed(stream.text)
+    assert (type_, id_, data["code"], data["sequence_number"]) == ("error", "", "store_unavailable", 2)
+
+
+async def test_an_unexpected_error_says_nothing_of_the_inside(
+    client: httpx.AsyncClient, served: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.turns.away = KeyError("secret detail")
+    told = await client.get("/v1/responses/resp_1")
+    assert told.status_code == 500
+    assert "secret" not in told.text
+
+
+async def test_routes_come_first(served: Floor) -> None:
+    from fastapi import FastAPI
+
+    app = FastAPI()
+
+    @app.get("/v1/responses/{response_id}")
+    async def hosts_own(response_id: str) -> str:
+        return "the host's"
+
+    router = routes.create_router(served.running)
+    app.include_router(router)
+    async with app.router.lifespan_context(app):
+        assert getattr(app.router.routes[0], "original_router", None) is router
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://stack") as client:
+            assert (await client.get("/v1/responses/resp_1")).status_code == 404

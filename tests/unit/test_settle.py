@@ -1,0 +1,158 @@
+"""Finished turns reach the store and their conversation, once, as their owner's."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from llama_stack_api.conversations import (
+    AddItemsRequest,
+    CreateConversationRequest,
+    DeleteConversationRequest,
+    ListItemsRequest,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from k8gentai.agents import events as ev
+from k8gentai.providers.access import acting_as
+from k8gentai.workers.record import Owner
+from tests.support.providers import Floor, floor
+
+ANSWER = [
+    ev.TurnStarted(attempt=1, worker="w"),
+    ev.ToolCall(call_id="c", name="add", arguments="{}"),
+    ev.ToolResult(call_id="c", output="4"),
+    ev.MessageDone(message_id="m", text="four"),
+    ev.TurnCompleted(),
+]
+ALICE = Owner(principal="alice", attributes={"teams": ["red"]})
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Floor]:
+    async with floor(tmp_path) as made:
+        yield made
+
+
+async def conversation(served: Floor, items: list[dict[str, Any]] | None = None) -> str:
+    request = CreateConversationRequest.model_validate({"items": items or []})
+    return str((await served.conversations.create_conversation(request)).id)
+
+
+async def create(served: Floor, **body: Any) -> str:
+    turn_id, _ = await served.service.create({"model": "math", "input": "2+2", **body})
+    return turn_id
+
+
+async def items_of(served: Floor, conversation_id: str) -> list[dict[str, Any]]:
+    request = ListItemsRequest(conversation_id=conversation_id, limit=100, order="asc")
+    return [item.model_dump() for item in (await served.conversations.list_items(request)).data]
+
+
+async def test_items_join_the_conversation_once_and_in_order(served: Floor) -> None:
+    conv = await conversation(served, [{"type": "message", "role": "user", "content": "before"}])
+    first = await create(served, conversation=conv, input=[{"role": "user", "content": f"{n}"} for n in range(30)])
+    await served.turns.append(first, *ANSWER)
+    await served.settler.settle(first)
+    await served.settler.settle(first)
+    assert len(await items_of(served, conv)) == 1 + 30 + 2
+
+    # Settled within the same second, so the host's own order mixes the two turns.
+    second = await create(served, conversation={"id": conv})
+    history = served.turns.records[second].turn.history
+    texts = [item["content"][0]["text"] for item in history[1:] if item["type"] == "message"]
+    assert texts == [f"{number}" for number in range(30)] + ["four"]
+    assert [item["type"] for item in history[-2:]] == ["mcp_call", "message"]
+    assert history[-2]["output"] == "4"
+
+
+@pytest.mark.parametrize("end", [ev.TurnFailed(code="server_error", message="no"), ev.TurnCancelled()])
+async def test_turns_that_came_to_nothing_do_not_join(served: Floor, end: ev.Event) -> None:
+    conv = await conversation(served)
+    turn_id = await create(served, conversation=conv)
+    await served.turns.append(turn_id, *ANSWER[:-1], end)
+    await served.settle()
+    assert await items_of(served, conv) == []
+    assert await served.store.get(turn_id) is not None
+
+
+async def test_an_id_a_client_chose_takes_nothing_from_others(served: Floor) -> None:
+    theirs = await conversation(served)
+    item = {"type": "message", "role": "user", "content": "theirs", "id": "msg_theirs"}
+    await served.conversations.add_items(theirs, AddItemsRequest.model_validate({"items": [item]}))
+    mine = await conversation(served)
+    turn_id = await create(served, conversation=mine, input=[{**item, "content": "mine"}])
+    await served.turns.append(turn_id, *ANSWER)
+    await served.settle()
+    assert [each["content"] for each in await items_of(served, theirs)] == ["theirs"]
+    assert len(await items_of(served, mine)) == 3
+
+
+async def test_a_deleted_conversation_does_not_keep_a_turn_from_being_settled(served: Floor) -> None:
+    conv = await conversation(served)
+    turn_id = await create(served, conversation=conv)
+    await served.conversations.openai_delete_conversation(DeleteConversationRequest(conversation_id=conv))
+    await served.turns.append(turn_id, *ANSWER)
+    await served.settle()
+    assert served.turns.records[turn_id].settled
+    following = served.turns.records[turn_id]
+    assert await served.settler._next_history(following) == []
+
+
+async def test_what_was_deleted_while_it_was_written_stays_deleted(served: Floor) -> None:
+    turn_id = await create(served)
+    await served.turns.append(turn_id, *ANSWER)
+    record = await served.turns.get(turn_id)
+    await served.turns.delete(turn_id)
+    await served.settler._keep(record)
+    assert await served.store.get(turn_id) is None
+
+
+async def test_the_row_belongs_to_who_asked(served: Floor) -> None:
+    with acting_as(ALICE):
+        turn_id = await create(served)
+    assert served.turns.records[turn_id].owner == ALICE
+    await served.turns.append(turn_id, *ANSWER)
+    # Settling runs outside any request.
+    await served.settle()
+    with acting_as(ALICE):
+        assert await served.store.get(turn_id) is not None
+    with acting_as(Owner(principal="bob", attributes={"teams": ["blue"]})):
+        assert await served.store.get(turn_id) is None
+        assert not await served.store.delete(turn_id)
+        assert await served.store.page(after=None, limit=5, model=None, descending=True) == []
+
+
+async def test_it_goes_on_when_redis_comes_back_and_past_what_cannot_be_settled(
+    served: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sick, well = await create(served), await create(served)
+    put = served.store.put
+
+    async def put_unless_sick(stored: Any) -> None:
+        if stored.response["id"] == sick:
+            raise OSError("disk full")
+        await put(stored)
+
+    monkeypatch.setattr(served.store, "put", put_unless_sick)
+    served.turns.away = RedisConnectionError("away")
+    await_settled = asyncio.Event()
+    settled = served.turns.settled
+
+    async def tell(turn_id: str, load_history: Any) -> None:
+        await settled(turn_id, load_history)
+        await_settled.set()
+
+    monkeypatch.setattr(served.turns, "settled", tell)
+    served.settler.start()
+    served.settler.start()
+    await served.turns.append(sick, *ANSWER)
+    await asyncio.sleep(0.15)
+    served.turns.away = None
+    served.turns.ended.put_nowait(sick)
+    await served.turns.append(well, *ANSWER)
+    await asyncio.wait_for(await_settled.wait(), 5)
+    assert served.turns.records[well].settled
+    assert not served.turns.records[sick].settled
+    await served.settler.stop()
