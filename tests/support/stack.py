@@ -119,9 +119,13 @@ class Stack:
 
     def add_server(self, **environment: str) -> Server:
         """Start another server process."""
+        return self.unstarted_server(**environment).start()
+
+    def unstarted_server(self, **environment: str) -> Server:
+        """A server process to be started."""
         server = Server(f"server{len(self._servers)}", self, environment)
         self._servers.append(server)
-        return server.start()
+        return server
 
     def add_worker(
         self, framework: str, *options: str, stack_url: str | None = None, ready: bool = True

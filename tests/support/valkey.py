@@ -1,5 +1,6 @@
 """A real Valkey of a test's own, with its append-only file on."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -61,6 +62,12 @@ class Valkey:
             return False
 
 
-def rq(url: str, *arguments: str) -> list[str]:
-    """The command line of RQ's own tool against a server."""
-    return [sys.executable, "-m", "rq.cli", *arguments, "--url", url]
+def rq(url: str, *arguments: str) -> str:
+    """Run RQ's own tool against a server. Returns what it printed.
+
+    Raises:
+        subprocess.CalledProcessError
+    """
+    program = str(Path(sys.executable).with_name("rq"))
+    command = [program, *arguments, "--url", url]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout

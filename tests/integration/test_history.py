@@ -1,0 +1,185 @@
+"""What an agent remembers: the previous response's history, or the conversation's."""
+
+import asyncio
+
+import pytest
+
+from tests.integration.helpers import EVERY_AGENT, LANGGRAPH, LLAMA_STACK, collect, eventually, prompt
+from tests.scripted import Answer, Call, Gate
+
+
+def heard(request):
+    """What a model call was told, as (role, text) without system messages."""
+    return [
+        (message["role"], text)
+        for message in request.messages
+        if message["role"] != "system"
+        for text in request_texts(message)
+    ]
+
+
+def request_texts(message):
+    content = message.get("content") or ""
+    return [content if isinstance(content, str) else "".join(part["text"] for part in content)]
+
+
+async def items_of(client, conversation, count):
+    """The conversation's items, once there are so many (they join it after the turn has ended)."""
+
+    async def look():
+        return [item async for item in client.conversations.items.list(conversation, order="asc", limit=100)]
+
+    return await eventually(look, lambda items: len(items) >= count)
+
+
+@pytest.mark.parametrize("agent", EVERY_AGENT)
+async def test_previous_response_id(client, model, key, agent):
+    model.script(key, Answer("One."), Answer("Two."), Answer("Three."))
+    previous = None
+    for number in range(3):
+        response = await client.responses.create(
+            model=agent, input=prompt(key, f"Question {number}."), previous_response_id=previous
+        )
+        assert response.previous_response_id == previous
+        previous = response.id
+    assert heard(model.requests(key)[2]) == [
+        ("user", prompt(key, "Question 0.")),
+        ("assistant", "One."),
+        ("user", prompt(key, "Question 1.")),
+        ("assistant", "Two."),
+        ("user", prompt(key, "Question 2.")),
+    ]
+
+
+@pytest.mark.parametrize("agent", EVERY_AGENT)
+async def test_conversation(client, model, key, agent):
+    model.script(key, Answer("One."), Answer("Two."))
+    conversation = (await client.conversations.create()).id
+    for number in range(2):
+        response = await client.responses.create(
+            model=agent, input=prompt(key, f"Question {number}."), conversation=conversation
+        )
+        assert response.conversation.id == conversation
+    assert heard(model.requests(key)[1]) == [
+        ("user", prompt(key, "Question 0.")),
+        ("assistant", "One."),
+        ("user", prompt(key, "Question 1.")),
+    ]
+
+
+async def test_a_conversation_may_be_named_by_an_object(client, model, key):
+    model.script(key, Answer("One."), Answer("Two."))
+    conversation = {"id": (await client.conversations.create()).id}
+    for text in ("First.", "Second."):
+        await client.responses.create(model=LANGGRAPH, input=prompt(key, text), conversation=conversation)
+    assert ("assistant", "One.") in heard(model.requests(key)[1])
+
+
+@pytest.mark.parametrize("agent", ["calculator", LLAMA_STACK])
+async def test_a_turns_items_join_its_conversation_once_and_in_order(client, model, key, agent):
+    calls = [Answer(Call("add", {"a": 1, "b": 2}))] if agent == "calculator" else []
+    model.script(key, *calls, Answer("Three."), Answer("Again."))
+    conversation = (await client.conversations.create()).id
+    await client.responses.create(model=agent, input=prompt(key, "First."), conversation=conversation)
+    await client.responses.create(model=agent, input=prompt(key, "Second."), conversation=conversation)
+    one = ["message", *(["mcp_call"] if calls else []), "message"]
+    items = await items_of(client, conversation, len(one) + 2)
+    # The host lists items of the same second in any order; by id they stand in the order of the turns.
+    ordered = sorted(items, key=lambda item: item.id.partition("_")[2])
+    assert [item.type for item in ordered] == [*one, "message", "message"]
+    assert len({item.id for item in items}) == len(items)
+
+
+async def test_the_history_of_tools_is_carried(client, model, key):
+    """The next turn's model sees the earlier call and its result."""
+    model.script(key, Answer(Call("multiply", {"a": 6, "b": 7})), Answer("42."), Answer("As I said."))
+    conversation = (await client.conversations.create()).id
+    for text in ("How much?", "Sure?"):
+        await client.responses.create(model="calculator", input=prompt(key, text), conversation=conversation)
+    messages = model.requests(key)[2].messages
+    (call,) = [call for message in messages for call in message.get("tool_calls") or ()]
+    assert call["function"]["name"] == "multiply"
+    (result,) = [message for message in messages if message["role"] == "tool"]
+    assert result["tool_call_id"] == call["id"]
+    assert float(request_texts(result)[0]) == 42
+
+
+async def test_frameworks_share_a_conversation(client, model, key):
+    model.script(key, Answer("From the graph."), Answer("From the stack."))
+    conversation = (await client.conversations.create()).id
+    await client.responses.create(model=LANGGRAPH, input=prompt(key, "A."), conversation=conversation)
+    await client.responses.create(model=LLAMA_STACK, input=prompt(key, "B."), conversation=conversation)
+    assert ("assistant", "From the graph.") in heard(model.requests(key)[1])
+
+
+async def test_a_turn_queued_behind_a_running_one_sees_its_answer(client, model, key):
+    """One turn at a time in a conversation, in the order they came."""
+    gate = Gate()
+    model.script(key, Answer(gate, "Zero."), *(Answer(f"{number}.") for number in range(1, 4)))
+    conversation = (await client.conversations.create()).id
+    turns = [
+        await client.responses.create(
+            model=LANGGRAPH, input=prompt(key, f"Question {number}."), conversation=conversation, background=True
+        )
+        for number in range(4)
+    ]
+    await gate.reached()
+    assert len(model.requests(key)) == 1
+    gate.open()
+    last = await eventually(
+        lambda: client.responses.retrieve(turns[-1].id), lambda response: response.status == "completed"
+    )
+    assert last.output_text == "3."
+    told = [text for role, text in heard(model.requests(key)[3]) if role == "assistant"]
+    assert told == ["Zero.", "1.", "2."]
+
+
+async def test_other_conversations_are_not_held_up(client, model, key):
+    gate = Gate()
+    model.script(key, Answer(gate, "Slow."))
+    model.script(key + "b", Answer("Fast."))
+    held, other = [(await client.conversations.create()).id for _ in range(2)]
+    slow = asyncio.create_task(client.responses.create(model=LANGGRAPH, input=prompt(key), conversation=held))
+    await gate.reached()
+    fast = await client.responses.create(model=LANGGRAPH, input=prompt(key + "b"), conversation=other)
+    assert fast.output_text == "Fast."
+    gate.open()
+    assert (await slow).output_text == "Slow."
+
+
+async def test_a_failed_turn_does_not_join_and_does_not_block(client, model, key):
+    model.script(key, Answer("Well."))
+    conversation = (await client.conversations.create()).id
+    failed = await client.responses.create(model="raising", input="Try.", conversation=conversation)
+    assert failed.status == "failed"
+    await client.responses.create(model=LANGGRAPH, input=prompt(key), conversation=conversation)
+    assert heard(model.requests(key)[0]) == [("user", prompt(key))]
+    assert len(await items_of(client, conversation, 2)) == 2
+
+
+async def test_a_cancelled_turn_lets_the_next_one_go(client, model, key):
+    gate = Gate()
+    model.script(key, Answer(gate, "Never."), Answer("Next."))
+    conversation = (await client.conversations.create()).id
+    first = await client.responses.create(
+        model=LANGGRAPH, input=prompt(key), conversation=conversation, background=True
+    )
+    await gate.reached()
+    second = await client.responses.create(
+        model=LANGGRAPH, input=prompt(key, "Next."), conversation=conversation, background=True, stream=True
+    )
+    await client.responses.cancel(first.id)
+    events = await collect(second)
+    assert events[-1].response.output_text == "Next."
+    assert heard(model.requests(key)[1]) == [("user", prompt(key, "Next."))]
+
+
+async def test_store_false_still_joins_its_conversation(client, model, key):
+    """``store`` is about the response; the conversation is what the client asked to be kept."""
+    model.script(key, Answer("One."), Answer("Two."))
+    conversation = (await client.conversations.create()).id
+    for text in ("First.", "Second."):
+        await client.responses.create(
+            model=LANGGRAPH, input=prompt(key, text), conversation=conversation, store=False
+        )
+    assert ("assistant", "One.") in heard(model.requests(key)[1])

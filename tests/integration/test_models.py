@@ -1,0 +1,21 @@
+"""Agents and models in GET /v1/models."""
+
+
+async def test_agents_are_listed_with_framework_and_description(http):
+    listed = {entry["id"]: entry for entry in (await http.get("/v1/models")).json()["data"]}
+    metadata = listed["amf/calculator"]["custom_metadata"]
+    assert metadata["framework"] == "langgraph"
+    assert metadata["description"] == "An unchanged module-level graph that does arithmetic."
+    assert listed["amf/assistant"]["custom_metadata"]["framework"] == "llama-stack"
+
+
+async def test_the_endpoints_models_are_listed_beside_them(http):
+    listed = {entry["id"] for entry in (await http.get("/v1/models")).json()["data"]}
+    assert {"openai/scripted-model", "openai/scripted-other"} <= listed
+
+
+async def test_an_agent_is_not_a_model_to_chat_with(http):
+    body = {"model": "amf/plain", "messages": [{"role": "user", "content": "Hello."}]}
+    answer = await http.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 400
+    assert "/v1/responses" in answer.text

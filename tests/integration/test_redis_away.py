@@ -1,0 +1,125 @@
+"""Redis away: at the start, and while turns run."""
+
+import asyncio
+
+import pytest
+
+from tests.integration.helpers import check_sequence, collect, ended, eventually, prompt
+from tests.scripted import Answer, Gate
+
+
+def last_line(output):
+    return [line for line in output.splitlines() if line.strip()][-1]
+
+
+async def test_a_server_without_redis_says_so_in_its_last_line_and_ends(own_stack):
+    own_stack.valkey.stop()
+    server = own_stack.unstarted_server()
+    server.start_unready()
+    assert await asyncio.to_thread(server.process.wait, 40) != 0
+    assert own_stack.valkey.url in last_line(server.process.output())
+    assert "Traceback" not in server.process.output()
+
+
+async def test_a_worker_without_redis_says_so_in_one_line_and_ends(own_stack):
+    own_stack.valkey.stop()
+    worker = own_stack.add_worker("langgraph", stack_url="http://127.0.0.1:9", ready=False)
+    assert await asyncio.to_thread(worker.wait, 40) == 1
+    lines = [line for line in worker.output().splitlines() if line.strip()]
+    assert len(lines) == 1
+    assert own_stack.valkey.url in lines[0]
+
+
+@pytest.fixture
+async def running(own_stack):
+    """A server and a worker whose Redis a test takes away."""
+    server = own_stack.add_server()
+    own_stack.add_worker("langgraph")
+    return server
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+async def test_a_turn_in_flight_goes_on_when_redis_is_back(own_stack, running, model, key, end):
+    """The model speaks on while Redis is away; no delta is lost or doubled, and the reader waits."""
+    away = Gate()
+    back = Gate()
+    model.script(key, Answer("One ", away, "two ", back, "three."))
+    async with running.openai() as client:
+        stream = await client.responses.create(model="plain", input=prompt(key), stream=True)
+        reading = asyncio.create_task(collect(stream))
+        await away.reached()
+        # The append-only file is written to disk once a second; what a kill may lose is less than that.
+        await settled_on_disk(own_stack)
+        getattr(own_stack.valkey, end)()
+        away.open()
+        await back.reached()
+        await asyncio.to_thread(own_stack.valkey.start)
+        back.open()
+        events = await reading
+    check_sequence(events)
+    assert events[-1].response.output_text == "One two three."
+    assert events[-1].response.status == "completed"
+
+
+async def settled_on_disk(own_stack):
+    """Wait until Valkey's append-only file has been synced."""
+    with own_stack.redis() as redis:
+
+        async def pending():
+            return (
+                redis.info("persistence")["aof_pending_bio_fsync"] + redis.info("persistence")["aof_buffer_length"]
+            )
+
+        await eventually(pending, lambda count: count == 0, 5)
+
+
+async def test_requests_meanwhile_are_503_with_retry_after_and_nothing_is_half_accepted(
+    own_stack, running, model, key
+):
+    model.script(key, Answer("Once."))
+    own_stack.valkey.stop()
+    async with running.http() as http:
+        for stream in (False, True):
+            body = {"model": "plain", "input": prompt(key), "stream": stream}
+            answer = await http.post("/v1/responses", json=body)
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) > 0
+            assert answer.json()["error"]["type"] == "server_error"
+        assert (await http.get("/v1/responses/resp_00000000000000000000000000000000")).status_code == 503
+        await asyncio.to_thread(own_stack.valkey.start)
+        with own_stack.redis() as redis:
+            assert list(redis.scan_iter("amf:turn:*")) == []
+            assert redis.llen("rq:queue:langgraph") == 0
+    async with running.openai() as client:
+        assert (await client.responses.create(model="plain", input=prompt(key))).output_text == "Once."
+    assert len(model.requests(key)) == 1
+
+
+async def test_a_finished_response_can_be_read_without_redis(own_stack, running, model, key):
+    model.script(key, Answer("Kept."))
+    async with running.openai() as client:
+        response = await client.responses.create(model="plain", input=prompt(key))
+        with own_stack.redis() as redis:
+
+            async def settled():
+                return redis.hget(f"amf:turn:{response.id}", "settled")
+
+            await eventually(settled, lambda value: value not in (None, b"0"))
+        own_stack.valkey.stop()
+        assert (await client.responses.retrieve(response.id)).output_text == "Kept."
+
+
+async def test_accepted_turns_survive_a_restart_of_everything(own_stack, model, key):
+    """Queued, then Redis killed and the server stopped: the turn is done by whoever comes later."""
+    server = own_stack.add_server()
+    model.script(key, Answer("Kept."))
+    async with server.openai() as client:
+        turn = await client.responses.create(model="plain", input=prompt(key), background=True)
+    await settled_on_disk(own_stack)
+    server.stop()
+    own_stack.valkey.kill()
+    own_stack.valkey.start()
+    again = own_stack.add_server()
+    own_stack.add_worker("langgraph", stack_url=again.url)
+    async with again.openai() as client:
+        assert (await ended(client, turn.id)).output_text == "Kept."

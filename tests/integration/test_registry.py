@@ -1,0 +1,145 @@
+"""The registry: broken agents are named, others go on, changes are taken up, requests import nothing."""
+
+import json
+
+import openai
+import pytest
+
+from tests.integration.helpers import eventually, prompt
+from tests.scripted import Answer
+
+DEFINITION = """\
+apiVersion: kagent.dev/v1alpha1
+kind: Agent
+metadata: {{name: {name}}}
+spec:
+  description: {description}
+  framework: langgraph
+  entrypoint: {entrypoint}
+"""
+ECHO = """\
+from langchain_core.messages import AIMessage
+from langgraph.graph import END, START, MessagesState, StateGraph
+
+
+def say(state):
+    return {{"messages": [AIMessage("{text}")]}}
+
+
+graph = StateGraph(MessagesState)
+graph.add_node("say", say)
+graph.add_edge(START, "say")
+graph.add_edge("say", END)
+agent = graph.compile()
+"""
+
+
+@pytest.fixture
+def definitions(stack):
+    """Writes definitions and code into the running stack; all of it is taken out at the end."""
+    written = []
+
+    def write(name, entrypoint, code=None, description="A test's.", content=None):
+        file = stack.agents / f"{name}.yaml"
+        file.write_text(content or DEFINITION.format(name=name, entrypoint=entrypoint, description=description))
+        written.append(file)
+        if code is not None:
+            module = stack.code / f"{entrypoint.partition(':')[0]}.py"
+            module.write_text(code)
+            written.append(module)
+        return file
+
+    yield write
+    for file in written:
+        file.unlink(missing_ok=True)
+    stack.update_registry()
+
+
+def registered(stack):
+    return {agent["id"]: agent for agent in json.loads(stack.registry.read_text())["agents"]}
+
+
+async def test_broken_agents_are_named_with_file_line_and_reason_and_others_go_on(
+    stack, client, model, key, definitions
+):
+    definitions("syntax", "broken_syntax:agent", "x = 1\ny = (2\nz = 3\n")
+    definitions("raises", "broken_import:agent", "x = 1\n\nraise ValueError('not today')\n")
+    definitions("nothing", "broken_name:agnet", ECHO.format(text="hi"))
+    definitions("nowhere", "no_such_module:agent")
+    no_graph = definitions("no-graph", "broken_kind:agent", "agent = 42\n")
+    malformed = definitions(
+        "malformed",
+        "",
+        content=DEFINITION.format(name="malformed", entrypoint="x:y", description="d")[:-16]
+        + "  entrypoint: not an entrypoint\n  limits: {seconds: soon}\n",
+    )
+    shown = stack.update_registry()
+    agents = registered(stack)
+    for agent, place, reason in [
+        ("syntax", "broken_syntax.py:2", "never closed"),
+        ("raises", "broken_import.py:3", "not today"),
+        ("nothing", "broken_name.py", "agnet"),
+        ("nowhere", "nowhere.yaml:", "no_such_module"),
+        ("no-graph", no_graph.name, "int"),
+        ("malformed", f"{malformed.name}:", "limits.seconds"),
+    ]:
+        assert agents[agent]["state"] == "broken"
+        assert place in agents[agent]["error"], agents[agent]["error"]
+        assert reason in agents[agent]["error"], agents[agent]["error"]
+        assert place in shown.replace("\n", "")
+    assert agents["plain"]["state"] == "ready"
+    model.script(key, Answer("Still here."))
+    assert (await client.responses.create(model="plain", input=prompt(key))).output_text == "Still here."
+    with pytest.raises(openai.InternalServerError) as caught:
+        await client.responses.create(model="syntax", input="Hello.")
+    assert "broken_syntax.py:2" in caught.value.message
+
+
+async def listed(http):
+    return {entry["id"]: entry for entry in (await http.get("/v1/models")).json()["data"]}
+
+
+async def test_a_running_stack_takes_up_new_changed_and_removed_agents(stack, client, http, definitions):
+    file = definitions("newcomer", "newcomer:agent", ECHO.format(text="one"))
+    stack.update_registry()
+    assert (await client.responses.create(model="newcomer", input="Hello.")).output_text == "one"
+    await eventually(lambda: listed(http), lambda models: "amf/newcomer" in models)
+    definitions("newcomer", "newcomer:agent", ECHO.format(text="two"), description="Changed.")
+    stack.update_registry()
+    assert (await client.responses.create(model="newcomer", input="Hello.")).output_text == "two"
+    models = await eventually(
+        lambda: listed(http),
+        lambda models: models["amf/newcomer"]["custom_metadata"]["description"] == "Changed.",
+    )
+    assert models["amf/newcomer"]["custom_metadata"]["state"] == "ready"
+    file.unlink()
+    stack.update_registry()
+    with pytest.raises(openai.NotFoundError):
+        await client.responses.create(model="newcomer", input="Hello.")
+    await eventually(lambda: listed(http), lambda models: "amf/newcomer" not in models)
+
+
+async def test_no_request_can_make_anything_be_imported(stack, client, http):
+    """A module that would leave a trace lies importable in the path, and is named in every way."""
+    trace = stack.code / "imported"
+    (stack.code / "trap.py").write_text(f"open({str(trace)!r}, 'w').close()\nagent = None\n")
+    body = {"model": "plain", "input": "Hello.", "background": True}
+    extras = [
+        {"model": "trap"},
+        {"model": "trap:agent"},
+        {"model": "../code/trap.py"},
+        {"framework": "trap", "entrypoint": "trap:agent"},
+        {"metadata": {"entrypoint": "trap:agent"}},
+        {"agent": {"spec": {"entrypoint": "trap:agent"}}},
+        {"tools": [{"type": "function", "name": "trap:agent", "parameters": {}}]},
+    ]
+    for extra in extras:
+        answer = await http.post("/v1/responses", json={**body, **extra})
+        assert answer.status_code < 500, answer.text
+        if answer.status_code == 200:
+            response_id = answer.json()["id"]
+            await eventually(
+                lambda response_id=response_id: client.responses.retrieve(response_id),
+                lambda response: response.status not in ("queued", "in_progress"),
+            )
+    assert not trace.exists()
