@@ -14,7 +14,7 @@ from rich.markup import escape
 app = typer.Typer(
     help="One durable API in front of any agent framework.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
 agents_app = typer.Typer(help="The agents, and the registry that names them.", no_args_is_help=True)
@@ -54,12 +54,12 @@ def up(
     """Start everything on this machine, ask an agent a question, and serve until Ctrl-C.
 
     Redis, the Llama Stack server and the workers run until this command ends, however it ends; what they keep
-    is in [bold].k8gentai/[/], with their logs in [bold].k8gentai/logs/[/].
+    is in `.k8gentai/`, with their logs in `.k8gentai/logs/`.
 
-    [bold]Model[/]: OPENAI_BASE_URL and OPENAI_API_KEY, or OLLAMA_URL, or an Ollama that answers on its usual
+    **Model**: OPENAI_BASE_URL and OPENAI_API_KEY, or OLLAMA_URL, or an Ollama that answers on its usual
     port, or a tiny one built in. INFERENCE_MODEL names the model; without it, the first one listed is taken.
 
-    [bold]Redis[/]: REDIS_URL, or one built in.
+    **Redis**: REDIS_URL, or one built in.
     """
     from k8gentai.stack.running import run_up
 
