@@ -13,12 +13,11 @@ STOP_SECONDS = 10
 TAIL_LINES = 12
 
 
-class ChildEndedError(Exception):
-    """A child ended that should not have. The message names it and says where its log is."""
+class ChildError(Exception):
+    """A child ended that should not have, or does not answer. The message names it and its log."""
 
-    def __init__(self, name: str, code: int, log: Path) -> None:
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        super().__init__(f"'{name}' ended with {how}. Its log: {log}")
+    def __init__(self, name: str, what: str, log: Path) -> None:
+        super().__init__(f"'{name}' {what}. Its log: {log}")
         self.log = log
 
 
@@ -98,7 +97,7 @@ class Children:
         """Wait until a child ends.
 
         Raises:
-            ChildEndedError: always, when one did.
+            ChildError: always, when one did.
         """
         watched = dict(self._children)
         if self._guard is not None:
@@ -110,7 +109,9 @@ class Children:
             for task in waits:
                 task.cancel()
         ended = done.pop()
-        raise ChildEndedError(waits[ended], ended.result(), self.log(waits[ended]))
+        name, code = waits[ended], ended.result()
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        raise ChildError(name, f"ended with {how}", self.log(name))
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -7,7 +7,7 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from k8gentai.stack.children import ChildEndedError, tail
+from k8gentai.stack.children import ChildError, tail
 from k8gentai.stack.settings import read_settings
 from k8gentai.stack.up import up
 
@@ -23,7 +23,7 @@ def run_up(port: int, once: bool, out: Console, err: Console) -> int:
     """
     try:
         return asyncio.run(_run(port, once, out))
-    except ChildEndedError as error:
+    except ChildError as error:
         err.print(f"[red]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
         err.print(tail(error.log), markup=False, highlight=False, soft_wrap=True)
     except httpx.HTTPError as error:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from k8gentai.agents.registry import RegisteredAgent
 from k8gentai.stack import registering, valkey, welcome
-from k8gentai.stack.children import Children
+from k8gentai.stack.children import ChildError, Children
 from k8gentai.stack.endpoint import Endpoint, chat_models, named_endpoint, stack_model
 from k8gentai.stack.environments import SetUpError, interpreter_for
 from k8gentai.stack.question import ask
@@ -43,7 +43,7 @@ async def up(port: int, once: bool, settings: Settings, console: Console) -> boo
 
     Raises:
         SetUpError: something that is needed cannot be had.
-        ChildEndedError: a part ended.
+        ChildError: a part ended.
         httpx.HTTPError: the stack broke off its answer.
         OSError: a part cannot be started, or the disk is full.
     """
@@ -63,7 +63,7 @@ async def unless_a_child_fails[T](children: Children, work: Coroutine[object, ob
     """Await something that would wait in vain once a child is gone.
 
     Raises:
-        ChildEndedError: a child ended first.
+        ChildError: a child ended first.
     """
     working = asyncio.create_task(work)
     failing = asyncio.create_task(children.failed())
@@ -162,8 +162,7 @@ async def _answers(children: Children, name: str, url: str) -> None:
     """Wait until a child answers.
 
     Raises:
-        SetUpError: it does not within START_SECONDS.
-        ChildEndedError: it, or another, ended.
+        ChildError: it does not within START_SECONDS, or it or another ended.
     """
 
     async def healthy() -> None:
@@ -181,8 +180,7 @@ async def _answers(children: Children, name: str, url: str) -> None:
         async with asyncio.timeout(START_SECONDS):
             await unless_a_child_fails(children, healthy())
     except TimeoutError:
-        log = children.log(name)
-        raise SetUpError(f"'{name}' did not answer within {START_SECONDS} s. Its log: {log}") from None
+        raise ChildError(name, f"did not answer within {START_SECONDS} s", children.log(name)) from None
 
 
 def _check_place() -> None:
