@@ -9,14 +9,27 @@ import pytest
 
 from k8gentai.agents.events import Usage
 from k8gentai.workers import upstream as upstream_module
+from k8gentai.workers.attempts import Lease
 from k8gentai.workers.calls import TURN_HEADER, ModelCalls, OpenAttempts
 from k8gentai.workers.gateway import gateway
+from k8gentai.workers.journal import Journal
 from k8gentai.workers.upstream import Upstream
 
 ANSWER = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}},
 }
+
+
+class Kept:
+    """Stands for Redis: keeps what a journal records, in memory."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, str] = {}
+
+    async def record(self, lease: Lease, key: str, value: str) -> bool:
+        self.entries[key] = value
+        return True
 
 
 class Bench:
@@ -26,8 +39,9 @@ class Bench:
         self.asked: list[httpx.Request] = []
         self.usage: list[Usage] = []
         self.attempts = OpenAttempts("http://gateway/v1")
-        self.calls = ModelCalls("resp_1", calls.get("model"), calls.get("max_steps", 9), self.usage.append)  # type: ignore[arg-type]
-        self.attempts.open(self.calls)
+        self.kept = Kept()
+        self.limits = (calls.get("model"), calls.get("max_steps", 9))
+        self.run_again()
 
         def ask(request: httpx.Request) -> httpx.Response:
             self.asked.append(request)
@@ -38,6 +52,12 @@ class Bench:
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(gateway(self.attempts, upstream)), base_url="http://gateway"
         )
+
+    def run_again(self) -> None:
+        """Begin a new attempt, with the journal of those before."""
+        journal = Journal(self.kept, Lease("resp_1", 1), dict(self.kept.entries))  # type: ignore[arg-type]
+        self.calls = ModelCalls("resp_1", *self.limits, self.usage.append, journal)  # type: ignore[arg-type]
+        self.attempts.open(self.calls)
 
     async def post(self, body: object, **headers: str) -> httpx.Response:
         return await self.client.post(
@@ -139,3 +159,44 @@ async def test_the_models_stream_is_closed_when_the_attempt_is_over_though_the_a
     bench.attempts.close(bench.calls)
     await asyncio.wait_for(closed.wait(), 10)
     assert (await asyncio.wait_for(reading, 10)).text.endswith("data: [DONE]\n\n")
+
+
+async def test_an_attempt_run_again_is_answered_from_the_journal_equal_calls_in_their_order() -> None:
+    answers = iter(f"answer {n}" for n in range(9))
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={**ANSWER, "id": next(answers)})
+
+    bench = Bench(answer)
+    same = {"model": "m", "messages": [{"role": "user", "content": "again"}]}
+    first = [(await bench.post(body)).json()["id"] for body in (same, same, {"model": "other"})]
+    bench.run_again()
+    again = [(await bench.post(body)).json()["id"] for body in ({"model": "other"}, same, same)]
+    assert again == [first[2], first[0], first[1]]
+    assert len(bench.asked) == 3
+    assert (await bench.post(same)).json()["id"] == "answer 3"
+    assert not any(bench.calls.key in entry or "the-credential" in entry for entry in bench.kept.entries.values())
+
+
+async def test_a_recorded_stream_is_streamed_again_in_the_same_chunks() -> None:
+    bench = Bench(lambda _: stream(TEXT, TEXT, END, FIGURES))
+    first = await bench.post({"model": "m", "stream": True})
+    bench.run_again()
+    assert (await bench.post({"model": "m", "stream": True})).text == first.text
+    assert len(bench.asked) == 1
+
+
+async def test_an_agent_sees_the_end_of_an_answer_only_when_it_is_kept() -> None:
+    bench = Bench(lambda _: stream(TEXT, END))
+    keep = asyncio.Event()
+
+    async def slow(lease: Lease, key: str, value: str) -> bool:
+        await keep.wait()
+        return True
+
+    bench.kept.record = slow  # type: ignore[method-assign]
+    reading = asyncio.create_task(bench.post({"model": "m", "stream": True}))
+    done, _ = await asyncio.wait({reading}, timeout=0.2)
+    assert not done
+    keep.set()
+    assert "finish_reason" in (await reading).text

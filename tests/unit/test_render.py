@@ -76,6 +76,8 @@ TWO_ATTEMPTS: list[ev.Event] = [
     ev.Usage(model="m", input_tokens=1, output_tokens=1),
     ev.TextDelta(message_id="m1", delta="Half an ans"),
     ev.TurnStarted(attempt=2, worker="w2"),
+    ev.ItemDropped(item_id="c1"),
+    ev.ItemDropped(item_id="m1"),
     ev.TextDelta(message_id="m1", delta="A whole answer"),
     ev.MessageDone(message_id="m1", text="A whole answer"),
     ev.Usage(model="m", input_tokens=1, output_tokens=1),
@@ -230,7 +232,7 @@ def test_a_client_side_call_ends_when_it_is_whole() -> None:
     assert message["content"][0]["annotations"] == [CITED]
 
 
-def test_a_second_attempt_leaves_nothing_of_the_first_but_its_tokens() -> None:
+def test_what_a_second_attempt_drops_leaves_nothing_but_its_tokens() -> None:
     stream, response = render(accepted(), TWO_ATTEMPTS)
     assert types(stream).count("in_progress") == 1
     closed = [event["item"] for event in stream if event["type"] == "response.output_item.done"]

@@ -49,7 +49,13 @@ class Limits(_Part):
 
 
 class Tool(_Part):
+    """What is to be known of one of the agent's tools."""
+
     name: str
+    retry: Literal["always", "idempotent", "never"] = "idempotent"
+    """What becomes of a call that was running when its worker died. ``always`` and ``idempotent``: it runs
+    again with the same idempotency key; ``never``: the model is told that its outcome is not known."""
+    timeout_seconds: float | None = Field(default=None, alias="timeoutSeconds", gt=0)
 
 
 class Spec(_Part):
@@ -88,5 +94,8 @@ def implicit_agent(model: str) -> AgentDefinition:
     spec = Spec(framework="llama-stack", model=Model(name=model))
     # A model's name need not be a DNS label, so the name is not validated.
     return AgentDefinition.model_construct(
-        api_version="kagent.dev/v1alpha1", kind="Agent", metadata=Metadata.model_construct(name=model), spec=spec
+        api_version="kagent.dev/v1alpha1",
+        kind="Agent",
+        metadata=Metadata.model_construct(name=model),
+        spec=spec,
     )

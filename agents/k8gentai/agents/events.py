@@ -30,7 +30,7 @@ class TurnAccepted(_Event):
 
 
 class TurnStarted(_Event):
-    """A worker runs the turn. A second one (``attempt`` > 1) means that what was open is begun anew."""
+    """A worker runs the turn. With ``attempt`` above 1 it goes on from where the one before left off."""
 
     type: Literal["turn.started"] = "turn.started"
     attempt: int
@@ -139,6 +139,16 @@ class ItemDone(_Event):
     item: dict[str, Any]
 
 
+class ItemDropped(_Event):
+    """A message, tool call or other item that no longer counts: the turn was run again and took another way.
+
+    ``item_id`` is the ``message_id``, ``call_id`` or item id of its events; a later event with the same one
+    begins a new item."""
+
+    type: Literal["item.dropped"] = "item.dropped"
+    item_id: str
+
+
 class Usage(_Event):
     """Tokens of one model call, as the model reported them."""
 
@@ -207,6 +217,7 @@ Event = Annotated[
     | ItemStarted
     | ItemProgress
     | ItemDone
+    | ItemDropped
     | Usage
     | Interrupt
     | TurnEnd,

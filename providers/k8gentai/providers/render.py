@@ -9,12 +9,13 @@ Where the API says nothing:
 - A turn that was cancelled ends its stream with ``response.incomplete`` whose response has the status
   ``cancelled``: there is no ``response.cancelled`` event, and this one every client takes as an end
   without raising.
-- A second attempt closes what the first left open as ``incomplete``. The first attempt's items keep their
-  place in the stream and leave the response's output; their tokens stay counted.
+- A second attempt goes on with what the first left open. An item it drops is closed as ``incomplete`` if it is
+  open; it keeps its place in the stream and leaves the response's output. Its tokens stay counted.
 - A suspended turn (waiting for approval) ends as ``completed`` with its approval requests, as the host's
   builtin does.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -54,6 +55,8 @@ class Rendering:
         self._reasonings: dict[str, Reasoning] = {}
         self._calls: dict[str, McpCall | FunctionCall] = {}
         self._whole: dict[str, WholeItem] = {}
+        self._made: defaultdict[str, list[OutputItem]] = defaultdict(list)
+        """The items made of each message, call or whole item, by the id its events have."""
         self._handlers: dict[type, Callable[[Any], None]] = {
             ev.TurnAccepted: self._accepted,
             ev.TurnStarted: self._started,
@@ -67,6 +70,7 @@ class Rendering:
             ev.ItemStarted: self._item_started,
             ev.ItemProgress: self._item_progress,
             ev.ItemDone: self._item_done,
+            ev.ItemDropped: self._item_dropped,
             ev.Usage: self._usage.add,
             ev.Interrupt: self._interrupt,
             ev.TurnCompleted: self._completed,
@@ -106,20 +110,19 @@ class Rendering:
         if self._record.background:
             self._emit("response.queued", response=self.response())
 
-    def _started(self, event: ev.TurnStarted) -> None:
-        if event.attempt > 1:
-            self._forget_attempt()
+    def _started(self, _: ev.TurnStarted) -> None:
         if not self._in_progress:
             self._in_progress = True
             self._base["status"] = "in_progress"
             self._emit("response.in_progress", response=self.response())
 
-    def _forget_attempt(self) -> None:
-        self._close_open("incomplete")
-        for item in self._items:
+    def _item_dropped(self, event: ev.ItemDropped) -> None:
+        for item in self._made.pop(event.item_id, ()):
+            if item.open:
+                item.close("incomplete")
             item.shown = False
         for known in (self._messages, self._reasonings, self._calls, self._whole):
-            known.clear()
+            known.pop(event.item_id, None)
 
     def _close_open(self, status: str) -> None:
         for item in self._items:
@@ -139,12 +142,14 @@ class Rendering:
         message = self._messages.get(message_id)
         if message is None:
             message = self._messages[message_id] = self._add(Message, "message")
+            self._made[message_id].append(message)
         return message
 
     def _reasoning_delta(self, event: ev.ReasoningDelta) -> None:
         reasoning = self._reasonings.get(event.message_id)
         if reasoning is None:
             reasoning = self._reasonings[event.message_id] = self._add(Reasoning, "reasoning")
+            self._made[event.message_id].append(reasoning)
         reasoning.delta(event.delta)
 
     def _message_done(self, event: ev.MessageDone) -> None:
@@ -169,6 +174,7 @@ class Rendering:
         else:
             call = self._add(McpCall, "mcp_call", name, server_label or self._record.turn.agent)
         self._calls[call_id] = call
+        self._made[call_id].append(call)
         return call
 
     def _call_delta(self, event: ev.ToolCallDelta) -> None:
@@ -188,7 +194,8 @@ class Rendering:
             call.result(event.output, is_error=event.is_error)
 
     def _item_started(self, event: ev.ItemStarted) -> None:
-        self._whole[event.item["id"]] = self._add(WholeItem, event.item["type"], event.item)
+        item = self._whole[event.item["id"]] = self._add(WholeItem, event.item["type"], event.item)
+        self._made[event.item["id"]].append(item)
 
     def _item_progress(self, event: ev.ItemProgress) -> None:
         item = self._whole.get(event.item_id)

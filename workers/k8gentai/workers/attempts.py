@@ -7,7 +7,7 @@ from typing import Any
 import redis
 from redis.asyncio import Redis
 
-from k8gentai.agents.events import Event, TurnEnd, TurnFailed
+from k8gentai.agents.events import Event, TurnEnd, TurnFailed, parse_event
 from k8gentai.workers import keys
 from k8gentai.workers.jobs import rq_now
 from k8gentai.workers.record import AcceptedTurn
@@ -15,6 +15,9 @@ from k8gentai.workers.scripts import script
 
 MAX_CRASHES = 3
 """A turn whose workers died this often is not tried again."""
+
+JOURNAL_BYTES = 16 * 2**20
+"""What a turn's journal may hold. What does not fit is run again, should the turn be."""
 
 _FAR_SECONDS = 30 * 86_400
 
@@ -68,7 +71,7 @@ class Attempts:
         framework: str,
         worker: str,
         *,
-        lease_seconds: float = 5.0,
+        lease_seconds: float = 4.0,
         keep_seconds: int = 86_400,
     ) -> None:
         # redis-py types a reply as all that any of its modes gives; ours gives bytes.
@@ -79,6 +82,7 @@ class Attempts:
         self._keep_seconds = keep_seconds
         self._start = connection.register_script(script("start"))
         self._append = connection.register_script(script("append"))
+        self._record = connection.register_script(script("record"))
         self._hand_back = connection.register_script(script("hand_back"))
 
     async def take(self, seconds: float) -> str | None:
@@ -136,6 +140,30 @@ class Attempts:
         )
         if outcome != b"ok":
             raise FencedError(lease.turn_id)
+
+    async def record(self, lease: Lease, key: str, value: str) -> bool:
+        """Write an entry of the turn's journal.
+
+        Returns:
+            Whether there was room for it.
+
+        Raises:
+            FencedError: nothing was written.
+        """
+        outcome = await self._record(args=[lease.turn_id, lease.attempt, key, value, JOURNAL_BYTES])
+        if outcome == b"fenced":
+            raise FencedError(lease.turn_id)
+        return bool(outcome == b"ok")
+
+    async def journal(self, lease: Lease) -> dict[str, str]:
+        """The turn's journal as earlier attempts left it."""
+        entries = await self._redis.hgetall(keys.TURN + lease.turn_id + keys.JOURNAL)
+        return {key.decode(): value.decode() for key, value in entries.items()}
+
+    async def published(self, lease: Lease) -> list[Event]:
+        """The events of earlier attempts."""
+        entries = await self._redis.xrange(keys.TURN + lease.turn_id + keys.EVENTS)
+        return [parse_event(fields[b"e"]) for _, fields in entries]
 
     async def hand_back(self, lease: Lease) -> None:
         """Give the turn to another worker, without counting it as a crash. A lost lease is no error."""

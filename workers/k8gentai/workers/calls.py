@@ -7,6 +7,7 @@ from contextvars import ContextVar
 
 from k8gentai.agents.events import Usage
 from k8gentai.agents.turn import ModelEndpoint, StepLimitReached
+from k8gentai.workers.journal import Journal
 
 TURN_HEADER = "x-amf-turn"
 """Carries an attempt's key on model calls whose code knows nothing of us."""
@@ -27,6 +28,7 @@ class ModelCalls:
         model: the model that answers every call, or None for the one each call names.
         max_steps: how many calls the turn may make.
         on_usage: takes the tokens of each call that ended.
+        journal: answers calls that an earlier attempt made, and keeps those of this one.
         trace: the trace context its calls continue, as HTTP headers.
     """
 
@@ -36,12 +38,14 @@ class ModelCalls:
         model: str | None,
         max_steps: int,
         on_usage: Callable[[Usage], None],
+        journal: Journal,
         trace: dict[str, str] | None = None,
     ) -> None:
         self.key = f"amf-{secrets.token_urlsafe(24)}"
         self.turn_id = turn_id
         self.model = model
         self.on_usage = on_usage
+        self.journal = journal
         self.trace = trace or {}
         self.error: ModelError | StepLimitReached | None = None
         """Why the last call failed; None after one that went well."""

@@ -1,5 +1,7 @@
 """How every process of ours connects to Redis."""
 
+from collections.abc import Iterator
+from itertools import repeat
 from urllib.parse import urlsplit, urlunsplit
 
 import redis
@@ -18,6 +20,12 @@ REPLY_SECONDS = BLOCK_SECONDS + 5
 
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError)
 """What the client raises when Redis is away."""
+
+
+def pauses() -> Iterator[float]:
+    """Seconds to wait between tries while Redis is away; without end."""
+    yield from (0.05, 0.1, 0.25, 0.5)
+    yield from repeat(1.0)
 
 
 def connect(url: str) -> redis.asyncio.Redis:

@@ -9,13 +9,17 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from k8gentai.agents.events import Usage
 from k8gentai.agents.turn import StepLimitReached
+from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.calls import TURN_HEADER, ModelCalls, ModelError, OpenAttempts
 from k8gentai.workers.upstream import Chunk, Upstream, UpstreamError
+
+log = structlog.get_logger(__name__)
 
 _BUFFERED_CHUNKS = 100
 """Chunks the model may be ahead of a slow agent."""
@@ -57,6 +61,7 @@ class _Call:
         self._calls = calls
         self._upstream = upstream
         self._model = str(body["model"])
+        self._key = calls.journal.model_key(body)
         self._body = body
         # Counting needs the figures; an agent that did not ask for them is not shown the extra chunk.
         self._shows_usage = bool((body.get("stream_options") or {}).get("include_usage"))
@@ -68,13 +73,20 @@ class _Call:
 
     async def whole(self) -> Response:
         """The answer in one piece."""
+        if recorded := self._calls.journal.answer(self._key):
+            self._count(recorded[0])
+            return JSONResponse(recorded[0])
         answer: asyncio.Future[Chunk] = asyncio.get_running_loop().create_future()
 
         async def ask() -> None:
             try:
-                answer.set_result(await self._upstream.complete(self._body, self._calls.trace))
+                completion = await self._upstream.complete(self._body, self._calls.trace)
+                await self._calls.journal.record_answer(self._key, [completion])
+                answer.set_result(completion)
             except UpstreamError as error:
                 answer.set_exception(error)
+            except FencedError:
+                log.info("turn_ended_elsewhere", turn=self._calls.turn_id)
             finally:
                 answer.cancel()
 
@@ -97,8 +109,10 @@ class _Call:
             nonlocal status
             last: ModelError | None = None
             try:
-                async for chunk in self._upstream.stream(self._body, self._calls.trace):
+                async for chunk in self._recorded():
                     await chunks.put(chunk)
+            except FencedError:
+                log.info("turn_ended_elsewhere", turn=self._calls.turn_id)
             except UpstreamError as error:
                 status = error.status
                 last = self._calls.failed(self._model, str(error))
@@ -112,6 +126,29 @@ class _Call:
         if isinstance(first, ModelError):
             return _error(status, str(first), "model_error")
         return StreamingResponse(self._sent(first, chunks, asking), media_type="text/event-stream")
+
+    async def _recorded(self) -> AsyncIterator[Chunk]:
+        """The answer's chunks: those of an earlier attempt, or the model's own, kept before their end shows.
+
+        An agent that has seen the end of an answer goes on to its tools, whose calls must be the same should
+        the turn be run again.
+        """
+        journal = self._calls.journal
+        if recorded := journal.answer(self._key):
+            for chunk in recorded:
+                yield chunk
+            return
+        answer: list[Chunk] = []
+        ending: list[Chunk] = []
+        async for chunk in self._upstream.stream(self._body, self._calls.trace):
+            answer.append(chunk)
+            if ending or any(choice.get("finish_reason") for choice in chunk.get("choices", ())):
+                ending.append(chunk)
+            else:
+                yield chunk
+        await journal.record_answer(self._key, answer)
+        for chunk in ending:
+            yield chunk
 
     async def _sent(
         self,

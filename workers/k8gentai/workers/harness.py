@@ -1,17 +1,20 @@
 """Runs one attempt at a turn: everything around an adapter that is the same for every framework."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 import structlog
 
-from k8gentai.agents.events import TurnCompleted, TurnEnd, TurnStarted
+from k8gentai.agents.events import Event, TurnCompleted, TurnEnd, TurnStarted
 from k8gentai.agents.turn import Adapter, TurnContext
 from k8gentai.workers.attempts import Attempts, Started
 from k8gentai.workers.calls import ModelCalls, OpenAttempts, current_key
 from k8gentai.workers.endings import failure, over_time
+from k8gentai.workers.journal import Journal
 from k8gentai.workers.loaded import LoadedAgents
 from k8gentai.workers.order import EventOrder
+from k8gentai.workers.republish import Republisher
 from k8gentai.workers.stream import EventStream
 from k8gentai.workers.tools import Tools
 
@@ -44,32 +47,46 @@ class Harness:
         """
         stream = EventStream(self._attempts, started.lease, started.last_seq)
         stream.put(TurnStarted(attempt=started.lease.attempt, worker=self._attempts.worker))
+        put = stream.put
+        recorded: dict[str, str] = {}
+        if started.lease.attempt > 1:
+            put = Republisher(await self._attempts.published(started.lease), stream.put).put
+            recorded = await self._attempts.journal(started.lease)
+        journal = Journal(self._attempts, started.lease, recorded)
         writing = asyncio.create_task(stream.write())
-        running = asyncio.create_task(self._end(started, stream))
+        running = asyncio.create_task(self._end(started, journal, put, stream.room))
         try:
             await asyncio.wait({writing, running}, return_when=asyncio.FIRST_COMPLETED)
             if not writing.done():
-                stream.put(await running)
+                put(await running)
             await writing
         finally:
             for task in (running, writing):
                 task.cancel()
             await asyncio.gather(running, writing, return_exceptions=True)
 
-    async def _end(self, started: Started, stream: EventStream) -> TurnEnd:
+    async def _end(
+        self,
+        started: Started,
+        journal: Journal,
+        put: Callable[[Event], None],
+        room: Callable[[], Awaitable[None]],
+    ) -> TurnEnd:
         """Run the agent. Returns what the turn ends with."""
-        order = EventOrder(stream.put)
+        order = EventOrder(put)
         calls: ModelCalls | None = None
         try:
             agent = await self._agents.for_turn(started.accepted)
             limits = agent.definition.spec.limits
             turn = started.accepted.turn
             model = agent.definition.spec.model.name
-            calls = ModelCalls(turn.id, model, limits.steps, order.from_gateway, started.accepted.trace)
+            calls = ModelCalls(turn.id, model, limits.steps, order.from_gateway, journal, started.accepted.trace)
             context = TurnContext(
                 attempt=started.lease.attempt,
                 model=self._open_attempts.open(calls),
-                tools=Tools(order.from_tool),
+                tools=Tools(
+                    turn.id, {tool.name: tool for tool in agent.definition.spec.tools}, journal, order.from_tool
+                ),
                 max_steps=limits.steps,
                 log=structlog.stdlib.get_logger("k8gentai.agent").bind(turn=turn.id, agent=turn.agent),
             )
@@ -83,7 +100,7 @@ class Harness:
                                 end = event
                                 continue
                             order.from_adapter(event)
-                            await stream.room()
+                            await room()
             except TimeoutError:
                 if not limit.expired():
                     raise

@@ -133,7 +133,7 @@ def main(
     registry: Path,
     concurrency: int | None = None,
     grace_seconds: float = 30.0,
-    lease_seconds: float = 5.0,
+    lease_seconds: float = 4.0,
     api_key: str | None = None,
 ) -> int:
     """Run a worker until SIGTERM or SIGINT.
@@ -247,7 +247,7 @@ class _Worker:
             registration,
             running=pool.leases,
             on_lost=on_lost,
-            every_seconds=self._lease_seconds / 4,
+            every_seconds=self._lease_seconds / 5,
         )
         registration.register()
         beat.start()

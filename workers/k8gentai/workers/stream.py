@@ -6,9 +6,8 @@ import structlog
 
 from k8gentai.agents.events import Event, TurnEnd
 from k8gentai.workers.attempts import Attempts, Lease
-from k8gentai.workers.connection import UNREACHABLE
+from k8gentai.workers.connection import UNREACHABLE, pauses
 
-_RETRY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 _BUFFERED = 1_000
 """Events that may wait for Redis before the agent is held up."""
 
@@ -68,12 +67,10 @@ class EventStream:
             ended = isinstance(batch[-1], TurnEnd)
 
     async def _send(self, batch: list[Event]) -> None:
-        tries = 0
-        while True:
+        for pause in pauses():
             try:
-                return await self._attempts.append(self._lease, self._next_seq, batch)
+                await self._attempts.append(self._lease, self._next_seq, batch)
+                break
             except UNREACHABLE as error:
-                delay = _RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)]
-                tries += 1
-                log.warning("redis_away", turn=self._lease.turn_id, error=str(error), retry_in=delay)
-                await asyncio.sleep(delay)
+                log.warning("redis_away", turn=self._lease.turn_id, error=str(error), retry_in=pause)
+                await asyncio.sleep(pause)

@@ -205,10 +205,14 @@ class Turns:
         if record.status not in ENDED:
             await self.cancel(turn_id)
         if record.settled:
-            await self._redis.delete(keys.TURN + turn_id, _events(turn_id))
+            await self._forget(turn_id)
         else:
             # Settling still has to let the conversation's next turn go.
             await self._redis.hset(keys.TURN + turn_id, "deleted", "1")
+
+    async def _forget(self, turn_id: str) -> None:
+        turn = keys.TURN + turn_id
+        await self._redis.delete(turn, turn + keys.EVENTS, turn + keys.JOURNAL)
 
     async def finished(self, server: str) -> AsyncIterator[str]:
         """Ids of ended turns that are to be settled, without end.
@@ -258,7 +262,7 @@ class Turns:
             if outcome == b"ok":
                 del self._entries[turn_id]
                 if await self._redis.hexists(keys.TURN + turn_id, "deleted"):
-                    await self._redis.delete(keys.TURN + turn_id, _events(turn_id))
+                    await self._forget(turn_id)
                 return
 
     async def _following(

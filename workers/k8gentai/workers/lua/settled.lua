@@ -29,6 +29,7 @@ if principal then
   redis.call('HSET', turn, 'settled', 1)
   redis.call('EXPIRE', turn, keep)
   redis.call('EXPIRE', turn .. keys.events, keep)
+  redis.call('EXPIRE', turn .. keys.journal, keep)
 end
 redis.call('XACK', keys.finished, keys.servers, entry)
 redis.call('XDEL', keys.finished, entry)

@@ -1,0 +1,88 @@
+"""A turn run again says only what is new (k8gentai.workers.republish)."""
+
+from itertools import product
+
+import pytest
+
+from k8gentai.agents.events import (
+    Event,
+    ItemDropped,
+    MessageDone,
+    StepCompleted,
+    StepStarted,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStarted,
+    ToolResult,
+    TurnCompleted,
+    Usage,
+)
+from k8gentai.workers.republish import Republisher
+
+TURN: list[Event] = [
+    StepStarted(step_id="s1", kind="inference"),
+    TextDelta(message_id="m1", delta="Let me "),
+    TextDelta(message_id="m1", delta="see."),
+    ToolCallStarted(call_id="c1", name="add"),
+    ToolCallDelta(call_id="c1", delta='{"a": 1'),
+    ToolCallDelta(call_id="c1", delta="}"),
+    ToolCall(call_id="c1", name="add", arguments='{"a": 1}'),
+    MessageDone(message_id="m1", text="Let me see."),
+    Usage(model="m", input_tokens=1, output_tokens=1),
+    StepCompleted(step_id="s1", kind="inference"),
+    ToolResult(call_id="c1", output="3"),
+    StepStarted(step_id="s2", kind="inference"),
+    TextDelta(message_id="m2", delta="3"),
+    MessageDone(message_id="m2", text="3"),
+    Usage(model="m", input_tokens=1, output_tokens=1),
+    StepCompleted(step_id="s2", kind="inference"),
+    TurnCompleted(),
+]
+
+
+def again(published: list[Event], attempt: list[Event]) -> list[Event]:
+    put: list[Event] = []
+    republisher = Republisher(published, put.append)
+    for event in attempt:
+        republisher.put(event)
+    return put
+
+
+@pytest.mark.parametrize("cut", range(len(TURN)))
+def test_wherever_a_turn_was_cut_off_the_same_turn_goes_on_there(cut: int) -> None:
+    assert again(TURN[:cut], TURN) == TURN[cut:]
+
+
+def test_so_it_does_after_a_second_crash() -> None:
+    for first, second in product(range(len(TURN)), repeat=2):
+        published = TURN[:first] + again(TURN[:first], TURN[:second])
+        assert published + again(published, TURN) == TURN
+
+
+def test_a_delta_that_was_cut_otherwise_gives_only_its_end() -> None:
+    attempt: list[Event] = [TextDelta(message_id="m1", delta="Let me see."), TurnCompleted()]
+    assert again(TURN[:2], attempt) == [TextDelta(message_id="m1", delta="see."), TurnCompleted()]
+
+
+def test_a_message_that_departs_is_dropped_and_begun_anew_with_all_it_says() -> None:
+    attempt: list[Event] = [
+        TextDelta(message_id="m1", delta="Let "),
+        TextDelta(message_id="m1", delta="us see."),
+        MessageDone(message_id="m1", text="Let us see."),
+    ]
+    assert again(TURN[1:3], attempt) == [
+        ItemDropped(item_id="m1"),
+        TextDelta(message_id="m1", delta="Let us see."),
+        MessageDone(message_id="m1", text="Let us see."),
+    ]
+
+
+def test_what_the_new_attempt_never_comes_to_is_dropped_at_its_end() -> None:
+    attempt: list[Event] = [TextDelta(message_id="m1", delta="Let me see."), TurnCompleted()]
+    assert again(TURN[:7], attempt) == [ItemDropped(item_id="c1"), TurnCompleted()]
+
+
+def test_a_message_that_ends_sooner_than_it_did_is_dropped() -> None:
+    attempt: list[Event] = [TextDelta(message_id="m1", delta="Let"), MessageDone(message_id="m1", text="Let")]
+    assert again(TURN[1:3], attempt) == [ItemDropped(item_id="m1"), MessageDone(message_id="m1", text="Let")]

@@ -1,0 +1,104 @@
+"""A turn's journal: what its models answered and its tools returned, so that running the agent again costs
+nothing and does nothing twice.
+
+A model call is known by its canonical request and by how many equal ones came before it in the attempt; a tool
+call by its call id. A request that differs from all recorded ones is simply made. Requests are kept as hashes and
+answers without headers, so no credential is ever written.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections import Counter
+from typing import Any, Literal
+
+import structlog
+from pydantic import BaseModel
+
+from k8gentai.workers.attempts import Attempts, Lease
+from k8gentai.workers.connection import UNREACHABLE, pauses
+
+Answer = list[dict[str, Any]]
+"""A model's answer: its chunks in order, or its one completion."""
+
+log = structlog.get_logger(__name__)
+
+
+class ToolEntry(BaseModel):
+    """What is known of a tool call."""
+
+    state: Literal["running", "done"]
+    """``running``: begun, and its worker has not told of its end."""
+    output: str = ""
+    is_error: bool = False
+
+
+class Journal:
+    """One attempt's view of its turn's journal.
+
+    What earlier attempts recorded is answered; what this one does is recorded for the next. Writing waits while
+    Redis is away.
+
+    Args:
+        attempts: does the writing.
+        lease: the attempt.
+        recorded: the journal as it stands, from :meth:`Attempts.journal`.
+    """
+
+    def __init__(self, attempts: Attempts, lease: Lease, recorded: dict[str, str]) -> None:
+        self._attempts = attempts
+        self._lease = lease
+        self._recorded = recorded
+        self._asked: Counter[str] = Counter()
+
+    def model_key(self, request: dict[str, Any]) -> str:
+        """The key of the model call that is about to be made. Counts it.
+
+        Args:
+            request: the body of the call.
+        """
+        canonical = json.dumps(request, sort_keys=True, separators=(",", ":"))
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        self._asked[digest] += 1
+        return f"model {digest} {self._asked[digest]}"
+
+    def answer(self, key: str) -> Answer | None:
+        """What was answered to a model call in an earlier attempt."""
+        recorded = self._recorded.get(key)
+        return None if recorded is None else json.loads(recorded)
+
+    async def record_answer(self, key: str, answer: Answer) -> None:
+        """Keep a model's whole answer. To be done before the agent sees its end.
+
+        Raises:
+            FencedError: the attempt is over.
+        """
+        await self._record(key, json.dumps(answer, separators=(",", ":")))
+
+    def tool(self, call_id: str) -> ToolEntry | None:
+        """What became of a tool call in an earlier attempt."""
+        recorded = self._recorded.get(_tool_key(call_id))
+        return None if recorded is None else ToolEntry.model_validate_json(recorded)
+
+    async def record_tool(self, call_id: str, entry: ToolEntry) -> None:
+        """Keep what becomes of a tool call: before it begins, and before the agent sees its result.
+
+        Raises:
+            FencedError: the attempt is over.
+        """
+        await self._record(_tool_key(call_id), entry.model_dump_json())
+
+    async def _record(self, key: str, value: str) -> None:
+        for pause in pauses():
+            try:
+                kept = await self._attempts.record(self._lease, key, value)
+                break
+            except UNREACHABLE as error:
+                log.warning("redis_away", turn=self._lease.turn_id, error=str(error), retry_in=pause)
+                await asyncio.sleep(pause)
+        if not kept:
+            log.warning("journal_full", turn=self._lease.turn_id, bytes=len(value))
+
+
+def _tool_key(call_id: str) -> str:
+    return f"tool {call_id}"

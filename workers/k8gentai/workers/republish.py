@@ -1,0 +1,201 @@
+"""Lets a turn that is run again say only what it has not said yet.
+
+An attempt after the first goes through the same events as those before it, as far as the journal answers. What was
+published is not published again. Where the new attempt departs from it, the item is dropped (``item.dropped``) and
+begun anew; what earlier attempts published and this one never came to is dropped at the end.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from k8gentai.agents.events import (
+    Event,
+    ItemDone,
+    ItemDropped,
+    ItemStarted,
+    MessageDone,
+    ReasoningDelta,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStarted,
+    ToolResult,
+    TurnAccepted,
+    TurnEnd,
+    TurnStarted,
+)
+
+
+@dataclass
+class _Text:
+    """A text that was published in pieces, and how much of it the new attempt has said again."""
+
+    said: str = ""
+    again: int = 0
+
+    def news(self, piece: str) -> str | None:
+        """What of a piece is new: nothing, its end, or None where it departs from what was said."""
+        old = self.said[self.again : self.again + len(piece)]
+        if not piece.startswith(old):
+            return None
+        self.again += len(piece)
+        new = piece[len(old) :]
+        self.said += new
+        return new
+
+
+class _Item:
+    """What was published of one message or tool call."""
+
+    def __init__(self) -> None:
+        self.text = _Text()
+        self.reasoning = _Text()
+        self.begun: ToolCallStarted | None = None
+        self.whole: MessageDone | ToolCall | None = None
+        self.result: ToolResult | None = None
+        self.seen = False
+        """Whether the new attempt has come to it."""
+
+
+class Republisher:
+    """Stands between an attempt's events and its stream.
+
+    Args:
+        published: the events of the earlier attempts.
+        put: takes what is new.
+    """
+
+    def __init__(self, published: Iterable[Event], put: Callable[[Event], None]) -> None:
+        self._put = put
+        self._items: dict[str, _Item] = {}
+        self._others: Counter[str] = Counter()
+        self._whole_items: dict[str, str] = {}
+        """Ids of items without a word of their own, by the JSON of their events."""
+        for event in published:
+            self._note(event)
+
+    def put(self, event: Event) -> None:
+        """Take the attempt's next event."""
+        match event:
+            case TextDelta() | ReasoningDelta():
+                self._delta(event.message_id, event)
+            case ToolCallDelta():
+                self._delta(event.call_id, event)
+            case MessageDone():
+                self._whole(event.message_id, event.text, event)
+            case ToolCall():
+                self._whole(event.call_id, event.arguments, event)
+            case ToolCallStarted():
+                self._once(event.call_id, event)
+            case ToolResult():
+                self._once(event.call_id, event)
+            case _:
+                if isinstance(event, TurnEnd):
+                    self._drop_rest()
+                self._other(event)
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case TextDelta():
+                self._item(event.message_id).text.said += event.delta
+            case ReasoningDelta():
+                self._item(event.message_id).reasoning.said += event.delta
+            case ToolCallDelta():
+                self._item(event.call_id).text.said += event.delta
+            case MessageDone():
+                self._item(event.message_id).whole = event
+            case ToolCall():
+                self._item(event.call_id).whole = event
+            case ToolCallStarted():
+                self._item(event.call_id).begun = event
+            case ToolResult():
+                self._item(event.call_id).result = event
+            case ItemDropped():
+                self._items.pop(event.item_id, None)
+                for event_json, item_id in list(self._whole_items.items()):
+                    if item_id == event.item_id:
+                        del self._whole_items[event_json]
+                        del self._others[event_json]
+            case TurnAccepted() | TurnStarted():
+                pass
+            case _:
+                event_json = event.model_dump_json()
+                self._others[event_json] += 1
+                if isinstance(event, ItemStarted | ItemDone):
+                    self._whole_items[event_json] = event.item["id"]
+
+    def _item(self, item_id: str) -> _Item:
+        return self._items.setdefault(item_id, _Item())
+
+    def _delta(self, item_id: str, event: TextDelta | ReasoningDelta | ToolCallDelta) -> None:
+        item = self._items.get(item_id)
+        if item is None:
+            self._put(event)
+            return
+        item.seen = True
+        text = item.reasoning if isinstance(event, ReasoningDelta) else item.text
+        before = text.said[: text.again]
+        new = text.news(event.delta)
+        if new is None or (new and item.whole is not None):
+            self._drop(item_id)
+            if isinstance(event, TextDelta) and item.reasoning.again:
+                self._put(ReasoningDelta(message_id=item_id, delta=item.reasoning.said[: item.reasoning.again]))
+            if isinstance(event, ToolCallDelta) and item.begun is not None:
+                self._put(item.begun)
+            self._put(event.model_copy(update={"delta": before + event.delta}))
+        elif new:
+            self._put(event.model_copy(update={"delta": new}))
+
+    def _whole(self, item_id: str, text: str, event: MessageDone | ToolCall) -> None:
+        item = self._items.get(item_id)
+        if item is not None:
+            item.seen = True
+            if item.whole == event:
+                return
+            if item.whole is not None or not text.startswith(item.text.said):
+                self._drop(item_id)
+            else:
+                item.whole = event
+        self._put(event)
+
+    def _once(self, item_id: str, event: ToolCallStarted | ToolResult) -> None:
+        item = self._items.get(item_id)
+        if item is None:
+            self._put(event)
+            return
+        item.seen = True
+        known = item.begun if isinstance(event, ToolCallStarted) else item.result
+        if known == event:
+            return
+        if known is not None or (isinstance(event, ToolCallStarted) and item.whole is not None):
+            self._drop(item_id)
+            if isinstance(event, ToolResult) and item.whole is not None:
+                self._put(item.whole)
+        elif isinstance(event, ToolResult):
+            item.result = event
+        else:
+            item.begun = event
+        self._put(event)
+
+    def _other(self, event: Event) -> None:
+        event_json = event.model_dump_json()
+        if self._others[event_json] > 0:
+            self._others[event_json] -= 1
+        else:
+            self._put(event)
+
+    def _drop(self, item_id: str) -> None:
+        """From here on the item is a new one."""
+        del self._items[item_id]
+        self._put(ItemDropped(item_id=item_id))
+
+    def _drop_rest(self) -> None:
+        """Drop what the new attempt never came to, or did not come to the end of."""
+        for item_id, item in list(self._items.items()):
+            unfinished = item.whole is None and item.text.again < len(item.text.said)
+            if not item.seen or unfinished:
+                self._drop(item_id)
+        left = {item_id for event_json, item_id in self._whole_items.items() if self._others[event_json] > 0}
+        for item_id in left:
+            self._put(ItemDropped(item_id=item_id))
