@@ -136,8 +136,13 @@ class Stack:
         worker = Process(f"worker{len(self._processes)}-{framework}", command, self.directory, environment)
         self._processes.append(worker)
         if ready:
-            worker.wait_until(lambda: "worker_ready" in worker.output(), "ready")
+            worker.wait_until(lambda: self._registered(worker), "ready")
         return worker
+
+    def _registered(self, worker: Process) -> bool:
+        """Whether the worker is among those RQ knows; its name there holds its process id."""
+        with self.redis() as client:
+            return any(f"-{worker.pid}-" in name.decode() for name in client.smembers("rq:workers"))
 
     def redis(self) -> redis.Redis:
         return self.valkey.client()
