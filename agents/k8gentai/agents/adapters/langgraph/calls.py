@@ -4,6 +4,7 @@ The graph's own stream says what a model call produced; callbacks say where the 
 it, also where a node calls a model several times, or in a thread, or without streaming.
 """
 
+import asyncio
 import json
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
@@ -115,6 +116,7 @@ class ModelCalls(BaseCallbackHandler):
         """Close the messages of model calls that broke off, as the agent went on without them."""
         for call in self._failed:
             self._close(call)
+            self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
         self._failed.clear()
 
     def on_chat_model_start(
@@ -185,7 +187,8 @@ class ModelCalls(BaseCallbackHandler):
         self.close_failed()
         if self.made >= self._limit:
             self._halt(StepLimitReached(self._limit))
-            raise _Halted(f"the turn may make no more than {self._limit} model calls")
+            _stop_caller(f"the turn may make no more than {self._limit} model calls")
+            return
         self.made += 1
         task = str(metadata.get("langgraph_checkpoint_ns", ""))
         number = int(self.new_message_id()[1:])
@@ -230,6 +233,18 @@ class ModelCalls(BaseCallbackHandler):
                 self._publish(
                     ToolResult(call_id=invalid["id"], output="The arguments are not valid JSON.", is_error=True)
                 )
+
+
+def _stop_caller(reason: str) -> None:
+    """Stop whoever is about to call a model: a task before it has sent anything, a thread by an exception."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    if task is None:
+        raise _Halted(reason)
+    # Raising here would leave LangChain's coroutines for the other handlers without anyone to await them.
+    task.cancel(reason)
 
 
 def tool_calls(message: AIMessage, streamed: dict[str, str], client_tools: AbstractSet[str]) -> list[ToolCall]:

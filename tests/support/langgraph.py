@@ -1,0 +1,100 @@
+"""What the tests of the LangGraph adapter share: a turn's context, a tool boundary, agents made of objects."""
+
+import sys
+from types import ModuleType
+
+import structlog
+from langchain_openai import ChatOpenAI
+
+from k8gentai.agents.adapters.langgraph import LangGraphAdapter, LangGraphAgent
+from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.events import Event
+from k8gentai.agents.turn import ModelEndpoint, ToolOutcome, Turn, TurnContext
+
+
+class Boundary:
+    """Runs every tool, as the harness's boundary does, and keeps the outcomes by call id."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, ToolOutcome] = {}
+        self.arguments: dict[str, dict] = {}
+        self.recorded: dict[str, ToolOutcome] = {}
+        """Outcomes known from before, which are given without running the tool."""
+
+    async def call(self, call_id, name, arguments, run):
+        assert call_id not in self.outcomes, "a tool ran twice"
+        self.arguments[call_id] = arguments
+        try:
+            result = self.recorded.get(call_id) or await run()
+        except Exception as error:  # noqa: BLE001 - whatever a tool raises
+            result = ToolOutcome(str(error), is_error=True)
+        outcome = result if isinstance(result, ToolOutcome) else ToolOutcome(result)
+        self.outcomes[call_id] = outcome
+        return outcome
+
+
+def chat(model, **options) -> ChatOpenAI:
+    """A LangChain model on the scripted one."""
+    return ChatOpenAI(model="scripted-model", base_url=model.base_url, api_key="key", max_retries=0, **options)
+
+
+def definition(**spec) -> AgentDefinition:
+    return AgentDefinition.model_validate(
+        {
+            "apiVersion": "kagent.dev/v1alpha1",
+            "kind": "Agent",
+            "metadata": {"name": "tried"},
+            "spec": {"framework": "langgraph", **spec},
+        }
+    )
+
+
+def loaded(thing: object) -> LangGraphAgent:
+    """The agent that a module with this object in it would make."""
+    module = ModuleType("agent_under_test")
+    module.__file__ = None
+    vars(module)["agent"] = thing
+    sys.modules[module.__name__] = module
+    return LangGraphAdapter().load(definition(entrypoint="agent_under_test:agent"))
+
+
+def turn_of(*items, **fields) -> Turn:
+    """A turn; a plain string is a user's message."""
+    read = [
+        {"type": "message", "role": "user", "content": item} if isinstance(item, str) else item for item in items
+    ]
+    return Turn(id="resp_1", agent="tried", input=read, **fields)
+
+
+def context_of(boundary: Boundary | None = None, *, base_url: str = "", max_steps: int = 25) -> TurnContext:
+    return TurnContext(
+        attempt=1,
+        model=ModelEndpoint(base_url=base_url, api_key="turn-key", model=None),
+        tools=boundary or Boundary(),
+        max_steps=max_steps,
+        log=structlog.get_logger(),
+    )
+
+
+async def run(thing: object, turn: Turn, context: TurnContext | None = None) -> list[Event]:
+    """All events of a turn of an agent, or of the object it is made of."""
+    agent = thing if isinstance(thing, LangGraphAgent) else loaded(thing)
+    return [event async for event in LangGraphAdapter().run(agent, turn, context or context_of())]
+
+
+def texts(events: list[Event]) -> list[str]:
+    """The whole messages; that their deltas add up to them is checked on the way."""
+    deltas: dict[str, str] = {}
+    whole = []
+    for event in events:
+        if event.type == "text.delta":
+            deltas[event.message_id] = deltas.get(event.message_id, "") + event.delta
+        elif event.type == "message.done":
+            assert deltas.pop(event.message_id, "") == event.text
+            whole.append(event.text)
+    assert not deltas, "a message without an end"
+    return whole
+
+
+def of_type(events: list[Event], kind: str) -> list[Event]:
+    return [event for event in events if event.type == kind]

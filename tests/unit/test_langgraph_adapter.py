@@ -1,0 +1,346 @@
+"""The LangGraph adapter against a scripted model: what it streams, where it ends, what it refuses."""
+
+import asyncio
+import time
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.language_models import FakeMessagesListChatModel
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, MessagesState, StateGraph
+
+from k8gentai.agents.adapters.langgraph import LangGraphAdapter
+from k8gentai.agents.context import AgentContext
+from k8gentai.agents.events import (
+    MessageDone,
+    ReasoningDelta,
+    StepCompleted,
+    StepStarted,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStarted,
+)
+from k8gentai.agents.turn import RequestError, StepLimitReached
+from tests.scripted import FOREVER, HANG_UP, Answer, Call, Refuse, ScriptedModel
+from tests.support.langgraph import chat, context_of, definition, loaded, of_type, run, texts, turn_of
+
+# LangChain keeps its HTTP clients for the whole process, so all turns of a process share a loop, as in a worker.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
+
+
+@pytest.fixture(scope="module")
+def model():
+    server = ScriptedModel()
+    server.start()
+    yield server
+    server.stop()
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def graph_of(*nodes, **edges) -> StateGraph:
+    """A graph whose nodes follow each other."""
+    graph = StateGraph(MessagesState)
+    before = START
+    for node in nodes:
+        graph.add_node(node)
+        graph.add_edge(before, node.__name__)
+        before = node.__name__
+    return graph.add_edge(before, END)
+
+
+async def test_text_streams_within_one_step(model):
+    model.script("text", Answer("Hel", "lo."))
+    assert await run(create_agent(chat(model)), turn_of("[[text]]")) == [
+        StepStarted(step_id="s1", kind="inference", name="model"),
+        TextDelta(message_id="m1", delta="Hel"),
+        TextDelta(message_id="m1", delta="lo."),
+        MessageDone(message_id="m1", text="Hello."),
+        StepCompleted(step_id="s1", kind="inference"),
+    ]
+
+
+async def test_a_tool_call_streams_with_its_arguments_as_written(model):
+    call = Call("add", '{"a": 1,  "b": 2}', id="c1", pieces=2)
+    model.script("tool", Answer("I add.", call), Answer("Three."))
+    events = await run(create_agent(chat(model), tools=[add]), turn_of("[[tool]]"))
+    first = events[: events.index(StepCompleted(step_id="s1", kind="inference"))]
+    assert first[0].type == "step.started"
+    assert ToolCallStarted(call_id="c1", name="add") in first
+    assert "".join(e.delta for e in first if isinstance(e, ToolCallDelta)) == '{"a": 1,  "b": 2}'
+    assert first[-2:] == [
+        ToolCall(call_id="c1", name="add", arguments='{"a": 1,  "b": 2}'),
+        MessageDone(message_id="m1", text="I add."),
+    ]
+    assert texts(events) == ["I add.", "Three."]
+    assert model.requests("tool")[1].messages[-1] == {"role": "tool", "content": "3", "tool_call_id": "c1"}
+
+
+async def test_history_input_and_instructions_reach_the_model(model):
+    model.script("history", Answer("Ada."))
+    history = [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "I am Ada."}]},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hello, Ada."}]},
+    ]
+    agent = create_agent(chat(model), system_prompt="You know names.")
+    await run(agent, turn_of("Who am I? [[history]]", history=history, instructions="Be brief."))
+    assert [(m["role"], m["content"]) for m in model.requests("history")[0].messages] == [
+        ("system", "You know names."),
+        ("system", "Be brief."),
+        ("user", "I am Ada."),
+        ("assistant", "Hello, Ada."),
+        ("user", "Who am I? [[history]]"),
+    ]
+
+
+@pytest.mark.parametrize("way", ["not streaming", "sync node", "stream in the node", "copied message"])
+async def test_a_text_is_shown_once_however_the_node_calls_its_model(model, way):
+    key = way.replace(" ", "-")
+    model.script(key, Answer("Once ", "only."))
+    llm = chat(model, **({"disable_streaming": True} if way == "not streaming" else {}))
+
+    async def answer(state: MessagesState) -> dict:
+        if way == "stream in the node":
+            pieces = [piece async for piece in llm.astream(state["messages"])]
+            return {"messages": [sum(pieces[1:], pieces[0])]}
+        message = await llm.ainvoke(state["messages"])
+        if way == "copied message":
+            return {"messages": [AIMessage(message.content, name="me")]}
+        return {"messages": [message]}
+
+    def answer_sync(state: MessagesState) -> dict:
+        return {"messages": [llm.invoke(state["messages"])]}
+
+    events = await run(graph_of(answer_sync if way == "sync node" else answer), turn_of(f"[[{key}]]"))
+    assert texts(events) == ["Once only."]
+    assert len(of_type(events, "text.delta")) == (1 if way == "not streaming" else 2)
+    assert [e.type for e in events][0 :: len(events) - 1] == ["step.started", "step.completed"]
+
+
+async def test_equal_answers_of_two_nodes_are_both_shown(model):
+    model.script("equal", Answer("Yes."), Answer("Yes."))
+
+    async def first(state: MessagesState) -> dict:
+        return {"messages": [await chat(model).ainvoke(state["messages"])]}
+
+    async def second(state: MessagesState) -> dict:
+        message = await chat(model).ainvoke(state["messages"])
+        return {"messages": [AIMessage(message.content)]}
+
+    events = await run(graph_of(first, second), turn_of("[[equal]]"))
+    assert texts(events) == ["Yes.", "Yes."]
+    assert [e.name for e in of_type(events, "step.started")] == ["first", "second"]
+
+
+async def test_a_node_may_answer_without_a_model():
+    def answer(state: MessagesState) -> dict:
+        return {"messages": [AIMessage("Forty-two.")]}
+
+    events = await run(graph_of(answer), turn_of("What is it?"))
+    assert events == [
+        TextDelta(message_id="m1", delta="Forty-two."),
+        MessageDone(message_id="m1", text="Forty-two."),
+    ]
+
+
+async def test_a_call_tagged_nostream_is_counted_and_not_shown(model):
+    model.script("hidden", Answer("thinking"), Answer("Said."))
+
+    async def think(state: MessagesState) -> dict:
+        await chat(model).with_config(tags=["nostream"]).ainvoke(state["messages"])
+        return {"messages": [await chat(model).ainvoke(state["messages"])]}
+
+    events = await run(graph_of(think), turn_of("[[hidden]]"))
+    assert texts(events) == ["Said."]
+    assert len(of_type(events, "step.started")) == 2
+
+
+async def test_a_subgraphs_steps_name_it_and_nothing_is_shown_twice(model):
+    model.script("sub", Answer(Call("add", {"a": 2, "b": 2}, id="c1")), Answer("Four."), Answer("So: four."))
+    inner = create_agent(chat(model), tools=[add])
+
+    async def summary(state: MessagesState) -> dict:
+        return {"messages": [await chat(model).ainvoke(state["messages"])]}
+
+    graph = StateGraph(MessagesState).add_node("research", inner).add_node(summary)
+    graph.add_edge(START, "research").add_edge("research", "summary").add_edge("summary", END)
+    boundary_context = context_of()
+    events = await run(graph, turn_of("[[sub]]"), boundary_context)
+    assert texts(events) == ["Four.", "So: four."]
+    names = [e.name for e in of_type(events, "step.started")]
+    assert names == ["research/model", "research/model", "summary"]
+    assert boundary_context.tools.outcomes["c1"].output == "4"
+
+
+async def test_reasoning_is_told_apart_from_text():
+    message = AIMessage(
+        [{"type": "reasoning", "reasoning": "Let me see."}, {"type": "text", "text": "Yes."}], id="r1"
+    )
+    fake = FakeMessagesListChatModel(responses=[message])
+    events = await run(create_agent(fake), turn_of("Is it?"))
+    assert ReasoningDelta(message_id="m1", delta="Let me see.") in events
+    assert MessageDone(message_id="m1", text="Yes.", reasoning="Let me see.") in events
+
+
+async def test_the_step_limit_counts_model_calls(model):
+    model.script("loop", *(Answer(Call("add", {"a": n, "b": n}, id=f"c{n}")) for n in range(9)))
+    agent = loaded(create_agent(chat(model), tools=[add]))
+    with pytest.raises(StepLimitReached) as caught:
+        await run(agent, turn_of("[[loop]]"), context_of(max_steps=3))
+    assert caught.value.steps == 3
+    assert len(model.requests("loop")) == 3
+
+
+async def test_the_step_limit_stops_a_thread_too(model):
+    model.script("thread-loop", *(Answer("On.") for _ in range(9)))
+
+    def on_and_on(state: MessagesState) -> dict:
+        while True:
+            chat(model).invoke(state["messages"])
+
+    with pytest.raises(StepLimitReached):
+        await run(graph_of(on_and_on), turn_of("[[thread-loop]]"), context_of(max_steps=2))
+    assert len(model.requests("thread-loop")) == 2
+
+
+async def test_a_graph_that_loops_without_a_model_is_ended_too():
+    graph = StateGraph(MessagesState)
+    graph.add_node("around", lambda state: {})
+    graph.add_edge(START, "around").add_edge("around", "around")
+    with pytest.raises(StepLimitReached):
+        await run(graph, turn_of("go"), context_of(max_steps=2))
+
+
+async def test_closing_hangs_up_on_the_model(model):
+    model.script("forever", Answer("a", FOREVER))
+    events = LangGraphAdapter().run(loaded(create_agent(chat(model))), turn_of("[[forever]]"), context_of())
+    async for event in events:
+        if event.type == "text.delta":
+            break
+    began = time.monotonic()
+    await events.aclose()
+    await model.requests("forever")[0].wait_closed()
+    assert time.monotonic() - began < 1
+
+
+async def test_cancelling_hangs_up_on_the_model(model):
+    model.script("cancelled", Answer("a", FOREVER))
+    task = asyncio.create_task(run(create_agent(chat(model)), turn_of("[[cancelled]]")))
+    request = await model.request("cancelled")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await request.wait_closed()
+
+
+async def test_turns_at_once_do_not_cross(model):
+    for n in range(8):
+        model.script(f"turn-{n}", Answer(Call("add", {"a": n, "b": 100}, id="same")), Answer(f"It is {n}."))
+    agent = loaded(create_agent(chat(model), tools=[add]))
+    contexts = [context_of() for _ in range(8)]
+    runs = await asyncio.gather(*(run(agent, turn_of(f"[[turn-{n}]]"), contexts[n]) for n in range(8)))
+    assert [texts(events) for events in runs] == [[f"It is {n}."] for n in range(8)]
+    assert [c.tools.outcomes["same"].output for c in contexts] == [str(n + 100) for n in range(8)]
+
+
+async def test_what_the_model_or_the_agent_raises_ends_the_turn(model):
+    model.script("refused", Refuse(500, "out of order"))
+    with pytest.raises(Exception, match="out of order"):
+        await run(create_agent(chat(model)), turn_of("[[refused]]"))
+
+    def broken(state: MessagesState) -> dict:
+        raise ZeroDivisionError("by zero")
+
+    with pytest.raises(ZeroDivisionError):
+        await run(graph_of(broken), turn_of("go"))
+
+
+async def test_a_message_that_broke_off_is_closed_where_the_agent_goes_on(model):
+    model.script("again", Answer("Half a", HANG_UP), Answer("Whole."))
+
+    async def answer(state: MessagesState) -> dict:
+        try:
+            await chat(model).ainvoke(state["messages"])
+        except Exception:  # noqa: BLE001 - whichever way the connection broke
+            return {"messages": [await chat(model).ainvoke(state["messages"])]}
+
+    events = await run(graph_of(answer), turn_of("[[again]]"))
+    assert texts(events) == ["Half a", "Whole."]
+    assert len(of_type(events, "step.completed")) == len(of_type(events, "step.started"))
+
+
+async def test_a_checkpointer_of_the_graph_is_not_used(model):
+    model.script("memory", Answer("One."), Answer("Two."))
+    saver = InMemorySaver()
+    agent = loaded(create_agent(chat(model), checkpointer=saver))
+    await run(agent, turn_of("[[memory]]", conversation="conv_1"))
+    await run(agent, turn_of("[[memory]]", conversation="conv_1"))
+    assert [len(r.messages) for r in model.requests("memory")] == [1, 1]
+    assert not saver.storage
+
+
+async def test_a_factory_builds_an_agent_for_each_turn(model):
+    model.script("factory", Answer("Made."))
+    seen: list[AgentContext] = []
+
+    async def make(context: AgentContext) -> StateGraph:
+        seen.append(context)
+        return create_agent(chat(model, temperature=context.parameters["temperature"]))
+
+    turn = turn_of("[[factory]]", parameters={"temperature": 0.5}, conversation="conv_1")
+    assert texts(await run(make, turn)) == ["Made."]
+    assert seen[0].conversation == "conv_1"
+    assert seen[0].model.api_key == "turn-key"
+    assert model.requests("factory")[0].body["temperature"] == 0.5
+
+
+async def test_a_declarative_agent_takes_the_requests_parameters(model):
+    model.script("declared", Answer("Hi."))
+    spec = {"model": {"name": "scripted-model", "temperature": 0.9, "topP": 0.5}, "systemPrompt": "Be kind."}
+    agent = LangGraphAdapter().load(definition(**spec))
+    turn = turn_of("[[declared]]", parameters={"temperature": 0.1, "max_output_tokens": 9})
+    assert texts(await run(agent, turn, context_of(base_url=model.base_url))) == ["Hi."]
+    request = model.requests("declared")[0]
+    assert request.headers["authorization"] == "Bearer turn-key"
+    assert {n: request.body[n] for n in ("temperature", "top_p", "max_tokens")} == {
+        "temperature": 0.1,
+        "top_p": 0.5,
+        "max_tokens": 9,
+    }
+    assert request.messages[0] == {"role": "system", "content": "Be kind."}
+
+
+async def test_a_call_to_a_tool_of_the_client_ends_the_turn(model):
+    model.script("client", Answer(Call("weather", id="c1")), Answer("Rain."))
+    agent = LangGraphAdapter().load(definition(model={"name": "scripted-model"}))
+    context = context_of(base_url=model.base_url)
+    turn = turn_of("[[client]]", tools=[WEATHER], parameters={"tool_choice": "required"})
+    events = await run(agent, turn, context)
+    assert of_type(events, "tool.call") == [ToolCall(call_id="c1", name="weather", arguments="{}", side="client")]
+    assert not of_type(events, "tool.result")
+    assert not context.tools.outcomes
+    assert model.requests("client")[0].body["tool_choice"] == "required"
+
+    items = [
+        {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "rain"},
+    ]
+    assert texts(await run(agent, turn_of("[[client]]", *items, tools=[WEATHER]), context)) == ["Rain."]
+
+
+async def test_a_finished_graph_refuses_tools_of_the_request(model):
+    with pytest.raises(RequestError, match="'tried' is a finished graph and cannot take tools"):
+        await run(create_agent(chat(model)), turn_of("hi", tools=[WEATHER]))
+
+
+async def test_only_function_tools_are_taken():
+    agent = LangGraphAdapter().load(definition(model={"name": "scripted-model"}))
+    with pytest.raises(RequestError, match="not 'web_search'"):
+        await run(agent, turn_of("hi", tools=[{"type": "web_search"}]))
