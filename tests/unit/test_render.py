@@ -338,3 +338,10 @@ def test_request_parameters_are_echoed_and_required_fields_never_null() -> None:
     ]:
         assert field in response
     assert response["text"] == {"format": {"type": "text"}}
+
+
+def test_every_event_names_its_response_as_llama_stacks_client_wants_it() -> None:
+    stream, response = render(accepted(), MATH)
+    for event in stream:
+        named = event["response"]["id"] if "response" in event else event["response_id"]
+        assert named == response["id"]

@@ -95,6 +95,9 @@ class Rendering:
         return {**self._base, "output": output, "usage": usage}
 
     def _emit(self, event_type: str, **fields: Any) -> None:
+        if "response" not in fields:
+            # Llama Stack's own events say whose they are, and its client takes those that do not for others.
+            fields["response_id"] = self._record.turn.id
         self._out.append({"type": event_type, "sequence_number": self._sequence, **fields})
         self._sequence += 1
 
