@@ -192,7 +192,8 @@ def _check_free(port: int) -> None:
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:
-        message = f"Port {port} cannot be used ({error.strerror}): choose another with --port."
+        reason = os.strerror(error.errno or 0)
+        message = f"Port {port} cannot be used ({reason}): choose another with --port."
         raise SetUpError(message) from error
 
 

@@ -134,7 +134,9 @@ def wait_until_ready(url: str, seconds: float, alive: Callable[[], bool] = lambd
                 client.ping()
             except (BusyLoadingError, *UNREACHABLE) as error:
                 if time.monotonic() > deadline or not alive():
-                    raise SetUpError(f"Redis at {masked(url)} does not answer: {error}") from error
+                    cause = str(error).rstrip(".")
+                    message = f"Redis at {masked(url)} does not answer ({cause}): start it, or name another."
+                    raise SetUpError(message) from error
             except RedisError as error:
                 raise SetUpError(f"Redis at {masked(url)} refuses: {error}") from error
             else:

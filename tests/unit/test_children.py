@@ -1,0 +1,66 @@
+"""The children of ``up``: stopped in order, and gone when ``up`` is."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from k8gentai.stack.children import ChildError, Children, tail
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+PARENT = """
+import asyncio, os, sys
+from pathlib import Path
+from k8gentai.stack.children import Children
+
+async def main():
+    async with Children(Path(sys.argv[1])) as children:
+        # A child that has a child, and tells both pids.
+        inner = "import os, subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; " \
+            "time.sleep(600)']); print(os.getpid(), p.pid, flush=True); time.sleep(600)"
+        await children.start("tree", [sys.executable, "-c", inner], os.environ)
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+def runs(pid: int) -> bool:
+    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return listed.stdout.strip() not in ("", "Z", "Z+")
+
+
+async def test_leaving_stops_the_children(tmp_path: Path) -> None:
+    async with Children(tmp_path) as children:
+        await children.start("one", SLEEP, os.environ)
+        assert children.runs("one")
+    assert not children.runs("one")
+
+
+async def test_a_child_that_ends_is_named_with_its_log(tmp_path: Path) -> None:
+    async with Children(tmp_path) as children:
+        await children.start("good", SLEEP, os.environ)
+        await children.start("bad", [sys.executable, "-c", "print('no luck'); raise SystemExit(3)"], os.environ)
+        with pytest.raises(ChildError, match="'bad' ended with exit code 3") as raised:
+            await asyncio.wait_for(children.failed(), 10)
+    assert tail(raised.value.log) == "no luck"
+
+
+def test_kill_9_leaves_neither_children_nor_their_children(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)]) as parent:
+        log = tmp_path / "tree.log"
+        deadline = time.monotonic() + 20
+        while not (log.is_file() and len(log.read_text().split()) == 2) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        pids = [int(word) for word in log.read_text().split()]
+        assert all(runs(pid) for pid in pids)
+        parent.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while any(runs(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(runs(pid) for pid in pids)
