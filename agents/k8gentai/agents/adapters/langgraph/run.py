@@ -14,13 +14,22 @@ from langgraph.pregel import Pregel
 from k8gentai.agents.adapters.langgraph.calls import ModelCalls, tool_calls
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
 from k8gentai.agents.events import Event, MessageDone, TextDelta, ToolCall, ToolResult
-from k8gentai.agents.turn import StepLimitReached, TurnContext
+from k8gentai.agents.turn import StepLimitReached, TurnContext, TurnError
 
 _SUPERSTEPS_PER_CALL = 20
 """Supersteps a graph may take for each model call it may make, so that one that loops without any ends too."""
 
 current_run: ContextVar["GraphRun"] = ContextVar("current_run")
 """The run that the code at hand belongs to."""
+
+
+class InterruptError(TurnError):
+    """The graph called ``interrupt()``."""
+
+    code = "interrupt_unsupported"
+
+    def __init__(self) -> None:
+        super().__init__("the agent asked for a person's decision (interrupt), for which a turn cannot wait yet")
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,9 @@ class GraphRun:
 
         Args:
             thread_id: for tools and nodes that keep something under it.
+
+        Raises:
+            InterruptError: the graph wants to wait for a person.
         """
         current_run.set(self)
         given = {message.id for message in messages}
@@ -61,11 +73,15 @@ class GraphRun:
             "configurable": {"thread_id": thread_id},
             "recursion_limit": min(limit, (graph.config or {}).get("recursion_limit", limit)),
         }
-        # The mode makes models stream, whatever node calls them and however.
+        # The first mode makes models stream, whatever node calls them and however.
         stream = graph.astream(
-            {"messages": messages}, config, stream_mode="messages", subgraphs=True, version="v2"
+            {"messages": messages}, config, stream_mode=["messages", "updates"], subgraphs=True, version="v2"
         )
         async for part in stream:
+            if part["type"] == "updates":
+                if "__interrupt__" in part["data"]:
+                    raise InterruptError
+                continue
             message, metadata = cast("tuple[BaseMessage, dict[str, Any]]", part["data"])
             if message.id not in given:
                 self._take(message, metadata)
@@ -89,6 +105,8 @@ class GraphRun:
         """Keep an event. Sync nodes call models from threads, so from any thread."""
         if isinstance(event, ToolCall) and event.side == "worker":
             self._unanswered[event.call_id] = None
+        elif isinstance(event, ToolResult):
+            self._unanswered.pop(event.call_id, None)
         self._put(event)
 
     def halt(self, error: Exception | None) -> None:

@@ -5,12 +5,12 @@ agent is loaded; which turn a call belongs to, a context variable says.
 """
 
 import asyncio
+import inspect
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import BaseMessage, ToolMessage, convert_to_messages
-from langchain_core.runnables.utils import get_function_nonlocals
 from langgraph.errors import GraphBubbleUp
 from langgraph.prebuilt import ToolNode
 from langgraph.prebuilt.tool_node import ToolCallRequest
@@ -63,12 +63,21 @@ def _tool_nodes(part: object, seen: set[int]) -> Iterator[ToolNode]:
     else:
         inner = [getattr(part, "bound", None), *(getattr(part, "steps", None) or ())]
     for name in ("func", "afunc", "coroutine"):
-        function = getattr(part, name, None)
-        if callable(function) and hasattr(function, "__code__") and not isinstance(part, ToolNode):
-            inner += [v for v in get_function_nonlocals(function) if isinstance(v, ToolNode | Pregel)]
+        inner += _used(getattr(part, name, None))
     for child in inner:
         if child is not None:
             yield from _tool_nodes(child, seen)
+
+
+def _used(function: object) -> list[object]:
+    """The graphs and tool nodes that a function's code names."""
+    try:
+        named = inspect.getclosurevars(cast("Callable[..., Any]", function))
+    except (TypeError, ValueError):
+        # Not a Python function, or one that names what is not defined yet.
+        return []
+    values = (*named.nonlocals.values(), *named.globals.values())
+    return [value for value in values if isinstance(value, ToolNode | Pregel)]
 
 
 def _async_wrapper(node: ToolNode) -> AsyncWrapper:

@@ -1,0 +1,284 @@
+"""The tools of LangGraph agents: each runs through the turn's boundary, once, and its failure is the model's."""
+
+import asyncio
+import threading
+from typing import Annotated
+
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import wrap_tool_call
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.tools import InjectedToolCallId, tool
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode, tools_condition
+from langgraph.types import Command, interrupt
+
+from k8gentai.agents.events import ToolCall, ToolResult
+from k8gentai.agents.turn import ToolOutcome, TurnError
+from tests.scripted import Answer, Call, ScriptedModel
+from tests.support.langgraph import Boundary, chat, context_of, loaded, of_type, run, texts, turn_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def model():
+    server = ScriptedModel()
+    server.start()
+    yield server
+    server.stop()
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def fail() -> str:
+    """Fail."""
+    raise RuntimeError("out of paper")
+
+
+def answers(request) -> dict[str, str]:
+    """What the model was told its calls came to, by call id."""
+    return {m["tool_call_id"]: m["content"] for m in request.messages if m["role"] == "tool"}
+
+
+async def test_parallel_tools_run_at_the_same_time_and_answer_by_id(model):
+    met = asyncio.Barrier(2)
+
+    async def meet(name: str) -> str:
+        """Wait for the other."""
+        await met.wait()
+        return f"{name} met"
+
+    calls = [Call("meet", {"name": "Ada"}, id="c1"), Call("meet", {"name": "Bob"}, id="c2")]
+    model.script("meet", Answer(*calls), Answer("Both met."))
+    boundary = Boundary()
+    events = await run(create_agent(chat(model), tools=[meet]), turn_of("[[meet]]"), context_of(boundary))
+    assert [e.call_id for e in of_type(events, "tool.call")] == ["c1", "c2"]
+    assert boundary.outcomes == {"c1": ToolOutcome("Ada met"), "c2": ToolOutcome("Bob met")}
+    assert not of_type(events, "tool.result"), "the boundary tells the results"
+    assert answers(model.requests("meet")[1]) == {"c1": "Ada met", "c2": "Bob met"}
+
+
+async def test_a_tool_that_raises_is_an_error_the_model_sees(model):
+    calls = [Call("fail", id="c1"), Call("add", {"a": 1, "b": 1}, id="c2")]
+    model.script("fail", Answer(*calls), Answer("It failed."))
+    boundary = Boundary()
+    agent = create_agent(chat(model), tools=[fail, add])
+    assert texts(await run(agent, turn_of("[[fail]]"), context_of(boundary))) == ["It failed."]
+    assert boundary.outcomes == {"c1": ToolOutcome("out of paper", is_error=True), "c2": ToolOutcome("2")}
+    assert answers(model.requests("fail")[1]) == {"c1": "out of paper", "c2": "2"}
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (Call("nothing", id="c1"), "nothing is not a valid tool"),
+        (Call("add", {"a": "one"}, id="c1"), "Error invoking tool 'add'"),
+    ],
+)
+async def test_a_call_that_cannot_be_run_is_an_error_the_model_sees(model, call, says):
+    model.script(f"bad-{call.name}", Answer(call), Answer("Sorry."))
+    boundary = Boundary()
+    agent = create_agent(chat(model), tools=[add])
+    assert texts(await run(agent, turn_of(f"[[bad-{call.name}]]"), context_of(boundary))) == ["Sorry."]
+    assert boundary.outcomes["c1"].is_error
+    assert says in boundary.outcomes["c1"].output
+    assert says in answers(model.requests(f"bad-{call.name}")[1])["c1"]
+
+
+async def test_arguments_that_are_no_json_are_answered_without_running_the_tool(model):
+    model.script("broken", Answer(Call("add", "a=1", id="c1")), Answer("Never."))
+    boundary = Boundary()
+    events = await run(create_agent(chat(model), tools=[add]), turn_of("[[broken]]"), context_of(boundary))
+    assert of_type(events, "tool.call") == [ToolCall(call_id="c1", name="add", arguments="a=1")]
+    assert of_type(events, "tool.result") == [
+        ToolResult(call_id="c1", output="The arguments are not valid JSON.", is_error=True)
+    ]
+    assert not boundary.outcomes
+
+
+async def test_a_recorded_result_is_taken_without_running_the_tool(model):
+    model.script("known", Answer(Call("fail", id="c1")), Answer("Good."))
+    boundary = Boundary()
+    boundary.recorded["c1"] = ToolOutcome("as before")
+    await run(create_agent(chat(model), tools=[fail]), turn_of("[[known]]"), context_of(boundary))
+    assert answers(model.requests("known")[1]) == {"c1": "as before"}
+
+
+async def test_sync_tools_run_in_a_thread(model):
+    def where() -> str:
+        """Say the thread."""
+        return str(threading.get_ident())
+
+    model.script("thread", Answer(Call("where", id="c1")), Answer("There."))
+    boundary = Boundary()
+    await run(create_agent(chat(model), tools=[where]), turn_of("[[thread]]"), context_of(boundary))
+    assert boundary.outcomes["c1"].output != str(threading.get_ident())
+
+
+async def test_commands_and_artifacts_reach_the_graph(model):
+    @tool
+    def rename(name: str, call_id: Annotated[str, InjectedToolCallId]) -> Command:
+        """Change the state."""
+        return Command(update={"name": name, "messages": [ToolMessage("renamed", tool_call_id=call_id)]})
+
+    @tool(response_format="content_and_artifact")
+    def draw() -> tuple[str, dict]:
+        """Draw something."""
+        return "a picture", {"pixels": 4}
+
+    class State(MessagesState):
+        name: str
+
+    seen = {}
+
+    async def ask(state: State) -> dict:
+        return {"messages": [await chat(model).bind_tools([rename, draw]).ainvoke(state["messages"])]}
+
+    def look(state: State) -> dict:
+        seen.update(name=state["name"], artifact=state["messages"][-1].artifact)
+        return {}
+
+    graph = StateGraph(State).add_node(ask).add_node("tools", ToolNode([rename, draw])).add_node(look)
+    graph.add_edge(START, "ask").add_edge("ask", "tools").add_edge("tools", "look").add_edge("look", END)
+    model.script("command", Answer(Call("rename", {"name": "Eve"}, id="c1"), Call("draw", id="c2")))
+    boundary = Boundary()
+    await run(graph, turn_of("[[command]]"), context_of(boundary))
+    assert seen == {"name": "Eve", "artifact": {"pixels": 4}}
+    assert boundary.outcomes == {"c1": ToolOutcome("renamed"), "c2": ToolOutcome("a picture")}
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+async def test_a_hook_that_was_there_runs_inside_ours(model, kind):
+    order = []
+
+    async def hook_async(request, execute):
+        order.append("hook")
+        return await execute(request.override(tool_call={**request.tool_call, "args": {"a": 5, "b": 5}}))
+
+    def hook_sync(request, execute):
+        order.append("hook")
+        return execute(request.override(tool_call={**request.tool_call, "args": {"a": 5, "b": 5}}))
+
+    hooks = {"awrap_tool_call": hook_async} if kind == "async" else {"wrap_tool_call": hook_sync}
+    node = ToolNode([add], **hooks)
+
+    async def ask(state: MessagesState) -> dict:
+        return {"messages": [await chat(model).bind_tools([add]).ainvoke(state["messages"])]}
+
+    graph = StateGraph(MessagesState).add_node(ask).add_node("tools", node)
+    graph.add_edge(START, "ask").add_conditional_edges("ask", tools_condition).add_edge("tools", "ask")
+    agent = loaded(graph)
+    loaded(graph)
+    model.script(f"hook-{kind}", Answer(Call("add", {"a": 1, "b": 1}, id="c1")), Answer("Ten."))
+    boundary = Boundary()
+    assert texts(await run(agent, turn_of(f"[[hook-{kind}]]"), context_of(boundary))) == ["Ten."]
+    assert boundary.arguments == {"c1": {"a": 1, "b": 1}}
+    assert boundary.outcomes == {"c1": ToolOutcome("10")}
+    assert order == ["hook"]
+
+
+async def test_middleware_that_tries_again_is_one_call_of_the_boundary(model):
+    tries = []
+
+    @wrap_tool_call
+    async def again(request, handler):
+        try:
+            return await handler(request)
+        except RuntimeError:
+            return await handler(request)
+
+    async def flaky() -> str:
+        """Work the second time."""
+        tries.append(1)
+        if len(tries) == 1:
+            raise RuntimeError("not yet")
+        return "now"
+
+    model.script("flaky", Answer(Call("flaky", id="c1")), Answer("Done."))
+    boundary = Boundary()
+    agent = create_agent(chat(model), tools=[flaky], middleware=[again])
+    await run(agent, turn_of("[[flaky]]"), context_of(boundary))
+    assert boundary.outcomes == {"c1": ToolOutcome("now")}
+    assert len(tries) == 2
+
+
+@pytest.mark.parametrize("way", ["async", "sync"])
+async def test_a_tool_node_that_a_nodes_own_code_calls_is_found(model, way):
+    node = ToolNode([add])
+
+    async def act(state: MessagesState) -> dict:
+        return await node.ainvoke(state)
+
+    def act_sync(state: MessagesState) -> dict:
+        return node.invoke(state)
+
+    async def ask(state: MessagesState) -> dict:
+        return {"messages": [await chat(model).bind_tools([add]).ainvoke(state["messages"])]}
+
+    graph = StateGraph(MessagesState).add_node(ask).add_node("act", act if way == "async" else act_sync)
+    graph.add_edge(START, "ask").add_edge("ask", "act").add_edge("act", END)
+    model.script(f"own-{way}", Answer(Call("add", {"a": 3, "b": 4}, id="c1")))
+    boundary = Boundary()
+    events = await run(graph, turn_of(f"[[own-{way}]]"), context_of(boundary))
+    assert boundary.outcomes == {"c1": ToolOutcome("7")}
+    assert not of_type(events, "tool.result")
+
+
+async def test_a_node_that_runs_tools_by_itself_has_its_results_told(model):
+    async def ask(state: MessagesState) -> dict:
+        return {"messages": [await chat(model).bind_tools([add]).ainvoke(state["messages"])]}
+
+    def act(state: MessagesState) -> dict:
+        call = state["messages"][-1].tool_calls[0]
+        return {"messages": [ToolMessage(str(add(**call["args"])), tool_call_id=call["id"])]}
+
+    graph = StateGraph(MessagesState).add_node(ask).add_node(act)
+    graph.add_edge(START, "ask").add_edge("ask", "act").add_edge("act", END)
+    model.script("by-itself", Answer(Call("add", {"a": 3, "b": 4}, id="c1")))
+    events = await run(graph, turn_of("[[by-itself]]"))
+    assert of_type(events, "tool.result") == [ToolResult(call_id="c1", output="7")]
+
+
+async def test_an_agent_used_as_a_tool_has_its_own_tools_in_the_boundary(model):
+    inner = create_agent(chat(model), tools=[add])
+
+    @tool
+    async def mathematician(question: str) -> str:
+        """Ask someone who can add."""
+        return (await inner.ainvoke({"messages": [("user", question)]}))["messages"][-1].text
+
+    model.script("outer", Answer(Call("mathematician", {"question": "[[inner]]"}, id="c1")), Answer("Five."))
+    model.script("inner", Answer(Call("add", {"a": 2, "b": 3}, id="c2")), Answer("It is 5."))
+    boundary = Boundary()
+    agent = create_agent(chat(model), tools=[mathematician])
+    events = await run(agent, turn_of("[[outer]]"), context_of(boundary))
+    assert boundary.outcomes == {"c1": ToolOutcome("It is 5."), "c2": ToolOutcome("5")}
+    assert texts(events) == ["It is 5.", "Five."]
+
+
+async def test_calls_that_nobody_runs_are_closed_at_the_end():
+    def route(state: MessagesState) -> dict:
+        return {"messages": [AIMessage("", tool_calls=[{"name": "Route", "args": {"to": "end"}, "id": "c1"}])]}
+
+    graph = StateGraph(MessagesState).add_node(route).add_edge(START, "route").add_edge("route", END)
+    assert await run(graph, turn_of("Where to?")) == [
+        ToolCall(call_id="c1", name="Route", arguments='{"to": "end"}'),
+        ToolResult(call_id="c1", output=""),
+    ]
+
+
+async def test_an_interrupt_is_not_a_result(model):
+    def ask_first() -> str:
+        """Ask a person."""
+        return interrupt("May I?")
+
+    model.script("interrupt", Answer(Call("ask_first", id="c1")), Answer("Never."))
+    boundary = Boundary()
+    agent = create_agent(chat(model), tools=[ask_first])
+    with pytest.raises(TurnError, match="a person's decision"):
+        await run(agent, turn_of("[[interrupt]]"), context_of(boundary))
+    assert not boundary.outcomes
