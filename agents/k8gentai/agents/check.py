@@ -28,6 +28,10 @@ _IMPORT_ENVIRONMENT = {
 }
 
 
+_START_SECONDS = 120
+"""How long an environment may take to import its framework, before the first agent."""
+
+
 @dataclass(frozen=True)
 class _Verdict:
     digest: str
@@ -168,7 +172,8 @@ def _run(
         if in_time and len(verdicts) == len(definitions):
             return verdicts, None, None
         if not in_time:
-            return verdicts, current, f"not loaded within {seconds:g} s"
+            limit = seconds if current else _START_SECONDS
+            return verdicts, current, f"not loaded within {limit:g} s"
         return verdicts, current, _last_words(complaints, process.returncode)
 
 
@@ -177,7 +182,7 @@ def _collect(results: IO[bytes], seconds: float) -> tuple[dict[str, _Verdict], s
     verdicts: dict[str, _Verdict] = {}
     current: str | None = None
     buffer = b""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + _START_SECONDS
     with selectors.DefaultSelector() as selector:
         selector.register(results, selectors.EVENT_READ)
         while selector.select(max(0.0, deadline - time.monotonic())):

@@ -1,0 +1,105 @@
+"""Checking agents: each in a process of its framework's environment, and none at the cost of another."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from k8gentai.agents.check import update
+from k8gentai.agents.registry import Registry
+
+GRAPH = """\
+from langgraph.graph import START, MessagesState, StateGraph
+
+print("printing is no harm")
+agent = StateGraph(MessagesState).add_node("n", lambda state: {}).add_edge(START, "n")
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def define(name: str, code: str | None = GRAPH, *, file: str | None = None, framework="langgraph") -> None:
+    spec = f"framework: {framework}"
+    if code is not None:
+        Path(f"{name}_code.py").write_text(code)
+        spec += f"\n  entrypoint: {name}_code:agent"
+    Path("agents").mkdir(exist_ok=True)
+    Path("agents", f"{file or name}.yaml").write_text(
+        f"apiVersion: kagent.dev/v1alpha1\nkind: Agent\nmetadata: {{name: {name}}}\nspec:\n  {spec}\n"
+    )
+
+
+def checked(*, seconds=60, **interpreters):
+    found = interpreters or {"langgraph": Path(sys.executable)}
+    agents = update(Path("agents"), Path("state/registry.json"), found, seconds=seconds)
+    assert Registry(Path("state/registry.json")).list() == agents
+    return {agent.id: agent for agent in agents}
+
+
+def test_broken_agents_are_named_and_the_others_go_on(here):
+    define("good")
+    define("raising", "x = 1\nagent = [][3]\n")
+    define("nothing", "other = 1\n")
+    define("malformed", framework="lang")
+    agents = checked()
+    assert {name: agent.state for name, agent in agents.items()} == {
+        "good": "ready",
+        "raising": "broken",
+        "nothing": "broken",
+        "malformed": "broken",
+    }
+    assert agents["good"].error is None
+    assert len(agents["good"].digest) == 64
+    assert agents["good"].definition.spec.entrypoint == "good_code:agent"
+    assert agents["raising"].error == f"{here}/raising_code.py:2: IndexError: list index out of range"
+    assert agents["nothing"].error == f"{here}/nothing_code.py: nothing_code:agent: there is no 'agent'"
+    assert agents["malformed"].error.startswith("agents/malformed.yaml:5: spec.framework: unknown framework")
+    assert agents["malformed"].definition is None
+
+
+def test_an_id_that_is_used_twice_is_nobodys():
+    define("twice", file="a")
+    define("twice", file="b")
+    agents = checked()
+    assert agents["twice"].definition is None
+    assert agents["twice"].error == (
+        "agents/a.yaml:1: the id 'twice' is also used by agents/b.yaml:1\n"
+        "agents/b.yaml:1: the id 'twice' is also used by agents/a.yaml:1"
+    )
+
+
+def test_an_agent_that_ends_or_holds_up_its_process_is_broken_alone():
+    define("a-good")
+    define("b-dying", "import os, sys\nprint('last words', file=sys.stderr, flush=True)\nos._exit(3)\n")
+    define("c-hanging", "import time\ntime.sleep(100)\n")
+    define("d-good")
+    for name in ("a-good", "b-dying", "c-hanging", "d-good"):
+        Path(f"{name}_code.py").rename(f"{name.replace('-', '_')}_code.py")
+        path = Path("agents", f"{name}.yaml")
+        path.write_text(path.read_text().replace(f"{name}_code", f"{name.replace('-', '_')}_code"))
+    agents = checked(seconds=8)
+    assert [agent.state for agent in agents.values()] == ["ready", "broken", "broken", "ready"]
+    assert agents["b-dying"].error == ("agents/b-dying.yaml:1: the check ended with exit code 3: last words")
+    assert agents["c-hanging"].error == "agents/c-hanging.yaml:1: not loaded within 8 s"
+
+
+def test_an_environment_that_is_not_there_is_a_reason(tmp_path):
+    define("good")
+    define("other", None, framework="crewai")
+    agents = checked(langgraph=tmp_path / "none" / "python")
+    assert "the environment of langgraph is not installed" in agents["good"].error
+    assert "no environment runs crewai agents yet" in agents["other"].error
+
+
+def test_an_environment_without_the_framework_is_a_reason(tmp_path):
+    define("good")
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'No module named k8gentai' >&2\nexit 1\n")
+    python.chmod(0o755)
+    assert "exit code 1: No module named k8gentai" in checked(langgraph=python)["good"].error
+    python.chmod(0o644)
+    assert "cannot be run: Permission denied" in checked(langgraph=python)["good"].error

@@ -1,0 +1,94 @@
+"""Importing entrypoints: what fails is named with the file and line in the agent's own code."""
+
+import sys
+
+import pytest
+
+from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.loading import digest, load_object
+from k8gentai.agents.turn import AgentLoadError
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    yield tmp_path
+    for name in [name for name in sys.modules if name.startswith("loaded_")]:
+        del sys.modules[name]
+
+
+def refused(entrypoint: str) -> AgentLoadError:
+    with pytest.raises(AgentLoadError) as caught:
+        load_object(entrypoint)
+    return caught.value
+
+
+def test_an_object_and_an_objects_attribute(here):
+    (here / "loaded_a.py").write_text("class Team:\n    lead = 'Ada'\n")
+    assert load_object("loaded_a:Team").lead == "Ada"
+    assert load_object("loaded_a:Team.lead") == "Ada"
+
+
+def test_a_changed_module_is_imported_again_and_an_unchanged_one_is_not(here):
+    (here / "loaded_b.py").write_text("agent = [1]\n")
+    first = load_object("loaded_b:agent")
+    assert load_object("loaded_b:agent") is first
+    (here / "loaded_b.py").write_text("agent = [2]\n")
+    assert load_object("loaded_b:agent") == [2]
+
+
+def test_a_module_that_was_mended_is_imported(here):
+    (here / "loaded_c.py").write_text("agent = 1 / 0\n")
+    refused("loaded_c:agent")
+    (here / "loaded_c.py").write_text("agent = 1 / 1\n")
+    assert load_object("loaded_c:agent") == 1
+
+
+def test_the_innermost_frame_of_the_agents_own_code_is_named(here):
+    (here / "loaded_helper.py").write_text("import json\n\ndef read():\n    return json.loads('{')\n")
+    (here / "loaded_d.py").write_text("from loaded_helper import read\nagent = read()\n")
+    error = refused("loaded_d:agent")
+    assert (error.file, error.line) == (str(here / "loaded_helper.py"), 4)
+    assert error.reason.startswith("JSONDecodeError: Expecting property name")
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "reason"),
+    [
+        ("x = 1\nimport loaded_nothing\n", 2, "ModuleNotFoundError: No module named 'loaded_nothing'"),
+        ("x = 1\nagent = (\n", 2, "SyntaxError: '(' was never closed"),
+        ("raise SystemExit('bye')\n", 1, "SystemExit: bye"),
+    ],
+)
+def test_why_a_module_cannot_be_imported(here, code, line, reason):
+    (here / "loaded_e.py").write_text(code)
+    error = refused("loaded_e:agent")
+    assert (error.file, error.line, error.reason) == (str(here / "loaded_e.py"), line, reason)
+
+
+def test_a_module_or_an_object_that_is_not_there(here):
+    assert "there is no module 'loaded_gone' for loaded_gone.agents" in str(refused("loaded_gone.agents:a"))
+    (here / "loaded_f.py").write_text("agent = 1\n")
+    error = refused("loaded_f:agnet")
+    assert str(error) == f"{here / 'loaded_f.py'}: loaded_f:agnet: there is no 'agnet'; did you mean 'agent'?"
+
+
+def test_the_digest_changes_with_the_definition_and_the_source(here):
+    def defined(**spec):
+        return AgentDefinition.model_validate(
+            {
+                "apiVersion": "kagent.dev/v1alpha1",
+                "kind": "Agent",
+                "metadata": {"name": "a"},
+                "spec": {"framework": "langgraph", "entrypoint": "loaded_g:agent", **spec},
+            }
+        )
+
+    (here / "loaded_g.py").write_text("agent = 1\n")
+    first = digest(defined())
+    assert digest(defined()) == first
+    assert digest(defined(description="other")) != first
+    (here / "loaded_g.py").write_text("agent = 2\n")
+    assert digest(defined()) != first
+    assert "loaded_g" not in sys.modules

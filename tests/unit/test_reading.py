@@ -1,0 +1,106 @@
+"""Definitions from YAML: what is wrong is named with its line."""
+
+import pytest
+
+from k8gentai.agents.reading import read_documents
+
+WHOLE = """\
+apiVersion: kagent.dev/v1alpha1
+kind: Agent
+metadata:
+  name: tried
+spec:
+  framework: langgraph
+  entrypoint: tried.module:agent
+"""
+
+
+def read(tmp_path, text, environment=None):
+    (tmp_path / "agent.yaml").write_text(text)
+    return read_documents(tmp_path, environment or {})
+
+
+def faults(tmp_path, text):
+    return [str(fault) for document in read(tmp_path, text) for fault in document.faults]
+
+
+def test_a_whole_definition(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (document,) = read(tmp_path, WHOLE)
+    assert (document.file, document.line, document.id, document.framework) == (
+        "agent.yaml",
+        1,
+        "tried",
+        "langgraph",
+    )
+    assert document.definition.spec.entrypoint == "tried.module:agent"
+    assert not document.faults
+
+
+def test_several_documents_and_files_and_none(tmp_path):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "b.yml").write_text("# nothing\n---\n" + WHOLE + "---\n" + WHOLE.replace("tried", "two"))
+    (tmp_path / "note.txt").write_text("not: ours")
+    documents = read(tmp_path, WHOLE.replace("tried", "one"))
+    assert [(d.id, d.line) for d in documents] == [("one", 1), ("tried", 3), ("two", 11)]
+
+
+@pytest.mark.parametrize(
+    ("written", "environment", "name"),
+    [
+        ("${env.MODEL}", {"MODEL": "llama"}, "llama"),
+        ("${env.MODEL:=small}", {"MODEL": "llama"}, "llama"),
+        ("${env.MODEL:=small}", {}, "small"),
+        ("${env.MODEL:=small}", {"MODEL": ""}, "small"),
+        ("${env.MODEL:=}", {}, None),
+        ("ollama/${env.MODEL}", {"MODEL": "llama"}, "ollama/llama"),
+    ],
+)
+def test_environment_variables(tmp_path, written, environment, name):
+    text = WHOLE + f'  model: {{name: "{written}", temperature: "${{env.HEAT:=0.5}}"}}\n'
+    (document,) = read(tmp_path, text, environment)
+    assert document.definition.spec.model.name == name
+    assert document.definition.spec.model.temperature == 0.5
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("langgraph", "langraph", ":6: spec.framework: unknown framework 'langraph'; known are langgraph, crewai"),
+        ("  entrypoint:", "  entrypont:", ":7: spec.entrypont: there is no such field"),
+        ("tried.module:agent", "tried/module.py", ":7: spec.entrypoint: 'tried/module.py' is not of the form"),
+        ("name: tried", "name: Tried It", ":4: metadata.name: 'Tried It' is not an id"),
+        ("  framework: langgraph\n", "", ":5: spec.framework: is missing"),
+        ("kind: Agent\n", "", ":1: kind: is missing"),
+        ("kind: Agent", "kind: Team", ":2: kind: input should be 'Agent', not 'Team'"),
+        ("kind: Agent", "kind: Agent\nkind: Agent", ":3: kind: given before, in line 2"),
+        ("spec:", "spec:\n  limits: {steps: many}", ":6: spec.limits.steps: input should be a valid integer"),
+        ("spec:", "spec:\n  description: ${env.GONE}", ":6: the environment variable GONE is not set"),
+        ("metadata:", "metadata: [", ":5: not YAML:"),
+        ("apiVersion", "\t", ":1: not YAML:"),
+    ],
+)
+def test_a_fault_is_named_with_its_line(tmp_path, old, new, says):
+    (fault, *_) = faults(tmp_path, WHOLE.replace(old, new))
+    assert f"agent.yaml{says}" in fault
+
+
+def test_all_faults_of_a_definition_are_named_and_the_others_go_on(tmp_path):
+    (tmp_path / "b.yaml").write_text(WHOLE.replace("tried", "good"))
+    bad, good = read(tmp_path, WHOLE.replace("langgraph", "x").replace("kind: Agent", "kind: A"))
+    assert [fault.line for fault in bad.faults] == [2, 6]
+    assert (bad.id, bad.framework, bad.definition) == ("tried", "x", None)
+    assert good.definition.id == "good"
+
+
+def test_what_is_no_mapping_and_no_text(tmp_path):
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    assert [fault.split("yaml:")[1] for fault in faults(tmp_path, "- a\n- b\n")] == [
+        "1: not a mapping of apiVersion, kind, metadata and spec",
+        "1: cannot be read: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+    ]
+
+
+def test_a_directory_that_is_not_there(tmp_path):
+    with pytest.raises(NotADirectoryError, match="nowhere"):
+        read_documents(tmp_path / "nowhere")
