@@ -1,11 +1,17 @@
 """Real Valkey, real servers, real workers; the model alone is scripted."""
 
+import signal
 import uuid
 
 import pytest
 
 from tests.scripted import ScriptedModel
 from tests.support.stack import Stack
+
+
+def pytest_configure():
+    # A run that is ended, as CI's time limit does, stops its processes as one that is interrupted does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

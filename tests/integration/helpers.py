@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 LANGGRAPH = "plain"
+DECLARED = "declared"
 LLAMA_STACK = "assistant"
 IMPLICIT = "openai/scripted-model"
 """A plain model's name, which runs as an agent of Llama Stack's own."""
-EVERY_AGENT = (LANGGRAPH, LLAMA_STACK, IMPLICIT)
+EVERY_AGENT = (LANGGRAPH, DECLARED, LLAMA_STACK, IMPLICIT)
 
 ENDS = {"response.completed", "response.failed", "response.incomplete"}
 
