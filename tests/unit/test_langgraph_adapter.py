@@ -8,6 +8,7 @@ from langchain.agents import create_agent
 from langchain_core.language_models import FakeMessagesListChatModel
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.errors import NodeCancelledError
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 from k8gentai.agents.adapters.langgraph import LangGraphAdapter
@@ -260,6 +261,14 @@ async def test_what_the_model_or_the_agent_raises_ends_the_turn(model):
 
     with pytest.raises(ZeroDivisionError):
         await run(graph_of(broken), turn_of("go"))
+
+
+async def test_a_graph_that_cancels_itself_fails():
+    async def cancelled(state: MessagesState) -> dict:
+        raise asyncio.CancelledError
+
+    with pytest.raises(NodeCancelledError):
+        await run(graph_of(cancelled), turn_of("go"))
 
 
 async def test_a_message_that_broke_off_is_closed_where_the_agent_goes_on(model):

@@ -72,6 +72,18 @@ async def test_a_tool_that_raises_is_an_error_the_model_sees(model):
     assert answers(model.requests("fail")[1]) == {"c1": "out of paper", "c2": "2"}
 
 
+async def test_a_tool_that_exits_does_not_take_the_worker_along(model):
+    def leave() -> str:
+        """Exit."""
+        raise SystemExit(3)
+
+    model.script("leave", Answer(Call("leave", id="c1")), Answer("Still here."))
+    boundary = Boundary()
+    agent = create_agent(chat(model), tools=[leave])
+    assert texts(await run(agent, turn_of("[[leave]]"), context_of(boundary))) == ["Still here."]
+    assert boundary.outcomes["c1"] == ToolOutcome("the tool called sys.exit(3)", is_error=True)
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [

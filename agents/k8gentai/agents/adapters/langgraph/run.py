@@ -120,7 +120,8 @@ class GraphRun:
     def ended(self, task: asyncio.Task[None]) -> None:
         """The graph's task is done."""
         if task.cancelled():
-            self._put_end(asyncio.CancelledError("the graph was cancelled by its own code"))
+            # Passed on as it is, it would look as if we were cancelled ourselves.
+            self._put_end(TurnError("the agent's own code cancelled it"))
         else:
             self._put_end(task.exception())
 

@@ -129,6 +129,9 @@ class _AsyncHook:
                 result = await self._inner(request, execute)
             except GraphBubbleUp as bubble:
                 raise _Bubble(bubble) from bubble
+            except SystemExit as error:
+                # It would end the worker, and with it every other turn.
+                raise RuntimeError(f"the tool called sys.exit({error})") from error
             return _outcome(result, call_id)
 
         name, arguments = request.tool_call["name"], request.tool_call["args"]
