@@ -200,3 +200,22 @@ async def test_an_agent_sees_the_end_of_an_answer_only_when_it_is_kept() -> None
     assert not done
     keep.set()
     assert "finish_reason" in (await reading).text
+
+
+async def test_tool_calls_of_one_turn_never_share_an_id_and_keep_theirs_when_run_again() -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        message = {"role": "assistant", "tool_calls": [{"id": "call_0", "type": "function"}]}
+        return httpx.Response(200, json={"choices": [{"index": 0, "message": message}]})
+
+    bench = Bench(answer)
+
+    async def ids() -> list[str]:
+        answers = [(await bench.post({"model": "m", "messages": [number]})).json() for number in range(3)]
+        return [answer["choices"][0]["message"]["tool_calls"][0]["id"] for answer in answers]
+
+    first = await ids()
+    assert first[0] == "call_0"
+    assert len(set(first)) == 3
+    bench.run_again()
+    assert await ids() == first
+    assert len(bench.asked) == 3

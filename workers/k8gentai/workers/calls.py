@@ -1,6 +1,7 @@
 """The model calls of one attempt: who they belong to, what they may use, what they came to."""
 
 import asyncio
+import hashlib
 import secrets
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -52,6 +53,7 @@ class ModelCalls:
         self._max_steps = max_steps
         self._made = 0
         self._running: set[asyncio.Task[None]] = set()
+        self._call_ids: dict[str, str] = {}
 
     def begin(self) -> None:
         """Count a call.
@@ -64,6 +66,19 @@ class ModelCalls:
             raise self.error
         self._made += 1
         self.error = None
+
+    def own_call_id(self, call_id: str, key: str) -> str:
+        """A tool call's id that no other answer of the turn has used: some models count from 0 in each.
+
+        Args:
+            call_id: as the model gave it.
+            key: the journal's key of the model call.
+        """
+        if self._call_ids.setdefault(call_id, key) == key:
+            return call_id
+        own = f"{call_id}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+        self._call_ids[own] = key
+        return own
 
     def track(self, call: asyncio.Task[None]) -> None:
         """End this call with the attempt, should it outlive it."""

@@ -74,6 +74,7 @@ class _Call:
     async def whole(self) -> Response:
         """The answer in one piece."""
         if recorded := self._calls.journal.answer(self._key):
+            self._own_call_ids(recorded[0])
             self._count(recorded[0])
             return JSONResponse(recorded[0])
         answer: asyncio.Future[Chunk] = asyncio.get_running_loop().create_future()
@@ -81,6 +82,7 @@ class _Call:
         async def ask() -> None:
             try:
                 completion = await self._upstream.complete(self._body, self._calls.trace)
+                self._own_call_ids(completion)
                 await self._calls.journal.record_answer(self._key, [completion])
                 answer.set_result(completion)
             except UpstreamError as error:
@@ -136,11 +138,13 @@ class _Call:
         journal = self._calls.journal
         if recorded := journal.answer(self._key):
             for chunk in recorded:
+                self._own_call_ids(chunk)
                 yield chunk
             return
         answer: list[Chunk] = []
         ending: list[Chunk] = []
         async for chunk in self._upstream.stream(self._body, self._calls.trace):
+            self._own_call_ids(chunk)
             answer.append(chunk)
             if ending or any(choice.get("finish_reason") for choice in chunk.get("choices", ())):
                 ending.append(chunk)
@@ -168,6 +172,13 @@ class _Call:
             yield "data: [DONE]\n\n"
         finally:
             asking.cancel()
+
+    def _own_call_ids(self, answer: Chunk) -> None:
+        for choice in answer.get("choices", ()):
+            message = choice.get("delta") or choice.get("message") or {}
+            for call in message.get("tool_calls") or ():
+                if call.get("id"):
+                    call["id"] = self._calls.own_call_id(call["id"], self._key)
 
     def _count(self, answer: Chunk) -> None:
         """Tell the turn what the model says the call used."""

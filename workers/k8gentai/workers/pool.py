@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from k8gentai.workers.registration import TurnWorker
 from k8gentai.workers.upstream import Upstream
 
 _RECONNECT_SECONDS = 0.5
+_THREADS = 32
 _PLACEHOLDER_KEY = "amf-worker"
 """What an SDK in agent code finds as its API key. It opens nothing; the gateway goes by the turn's header."""
 
@@ -236,6 +238,8 @@ class _Worker:
         concurrency = self._concurrency or adapter.default_concurrency
         pool = Pool(attempts, harness, concurrency)
         loop = asyncio.get_running_loop()
+        # Blocking tools and nodes run in its threads; asyncio's own pool has few more than the machine has cores.
+        loop.set_default_executor(ThreadPoolExecutor(max(_THREADS, concurrency), thread_name_prefix="agent"))
         blocking = connect_blocking(self._redis_url)
 
         def on_lost(lost: list[Lease]) -> None:
