@@ -24,11 +24,22 @@ def model():
 
 
 @pytest.fixture(scope="session")
-def stack(model, tmp_path_factory):
+def registry(model, tmp_path_factory):
+    """The map of the tests' agents, checked once."""
+    made = Stack(tmp_path_factory.mktemp("registry"), model.base_url)
+    try:
+        made.prepare()
+        yield made.registry
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(model, registry, tmp_path_factory):
     """One server, and a worker of each framework. Not to be stopped by a test."""
     made = Stack(tmp_path_factory.mktemp("stack"), model.base_url)
     try:
-        made.prepare()
+        made.prepare(registry=registry)
         made.add_server()
         made.add_worker("langgraph", "--concurrency", "50")
         made.add_worker("llama-stack")
@@ -38,11 +49,11 @@ def stack(model, tmp_path_factory):
 
 
 @pytest.fixture
-def own_stack(model, tmp_path):
+def own_stack(model, registry, tmp_path):
     """A stack that a test may stop parts of: Valkey and the registry are up, the rest is the test's to add."""
     made = Stack(tmp_path, model.base_url)
     try:
-        made.prepare()
+        made.prepare(registry=registry)
         yield made
     finally:
         made.stop()

@@ -47,9 +47,7 @@ class ScriptedApp:
             return
         path = scope["path"].removeprefix("/v1")
         if path == "/models":
-            models = [
-                {"id": name, "object": "model", "created": 0, "owned_by": "scripted"} for name in MODELS
-            ]
+            models = [{"id": name, "object": "model", "created": 0, "owned_by": "scripted"} for name in MODELS]
             await _send_json(send, 200, {"object": "list", "data": models})
         elif path == "/chat/completions":
             await self._completion(scope, receive, send)
@@ -144,9 +142,7 @@ async def _plain(send: Send, body: dict[str, Any], answer: Answer) -> None:
     for part in answer.parts:
         if isinstance(part, Gate | Ending):
             if part is HANG_UP:
-                await send(
-                    {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]}
-                )
+                await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
                 await _more(send, b"{")
             await _pass(part)
             if part is FOREVER:

@@ -103,12 +103,20 @@ class Stack:
         """The first server."""
         return self._servers[0]
 
-    def prepare(self) -> None:
-        """Start Valkey and register the tests' agents."""
+    def prepare(self, definitions: Path = DEFINITIONS, registry: Path | None = None) -> None:
+        """Start Valkey and register agents.
+
+        Args:
+            definitions: a directory of them; the tests' own by default.
+            registry: a map that was made of them before, to save checking them again.
+        """
         self.code.mkdir()
-        shutil.copytree(DEFINITIONS, self.agents, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+        shutil.copytree(definitions, self.agents, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
         self.valkey.start()
-        self.update_registry()
+        if registry:
+            shutil.copy(registry, self.registry)
+        else:
+            self.update_registry()
 
     def update_registry(self) -> str:
         """Run ``k8gentai agents update``. Returns what it printed; broken agents are no error here."""

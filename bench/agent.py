@@ -1,0 +1,22 @@
+"""The agent that is measured: a module-level graph with three tools, as in the README."""
+
+from langchain.agents import create_agent
+from langchain_openai import ChatOpenAI
+
+
+def add(a: float, b: float) -> float:
+    """Add two numbers."""
+    return a + b
+
+
+def multiply(a: float, b: float) -> float:
+    """Multiply two numbers."""
+    return a * b
+
+
+def divide(a: float, b: float) -> float:
+    """Divide the first number by the second."""
+    return a / b
+
+
+agent = create_agent(ChatOpenAI(model="scripted-model"), tools=[add, multiply, divide])
