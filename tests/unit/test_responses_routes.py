@@ -298,6 +298,21 @@ async def test_an_unexpected_error_says_nothing_of_the_inside(
     assert "secret" not in told.text
 
 
+async def test_a_server_that_stops_sends_waiting_clients_to_the_response(
+    client: httpx.AsyncClient, served: Floor
+) -> None:
+    waiting = asyncio.create_task(client.post("/v1/responses", json=ASK))
+    async with served.turns.changed:
+        await served.turns.changed.wait_for(lambda: served.turns.records)
+    served.service.stop_waiting()
+    told = await waiting
+    (turn_id,) = served.turns.records
+    assert told.status_code == 503
+    assert f"/v1/responses/{turn_id}" in told.json()["error"]["message"]
+    assert told.headers["x-should-retry"] == "false"
+    assert served.turns.records[turn_id].status == "queued"
+
+
 async def test_routes_come_first(served: Floor) -> None:
     from fastapi import FastAPI
 

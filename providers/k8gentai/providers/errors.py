@@ -57,6 +57,16 @@ def response_not_found(response_id: str) -> ApiError:
     )
 
 
+def server_stopping(response_id: str) -> ApiError:
+    """The server stops while a client waits (503). Sending the request again would begin another turn."""
+    return ApiError(
+        503,
+        f"The server is stopping; the turn goes on. GET /v1/responses/{response_id} gives its response.",
+        code="server_stopping",
+        headers={"X-Should-Retry": "false"},
+    )
+
+
 def store_away() -> ApiError:
     """Redis is away (503); nothing was accepted."""
     return ApiError(

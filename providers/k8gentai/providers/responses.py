@@ -3,6 +3,7 @@
 Over HTTP our own routes answer; this object serves the host's other parts, which call it as Python.
 """
 
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -105,6 +106,8 @@ def _response(response: dict[str, Any]) -> Any:
 
 async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list[Any]) -> AmfResponses:
     """Called by the host, in an event loop that does not live on: no connection may be kept here."""
+    # The host shows warnings only of what it does not know.
+    logging.getLogger("k8gentai").setLevel(logging.INFO)
     await _require_redis(config.redis_url)
     redis = connect(config.redis_url)
     turns = Turns(redis, queue_limit=config.queue_limit, keep_seconds=config.keep_seconds)

@@ -1,7 +1,6 @@
 """What one server process holds, put together; and what runs in its background."""
 
 import asyncio
-import contextlib
 from typing import Any
 
 from redis.asyncio import Redis
@@ -10,6 +9,7 @@ from k8gentai.agents.registry import Registry
 from k8gentai.providers.models import keep_listed
 from k8gentai.providers.service import ResponsesService
 from k8gentai.providers.settle import Settler
+from k8gentai.providers.stopping import when_stopping
 
 
 class Running:
@@ -39,22 +39,22 @@ class Running:
         self._models = models
         self._provider_id = provider_id
         self._redis = redis
-        self._listing: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin the background work in the running event loop; a second call changes nothing."""
         self._settler.start()
-        if self._listing is None:
-            self._listing = asyncio.create_task(
-                keep_listed(self._registry, self._models, self._provider_id), name="keep_listed"
-            )
+        if not self._tasks:
+            self._tasks = [
+                asyncio.create_task(keep_listed(self._registry, self._models, self._provider_id)),
+                asyncio.create_task(when_stopping(self.service.stop_waiting)),
+            ]
 
     async def stop(self) -> None:
         """End it and close the connections to Redis."""
         await self._settler.stop()
-        if self._listing is not None:
-            self._listing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listing
-            self._listing = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
         await self._redis.aclose()

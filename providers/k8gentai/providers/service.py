@@ -15,7 +15,7 @@ from opentelemetry import propagate
 from k8gentai.agents.events import Event, TurnEnd
 from k8gentai.agents.turn import Item, Turn
 from k8gentai.providers.access import Access, caller
-from k8gentai.providers.errors import ApiError, response_not_found
+from k8gentai.providers.errors import ApiError, response_not_found, server_stopping
 from k8gentai.providers.history import Histories
 from k8gentai.providers.ids import new_turn_id
 from k8gentai.providers.render import Rendering, StreamEvent, render
@@ -58,6 +58,11 @@ class ResponsesService:
         self._resolver = resolver
         self._histories = histories
         self._access = access
+        self._stopping = asyncio.Event()
+
+    def stop_waiting(self) -> None:
+        """The server is to stop: answer whoever waits for a turn, which goes on without them."""
+        self._stopping.set()
 
     async def create(self, body: Any, idempotency_key: str | None = None) -> tuple[str, CreateRequest]:
         """Accept a turn.
@@ -108,10 +113,27 @@ class ResponsesService:
         return kept, request
 
     async def wait(self, turn_id: str) -> dict[str, Any]:
-        """The response when its turn has ended."""
+        """The response when its turn has ended.
+
+        Raises:
+            ApiError: the server stops before that (503).
+        """
         rendering = Rendering(await self._record(turn_id, "read"))
-        async for _ in self._stream(rendering, turn_id):
-            pass
+
+        async def to_the_end() -> None:
+            async for _ in self._stream(rendering, turn_id):
+                pass
+
+        ending = asyncio.create_task(to_the_end())
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((ending, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not ending.done():
+                raise server_stopping(turn_id)
+            await ending
+        finally:
+            ending.cancel()
+            stopping.cancel()
         return rendering.response()
 
     async def get(self, response_id: str) -> dict[str, Any]:
