@@ -59,6 +59,7 @@ class Pool:
         """Stop these turns: they are no longer this process's to run."""
         for lease in lost:
             if task := self._tasks.get(lease):
+                log.info("turn_ended_elsewhere", turn=lease.turn_id)
                 task.cancel()
 
     def drop_turn(self, turn_id: str) -> None:
@@ -93,7 +94,8 @@ class Pool:
         log.info("draining", turns=len(self._tasks), grace_seconds=grace_seconds)
         await asyncio.wait(self._tasks.values(), timeout=grace_seconds)
         rest = dict(self._tasks)
-        self.drop(list(rest))
+        for task in rest.values():
+            task.cancel()
         await asyncio.gather(*rest.values(), return_exceptions=True)
         for lease in rest:
             await self._attempts.hand_back(lease)
