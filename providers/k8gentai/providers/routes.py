@@ -96,6 +96,7 @@ def create_router(running: Running) -> APIRouter:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _move_to_front(app, router)
+        await service.open()
         running.start()
         yield
         await running.stop()

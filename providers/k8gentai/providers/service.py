@@ -64,6 +64,10 @@ class ResponsesService:
         """The server is to stop: answer whoever waits for a turn, which goes on without them."""
         self._stopping.set()
 
+    async def open(self) -> None:
+        """Get ready in the event loop that serves, before the first request."""
+        await self._store.open()
+
     async def create(self, body: Any, idempotency_key: str | None = None) -> tuple[str, CreateRequest]:
         """Accept a turn.
 

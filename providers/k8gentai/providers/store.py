@@ -50,6 +50,13 @@ class ResponseStore:
             },
         )
 
+    async def open(self) -> None:
+        """Have the host connect and create its tables, before anything else uses its store.
+
+        It does so on the first query, and another that comes meanwhile finds no table.
+        """
+        await self._sql.fetch_one(TABLE, where={"id": ""})
+
     async def put(self, stored: StoredResponse) -> None:
         """Write a response, or write it again."""
         row = {
