@@ -59,10 +59,22 @@ def test_after_the_result_of_all_numbers_the_model_is_to_answer() -> None:
     assert grammar.splitlines()[0].endswith('"391."')
 
 
-def test_a_number_still_unused_calls_for_another_call_with_the_result() -> None:
-    messages = [user("Multiply 3 by 4 and add 5."), *called("multiply", {"a": 3, "b": 4}, "12")]
-    assert sorted(shim.read_round(messages).numbers) == ["12", "5"]
-    assert names({"messages": messages, "tools": [tool("add")]}) == ["add"]
+def test_more_numbers_than_a_call_takes_are_read_from_left_to_right() -> None:
+    tools = [tool("add")["function"], tool("multiply")["function"]]
+    asked = [user("Multiply 3 by 4 and add 5.")]
+    first = shim.call_request(tools, shim.read_round(asked), "m")
+    assert first["messages"][-1]["content"] == "Multiply 3 by 4"
+
+    then = shim.read_round([*asked, *called("multiply", {"a": 3, "b": 4}, "12.0")])
+    assert (then.question, then.numbers) == ("12 and add 5.", ["12", "5"])
+    assert names({"messages": [*asked, *called("multiply", {"a": 3, "b": 4}, "12")], "tools": [tool("add")]}) == [
+        "add"
+    ]
+
+    calls = [*called("multiply", {"a": 3, "b": 4}, "12"), *called("add", {"a": 12, "b": 5}, "17")]
+    last = shim.read_round([*asked, *calls])
+    assert (last.answered, last.numbers) == ("12 and add 5", ["17"])
+    assert shim.offered({"tools": [tool("add")]}, last) == []
 
 
 def test_calls_end_even_where_the_model_uses_other_numbers() -> None:
@@ -73,8 +85,7 @@ def test_calls_end_even_where_the_model_uses_other_numbers() -> None:
 def test_a_follow_up_question_takes_the_number_of_the_answer_before() -> None:
     messages = [user("What is 2 + 2?"), {"role": "assistant", "content": "2 + 2 is 4."}, user("Now add 9 to it.")]
     now = shim.read_round(messages)
-    assert now.numbers == ["9", "4"]
-    assert "(that is 4)" in now.question
+    assert now.numbers == ["4", "9"]
 
 
 def test_the_schema_allows_the_numbers_of_the_question_once_each() -> None:

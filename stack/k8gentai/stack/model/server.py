@@ -22,8 +22,10 @@ Json = dict[str, Any]
 CONTEXT_TOKENS = 2048
 """What the model was trained on."""
 AT_ONCE = 4
-DEFAULT_MAX_TOKENS = 512
+DEFAULT_MAX_TOKENS = 256
 """Where a request names none: a small model that lost its thread would go on for ever."""
+REPEAT_PENALTY = 1.15
+"""Against saying one sentence over and over (llama.cpp's ``repeat_penalty``)."""
 
 
 def create_app() -> FastAPI:
@@ -81,6 +83,8 @@ async def _chat_completions(request: Request) -> Response:
         }
         if now.results:
             body = {**body, **shim.answer_request(now, NAME)}
+    elif "response_format" not in body:
+        body = {"repeat_penalty": REPEAT_PENALTY, **body}
     if not (body.get("max_tokens") or body.get("max_completion_tokens")):
         body["max_tokens"] = DEFAULT_MAX_TOKENS
     return await _forward(llama, {**body, "model": NAME})

@@ -2,8 +2,9 @@
 
 The model is asked one thing at a time: first for a call, in a JSON schema that holds the offered tools and
 nothing else, then for one sentence with the tool's result. It chooses the tool and the order of the
-arguments; where a parameter is a number, the schema allows the numbers of the question only. A number that a
-tool returned ends the answer, by grammar. What a tool answers is never made up here.
+arguments; where a parameter is a number, the schema allows the numbers of the question only, read from left
+to right where there are more than one call takes. A number that a tool returned ends the answer, by grammar.
+What a tool answers is never made up here.
 
 All functions are pure: from an OpenAI chat completions request to one for llama.cpp, and back.
 """
@@ -27,38 +28,47 @@ class Round:
     """The last question of a request, and what was done about it since."""
 
     question: str
+    """What is still to be done: a result stands for the part of the question that it answers."""
     numbers: list[str]
-    """Those not yet used: of the question, and results."""
+    """Those of ``question``."""
     results: list[str]
     """What tools answered since the question, oldest first."""
+    answered: str
+    """The part of the question that the last result answers."""
     calls: int
     """How many calls were made since the question."""
     asked: int
-    """How many numbers the question had."""
+    """How many numbers the whole question had."""
 
 
 def read_round(messages: list[Json]) -> Round:
     """What the messages of a request come to: the last question, and the calls and results after it."""
     last = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=0)
-    question = text_of(messages[last]) if messages else ""
+    question = _whole_question(messages[: last + 1])
+    asked = len(NUMBER.findall(question))
     since = messages[last + 1 :]
-    made = [call for message in since for call in message.get("tool_calls") or []]
+    made = [call["function"]["arguments"] for message in since for call in message.get("tool_calls") or []]
     results = [tidy(text_of(message)) for message in since if message["role"] == "tool"]
-    asked = NUMBER.findall(question)
-    if len(asked) == 1:  # "now add 9 to that": the other number is in the answer before
-        before = [
-            NUMBER.findall(text_of(message)) for message in messages[:last] if message["role"] == "assistant"
-        ]
-        earlier = next((found[-1] for found in reversed(before) if found), None)
-        if earlier is not None:
-            question = f"{question} (that is {earlier})"
-            asked.append(earlier)
-    left = [*asked, *(result for result in results if NUMBER.fullmatch(result))]
-    for call in made:
-        for used in NUMBER.findall(call["function"]["arguments"]):
-            if tidy(used) in left:
-                left.remove(tidy(used))
-    return Round(question, left[:MOST_NUMBERS], results, len(made), len(asked))
+    answered = question
+    for arguments, result in zip(made, results, strict=False):
+        used = {tidy(number) for number in NUMBER.findall(arguments)}
+        found = [match for match in NUMBER.finditer(question) if match[0] in used]
+        if found and NUMBER.fullmatch(result):
+            end = found[: len(NUMBER.findall(arguments))][-1].end()
+            answered, question = question[:end], result + question[end:]
+    numbers = NUMBER.findall(question)[:MOST_NUMBERS]
+    return Round(question, numbers, results, answered, len(made), asked)
+
+
+def _whole_question(messages: list[Json]) -> str:
+    """The last message's text; where it has one number only ("now add 9 to it"), after the number that the
+    answer before it ended with."""
+    question = text_of(messages[-1]) if messages else ""
+    if len(NUMBER.findall(question)) == 1:
+        before = [NUMBER.findall(text_of(message)) for message in messages if message["role"] == "assistant"]
+        if earlier := next((found[-1] for found in reversed(before) if found), None):
+            return f"{earlier}: {question}"
+    return question
 
 
 def text_of(message: Json) -> str:
@@ -96,10 +106,13 @@ def offered(request: Json, now: Round) -> list[Json]:
 
 def call_request(tools: list[Json], now: Round, model: str) -> Json:
     """The request that makes the model write one call: ``{"tool": name, parameter: value, …}``."""
+    most = max(len(_numeric(tool)) for tool in tools)
+    question, numbers = now.question, now.numbers
+    if len(numbers) > most > 0:
+        # Read from left to right, as much as one call takes.
+        question = question[: list(NUMBER.finditer(question))[most - 1].end()]
+        numbers = numbers[:most]
     listing = "\n".join(f"- {tool['name']}: {_summary(tool)}" for tool in tools)
-    question = now.question
-    if now.results:
-        question = f"{question}\nSo far: {now.results[-1]}"
     return {
         "model": model,
         "messages": [
@@ -115,7 +128,7 @@ def call_request(tools: list[Json], now: Round, model: str) -> Json:
         "max_tokens": 256,
         "response_format": {
             "type": "json_schema",
-            "json_schema": {"name": "call", "schema": {"anyOf": _alternatives(tools, now.numbers)}},
+            "json_schema": {"name": "call", "schema": {"anyOf": _alternatives(tools, numbers)}},
         },
     }
 
@@ -146,16 +159,16 @@ def answer_request(now: Round, model: str) -> Json:
             },
             {"role": "user", "content": "What is 5 plus 9?\nResult: 14"},
             {"role": "assistant", "content": "5 plus 9 is 14."},
-            {"role": "user", "content": f"{now.question}\nResult: {result}"},
+            {"role": "user", "content": f"{now.answered}\nResult: {result}"},
         ],
         "temperature": 0,
         "max_tokens": 128,
     }
     if NUMBER.fullmatch(result):
-        known = dict.fromkeys([result, *NUMBER.findall(now.question)])
+        known = dict.fromkeys([result, *NUMBER.findall(now.answered)])
         request["grammar"] = "\n".join(
             [
-                "root ::= part part{0,30} " + json.dumps(f"{result}."),
+                "root ::= part part{0,12} " + json.dumps(f"{result}."),
                 'part ::= (word | number) " "',
                 "word ::= [a-zA-Z,'=*/+-]+",
                 "number ::= " + " | ".join(json.dumps(number) for number in known),
