@@ -15,6 +15,7 @@ from k8gentai.workers.gateway import gateway
 from k8gentai.workers.journal import Journal
 from k8gentai.workers.upstream import Upstream
 
+SERVED = {"id": "openai/gpt-4o", "custom_metadata": {"provider_resource_id": "gpt-4o"}}
 ANSWER = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}},
@@ -44,6 +45,8 @@ class Bench:
         self.run_again()
 
         def ask(request: httpx.Request) -> httpx.Response:
+            if request.url.path == "/v1/models":
+                return httpx.Response(200, json={"data": [SERVED]})
             self.asked.append(request)
             return answer(request)
 
@@ -219,3 +222,11 @@ async def test_tool_calls_of_one_turn_never_share_an_id_and_keep_theirs_when_run
     bench.run_again()
     assert await ids() == first
     assert len(bench.asked) == 3
+
+
+async def test_a_models_own_name_finds_the_model_the_stack_serves() -> None:
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+    for name in ("gpt-4o", "openai/gpt-4o", "unheard-of"):
+        await bench.post({"model": name})
+    asked = [json.loads(request.content)["model"] for request in bench.asked]
+    assert asked == ["openai/gpt-4o", "openai/gpt-4o", "unheard-of"]

@@ -25,6 +25,7 @@ from k8gentai.workers.connection import BLOCK_SECONDS, UNREACHABLE, connect, con
 from k8gentai.workers.gateway import gateway
 from k8gentai.workers.harness import Harness
 from k8gentai.workers.loaded import LoadedAgents
+from k8gentai.workers.logs import configure_logs
 from k8gentai.workers.registration import TurnWorker
 from k8gentai.workers.upstream import Upstream
 
@@ -196,6 +197,7 @@ class _Worker:
         self._name = f"{framework}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
     async def serve(self) -> int:
+        configure_logs()
         connection = connect(self._redis_url)
         try:
             await connection.ping()
@@ -233,7 +235,9 @@ class _Worker:
     async def _work(self, connection: Redis, open_attempts: OpenAttempts, stopping: asyncio.Event) -> None:
         adapter = adapter_for(self._framework)
         agents = LoadedAgents(self._registry, adapter)
-        for agent_id, error in await agents.warm():
+        failed = await agents.warm()
+        configure_logs()
+        for agent_id, error in failed:
             log.error("agent_unavailable", agent=agent_id, error=str(error))
         attempts = Attempts(connection, self._framework, self._name, lease_seconds=self._lease_seconds)
         harness = Harness(adapter, agents, attempts, open_attempts)

@@ -7,6 +7,8 @@ from typing import Any
 
 import httpx
 
+from k8gentai.workers.names import ModelNames
+
 _RETRIES_SECONDS = (0.5, 1.5)
 """Pauses before the second and the third try."""
 _LONGEST_RETRY_SECONDS = 10.0
@@ -53,6 +55,8 @@ class Upstream:
             timeout=httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
         )
+
+        self._names = ModelNames(self._client)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -102,6 +106,7 @@ class Upstream:
 
     async def _send(self, body: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
         """Ask once; the answer's status is good and its body unread."""
+        body = {**body, "model": await self._names.served(body["model"])}
         request = self._client.build_request("POST", "/v1/chat/completions", json=body, headers=headers)
         response = await _guarded(self._client.send(request, stream=True))
         if response.status_code == httpx.codes.OK:
