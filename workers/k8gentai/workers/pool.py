@@ -106,9 +106,19 @@ class Pool:
         while True:
             if (turn_id := await self._attempts.take(BLOCK_SECONDS)) is None:
                 continue
-            if (started := await self._attempts.start(turn_id)) is not None:
+            if (started := await self._start(turn_id)) is not None:
                 return started
             log.info("not_to_be_run", job=turn_id)
+
+    async def _start(self, turn_id: str) -> Started | None:
+        """Start a turn; a worker that is told to stop meanwhile gives it back at once."""
+        starting = asyncio.create_task(self._attempts.start(turn_id))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            if (started := await starting) is not None:
+                await self._attempts.hand_back(started.lease)
+            raise
 
     async def _run(self, started: Started) -> None:
         try:
