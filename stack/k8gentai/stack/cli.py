@@ -92,7 +92,7 @@ def worker(
             replace_process(python, sys.argv[1:])
         # As `python -m` does; a console script has its own directory there.
         sys.path.insert(0, str(Path.cwd()))
-        from k8gentai.workers.pool import main
+        from k8gentai.workers.worker import main
 
         settings = read_settings()
         code = main(

@@ -1,0 +1,209 @@
+"""A worker process: one framework's turns, the model gateway they call, and the heartbeat that keeps them."""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+from redis.asyncio import Redis
+
+from k8gentai.agents.adapters import adapter_for
+from k8gentai.agents.registry import Registry
+from k8gentai.workers import keys
+from k8gentai.workers.attempts import Attempts, Lease, Leases
+from k8gentai.workers.attribution import attribute_calls
+from k8gentai.workers.beat import Beat
+from k8gentai.workers.calls import OpenAttempts
+from k8gentai.workers.connection import BLOCK_SECONDS, UNREACHABLE, connect, connect_blocking, masked
+from k8gentai.workers.gateway import gateway
+from k8gentai.workers.harness import Harness
+from k8gentai.workers.loaded import LoadedAgents
+from k8gentai.workers.logs import configure_logs
+from k8gentai.workers.pool import Pool
+from k8gentai.workers.registration import TurnWorker
+from k8gentai.workers.upstream import Upstream
+
+_RECONNECT_SECONDS = 0.5
+_THREADS = 32
+_PLACEHOLDER_KEY = "amf-worker"
+"""What an SDK in agent code finds as its API key. It opens nothing; the gateway goes by the turn's header."""
+
+log = structlog.get_logger(__name__)
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the process's signals to the worker."""
+
+    def capture_signals(self) -> Any:
+        return nullcontext()
+
+
+def main(
+    framework: str,
+    *,
+    redis_url: str,
+    stack_url: str,
+    registry: Path,
+    concurrency: int | None = None,
+    grace_seconds: float = 30.0,
+    lease_seconds: float = 4.0,
+    api_key: str | None = None,
+) -> int:
+    """Run a worker until SIGTERM or SIGINT.
+
+    Args:
+        framework: whose turns to run.
+        redis_url: ``redis://``, ``rediss://`` or ``unix://``.
+        stack_url: where models are, e.g. ``http://127.0.0.1:8321``.
+        registry: the map that ``update-registry`` writes.
+        concurrency: turns at once; None for what suits the framework.
+        grace_seconds: how long running turns may go on after the signal.
+        lease_seconds: how long this process may be silent before its turns are run by another.
+        api_key: the credential the stack asks for.
+
+    Returns:
+        The process's exit code: 0 after a drain, 1 if Redis could not be reached at the start.
+
+    Raises:
+        ValueError: no such framework, or a URL of another kind.
+    """
+    worker = _Worker(
+        framework,
+        redis_url,
+        stack_url,
+        Registry(registry),
+        concurrency,
+        grace_seconds,
+        lease_seconds,
+        api_key,
+    )
+    return asyncio.run(worker.serve())
+
+
+class _Worker:
+    """One worker process from its start to its end."""
+
+    def __init__(
+        self,
+        framework: str,
+        redis_url: str,
+        stack_url: str,
+        registry: Registry,
+        concurrency: int | None,
+        grace_seconds: float,
+        lease_seconds: float,
+        api_key: str | None,
+    ) -> None:
+        self._framework = framework
+        self._redis_url = redis_url
+        self._stack_url = stack_url
+        self._registry = registry
+        self._concurrency = concurrency
+        self._grace_seconds = grace_seconds
+        self._lease_seconds = lease_seconds
+        self._api_key = api_key
+        self._name = f"{framework}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+    async def serve(self) -> int:
+        configure_logs()
+        connection = connect(self._redis_url)
+        try:
+            await connection.ping()
+        except UNREACHABLE as error:
+            log.error("redis_unreachable", url=masked(self._redis_url), error=str(error))
+            return 1
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, stopping.set)
+        listening = socket.create_server(("127.0.0.1", 0))
+        host, port = listening.getsockname()
+        open_attempts = OpenAttempts(f"http://{host}:{port}/v1")
+        self._prepare_environment(open_attempts.base_url, host, port)
+        upstream = Upstream(self._stack_url, self._api_key)
+        server = _Server(
+            uvicorn.Config(gateway(open_attempts, upstream), log_config=None, lifespan="off", access_log=False)
+        )
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            await self._work(connection, open_attempts, stopping)
+        finally:
+            server.should_exit = True
+            await serving
+            await upstream.close()
+            await connection.aclose()
+        return 0
+
+    def _prepare_environment(self, base_url: str, host: str, port: int) -> None:
+        """Point model SDKs in agent code at the gateway. Before any agent is imported."""
+        os.environ["OPENAI_BASE_URL"] = base_url
+        os.environ["OPENAI_API_KEY"] = _PLACEHOLDER_KEY
+        attribute_calls(host, port)
+
+    async def _work(self, connection: Redis, open_attempts: OpenAttempts, stopping: asyncio.Event) -> None:
+        adapter = adapter_for(self._framework)
+        agents = LoadedAgents(self._registry, adapter)
+        failed = await agents.warm()
+        configure_logs()
+        for agent_id, error in failed:
+            log.error("agent_unavailable", agent=agent_id, error=str(error))
+        attempts = Attempts(connection, self._framework, self._name, lease_seconds=self._lease_seconds)
+        harness = Harness(adapter, agents, attempts, open_attempts)
+        concurrency = self._concurrency or adapter.default_concurrency
+        pool = Pool(attempts, harness, concurrency)
+        loop = asyncio.get_running_loop()
+        # Blocking tools and nodes run in its threads; asyncio's own pool has few more than the machine has cores.
+        loop.set_default_executor(ThreadPoolExecutor(max(_THREADS, concurrency), thread_name_prefix="agent"))
+        blocking = connect_blocking(self._redis_url)
+
+        def on_lost(lost: list[Lease]) -> None:
+            loop.call_soon_threadsafe(pool.drop, lost)
+
+        registration = TurnWorker(self._framework, self._name, blocking)
+        beat = Beat(
+            Leases(blocking, self._framework, lease_seconds=self._lease_seconds),
+            registration,
+            running=pool.leases,
+            on_lost=on_lost,
+            every_seconds=self._lease_seconds / 5,
+        )
+        registration.register()
+        beat.start()
+        taking = asyncio.create_task(pool.take())
+        hearing = asyncio.create_task(self._hear(connection, pool))
+        log.info("worker_ready", worker=self._name, framework=self._framework, concurrency=concurrency)
+        try:
+            stop = asyncio.create_task(stopping.wait())
+            await asyncio.wait({stop, taking, hearing}, return_when=asyncio.FIRST_COMPLETED)
+            taking.cancel()
+            await pool.drain(self._grace_seconds)
+        finally:
+            beat.stop()
+            registration.unregister()
+            for task in (stop, taking, hearing):
+                task.cancel()
+            ended = await asyncio.gather(stop, taking, hearing, return_exceptions=True)
+            for outcome in ended:
+                if isinstance(outcome, Exception):
+                    raise outcome
+
+    async def _hear(self, connection: Redis, pool: Pool) -> None:
+        """Listen for turns that were cancelled while they run here."""
+        while True:
+            try:
+                async with connection.pubsub(ignore_subscribe_messages=True) as channel:
+                    await channel.subscribe(keys.WORKER + self._name)
+                    while True:
+                        message = await channel.get_message(timeout=BLOCK_SECONDS)
+                        if message is not None:
+                            pool.drop_turn(message["data"].decode())
+            except UNREACHABLE as error:
+                log.warning("redis_away", error=str(error))
+                await asyncio.sleep(_RECONNECT_SECONDS)
