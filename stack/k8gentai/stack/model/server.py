@@ -4,6 +4,7 @@ llama.cpp's own server runs in this process on a loopback port of its own; reque
 shim, all others pass as they are.
 """
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
@@ -58,6 +59,11 @@ def _start_llama() -> Any:
     parameters.port = 0
     parameters.n_parallel = AT_ONCE
     parameters.n_ctx = CONTEXT_TOKENS * AT_ONCE
+    # llama.cpp's threads wait for each other busily: with one on every core, a model that shares them with the
+    # rest of the stack took three times as long as with half of them.
+    threads = max(1, (os.cpu_count() or 1) // 2)
+    parameters.cpuparams.n_threads = threads
+    parameters.cpuparams_batch.n_threads = threads
     return xllamacpp.Server(parameters)
 
 
