@@ -1,0 +1,57 @@
+"""The command: its help comes at once, and what a person can mend is one line."""
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from k8gentai.agents.registry import RegisteredAgent, write_registry
+from k8gentai.stack import cli, registering
+from k8gentai.stack.environments import SetUpError
+
+runner = CliRunner()
+HEAVY = ("redis", "httpx", "fastapi", "pydantic", "llama_stack", "langgraph")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = f"import sys; import k8gentai.stack.cli; print([m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("raised", "message"),
+    [
+        (SetUpError("no such thing"), "no such thing"),
+        (OSError(errno.ENOSPC, "No space left on device", "/some/file"), "The disk is full (/some/file)"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "agents"), "Not a directory: 'agents'"),
+    ],
+)
+def test_what_a_person_can_mend_is_one_line(
+    raised: Exception, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(registering, "update", fail)
+    done = runner.invoke(cli.app, ["agents", "update"])
+    assert done.exit_code == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_list_names_the_broken_with_their_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = tmp_path / "registry.json"
+    monkeypatch.setenv("AMF_REGISTRY", str(registry))
+    assert "run scripts/update-registry" in runner.invoke(cli.app, ["agents", "list"]).stderr
+    good = RegisteredAgent(id="good", framework="langgraph", state="ready", file="a.yaml", digest="1")
+    bad = RegisteredAgent(
+        id="bad", framework="ag2", state="broken", file="b.yaml", digest="2", error="b.yaml:3: [no] such module"
+    )
+    write_registry(registry, [good, bad])
+    shown = runner.invoke(cli.app, ["agents", "list"])
+    assert shown.exit_code == 0
+    assert "bad: b.yaml:3: [no] such module" in shown.stdout
