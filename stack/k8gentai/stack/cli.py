@@ -19,6 +19,10 @@ app = typer.Typer(
 )
 agents_app = typer.Typer(help="The agents, and the registry that names them.", no_args_is_help=True)
 app.add_typer(agents_app, name="agents")
+turns_app = typer.Typer(help="The turns that Redis keeps, those that ended for a day.", no_args_is_help=True)
+app.add_typer(turns_app, name="turns")
+
+TurnId = Annotated[str, typer.Argument(metavar="ID", help="A turn's id, which is its response's: resp_….")]
 
 out = Console()
 err = Console(stderr=True)
@@ -134,6 +138,52 @@ def agents_list() -> None:
     if not found:
         _fail(f"{settings.registry} names no agent: run scripts/update-registry.")
     registering.show(found, out)
+
+
+@turns_app.command("list")
+def turns_list(
+    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1, max=1000)] = 20,
+) -> None:
+    """Show the newest turns: agent, status, attempts, and how long each waited and ran."""
+    from k8gentai.stack import turns
+    from k8gentai.stack.settings import read_settings
+
+    with _one_line_errors():
+        turns.list_turns(read_settings(), limit, out)
+
+
+@turns_app.command("show")
+def turns_show(turn_id: TurnId) -> None:
+    """Show one turn: its attempts and the workers that made them, its model calls, tools and tokens."""
+    from k8gentai.stack import turns
+    from k8gentai.stack.settings import read_settings
+
+    with _one_line_errors():
+        turns.show(read_settings(), turn_id, out)
+
+
+@turns_app.command("events")
+def turns_events(
+    turn_id: TurnId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for those to come, to the end.")] = False,
+) -> None:
+    """Show a turn's events, one JSON object a line, each behind its position in the stream."""
+    from k8gentai.stack import turns
+    from k8gentai.stack.settings import read_settings
+
+    with _one_line_errors():
+        turns.print_events(read_settings(), turn_id, follow, out)
+
+
+@turns_app.command("cancel")
+def turns_cancel(turn_id: TurnId) -> None:
+    """End a turn that is queued or running, at once. Exit code 1 if it had ended."""
+    from k8gentai.stack import turns
+    from k8gentai.stack.settings import read_settings
+
+    with _one_line_errors():
+        found = turns.cancel(read_settings(), turn_id)
+    out.print(f"Cancelled; it was {found}.")
 
 
 if __name__ == "__main__":

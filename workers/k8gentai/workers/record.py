@@ -44,6 +44,8 @@ class TurnRecord(AcceptedTurn):
 
     status: Status
     attempt: int = 0
+    crashes: int = 0
+    """How often its worker died."""
     last_seq: int = 0
     worker: str | None = None
     started_at: float | None = None

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from redis.asyncio import Redis
@@ -146,7 +147,7 @@ class Turns:
                 "last_seq": fields["seq"],
                 **{
                     name: fields[name]
-                    for name in ("status", "attempt", "worker", "started_at", "ended_at", "settled")
+                    for name in ("status", "attempt", "crashes", "worker", "started_at", "ended_at", "settled")
                     if name in fields
                 },
             }
@@ -194,6 +195,26 @@ class Turns:
         """Ids of that owner's turns which are not in the SQL store yet, newest first."""
         ids: list[bytes] = await self._redis.zrange(keys.UNSETTLED + _principal(owner), 0, _PAGE - 1, desc=True)
         return [turn_id.decode() for turn_id in ids]
+
+    async def recent(self, limit: int) -> list[TurnRecord]:
+        """The newest turns that Redis keeps, newest first. For people: it walks over all keys.
+
+        Args:
+            limit: how many at most.
+        """
+        ids = [
+            key.decode().removeprefix(keys.TURN)
+            async for key in self._redis.scan_iter(match=f"{keys.TURN}*", count=_PAGE, _type="hash")
+            if not key.endswith(keys.JOURNAL.encode())
+        ]
+        records: list[TurnRecord] = []
+        # Ids begin with the time they were made at.
+        for turn_id in sorted(ids, reverse=True):
+            if len(records) == limit:
+                break
+            with suppress(TurnNotFoundError):
+                records.append(await self.get(turn_id))
+        return records
 
     async def delete(self, turn_id: str) -> None:
         """Forget a turn and its events; one that runs is cancelled.

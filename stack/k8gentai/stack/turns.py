@@ -1,0 +1,147 @@
+"""``k8gentai turns``: what runs, what ran, and on which attempts."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from k8gentai.agents.events import Event, TurnStarted, Usage
+from k8gentai.stack.environments import SetUpError
+from k8gentai.stack.settings import Settings
+from k8gentai.workers.connection import UNREACHABLE, connect, masked
+from k8gentai.workers.record import ENDED, TurnRecord
+from k8gentai.workers.turns import TurnNotFoundError, Turns
+
+
+def list_turns(settings: Settings, limit: int, console: Console) -> None:
+    """Print the newest turns as a table.
+
+    Raises:
+        SetUpError: Redis is away.
+    """
+    table = Table("id", "agent", "status", "attempts", "accepted", "waited", "ran", box=None, header_style="bold")
+    for record in _run(settings, lambda turns: turns.recent(limit)):
+        table.add_row(
+            record.turn.id,
+            record.turn.agent,
+            record.status,
+            str(record.attempt),
+            _clock(record.accepted_at),
+            _span(record.accepted_at, record.started_at),
+            _span(record.started_at, record.ended_at),
+        )
+    console.print(table)
+
+
+def show(settings: Settings, turn_id: str, console: Console) -> None:
+    """Print what is known of one turn: its attempts and who made them, its steps, tools and tokens.
+
+    Raises:
+        SetUpError: Redis is away, or there is no such turn.
+    """
+
+    async def read(turns: Turns) -> tuple[TurnRecord, list[Event]]:
+        return await turns.get(turn_id), [event for _, event in await turns.events(turn_id)]
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in _facts(*_run(settings, read)):
+        table.add_row(name, escape(value))
+    console.print(table)
+
+
+def print_events(settings: Settings, turn_id: str, follow: bool, console: Console) -> None:
+    """Print a turn's events, a JSON object a line, each behind its position in the stream.
+
+    Args:
+        follow: wait for those to come, up to the turn's last.
+
+    Raises:
+        SetUpError: Redis is away, or there is no such turn.
+    """
+
+    def show_event(seq: int, event: Event) -> None:
+        console.print(f"{seq} {event.model_dump_json()}", markup=False, highlight=False, soft_wrap=True)
+
+    async def read(turns: Turns) -> None:
+        await turns.get(turn_id)
+        if follow:
+            async for seq, event in turns.follow(turn_id):
+                show_event(seq, event)
+        else:
+            for seq, event in await turns.events(turn_id):
+                show_event(seq, event)
+
+    _run(settings, read)
+
+
+def cancel(settings: Settings, turn_id: str) -> str:
+    """End a turn that is queued or running. Returns the status it had.
+
+    Raises:
+        SetUpError: Redis is away, there is no such turn, or it had ended.
+    """
+    found = _run(settings, lambda turns: turns.cancel(turn_id))
+    if found in ENDED:
+        raise SetUpError(f"The turn had ended before ({found}).")
+    return found
+
+
+def _run[T](settings: Settings, work: Callable[[Turns], Coroutine[Any, Any, T]]) -> T:
+    """Do something with the turns.
+
+    Raises:
+        SetUpError: Redis is away, or there is no such turn.
+    """
+    url = settings.worker_redis_url()
+
+    async def connected() -> T:
+        redis = connect(url)
+        try:
+            return await work(Turns(redis))
+        finally:
+            await redis.aclose()
+
+    try:
+        return asyncio.run(connected())
+    except UNREACHABLE as error:
+        raise SetUpError(f"Redis at {masked(url)} does not answer ({error}).") from error
+    except TurnNotFoundError as error:
+        raise SetUpError(f"There is no turn {error}: 'k8gentai turns list' shows those there are.") from error
+
+
+def _facts(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
+    started = [event for event in events if isinstance(event, TurnStarted)]
+    usage = [event for event in events if isinstance(event, Usage)]
+    kinds = Counter(event.type for event in events)
+    attempts = ", ".join(f"{event.attempt} on {event.worker}" for event in started) or "none yet"
+    facts = [
+        ("turn", record.turn.id),
+        ("agent", f"{record.turn.agent} ({record.framework})"),
+        ("status", f"{record.status}{'' if record.settled else ', not settled yet'}"),
+        ("conversation", record.turn.conversation or "none"),
+        ("accepted", _clock(record.accepted_at)),
+        ("waited", _span(record.accepted_at, record.started_at)),
+        ("ran", _span(record.started_at, record.ended_at)),
+        ("attempts", attempts),
+        ("crashes", str(record.crashes)),
+        ("model calls", str(len(usage))),
+        ("tokens", f"{sum(u.input_tokens for u in usage)} in, {sum(u.output_tokens for u in usage)} out"),
+        ("tool calls", str(kinds["tool.call"])),
+        ("events", str(len(events))),
+    ]
+    if events and events[-1].type == "turn.failed":
+        facts.append(("error", events[-1].message))
+    return facts
+
+
+def _clock(unix: float) -> str:
+    return datetime.fromtimestamp(unix, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _span(start: float | None, end: float | None) -> str:
+    return "-" if start is None or end is None else f"{end - start:.2f} s"
