@@ -80,5 +80,5 @@ def test_a_message_that_was_not_closed_is_closed_at_the_end_and_no_usage_is_lost
     order.from_adapter(TextDelta(message_id="m0", delta="a"))
     order.from_adapter(TextDelta(message_id="m0", delta="b"))
     order.from_gateway(USAGE)
-    order.finish()
+    order.finish(completed=True)
     assert put[-2:] == [MessageDone(message_id="m0", text="ab"), USAGE]

@@ -111,5 +111,5 @@ class Harness:
         finally:
             if calls is not None:
                 self._open_attempts.close(calls)
-        order.finish()
+        order.finish(completed=isinstance(end, TurnCompleted))
         return end

@@ -74,11 +74,16 @@ class EventOrder:
         """Take the tokens of a model call that ended."""
         self._usage.append(usage)
 
-    def finish(self) -> None:
-        """Put what is still held: the turn is about to end."""
+    def finish(self, *, completed: bool) -> None:
+        """Put what is still held: the turn is about to end.
+
+        Args:
+            completed: the turn ends well, so messages it began are whole; otherwise they were cut off.
+        """
         self._release(list(self._held))
-        for message_id, text in self._texts.items():
-            self._put(MessageDone(message_id=message_id, text=text))
+        if completed:
+            for message_id, text in self._texts.items():
+                self._put(MessageDone(message_id=message_id, text=text))
         self._put_usage()
 
     def _put_usage(self) -> None:
