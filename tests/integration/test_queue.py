@@ -13,12 +13,32 @@ from rq.serializers import JSONSerializer
 
 from tests.integration.helpers import check_sequence, collect, ended, eventually, prompt
 from tests.scripted import FOREVER, Answer, Gate
+from tests.support.stack import Stack
 from tests.support.valkey import rq
 
 
+@pytest.fixture(scope="module")
+def shared(model, registry, tmp_path_factory):
+    """A server and its Redis, without workers: starting one for each test would take most of the time."""
+    made = Stack(tmp_path_factory.mktemp("queue"), model.base_url)
+    try:
+        made.prepare(registry=registry)
+        made.add_server()
+        yield made
+    finally:
+        made.stop()
+
+
 @pytest.fixture
-async def server(own_stack):
-    return own_stack.add_server()
+def own_stack(shared):
+    """That stack; the workers a test starts end with it."""
+    yield shared
+    shared.stop_workers()
+
+
+@pytest.fixture
+def server(own_stack):
+    return own_stack.server
 
 
 async def test_turns_wait_for_a_worker_and_are_done_when_one_comes(own_stack, server, model, key):
@@ -132,8 +152,8 @@ async def test_rq_info_reads_sensibly(own_stack, server, model, key):
 
         # The worker says with its next heartbeat that it is busy.
         shown = await eventually(info, lambda text: "busy" in text, 10)
-        assert re.search(r"^queue langgraph 1\b", shown, re.MULTILINE), shown
-        assert re.search(r"^worker langgraph-\S+ busy langgraph", shown, re.MULTILINE), shown
+        assert re.search(r"^queue langgraph 1, 1 executing", shown, re.MULTILINE), shown
+        assert re.search(r"^worker langgraph-\S+ \(.*\) busy langgraph\b", shown, re.MULTILINE), shown
         gate.open()
         for turn in turns:
             await ended(client, turn.id)
@@ -168,6 +188,7 @@ async def test_pools_of_two_frameworks_do_not_take_each_others_turns(own_stack, 
         other = await client.responses.create(model="assistant", input=prompt(key + "b"))
         assert other.output_text == "Stack."
         assert (await client.responses.retrieve(graph.id)).status == "queued"
+        await client.responses.cancel(graph.id)
 
 
 async def test_a_worker_ends_on_sigint_too(own_stack, server):

@@ -92,13 +92,15 @@ class Process:
             self.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
-        self._output.close()
+        else:
+            self._output.close()
 
     def kill(self) -> None:
         """SIGKILL, to it and what it started."""
         if self.exit_code is None:
             os.killpg(self.pid, signal.SIGKILL)
             self.wait(10)
+        self._output.close()
 
 
 def run_python(

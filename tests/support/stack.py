@@ -1,5 +1,6 @@
 """The whole house for a test: Valkey, the registry, stack servers and workers, as real processes."""
 
+import itertools
 import os
 import shutil
 import sys
@@ -83,6 +84,7 @@ class Stack:
         self.code = directory / "code"
         self.registry = directory / "registry.json"
         self.valkey = Valkey(directory)
+        self._numbers = itertools.count()
         self._processes: list[Process] = []
         self._servers: list[Server] = []
         self.environment = {
@@ -141,7 +143,7 @@ class Stack:
         """Start a worker process."""
         environment = {**self.environment, "AMF_STACK_URL": stack_url or self.server.url}
         command = [sys.executable, "-m", "k8gentai.stack.cli", "worker", framework, *options]
-        worker = Process(f"worker{len(self._processes)}-{framework}", command, self.directory, environment)
+        worker = Process(f"worker{next(self._numbers)}-{framework}", command, self.directory, environment)
         self._processes.append(worker)
         if ready:
             worker.wait_until(lambda: self._registered(worker), "ready")
@@ -160,12 +162,17 @@ class Stack:
         files = sorted(self.directory.glob("*.log"))
         return "\n".join(f"--- {file.name}\n{file.read_text(errors='replace')[-2500:]}" for file in files)
 
-    def stop(self) -> None:
-        """End every process."""
+    def stop_workers(self) -> None:
+        """End the workers, all at once."""
         for process in self._processes:
             process.terminate()
         for process in self._processes:
             process.stop()
+        self._processes.clear()
+
+    def stop(self) -> None:
+        """End every process."""
+        self.stop_workers()
         for server in self._servers:
             server.stop()
         self.valkey.stop()

@@ -82,3 +82,12 @@ def test_a_message_that_was_not_closed_is_closed_at_the_end_and_no_usage_is_lost
     order.from_gateway(USAGE)
     order.finish(completed=True)
     assert put[-2:] == [MessageDone(message_id="m0", text="ab"), USAGE]
+
+
+def test_a_message_that_was_cut_off_is_not_told_as_whole() -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    order.from_adapter(TextDelta(message_id="m0", delta="a"))
+    order.from_gateway(USAGE)
+    order.finish(completed=False)
+    assert types(put) == ["text.delta", "usage"]
