@@ -70,8 +70,10 @@ def test_a_taken_port_is_told_in_one_line(checkout: Checkout) -> None:
 
 
 def test_a_redis_that_is_away_is_told_in_one_line(checkout: Checkout) -> None:
-    url = f"redis://:secret@127.0.0.1:{free_port()}/0"
-    done = checkout.run("./scripts/up", "--once", "--port", str(free_port()), REDIS_URL=url)
+    with socket.socket() as taken:  # bound and not listening: it refuses, and nobody else gets the port
+        taken.bind(("127.0.0.1", 0))
+        url = f"redis://:secret@127.0.0.1:{taken.getsockname()[1]}/0"
+        done = checkout.run("./scripts/up", "--once", "--port", str(free_port()), REDIS_URL=url)
     assert done.returncode == 1
     assert last_words(done).startswith("Redis at redis://:***@127.0.0.1:")
 

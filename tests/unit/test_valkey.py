@@ -66,3 +66,10 @@ def test_a_redis_that_is_away_is_named_without_its_password(url: str) -> None:
     assert "127.0.0.1" in str(raised.value)
     assert "secret" not in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_wrong_password_is_told_at_once(tmp_path: Path) -> None:
+    with running(tmp_path), redis.Redis.from_url(valkey.redis_url(tmp_path)) as client:
+        client.config_set("requirepass", "right")
+        with pytest.raises(SetUpError, match="refuses the password"):
+            valkey.wait_until_ready(f"{valkey.redis_url(tmp_path)}?password=wrong", 60)

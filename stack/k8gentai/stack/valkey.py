@@ -14,7 +14,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from redis.exceptions import BusyLoadingError, RedisError
+from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError
 
 from k8gentai.stack.environments import SetUpError
 from k8gentai.workers.connection import UNREACHABLE, connect_blocking, masked
@@ -132,6 +132,8 @@ def wait_until_ready(url: str, seconds: float, alive: Callable[[], bool] = lambd
         while True:
             try:
                 client.ping()
+            except AuthenticationError as error:
+                raise SetUpError(f"Redis at {masked(url)} refuses the password: {error}") from error
             except (BusyLoadingError, *UNREACHABLE) as error:
                 if time.monotonic() > deadline or not alive():
                     cause = str(error).rstrip(".")
