@@ -33,7 +33,8 @@ async def test_the_call_comes_as_an_item(client, model, key, agent):
     assert call.arguments == '{"town": "Ghent"}'
     deltas = [event.delta for event in events if event.type == "response.function_call_arguments.delta"]
     assert "".join(deltas) == call.arguments
-    assert [tool["function"]["name"] for tool in model.requests(key)[0].body["tools"]] == ["get_weather"]
+    offered = [tool["function"]["name"] for tool in model.requests(key)[0].body["tools"]]
+    assert [name for name in offered if name not in ("add", "multiply")] == ["get_weather"]
 
 
 @pytest.mark.parametrize("agent", AGENTS)

@@ -48,7 +48,7 @@ async def test_llama_stack_agent_runs_its_own_tools(stack, model, key):
         Answer(Call("get_weather", {"town": "Ghent"})),
         Answer("Three, and rain."),
     )
-    (printed,) = await asyncio.to_thread(run_turn, stack.server.url, "calculator", prompt(key), [get_weather])
+    (printed,) = await asyncio.to_thread(run_turn, stack.server.url, "workshop", prompt(key), [get_weather])
     assert "Three, and rain." in printed
     assert any("rain in Ghent" in text for text in model.requests(key)[2].texts("tool"))
 

@@ -64,14 +64,19 @@ async def test_one_that_hangs_up_between_tool_calls_fails_the_turn(client, model
 
 
 async def test_a_model_endpoint_that_is_away(own_stack, model, key):
-    """Nothing listens there: the turn fails with a message, and the stack goes on."""
+    """Nothing listens there: the turn fails with a message, and the stack goes on.
+
+    Its log must not show local variables; printing those took the server's event loop seconds, too.
+    """
     own_stack.environment["OPENAI_BASE_URL"] = f"http://127.0.0.1:{free_port()}/v1"
     server = own_stack.add_server()
     own_stack.add_worker("langgraph")
     async with server.openai() as client:
         response = await client.responses.create(model=LANGGRAPH, input=prompt(key))
-        check_model_failed(response)
+        check_model_failed(response, "is its model endpoint up?")
         assert (await client.responses.create(model="raising", input="Go.")).status == "failed"
+    assert "Connection error" in server.process.output()
+    assert "locals" not in server.process.output()
 
 
 async def test_the_stack_itself_away_from_the_worker(own_stack, model, key):

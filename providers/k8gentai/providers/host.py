@@ -4,6 +4,8 @@ Nothing else in ``providers`` imports the host, so that another host (OGX) is ad
 The host ships no type information, hence the ignores.
 """
 
+import logging
+
 from llama_stack.core.access_control.access_control import (  # type: ignore[import-untyped]
     AccessDeniedError,
     is_action_allowed,
@@ -41,6 +43,8 @@ from llama_stack_api.conversations import (  # type: ignore[import-untyped]
 )
 from llama_stack_api.internal.sqlstore import ColumnDefinition, ColumnType  # type: ignore[import-untyped]
 from llama_stack_api.responses import CreateResponseRequest  # type: ignore[import-untyped]
+from rich.logging import RichHandler
+from structlog.dev import ConsoleRenderer, plain_traceback
 
 __all__ = [
     "AccessDeniedError",
@@ -69,7 +73,23 @@ __all__ = [
     "User",
     "get_authenticated_user",
     "is_action_allowed",
+    "log_plain_tracebacks",
     "request_provider_data_context",
     "sqlstore_impl",
     "types",
 ]
+
+
+def log_plain_tracebacks() -> None:
+    """Have the host log exceptions as Python prints them.
+
+    Its own way prints every local variable and highlights each file of the stack as a whole: seconds for a model
+    call that fails, in which the event loop answers nobody.
+    """
+    known = (logging.getLogger(name) for name in (None, *logging.root.manager.loggerDict))
+    for handler in {handler for logger in known for handler in logger.handlers}:
+        if isinstance(handler, RichHandler):
+            handler.rich_tracebacks = False
+        for processor in getattr(handler.formatter, "processors", ()):
+            if isinstance(processor, ConsoleRenderer):
+                processor.exception_formatter = plain_traceback

@@ -96,6 +96,7 @@ def create_router(running: Running) -> APIRouter:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _move_to_front(app, router)
+        host.log_plain_tracebacks()
         await service.open()
         running.start()
         yield

@@ -14,6 +14,8 @@ _RETRIES_SECONDS = (0.5, 1.5)
 _LONGEST_RETRY_SECONDS = 10.0
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
 """Statuses worth another try: those the OpenAI SDK retries."""
+_UNTOLD = "Internal server error: An unexpected error occurred."
+"""What Llama Stack 0.7 answers in place of a cause, such as an endpoint that cannot be reached."""
 _CONNECT_SECONDS = 5.0
 _SILENCE_SECONDS = 300.0
 """How long a model may think without sending a byte."""
@@ -150,6 +152,8 @@ def _refused(response: httpx.Response) -> UpstreamError:
         message = error["message"] if isinstance(error, dict) else str(error)
     except (ValueError, KeyError, TypeError):
         message = response.text[:300]
+    if message == _UNTOLD:
+        message = "the stack does not say why (its log does); is its model endpoint up?"
     header = response.headers.get("retry-after", "")
     return UpstreamError(
         f"answered {status}: {message}",
