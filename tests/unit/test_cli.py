@@ -55,3 +55,9 @@ def test_the_list_names_the_broken_with_their_reason(tmp_path: Path, monkeypatch
     shown = runner.invoke(cli.app, ["agents", "list"])
     assert shown.exit_code == 0
     assert "bad: b.yaml:3: [no] such module" in shown.stdout
+
+
+def test_a_framework_that_is_none_is_told_with_those_there_are() -> None:
+    done = runner.invoke(cli.app, ["worker", "model"])
+    assert done.exit_code == 1
+    assert done.stderr.strip() == "There is no framework 'model'. There are: langgraph, llama-stack."

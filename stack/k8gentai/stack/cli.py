@@ -87,9 +87,12 @@ def worker(
     AMF_STACK_URL (default http://127.0.0.1:8321). Agents' code is imported from the working directory. The
     framework's environment is made first, where it is not there.
     """
+    from k8gentai.agents.adapters import FRAMEWORKS
     from k8gentai.stack.environments import interpreter_for, replace_process
     from k8gentai.stack.settings import read_settings
 
+    if framework not in FRAMEWORKS:
+        _fail(f"There is no framework '{framework}'. There are: {', '.join(FRAMEWORKS)}.")
     with _one_line_errors():
         python = interpreter_for(framework, err.print)
         if python != Path(sys.executable):
