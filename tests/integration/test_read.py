@@ -113,7 +113,7 @@ async def test_deleting_a_running_response_closes_the_models_stream(client, mode
     response = await client.responses.create(model=LANGGRAPH, input=prompt(key), background=True)
     request = await model.request(key)
     await client.responses.delete(response.id)
-    await request.wait_closed(5)
+    await request.wait_closed()
     with pytest.raises(openai.NotFoundError):
         await client.responses.retrieve(response.id)
 

@@ -9,7 +9,7 @@ from k8gentai.providers.ids import belongs_to, in_turn_order, item_id
 from k8gentai.providers.render import render
 from k8gentai.providers.store import ResponseStore, StoredResponse
 from k8gentai.workers.record import ENDED, AcceptedTurn, TurnRecord
-from k8gentai.workers.turns import TurnNotFoundError, Turns
+from k8gentai.workers.turns import TurnDeletedError, TurnNotFoundError, Turns
 
 _ADD_AT_ONCE = 20
 """The most items the host's conversations take in one call."""
@@ -89,6 +89,8 @@ class Histories:
     async def _previous(self, response_id: str) -> StoredResponse:
         try:
             record = await self._turns.get(response_id)
+        except TurnDeletedError:
+            raise _previous_not_found(response_id) from None
         except TurnNotFoundError:
             stored = await self._store.get(response_id)
         else:

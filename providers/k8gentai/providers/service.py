@@ -24,7 +24,7 @@ from k8gentai.providers.resolve import Resolver
 from k8gentai.providers.store import ResponseStore, StoredResponse
 from k8gentai.workers.connection import UNREACHABLE
 from k8gentai.workers.record import ENDED, AcceptedTurn, TurnRecord
-from k8gentai.workers.turns import TurnNotFoundError, Turns
+from k8gentai.workers.turns import TurnDeletedError, TurnNotFoundError, Turns
 
 log = structlog.get_logger(__name__)
 
@@ -210,6 +210,8 @@ class ResponsesService:
             await self._record(response_id, "delete")
             await self._turns.delete(response_id)
             found = True
+        except TurnDeletedError:
+            raise response_not_found(response_id) from None
         except TurnNotFoundError:
             found = False
         if not await self._store.delete(response_id) and not found:
@@ -263,6 +265,9 @@ class ResponsesService:
     async def _whole(self, response_id: str) -> StoredResponse:
         try:
             return await self._render(await self._record(response_id, "read"))
+        except TurnDeletedError:
+            # What is settled at this moment may stand in the store until the server sees that it was deleted.
+            raise response_not_found(response_id) from None
         except TurnNotFoundError:
             stored = await self._store.get(response_id)
         except UNREACHABLE:

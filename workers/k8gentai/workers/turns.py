@@ -28,6 +28,10 @@ class TurnNotFoundError(LookupError):
     """No such turn is kept in Redis: never accepted, deleted, or expired after it was settled."""
 
 
+class TurnDeletedError(TurnNotFoundError):
+    """The turn was deleted, and a server may still be about to find that out."""
+
+
 class QueueFullError(Exception):
     """Too many turns of the framework wait; nothing was written.
 
@@ -133,12 +137,14 @@ class Turns:
         """How the turn stands.
 
         Raises:
-            TurnNotFoundError
+            TurnNotFoundError: there is none; TurnDeletedError: there was, a moment ago.
         """
         raw: dict[bytes, bytes] = await self._redis.hgetall(keys.TURN + turn_id)
         fields = {name.decode(): value.decode() for name, value in raw.items()}
-        if not fields or "deleted" in fields:
+        if not fields:
             raise TurnNotFoundError(turn_id)
+        if "deleted" in fields:
+            raise TurnDeletedError(turn_id)
         record = json.loads(fields["accepted"])
         record["turn"]["history"] = json.loads(fields["history"])
         return TurnRecord.model_validate(
