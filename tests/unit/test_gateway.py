@@ -1,6 +1,8 @@
 """The model gateway: attribution, counting, retries, the end of a call with its turn."""
 
 import asyncio
+import gc
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 
@@ -11,7 +13,7 @@ from k8gentai.agents.events import Usage
 from k8gentai.workers import upstream as upstream_module
 from k8gentai.workers.attempts import Lease
 from k8gentai.workers.calls import TURN_HEADER, ModelCalls, OpenAttempts
-from k8gentai.workers.gateway import gateway
+from k8gentai.workers.gateway import _Call, gateway
 from k8gentai.workers.journal import Journal
 from k8gentai.workers.upstream import Upstream
 
@@ -50,10 +52,10 @@ class Bench:
             self.asked.append(request)
             return answer(request)
 
-        upstream = Upstream("http://stack", "the-credential")
-        upstream._client._transport = httpx.MockTransport(ask)
+        self.upstream = Upstream("http://stack", "the-credential")
+        self.upstream._client._transport = httpx.MockTransport(ask)
         self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(gateway(self.attempts, upstream)), base_url="http://gateway"
+            transport=httpx.ASGITransport(gateway(self.attempts, self.upstream)), base_url="http://gateway"
         )
 
     def run_again(self) -> None:
@@ -162,6 +164,34 @@ async def test_the_models_stream_is_closed_when_the_attempt_is_over_though_the_a
     bench.attempts.close(bench.calls)
     await asyncio.wait_for(closed.wait(), 10)
     assert (await asyncio.wait_for(reading, 10)).text.endswith("data: [DONE]\n\n")
+
+
+async def test_so_it_is_when_the_agent_does_not_read_what_the_model_sends() -> None:
+    closed, full = asyncio.Event(), asyncio.Event()
+
+    class Flood(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for number in itertools.count():
+                if number > 150:
+                    full.set()
+                yield f"data: {json.dumps(TEXT)}\n\n".encode()
+
+        async def aclose(self) -> None:
+            closed.set()
+
+    bench = Bench(lambda _: httpx.Response(200, stream=Flood()))
+    call = _Call(bench.calls, bench.upstream, {"model": "m", "stream": True})
+    gc.disable()
+    try:
+        unread = await call.streamed()
+        # The gateway stops reading when its buffer is full.
+        done, _ = await asyncio.wait({asyncio.create_task(full.wait())}, timeout=0.2)
+        assert not done
+        bench.attempts.close(bench.calls)
+        await asyncio.wait_for(closed.wait(), 10)
+    finally:
+        gc.enable()
+    assert unread.status_code == 200
 
 
 async def test_an_attempt_run_again_is_answered_from_the_journal_equal_calls_in_their_order() -> None:

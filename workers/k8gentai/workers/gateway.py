@@ -6,7 +6,8 @@ the stack. A call that belongs to no running turn is refused, so the address is 
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import structlog
@@ -111,8 +112,9 @@ class _Call:
             nonlocal status
             last: ModelError | None = None
             try:
-                async for chunk in self._recorded():
-                    await chunks.put(chunk)
+                async with aclosing(self._recorded()) as answer:
+                    async for chunk in answer:
+                        await chunks.put(chunk)
             except FencedError:
                 log.info("turn_ended_elsewhere", turn=self._calls.turn_id)
             except UpstreamError as error:
@@ -129,7 +131,7 @@ class _Call:
             return _error(status, str(first), "model_error")
         return StreamingResponse(self._sent(first, chunks, asking), media_type="text/event-stream")
 
-    async def _recorded(self) -> AsyncIterator[Chunk]:
+    async def _recorded(self) -> AsyncGenerator[Chunk]:
         """The answer's chunks: those of an earlier attempt, or the model's own, kept before their end shows.
 
         An agent that has seen the end of an answer goes on to its tools, whose calls must be the same should
@@ -143,13 +145,14 @@ class _Call:
             return
         answer: list[Chunk] = []
         ending: list[Chunk] = []
-        async for chunk in self._upstream.stream(self._body, self._calls.trace):
-            self._own_call_ids(chunk)
-            answer.append(chunk)
-            if ending or any(choice.get("finish_reason") for choice in chunk.get("choices", ())):
-                ending.append(chunk)
-            else:
-                yield chunk
+        async with aclosing(self._upstream.stream(self._body, self._calls.trace)) as chunks:
+            async for chunk in chunks:
+                self._own_call_ids(chunk)
+                answer.append(chunk)
+                if ending or any(choice.get("finish_reason") for choice in chunk.get("choices", ())):
+                    ending.append(chunk)
+                else:
+                    yield chunk
         await journal.record_answer(self._key, answer)
         for chunk in ending:
             yield chunk

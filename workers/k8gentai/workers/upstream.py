@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -82,7 +82,7 @@ class Upstream:
 
         return await _retrying(once)
 
-    async def stream(self, body: dict[str, Any], headers: dict[str, str]) -> AsyncIterator[Chunk]:
+    async def stream(self, body: dict[str, Any], headers: dict[str, str]) -> AsyncGenerator[Chunk]:
         """A completion in chunks. Closing the iterator closes the model's stream.
 
         Raises:
