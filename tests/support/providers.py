@@ -252,7 +252,7 @@ async def floor(directory: Path, policy: list[Any] | None = None) -> AsyncIterat
 async def client_of(served: Floor, user: Owner | None = None) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the routes, which sees every request come from ``user``."""
     app = FastAPI()
-    app.include_router(create_router(served.running))
+    app.include_router(create_router(served.service))
 
     async def as_user(scope: Any, receive: Any, send: Any) -> None:
         with acting_as(user):

@@ -194,32 +194,6 @@ async def test_so_it_is_when_the_agent_does_not_read_what_the_model_sends() -> N
     assert unread.status_code == 200
 
 
-async def test_a_call_left_before_the_answer_begins_is_closed_when_it_does() -> None:
-    asked, answer, closed = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    class Unread(httpx.AsyncByteStream):
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            yield b""
-
-        async def aclose(self) -> None:
-            closed.set()
-
-    async def slow(request: httpx.Request) -> httpx.Response:
-        asked.set()
-        await answer.wait()
-        return httpx.Response(200, stream=Unread())
-
-    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
-    await bench.post({"model": "m"})
-    bench.upstream._client._transport = httpx.MockTransport(slow)
-    reading = asyncio.create_task(bench.post({"model": "m", "stream": True}))
-    await asyncio.wait_for(asked.wait(), 10)
-    bench.attempts.close(bench.calls)
-    await asyncio.wait_for(reading, 10)
-    answer.set()
-    await asyncio.wait_for(closed.wait(), 10)
-
-
 async def test_an_attempt_run_again_is_answered_from_the_journal_equal_calls_in_their_order() -> None:
     answers = iter(f"answer {n}" for n in range(9))
 

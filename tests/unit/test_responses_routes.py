@@ -11,7 +11,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from k8gentai.agents import events as ev
-from k8gentai.providers import routes
+from k8gentai.providers import api
 from tests.support.providers import Floor, client_of, floor, model
 
 ANSWER = [
@@ -322,9 +322,20 @@ async def test_routes_come_first(served: Floor) -> None:
     async def hosts_own(response_id: str) -> str:
         return "the host's"
 
-    router = routes.create_router(served.running)
-    app.include_router(router)
-    async with app.router.lifespan_context(app):
-        assert getattr(app.router.routes[0], "original_router", None) is router
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://stack") as client:
-            assert (await client.get("/v1/responses/resp_1")).status_code == 404
+    @app.post("/v1/chat/completions")
+    async def hosts_completions() -> str:
+        return "the host's"
+
+    class Inference:
+        async def openai_chat_completion(self, request: object) -> dict[str, str]:
+            return {"id": "ours"}
+
+    app.include_router(api.create_router(api.AmfRoutes(served.running, Inference())))
+    served_app = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=served_app, base_url="http://stack") as client,
+    ):
+        assert (await client.get("/v1/responses/resp_1")).status_code == 404
+        asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+        assert (await client.post("/v1/chat/completions", json=asked)).json() == {"id": "ours"}

@@ -1,11 +1,13 @@
 """The host's external API ``amf``: a way to bring routes of our own into the host. See ``stack/apis.d``."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 
-from k8gentai.providers import host, routes
+from k8gentai.providers import completions, host, routes
 from k8gentai.providers.running import Running
 
 API = host.Api.add("amf")
@@ -26,17 +28,19 @@ class AmfRoutes:
 
     Args:
         running: this process's service.
+        inference: the host's Inference API.
     """
 
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: Running, inference: Any) -> None:
         self.running = running
+        self.inference = inference
 
     async def shutdown(self) -> None: ...
 
 
 async def get_provider_impl(_config: AmfRoutesConfig, deps: dict[Any, Any]) -> AmfRoutes:
     """Called by the host, with our own responses provider among ``deps``."""
-    return AmfRoutes(deps[host.Api.responses].running)
+    return AmfRoutes(deps[host.Api.responses].running, deps[host.Api.inference])
 
 
 def available_providers() -> list[Any]:
@@ -47,12 +51,35 @@ def available_providers() -> list[Any]:
             provider_type="inline::amf-routes",
             module="k8gentai.providers.api",
             config_class="k8gentai.providers.api.AmfRoutesConfig",
-            api_dependencies=[host.Api.responses],
-            description="Routes of the Responses API with resumable streams.",
+            api_dependencies=[host.Api.responses, host.Api.inference],
+            description="Routes of the Responses API with resumable streams, and of chat completions.",
         )
     ]
 
 
 def create_router(impl: AmfRoutes) -> APIRouter:
-    """Called by the host."""
-    return routes.create_router(impl.running)
+    """Called by the host: our routes, which also start and stop what runs in the background."""
+    running = impl.running
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        _move_to_front(app, router)
+        host.log_plain_tracebacks()
+        await running.service.open()
+        running.start()
+        yield
+        await running.stop()
+
+    router = APIRouter(lifespan=lifespan)
+    router.include_router(routes.create_router(running.service))
+    router.include_router(completions.create_router(impl.inference))
+    return router
+
+
+def _move_to_front(app: FastAPI, router: APIRouter) -> None:
+    """Put our routes before the host's own of the same paths, which it includes in no fixed order."""
+    all_routes = app.router.routes
+    ours = [route for route in all_routes if getattr(route, "original_router", None) is router]
+    if not ours:
+        raise RuntimeError("the host did not include our routes; see stack/apis.d")
+    all_routes[:] = ours + [route for route in all_routes if route not in ours]

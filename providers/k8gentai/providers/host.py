@@ -5,6 +5,7 @@ The host ships no type information, hence the ignores.
 """
 
 import logging
+from typing import Any
 
 from llama_stack.core.access_control.access_control import (  # type: ignore[import-untyped]
     AccessDeniedError,
@@ -12,6 +13,7 @@ from llama_stack.core.access_control.access_control import (  # type: ignore[imp
 )
 from llama_stack.core.access_control.datatypes import AccessRule, Action  # type: ignore[import-untyped]
 from llama_stack.core.datatypes import User  # type: ignore[import-untyped]
+from llama_stack.core.exceptions.translation import translate_exception  # type: ignore[import-untyped]
 from llama_stack.core.request_headers import (  # type: ignore[import-untyped]
     get_authenticated_user,
     request_provider_data_context,
@@ -31,11 +33,12 @@ from llama_stack_api import (  # type: ignore[import-untyped]
     Model,
     ModelNotFoundError,
     ModelType,
+    OpenAIChatCompletionRequestWithExtraBody,
     RemoteProviderSpec,
     Responses,
 )
 from llama_stack_api import openai_responses as types
-from llama_stack_api.common.errors import LlamaStackError  # type: ignore[import-untyped]
+from llama_stack_api.common.errors import LlamaStackError, OpenAIErrorResponse  # type: ignore[import-untyped]
 from llama_stack_api.conversations import (  # type: ignore[import-untyped]
     AddItemsRequest,
     GetConversationRequest,
@@ -53,6 +56,7 @@ __all__ = [
     "AddItemsRequest",
     "Api",
     "AuthorizedSqlStore",
+    "ChatCompletionRequest",
     "ColumnDefinition",
     "ColumnType",
     "ConversationNotFoundError",
@@ -71,6 +75,7 @@ __all__ = [
     "Responses",
     "SqlStoreReference",
     "User",
+    "error_body",
     "get_authenticated_user",
     "is_action_allowed",
     "log_plain_tracebacks",
@@ -78,6 +83,15 @@ __all__ = [
     "sqlstore_impl",
     "types",
 ]
+
+ChatCompletionRequest = OpenAIChatCompletionRequestWithExtraBody
+
+
+def error_body(error: Exception) -> dict[str, Any]:
+    """What the host tells a client about an exception, in the OpenAI API's shape."""
+    told = translate_exception(error)
+    body: dict[str, Any] = OpenAIErrorResponse.from_message(told.detail, code=str(told.status_code)).to_dict()
+    return body
 
 
 def log_plain_tracebacks() -> None:

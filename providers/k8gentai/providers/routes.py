@@ -10,11 +10,10 @@ OpenAI API there is no closing ``[DONE]``: the last event says that the response
 
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal, cast
 
 import structlog
-from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
@@ -25,7 +24,6 @@ from k8gentai.providers import host
 from k8gentai.providers.access import acting_as, caller
 from k8gentai.providers.errors import ApiError, invalid, response_not_found, store_away
 from k8gentai.providers.render import StreamEvent
-from k8gentai.providers.running import Running
 from k8gentai.providers.service import ResponsesService
 from k8gentai.workers.connection import UNREACHABLE
 from k8gentai.workers.turns import IdempotencyConflictError, QueueFullError, TurnNotFoundError
@@ -89,22 +87,13 @@ class ResponsesRoute(APIRoute):
         return handler
 
 
-def create_router(running: Running) -> APIRouter:
-    """The routes, which also start and stop what runs in the background."""
-    service = running.service
+def create_router(service: ResponsesService) -> APIRouter:
+    """The routes.
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        _move_to_front(app, router)
-        host.log_plain_tracebacks()
-        await service.open()
-        running.start()
-        yield
-        await running.stop()
-
-    router = APIRouter(
-        prefix="/v1/responses", route_class=ResponsesRoute, lifespan=lifespan, include_in_schema=False
-    )
+    Args:
+        service: what they call.
+    """
+    router = APIRouter(prefix="/v1/responses", route_class=ResponsesRoute, include_in_schema=False)
 
     @router.post("")
     async def create(
@@ -155,15 +144,6 @@ def create_router(running: Running) -> APIRouter:
         return JSONResponse(await service.cancel(response_id))
 
     return router
-
-
-def _move_to_front(app: FastAPI, router: APIRouter) -> None:
-    """Put our routes before the host's own of the same paths, which it includes in no fixed order."""
-    routes = app.router.routes
-    ours = [route for route in routes if getattr(route, "original_router", None) is router]
-    if not ours:
-        raise RuntimeError("the host did not include the responses routes; see stack/apis.d")
-    routes[:] = ours + [route for route in routes if route not in ours]
 
 
 async def _body(request: Request) -> Any:

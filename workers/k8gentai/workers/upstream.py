@@ -59,7 +59,6 @@ class Upstream:
         )
 
         self._names = ModelNames(self._client)
-        self._closing: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -111,13 +110,7 @@ class Upstream:
         """Ask once; the answer's status is good and its body unread."""
         body = {**body, "model": await self._names.served(body["model"])}
         request = self._client.build_request("POST", "/v1/chat/completions", json=body, headers=headers)
-        sending = asyncio.create_task(_guarded(self._client.send(request, stream=True)))
-        try:
-            response = await asyncio.shield(sending)
-        except asyncio.CancelledError:
-            # Llama Stack 0.7 never closes the model's stream if its caller goes away before that begins.
-            sending.add_done_callback(self._close_unread)
-            raise
+        response = await _guarded(self._client.send(request, stream=True))
         if response.status_code == httpx.codes.OK:
             return response
         try:
@@ -125,12 +118,6 @@ class Upstream:
             raise _refused(response)
         finally:
             await response.aclose()
-
-    def _close_unread(self, sending: asyncio.Task[httpx.Response]) -> None:
-        if not sending.cancelled() and sending.exception() is None:
-            closing = asyncio.create_task(sending.result().aclose())
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
 
 
 async def _retrying[T](once: Callable[[], Awaitable[T]]) -> T:

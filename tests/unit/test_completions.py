@@ -1,0 +1,84 @@
+"""A model's stream ends with its caller, at whatever moment that goes."""
+
+import asyncio
+from collections.abc import AsyncIterator, MutableMapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from k8gentai.providers.completions import CompletionStream
+
+CHUNK = SimpleNamespace(model_dump_json=lambda: '{"id": "c1"}')
+
+
+class Connection:
+    """A model's connection, as the openai SDK holds one: only a read that is cancelled closes it."""
+
+    def __init__(self, sends: int) -> None:
+        self.sends = sends
+        self.closed = asyncio.Event()
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        if not self.sends:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                # Closing takes a while, and a second cancellation would break it off.
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                self.closed.set()
+                raise
+        self.sends -= 1
+        return CHUNK
+
+
+async def _through_the_host(connection: Connection) -> AsyncIterator[Any]:
+    async for chunk in connection:
+        yield chunk
+
+
+@pytest.mark.parametrize(("sent", "gone_after"), [(n, m) for n in (0, 1, 3) for m in range(-1, n + 1)])
+async def test_the_models_stream_is_closed_whenever_its_caller_goes(sent: int, gone_after: int) -> None:
+    connection = Connection(sent)
+    gone = asyncio.Event()
+    seen = 0
+    if gone_after < 0:
+        gone.set()
+
+    async def receive() -> MutableMapping[str, Any]:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        nonlocal seen
+        seen += message["type"] == "http.response.body"
+        if seen == gone_after:
+            gone.set()
+
+    stream = CompletionStream(_through_the_host(connection))
+    await asyncio.wait_for(stream({"type": "http", "asgi": {"spec_version": "2.3"}}, receive, send), 10)
+    assert connection.closed.is_set()
+
+
+async def test_an_error_in_mid_stream_is_told_in_the_stream() -> None:
+    async def broken() -> AsyncIterator[Any]:
+        yield CHUNK
+        raise ValueError("the model is out of words")
+
+    sent: list[bytes] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message.get("body", b""))
+
+    stream = CompletionStream(broken())
+    await asyncio.wait_for(stream({"type": "http", "asgi": {"spec_version": "2.3"}}, receive, send), 10)
+    assert sent[1] == b'data: {"id": "c1"}\n\n'
+    assert b"the model is out of words" in sent[2]
