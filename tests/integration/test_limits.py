@@ -81,3 +81,20 @@ async def test_the_worker_goes_on_after_all_of_them(client, model, key):
         await client.responses.create(model="raising", input="Go.")
     response = await client.responses.create(model="plain", input=prompt(key), background=True)
     assert (await ended(client, response.id)).output_text == "Still here."
+
+
+async def test_a_turn_that_calls_more_tools_than_it_may(client, model, key):
+    calls = [Answer(Call("add", {"a": 1, "b": n})) for n in range(3)]
+    model.script(key, *calls)
+    response = await client.responses.create(model="frugal", input=prompt(key))
+    check_failed(response, "budget_exceeded", "1 tool calls")
+    assert len(model.requests(key)) == 2
+
+
+async def test_a_turn_that_uses_more_tokens_than_it_may(client, model, key):
+    call = Call("add", {"a": 1, "b": 2})
+    model.script(key, Answer(call, usage=(50, 20)), Answer("Never asked."))
+    response = await client.responses.create(model="frugal", input=prompt(key))
+    check_failed(response, "budget_exceeded", "70 tokens", "limit is 60")
+    assert response.usage.total_tokens == 70
+    assert len(model.requests(key)) == 1

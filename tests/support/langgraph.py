@@ -1,5 +1,6 @@
 """What the tests of the LangGraph adapter share: a turn's context, a tool boundary, agents made of objects."""
 
+import asyncio
 import sys
 from types import ModuleType
 
@@ -9,7 +10,7 @@ from langchain_openai import ChatOpenAI
 from k8gentai.agents.adapters.langgraph import LangGraphAdapter, LangGraphAgent
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.events import Event
-from k8gentai.agents.turn import ModelEndpoint, ToolOutcome, Turn, TurnContext
+from k8gentai.agents.turn import Decision, ModelEndpoint, ToolOutcome, Turn, TurnContext
 
 
 class Boundary:
@@ -20,8 +21,10 @@ class Boundary:
         self.arguments: dict[str, dict] = {}
         self.recorded: dict[str, ToolOutcome] = {}
         """Outcomes known from before, which are given without running the tool."""
+        self.asked: list[tuple] = []
+        self.decisions: dict[str, Decision] = {}
 
-    async def call(self, call_id, name, arguments, run):
+    async def call(self, call_id, name, arguments, run, *, approval=False):
         assert call_id not in self.outcomes, "a tool ran twice"
         self.arguments[call_id] = arguments
         try:
@@ -31,6 +34,12 @@ class Boundary:
         outcome = result if isinstance(result, ToolOutcome) else ToolOutcome(result)
         self.outcomes[call_id] = outcome
         return outcome
+
+    async def ask(self, call_id, name, arguments):
+        self.asked.append((call_id, name, arguments))
+        if call_id not in self.decisions:
+            await asyncio.Event().wait()
+        return self.decisions[call_id]
 
 
 def chat(model, **options) -> ChatOpenAI:
@@ -72,6 +81,7 @@ def context_of(boundary: Boundary | None = None, *, base_url: str = "", max_step
         model=ModelEndpoint(base_url=base_url, api_key="turn-key", model=None),
         tools=boundary or Boundary(),
         max_steps=max_steps,
+        decided=bool(boundary and boundary.decisions),
         log=structlog.get_logger(),
     )
 

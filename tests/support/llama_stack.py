@@ -19,10 +19,12 @@ class Boundary:
     def __init__(self, events: list | None = None) -> None:
         self.calls: list[tuple] = []
         self.events = events if events is not None else []
+        self.approvals: list[bool] = []
         self.known: list[int] = []
         """How many events had been taken when each call came."""
 
-    async def call(self, call_id, name, arguments, run):
+    async def call(self, call_id, name, arguments, run, *, approval=False):
+        self.approvals.append(approval)
         self.calls.append((call_id, name, arguments))
         self.known.append(len(self.events))
         try:
@@ -37,6 +39,7 @@ def context_for(base_url: str, *, key: str = "turn-key", tools=None, max_steps: 
         model=ModelEndpoint(base_url=base_url, api_key=key, model=None),
         tools=tools or Boundary(),
         max_steps=max_steps,
+        decided=False,
         log=structlog.get_logger(),
     )
 

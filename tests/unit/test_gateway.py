@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
-from k8gentai.agents.events import Usage
+from k8gentai.agents.definition import Limits
+from k8gentai.agents.events import TurnEnd, TurnFailed, Usage
 from k8gentai.workers import upstream as upstream_module
 from k8gentai.workers.attempts import Lease
+from k8gentai.workers.budget import Budget
 from k8gentai.workers.calls import TURN_HEADER, ModelCalls, OpenAttempts
 from k8gentai.workers.gateway import _Call, gateway
 from k8gentai.workers.journal import Journal
@@ -44,6 +46,8 @@ class Bench:
         self.attempts = OpenAttempts("http://gateway/v1")
         self.kept = Kept()
         self.limits = (calls.get("model"), calls.get("max_steps", 9))
+        self.ends: list[TurnEnd] = []
+        self.budget = Budget(Limits(tokens=calls.get("tokens")), self.ends.append)  # type: ignore[arg-type]
         self.run_again()
 
         def ask(request: httpx.Request) -> httpx.Response:
@@ -61,7 +65,7 @@ class Bench:
     def run_again(self) -> None:
         """Begin a new attempt, with the journal of those before."""
         journal = Journal(self.kept, Lease("resp_1", 1), dict(self.kept.entries))  # type: ignore[arg-type]
-        self.calls = ModelCalls("resp_1", *self.limits, self.usage.append, journal)  # type: ignore[arg-type]
+        self.calls = ModelCalls("resp_1", *self.limits, self.budget, self.usage.append, journal)  # type: ignore[arg-type]
         self.attempts.open(self.calls)
 
     async def post(self, body: object, **headers: str) -> httpx.Response:
@@ -143,6 +147,17 @@ async def test_a_turn_has_a_limit_of_model_calls() -> None:
     assert (await bench.post({"model": "m"})).status_code == 200
     assert (await bench.post({"model": "m"})).json()["error"]["code"] == "step_limit"
     assert len(bench.asked) == 1
+
+
+async def test_a_turn_that_has_used_its_tokens_asks_no_more_and_ends() -> None:
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER), tokens=14)
+    assert (await bench.post({"model": "m"})).status_code == 200
+    assert (await bench.post({"model": "m"})).status_code == 200
+    assert (await bench.post({"model": "m"})).json()["error"]["code"] == "budget_exceeded"
+    assert len(bench.asked) == 2
+    (end,) = bench.ends
+    assert isinstance(end, TurnFailed)
+    assert "14 tokens" in end.message
 
 
 async def test_the_models_stream_is_closed_when_the_attempt_is_over_though_the_agent_reads_on() -> None:

@@ -14,7 +14,7 @@ from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Command, interrupt
 
 from k8gentai.agents.events import ToolCall, ToolResult
-from k8gentai.agents.turn import ToolOutcome, TurnError
+from k8gentai.agents.turn import Decision, ToolOutcome
 from tests.scripted import Answer, Call, ScriptedModel
 from tests.support.langgraph import Boundary, chat, context_of, loaded, of_type, run, texts, turn_of
 
@@ -290,7 +290,8 @@ async def test_an_interrupt_is_not_a_result(model):
 
     model.script("interrupt", Answer(Call("ask_first", id="c1")), Answer("Never."))
     boundary = Boundary()
+    boundary.decisions["interrupt-1"] = Decision(approve=True, reason="You may.")
     agent = create_agent(chat(model), tools=[ask_first])
-    with pytest.raises(TurnError, match="a person's decision"):
-        await run(agent, turn_of("[[interrupt]]"), context_of(boundary))
-    assert not boundary.outcomes
+    await run(agent, turn_of("[[interrupt]]"), context_of(boundary))
+    assert boundary.asked == [("interrupt-1", "interrupt", '"May I?"')]
+    assert boundary.outcomes == {"c1": ToolOutcome("You may.")}

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import uuid
 
 import pytest
 
@@ -10,7 +11,7 @@ from k8gentai.agents.adapters.llama_stack.loop import McpServerError
 from k8gentai.agents.events import ItemDone, ItemProgress, ItemStarted, MessageDone, ToolCall
 from k8gentai.agents.turn import StepLimitReached
 from tests.scripted import Answer, Call, Gate, ScriptedModel
-from tests.support.llama_stack import Boundary, McpServer, context_for, mcp_tool, run, turn_of, user
+from tests.support.llama_stack import Boundary, McpServer, context_for, mcp_tool, run, turn_of
 
 # Llama Stack 0.7.3 uses mcp's older name.
 pytestmark = pytest.mark.filterwarnings("ignore:Use `streamable_http_client`:DeprecationWarning")
@@ -125,21 +126,23 @@ async def test_two_servers_and_a_client_tool_in_one_turn(model, calc, other, ada
     assert len(context.tools.calls) == 2
 
 
-async def test_a_call_that_needs_approval_is_asked_for_and_runs_once_approved(model, calc, adapter):
-    call = Call("add", {"a": 1, "b": 2}, id="c1")
-    model.script("approve", Answer(call), Answer(call), Answer("3"))
-    tools = [mcp_tool(calc, require_approval="always")]
+@pytest.mark.parametrize(
+    ("asked", "approval"),
+    [
+        ("always", True),
+        ("never", False),
+        ({"always": ["add"]}, True),
+        ({"never": ["add"]}, False),
+        ({"never": ["other"]}, True),
+    ],
+)
+async def test_the_boundary_asks_where_the_request_wants_approval(model, calc, adapter, asked, approval):
+    key = f"approve-{uuid.uuid4().hex}"
+    model.script(key, Answer(Call("add", {"a": 1, "b": 2}, id="c1")), Answer("3"))
     context = context_for(model.base_url)
-    events = await run(adapter, turn_of("[[approve]]", tools=tools), context)
-    asked = events[-1].item
-    assert (asked["type"], asked["name"], asked["server_label"]) == ("mcp_approval_request", "add", "calc")
-    assert "tool.call" not in kinds(events)
-    assert context.tools.calls == []
-
-    answer = {"type": "mcp_approval_response", "approval_request_id": asked["id"], "approve": True}
-    approved = turn_of(answer, history=[user("[[approve]]"), asked], tools=tools)
-    await run(adapter, approved, context)
+    await run(adapter, turn_of(f"[[{key}]]", tools=[mcp_tool(calc, require_approval=asked)]), context)
     assert context.tools.calls == [("c1", "add", {"a": 1, "b": 2})]
+    assert context.tools.approvals == [approval]
 
 
 async def test_calls_over_the_limit_do_not_run(model, calc, adapter):
@@ -180,7 +183,7 @@ async def test_what_the_boundary_raises_comes_out_as_it_is(model, calc, adapter)
         pass
 
     class PausingBoundary(Boundary):
-        async def call(self, call_id, name, arguments, run):
+        async def call(self, call_id, name, arguments, run, *, approval=False):
             raise Paused(call_id)
 
     model.script("pause", Answer(Call("add", {"a": 1, "b": 2}, id="c1")))

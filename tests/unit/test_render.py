@@ -67,7 +67,7 @@ SUSPENDED: list[ev.Event] = [
     *START,
     ev.ToolCall(call_id="c1", name="delete", arguments="{}"),
     ev.Interrupt(call_id="c1", name="delete", arguments="{}"),
-    ev.TurnSuspended(),
+    ev.TurnSuspended(expires_at=0),
 ]
 
 TWO_ATTEMPTS: list[ev.Event] = [

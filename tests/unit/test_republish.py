@@ -43,7 +43,7 @@ TURN: list[Event] = [
 
 def again(published: list[Event], attempt: list[Event]) -> list[Event]:
     put: list[Event] = []
-    republisher = Republisher(published, put.append)
+    republisher = Republisher([], published, put.append)
     for event in attempt:
         republisher.put(event)
     return put

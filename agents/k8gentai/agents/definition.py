@@ -46,6 +46,11 @@ class Limits(_Part):
     seconds: float = Field(default=600, gt=0, le=86_400)
     steps: int = Field(default=25, ge=1, le=1_000)
     """Model calls."""
+    tokens: int | None = Field(default=None, ge=1)
+    """Tokens, read and written: once they are used up no further model call is made."""
+    tool_calls: int | None = Field(default=None, alias="toolCalls", ge=0)
+    approval_seconds: float = Field(default=86_400, alias="approvalSeconds", gt=0, le=2_592_000)
+    """How long a turn waits for a person's decision."""
 
 
 class Tool(_Part):
@@ -56,6 +61,8 @@ class Tool(_Part):
     """What becomes of a call that was running when its worker died. ``always`` and ``idempotent``: it runs
     again with the same idempotency key; ``never``: the model is told that its outcome is not known."""
     timeout_seconds: float | None = Field(default=None, alias="timeoutSeconds", gt=0)
+    approval: Literal["required"] | None = None
+    """``required``: each call waits until a person approves it."""
 
 
 class Spec(_Part):

@@ -190,9 +190,11 @@ class TurnFailed(_Event):
 
 
 class TurnSuspended(_Event):
-    """The turn is parked until its interrupts are answered."""
+    """The turn is parked until its interrupts are answered: a turn that continues it runs its agent again."""
 
     type: Literal["turn.suspended"] = "turn.suspended"
+    expires_at: float
+    """Unix time in seconds. A decision that comes later counts as a denial."""
 
 
 class TurnCancelled(_Event):

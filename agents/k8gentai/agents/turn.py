@@ -55,18 +55,46 @@ class ToolOutcome:
 
     output: str
     is_error: bool = False
+    raw: str = ""
+    """What the framework needs beside ``output`` to make the same result again from the turn's record, as text."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person said when asked."""
+
+    approve: bool
+    reason: str | None = None
 
 
 class ToolBoundary(Protocol):
     """The one place where tools of a turn run. It publishes the call's steps and result."""
 
     async def call(
-        self, call_id: str, name: str, arguments: dict[str, Any], run: Callable[[], Awaitable[str | ToolOutcome]]
+        self,
+        call_id: str,
+        name: str,
+        arguments: dict[str, Any],
+        run: Callable[[], Awaitable[str | ToolOutcome]],
+        *,
+        approval: bool = False,
     ) -> ToolOutcome:
-        """Run a tool once and return what the model is to see.
+        """Run a tool once, after a person approved where ``approval`` or the agent's definition asks for that,
+        and return what the model is to see.
 
         An ordinary exception of ``run`` becomes an outcome with ``is_error``, as does a
         :class:`ToolOutcome` that says so: what the framework made of a tool's exception.
+        """
+        ...
+
+    async def ask(self, call_id: str, name: str, arguments: str) -> Decision:
+        """Ask a person. Returns only where they have decided: until then the turn is suspended, which ends the
+        attempt. The one after the decision must ask the same again.
+
+        Args:
+            call_id: names the question; the same whenever the turn is run again.
+            name: what would be done.
+            arguments: JSON text.
         """
         ...
 
@@ -80,6 +108,8 @@ class TurnContext:
     tools: ToolBoundary
     max_steps: int
     """How many model calls the turn may make."""
+    decided: bool
+    """Whether a person has decided something: only then does :meth:`ToolBoundary.ask` ever return."""
     log: structlog.stdlib.BoundLogger
 
 

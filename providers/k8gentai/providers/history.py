@@ -7,6 +7,7 @@ from k8gentai.providers import host
 from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.ids import belongs_to, in_turn_order, item_id
 from k8gentai.providers.render import render
+from k8gentai.providers.resource import usable
 from k8gentai.providers.store import ResponseStore, StoredResponse
 from k8gentai.workers.record import ENDED, AcceptedTurn, TurnRecord
 from k8gentai.workers.turns import TurnDeletedError, TurnNotFoundError, Turns
@@ -15,7 +16,6 @@ _ADD_AT_ONCE = 20
 """The most items the host's conversations take in one call."""
 
 _ALL = 1_000_000_000
-_CALLS = frozenset({"mcp_call", "function_call"})
 
 
 class Histories:
@@ -44,7 +44,7 @@ class Histories:
             return await self._of_conversation(accepted.turn.conversation)
         if accepted.previous_response_id:
             previous = await self._previous(accepted.previous_response_id)
-            return [*previous.history, *previous.input, *_usable(previous.response["output"])]
+            return [*previous.history, *previous.input, *usable(previous.response["output"])]
         return []
 
     async def check_conversation(self, conversation: str) -> None:
@@ -75,7 +75,7 @@ class Histories:
             # take an item out of somebody else's.
             item if belongs_to(turn.id, item["id"]) else {**item, "id": item_id(turn.id, index, item["type"])}
             for index, item in enumerate(turn.input)
-        ] + _usable(response["output"])
+        ] + usable(response["output"])
         for start in range(0, len(items), _ADD_AT_ONCE):
             request = host.AddItemsRequest(items=items[start : start + _ADD_AT_ONCE])
             await self._conversations.add_items(turn.conversation, request)
@@ -96,7 +96,7 @@ class Histories:
         else:
             if not self._access.allows("read", response_id, record.owner) or not record.store:
                 raise _previous_not_found(response_id)
-            if record.status not in ENDED and record.status != "suspended":
+            if record.status not in ENDED:
                 raise invalid(
                     f"Response '{response_id}' has not ended yet (it is {record.status}).",
                     "previous_response_id",
@@ -116,8 +116,3 @@ def _previous_not_found(response_id: str) -> ApiError:
         "previous_response_id",
         "previous_response_not_found",
     )
-
-
-def _usable(output: list[Item]) -> list[Item]:
-    """Output without calls that were cut off: no model accepts a call that has no result."""
-    return [item for item in output if item["type"] not in _CALLS or item["status"] != "incomplete"]

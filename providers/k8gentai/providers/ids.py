@@ -51,6 +51,12 @@ def belongs_to(turn_id: str, id_: str | None) -> bool:
     return match is not None and match[1].startswith(turn_id.removeprefix("resp_"))
 
 
+def turn_of(id_: str) -> str | None:
+    """The turn an item id was made for; None if it is none of ours."""
+    match = _ITEM_ID.fullmatch(id_)
+    return f"resp_{match[1][:32]}" if match else None
+
+
 def in_turn_order(items: Sequence[Item]) -> list[Item]:
     """Put the items that carry ids of ours in the order of their turns; others keep their places.
 

@@ -192,10 +192,19 @@ class McpCall(OutputItem):
 
     type = "mcp_call"
 
-    def __init__(self, emit: Emit, id_: str, index: int, name: str, server_label: str) -> None:
+    def __init__(
+        self,
+        emit: Emit,
+        id_: str,
+        index: int,
+        name: str,
+        server_label: str,
+        approval_request_id: str | None = None,
+    ) -> None:
         super().__init__(emit, id_, index)
         self.name = name
         self.server_label = server_label
+        self._approval_request_id = approval_request_id
         self._arguments = ""
         self._output: str | None = None
         self._error: str | None = None
@@ -237,7 +246,7 @@ class McpCall(OutputItem):
             "arguments": self._arguments,
             "output": self._output,
             "error": self._error,
-            "approval_request_id": None,
+            "approval_request_id": self._approval_request_id,
         }
 
 

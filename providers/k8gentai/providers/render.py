@@ -45,10 +45,14 @@ class Rendering:
         no time."""
         self._record = record
         self._base = resource_base(record)
+        answers = record.replay.answers if record.replay else {}
+        self._approved_by = {call_id: answer.request_id for call_id, answer in answers.items()}
         self._items: list[OutputItem] = []
         self._first_index = len(record.turn.input)
         self._usage = UsageSum()
         self._sequence = 0
+        self.asked: dict[str, ev.Interrupt] = {}
+        """What the turn asks of a person, by the id of the item that asks."""
         self._out: list[StreamEvent] = []
         self._in_progress = False
         self._messages: dict[str, Message] = {}
@@ -175,7 +179,13 @@ class Rendering:
         if side == "client":
             call = self._add(FunctionCall, "function_call", call_id, name)
         else:
-            call = self._add(McpCall, "mcp_call", name, server_label or self._record.turn.agent)
+            call = self._add(
+                McpCall,
+                "mcp_call",
+                name,
+                server_label or self._record.turn.agent,
+                self._approved_by.get(call_id),
+            )
         self._calls[call_id] = call
         self._made[call_id].append(call)
         return call
@@ -224,7 +234,9 @@ class Rendering:
             "arguments": event.arguments,
             "server_label": label or self._record.turn.agent,
         }
-        self._add(WholeItem, "mcp_approval_request", request).finish(request)
+        asking = self._add(WholeItem, "mcp_approval_request", request)
+        asking.finish(request)
+        self.asked[asking.id] = event
 
     def _completed(self, _: ev.TurnCompleted | ev.TurnSuspended) -> None:
         self._close_open("completed")

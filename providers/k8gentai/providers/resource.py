@@ -7,6 +7,7 @@ and non-null where it must be; the defaults are the OpenAI API's own.
 from typing import Any
 
 from k8gentai.agents.events import Usage
+from k8gentai.agents.turn import Item
 from k8gentai.workers.record import AcceptedTurn
 
 _ECHOED: dict[str, Any] = {
@@ -31,6 +32,7 @@ _ECHOED: dict[str, Any] = {
 }
 """Request parameters a response repeats, and what stands where the request has none."""
 
+_CALLS = frozenset({"mcp_call", "function_call"})
 _SECRET_TOOL_FIELDS = frozenset({"authorization", "headers"})
 
 
@@ -81,6 +83,11 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     if shown.get("type") == "function":
         shown = {"description": None, "parameters": None, "strict": None, **shown}
     return shown
+
+
+def usable(output: list[Item]) -> list[Item]:
+    """Output as later turns see it: without calls that were cut off, as models accept none without a result."""
+    return [item for item in output if item["type"] not in _CALLS or item["status"] != "incomplete"]
 
 
 class UsageSum:

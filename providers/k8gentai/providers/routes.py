@@ -26,7 +26,7 @@ from k8gentai.providers.errors import ApiError, invalid, response_not_found, sto
 from k8gentai.providers.render import StreamEvent
 from k8gentai.providers.service import ResponsesService
 from k8gentai.workers.connection import UNREACHABLE
-from k8gentai.workers.turns import IdempotencyConflictError, QueueFullError, TurnNotFoundError
+from k8gentai.workers.turns import AnsweredError, IdempotencyConflictError, QueueFullError, TurnNotFoundError
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +56,9 @@ def api_error(error: Exception) -> ApiError:
             wait = str(error.retry_after)
             message = "Too many turns are waiting. Try again later."
             return ApiError(429, message, code="queue_full", headers={"Retry-After": wait})
+        case AnsweredError():
+            by = f"answered by response '{error.by}'" if error.by else "not waiting for an answer"
+            return ApiError(409, f"This approval request is {by}.", code="approval_answered")
         case IdempotencyConflictError():
             message = "This Idempotency-Key came before with another request."
             return ApiError(422, message, code="idempotency_key_reused", param="Idempotency-Key")

@@ -15,7 +15,8 @@ from opentelemetry import propagate
 from k8gentai.agents.events import Event, TurnEnd
 from k8gentai.agents.turn import Item, Turn
 from k8gentai.providers.access import Access, caller
-from k8gentai.providers.errors import ApiError, response_not_found, server_stopping
+from k8gentai.providers.approvals import asking_turn, continued, unknown_request
+from k8gentai.providers.errors import ApiError, invalid, response_not_found, server_stopping
 from k8gentai.providers.history import Histories
 from k8gentai.providers.ids import new_turn_id
 from k8gentai.providers.render import Rendering, StreamEvent, render
@@ -23,7 +24,7 @@ from k8gentai.providers.request import CreateRequest, read_request
 from k8gentai.providers.resolve import Resolver
 from k8gentai.providers.store import ResponseStore, StoredResponse
 from k8gentai.workers.connection import UNREACHABLE
-from k8gentai.workers.record import ENDED, AcceptedTurn, TurnRecord
+from k8gentai.workers.record import ENDED, AcceptedTurn, Replay, TurnRecord
 from k8gentai.workers.turns import TurnDeletedError, TurnNotFoundError, Turns
 
 log = structlog.get_logger(__name__)
@@ -88,6 +89,7 @@ class ResponsesService:
         target = await self._resolver.resolve(request.model)
         if request.conversation:
             await self._histories.check_conversation(request.conversation)
+        replay = await self._continued(request, target.agent)
         trace: dict[str, str] = {}
         propagate.inject(trace)
         accepted = AcceptedTurn(
@@ -109,12 +111,35 @@ class ResponsesService:
             store=request.store,
             accepted_at=time.time(),
             trace=trace,
+            replay=replay,
         )
         kept = await self._turns.accept(
             accepted, lambda: self._histories.before(accepted), idempotency_key=idempotency_key
         )
         log.info("turn_accepted", turn=kept, agent=target.agent, framework=target.framework)
         return kept, request
+
+    async def _continued(self, request: CreateRequest, agent: str) -> Replay | None:
+        """What the request goes on with, where it answers what a suspended turn asked.
+
+        Raises:
+            ApiError: it answers what was not asked, or not of this agent, or not in the place where it was asked.
+        """
+        turn_id = asking_turn(request.input)
+        if turn_id is None:
+            return None
+        try:
+            record = await self._record(turn_id, "update")
+        except TurnNotFoundError:
+            raise unknown_request(0, request.input[0]) from None
+        if request.previous_response_id != turn_id and (
+            request.conversation is None or request.conversation != record.turn.conversation
+        ):
+            message = f"Response '{turn_id}' asked: name it as 'previous_response_id', or its conversation."
+            raise invalid(message, "previous_response_id", "approval_elsewhere")
+        if record.turn.agent != agent:
+            raise invalid(f"Agent '{record.turn.agent}' asked, not '{agent}'.", "model", "approval_elsewhere")
+        return continued(record, [event for _, event in await self._turns.events(turn_id)], request.input)
 
     async def wait(self, turn_id: str) -> dict[str, Any]:
         """The response when its turn has ended.

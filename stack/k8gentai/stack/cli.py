@@ -189,5 +189,32 @@ def turns_cancel(turn_id: TurnId) -> None:
     out.print(f"Cancelled; it was {found}.")
 
 
+@turns_app.command("approve")
+def turns_approve(
+    turn_id: TurnId,
+    deny: Annotated[bool, typer.Option("--deny", help="Say no instead.")] = False,
+    reason: Annotated[str | None, typer.Option(help="What the agent is told along with the decision.")] = None,
+    call: Annotated[
+        list[str] | None, typer.Option(help="Decide calls of this tool only; may be given several times.")
+    ] = None,
+) -> None:
+    """Approve what a suspended turn asks for, or deny it. Prints the id of the turn that goes on with it."""
+    from k8gentai.stack import answering
+    from k8gentai.stack.settings import read_settings
+
+    with _one_line_errors():
+        answering.approve(read_settings(), turn_id, deny=deny, reason=reason, calls=call or (), console=out)
+
+
+@turns_app.command("retry")
+def turns_retry(turn_id: TurnId) -> None:
+    """Run a failed turn again from its journal: what it recorded is not done again. Prints the new turn's id."""
+    from k8gentai.stack import answering
+    from k8gentai.stack.settings import read_settings
+
+    with _one_line_errors():
+        answering.retry(read_settings(), turn_id, out)
+
+
 if __name__ == "__main__":
     app()

@@ -25,7 +25,7 @@ def list_turns(settings: Settings, limit: int, console: Console) -> None:
         SetUpError: Redis is away.
     """
     table = Table("id", "agent", "status", "attempts", "accepted", "waited", "ran", box=None, header_style="bold")
-    for record in _run(settings, lambda turns: turns.recent(limit)):
+    for record in with_turns(settings, lambda turns: turns.recent(limit)):
         table.add_row(
             record.turn.id,
             record.turn.agent,
@@ -49,7 +49,7 @@ def show(settings: Settings, turn_id: str, console: Console) -> None:
         return await turns.get(turn_id), [event for _, event in await turns.events(turn_id)]
 
     table = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in _facts(*_run(settings, read)):
+    for name, value in _facts(*with_turns(settings, read)):
         table.add_row(name, escape(value))
     console.print(table)
 
@@ -76,7 +76,7 @@ def print_events(settings: Settings, turn_id: str, follow: bool, console: Consol
             for seq, event in await turns.events(turn_id):
                 show_event(seq, event)
 
-    _run(settings, read)
+    with_turns(settings, read)
 
 
 def cancel(settings: Settings, turn_id: str) -> str:
@@ -85,14 +85,14 @@ def cancel(settings: Settings, turn_id: str) -> str:
     Raises:
         SetUpError: Redis is away, there is no such turn, or it had ended.
     """
-    found = _run(settings, lambda turns: turns.cancel(turn_id))
+    found = with_turns(settings, lambda turns: turns.cancel(turn_id))
     if found in ENDED:
         raise SetUpError(f"The turn had ended before ({found}).")
     return found
 
 
-def _run[T](settings: Settings, work: Callable[[Turns], Coroutine[Any, Any, T]]) -> T:
-    """Do something with the turns.
+def with_turns[T](settings: Settings, work: Callable[[Turns], Coroutine[Any, Any, T]]) -> T:
+    """Do something with the turns in Redis.
 
     Raises:
         SetUpError: Redis is away, or there is no such turn.

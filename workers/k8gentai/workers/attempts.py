@@ -165,6 +165,11 @@ class Attempts:
         entries = await self._redis.xrange(keys.TURN + lease.turn_id + keys.EVENTS)
         return [parse_event(fields[b"e"]) for _, fields in entries]
 
+    async def before(self, lease: Lease) -> list[Event]:
+        """The events of the turns that this one continues."""
+        entries = await self._redis.lrange(keys.TURN + lease.turn_id + keys.BEFORE, 0, -1)
+        return [parse_event(entry) for entry in entries]
+
     async def hand_back(self, lease: Lease) -> None:
         """Give the turn to another worker, without counting it as a crash. A lost lease is no error."""
         await self._hand_back(args=[lease.turn_id, lease.attempt])

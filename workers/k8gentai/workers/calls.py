@@ -7,7 +7,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 
 from k8gentai.agents.events import Usage
-from k8gentai.agents.turn import ModelEndpoint, StepLimitReached
+from k8gentai.agents.turn import ModelEndpoint, StepLimitReached, TurnError
+from k8gentai.workers.budget import Budget
 from k8gentai.workers.journal import Journal
 
 TURN_HEADER = "x-amf-turn"
@@ -28,6 +29,7 @@ class ModelCalls:
         turn_id: the turn.
         model: the model that answers every call, or None for the one each call names.
         max_steps: how many calls the turn may make.
+        budget: what they may use.
         on_usage: takes the tokens of each call that ended.
         journal: answers calls that an earlier attempt made, and keeps those of this one.
         trace: the trace context its calls continue, as HTTP headers.
@@ -38,6 +40,7 @@ class ModelCalls:
         turn_id: str,
         model: str | None,
         max_steps: int,
+        budget: Budget,
         on_usage: Callable[[Usage], None],
         journal: Journal,
         trace: dict[str, str] | None = None,
@@ -45,12 +48,13 @@ class ModelCalls:
         self.key = f"amf-{secrets.token_urlsafe(24)}"
         self.turn_id = turn_id
         self.model = model
-        self.on_usage = on_usage
+        self._on_usage = on_usage
         self.journal = journal
         self.trace = trace or {}
-        self.error: ModelError | StepLimitReached | None = None
+        self.error: ModelError | StepLimitReached | TurnError | None = None
         """Why the last call failed; None after one that went well."""
         self._max_steps = max_steps
+        self._budget = budget
         self._made = 0
         self._running: set[asyncio.Task[None]] = set()
         self._call_ids: dict[str, str] = {}
@@ -60,12 +64,27 @@ class ModelCalls:
 
         Raises:
             StepLimitReached: the turn has made as many as it may.
+            BudgetExceededError: its tokens are used up.
         """
-        if self._made >= self._max_steps:
-            self.error = StepLimitReached(self._max_steps)
-            raise self.error
+        try:
+            if self._made >= self._max_steps:
+                raise StepLimitReached(self._max_steps)
+            self._budget.model_call()
+        except (StepLimitReached, TurnError) as error:
+            self.error = error
+            raise
         self._made += 1
         self.error = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is under way."""
+        return bool(self._running)
+
+    def on_usage(self, usage: Usage) -> None:
+        """Take the tokens of a call that ended."""
+        self._budget.use(usage)
+        self._on_usage(usage)
 
     def own_call_id(self, call_id: str, key: str) -> str:
         """A tool call's id that no other answer of the turn has used: some models count from 0 in each.

@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from k8gentai.agents.events import Usage
 from k8gentai.agents.turn import StepLimitReached
 from k8gentai.workers.attempts import FencedError
+from k8gentai.workers.budget import BudgetExceededError
 from k8gentai.workers.calls import TURN_HEADER, ModelCalls, ModelError, OpenAttempts
 from k8gentai.workers.upstream import Chunk, Upstream, UpstreamError
 
@@ -49,6 +50,8 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
             calls.begin()
         except StepLimitReached as limit:
             return _error(400, str(limit), "step_limit")
+        except BudgetExceededError as limit:
+            return _error(400, str(limit), limit.code)
         call = _Call(calls, upstream, {**body, "model": model})
         return await call.streamed() if body.get("stream") else await call.whole()
 

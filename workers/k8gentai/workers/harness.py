@@ -1,14 +1,18 @@
 """Runs one attempt at a turn: everything around an adapter that is the same for every framework."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from typing import Any
 
 import structlog
 
-from k8gentai.agents.events import Event, TurnCompleted, TurnEnd, TurnStarted
-from k8gentai.agents.turn import Adapter, TurnContext
+from k8gentai.agents.events import Event, TurnCompleted, TurnEnd, TurnStarted, TurnSuspended
+from k8gentai.agents.turn import Adapter, LoadedAgent, ModelEndpoint, TurnContext
+from k8gentai.workers.approvals import Approvals
 from k8gentai.workers.attempts import Attempts, Started
+from k8gentai.workers.budget import Budget
 from k8gentai.workers.calls import ModelCalls, OpenAttempts, current_key
 from k8gentai.workers.endings import failure, over_time
 from k8gentai.workers.journal import Journal
@@ -49,8 +53,9 @@ class Harness:
         stream.put(TurnStarted(attempt=started.lease.attempt, worker=self._attempts.worker))
         put = stream.put
         recorded: dict[str, str] = {}
-        if started.lease.attempt > 1:
-            put = Republisher(await self._attempts.published(started.lease), stream.put).put
+        if started.lease.attempt > 1 or started.accepted.replay:
+            before = await self._attempts.before(started.lease)
+            put = Republisher(before, await self._attempts.published(started.lease), stream.put).put
             recorded = await self._attempts.journal(started.lease)
         journal = Journal(self._attempts, started.lease, recorded)
         writing = asyncio.create_task(stream.write())
@@ -74,42 +79,106 @@ class Harness:
     ) -> TurnEnd:
         """Run the agent. Returns what the turn ends with."""
         order = EventOrder(put)
-        calls: ModelCalls | None = None
+        attempt: _Attempt | None = None
         try:
             agent = await self._agents.for_turn(started.accepted)
-            limits = agent.definition.spec.limits
-            turn = started.accepted.turn
-            model = agent.definition.spec.model.name
-            calls = ModelCalls(turn.id, model, limits.steps, order.from_gateway, journal, started.accepted.trace)
-            context = TurnContext(
-                attempt=started.lease.attempt,
-                model=self._open_attempts.open(calls),
-                tools=Tools(
-                    turn.id, {tool.name: tool for tool in agent.definition.spec.tools}, journal, order.from_tool
-                ),
-                max_steps=limits.steps,
-                log=structlog.stdlib.get_logger("k8gentai.agent").bind(turn=turn.id, agent=turn.agent),
-            )
-            current_key.set(calls.key)
-            end: TurnEnd = TurnCompleted()
-            try:
-                async with asyncio.timeout(limits.seconds) as limit:
-                    async with aclosing(self._adapter.run(agent, turn, context)) as events:  # type: ignore[type-var]
-                        async for event in events:
-                            if isinstance(event, TurnEnd):
-                                end = event
-                                continue
-                            order.from_adapter(event)
-                            await room()
-            except TimeoutError:
-                if not limit.expired():
-                    raise
-                end = over_time(limits.seconds)
+            attempt = _Attempt(started, agent, journal, order)
+            endpoint = self._open_attempts.open(attempt.calls)
+            current_key.set(attempt.calls.key)
+            end = await attempt.run(self._adapter, endpoint, room)
         except Exception as error:
-            end = failure(error, calls)
+            end = failure(error, attempt.calls if attempt else None)
             log.warning("turn_failed", turn=started.lease.turn_id, code=end.code, exc_info=error)
         finally:
-            if calls is not None:
-                self._open_attempts.close(calls)
+            if attempt is not None:
+                self._open_attempts.close(attempt.calls)
+                attempt.approvals.close()
         order.finish(completed=isinstance(end, TurnCompleted))
         return end
+
+
+class _Attempt:
+    """What one attempt lends its agent.
+
+    Args:
+        started: the attempt.
+        agent: who runs.
+        journal: the turn's.
+        order: takes the events.
+    """
+
+    def __init__(self, started: Started, agent: LoadedAgent, journal: Journal, order: EventOrder) -> None:
+        accepted, spec = started.accepted, agent.definition.spec
+        replay = accepted.replay
+        self._agent = agent
+        self._number = started.lease.attempt
+        self._limits = spec.limits
+        self._order = order
+        self._turn = replay.turn if replay else accepted.turn
+        self._halted: asyncio.Future[TurnEnd] = asyncio.get_running_loop().create_future()
+        budget = Budget(spec.limits, self._halt)
+        self.calls = ModelCalls(
+            accepted.turn.id,
+            spec.model.name,
+            spec.limits.steps,
+            budget,
+            order.from_gateway,
+            journal,
+            accepted.trace,
+        )
+        self.approvals = Approvals(replay.answers if replay else {}, order.from_tool, self._busy)
+        policies = {tool.name: tool for tool in spec.tools}
+        self._tools = Tools(self._turn.id, policies, journal, order.from_tool, self.approvals.ask, budget)
+
+    async def run(self, adapter: Adapter, endpoint: ModelEndpoint, room: Callable[[], Awaitable[None]]) -> TurnEnd:
+        """Run the agent until it ends, its time is over, it is halted, or it waits for a person.
+
+        Args:
+            endpoint: where its model is.
+            room: waits until more events can be taken.
+        """
+        agent_log = structlog.stdlib.get_logger("k8gentai.agent")
+        context = TurnContext(
+            attempt=self._number,
+            model=endpoint,
+            tools=self._tools,
+            max_steps=self._limits.steps,
+            decided=self.approvals.decided,
+            log=agent_log.bind(turn=self.calls.turn_id, agent=self._turn.agent),
+        )
+        consuming = asyncio.create_task(self._consume(adapter, context, room))
+        quiet = asyncio.create_task(self.approvals.quiet())
+        ways: set[asyncio.Future[Any]] = {consuming, quiet, self._halted}
+        try:
+            await asyncio.wait(ways, timeout=self._limits.seconds, return_when=asyncio.FIRST_COMPLETED)
+            if self._halted.done():
+                return self._halted.result()
+            if consuming.done():
+                return consuming.result()
+            if quiet.done():
+                return TurnSuspended(expires_at=time.time() + self._limits.approval_seconds)
+            return over_time(self._limits.seconds)
+        finally:
+            for task in (consuming, quiet):
+                task.cancel()
+            await asyncio.gather(consuming, quiet, return_exceptions=True)
+
+    async def _consume(
+        self, adapter: Adapter, context: TurnContext, room: Callable[[], Awaitable[None]]
+    ) -> TurnEnd:
+        end: TurnEnd = TurnCompleted()
+        async with aclosing(adapter.run(self._agent, self._turn, context)) as events:  # type: ignore[type-var]
+            async for event in events:
+                if isinstance(event, TurnEnd):
+                    end = event
+                    continue
+                self._order.from_adapter(event)
+                await room()
+        return end
+
+    def _halt(self, end: TurnEnd) -> None:
+        if not self._halted.done():
+            self._halted.set_result(end)
+
+    def _busy(self) -> bool:
+        return self.calls.busy or self._tools.running > 0

@@ -27,10 +27,12 @@ log = structlog.get_logger(__name__)
 class ToolEntry(BaseModel):
     """What is known of a tool call."""
 
-    state: Literal["running", "done"]
-    """``running``: begun, and its worker has not told of its end."""
+    state: Literal["running", "left", "done"]
+    """``running``: begun, and its worker has not told of its end. ``left``: it stopped to ask a person, and begins
+    again when there is an answer."""
     output: str = ""
     is_error: bool = False
+    raw: str = ""
 
 
 class Journal:

@@ -8,7 +8,8 @@ from k8gentai.agents.turn import Turn
 
 Status = Literal["queued", "running", "suspended", "completed", "incomplete", "failed", "cancelled"]
 
-ENDED: frozenset[Status] = frozenset({"completed", "incomplete", "failed", "cancelled"})
+ENDED: frozenset[Status] = frozenset({"suspended", "completed", "incomplete", "failed", "cancelled"})
+"""A suspended turn has ended as well: what answers it is a turn of its own."""
 
 
 class Owner(BaseModel):
@@ -16,6 +17,28 @@ class Owner(BaseModel):
 
     principal: str
     attributes: dict[str, list[str]] | None = None
+
+
+class Answer(BaseModel):
+    """A person's decision."""
+
+    approve: bool
+    reason: str | None = None
+    request_id: str
+    """The id of the item that asked."""
+
+
+class Replay(BaseModel):
+    """What a turn goes on with: the agent of an ended turn, run again with that turn's journal."""
+
+    of: str
+    """The ended turn."""
+    turn: Turn
+    """The turn as its agent first saw it, and sees it again."""
+    answers: dict[str, Answer] = Field(default_factory=dict)
+    """What was decided so far, by the call's id."""
+    retry: bool = False
+    """The turn is told anew from its beginning; otherwise from where the ended one stopped."""
 
 
 class AcceptedTurn(BaseModel):
@@ -37,6 +60,7 @@ class AcceptedTurn(BaseModel):
     """Unix time in seconds."""
     trace: dict[str, str] = Field(default_factory=dict)
     """The caller's trace context (W3C traceparent), as OpenTelemetry injected it."""
+    replay: Replay | None = None
 
 
 class TurnRecord(AcceptedTurn):
@@ -50,4 +74,8 @@ class TurnRecord(AcceptedTurn):
     worker: str | None = None
     started_at: float | None = None
     ended_at: float | None = None
+    expires_at: float | None = None
+    """Of a suspended turn: until when it waits, Unix time in seconds."""
+    answered: str | None = None
+    """Of a suspended turn: the turn that continues it."""
     settled: bool = False

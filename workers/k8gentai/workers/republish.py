@@ -1,8 +1,10 @@
 """Lets a turn that is run again say only what it has not said yet.
 
-An attempt after the first goes through the same events as those before it, as far as the journal answers. What was
-published is not published again. Where the new attempt departs from it, the item is dropped (``item.dropped``) and
-begun anew; what earlier attempts published and this one never came to is dropped at the end.
+An attempt after the first, and a turn that continues another one, goes through the same events as those before it,
+as far as the journal answers. What was published is not published again. Where the new attempt departs, the
+item is dropped (``item.dropped``) and begun anew; what earlier attempts published and this one never came to is
+dropped at the end. A question that a turn was suspended with, and the call it was about, do not count as published
+to the turn that continues it.
 """
 
 from collections import Counter
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 
 from k8gentai.agents.events import (
     Event,
+    Interrupt,
     ItemDone,
     ItemDropped,
     ItemStarted,
@@ -62,16 +65,22 @@ class Republisher:
     """Stands between an attempt's events and its stream.
 
     Args:
-        published: the events of the earlier attempts.
+        before: the events of the turns that this one continues.
+        published: the events of this turn's earlier attempts.
         put: takes what is new.
     """
 
-    def __init__(self, published: Iterable[Event], put: Callable[[Event], None]) -> None:
+    def __init__(self, before: Iterable[Event], published: Iterable[Event], put: Callable[[Event], None]) -> None:
         self._put = put
         self._items: dict[str, _Item] = {}
         self._others: Counter[str] = Counter()
         self._whole_items: dict[str, str] = {}
         """Ids of items without a word of their own, by the JSON of their events."""
+        for event in before:
+            if isinstance(event, Interrupt):
+                self._items.pop(event.call_id, None)
+            else:
+                self._note(event)
         for event in published:
             self._note(event)
 

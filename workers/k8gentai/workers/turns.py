@@ -20,6 +20,19 @@ from k8gentai.workers.scripts import script
 RECLAIM_SECONDS = 30
 """After this long another server settles what the first one took and did not report."""
 
+_STANDING = (
+    "status",
+    "attempt",
+    "crashes",
+    "worker",
+    "started_at",
+    "ended_at",
+    "settled",
+    "expires_at",
+    "answered",
+)
+"""The fields of a turn's hash that say how it stands."""
+
 _PAGE = 1_000
 """Events read from Redis at once."""
 
@@ -43,6 +56,19 @@ class QueueFullError(Exception):
     def __init__(self, framework: str, retry_after: int = 5) -> None:
         super().__init__(f"the queue of {framework} turns is full")
         self.retry_after = retry_after
+
+
+class AnsweredError(Exception):
+    """The turn to be continued does not wait (any more); nothing was written.
+
+    Args:
+        turn_id: the turn.
+        by: the turn that continues it, if one does.
+    """
+
+    def __init__(self, turn_id: str, by: str | None) -> None:
+        super().__init__(f"{turn_id} was answered by {by}" if by else f"{turn_id} waits for no answer")
+        self.by = by
 
 
 class IdempotencyConflictError(Exception):
@@ -91,8 +117,9 @@ class Turns:
         Raises:
             QueueFullError: nothing was written.
             IdempotencyConflictError: nothing was written.
+            AnsweredError: the turn this one is to continue waits no more; nothing was written.
         """
-        turn = accepted.turn
+        turn, replay = accepted.turn, accepted.replay
         conversation = turn.conversation or ""
         while True:
             ahead, version = await self._lane(conversation)
@@ -112,6 +139,8 @@ class Turns:
                     idempotency_key or "",
                     hashlib.sha256(json.dumps(accepted.request, sort_keys=True).encode()).hexdigest(),
                     self._keep_seconds,
+                    replay.of if replay else "",
+                    "1" if replay and replay.retry else "",
                     *_flat(job_fields(turn.id, turn.agent, accepted.framework)),
                 ]
             )
@@ -120,6 +149,8 @@ class Turns:
                     return str(turn_id.decode())
                 case [b"full"]:
                     raise QueueFullError(accepted.framework)
+                case [b"answered", other]:
+                    raise AnsweredError(replay.of if replay else "", other.decode() or None)
                 case [b"conflict", *_]:
                     raise IdempotencyConflictError(idempotency_key)
             # The conversation moved while its history was read: read it again.
@@ -151,11 +182,7 @@ class Turns:
             {
                 **record,
                 "last_seq": fields["seq"],
-                **{
-                    name: fields[name]
-                    for name in ("status", "attempt", "crashes", "worker", "started_at", "ended_at", "settled")
-                    if name in fields
-                },
+                **{name: fields[name] for name in _STANDING if name in fields},
             }
         )
 
@@ -239,7 +266,7 @@ class Turns:
 
     async def _forget(self, turn_id: str) -> None:
         turn = keys.TURN + turn_id
-        await self._redis.delete(turn, turn + keys.EVENTS, turn + keys.JOURNAL)
+        await self._redis.delete(turn, turn + keys.EVENTS, turn + keys.JOURNAL, turn + keys.BEFORE)
 
     async def finished(self, server: str) -> AsyncIterator[str]:
         """Ids of ended turns that are to be settled, without end.

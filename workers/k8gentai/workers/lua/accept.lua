@@ -1,10 +1,11 @@
 -- Keeps a turn and queues it, or writes nothing.
 -- ARGV: id, accepted, history ('' where none was loaded), first event, framework, conversation or '',
 --       version of the conversation's lane that the history belongs to, principal, accepted at, queue limit,
---       idempotency key or '', digest of the request, seconds the key is kept, then the RQ job's fields.
+--       idempotency key or '', digest of the request, seconds the key is kept, the turn whose journal this one
+--       takes over or '', whether to tell it anew ('1' or ''), then the RQ job's fields.
 local id, accepted, history, event, framework, conversation = unpack(ARGV, 1, 6)
 local version, principal, accepted_at, limit = unpack(ARGV, 7, 10)
-local key, digest, key_seconds = unpack(ARGV, 11, 13)
+local key, digest, key_seconds, continued, anew = unpack(ARGV, 11, 15)
 local turn = keys.turn .. id
 local lane = keys.lane .. conversation
 
@@ -14,6 +15,11 @@ if key ~= '' then
   local seen = redis.call('HMGET', idempotency, 'turn', 'digest')
   if seen[1] and seen[2] ~= digest then return {'conflict', seen[1]} end
   if seen[1] then return {'accepted', seen[1]} end
+end
+
+if continued ~= '' and anew == '' then
+  local found = redis.call('HMGET', keys.turn .. continued, 'status', 'answered')
+  if found[1] ~= 'suspended' or found[2] then return {'answered', found[2] or ''} end
 end
 
 local waiting = redis.call('LLEN', keys.rq_queue .. framework)
@@ -28,7 +34,8 @@ redis.call('HSET', turn, 'accepted', accepted, 'history', ahead == 0 and history
   'conversation', conversation, 'principal', principal, 'status', 'queued', 'attempt', 0, 'crashes', 0, 'seq', 0)
 append(turn, event)
 redis.call('ZADD', keys.unsettled .. principal, accepted_at, id)
-redis.call('HSET', keys.rq_job .. id, unpack(ARGV, 14))
+if continued ~= '' then take_over(id, continued, anew ~= '') end
+redis.call('HSET', keys.rq_job .. id, unpack(ARGV, 16))
 if key ~= '' then
   redis.call('HSET', idempotency, 'turn', id, 'digest', digest)
   redis.call('EXPIRE', idempotency, key_seconds)

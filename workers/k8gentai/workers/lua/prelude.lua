@@ -29,6 +29,7 @@ local function end_turn(id, status, event, ended, keep)
   local framework, attempt = found[1], found[2]
   append(turn, event)
   redis.call('HSET', turn, 'status', status, 'ended_at', now())
+  if status == 'suspended' then redis.call('HSET', turn, 'expires_at', cjson.decode(event).expires_at) end
   release(id, framework, attempt)
   redis.call('HSET', keys.rq_job .. id, 'status', registries[status][2], 'ended_at', ended)
   redis.call('EXPIRE', keys.rq_job .. id, keep)
@@ -40,4 +41,20 @@ local function push(id, framework, where)
   redis.call('HSET', keys.rq_job .. id, 'status', 'queued')
   redis.call('SADD', keys.rq_queues, keys.rq_queue .. framework)
   redis.call(where, keys.rq_queue .. framework, id)
+end
+
+-- Gives a turn what another one recorded, and what was told before it. Of a turn told anew that one's own events
+-- do not count as told.
+local function take_over(id, other, anew)
+  local turn, of = keys.turn .. id, keys.turn .. other
+  redis.call('COPY', of .. keys.journal, turn .. keys.journal)
+  redis.call('PERSIST', turn .. keys.journal)
+  redis.call('HSET', turn, 'journal_bytes', redis.call('HGET', of, 'journal_bytes') or 0)
+  redis.call('COPY', of .. keys.before, turn .. keys.before)
+  redis.call('PERSIST', turn .. keys.before)
+  if anew then return end
+  redis.call('HSET', of, 'answered', id)
+  for _, entry in ipairs(redis.call('XRANGE', of .. keys.events, '-', '+')) do
+    redis.call('RPUSH', turn .. keys.before, entry[2][2])
+  end
 end

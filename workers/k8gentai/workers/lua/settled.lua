@@ -3,8 +3,10 @@
 --       the caller saw it or '', its history.
 local id, entry, keep, expected, history = unpack(ARGV)
 local turn = keys.turn .. id
-local found = redis.call('HMGET', turn, 'conversation', 'principal')
+local found = redis.call('HMGET', turn, 'conversation', 'principal', 'expires_at')
 local conversation, principal = found[1], found[2]
+-- A turn that waits for a person is kept for as long as it waits.
+keep = math.ceil(math.max(keep, (tonumber(found[3]) or 0) - now() + keep))
 
 if conversation and conversation ~= '' then
   local lane = keys.lane .. conversation
@@ -30,6 +32,7 @@ if principal then
   redis.call('EXPIRE', turn, keep)
   redis.call('EXPIRE', turn .. keys.events, keep)
   redis.call('EXPIRE', turn .. keys.journal, keep)
+  redis.call('EXPIRE', turn .. keys.before, keep)
 end
 redis.call('XACK', keys.finished, keys.servers, entry)
 redis.call('XDEL', keys.finished, entry)

@@ -8,11 +8,14 @@ from typing import Any, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphRecursionError
 from langgraph.pregel import Pregel
+from langgraph.types import Command, Interrupt
 
 from k8gentai.agents.adapters.langgraph.calls import ModelCalls, tool_calls
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
+from k8gentai.agents.adapters.langgraph.questions import Questions
 from k8gentai.agents.events import Event, MessageDone, TextDelta, ToolCall, ToolResult
 from k8gentai.agents.turn import StepLimitReached, TurnContext, TurnError
 
@@ -21,15 +24,6 @@ _SUPERSTEPS_PER_CALL = 20
 
 current_run: ContextVar["GraphRun"] = ContextVar("current_run")
 """The run that the code at hand belongs to."""
-
-
-class InterruptError(TurnError):
-    """The graph called ``interrupt()``."""
-
-    code = "interrupt_unsupported"
-
-    def __init__(self) -> None:
-        super().__init__("the agent asked for a person's decision (interrupt), for which a turn cannot wait yet")
 
 
 @dataclass(frozen=True)
@@ -62,8 +56,6 @@ class GraphRun:
         Args:
             thread_id: for tools and nodes that keep something under it.
 
-        Raises:
-            InterruptError: the graph wants to wait for a person.
         """
         current_run.set(self)
         given = {message.id for message in messages}
@@ -73,18 +65,26 @@ class GraphRun:
             "configurable": {"thread_id": thread_id},
             "recursion_limit": min(limit, (graph.config or {}).get("recursion_limit", limit)),
         }
-        # The first mode makes models stream, whatever node calls them and however.
-        stream = graph.astream(
-            {"messages": messages}, config, stream_mode=["messages", "updates"], subgraphs=True, version="v2"
-        )
-        async for part in stream:
-            if part["type"] == "updates":
-                if "__interrupt__" in part["data"]:
-                    raise InterruptError
-                continue
-            message, metadata = cast("tuple[BaseMessage, dict[str, Any]]", part["data"])
-            if message.id not in given:
-                self._take(message, metadata)
+        if self.context.decided:
+            # A graph goes on from an interrupt only with a memory, which costs the others nothing.
+            graph = graph.copy({"checkpointer": InMemorySaver()})
+        questions = Questions(self.context.tools)
+        graph_input: Any = {"messages": messages}
+        while graph_input is not None:
+            # The first mode makes models stream, whatever node calls them and however.
+            stream = graph.astream(
+                graph_input, config, stream_mode=["messages", "updates"], subgraphs=True, version="v2"
+            )
+            asked: list[Interrupt] = []
+            async for part in stream:
+                if part["type"] == "updates":
+                    # The graph itself tells of its subgraphs' interrupts, too.
+                    asked += part["data"].get("__interrupt__", ()) if not part["ns"] else ()
+                    continue
+                message, metadata = cast("tuple[BaseMessage, dict[str, Any]]", part["data"])
+                if message.id not in given:
+                    self._take(message, metadata)
+            graph_input = Command(resume=await questions.answers(asked)) if asked else None
 
     async def next_event(self) -> Event | None:
         """The next event; None at a good end.

@@ -40,6 +40,10 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
         super().__init__(**parts)
         self._answered = answered
 
+    def _approval_required(self, tool_name: str) -> bool:
+        # The boundary asks: its question outlives this process, and its answer need not come through the model.
+        return False
+
     def _separate_tool_calls(
         self, current_response: Any, messages: list[Any], reasoning_content: str | None = None
     ) -> tuple[list[Any], list[Any], list[Any], list[Any]]:

@@ -67,7 +67,9 @@ class BoundaryToolExecutor(ToolExecutor):  # type: ignore[misc]
 
         await self._published()
         try:
-            outcome = await self._boundary.call(tool_call.id, name, parsed or {}, run)
+            outcome = await self._boundary.call(
+                tool_call.id, name, parsed or {}, run, approval=_needs_approval(server, name)
+            )
         except Exception as error:
             self.fault = error
             raise
@@ -97,6 +99,15 @@ class BoundaryToolExecutor(ToolExecutor):  # type: ignore[misc]
         if result.error_code or result.error_message:
             raise McpToolError(result.error_message or text)
         return text
+
+
+def _needs_approval(server: OpenAIResponseInputToolMCP, name: str) -> bool:
+    """Whether the request wants a person to approve calls of this tool; where it names some tools only and not
+    this one, it does."""
+    wanted = server.require_approval
+    if isinstance(wanted, str):
+        return wanted == "always"
+    return name in (wanted.always or ()) or name not in (wanted.never or ())
 
 
 def _parse(arguments: str) -> dict[str, Any] | None:

@@ -1,0 +1,88 @@
+"""``k8gentai turns approve | retry``: what a person makes of a turn that waits for them, or that failed."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from k8gentai.agents.events import Event
+from k8gentai.agents.turn import Item
+from k8gentai.providers.approvals import ANSWER, answering_turn, questions, retrying_turn
+from k8gentai.providers.render import render
+from k8gentai.providers.resource import usable
+from k8gentai.stack.environments import SetUpError
+from k8gentai.stack.settings import Settings
+from k8gentai.stack.turns import with_turns
+from k8gentai.workers.record import TurnRecord
+from k8gentai.workers.turns import AnsweredError, QueueFullError, Turns
+
+
+def approve(
+    settings: Settings, turn_id: str, *, deny: bool, reason: str | None, calls: Sequence[str], console: Console
+) -> None:
+    """Answer what a suspended turn asked, on behalf of its owner, and print which turn goes on with it.
+
+    Args:
+        deny: say no instead of yes.
+        reason: what the agent is told along with it.
+        calls: names of tools; only calls of these are decided, or all where none is named.
+
+    Raises:
+        SetUpError: Redis is away, there is no such turn, or it waits for no such answer.
+    """
+
+    async def answer(turns: Turns) -> tuple[str, list[str]]:
+        record = await turns.get(turn_id)
+        events = [event for _, event in await turns.events(turn_id)]
+        asked = {
+            request_id: question
+            for request_id, question in questions(record, events).items()
+            if not calls or question.name in calls
+        }
+        if not asked:
+            what = f"a call of {' or '.join(calls)}" if calls else "a decision"
+            raise SetUpError(f"The turn {turn_id} does not wait for {what}.")
+        decisions: list[Item] = [
+            {"type": ANSWER, "approval_request_id": request_id, "approve": not deny, "reason": reason}
+            for request_id in asked
+        ]
+        following = answering_turn(record, events, decisions)
+        await turns.accept(following, lambda: _history_after(record, events))
+        return following.turn.id, [f"{question.name}({question.arguments})" for question in asked.values()]
+
+    try:
+        following, decided = with_turns(settings, answer)
+    except (AnsweredError, QueueFullError) as error:
+        raise SetUpError(f"{str(error).capitalize()}.") from error
+    for call in decided:
+        console.print(f"{'Denied' if deny else 'Approved'}: {call}", markup=False, highlight=False)
+    console.print(f"{following} goes on with it.", markup=False, highlight=False)
+
+
+def retry(settings: Settings, turn_id: str, console: Console) -> None:
+    """Run a failed turn again from its journal, as a new turn, and print that one's id.
+
+    Raises:
+        SetUpError: Redis is away, there is no such turn, or it has not failed.
+    """
+
+    async def again(turns: Turns) -> str:
+        record = await turns.get(turn_id)
+        if record.status != "failed":
+            raise SetUpError(f"The turn {turn_id} has not failed (it is {record.status}).")
+        following = retrying_turn(record)
+        return await turns.accept(following, lambda: _history_of(record))
+
+    try:
+        following = with_turns(settings, again)
+    except QueueFullError as error:
+        raise SetUpError(f"{str(error).capitalize()}.") from error
+    console.print(f"{following} runs it again.", markup=False, highlight=False)
+
+
+async def _history_of(record: TurnRecord) -> list[Item]:
+    return record.turn.history
+
+
+async def _history_after(record: TurnRecord, events: Sequence[Event]) -> list[Item]:
+    _, response = render(record, events, ended_at=record.ended_at)
+    return [*record.turn.history, *record.turn.input, *usable(response["output"])]

@@ -1,0 +1,44 @@
+"""Existing LangGraph code that asks a person, unchanged: its own ``interrupt()``, and LangChain's middleware."""
+
+from pathlib import Path
+
+from langchain.agents import create_agent
+from langchain.agents.middleware import HumanInTheLoopMiddleware
+from langchain_core.messages import AIMessage
+from langchain_openai import ChatOpenAI
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.types import interrupt
+
+
+def write(path: str, line: str) -> str:
+    """Add a line to a file."""
+    with Path(path).open("a") as file:
+        file.write(f"{line}\n")
+    return f"wrote {line}"
+
+
+watched = create_agent(
+    ChatOpenAI(model="somebody-elses-model"),
+    tools=[write],
+    middleware=[HumanInTheLoopMiddleware(interrupt_on={"write": True})],
+)
+
+
+def draft(state: MessagesState) -> MessagesState:
+    return {"messages": [ChatOpenAI(model="somebody-elses-model").invoke(state["messages"])]}
+
+
+def sign(state: MessagesState) -> MessagesState:
+    name = interrupt({"question": "Who signs?"})
+    return {"messages": [AIMessage(f"Signed: {name}")]}
+
+
+letters = (
+    StateGraph(MessagesState)
+    .add_node(draft)
+    .add_node(sign)
+    .add_edge(START, "draft")
+    .add_edge("draft", "sign")
+    .add_edge("sign", END)
+    .compile()
+)

@@ -1,0 +1,258 @@
+"""A turn waits for a person: durably, with the exact arguments, and answered once."""
+
+import json
+
+import openai
+import pytest
+
+from tests.integration.helpers import check_sequence, collect, ended, eventually, prompt, text_of
+from tests.integration.test_turns_command import turns
+from tests.scripted import Answer, Call
+
+
+@pytest.fixture
+def page(tmp_path):
+    """The file the agent's tools write to."""
+    return tmp_path / "page.txt"
+
+
+def write(page, line):
+    return Call("write", {"path": str(page), "line": line})
+
+
+def lines(page):
+    return [line.split()[0] for line in page.read_text().splitlines()] if page.exists() else []
+
+
+def asked(response):
+    return [item for item in response.output if item.type == "mcp_approval_request"]
+
+
+def answer(request, approve=True, reason=None):
+    told = {"type": "mcp_approval_response", "approval_request_id": request.id, "approve": approve}
+    return {**told, "reason": reason} if reason else told
+
+
+async def suspended(client, model, key, page, agent="guarded", **options):
+    """A turn that waits before it writes one line."""
+    model.script(key, Answer("I shall write. ", write(page, "one")), Answer("Written."))
+    return await client.responses.create(model=agent, input=prompt(key), **options)
+
+
+async def test_an_approved_call_runs_and_the_turn_goes_on(client, model, key, page):
+    first = await suspended(client, model, key, page)
+    (request,) = asked(first)
+    assert (first.status, request.name) == ("completed", "write")
+    assert page.parent.name in request.arguments
+    assert lines(page) == []
+    stream = await client.responses.create(
+        model="guarded", previous_response_id=first.id, input=[answer(request)], stream=True
+    )
+    events = await collect(stream)
+    check_sequence(events)
+    response = events[-1].response
+    # Only what is new is told, and nothing was asked of the model twice.
+    assert [item.type for item in response.output] == ["mcp_call", "message"]
+    assert response.output[0].approval_request_id == request.id
+    assert response.output[0].output == "wrote one"
+    assert text_of(events) == "Written."
+    assert lines(page) == ["one"]
+    assert len(model.requests(key)) == 2
+    assert response.usage.output_tokens == 7
+    listed = await client.responses.input_items.list(response.id)
+    assert [item.type for item in listed.data] == ["mcp_approval_response"]
+
+
+async def test_a_denied_call_does_not_run_and_the_model_is_told_why(client, model, key, page):
+    first = await suspended(client, model, key, page)
+    (request,) = asked(first)
+    second = await client.responses.create(
+        model="guarded", previous_response_id=first.id, input=[answer(request, False, "Not on a Sunday.")]
+    )
+    assert second.output_text == "Written."
+    assert "Not on a Sunday." in second.output[0].error
+    assert "Not on a Sunday." in str(model.requests(key)[-1].body["messages"][-1])
+    assert lines(page) == []
+
+
+async def test_nothing_but_redis_needs_to_live_while_it_waits(own_stack, model, key, page):
+    server, worker = own_stack.add_server(), own_stack.add_worker("langgraph")
+    async with server.openai() as client:
+        conversation = await client.conversations.create()
+        first = await suspended(client, model, key, page, conversation=conversation.id)
+    (request,) = asked(first)
+    worker.kill()
+    server.stop()
+    server.start()
+    own_stack.add_worker("langgraph")
+    async with server.openai() as client:
+        second = await client.responses.create(
+            model="guarded", conversation=conversation.id, input=[answer(request)]
+        )
+        assert second.output_text == "Written."
+        items = await eventually(
+            lambda: client.conversations.items.list(conversation.id, order="asc"), lambda page: len(page.data) == 6
+        )
+    assert lines(page) == ["one"]
+    assert len(model.requests(key)) == 2
+    kinds = ["message", "message", "mcp_approval_request", "mcp_approval_response", "mcp_call", "message"]
+    assert [item.type for item in items.data] == kinds
+
+
+async def test_several_pending_calls_are_decided_together_or_one_by_one(client, model, key, page):
+    model.script(key, Answer(write(page, "one"), write(page, "two"), write(page, "three")), Answer("Done."))
+    first = await client.responses.create(model="guarded", input=prompt(key))
+    requests = asked(first)
+    assert len(requests) == 3
+    by_line = {json.loads(request.arguments)["line"]: request for request in requests}
+    second = await client.responses.create(
+        model="guarded",
+        previous_response_id=first.id,
+        input=[answer(by_line["one"]), answer(by_line["two"], False)],
+    )
+    (rest,) = asked(second)
+    assert "three" in rest.arguments
+    assert lines(page) == ["one"]
+    third = await client.responses.create(model="guarded", previous_response_id=second.id, input=[answer(rest)])
+    assert third.output_text == "Done."
+    assert lines(page) == ["one", "three"]
+    assert len(model.requests(key)) == 2
+
+
+async def test_decisions_that_contradict_each_other_are_a_denial(client, model, key, page):
+    first = await suspended(client, model, key, page)
+    (request,) = asked(first)
+    both = [answer(request), answer(request, False)]
+    second = await client.responses.create(model="guarded", previous_response_id=first.id, input=both)
+    assert "contradict" in second.output[0].error
+    assert lines(page) == []
+
+
+async def test_a_decision_that_comes_too_late_is_a_denial(client, model, key, page):
+    first = await suspended(client, model, key, page, agent="impatient")
+    (request,) = asked(first)
+    second = await client.responses.create(
+        model="impatient", previous_response_id=first.id, input=[answer(request)]
+    )
+    assert "in time" in second.output[0].error
+    assert lines(page) == []
+
+
+async def test_an_answer_counts_once(client, model, key, page):
+    first = await suspended(client, model, key, page)
+    (request,) = asked(first)
+    again = {"model": "guarded", "previous_response_id": first.id, "input": [answer(request)]}
+    second = await client.responses.create(**again)
+    with pytest.raises(openai.ConflictError, match=second.id):
+        await client.responses.create(**again)
+    assert lines(page) == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (
+            {"input": [{"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True}]},
+            "request_not_found",
+        ),
+        ({"previous_response_id": None}, "elsewhere"),
+        ({"model": "plain"}, "elsewhere"),
+        ({"input": "message too"}, "mixed"),
+    ],
+)
+async def test_an_answer_to_what_was_not_asked_is_refused(client, model, key, page, change, code):
+    first = await suspended(client, model, key, page)
+    (request,) = asked(first)
+    body = {"model": "guarded", "previous_response_id": first.id, "input": [answer(request)], **change}
+    if body["input"] == "message too":
+        body["input"] = [answer(request), {"role": "user", "content": "And hurry."}]
+    with pytest.raises(openai.BadRequestError) as refused:
+        await client.responses.create(**body)
+    assert refused.value.code == f"approval_{code}"
+    assert lines(page) == []
+    # What was refused has answered nothing.
+    second = await client.responses.create(model="guarded", previous_response_id=first.id, input=[answer(request)])
+    assert second.output_text == "Written."
+
+
+async def test_a_worker_that_dies_after_the_approval_runs_the_call_again_with_the_same_key(
+    own_stack, model, key, page
+):
+    """The idempotency key stays that of the first turn, over the suspension and the crash."""
+    server, worker = own_stack.add_server(), own_stack.add_worker("langgraph")
+    async with server.openai() as client:
+        model.script(
+            key, Answer(Call("linger", {"path": str(page), "line": "slow"}), write(page, "one")), Answer("Ok.")
+        )
+        page.with_suffix(".go").touch()
+        first = await client.responses.create(model="guarded", input=prompt(key))
+        (request,) = asked(first)
+        # The call that needs nobody ran beside the one that waits.
+        assert lines(page) == ["slow"]
+        worker.kill()
+        own_stack.add_worker("langgraph")
+        second = await client.responses.create(
+            model="guarded", previous_response_id=first.id, input=[answer(request)]
+        )
+        assert second.output_text == "Ok."
+    assert lines(page) == ["slow", "one"]
+    assert {line.split()[1].split(":")[0] for line in page.read_text().splitlines()} == {first.id}
+
+
+async def test_the_agents_own_interrupt_is_answered_with_what_the_person_says(client, model, key):
+    model.script(key, Answer("Dear Sir. "))
+    first = await client.responses.create(model="letters", input=prompt(key))
+    (request,) = asked(first)
+    assert (request.name, request.arguments) == ("interrupt", '{"question": "Who signs?"}')
+    assert first.output_text == "Dear Sir. "
+    second = await client.responses.create(
+        model="letters", previous_response_id=first.id, input=[answer(request, reason="Ada")]
+    )
+    assert second.output_text == "Signed: Ada"
+    assert len(model.requests(key)) == 1
+
+
+async def test_langchains_middleware_asks_about_the_call_itself(client, model, key, page):
+    first = await suspended(client, model, key, page, agent="watched")
+    (request,) = asked(first)
+    assert request.name == "write"
+    assert lines(page) == []
+    second = await client.responses.create(model="watched", previous_response_id=first.id, input=[answer(request)])
+    assert second.output_text == "Written."
+    assert lines(page) == ["one"]
+    assert len(model.requests(key)) == 2
+
+
+async def test_somebody_at_the_command_line_decides(stack, client, model, key, page):
+    first = await suspended(client, model, key, page)
+    nothing = await turns(stack, "approve", first.id, "--call", "other")
+    assert (nothing.returncode, lines(page)) == (1, [])
+    done = await turns(stack, "approve", first.id)
+    assert done.returncode == 0, done.stderr
+    following = done.stdout.split()[-5]
+    second = await ended(client, following)
+    assert second.output_text == "Written."
+    assert second.previous_response_id == first.id
+    assert lines(page) == ["one"]
+    again = await turns(stack, "approve", first.id, "--deny")
+    assert again.returncode == 1
+    assert following in again.stderr
+
+
+async def test_a_failed_turn_is_run_again_from_its_journal(stack, client, model, key, page):
+    # A second step that the script lacks fails the turn.
+    model.script(key, Answer("I write. ", Call("write", {"path": str(page), "line": "one"})))
+    first = await client.responses.create(model="scribe", input=prompt(key))
+    assert first.status == "failed"
+    model.script(key, Answer("Never asked."), Answer("Never asked."), Answer("Done."))
+    done = await turns(stack, "retry", first.id)
+    assert done.returncode == 0, done.stderr
+    second = await ended(client, done.stdout.split()[0])
+    assert second.status == "completed"
+    assert second.output_text.endswith("Done.")
+    assert [item.type for item in second.output] == ["message", "mcp_call", "message"]
+    assert lines(page) == ["one"]
+    assert len(model.requests(key)) == 3
+    refused = await turns(stack, "retry", second.id)
+    assert refused.returncode == 1
+    assert "has not failed" in refused.stderr

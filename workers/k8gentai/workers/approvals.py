@@ -1,0 +1,69 @@
+"""What an attempt asks of people, and how it steps aside while they decide.
+
+A question without an answer never returns. The rest of the agent goes on as far as it comes without one: other
+branches finish their model calls and tools, which are recorded. When nothing goes on any more the turn is
+suspended, and the attempt is over. The turn that brings the answers runs the agent again.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from k8gentai.agents.events import Event, Interrupt
+from k8gentai.agents.turn import Decision
+from k8gentai.workers.record import Answer
+
+_QUIET_SECONDS = 0.1
+"""How long nothing must go on. An agent that computes for longer is suspended in it, and computes again."""
+
+
+class Approvals:
+    """The questions of one attempt.
+
+    Args:
+        answers: what was decided, by call id.
+        publish: takes a call's id and the event that asks.
+        busy: whether a model call or a tool is under way.
+    """
+
+    def __init__(
+        self, answers: Mapping[str, Answer], publish: Callable[[str, Event], None], busy: Callable[[], bool]
+    ) -> None:
+        self._answers = answers
+        self._publish = publish
+        self._busy = busy
+        self._asked = asyncio.Event()
+        self._questions: set[str] = set()
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def decided(self) -> bool:
+        """Whether there is any answer."""
+        return bool(self._answers)
+
+    async def ask(self, call_id: str, name: str, arguments: str) -> Decision:
+        """The decision about a call, where there is one.
+
+        Raises:
+            asyncio.CancelledError: there is none, and the attempt is over.
+        """
+        if answer := self._answers.get(call_id):
+            return Decision(answer.approve, answer.reason)
+        if call_id not in self._questions:
+            self._questions.add(call_id)
+            self._publish(call_id, Interrupt(call_id=call_id, name=name, arguments=arguments))
+        self._asked.set()
+        await asyncio.shield(self._over)
+        raise asyncio.CancelledError
+
+    async def quiet(self) -> None:
+        """Wait until something was asked and nothing else goes on."""
+        await self._asked.wait()
+        known = -1
+        while self._busy() or known != len(self._questions):
+            known = len(self._questions)
+            await asyncio.sleep(_QUIET_SECONDS)
+
+    def close(self) -> None:
+        """Let go of what waits: code in a thread may wait on a question of a turn that is over."""
+        if not self._over.done():
+            self._over.set_result(None)
