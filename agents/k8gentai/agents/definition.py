@@ -8,6 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Framework = Literal["langgraph", "crewai", "ag2", "beeai", "llama-stack"]
 
+MultitaskStrategy = Literal["enqueue", "reject", "interrupt", "rollback"]
+"""What becomes of a turn that comes while another of its conversation waits or runs, in the words of the LangGraph
+Platform: it waits for its turn; it is refused; the others end as they are and their output counts; or the others
+end and are forgotten."""
+
 ENTRYPOINT = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 """``package.module:object``, as in Python's entry points specification."""
 
@@ -41,11 +46,13 @@ class Model(_Part):
 
 
 class Limits(_Part):
-    """What one turn may use before it is ended."""
+    """What one turn may use before it is ended, and how many may wait."""
 
     seconds: float = Field(default=600, gt=0, le=86_400)
     steps: int = Field(default=25, ge=1, le=1_000)
     """Model calls."""
+    queue: int | None = Field(default=None, ge=1)
+    """Turns of the agent that may wait; None for as many as the server's own limit allows."""
 
 
 class Tool(_Part):
@@ -67,6 +74,8 @@ class Spec(_Part):
     system_prompt: str | None = Field(default=None, alias="systemPrompt")
     tools: list[Tool] = Field(default_factory=list)
     limits: Limits = Field(default_factory=Limits)
+    multitask_strategy: MultitaskStrategy = Field(default="enqueue", alias="multitaskStrategy")
+    """Where the request names none."""
     env: list[dict[str, Any]] = Field(default_factory=list)
     memory: dict[str, Any] | None = None
     scaling: dict[str, Any] | None = None

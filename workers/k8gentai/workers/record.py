@@ -18,6 +18,11 @@ class Owner(BaseModel):
     attributes: dict[str, list[str]] | None = None
 
 
+def principal_of(owner: Owner | None) -> str:
+    """The principal as it stands in keys; empty where the host runs without authentication."""
+    return owner.principal if owner else ""
+
+
 class AcceptedTurn(BaseModel):
     """The part of a turn's record that is written once, when the turn is accepted."""
 

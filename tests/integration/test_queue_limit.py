@@ -1,0 +1,48 @@
+"""A full queue refuses before anything is written, and says whose queue it is."""
+
+import pytest
+
+from tests.integration.helpers import LANGGRAPH, ended, prompt
+from tests.scripted import Answer
+from tests.support.waiting import check_waiting, counted
+
+
+@pytest.fixture
+async def http(own_stack):
+    async with own_stack.add_server(AMF_QUEUE_LIMIT="3").http() as made:
+        yield made
+
+
+async def ask(http, agent, key):
+    return await http.post("/v1/responses", json={"model": agent, "input": prompt(key), "background": True})
+
+
+async def check_refused(stack, http, agent, key, whose):
+    with stack.redis() as redis:
+        before = sorted(redis.scan_iter("*"))
+        answer = await ask(http, agent, key)
+        assert answer.status_code == 429
+        assert int(answer.headers["retry-after"]) > 0
+        error = answer.json()["error"]
+        assert (error["type"], error["code"]) == ("rate_limit_error", "queue_full")
+        assert whose in error["message"]
+        assert sorted(redis.scan_iter("*")) == before
+        check_waiting(redis)
+
+
+async def test_each_agents_limit_and_that_of_all(own_stack, http, model, key):
+    """``patient`` lets two of its turns wait, the server three of all."""
+    model.script(key, *(Answer("Yes.") for _ in range(4)))
+    accepted = [await ask(http, "patient", key) for _ in range(2)]
+    await check_refused(own_stack, http, "patient", key, "agent 'patient'")
+    accepted.append(await ask(http, LANGGRAPH, key))
+    await check_refused(own_stack, http, LANGGRAPH, key, "all agents")
+    with own_stack.redis() as redis:
+        assert counted(redis) == {"patient": 2, LANGGRAPH: 1, "*": 3}
+    own_stack.add_worker("langgraph")
+    async with own_stack.server.openai() as client:
+        for answer in accepted:
+            assert (await ended(client, answer.json()["id"])).output_text == "Yes."
+        assert (await client.responses.create(model="patient", input=prompt(key))).output_text == "Yes."
+    with own_stack.redis() as redis:
+        assert counted(redis) == {}
