@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.integration.helpers import LANGGRAPH, ended, prompt
-from tests.scripted import Answer
+from tests.integration.helpers import LANGGRAPH, ended, eventually, prompt
+from tests.scripted import Answer, Gate
 from tests.support.waiting import check_waiting, counted
 
 
@@ -46,3 +46,46 @@ async def test_each_agents_limit_and_that_of_all(own_stack, http, model, key):
         assert (await client.responses.create(model="patient", input=prompt(key))).output_text == "Yes."
     with own_stack.redis() as redis:
         assert counted(redis) == {}
+
+
+async def test_the_count_survives_the_end_of_any_process(own_stack, model, key):
+    """Seven turns, two of which run when their worker dies; then Redis dies too."""
+    server = own_stack.add_server()
+    gate = Gate()
+    model.script(key, *(Answer(gate, "Yes.") for _ in range(20)))
+    async with server.openai() as client:
+        conversation = (await client.conversations.create()).id
+        worker = own_stack.add_worker("langgraph", "--concurrency", "2")
+        turns = [
+            await client.responses.create(
+                model=agent, input=prompt(key), background=True, conversation=conversation if lane else None
+            )
+            for agent, lane in [(LANGGRAPH, False)] * 3 + [("calculator", True)] * 4
+        ]
+        for number in range(2):
+            await model.request(key, number)
+        worker.kill()
+        check_count(own_stack, {LANGGRAPH: 1, "calculator": 4, "*": 5})
+        own_stack.add_worker("langgraph", "--concurrency", "1")
+        await model.request(key, 2)
+
+        async def count():
+            with own_stack.redis() as redis:
+                return counted(redis)
+
+        await eventually(count, lambda found: found.get("*") == 6)
+        own_stack.valkey.kill()
+        own_stack.valkey.start()
+        assert (await count())["*"] == 6
+        with own_stack.redis() as redis:
+            check_waiting(redis)
+        gate.open()
+        for turn in turns:
+            assert (await ended(client, turn.id)).output_text == "Yes."
+        check_count(own_stack, {})
+
+
+def check_count(stack, expected):
+    with stack.redis() as redis:
+        assert counted(redis) == expected
+        check_waiting(redis)
