@@ -30,8 +30,14 @@ from k8gentai.providers.running import Running
 from k8gentai.providers.service import ResponsesService
 from k8gentai.providers.settle import Settler
 from k8gentai.providers.store import ResponseStore
+from k8gentai.workers.accepting import (
+    ConversationBusyError,
+    IdempotencyConflictError,
+    QueueFullError,
+    Terms,
+)
 from k8gentai.workers.record import ENDED, AcceptedTurn, Owner, Status, TurnRecord
-from k8gentai.workers.turns import IdempotencyConflictError, QueueFullError, TurnNotFoundError
+from k8gentai.workers.turns import TurnNotFoundError
 
 STATUS_OF_END: dict[type, Status] = {
     ev.TurnCompleted: "completed",
@@ -51,7 +57,9 @@ class MemoryTurns:
         self.changed = asyncio.Condition()
         self.ended: asyncio.Queue[str] = asyncio.Queue()
         self.keys: dict[str, tuple[str, Any]] = {}
+        self.terms: list[Terms] = []
         self.full = False
+        self.busy: str | None = None
         self.away: Exception | None = None
 
     async def append(self, turn_id: str, *events: ev.Event) -> None:
@@ -71,12 +79,15 @@ class MemoryTurns:
         self,
         accepted: AcceptedTurn,
         load_history: Callable[[], Awaitable[list[Item]]],
-        *,
-        idempotency_key: str | None = None,
+        terms: Terms,
     ) -> str:
         self._answer()
+        self.terms.append(terms)
         if self.full:
-            raise QueueFullError(accepted.framework, 7)
+            raise QueueFullError(accepted.turn.agent, 3, 7)
+        if self.busy:
+            raise ConversationBusyError(self.busy)
+        idempotency_key = terms.idempotency_key
         if idempotency_key in self.keys:
             turn_id, request = self.keys[idempotency_key]
             if request != accepted.request:
@@ -170,14 +181,14 @@ def model(identifier: str) -> Any:
     return _model(identifier)
 
 
-def agent(name: str, error: str | None = None) -> RegisteredAgent:
-    """An agent of the registry."""
+def agent(name: str, error: str | None = None, **spec: Any) -> RegisteredAgent:
+    """An agent of the registry, with these fields of its definition's ``spec``."""
     definition = AgentDefinition.model_validate(
         {
             "apiVersion": "kagent.dev/v1alpha1",
             "kind": "Agent",
             "metadata": {"name": name},
-            "spec": {"framework": "langgraph", "description": f"Does {name}."},
+            "spec": {"framework": "langgraph", "description": f"Does {name}.", **spec},
         }
     )
     return RegisteredAgent(

@@ -74,6 +74,13 @@ def test_a_conversation_is_an_id_or_an_object() -> None:
     assert read(conversation={"id": "conv_1"}).conversation == "conv_1"
 
 
+def test_the_multitask_strategy_is_no_parameter_of_the_model() -> None:
+    request = read(multitask_strategy="rollback")
+    assert request.multitask_strategy == "rollback"
+    assert request.parameters == {}
+    assert read().multitask_strategy is None
+
+
 @pytest.mark.parametrize(
     ("changes", "param"),
     [
@@ -93,6 +100,8 @@ def test_a_conversation_is_an_id_or_an_object() -> None:
         ({"conversation": "c", "previous_response_id": "r"}, "previous_response_id"),
         ({"background": True, "store": False}, "background"),
         ({"prompt": {"id": "p"}}, "prompt"),
+        ({"multitask_strategy": "merge"}, "multitask_strategy"),
+        ({"multitask_strategy": ["reject"]}, "multitask_strategy"),
     ],
 )
 def test_what_is_wrong_is_named(changes: dict[str, Any], param: str) -> None:

@@ -11,8 +11,10 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from k8gentai.agents import events as ev
+from k8gentai.agents.registry import write_registry
 from k8gentai.providers import api
-from tests.support.providers import Floor, client_of, floor, model
+from k8gentai.workers.accepting import Terms
+from tests.support.providers import Floor, agent, client_of, floor, model
 
 ANSWER = [
     ev.TurnStarted(attempt=1, worker="w"),
@@ -260,6 +262,30 @@ async def test_requests_that_are_refused(client: httpx.AsyncClient, served: Floo
     away = await client.post("/v1/responses", json=ASK)
     assert (away.status_code, away.headers["retry-after"]) == (503, "1")
     assert not served.turns.records
+
+
+async def test_a_busy_conversation_is_a_409_that_no_sdk_sends_again(
+    client: httpx.AsyncClient, served: Floor
+) -> None:
+    served.turns.busy = "resp_1"
+    busy = await client.post("/v1/responses", json=ASK)
+    assert (busy.status_code, busy.json()["error"]["code"]) == (409, "conversation_busy")
+    assert "resp_1" in busy.json()["error"]["message"]
+    assert busy.headers["x-should-retry"] == "false"
+
+
+async def test_on_what_terms_a_turn_is_accepted(client: httpx.AsyncClient, served: Floor) -> None:
+    """The request's word goes before the definition's, and that before the default."""
+    body = {**ASK, "background": True}
+    write_registry(served.registry_path, [agent("math", multitaskStrategy="reject", limits={"queue": 4})])
+    await client.post("/v1/responses", json=body, headers={"x-stainless-retry-count": "1"})
+    await client.post("/v1/responses", json={**body, "multitask_strategy": "rollback"})
+    await client.post("/v1/responses", json={**body, "model": "openai/gpt-4o"})
+    assert served.turns.terms == [
+        Terms(strategy="reject", agent_limit=4, sdk_try=1),
+        Terms(strategy="rollback", agent_limit=4),
+        Terms(),
+    ]
 
 
 async def test_an_idempotency_key_gives_the_same_turn(client: httpx.AsyncClient, served: Floor) -> None:

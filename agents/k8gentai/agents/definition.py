@@ -8,6 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Framework = Literal["langgraph", "crewai", "ag2", "beeai", "llama-stack"]
 
+MultitaskStrategy = Literal["enqueue", "reject", "interrupt", "rollback"]
+"""What becomes of a turn that comes while another of its conversation waits or runs, in the words of the LangGraph
+Platform: it waits for its turn; it is refused; the others end as they are and their output counts; or the others
+end and are forgotten."""
+
 ENTRYPOINT = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 """``package.module:object``, as in Python's entry points specification."""
 
@@ -41,7 +46,7 @@ class Model(_Part):
 
 
 class Limits(_Part):
-    """What one turn may use before it is ended."""
+    """What one turn may use before it is ended, and how many may wait."""
 
     seconds: float = Field(default=600, gt=0, le=86_400)
     steps: int = Field(default=25, ge=1, le=1_000)
@@ -51,6 +56,8 @@ class Limits(_Part):
     tool_calls: int | None = Field(default=None, alias="toolCalls", ge=0)
     approval_seconds: float = Field(default=86_400, alias="approvalSeconds", gt=0, le=2_592_000)
     """How long a turn waits for a person's decision."""
+    queue: int | None = Field(default=None, ge=1)
+    """Turns of the agent that may wait; None for as many as the server's own limit allows."""
 
 
 class Tool(_Part):
@@ -74,6 +81,8 @@ class Spec(_Part):
     system_prompt: str | None = Field(default=None, alias="systemPrompt")
     tools: list[Tool] = Field(default_factory=list)
     limits: Limits = Field(default_factory=Limits)
+    multitask_strategy: MultitaskStrategy = Field(default="enqueue", alias="multitaskStrategy")
+    """Where the request names none."""
     env: list[dict[str, Any]] = Field(default_factory=list)
     memory: dict[str, Any] | None = None
     scaling: dict[str, Any] | None = None

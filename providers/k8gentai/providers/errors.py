@@ -57,6 +57,19 @@ def response_not_found(response_id: str) -> ApiError:
     )
 
 
+def conversation_busy(turn_id: str) -> ApiError:
+    """A turn of the conversation waits or runs, and the new one is not to wait (409); nothing was accepted."""
+    return ApiError(
+        409,
+        f"The conversation has a turn under way that this one may not end ('{turn_id}'). Wait for it, cancel it, "
+        "or send the request with 'multitask_strategy': 'enqueue'.",
+        code="conversation_busy",
+        param="conversation",
+        # The openai SDK would try again at once, and again too soon.
+        headers={"X-Should-Retry": "false"},
+    )
+
+
 def server_stopping(response_id: str) -> ApiError:
     """The server stops while a client waits (503). Sending the request again would begin another turn."""
     return ApiError(

@@ -3,10 +3,11 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from k8gentai.agents.definition import MultitaskStrategy
 from k8gentai.agents.turn import Item
 from k8gentai.providers import host
 from k8gentai.providers.errors import invalid
@@ -25,6 +26,7 @@ _NOT_PARAMETERS = frozenset(
         "stream_options",
         "background",
         "metadata",
+        "multitask_strategy",
     }
 )
 
@@ -43,6 +45,7 @@ class CreateRequest:
     store: bool
     stream: bool
     background: bool
+    multitask_strategy: MultitaskStrategy | None
     echo: dict[str, Any]
     """What the response repeats, and a digest of the body, by which a reused idempotency key is told from a
     repeated request."""
@@ -85,6 +88,7 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
         store=request.store is not False,
         stream=bool(request.stream),
         background=bool(request.background),
+        multitask_strategy=_strategy(body.get("multitask_strategy")),
         echo={
             **{name: value for name, value in given.items() if name not in ("input", "tools")},
             "digest": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
@@ -100,6 +104,16 @@ def _conversation_id(value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise invalid("'conversation' must be an id or an object with an id.", "conversation")
     return value
+
+
+def _strategy(value: Any) -> MultitaskStrategy | None:
+    strategies: tuple[MultitaskStrategy, ...] = get_args(MultitaskStrategy)
+    if value is None:
+        return None
+    for strategy in strategies:
+        if value == strategy:
+            return strategy
+    raise invalid(f"'multitask_strategy' must be one of {', '.join(strategies)}.", "multitask_strategy")
 
 
 def _check_combinations(request: Any, conversation: str | None) -> None:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from k8gentai.agents.definition import MultitaskStrategy
 from k8gentai.agents.registry import RegisteredAgent, Registry
 from k8gentai.providers import host
 from k8gentai.providers.access import Access
@@ -26,6 +27,10 @@ class Target:
     framework: str
     implicit: bool = False
     """A plain model, run as an agent of Llama Stack's own."""
+    multitask_strategy: MultitaskStrategy = "enqueue"
+    """Where the request names none."""
+    queue_limit: int | None = None
+    """How many of its turns may wait."""
 
 
 class Resolver:
@@ -54,7 +59,7 @@ class Resolver:
         """
         agent = self._agent(model)
         if agent is not None:
-            return Target(agent.id, agent.framework)
+            return _target(agent)
         identifier = await self._served(model)
         if identifier is None:
             await self._refresh()
@@ -105,3 +110,15 @@ class Resolver:
             with contextlib.suppress(TimeoutError), host.request_provider_data_context({}, None):
                 await asyncio.wait_for(self._models.refresh(), _PATIENCE_SECONDS)
             self._refreshed_at = time.monotonic()
+
+
+def _target(agent: RegisteredAgent) -> Target:
+    if agent.definition is None:
+        return Target(agent.id, agent.framework)
+    spec = agent.definition.spec
+    return Target(
+        agent.id,
+        agent.framework,
+        multitask_strategy=spec.multitask_strategy,
+        queue_limit=spec.limits.queue,
+    )

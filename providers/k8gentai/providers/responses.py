@@ -37,7 +37,7 @@ class AmfConfig(BaseModel):
     models_provider_id: str = "amf"
     """The ``provider_id`` of our ``remote::amf-models`` entry."""
     queue_limit: int = 10_000
-    """How many turns of one framework, or of one conversation, may wait."""
+    """How many turns may wait, of all agents together. An agent's own limit is in its definition."""
     keep_seconds: int = 86_400
     """How long a finished turn's stream can still be read."""
 

@@ -22,11 +22,17 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from k8gentai.agents.turn import Item
 from k8gentai.providers import host
 from k8gentai.providers.access import acting_as, caller
-from k8gentai.providers.errors import ApiError, invalid, response_not_found, store_away
+from k8gentai.providers.errors import ApiError, conversation_busy, invalid, response_not_found, store_away
 from k8gentai.providers.render import StreamEvent
 from k8gentai.providers.service import ResponsesService
+from k8gentai.workers.accepting import (
+    AnsweredError,
+    ConversationBusyError,
+    IdempotencyConflictError,
+    QueueFullError,
+)
 from k8gentai.workers.connection import UNREACHABLE
-from k8gentai.workers.turns import AnsweredError, IdempotencyConflictError, QueueFullError, TurnNotFoundError
+from k8gentai.workers.turns import TurnNotFoundError
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +60,9 @@ def api_error(error: Exception) -> ApiError:
             return response_not_found(str(error))
         case QueueFullError():
             wait = str(error.retry_after)
-            message = "Too many turns are waiting. Try again later."
-            return ApiError(429, message, code="queue_full", headers={"Retry-After": wait})
+            return ApiError(429, str(error), code="queue_full", headers={"Retry-After": wait})
+        case ConversationBusyError():
+            return conversation_busy(error.turn_id)
         case AnsweredError():
             by = f"answered by response '{error.by}'" if error.by else "not waiting for an answer"
             return ApiError(409, f"This approval request is {by}.", code="approval_answered")
@@ -100,9 +107,17 @@ def create_router(service: ResponsesService) -> APIRouter:
 
     @router.post("")
     async def create(
-        request: Request, idempotency_key: Annotated[str | None, Header(max_length=255)] = None
+        request: Request,
+        idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+        x_stainless_retry_count: Annotated[int | None, Header(ge=0)] = None,
     ) -> Response:
-        return await _create(service, await _body(request), idempotency_key)
+        body = await _body(request)
+        turn_id, read = await service.create(body, idempotency_key, x_stainless_retry_count)
+        if read.stream:
+            return _events(await service.stream(turn_id))
+        if read.background:
+            return JSONResponse(await service.get(turn_id))
+        return JSONResponse(await service.wait(turn_id))
 
     @router.get("")
     async def page(
@@ -154,15 +169,6 @@ async def _body(request: Request) -> Any:
         return json.loads(await request.body())
     except ValueError:
         raise invalid("The body is not valid JSON.") from None
-
-
-async def _create(service: ResponsesService, body: Any, idempotency_key: str | None) -> Response:
-    turn_id, request = await service.create(body, idempotency_key)
-    if request.stream:
-        return _events(await service.stream(turn_id))
-    if request.background:
-        return JSONResponse(await service.get(turn_id))
-    return JSONResponse(await service.wait(turn_id))
 
 
 def _events(stream: AsyncIterator[StreamEvent]) -> Response:

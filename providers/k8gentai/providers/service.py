@@ -5,6 +5,7 @@ touches a turn: a client that goes away changes nothing.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -23,6 +24,7 @@ from k8gentai.providers.render import Rendering, StreamEvent, render
 from k8gentai.providers.request import CreateRequest, read_request
 from k8gentai.providers.resolve import Resolver
 from k8gentai.providers.store import ResponseStore, StoredResponse
+from k8gentai.workers.accepting import Terms
 from k8gentai.workers.connection import UNREACHABLE
 from k8gentai.workers.record import ENDED, AcceptedTurn, Replay, TurnRecord
 from k8gentai.workers.turns import TurnDeletedError, TurnNotFoundError, Turns
@@ -69,19 +71,23 @@ class ResponsesService:
         """Get ready in the event loop that serves, before the first request."""
         await self._store.open()
 
-    async def create(self, body: Any, idempotency_key: str | None = None) -> tuple[str, CreateRequest]:
+    async def create(
+        self, body: Any, idempotency_key: str | None = None, sdk_try: int | None = None
+    ) -> tuple[str, CreateRequest]:
         """Accept a turn.
 
         Args:
             body: the request's JSON.
             idempotency_key: a name the client gave the request; the same one gives the same turn.
+            sdk_try: which try of the request this is, from 0, where the client's SDK says so; a later one
+                gives the turn of the one before.
 
         Returns:
             The turn's id, and the request as it was read.
 
         Raises:
             ApiError: the request is wrong; nothing was accepted.
-            QueueFullError, IdempotencyConflictError: nothing was accepted.
+            QueueFullError, ConversationBusyError, IdempotencyConflictError: nothing was accepted.
             redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: Redis is away.
         """
         turn_id = new_turn_id()
@@ -113,9 +119,13 @@ class ResponsesService:
             trace=trace,
             replay=replay,
         )
-        kept = await self._turns.accept(
-            accepted, lambda: self._histories.before(accepted), idempotency_key=idempotency_key
+        terms = Terms(
+            strategy=request.multitask_strategy or target.multitask_strategy,
+            agent_limit=target.queue_limit,
+            idempotency_key=idempotency_key,
+            sdk_try=sdk_try,
         )
+        kept = await self._turns.accept(accepted, lambda: self._histories.before(accepted), terms)
         log.info("turn_accepted", turn=kept, agent=target.agent, framework=target.framework)
         return kept, request
 
@@ -315,7 +325,9 @@ class ResponsesService:
     async def _stream(self, rendering: Rendering, turn_id: str) -> AsyncIterator[StreamEvent]:
         async for event in self._follow(turn_id):
             if isinstance(event, TurnEnd):
-                rendering.ended_at = (await self._turns.get(turn_id)).ended_at
+                # One that was deleted meanwhile still has this event to tell.
+                with contextlib.suppress(TurnNotFoundError):
+                    rendering.ended_at = (await self._turns.get(turn_id)).ended_at
             for stream_event in rendering.feed(event):
                 yield stream_event
 

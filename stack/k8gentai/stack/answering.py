@@ -12,8 +12,9 @@ from k8gentai.providers.resource import usable
 from k8gentai.stack.environments import SetUpError
 from k8gentai.stack.settings import Settings
 from k8gentai.stack.turns import with_turns
+from k8gentai.workers.accepting import AnsweredError, QueueFullError
 from k8gentai.workers.record import TurnRecord
-from k8gentai.workers.turns import AnsweredError, QueueFullError, Turns
+from k8gentai.workers.turns import Turns
 
 
 def approve(
@@ -52,7 +53,7 @@ def approve(
     try:
         following, decided = with_turns(settings, answer)
     except (AnsweredError, QueueFullError) as error:
-        raise SetUpError(f"{str(error).capitalize()}.") from error
+        raise SetUpError(str(error)) from error
     for call in decided:
         console.print(f"{'Denied' if deny else 'Approved'}: {call}", markup=False, highlight=False)
     console.print(f"{following} goes on with it.", markup=False, highlight=False)
@@ -75,7 +76,7 @@ def retry(settings: Settings, turn_id: str, console: Console) -> None:
     try:
         following = with_turns(settings, again)
     except QueueFullError as error:
-        raise SetUpError(f"{str(error).capitalize()}.") from error
+        raise SetUpError(str(error)) from error
     console.print(f"{following} runs it again.", markup=False, highlight=False)
 
 

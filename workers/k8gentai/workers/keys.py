@@ -24,6 +24,13 @@ UNSETTLED: Final = "amf:unsettled:"
 """``amf:unsettled:{principal}``, a sorted set: ids by the time they were accepted."""
 IDEMPOTENCY: Final = "amf:idempotency:"
 """``amf:idempotency:{principal}:{key}``, a hash: the turn's id and the request's digest."""
+RETRIED: Final = "amf:retried:"
+"""``amf:retried:{principal}:{digest}``, a hash: the turn of the last such request an SDK sent, and which of its
+tries that was (0 is the first)."""
+WAITING: Final = "amf:waiting"
+"""A hash: how many turns of each agent are queued, those behind another turn of their conversation included."""
+ALL_AGENTS: Final = "*"
+"""The field of that hash for all agents together. No agent's id and no model's name."""
 WORKER: Final = "amf:worker:"
 """``amf:worker:{name}``, a channel: ids of turns which that worker is to drop."""
 

@@ -19,6 +19,11 @@ class Owner(BaseModel):
     attributes: dict[str, list[str]] | None = None
 
 
+def principal_of(owner: Owner | None) -> str:
+    """The principal as it stands in keys; empty where the host runs without authentication."""
+    return owner.principal if owner else ""
+
+
 class Answer(BaseModel):
     """A person's decision."""
 

@@ -1,6 +1,5 @@
 """The server's side of turns: accept, read, follow, cancel, settle."""
 
-import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -12,9 +11,17 @@ from redis.exceptions import ResponseError
 from k8gentai.agents.events import Event, TurnAccepted, TurnCancelled, TurnEnd, parse_event
 from k8gentai.agents.turn import Item
 from k8gentai.workers import keys
+from k8gentai.workers.accepting import (
+    AnsweredError,
+    ConversationBusyError,
+    IdempotencyConflictError,
+    QueueFullError,
+    Terms,
+    request_json,
+)
 from k8gentai.workers.connection import BLOCK_SECONDS
 from k8gentai.workers.jobs import job_fields, rq_now
-from k8gentai.workers.record import ENDED, AcceptedTurn, Owner, Status, TurnRecord
+from k8gentai.workers.record import ENDED, AcceptedTurn, Owner, Status, TurnRecord, principal_of
 from k8gentai.workers.scripts import script
 
 RECLAIM_SECONDS = 30
@@ -45,36 +52,6 @@ class TurnDeletedError(TurnNotFoundError):
     """The turn was deleted, and a server may still be about to find that out."""
 
 
-class QueueFullError(Exception):
-    """Too many turns of the framework wait; nothing was written.
-
-    Args:
-        framework: whose queue is full.
-        retry_after: seconds after which to try again.
-    """
-
-    def __init__(self, framework: str, retry_after: int = 5) -> None:
-        super().__init__(f"the queue of {framework} turns is full")
-        self.retry_after = retry_after
-
-
-class AnsweredError(Exception):
-    """The turn to be continued does not wait (any more); nothing was written.
-
-    Args:
-        turn_id: the turn.
-        by: the turn that continues it, if one does.
-    """
-
-    def __init__(self, turn_id: str, by: str | None) -> None:
-        super().__init__(f"{turn_id} was answered by {by}" if by else f"{turn_id} waits for no answer")
-        self.by = by
-
-
-class IdempotencyConflictError(Exception):
-    """The same idempotency key came before with a different request; nothing was written."""
-
-
 class Turns:
     """Turns as they stand in Redis.
 
@@ -82,7 +59,7 @@ class Turns:
 
     Args:
         redis: a client from :func:`k8gentai.workers.connection.connect`.
-        queue_limit: how many turns of one framework may wait, and how many of one conversation.
+        queue_limit: how many turns may wait, of all agents together.
         keep_seconds: how long a turn stays readable in Redis after it was settled.
     """
 
@@ -100,8 +77,7 @@ class Turns:
         self,
         accepted: AcceptedTurn,
         load_history: Callable[[], Awaitable[list[Item]]],
-        *,
-        idempotency_key: str | None = None,
+        terms: Terms | None = None,
     ) -> str:
         """Keep and queue a turn in one atomic step.
 
@@ -109,60 +85,60 @@ class Turns:
             accepted: the turn; its ``turn.history`` is ignored.
             load_history: gives the history as it stands now. Where the conversation has a turn under way it
                 is not called: the new turn waits, and gets its history when :meth:`settled` lets it go.
-            idempotency_key: a name the client gave the request.
+            terms: on what terms.
 
         Returns:
-            The turn's id, or the id of the turn that came before with the same key.
+            The turn's id, or the id of the turn that the same request brought before: the same idempotency
+            key, or the SDK's earlier try.
 
         Raises:
-            QueueFullError: nothing was written.
-            IdempotencyConflictError: nothing was written.
+            QueueFullError, ConversationBusyError, IdempotencyConflictError: nothing was written.
             AnsweredError: the turn this one is to continue waits no more; nothing was written.
         """
-        turn, replay = accepted.turn, accepted.replay
+        terms = terms or Terms()
+        turn = accepted.turn
         conversation = turn.conversation or ""
         while True:
             ahead, version = await self._lane(conversation)
             history = "" if ahead else json.dumps(await load_history())
             outcome = await self._accept(
                 args=[
-                    turn.id,
+                    request_json(
+                        accepted,
+                        terms,
+                        version=version,
+                        queue_limit=self._queue_limit,
+                        keep_seconds=self._keep_seconds,
+                    ),
                     accepted.model_dump_json(exclude={"turn": {"history"}}),
                     history,
                     TurnAccepted().model_dump_json(),
-                    accepted.framework,
-                    conversation,
-                    version,
-                    _principal(accepted.owner),
-                    accepted.accepted_at,
-                    self._queue_limit,
-                    idempotency_key or "",
-                    hashlib.sha256(json.dumps(accepted.request, sort_keys=True).encode()).hexdigest(),
-                    self._keep_seconds,
-                    replay.of if replay else "",
-                    "1" if replay and replay.retry else "",
                     *_flat(job_fields(turn.id, turn.agent, accepted.framework)),
                 ]
             )
             match outcome:
                 case [b"accepted", turn_id]:
                     return str(turn_id.decode())
-                case [b"full"]:
-                    raise QueueFullError(accepted.framework)
+                case [b"full", b"agent"]:
+                    raise QueueFullError(turn.agent, terms.agent_limit or 0)
+                case [b"full", _]:
+                    raise QueueFullError(None, self._queue_limit)
+                case [b"busy", turn_id]:
+                    raise ConversationBusyError(turn_id.decode())
                 case [b"answered", other]:
-                    raise AnsweredError(replay.of if replay else "", other.decode() or None)
+                    raise AnsweredError(other.decode() or None)
                 case [b"conflict", *_]:
-                    raise IdempotencyConflictError(idempotency_key)
+                    raise IdempotencyConflictError(terms.idempotency_key)
             # The conversation moved while its history was read: read it again.
 
-    async def _lane(self, conversation: str) -> tuple[int, bytes | str]:
+    async def _lane(self, conversation: str) -> tuple[int, str]:
         """How many turns of a conversation are under way, and its version."""
         if not conversation:
             return 0, "0"
         lane = keys.LANE + conversation
         async with self._redis.pipeline(transaction=False) as pipe:
             ahead, version = await pipe.llen(lane).get(lane + keys.VERSION).execute()
-        return ahead, version or "0"
+        return ahead, version.decode() if version else "0"
 
     async def get(self, turn_id: str) -> TurnRecord:
         """How the turn stands.
@@ -226,7 +202,7 @@ class Turns:
 
     async def unsettled(self, owner: Owner | None) -> list[str]:
         """Ids of that owner's turns which are not in the SQL store yet, newest first."""
-        ids: list[bytes] = await self._redis.zrange(keys.UNSETTLED + _principal(owner), 0, _PAGE - 1, desc=True)
+        ids: list[bytes] = await self._redis.zrange(keys.UNSETTLED + principal_of(owner), 0, _PAGE - 1, desc=True)
         return [turn_id.decode() for turn_id in ids]
 
     async def recent(self, limit: int) -> list[TurnRecord]:
@@ -338,10 +314,6 @@ class Turns:
 
 def _events(turn_id: str) -> str:
     return keys.TURN + turn_id + keys.EVENTS
-
-
-def _principal(owner: Owner | None) -> str:
-    return owner.principal if owner else ""
 
 
 def _entry(entry: tuple[bytes, dict[bytes, bytes]]) -> tuple[int, Event]:

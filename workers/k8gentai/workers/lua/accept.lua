@@ -1,45 +1,134 @@
 -- Keeps a turn and queues it, or writes nothing.
--- ARGV: id, accepted, history ('' where none was loaded), first event, framework, conversation or '',
---       version of the conversation's lane that the history belongs to, principal, accepted at, queue limit,
---       idempotency key or '', digest of the request, seconds the key is kept, the turn whose journal this one
---       takes over or '', whether to tell it anew ('1' or ''), then the RQ job's fields.
-local id, accepted, history, event, framework, conversation = unpack(ARGV, 1, 6)
-local version, principal, accepted_at, limit = unpack(ARGV, 7, 10)
-local key, digest, key_seconds, continued, anew = unpack(ARGV, 11, 15)
+-- ARGV: the request (JSON; every value is a string, and '' stands for none), the turn's record, its history (''
+--       where none was loaded), its first event, then the RQ job's fields.
+-- The request:
+--   id, agent, framework, conversation, principal, accepted_at
+--   version       of the conversation's lane that the history belongs to
+--   strategy      what becomes of the turns ahead in the conversation: enqueue, reject, interrupt or rollback
+--   ending        the last event of those that are interrupted or rolled back
+--   limit, agent_limit   how many turns may wait, of all agents and of this one
+--   key           idempotency key
+--   try           which try of one request an SDK says this is, from 0
+--   try_seconds   how long after one try the next may come
+--   continued     the turn whose journal this one takes over
+--   anew          whether what that turn told is told again
+--   digest        of the request's body
+--   ended, keep   for RQ: the time now, and the seconds an ended job or an idempotency key is kept
+local request = cjson.decode(ARGV[1])
+local accepted, history, event = unpack(ARGV, 2, 4)
+local id, conversation = request.id, request.conversation
 local turn = keys.turn .. id
 local lane = keys.lane .. conversation
+local idempotency = keys.idempotency .. request.principal .. ':' .. request.key
+local retried = keys.retried .. request.principal .. ':' .. request.digest
+-- A key says by itself which requests are one.
+local try = request.key == '' and tonumber(request.try)
 
-if redis.call('EXISTS', turn) == 1 then return {'accepted', id} end
-local idempotency = keys.idempotency .. principal .. ':' .. key
-if key ~= '' then
-  local seen = redis.call('HMGET', idempotency, 'turn', 'digest')
-  if seen[1] and seen[2] ~= digest then return {'conflict', seen[1]} end
-  if seen[1] then return {'accepted', seen[1]} end
+-- The turn that this very request has already brought, if any.
+local function known()
+  if redis.call('EXISTS', turn) == 1 then return {'accepted', id} end
+  if request.key ~= '' then
+    local seen = redis.call('HMGET', idempotency, 'turn', 'digest')
+    if seen[1] and seen[2] ~= request.digest then return {'conflict', seen[1]} end
+    if seen[1] then return {'accepted', seen[1]} end
+  elseif try and try > 0 then
+    local seen = redis.call('HMGET', retried, 'turn', 'try')
+    local kept = seen[1] and redis.call('HMGET', keys.turn .. seen[1], 'status', 'deleted')
+    if kept and kept[1] and not kept[2] and tonumber(seen[2]) < try then
+      redis.call('HSET', retried, 'try', try)
+      redis.call('EXPIRE', retried, request.try_seconds)
+      return {'accepted', seen[1]}
+    end
+  end
 end
 
-if continued ~= '' and anew == '' then
-  local found = redis.call('HMGET', keys.turn .. continued, 'status', 'answered')
-  if found[1] ~= 'suspended' or found[2] then return {'answered', found[2] or ''} end
+-- The conversation's turns that wait or run. Those that have ended stay in the lane until they are settled.
+local function under_way()
+  local found = {}
+  if conversation == '' or request.strategy == 'enqueue' then return found end
+  for _, other in ipairs(redis.call('LRANGE', lane, 0, -1)) do
+    local status, agent, principal = unpack(redis.call('HMGET', keys.turn .. other, 'status', 'agent', 'principal'))
+    if status == 'queued' or status == 'running' then
+      found[#found + 1] = {id = other, waits = status == 'queued', agent = agent, principal = principal}
+    end
+  end
+  return found
 end
 
-local waiting = redis.call('LLEN', keys.rq_queue .. framework)
+-- A turn that the new one may not end, if there is one: nobody ends the turns of others.
+local function in_the_way(ending)
+  for _, other in ipairs(ending) do
+    if request.strategy == 'reject' or other.principal ~= request.principal then return other.id end
+  end
+end
+
+-- Whose queue is full, if one is; the turns that are to be ended make room.
+local function full(ending)
+  local all, of_agent = unpack(redis.call('HMGET', keys.waiting, keys.all_agents, request.agent))
+  all, of_agent = tonumber(all or 0), tonumber(of_agent or 0)
+  for _, other in ipairs(ending) do
+    if other.waits then all = all - 1 end
+    if other.waits and other.agent == request.agent then of_agent = of_agent - 1 end
+  end
+  if request.agent_limit ~= '' and of_agent >= tonumber(request.agent_limit) then return 'agent' end
+  if all >= tonumber(request.limit) then return 'all' end
+end
+
+-- Ends the turns ahead: the interrupted join the conversation as far as they came, the others are forgotten.
+local function give_way(ending)
+  local status = request.strategy == 'interrupt' and 'incomplete' or 'cancelled'
+  for _, other in ipairs(ending) do
+    stop(other.id, status, request.ending, request.ended, request.keep)
+    if request.strategy == 'rollback' then redis.call('HSET', keys.turn .. other.id, 'deleted', 1) end
+  end
+end
+
+local function remember()
+  if request.key ~= '' then
+    redis.call('HSET', idempotency, 'turn', id, 'digest', request.digest)
+    redis.call('EXPIRE', idempotency, request.keep)
+  elseif try then
+    redis.call('HSET', retried, 'turn', id, 'try', try)
+    redis.call('EXPIRE', retried, request.try_seconds)
+  end
+end
+
+-- The turn that answered the suspended one before, or '' where that waits for nothing; nil where all is well.
+local function answered()
+  if request.continued == '' or request.anew ~= '' then return end
+  local found = redis.call('HMGET', keys.turn .. request.continued, 'status', 'answered')
+  if found[1] ~= 'suspended' or found[2] then return found[2] or '' end
+end
+
+local before = known()
+if before then return before end
+local by = answered()
+if by then return {'answered', by} end
+local ending = under_way()
+local busy = in_the_way(ending)
+if busy then return {'busy', busy} end
+local whose = full(ending)
+if whose then
+  -- What the client sends again was never a turn: it must not be taken for a try of an equal request.
+  if try then redis.call('DEL', retried) end
+  return {'full', whose}
+end
 local ahead = conversation ~= '' and redis.call('LLEN', lane) or 0
-if math.max(waiting, ahead) >= tonumber(limit) then return {'full'} end
 if ahead == 0 then
   local current = conversation ~= '' and redis.call('GET', lane .. keys.version) or '0'
-  if history == '' or (current or '0') ~= version then return {'moved'} end
+  if history == '' or (current or '0') ~= request.version then return {'moved'} end
 end
 
-redis.call('HSET', turn, 'accepted', accepted, 'history', ahead == 0 and history or '[]', 'framework', framework,
-  'conversation', conversation, 'principal', principal, 'status', 'queued', 'attempt', 0, 'crashes', 0, 'seq', 0)
+give_way(ending)
+redis.call('HSET', turn, 'accepted', accepted, 'history', ahead == 0 and history or '[]', 'agent', request.agent,
+  'framework', request.framework, 'conversation', conversation, 'principal', request.principal, 'attempt', 0,
+  'crashes', 0, 'seq', 0)
+set_status(turn, 'queued')
 append(turn, event)
-redis.call('ZADD', keys.unsettled .. principal, accepted_at, id)
-if continued ~= '' then take_over(id, continued, anew ~= '') end
-redis.call('HSET', keys.rq_job .. id, unpack(ARGV, 16))
-if key ~= '' then
-  redis.call('HSET', idempotency, 'turn', id, 'digest', digest)
-  redis.call('EXPIRE', idempotency, key_seconds)
-end
+redis.call('ZADD', keys.unsettled .. request.principal, request.accepted_at, id)
+if request.continued ~= '' then take_over(id, request.continued, request.anew ~= '') end
+redis.call('HSET', keys.rq_job .. id, unpack(ARGV, 5))
+remember()
 if conversation ~= '' then redis.call('RPUSH', lane, id) end
-if ahead == 0 then push(id, framework, 'RPUSH') end
+if ahead == 0 then push(id, request.framework, 'RPUSH') end
 return {'accepted', id}

@@ -5,6 +5,6 @@ local turn = keys.turn .. id
 local found = redis.call('HMGET', turn, 'attempt', 'status', 'framework')
 if found[1] ~= attempt or found[2] ~= 'running' then return 'fenced' end
 release(id, found[3], attempt)
-redis.call('HSET', turn, 'status', 'queued')
+set_status(turn, 'queued')
 push(id, found[3], 'LPUSH')
 return 'ok'

@@ -8,6 +8,17 @@ local function append(turn, event)
   redis.call('XADD', turn .. keys.events, seq .. '-0', 'e', event)
 end
 
+-- Every change of a turn's status goes through here, so that the count of those that wait is exact.
+local function set_status(turn, status)
+  local found = redis.call('HMGET', turn, 'status', 'agent')
+  redis.call('HSET', turn, 'status', status)
+  local change = (status == 'queued' and 1 or 0) - (found[1] == 'queued' and 1 or 0)
+  if change == 0 then return end
+  for _, field in ipairs({keys.all_agents, found[2]}) do
+    if redis.call('HINCRBY', keys.waiting, field, change) == 0 then redis.call('HDEL', keys.waiting, field) end
+  end
+end
+
 local registries = {
   completed = {keys.rq_finished, 'finished'},
   incomplete = {keys.rq_finished, 'finished'},
@@ -28,13 +39,28 @@ local function end_turn(id, status, event, ended, keep)
   local found = redis.call('HMGET', turn, 'framework', 'attempt')
   local framework, attempt = found[1], found[2]
   append(turn, event)
-  redis.call('HSET', turn, 'status', status, 'ended_at', now())
+  set_status(turn, status)
+  redis.call('HSET', turn, 'ended_at', now())
   if status == 'suspended' then redis.call('HSET', turn, 'expires_at', cjson.decode(event).expires_at) end
   release(id, framework, attempt)
   redis.call('HSET', keys.rq_job .. id, 'status', registries[status][2], 'ended_at', ended)
   redis.call('EXPIRE', keys.rq_job .. id, keep)
   redis.call('ZADD', registries[status][1] .. framework, now() + keep, id)
   redis.call('XADD', keys.finished, '*', 'turn', id)
+end
+
+-- Ends a turn that waits or runs, whoever runs it, and leaves any other as it is. Returns the status it had.
+local function stop(id, status, event, ended, keep)
+  local found = redis.call('HMGET', keys.turn .. id, 'status', 'framework', 'worker')
+  local was, framework, worker = unpack(found)
+  if was == 'queued' then
+    redis.call('LREM', keys.rq_queue .. framework, 1, id)
+  elseif was ~= 'running' then
+    return was
+  end
+  end_turn(id, status, event, ended, keep)
+  if was == 'running' then redis.call('PUBLISH', keys.worker .. worker, id) end
+  return was
 end
 
 local function push(id, framework, where)

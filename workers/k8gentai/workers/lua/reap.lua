@@ -28,7 +28,7 @@ for _, entry in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now(), 'LIMIT
         done[#done + 1] = id .. ' failed'
       else
         release(id, framework, attempt)
-        redis.call('HSET', turn, 'status', 'queued')
+        set_status(turn, 'queued')
         push(id, framework, 'LPUSH')
         done[#done + 1] = id .. ' queued'
       end

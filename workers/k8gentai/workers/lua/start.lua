@@ -9,7 +9,8 @@ if not status then return {'unknown'} end
 if status ~= 'queued' then return {status} end
 
 local attempt = redis.call('HINCRBY', turn, 'attempt', 1)
-redis.call('HSET', turn, 'status', 'running', 'worker', worker)
+set_status(turn, 'running')
+redis.call('HSET', turn, 'worker', worker)
 redis.call('HSETNX', turn, 'started_at', now())
 redis.call('ZADD', keys.leases .. framework, now() + lease, id .. ' ' .. attempt)
 -- Far off, because whoever counts this registry makes RQ fail what is past its time; our leases decide that.

@@ -1,0 +1,25 @@
+"""Turns in a Valkey alone, without a server or a worker process."""
+
+import time
+
+from k8gentai.agents.turn import Turn
+from k8gentai.providers.ids import new_turn_id
+from k8gentai.workers.accepting import Terms
+from k8gentai.workers.record import AcceptedTurn, Owner
+
+
+async def no_history(*_):
+    return []
+
+
+async def ask(turns, agent="plain", conversation=None, owner=None, **terms):
+    """Have a turn accepted. Returns its id."""
+    turn = Turn(id=new_turn_id(), agent=agent, input=[], conversation=conversation)
+    accepted = AcceptedTurn(
+        turn=turn,
+        framework="langgraph",
+        accepted_at=time.time(),
+        owner=Owner(principal=owner) if owner else None,
+        request={"input": "Hello."},
+    )
+    return await turns.accept(accepted, no_history, Terms(**terms))

@@ -1,0 +1,25 @@
+"""The count of turns that wait, against the turns themselves."""
+
+from collections import Counter
+
+import redis
+
+
+def counted(client: redis.Redis) -> dict[str, int]:
+    """How many turns wait, as the scripts keep it: of each agent, and of all as ``*``."""
+    return {field.decode(): int(value) for field, value in client.hgetall("amf:waiting").items()}
+
+
+def really_waiting(client: redis.Redis) -> dict[str, int]:
+    """The same, counted turn by turn."""
+    found: Counter[str] = Counter()
+    for key in client.scan_iter("amf:turn:*", _type="hash"):
+        status, agent = client.hmget(key, "status", "agent")
+        if status == b"queued":
+            found.update((agent.decode(), "*"))
+    return dict(found)
+
+
+def check_waiting(client: redis.Redis) -> None:
+    """The count is right. To be called while no turn can change: no worker takes any."""
+    assert counted(client) == really_waiting(client)
