@@ -24,6 +24,13 @@ app.add_typer(turns_app, name="turns")
 
 TurnId = Annotated[str, typer.Argument(metavar="ID", help="A turn's id, which is its response's: resp_….")]
 
+LeaseSeconds = Annotated[
+    float,
+    typer.Option(
+        help="How long a worker may be silent before its turns run again elsewhere, in seconds.", min=0.5
+    ),
+]
+
 out = Console()
 err = Console(stderr=True)
 
@@ -80,6 +87,11 @@ def worker(
     grace_seconds: Annotated[
         float, typer.Option(help="How long running turns may go on after SIGTERM, in seconds.", min=0)
     ] = 30,
+    lease_seconds: LeaseSeconds = 4,
+    attempts: Annotated[
+        int,
+        typer.Option(help="How often a turn is tried whose workers die; the same for all workers.", min=1),
+    ] = 3,
 ) -> None:
     """Run the turns of one framework, many at once, until SIGTERM or Ctrl-C.
 
@@ -109,6 +121,8 @@ def worker(
             registry=settings.registry,
             concurrency=concurrency,
             grace_seconds=grace_seconds,
+            lease_seconds=lease_seconds,
+            max_attempts=attempts,
         )
     raise typer.Exit(code)
 

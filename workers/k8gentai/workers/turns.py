@@ -20,6 +20,9 @@ from k8gentai.workers.scripts import script
 RECLAIM_SECONDS = 30
 """After this long another server settles what the first one took and did not report."""
 
+_STANDING = TurnRecord.model_fields.keys() - AcceptedTurn.model_fields.keys() - {"last_seq"}
+"""What of a turn's record changes and has a field of its own in its hash."""
+
 _PAGE = 1_000
 """Events read from Redis at once."""
 
@@ -151,11 +154,7 @@ class Turns:
             {
                 **record,
                 "last_seq": fields["seq"],
-                **{
-                    name: fields[name]
-                    for name in ("status", "attempt", "crashes", "worker", "started_at", "ended_at", "settled")
-                    if name in fields
-                },
+                **{name: fields[name] for name in _STANDING if name in fields},
             }
         )
 
