@@ -104,6 +104,16 @@ async def test_a_batch_sent_twice_is_written_once(connection, turns, accepted):
     assert seqs == [1, 2, 3, 4, 5]
 
 
+async def test_a_start_sent_twice_is_one_attempt(connection, turns, accepted):
+    """The answer to the first sending was lost, as when Redis restarts; another worker still gets nothing."""
+    attempts = worker(connection, "one")
+    turn_id = await attempts.take(1)
+    first, again = [await attempts.start(turn_id) for _ in range(2)]
+    assert first == again
+    assert first.lease.attempt == 1
+    assert await worker(connection, "two").start(turn_id) is None
+
+
 async def test_a_turn_handed_back_is_not_the_old_workers_any_more(connection, turns, accepted):
     attempts = worker(connection, "one")
     lease = await start(attempts)

@@ -98,7 +98,7 @@ class Attempts:
         return taken.decode() if taken else None
 
     async def start(self, turn_id: str) -> Started | None:
-        """Take the lease of a turn that was taken from the queue.
+        """Take the lease of a turn that was taken from the queue. May be sent again.
 
         Returns:
             None if there is nothing to run: no turn of ours has that id, or it was ended while it waited.
@@ -106,7 +106,7 @@ class Attempts:
         outcome = await self._start(
             args=[turn_id, self._framework, self.worker, self.lease_seconds, rq_now(), _FAR_SECONDS]
         )
-        if outcome[0] != b"running":
+        if outcome[0] != b"started":
             return None
         _, attempt, last_seq, accepted, history = outcome
         record = json.loads(accepted)

@@ -120,7 +120,7 @@ class _Events:
         self._next_seq = max(self._next_seq, seq + 1)
         if self._end is not None:
             self._doubled(f"{event.type} after the end")
-        if isinstance(event, TurnEnd):
+        elif isinstance(event, TurnEnd):
             self._end = event
         elif isinstance(event, TurnStarted):
             if event.attempt <= self._attempt:

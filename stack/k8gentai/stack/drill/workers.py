@@ -19,7 +19,7 @@ from k8gentai.workers.attempts import MAX_ATTEMPTS
 KILLED = "worker killed"
 STOPPED = "worker stopped"
 
-_START_SECONDS = 120
+_START_SECONDS = 300
 """How long a worker may take until it is ready: it imports its framework."""
 _LOOK_SECONDS = 0.1
 _STOPPED_LEASES = 1.5
