@@ -9,6 +9,7 @@ import redis.asyncio
 from k8gentai.agents.events import MessageDone, TextDelta, TurnCompleted, TurnStarted
 from k8gentai.agents.turn import Turn
 from k8gentai.workers.attempts import Attempts, FencedError, Leases
+from k8gentai.workers.journal import Journal, ToolEntry
 from k8gentai.workers.record import AcceptedTurn
 from k8gentai.workers.turns import Turns
 from tests.support.valkey import Valkey
@@ -103,6 +104,16 @@ async def test_a_batch_sent_twice_is_written_once(connection, turns, accepted):
     assert seqs == [1, 2, 3, 4, 5]
 
 
+async def test_a_start_sent_twice_is_one_attempt(connection, turns, accepted):
+    """The answer to the first sending was lost, as when Redis restarts; another worker still gets nothing."""
+    attempts = worker(connection, "one")
+    turn_id = await attempts.take(1)
+    first, again = [await attempts.start(turn_id) for _ in range(2)]
+    assert first == again
+    assert first.lease.attempt == 1
+    assert await worker(connection, "two").start(turn_id) is None
+
+
 async def test_a_turn_handed_back_is_not_the_old_workers_any_more(connection, turns, accepted):
     attempts = worker(connection, "one")
     lease = await start(attempts)
@@ -110,3 +121,48 @@ async def test_a_turn_handed_back_is_not_the_old_workers_any_more(connection, tu
     assert (await turns.get(TURN)).status == "queued"
     with pytest.raises(FencedError):
         await attempts.append(lease, 2, [TurnStarted(attempt=1, worker="one")])
+
+
+async def test_a_call_that_was_recorded_and_is_made_again_is_counted(connection, turns, accepted):
+    """What the drill reports as repeated is seen where it is written, whoever made the call."""
+    attempts = worker(connection, "one")
+    journal = Journal(attempts, await start(attempts), {})
+
+    async def counts():
+        found = await turns.get(TURN)
+        return found.models_made, found.models_repeated, found.tools_made, found.tools_repeated
+
+    await journal.record_answer("model a 1", [{"id": "1"}])
+    # Sent again because the answer was lost, which is not a second call.
+    await journal.record_answer("model a 1", [{"id": "1"}])
+    for state in ("running", "running", "done"):
+        await journal.record_tool("c1", ToolEntry(state=state))
+    assert await counts() == (1, 0, 1, 0)
+    await journal.record_answer("model a 1", [{"id": "2"}])
+    await journal.record_tool("c1", ToolEntry(state="running"))
+    await journal.record_tool("c1", ToolEntry(state="done"))
+    assert await counts() == (2, 1, 2, 1)
+
+
+async def test_an_entry_written_over_another_takes_no_more_room_than_itself(connection, turns, accepted):
+    attempts = worker(connection, "one")
+    journal = Journal(attempts, await start(attempts), {})
+    for number in range(10):
+        await journal.record_tool("c1", ToolEntry(state="running", output=str(number) * 100))
+    (entry,) = (await connection.hgetall(f"amf:turn:{TURN}:journal")).values()
+    assert int(await connection.hget(f"amf:turn:{TURN}", "journal_bytes")) == len(entry)
+
+
+async def test_a_turn_is_given_up_after_as_many_attempts_as_it_may_have(valkey, connection, turns, accepted):
+    attempts = worker(connection, "one", lease_seconds=0.01)
+    lease = await start(attempts)
+    await attempts.append(lease, 2, [TurnStarted(attempt=1, worker="one")])
+    await asyncio.sleep(0.02)
+    with valkey.client() as blocking:
+        assert Leases(blocking, "langgraph", lease_seconds=5, max_attempts=1).reap() == [(TURN, "failed")]
+    assert await types(turns) == ["turn.accepted", "turn.started", "turn.failed"]
+    end = (await turns.events(TURN))[-1][1]
+    assert (end.code, end.message) == (
+        "worker_lost",
+        "the turn was tried once and its worker died; see the workers' logs",
+    )

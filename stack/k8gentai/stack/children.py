@@ -1,4 +1,4 @@
-"""The processes ``k8gentai up`` starts: each with a log, none left behind."""
+"""The processes that ``k8gentai up`` and ``k8gentai drill`` start: each with a log, none left behind."""
 
 import asyncio
 import os
@@ -88,6 +88,19 @@ class Children:
         """Whether a child was started and has not ended."""
         child = self._children.get(name)
         return child is not None and child.returncode is None
+
+    def pid(self, name: str) -> int:
+        """A child's process id."""
+        return self._children[name].pid
+
+    def send(self, name: str, signum: signal.Signals) -> None:
+        """Send a signal to a child, unless it has ended."""
+        if self.runs(name):
+            self._children[name].send_signal(signum)
+
+    async def end(self, name: str) -> None:
+        """Stop one child: SIGTERM, and SIGKILL where that does not do in time."""
+        await _stop(self._children[name])
 
     def log(self, name: str) -> Path:
         """Where a child's output goes."""

@@ -24,6 +24,13 @@ app.add_typer(turns_app, name="turns")
 
 TurnId = Annotated[str, typer.Argument(metavar="ID", help="A turn's id, which is its response's: resp_….")]
 
+LeaseSeconds = Annotated[
+    float,
+    typer.Option(
+        help="How long a worker may be silent before its turns run again elsewhere, in seconds.", min=0.5
+    ),
+]
+
 out = Console()
 err = Console(stderr=True)
 
@@ -80,6 +87,11 @@ def worker(
     grace_seconds: Annotated[
         float, typer.Option(help="How long running turns may go on after SIGTERM, in seconds.", min=0)
     ] = 30,
+    lease_seconds: LeaseSeconds = 4,
+    attempts: Annotated[
+        int,
+        typer.Option(help="How often a turn is tried whose workers die; the same for all workers.", min=1),
+    ] = 3,
 ) -> None:
     """Run the turns of one framework, many at once, until SIGTERM or Ctrl-C.
 
@@ -109,8 +121,55 @@ def worker(
             registry=settings.registry,
             concurrency=concurrency,
             grace_seconds=grace_seconds,
+            lease_seconds=lease_seconds,
+            max_attempts=attempts,
         )
     raise typer.Exit(code)
+
+
+@app.command()
+def drill(
+    agent: Annotated[str, typer.Argument(help="The id of the agent whose turns are run.")],
+    turns: Annotated[int, typer.Option(help="How many turns.", min=1)] = 50,
+    at_once: Annotated[int, typer.Option(help="How many at once.", min=1)] = 4,
+    message: Annotated[str, typer.Option(help="What each turn is asked.")] = "What is 17 times 23?",
+    workers: Annotated[int, typer.Option(help="How many workers it starts, and strikes.", min=2)] = 3,
+    every: Annotated[float, typer.Option(help="Seconds between two strikes.", min=0.1)] = 5,
+    seconds: Annotated[
+        float, typer.Option(help="How long a turn may take before it counts as one without an end.", min=1)
+    ] = 300,
+    lease_seconds: LeaseSeconds = 4,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the turns that nothing is wrong with.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Kill and stop workers while turns of an agent run, and tell what that did to them.
+
+    Sends turns to the running stack (AMF_STACK_URL, REDIS_URL) and starts workers of its own, which it strikes in
+    turn: `kill -9`, and `SIGSTOP` for longer than a lease. It touches no other process. **Turns are real**: the
+    model is paid for, and tools do what they do.
+
+    Exit code 1 if an event was lost or doubled, a turn has no end, or a call that was recorded was made again.
+    """
+    from k8gentai.stack.drill import command
+    from k8gentai.stack.drill.run import Plan
+    from k8gentai.stack.settings import read_settings
+
+    with _one_line_errors():
+        settings = read_settings()
+        plan = Plan(
+            agent=agent,
+            framework=command.framework_of(settings, agent),
+            message=message,
+            turns=turns,
+            at_once=at_once,
+            workers=workers,
+            every_seconds=every,
+            turn_seconds=seconds,
+            lease_seconds=lease_seconds,
+            keep=keep,
+        )
+        clean = command.drill(settings, plan, as_json, out, err)
+    raise typer.Exit(not clean)
 
 
 @agents_app.command("update")

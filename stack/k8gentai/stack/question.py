@@ -1,12 +1,12 @@
 """Asks an agent one question and shows its answer as it comes."""
 
-import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 from rich.console import Console
 from rich.markup import escape
+
+from k8gentai.stack import sse
 
 ANSWER_SECONDS = 180
 """The longest silence in an answer; a worker that has just started imports its framework first."""
@@ -37,7 +37,7 @@ async def ask(base_url: str, agent: str, question: str, console: Console) -> boo
         if answer.is_error:
             console.print(f"[red]{answer.status_code}[/]: {escape((await answer.aread()).decode())}")
             return False
-        async for event in _events(answer):
+        async for event in sse.events(answer):
             kind = event["type"]
             if kind == "response.output_text.delta":
                 console.print("" if in_text else f"[bold]{agent}[/]: ", end="")
@@ -63,12 +63,3 @@ def _show_call(item: dict[str, Any], agent: str, console: Console) -> None:
     outcome = f"failed: {item['error']}" if item.get("error") else item.get("output")
     line = f"{item['name']}({item['arguments']}) -> {outcome}"
     console.print(f"[bold]{agent}[/] calls [cyan]{escape(line)}[/]", highlight=False, soft_wrap=True)
-
-
-async def _events(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
-    """The JSON of each server-sent event (https://html.spec.whatwg.org/multipage/server-sent-events.html);
-    the stack writes one ``data`` line an event."""
-    async for line in answer.aiter_lines():
-        data = line.removeprefix("data:").strip()
-        if line.startswith("data:") and data != "[DONE]":
-            yield json.loads(data)

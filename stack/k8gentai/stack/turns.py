@@ -1,7 +1,6 @@
 """``k8gentai turns``: what runs, what ran, and on which attempts."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
@@ -117,7 +116,6 @@ def with_turns[T](settings: Settings, work: Callable[[Turns], Coroutine[Any, Any
 def _facts(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
     started = [event for event in events if isinstance(event, TurnStarted)]
     usage = [event for event in events if isinstance(event, Usage)]
-    kinds = Counter(event.type for event in events)
     attempts = ", ".join(f"{event.attempt} on {event.worker}" for event in started) or "none yet"
     facts = [
         ("turn", record.turn.id),
@@ -129,14 +127,23 @@ def _facts(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
         ("ran", _span(record.started_at, record.ended_at)),
         ("attempts", attempts),
         ("crashes", str(record.crashes)),
-        ("model calls", str(len(usage))),
+        ("model calls", _calls(record.models_made, record.models_replayed, record.models_repeated)),
         ("tokens", f"{sum(u.input_tokens for u in usage)} in, {sum(u.output_tokens for u in usage)} out"),
-        ("tool calls", str(kinds["tool.call"])),
+        ("tool calls", _calls(record.tools_made, record.tools_replayed, record.tools_repeated)),
         ("events", str(len(events))),
     ]
     if events and events[-1].type == "turn.failed":
         facts.append(("error", events[-1].message))
     return facts
+
+
+def _calls(made: int, replayed: int, repeated: int) -> str:
+    counts = [str(made)]
+    if replayed:
+        counts.append(f"{replayed} answered by the journal")
+    if repeated:
+        counts.append(f"{repeated} made again though recorded")
+    return ", ".join(counts)
 
 
 def _clock(unix: float) -> str:

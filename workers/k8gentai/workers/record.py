@@ -75,6 +75,16 @@ class TurnRecord(AcceptedTurn):
     attempt: int = 0
     crashes: int = 0
     """How often its worker died."""
+    models_made: int = 0
+    """Model calls that were answered, and are in the journal."""
+    models_replayed: int = 0
+    """Model calls that the journal answered in the last attempt that came to an end."""
+    models_repeated: int = 0
+    """Model calls that were made though the journal had their answer. To be 0."""
+    tools_made: int = 0
+    tools_replayed: int = 0
+    tools_repeated: int = 0
+    """The same of tool calls: those that came to their end."""
     last_seq: int = 0
     worker: str | None = None
     started_at: float | None = None

@@ -27,18 +27,8 @@ from k8gentai.workers.scripts import script
 RECLAIM_SECONDS = 30
 """After this long another server settles what the first one took and did not report."""
 
-_STANDING = (
-    "status",
-    "attempt",
-    "crashes",
-    "worker",
-    "started_at",
-    "ended_at",
-    "settled",
-    "expires_at",
-    "answered",
-)
-"""The fields of a turn's hash that say how it stands."""
+_STANDING = TurnRecord.model_fields.keys() - AcceptedTurn.model_fields.keys() - {"last_seq"}
+"""What of a turn's record changes and has a field of its own in its hash."""
 
 _PAGE = 1_000
 """Events read from Redis at once."""

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from k8gentai.agents.adapters import adapter_for
 from k8gentai.agents.registry import Registry
 from k8gentai.workers import keys
-from k8gentai.workers.attempts import Attempts, Lease, Leases
+from k8gentai.workers.attempts import LEASE_SECONDS, MAX_ATTEMPTS, Attempts, Lease, Leases
 from k8gentai.workers.attribution import attribute_calls
 from k8gentai.workers.beat import Beat
 from k8gentai.workers.calls import OpenAttempts
@@ -53,7 +53,8 @@ def main(
     registry: Path,
     concurrency: int | None = None,
     grace_seconds: float = 30.0,
-    lease_seconds: float = 4.0,
+    lease_seconds: float = LEASE_SECONDS,
+    max_attempts: int = MAX_ATTEMPTS,
     api_key: str | None = None,
 ) -> int:
     """Run a worker until SIGTERM or SIGINT.
@@ -66,6 +67,7 @@ def main(
         concurrency: turns at once; None for what suits the framework.
         grace_seconds: how long running turns may go on after the signal.
         lease_seconds: how long this process may be silent before its turns are run by another.
+        max_attempts: how often a turn is tried whose workers die.
         api_key: the credential the stack asks for.
 
     Returns:
@@ -82,6 +84,7 @@ def main(
         concurrency,
         grace_seconds,
         lease_seconds,
+        max_attempts,
         api_key,
     )
     return asyncio.run(worker.serve())
@@ -99,6 +102,7 @@ class _Worker:
         concurrency: int | None,
         grace_seconds: float,
         lease_seconds: float,
+        max_attempts: int,
         api_key: str | None,
     ) -> None:
         self._framework = framework
@@ -108,6 +112,7 @@ class _Worker:
         self._concurrency = concurrency
         self._grace_seconds = grace_seconds
         self._lease_seconds = lease_seconds
+        self._max_attempts = max_attempts
         self._api_key = api_key
         self._name = f"{framework}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
@@ -168,7 +173,12 @@ class _Worker:
 
         registration = TurnWorker(self._framework, self._name, blocking)
         beat = Beat(
-            Leases(blocking, self._framework, lease_seconds=self._lease_seconds),
+            Leases(
+                blocking,
+                self._framework,
+                lease_seconds=self._lease_seconds,
+                max_attempts=self._max_attempts,
+            ),
             registration,
             running=pool.leases,
             on_lost=on_lost,

@@ -1,11 +1,25 @@
--- Writes an entry of a turn's journal, for the attempt that holds the turn.
+-- Writes an entry of a turn's journal, for the attempt that holds the turn, and counts on the turn what was done
+-- to make it: a model call that was answered, a tool that came to its end. An entry that was final and is
+-- written again with something else is counted as repeated: what it stands for was done twice.
 -- ARGV: id, attempt, key, value, bytes a journal may have.
 local id, attempt, key, value, limit = unpack(ARGV)
 local turn = keys.turn .. id
 local found = redis.call('HMGET', turn, 'attempt', 'status')
 if found[1] ~= attempt or found[2] ~= 'running' then return 'fenced' end
-if redis.call('HINCRBY', turn, 'journal_bytes', #value) > tonumber(limit) then
-  redis.call('HINCRBY', turn, 'journal_bytes', -#value)
+
+local before = redis.call('HGET', turn .. keys.journal, key)
+-- Sent again, because the answer to the first sending was lost.
+if before == value then return 'ok' end
+local kind = key:match('^%a+')
+local function final(entry)
+  return kind == 'model' or kind == 'tool' and cjson.decode(entry).state == 'done'
+end
+if final(value) then redis.call('HINCRBY', turn, kind .. 's_made', 1) end
+if before and final(before) then redis.call('HINCRBY', turn, kind .. 's_repeated', 1) end
+
+local more = #value - (before and #before or 0)
+if redis.call('HINCRBY', turn, 'journal_bytes', more) > tonumber(limit) then
+  redis.call('HINCRBY', turn, 'journal_bytes', -more)
   return 'full'
 end
 redis.call('HSET', turn .. keys.journal, key, value)

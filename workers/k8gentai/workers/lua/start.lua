@@ -4,11 +4,15 @@ local id, framework, worker, lease, started, far = unpack(ARGV)
 local turn = keys.turn .. id
 redis.call('LREM', keys.rq_queue .. framework .. keys.rq_intermediate, 1, id)
 redis.call('ZREM', keys.leases .. framework, id .. ' taken')
-local status = redis.call('HGET', turn, 'status')
+local status, holder, attempt = unpack(redis.call('HMGET', turn, 'status', 'worker', 'attempt'))
 if not status then return {'unknown'} end
+if status == 'running' and holder == worker then
+  -- Sent again, because the answer to the first sending was lost.
+  return {'started', attempt, unpack(redis.call('HMGET', turn, 'seq', 'accepted', 'history'))}
+end
 if status ~= 'queued' then return {status} end
 
-local attempt = redis.call('HINCRBY', turn, 'attempt', 1)
+attempt = redis.call('HINCRBY', turn, 'attempt', 1)
 set_status(turn, 'running')
 redis.call('HSET', turn, 'worker', worker)
 redis.call('HSETNX', turn, 'started_at', now())
@@ -16,4 +20,4 @@ redis.call('ZADD', keys.leases .. framework, now() + lease, id .. ' ' .. attempt
 -- Far off, because whoever counts this registry makes RQ fail what is past its time; our leases decide that.
 redis.call('ZADD', keys.rq_started .. framework, now() + far, id .. ':' .. attempt)
 redis.call('HSET', keys.rq_job .. id, 'status', 'started', 'started_at', started, 'worker_name', worker)
-return {'running', attempt, unpack(redis.call('HMGET', turn, 'seq', 'accepted', 'history'))}
+return {'started', attempt, unpack(redis.call('HMGET', turn, 'seq', 'accepted', 'history'))}

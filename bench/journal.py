@@ -1,0 +1,132 @@
+"""What journaling adds to a model call.
+
+    python -m bench.journal
+
+starts Valkey, a server and a scripted model, and makes the same streamed calls through a worker's gateway with its
+journal and with a stand-in that records nothing, one after the other in alternation. The model answers at once, so
+what is seen is overhead alone: with a real model, seconds of its own stand on both sides.
+"""
+
+import asyncio
+import socket
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+import uvicorn
+from rich.console import Console
+from rich.table import Table
+
+from k8gentai.agents.turn import Turn
+from k8gentai.workers.attempts import Attempts, Lease
+from k8gentai.workers.calls import TURN_HEADER, ModelCalls, OpenAttempts
+from k8gentai.workers.connection import connect
+from k8gentai.workers.gateway import gateway
+from k8gentai.workers.journal import Answer as Recorded
+from k8gentai.workers.journal import Journal
+from k8gentai.workers.record import AcceptedTurn
+from k8gentai.workers.turns import Turns
+from k8gentai.workers.upstream import Upstream
+from tests.scripted import Answer, ScriptedModel
+from tests.support.stack import MODEL, Stack
+
+CALLS = 200
+"""Of each kind, with and without, after some to warm up."""
+WARM_UP = 20
+PIECES = {"short": 5, "long": 300}
+"""Answers, by the pieces they come in."""
+
+
+class Unrecorded(Journal):
+    """A journal that keeps nothing."""
+
+    async def record_answer(self, key: str, answer: Recorded) -> None:
+        pass
+
+
+async def lease_of_a_turn(stack: Stack) -> tuple[Attempts, Lease]:
+    """Have a turn accepted and take it, as a worker does."""
+    redis = connect(stack.valkey.url)
+
+    async def no_history() -> list[dict[str, object]]:
+        return []
+
+    turn = Turn(id="resp_bench", agent="bench", input=[])
+    accepted = AcceptedTurn(turn=turn, framework="langgraph", accepted_at=time.time())
+    await Turns(redis).accept(accepted, no_history)
+    attempts = Attempts(redis, "langgraph", "bench", lease_seconds=3600)
+    taken = await attempts.take(1)
+    assert taken is not None
+    started = await attempts.start(taken)
+    assert started is not None
+    return attempts, started.lease
+
+
+async def seconds_of_calls(stack: Stack, prompt: str) -> dict[str, list[float]]:
+    """Make the calls of one kind of answer. Returns the seconds each took, with the journal and without."""
+    attempts, lease = await lease_of_a_turn(stack)
+    upstream = Upstream(stack.server.url)
+    listening = socket.create_server(("127.0.0.1", 0))
+    open_attempts = OpenAttempts("unused")
+    config = uvicorn.Config(gateway(open_attempts, upstream), log_config=None, lifespan="off", access_log=False)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    journals = {"journal": Journal(attempts, lease, {}), "none": Unrecorded(attempts, lease, {})}
+    keys = {}
+    for name, journal in journals.items():
+        calls = ModelCalls(lease.turn_id, MODEL, 10 * CALLS, lambda _: None, journal)
+        open_attempts.open(calls)
+        keys[name] = calls.key
+    found: dict[str, list[float]] = {name: [] for name in journals}
+    body = {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": prompt}]}
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1/chat/completions"
+    async with httpx.AsyncClient(timeout=60) as client:
+        for number in range(WARM_UP + CALLS):
+            for name in journals:
+                began = time.perf_counter()
+                answer = await client.post(url, json=body, headers={TURN_HEADER: keys[name]})
+                assert answer.text.endswith("data: [DONE]\n\n"), answer.text
+                if number >= WARM_UP:
+                    found[name].append(time.perf_counter() - began)
+    server.should_exit = True
+    await serving
+    await upstream.close()
+    return found
+
+
+def show(rows: list[tuple[str, float, float]]) -> None:
+    table = Table("answer", "ms without", "ms with", "ratio", title="A model call with and without its journal")
+    for name, without, with_journal in rows:
+        table.add_row(name, f"{without:.2f}", f"{with_journal:.2f}", f"{with_journal / without:.3f}")
+    Console().print(table)
+
+
+def run(directory: Path) -> list[tuple[str, float, float]]:
+    """Measure everything. Returns for each kind of answer the median milliseconds without and with."""
+    model = ScriptedModel()
+    model.start()
+    rows = []
+    try:
+        for name, pieces in PIECES.items():
+            here = directory / name
+            here.mkdir()
+            stack = Stack(here, model.base_url)
+            try:
+                stack.valkey.start()
+                stack.add_server()
+                model.script(name, *([Answer(*["a word "] * pieces)] * 2 * (WARM_UP + CALLS)))
+                found = asyncio.run(seconds_of_calls(stack, f"[[{name}]] Speak."))
+            finally:
+                stack.stop()
+            without, with_journal = (1000 * statistics.median(found[kind]) for kind in ("none", "journal"))
+            rows.append((f"{name}, {pieces} pieces", without, with_journal))
+    finally:
+        model.stop()
+    return rows
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as made:
+        show(run(Path(made)))

@@ -1,0 +1,77 @@
+"""When each turn was taken up by which worker: what recovery is measured by."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from k8gentai.agents.events import TurnStarted
+from k8gentai.workers.connection import UNREACHABLE, pauses
+from k8gentai.workers.turns import TurnNotFoundError, Turns
+
+
+async def patiently[T](ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask Redis, and wait while it is away."""
+    for pause in pauses():
+        try:
+            return await ask()
+        except UNREACHABLE:
+            await asyncio.sleep(pause)
+    raise AssertionError("pauses() has no end")
+
+
+@dataclass
+class _Struck:
+    """A worker was struck while it ran the turn."""
+
+    how: str
+    at: float
+
+
+@dataclass
+class Watch:
+    """One turn, as its events come.
+
+    Args:
+        turns: where they come from.
+        turn_id: the turn.
+    """
+
+    turns: Turns
+    turn_id: str
+    worker: str | None = None
+    """Who runs it, by the events so far."""
+    attempts: list[str] = field(default_factory=list)
+    """The workers that took it up, in order."""
+    recoveries: list[tuple[str, float]] = field(default_factory=list)
+    """How its worker was struck, and the seconds until another took the turn up."""
+    _struck: _Struck | None = None
+
+    def strike(self, how: str, worker: str) -> None:
+        """That worker is being struck now."""
+        if self.worker == worker:
+            self._struck = _Struck(how, time.monotonic())
+
+    async def follow(self) -> None:
+        """Watch to the turn's end, while Redis is away too."""
+        seq = 0
+        while True:
+            try:
+                async for position, event in self.turns.follow(self.turn_id, seq):
+                    seq = position
+                    if isinstance(event, TurnStarted):
+                        self._started(event.worker)
+            except UNREACHABLE:
+                await asyncio.sleep(0.05)
+            except TurnNotFoundError:
+                break
+            else:
+                break
+        self.worker = None
+
+    def _started(self, worker: str) -> None:
+        if self._struck is not None:
+            self.recoveries.append((self._struck.how, time.monotonic() - self._struck.at))
+            self._struck = None
+        self.worker = worker
+        self.attempts.append(worker)

@@ -1,0 +1,198 @@
+"""The workers that a drill starts for itself, and strikes. It touches no other process."""
+
+import asyncio
+import signal
+import socket
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from redis.asyncio import Redis
+
+from k8gentai.stack.children import ChildError, Children
+from k8gentai.stack.drill.watch import Watch, patiently
+from k8gentai.workers import keys
+from k8gentai.workers.attempts import MAX_ATTEMPTS
+
+KILLED = "worker killed"
+STOPPED = "worker stopped"
+
+_START_SECONDS = 300
+"""How long a worker may take until it is ready: it imports its framework."""
+_LOOK_SECONDS = 0.1
+_STOPPED_LEASES = 1.5
+"""How long a worker is stopped, in leases."""
+_DEATHS = 5
+"""Workers that end by themselves, one after the other, before the drill is given up."""
+
+
+@dataclass(eq=False)
+class _Worker:
+    child: str
+    """Its name among the children."""
+    pid: int
+    stopped: bool = False
+
+
+class Workers:
+    """So many worker processes, kept at that number.
+
+    Args:
+        children: starts them.
+        command: what starts one.
+        environment: all of its environment.
+        framework: whose turns they run.
+        count: how many.
+        lease_seconds: what their command says of it.
+        redis: where they register.
+        watches: the turns that were sent.
+    """
+
+    def __init__(
+        self,
+        children: Children,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        framework: str,
+        count: int,
+        lease_seconds: float,
+        redis: Redis,
+        watches: Iterable[Watch],
+    ) -> None:
+        self._children = children
+        self._command = command
+        self._environment = environment
+        self._prefix = f"{framework}-{socket.gethostname()}-"
+        self._count = count
+        self._lease_seconds = lease_seconds
+        # redis-py types a reply as all that any of its modes gives; ours gives bytes.
+        self._redis: Any = redis
+        self._watches = watches
+        self._workers: list[_Worker] = []
+        self._started = 0
+        self._deaths = 0
+        self._pids: set[int] = set()
+        self._going_on: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Start them and wait until they take turns.
+
+        Raises:
+            ChildError: one ended, or is not ready in time.
+        """
+        for _ in range(self._count):
+            await self._add()
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                while len(await self._ready()) < self._count:
+                    for worker in self._workers:
+                        if not self._children.runs(worker.child):
+                            raise self._ended(worker)
+                    await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError:
+            last = self._workers[-1]
+            raise ChildError(last.child, "does not get ready", self._children.log(last.child)) from None
+
+    async def kill(self) -> str | None:
+        """SIGKILL one that runs turns, and start another. Returns what was done, if anything."""
+        if (victim := await self._victim(KILLED)) is None:
+            return None
+        self._children.send(victim.child, signal.SIGKILL)
+        self._workers.remove(victim)
+        await self._add()
+        return KILLED
+
+    async def stop(self) -> str | None:
+        """SIGSTOP one that runs turns, and let it go on when its lease is over. Returns what was done, if
+        anything."""
+        if (victim := await self._victim(STOPPED)) is None:
+            return None
+        self._children.send(victim.child, signal.SIGSTOP)
+        victim.stopped = True
+        going_on = asyncio.create_task(self._go_on(victim))
+        self._going_on.add(going_on)
+        going_on.add_done_callback(self._going_on.discard)
+        return STOPPED
+
+    async def finish(self) -> None:
+        """Let those go on that are stopped, and have all of them end: afterwards nothing more is written."""
+        for going_on in self._going_on:
+            going_on.cancel()
+        for worker in self._workers:
+            self._children.send(worker.child, signal.SIGCONT)
+        await asyncio.gather(*(self._children.end(worker.child) for worker in self._workers))
+
+    def are(self, name: str) -> bool:
+        """Whether a worker of that name is one of these, or was."""
+        return name.startswith(self._prefix) and _pid(name) in self._pids
+
+    async def replace_dead(self) -> None:
+        """Start others for those that ended by themselves, as an agent may have its process end.
+
+        Raises:
+            ChildError: too many did.
+        """
+        for worker in [worker for worker in self._workers if not self._children.runs(worker.child)]:
+            self._deaths += 1
+            if self._deaths == _DEATHS:
+                raise self._ended(worker)
+            self._workers.remove(worker)
+            await self._add()
+
+    async def _add(self) -> None:
+        self._started += 1
+        child = f"drill-worker-{self._started}"
+        await self._children.start(child, self._command, self._environment)
+        worker = _Worker(child, self._children.pid(child))
+        self._workers.append(worker)
+        self._pids.add(worker.pid)
+
+    async def _go_on(self, worker: _Worker) -> None:
+        await asyncio.sleep(_STOPPED_LEASES * self._lease_seconds)
+        self._children.send(worker.child, signal.SIGCONT)
+        worker.stopped = False
+
+    async def _victim(self, how: str) -> _Worker | None:
+        """One that runs turns, none of which would be given up for it; and another is left to take them."""
+        ready = await self._ready()
+        if len(ready) < 2:
+            return None
+        self._deaths = 0
+        load = Counter(watch.worker for watch in self._watches if watch.worker in ready)
+        for name, _ in load.most_common():
+            if name is not None and not await self._last_attempt(name):
+                for watch in self._watches:
+                    watch.strike(how, name)
+                return ready[name]
+        return None
+
+    async def _last_attempt(self, worker: str) -> bool:
+        """Whether that worker runs a turn that has had all crashes but one which it survives."""
+        crashes = [
+            await patiently(partial(self._redis.hget, keys.TURN + watch.turn_id, "crashes"))
+            for watch in self._watches
+            if watch.worker == worker
+        ]
+        return any(int(found or 0) + 1 >= MAX_ATTEMPTS for found in crashes)
+
+    async def _ready(self) -> dict[str, _Worker]:
+        """Those that take turns, by the names they gave themselves."""
+        registered = await patiently(lambda: self._redis.smembers("rq:workers"))
+        names = (key.decode().removeprefix("rq:worker:") for key in registered)
+        pids = {_pid(name): name for name in names if name.startswith(self._prefix)}
+        return {
+            pids[worker.pid]: worker
+            for worker in self._workers
+            if worker.pid in pids and not worker.stopped and self._children.runs(worker.child)
+        }
+
+    def _ended(self, worker: _Worker) -> ChildError:
+        return ChildError(worker.child, "ended by itself", self._children.log(worker.child))
+
+
+def _pid(name: str) -> int:
+    """The process id in a worker's name: ``{framework}-{host}-{pid}-{hex}``."""
+    return int(name.rsplit("-", 2)[1])

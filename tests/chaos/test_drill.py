@@ -1,0 +1,62 @@
+"""The promises, kept while everything is killed; and a drill that sees where they are not."""
+
+import sys
+
+import pytest
+
+from tests.scripted import ScriptedModel
+from tests.support.chaos import LINES, Chaos, entered
+from tests.support.stack import Stack
+
+
+@pytest.fixture
+def model():
+    server = ScriptedModel()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def chaos(model, tmp_path):
+    stack = Stack(tmp_path, model.base_url)
+    try:
+        stack.prepare()
+        made = Chaos(stack)
+        made.start()
+        yield made
+    finally:
+        stack.stop()
+
+
+async def test_nothing_is_lost_doubled_endless_or_repeated(chaos, model):
+    report = await chaos.run(turns=300)
+    assert report.findings == []
+    assert report.clean
+    assert report.ended == {"completed": 300}
+    assert {"worker killed", "worker stopped", "Redis killed", "server killed"} <= report.strikes.keys()
+    crashes = report.attempts - report.turns
+    assert crashes > 0
+    assert report.models_replayed > 0
+
+    # What was really done, as those know who did it. A call that was under way when its worker died is made again.
+    assert report.models_made == 300 * (LINES + 1)
+    assert 0 <= len(model.requests()) - report.models_made <= crashes
+    book = entered(chaos.book)
+    assert len(book) == 300
+    for lines in book.values():
+        numbers = {number for number, _ in lines}
+        assert numbers == set(range(1, LINES + 1))
+        assert len({key for _, key in lines}) == LINES
+    runs = sum(len(lines) for lines in book.values())
+    assert 0 <= runs - 300 * LINES <= crashes
+
+
+async def test_the_report_tells_of_a_worker_whose_fence_is_broken(chaos):
+    """Such a worker, stopped past its lease, goes on with a turn that another has taken up."""
+    worker = [sys.executable, "-m", "tests.support.unfenced", "worker", "langgraph", "--grace-seconds", "5"]
+    report = await chaos.run(turns=40, worker=worker)
+    assert report.strikes["worker stopped"] > 0
+    assert not report.clean
+    assert report.doubled + report.models_repeated + report.tools_repeated > 0
+    assert report.findings

@@ -1,0 +1,21 @@
+"""``python -m tests.support.unfenced worker …``: the ``k8gentai`` command with a worker whose fence is broken.
+
+Its Lua scripts have lost every line that refuses a write, or tells of a lost lease, so that a test sees what the
+drill makes of such a worker.
+"""
+
+from k8gentai.stack.cli import app
+from k8gentai.workers import attempts
+
+_FENCE = ("'fenced'", "lost[#lost + 1]")
+_whole = attempts.script
+
+
+def _script(name: str) -> str:
+    return "\n".join(line for line in _whole(name).splitlines() if not any(word in line for word in _FENCE))
+
+
+attempts.script = _script
+
+if __name__ == "__main__":
+    app()
