@@ -13,6 +13,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Command, interrupt
 
+from k8gentai.agents.adapters.langgraph.recorded import recorded
 from k8gentai.agents.events import ToolCall, ToolResult
 from k8gentai.agents.turn import Decision, ToolOutcome
 from tests.scripted import Answer, Call, ScriptedModel
@@ -160,7 +161,23 @@ async def test_commands_and_artifacts_reach_the_graph(model):
     boundary = Boundary()
     await run(graph, turn_of("[[command]]"), context_of(boundary))
     assert seen == {"name": "Eve", "artifact": {"pixels": 4}}
-    assert boundary.outcomes == {"c1": ToolOutcome("renamed"), "c2": ToolOutcome("a picture")}
+    outputs = {call_id: outcome.output for call_id, outcome in boundary.outcomes.items()}
+    assert outputs == {"c1": "renamed", "c2": "a picture"}
+    # From the record alone, without running a tool, the graph comes to the same state.
+    seen.clear()
+    model.script("command-again", Answer(Call("rename", {"name": "Bob"}, id="c1"), Call("draw", id="c2")))
+    again = Boundary()
+    again.recorded = boundary.outcomes
+    await run(graph, turn_of("[[command-again]]"), context_of(again))
+    assert seen == {"name": "Eve", "artifact": {"pixels": 4}}
+
+
+async def test_what_cannot_be_read_back_safely_is_not_kept():
+    class Own:
+        pass
+
+    assert recorded(Command(update={"thing": Own()})) == ""
+    assert recorded(ToolMessage("text", tool_call_id="c1")) == ""
 
 
 @pytest.mark.parametrize("kind", ["async", "sync"])

@@ -18,6 +18,7 @@ from langgraph.pregel import Pregel
 from langgraph.types import Command
 
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
+from k8gentai.agents.adapters.langgraph.recorded import recorded, remade
 from k8gentai.agents.adapters.langgraph.run import current_run
 from k8gentai.agents.turn import ToolOutcome
 
@@ -132,7 +133,7 @@ class _AsyncHook:
             except SystemExit as error:
                 # It would end the worker, and with it every other turn.
                 raise RuntimeError(f"the tool called sys.exit({error})") from error
-            return _outcome(result, call_id)
+            return _outcome(result, call_id, recorded(result))
 
         name, arguments = request.tool_call["name"], request.tool_call["args"]
         try:
@@ -143,6 +144,8 @@ class _AsyncHook:
         if result is not None:
             return result
         # The tool raised, or the boundary knew the result from before.
+        if outcome.raw:
+            return cast("Result", remade(outcome.raw))
         status = "error" if outcome.is_error else "success"
         return ToolMessage(outcome.output, name=name, tool_call_id=call_id, status=status)
 
@@ -173,13 +176,13 @@ class _Hook:
         return asyncio.run_coroutine_threadsafe(call, run.loop).result()
 
 
-def _outcome(result: Result | list[Result], call_id: str) -> ToolOutcome:
+def _outcome(result: Result | list[Result], call_id: str, raw: str) -> ToolOutcome:
     """What the model is shown of a result: the tool message that answers the call."""
     for item in result if isinstance(result, list) else [result]:
         for message in _messages(item):
             if isinstance(message, ToolMessage) and message.tool_call_id == call_id:
-                return ToolOutcome(text_and_reasoning(message)[0], is_error=message.status == "error")
-    return ToolOutcome("")
+                return ToolOutcome(text_and_reasoning(message)[0], is_error=message.status == "error", raw=raw)
+    return ToolOutcome("", raw=raw)
 
 
 def _messages(item: Result) -> list[BaseMessage]:

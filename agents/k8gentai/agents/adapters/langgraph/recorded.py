@@ -1,0 +1,36 @@
+"""Results of tools as they are kept in a turn's journal: a command changes a graph's state, an artifact belongs to
+a message, and both must be the same when the turn is run again.
+
+Only types that LangGraph holds to be safe are read back: who can write to Redis must not choose what is imported.
+"""
+
+import base64
+from typing import Any
+
+from langchain_core.messages import ToolMessage
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+_SERIALIZER = JsonPlusSerializer(allowed_msgpack_modules=None)
+
+
+def recorded(result: Any) -> str:
+    """A tool's result as text; empty where the text of its message says it all, or where it cannot be kept."""
+    if isinstance(result, ToolMessage) and isinstance(result.content, str) and result.artifact is None:
+        return ""
+    try:
+        kind, data = _SERIALIZER.dumps_typed(result)
+        if _SERIALIZER.loads_typed((kind, data)) != result:
+            return ""
+    except (TypeError, ValueError):
+        return ""
+    return f"{kind}:{base64.b64encode(data).decode()}"
+
+
+def remade(raw: str) -> Any:
+    """The result again.
+
+    Args:
+        raw: what :func:`recorded` gave, not empty.
+    """
+    kind, _, data = raw.partition(":")
+    return _SERIALIZER.loads_typed((kind, base64.b64decode(data)))
