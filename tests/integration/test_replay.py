@@ -192,3 +192,41 @@ async def test_a_turn_that_kills_its_workers_is_given_up(own_stack, workers, cli
     assert events[-1].response.status == "failed"
     assert events[-1].response.error.code == "worker_lost"
     assert "worker died" in events[-1].response.error.message
+
+
+async def test_with_one_attempt_a_killed_turn_fails_and_its_history_is_kept(own_stack, client, model, key, page):
+    workers = {}
+    for _ in range(2):
+        worker = own_stack.add_worker("langgraph", "--attempts", "1", "--lease-seconds", "2")
+        workers[worker.pid] = worker
+    gate = Gate()
+    model.script(key, Answer("First. ", write(page, 1)), Answer("Then ", gate, FOREVER), Answer("Never."))
+    turn_id, reading = await start(client, key)
+    await gate.reached()
+    running(own_stack, workers, turn_id).kill()
+    response = (await reading)[-1].response
+    assert response.status == "failed"
+    assert response.error.code == "worker_lost"
+    assert response.error.message == "the turn was tried once and its worker died; see the workers' logs"
+    assert [item.type for item in response.output][:2] == ["message", "mcp_call"]
+    state, events, journal = kept(own_stack, turn_id)
+    assert int(state[2]) == len(events)
+    assert sorted(entry.split()[0] for entry in journal) == [b"model", b"tool"]
+    assert len(model.requests(key)) == 2
+
+
+async def test_the_end_of_the_stacks_server_in_mid_answer_is_a_crash_not_a_failure(
+    own_stack, server, workers, client, model, key, page
+):
+    """The server is where the model's answers come through; the turn goes on when it is back."""
+    gate = Gate()
+    model.script(key, Answer("First. ", write(page, 1)), Answer("All ", gate, FOREVER), Answer("All ", "written."))
+    turn = await client.responses.create(model="scribe", input=prompt(key), background=True)
+    await gate.reached()
+    server.process.kill()
+    server.start()
+    response = await ended(client, turn.id)
+    assert response.status == "completed"
+    assert response.output_text == "First. All written."
+    assert len(model.requests(key)) == 3
+    assert len(page.read_text().splitlines()) == 1

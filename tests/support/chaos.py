@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 from k8gentai.stack.drill.report import Report
-from k8gentai.stack.drill.run import Place, Plan, Strike, run
+from k8gentai.stack.drill.run import Place, Plan, run
 from tests.support.stack import Stack
 
+WORKER = [sys.executable, "-m", "k8gentai.stack.cli"]
 LINES = 3
 """Tool calls of a turn; it makes a model call more."""
 
@@ -36,14 +37,16 @@ class Chaos:
         self._stack.add_server()
         self._struck = self._stack.add_server()
 
-    async def run(self, turns: int, worker: list[str] | None = None) -> Report:
+    async def run(self, turns: int, *, worker: list[str] = WORKER, everything: bool = True) -> Report:
         """Run a drill of the agent ``ledger``.
 
         Args:
             turns: how many.
-            worker: what starts a worker; the product's own by default.
+            worker: the command that starts a worker, less its arguments.
+            everything: strike the server and Redis too.
         """
-        return await run(self._plan(turns), self._place(worker), self._strikes())
+        more = [self._kill_redis, self._kill_server] if everything else []
+        return await run(self._plan(turns), self._place(worker), more)
 
     def _plan(self, turns: int) -> Plan:
         return Plan(
@@ -59,20 +62,16 @@ class Chaos:
             keep=True,
         )
 
-    def _place(self, worker: list[str] | None) -> Place:
-        command = [sys.executable, "-m", "k8gentai.stack.cli"]
+    def _place(self, worker: list[str]) -> Place:
         # More attempts than there are strikes at one turn, which is what the drill itself sees to for its own.
         options = ["worker", "langgraph", "--grace-seconds", "5", "--attempts", "20"]
         return Place(
             stack_url=self._struck.url,
             redis_url=self._stack.valkey.url,
             logs=self._stack.directory,
-            command=worker or [*command, *options],
+            command=[*worker, *options],
             environment={**os.environ, **self._stack.environment, "AMF_STACK_URL": self._stack.server.url},
         )
-
-    def _strikes(self) -> list[Strike]:
-        return [self._kill_redis, self._kill_server]
 
     async def _kill_redis(self) -> str:
         self._stack.valkey.kill()

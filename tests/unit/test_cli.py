@@ -61,3 +61,12 @@ def test_a_framework_that_is_none_is_told_with_those_there_are() -> None:
     done = runner.invoke(cli.app, ["worker", "model"])
     assert done.exit_code == 1
     assert done.stderr.strip() == "There is no framework 'model'. There are: langgraph, llama-stack."
+
+
+def test_a_drill_of_an_agent_that_is_none_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMF_REGISTRY", str(tmp_path / "registry.json"))
+    done = runner.invoke(cli.app, ["drill", "nobody"])
+    assert done.exit_code == 1
+    assert done.stderr.strip() == "There is no agent 'nobody': 'k8gentai agents list' shows those there are."

@@ -53,6 +53,8 @@ class ModelCalls:
         self.trace = trace or {}
         self.error: ModelError | StepLimitReached | TurnError | None = None
         """Why the last call failed; None after one that went well."""
+        self.lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        """Done once the stack's server went away in an answer that was shown in part."""
         self._max_steps = max_steps
         self._budget = budget
         self._made = 0
@@ -108,6 +110,11 @@ class ModelCalls:
         """Close what the attempt has under way: agent code that reads on in a thread is not waited for."""
         for call in self._running:
             call.cancel()
+
+    def lose(self, error: Exception) -> None:
+        """Note that an answer was cut off by the end of the stack's server."""
+        if not self.lost.done():
+            self.lost.set_result(error)
 
     def failed(self, model: str, cause: str) -> ModelError:
         """Note why a call failed, for the end of the turn."""

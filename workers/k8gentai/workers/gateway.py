@@ -19,7 +19,7 @@ from k8gentai.agents.turn import StepLimitReached
 from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.budget import BudgetExceededError
 from k8gentai.workers.calls import TURN_HEADER, ModelCalls, ModelError, OpenAttempts
-from k8gentai.workers.upstream import Chunk, Upstream, UpstreamError
+from k8gentai.workers.upstream import Chunk, StackLostError, Upstream, UpstreamError
 
 log = structlog.get_logger(__name__)
 
@@ -121,6 +121,8 @@ class _Call:
             except FencedError:
                 log.info("turn_ended_elsewhere", turn=self._calls.turn_id)
             except UpstreamError as error:
+                if isinstance(error, StackLostError):
+                    self._calls.lose(error)
                 status = error.status
                 last = self._calls.failed(self._model, str(error))
             await chunks.put(last)

@@ -21,6 +21,7 @@ from k8gentai.workers.order import EventOrder
 from k8gentai.workers.republish import Republisher
 from k8gentai.workers.stream import EventStream
 from k8gentai.workers.tools import Tools
+from k8gentai.workers.upstream import StackLostError
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +49,7 @@ class Harness:
 
         Raises:
             FencedError: the attempt lost its turn; the agent was stopped.
+            StackLostError: the stack's server went away under the attempt, which has to be made again.
         """
         stream = EventStream(self._attempts, started.lease, started.last_seq)
         stream.put(TurnStarted(attempt=started.lease.attempt, worker=self._attempts.worker))
@@ -88,6 +90,8 @@ class Harness:
             endpoint = self._open_attempts.open(attempt.calls)
             current_key.set(attempt.calls.key)
             end = await attempt.run(self._adapter, endpoint, room)
+        except StackLostError:
+            raise
         except Exception as error:
             end = failure(error, attempt.calls if attempt else None)
             log.warning("turn_failed", turn=started.lease.turn_id, code=end.code, exc_info=error)
@@ -150,9 +154,11 @@ class _Attempt:
         )
         consuming = asyncio.create_task(self._consume(adapter, context, room))
         quiet = asyncio.create_task(self.approvals.quiet())
-        ways: set[asyncio.Future[Any]] = {consuming, quiet, self._halted}
+        ways: set[asyncio.Future[Any]] = {consuming, quiet, self._halted, self.calls.lost}
         try:
             await asyncio.wait(ways, timeout=self._limits.seconds, return_when=asyncio.FIRST_COMPLETED)
+            if self.calls.lost.done():
+                raise self.calls.lost.result()
             if self._halted.done():
                 return self._halted.result()
             if consuming.done():

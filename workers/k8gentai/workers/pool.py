@@ -7,6 +7,7 @@ import structlog
 from k8gentai.workers.attempts import Attempts, FencedError, Lease, Started
 from k8gentai.workers.connection import BLOCK_SECONDS, UNREACHABLE
 from k8gentai.workers.harness import Harness
+from k8gentai.workers.upstream import StackLostError
 
 _RECONNECT_SECONDS = 0.5
 
@@ -101,6 +102,9 @@ class Pool:
             await self._harness.run(started)
         except FencedError:
             log.info("turn_ended_elsewhere", turn=started.lease.turn_id)
+        except StackLostError as error:
+            # As below: by then the stack may have started anew.
+            log.warning("stack_lost", turn=started.lease.turn_id, error=str(error))
         except Exception:
             # The lease runs out and the turn is tried again, here or by another worker.
             log.exception("attempt_broke_off", turn=started.lease.turn_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -11,6 +12,9 @@ from k8gentai.workers.names import ModelNames
 
 _RETRIES_SECONDS = (0.5, 1.5)
 """Pauses before the second and the third try."""
+_RESTART_SECONDS = 60.0
+"""How long a stack that cannot be reached is waited for: it may be starting anew."""
+_KNOCK_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 10.0
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
 """Statuses worth another try: those the OpenAI SDK retries."""
@@ -40,6 +44,14 @@ class UpstreamError(Exception):
         self.status = status
         self.retry = retry
         self.retry_after = retry_after
+
+
+class StackAwayError(UpstreamError):
+    """The stack's server cannot be reached."""
+
+
+class StackLostError(UpstreamError):
+    """The stack's server went away in the middle of an answer: nothing that the model or the agent did."""
 
 
 class Upstream:
@@ -122,15 +134,23 @@ class Upstream:
 
 async def _retrying[T](once: Callable[[], Awaitable[T]]) -> T:
     """Try while it is worth it: the model answered nothing yet, and may if asked again."""
-    for pause in _RETRIES_SECONDS:
+    until = time.monotonic() + _RESTART_SECONDS
+    pauses = iter(_RETRIES_SECONDS)
+    while True:
         try:
             return await once()
+        except StackAwayError:
+            if time.monotonic() > until:
+                raise
+            await asyncio.sleep(_KNOCK_SECONDS)
         except UpstreamError as error:
+            pause = next(pauses, None)
+            if pause is None:
+                raise
             wait = pause if error.retry_after is None else error.retry_after
             if not error.retry or wait > _LONGEST_RETRY_SECONDS:
                 raise
             await asyncio.sleep(wait)
-    return await once()
 
 
 async def _guarded[T](waiting: Awaitable[T]) -> T:
@@ -138,11 +158,11 @@ async def _guarded[T](waiting: Awaitable[T]) -> T:
     try:
         return await waiting
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise UpstreamError(f"the stack could not be reached ({error})", 503, retry=True) from error
+        raise StackAwayError(f"the stack could not be reached ({error})", 503) from error
     except httpx.TimeoutException as error:
         raise UpstreamError(f"no answer within {_SILENCE_SECONDS:.0f} s", 504) from error
     except httpx.TransportError as error:
-        raise UpstreamError(f"the connection broke ({error})", 502, retry=True) from error
+        raise StackLostError(f"the connection to the stack broke ({error})", 502, retry=True) from error
 
 
 def _refused(response: httpx.Response) -> UpstreamError:

@@ -8,7 +8,7 @@ local status, holder, attempt = unpack(redis.call('HMGET', turn, 'status', 'work
 if not status then return {'unknown'} end
 if status == 'running' and holder == worker then
   -- Sent again, because the answer to the first sending was lost.
-  return {'started', attempt, unpack(redis.call('HMGET', turn, 'seq', 'accepted', 'history'))}
+  return {'started', tonumber(attempt), unpack(redis.call('HMGET', turn, 'seq', 'accepted', 'history'))}
 end
 if status ~= 'queued' then return {status} end
 

@@ -19,7 +19,7 @@ def recorded(result: Any) -> str:
         return ""
     try:
         kind, data = _SERIALIZER.dumps_typed(result)
-        if _SERIALIZER.loads_typed((kind, data)) != result:
+        if _SERIALIZER.dumps_typed(_SERIALIZER.loads_typed((kind, data))) != (kind, data):
             return ""
     except (TypeError, ValueError):
         return ""
