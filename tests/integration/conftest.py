@@ -4,9 +4,11 @@ import signal
 import uuid
 
 import pytest
+import redis.asyncio
 
 from tests.scripted import ScriptedModel
 from tests.support.stack import Stack
+from tests.support.valkey import Valkey
 
 
 def pytest_configure():
@@ -57,6 +59,24 @@ def own_stack(model, registry, tmp_path):
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory):
+    """A Valkey for tests of what workers and servers do in Redis, without such processes."""
+    server = Valkey(tmp_path_factory.mktemp("valkey"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def connection(valkey):
+    """A client of it, which is empty."""
+    client = redis.asyncio.Redis.from_url(valkey.url)
+    await client.flushall()
+    yield client
+    await client.aclose()
 
 
 @pytest.fixture

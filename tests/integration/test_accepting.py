@@ -1,30 +1,12 @@
 """On what terms a turn is accepted: Redis decides, in one step, and writes nothing where it refuses."""
 
 import pytest
-import redis.asyncio
 
 from k8gentai.agents.events import TurnCompleted
 from k8gentai.workers.accepting import ConversationBusyError, QueueFullError
 from k8gentai.workers.attempts import Attempts
 from k8gentai.workers.turns import TurnDeletedError, Turns
 from tests.support.accepting import ask
-from tests.support.valkey import Valkey
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory):
-    server = Valkey(tmp_path_factory.mktemp("valkey"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-async def connection(valkey):
-    client = redis.asyncio.Redis.from_url(valkey.url)
-    await client.flushall()
-    yield client
-    await client.aclose()
 
 
 async def test_the_limit_of_an_agent_holds_up_no_other(connection):

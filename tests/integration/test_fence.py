@@ -4,7 +4,6 @@ import asyncio
 import time
 
 import pytest
-import redis.asyncio
 
 from k8gentai.agents.events import MessageDone, TextDelta, TurnCompleted, TurnStarted
 from k8gentai.agents.turn import Turn
@@ -12,25 +11,8 @@ from k8gentai.workers.attempts import Attempts, FencedError, Leases
 from k8gentai.workers.journal import Journal, ToolEntry
 from k8gentai.workers.record import AcceptedTurn
 from k8gentai.workers.turns import Turns
-from tests.support.valkey import Valkey
 
 TURN = "resp_0192f3a0c1d27e3fb1234567890abcde"
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory):
-    server = Valkey(tmp_path_factory.mktemp("valkey"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-async def connection(valkey):
-    client = redis.asyncio.Redis.from_url(valkey.url)
-    await client.flushall()
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture

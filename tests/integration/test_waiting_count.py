@@ -5,7 +5,6 @@ import contextlib
 import random
 
 import pytest
-import redis.asyncio
 
 from k8gentai.agents.events import TurnCompleted
 from k8gentai.workers.accepting import ConversationBusyError, QueueFullError
@@ -13,26 +12,9 @@ from k8gentai.workers.attempts import Attempts, FencedError, Lease, Leases
 from k8gentai.workers.record import ENDED
 from k8gentai.workers.turns import TurnNotFoundError, Turns
 from tests.support.accepting import ask, no_history
-from tests.support.valkey import Valkey
 from tests.support.waiting import check_waiting, counted
 
 LEASE_SECONDS = 0.01
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory):
-    server = Valkey(tmp_path_factory.mktemp("valkey"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-async def connection(valkey):
-    client = redis.asyncio.Redis.from_url(valkey.url)
-    await client.flushall()
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture
