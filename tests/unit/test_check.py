@@ -92,7 +92,8 @@ def test_an_environment_that_is_not_there_is_a_reason(tmp_path):
     define("other", None, framework="crewai")
     agents = checked(langgraph=tmp_path / "none" / "python")
     assert "the environment of langgraph is not installed" in agents["good"].error
-    assert "no environment runs crewai agents yet" in agents["other"].error
+    assert agents["other"].state == "unused"
+    assert "crewai is not in use here" in agents["other"].error
 
 
 def test_an_environment_without_the_framework_is_a_reason(tmp_path):

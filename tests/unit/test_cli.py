@@ -3,14 +3,18 @@
 import errno
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.registry import RegisteredAgent, write_registry
 from k8gentai.stack import cli, registering
 from k8gentai.stack.environments import SetUpError
+from k8gentai.stack.settings import read_settings
+from k8gentai.stack.up import chosen
 
 runner = CliRunner()
 HEAVY = ("redis", "httpx", "fastapi", "pydantic", "llama_stack", "langgraph")
@@ -70,3 +74,27 @@ def test_a_drill_of_an_agent_that_is_none_is_told_in_one_line(
     done = runner.invoke(cli.app, ["drill", "nobody"])
     assert done.exit_code == 1
     assert done.stderr.strip() == "There is no agent 'nobody': 'k8gentai agents list' shows those there are."
+
+
+def test_up_names_the_frameworks_there_are() -> None:
+    done = runner.invoke(cli.app, ["up", "--frameworks", "langgraph,cobol"])
+    assert done.exit_code == 1
+    assert "There is no framework 'cobol'" in done.stderr
+    assert "langgraph, llama-stack" in done.stderr
+
+
+def test_the_frameworks_of_up() -> None:
+    assert chosen("all") == FRAMEWORKS
+    assert chosen("llama-stack") == ("langgraph", "llama-stack")
+
+
+def test_an_agent_of_a_framework_that_is_not_in_use_is_shown_as_such(tmp_path: Path) -> None:
+    agents = tmp_path / "agents"
+    agents.mkdir()
+    (agents / "one.yaml").write_text(
+        "apiVersion: kagent.dev/v1alpha1\nkind: Agent\nmetadata: {name: one}\n"
+        "spec: {framework: langgraph, entrypoint: 'nowhere:agent'}\n"
+    )
+    settings = replace(read_settings(), agents=agents, registry=tmp_path / "registry.json")
+    (agent,) = registering.update(settings, print, frameworks=["llama-stack"])
+    assert agent.state == "unused"

@@ -36,6 +36,7 @@ _START_SECONDS = 120
 class _Verdict:
     digest: str
     error: str | None
+    unused: bool = False
 
 
 def update(
@@ -46,7 +47,7 @@ def update(
     Args:
         agents_dir: where the definitions are.
         registry_path: the map to write.
-        interpreters: the Python of each framework's environment; one need not exist.
+        interpreters: the Python of the environment of each framework in use; one need not exist.
         seconds: how long one agent's check may take.
 
     Returns:
@@ -86,6 +87,8 @@ def _registered(documents: list[Document], verdict: _Verdict | None) -> Register
         for document in documents:
             others = ", ".join(f"{d.file}:{d.line}" for d in documents if d is not document)
             errors.append(f"{document.file}:{document.line}: the id {first.id!r} is also used by {others}")
+    elif verdict and verdict.unused:
+        return _unused(first, verdict)
     elif verdict and verdict.error:
         place = f"{first.file}:{first.line}: "
         errors.append(verdict.error if _is_placed(verdict.error) else place + verdict.error)
@@ -97,6 +100,18 @@ def _registered(documents: list[Document], verdict: _Verdict | None) -> Register
         file=first.file,
         digest=verdict.digest if verdict and verdict.digest else _digest_of(errors),
         definition=first.definition if len(documents) == 1 else None,
+    )
+
+
+def _unused(document: Document, verdict: _Verdict) -> RegisteredAgent:
+    return RegisteredAgent(
+        id=document.id,
+        framework=document.framework,
+        state="unused",
+        error=verdict.error,
+        file=document.file,
+        digest="",
+        definition=document.definition,
     )
 
 
@@ -114,7 +129,8 @@ def _check_framework(
 ) -> dict[str, _Verdict]:
     """Check the agents of one framework, in as many processes as it takes."""
     if interpreter is None:
-        return _all(definitions, f"spec.framework: no environment runs {framework} agents yet")
+        unused = f"{framework} is not in use here: './scripts/up --frameworks all' brings every framework"
+        return {definition.id: _Verdict("", unused, unused=True) for definition in definitions}
     if not interpreter.exists():
         return _all(definitions, f"the environment of {framework} is not installed ({interpreter})")
     verdicts: dict[str, _Verdict] = {}

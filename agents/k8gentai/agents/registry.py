@@ -24,9 +24,10 @@ class RegisteredAgent(BaseModel):
     id: str
     framework: str
     """As the definition names it; empty where it names none."""
-    state: Literal["ready", "broken"]
+    state: Literal["ready", "broken", "unused"]
+    """``unused``: its framework is not in use here, so nobody looked at its code and nobody would run it."""
     error: str | None = None
-    """Why it is broken: a line a fault, each beginning with its file and line where they are known."""
+    """Why it is not ready: a line a fault, each beginning with its file and line where they are known."""
     file: str
     """The YAML it was read from."""
     digest: str

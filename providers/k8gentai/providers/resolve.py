@@ -77,11 +77,12 @@ class Resolver:
         agent = self._registry.get(model.removeprefix(f"{self._provider_id}/"))
         if agent is None or not self._access.may_use_model(f"{self._provider_id}/{agent.id}"):
             return None
-        if agent.state == "broken":
+        if agent.state != "ready":
+            what = "is broken" if agent.state == "broken" else "cannot be run"
             raise ApiError(
                 503,
-                f"Agent '{agent.id}' is broken: {agent.error}",
-                code="agent_broken",
+                f"Agent '{agent.id}' {what}: {agent.error}",
+                code=f"agent_{agent.state}",
                 param="model",
                 # The openai SDK would try again; that mends nothing.
                 headers={"X-Should-Retry": "false"},

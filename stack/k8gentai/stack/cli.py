@@ -61,6 +61,9 @@ def up(
     once: Annotated[
         bool, typer.Option("--once", help="End after the first answer; exit code 0 only if it was complete.")
     ] = False,
+    frameworks: Annotated[
+        str, typer.Option(help="Whose agents to run: names with commas between them, or all.")
+    ] = "langgraph,llama-stack",
 ) -> None:
     """Start everything on this machine, ask an agent a question, and serve until Ctrl-C.
 
@@ -75,7 +78,7 @@ def up(
     from k8gentai.stack.running import run_up
 
     with _one_line_errors():
-        raise typer.Exit(run_up(port, once, out, err))
+        raise typer.Exit(run_up(port, once, frameworks, out, err))
 
 
 @app.command()

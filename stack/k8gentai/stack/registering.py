@@ -1,20 +1,27 @@
 """``k8gentai agents``: the registry, checked, written and shown."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from k8gentai.agents import check
+from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.reading import read_documents
 from k8gentai.agents.registry import RegisteredAgent
 from k8gentai.stack.environments import HOMES, Say, SetUpError, interpreter_for
 from k8gentai.stack.settings import Settings
 
+_STATES = {"ready": "[green]ready[/]", "broken": "[red]broken[/]", "unused": "[dim]unused[/]"}
 
-def update(settings: Settings, say: Say) -> list[RegisteredAgent]:
+
+def update(settings: Settings, say: Say, frameworks: Collection[str] = FRAMEWORKS) -> list[RegisteredAgent]:
     """Check every definition in its framework's environment, which is made first, and write the registry.
+
+    Args:
+        say: is told what takes a while.
+        frameworks: those in use; agents of others are registered as unused.
 
     Raises:
         SetUpError: there is no directory of definitions, an environment cannot be made, or the registry
@@ -22,7 +29,7 @@ def update(settings: Settings, say: Say) -> list[RegisteredAgent]:
     """
     try:
         used = {document.framework for document in read_documents(settings.agents)} & HOMES.keys()
-        interpreters = {framework: interpreter_for(framework, say) for framework in sorted(used)}
+        interpreters = {name: interpreter_for(name, say) for name in sorted(used.intersection(frameworks))}
         return check.update(settings.agents, settings.registry, interpreters)
     except OSError as error:
         raise SetUpError(f"The agents of {settings.agents} cannot be registered: {error}") from error
@@ -35,10 +42,9 @@ def show(agents: Iterable[RegisteredAgent], console: Console) -> None:
     for column in ("agent", "framework", "state", "description"):
         table.add_column(column)
     for agent in agents:
-        state = "[green]ready[/]" if agent.state == "ready" else "[red]broken[/]"
         description = agent.definition.spec.description if agent.definition else ""
-        table.add_row(agent.id, agent.framework, state, escape(" ".join(description.split())))
+        table.add_row(agent.id, agent.framework, _STATES[agent.state], escape(" ".join(description.split())))
     console.print(table)
     for agent in agents:
-        if agent.error:
+        if agent.state == "broken" and agent.error:
             console.print(f"[red]{escape(agent.id)}[/]: {escape(agent.error)}", soft_wrap=True)

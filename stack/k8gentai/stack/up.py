@@ -4,12 +4,13 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from pathlib import Path
 
 import httpx
 from rich.console import Console
 
+from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.registry import RegisteredAgent
 from k8gentai.stack import registering, valkey, welcome
 from k8gentai.stack.children import ChildError, Children
@@ -19,8 +20,8 @@ from k8gentai.stack.question import ask
 from k8gentai.stack.settings import Settings
 
 RUN_YAML = Path("stack/run.yaml")
-FRAMEWORKS = ("langgraph", "llama-stack")
-"""Those whose workers are started."""
+USUAL = ("langgraph", "llama-stack")
+"""The frameworks whose workers are started where none is named: they are quickly installed."""
 AGENT = "langgraph-math"
 QUESTION = "What is 17 times 23?"
 START_SECONDS = 60
@@ -29,12 +30,26 @@ REDIS_SECONDS = 3
 """The same for a Redis that should be there already."""
 
 
-async def up(port: int, once: bool, settings: Settings, console: Console) -> bool:
+def chosen(names: str) -> tuple[str, ...]:
+    """The frameworks that a person named: a list with commas, or ``all``; that of the first question among them.
+
+    Raises:
+        SetUpError: there is none of that name.
+    """
+    named = FRAMEWORKS if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
+    for name in named:
+        if name not in FRAMEWORKS:
+            raise SetUpError(f"There is no framework '{name}'. There are: {', '.join(FRAMEWORKS)}, or all.")
+    return tuple(dict.fromkeys([USUAL[0], *named]))
+
+
+async def up(port: int, once: bool, frameworks: Collection[str], settings: Settings, console: Console) -> bool:
     """Start everything, ask the first question, and serve.
 
     Args:
         port: of the stack, on loopback.
         once: return after the answer.
+        frameworks: whose agents are run.
         settings: where everything is; its paths are under the working directory.
         console: where progress and the answer are shown.
 
@@ -49,7 +64,7 @@ async def up(port: int, once: bool, settings: Settings, console: Console) -> boo
     """
     _check_place()
     _check_free(port)
-    stack = _Stack(port, settings, console)
+    stack = _Stack(port, frameworks, settings, console)
     async with Children(settings.state / "logs") as children:
         agents = await stack.start(children)
         complete = await unless_a_child_fails(children, ask(stack.url, AGENT, QUESTION, console))
@@ -81,9 +96,10 @@ async def unless_a_child_fails[T](children: Children, work: Coroutine[object, ob
 class _Stack:
     """The parts, started one after the other."""
 
-    def __init__(self, port: int, settings: Settings, console: Console) -> None:
+    def __init__(self, port: int, frameworks: Collection[str], settings: Settings, console: Console) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self._port = port
+        self._frameworks = frameworks
         self._settings = settings
         self._console = console
 
@@ -94,10 +110,10 @@ class _Stack:
         # What is read from the environment from here on: definitions, agents' checks, every child.
         os.environ.update(model, REDIS_URL=redis_url, AMF_STACK_URL=self.url)
         with self._console.status("Checking the agents"):
-            agents = await asyncio.to_thread(registering.update, self._settings, self._say)
+            agents = await asyncio.to_thread(registering.update, self._settings, self._say, self._frameworks)
         with self._console.status("Starting the stack"):
             await self._start_server(children)
-            for framework in FRAMEWORKS:
+            for framework in self._frameworks:
                 await self._start_worker(children, framework)
         return agents
 
