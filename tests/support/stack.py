@@ -98,6 +98,8 @@ class Stack:
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(self.code)]),
             "LANGSMITH_TRACING": "false",
             "PYTHONUNBUFFERED": "1",
+            # Frameworks take seconds to compile, which each worker's start would take anew.
+            "PYTHONDONTWRITEBYTECODE": "",
         }
 
     @property

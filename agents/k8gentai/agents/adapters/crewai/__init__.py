@@ -9,12 +9,12 @@ the agent, as CrewAI keeps a run's state in its objects.
 from collections.abc import AsyncGenerator
 
 from k8gentai.agents.adapters.crewai import quiet  # noqa: F401 - before all that imports CrewAI
-from k8gentai.agents.adapters.crewai.calls import function_tools
 from k8gentai.agents.adapters.crewai.inputs import messages_of, request_of
 from k8gentai.agents.adapters.crewai.run import CrewRun
 from k8gentai.agents.adapters.crewai.source import CrewAIAgent, read_source
 from k8gentai.agents.adapters.crewai.tools import hook_tools
 from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.entrypoint import function_tools
 from k8gentai.agents.events import Event
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.turn import LoadedAgent, Turn, TurnContext
@@ -47,7 +47,7 @@ class CrewAIAdapter:
             Exception: whatever the agent's code raised.
         """
         assert isinstance(agent, CrewAIAgent)  # noqa: S101 - load made it
-        tools = function_tools(turn.tools)
+        tools = function_tools(turn.tools, self.framework)
         request, messages = request_of(turn), messages_of(turn)
         run = CrewRun(context, {tool["function"]["name"] for tool in tools})
         run.start(lambda: agent.kickoff(turn, context, tools, request, messages))

@@ -32,7 +32,7 @@ from k8gentai.agents.events import (
     ToolResult,
     ToolSide,
 )
-from k8gentai.agents.turn import RequestError, StepLimitReached
+from k8gentai.agents.turn import StepLimitReached
 
 
 @dataclass
@@ -218,20 +218,3 @@ class ModelCalls:
             self._close(call)
             self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
         self._failed.clear()
-
-
-def function_tools(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The request's tools as chat completions takes them.
-
-    Raises:
-        RequestError: one of them is not a function.
-    """
-    shaped = []
-    for tool in tools:
-        if tool.get("type") != "function":
-            raise RequestError(f"tools: agents of crewai take tools of type 'function', not {tool.get('type')!r}")
-        function = {name: tool[name] for name in ("name", "description", "parameters", "strict") if tool.get(name)}
-        shaped.append(
-            {"type": "function", "function": {"parameters": {"type": "object", "properties": {}}, **function}}
-        )
-    return shaped

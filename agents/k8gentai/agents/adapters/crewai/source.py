@@ -19,6 +19,7 @@ from k8gentai.agents.adapters.crewai.inputs import Request, crew_inputs, flow_in
 from k8gentai.agents.adapters.crewai.tools import client_tools
 from k8gentai.agents.context import AgentContext, agent_context
 from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.entrypoint import is_factory
 from k8gentai.agents.turn import AgentLoadError, RequestError, Turn, TurnContext
 
 Runnable = Agent | Crew | Flow[Any]
@@ -97,12 +98,12 @@ def read_source(definition: AgentDefinition, found: object | None) -> CrewAIAgen
         return CrewAIAgent(definition, lambda context: found())
     if isinstance(found, type) and getattr(found, "is_crew_class", False):
         return CrewAIAgent(definition, lambda context: found().crew())
-    if not _is_factory(found):
+    if not is_factory(found):
         raise AgentLoadError(
             f"{spec.entrypoint} is a {type(found).__name__}; it must be an Agent, a Crew, a Flow, a class of one, "
             "or a function with one parameter, an AgentContext, that returns one"
         )
-    return CrewAIAgent(definition, found)  # type: ignore[arg-type]
+    return CrewAIAgent(definition, found)
 
 
 def _copy_agent(agent: Agent) -> Agent:
@@ -135,16 +136,6 @@ def _copy_crew(crew: Crew) -> Crew:
 def _copy_flow(flow: Flow[Any]) -> Flow[Any]:
     """A new flow of the same class, with the fields that this one was given."""
     return type(flow)(**{name: getattr(flow, name) for name in flow.model_fields_set})
-
-
-def _is_factory(found: object) -> bool:
-    if not callable(found) or isinstance(found, type):
-        return False
-    parameters = inspect.signature(found).parameters.values()
-    required = [
-        p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    return len(required) == 1
 
 
 async def _awaited(made: Any) -> object:
