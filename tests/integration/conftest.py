@@ -1,28 +1,10 @@
 """Real Valkey, real servers, real workers; the model alone is scripted."""
 
-import signal
-import uuid
-
 import pytest
 import redis.asyncio
 
-from tests.scripted import ScriptedModel
 from tests.support.stack import Stack
 from tests.support.valkey import Valkey
-
-
-def pytest_configure():
-    # A run that is ended, as CI's time limit does, stops its processes as one that is interrupted does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-@pytest.fixture(scope="session")
-def model():
-    """The scripted model of all tests."""
-    server = ScriptedModel()
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -80,12 +62,6 @@ async def connection(valkey):
 
 
 @pytest.fixture
-def key():
-    """A name for this test's script: ``[[key]]`` in a prompt makes the model answer by it."""
-    return f"k{uuid.uuid4().hex[:12]}"
-
-
-@pytest.fixture
 async def client(stack):
     """The openai SDK's client."""
     async with stack.server.openai() as made:
@@ -97,14 +73,3 @@ async def http(stack):
     """Plain HTTP, to see what is on the wire."""
     async with stack.server.http() as made:
         yield made
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    """Show the processes' logs with a failure."""
-    report = yield
-    if report.failed:
-        for name in ("own_stack", "stack"):
-            if name in getattr(item, "funcargs", {}):
-                report.sections.append((f"logs of {name}", item.funcargs[name].logs()))
-    return report

@@ -98,6 +98,8 @@ class Stack:
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(self.code)]),
             "LANGSMITH_TRACING": "false",
             "PYTHONUNBUFFERED": "1",
+            # Frameworks take seconds to compile, which each worker's start would take anew.
+            "PYTHONDONTWRITEBYTECODE": "",
         }
 
     @property
@@ -122,7 +124,9 @@ class Stack:
 
     def update_registry(self) -> str:
         """Run ``k8gentai agents update``. Returns what it printed; broken agents are no error here."""
-        done = run_python("-m", "k8gentai.stack.cli", "agents", "update", environment=self.environment)
+        done = run_python(
+            "-m", "k8gentai.stack.cli", "agents", "update", environment=self.environment, seconds=600
+        )
         if not self.registry.exists():
             raise AssertionError(f"agents update wrote no map:\n{done.stdout}{done.stderr}")
         return done.stdout + done.stderr
@@ -146,7 +150,7 @@ class Stack:
         worker = Process(f"worker{next(self._numbers)}-{framework}", command, self.directory, environment)
         self._processes.append(worker)
         if ready:
-            worker.wait_until(lambda: self._registered(worker), "ready")
+            worker.wait_until(lambda: self._registered(worker), "ready", 120)
         return worker
 
     def _registered(self, worker: Process) -> bool:

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PYTHON = "3.12"
 
 HOMES: dict[str, tuple[str, str]] = {
+    "crewai": ("crewai", "crewai"),
     "langgraph": ("langgraph", "langgraph"),
     "llama-stack": ("server", "llama_stack"),
     "model": ("model", "xllamacpp"),

@@ -2,7 +2,7 @@
 
 from k8gentai.agents.turn import Adapter
 
-FRAMEWORKS = ("langgraph", "llama-stack")
+FRAMEWORKS = ("langgraph", "llama-stack", "crewai")
 """The frameworks there is an adapter for."""
 
 
@@ -23,4 +23,8 @@ def adapter_for(framework: str) -> Adapter:
             from k8gentai.agents.adapters.llama_stack import LlamaStackAdapter
 
             return LlamaStackAdapter()
+        case "crewai":
+            from k8gentai.agents.adapters.crewai import CrewAIAdapter
+
+            return CrewAIAdapter()
     raise LookupError(f"there is no adapter for {framework!r}; there are: {', '.join(FRAMEWORKS)}")

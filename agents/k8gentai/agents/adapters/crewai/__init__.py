@@ -1,0 +1,58 @@
+"""CrewAI agents: an ``Agent``, a ``Crew`` or a ``Flow``, a class that makes one, a factory of one, or none
+(declarative).
+
+Existing code runs unchanged. CrewAI calls models and tools from blocking code, so each turn has a thread of its
+own, where CrewAI makes the event loops it wants; nothing of it runs on the worker's loop. A turn gets a copy of
+the agent, as CrewAI keeps a run's state in its objects.
+"""
+
+from collections.abc import AsyncGenerator
+
+from k8gentai.agents.adapters.crewai import quiet  # noqa: F401 - before all that imports CrewAI
+from k8gentai.agents.adapters.crewai.inputs import messages_of, request_of
+from k8gentai.agents.adapters.crewai.run import CrewRun
+from k8gentai.agents.adapters.crewai.source import CrewAIAgent, read_source
+from k8gentai.agents.adapters.crewai.tools import hook_tools
+from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.entrypoint import function_tools
+from k8gentai.agents.events import Event
+from k8gentai.agents.loading import load_object
+from k8gentai.agents.turn import LoadedAgent, Turn, TurnContext
+
+
+class CrewAIAdapter:
+    """Runs agents, crews and flows with ``kickoff``; their tools go through the turn's tool boundary."""
+
+    framework = "crewai"
+    default_concurrency = 12
+
+    def __init__(self) -> None:
+        hook_tools()
+
+    def load(self, definition: AgentDefinition) -> CrewAIAgent:
+        """Import the entrypoint and find out what it is; for a declarative agent, check its definition.
+
+        Raises:
+            AgentLoadError: naming file, line and reason.
+        """
+        entrypoint = definition.spec.entrypoint
+        return read_source(definition, load_object(entrypoint) if entrypoint else None)
+
+    async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
+        """Run one attempt at a turn. Closing the iterator stops the agent where it next says something.
+
+        Raises:
+            RequestError: the request brings tools that the agent cannot take, or lacks inputs that it needs.
+            StepLimitReached: after ``context.max_steps`` model calls.
+            Exception: whatever the agent's code raised.
+        """
+        assert isinstance(agent, CrewAIAgent)  # noqa: S101 - load made it
+        tools = function_tools(turn.tools, self.framework)
+        request, messages = request_of(turn), messages_of(turn)
+        run = CrewRun(context, {tool["function"]["name"] for tool in tools})
+        run.start(lambda: agent.kickoff(turn, context, tools, request, messages))
+        try:
+            while (event := await run.next_event()) is not None:
+                yield event
+        finally:
+            await run.stop()

@@ -1,0 +1,220 @@
+"""Follows the model calls of a run, whichever agent of it makes them, by CrewAI's own events.
+
+The events come in order within a model call; several calls may be under way at once, in threads of their own.
+"""
+
+import threading
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Any
+
+from crewai.events.types.flow_events import MethodExecutionStartedEvent
+from crewai.events.types.llm_events import (
+    LLMCallCompletedEvent,
+    LLMCallFailedEvent,
+    LLMCallStartedEvent,
+    LLMStreamChunkEvent,
+    LLMThinkingChunkEvent,
+)
+from crewai.utilities.agent_utils import extract_tool_call_info
+
+from k8gentai.agents.events import (
+    Event,
+    MessageDone,
+    ReasoningDelta,
+    StepCompleted,
+    StepStarted,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStarted,
+    ToolResult,
+    ToolSide,
+)
+from k8gentai.agents.turn import StepLimitReached
+
+
+@dataclass
+class _Call:
+    """One model call under way."""
+
+    number: int
+    shown: bool
+    text: str = ""
+    reasoning: str = ""
+    begun: set[str] = field(default_factory=set)
+    """Tool calls that were told of."""
+
+    @property
+    def message_id(self) -> str:
+        return f"m{self.number}"
+
+    @property
+    def step_id(self) -> str:
+        return f"s{self.number}"
+
+
+class ModelCalls:
+    """Publishes the steps, texts and tool calls of every model call of one turn. Takes events from any thread.
+
+    Args:
+        publish: takes each event, from any thread.
+        limit: how many model calls may be made.
+        client_tools: tools whose calls end the turn.
+    """
+
+    def __init__(self, publish: Callable[[Event], None], limit: int, client_tools: AbstractSet[str]) -> None:
+        self._publish = publish
+        self._limit = limit
+        self._client_tools = client_tools
+        self._lock = threading.RLock()
+        self._running: dict[str, _Call] = {}
+        self._failed: list[_Call] = []
+        self._methods: dict[str, str] = {}
+        """The names of the flow methods that were begun, by the id of the event that told so."""
+        self._messages = 0
+        self._made = 0
+        self._said: list[str] = []
+        self._unanswered: dict[str, None] = {}
+        self.halted = False
+        """The turn goes back to the client, for its tools."""
+
+    def take(self, event: object) -> None:
+        """Take an event of CrewAI's.
+
+        Raises:
+            StepLimitReached: a model is about to be called once more than the turn allows.
+        """
+        with self._lock:
+            match event:
+                case LLMCallStartedEvent():
+                    self._begin(event)
+                case LLMStreamChunkEvent():
+                    self._chunk(event)
+                case LLMThinkingChunkEvent():
+                    self._delta(self._running.get(event.call_id), "", event.chunk)
+                case LLMCallCompletedEvent():
+                    self._complete(event)
+                case LLMCallFailedEvent():
+                    if call := self._running.pop(event.call_id, None):
+                        self._failed.append(call)
+                case MethodExecutionStartedEvent():
+                    self._methods[event.event_id] = event.method_name
+
+    def answered(self, call_id: str) -> None:
+        """A result was published, by the tool boundary or by :meth:`refuse`."""
+        with self._lock:
+            self._unanswered.pop(call_id, None)
+
+    def refuse(self, call_id: str, reason: str) -> None:
+        """Publish the result of a call that no tool takes."""
+        self.answered(call_id)
+        self._publish(ToolResult(call_id=call_id, output=reason, is_error=True))
+
+    def finish(self, answer: str) -> None:
+        """The run ended well.
+
+        Args:
+            answer: what it came to; published where no model said it.
+        """
+        with self._lock:
+            self._failed += self._running.values()
+            self._running.clear()
+            self._close_failed()
+            for call_id in self._unanswered:
+                # Structured output asks for tools that nobody runs: the call itself is the answer.
+                self._publish(ToolResult(call_id=call_id, output=""))
+            self._unanswered.clear()
+            wanted = answer.strip()
+            if wanted and not any(said.endswith(wanted) for said in self._said):
+                message_id = self._new_message_id()
+                self._publish(TextDelta(message_id=message_id, delta=answer))
+                self._publish(MessageDone(message_id=message_id, text=answer))
+
+    def _new_message_id(self) -> str:
+        """The id of the turn's next message: the same whenever the turn is run again."""
+        self._messages += 1
+        return f"m{self._messages}"
+
+    def _begin(self, event: LLMCallStartedEvent) -> None:
+        self._close_failed()
+        if self._made >= self._limit:
+            raise StepLimitReached(self._limit)
+        self._made += 1
+        method = self._methods.get(event.parent_event_id or "")
+        # CrewAI asks models for its own purposes too: to sort memories, to rewrite a search, to convert a result.
+        shown = event.agent_role is not None or method is not None
+        call = _Call(int(self._new_message_id()[1:]), shown)
+        self._running[event.call_id] = call
+        name = (event.agent_role or "").strip() or method
+        self._publish(StepStarted(step_id=call.step_id, kind="inference", name=name))
+
+    def _chunk(self, event: LLMStreamChunkEvent) -> None:
+        call = self._running.get(event.call_id)
+        if call is None or not call.shown:
+            return
+        if event.tool_call is None:
+            self._delta(call, event.chunk, "")
+            return
+        call_id, name = event.tool_call.id, event.tool_call.function.name
+        if not call_id or not name:
+            return
+        if call_id not in call.begun:
+            call.begun.add(call_id)
+            self._publish(ToolCallStarted(call_id=call_id, name=name, side=self._side(name)))
+        if event.chunk:
+            self._publish(ToolCallDelta(call_id=call_id, delta=event.chunk))
+
+    def _delta(self, call: _Call | None, text: str, reasoning: str) -> None:
+        if call is None or not call.shown:
+            return
+        if reasoning:
+            call.reasoning += reasoning
+            self._publish(ReasoningDelta(message_id=call.message_id, delta=reasoning))
+        if text:
+            call.text += text
+            self._publish(TextDelta(message_id=call.message_id, delta=text))
+
+    def _complete(self, event: LLMCallCompletedEvent) -> None:
+        call = self._running.pop(event.call_id, None)
+        if call is None:
+            return
+        calls: list[ToolCall] = []
+        if call.shown:
+            if isinstance(event.response, str) and not call.text:
+                self._delta(call, event.response, "")
+            elif isinstance(event.response, list):
+                calls = self._tool_calls(event.response)
+            for tool_call in calls:
+                self._unanswered[tool_call.call_id] = None
+                self._publish(tool_call)
+        self._close(call)
+        self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
+        if any(tool_call.side == "client" for tool_call in calls):
+            for tool_call in calls:
+                if tool_call.side == "client":
+                    self.answered(tool_call.call_id)
+            self.halted = True
+
+    def _tool_calls(self, response: list[Any]) -> list[ToolCall]:
+        read = [info for item in response if (info := extract_tool_call_info(item)) is not None]
+        return [
+            ToolCall(call_id=call_id, name=name, arguments=str(arguments), side=self._side(name))
+            for call_id, name, arguments in read
+        ]
+
+    def _side(self, name: str) -> ToolSide:
+        return "client" if name in self._client_tools else "worker"
+
+    def _close(self, call: _Call) -> None:
+        if call.text or call.reasoning:
+            self._said.append(call.text.strip())
+            self._publish(MessageDone(message_id=call.message_id, text=call.text, reasoning=call.reasoning))
+
+    def _close_failed(self) -> None:
+        """Close the messages of model calls that broke off, as the agent went on without them."""
+        for call in self._failed:
+            self._close(call)
+            self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
+        self._failed.clear()

@@ -1,0 +1,134 @@
+"""What a turn brings, as the parts of CrewAI take it: messages for agents, named inputs for crews and flows."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from crewai import Crew, Flow
+from crewai.utilities.types import LLMMessage
+from pydantic import BaseModel
+
+from k8gentai.agents.messages import to_messages
+from k8gentai.agents.turn import RequestError, Turn
+
+_NAMES = ("input", "request", "query", "question", "message", "user_message", "user_input", "prompt", "text")
+"""What the user's words may be called among a crew's placeholders or a flow's fields, best first."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A turn for what takes no messages."""
+
+    text: str
+    """What the user says now."""
+    before: str
+    """What was said before, a paragraph a message; empty in a first turn."""
+    instructions: str
+    given: dict[str, Any]
+    """The inputs by name, where the user's message is a JSON object."""
+    messages: list[dict[str, Any]]
+    """All of it as chat messages."""
+
+
+def messages_of(turn: Turn) -> list[LLMMessage]:
+    """The turn as chat messages, the user's last one included."""
+    messages: list[LLMMessage] = to_messages([*turn.history, *turn.input], turn.instructions)  # type: ignore[assignment]
+    return messages
+
+
+def request_of(turn: Turn) -> Request:
+    """The turn as text."""
+    messages = to_messages([*turn.history, *turn.input])
+    last = max((i for i, message in enumerate(messages) if message["role"] == "user"), default=None)
+    text = _text(messages[last]) if last is not None else ""
+    told = [_told(message) for number, message in enumerate(messages) if number != last]
+    try:
+        given = json.loads(text)
+    except ValueError:
+        given = None
+    return Request(
+        text=text,
+        before="\n".join(line for line in told if line),
+        instructions=turn.instructions or "",
+        given=given if isinstance(given, dict) else {},
+        messages=messages,
+    )
+
+
+def crew_inputs(crew: Crew, request: Request) -> dict[str, Any]:
+    """The inputs for a crew's placeholders. A crew without a place for the request, for what was said before or
+    for instructions has them added to its first task.
+
+    Args:
+        crew: this turn's own.
+
+    Raises:
+        RequestError: the crew has several placeholders, and the request does not name them all.
+    """
+    wanted = crew.fetch_inputs()
+    known = {**_known(request), **request.given}
+    missing = sorted(wanted - known.keys())
+    main = next((name for name in _NAMES if name in wanted), None)
+    if len(missing) == 1 and main is None and not request.given:
+        main = missing.pop()
+        known[main] = request.text
+    if missing:
+        raise RequestError(
+            f"input: the crew needs {', '.join(missing)}; send a JSON object with these names as the message"
+        )
+    asked = request.text if main is None and not request.given else ""
+    parts = {
+        "The user asks": asked,
+        "Instructions": "" if "instructions" in wanted else request.instructions,
+        "The conversation so far": "" if "history" in wanted else request.before,
+    }
+    added = [f"{title}:\n{text}" for title, text in parts.items() if text]
+    if added:
+        task = crew.tasks[0]
+        # The text is not CrewAI's template: what a user says in braces is no placeholder.
+        known["k8gentai_added"] = "\n\n".join(added)
+        task.description += "\n\n{k8gentai_added}"
+    return known
+
+
+def flow_inputs(flow: Flow[Any], request: Request) -> dict[str, Any]:
+    """The inputs for a flow's state: all of them where it is a dictionary, else those it has fields for."""
+    known = {**_known(request), **request.given}
+    state = flow.state
+    model = getattr(state, "_unwrap", lambda: state)()
+    if not isinstance(model, BaseModel):
+        return known
+    fields = type(model).model_fields
+    if not any(name in fields for name in (*_NAMES, *request.given)):
+        texts = [name for name, field in fields.items() if field.annotation in (str, str | None) and name != "id"]
+        if len(texts) == 1:
+            known[texts[0]] = request.text
+    return {name: value for name, value in known.items() if name in fields}
+
+
+def _known(request: Request) -> dict[str, Any]:
+    return {
+        **dict.fromkeys(_NAMES, request.text),
+        "history": request.before,
+        "instructions": request.instructions,
+        "messages": request.messages,
+    }
+
+
+def _told(message: dict[str, Any]) -> str:
+    if calls := message.get("tool_calls"):
+        called = ", ".join(f"{call['function']['name']}({call['function']['arguments']})" for call in calls)
+        return "\n".join(part for part in (_line(message), f"assistant called {called}") if part)
+    return _line(message)
+
+
+def _line(message: dict[str, Any]) -> str:
+    text = _text(message)
+    return f"{message['role']}: {text}" if text else ""
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return " ".join(part["text"] for part in content if part.get("type") == "text")

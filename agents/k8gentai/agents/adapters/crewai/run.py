@@ -1,0 +1,204 @@
+"""One attempt at a turn: a thread that runs CrewAI, and what is heard of it."""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import contextvars
+import hashlib
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from crewai.core.providers.human_input import set_provider
+from crewai.events.stream_context import add_stream_sink
+from crewai_core.printer import set_suppress_console_output
+
+from k8gentai.agents.adapters.crewai.calls import ModelCalls
+from k8gentai.agents.adapters.crewai.people import Nobody
+from k8gentai.agents.events import Event
+from k8gentai.agents.turn import ToolOutcome, TurnContext, TurnError
+
+current_run: ContextVar["CrewRun | None"] = ContextVar("current_crew_run", default=None)
+"""The run that the code at hand belongs to, in whatever thread."""
+
+_CLOSING_SECONDS = 5
+"""How long the tool calls of a closed turn may take to unwind."""
+
+
+class Stopped(BaseException):
+    """Ends CrewAI's code wherever it is. It gives ordinary exceptions to the model, or tries again."""
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """The end of the events; the error is what the turn ends with, if with one."""
+
+    error: BaseException | None = None
+
+
+class CrewRun:
+    """Runs one turn in a thread of its own and keeps its events for the one who asks.
+
+    Args:
+        context: what the harness lends.
+        client_tools: the names of the tools that the client runs; a call to one ends the turn.
+    """
+
+    def __init__(self, context: TurnContext, client_tools: set[str]) -> None:
+        self._context = context
+        self._loop = asyncio.get_running_loop()
+        self._events: asyncio.Queue[Event | _Ended] = asyncio.Queue()
+        self._tools: set[concurrent.futures.Future[ToolOutcome]] = set()
+        self._lock = threading.Lock()
+        self._over = False
+        self._written: Counter[str] = Counter()
+        self.calls = ModelCalls(self.publish, context.max_steps, client_tools)
+
+    def start(self, kickoff: Callable[[], str]) -> None:
+        """Start the turn.
+
+        Args:
+            kickoff: runs the agent to its end and returns its answer.
+        """
+
+        def work() -> str:
+            current_run.set(self)
+            add_stream_sink(self._hear)
+            set_suppress_console_output(True)
+            set_provider(Nobody())
+            return kickoff()
+
+        running = self._in_thread(work)
+        running.add_done_callback(self._end)
+
+    async def next_event(self) -> Event | None:
+        """The next event; None at a good end.
+
+        Raises:
+            BaseException: what the run ended with.
+        """
+        item = await self._events.get()
+        if not isinstance(item, _Ended):
+            return item
+        if item.error is not None:
+            raise item.error
+        return None
+
+    async def stop(self) -> None:
+        """Let nothing of the turn go on: its tool calls are cancelled, and its thread ends where it next says
+        something, which is when the gateway closes its model call at the latest."""
+        with self._lock:
+            self._over = True
+            waiting = set(self._tools)
+        for call in waiting:
+            call.cancel()
+        if waiting:
+            await asyncio.wait([asyncio.wrap_future(call) for call in waiting], timeout=_CLOSING_SECONDS)
+
+    def publish(self, event: Event) -> None:
+        """Keep an event, from any thread."""
+        self._tell(event)
+
+    def call_tool(
+        self, call_id: str, name: str, arguments: dict[str, Any], execute: Callable[[], ToolOutcome]
+    ) -> ToolOutcome:
+        """Run a tool through the turn's boundary; blocks, in a thread of CrewAI's.
+
+        Args:
+            execute: runs the tool, in a thread with this one's context.
+
+        Raises:
+            Stopped: the turn is over.
+            BaseException: what the boundary raised to end the turn.
+        """
+
+        async def call() -> ToolOutcome:
+            return await self._context.tools.call(call_id, name, arguments, lambda: self._in_thread(execute))
+
+        with self._lock:
+            if self._over:
+                raise Stopped
+            # Started with this thread's context, which the tool's thread takes over in turn.
+            waiting = asyncio.run_coroutine_threadsafe(call(), self._loop)
+            self._tools.add(waiting)
+        try:
+            outcome = waiting.result()
+        except concurrent.futures.CancelledError as error:
+            raise Stopped from error
+        finally:
+            with self._lock:
+                self._tools.discard(waiting)
+        self.calls.answered(call_id)
+        return outcome
+
+    def written_call_id(self, content: str) -> str:
+        """The id of a tool call that has none of the model's: the same whenever the turn is run again.
+
+        Args:
+            content: what tells it from others; equal ones are numbered.
+        """
+        digest = hashlib.sha256(content.encode()).hexdigest()[:24]
+        with self._lock:
+            self._written[digest] += 1
+            count = self._written[digest]
+        return f"call_{digest}" if count == 1 else f"call_{digest}-{count}"
+
+    def _hear(self, source: object, event: Any) -> None:
+        if self._over:
+            raise Stopped
+        try:
+            self.calls.take(event)
+        except Exception as error:
+            with self._lock:
+                self._over = True
+            self._tell(_Ended(error))
+            raise Stopped from error
+        if self.calls.halted:
+            with self._lock:
+                self._over = True
+            self.calls.finish("")
+            self._tell(_Ended())
+            raise Stopped
+
+    def _end(self, running: "asyncio.Future[str]") -> None:
+        error = running.exception()
+        if error is None:
+            self.calls.finish(running.result())
+        elif isinstance(error, Stopped):
+            error = TurnError("the turn was stopped")
+        self._events.put_nowait(_Ended(error))
+
+    def _tell(self, item: Event | _Ended) -> None:
+        self._loop.call_soon_threadsafe(self._events.put_nowait, item)
+
+    def _in_thread[T](self, function: Callable[[], T]) -> "asyncio.Future[T]":
+        """Run a blocking function in a thread of its own, with the context at hand.
+
+        One of a pool could be taken by a tool of a turn that was cancelled, for as long as that tool likes.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        context = contextvars.copy_context()
+
+        def deliver(set_outcome: Callable[[Any], None], outcome: object) -> None:
+            if not future.done():
+                set_outcome(outcome)
+
+        def work() -> None:
+            try:
+                told = future.set_result, context.run(function)
+            except (SystemExit, StopIteration) as error:
+                # The one would end the worker, and with it every other turn; the other no future takes.
+                told = (
+                    future.set_exception,
+                    RuntimeError(f"the agent raised {type(error).__name__}({error})"),
+                )
+            except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
+                told = future.set_exception, error
+            with contextlib.suppress(RuntimeError):  # the worker's loop is closed, and nobody waits
+                self._loop.call_soon_threadsafe(deliver, *told)
+
+        threading.Thread(target=work, name="crewai", daemon=True).start()
+        return future

@@ -1,0 +1,155 @@
+"""What an entrypoint names, and how a turn gets its own of it."""
+
+import asyncio
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from crewai import Agent, Crew, Flow
+from crewai.agents.agent_builder.base_agent import BaseAgent
+from crewai.agents.cache.cache_handler import CacheHandler
+from crewai.agents.tools_handler import ToolsHandler
+from crewai.utilities.types import LLMMessage
+from pydantic import BaseModel
+
+from k8gentai.agents.adapters.crewai.declarative import build_agent
+from k8gentai.agents.adapters.crewai.inputs import Request, crew_inputs, flow_inputs
+from k8gentai.agents.adapters.crewai.tools import client_tools
+from k8gentai.agents.context import AgentContext, agent_context
+from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.entrypoint import is_factory
+from k8gentai.agents.turn import AgentLoadError, RequestError, Turn, TurnContext
+
+Runnable = Agent | Crew | Flow[Any]
+
+
+@dataclass(frozen=True)
+class CrewAIAgent:
+    """A checked agent."""
+
+    definition: AgentDefinition
+    make: Callable[[AgentContext], object]
+    """Makes one turn's own agent, crew or flow."""
+
+    def kickoff(
+        self,
+        turn: Turn,
+        context: TurnContext,
+        tools: list[dict[str, Any]],
+        request: Request,
+        messages: list[LLMMessage],
+    ) -> str:
+        """Run a turn to its end, blocking. Returns the answer.
+
+        Args:
+            tools: the request's, as chat completions takes them.
+            request: the turn as text.
+            messages: the turn as chat messages.
+
+        Raises:
+            RequestError: the request brings tools that the agent cannot take, or lacks inputs.
+            AgentLoadError: the factory returned something else than an agent.
+        """
+        made = self.make(agent_context(turn, context, tools))
+        if inspect.isawaitable(made):
+            made = asyncio.run(_awaited(made))
+        if not isinstance(made, Agent | Crew | Flow):
+            raise AgentLoadError(
+                f"{self.definition.spec.entrypoint} returned a {type(made).__name__}, not an agent"
+            )
+        if isinstance(made, Agent):
+            made.tools = [*(made.tools or []), *client_tools(tools)]
+            return _answer(made.kickoff(messages))
+        if tools:
+            raise RequestError(f"tools: {self.definition.id!r} is a {type(made).__name__} and cannot take tools")
+        # It would give a stream to be read; what it says is seen without.
+        made.stream = False
+        if isinstance(made, Crew):
+            return _answer(made.kickoff(crew_inputs(made, request)))
+        return _answer(made.kickoff(flow_inputs(made, request)))
+
+
+def read_source(definition: AgentDefinition, found: object | None) -> CrewAIAgent:
+    """The agent that a definition and what its entrypoint names make.
+
+    Args:
+        found: None where the definition has no entrypoint.
+
+    Raises:
+        AgentLoadError: it is nothing that can be run.
+    """
+    spec = definition.spec
+    if spec.entrypoint is None:
+        if not spec.model.name:
+            raise AgentLoadError("spec.model.name: an agent without an entrypoint names its model")
+        if spec.tools:
+            named = spec.tools[0].name
+            raise AgentLoadError(f"spec.tools: {named!r} cannot be used without an entrypoint's code")
+        return CrewAIAgent(definition, lambda context: build_agent(definition, context))
+    if isinstance(found, Agent):
+        return CrewAIAgent(definition, lambda context: _copy_agent(found))
+    if isinstance(found, Crew):
+        return CrewAIAgent(definition, lambda context: _copy_crew(found))
+    if isinstance(found, Flow):
+        return CrewAIAgent(definition, lambda context: _copy_flow(found))
+    if isinstance(found, type) and issubclass(found, Flow):
+        return CrewAIAgent(definition, lambda context: found())
+    if isinstance(found, type) and getattr(found, "is_crew_class", False):
+        return CrewAIAgent(definition, lambda context: found().crew())
+    if not is_factory(found):
+        raise AgentLoadError(
+            f"{spec.entrypoint} is a {type(found).__name__}; it must be an Agent, a Crew, a Flow, a class of one, "
+            "or a function with one parameter, an AgentContext, that returns one"
+        )
+    return CrewAIAgent(definition, found)
+
+
+def _copy_agent(agent: Agent) -> Agent:
+    """A turn's own agent: its tools, knowledge and models are shared, what a run writes into it is not.
+
+    ``Agent.copy`` would leave its MCP servers behind.
+    """
+    copied = agent.model_copy()
+    _own_state(copied, agent)
+    return copied
+
+
+def _own_state(copied: BaseAgent, agent: BaseAgent) -> None:
+    copied.tools = list(agent.tools or [])
+    copied.tools_results = []
+    copied.agent_executor = None
+    caches = agent.tools_handler is not None and agent.tools_handler.cache is not None
+    copied.tools_handler = ToolsHandler(CacheHandler()) if caches else ToolsHandler()
+    copied.reset_tool_failures()
+
+
+def _copy_crew(crew: Crew) -> Crew:
+    copied = crew.copy()
+    for made, agent in zip(copied.agents, crew.agents, strict=True):
+        # What Crew.copy leaves behind.
+        made.mcps, made.apps = agent.mcps, agent.apps
+    return copied
+
+
+def _copy_flow(flow: Flow[Any]) -> Flow[Any]:
+    """A new flow of the same class, with the fields that this one was given."""
+    return type(flow)(**{name: getattr(flow, name) for name in flow.model_fields_set})
+
+
+async def _awaited(made: Any) -> object:
+    return await made
+
+
+def _answer(result: object) -> str:
+    """What a kickoff came to, as text."""
+    raw = getattr(result, "raw", result)
+    if raw is None or isinstance(raw, str):
+        return raw or ""
+    if isinstance(raw, BaseModel):
+        return raw.model_dump_json()
+    try:
+        return json.dumps(raw, ensure_ascii=False)
+    except TypeError:
+        return str(raw)

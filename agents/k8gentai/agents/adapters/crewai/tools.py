@@ -1,0 +1,192 @@
+"""Sends the tools of agents through the turn's tool boundary, and makes every model call a streamed one.
+
+CrewAI runs a tool in one of three places, none of which a hook of its own can stand around; each is wrapped, once
+a process. Which turn a call belongs to, a context variable says; code that belongs to none is not touched.
+"""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from crewai.agents import agent_executor, step_executor
+from crewai.agents.agent_executor import AgentExecutor
+from crewai.hooks.dispatch import HookAborted
+from crewai.llms.base_llm import BaseLLM
+from crewai.tools.base_tool import BaseTool
+from crewai.tools.tool_failure import ToolExecutionFailedError, ToolFailure
+from crewai.tools.tool_types import ToolResult
+from crewai.utilities.agent_utils import NativeToolCallResult, extract_tool_call_info
+from crewai.utilities.pydantic_schema_utils import create_model_from_schema
+
+from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
+from k8gentai.agents.turn import ToolOutcome
+
+_STOPS = (HookAborted, ToolExecutionFailedError)
+"""What CrewAI raises to end a run, rather than to be told to the model."""
+
+
+def hook_tools() -> None:
+    """Wrap what runs tools and what says whether a model call is streamed. Doing it twice changes nothing."""
+    if hasattr(BaseLLM._effective_stream, "__wrapped__"):
+        return
+    AgentExecutor._execute_single_native_tool_call = _native(AgentExecutor._execute_single_native_tool_call)
+    step_executor.execute_single_native_tool_call = _planned(step_executor.execute_single_native_tool_call)
+    for module in (agent_executor, step_executor):
+        module.execute_tool_and_check_finality = _written(module.execute_tool_and_check_finality)
+    BaseLLM._effective_stream = _streamed(BaseLLM._effective_stream)
+
+
+class ClientTool(BaseTool):
+    """A tool that the client runs: a call to it ends the turn before it comes here."""
+
+    def _run(self, **arguments: Any) -> str:
+        raise RuntimeError(f"{self.name} runs on the client")
+
+
+def client_tools(tools: list[dict[str, Any]]) -> list[BaseTool]:
+    """The request's tools, as an agent takes them.
+
+    Args:
+        tools: as chat completions takes them.
+    """
+    return [
+        ClientTool(
+            name=tool["function"]["name"],
+            description=tool["function"].get("description") or tool["function"]["name"],
+            args_schema=create_model_from_schema(
+                tool["function"]["parameters"], model_name=tool["function"]["name"]
+            ),
+        )
+        for tool in tools
+    ]
+
+
+def _streamed(effective_stream: Callable[[BaseLLM], bool | None]) -> Callable[[BaseLLM], bool | None]:
+    @wraps(effective_stream)
+    def streamed(self: BaseLLM) -> bool | None:
+        return effective_stream(self) or current_run.get() is not None
+
+    return streamed
+
+
+class _Execution:
+    """One execution of a tool, on its way through the boundary.
+
+    Args:
+        execute: runs the tool, and gives what CrewAI wants of it.
+        outcome: what the model is shown of that.
+    """
+
+    def __init__(self, execute: Callable[[], Any], outcome: Callable[[Any], ToolOutcome]) -> None:
+        self._execute = execute
+        self._outcome = outcome
+        self._result: Any = None
+        self._made: ToolOutcome | None = None
+        self._stop: BaseException | None = None
+
+    def through(self, run: CrewRun, call_id: str, name: str, arguments: Any) -> Any | ToolOutcome:
+        """What the execution gave; the boundary's outcome where it is another (recorded, over time, denied)."""
+        outcome = run.call_tool(call_id, name, arguments if isinstance(arguments, dict) else {}, self._call)
+        if outcome is not self._made:
+            return outcome
+        if self._stop is not None:
+            raise self._stop
+        return self._result
+
+    def _call(self) -> ToolOutcome:
+        try:
+            self._result = self._execute()
+        except _STOPS as error:
+            self._stop = error
+            self._made = ToolOutcome(str(error), is_error=True)
+        else:
+            self._made = self._outcome(self._result)
+        return self._made
+
+
+def _native(execute: Callable[[AgentExecutor, Any], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Around a tool call that the model made by its API."""
+
+    @wraps(execute)
+    def wrapped(self: AgentExecutor, tool_call: Any) -> dict[str, Any]:
+        run, info = current_run.get(), extract_tool_call_info(tool_call)
+        if run is None or info is None:
+            return execute(self, tool_call)
+        call_id, name, written = info
+        arguments = _read(written)
+        if arguments is None:
+            result = execute(self, tool_call)
+            run.calls.refuse(call_id, str(result["result"]))
+            return result
+        came = _Execution(
+            lambda: execute(self, tool_call),
+            lambda result: ToolOutcome(str(result["result"]), is_error=result.get("tool_failure") is not None),
+        ).through(run, call_id, name, arguments)
+        if not isinstance(came, ToolOutcome):
+            return came
+        return {
+            "call_id": call_id,
+            "func_name": name,
+            "result": came.output,
+            "tool_args": arguments,
+            "from_cache": False,
+            "original_tool": self._tool_name_mapping.get(name),
+            "tool_failure": ToolFailure(message=came.output) if came.is_error else None,
+        }
+
+    return wrapped
+
+
+def _planned(execute: Callable[..., NativeToolCallResult]) -> Callable[..., NativeToolCallResult]:
+    """Around a tool call of a step of a plan."""
+
+    @wraps(execute)
+    def wrapped(tool_call: Any, **options: Any) -> NativeToolCallResult:
+        run, info = current_run.get(), extract_tool_call_info(tool_call)
+        if run is None or info is None:
+            return execute(tool_call, **options)
+        call_id, name, written = info
+        arguments = _read(written)
+        if arguments is None:
+            result = execute(tool_call, **options)
+            run.calls.refuse(call_id, result.result)
+            return result
+        came = _Execution(
+            lambda: execute(tool_call, **options), lambda result: ToolOutcome(result.result)
+        ).through(run, call_id, name, arguments)
+        if not isinstance(came, ToolOutcome):
+            return came
+        message = {"role": "tool", "tool_call_id": call_id, "name": name, "content": came.output}
+        return NativeToolCallResult(call_id=call_id, func_name=name, result=came.output, tool_message=message)
+
+    return wrapped
+
+
+def _written(execute: Callable[..., ToolResult]) -> Callable[..., ToolResult]:
+    """Around a tool call that the model wrote into its text, where it has no API for it."""
+
+    @wraps(execute)
+    def wrapped(agent_action: Any, tools: list[Any], **options: Any) -> ToolResult:
+        run = current_run.get()
+        if run is None:
+            return execute(agent_action, tools=tools, **options)
+        call_id = run.written_call_id(f"{options.get('agent_role')}\n{agent_action.text}")
+        came = _Execution(
+            lambda: execute(agent_action, tools=tools, **options), lambda result: ToolOutcome(str(result.result))
+        ).through(run, call_id, agent_action.tool, _read(agent_action.tool_input) or {})
+        if not isinstance(came, ToolOutcome):
+            return came
+        final = any(tool.name == agent_action.tool and tool.result_as_answer for tool in tools)
+        return ToolResult(came.output, result_as_answer=final and not came.is_error)
+
+    return wrapped
+
+
+def _read(written: Any) -> dict[str, Any] | None:
+    """A call's arguments; None where they are no JSON."""
+    try:
+        arguments = json.loads(written) if isinstance(written, str) else written
+    except ValueError:
+        return None
+    return arguments if isinstance(arguments, dict) else {}

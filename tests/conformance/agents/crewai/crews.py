@@ -1,0 +1,102 @@
+"""Crews and flows as CrewAI's documentation writes them: made when the module is imported."""
+
+from crewai import LLM, Agent, Crew, Process, Task
+from crewai.flow.flow import Flow, listen, start
+from crewai.project import CrewBase, agent, crew, task
+from crewai.tools import tool
+from pydantic import BaseModel
+
+from tests.conformance.agents import tools
+
+_add = tool("add")(tools.add)
+_write = tool("write")(tools.write)
+
+_researcher = Agent(
+    role="Researcher", goal="Find out about {topic}", backstory="You are curious.", tools=[_add, _write]
+)
+_writer = Agent(role="Writer", goal="Write about {topic}", backstory="You write well.")
+_research = Task(description="Research {topic}.", expected_output="Notes", agent=_researcher)
+_report = Task(description="Write about {topic}.", expected_output="A text", agent=_writer, context=[_research])
+
+sequential = Crew(agents=[_researcher, _writer], tasks=[_research, _report], process=Process.sequential)
+
+hierarchical = Crew(
+    agents=[
+        Agent(role="Mathematician", goal="Calculate", backstory="You are exact.", tools=[_add]),
+        Agent(role="Poet", goal="Write verse", backstory="You rhyme."),
+    ],
+    tasks=[Task(description="Answer: {input}", expected_output="An answer")],
+    process=Process.hierarchical,
+    manager_llm=LLM(model="gpt-4.1-mini"),
+)
+
+two_inputs = Crew(
+    agents=[_writer],
+    tasks=[Task(description="Write about {topic} in {year}.", expected_output="A text", agent=_writer)],
+)
+
+unaware = Crew(
+    agents=[Agent(role="Clerk", goal="Work", backstory="You work.")],
+    tasks=[Task(description="Do your work.", expected_output="Work")],
+    process=Process.hierarchical,
+    manager_llm="gpt-4.1-mini",
+)
+
+asking = Crew(
+    agents=[_writer],
+    tasks=[Task(description="Write about {topic}.", expected_output="A text", agent=_writer, human_input=True)],
+)
+
+
+_reader = Agent(role="Reader", goal="Read", backstory="You read a lot.", tools=[_add])
+
+
+class Draft(BaseModel):
+    """What the flow works on."""
+
+    question: str = ""
+    notes: str = ""
+
+
+class Report(Flow[Draft]):
+    """An agent researches, a model called directly writes."""
+
+    @start()
+    def research(self) -> str:
+        self.state.notes = _reader.kickoff(self.state.question).raw
+        return self.state.notes
+
+    @listen(research)
+    def write(self) -> str:
+        return LLM(model="gpt-4.1-mini").call(f"Write about {self.state.question} with {self.state.notes}")
+
+
+report = Report()
+
+
+class Loose(Flow):
+    """A flow whose state is a dictionary, and whose answer no model said."""
+
+    @start()
+    async def shout(self) -> str:
+        return self.state["input"].upper()
+
+
+@CrewBase
+class Project:
+    """A crew as CrewAI's project template writes it."""
+
+    agents_config: dict = {"clerk": {"role": "Clerk", "goal": "Work", "backstory": "You work."}}  # noqa: RUF012
+    tasks_config: dict = {"job": {"description": "Do {input}", "expected_output": "Work", "agent": "clerk"}}  # noqa: RUF012
+
+    @agent
+    def clerk(self) -> Agent:
+        return Agent(config=self.agents_config["clerk"])
+
+    @task
+    def job(self) -> Task:
+        return Task(config=self.tasks_config["job"])
+
+    @crew
+    def crew(self) -> Crew:
+        return Crew(agents=self.agents, tasks=self.tasks)

@@ -1,0 +1,163 @@
+"""CrewAI's crews and flows: what of their agents is shown, what they are given, and that they survive a kill."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.conformance.helpers import (
+    check_sequence,
+    collect,
+    items_of,
+    prompt,
+    running,
+    text_of,
+    write,
+)
+from tests.scripted import FOREVER, Answer, Call, Gate
+
+pytestmark = pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
+
+
+def steps_of(stack, turn_id):
+    """The names of a turn's model calls, in order."""
+    with stack.redis() as redis:
+        events = [json.loads(fields[b"event"]) for _, fields in redis.xrange(f"amf:turn:{turn_id}:events")]
+    return [e["name"] for e in events if e["type"] == "step.started" and e["kind"] == "inference"]
+
+
+async def test_a_sequential_crew_shows_its_agents_one_after_the_other(client, stack, model, key):
+    model.script(
+        key,
+        Answer("Let me ", "add. ", Call("add", {"a": 1, "b": 2})),
+        Answer("Notes: ", "3."),
+        Answer("A text ", "about 3."),
+    )
+    events = await collect(await client.responses.create(model="sequential", input=prompt(key), stream=True))
+    check_sequence(events)
+    response = events[-1].response
+    texts = [item.content[0].text for item in items_of(response, "message")]
+    assert texts == ["Let me add. ", "Notes: 3.", "A text about 3."]
+    assert text_of(events) == "".join(texts)
+    assert [e.delta for e in events if e.type == "response.output_text.delta"][-2:] == ["A text ", "about 3."]
+    (call,) = items_of(response, "mcp_call")
+    assert float(call.output) == 3
+    assert steps_of(stack, response.id) == ["Researcher", "Researcher", "Writer"]
+    assert "Notes: 3." in model.requests(key)[2].texts("user")[-1]
+
+
+async def test_a_hierarchical_crew_delegates_through_the_boundary(client, stack, model, key):
+    order = {"task": prompt(key, "Add."), "context": "None", "coworker": "Mathematician"}
+    model.script(
+        key,
+        Answer(Call("delegate_work_to_coworker", order)),
+        Answer(Call("add", {"a": 4, "b": 5})),
+        Answer("Nine."),
+        Answer("The answer is nine."),
+    )
+    response = await client.responses.create(model="hierarchical", input=prompt(key))
+    assert response.status == "completed"
+    assert {call.name: call.output for call in items_of(response, "mcp_call")} == {
+        "delegate_work_to_coworker": "Nine.",
+        "add": "9.0",
+    }
+    assert items_of(response, "message")[-1].content[0].text == "The answer is nine."
+    assert steps_of(stack, response.id) == ["Crew Manager", "Mathematician", "Mathematician", "Crew Manager"]
+
+
+async def test_a_flow_shows_its_agents_and_the_models_it_calls_itself(client, stack, model, key):
+    model.script(key, Answer(Call("add", {"a": 1, "b": 1})), Answer("Two."), Answer("A text ", "about two."))
+    response = await client.responses.create(model="report", input=prompt(key))
+    texts = [item.content[0].text for item in items_of(response, "message")]
+    assert texts == ["Two.", "A text about two."]
+    assert steps_of(stack, response.id) == ["Reader", "Reader", "write"]
+
+
+async def test_an_answer_no_model_said_is_the_last_message(client, model):
+    response = await client.responses.create(model="loose", input="Louder.")
+    assert response.output_text == "LOUDER."
+
+
+async def test_a_class_of_the_project_template(client, model, key):
+    model.script(key, Answer("Done."))
+    response = await client.responses.create(model="project", input=prompt(key))
+    assert response.output_text == "Done."
+
+
+async def test_a_declared_agent_has_its_prompt_and_its_parameters(client, stack, model, key):
+    model.script(key, Answer("Yes."))
+    await client.responses.create(model="declared", input=prompt(key), temperature=0.25, max_output_tokens=99)
+    (request,) = model.requests(key)
+    assert "You are Librarian. You know every book." in request.texts("system")[0]
+    assert (request.body["temperature"], request.body["max_tokens"]) == (0.25, 99)
+
+
+async def test_a_message_that_is_a_json_object_names_the_inputs(client, model, key):
+    given = json.dumps({"topic": f"the moon [[{key}]]", "year": 1969})
+    response = await client.responses.create(model="two-inputs", input=given)
+    assert response.status == "completed"
+    assert f"Write about the moon [[{key}]] in 1969." in model.requests(key)[0].texts("user")[0]
+
+
+async def test_inputs_that_are_not_named_are_asked_for(client):
+    response = await client.responses.create(model="two-inputs", input="The moon.")
+    assert response.status == "failed"
+    assert response.error.code == "invalid_request"
+    assert "topic, year" in response.error.message
+
+
+async def test_a_crew_without_a_place_for_it_is_told_the_request_and_what_was_said(client, model, key):
+    model.script(key, Answer("One."), Answer("Two."))
+    first = await client.responses.create(model="unaware", input=prompt(key, "A {b} c."))
+    await client.responses.create(
+        model="unaware", input=prompt(key, "And now?"), previous_response_id=first.id, instructions="In Latin."
+    )
+    said = model.requests(key)[1].texts("user")[-1]
+    for part in ("Do your work.", "And now?", "In Latin.", "A {b} c.", "assistant: One."):
+        assert part in said
+
+
+async def test_a_task_that_wants_a_persons_word_fails_plainly(client, model, key):
+    model.script(key, Answer("A text."))
+    response = await client.responses.create(model="asking", input=prompt(key))
+    assert response.status == "failed"
+    assert "human_input" in response.error.message
+
+
+async def test_twenty_turns_of_one_crew(client, model, key):
+    gate = Gate()
+    for number in range(20):
+        model.script(f"{key}-{number}", Answer(gate, f"Notes {number}."), Answer(f"Text {number}."))
+
+    async def ask(number):
+        return await client.responses.create(model="sequential", input=prompt(f"{key}-{number}"))
+
+    turns = [asyncio.create_task(ask(number)) for number in range(20)]
+    for number in range(20):
+        await model.request(f"{key}-{number}", timeout=60)
+    gate.open()
+    for number, response in enumerate(await asyncio.gather(*turns)):
+        assert response.output_text == f"Notes {number}.Text {number}."
+        assert f"Notes {number}." in model.requests(f"{key}-{number}")[1].texts("user")[-1]
+
+
+async def test_a_crew_survives_the_end_of_its_worker(own_stack, workers, own_client, model, key, page):
+    gate = Gate()
+    model.script(
+        key,
+        Answer(write(page, "first")),
+        Answer("Notes."),
+        Answer("A te", gate, FOREVER),
+        Answer("A text."),
+    )
+    turn = await own_client.responses.create(model="sequential", input=prompt(key), background=True)
+    reading = asyncio.create_task(collect(await own_client.responses.retrieve(turn.id, stream=True)))
+    await gate.reached()
+    running(own_stack, workers, turn.id).kill()
+    events = await reading
+    check_sequence(events)
+    assert events[-1].response.status == "completed"
+    assert [i.content[0].text for i in items_of(events[-1].response, "message")] == ["Notes.", "A text."]
+    assert len(page.read_text().splitlines()) == 1
+    # Two were recorded, one was cut off, one came after.
+    assert len(model.requests(key)) == 4
