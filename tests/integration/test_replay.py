@@ -116,6 +116,25 @@ async def test_parallel_tools_of_one_step_run_once(own_stack, workers, client, m
     assert len(model.requests(key)) == 2
 
 
+async def test_parallel_model_calls_are_each_answered_with_their_own(own_stack, workers, client, model, key):
+    """The second attempt makes the two calls in whatever order; each finds what it was answered."""
+    gate = Gate()
+    model.script(key, Answer("One. "), Answer("Two. "), Answer("So ", gate, FOREVER), Answer("So it is."))
+    turn = await client.responses.create(model="pair", input=prompt(key), background=True)
+    reading = asyncio.create_task(collect(await client.responses.retrieve(turn.id, stream=True)))
+    await gate.reached()
+    running(own_stack, workers, turn.id).kill()
+    events = await reading
+    check_sequence(events)
+    texts = [item.content[0].text for item in events[-1].response.output]
+    assert sorted(texts[:2]) == ["One. ", "Two. "]
+    assert texts[2:] == ["So it is."]
+    asked = model.requests(key)
+    assert len(asked) == 4
+    # Both attempts showed the third call the same two answers, in the same order.
+    assert asked[2].body["messages"] == asked[3].body["messages"]
+
+
 async def test_a_tool_that_must_not_run_twice_becomes_an_error_the_model_sees(
     own_stack, workers, client, model, key, page
 ):

@@ -1,8 +1,8 @@
 """A stack that is struck everywhere while turns run on it: the drill's own strikes at workers, and kills of the
 server that clients talk to, and of Redis.
 
-Model calls go through a second server, as behind a balancer: a model call that is cut off by the end of its server
-fails its turn, which is no loss but not the end that is wanted here.
+Model calls go through a second server, as behind a balancer: one that is cut off by the end of its server spends
+an attempt of its turn, and the attempts here are to be those of struck workers.
 """
 
 import asyncio
