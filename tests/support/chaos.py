@@ -56,7 +56,7 @@ class Chaos:
             turns=turns,
             at_once=12,
             workers=3,
-            every_seconds=2.5,
+            every_seconds=4,
             turn_seconds=120,
             lease_seconds=4,
             keep=True,
