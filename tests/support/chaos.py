@@ -15,7 +15,7 @@ from k8gentai.stack.drill.run import Place, Plan, run
 from tests.support.stack import Stack
 
 WORKER = [sys.executable, "-m", "k8gentai.stack.cli"]
-LINES = 3
+LINES = 2
 """Tool calls of a turn; it makes a model call more."""
 
 
