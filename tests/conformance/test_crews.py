@@ -90,14 +90,6 @@ async def test_a_class_of_the_project_template(client, model, key):
     assert response.output_text == "Done."
 
 
-async def test_a_declared_agent_has_its_prompt_and_its_parameters(client, stack, model, key):
-    model.script(key, Answer("Yes."))
-    await client.responses.create(model="declared", input=prompt(key), temperature=0.25, max_output_tokens=99)
-    (request,) = model.requests(key)
-    assert "You are Librarian. You know every book." in request.texts("system")[0]
-    assert (request.body["temperature"], request.body["max_tokens"]) == (0.25, 99)
-
-
 async def test_a_message_that_is_a_json_object_names_the_inputs(client, model, key):
     given = json.dumps({"topic": f"the moon [[{key}]]", "year": 1969})
     response = await client.responses.create(model="two-inputs", input=given)
