@@ -1,10 +1,12 @@
 """One stack a framework, with a worker in the framework's own environment; the model alone is scripted."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.conformance.capabilities import FRAMEWORKS, reason
+from tests.support.processes import ROOT
 from tests.support.stack import Stack
 
 AGENTS = Path(__file__).parent / "agents"
@@ -29,22 +31,35 @@ def _able(request, framework):
 
 
 @pytest.fixture(scope="session")
-def registry(framework, model, tmp_path_factory):
+def definitions(framework, tmp_path_factory):
+    """The framework's agents, its examples, and the declared agent that all frameworks have."""
+    made = tmp_path_factory.mktemp("definitions")
+    code = shutil.ignore_patterns("*.py", "__pycache__")
+    for source in (AGENTS / framework, ROOT / "examples" / "agents" / framework.replace("-", "_")):
+        if source.exists():
+            shutil.copytree(source, made, ignore=code, dirs_exist_ok=True)
+    declared = (AGENTS / "declared.yaml").read_text()
+    (made / "declared.yaml").write_text(declared.replace("FRAMEWORK", framework))
+    return made
+
+
+@pytest.fixture(scope="session")
+def registry(framework, definitions, model, tmp_path_factory):
     """The map of the framework's agents, checked once. Its environment is made first, where it is not there."""
     made = Stack(tmp_path_factory.mktemp("registry"), model.base_url)
     try:
-        made.prepare(AGENTS / framework)
+        made.prepare(definitions)
         yield made.registry
     finally:
         made.stop()
 
 
 @pytest.fixture(scope="session")
-def stack(framework, model, registry, tmp_path_factory):
+def stack(framework, definitions, model, registry, tmp_path_factory):
     """One server, and a worker. Not to be stopped by a test."""
     made = Stack(tmp_path_factory.mktemp(framework), model.base_url)
     try:
-        made.prepare(AGENTS / framework, registry)
+        made.prepare(definitions, registry)
         made.add_server()
         made.add_worker(framework, "--concurrency", "20")
         yield made
@@ -53,11 +68,11 @@ def stack(framework, model, registry, tmp_path_factory):
 
 
 @pytest.fixture
-def own_stack(framework, model, registry, tmp_path):
+def own_stack(definitions, model, registry, tmp_path):
     """A stack that a test may stop parts of, with a server and two workers."""
     made = Stack(tmp_path, model.base_url)
     try:
-        made.prepare(AGENTS / framework, registry)
+        made.prepare(definitions, registry)
         made.add_server()
         yield made
     finally:

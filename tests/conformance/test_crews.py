@@ -22,8 +22,14 @@ pytestmark = pytest.mark.parametrize("framework", ["crewai"], indirect=True, sco
 def steps_of(stack, turn_id):
     """The names of a turn's model calls, in order."""
     with stack.redis() as redis:
-        events = [json.loads(fields[b"event"]) for _, fields in redis.xrange(f"amf:turn:{turn_id}:events")]
+        events = [json.loads(fields[b"e"]) for _, fields in redis.xrange(f"amf:turn:{turn_id}:events")]
     return [e["name"] for e in events if e["type"] == "step.started" and e["kind"] == "inference"]
+
+
+async def answer(client, asked, request, **decision):
+    """Answer an approval request. Returns the turn that goes on."""
+    said = {"type": "mcp_approval_response", "approval_request_id": request.id, **decision}
+    return await client.responses.create(model=asked.model, input=[said], previous_response_id=asked.id)
 
 
 async def test_a_sequential_crew_shows_its_agents_one_after_the_other(client, stack, model, key):
@@ -84,14 +90,6 @@ async def test_a_class_of_the_project_template(client, model, key):
     assert response.output_text == "Done."
 
 
-async def test_a_declared_agent_has_its_prompt_and_its_parameters(client, stack, model, key):
-    model.script(key, Answer("Yes."))
-    await client.responses.create(model="declared", input=prompt(key), temperature=0.25, max_output_tokens=99)
-    (request,) = model.requests(key)
-    assert "You are Librarian. You know every book." in request.texts("system")[0]
-    assert (request.body["temperature"], request.body["max_tokens"]) == (0.25, 99)
-
-
 async def test_a_message_that_is_a_json_object_names_the_inputs(client, model, key):
     given = json.dumps({"topic": f"the moon [[{key}]]", "year": 1969})
     response = await client.responses.create(model="two-inputs", input=given)
@@ -117,11 +115,27 @@ async def test_a_crew_without_a_place_for_it_is_told_the_request_and_what_was_sa
         assert part in said
 
 
-async def test_a_task_that_wants_a_persons_word_fails_plainly(client, model, key):
-    model.script(key, Answer("A text."))
-    response = await client.responses.create(model="asking", input=prompt(key))
-    assert response.status == "failed"
-    assert "human_input" in response.error.message
+async def test_a_task_asks_a_person_until_they_are_content(client, model, key):
+    model.script(key, Answer("A text."), Answer("A better text."))
+    asked = await client.responses.create(model="asking", input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    assert json.loads(request.arguments)["result"] == "A text."
+    asked = await answer(client, asked, request, approve=False, reason="Longer!")
+    (request,) = items_of(asked, "mcp_approval_request")
+    assert json.loads(request.arguments)["result"] == "A better text."
+    assert items_of(asked, "message")[-1].content[0].text == "A better text."
+    assert any("Longer!" in text for text in model.requests(key)[1].texts("user"))
+    done = await answer(client, asked, request, approve=True)
+    assert done.status == "completed"
+    assert len(model.requests(key)) == 2
+
+
+async def test_a_flow_asks_a_person(client, model):
+    asked = await client.responses.create(model="curious", input="Hello.")
+    (request,) = items_of(asked, "mcp_approval_request")
+    assert json.loads(request.arguments) == {"message": "Your name?"}
+    done = await answer(client, asked, request, approve=True, reason="Ada")
+    assert done.output_text == "Hello, Ada."
 
 
 async def test_twenty_turns_of_one_crew(client, model, key):

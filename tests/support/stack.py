@@ -153,6 +153,10 @@ class Stack:
             worker.wait_until(lambda: self._registered(worker), "ready", 120)
         return worker
 
+    def worker_pids(self) -> list[int]:
+        """The process ids of the workers that run."""
+        return [process.pid for process in self._processes if process.exit_code is None]
+
     def _registered(self, worker: Process) -> bool:
         """Whether the worker is among those RQ knows; its name there holds its process id."""
         with self.redis() as client:

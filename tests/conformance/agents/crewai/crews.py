@@ -82,12 +82,20 @@ class Loose(Flow):
         return self.state["input"].upper()
 
 
+class Curious(Flow):
+    """A flow that asks a person."""
+
+    @start()
+    def greet(self) -> str:
+        return f"Hello, {self.ask('Your name?')}."
+
+
 @CrewBase
 class Project:
     """A crew as CrewAI's project template writes it."""
 
-    agents_config: dict = {"clerk": {"role": "Clerk", "goal": "Work", "backstory": "You work."}}  # noqa: RUF012
-    tasks_config: dict = {"job": {"description": "Do {input}", "expected_output": "Work", "agent": "clerk"}}  # noqa: RUF012
+    agents_config = "config/agents.yml"
+    tasks_config = "config/tasks.yml"
 
     @agent
     def clerk(self) -> Agent:

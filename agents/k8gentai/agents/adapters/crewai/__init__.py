@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 
 from k8gentai.agents.adapters.crewai import quiet  # noqa: F401 - before all that imports CrewAI
 from k8gentai.agents.adapters.crewai.inputs import messages_of, request_of
+from k8gentai.agents.adapters.crewai.people import hook_flows, hook_tasks
 from k8gentai.agents.adapters.crewai.run import CrewRun
 from k8gentai.agents.adapters.crewai.source import CrewAIAgent, read_source
 from k8gentai.agents.adapters.crewai.tools import hook_tools
@@ -28,6 +29,7 @@ class CrewAIAdapter:
 
     def __init__(self) -> None:
         hook_tools()
+        hook_flows()
 
     def load(self, definition: AgentDefinition) -> CrewAIAgent:
         """Import the entrypoint and find out what it is; for a declarative agent, check its definition.
@@ -50,7 +52,12 @@ class CrewAIAdapter:
         tools = function_tools(turn.tools, self.framework)
         request, messages = request_of(turn), messages_of(turn)
         run = CrewRun(context, {tool["function"]["name"] for tool in tools})
-        run.start(lambda: agent.kickoff(turn, context, tools, request, messages))
+
+        def kickoff() -> str:
+            hook_tasks()
+            return agent.kickoff(turn, context, tools, request, messages)
+
+        run.start(kickoff)
         try:
             while (event := await run.next_event()) is not None:
                 yield event

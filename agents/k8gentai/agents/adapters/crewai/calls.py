@@ -103,14 +103,14 @@ class ModelCalls:
                     self._methods[event.event_id] = event.method_name
 
     def answered(self, call_id: str) -> None:
-        """A result was published, by the tool boundary or by :meth:`refuse`."""
+        """A result was published, by the tool boundary or by :meth:`answer`."""
         with self._lock:
             self._unanswered.pop(call_id, None)
 
-    def refuse(self, call_id: str, reason: str) -> None:
-        """Publish the result of a call that no tool takes."""
+    def answer(self, call_id: str, output: str, *, is_error: bool) -> None:
+        """Publish the result of a call that no tool took."""
         self.answered(call_id)
-        self._publish(ToolResult(call_id=call_id, output=reason, is_error=True))
+        self._publish(ToolResult(call_id=call_id, output=output, is_error=is_error))
 
     def finish(self, answer: str) -> None:
         """The run ended well.

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from crewai import Crew, Flow
-from crewai.utilities.types import LLMMessage
 from pydantic import BaseModel
 
-from k8gentai.agents.messages import to_messages
+from k8gentai.agents.messages import Message, to_messages
 from k8gentai.agents.turn import RequestError, Turn
 
 _NAMES = ("input", "request", "query", "question", "message", "user_message", "user_input", "prompt", "text")
@@ -26,14 +25,13 @@ class Request:
     instructions: str
     given: dict[str, Any]
     """The inputs by name, where the user's message is a JSON object."""
-    messages: list[dict[str, Any]]
+    messages: list[Message]
     """All of it as chat messages."""
 
 
-def messages_of(turn: Turn) -> list[LLMMessage]:
+def messages_of(turn: Turn) -> list[Message]:
     """The turn as chat messages, the user's last one included."""
-    messages: list[LLMMessage] = to_messages([*turn.history, *turn.input], turn.instructions)  # type: ignore[assignment]
-    return messages
+    return to_messages([*turn.history, *turn.input], turn.instructions)
 
 
 def request_of(turn: Turn) -> Request:
@@ -115,19 +113,19 @@ def _known(request: Request) -> dict[str, Any]:
     }
 
 
-def _told(message: dict[str, Any]) -> str:
+def _told(message: Message) -> str:
     if calls := message.get("tool_calls"):
         called = ", ".join(f"{call['function']['name']}({call['function']['arguments']})" for call in calls)
         return "\n".join(part for part in (_line(message), f"assistant called {called}") if part)
     return _line(message)
 
 
-def _line(message: dict[str, Any]) -> str:
+def _line(message: Message) -> str:
     text = _text(message)
     return f"{message['role']}: {text}" if text else ""
 
 
-def _text(message: dict[str, Any]) -> str:
+def _text(message: Message) -> str:
     content = message.get("content") or ""
     if isinstance(content, str):
         return content

@@ -1,37 +1,77 @@
-"""Where CrewAI would ask a person at the console, of which a worker has none."""
+"""Where CrewAI asks a person at the console: the turn asks in its place, and waits without a worker.
 
-from typing import Any, NoReturn
+Who approves without a word is content. Any word is feedback, and so is a denial.
+"""
 
-from k8gentai.agents.turn import TurnError
+from typing import Any
+
+from crewai.core.providers.human_input import SyncHumanInputProvider, set_provider
+from crewai.flow.flow_config import flow_config
+
+from k8gentai.agents.adapters.crewai.run import current_run
+from k8gentai.agents.turn import Decision, TurnError
+
+_DENIED = "This is not approved."
 
 
-class HumanInputError(TurnError):
-    """A task wants a person's word on its result."""
-
-    code = "interrupt_unsupported"
-
-    def __init__(self) -> None:
-        super().__init__("the agent asked for a person's feedback (human_input), for which a turn cannot wait yet")
+def hook_flows() -> None:
+    """Let flows (``@human_feedback``, ``ask``) ask through their turn. A provider that is set already stays."""
+    flow_config.hitl_provider = flow_config.hitl_provider or _Flows()
+    flow_config.input_provider = flow_config.input_provider or _Flows()
 
 
-class Nobody:
-    """A provider of human input (:class:`crewai.core.providers.human_input.HumanInputProvider`) that has none."""
+def hook_tasks() -> None:
+    """Let tasks (``human_input``) that run in this context ask through their turn."""
+    set_provider(_Tasks())
 
-    def setup_messages(self, context: Any) -> bool:
-        """Leave the messages to CrewAI."""
-        return False
 
-    def post_setup_messages(self, context: Any) -> None:
-        """Leave the messages as they are."""
+class _Tasks(SyncHumanInputProvider):  # type: ignore[misc]  # Any, where CrewAI is not installed
+    """Asks for feedback on a task's result until there is none."""
 
-    def handle_feedback(self, formatted_answer: Any, context: Any) -> NoReturn:
-        """Raises:
-        HumanInputError: always.
-        """
-        raise HumanInputError
+    def handle_feedback(self, formatted_answer: Any, context: Any) -> Any:
+        """Returns the result that a person is content with."""
+        answer = formatted_answer
+        while context.ask_for_human_input:
+            if feedback := self._feedback(answer, context):
+                context.messages.append(context._format_feedback_message(feedback))
+                answer = context._invoke_loop()
+            else:
+                context.ask_for_human_input = False
+        return answer
 
-    async def handle_feedback_async(self, formatted_answer: Any, context: Any) -> NoReturn:
-        """Raises:
-        HumanInputError: always.
-        """
-        raise HumanInputError
+    async def handle_feedback_async(self, formatted_answer: Any, context: Any) -> Any:
+        """The same, on an event loop of CrewAI's own, which may be blocked."""
+        answer = formatted_answer
+        while context.ask_for_human_input:
+            if feedback := self._feedback(answer, context):
+                context.messages.append(context._format_feedback_message(feedback))
+                answer = await context._ainvoke_loop()
+            else:
+                context.ask_for_human_input = False
+        return answer
+
+    def _feedback(self, answer: Any, context: Any) -> str:
+        task = context.task.description if context.task else ""
+        decision = _ask("human_input", {"task": task, "result": self._get_output_string(answer)})
+        return decision.reason or ("" if decision.approve else _DENIED)
+
+
+class _Flows:
+    """A flow's provider of feedback and of input."""
+
+    def request_feedback(self, context: Any, flow: Any) -> str:
+        """What a person says to a method's result; empty for the default outcome."""
+        shown = {"message": context.message, "result": context.method_output, "outcomes": context.emit}
+        decision = _ask("human_feedback", shown)
+        return decision.reason or ("" if decision.approve else _DENIED)
+
+    def request_input(self, message: str, flow: Any, metadata: dict[str, Any] | None = None) -> str | None:
+        """A person's answer to a question; None where they gave none."""
+        return _ask("ask", {"message": message}).reason
+
+
+def _ask(name: str, shown: dict[str, Any]) -> Decision:
+    run = current_run.get()
+    if run is None:
+        raise TurnError("a person was asked where no turn runs")
+    return run.ask(name, shown)

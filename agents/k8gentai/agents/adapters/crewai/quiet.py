@@ -4,6 +4,7 @@ Importing this imports CrewAI, so it comes before whatever else does.
 """
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,3 +39,6 @@ for _name, _value in _SETTINGS.items():
     os.environ.setdefault(_name, _value)
 with _home(os.environ["CREWAI_STORAGE_DIR"]):
     import crewai  # noqa: F401
+
+# It guesses the length of each prompt, and says so each time.
+logging.getLogger("crewai.llms.base_llm").setLevel(logging.ERROR)

@@ -5,21 +5,20 @@ import concurrent.futures
 import contextlib
 import contextvars
 import hashlib
+import json
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from crewai.core.providers.human_input import set_provider
 from crewai.events.stream_context import add_stream_sink
 from crewai_core.printer import set_suppress_console_output
 
 from k8gentai.agents.adapters.crewai.calls import ModelCalls
-from k8gentai.agents.adapters.crewai.people import Nobody
 from k8gentai.agents.events import Event
-from k8gentai.agents.turn import ToolOutcome, TurnContext, TurnError
+from k8gentai.agents.turn import Decision, ToolOutcome, TurnContext, TurnError
 
 current_run: ContextVar["CrewRun | None"] = ContextVar("current_crew_run", default=None)
 """The run that the code at hand belongs to, in whatever thread."""
@@ -51,7 +50,7 @@ class CrewRun:
         self._context = context
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event | _Ended] = asyncio.Queue()
-        self._tools: set[concurrent.futures.Future[ToolOutcome]] = set()
+        self._waiting: set[concurrent.futures.Future[Any]] = set()
         self._lock = threading.Lock()
         self._over = False
         self._written: Counter[str] = Counter()
@@ -68,7 +67,6 @@ class CrewRun:
             current_run.set(self)
             add_stream_sink(self._hear)
             set_suppress_console_output(True)
-            set_provider(Nobody())
             return kickoff()
 
         running = self._in_thread(work)
@@ -92,7 +90,7 @@ class CrewRun:
         something, which is when the gateway closes its model call at the latest."""
         with self._lock:
             self._over = True
-            waiting = set(self._tools)
+            waiting = set(self._waiting)
         for call in waiting:
             call.cancel()
         if waiting:
@@ -118,21 +116,45 @@ class CrewRun:
         async def call() -> ToolOutcome:
             return await self._context.tools.call(call_id, name, arguments, lambda: self._in_thread(execute))
 
+        outcome = self._wait(call())
+        self.calls.answered(call_id)
+        return outcome
+
+    def ask(self, name: str, shown: dict[str, Any]) -> Decision:
+        """Ask a person; blocks, in a thread of CrewAI's.
+
+        Args:
+            name: what is asked for.
+            shown: what the person is to know.
+
+        Raises:
+            Stopped: the turn is over, or waits for the answer without this attempt.
+        """
+        arguments = json.dumps(shown, default=str, ensure_ascii=False)
+        return self._wait(self._context.tools.ask(self.written_call_id(f"{name}\n{arguments}"), name, arguments))
+
+    def _wait[T](self, waited_for: Coroutine[Any, Any, T]) -> T:
+        """Wait in a thread of CrewAI's for something that runs on the worker's loop, with this thread's context.
+
+        Raises:
+            Stopped: the turn is over. What the boundary raises ends it, and is not for CrewAI to handle.
+        """
         with self._lock:
             if self._over:
+                waited_for.close()
                 raise Stopped
-            # Started with this thread's context, which the tool's thread takes over in turn.
-            waiting = asyncio.run_coroutine_threadsafe(call(), self._loop)
-            self._tools.add(waiting)
+            waiting = asyncio.run_coroutine_threadsafe(waited_for, self._loop)
+            self._waiting.add(waiting)
         try:
-            outcome = waiting.result()
+            return waiting.result()
         except concurrent.futures.CancelledError as error:
+            raise Stopped from error
+        except BaseException as error:
+            self._end_with(error)
             raise Stopped from error
         finally:
             with self._lock:
-                self._tools.discard(waiting)
-        self.calls.answered(call_id)
-        return outcome
+                self._waiting.discard(waiting)
 
     def written_call_id(self, content: str) -> str:
         """The id of a tool call that has none of the model's: the same whenever the turn is run again.
@@ -152,16 +174,18 @@ class CrewRun:
         try:
             self.calls.take(event)
         except Exception as error:
-            with self._lock:
-                self._over = True
-            self._tell(_Ended(error))
+            self._end_with(error)
             raise Stopped from error
         if self.calls.halted:
-            with self._lock:
-                self._over = True
             self.calls.finish("")
-            self._tell(_Ended())
+            self._end_with(None)
             raise Stopped
+
+    def _end_with(self, error: BaseException | None) -> None:
+        """End the turn here, whatever CrewAI would do next."""
+        with self._lock:
+            self._over = True
+        self._tell(_Ended(error))
 
     def _end(self, running: "asyncio.Future[str]") -> None:
         error = running.exception()
@@ -169,7 +193,8 @@ class CrewRun:
             self.calls.finish(running.result())
         elif isinstance(error, Stopped):
             error = TurnError("the turn was stopped")
-        self._events.put_nowait(_Ended(error))
+        # Behind the events that are on their way.
+        self._tell(_Ended(error))
 
     def _tell(self, item: Event | _Ended) -> None:
         self._loop.call_soon_threadsafe(self._events.put_nowait, item)
@@ -187,14 +212,12 @@ class CrewRun:
                 set_outcome(outcome)
 
         def work() -> None:
+            told: tuple[Callable[[Any], None], object]
             try:
                 told = future.set_result, context.run(function)
             except (SystemExit, StopIteration) as error:
                 # The one would end the worker, and with it every other turn; the other no future takes.
-                told = (
-                    future.set_exception,
-                    RuntimeError(f"the agent raised {type(error).__name__}({error})"),
-                )
+                told = future.set_exception, RuntimeError(f"the agent raised {type(error).__name__}({error})")
             except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
                 told = future.set_exception, error
             with contextlib.suppress(RuntimeError):  # the worker's loop is closed, and nobody waits

@@ -11,7 +11,6 @@ from crewai import Agent, Crew, Flow
 from crewai.agents.agent_builder.base_agent import BaseAgent
 from crewai.agents.cache.cache_handler import CacheHandler
 from crewai.agents.tools_handler import ToolsHandler
-from crewai.utilities.types import LLMMessage
 from pydantic import BaseModel
 
 from k8gentai.agents.adapters.crewai.declarative import build_agent
@@ -20,6 +19,7 @@ from k8gentai.agents.adapters.crewai.tools import client_tools
 from k8gentai.agents.context import AgentContext, agent_context
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.entrypoint import is_factory
+from k8gentai.agents.messages import Message
 from k8gentai.agents.turn import AgentLoadError, RequestError, Turn, TurnContext
 
 Runnable = Agent | Crew | Flow[Any]
@@ -39,7 +39,7 @@ class CrewAIAgent:
         context: TurnContext,
         tools: list[dict[str, Any]],
         request: Request,
-        messages: list[LLMMessage],
+        messages: list[Message],
     ) -> str:
         """Run a turn to its end, blocking. Returns the answer.
 

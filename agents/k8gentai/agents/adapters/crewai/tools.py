@@ -13,6 +13,7 @@ from crewai.agents import agent_executor, step_executor
 from crewai.agents.agent_executor import AgentExecutor
 from crewai.hooks.dispatch import HookAborted
 from crewai.llms.base_llm import BaseLLM
+from crewai.tools.agent_tools.base_agent_tools import BaseAgentTool
 from crewai.tools.base_tool import BaseTool
 from crewai.tools.tool_failure import ToolExecutionFailedError, ToolFailure
 from crewai.tools.tool_types import ToolResult
@@ -37,7 +38,7 @@ def hook_tools() -> None:
     BaseLLM._effective_stream = _streamed(BaseLLM._effective_stream)
 
 
-class ClientTool(BaseTool):
+class ClientTool(BaseTool):  # type: ignore[misc]  # Any, where CrewAI is not installed
     """A tool that the client runs: a call to it ends the turn before it comes here."""
 
     def _run(self, **arguments: Any) -> str:
@@ -105,19 +106,20 @@ class _Execution:
         return self._made
 
 
-def _native(execute: Callable[[AgentExecutor, Any], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+def _native(execute: Callable[..., Any]) -> Callable[..., Any]:
     """Around a tool call that the model made by its API."""
 
     @wraps(execute)
-    def wrapped(self: AgentExecutor, tool_call: Any) -> dict[str, Any]:
+    def wrapped(self: AgentExecutor, tool_call: Any) -> Any:
         run, info = current_run.get(), extract_tool_call_info(tool_call)
         if run is None or info is None:
             return execute(self, tool_call)
         call_id, name, written = info
         arguments = _read(written)
-        if arguments is None:
+        if arguments is None or isinstance(self._tool_name_mapping.get(name), BaseAgentTool):
+            # An agent that works for another is no tool: what it does is recorded, and it may wait for a person.
             result = execute(self, tool_call)
-            run.calls.refuse(call_id, str(result["result"]))
+            run.calls.answer(call_id, str(result["result"]), is_error=arguments is None)
             return result
         came = _Execution(
             lambda: execute(self, tool_call),
@@ -138,11 +140,11 @@ def _native(execute: Callable[[AgentExecutor, Any], dict[str, Any]]) -> Callable
     return wrapped
 
 
-def _planned(execute: Callable[..., NativeToolCallResult]) -> Callable[..., NativeToolCallResult]:
+def _planned(execute: Callable[..., Any]) -> Callable[..., Any]:
     """Around a tool call of a step of a plan."""
 
     @wraps(execute)
-    def wrapped(tool_call: Any, **options: Any) -> NativeToolCallResult:
+    def wrapped(tool_call: Any, **options: Any) -> Any:
         run, info = current_run.get(), extract_tool_call_info(tool_call)
         if run is None or info is None:
             return execute(tool_call, **options)
@@ -150,7 +152,7 @@ def _planned(execute: Callable[..., NativeToolCallResult]) -> Callable[..., Nati
         arguments = _read(written)
         if arguments is None:
             result = execute(tool_call, **options)
-            run.calls.refuse(call_id, result.result)
+            run.calls.answer(call_id, result.result, is_error=True)
             return result
         came = _Execution(
             lambda: execute(tool_call, **options), lambda result: ToolOutcome(result.result)
@@ -163,11 +165,11 @@ def _planned(execute: Callable[..., NativeToolCallResult]) -> Callable[..., Nati
     return wrapped
 
 
-def _written(execute: Callable[..., ToolResult]) -> Callable[..., ToolResult]:
+def _written(execute: Callable[..., Any]) -> Callable[..., Any]:
     """Around a tool call that the model wrote into its text, where it has no API for it."""
 
     @wraps(execute)
-    def wrapped(agent_action: Any, tools: list[Any], **options: Any) -> ToolResult:
+    def wrapped(agent_action: Any, tools: list[Any], **options: Any) -> Any:
         run = current_run.get()
         if run is None:
             return execute(agent_action, tools=tools, **options)
