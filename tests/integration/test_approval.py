@@ -5,9 +5,10 @@ import json
 import openai
 import pytest
 
-from tests.integration.helpers import check_sequence, collect, ended, eventually, prompt, text_of
+from tests.integration.helpers import IMPLICIT, check_sequence, collect, ended, eventually, prompt, text_of
 from tests.integration.test_turns_command import turns
 from tests.scripted import Answer, Call
+from tests.support.llama_stack import McpServer, mcp_tool
 
 
 @pytest.fixture
@@ -256,3 +257,24 @@ async def test_a_failed_turn_is_run_again_from_its_journal(stack, client, model,
     refused = await turns(stack, "retry", second.id)
     assert refused.returncode == 1
     assert "has not failed" in refused.stderr
+
+
+async def test_an_mcp_tool_of_the_request_waits_where_the_request_says_so(client, model, key):
+    server = McpServer()
+    server.start()
+    try:
+        model.script(key, Answer(Call("add", {"a": 1, "b": 2})), Answer("Three."))
+        first = await client.responses.create(
+            model=IMPLICIT, input=prompt(key), tools=[mcp_tool(server, require_approval="always")]
+        )
+        (request,) = asked(first)
+        assert (request.name, request.server_label) == ("add", "calc")
+        second = await client.responses.create(
+            model=IMPLICIT, previous_response_id=first.id, input=[answer(request)]
+        )
+    finally:
+        server.stop()
+    call = second.output[-2]
+    assert (call.type, call.output, call.approval_request_id) == ("mcp_call", "sum=3", request.id)
+    assert second.output_text == "Three."
+    assert len(model.requests(key)) == 2
