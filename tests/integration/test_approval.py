@@ -144,8 +144,9 @@ async def test_an_answer_counts_once(client, model, key, page):
     (request,) = asked(first)
     again = {"model": "guarded", "previous_response_id": first.id, "input": [answer(request)]}
     second = await client.responses.create(**again)
+    # With the SDK's own tries, as the next one of an equal request would count as the first.
     with pytest.raises(openai.ConflictError, match=second.id):
-        await client.responses.create(**again)
+        await client.with_options(max_retries=2).responses.create(**again)
     assert lines(page) == ["one"]
 
 

@@ -65,7 +65,9 @@ def api_error(error: Exception) -> ApiError:
             return conversation_busy(error.turn_id)
         case AnsweredError():
             by = f"answered by response '{error.by}'" if error.by else "not waiting for an answer"
-            return ApiError(409, f"This approval request is {by}.", code="approval_answered")
+            # The SDKs try again what is answered by 409.
+            headers = {"X-Should-Retry": "false"}
+            return ApiError(409, f"This approval request is {by}.", code="approval_answered", headers=headers)
         case IdempotencyConflictError():
             message = "This Idempotency-Key came before with another request."
             return ApiError(422, message, code="idempotency_key_reused", param="Idempotency-Key")

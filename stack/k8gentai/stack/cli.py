@@ -1,6 +1,7 @@
 """The ``k8gentai`` command. Each command imports what it needs when it runs, so that help comes at once."""
 
 import errno
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -180,13 +181,17 @@ def agents_update() -> None:
     """Check every definition under AMF_AGENTS (default examples/agents) and write the registry.
 
     Each agent is imported in its framework's environment. A broken one is named with file, line and reason,
-    and the others go on; a running stack takes up what changed. Exit code 1 if one is broken.
+    and the others go on; a running stack takes up what changed. Exit code 1 if one is broken. Where an `up` runs
+    in this directory, its model is that of the definitions, and agents of frameworks it does not run are unused.
     """
     from k8gentai.stack import registering
     from k8gentai.stack.settings import read_settings
 
     with _one_line_errors():
-        agents = registering.update(read_settings(), err.print)
+        settings = read_settings()
+        if settings.model:
+            os.environ["INFERENCE_MODEL"] = settings.model
+        agents = registering.update(settings, err.print, settings.frameworks)
     registering.show(agents, out)
     raise typer.Exit(any(agent.state == "broken" for agent in agents))
 

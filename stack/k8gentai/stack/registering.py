@@ -7,7 +7,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from k8gentai.agents import check
-from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.reading import read_documents
 from k8gentai.agents.registry import RegisteredAgent
 from k8gentai.stack.environments import HOMES, Say, SetUpError, interpreter_for
@@ -16,7 +15,7 @@ from k8gentai.stack.settings import Settings
 _STATES = {"ready": "[green]ready[/]", "broken": "[red]broken[/]", "unused": "[dim]unused[/]"}
 
 
-def update(settings: Settings, say: Say, frameworks: Collection[str] = FRAMEWORKS) -> list[RegisteredAgent]:
+def update(settings: Settings, say: Say, frameworks: Collection[str]) -> list[RegisteredAgent]:
     """Check every definition in its framework's environment, which is made first, and write the registry.
 
     Args:

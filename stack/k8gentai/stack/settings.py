@@ -4,7 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from k8gentai.stack import valkey
+from k8gentai.agents.adapters import FRAMEWORKS
+from k8gentai.stack import notice, valkey
 
 STATE = Path(".k8gentai")
 """Under the working directory: Redis's and the stack's data, the registry, logs."""
@@ -19,9 +20,13 @@ class Settings:
     registry: Path
     """``AMF_REGISTRY``: the map made of them."""
     stack_url: str
-    """``AMF_STACK_URL``: where workers find models."""
+    """``AMF_STACK_URL``: where models are, and whom the drill calls."""
     redis_url: str | None
     """``REDIS_URL``; None: the embedded one."""
+    model: str | None
+    """``INFERENCE_MODEL``: the model that definitions mean; None: they cannot be read where they ask for it."""
+    frameworks: tuple[str, ...]
+    """Those in use: of the stack that is up in this directory, else all."""
     state: Path = STATE
 
     @property
@@ -39,10 +44,16 @@ class Settings:
 
 
 def read_settings() -> Settings:
-    """The settings of this process; an empty variable counts as one that is not set."""
+    """The settings of this process; an empty variable counts as one that is not set.
+
+    What is not set is that of the stack that is up in this directory, if one is.
+    """
+    up = notice.read(STATE)
     return Settings(
         agents=Path(os.environ.get("AMF_AGENTS") or "examples/agents"),
         registry=Path(os.environ.get("AMF_REGISTRY") or STATE / "registry.json"),
-        stack_url=os.environ.get("AMF_STACK_URL") or "http://127.0.0.1:8321",
+        stack_url=os.environ.get("AMF_STACK_URL") or (up.stack_url if up else "http://127.0.0.1:8321"),
         redis_url=os.environ.get("REDIS_URL") or None,
+        model=os.environ.get("INFERENCE_MODEL") or (up.model if up else None),
+        frameworks=tuple(up.frameworks) if up else FRAMEWORKS,
     )

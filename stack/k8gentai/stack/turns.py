@@ -23,7 +23,12 @@ def list_turns(settings: Settings, limit: int, console: Console) -> None:
     Raises:
         SetUpError: Redis is away.
     """
-    table = Table("id", "agent", "status", "attempts", "accepted", "waited", "ran", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    # A name cut short is of no use for the next command.
+    for column in ("id", "agent"):
+        table.add_column(column, no_wrap=True, overflow="ignore")
+    for column in ("status", "attempts", "accepted", "waited", "ran"):
+        table.add_column(column)
     for record in with_turns(settings, lambda turns: turns.recent(limit)):
         table.add_row(
             record.turn.id,

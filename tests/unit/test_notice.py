@@ -1,0 +1,51 @@
+"""What a running ``up`` tells the other commands of its directory."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from k8gentai.agents.adapters import FRAMEWORKS
+from k8gentai.stack import notice
+from k8gentai.stack.notice import Notice
+from k8gentai.stack.settings import STATE, read_settings
+
+UP = Notice(os.getpid(), "http://127.0.0.1:8399", "openai/tiny", ["langgraph"])
+
+
+@pytest.fixture(autouse=True)
+def _somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    STATE.mkdir()
+    for name in ("AMF_STACK_URL", "INFERENCE_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_what_is_not_set_is_that_of_the_stack_that_is_up() -> None:
+    with notice.posted(STATE, UP):
+        settings = read_settings()
+    assert (settings.stack_url, settings.model) == ("http://127.0.0.1:8399", "openai/tiny")
+    assert settings.frameworks == ("langgraph",)
+
+
+def test_what_is_set_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMF_STACK_URL", "http://elsewhere")
+    monkeypatch.setenv("INFERENCE_MODEL", "openai/large")
+    with notice.posted(STATE, UP):
+        settings = read_settings()
+    assert (settings.stack_url, settings.model) == ("http://elsewhere", "openai/large")
+
+
+def test_one_that_ended_or_was_killed_tells_nothing() -> None:
+    with notice.posted(STATE, UP):
+        pass
+    assert read_settings().model is None
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with notice.posted(STATE, replace(UP, pid=gone.pid)):
+        settings = read_settings()
+    assert (settings.stack_url, settings.model) == ("http://127.0.0.1:8321", None)
+    assert settings.frameworks == FRAMEWORKS
