@@ -111,8 +111,7 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
     await _require_redis(config.redis_url)
     redis = connect(config.redis_url)
     turns = Turns(redis, queue_limit=config.queue_limit, keep_seconds=config.keep_seconds)
-    store = ResponseStore(config.sql_backend, policy)
-    await store.prepare()
+    store = await ResponseStore.declare(config.sql_backend, policy)
     access = Access(policy)
     registry = Registry(config.registry)
     models = deps[host.Api.models]
