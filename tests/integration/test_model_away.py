@@ -77,13 +77,3 @@ async def test_a_model_endpoint_that_is_away(own_stack, model, key):
         assert (await client.responses.create(model="raising", input="Go.")).status == "failed"
     assert "Connection error" in server.process.output()
     assert "locals" not in server.process.output()
-
-
-async def test_the_stack_itself_away_from_the_worker(own_stack, model, key):
-    """The worker's way to the stack is broken, while the queue is not."""
-    server = own_stack.add_server()
-    own_stack.add_worker("langgraph", stack_url=f"http://127.0.0.1:{free_port()}")
-    async with server.openai() as client:
-        check_model_failed(
-            await client.responses.create(model=LANGGRAPH, input=prompt(key)), "could not be reached"
-        )

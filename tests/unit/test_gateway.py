@@ -56,7 +56,7 @@ class Bench:
             self.asked.append(request)
             return answer(request)
 
-        self.upstream = Upstream("http://stack", "the-credential")
+        self.upstream = Upstream("http://stack", "the-credential", calls.get("restart_seconds", 60))  # type: ignore[arg-type]
         self.upstream._client._transport = httpx.MockTransport(ask)
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(gateway(self.attempts, self.upstream)), base_url="http://gateway"
@@ -77,6 +77,16 @@ class Bench:
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upstream_module, "_RETRIES_SECONDS", (0.0, 0.0))
+
+
+async def test_a_stack_that_stays_away_is_told() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("All connection attempts failed", request=request)
+
+    bench = Bench(refuse, restart_seconds=0)
+    refused = await bench.post({"model": "m", "messages": []})
+    assert refused.status_code == 503
+    assert "the stack could not be reached (All connection attempts failed)" in refused.json()["error"]["message"]
 
 
 async def test_a_call_of_no_running_turn_is_refused_before_anything_is_sent() -> None:

@@ -12,8 +12,6 @@ from k8gentai.workers.names import ModelNames
 
 _RETRIES_SECONDS = (0.5, 1.5)
 """Pauses before the second and the third try."""
-_RESTART_SECONDS = 60.0
-"""How long a stack that cannot be reached is waited for: it may be starting anew."""
 _KNOCK_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 10.0
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
@@ -60,16 +58,17 @@ class Upstream:
     Args:
         stack_url: e.g. ``http://127.0.0.1:8321``.
         api_key: the credential the stack asks for, if any; agent code never sees it.
+        restart_seconds: how long a stack that cannot be reached is waited for: it may be starting anew.
     """
 
-    def __init__(self, stack_url: str, api_key: str | None = None) -> None:
+    def __init__(self, stack_url: str, api_key: str | None = None, restart_seconds: float = 60) -> None:
         self._client = httpx.AsyncClient(
             base_url=stack_url,
             headers={"authorization": f"Bearer {api_key}"} if api_key else {},
             timeout=httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
         )
-
+        self._restart_seconds = restart_seconds
         self._names = ModelNames(self._client)
 
     async def close(self) -> None:
@@ -92,7 +91,7 @@ class Upstream:
             finally:
                 await response.aclose()
 
-        return await _retrying(once)
+        return await self._retrying(once)
 
     async def stream(self, body: dict[str, Any], headers: dict[str, str]) -> AsyncGenerator[Chunk]:
         """A completion in chunks. Closing the iterator closes the model's stream.
@@ -110,7 +109,7 @@ class Upstream:
                 await response.aclose()
                 raise
 
-        response, chunks, first = await _retrying(once)
+        response, chunks, first = await self._retrying(once)
         try:
             yield first
             async for chunk in chunks:
@@ -131,26 +130,25 @@ class Upstream:
         finally:
             await response.aclose()
 
-
-async def _retrying[T](once: Callable[[], Awaitable[T]]) -> T:
-    """Try while it is worth it: the model answered nothing yet, and may if asked again."""
-    until = time.monotonic() + _RESTART_SECONDS
-    pauses = iter(_RETRIES_SECONDS)
-    while True:
-        try:
-            return await once()
-        except StackAwayError:
-            if time.monotonic() > until:
-                raise
-            await asyncio.sleep(_KNOCK_SECONDS)
-        except UpstreamError as error:
-            pause = next(pauses, None)
-            if pause is None:
-                raise
-            wait = pause if error.retry_after is None else error.retry_after
-            if not error.retry or wait > _LONGEST_RETRY_SECONDS:
-                raise
-            await asyncio.sleep(wait)
+    async def _retrying[T](self, once: Callable[[], Awaitable[T]]) -> T:
+        """Try while it is worth it: the model answered nothing yet, and may if asked again."""
+        until = time.monotonic() + self._restart_seconds
+        pauses = iter(_RETRIES_SECONDS)
+        while True:
+            try:
+                return await once()
+            except StackAwayError:
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(_KNOCK_SECONDS)
+            except UpstreamError as error:
+                pause = next(pauses, None)
+                if pause is None:
+                    raise
+                wait = pause if error.retry_after is None else error.retry_after
+                if not error.retry or wait > _LONGEST_RETRY_SECONDS:
+                    raise
+                await asyncio.sleep(wait)
 
 
 async def _guarded[T](waiting: Awaitable[T]) -> T:
