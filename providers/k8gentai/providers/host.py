@@ -26,6 +26,10 @@ def _name() -> str:
 NAME = _name()
 """The host's package: ``llama_stack`` or ``ogx``."""
 
+ONE_LOOP = NAME == "ogx"
+"""Whether providers are made in the event loop that serves. Only then may they keep anything open; else the
+lifespan of their router must begin it, which this host in turn does not run."""
+
 
 def _core(module: str) -> Any:
     return import_module(f"{NAME}.core.{module}")
@@ -49,7 +53,6 @@ HostError = _errors.OGXError if NAME == "ogx" else _errors.LlamaStackError
 """What the host's own errors have in common: a ``status_code``."""
 
 _conversations: Any = import_module(f"{NAME}_api.conversations")
-AddItemsRequest = _conversations.AddItemsRequest
 GetConversationRequest = _conversations.GetConversationRequest
 ListItemsRequest = _conversations.ListItemsRequest
 
@@ -80,6 +83,23 @@ async def sql_store(backend: str, table: str, policy: list[Any]) -> Any:
     if NAME == "ogx":
         return await authorized.authorized_sqlstore(reference, policy)
     return authorized.AuthorizedSqlStore(_core("storage.sqlstore.sqlstore").sqlstore_impl(reference), policy)
+
+
+async def join_items(conversations: Any, conversation: str, items: list[dict[str, Any]]) -> None:
+    """Add items to a conversation, each with the id it has; one that is there already changes nothing.
+
+    Args:
+        conversations: the host's Conversations API.
+        conversation: its id.
+        items: at most 20.
+
+    Raises:
+        ConversationNotFoundError: there is no such conversation.
+    """
+    request = _conversations.AddItemsRequest(items=items)
+    # OGX's add_items gives items new ids, and takes none twice.
+    join = conversations.sync_items if NAME == "ogx" else conversations.add_items
+    await join(conversation, request)
 
 
 def error_body(error: Exception) -> dict[str, Any]:
