@@ -3,6 +3,7 @@
 import pytest
 import redis.asyncio
 
+from k8gentai.stack.hosts import HOSTS
 from tests.support.stack import Stack
 from tests.support.valkey import Valkey
 
@@ -18,10 +19,16 @@ def registry(model, tmp_path_factory):
         made.stop()
 
 
+@pytest.fixture(scope="session", params=HOSTS.values(), ids=HOSTS)
+def host(request):
+    """The server that carries the provider. Tests on the same one run together."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
-def stack(model, registry, tmp_path_factory):
+def stack(host, model, registry, tmp_path_factory):
     """One server, and a worker of each framework. Not to be stopped by a test."""
-    made = Stack(tmp_path_factory.mktemp("stack"), model.base_url)
+    made = Stack(tmp_path_factory.mktemp("stack"), model.base_url, host)
     try:
         made.prepare(registry=registry)
         made.add_server()
@@ -33,9 +40,9 @@ def stack(model, registry, tmp_path_factory):
 
 
 @pytest.fixture
-def own_stack(model, registry, tmp_path):
+def own_stack(host, model, registry, tmp_path):
     """A stack that a test may stop parts of: Valkey and the registry are up, the rest is the test's to add."""
-    made = Stack(tmp_path, model.base_url)
+    made = Stack(tmp_path, model.base_url, host)
     try:
         made.prepare(registry=registry)
         yield made

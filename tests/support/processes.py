@@ -104,11 +104,11 @@ class Process:
 
 
 def run_python(
-    *arguments: str, environment: Mapping[str, str], seconds: float = 60
+    *arguments: str, environment: Mapping[str, str], seconds: float = 60, python: str | Path = sys.executable
 ) -> subprocess.CompletedProcess[str]:
     """Run ``python …`` from the repository's root to its end."""
     return subprocess.run(
-        [sys.executable, *arguments],
+        [str(python), *arguments],
         cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,

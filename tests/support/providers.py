@@ -221,13 +221,13 @@ def _conversations(directory: Path, policy: list[Any]) -> Any:
 class Floor:
     """One server's worth of the floor, over memory and a file."""
 
-    def __init__(self, directory: Path, policy: list[Any]) -> None:
+    def __init__(self, directory: Path, policy: list[Any], conversations: Any, store: ResponseStore) -> None:
         self.turns = MemoryTurns()
         self.models = Models()
         self.registry_path = directory / "registry.json"
         write_registry(self.registry_path, [agent("math"), agent("sick", "sick.py:3: no module named 'foo'")])
-        self.conversations = _conversations(directory, policy)
-        self.store = ResponseStore("sql_default", policy)
+        self.conversations = conversations
+        self.store = store
         access = Access(policy)
         registry = Registry(self.registry_path)
         turns: Any = self.turns
@@ -249,9 +249,10 @@ class Floor:
 @asynccontextmanager
 async def floor(directory: Path, policy: list[Any] | None = None) -> AsyncIterator[Floor]:
     """A floor, and its database closed at the end."""
-    made = Floor(directory, policy or [])
-    await made.store.prepare()
-    await made.conversations.initialize()
+    rules = policy or []
+    conversations = _conversations(directory, rules)
+    made = Floor(directory, rules, conversations, await ResponseStore.declare("sql_default", rules))
+    await conversations.initialize()
     try:
         yield made
     finally:

@@ -10,16 +10,18 @@ import httpx
 import openai
 import redis
 
+from k8gentai.stack.hosts import HOSTS, Host
 from tests.support.processes import ROOT, Process, free_port, run_python
 from tests.support.valkey import Valkey
 
 MODEL = "openai/scripted-model"
 """The scripted model as the stack names it."""
+LLAMA_STACK = HOSTS["llama-stack"]
 DEFINITIONS = ROOT / "tests" / "agents"
 
 
 class Server:
-    """One stack server process (``llama stack run``).
+    """One stack server process.
 
     Args:
         name: names its log.
@@ -45,8 +47,7 @@ class Server:
 
     def start_unready(self) -> None:
         """Start it without waiting for its health."""
-        llama = str(Path(sys.executable).with_name("llama"))
-        command = [llama, "stack", "run", "stack/run.yaml", "--port", str(self.port)]
+        command = self._stack.host.command(self.port, print)
         environment = {**self._stack.environment, **self._environment}
         self.process = Process(self._name, command, self._stack.directory, environment)
 
@@ -76,9 +77,11 @@ class Stack:
     Args:
         directory: for data and logs.
         model_url: the model endpoint's base URL.
+        host: whose server carries the provider.
     """
 
-    def __init__(self, directory: Path, model_url: str) -> None:
+    def __init__(self, directory: Path, model_url: str, host: Host = LLAMA_STACK) -> None:
+        self.host = host
         self.directory = directory
         self.agents = directory / "agents"
         self.code = directory / "code"

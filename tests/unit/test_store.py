@@ -14,9 +14,7 @@ from k8gentai.providers.store import ResponseStore, StoredResponse
 @pytest.fixture
 async def store(tmp_path: Path):
     register_sqlstore_backends({"sql": SqliteSqlStoreConfig(db_path=str(tmp_path / "sql.db"))})
-    made = ResponseStore("sql", default_policy())
-    await made.prepare()
-    yield made
+    yield await ResponseStore.declare("sql", default_policy())
     await shutdown_sqlstore_backends()
 
 

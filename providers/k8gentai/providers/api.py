@@ -64,9 +64,7 @@ def create_router(impl: AmfRoutes) -> APIRouter:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _move_to_front(app, router)
-        host.log_plain_tracebacks()
-        await running.service.open()
-        running.start()
+        await running.open()
         yield
         await running.stop()
 
@@ -77,7 +75,10 @@ def create_router(impl: AmfRoutes) -> APIRouter:
 
 
 def _move_to_front(app: FastAPI, router: APIRouter) -> None:
-    """Put our routes before the host's own of the same paths, which it includes in no fixed order."""
+    """Put our routes before the host's own of the same paths.
+
+    Llama Stack includes them in no fixed order; OGX in that of the APIs' names, where ``amf`` is the first.
+    """
     all_routes = app.router.routes
     ours = [route for route in all_routes if getattr(route, "original_router", None) is router]
     if not ours:

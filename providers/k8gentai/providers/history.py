@@ -70,6 +70,7 @@ class Histories:
             host.ConversationNotFoundError: it was deleted meanwhile.
         """
         turn = record.turn
+        conversation = turn.conversation or ""
         items = [
             # The host's items are unique by id across all conversations: an id that a client chose could
             # take an item out of somebody else's.
@@ -77,8 +78,7 @@ class Histories:
             for index, item in enumerate(turn.input)
         ] + usable(response["output"])
         for start in range(0, len(items), _ADD_AT_ONCE):
-            request = host.AddItemsRequest(items=items[start : start + _ADD_AT_ONCE])
-            await self._conversations.add_items(turn.conversation, request)
+            await host.join_items(self._conversations, conversation, items[start : start + _ADD_AT_ONCE])
 
     async def _of_conversation(self, conversation: str) -> list[Item]:
         await self.check_conversation(conversation)

@@ -1,96 +1,113 @@
-"""The host we plug into, and everything of it that this floor uses: Llama Stack 0.7.
+"""The host we plug into, and everything of it that this floor uses: Llama Stack 0.7, or OGX 1.5, as it is called
+since then.
 
-Nothing else in ``providers`` imports the host, so that another host (OGX) is added in this one place.
-The host ships no type information, hence the ignores.
+Nothing else in ``providers`` knows which of the two it is. Nearly all names are where they were; neither ships
+type information.
 """
 
+import importlib.util
 import logging
+import sys
+from importlib import import_module
 from typing import Any
 
-from llama_stack.core.access_control.access_control import (  # type: ignore[import-untyped]
-    AccessDeniedError,
-    is_action_allowed,
-)
-from llama_stack.core.access_control.datatypes import AccessRule, Action  # type: ignore[import-untyped]
-from llama_stack.core.datatypes import User  # type: ignore[import-untyped]
-from llama_stack.core.exceptions.translation import translate_exception  # type: ignore[import-untyped]
-from llama_stack.core.request_headers import (  # type: ignore[import-untyped]
-    get_authenticated_user,
-    request_provider_data_context,
-)
-from llama_stack.core.storage.datatypes import SqlStoreReference  # type: ignore[import-untyped]
-from llama_stack.core.storage.sqlstore.authorized_sqlstore import (  # type: ignore[import-untyped]
-    AuthorizedSqlStore,
-)
-from llama_stack.core.storage.sqlstore.sqlstore import sqlstore_impl  # type: ignore[import-untyped]
-from llama_stack_api import (  # type: ignore[import-untyped]
-    Api,
-    ConversationNotFoundError,
-    GetModelRequest,
-    InferenceProvider,
-    InlineProviderSpec,
-    InvalidParameterError,
-    Model,
-    ModelNotFoundError,
-    ModelType,
-    OpenAIChatCompletionRequestWithExtraBody,
-    RemoteProviderSpec,
-    Responses,
-)
-from llama_stack_api import openai_responses as types
-from llama_stack_api.common.errors import LlamaStackError, OpenAIErrorResponse  # type: ignore[import-untyped]
-from llama_stack_api.conversations import (  # type: ignore[import-untyped]
-    AddItemsRequest,
-    GetConversationRequest,
-    ListItemsRequest,
-)
-from llama_stack_api.internal.sqlstore import ColumnDefinition, ColumnType  # type: ignore[import-untyped]
-from llama_stack_api.responses import CreateResponseRequest  # type: ignore[import-untyped]
 from rich.logging import RichHandler
 from structlog.dev import ConsoleRenderer, plain_traceback
 
-__all__ = [
-    "AccessDeniedError",
-    "AccessRule",
-    "Action",
-    "AddItemsRequest",
-    "Api",
-    "AuthorizedSqlStore",
-    "ChatCompletionRequest",
-    "ColumnDefinition",
-    "ColumnType",
-    "ConversationNotFoundError",
-    "CreateResponseRequest",
-    "GetConversationRequest",
-    "GetModelRequest",
-    "InferenceProvider",
-    "InlineProviderSpec",
-    "InvalidParameterError",
-    "ListItemsRequest",
-    "LlamaStackError",
-    "Model",
-    "ModelNotFoundError",
-    "ModelType",
-    "RemoteProviderSpec",
-    "Responses",
-    "SqlStoreReference",
-    "User",
-    "error_body",
-    "get_authenticated_user",
-    "is_action_allowed",
-    "log_plain_tracebacks",
-    "request_provider_data_context",
-    "sqlstore_impl",
-    "types",
-]
 
-ChatCompletionRequest = OpenAIChatCompletionRequestWithExtraBody
+def _name() -> str:
+    """The host that is running, else the one that is installed."""
+    for name in ("ogx", "llama_stack"):
+        if f"{name}.core" in sys.modules:
+            return name
+    return "llama_stack" if importlib.util.find_spec("llama_stack") else "ogx"
+
+
+NAME = _name()
+"""The host's package: ``llama_stack`` or ``ogx``."""
+
+ONE_LOOP = NAME == "ogx"
+"""Whether providers are made in the event loop that serves. Only then may they keep anything open; else the
+lifespan of their router must begin it, which this host in turn does not run."""
+
+
+def _core(module: str) -> Any:
+    return import_module(f"{NAME}.core.{module}")
+
+
+_api: Any = import_module(f"{NAME}_api")
+Api = _api.Api
+ChatCompletionRequest = _api.OpenAIChatCompletionRequestWithExtraBody
+ConversationNotFoundError = _api.ConversationNotFoundError
+InferenceProvider = _api.InferenceProvider
+InlineProviderSpec = _api.InlineProviderSpec
+InvalidParameterError = _api.InvalidParameterError
+Model = _api.Model
+ModelType = _api.ModelType
+RemoteProviderSpec = _api.RemoteProviderSpec
+Responses = _api.Responses
+types: Any = _api.openai_responses
+
+_errors: Any = import_module(f"{NAME}_api.common.errors")
+HostError = _errors.OGXError if NAME == "ogx" else _errors.LlamaStackError
+"""What the host's own errors have in common: a ``status_code``."""
+
+_conversations: Any = import_module(f"{NAME}_api.conversations")
+GetConversationRequest = _conversations.GetConversationRequest
+ListItemsRequest = _conversations.ListItemsRequest
+
+_columns: Any = import_module(f"{NAME}_api.internal.sqlstore")
+ColumnDefinition = _columns.ColumnDefinition
+ColumnType = _columns.ColumnType
+
+CreateResponseRequest = import_module(f"{NAME}_api.responses").CreateResponseRequest
+
+AccessDeniedError = _core("access_control.access_control").AccessDeniedError
+Action = _core("access_control.datatypes").Action
+User = _core("datatypes").User
+get_authenticated_user = _core("request_headers").get_authenticated_user
+is_action_allowed = _core("access_control.access_control").is_action_allowed
+request_provider_data_context = _core("request_headers").request_provider_data_context
+
+
+async def sql_store(backend: str, table: str, policy: list[Any]) -> Any:
+    """The host's SQL store, which lets each caller see what the policy allows.
+
+    Args:
+        backend: a name in the run YAML's ``storage.backends``.
+        table: the one it is used for.
+        policy: access rules.
+    """
+    reference = _core("storage.datatypes").SqlStoreReference(backend=backend, table_name=table)
+    authorized = _core("storage.sqlstore.authorized_sqlstore")
+    if NAME == "ogx":
+        return await authorized.authorized_sqlstore(reference, policy)
+    return authorized.AuthorizedSqlStore(_core("storage.sqlstore.sqlstore").sqlstore_impl(reference), policy)
+
+
+async def join_items(conversations: Any, conversation: str, items: list[dict[str, Any]]) -> None:
+    """Add items to a conversation, each with the id it has; one that is there already changes nothing.
+
+    Args:
+        conversations: the host's Conversations API.
+        conversation: its id.
+        items: at most 20.
+
+    Raises:
+        ConversationNotFoundError: there is no such conversation.
+    """
+    request = _conversations.AddItemsRequest(items=items)
+    # OGX's add_items gives items new ids, and takes none twice.
+    join = conversations.sync_items if NAME == "ogx" else conversations.add_items
+    await join(conversation, request)
 
 
 def error_body(error: Exception) -> dict[str, Any]:
     """What the host tells a client about an exception, in the OpenAI API's shape."""
-    told = translate_exception(error)
-    body: dict[str, Any] = OpenAIErrorResponse.from_message(told.detail, code=str(told.status_code)).to_dict()
+    told = _core("exceptions.translation").translate_exception(error)
+    body: dict[str, Any] = _errors.OpenAIErrorResponse.from_message(
+        told.detail, code=str(told.status_code)
+    ).to_dict()
     return body
 
 

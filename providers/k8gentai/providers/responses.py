@@ -105,14 +105,13 @@ def _response(response: dict[str, Any]) -> Any:
 
 
 async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list[Any]) -> AmfResponses:
-    """Called by the host, in an event loop that does not live on: no connection may be kept here."""
+    """Called by the host. Where its event loop does not live on, no connection may be kept here."""
     # The host shows warnings only of what it does not know.
     logging.getLogger("k8gentai").setLevel(logging.INFO)
     await _require_redis(config.redis_url)
     redis = connect(config.redis_url)
     turns = Turns(redis, queue_limit=config.queue_limit, keep_seconds=config.keep_seconds)
-    store = ResponseStore(config.sql_backend, policy)
-    await store.prepare()
+    store = await ResponseStore.declare(config.sql_backend, policy)
     access = Access(policy)
     registry = Registry(config.registry)
     models = deps[host.Api.models]
@@ -121,7 +120,10 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
         turns, store, Resolver(registry, models, access, config.models_provider_id), histories, access
     )
     settler = Settler(turns, store, histories)
-    return AmfResponses(Running(service, settler, registry, models, config.models_provider_id, redis))
+    running = Running(service, settler, registry, models, config.models_provider_id, redis)
+    if host.ONE_LOOP:
+        await running.open()
+    return AmfResponses(running)
 
 
 async def _require_redis(url: str) -> None:

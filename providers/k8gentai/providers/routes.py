@@ -73,7 +73,7 @@ def api_error(error: Exception) -> ApiError:
             return ApiError(422, message, code="idempotency_key_reused", param="Idempotency-Key")
         case host.AccessDeniedError():
             return ApiError(403, "You may not do this.", code="access_denied")
-        case host.LlamaStackError():
+        case host.HostError():
             return ApiError(int(error.status_code), str(error))
         case _ if isinstance(error, UNREACHABLE):
             return store_away()

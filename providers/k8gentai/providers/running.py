@@ -6,6 +6,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from k8gentai.agents.registry import Registry
+from k8gentai.providers import host
 from k8gentai.providers.models import keep_listed
 from k8gentai.providers.service import ResponsesService
 from k8gentai.providers.settle import Settler
@@ -40,6 +41,12 @@ class Running:
         self._provider_id = provider_id
         self._redis = redis
         self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Get ready to serve in the running event loop."""
+        host.log_plain_tracebacks()
+        await self.service.open()
+        self.start()
 
     def start(self) -> None:
         """Begin the background work in the running event loop; a second call changes nothing."""

@@ -5,7 +5,7 @@ call acts as the current caller (:func:`k8gentai.providers.access.acting_as`).
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from k8gentai.agents.turn import Item
 from k8gentai.providers import host
@@ -27,18 +27,23 @@ class ResponseStore:
     """The table of finished responses.
 
     Args:
-        backend: the name of a SQL backend in the host's ``storage.backends``.
-        policy: the host's access rules.
+        sql: the host's store.
     """
 
-    def __init__(self, backend: str, policy: list[Any]) -> None:
-        reference = host.SqlStoreReference(backend=backend, table_name=TABLE)
-        self._sql = host.AuthorizedSqlStore(host.sqlstore_impl(reference), policy)
+    def __init__(self, sql: Any) -> None:
+        self._sql = sql
 
-    async def prepare(self) -> None:
-        """Declare the table. The host creates it on the first query."""
+    @classmethod
+    async def declare(cls, backend: str, policy: list[Any]) -> Self:
+        """Declare the table. The host creates it on the first query.
+
+        Args:
+            backend: the name of a SQL backend in the host's ``storage.backends``.
+            policy: the host's access rules.
+        """
+        sql = await host.sql_store(backend, TABLE, policy)
         column, kind = host.ColumnDefinition, host.ColumnType
-        await self._sql.create_table(
+        await sql.create_table(
             TABLE,
             {
                 "id": column(type=kind.STRING, primary_key=True),
@@ -49,6 +54,7 @@ class ResponseStore:
                 "history": kind.JSON,
             },
         )
+        return cls(sql)
 
     async def open(self) -> None:
         """Have the host connect and create its tables, before anything else uses its store.

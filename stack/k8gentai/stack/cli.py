@@ -65,10 +65,11 @@ def up(
     frameworks: Annotated[
         str, typer.Option(help="Whose agents to run: names with commas between them, or all.")
     ] = "langgraph,llama-stack",
+    host: Annotated[str, typer.Option(help="The server: llama-stack or ogx.")] = "llama-stack",
 ) -> None:
     """Start everything on this machine, ask an agent a question, and serve until Ctrl-C.
 
-    Redis, the Llama Stack server and the workers run until this command ends, however it ends; what they keep
+    Redis, the stack's server and the workers run until this command ends, however it ends; what they keep
     is in `.k8gentai/`, with their logs in `.k8gentai/logs/`.
 
     **Model**: OPENAI_BASE_URL and OPENAI_API_KEY, or OLLAMA_URL, or an Ollama that answers on its usual
@@ -76,10 +77,13 @@ def up(
 
     **Redis**: REDIS_URL, or one built in.
     """
+    from k8gentai.stack.hosts import host_named
     from k8gentai.stack.running import run_up
+    from k8gentai.stack.up import Plan, chosen
 
     with _one_line_errors():
-        raise typer.Exit(run_up(port, once, frameworks, out, err))
+        plan = Plan(port, host_named(host), chosen(frameworks), once)
+        raise typer.Exit(run_up(plan, out, err))
 
 
 @app.command()

@@ -28,9 +28,10 @@ HOMES: dict[str, tuple[str, str]] = {
     "langgraph": ("langgraph", "langgraph"),
     "llama-stack": ("server", "llama_stack"),
     "model": ("model", "xllamacpp"),
+    "ogx": ("ogx", "ogx"),
 }
-"""What runs where: framework (or the embedded model) -> its environment, and the module that shows that an
-interpreter already has it."""
+"""What runs where: framework (or host, or the embedded model) -> its environment, and the module that shows that
+an interpreter already has it."""
 
 Say = Callable[[str], None]
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from collections.abc import Collection
 
 import httpx
 from rich.console import Console
@@ -10,20 +9,20 @@ from rich.markup import escape
 
 from k8gentai.stack.children import ChildError, tail
 from k8gentai.stack.settings import read_settings
-from k8gentai.stack.up import chosen, up
+from k8gentai.stack.up import Plan, up
 
 INTERRUPTED = 130
 """The exit code of a program that Ctrl-C ended, as shells have it."""
 
 
-def run_up(port: int, once: bool, frameworks: str, out: Console, err: Console) -> int:
+def run_up(plan: Plan, out: Console, err: Console) -> int:
     """Run `up` until it ends, or SIGINT, SIGTERM or SIGHUP ends it. Returns the exit code.
 
     Raises:
         SetUpError, OSError: as `up` does; all children are gone by then.
     """
     try:
-        return asyncio.run(_run(port, once, chosen(frameworks), out))
+        return asyncio.run(_run(plan, out))
     except ChildError as error:
         err.print(f"[red]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
         err.print(tail(error.log), markup=False, highlight=False, soft_wrap=True)
@@ -32,8 +31,8 @@ def run_up(port: int, once: bool, frameworks: str, out: Console, err: Console) -
     return 1
 
 
-async def _run(port: int, once: bool, frameworks: Collection[str], out: Console) -> int:
-    running = asyncio.create_task(up(port, once, frameworks, read_settings(), out))
+async def _run(plan: Plan, out: Console) -> int:
+    running = asyncio.create_task(up(plan, read_settings(), out))
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(signum, running.cancel)

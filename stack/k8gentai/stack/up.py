@@ -3,9 +3,8 @@
 import asyncio
 import os
 import socket
-import sys
-from collections.abc import Collection, Coroutine
-from pathlib import Path
+from collections.abc import Coroutine
+from dataclasses import dataclass
 
 import httpx
 from rich.console import Console
@@ -16,10 +15,10 @@ from k8gentai.stack import registering, valkey, welcome
 from k8gentai.stack.children import ChildError, Children
 from k8gentai.stack.endpoint import Endpoint, chat_models, named_endpoint, stack_model
 from k8gentai.stack.environments import SetUpError, interpreter_for
+from k8gentai.stack.hosts import RUN_YAML, Host
 from k8gentai.stack.question import ask
 from k8gentai.stack.settings import Settings
 
-RUN_YAML = Path("stack/run.yaml")
 USUAL = ("langgraph", "llama-stack")
 """The frameworks whose workers are started where none is named: they are quickly installed."""
 AGENT = "langgraph-math"
@@ -28,6 +27,19 @@ START_SECONDS = 60
 """How long a part may take until it answers."""
 REDIS_SECONDS = 3
 """The same for a Redis that should be there already."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a person wants to have running."""
+
+    port: int
+    """Of the stack, on loopback."""
+    host: Host
+    frameworks: tuple[str, ...]
+    """Whose agents are run."""
+    once: bool
+    """Return after the first answer."""
 
 
 def chosen(names: str) -> tuple[str, ...]:
@@ -43,13 +55,11 @@ def chosen(names: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([USUAL[0], *named]))
 
 
-async def up(port: int, once: bool, frameworks: Collection[str], settings: Settings, console: Console) -> bool:
+async def up(plan: Plan, settings: Settings, console: Console) -> bool:
     """Start everything, ask the first question, and serve.
 
     Args:
-        port: of the stack, on loopback.
-        once: return after the answer.
-        frameworks: whose agents are run.
+        plan: what is wanted.
         settings: where everything is; its paths are under the working directory.
         console: where progress and the answer are shown.
 
@@ -63,12 +73,12 @@ async def up(port: int, once: bool, frameworks: Collection[str], settings: Setti
         OSError: a part cannot be started, or the disk is full.
     """
     _check_place()
-    _check_free(port)
-    stack = _Stack(port, frameworks, settings, console)
+    _check_free(plan.port)
+    stack = _Stack(plan, settings, console)
     async with Children(settings.state / "logs") as children:
         agents = await stack.start(children)
         complete = await unless_a_child_fails(children, ask(stack.url, AGENT, QUESTION, console))
-        if not once:
+        if not plan.once:
             welcome.show(stack.url, AGENT, agents, console)
             await children.failed()
     return complete
@@ -96,10 +106,9 @@ async def unless_a_child_fails[T](children: Children, work: Coroutine[object, ob
 class _Stack:
     """The parts, started one after the other."""
 
-    def __init__(self, port: int, frameworks: Collection[str], settings: Settings, console: Console) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self._port = port
-        self._frameworks = frameworks
+    def __init__(self, plan: Plan, settings: Settings, console: Console) -> None:
+        self.url = f"http://127.0.0.1:{plan.port}"
+        self._plan = plan
         self._settings = settings
         self._console = console
 
@@ -110,10 +119,10 @@ class _Stack:
         # What is read from the environment from here on: definitions, agents' checks, every child.
         os.environ.update(model, REDIS_URL=redis_url, AMF_STACK_URL=self.url)
         with self._console.status("Checking the agents"):
-            agents = await asyncio.to_thread(registering.update, self._settings, self._say, self._frameworks)
+            agents = await asyncio.to_thread(registering.update, self._settings, self._say, self._plan.frameworks)
         with self._console.status("Starting the stack"):
             await self._start_server(children)
-            for framework in self._frameworks:
+            for framework in self._plan.frameworks:
                 await self._start_worker(children, framework)
         return agents
 
@@ -162,9 +171,9 @@ class _Stack:
         return Endpoint(f"http://127.0.0.1:{port}/v1", "none", "embedded")
 
     async def _start_server(self, children: Children) -> None:
-        llama = Path(sys.executable).parent / "llama"
-        (self._settings.state / "stack").mkdir(parents=True, exist_ok=True)
-        command = [str(llama), "stack", "run", str(RUN_YAML), "--port", str(self._port)]
+        host = self._plan.host
+        host.prepare(self._settings.state)
+        command = await asyncio.to_thread(host.command, self._plan.port, self._say)
         await children.start("stack", command, os.environ)
         await _answers(children, "stack", f"{self.url}/v1/health")
 
