@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from k8gentai.stack.hosts import HOSTS
 from tests.e2e.checkout import Checkout, free_port
 
 pytestmark = pytest.mark.timeout(900)
@@ -52,8 +53,9 @@ def ask(port: int, question: str) -> dict[str, object]:
     return response
 
 
-def test_up_once_shows_the_call_and_the_number_and_leaves_nothing(checkout: Checkout) -> None:
-    done = checkout.run("./scripts/up", "--once", "--port", str(free_port()))
+@pytest.mark.parametrize("host", HOSTS)
+def test_up_once_shows_the_call_and_the_number_and_leaves_nothing(checkout: Checkout, host: str) -> None:
+    done = checkout.run("./scripts/up", "--once", "--host", host, "--port", str(free_port()))
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'multiply({"a": 17, "b": 23})' in done.stdout
     assert "langgraph-math: " in done.stdout
@@ -82,6 +84,8 @@ def test_most_answers_are_right_and_outlive_kill_9(checkout: Checkout) -> None:
     port = free_port()
     with checkout.serving(port) as up:
         asked = {question: ask(port, question) for question in QUESTIONS}
+        updated = checkout.run("./scripts/update-registry")
+        assert updated.returncode == 0, updated.stdout + updated.stderr
         up.send_signal(signal.SIGKILL)
         up.wait(10)
         assert checkout.wait_for_no_processes(20) == []

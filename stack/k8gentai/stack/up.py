@@ -11,11 +11,12 @@ from rich.console import Console
 
 from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.registry import RegisteredAgent
-from k8gentai.stack import registering, valkey, welcome
+from k8gentai.stack import notice, registering, valkey, welcome
 from k8gentai.stack.children import ChildError, Children
 from k8gentai.stack.endpoint import Endpoint, chat_models, named_endpoint, stack_model
 from k8gentai.stack.environments import SetUpError, interpreter_for
 from k8gentai.stack.hosts import RUN_YAML, Host
+from k8gentai.stack.notice import Notice
 from k8gentai.stack.question import ask
 from k8gentai.stack.settings import Settings
 
@@ -77,10 +78,12 @@ async def up(plan: Plan, settings: Settings, console: Console) -> bool:
     stack = _Stack(plan, settings, console)
     async with Children(settings.state / "logs") as children:
         agents = await stack.start(children)
-        complete = await unless_a_child_fails(children, ask(stack.url, AGENT, QUESTION, console))
-        if not plan.once:
-            welcome.show(stack.url, AGENT, agents, console)
-            await children.failed()
+        running = Notice(os.getpid(), stack.url, os.environ["INFERENCE_MODEL"], plan.frameworks)
+        with notice.posted(settings.state, running):
+            complete = await unless_a_child_fails(children, ask(stack.url, AGENT, QUESTION, console))
+            if not plan.once:
+                welcome.show(stack.url, AGENT, agents, console)
+                await children.failed()
     return complete
 
 
