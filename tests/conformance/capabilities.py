@@ -1,6 +1,6 @@
 """The frameworks, and what one of them cannot do."""
 
-FRAMEWORKS = ("langgraph", "crewai")
+FRAMEWORKS = ("langgraph", "crewai", "ag2")
 
 TEXT_DELTAS = "text token by token"
 ARGUMENT_DELTAS = "arguments of tool calls piece by piece"
@@ -10,6 +10,7 @@ CLIENT_TOOLS = "tools that the client runs"
 CANNOT: dict[str, dict[str, str]] = {
     "langgraph": {},
     "crewai": {},
+    "ag2": {ARGUMENT_DELTAS: "AG2 hands on a tool call when it is whole"},
 }
 """By framework: the capability it cannot have, and why."""
 

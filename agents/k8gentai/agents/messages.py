@@ -132,3 +132,25 @@ def _object(arguments: str) -> str:
         return arguments if isinstance(json.loads(arguments), dict) else "{}"
     except ValueError:
         return "{}"
+
+
+def to_text(items: Iterable[Item], instructions: str | None = None) -> str:
+    """Items, oldest first, as one text, for agents that take nothing else.
+
+    A single message of the user's is given as it is. Where more was said, what was said before is quoted in
+    front of the last message. Tools' calls and results are left out.
+
+    Args:
+        items: history and input.
+        instructions: stand before all.
+    """
+    *before, last = [m for m in to_messages(items, instructions) if _said(m)] or [{"role": "user", "content": ""}]
+    if not before:
+        return _said(last)
+    quoted = "\n".join(f"{message['role']}: {_said(message)}" for message in before)
+    return f"What was said before:\n{quoted}\n\n{_said(last)}"
+
+
+def _said(message: Message) -> str:
+    """A message's text; none for a tool's result."""
+    return "" if message["role"] == "tool" else _text(message["content"])

@@ -27,6 +27,8 @@ HOMES: dict[str, tuple[str, str]] = {
     "crewai": ("crewai", "crewai"),
     "langgraph": ("langgraph", "langgraph"),
     "llama-stack": ("server", "llama_stack"),
+    "ag2": ("ag2", "ag2"),
+    "beeai": ("beeai", "beeai_framework"),
     "model": ("model", "xllamacpp"),
     "ogx": ("ogx", "ogx"),
 }

@@ -2,7 +2,7 @@
 
 from k8gentai.agents.turn import Adapter
 
-FRAMEWORKS = ("langgraph", "llama-stack", "crewai")
+FRAMEWORKS = ("langgraph", "llama-stack", "crewai", "ag2")
 """The frameworks there is an adapter for."""
 
 
@@ -27,4 +27,8 @@ def adapter_for(framework: str) -> Adapter:
             from k8gentai.agents.adapters.crewai import CrewAIAdapter
 
             return CrewAIAdapter()
+        case "ag2":
+            from k8gentai.agents.adapters.ag2 import AG2Adapter
+
+            return AG2Adapter()
     raise LookupError(f"there is no adapter for {framework!r}; there are: {', '.join(FRAMEWORKS)}")

@@ -1,0 +1,123 @@
+"""AG2 1.x agents: an ``Agent``, a factory of one, a function that runs several, or none (declarative).
+
+Existing code runs unchanged: the adapter knows of model calls and tools by a middleware that every agent gets when
+it is made, and of the turn they belong to by a context variable; so delegated sub-tasks and the members of a
+network are followed wherever they run. All answers are streamed, whatever the model's configuration says.
+The text of an agent that works for a tool call is that tool's result and is not shown; its steps are.
+"""
+
+import inspect
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+from ag2 import Agent, MemoryStream
+from ag2.tools.final import ClientTool
+
+from k8gentai.agents.adapters.ag2.declarative import build_agent
+from k8gentai.agents.adapters.ag2.messages import to_events
+from k8gentai.agents.adapters.ag2.middleware import Instructions, TurnRun, current_run, follow_agents
+from k8gentai.agents.context import AgentContext, agent_context
+from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.entrypoint import Conversation, Factory, function_tools, is_conversation, is_factory
+from k8gentai.agents.events import Event
+from k8gentai.agents.loading import load_object
+from k8gentai.agents.messages import to_text
+from k8gentai.agents.turn import AgentLoadError, LoadedAgent, RequestError, Turn, TurnContext
+
+follow_agents()
+
+
+@dataclass(frozen=True)
+class AG2Agent:
+    """A checked agent: a conversation, or an agent that every turn shares, or what builds one for a turn."""
+
+    definition: AgentDefinition
+    source: Agent | Factory | None = None
+    conversation: Conversation | None = None
+
+    async def agent(self, context: AgentContext) -> Agent:
+        """The agent of a turn.
+
+        Raises:
+            AgentLoadError: the factory returned something else.
+        """
+        if self.source is None or isinstance(self.source, Agent):
+            return self.source
+        built = self.source(context)
+        if inspect.isawaitable(built):
+            built = await built
+        if not isinstance(built, Agent):
+            entrypoint = self.definition.spec.entrypoint
+            raise AgentLoadError(f"{entrypoint} returned a {type(built).__name__}, not an Agent")
+        return built
+
+
+class AG2Adapter:
+    """Runs agents on a stream of their own for each turn; their tools go through the turn's tool boundary."""
+
+    framework = "ag2"
+    default_concurrency = 50
+
+    def load(self, definition: AgentDefinition) -> AG2Agent:
+        """Import the entrypoint and find out what it is; for a declarative agent, check its definition.
+
+        Raises:
+            AgentLoadError: naming file, line and reason.
+        """
+        spec = definition.spec
+        if spec.entrypoint is None:
+            if not spec.model.name:
+                raise AgentLoadError("spec.model.name: an agent without an entrypoint names its model")
+            if spec.tools:
+                named = spec.tools[0].name
+                raise AgentLoadError(f"spec.tools: {named!r} cannot be used without an entrypoint's code")
+            return AG2Agent(definition, lambda context: build_agent(definition, context))
+        found = load_object(spec.entrypoint)
+        if is_conversation(found):
+            return AG2Agent(definition, conversation=found)
+        if isinstance(found, Agent) or is_factory(found):
+            return AG2Agent(definition, found)
+        raise AgentLoadError(
+            f"{spec.entrypoint} is a {type(found).__name__}; it must be an Agent, an async function with one "
+            "parameter, a str, or a function with one parameter, an AgentContext, that returns an Agent"
+        )
+
+    async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
+        """Run one attempt at a turn. Closing the iterator hangs up on the model.
+
+        Raises:
+            RequestError: the request brings what the agent cannot take.
+            StepLimitReached: after ``context.max_steps`` model calls.
+            Exception: whatever the agent's code raised.
+        """
+        assert isinstance(agent, AG2Agent)  # noqa: S101 - load made it
+        tools = function_tools(turn.tools, self.framework)
+        run = TurnRun(context, {tool["function"]["name"] for tool in tools})
+        async for event in run.events(_drive(run, agent, turn, tools)):
+            yield event
+
+
+async def _drive(run: TurnRun, agent: AG2Agent, turn: Turn, tools: list[dict[str, Any]]) -> None:
+    current_run.set(run)
+    if agent.conversation is not None:
+        if tools:
+            raise RequestError(f"tools: {agent.definition.id!r} is a function and cannot take tools")
+        text = to_text([*turn.history, *turn.input], turn.instructions)
+        run.say(_text(await agent.conversation(text)))
+        return
+    source = await agent.agent(agent_context(turn, run.context, tools))
+    instructions, events = to_events(turn)
+    reply = await source.resume(
+        *events,
+        stream=MemoryStream(),
+        tools=[ClientTool(tool) for tool in tools],
+        middleware=[Instructions.of(instructions)],
+    )
+    run.say(reply.body or "")
+
+
+def _text(result: Any) -> str:
+    """What a function's result says: the result itself, or the text of an ``AgentReply``."""
+    body = getattr(result, "body", result)
+    return "" if body is None else str(body)

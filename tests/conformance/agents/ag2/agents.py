@@ -1,0 +1,18 @@
+"""The agents in AG2: made when the module is imported, as its documentation makes them."""
+
+from ag2 import Agent
+from ag2.config import OpenAIConfig
+
+from k8gentai.agents.context import AgentContext
+from tests.conformance.agents.tools import add, fail, linger, multiply, write
+
+_config = OpenAIConfig("somebody-elses-model")
+
+plain = Agent("assistant", config=_config)
+calculator = Agent("calculator", config=_config, tools=[add, multiply, fail])
+scribe = Agent("scribe", config=_config, tools=[write, linger])
+
+
+def raising(context: AgentContext) -> None:
+    """A factory that raises."""
+    raise RuntimeError("broken on purpose")
