@@ -18,6 +18,12 @@ current_key: ContextVar[str | None] = ContextVar("amf_turn_key", default=None)
 """The key of the attempt that the running code belongs to."""
 
 
+def cancel_once(call: asyncio.Task[None]) -> None:
+    """Cancel a call, unless it is being cancelled: a second time would interrupt the closing of its stream."""
+    if not call.cancelling():
+        call.cancel()
+
+
 class ModelError(Exception):
     """A model call failed for good. The message names the model and the cause, and is for a person."""
 
@@ -109,7 +115,7 @@ class ModelCalls:
     def stop(self) -> None:
         """Close what the attempt has under way: agent code that reads on in a thread is not waited for."""
         for call in self._running:
-            call.cancel()
+            cancel_once(call)
 
     def lose(self, error: Exception) -> None:
         """Note that an answer was cut off by the end of the stack's server."""

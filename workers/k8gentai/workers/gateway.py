@@ -18,7 +18,7 @@ from k8gentai.agents.events import Usage
 from k8gentai.agents.turn import StepLimitReached
 from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.budget import BudgetExceededError
-from k8gentai.workers.calls import TURN_HEADER, ModelCalls, ModelError, OpenAttempts
+from k8gentai.workers.calls import TURN_HEADER, ModelCalls, ModelError, OpenAttempts, cancel_once
 from k8gentai.workers.upstream import Chunk, StackLostError, Upstream, UpstreamError
 
 log = structlog.get_logger(__name__)
@@ -179,7 +179,7 @@ class _Call:
                 yield f"data: {json.dumps(_body(str(chunk), 'model_error'))}\n\n"
             yield "data: [DONE]\n\n"
         finally:
-            asking.cancel()
+            cancel_once(asking)
 
     def _own_call_ids(self, answer: Chunk) -> None:
         for choice in answer.get("choices", ()):

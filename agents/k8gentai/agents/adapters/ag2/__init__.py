@@ -8,6 +8,7 @@ The text of an agent that works for a tool call is that tool's result and is not
 
 import inspect
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,8 +95,9 @@ class AG2Adapter:
         assert isinstance(agent, AG2Agent)  # noqa: S101 - load made it
         tools = function_tools(turn.tools, self.framework)
         run = TurnRun(context, {tool["function"]["name"] for tool in tools})
-        async for event in run.events(_drive(run, agent, turn, tools)):
-            yield event
+        async with aclosing(run.events(_drive(run, agent, turn, tools))) as events:
+            async for event in events:
+                yield event
 
 
 async def _drive(run: TurnRun, agent: AG2Agent, turn: Turn, tools: list[dict[str, Any]]) -> None:

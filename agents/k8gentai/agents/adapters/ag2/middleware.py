@@ -14,6 +14,7 @@ from typing import Any
 
 from ag2 import Agent, Context
 from ag2 import ToolResult as ToolReturn
+from ag2.annotations import ContextField
 from ag2.config import OpenAIConfig
 from ag2.events import (
     BaseEvent,
@@ -173,6 +174,7 @@ def follow_agents() -> None:
     """Have every agent made from now on followed, and every model streamed for a turn. Call once."""
     make = Agent.__init__
     create = OpenAIConfig.create
+    give = ContextField.use
 
     @wraps(make)
     def made(self: Agent, *args: Any, **kwargs: Any) -> None:
@@ -185,12 +187,17 @@ def follow_agents() -> None:
             return create(self)
         return create(replace(self, streaming=True, http_client=self.http_client or _shared_client()))
 
+    async def use(self: ContextField, /, **kwargs: Any) -> dict[str, Any]:
+        return give(self, **kwargs)
+
     Agent.__init__ = made
     OpenAIConfig.create = created
+    # A function that is not async goes to a thread, and this one is called for every token.
+    ContextField.use = use
 
 
 class _Client(DefaultAsyncHttpxClient):
-    """Notes the answers that a model call opens: AG2 does not close one that it is reading when it is cancelled."""
+    """Notes the answers that a model call opens: AG2 leaves open one that it reads when it is cancelled."""
 
     async def send(self, request: Any, **options: Any) -> Any:
         """Send a request."""
