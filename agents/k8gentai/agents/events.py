@@ -168,6 +168,8 @@ class Interrupt(_Event):
     name: str
     arguments: str
     server_label: str = ""
+    waiting: list[str] = Field(default_factory=list)
+    """Ids of the tool calls that ask this while they run. They begin again when there is an answer."""
 
 
 class TurnCompleted(_Event):

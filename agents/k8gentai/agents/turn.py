@@ -9,6 +9,7 @@ so an adapter never yields ``turn.*``, ``usage`` or the steps of kind ``tool``, 
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import structlog
@@ -36,6 +37,12 @@ class Turn(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
     """The request's other parameters under their Responses API names (``temperature``, ``tool_choice``, …)."""
     conversation: str | None = None
+
+    @property
+    def asked_at(self) -> datetime:
+        """When it was asked, in UTC. Ids of turns begin with that, as those of RFC 9562's version 7 do."""
+        milliseconds = int(self.id.removeprefix("resp_")[:12], 16)
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,8 @@ class ToolBoundary(Protocol):
 
     async def ask(self, call_id: str, name: str, arguments: str) -> Decision:
         """Ask a person. Returns only where they have decided: until then the turn is suspended, which ends the
-        attempt. The one after the decision must ask the same again.
+        attempt. The one after the decision must ask the same again. A tool that asks while it runs begins again,
+        too.
 
         Args:
             call_id: names the question; the same whenever the turn is run again.

@@ -222,11 +222,12 @@ class Rendering:
         item.finish(event.item)
 
     def _interrupt(self, event: ev.Interrupt) -> None:
-        call = self._calls.pop(event.call_id, None)
-        if call is not None and call.open:
-            # The client is asked in place of the call it was shown.
-            call.close("incomplete")
-            call.shown = False
+        for call_id in (*event.waiting, event.call_id):
+            call = self._calls.pop(call_id, None)
+            if call is not None and call.open:
+                # The client is asked in place of the calls it was shown.
+                call.close("incomplete")
+                call.shown = False
         label = event.server_label or (call.server_label if isinstance(call, McpCall) else "")
         request: Item = {
             "type": "mcp_approval_request",

@@ -6,7 +6,7 @@ suspended, and the attempt is over. The turn that brings the answers runs the ag
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from k8gentai.agents.events import Event, Interrupt
 from k8gentai.agents.turn import Decision
@@ -40,8 +40,14 @@ class Approvals:
         """Whether there is any answer."""
         return bool(self._answers)
 
-    async def ask(self, call_id: str, name: str, arguments: str) -> Decision:
+    async def ask(self, call_id: str, name: str, arguments: str, waiting: Sequence[str] = ()) -> Decision:
         """The decision about a call, where there is one.
+
+        Args:
+            call_id: names the question.
+            name: what would be done.
+            arguments: JSON text.
+            waiting: the ids of the running tool calls that ask.
 
         Raises:
             asyncio.CancelledError: there is none, and the attempt is over.
@@ -50,7 +56,9 @@ class Approvals:
             return Decision(answer.approve, answer.reason)
         if call_id not in self._questions:
             self._questions.add(call_id)
-            self._publish(call_id, Interrupt(call_id=call_id, name=name, arguments=arguments))
+            self._publish(
+                call_id, Interrupt(call_id=call_id, name=name, arguments=arguments, waiting=list(waiting))
+            )
         self._asked.set()
         await asyncio.shield(self._over)
         raise asyncio.CancelledError

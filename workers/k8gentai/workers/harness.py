@@ -189,4 +189,4 @@ class _Attempt:
             self._halted.set_result(end)
 
     def _busy(self) -> bool:
-        return self.calls.busy or self._tools.running > 0
+        return self.calls.busy or self._tools.busy

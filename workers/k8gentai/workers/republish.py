@@ -3,8 +3,8 @@
 An attempt after the first, and a turn that continues another one, goes through the same events as those before it,
 as far as the journal answers. What was published is not published again. Where the new attempt departs, the
 item is dropped (``item.dropped``) and begun anew; what earlier attempts published and this one never came to is
-dropped at the end. A question that a turn was suspended with, and the call it was about, do not count as published
-to the turn that continues it.
+dropped at the end. A question that a turn was suspended with, and the calls it was about, do not count as
+published to the turn that continues it.
 """
 
 from collections import Counter
@@ -78,7 +78,8 @@ class Republisher:
         """Ids of items without a word of their own, by the JSON of their events."""
         for event in before:
             if isinstance(event, Interrupt):
-                self._items.pop(event.call_id, None)
+                for call_id in (event.call_id, *event.waiting):
+                    self._items.pop(call_id, None)
             else:
                 self._note(event)
         for event in published:

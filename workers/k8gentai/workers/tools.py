@@ -1,8 +1,10 @@
 """The tool boundary: every tool of a turn runs here, so that it runs once and what it did is told in order."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from k8gentai.agents.definition import Tool
@@ -18,8 +20,43 @@ _INTERRUPTED = (
     "whether it took effect is not known"
 )
 
-Asking = Callable[[str, str, str], Awaitable[Decision]]
-"""Asks a person about a call: its id, the tool's name, the arguments as JSON text."""
+Asking = Callable[[str, str, str, Sequence[str]], Awaitable[Decision]]
+"""Asks a person: the question's id, the tool's name, the arguments as JSON text, the running calls that ask."""
+
+
+class _Running:
+    """A tool call under way.
+
+    Args:
+        call_id: the call.
+        seconds: how long it may take; None for as long as it likes.
+    """
+
+    def __init__(self, call_id: str, seconds: float | None) -> None:
+        self.call_id = call_id
+        self.limit = asyncio.timeout(seconds)
+        self._seconds = seconds
+        self.asks = 0
+        """How many questions of its have no answer. It does nothing meanwhile, and its time stands still."""
+
+    def ask(self) -> None:
+        """It asks a person."""
+        self.asks += 1
+        self._end_at(None)
+
+    def answered(self) -> None:
+        """A person has answered. It gets its whole time anew."""
+        self.asks -= 1
+        if not self.asks and self._seconds is not None:
+            self._end_at(asyncio.get_running_loop().time() + self._seconds)
+
+    def _end_at(self, when: float | None) -> None:
+        with contextlib.suppress(RuntimeError):  # It has ended, and what it left behind asks.
+            self.limit.reschedule(when)
+
+
+_around: ContextVar[tuple[_Running, ...]] = ContextVar("running_tool_calls", default=())
+"""The tool calls that the code at hand works for: several, where a tool is an agent."""
 
 
 class Tools:
@@ -49,14 +86,24 @@ class Tools:
         self._publish = publish
         self._ask = ask
         self._budget = budget
-        self.running = 0
-        """How many tools run now."""
+        self._running: set[_Running] = set()
         self._begun: set[str] = set()
         """Calls of this attempt. A framework makes one again whose tool stopped to ask a person."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether any tool does something, other than to wait for a person."""
+        return any(not running.asks for running in self._running)
+
     async def ask(self, call_id: str, name: str, arguments: str) -> Decision:
         """Ask a person; see :class:`k8gentai.workers.approvals.Approvals`."""
-        return await self._ask(call_id, name, arguments)
+        around = _around.get()
+        for running in around:
+            running.ask()
+        decision = await self._ask(call_id, name, arguments, [running.call_id for running in around])
+        for running in around:
+            running.answered()
+        return decision
 
     async def call(
         self,
@@ -86,14 +133,15 @@ class Tools:
             known = self._journal.tool(call_id)
             denial = None
             if known is None and (approval or policy.approval == "required"):
-                denial = _denial(await self._ask(call_id, name, arguments_json))
+                denial = _denial(await self.ask(call_id, name, arguments_json))
             if not again:
                 self._publish(call_id, StepStarted(step_id=step_id, kind="tool", name=name))
-            self.running += 1
+            running = _Running(call_id, policy.timeout_seconds)
+            self._running.add(running)
             try:
-                outcome = denial or await self._once(call_id, policy, known, run)
+                outcome = denial or await self._once(running, policy, known, run)
             finally:
-                self.running -= 1
+                self._running.discard(running)
         except FencedError as error:
             # The turn is not ours any more. Frameworks show ordinary exceptions to the model; this one stops them.
             raise asyncio.CancelledError from error
@@ -103,28 +151,29 @@ class Tools:
 
     async def _once(
         self,
-        call_id: str,
+        running: _Running,
         policy: Tool,
         known: ToolEntry | None,
         run: Callable[[], Awaitable[str | ToolOutcome]],
     ) -> ToolOutcome:
+        call_id = running.call_id
         if known is not None and known.state == "done":
             return ToolOutcome(known.output, is_error=known.is_error, raw=known.raw)
         if known is not None and known.state == "running" and policy.retry == "never":
             outcome = ToolOutcome(_INTERRUPTED, is_error=True)
         else:
             await self._journal.record_tool(call_id, ToolEntry(state="running"))
-            token = current_key.set(f"{self._turn_id}:{call_id}")
+            token, around = current_key.set(f"{self._turn_id}:{call_id}"), _around.set((*_around.get(), running))
             try:
-                outcome = await _guarded(policy, run)
-            except asyncio.CancelledError:
-                raise
-            except BaseException:
-                # The framework's own way to stop for a person.
-                await self._journal.record_tool(call_id, ToolEntry(state="left"))
+                outcome = await _guarded(running, policy, run)
+            except BaseException as error:
+                # It stops for a person: cancelled while it asks, or by an exception of the framework's own.
+                if running.asks or not isinstance(error, asyncio.CancelledError):
+                    await self._journal.record_tool(call_id, ToolEntry(state="left"))
                 raise
             finally:
                 current_key.reset(token)
+                _around.reset(around)
         await self._journal.record_tool(
             call_id,
             ToolEntry(state="done", output=outcome.output, is_error=outcome.is_error, raw=outcome.raw),
@@ -140,12 +189,14 @@ def _denial(decision: Decision) -> ToolOutcome | None:
     return ToolOutcome(f"a person did not approve this call{because}", is_error=True)
 
 
-async def _guarded(policy: Tool, run: Callable[[], Awaitable[str | ToolOutcome]]) -> ToolOutcome:
+async def _guarded(
+    running: _Running, policy: Tool, run: Callable[[], Awaitable[str | ToolOutcome]]
+) -> ToolOutcome:
     try:
-        async with asyncio.timeout(policy.timeout_seconds) as limit:
+        async with running.limit:
             result = await run()
     except Exception as error:  # noqa: BLE001 - whatever a tool raises is for the model to read
-        if isinstance(error, TimeoutError) and limit.expired():
+        if isinstance(error, TimeoutError) and running.limit.expired():
             return ToolOutcome(f"the tool did not answer within {policy.timeout_seconds:g} s", is_error=True)
         return ToolOutcome(f"{type(error).__name__}: {error}", is_error=True)
     return result if isinstance(result, ToolOutcome) else ToolOutcome(result)

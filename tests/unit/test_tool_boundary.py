@@ -1,0 +1,123 @@
+"""Tools that ask a person while they run (k8gentai.workers.tools)."""
+
+import asyncio
+
+import pytest
+
+from k8gentai.agents.definition import Limits, Tool
+from k8gentai.agents.turn import Decision
+from k8gentai.workers.budget import Budget
+from k8gentai.workers.tools import Tools
+
+
+class Recorded:
+    """A journal in memory."""
+
+    def __init__(self):
+        self.entries = {}
+
+    def tool(self, call_id):
+        return self.entries.get(call_id)
+
+    async def record_tool(self, call_id, entry):
+        self.entries[call_id] = entry
+
+    def states(self):
+        return {call_id: entry.state for call_id, entry in self.entries.items()}
+
+
+class Person:
+    """Is asked, and answers when told to."""
+
+    def __init__(self):
+        self.waiting = []
+        self.asked = asyncio.Event()
+        self.answer = asyncio.get_running_loop().create_future()
+
+    async def ask(self, call_id, name, arguments, waiting):
+        self.waiting = waiting
+        self.asked.set()
+        return await asyncio.shield(self.answer)
+
+
+@pytest.fixture
+async def person():
+    return Person()
+
+
+@pytest.fixture
+def journal():
+    return Recorded()
+
+
+@pytest.fixture
+async def tools(person, journal):
+    policies = {"hasty": Tool(name="hasty", timeout_seconds=0.05)}
+    budget = Budget(Limits(), lambda end: None)
+    return Tools("resp_1", policies, journal, lambda call_id, event: None, person.ask, budget)
+
+
+async def begun(tools, person, name="outer"):
+    """An agent as a tool, with a tool that asks."""
+
+    async def ask():
+        decision = await tools.ask("question", "input", "{}")
+        return "yes" if decision.approve else "no"
+
+    async def delegate():
+        return (await tools.call("inner", name, {}, ask)).output
+
+    calling = asyncio.create_task(tools.call("outer", name, {}, delegate))
+    await person.asked.wait()
+    return calling
+
+
+async def test_calls_that_wait_for_a_person_do_nothing(tools, person):
+    calling = await begun(tools, person)
+    assert person.waiting == ["outer", "inner"]
+    assert not tools.busy
+    person.answer.set_result(Decision(approve=True))
+    assert (await calling).output == "yes"
+
+
+async def test_calls_that_were_stopped_while_they_asked_begin_again(tools, person, journal):
+    calling = await begun(tools, person)
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    assert journal.states() == {"outer": "left", "inner": "left"}
+
+
+async def test_calls_that_were_stopped_at_work_may_have_taken_effect(tools, person, journal):
+    calling = await begun(tools, person)
+    at_work = asyncio.Event()
+
+    async def work():
+        at_work.set()
+        await asyncio.Event().wait()
+
+    working = asyncio.create_task(tools.call("other", "other", {}, work))
+    await at_work.wait()
+    assert tools.busy
+    for task in (calling, working):
+        task.cancel()
+    await asyncio.gather(calling, working, return_exceptions=True)
+    assert journal.states()["other"] == "running"
+
+
+async def test_the_time_of_a_tool_stands_still_while_a_person_thinks(tools, person):
+    calling = await begun(tools, person, "hasty")
+    done, _ = await asyncio.wait({calling}, timeout=0.2)
+    assert not done
+    person.answer.set_result(Decision(approve=True))
+    assert (await calling).output == "yes"
+
+
+async def test_a_tool_that_has_its_answer_has_no_more_than_its_time(tools, person):
+    person.answer.set_result(Decision(approve=True))
+
+    async def ask_and_hang():
+        await tools.ask("question", "input", "{}")
+        await asyncio.Event().wait()
+
+    assert "did not answer" in (await tools.call("call", "hasty", {}, ask_and_hang)).output
