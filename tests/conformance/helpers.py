@@ -1,9 +1,23 @@
 """What several tests of this folder say."""
 
+import json
+
 from tests.integration.helpers import check_sequence, collect, ended, eventually, prompt, text_of
 from tests.scripted import Call
 
-__all__ = ["check_sequence", "collect", "ended", "eventually", "items_of", "prompt", "running", "text_of", "write"]
+__all__ = [
+    "answer",
+    "check_sequence",
+    "collect",
+    "ended",
+    "eventually",
+    "items_of",
+    "prompt",
+    "running",
+    "steps_of",
+    "text_of",
+    "write",
+]
 
 
 def items_of(response, kind):
@@ -21,3 +35,16 @@ def running(stack, workers, turn_id):
     with stack.redis() as redis:
         name = redis.hget(f"amf:turn:{turn_id}", "worker").decode()
     return workers[int(name.split("-")[-2])]
+
+
+def steps_of(stack, turn_id):
+    """The names of a turn's model calls, in order."""
+    with stack.redis() as redis:
+        events = [json.loads(fields[b"e"]) for _, fields in redis.xrange(f"amf:turn:{turn_id}:events")]
+    return [e["name"] for e in events if e["type"] == "step.started" and e["kind"] == "inference"]
+
+
+async def answer(client, asked, request, **decision):
+    """Answer an approval request. Returns the turn that goes on."""
+    said = {"type": "mcp_approval_response", "approval_request_id": request.id, **decision}
+    return await client.responses.create(model=asked.model, input=[said], previous_response_id=asked.id)

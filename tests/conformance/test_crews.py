@@ -6,30 +6,19 @@ import json
 import pytest
 
 from tests.conformance.helpers import (
+    answer,
     check_sequence,
     collect,
     items_of,
     prompt,
     running,
+    steps_of,
     text_of,
     write,
 )
 from tests.scripted import FOREVER, Answer, Call, Gate
 
 pytestmark = pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
-
-
-def steps_of(stack, turn_id):
-    """The names of a turn's model calls, in order."""
-    with stack.redis() as redis:
-        events = [json.loads(fields[b"e"]) for _, fields in redis.xrange(f"amf:turn:{turn_id}:events")]
-    return [e["name"] for e in events if e["type"] == "step.started" and e["kind"] == "inference"]
-
-
-async def answer(client, asked, request, **decision):
-    """Answer an approval request. Returns the turn that goes on."""
-    said = {"type": "mcp_approval_response", "approval_request_id": request.id, **decision}
-    return await client.responses.create(model=asked.model, input=[said], previous_response_id=asked.id)
 
 
 async def test_a_sequential_crew_shows_its_agents_one_after_the_other(client, stack, model, key):

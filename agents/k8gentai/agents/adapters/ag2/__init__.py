@@ -16,8 +16,10 @@ from ag2 import Agent, MemoryStream
 from ag2.tools.final import ClientTool
 
 from k8gentai.agents.adapters.ag2.declarative import build_agent
+from k8gentai.agents.adapters.ag2.hooks import follow_agents
 from k8gentai.agents.adapters.ag2.messages import to_events
-from k8gentai.agents.adapters.ag2.middleware import Instructions, TurnRun, current_run, follow_agents
+from k8gentai.agents.adapters.ag2.middleware import Instructions
+from k8gentai.agents.adapters.ag2.run import TurnRun, current_run
 from k8gentai.agents.context import AgentContext, agent_context
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.entrypoint import Conversation, Factory, function_tools, is_conversation, is_factory

@@ -1,0 +1,25 @@
+"""What AG2's agents ask of people: ``context.input`` and ``approval_required``. The turn asks in place of the
+agent's hook, which would hold a worker for as long as the person thinks."""
+
+import json
+
+from ag2.events import HumanInputRequest, ToolApprovalRequest
+
+from k8gentai.agents.adapters.ag2.run import TurnRun, current_call
+
+
+async def answer(run: TurnRun, request: HumanInputRequest) -> str:
+    """What a person says to a request: their own words, where they are more than a yes or a no.
+
+    Raises:
+        asyncio.CancelledError: nobody has said anything yet; the turn is suspended.
+    """
+    call = current_call.get()
+    if isinstance(request, ToolApprovalRequest) and call is not None:
+        # The question that the definition's own approval would be: answered once, for both.
+        decision = await run.context.tools.ask(call.id, call.name, call.arguments)
+        return "y" if decision.approve else "n"
+    shown = json.dumps({"message": request.content}, ensure_ascii=False)
+    question = run.numbered("input", call.id if call else "", shown)
+    decision = await run.context.tools.ask(question, "input", shown)
+    return decision.reason or ("yes" if decision.approve else "no")

@@ -1,0 +1,105 @@
+"""Sends the tools of AG2's agents through the turn's tool boundary."""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from ag2 import Agent, Context, ToolResult
+from ag2.events import DataInput, TextInput, ToolCallEvent, ToolErrorEvent, ToolResultEvent
+
+from k8gentai.agents.adapters.ag2.run import TurnRun, current_call
+from k8gentai.agents.turn import ToolOutcome
+
+Execute = Callable[[ToolCallEvent, Context], Coroutine[Any, Any, ToolResultEvent]]
+"""Runs a tool call."""
+
+
+async def call_tool(
+    run: TurnRun, agent: Agent, execute: Execute, event: ToolCallEvent, context: Context
+) -> ToolResultEvent:
+    """Run a tool call, unless its outcome is known from an earlier attempt.
+
+    Args:
+        agent: who calls.
+        execute: runs it.
+        event: the call.
+        context: the agent's.
+    """
+    result: ToolResultEvent | None = None
+
+    async def run_tool() -> ToolOutcome:
+        nonlocal result
+        result = made = await _in_a_task(partial(_execute, execute, event, context))
+        if isinstance(made, ToolErrorEvent):
+            raise made.error
+        return ToolOutcome("\n".join(_texts(agent, made.result)), raw=_recorded(agent, made.result))
+
+    outcome = await run.context.tools.call(event.id, event.name, read_arguments(event) or {}, run_tool)
+    run.answered(event.id)
+    if outcome.is_error:
+        return ToolErrorEvent(
+            parent_id=event.id,
+            name=event.name,
+            error=RuntimeError(outcome.output),
+            result=ToolResult(outcome.output),
+        )
+    return result or ToolResultEvent.from_call(event, _remade(outcome))
+
+
+def read_arguments(call: ToolCallEvent) -> dict[str, Any] | None:
+    """A call's arguments as the model wrote them; None where they cannot be read."""
+    try:
+        read = json.loads(call.arguments or "{}")
+    except ValueError:
+        return None
+    return read if isinstance(read, dict) else None
+
+
+def _texts(agent: Agent, result: ToolResult) -> list[str]:
+    """What a model is shown of a result: the API takes nothing but text."""
+    texts = []
+    for part in result.parts:
+        if isinstance(part, TextInput):
+            texts.append(part.content)
+        elif isinstance(part, DataInput):
+            texts.append(agent.serializer.encode(part.data).decode())
+    return texts
+
+
+def _recorded(agent: Agent, result: ToolResult) -> str:
+    """A result as text, where what the model is shown does not say it all."""
+    texts = _texts(agent, result)
+    if len(texts) == 1 and not result.final:
+        return ""
+    return json.dumps({"parts": texts, "final": result.final})
+
+
+def _remade(outcome: ToolOutcome) -> ToolResult:
+    """The result again, from what an earlier attempt recorded of it."""
+    return ToolResult(**json.loads(outcome.raw)) if outcome.raw else ToolResult(outcome.output)
+
+
+async def _execute(execute: Execute, event: ToolCallEvent, context: Context) -> ToolResultEvent:
+    if read_arguments(event) is None:
+        raise ValueError("the arguments are not a JSON object")
+    current_call.set(event)
+    try:
+        return await execute(event, context)
+    except SystemExit as error:
+        # It would end the worker, and with it every other turn.
+        raise RuntimeError(f"the tool called sys.exit({error})") from error
+
+
+async def _in_a_task[T](work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Await work in a task of its own, which is left behind when we are cancelled: AG2 runs sync tools in threads
+    and would not be cancelled before they end."""
+    task = asyncio.create_task(work())
+    try:
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        task.cancel()
+        raise
+    return task.result()

@@ -1,0 +1,164 @@
+"""AG2's agents that work for or with others, and what they ask of people."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.conformance.helpers import (
+    answer,
+    check_sequence,
+    collect,
+    items_of,
+    prompt,
+    running,
+    steps_of,
+    text_of,
+    write,
+)
+from tests.scripted import FOREVER, Answer, Call, Gate
+
+pytestmark = pytest.mark.parametrize("framework", ["ag2"], indirect=True, scope="session")
+
+
+def publish(page, line):
+    return Call("publish", {"path": str(page), "line": line})
+
+
+async def test_an_agent_that_is_a_tool_shows_its_tools_and_its_answer_as_the_result(client, stack, model, key):
+    model.script(
+        key,
+        Answer("I'll ask. ", Call("task_researcher", {"objective": prompt(key, "Add.")})),
+        Answer(Call("add", {"a": 4, "b": 5})),
+        Answer("Nine."),
+        Answer("It is nine."),
+    )
+    events = await collect(await client.responses.create(model="chief", input=prompt(key), stream=True))
+    check_sequence(events)
+    response = events[-1].response
+    outputs = {call.name: call.output for call in items_of(response, "mcp_call")}
+    assert outputs == {"task_researcher": "Nine.", "add": "9.0"}
+    assert text_of(events) == "I'll ask. It is nine."
+    assert steps_of(stack, response.id) == ["chief", "researcher", "researcher", "chief"]
+
+
+async def test_subtasks_that_an_agent_makes_run_at_the_same_time(client, model, key):
+    gate = Gate()
+    tasks = [prompt(f"{key}-{number}", "Add.") for number in range(2)]
+    model.script(key, Answer(Call("run_subtasks", {"tasks": tasks, "parallel": True})), Answer("Both."))
+    for number in range(2):
+        model.script(f"{key}-{number}", Answer(gate, Call("add", {"a": number, "b": 1})), Answer("Done."))
+    turn = asyncio.create_task(client.responses.create(model="foreman", input=prompt(key)))
+    for number in range(2):
+        await model.request(f"{key}-{number}")
+    gate.open()
+    response = await turn
+    assert response.output_text == "Both."
+    calls = items_of(response, "mcp_call")
+    assert sorted(call.output for call in calls if call.name == "add") == ["1.0", "2.0"]
+
+
+async def test_a_function_of_several_agents_shows_each(client, stack, model, key):
+    notes = f"Two [[{key}]]."
+    model.script(key, Answer(Call("add", {"a": 1, "b": 1})), Answer(notes), Answer("A text ", "of two."))
+    events = await collect(await client.responses.create(model="relay", input=prompt(key), stream=True))
+    check_sequence(events)
+    response = events[-1].response
+    texts = [item.content[0].text for item in items_of(response, "message")]
+    assert texts == [notes, "A text of two."]
+    assert [e.delta for e in events if e.type == "response.output_text.delta"][-2:] == ["A text ", "of two."]
+    assert steps_of(stack, response.id) == ["researcher", "researcher", "writer"]
+
+
+async def test_a_network_shows_each_of_its_agents(client, stack, model, key):
+    model.script(key, Answer(f"A draft [[{key}]]."), Answer("A better ", "one."))
+    response = await client.responses.create(model="panel", input=prompt(key))
+    texts = [item.content[0].text for item in items_of(response, "message")]
+    assert texts == [f"A draft [[{key}]].", "A better one."]
+    assert steps_of(stack, response.id) == ["drafter", "editor"]
+
+
+async def test_twenty_networks_at_once(client, model, key):
+    gate = Gate()
+    for number in range(20):
+        one = f"{key}-{number}"
+        model.script(one, Answer(gate, f"Draft {number} [[{one}]]."), Answer(f"Text {number}."))
+    turns = [
+        asyncio.create_task(client.responses.create(model="panel", input=prompt(f"{key}-{number}")))
+        for number in range(20)
+    ]
+    for number in range(20):
+        await model.request(f"{key}-{number}", timeout=60)
+    gate.open()
+    for number, response in enumerate(await asyncio.gather(*turns)):
+        assert response.output_text == f"Draft {number} [[{key}-{number}]].Text {number}."
+
+
+async def test_a_tool_asks_a_person_in_place_of_the_agents_hook(client, model, key, page):
+    model.script(key, Answer(publish(page, "one")), Answer("Published."))
+    asked = await client.responses.create(model="asking", input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    assert (request.name, json.loads(request.arguments)) == ("input", {"message": "Publish 'one'?"})
+    # The client is asked in place of the call that asks.
+    assert items_of(asked, "mcp_call") == []
+    done = await answer(client, asked, request, approve=True)
+    assert [call.output for call in items_of(done, "mcp_call")] == ["wrote one"]
+    assert done.output_text == "Published."
+    assert len(model.requests(key)) == 2
+
+
+async def test_a_tool_is_told_what_the_person_says(client, model, key, page):
+    model.script(key, Answer(publish(page, "one")), Answer("Not yet."))
+    asked = await client.responses.create(model="asking", input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    await answer(client, asked, request, approve=False, reason="Shorter!")
+    assert model.requests(key)[1].texts("tool") == ["They said: Shorter!"]
+    assert not page.exists()
+
+
+async def test_a_tool_of_an_agent_that_is_a_tool_asks(client, model, key, page):
+    model.script(
+        key,
+        Answer(Call("task_publisher", {"objective": prompt(key)})),
+        Answer(publish(page, "one"), publish(page, "two")),
+        Answer("Both."),
+        Answer("Published."),
+    )
+    asked = await client.responses.create(model="editor", input=prompt(key))
+    requests = items_of(asked, "mcp_approval_request")
+    messages = [json.loads(request.arguments)["message"] for request in requests]
+    assert sorted(messages) == ["Publish 'one'?", "Publish 'two'?"]
+    asked = await answer(client, asked, requests[0], approve=True)
+    (request,) = items_of(asked, "mcp_approval_request")
+    done = await answer(client, asked, request, approve=True)
+    assert done.output_text == "Published."
+    assert {call.name: call.output for call in items_of(done, "mcp_call")}["task_publisher"] == "Both."
+    assert sorted(line.split()[0] for line in page.read_text().splitlines()) == ["one", "two"]
+    assert len(model.requests(key)) == 4
+
+
+@pytest.mark.parametrize("approve", [True, False])
+async def test_ag2s_approval_is_a_question_about_the_call(client, model, key, page, approve):
+    model.script(key, Answer(write(page, "one")), Answer("Well."))
+    asked = await client.responses.create(model="careful", input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    assert (request.name, json.loads(request.arguments)["line"]) == ("write", "one")
+    done = await answer(client, asked, request, approve=approve)
+    assert (done.output_text, page.exists()) == ("Well.", approve)
+    (call,) = items_of(done, "mcp_call")
+    assert ("wrote one" if approve else "denied") in call.output
+
+
+async def test_a_network_survives_the_end_of_its_worker(own_stack, workers, own_client, model, key):
+    gate = Gate()
+    model.script(key, Answer(f"A draft [[{key}]]."), Answer("A te", gate, FOREVER), Answer("A text."))
+    turn = await own_client.responses.create(model="panel", input=prompt(key), background=True)
+    reading = asyncio.create_task(collect(await own_client.responses.retrieve(turn.id, stream=True)))
+    await gate.reached()
+    running(own_stack, workers, turn.id).kill()
+    events = await reading
+    check_sequence(events)
+    assert events[-1].response.status == "completed"
+    assert text_of(events) == f"A draft [[{key}]].A text."
+    # One was recorded, one was cut off, one came after.
+    assert len(model.requests(key)) == 3
