@@ -5,8 +5,10 @@ from typing import Any
 from k8gentai.agents import events as ev
 from k8gentai.agents.turn import Turn
 from k8gentai.providers.agents_api.dialects import chunk_0_2
+from k8gentai.providers.agents_api.parts import turn_of
 from k8gentai.providers.agents_api.render import PartRendering, render_part
-from k8gentai.workers.record import AcceptedTurn, ClassicPart
+from k8gentai.providers.approvals import retrying_turn
+from k8gentai.workers.record import AcceptedTurn, ClassicPart, TurnRecord
 
 ASKED = [{"role": "user", "content": "2+2"}]
 FIRST = "resp_" + "1" * 32
@@ -225,3 +227,19 @@ def test_a_turn_that_waits_for_a_person_is_not_for_the_client_to_answer() -> Non
     assert types(payloads)[-1] == "turn_awaiting_input"
     message = payloads[-1]["turn"]["output_message"]
     assert (message["stop_reason"], message["tool_calls"][0]["tool_name"]) == ("end_of_turn", "pay")
+
+
+def test_a_part_that_failed_and_ran_again_does_not_count() -> None:
+    response = {"call_id": "c", "tool_name": "add", "content": "4", "metadata": {}}
+    record = accepted(SECOND, tool_calls=[{"call_id": "c"}], tool_responses=[response])
+    failed = TurnRecord(**record.model_dump(), status="failed")
+    again = retrying_turn(failed)
+    assert again.classic == record.classic
+    parts = [
+        render_part(accepted(), ASKS_CLIENT, 1009.0),
+        render_part(failed, [ev.TurnAccepted(), ev.TurnFailed(code="agent_error", message="no")], 1010.0),
+        render_part(again, [ev.TurnAccepted(), *ANSWERED], 1011.0),
+    ]
+    turn = turn_of(parts)
+    assert [step["step_type"] for step in turn["steps"]] == ["inference", "tool_execution", "inference"]
+    assert "error" not in turn

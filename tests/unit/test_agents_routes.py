@@ -8,11 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from k8gentai.agents import events as ev
+from k8gentai.agents.registry import write_registry
+from k8gentai.providers.agents_api.routes import create_router
 from k8gentai.workers.accepting import Terms
 from k8gentai.workers.record import Owner
-from tests.support.providers import Floor, agent, client_of, floor, write_registry
+from tests.support.providers import Floor, agent, client_of, floor
 
 CONFIG = {"model": "openai/gpt-4o", "instructions": "Be brief."}
 ASK = {"messages": [{"role": "user", "content": "2+2"}]}
@@ -466,3 +469,17 @@ async def test_nothing_that_is_sent_is_run(client: httpx.AsyncClient, served: Fl
 async def test_a_body_that_is_no_json(client: httpx.AsyncClient) -> None:
     told = await client.post("/v1/agents", content=b"{")
     assert (told.status_code, told.json()["error"]["detail"]) == (400, "The body is not valid JSON.")
+
+
+def test_the_api_is_described() -> None:
+    """With every field that a body may have, and without a reference that leads nowhere."""
+    app = FastAPI()
+    app.include_router(create_router(Any))
+    described = app.openapi()
+    body = described["paths"]["/v1/agents"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert "sampling_params" in body["properties"]["agent_config"]["properties"]
+    turn = "/v1alpha/agents/{agent_id}/session/{session_id}/turn"
+    assert {turn, f"{turn}/{{turn_id}}/resume", f"{turn}/{{turn_id}}/step/{{step_id}}"} <= described[
+        "paths"
+    ].keys()
+    assert "#/$defs" not in json.dumps(described)

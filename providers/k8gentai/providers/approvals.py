@@ -144,5 +144,5 @@ def _following(record: TurnRecord, turn_id: str, items: list[Item], replay: Repl
         store=record.store,
         accepted_at=time.time(),
         replay=replay,
-        classic=next_part(record),
+        classic=record.classic if replay.retry else next_part(record),
     )

@@ -14,8 +14,10 @@ from sse_starlette import ServerSentEvent
 
 from k8gentai.providers.agents_api.dialects import DIALECTS, Dialect
 from k8gentai.providers.agents_api.errors import error_body
+from k8gentai.providers.agents_api.openapi import takes
 from k8gentai.providers.agents_api.render import Chunk
 from k8gentai.providers.agents_api.service import Accepted, AgentsService, Sent
+from k8gentai.providers.agents_api.shapes import CreateAgent, CreateSession, CreateTurn, ResumeTurn
 from k8gentai.providers.answering import AnsweringRoute, api_error, event_stream, json_body
 from k8gentai.providers.errors import ApiError
 
@@ -50,7 +52,7 @@ def _agents(service: AgentsService, dialect: Dialect) -> APIRouter:
     """Agents and sessions."""
     router = APIRouter(prefix=f"{dialect.prefix}/agents", route_class=AgentsRoute, tags=["Agents"])
 
-    @router.post("", summary="Create an agent.")
+    @router.post("", summary="Create an agent.", openapi_extra=takes(CreateAgent))
     async def create(request: Request) -> Response:
         return JSONResponse({"agent_id": await service.create_agent(await json_body(request))})
 
@@ -68,7 +70,7 @@ def _agents(service: AgentsService, dialect: Dialect) -> APIRouter:
         await service.delete_agent(agent_id)
         return Response(status_code=204)
 
-    @router.post("/{agent_id}/session", summary="Begin a session.")
+    @router.post("/{agent_id}/session", summary="Begin a session.", openapi_extra=takes(CreateSession))
     async def create_session(agent_id: str, request: Request) -> Response:
         return JSONResponse({"session_id": await service.create_session(agent_id, await json_body(request))})
 
@@ -106,7 +108,7 @@ def _turns(service: AgentsService, dialect: Dialect) -> APIRouter:
             return event_stream(_server_sent(await service.stream(accepted), dialect))
         return JSONResponse(dialect.turn(await service.wait(accepted)))
 
-    @router.post("", summary="Run a turn.")
+    @router.post("", summary="Run a turn.", openapi_extra=takes(CreateTurn))
     async def create(
         agent_id: str,
         session_id: str,
@@ -117,7 +119,11 @@ def _turns(service: AgentsService, dialect: Dialect) -> APIRouter:
         sent = Sent(idempotency_key, x_stainless_retry_count)
         return await answer(await service.create_turn(agent_id, session_id, await json_body(request), sent))
 
-    @router.post("/{turn_id}/resume", summary="Go on with a turn that waits for the client's tools.")
+    @router.post(
+        "/{turn_id}/resume",
+        summary="Go on with a turn that waits for the client's tools.",
+        openapi_extra=takes(ResumeTurn),
+    )
     async def resume(agent_id: str, session_id: str, turn_id: str, request: Request) -> Response:
         return await answer(await service.resume_turn(agent_id, session_id, turn_id, await json_body(request)))
 
