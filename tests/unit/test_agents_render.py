@@ -243,3 +243,11 @@ def test_a_part_that_failed_and_ran_again_does_not_count() -> None:
     turn = turn_of(parts)
     assert [step["step_type"] for step in turn["steps"]] == ["inference", "tool_execution", "inference"]
     assert "error" not in turn
+
+
+def test_a_call_that_was_approved_is_not_a_model_call_again() -> None:
+    events = [ev.TurnAccepted(), *CALLED[3:6], *CALLED[8:], *ANSWERED]
+    turn = turn_of([render_part(accepted(), events, 1009.0)])
+    assert [step["step_type"] for step in turn["steps"]] == ["tool_execution", "inference"]
+    assert turn["steps"][0]["tool_calls"][0]["call_id"] == "c"
+    assert turn["output_message"]["content"] == "It is 4."

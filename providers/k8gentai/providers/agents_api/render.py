@@ -17,7 +17,7 @@ from typing import Any
 
 from k8gentai.agents import events as ev
 from k8gentai.providers.agents_api.parts import Part, PartStatus, turn_of
-from k8gentai.providers.agents_api.steps import InferenceStep, Step, ToolCall, ToolStep, completion
+from k8gentai.providers.agents_api.steps import InferenceStep, Step, ToolCall, ToolStep, call_delta, completion
 from k8gentai.providers.output import rest_of
 from k8gentai.workers.record import AcceptedTurn
 
@@ -145,18 +145,20 @@ class PartRendering:
             for call in self._calls.values():
                 if ev.tool_step(call["call_id"]) == event.step_id:
                     step.calls.append(call)
-                    self._progress(step, _call_delta("in_progress", call))
+                    self._progress(step, call_delta("in_progress", call))
 
     def _step_completed(self, event: ev.StepCompleted) -> None:
         step = self._by_event.get(event.step_id)
         if step is not None and step.open:
             self._complete(step, event.at)
 
-    def _answering(self) -> InferenceStep:
-        """The model call that speaks now: the latest that goes on; a new one where none does."""
-        for step in reversed(self._steps):
-            if isinstance(step, InferenceStep) and step.open:
-                return step
+    def _answering(self) -> InferenceStep | None:
+        """The model call that speaks now: the latest that goes on."""
+        models = (step for step in reversed(self._steps) if isinstance(step, InferenceStep) and step.open)
+        return next(models, None)
+
+    def _unasked(self) -> InferenceStep:
+        """A step for text that belongs to no model call."""
         step = InferenceStep(*self._named(), None)
         self._begin(step)
         return step
@@ -168,7 +170,7 @@ class PartRendering:
             waiting = [
                 step for step in self._steps if isinstance(step, InferenceStep) and step.open and not step.texts
             ]
-            step = self._messages[message_id] = waiting[0] if waiting else self._answering()
+            step = self._messages[message_id] = waiting[0] if waiting else self._answering() or self._unasked()
         step.texts.setdefault(message_id, "")
         return step
 
@@ -187,10 +189,15 @@ class PartRendering:
             self._progress(step, {"type": "text", "text": rest})
 
     def _call_started(self, event: ev.ToolCallStarted) -> None:
-        self._progress(self._answering(), _call_delta("started", ""))
+        self._call_progress("started", "")
 
     def _call_delta(self, event: ev.ToolCallDelta) -> None:
-        self._progress(self._answering(), _call_delta("in_progress", event.delta))
+        self._call_progress("in_progress", event.delta)
+
+    def _call_progress(self, status: str, piece: str) -> None:
+        # The call may be told again in a part that goes on after its model call.
+        if step := self._answering():
+            self._progress(step, call_delta(status, piece))
 
     def _called(self, event: ev.ToolCall) -> None:
         call = {"call_id": event.call_id, "tool_name": event.name, "arguments": event.arguments}
@@ -201,7 +208,7 @@ class PartRendering:
         if step is not None:
             step.calls[event.call_id] = call
             if step.open:
-                self._progress(step, _call_delta("succeeded", call))
+                self._progress(step, call_delta("succeeded", call))
 
     def _call_result(self, event: ev.ToolResult) -> None:
         step = self._by_event.get(ev.tool_step(event.call_id))
@@ -278,10 +285,6 @@ class PartRendering:
     def _tell_turn(self) -> None:
         waits = self._status in ("awaiting_input", "suspended")
         self._tell("turn_awaiting_input" if waits else "turn_complete", turn=self.turn())
-
-
-def _call_delta(status: str, call: str | ToolCall) -> dict[str, Any]:
-    return {"type": "tool_call", "parse_status": status, "tool_call": call}
 
 
 def render_part(record: AcceptedTurn, events: Iterable[ev.Event], ended_at: float | None) -> Part:

@@ -15,6 +15,11 @@ def completion(text: str, calls: list[ToolCall], stop_reason: str | None = None)
     return {"role": "assistant", "content": text, "stop_reason": reason, "tool_calls": calls}
 
 
+def call_delta(status: str, call: str | ToolCall) -> dict[str, Any]:
+    """A ``ToolCallDelta``: a piece of the arguments, or the whole call."""
+    return {"type": "tool_call", "parse_status": status, "tool_call": call}
+
+
 @dataclass
 class Step:
     """What every step has."""
