@@ -1,6 +1,6 @@
 """What the documentation of llama-stack-client 0.2 does with agents; run in that client's own environment.
 
-Reads from standard input, as JSON, the stack's ``url`` and a prompt for each scenario; writes what each saw.
+Argument: as JSON, the stack's ``url`` and a prompt for each scenario. Prints what each saw, as JSON.
 """
 
 import asyncio
@@ -131,7 +131,7 @@ SCENARIOS = (
 )
 
 if __name__ == "__main__":
-    asked = json.load(sys.stdin)
+    asked = json.loads(sys.argv[1])
     seen: dict[str, Any] = {"version": llama_stack_client.__version__}
     with LlamaStackClient(base_url=asked["url"], max_retries=0) as stack:
         for scenario in SCENARIOS:

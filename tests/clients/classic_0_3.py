@@ -1,6 +1,6 @@
 """What llama-stack-client 0.3 can do with agents; run in that client's own environment.
 
-Reads from standard input, as JSON, the stack's ``url`` and a prompt for each scenario; writes what each saw.
+Argument: as JSON, the stack's ``url`` and a prompt for each scenario. Prints what each saw, as JSON.
 """
 
 import json
@@ -88,7 +88,7 @@ def the_agent_helper(client: LlamaStackClient, prompt: str) -> Any:
 SCENARIOS = (a_turn_that_is_resumed, a_turn_with_documents, sessions, the_agent_helper)
 
 if __name__ == "__main__":
-    asked = json.load(sys.stdin)
+    asked = json.loads(sys.argv[1])
     seen: dict[str, Any] = {"version": llama_stack_client.__version__}
     with LlamaStackClient(base_url=asked["url"], max_retries=0) as stack:
         for scenario in SCENARIOS:

@@ -1,17 +1,13 @@
 """The clients that know the classic Agents API, unmodified, each in its own environment."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from k8gentai.stack.environments import ensure
 from tests.integration.helpers import prompt
 from tests.scripted import Answer, Call, Refuse
-from tests.support.processes import ROOT
+from tests.support.processes import run_python
 
 WEATHER = (Answer(Call("get_weather", {"town": "Ghent"})), Answer("It ", "rains."))
 SUM = (Answer(Call("multiply", {"a": 17, "b": 23})), Answer("It is ", "391."))
@@ -19,18 +15,10 @@ SUM = (Answer(Call("multiply", {"a": 17, "b": 23})), Answer("It is ", "391."))
 
 def run(version, url, prompts):
     """Run the scenarios of one version's client. Returns what they saw."""
-    python = ensure(f"client-{version}", lambda text: sys.stderr.write(f"{text}\n"))
-    script = ROOT / "tests" / "clients" / f"classic_{version.replace('.', '_')}.py"
-    done = subprocess.run(
-        [python, script],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(Path(script).parent)},
-        input=json.dumps({"url": url, **prompts}),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    program = f"tests/clients/classic_{version.replace('.', '_')}.py"
+    asked = json.dumps({"url": url, **prompts})
+    python = ensure(f"client-{version}", print)
+    done = run_python(program, asked, python=python, environment={"PYTHONPATH": ""}, seconds=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
