@@ -13,6 +13,16 @@ def pytest_configure():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items):
+    # Of several test processes (--dist loadgroup), one runs what shares a stack or else a file.
+    for item in items:
+        group = item.path.name
+        if "stack" in item.fixturenames:
+            of = item.callspec.params
+            group = f"stack of {of['framework'] if 'framework' in of else of['host'].name}"
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def model():
     """The scripted model of all tests."""
