@@ -23,7 +23,13 @@ from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.registry import RegisteredAgent, Registry, write_registry
 from k8gentai.agents.turn import Item
 from k8gentai.providers.access import Access, acting_as
+from k8gentai.providers.agents_api import routes as agents_routes
+from k8gentai.providers.agents_api.directory import Directory
+from k8gentai.providers.agents_api.service import AgentsService
+from k8gentai.providers.agents_api.sessions import Sessions
+from k8gentai.providers.agents_api.store import AgentStore
 from k8gentai.providers.history import Histories
+from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.resolve import Resolver
 from k8gentai.providers.routes import create_router
 from k8gentai.providers.running import Running
@@ -133,6 +139,13 @@ class MemoryTurns:
             (id_ for id_, each in self.records.items() if not each.settled and each.owner == owner), reverse=True
         )
 
+    async def in_conversation(self, conversation: str) -> list[str]:
+        return sorted(
+            id_
+            for id_, each in self.records.items()
+            if not each.settled and each.turn.conversation == conversation
+        )
+
     async def delete(self, turn_id: str) -> None:
         await self.cancel(turn_id)
         del self.records[turn_id]
@@ -148,6 +161,16 @@ class MemoryTurns:
     def _answer(self) -> None:
         if self.away:
             raise self.away
+
+
+class MemoryPools:
+    """``Pools`` without Redis."""
+
+    async def waiting(self) -> dict[str, int]:
+        return {"math": 2}
+
+    async def workers(self) -> dict[str, int]:
+        return {"langgraph": 1}
 
 
 class Models:
@@ -221,23 +244,42 @@ def _conversations(directory: Path, policy: list[Any]) -> Any:
 class Floor:
     """One server's worth of the floor, over memory and a file."""
 
-    def __init__(self, directory: Path, policy: list[Any], conversations: Any, store: ResponseStore) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        policy: list[Any],
+        conversations: Any,
+        store: ResponseStore,
+        agent_store: AgentStore,
+    ) -> None:
         self.turns = MemoryTurns()
         self.models = Models()
         self.registry_path = directory / "registry.json"
         write_registry(self.registry_path, [agent("math"), agent("sick", "sick.py:3: no module named 'foo'")])
         self.conversations = conversations
         self.store = store
+        self.agent_store = agent_store
         access = Access(policy)
         registry = Registry(self.registry_path)
         turns: Any = self.turns
+        pools: Any = MemoryPools()
+        self.reader = TurnReader(turns, access)
         self.histories = Histories(turns, self.store, self.conversations, access)
-        self.service = ResponsesService(
-            turns, self.store, Resolver(registry, self.models, access, "amf"), self.histories, access
-        )
-        self.settler = Settler(turns, self.store, self.histories)
+        resolver = Resolver(registry, self.models, access, "amf")
+        self.service = ResponsesService(turns, self.reader, self.store, resolver, self.histories)
+        sessions = Sessions(turns, self.reader, self.agent_store, self.service, self.conversations)
+        directory = Directory(registry, self.agent_store, access, pools, "amf")
+        self.agents = AgentsService(self.service, self.reader, resolver, directory, sessions, self.agent_store)
+        self.settler = Settler(turns, self.store, self.histories, sessions)
         self.running = Running(
-            self.service, self.settler, registry, self.models, "amf", Redis.from_url("redis://localhost:1")
+            self.service,
+            self.agents,
+            self.reader,
+            self.settler,
+            registry,
+            self.models,
+            "amf",
+            Redis.from_url("redis://localhost:1"),
         )
 
     async def settle(self) -> None:
@@ -251,7 +293,8 @@ async def floor(directory: Path, policy: list[Any] | None = None) -> AsyncIterat
     """A floor, and its database closed at the end."""
     rules = policy or []
     conversations = _conversations(directory, rules)
-    made = Floor(directory, rules, conversations, await ResponseStore.declare("sql_default", rules))
+    store = await ResponseStore.declare("sql_default", rules)
+    made = Floor(directory, rules, conversations, store, await AgentStore.declare("sql_default", rules))
     await conversations.initialize()
     try:
         yield made
@@ -265,6 +308,7 @@ async def client_of(served: Floor, user: Owner | None = None) -> AsyncIterator[h
     """An HTTP client of the routes, which sees every request come from ``user``."""
     app = FastAPI()
     app.include_router(create_router(served.service))
+    app.include_router(agents_routes.create_router(served.agents))
 
     async def as_user(scope: Any, receive: Any, send: Any) -> None:
         with acting_as(user):

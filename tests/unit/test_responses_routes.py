@@ -300,7 +300,7 @@ async def test_an_idempotency_key_gives_the_same_turn(client: httpx.AsyncClient,
 async def test_redis_going_away_for_good_ends_a_stream_with_an_error(
     client: httpx.AsyncClient, served: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("k8gentai.providers.service._PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("k8gentai.providers.reading._PATIENCE_SECONDS", 0)
     queued = (await client.post("/v1/responses", json={**ASK, "background": True})).json()
 
     async def take_away() -> None:
@@ -330,7 +330,7 @@ async def test_a_server_that_stops_sends_waiting_clients_to_the_response(
     waiting = asyncio.create_task(client.post("/v1/responses", json=ASK))
     async with served.turns.changed:
         await served.turns.changed.wait_for(lambda: served.turns.records)
-    served.service.stop_waiting()
+    served.reader.stop_waiting()
     told = await waiting
     (turn_id,) = served.turns.records
     assert told.status_code == 503

@@ -43,12 +43,16 @@ class StepStarted(_Event):
     kind: StepKind
     name: str | None = None
     """The inner agent or graph node the step belongs to, where the framework has one."""
+    at: float | None = None
+    """Unix time in seconds, written with the event."""
 
 
 class StepCompleted(_Event):
     type: Literal["step.completed"] = "step.completed"
     step_id: str
     kind: StepKind
+    at: float | None = None
+    """Unix time in seconds, written with the event."""
 
 
 class TextDelta(_Event):
@@ -227,6 +231,12 @@ Event = Annotated[
     | TurnEnd,
     Field(discriminator="type"),
 ]
+
+
+def tool_step(call_id: str) -> str:
+    """The ``step_id`` of the step that runs this call's tool."""
+    return f"tool-{call_id}"
+
 
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
 

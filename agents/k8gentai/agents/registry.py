@@ -63,6 +63,11 @@ class Registry:
         """All agents, in the order of their ids."""
         return list(self._current().values())
 
+    def written_at(self) -> float:
+        """When the map was written (Unix seconds); 0 while there is none."""
+        self._current()
+        return self._seen[0] / 1e9 if self._seen else 0.0
+
     def _current(self) -> dict[str, RegisteredAgent]:
         try:
             status = self._path.stat()

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 
 from k8gentai.providers import completions, host, routes
+from k8gentai.providers.agents_api import routes as agents_routes
 from k8gentai.providers.running import Running
 
 API = host.Api.add("amf")
@@ -20,7 +21,11 @@ class Amf(Protocol):
 
 
 class AmfRoutesConfig(BaseModel):
-    """``config`` of the provider in the run YAML; there is nothing to say."""
+    """``config`` of the provider in the run YAML."""
+
+    any_client_version: bool = True
+    """Serve clients of every version. The host refuses llama-stack-client of another one than its own (426), and
+    with it those that know the Agents API."""
 
 
 class AmfRoutes:
@@ -38,8 +43,10 @@ class AmfRoutes:
     async def shutdown(self) -> None: ...
 
 
-async def get_provider_impl(_config: AmfRoutesConfig, deps: dict[Any, Any]) -> AmfRoutes:
+async def get_provider_impl(config: AmfRoutesConfig, deps: dict[Any, Any]) -> AmfRoutes:
     """Called by the host, with our own responses provider among ``deps``."""
+    if config.any_client_version:
+        host.serve_any_client_version()
     return AmfRoutes(deps[host.Api.responses].running, deps[host.Api.inference])
 
 
@@ -52,7 +59,7 @@ def available_providers() -> list[Any]:
             module="k8gentai.providers.api",
             config_class="k8gentai.providers.api.AmfRoutesConfig",
             api_dependencies=[host.Api.responses, host.Api.inference],
-            description="Routes of the Responses API with resumable streams, and of chat completions.",
+            description="Routes of the Responses API, the Agents API and chat completions.",
         )
     ]
 
@@ -70,6 +77,7 @@ def create_router(impl: AmfRoutes) -> APIRouter:
 
     router = APIRouter(lifespan=lifespan)
     router.include_router(routes.create_router(running.service))
+    router.include_router(agents_routes.create_router(running.agents))
     router.include_router(completions.create_router(impl.inference))
     return router
 

@@ -13,7 +13,7 @@ from k8gentai.agents.turn import Item, Turn
 from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.ids import item_id, new_turn_id, turn_of
 from k8gentai.providers.render import Rendering
-from k8gentai.workers.record import AcceptedTurn, Answer, Replay, TurnRecord
+from k8gentai.workers.record import AcceptedTurn, Answer, ClassicPart, Replay, TurnRecord
 
 ANSWER = "mcp_approval_response"
 
@@ -119,6 +119,12 @@ def retrying_turn(record: TurnRecord) -> AcceptedTurn:
     return _following(record, turn_id, record.turn.input, replay)
 
 
+def next_part(record: TurnRecord) -> ClassicPart | None:
+    """What a turn that goes on with this one is to the classic Agents API: one more part of the same turn."""
+    part = record.classic
+    return None if part is None else part.model_copy(update={"tool_calls": [], "tool_responses": []})
+
+
 def _seen(record: TurnRecord) -> Turn:
     """The turn as its agent first saw it."""
     return record.replay.turn if record.replay else record.turn
@@ -138,4 +144,5 @@ def _following(record: TurnRecord, turn_id: str, items: list[Item], replay: Repl
         store=record.store,
         accepted_at=time.time(),
         replay=replay,
+        classic=record.classic if replay.retry else next_part(record),
     )

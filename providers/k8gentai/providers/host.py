@@ -7,6 +7,7 @@ type information.
 
 import importlib.util
 import logging
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -53,6 +54,10 @@ HostError = _errors.OGXError if NAME == "ogx" else _errors.LlamaStackError
 """What the host's own errors have in common: a ``status_code``."""
 
 _conversations: Any = import_module(f"{NAME}_api.conversations")
+CreateConversationRequest = _conversations.CreateConversationRequest
+DeleteConversationRequest = _conversations.DeleteConversationRequest
+CreateConversationRequest = _conversations.CreateConversationRequest
+DeleteConversationRequest = _conversations.DeleteConversationRequest
 GetConversationRequest = _conversations.GetConversationRequest
 ListItemsRequest = _conversations.ListItemsRequest
 
@@ -109,6 +114,14 @@ def error_body(error: Exception) -> dict[str, Any]:
         told.detail, code=str(told.status_code)
     ).to_dict()
     return body
+
+
+def serve_any_client_version() -> None:
+    """Have the host serve clients of other versions than its own.
+
+    To be called while it makes its providers: it looks at this, its own switch, right after that
+    (``llama_stack/core/server/server.py``, ``create_app``)."""
+    os.environ.setdefault("LLAMA_STACK_DISABLE_VERSION_CHECK", "1")
 
 
 def log_plain_tracebacks() -> None:

@@ -15,13 +15,19 @@ from pydantic import BaseModel, TypeAdapter
 from k8gentai.agents.registry import Registry
 from k8gentai.providers import host
 from k8gentai.providers.access import Access
+from k8gentai.providers.agents_api.directory import Directory
+from k8gentai.providers.agents_api.service import AgentsService
+from k8gentai.providers.agents_api.sessions import Sessions
+from k8gentai.providers.agents_api.store import AgentStore
 from k8gentai.providers.history import Histories
+from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.resolve import Resolver
 from k8gentai.providers.running import Running
 from k8gentai.providers.service import ResponsesService
 from k8gentai.providers.settle import Settler
 from k8gentai.providers.store import ResponseStore
 from k8gentai.workers.connection import UNREACHABLE, connect, masked
+from k8gentai.workers.pools import Pools
 from k8gentai.workers.turns import Turns
 
 _HOST_EVENT: TypeAdapter[Any] = TypeAdapter(host.types.OpenAIResponseObjectStream)
@@ -116,11 +122,15 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
     registry = Registry(config.registry)
     models = deps[host.Api.models]
     histories = Histories(turns, store, deps[host.Api.conversations], access)
-    service = ResponsesService(
-        turns, store, Resolver(registry, models, access, config.models_provider_id), histories, access
-    )
-    settler = Settler(turns, store, histories)
-    running = Running(service, settler, registry, models, config.models_provider_id, redis)
+    reader = TurnReader(turns, access)
+    resolver = Resolver(registry, models, access, config.models_provider_id)
+    service = ResponsesService(turns, reader, store, resolver, histories)
+    agent_store = await AgentStore.declare(config.sql_backend, policy)
+    sessions = Sessions(turns, reader, agent_store, service, deps[host.Api.conversations])
+    directory = Directory(registry, agent_store, access, Pools(redis), config.models_provider_id)
+    agents = AgentsService(service, reader, resolver, directory, sessions, agent_store)
+    settler = Settler(turns, store, histories, sessions)
+    running = Running(service, agents, reader, settler, registry, models, config.models_provider_id, redis)
     if host.ONE_LOOP:
         await running.open()
     return AmfResponses(running)

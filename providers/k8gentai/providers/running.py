@@ -7,17 +7,21 @@ from redis.asyncio import Redis
 
 from k8gentai.agents.registry import Registry
 from k8gentai.providers import host
+from k8gentai.providers.agents_api.service import AgentsService
 from k8gentai.providers.models import keep_listed
+from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.service import ResponsesService
 from k8gentai.providers.settle import Settler
 from k8gentai.providers.stopping import when_stopping
 
 
 class Running:
-    """The service and its background work.
+    """The services and their background work.
 
     Args:
-        service: what the routes call.
+        service: what the routes of the Responses API call.
+        agents: what those of the Agents API call.
+        reader: what both wait with.
         settler: settles finished turns.
         registry: the agents.
         models: the host's Models API.
@@ -28,6 +32,8 @@ class Running:
     def __init__(
         self,
         service: ResponsesService,
+        agents: AgentsService,
+        reader: TurnReader,
         settler: Settler,
         registry: Registry,
         models: Any,
@@ -35,6 +41,8 @@ class Running:
         redis: Redis,
     ) -> None:
         self.service = service
+        self.agents = agents
+        self._reader = reader
         self._settler = settler
         self._registry = registry
         self._models = models
@@ -54,7 +62,7 @@ class Running:
         if not self._tasks:
             self._tasks = [
                 asyncio.create_task(keep_listed(self._registry, self._models, self._provider_id)),
-                asyncio.create_task(when_stopping(self.service.stop_waiting)),
+                asyncio.create_task(when_stopping(self._reader.stop_waiting)),
             ]
 
     async def stop(self) -> None:

@@ -4,37 +4,30 @@ Every method acts as the current caller, and knows nothing of HTTP beyond :class
 touches a turn: a client that goes away changes nothing.
 """
 
-import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import structlog
 from opentelemetry import propagate
 
-from k8gentai.agents.events import Event, TurnEnd
 from k8gentai.agents.turn import Item, Turn
-from k8gentai.providers.access import Access, caller
-from k8gentai.providers.approvals import asking_turn, continued, unknown_request
-from k8gentai.providers.errors import ApiError, invalid, response_not_found, server_stopping
+from k8gentai.providers.access import caller
+from k8gentai.providers.approvals import asking_turn, continued, next_part, unknown_request
+from k8gentai.providers.errors import ApiError, invalid, response_not_found
 from k8gentai.providers.history import Histories
 from k8gentai.providers.ids import new_turn_id
+from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.render import Rendering, StreamEvent, render
 from k8gentai.providers.request import CreateRequest, read_request
 from k8gentai.providers.resolve import Resolver
 from k8gentai.providers.store import ResponseStore, StoredResponse
 from k8gentai.workers.accepting import Terms
 from k8gentai.workers.connection import UNREACHABLE
-from k8gentai.workers.record import ENDED, AcceptedTurn, Replay, TurnRecord
+from k8gentai.workers.record import ENDED, AcceptedTurn, ClassicPart, Replay, TurnRecord
 from k8gentai.workers.turns import TurnDeletedError, TurnNotFoundError, Turns
 
 log = structlog.get_logger(__name__)
-
-_PATIENCE_SECONDS = 30.0
-"""How long a stream that is being read survives Redis being away."""
-
-_RETRY_SECONDS = 0.25
 
 
 class ResponsesService:
@@ -42,37 +35,36 @@ class ResponsesService:
 
     Args:
         turns: turns in Redis.
+        reader: reads them for the caller.
         store: finished responses in the host's SQL store.
         resolver: finds what ``model`` names.
         histories: what a turn's agent sees before its input.
-        access: the host's policy.
     """
 
     def __init__(
         self,
         turns: Turns,
+        reader: TurnReader,
         store: ResponseStore,
         resolver: Resolver,
         histories: Histories,
-        access: Access,
     ) -> None:
         self._turns = turns
+        self._reader = reader
         self._store = store
         self._resolver = resolver
         self._histories = histories
-        self._access = access
-        self._stopping = asyncio.Event()
-
-    def stop_waiting(self) -> None:
-        """The server is to stop: answer whoever waits for a turn, which goes on without them."""
-        self._stopping.set()
 
     async def open(self) -> None:
         """Get ready in the event loop that serves, before the first request."""
         await self._store.open()
 
     async def create(
-        self, body: Any, idempotency_key: str | None = None, sdk_try: int | None = None
+        self,
+        body: Any,
+        idempotency_key: str | None = None,
+        sdk_try: int | None = None,
+        classic: Callable[[str], ClassicPart] | None = None,
     ) -> tuple[str, CreateRequest]:
         """Accept a turn.
 
@@ -81,6 +73,7 @@ class ResponsesService:
             idempotency_key: a name the client gave the request; the same one gives the same turn.
             sdk_try: which try of the request this is, from 0, where the client's SDK says so; a later one
                 gives the turn of the one before.
+            classic: given the turn's id, says what it is to the classic Agents API that it came through.
 
         Returns:
             The turn's id, and the request as it was read.
@@ -95,7 +88,7 @@ class ResponsesService:
         target = await self._resolver.resolve(request.model)
         if request.conversation:
             await self._histories.check_conversation(request.conversation)
-        replay = await self._continued(request, target.agent)
+        replay, part = await self._continued(request, target.agent)
         trace: dict[str, str] = {}
         propagate.inject(trace)
         accepted = AcceptedTurn(
@@ -118,6 +111,7 @@ class ResponsesService:
             accepted_at=time.time(),
             trace=trace,
             replay=replay,
+            classic=classic(turn_id) if classic else part,
         )
         terms = Terms(
             strategy=request.multitask_strategy or target.multitask_strategy,
@@ -129,7 +123,7 @@ class ResponsesService:
         log.info("turn_accepted", turn=kept, agent=target.agent, framework=target.framework)
         return kept, request
 
-    async def _continued(self, request: CreateRequest, agent: str) -> Replay | None:
+    async def _continued(self, request: CreateRequest, agent: str) -> tuple[Replay | None, ClassicPart | None]:
         """What the request goes on with, where it answers what a suspended turn asked.
 
         Raises:
@@ -137,9 +131,9 @@ class ResponsesService:
         """
         turn_id = asking_turn(request.input)
         if turn_id is None:
-            return None
+            return None, None
         try:
-            record = await self._record(turn_id, "update")
+            record = await self._reader.record(turn_id, "update")
         except TurnNotFoundError:
             raise unknown_request(0, request.input[0]) from None
         if request.previous_response_id != turn_id and (
@@ -149,7 +143,8 @@ class ResponsesService:
             raise invalid(message, "previous_response_id", "approval_elsewhere")
         if record.turn.agent != agent:
             raise invalid(f"Agent '{record.turn.agent}' asked, not '{agent}'.", "model", "approval_elsewhere")
-        return continued(record, [event for _, event in await self._turns.events(turn_id)], request.input)
+        record, events = await self._reader.so_far(record)
+        return continued(record, events, request.input), next_part(record)
 
     async def wait(self, turn_id: str) -> dict[str, Any]:
         """The response when its turn has ended.
@@ -157,22 +152,8 @@ class ResponsesService:
         Raises:
             ApiError: the server stops before that (503).
         """
-        rendering = Rendering(await self._record(turn_id, "read"))
-
-        async def to_the_end() -> None:
-            async for _ in self._stream(rendering, turn_id):
-                pass
-
-        ending = asyncio.create_task(to_the_end())
-        stopping = asyncio.create_task(self._stopping.wait())
-        try:
-            await asyncio.wait((ending, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if not ending.done():
-                raise server_stopping(turn_id)
-            await ending
-        finally:
-            ending.cancel()
-            stopping.cancel()
+        rendering = Rendering(await self._reader.record(turn_id, "read"))
+        await self._reader.wait(rendering, turn_id)
         return rendering.response()
 
     async def get(self, response_id: str) -> dict[str, Any]:
@@ -190,7 +171,7 @@ class ResponsesService:
             ApiError: there is no such response (404), before the first event is asked for.
         """
         try:
-            record = await self._record(response_id, "read")
+            record = await self._reader.record(response_id, "read")
         except TurnNotFoundError:
             if await self._store.get(response_id) is None:
                 raise response_not_found(response_id) from None
@@ -200,7 +181,7 @@ class ResponsesService:
                 code="stream_expired",
                 param="stream",
             ) from None
-        return self._after(self._stream(Rendering(record), response_id), after)
+        return self._after(self._reader.stream(Rendering(record), response_id), after)
 
     async def input(self, response_id: str) -> list[Item]:
         """The response's input items, in their order.
@@ -220,7 +201,7 @@ class ResponsesService:
             ApiError: there is no such response (404), or it has ended otherwise (409).
         """
         try:
-            await self._record(response_id, "update")
+            await self._reader.record(response_id, "update")
             status: str = await self._turns.cancel(response_id)
             response = await self.get(response_id)
         except TurnNotFoundError:
@@ -242,7 +223,7 @@ class ResponsesService:
             ApiError: there is no such response (404).
         """
         try:
-            await self._record(response_id, "delete")
+            await self._reader.record(response_id, "delete")
             await self._turns.delete(response_id)
             found = True
         except TurnDeletedError:
@@ -279,27 +260,16 @@ class ResponsesService:
 
     async def _unsettled(self, turn_id: str, model: str | None) -> StoredResponse | None:
         try:
-            record = await self._record(turn_id, "read")
+            record = await self._reader.record(turn_id, "read")
         except TurnNotFoundError:
             return None
         if not record.store or (model is not None and record.request.get("model") != model):
             return None
         return await self._render(record)
 
-    async def _record(self, turn_id: str, action: str) -> TurnRecord:
-        """The turn, if the caller may do that to it.
-
-        Raises:
-            TurnNotFoundError: also where it may not, and where the client asked not to keep it.
-        """
-        record = await self._turns.get(turn_id)
-        if not self._access.allows(action, turn_id, record.owner) or (record.settled and not record.store):
-            raise TurnNotFoundError(turn_id)
-        return record
-
     async def _whole(self, response_id: str) -> StoredResponse:
         try:
-            return await self._render(await self._record(response_id, "read"))
+            return await self._render(await self._reader.record(response_id, "read"))
         except TurnDeletedError:
             # What is settled at this moment may stand in the store until the server sees that it was deleted.
             raise response_not_found(response_id) from None
@@ -315,37 +285,9 @@ class ResponsesService:
         return stored
 
     async def _render(self, record: TurnRecord) -> StoredResponse:
-        events = [event for _, event in await self._turns.events(record.turn.id)]
-        if events and isinstance(events[-1], TurnEnd) and record.ended_at is None:
-            # It ended between the two reads.
-            record = await self._turns.get(record.turn.id)
+        record, events = await self._reader.so_far(record)
         _, response = render(record, events, ended_at=record.ended_at)
         return StoredResponse(response, record.turn.input, record.turn.history)
-
-    async def _stream(self, rendering: Rendering, turn_id: str) -> AsyncIterator[StreamEvent]:
-        async for event in self._follow(turn_id):
-            if isinstance(event, TurnEnd):
-                # One that was deleted meanwhile still has this event to tell.
-                with contextlib.suppress(TurnNotFoundError):
-                    rendering.ended_at = (await self._turns.get(turn_id)).ended_at
-            for stream_event in rendering.feed(event):
-                yield stream_event
-
-    async def _follow(self, turn_id: str) -> AsyncIterator[Event]:
-        """The turn's events to its end; while Redis is away for a short time it waits."""
-        seq = 0
-        away_since: float | None = None
-        while True:
-            try:
-                async for position, event in self._turns.follow(turn_id, seq):
-                    seq, away_since = position, None
-                    yield event
-                return
-            except UNREACHABLE:
-                away_since = away_since or time.monotonic()
-                if time.monotonic() - away_since > _PATIENCE_SECONDS:
-                    raise
-                await asyncio.sleep(_RETRY_SECONDS)
 
     @staticmethod
     async def _after(stream: AsyncIterator[StreamEvent], after: int) -> AsyncIterator[StreamEvent]:

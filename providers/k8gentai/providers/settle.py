@@ -12,6 +12,7 @@ import structlog
 from k8gentai.agents.turn import Item
 from k8gentai.providers import host
 from k8gentai.providers.access import acting_as
+from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.errors import ApiError
 from k8gentai.providers.history import Histories
 from k8gentai.providers.render import render
@@ -34,12 +35,14 @@ class Settler:
         turns: turns in Redis; this object's own, as it remembers what it was given to settle.
         store: finished responses.
         histories: conversations.
+        sessions: those of the classic Agents API.
     """
 
-    def __init__(self, turns: Turns, store: ResponseStore, histories: Histories) -> None:
+    def __init__(self, turns: Turns, store: ResponseStore, histories: Histories, sessions: Sessions) -> None:
         self._turns = turns
         self._store = store
         self._histories = histories
+        self._sessions = sessions
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._task: asyncio.Task[None] | None = None
 
@@ -102,6 +105,7 @@ class Settler:
         _, response = render(record, events, ended_at=record.ended_at)
         if record.store:
             await self._store.put(StoredResponse(response, turn.input, turn.history))
+        await self._sessions.settled(record, events)
         if turn.conversation and response["status"] in _JOINING:
             try:
                 await self._histories.join(record, response)

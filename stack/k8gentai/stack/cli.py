@@ -25,6 +25,8 @@ app.add_typer(turns_app, name="turns")
 
 TurnId = Annotated[str, typer.Argument(metavar="ID", help="A turn's id, which is its response's: resp_….")]
 
+AgentId = Annotated[str, typer.Argument(metavar="ID", help="An agent's id: k8gentai agents list.")]
+
 LeaseSeconds = Annotated[
     float,
     typer.Option(
@@ -212,6 +214,32 @@ def agents_list() -> None:
     if not found:
         _fail(f"{settings.registry} names no agent: run scripts/update-registry.")
     registering.show(found, out)
+
+
+@agents_app.command("show")
+def agents_show(agent_id: AgentId) -> None:
+    """Show one agent: its state, its workers, the turns that wait for it, and what its definition says."""
+    from k8gentai.stack import agents
+    from k8gentai.stack.settings import read_settings
+
+    with _one_line_errors():
+        agents.show(read_settings(), agent_id, out)
+
+
+@agents_app.command("call")
+def agents_call(
+    agent_id: AgentId, text: Annotated[str, typer.Argument(metavar="TEXT", help="What to ask it.")]
+) -> None:
+    """Ask an agent of the running stack (AMF_STACK_URL) and print its answer as it comes, with its tool calls.
+
+    Exit code 0 only if the answer is complete.
+    """
+    from k8gentai.stack import agents
+    from k8gentai.stack.settings import read_settings
+
+    with _one_line_errors():
+        complete = agents.call(read_settings(), agent_id, text, out)
+    raise typer.Exit(not complete)
 
 
 @turns_app.command("list")

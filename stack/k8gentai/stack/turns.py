@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
+from redis.asyncio import Redis
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -35,7 +36,7 @@ def list_turns(settings: Settings, limit: int, console: Console) -> None:
             record.turn.agent,
             record.status,
             str(record.attempt),
-            _clock(record.accepted_at),
+            clock(record.accepted_at),
             _span(record.accepted_at, record.started_at),
             _span(record.started_at, record.ended_at),
         )
@@ -95,18 +96,18 @@ def cancel(settings: Settings, turn_id: str) -> str:
     return found
 
 
-def with_turns[T](settings: Settings, work: Callable[[Turns], Coroutine[Any, Any, T]]) -> T:
-    """Do something with the turns in Redis.
+def with_redis[T](settings: Settings, work: Callable[[Redis], Coroutine[Any, Any, T]]) -> T:
+    """Do something with Redis.
 
     Raises:
-        SetUpError: Redis is away, or there is no such turn.
+        SetUpError: it is away.
     """
     url = settings.worker_redis_url()
 
     async def connected() -> T:
         redis = connect(url)
         try:
-            return await work(Turns(redis))
+            return await work(redis)
         finally:
             await redis.aclose()
 
@@ -114,6 +115,16 @@ def with_turns[T](settings: Settings, work: Callable[[Turns], Coroutine[Any, Any
         return asyncio.run(connected())
     except UNREACHABLE as error:
         raise SetUpError(f"Redis at {masked(url)} does not answer ({error}).") from error
+
+
+def with_turns[T](settings: Settings, work: Callable[[Turns], Coroutine[Any, Any, T]]) -> T:
+    """Do something with the turns in Redis.
+
+    Raises:
+        SetUpError: Redis is away, or there is no such turn.
+    """
+    try:
+        return with_redis(settings, lambda redis: work(Turns(redis)))
     except TurnNotFoundError as error:
         raise SetUpError(f"There is no turn {error}: 'k8gentai turns list' shows those there are.") from error
 
@@ -127,7 +138,7 @@ def _facts(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
         ("agent", f"{record.turn.agent} ({record.framework})"),
         ("status", f"{record.status}{'' if record.settled else ', not settled yet'}"),
         ("conversation", record.turn.conversation or "none"),
-        ("accepted", _clock(record.accepted_at)),
+        ("accepted", clock(record.accepted_at)),
         ("waited", _span(record.accepted_at, record.started_at)),
         ("ran", _span(record.started_at, record.ended_at)),
         ("attempts", attempts),
@@ -151,7 +162,8 @@ def _calls(made: int, replayed: int, repeated: int) -> str:
     return ", ".join(counts)
 
 
-def _clock(unix: float) -> str:
+def clock(unix: float) -> str:
+    """Unix seconds as this machine's clock shows them."""
     return datetime.fromtimestamp(unix, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 

@@ -37,6 +37,7 @@ WORKER: Final = "amf:worker:"
 # RQ 2.12: rq/queue.py, rq/job.py, rq/registry.py, rq/intermediate_queue.py
 RQ_QUEUES: Final = "rq:queues"
 RQ_QUEUE: Final = "rq:queue:"
+RQ_WORKERS: Final = "rq:workers:"
 RQ_INTERMEDIATE: Final = ":intermediate"
 RQ_JOB: Final = "rq:job:"
 RQ_STARTED: Final = "rq:wip:"

@@ -46,6 +46,25 @@ class Replay(BaseModel):
     """The turn is told anew from its beginning; otherwise from where the ended one stopped."""
 
 
+class ClassicPart(BaseModel):
+    """What a turn is to the classic Agents API, if it came through it: a part of one of that API's turns.
+
+    Such a turn waits when it calls tools of the client; the one that brings their results is its next part. The
+    session is the turn's conversation."""
+
+    agent_id: str
+    turn_id: str
+    """The classic turn, named after its first part."""
+    input_messages: list[dict[str, Any]] = Field(default_factory=list)
+    """What the classic turn began with, as its client sent it."""
+    tool_calls: list[dict[str, Any]] = Field(default_factory=list)
+    """What the part before asked of the client."""
+    tool_responses: list[dict[str, Any]] = Field(default_factory=list)
+    """What the client answered, as it sent it."""
+    asked_at: float | None = None
+    """When the part before ended; Unix time in seconds."""
+
+
 class AcceptedTurn(BaseModel):
     """The part of a turn's record that is written once, when the turn is accepted."""
 
@@ -66,6 +85,7 @@ class AcceptedTurn(BaseModel):
     trace: dict[str, str] = Field(default_factory=dict)
     """The caller's trace context (W3C traceparent), as OpenTelemetry injected it."""
     replay: Replay | None = None
+    classic: ClassicPart | None = None
 
 
 class TurnRecord(AcceptedTurn):

@@ -130,7 +130,7 @@ class Republisher:
             case TurnAccepted() | TurnStarted():
                 pass
             case _:
-                event_json = event.model_dump_json()
+                event_json = _json(event)
                 self._others[event_json] += 1
                 if isinstance(event, ItemStarted | ItemDone):
                     self._whole_items[event_json] = event.item["id"]
@@ -189,7 +189,7 @@ class Republisher:
         self._put(event)
 
     def _other(self, event: Event) -> None:
-        event_json = event.model_dump_json()
+        event_json = _json(event)
         if self._others[event_json] > 0:
             self._others[event_json] -= 1
         else:
@@ -209,3 +209,8 @@ class Republisher:
         left = {item_id for event_json, item_id in self._whole_items.items() if self._others[event_json] > 0}
         for item_id in left:
             self._put(ItemDropped(item_id=item_id))
+
+
+def _json(event: Event) -> str:
+    """The event without its time, which is another whenever it comes again."""
+    return event.model_dump_json(exclude={"at"})

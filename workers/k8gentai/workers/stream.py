@@ -1,10 +1,11 @@
 """Writes one attempt's events to its turn's stream, in order, as fast as Redis takes them."""
 
 import asyncio
+import time
 
 import structlog
 
-from k8gentai.agents.events import Event, TurnEnd
+from k8gentai.agents.events import Event, StepCompleted, StepStarted, TurnEnd
 from k8gentai.workers.attempts import Attempts, Lease
 from k8gentai.workers.connection import UNREACHABLE, pauses
 
@@ -37,9 +38,12 @@ class EventStream:
         self._ended = False
 
     def put(self, event: Event) -> None:
-        """Add an event. What comes after the turn's last event is dropped."""
+        """Add an event, with the time where it begins or ends a step. What comes after the turn's last event is
+        dropped."""
         if self._ended:
             return
+        if isinstance(event, StepStarted | StepCompleted):
+            event = event.model_copy(update={"at": time.time()})
         self._ended = isinstance(event, TurnEnd)
         self._waiting.append(event)
         self._more.set()

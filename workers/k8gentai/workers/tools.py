@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from k8gentai.agents.definition import Tool
-from k8gentai.agents.events import Event, StepCompleted, StepStarted, ToolCall, ToolResult
+from k8gentai.agents.events import Event, StepCompleted, StepStarted, ToolCall, ToolResult, tool_step
 from k8gentai.agents.idempotency import current_key
 from k8gentai.agents.turn import Decision, ToolOutcome
 from k8gentai.workers.attempts import FencedError
@@ -125,7 +125,7 @@ class Tools:
         if not again:
             self._begun.add(call_id)
             self._budget.tool_call()
-        step_id = f"tool-{call_id}"
+        step_id = tool_step(call_id)
         arguments_json = json.dumps(arguments)
         policy = self._policies.get(name) or Tool(name=name)
         self._publish(call_id, ToolCall(call_id=call_id, name=name, arguments=arguments_json))

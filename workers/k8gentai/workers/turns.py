@@ -195,6 +195,11 @@ class Turns:
         ids: list[bytes] = await self._redis.zrange(keys.UNSETTLED + principal_of(owner), 0, _PAGE - 1, desc=True)
         return [turn_id.decode() for turn_id in ids]
 
+    async def in_conversation(self, conversation: str) -> list[str]:
+        """Ids of the conversation's turns that are not in the SQL store yet, in their order."""
+        ids: list[bytes] = await self._redis.lrange(keys.LANE + conversation, 0, -1)
+        return [turn_id.decode() for turn_id in ids]
+
     async def recent(self, limit: int) -> list[TurnRecord]:
         """The newest turns that Redis keeps, newest first. For people: it walks over all keys.
 

@@ -1,0 +1,253 @@
+"""The classic Agents API over turns. Every method acts as the current caller.
+
+A turn goes through the same accept as a response does: what it asks for is written as a request of the Responses
+API in the session's conversation.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from k8gentai.agents.turn import Item
+from k8gentai.providers.agents_api.config import refuse_toolgroups, request_fields
+from k8gentai.providers.agents_api.content import input_items, tool_outputs
+from k8gentai.providers.agents_api.directory import Directory
+from k8gentai.providers.agents_api.errors import not_found, not_supported, read, turn_error
+from k8gentai.providers.agents_api.parts import Part, turn_of
+from k8gentai.providers.agents_api.render import Chunk, PartRendering
+from k8gentai.providers.agents_api.sessions import Sessions
+from k8gentai.providers.agents_api.shapes import (
+    AgentConfig,
+    CreateAgent,
+    CreateSession,
+    CreateTurn,
+    ResumeTurn,
+    ToolConfig,
+    ToolResponse,
+)
+from k8gentai.providers.agents_api.store import AgentStore, StoredAgent
+from k8gentai.providers.errors import ApiError, invalid
+from k8gentai.providers.ids import new_turn_id
+from k8gentai.providers.reading import TurnReader
+from k8gentai.providers.resolve import Resolver
+from k8gentai.providers.service import ResponsesService
+from k8gentai.workers.accepting import IdempotencyConflictError
+from k8gentai.workers.record import ClassicPart
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Which request this is, as :meth:`ResponsesService.create` takes it."""
+
+    idempotency_key: str | None = None
+    sdk_try: int | None = None
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A turn, or the next part of one, that was accepted."""
+
+    part_id: str
+    before: list[Part]
+    stream: bool
+
+
+class AgentsService:
+    """Agents, sessions, turns and steps.
+
+    Args:
+        responses: accepts turns.
+        reader: reads them.
+        resolver: finds what an agent's ``model`` names.
+        directory: the agents.
+        sessions: the sessions.
+        store: the agents that were created.
+    """
+
+    def __init__(
+        self,
+        responses: ResponsesService,
+        reader: TurnReader,
+        resolver: Resolver,
+        directory: Directory,
+        sessions: Sessions,
+        store: AgentStore,
+    ) -> None:
+        self._responses = responses
+        self._reader = reader
+        self._resolver = resolver
+        self.directory = directory
+        self.sessions = sessions
+        self._store = store
+
+    async def create_agent(self, body: Any) -> str:
+        """Keep an agent. Returns its id.
+
+        Raises:
+            ApiError: the configuration is wrong (400) or asks for what there is not (501).
+        """
+        config = read(CreateAgent, body).agent_config
+        model, registered = self.directory.named(config)
+        request_fields(config, registered=registered, tool_config=None)
+        try:
+            await self._resolver.resolve(model)
+        except ApiError as error:
+            if error.status_code != 404:
+                raise
+            raise invalid(error.message, "agent_config.model", "model_not_found") from None
+        agent_id = f"agent_{new_turn_id().removeprefix('resp_')}"
+        await self._store.put_agent(StoredAgent(agent_id, int(time.time()), body["agent_config"]))
+        return agent_id
+
+    async def delete_agent(self, agent_id: str) -> None:
+        """Forget a created agent and its sessions.
+
+        Raises:
+            ApiError: there is none (404), or it is registered (400).
+        """
+        await self.directory.config(agent_id)
+        if self.directory.registered(agent_id) is not None:
+            raise invalid(
+                f"Agent '{agent_id}' is registered: take its definition away and run scripts/update-registry.",
+                "agent_id",
+                "agent_registered",
+            )
+        for session in await self._store.sessions(agent_id):
+            await self.sessions.delete(agent_id, session.id)
+        await self._store.delete_agent(agent_id)
+
+    async def create_session(self, agent_id: str, body: Any) -> str:
+        """Begin a session. Returns its id."""
+        name = read(CreateSession, body).session_name
+        await self.directory.config(agent_id)
+        return await self.sessions.create(agent_id, name)
+
+    async def create_turn(self, agent_id: str, session_id: str, body: Any, sent: Sent) -> Accepted:
+        """Accept a turn.
+
+        Raises:
+            ApiError: the request is wrong, or agent or session are not there; nothing was accepted. And what
+                :meth:`ResponsesService.create` raises.
+        """
+        request = read(CreateTurn, body)
+        config = await self._in_session(agent_id, session_id)
+        refuse_toolgroups(request.toolgroups, "toolgroups")
+        items = input_items(request.messages, request.documents or [])
+        messages = [message.model_dump(mode="json", exclude_none=True) for message in request.messages]
+        part_id, _ = await self._responses.create(
+            self._request(config, session_id, items, request.tool_config),
+            sent.idempotency_key,
+            sent.sdk_try,
+            lambda turn_id: ClassicPart(agent_id=agent_id, turn_id=turn_id, input_messages=messages),
+        )
+        return Accepted(part_id, [], request.stream)
+
+    async def resume_turn(self, agent_id: str, session_id: str, turn_id: str, body: Any) -> Accepted:
+        """Accept the next part of a turn that waits for its client's tools. The same answer sent twice is one.
+
+        Raises:
+            ApiError: the turn waits for nothing, or for something else; and as :meth:`create_turn`.
+        """
+        request = read(ResumeTurn, body)
+        config = await self._in_session(agent_id, session_id)
+        parts = await self.sessions.parts(agent_id, session_id, turn_id)
+        asking = _asking(parts, request.tool_responses)
+        before = parts[: parts.index(asking) + 1]
+        next_part = ClassicPart(
+            agent_id=agent_id,
+            turn_id=turn_id,
+            input_messages=parts[0].input_messages,
+            tool_calls=asking.message["tool_calls"],
+            tool_responses=[response.model_dump(mode="json") for response in request.tool_responses],
+            asked_at=asking.ended_at,
+        )
+        try:
+            part_id, _ = await self._responses.create(
+                self._request(config, session_id, tool_outputs(request.tool_responses)),
+                f"resume:{asking.id}",
+                None,
+                lambda _: next_part,
+            )
+        except IdempotencyConflictError:
+            raise invalid(f"Turn '{turn_id}' was resumed with other responses.", "tool_responses") from None
+        return Accepted(part_id, before, request.stream)
+
+    async def stream(self, accepted: Accepted) -> AsyncIterator[Chunk]:
+        """The turn's chunks, those to come included."""
+        rendering = await self._rendering(accepted)
+        return self._reader.stream(rendering, accepted.part_id)
+
+    async def wait(self, accepted: Accepted) -> dict[str, Any]:
+        """The turn when it has ended or waits for input.
+
+        Raises:
+            ApiError: it failed, or the server stops before that.
+        """
+        rendering = await self._rendering(accepted)
+        await self._reader.wait(rendering, accepted.part_id)
+        turn = rendering.turn()
+        if rendering.error:
+            raise turn_error(turn["turn_id"], rendering.error)
+        return turn
+
+    async def turn(self, agent_id: str, session_id: str, turn_id: str) -> dict[str, Any]:
+        """The turn as it stands."""
+        return turn_of(await self.sessions.parts(agent_id, session_id, turn_id))
+
+    async def step(self, agent_id: str, session_id: str, turn_id: str, step_id: str) -> dict[str, Any]:
+        """The step as it stands.
+
+        Raises:
+            ApiError: there is no such session, turn or step (404).
+        """
+        turn = await self.turn(agent_id, session_id, turn_id)
+        for step in turn["steps"]:
+            if step["step_id"] == step_id:
+                return dict(step)
+        raise not_found("Step", step_id, "The turn lists its steps.")
+
+    async def _in_session(self, agent_id: str, session_id: str) -> AgentConfig:
+        config = await self.directory.config(agent_id)
+        await self.sessions.find(agent_id, session_id)
+        return config
+
+    def _request(
+        self, config: AgentConfig, session_id: str, items: list[Item], tool_config: ToolConfig | None = None
+    ) -> dict[str, Any]:
+        """What ``POST /v1/responses`` would be sent."""
+        model, registered = self.directory.named(config)
+        fields = request_fields(config, registered=registered, tool_config=tool_config)
+        return {**fields, "model": model, "input": items, "conversation": session_id}
+
+    async def _rendering(self, accepted: Accepted) -> PartRendering:
+        return PartRendering(await self._reader.record(accepted.part_id, "read"), accepted.before)
+
+
+def _asking(parts: list[Part], responses: list[ToolResponse]) -> Part:
+    """The part that asked for these responses.
+
+    Raises:
+        ApiError: none did.
+    """
+    last = parts[-1]
+    if last.status == "suspended":
+        raise not_supported(
+            "tool_responses",
+            f"the turn waits for a person's approval: 'k8gentai turns approve {last.id}', or an "
+            "'mcp_approval_response' with POST /v1/responses in the conversation that the session is.",
+        )
+    answered = {response.call_id for response in responses}
+    for part in reversed(parts):
+        asked = {call["call_id"] for call in part.message["tool_calls"]}
+        if part.status == "awaiting_input" and answered == asked:
+            return part
+    if last.status != "awaiting_input":
+        raise invalid(f"Turn '{last.turn_id}' does not wait for tool responses.", "tool_responses")
+    asked = {call["call_id"] for call in last.message["tool_calls"]}
+    for index, response in enumerate(responses):
+        if response.call_id not in asked:
+            place = f"tool_responses[{index}].call_id"
+            raise invalid(f"'{place}': the turn did not ask for '{response.call_id}'.", place)
+    missing = ", ".join(sorted(asked - answered))
+    raise invalid(f"'tool_responses': no response to {missing}.", "tool_responses")

@@ -1,0 +1,112 @@
+"""What our routes have in common: errors in their API's shape, JSON bodies, and server-sent events."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, cast
+
+import structlog
+from fastapi import HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from k8gentai.providers import host
+from k8gentai.providers.access import acting_as, caller
+from k8gentai.providers.errors import ApiError, conversation_busy, invalid, response_not_found, store_away
+from k8gentai.workers.accepting import (
+    AnsweredError,
+    ConversationBusyError,
+    IdempotencyConflictError,
+    QueueFullError,
+)
+from k8gentai.workers.connection import UNREACHABLE
+from k8gentai.workers.turns import TurnNotFoundError
+
+log = structlog.get_logger(__name__)
+
+_PING = b": ping\r\n"
+"""Keeps an idle stream's connection alive. It goes without the usual blank line: where events have ids, the
+openai SDK takes that line for an event without data, and raises."""
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+def api_error(error: Exception) -> ApiError:
+    """What a client is told about an exception."""
+    match error:
+        case ApiError():
+            return error
+        case RequestValidationError():
+            first = error.errors()[0]
+            param = str(first["loc"][-1]) if first.get("loc") else None
+            return invalid(f"'{param}': {first['msg']}.", param)
+        case HTTPException():
+            return ApiError(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+        case TurnNotFoundError():
+            return response_not_found(str(error))
+        case QueueFullError():
+            wait = str(error.retry_after)
+            return ApiError(429, str(error), code="queue_full", headers={"Retry-After": wait})
+        case ConversationBusyError():
+            return conversation_busy(error.turn_id)
+        case AnsweredError():
+            by = f"answered by response '{error.by}'" if error.by else "not waiting for an answer"
+            # The SDKs try again what is answered by 409.
+            headers = {"X-Should-Retry": "false"}
+            return ApiError(409, f"This approval request is {by}.", code="approval_answered", headers=headers)
+        case IdempotencyConflictError():
+            message = "This Idempotency-Key came before with another request."
+            return ApiError(422, message, code="idempotency_key_reused", param="Idempotency-Key")
+        case host.AccessDeniedError():
+            return ApiError(403, "You may not do this.", code="access_denied")
+        case host.HostError():
+            return ApiError(int(error.status_code), str(error))
+        case _ if isinstance(error, UNREACHABLE):
+            return store_away()
+        case _:
+            log.exception("unexpected_error", exc_info=error)
+            return ApiError(500, "Something went wrong in the server; its log says what.", code="internal_error")
+
+
+class AnsweringRoute(APIRoute):
+    """Answers every error in its API's shape, and lets only a real user act."""
+
+    @staticmethod
+    def error_body(error: ApiError) -> dict[str, Any]:
+        """The JSON that tells of an error; the OpenAI API's, where a subclass says nothing else."""
+        return error.body()
+
+    def get_route_handler(self) -> Handler:
+        handle = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            try:
+                with acting_as(caller()):
+                    return await handle(request)
+            except Exception as error:  # noqa: BLE001 - every error has an answer
+                told = api_error(error)
+                return JSONResponse(self.error_body(told), told.status_code, told.headers)
+
+        return handler
+
+
+async def json_body(request: Request) -> Any:
+    """The request's body.
+
+    Raises:
+        ApiError: it is no JSON (400).
+    """
+    try:
+        return json.loads(await request.body())
+    except ValueError:
+        raise invalid("The body is not valid JSON.") from None
+
+
+def event_stream(events: AsyncIterator[ServerSentEvent]) -> Response:
+    """A response of server-sent events, kept alive while nothing happens."""
+    return EventSourceResponse(
+        events,
+        headers={"X-Accel-Buffering": "no"},
+        ping_message_factory=lambda: cast(ServerSentEvent, _PING),
+    )

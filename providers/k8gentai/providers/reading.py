@@ -1,0 +1,115 @@
+"""Reads turns for callers: as they stand, or as they go on. Reading never touches a turn."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+from k8gentai.agents.events import Event, TurnEnd
+from k8gentai.providers.access import Access
+from k8gentai.providers.errors import server_stopping
+from k8gentai.workers.connection import UNREACHABLE
+from k8gentai.workers.record import TurnRecord
+from k8gentai.workers.turns import TurnNotFoundError, Turns
+
+_PATIENCE_SECONDS = 30.0
+"""How long a stream that is being read survives Redis being away."""
+
+_RETRY_SECONDS = 0.25
+
+
+class Fold(Protocol):
+    """Makes what an API shows of a turn from the turn's events."""
+
+    ended_at: float | None
+    """When the turn ended (Unix seconds). Set before its last event is fed, as that carries no time."""
+
+    def feed(self, event: Event) -> list[dict[str, Any]]:
+        """Take the next event. Returns what the API's stream shows of it, possibly nothing."""
+        ...
+
+
+class TurnReader:
+    """Turns in Redis as the current caller may see them.
+
+    Args:
+        turns: turns in Redis.
+        access: the host's policy.
+    """
+
+    def __init__(self, turns: Turns, access: Access) -> None:
+        self._turns = turns
+        self._access = access
+        self._stopping = asyncio.Event()
+
+    def stop_waiting(self) -> None:
+        """The server is to stop: answer whoever waits for a turn, which goes on without them."""
+        self._stopping.set()
+
+    async def record(self, turn_id: str, action: str) -> TurnRecord:
+        """The turn, if the caller may do that (read, update, delete) to it.
+
+        Raises:
+            TurnNotFoundError: also where it may not, and where the client asked not to keep it.
+        """
+        record = await self._turns.get(turn_id)
+        if not self._access.allows(action, turn_id, record.owner) or (record.settled and not record.store):
+            raise TurnNotFoundError(turn_id)
+        return record
+
+    async def so_far(self, record: TurnRecord) -> tuple[TurnRecord, list[Event]]:
+        """The turn's events, and its record as it stands with the last of them."""
+        events = [event for _, event in await self._turns.events(record.turn.id)]
+        if events and isinstance(events[-1], TurnEnd) and record.ended_at is None:
+            # It ended between the two reads.
+            record = await self._turns.get(record.turn.id)
+        return record, events
+
+    async def stream(self, fold: Fold, turn_id: str) -> AsyncIterator[dict[str, Any]]:
+        """What the fold makes of the turn's events, those to come included."""
+        async for event in self._follow(turn_id):
+            if isinstance(event, TurnEnd):
+                # One that was deleted meanwhile still has this event to tell.
+                with contextlib.suppress(TurnNotFoundError):
+                    fold.ended_at = (await self._turns.get(turn_id)).ended_at
+            for shown in fold.feed(event):
+                yield shown
+
+    async def wait(self, fold: Fold, turn_id: str) -> None:
+        """Feed the fold the turn's events to their end.
+
+        Raises:
+            ApiError: the server stops before that (503).
+        """
+
+        async def to_the_end() -> None:
+            async for _ in self.stream(fold, turn_id):
+                pass
+
+        ending = asyncio.create_task(to_the_end())
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((ending, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not ending.done():
+                raise server_stopping(turn_id)
+            await ending
+        finally:
+            ending.cancel()
+            stopping.cancel()
+
+    async def _follow(self, turn_id: str) -> AsyncIterator[Event]:
+        """The turn's events to its end; while Redis is away for a short time it waits."""
+        seq = 0
+        away_since: float | None = None
+        while True:
+            try:
+                async for position, event in self._turns.follow(turn_id, seq):
+                    seq, away_since = position, None
+                    yield event
+                return
+            except UNREACHABLE:
+                away_since = away_since or time.monotonic()
+                if time.monotonic() - away_since > _PATIENCE_SECONDS:
+                    raise
+                await asyncio.sleep(_RETRY_SECONDS)

@@ -1,0 +1,82 @@
+"""``k8gentai agents show | call``: one agent, how it is, and a question to it."""
+
+import asyncio
+
+import httpx
+from redis.asyncio import Redis
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.registry import RegisteredAgent, Registry
+from k8gentai.stack import question
+from k8gentai.stack.environments import SetUpError
+from k8gentai.stack.settings import Settings
+from k8gentai.stack.turns import clock, with_redis
+from k8gentai.workers.pools import Pools
+
+
+def show(settings: Settings, agent_id: str, console: Console) -> None:
+    """Print what is known of an agent: what its definition says, and how it and its pool are.
+
+    Raises:
+        SetUpError: it is not registered.
+    """
+    registry = Registry(settings.registry)
+    agent = registry.get(agent_id)
+    if agent is None:
+        raise SetUpError(f"No agent '{agent_id}' is registered: 'k8gentai agents list' shows those there are.")
+    facts = [
+        ("agent", agent.id),
+        ("framework", agent.framework),
+        ("state", agent.state),
+        *([("error", agent.error)] if agent.error else []),
+        *_of_pool(settings, agent),
+        *(_of_definition(agent.definition) if agent.definition else []),
+        ("file", agent.file),
+        ("registered", clock(registry.written_at())),
+    ]
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in facts:
+        table.add_row(name, escape(value))
+    console.print(table)
+
+
+def call(settings: Settings, agent_id: str, text: str, console: Console) -> bool:
+    """Ask an agent of the running stack, and print its answer as it comes.
+
+    Returns:
+        Whether the answer came to its end complete.
+
+    Raises:
+        SetUpError: the stack is away, or broke off its answer.
+    """
+    try:
+        return asyncio.run(question.ask(settings.stack_url, agent_id, text, console))
+    except httpx.HTTPError as error:
+        raise SetUpError(f"The stack at {settings.stack_url} does not answer: {error!r}.") from error
+
+
+def _of_pool(settings: Settings, agent: RegisteredAgent) -> list[tuple[str, str]]:
+    async def read(redis: Redis) -> tuple[dict[str, int], dict[str, int]]:
+        pools = Pools(redis)
+        return await pools.workers(), await pools.waiting()
+
+    try:
+        workers, waiting = with_redis(settings, read)
+    except SetUpError as error:
+        return [("workers", f"not known: {error}")]
+    return [("workers", str(workers.get(agent.framework, 0))), ("waiting turns", str(waiting.get(agent.id, 0)))]
+
+
+def _of_definition(definition: AgentDefinition) -> list[tuple[str, str]]:
+    spec = definition.spec
+    limits = spec.limits.model_dump(exclude_none=True, by_alias=True)
+    return [
+        ("description", " ".join(spec.description.split())),
+        ("entrypoint", spec.entrypoint or "none: it is declarative"),
+        ("model", spec.model.name or "as its code names it"),
+        ("tools", ", ".join(tool.name for tool in spec.tools) or "none named in the definition"),
+        ("limits", ", ".join(f"{name} {value:g}" for name, value in limits.items())),
+    ]

@@ -1,0 +1,63 @@
+"""Finding agents: ``GET /v1/agents``, and ``k8gentai agents show | call``."""
+
+import asyncio
+
+from tests.integration.helpers import prompt
+from tests.scripted import FOREVER, Answer, Call
+from tests.support.processes import run_python
+
+
+async def agents(stack, *words):
+    return await asyncio.to_thread(
+        run_python,
+        "-m",
+        "k8gentai.stack.cli",
+        "agents",
+        *words,
+        environment={**stack.environment, "AMF_STACK_URL": stack.server.url, "COLUMNS": "200"},
+    )
+
+
+async def test_agents_are_listed_with_health_and_queue_depth(stack, http, client, model, key):
+    model.script(key, Answer("On and on ", FOREVER))
+    conversation = (await client.conversations.create()).id
+    running, waiting = [
+        await client.responses.create(model="plain", input=prompt(key), conversation=conversation, background=True)
+        for _ in range(2)
+    ]
+    listed = {agent["agent_id"]: agent for agent in (await http.get("/v1/agents")).json()["data"]}
+    for turn in (waiting, running):
+        await client.responses.cancel(turn.id)
+    assert (listed["plain"]["framework"], listed["plain"]["queue_depth"]) == ("langgraph", 1)
+    assert listed["plain"]["health"] == {"status": "ready", "workers": 1}
+    assert listed["assistant"]["description"] == "A declarative Llama Stack agent."
+    assert listed["guarded"]["tools"] == ["write"]
+
+
+async def test_the_agents_api_is_in_the_servers_openapi_document(http):
+    described = (await http.get("/openapi.json")).json()
+    assert "/v1/agents/{agent_id}/session/{session_id}/turn/{turn_id}/resume" in described["paths"]
+
+
+async def test_an_agent_is_shown(stack):
+    lines = (await agents(stack, "show", "guarded")).stdout.splitlines()
+    facts = {line[:15].strip(): line[15:].strip() for line in lines}
+    assert (facts["framework"], facts["state"], facts["workers"]) == ("langgraph", "ready", "1")
+    assert (facts["tools"], facts["entrypoint"]) == ("write", "tests.agents.scribe:agent")
+
+
+async def test_an_unknown_agent_is_told_in_one_line(stack):
+    done = await agents(stack, "show", "nobody")
+    assert done.returncode == 1
+    assert done.stderr.strip() == "No agent 'nobody' is registered: 'k8gentai agents list' shows those there are."
+
+
+async def test_an_agent_is_called(stack, model, key):
+    model.script(key, Answer(Call("multiply", {"a": 17, "b": 23})), Answer("It is ", "391."))
+    done = await agents(stack, "call", "calculator", prompt(key))
+    assert done.returncode == 0
+    assert "-> 391" in done.stdout
+    assert "calculator: It is 391." in done.stdout
+    unknown = await agents(stack, "call", "nobody", "Hello.")
+    assert unknown.returncode == 1
+    assert "404" in unknown.stdout

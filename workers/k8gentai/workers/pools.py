@@ -1,0 +1,37 @@
+"""How the worker pools stand: who runs, and what waits for them."""
+
+from typing import Any
+
+from redis.asyncio import Redis
+
+from k8gentai.workers import keys
+
+
+class Pools:
+    """The pools as Redis knows them.
+
+    Every method may raise ``redis.exceptions.ConnectionError`` or ``TimeoutError`` when Redis is away.
+
+    Args:
+        redis: a client from :func:`k8gentai.workers.connection.connect`.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis: Any = redis
+
+    async def waiting(self) -> dict[str, int]:
+        """How many turns of each agent are queued; agents without any are left out."""
+        counts: dict[bytes, bytes] = await self._redis.hgetall(keys.WAITING)
+        return {name.decode(): int(count) for name, count in counts.items() if name.decode() != keys.ALL_AGENTS}
+
+    async def workers(self) -> dict[str, int]:
+        """How many worker processes of each framework are alive; a killed one counts until its heartbeat is
+        overdue."""
+        queues = [
+            queue.decode().removeprefix(keys.RQ_QUEUE) for queue in await self._redis.smembers(keys.RQ_QUEUES)
+        ]
+        return {queue: await self._alive(queue) for queue in queues}
+
+    async def _alive(self, queue: str) -> int:
+        names: set[bytes] = await self._redis.smembers(keys.RQ_WORKERS + queue)
+        return int(await self._redis.exists(*names)) if names else 0
