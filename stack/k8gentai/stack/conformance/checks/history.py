@@ -4,6 +4,7 @@ from k8gentai.stack.conformance.capabilities import Capability, check
 from k8gentai.stack.conformance.expect import contains, equal, eventually, one
 from k8gentai.stack.conformance.lab import Lab, items
 from k8gentai.stack.conformance.scripted import Answer, Call, Received
+from k8gentai.stack.conformance.scripted.steps import text_of
 
 
 def _heard(request: Received) -> list[tuple[str, str]]:
@@ -11,7 +12,7 @@ def _heard(request: Received) -> list[tuple[str, str]]:
     return [
         (message["role"], text)
         for message in request.messages
-        if message["role"] != "system" and isinstance(text := message.get("content"), str)
+        if message["role"] != "system" and (text := text_of(message))
     ]
 
 
