@@ -114,7 +114,7 @@ def run(directory: Path) -> list[tuple[str, list[float]]]:
     """Measure everything. Returns a row for each figure."""
     port = free_port()
     model_url = f"http://127.0.0.1:{port}/v1"
-    model = Process("model", [sys.executable, "-m", "tests.scripted", str(port)], directory)
+    model = Process("model", [sys.executable, "-m", "k8gentai.stack.conformance.scripted", str(port)], directory)
     stack = Stack(directory, model_url)
     direct = Direct(model_url)
     try:

@@ -1,7 +1,4 @@
-"""What every framework's adapter does: one file a capability, each test run with every framework.
+"""The conformance suite (:mod:`k8gentai.stack.conformance`), run with every framework there is an adapter for.
 
-A framework brings the same agents under ``agents/<framework>/``, written as its own documentation writes them:
-``plain`` (a model, no tools), ``calculator`` (tools add, multiply and fail, which raises), ``scribe`` (tools write
-and linger, which leave marks in a file) and ``raising`` (its own code raises). What a framework cannot do is
-said, with the reason, in :mod:`tests.conformance.capabilities`.
+What a framework brings is under ``agents/<framework>/``. Files beside this one test what only one framework has.
 """

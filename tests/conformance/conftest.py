@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.capabilities import FRAMEWORKS, reason
+from k8gentai.agents.adapters import FRAMEWORKS
+from k8gentai.stack.conformance.kit import read_kit
+from k8gentai.stack.conformance.lab import open_lab
+from tests.support.conformance import StackProcesses
 from tests.support.processes import ROOT
 from tests.support.stack import Stack
 
 AGENTS = Path(__file__).parent / "agents"
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "capability(name): what a framework may be unable to do")
 
 
 @pytest.fixture(scope="session", params=FRAMEWORKS)
@@ -22,84 +21,52 @@ def framework(request):
     return request.param
 
 
-@pytest.fixture(autouse=True)
-def _able(request, framework):
-    """Leave out what the framework cannot do."""
-    for mark in request.node.iter_markers("capability"):
-        if why := reason(framework, mark.args[0]):
-            pytest.skip(f"{framework}: {why}")
+@pytest.fixture(scope="session")
+def kit(framework):
+    """What the framework brings."""
+    return read_kit(AGENTS / framework.replace("-", "_"))
 
 
 @pytest.fixture(scope="session")
-def definitions(framework, tmp_path_factory):
-    """The framework's agents, its examples, and the declared agent that all frameworks have."""
-    made = tmp_path_factory.mktemp("definitions")
-    code = shutil.ignore_patterns("*.py", "__pycache__")
-    for source in (AGENTS / framework, ROOT / "examples" / "agents" / framework.replace("-", "_")):
-        if source.exists():
-            shutil.copytree(source, made, ignore=code, dirs_exist_ok=True)
-    declared = (AGENTS / "declared.yaml").read_text()
-    (made / "declared.yaml").write_text(declared.replace("FRAMEWORK", framework))
+def stack(framework, kit, model, tmp_path_factory):
+    """A server and a worker; the framework's environment is made first, where it is not there."""
+    definitions = tmp_path_factory.mktemp("definitions")
+    examples = ROOT / "examples" / "agents" / framework.replace("-", "_")
+    shutil.copytree(
+        examples, definitions, ignore=shutil.ignore_patterns("*.py", "__pycache__"), dirs_exist_ok=True
+    )
+    kit.write(definitions)
+    made = Stack(tmp_path_factory.mktemp(framework), model.base_url)
+    try:
+        made.prepare(definitions)
+        made.add_server()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def processes(stack, framework):
+    """Those of the stack, with a worker. A test may kill it: there is another one then."""
+    made = StackProcesses(stack, framework)
+    made.add_worker()
     return made
 
 
-@pytest.fixture(scope="session")
-def registry(framework, definitions, model, tmp_path_factory):
-    """The map of the framework's agents, checked once. Its environment is made first, where it is not there."""
-    made = Stack(tmp_path_factory.mktemp("registry"), model.base_url)
-    try:
-        made.prepare(definitions)
-        yield made.registry
-    finally:
-        made.stop()
-
-
-@pytest.fixture(scope="session")
-def stack(framework, definitions, model, registry, tmp_path_factory):
-    """One server, and a worker. Not to be stopped by a test."""
-    made = Stack(tmp_path_factory.mktemp(framework), model.base_url)
-    try:
-        made.prepare(definitions, registry)
-        made.add_server()
-        made.add_worker(framework, "--concurrency", "20")
+@pytest.fixture
+async def lab(framework, model, processes, key, tmp_path):
+    """What a check works with."""
+    async with open_lab(framework, model, processes, key, tmp_path / "page.txt") as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture
-def own_stack(definitions, model, registry, tmp_path):
-    """A stack that a test may stop parts of, with a server and two workers."""
-    made = Stack(tmp_path, model.base_url)
-    try:
-        made.prepare(definitions, registry)
-        made.add_server()
-        yield made
-    finally:
-        made.stop()
-
-
-@pytest.fixture
-def workers(framework, own_stack):
-    """Two workers of one's own stack, by process id."""
-    return {worker.pid: worker for worker in (own_stack.add_worker(framework) for _ in range(2))}
-
-
-@pytest.fixture
-async def client(stack):
+def client(lab):
     """The openai SDK's client."""
-    async with stack.server.openai() as made:
-        yield made
+    return lab.client
 
 
 @pytest.fixture
-async def own_client(own_stack):
-    """A client of one's own stack."""
-    async with own_stack.server.openai() as made:
-        yield made
-
-
-@pytest.fixture
-def page(tmp_path):
+def page(lab):
     """The file the scribe writes to."""
-    return tmp_path / "page.txt"
+    return lab.page

@@ -13,7 +13,6 @@ __all__ = [
     "eventually",
     "items_of",
     "prompt",
-    "running",
     "steps_of",
     "text_of",
     "write",
@@ -28,13 +27,6 @@ def items_of(response, kind):
 def write(page, line, tool="write"):
     """A call of one of the scribe's tools."""
     return Call(tool, {"path": str(page), "line": str(line)})
-
-
-def running(stack, workers, turn_id):
-    """The worker that runs a turn."""
-    with stack.redis() as redis:
-        name = redis.hget(f"amf:turn:{turn_id}", "worker").decode()
-    return workers[int(name.split("-")[-2])]
 
 
 def steps_of(stack, turn_id):

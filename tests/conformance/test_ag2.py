@@ -11,7 +11,6 @@ from tests.conformance.helpers import (
     collect,
     items_of,
     prompt,
-    running,
     steps_of,
     text_of,
     write,
@@ -149,13 +148,13 @@ async def test_ag2s_approval_is_a_question_about_the_call(client, model, key, pa
     assert ("wrote one" if approve else "denied") in call.output
 
 
-async def test_a_network_survives_the_end_of_its_worker(own_stack, workers, own_client, model, key):
+async def test_a_network_survives_the_end_of_its_worker(lab, client, model, key):
     gate = Gate()
     model.script(key, Answer(f"A draft [[{key}]]."), Answer("A te", gate, FOREVER), Answer("A text."))
-    turn = await own_client.responses.create(model="panel", input=prompt(key), background=True)
-    reading = asyncio.create_task(collect(await own_client.responses.retrieve(turn.id, stream=True)))
+    turn = await client.responses.create(model="panel", input=prompt(key), background=True)
+    reading = asyncio.create_task(collect(await client.responses.retrieve(turn.id, stream=True)))
     await gate.reached()
-    running(own_stack, workers, turn.id).kill()
+    await lab.kill_worker_of(turn.id)
     events = await reading
     check_sequence(events)
     assert events[-1].response.status == "completed"

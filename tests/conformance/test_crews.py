@@ -11,7 +11,6 @@ from tests.conformance.helpers import (
     collect,
     items_of,
     prompt,
-    running,
     steps_of,
     text_of,
     write,
@@ -144,7 +143,7 @@ async def test_twenty_turns_of_one_crew(client, model, key):
         assert f"Notes {number}." in model.requests(f"{key}-{number}")[1].texts("user")[-1]
 
 
-async def test_a_crew_survives_the_end_of_its_worker(own_stack, workers, own_client, model, key, page):
+async def test_a_crew_survives_the_end_of_its_worker(lab, client, model, key, page):
     gate = Gate()
     model.script(
         key,
@@ -153,10 +152,10 @@ async def test_a_crew_survives_the_end_of_its_worker(own_stack, workers, own_cli
         Answer("A te", gate, FOREVER),
         Answer("A text."),
     )
-    turn = await own_client.responses.create(model="sequential", input=prompt(key), background=True)
-    reading = asyncio.create_task(collect(await own_client.responses.retrieve(turn.id, stream=True)))
+    turn = await client.responses.create(model="sequential", input=prompt(key), background=True)
+    reading = asyncio.create_task(collect(await client.responses.retrieve(turn.id, stream=True)))
     await gate.reached()
-    running(own_stack, workers, turn.id).kill()
+    await lab.kill_worker_of(turn.id)
     events = await reading
     check_sequence(events)
     assert events[-1].response.status == "completed"

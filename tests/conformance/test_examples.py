@@ -2,12 +2,17 @@
 
 import asyncio
 
+import pytest
+
+from k8gentai.stack.conformance.capabilities import Capability
 from tests.conformance.helpers import prompt
 from tests.scripted import Answer, Call
 from tests.support.processes import run_python
 
 
-async def test_the_math_agent(framework, stack, model, key):
+async def test_the_math_agent(framework, kit, stack, processes, model, key):
+    if why := kit.why_not((Capability.TOOLS,)):
+        pytest.skip(f"{framework}: {why}")
     model.script(key, Answer(Call("multiply", {"a": 17, "b": 23})), Answer("17 times 23 is ", "391."))
     client = ("-m", f"examples.clients.{framework}.call_math_agent", "127.0.0.1", str(stack.server.port))
     question = prompt(key, "What is 17 times 23?")

@@ -160,6 +160,10 @@ class Stack:
         """The process ids of the workers that run."""
         return [process.pid for process in self._processes if process.exit_code is None]
 
+    def worker(self, pid: int) -> Process:
+        """The worker of a process id."""
+        return next(process for process in self._processes if process.pid == pid)
+
     def _registered(self, worker: Process) -> bool:
         """Whether the worker is among those RQ knows; its name there holds its process id."""
         with self.redis() as client:

@@ -66,7 +66,7 @@ def test_environment_variables(tmp_path, written, environment, name):
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("langgraph", "langraph", ":6: spec.framework: unknown framework 'langraph'; known are langgraph, crewai"),
+        ("langgraph", "langraph", ":6: spec.framework: unknown framework 'langraph'; known are langgraph, "),
         ("  entrypoint:", "  entrypont:", ":7: spec.entrypont: there is no such field"),
         ("tried.module:agent", "tried/module.py", ":7: spec.entrypoint: 'tried/module.py' is not of the form"),
         ("name: tried", "name: Tried It", ":4: metadata.name: 'Tried It' is not an id"),

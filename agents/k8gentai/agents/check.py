@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.reading import Document, read_documents
 from k8gentai.agents.registry import RegisteredAgent, write_registry
@@ -40,7 +41,12 @@ class _Verdict:
 
 
 def update(
-    agents_dir: Path, registry_path: Path, interpreters: Mapping[str, Path], *, seconds: float = 60
+    agents_dir: Path,
+    registry_path: Path,
+    interpreters: Mapping[str, Path],
+    *,
+    adapters: Mapping[str, str] | None = None,
+    seconds: float = 60,
 ) -> list[RegisteredAgent]:
     """Check all agents under a directory and replace the registry.
 
@@ -48,6 +54,8 @@ def update(
         agents_dir: where the definitions are.
         registry_path: the map to write.
         interpreters: the Python of the environment of each framework in use; one need not exist.
+        adapters: frameworks whose adapters are not among ours: what names each
+            (:mod:`k8gentai.agents.named_adapter`).
         seconds: how long one agent's check may take.
 
     Returns:
@@ -57,13 +65,19 @@ def update(
         NotADirectoryError: there is no such directory of definitions.
         OSError: the map cannot be written; the old one stands.
     """
-    agents = check(read_documents(agents_dir), interpreters, seconds=seconds)
+    adapters = adapters or {}
+    documents = read_documents(agents_dir, frameworks=(*FRAMEWORKS, *adapters))
+    agents = check(documents, interpreters, adapters, seconds=seconds)
     write_registry(registry_path, agents)
     return agents
 
 
 def check(
-    documents: Iterable[Document], interpreters: Mapping[str, Path], *, seconds: float = 60
+    documents: Iterable[Document],
+    interpreters: Mapping[str, Path],
+    adapters: Mapping[str, str],
+    *,
+    seconds: float = 60,
 ) -> list[RegisteredAgent]:
     """Say of each agent whether it is ready, in the order of the ids."""
     by_id: dict[str, list[Document]] = defaultdict(list)
@@ -75,7 +89,8 @@ def check(
             whole[definition.spec.framework].append(definition)
     verdicts: dict[str, _Verdict] = {}
     for framework, definitions in whole.items():
-        verdicts |= _check_framework(framework, definitions, interpreters.get(framework), seconds)
+        adapter = adapters.get(framework)
+        verdicts |= _check_framework(framework, definitions, interpreters.get(framework), adapter, seconds)
     return [_registered(by_id[agent_id], verdicts.get(agent_id)) for agent_id in sorted(by_id)]
 
 
@@ -125,7 +140,11 @@ def _digest_of(errors: list[str]) -> str:
 
 
 def _check_framework(
-    framework: str, definitions: list[AgentDefinition], interpreter: Path | None, seconds: float
+    framework: str,
+    definitions: list[AgentDefinition],
+    interpreter: Path | None,
+    adapter: str | None,
+    seconds: float,
 ) -> dict[str, _Verdict]:
     """Check the agents of one framework, in as many processes as it takes."""
     if interpreter is None:
@@ -136,7 +155,7 @@ def _check_framework(
     verdicts: dict[str, _Verdict] = {}
     left = definitions
     while left:
-        found, current, reason = _run(interpreter, left, seconds)
+        found, current, reason = _run(interpreter, left, adapter, seconds)
         verdicts |= found
         if reason is not None:
             if current is None:
@@ -152,7 +171,7 @@ def _all(definitions: Iterable[AgentDefinition], reason: str) -> dict[str, _Verd
 
 
 def _run(
-    interpreter: Path, definitions: list[AgentDefinition], seconds: float
+    interpreter: Path, definitions: list[AgentDefinition], adapter: str | None, seconds: float
 ) -> tuple[dict[str, _Verdict], str | None, str | None]:
     """Run one checking process to its end.
 
@@ -169,7 +188,7 @@ def _run(
         given.seek(0)
         try:
             process = subprocess.Popen(  # noqa: S603 - the interpreter of one of our own environments
-                [interpreter, "-m", "k8gentai.agents.check_agents", str(writing)],
+                [interpreter, "-m", "k8gentai.agents.check_agents", str(writing), *filter(None, [adapter])],
                 stdin=given,
                 stdout=subprocess.DEVNULL,
                 stderr=complaints,

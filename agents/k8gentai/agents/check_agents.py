@@ -1,8 +1,9 @@
-"""The part of a check that runs in a framework's environment: ``python -m k8gentai.agents.check_agents FD``.
+"""The part of a check that runs in a framework's environment:
+``python -m k8gentai.agents.check_agents FD [ADAPTER]``.
 
 Reads a JSON array of definitions from standard input, all of one framework, and loads each. Writes to the file
 descriptor FD, a JSON object a line: ``{"checking": id}`` before each, then ``{"id", "digest", "error"}``. Agent
-code may print what it likes: standard output is not looked at.
+code may print what it likes: standard output is not looked at. ADAPTER names one that is not among ours.
 """
 
 import json
@@ -12,6 +13,7 @@ import sys
 from k8gentai.agents.adapters import adapter_for
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.loading import digest
+from k8gentai.agents.named_adapter import load_adapter
 from k8gentai.agents.turn import Adapter, AgentLoadError
 
 
@@ -19,7 +21,7 @@ def main() -> None:
     """Check what standard input names."""
     definitions = [AgentDefinition.model_validate(value) for value in json.load(sys.stdin)]
     with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as results:
-        adapter = adapter_for(definitions[0].spec.framework)
+        adapter = load_adapter(sys.argv[2]) if sys.argv[2:] else adapter_for(definitions[0].spec.framework)
         for definition in definitions:
             print(json.dumps({"checking": definition.id}), file=results, flush=True)
             result = {"id": definition.id, "digest": digest(definition), "error": _load(adapter, definition)}

@@ -4,9 +4,16 @@ only a cluster uses (scaling, resources, healthCheck, …) are accepted here and
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
-Framework = Literal["langgraph", "crewai", "ag2", "beeai", "llama-stack"]
+FRAMEWORK = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+"""A framework's name, which names its queue too."""
+FRAMEWORKS_HERE = "frameworks"
+"""In the context of a validation: the frameworks there is an adapter for. They are no part of the schema, as an
+operator may bring one of their own; without them, any name will do."""
+UNKNOWN_FRAMEWORK = "unknown_framework"
+"""The type of the error about a framework that is not among them."""
 
 MultitaskStrategy = Literal["enqueue", "reject", "interrupt", "rollback"]
 """What becomes of a turn that comes while another of its conversation waits or runs, in the words of the LangGraph
@@ -73,7 +80,7 @@ class Tool(_Part):
 
 
 class Spec(_Part):
-    framework: Framework
+    framework: str = Field(pattern=FRAMEWORK)
     entrypoint: str | None = Field(default=None, pattern=ENTRYPOINT)
     display_name: str | None = Field(default=None, alias="displayName")
     description: str = ""
@@ -89,6 +96,15 @@ class Spec(_Part):
     resources: dict[str, Any] | None = None
     observability: dict[str, Any] | None = None
     health_check: dict[str, Any] | None = Field(default=None, alias="healthCheck")
+
+    @field_validator("framework", mode="before")
+    @classmethod
+    def _is_known(cls, name: object, info: ValidationInfo) -> object:
+        known = (info.context or {}).get(FRAMEWORKS_HERE)
+        if known is None or name in known:
+            return name
+        facts = {"name": repr(name), "known": ", ".join(known)}
+        raise PydanticCustomError(UNKNOWN_FRAMEWORK, "unknown framework {name}; known are {known}", facts)
 
 
 class AgentDefinition(_Part):

@@ -7,16 +7,17 @@ an empty default is no value at all.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from k8gentai.agents.definition import AgentDefinition, Framework
+from k8gentai.agents.adapters import FRAMEWORKS
+from k8gentai.agents.definition import FRAMEWORKS_HERE, UNKNOWN_FRAMEWORK, AgentDefinition
 
 _VARIABLE = re.compile(r"\$\{env\.([A-Za-z0-9_]+)(?::=([^}]*))?\}")
 _STRING = "tag:yaml.org,2002:str"
@@ -53,8 +54,17 @@ class _Faulty(Exception):  # noqa: N818 - carries faults to the one who reports 
         self.faults = faults
 
 
-def read_documents(agents_dir: Path, environment: Mapping[str, str] = os.environ) -> list[Document]:
+def read_documents(
+    agents_dir: Path,
+    environment: Mapping[str, str] = os.environ,
+    frameworks: Collection[str] = FRAMEWORKS,
+) -> list[Document]:
     """Read every ``*.yaml`` and ``*.yml`` under a directory, in the order of their paths.
+
+    Args:
+        agents_dir: the directory.
+        environment: the variables that values may name.
+        frameworks: those there is an adapter for.
 
     Raises:
         NotADirectoryError: there is no such directory.
@@ -62,17 +72,17 @@ def read_documents(agents_dir: Path, environment: Mapping[str, str] = os.environ
     if not agents_dir.is_dir():
         raise NotADirectoryError(f"{agents_dir}: no such directory of agent definitions")
     paths = sorted(path for path in agents_dir.rglob("*") if path.suffix in {".yaml", ".yml"} and path.is_file())
-    return [document for path in paths for document in _read_file(path, environment)]
+    return [document for path in paths for document in _read_file(path, environment, frameworks)]
 
 
-def _read_file(path: Path, environment: Mapping[str, str]) -> Iterator[Document]:
+def _read_file(path: Path, environment: Mapping[str, str], frameworks: Collection[str]) -> Iterator[Document]:
     file = _shown(path)
     try:
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
         while loader.check_node():
             node = loader.get_node()
             if node is not None and node.tag != _NULL:
-                yield _read_document(loader, node, file, environment)
+                yield _read_document(loader, node, file, environment, frameworks)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         yield _unread(file, path.stem, Fault(file, line, f"not YAML: {error.problem}"))
@@ -81,7 +91,11 @@ def _read_file(path: Path, environment: Mapping[str, str]) -> Iterator[Document]
 
 
 def _read_document(
-    loader: yaml.SafeLoader, node: yaml.Node, file: str, environment: Mapping[str, str]
+    loader: yaml.SafeLoader,
+    node: yaml.Node,
+    file: str,
+    environment: Mapping[str, str],
+    frameworks: Collection[str],
 ) -> Document:
     first = node.start_mark.line + 1
     agent_id, framework = _named(node, "metadata", "name"), _named(node, "spec", "framework")
@@ -94,7 +108,7 @@ def _read_document(
             raise _Faulty(*found)
         value = loader.construct_document(node)
         try:
-            definition = AgentDefinition.model_validate(value)
+            definition = AgentDefinition.model_validate(value, context={FRAMEWORKS_HERE: frameworks})
         except ValidationError as error:
             details = error.errors(include_url=False)
             raise _Faulty(*(Fault(file, _line(node, e["loc"]), _reason(e)) for e in details)) from error
@@ -184,8 +198,8 @@ def _reason(error: ErrorDetails) -> str:
     """Pydantic's finding, for a person who does not know pydantic."""
     where = ".".join(str(part) for part in error["loc"])
     given: Any = error["input"]
-    if error["loc"] == ("spec", "framework") and error["type"] == "literal_error":
-        return f"{where}: unknown framework {given!r}; known are {', '.join(get_args(Framework))}"
+    if error["type"] == UNKNOWN_FRAMEWORK:
+        return f"{where}: {error['msg']}"
     if error["type"] == "missing":
         return f"{where}: is missing"
     if error["type"] == "extra_forbidden":

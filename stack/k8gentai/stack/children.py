@@ -58,6 +58,7 @@ class Children:
         command: Sequence[str],
         environment: Mapping[str, str],
         pass_fds: Sequence[int] = (),
+        directory: Path | None = None,
     ) -> None:
         """Start a child.
 
@@ -66,6 +67,7 @@ class Children:
             command: the program and its arguments.
             environment: all of its environment.
             pass_fds: open files it inherits.
+            directory: where it works; by default where this process does.
 
         Raises:
             OSError: it cannot be started.
@@ -76,6 +78,7 @@ class Children:
             self._children[name] = await asyncio.create_subprocess_exec(
                 *command,
                 env=environment,
+                cwd=directory,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -1,16 +1,14 @@
 """The ``k8gentai`` command. Each command imports what it needs when it runs, so that help comes at once."""
 
-import errno
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+
+from k8gentai.stack.conformance.cli import conformance
+from k8gentai.stack.console import err, fail, one_line_errors, out
 
 app = typer.Typer(
     help="One durable API in front of any agent framework.",
@@ -22,6 +20,7 @@ agents_app = typer.Typer(help="The agents, and the registry that names them.", n
 app.add_typer(agents_app, name="agents")
 turns_app = typer.Typer(help="The turns that Redis keeps, those that ended for a day.", no_args_is_help=True)
 app.add_typer(turns_app, name="turns")
+app.command()(conformance)
 
 TurnId = Annotated[str, typer.Argument(metavar="ID", help="A turn's id, which is its response's: resp_….")]
 
@@ -33,29 +32,6 @@ LeaseSeconds = Annotated[
         help="How long a worker may be silent before its turns run again elsewhere, in seconds.", min=0.5
     ),
 ]
-
-out = Console()
-err = Console(stderr=True)
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """What a person can mend is told in one line, and the exit code is 1."""
-    from k8gentai.stack.environments import SetUpError
-
-    try:
-        yield
-    except SetUpError as error:
-        _fail(str(error))
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            _fail(f"The disk is full ({error.filename or Path.cwd()}): make room and try again.")
-        _fail(str(error))
-
-
-def _fail(message: str) -> None:
-    err.print(f"[red]{escape(message)}[/]", highlight=False, soft_wrap=True)
-    raise typer.Exit(1)
 
 
 @app.command()
@@ -83,14 +59,16 @@ def up(
     from k8gentai.stack.running import run_up
     from k8gentai.stack.up import Plan, chosen
 
-    with _one_line_errors():
+    with one_line_errors():
         plan = Plan(port, host_named(host), chosen(frameworks), once)
         raise typer.Exit(run_up(plan, out, err))
 
 
 @app.command()
 def worker(
-    framework: Annotated[str, typer.Argument(help="Whose turns to run: langgraph or llama-stack.")],
+    framework: Annotated[
+        str, typer.Argument(help="Whose turns to run: langgraph, llama-stack, ….", show_default=False)
+    ],
     concurrency: Annotated[
         int | None, typer.Option(help="Turns at once; by default what suits the framework.", min=1)
     ] = None,
@@ -107,16 +85,16 @@ def worker(
 
     Start as many as you like, on any machine that reaches the Redis of REDIS_URL and the stack of
     AMF_STACK_URL (default http://127.0.0.1:8321). Agents' code is imported from the working directory. The
-    framework's environment is made first, where it is not there.
+    framework's environment is made first, where it is not there. AMF_ADAPTERS names adapters of your own.
     """
-    from k8gentai.agents.adapters import FRAMEWORKS
-    from k8gentai.stack.environments import interpreter_for, replace_process
+    from k8gentai.agents.named_adapter import AdapterError
+    from k8gentai.stack.environments import SetUpError, replace_process
+    from k8gentai.stack.frameworks import check_framework, named_adapters, python_of
     from k8gentai.stack.settings import read_settings
 
-    if framework not in FRAMEWORKS:
-        _fail(f"There is no framework '{framework}'. There are: {', '.join(FRAMEWORKS)}.")
-    with _one_line_errors():
-        python = interpreter_for(framework, err.print)
+    with one_line_errors():
+        check_framework(framework)
+        python = python_of(framework, err.print)
         if python != Path(sys.executable):
             replace_process(python, sys.argv[1:])
         # As `python -m` does; a console script has its own directory there.
@@ -124,16 +102,21 @@ def worker(
         from k8gentai.workers.worker import main
 
         settings = read_settings()
-        code = main(
-            framework,
-            redis_url=settings.worker_redis_url(),
-            stack_url=settings.stack_url,
-            registry=settings.registry,
-            concurrency=concurrency,
-            grace_seconds=grace_seconds,
-            lease_seconds=lease_seconds,
-            max_attempts=attempts,
-        )
+        named = named_adapters().get(framework)
+        try:
+            code = main(
+                framework,
+                adapter=named.adapter if named else None,
+                redis_url=settings.worker_redis_url(),
+                stack_url=settings.stack_url,
+                registry=settings.registry,
+                concurrency=concurrency,
+                grace_seconds=grace_seconds,
+                lease_seconds=lease_seconds,
+                max_attempts=attempts,
+            )
+        except AdapterError as error:
+            raise SetUpError(str(error)) from error
     raise typer.Exit(code)
 
 
@@ -164,7 +147,7 @@ def drill(
     from k8gentai.stack.drill.run import Plan
     from k8gentai.stack.settings import read_settings
 
-    with _one_line_errors():
+    with one_line_errors():
         settings = read_settings()
         plan = Plan(
             agent=agent,
@@ -193,7 +176,7 @@ def agents_update() -> None:
     from k8gentai.stack import registering
     from k8gentai.stack.settings import read_settings
 
-    with _one_line_errors():
+    with one_line_errors():
         settings = read_settings()
         if settings.model:
             os.environ["INFERENCE_MODEL"] = settings.model
@@ -209,10 +192,11 @@ def agents_list() -> None:
     from k8gentai.stack import registering
     from k8gentai.stack.settings import read_settings
 
-    settings = read_settings()
+    with one_line_errors():
+        settings = read_settings()
     found = Registry(settings.registry).list()
     if not found:
-        _fail(f"{settings.registry} names no agent: run scripts/update-registry.")
+        fail(f"{settings.registry} names no agent: run scripts/update-registry.")
     registering.show(found, out)
 
 
@@ -222,7 +206,7 @@ def agents_show(agent_id: AgentId) -> None:
     from k8gentai.stack import agents
     from k8gentai.stack.settings import read_settings
 
-    with _one_line_errors():
+    with one_line_errors():
         agents.show(read_settings(), agent_id, out)
 
 
@@ -237,7 +221,7 @@ def agents_call(
     from k8gentai.stack import agents
     from k8gentai.stack.settings import read_settings
 
-    with _one_line_errors():
+    with one_line_errors():
         complete = agents.call(read_settings(), agent_id, text, out)
     raise typer.Exit(not complete)
 
@@ -250,7 +234,7 @@ def turns_list(
     from k8gentai.stack import turns
     from k8gentai.stack.settings import read_settings
 
-    with _one_line_errors():
+    with one_line_errors():
         turns.list_turns(read_settings(), limit, out)
 
 
@@ -260,7 +244,7 @@ def turns_show(turn_id: TurnId) -> None:
     from k8gentai.stack import turns
     from k8gentai.stack.settings import read_settings
 
-    with _one_line_errors():
+    with one_line_errors():
         turns.show(read_settings(), turn_id, out)
 
 
@@ -273,7 +257,7 @@ def turns_events(
     from k8gentai.stack import turns
     from k8gentai.stack.settings import read_settings
 
-    with _one_line_errors():
+    with one_line_errors():
         turns.print_events(read_settings(), turn_id, follow, out)
 
 
@@ -283,7 +267,7 @@ def turns_cancel(turn_id: TurnId) -> None:
     from k8gentai.stack import turns
     from k8gentai.stack.settings import read_settings
 
-    with _one_line_errors():
+    with one_line_errors():
         found = turns.cancel(read_settings(), turn_id)
     out.print(f"Cancelled; it was {found}.")
 
@@ -301,7 +285,7 @@ def turns_approve(
     from k8gentai.stack import answering
     from k8gentai.stack.settings import read_settings
 
-    with _one_line_errors():
+    with one_line_errors():
         answering.approve(read_settings(), turn_id, deny=deny, reason=reason, calls=call or (), console=out)
 
 
@@ -311,7 +295,7 @@ def turns_retry(turn_id: TurnId) -> None:
     from k8gentai.stack import answering
     from k8gentai.stack.settings import read_settings
 
-    with _one_line_errors():
+    with one_line_errors():
         answering.retry(read_settings(), turn_id, out)
 
 

@@ -9,7 +9,8 @@ from rich.table import Table
 from k8gentai.agents import check
 from k8gentai.agents.reading import read_documents
 from k8gentai.agents.registry import RegisteredAgent
-from k8gentai.stack.environments import HOMES, Say, SetUpError, interpreter_for
+from k8gentai.stack.environments import Say, SetUpError
+from k8gentai.stack.frameworks import all_frameworks, named_adapters, python_of
 from k8gentai.stack.settings import Settings
 
 _STATES = {"ready": "[green]ready[/]", "broken": "[red]broken[/]", "unused": "[dim]unused[/]"}
@@ -27,9 +28,10 @@ def update(settings: Settings, say: Say, frameworks: Collection[str]) -> list[Re
             cannot be written.
     """
     try:
-        used = {document.framework for document in read_documents(settings.agents)} & HOMES.keys()
-        interpreters = {name: interpreter_for(name, say) for name in sorted(used.intersection(frameworks))}
-        return check.update(settings.agents, settings.registry, interpreters)
+        used = {document.framework for document in read_documents(settings.agents)}.intersection(all_frameworks())
+        interpreters = {name: python_of(name, say) for name in sorted(used.intersection(frameworks))}
+        adapters = {name: named.adapter for name, named in named_adapters().items()}
+        return check.update(settings.agents, settings.registry, interpreters, adapters=adapters)
     except OSError as error:
         raise SetUpError(f"The agents of {settings.agents} cannot be registered: {error}") from error
 

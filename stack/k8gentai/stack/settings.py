@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.stack import notice, valkey
+from k8gentai.stack.frameworks import all_frameworks
 
 STATE = Path(".k8gentai")
 """Under the working directory: Redis's and the stack's data, the registry, logs."""
@@ -47,6 +47,9 @@ def read_settings() -> Settings:
     """The settings of this process; an empty variable counts as one that is not set.
 
     What is not set is that of the stack that is up in this directory, if one is.
+
+    Raises:
+        SetUpError: a variable cannot be read.
     """
     up = notice.read(STATE)
     return Settings(
@@ -55,5 +58,5 @@ def read_settings() -> Settings:
         stack_url=os.environ.get("AMF_STACK_URL") or (up.stack_url if up else "http://127.0.0.1:8321"),
         redis_url=os.environ.get("REDIS_URL") or None,
         model=os.environ.get("INFERENCE_MODEL") or (up.model if up else None),
-        frameworks=tuple(up.frameworks) if up else FRAMEWORKS,
+        frameworks=tuple(up.frameworks) if up else all_frameworks(),
     )

@@ -3,20 +3,19 @@
 import asyncio
 import os
 import socket
-from collections.abc import Coroutine
 from dataclasses import dataclass
 
-import httpx
 from rich.console import Console
 
-from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.registry import RegisteredAgent
 from k8gentai.stack import notice, registering, valkey, welcome
-from k8gentai.stack.children import ChildError, Children
+from k8gentai.stack.children import Children
 from k8gentai.stack.endpoint import Endpoint, chat_models, named_endpoint, stack_model
 from k8gentai.stack.environments import SetUpError, interpreter_for
+from k8gentai.stack.frameworks import all_frameworks, check_framework, python_of
 from k8gentai.stack.hosts import RUN_YAML, Host
 from k8gentai.stack.notice import Notice
+from k8gentai.stack.parts import answers, free_port, start_redis, unless_a_child_fails
 from k8gentai.stack.question import ask
 from k8gentai.stack.settings import Settings
 
@@ -24,10 +23,8 @@ USUAL = ("langgraph", "llama-stack")
 """The frameworks whose workers are started where none is named: they are quickly installed."""
 AGENT = "langgraph-math"
 QUESTION = "What is 17 times 23?"
-START_SECONDS = 60
-"""How long a part may take until it answers."""
 REDIS_SECONDS = 3
-"""The same for a Redis that should be there already."""
+"""How long a Redis may take until it answers that should be there already."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +46,10 @@ def chosen(names: str) -> tuple[str, ...]:
     Raises:
         SetUpError: there is none of that name.
     """
-    named = FRAMEWORKS if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
+    every = names == "all"
+    named = all_frameworks() if every else [name.strip() for name in names.split(",") if name.strip()]
     for name in named:
-        if name not in FRAMEWORKS:
-            raise SetUpError(f"There is no framework '{name}'. There are: {', '.join(FRAMEWORKS)}, or all.")
+        check_framework(name, "or all")
     return tuple(dict.fromkeys([USUAL[0], *named]))
 
 
@@ -87,25 +84,6 @@ async def up(plan: Plan, settings: Settings, console: Console) -> bool:
     return complete
 
 
-async def unless_a_child_fails[T](children: Children, work: Coroutine[object, object, T]) -> T:
-    """Await something that would wait in vain once a child is gone.
-
-    Raises:
-        ChildError: a child ended first.
-    """
-    working = asyncio.create_task(work)
-    failing = asyncio.create_task(children.failed())
-    try:
-        await asyncio.wait({working, failing}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            await failing
-        return await working
-    finally:
-        for task in (working, failing):
-            task.cancel()
-        await asyncio.gather(working, failing, return_exceptions=True)
-
-
 class _Stack:
     """The parts, started one after the other."""
 
@@ -136,16 +114,7 @@ class _Stack:
         if (url := self._settings.redis_url) is not None:
             await asyncio.to_thread(valkey.wait_until_ready, url, REDIS_SECONDS)
             return url
-        directory = self._settings.redis_directory
-        claimed = await asyncio.to_thread(valkey.claim, directory)
-        try:
-            await children.start("redis", valkey.command(directory), os.environ, pass_fds=[claimed])
-        finally:
-            os.close(claimed)
-        url = valkey.redis_url(directory)
-        waiting = asyncio.to_thread(valkey.wait_until_ready, url, START_SECONDS, lambda: children.runs("redis"))
-        await unless_a_child_fails(children, waiting)
-        return url
+        return await start_redis(children, self._settings.redis_directory)
 
     async def _choose_model(self, children: Children) -> dict[str, str]:
         """The environment that names the model's endpoint to the stack, and the model to the agents."""
@@ -163,11 +132,11 @@ class _Stack:
 
     async def _start_model(self, children: Children) -> Endpoint:
         python = await asyncio.to_thread(interpreter_for, "model", self._say)
-        port = _free_port()
+        port = free_port()
         with self._console.status("Loading the embedded model"):
             command = [str(python), "-m", "k8gentai.stack.model", str(port)]
             await children.start("model", command, os.environ)
-            await _answers(children, "model", f"http://127.0.0.1:{port}/health")
+            await answers(children, "model", f"http://127.0.0.1:{port}/health")
         self._console.print(welcome.TINY_MODEL, soft_wrap=True)
         # The model asked for may be one of an endpoint that is away today.
         os.environ.pop("INFERENCE_MODEL", None)
@@ -178,37 +147,12 @@ class _Stack:
         host.prepare(self._settings.state)
         command = await asyncio.to_thread(host.command, self._plan.port, self._say)
         await children.start("stack", command, os.environ)
-        await _answers(children, "stack", f"{self.url}/v1/health")
+        await answers(children, "stack", f"{self.url}/v1/health")
 
     async def _start_worker(self, children: Children, framework: str) -> None:
-        python = await asyncio.to_thread(interpreter_for, framework, self._say)
+        python = await asyncio.to_thread(python_of, framework, self._say)
         command = [str(python), "-m", "k8gentai.stack.cli", "worker", framework]
         await children.start(f"worker-{framework}", command, os.environ)
-
-
-async def _answers(children: Children, name: str, url: str) -> None:
-    """Wait until a child answers.
-
-    Raises:
-        ChildError: it does not within START_SECONDS, or it or another ended.
-    """
-
-    async def healthy() -> None:
-        async with httpx.AsyncClient(timeout=START_SECONDS) as client:
-            while True:
-                try:
-                    if (await client.get(url)).is_success:
-                        return
-                except httpx.TransportError:
-                    pass
-                # There is no event to wait for: another program's port opens without a word.
-                await asyncio.sleep(0.05)
-
-    try:
-        async with asyncio.timeout(START_SECONDS):
-            await unless_a_child_fails(children, healthy())
-    except TimeoutError:
-        raise ChildError(name, f"did not answer within {START_SECONDS} s", children.log(name)) from None
 
 
 def _check_place() -> None:
@@ -223,9 +167,3 @@ def _check_free(port: int) -> None:
         reason = os.strerror(error.errno or 0)
         message = f"Port {port} cannot be used ({reason}): choose another with --port."
         raise SetUpError(message) from error
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port

@@ -15,7 +15,9 @@ import uvicorn
 from redis.asyncio import Redis
 
 from k8gentai.agents.adapters import adapter_for
+from k8gentai.agents.named_adapter import AdapterError, load_adapter
 from k8gentai.agents.registry import Registry
+from k8gentai.agents.turn import Adapter
 from k8gentai.workers import keys
 from k8gentai.workers.attempts import LEASE_SECONDS, MAX_ATTEMPTS, Attempts, Lease, Leases
 from k8gentai.workers.attribution import attribute_calls
@@ -48,6 +50,7 @@ class _Server(uvicorn.Server):
 def main(
     framework: str,
     *,
+    adapter: str | None = None,
     redis_url: str,
     stack_url: str,
     registry: Path,
@@ -61,6 +64,7 @@ def main(
 
     Args:
         framework: whose turns to run.
+        adapter: what names the framework's adapter, where it is not among ours.
         redis_url: ``redis://``, ``rediss://`` or ``unix://``.
         stack_url: where models are, e.g. ``http://127.0.0.1:8321``.
         registry: the map that ``update-registry`` writes.
@@ -74,10 +78,13 @@ def main(
         The process's exit code: 0 after a drain, 1 if Redis could not be reached at the start.
 
     Raises:
-        ValueError: no such framework, or a URL of another kind.
+        LookupError: no such framework.
+        AdapterError: the adapter cannot be had, or is another framework's.
+        ValueError: a URL of another kind.
     """
     worker = _Worker(
         framework,
+        adapter,
         redis_url,
         stack_url,
         Registry(registry),
@@ -96,6 +103,7 @@ class _Worker:
     def __init__(
         self,
         framework: str,
+        adapter: str | None,
         redis_url: str,
         stack_url: str,
         registry: Registry,
@@ -106,6 +114,7 @@ class _Worker:
         api_key: str | None,
     ) -> None:
         self._framework = framework
+        self._adapter = adapter
         self._redis_url = redis_url
         self._stack_url = stack_url
         self._registry = registry
@@ -152,8 +161,16 @@ class _Worker:
         os.environ["OPENAI_API_KEY"] = _PLACEHOLDER_KEY
         attribute_calls(host, port)
 
+    def _load_adapter(self) -> Adapter:
+        if self._adapter is None:
+            return adapter_for(self._framework)
+        adapter = load_adapter(self._adapter)
+        if adapter.framework != self._framework:
+            raise AdapterError(f"{self._adapter} is the adapter of {adapter.framework!r}, not {self._framework!r}")
+        return adapter
+
     async def _work(self, connection: Redis, open_attempts: OpenAttempts, stopping: asyncio.Event) -> None:
-        adapter = adapter_for(self._framework)
+        adapter = self._load_adapter()
         agents = LoadedAgents(self._registry, adapter)
         failed = await agents.warm()
         configure_logs()

@@ -13,7 +13,8 @@ from k8gentai.stack.children import ChildError, tail
 from k8gentai.stack.drill import report
 from k8gentai.stack.drill.client import RefusedError
 from k8gentai.stack.drill.run import Place, Plan, Progress, run
-from k8gentai.stack.environments import SetUpError, interpreter_for
+from k8gentai.stack.environments import SetUpError
+from k8gentai.stack.frameworks import python_of
 from k8gentai.stack.settings import Settings
 from k8gentai.stack.valkey import wait_until_ready
 
@@ -61,7 +62,7 @@ def drill(settings: Settings, plan: Plan, as_json: bool, out: Console, err: Cons
         stack_url=settings.stack_url,
         redis_url=redis_url,
         logs=settings.state / "logs",
-        command=worker_command(interpreter_for(plan.framework, err.print), plan),
+        command=worker_command(python_of(plan.framework, err.print), plan),
         environment={**os.environ, "REDIS_URL": redis_url, "AMF_STACK_URL": settings.stack_url},
     )
     with err.status("Starting the workers") as status:

@@ -4,7 +4,7 @@ from ag2 import Agent
 from ag2.config import OpenAIConfig
 
 from k8gentai.agents.context import AgentContext
-from tests.conformance.agents.tools import add, fail, linger, multiply, write
+from k8gentai.stack.conformance.tools import add, fail, linger, multiply, write
 
 _config = OpenAIConfig("somebody-elses-model")
 

@@ -7,7 +7,7 @@ from ag2.knowledge import MemoryKnowledgeStore
 from ag2.middleware import approval_required
 from ag2.network import EV_PACKET, Hub, HubClient, LocalLink, Passport, TransitionGraph
 
-from tests.conformance.agents import tools
+from k8gentai.stack.conformance import tools
 
 _config = OpenAIConfig("gpt-4.1-mini")
 

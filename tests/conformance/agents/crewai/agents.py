@@ -4,7 +4,7 @@ from crewai import LLM, Agent
 from crewai.tools import tool
 
 from k8gentai.agents.context import AgentContext
-from tests.conformance.agents import tools
+from k8gentai.stack.conformance import tools
 
 _model = LLM(model="somebody-elses-model", stream=True)
 

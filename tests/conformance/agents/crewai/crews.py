@@ -6,7 +6,7 @@ from crewai.project import CrewBase, agent, crew, task
 from crewai.tools import tool
 from pydantic import BaseModel
 
-from tests.conformance.agents import tools
+from k8gentai.stack.conformance import tools
 
 _add = tool("add")(tools.add)
 _write = tool("write")(tools.write)

@@ -4,7 +4,7 @@ from langchain.agents import create_agent
 from langchain_openai import ChatOpenAI
 
 from k8gentai.agents.context import AgentContext
-from tests.conformance.agents.tools import add, fail, linger, multiply, write
+from k8gentai.stack.conformance.tools import add, fail, linger, multiply, write
 
 _model = ChatOpenAI(model="somebody-elses-model")
 

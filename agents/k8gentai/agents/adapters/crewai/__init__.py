@@ -9,6 +9,7 @@ the agent, as CrewAI keeps a run's state in its objects.
 from collections.abc import AsyncGenerator
 
 from k8gentai.agents.adapters.crewai import quiet  # noqa: F401 - before all that imports CrewAI
+from k8gentai.agents.adapters.crewai.calls import leave_retries_to_the_gateway
 from k8gentai.agents.adapters.crewai.inputs import messages_of, request_of
 from k8gentai.agents.adapters.crewai.people import hook_flows, hook_tasks
 from k8gentai.agents.adapters.crewai.run import CrewRun
@@ -55,6 +56,7 @@ class CrewAIAdapter:
 
         def kickoff() -> str:
             hook_tasks()
+            leave_retries_to_the_gateway()
             return agent.kickoff(turn, context, tools, request, messages)
 
         run.start(kickoff)

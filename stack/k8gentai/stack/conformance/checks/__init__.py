@@ -1,0 +1,44 @@
+"""The checks: a file a capability. Importing this package has them all registered."""
+
+from k8gentai.stack.conformance.capabilities import registered
+from k8gentai.stack.conformance.checks import (
+    approval,
+    at_once,
+    cancel,
+    client_tools,
+    declared,
+    history,
+    instructions,
+    limits,
+    model_failure,
+    parallel_tools,
+    replay,
+    structured,
+    text,
+    tool_failure,
+    tools,
+    usage,
+)
+
+__all__ = [
+    "CHECKS",
+    "approval",
+    "at_once",
+    "cancel",
+    "client_tools",
+    "declared",
+    "history",
+    "instructions",
+    "limits",
+    "model_failure",
+    "parallel_tools",
+    "replay",
+    "structured",
+    "text",
+    "tool_failure",
+    "tools",
+    "usage",
+]
+
+CHECKS = registered()
+"""All of them, in the order of the table."""

@@ -1,0 +1,29 @@
+"""Structured output: the schema that the request asks for is the model's to keep."""
+
+import json
+
+from k8gentai.stack.conformance.capabilities import Capability, check
+from k8gentai.stack.conformance.expect import equal
+from k8gentai.stack.conformance.lab import Lab
+from k8gentai.stack.conformance.scripted import Answer
+
+_BOOK = {
+    "type": "object",
+    "properties": {"title": {"type": "string"}, "year": {"type": "integer"}},
+    "required": ["title", "year"],
+    "additionalProperties": False,
+}
+_EMMA = {"title": "Emma", "year": 1815}
+
+
+@check(Capability.STRUCTURED)
+async def the_schema_of_the_request_reaches_the_model(lab: Lab) -> None:
+    lab.script(Answer(json.dumps(_EMMA)))
+    wanted = {"type": "json_schema", "name": "book", "schema": _BOOK, "strict": True}
+    response = await lab.answer("declared", text={"format": wanted})
+    equal("the answer", json.loads(response.output_text), _EMMA)
+    asked = lab.requests()[0].body.get("response_format") or {}
+    equal("the format's type", asked.get("type"), "json_schema")
+    schema = asked["json_schema"]
+    equal("the schema's name", schema.get("name"), "book")
+    equal("its required properties", schema["schema"]["required"], ["title", "year"])

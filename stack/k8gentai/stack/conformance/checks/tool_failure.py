@@ -1,0 +1,29 @@
+"""A tool that fails is for the model to see; it does not end the turn."""
+
+from k8gentai.stack.conformance.capabilities import Capability, check
+from k8gentai.stack.conformance.expect import contains, equal, one
+from k8gentai.stack.conformance.lab import Lab, items
+from k8gentai.stack.conformance.scripted import Answer, Call
+
+
+@check(Capability.TOOL_FAILURE, Capability.TOOLS)
+async def a_tool_that_raises_is_a_result_the_model_sees(lab: Lab) -> None:
+    lab.script(Answer(Call("fail", {"reason": "rain"})), Answer("I see."))
+    response = await lab.answer("calculator")
+    equal("the answer", response.output_text, "I see.")
+    call = one("calls told", items(response, "mcp_call"))
+    contains("the call's error", call.error, "it failed: rain")
+    shown = one("results shown to the model", lab.requests()[1].texts("tool"))
+    contains("the result shown to the model", shown, "it failed: rain")
+
+
+@check(Capability.TOOL_FAILURE, Capability.TOOLS)
+async def a_tool_that_is_not_there_does_not_end_the_turn(lab: Lab) -> None:
+    lab.script(Answer(Call("subtract", {"a": 1, "b": 2})), Answer("Then not."))
+    equal("the answer", (await lab.answer("calculator")).output_text, "Then not.")
+
+
+@check(Capability.TOOL_FAILURE, Capability.TOOLS)
+async def arguments_that_cannot_be_read_do_not_end_the_turn(lab: Lab) -> None:
+    lab.script(Answer(Call("add", '{"a": 1, "b"')), Answer("Sorry."))
+    equal("the answer", (await lab.answer("calculator")).output_text, "Sorry.")

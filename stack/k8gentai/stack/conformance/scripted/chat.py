@@ -1,0 +1,105 @@
+"""An answer as the bodies and stream chunks of OpenAI's Chat Completions API."""
+
+import itertools
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from k8gentai.stack.conformance.scripted.steps import Answer, Call
+
+_ids = itertools.count(1)
+
+
+class Chunks:
+    """Builds the chunks of one streamed answer; each method returns one server-sent event."""
+
+    def __init__(self, body: Mapping[str, Any], answer: Answer) -> None:
+        self._head = {
+            "id": f"chatcmpl-{next(_ids)}",
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": body["model"],
+        }
+        self._usage_wanted = bool((body.get("stream_options") or {}).get("include_usage"))
+        self._answer = answer
+        self._calls = 0
+
+    def _event(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+        return _sse({**self._head, "choices": [choice]})
+
+    def first(self) -> bytes:
+        return self._event({"role": "assistant", "content": ""})
+
+    def text(self, delta: str) -> bytes:
+        return self._event({"content": delta})
+
+    def call(self, call: Call) -> list[bytes]:
+        """The call's head, then its arguments in pieces."""
+        index = self._calls
+        self._calls += 1
+        function = {"name": call.name, "arguments": ""}
+        head = {
+            "index": index,
+            "id": call.id or f"call_{next(_ids)}",
+            "type": "function",
+            "function": function,
+        }
+        size = max(1, -(-len(call.text) // call.pieces))
+        pieces = [call.text[at : at + size] for at in range(0, len(call.text), size)]
+        return [
+            self._event({"tool_calls": [head]}),
+            *(
+                self._event({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+                for piece in pieces
+            ),
+        ]
+
+    def last(self) -> bytes:
+        """The finish reason, the usage where it was asked for, and the terminator."""
+        end = self._event({}, "tool_calls" if self._calls else "stop")
+        if self._usage_wanted:
+            end += _sse({**self._head, "choices": [], "usage": usage_of(self._answer)})
+        return end + b"data: [DONE]\n\n"
+
+
+def _sse(data: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(data).encode() + b"\n\n"
+
+
+def usage_of(answer: Answer) -> dict[str, int]:
+    sent, made = answer.usage
+    return {"prompt_tokens": sent, "completion_tokens": made, "total_tokens": sent + made}
+
+
+def whole(body: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
+    """The answer as one ``chat.completion`` object."""
+    calls = [
+        {
+            "id": part.id or f"call_{next(_ids)}",
+            "type": "function",
+            "function": {"name": part.name, "arguments": part.text},
+        }
+        for part in answer.parts
+        if isinstance(part, Call)
+    ]
+    text = "".join(part for part in answer.parts if isinstance(part, str))
+    message: dict[str, Any] = {"role": "assistant", "content": text if text or not calls else None}
+    if calls:
+        message["tool_calls"] = calls
+    return {
+        "id": f"chatcmpl-{next(_ids)}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": body["model"],
+        "choices": [
+            {
+                "index": 0,
+                "message": message,
+                "finish_reason": "tool_calls" if calls else "stop",
+                "logprobs": None,
+            }
+        ],
+        "usage": usage_of(answer),
+    }

@@ -1,0 +1,36 @@
+"""What the tools of every framework's agents do. Each framework wraps these as its documentation does."""
+
+import time
+from pathlib import Path
+
+from k8gentai.agents.idempotency import idempotency_key
+
+
+def add(a: float, b: float) -> float:
+    """Add two numbers."""
+    return a + b
+
+
+def multiply(a: float, b: float) -> float:
+    """Multiply two numbers."""
+    return a * b
+
+
+def fail(reason: str) -> str:
+    """Fail for a reason."""
+    raise LookupError(f"it failed: {reason}")
+
+
+def write(path: str, line: str) -> str:
+    """Add a line to a file."""
+    with Path(path).open("a") as file:
+        file.write(f"{line} {idempotency_key()}\n")
+    return f"wrote {line}"
+
+
+def linger(path: str, line: str) -> str:
+    """Add a line to a file, and come back only when a file beside it is there."""
+    write(path, line)
+    while not Path(path).with_suffix(".go").exists():
+        time.sleep(0.02)
+    return f"wrote {line}"
