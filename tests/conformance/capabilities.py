@@ -1,6 +1,6 @@
 """The frameworks, and what one of them cannot do."""
 
-FRAMEWORKS = ("langgraph", "crewai", "ag2")
+FRAMEWORKS = ("langgraph", "crewai", "ag2", "beeai")
 
 TEXT_DELTAS = "text token by token"
 ARGUMENT_DELTAS = "arguments of tool calls piece by piece"
@@ -11,6 +11,7 @@ CANNOT: dict[str, dict[str, str]] = {
     "langgraph": {},
     "crewai": {},
     "ag2": {ARGUMENT_DELTAS: "AG2 hands on a tool call when it is whole"},
+    "beeai": {},
 }
 """By framework: the capability it cannot have, and why."""
 

@@ -36,8 +36,8 @@ async def test_the_clients_tools_end_the_turn_and_their_results_go_on(client, mo
     (call,) = items_of(first, "function_call")
     assert (call.name, json.loads(call.arguments)) == ("look_up", {"title": "Emma"})
     assert first.status == "completed"
-    (offered,) = model.requests(key)[0].body["tools"]
-    assert offered["function"]["parameters"]["properties"].keys() == {"title"}
+    offered = {tool["function"]["name"]: tool["function"] for tool in model.requests(key)[0].body["tools"]}
+    assert offered["look_up"]["parameters"]["properties"].keys() == {"title"}
     output = {"type": "function_call_output", "call_id": call.call_id, "output": "Jane Austen"}
     second = await client.responses.create(
         model="declared", input=[output], tools=[LOOK_UP], previous_response_id=first.id
