@@ -27,7 +27,7 @@ def final(text, **options):
 
 async def test_an_answer_that_is_a_tool_call_is_streamed_as_text(client, model, key):
     model.script(key, Answer(final("It is forty-two.", pieces=6)))
-    events = await collect(await client.responses.create(model="plain", input=prompt(key), stream=True))
+    events = await collect(await client.responses.create(model="formal", input=prompt(key), stream=True))
     check_sequence(events)
     assert [item.type for item in events[-1].response.output] == ["message"]
     assert text_of(events) == "It is forty-two."
@@ -49,14 +49,14 @@ async def test_an_agent_that_hands_off_shows_the_others_tools_and_its_answer_as_
 ):
     model.script(
         key,
-        Answer(Call("Researcher", {"task": prompt(key, "Add.")})),
+        Answer(Call("researcher", {"task": prompt(key, "Add.")})),
         Answer(Call("add", {"a": 4, "b": 5})),
         Answer("Nine."),
-        Answer("It is nine."),
+        Answer(final("It is nine.")),
     )
     response = await client.responses.create(model="chief", input=prompt(key))
     outputs = {call.name: call.output for call in items_of(response, "mcp_call")}
-    assert outputs == {"Researcher": "Nine.", "add": "9.0"}
+    assert outputs == {"researcher": "Nine.", "add": "9.0"}
     assert response.output_text == "It is nine."
     assert steps_of(stack, response.id) == ["Chief", "Researcher", "Researcher", "Chief"]
 
@@ -81,7 +81,7 @@ async def test_a_function_of_several_agents_shows_each(client, model, key):
 
 @pytest.mark.parametrize("approve", [True, False])
 async def test_a_permission_is_asked_of_the_turn(client, model, key, page, approve):
-    model.script(key, Answer(write(page, "one")), Answer("Well."))
+    model.script(key, Answer(write(page, "one")), Answer(final("Well.")))
     asked = await client.responses.create(model="careful", input=prompt(key))
     (request,) = items_of(asked, "mcp_approval_request")
     assert json.loads(request.arguments)["data"]["input"]["line"] == "one"
@@ -95,7 +95,7 @@ async def test_a_permission_is_asked_of_the_turn(client, model, key, page, appro
 
 
 async def test_a_tool_is_told_what_the_person_says(client, model, key, page):
-    model.script(key, Answer(Call("publish", {"path": str(page), "line": "one"})), Answer("Not yet."))
+    model.script(key, Answer(Call("publish", {"path": str(page), "line": "one"})), Answer(final("Not yet.")))
     asked = await client.responses.create(model="asking", input=prompt(key))
     (request,) = items_of(asked, "mcp_approval_request")
     assert json.loads(request.arguments) == {"message": "Publish 'one'?"}
@@ -107,7 +107,7 @@ async def test_twenty_turns_of_one_workflow(client, model, key):
     gate = Gate()
     for number in range(20):
         one = f"{key}-{number}"
-        model.script(one, Answer(gate, f"Notes {number} [[{one}]]."), Answer(f"Text {number}."))
+        model.script(one, Answer(gate, f"Notes {number} [[{one}]]."), Answer(final(f"Text {number}.")))
     turns = [
         asyncio.create_task(client.responses.create(model="crew", input=prompt(f"{key}-{number}")))
         for number in range(20)
@@ -122,7 +122,7 @@ async def test_twenty_turns_of_one_workflow(client, model, key):
 async def test_a_workflow_survives_the_end_of_its_worker(own_stack, workers, own_client, model, key, page):
     gate = Gate()
     notes = f"Notes [[{key}]]."
-    model.script(key, Answer(write(page, "one")), Answer(notes), Answer("A te", gate, FOREVER), Answer("A text."))
+    model.script(key, Answer(write(page, "one")), Answer(notes), Answer(gate, FOREVER), Answer(final("A text.")))
     turn = await own_client.responses.create(model="crew", input=prompt(key), background=True)
     reading = asyncio.create_task(collect(await own_client.responses.retrieve(turn.id, stream=True)))
     await gate.reached()

@@ -1,5 +1,7 @@
 """The agents in BeeAI: made when the module is imported, as its documentation makes them."""
 
+from typing import Any
+
 from beeai_framework.adapters.openai import OpenAIChatModel
 from beeai_framework.agents.requirement import RequirementAgent
 from beeai_framework.tools import tool
@@ -9,14 +11,22 @@ from tests.conformance.agents import tools
 
 _model = OpenAIChatModel("somebody-elses-model")
 
-plain = RequirementAgent(llm=_model, name="Assistant")
-calculator = RequirementAgent(
-    llm=_model, name="Calculator", tools=[tool(tools.add), tool(tools.multiply), tool(tools.fail)]
-)
+
+def _agent(name: str, *functions: Any, **options: Any) -> RequirementAgent:
+    return RequirementAgent(
+        llm=_model,
+        name=name,
+        tools=[tool(function) for function in functions],
+        # The scripted model answers in plain words.
+        final_answer_as_tool=False,
+        **options,
+    )
+
+
+plain = _agent("Assistant")
+calculator = _agent("Calculator", tools.add, tools.multiply, tools.fail)
 # BeeAI takes equal calls for a loop, and does not make them.
-scribe = RequirementAgent(
-    llm=_model, name="Scribe", tools=[tool(tools.write), tool(tools.linger)], tool_call_checker=False
-)
+scribe = _agent("Scribe", tools.write, tools.linger, tool_call_checker=False)
 
 
 def raising(context: AgentContext) -> None:

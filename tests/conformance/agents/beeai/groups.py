@@ -15,8 +15,12 @@ _llm = ChatModel.from_name("openai:gpt-4.1-mini")
 _add = tool(tools.add)
 _write = tool(tools.write)
 
-_researcher = RequirementAgent(llm=_llm, name="Researcher", description="Finds things out.", tools=[_add, _write])
-_writer = RequirementAgent(llm=_llm, name="Writer", description="Writes well.")
+formal = RequirementAgent(llm=_llm, name="Formal")
+
+_researcher = RequirementAgent(
+    llm=_llm, name="Researcher", description="Finds things out.", tools=[_add, _write], final_answer_as_tool=False
+)
+_writer = RequirementAgent(llm=_llm, name="Writer", description="Writes well.", final_answer_as_tool=False)
 
 chief = RequirementAgent(llm=_llm, name="Chief", tools=[HandoffTool(_researcher)])
 

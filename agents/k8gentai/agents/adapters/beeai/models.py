@@ -26,7 +26,7 @@ from beeai_framework.emitter import EmitterOptions
 from beeai_framework.errors import FrameworkError
 
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
-from k8gentai.agents.events import ToolCall, ToolCallDelta, ToolCallStarted, ToolResult, ToolSide
+from k8gentai.agents.events import ItemDropped, ToolCall, ToolCallDelta, ToolCallStarted, ToolResult, ToolSide
 from k8gentai.agents.running import ModelStep
 
 FINAL_ANSWER = "final_answer"
@@ -71,6 +71,13 @@ class _Answer:
                     self._step.text(part.text)
                 elif isinstance(part, MessageToolCallContent):
                     self._piece(part)
+
+    def fail(self) -> None:
+        """The answer is none: its tool calls will not be made."""
+        for call in self._calls.values():
+            if call.tool_name != FINAL_ANSWER:
+                self._run.publish(ItemDropped(item_id=call.id))
+        self._run.broke_off(self._step)
 
     def end(self, output: ChatModelOutput) -> None:
         """The answer is whole, and its tool calls are as the agent will make them."""
@@ -133,7 +140,7 @@ def _followed(call_model: Callable[..., Awaitable[ChatModelOutput]]) -> Callable
             try:
                 output = await call_model(self, asked, response=response, context=context, **options)
             except BaseException as error:
-                run.broke_off(step)
+                answer.fail()
                 if isinstance(error, FrameworkError) or not isinstance(error, Exception):
                     raise
                 # The gateway knows better when a call may be made again.
@@ -171,7 +178,8 @@ def _noted(complete: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[A
 
     @wraps(complete)
     async def noted(**options: Any) -> Any:
-        answer = await complete(**options)
+        # With tools it would look for those of an MCP gateway of its own, in a package that is not there.
+        answer = await complete(_skip_mcp_handler=True, **options)
         if hasattr(answer, "aclose"):
             _answers.get([]).append(answer)
         return answer

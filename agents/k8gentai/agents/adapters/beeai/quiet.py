@@ -10,8 +10,8 @@ _SETTINGS = {
     "LITELLM_MODE": "PRODUCTION",
     # Else it fetches a price list from the network.
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    # BeeAI's loggers write to standard output.
-    "BEEAI_LOG_LEVEL": "ERROR",
+    # BeeAI's loggers write to standard output what its errors say again.
+    "BEEAI_LOG_LEVEL": "CRITICAL",
 }
 """Read when they are imported. Who sets one of them has reasons."""
 

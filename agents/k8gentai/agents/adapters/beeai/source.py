@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from beeai_framework.agents.requirement import RequirementAgent
+from beeai_framework.errors import FrameworkError
 from beeai_framework.workflows.agent import AgentWorkflow, AgentWorkflowInput
 
 from k8gentai.agents.adapters.beeai.declarative import build_agent
@@ -39,9 +40,17 @@ class BeeAIAgent:
         Raises:
             RequestError: the request brings tools that the agent cannot take, or nothing to answer.
             AgentLoadError: the factory returned something else than an agent.
+            Exception: whatever the agent's code raised.
         """
         current_run.set(run)
         ask_through(run)
+        try:
+            await self._answer(run, turn, tools)
+        except FrameworkError as error:
+            # BeeAI's own say little of what happened.
+            raise error.get_cause() from error
+
+    async def _answer(self, run: TurnRun, turn: Turn, tools: list[dict[str, Any]]) -> None:
         text = to_text([*turn.history, *turn.input], turn.instructions)
         if self.conversation is not None:
             self._refuse(tools, "function")
