@@ -2,7 +2,7 @@
 
 from k8gentai.agents.turn import Adapter
 
-FRAMEWORKS = ("langgraph", "llama-stack", "crewai", "ag2")
+FRAMEWORKS = ("langgraph", "llama-stack", "crewai", "ag2", "beeai")
 """The frameworks there is an adapter for."""
 
 
@@ -31,4 +31,8 @@ def adapter_for(framework: str) -> Adapter:
             from k8gentai.agents.adapters.ag2 import AG2Adapter
 
             return AG2Adapter()
+        case "beeai":
+            from k8gentai.agents.adapters.beeai import BeeAIAdapter
+
+            return BeeAIAdapter()
     raise LookupError(f"there is no adapter for {framework!r}; there are: {', '.join(FRAMEWORKS)}")

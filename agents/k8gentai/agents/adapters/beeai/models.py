@@ -1,0 +1,213 @@
+"""Follows the model calls of BeeAI's agents, whichever of them makes one, and has each answer streamed."""
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+from beeai_framework.adapters.litellm import chat as litellm_chat
+from beeai_framework.agents import BaseAgent
+from beeai_framework.agents.requirement.prompts import RequirementAgentSystemPrompt
+from beeai_framework.agents.tool_calling.prompts import ToolCallingAgentSystemPrompt
+from beeai_framework.backend import (
+    ChatModel,
+    ChatModelError,
+    ChatModelNewTokenEvent,
+    ChatModelOutput,
+    MessageReasoningContent,
+    MessageTextContent,
+    MessageToolCallContent,
+    ToolMessage,
+)
+from beeai_framework.backend.types import ChatModelInput
+from beeai_framework.backend.utils import parse_broken_json
+from beeai_framework.context import RunContext
+from beeai_framework.emitter import EmitterOptions
+from beeai_framework.errors import FrameworkError
+
+from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
+from k8gentai.agents.events import ItemDropped, ToolCall, ToolCallDelta, ToolCallStarted, ToolResult, ToolSide
+from k8gentai.agents.running import ModelStep
+
+FINAL_ANSWER = "final_answer"
+"""The tool that BeeAI's agents have the model call to answer."""
+
+_AGENT = "k8gentai_agent"
+"""Where a context keeps the name of the agent that it belongs to."""
+
+
+def follow_models() -> None:
+    """Have every model call of a turn followed. Call once."""
+    ChatModel._ChatModel__run = _followed(ChatModel._ChatModel__run)
+    RunContext.__init__ = _named(RunContext.__init__)
+    litellm_chat.acompletion = _noted(litellm_chat.acompletion)
+    for prompt in (RequirementAgentSystemPrompt, ToolCallingAgentSystemPrompt):
+        prompt._config.functions["formatDate"] = _dated(prompt._config.functions["formatDate"])
+
+
+class _Answer:
+    """What a model says, as it says it.
+
+    Args:
+        run: the turn's.
+        step: the model call.
+        hidden: its text is a tool call that the model was made to write, as it has no API for it.
+    """
+
+    def __init__(self, run: TurnRun, step: ModelStep, *, hidden: bool) -> None:
+        self._run = run
+        self._step = step
+        self._hidden = hidden
+        self._calls: dict[str, MessageToolCallContent] = {}
+        self._said = ""
+
+    def take(self, event: ChatModelNewTokenEvent, _: object = None) -> None:
+        """A piece of the answer."""
+        for message in event.value.output:
+            for part in message.content:
+                if isinstance(part, MessageReasoningContent):
+                    self._step.reasoning(part.text)
+                elif isinstance(part, MessageTextContent) and not self._hidden:
+                    self._step.text(part.text)
+                elif isinstance(part, MessageToolCallContent):
+                    self._piece(part)
+
+    def fail(self) -> None:
+        """The answer is none: its tool calls will not be made."""
+        for call in self._calls.values():
+            if call.tool_name != FINAL_ANSWER:
+                self._run.publish(ItemDropped(item_id=call.id))
+        self._run.broke_off(self._step)
+
+    def end(self, output: ChatModelOutput) -> None:
+        """The answer is whole, and its tool calls are as the agent will make them."""
+        calls: list[ToolCall] = []
+        for call in output.get_tool_calls():
+            if call.tool_name == FINAL_ANSWER:
+                self._answer(call.args)
+                if self._step.silent:
+                    # An answer of a shape of its own.
+                    self._step.text(call.args)
+                continue
+            side = _side(self._run, call.tool_name)
+            calls.append(ToolCall(call_id=call.id, name=call.tool_name, arguments=call.args, side=side))
+        self._step.end(calls)
+        if any(call.side == "client" for call in calls):
+            self._run.hand_over()
+
+    def _piece(self, piece: MessageToolCallContent) -> None:
+        # Only the first piece of a call has its id.
+        call_id = piece.id or next(reversed(self._calls), "")
+        call = self._calls.get(call_id)
+        if call is None:
+            call = self._calls[call_id] = piece.model_copy()
+            if call.tool_name != FINAL_ANSWER:
+                side = _side(self._run, call.tool_name)
+                self._run.publish(ToolCallStarted(call_id=call_id, name=call.tool_name, side=side))
+        else:
+            call.args += piece.args
+        if call.tool_name == FINAL_ANSWER:
+            self._answer(call.args)
+        elif piece.args:
+            self._run.publish(ToolCallDelta(call_id=call_id, delta=piece.args))
+
+    def _answer(self, arguments: str) -> None:
+        """Say what is new of the answer that a call of its tool brings."""
+        read = parse_broken_json(arguments, fallback={}, stream_stable=True)
+        response = read.get("response") if isinstance(read, dict) else None
+        if isinstance(response, str) and response.startswith(self._said):
+            self._step.text(response[len(self._said) :])
+            self._said = response
+
+
+def _followed(call_model: Callable[..., Awaitable[ChatModelOutput]]) -> Callable[..., Awaitable[ChatModelOutput]]:
+    @wraps(call_model)
+    async def followed(
+        self: ChatModel, asked: ChatModelInput, *, response: Any, context: RunContext, **options: Any
+    ) -> ChatModelOutput:
+        run = current_run.get()
+        if run is None:
+            return await call_model(self, asked, response=response, context=context, **options)
+        with run.at_work():
+            _answer_unknown(run, asked)
+            step = run.begin(getattr(context, _AGENT), shown=current_call.get() is None)
+            written = response.force_tool_call_via_response_format
+            answer = _Answer(run, step, hidden=written)
+            asked.stream = asked.stream_partial_tool_calls = True
+            forget = context.emitter.on("new_token", answer.take, EmitterOptions(is_blocking=True))
+            opened: list[Any] = []
+            token = _answers.set(opened)
+            try:
+                output = await call_model(self, asked, response=response, context=context, **options)
+            except BaseException as error:
+                answer.fail()
+                if isinstance(error, FrameworkError) or not isinstance(error, Exception):
+                    raise
+                # The gateway knows better when a call may be made again.
+                raise ChatModelError.ensure(error, model=self) from error
+            finally:
+                _answers.reset(token)
+                forget()
+                for opened_answer in opened:
+                    await opened_answer.aclose()
+            if written:
+                for call in output.get_tool_calls():
+                    # BeeAI's are random, and a call has to be known when the turn is run again.
+                    call.id = run.numbered(call.tool_name, call.args)
+            answer.end(output)
+            return output
+
+    return followed
+
+
+def _named(make: Callable[..., None]) -> Callable[..., None]:
+    """Let a context know the name of the agent it belongs to."""
+
+    @wraps(make)
+    def named(self: RunContext, instance: Any, *, parent: RunContext | None = None, **options: Any) -> None:
+        make(self, instance, parent=parent, **options)
+        setattr(
+            self, _AGENT, instance.meta.name if isinstance(instance, BaseAgent) else getattr(parent, _AGENT, None)
+        )
+
+    return named
+
+
+def _noted(complete: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Note the answers that a model call opens: they are left open where it is cancelled."""
+
+    @wraps(complete)
+    async def noted(**options: Any) -> Any:
+        # With tools it would look for those of an MCP gateway of its own, in a package that is not there.
+        answer = await complete(_skip_mcp_handler=True, **options)
+        if hasattr(answer, "aclose"):
+            _answers.get([]).append(answer)
+        return answer
+
+    return noted
+
+
+_answers: ContextVar[list[Any]] = ContextVar("answers")
+"""The streams of the model call at hand."""
+
+
+def _dated(date: Callable[[Any], str]) -> Callable[[Any], str]:
+    """Let prompts say the same date whenever a turn is run again."""
+
+    def dated(data: Any) -> str:
+        run = current_run.get()
+        return date(data) if run is None else f"{run.asked_at:%Y-%m-%dT%H:%M:%SZ}"
+
+    return dated
+
+
+def _answer_unknown(run: TurnRun, asked: ChatModelInput) -> None:
+    """Publish the results of calls that came to no tool."""
+    for message in asked.messages:
+        for result in message.get_tool_results() if isinstance(message, ToolMessage) else ():
+            if run.waits_for(result.tool_call_id):
+                run.publish(ToolResult(call_id=result.tool_call_id, output=str(result.result), is_error=True))
+
+
+def _side(run: TurnRun, name: str) -> ToolSide:
+    return "client" if name in run.client_tools else "worker"

@@ -1,0 +1,21 @@
+"""What BeeAI and LiteLLM do beside running agents, switched off.
+
+Importing this imports both, so it comes before whatever else does.
+"""
+
+import os
+
+_SETTINGS = {
+    # Else LiteLLM reads a .env file into the worker's environment.
+    "LITELLM_MODE": "PRODUCTION",
+    # Else it fetches a price list from the network.
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    # BeeAI's loggers write to standard output what its errors say again.
+    "BEEAI_LOG_LEVEL": "CRITICAL",
+}
+"""Read when they are imported. Who sets one of them has reasons."""
+
+for _name, _value in _SETTINGS.items():
+    os.environ.setdefault(_name, _value)
+
+import beeai_framework.adapters.litellm.chat  # noqa: E402, F401 - what a first turn would wait for

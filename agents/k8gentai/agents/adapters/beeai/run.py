@@ -1,0 +1,29 @@
+"""One attempt at a turn of BeeAI's agents, and how the code at hand knows what it works for."""
+
+from collections.abc import Set as AbstractSet
+from contextvars import ContextVar
+from datetime import datetime
+
+from k8gentai.agents.running import AgentRun
+from k8gentai.agents.turn import Turn, TurnContext
+
+current_run: ContextVar["TurnRun | None"] = ContextVar("current_run", default=None)
+"""The run that the code at hand belongs to."""
+
+current_call: ContextVar[str | None] = ContextVar("current_call", default=None)
+"""The id of the tool call that the code at hand works for, if for one."""
+
+
+class TurnRun(AgentRun):
+    """One attempt at a turn of BeeAI's agents.
+
+    Args:
+        context: what the harness lends.
+        turn: the turn.
+        client_tools: the names of the tools that the client runs.
+    """
+
+    def __init__(self, context: TurnContext, turn: Turn, client_tools: AbstractSet[str]) -> None:
+        super().__init__(context)
+        self.asked_at: datetime = turn.asked_at
+        self.client_tools = client_tools

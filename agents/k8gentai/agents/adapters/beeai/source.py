@@ -1,0 +1,114 @@
+"""What an entrypoint names, and how it runs a turn."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from beeai_framework.agents.requirement import RequirementAgent
+from beeai_framework.errors import FrameworkError
+from beeai_framework.workflows.agent import AgentWorkflow, AgentWorkflowInput
+
+from k8gentai.agents.adapters.beeai.declarative import build_agent
+from k8gentai.agents.adapters.beeai.messages import to_beeai
+from k8gentai.agents.adapters.beeai.own import own_agent
+from k8gentai.agents.adapters.beeai.people import ask_through
+from k8gentai.agents.adapters.beeai.run import TurnRun, current_run
+from k8gentai.agents.adapters.beeai.tools import ClientTool
+from k8gentai.agents.context import agent_context
+from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.entrypoint import Conversation, Factory, is_conversation, is_factory
+from k8gentai.agents.messages import to_text
+from k8gentai.agents.turn import AgentLoadError, RequestError, Turn
+
+
+@dataclass(frozen=True)
+class BeeAIAgent:
+    """A checked agent."""
+
+    definition: AgentDefinition
+    make: Factory
+    """Makes a turn's agent or workflow, or gives the one that all turns share."""
+    conversation: Conversation | None = None
+    """A function that runs agents in its own way, in place of that."""
+
+    async def drive(self, run: TurnRun, turn: Turn, tools: list[dict[str, Any]]) -> None:
+        """Run a turn to its end.
+
+        Args:
+            tools: the request's, as chat completions takes them.
+
+        Raises:
+            RequestError: the request brings tools that the agent cannot take, or nothing to answer.
+            AgentLoadError: the factory returned something else than an agent.
+            Exception: whatever the agent's code raised.
+        """
+        current_run.set(run)
+        ask_through(run)
+        try:
+            await self._answer(run, turn, tools)
+        except FrameworkError as error:
+            # BeeAI's own say little of what happened.
+            raise error.get_cause() from error
+
+    async def _answer(self, run: TurnRun, turn: Turn, tools: list[dict[str, Any]]) -> None:
+        text = to_text([*turn.history, *turn.input], turn.instructions)
+        if self.conversation is not None:
+            self._refuse(tools, "function")
+            run.say(_text(await self.conversation(text)))
+            return
+        made = self.make(agent_context(turn, run.context, tools))
+        if inspect.isawaitable(made):
+            made = await made
+        # What these answer, a model has said.
+        if isinstance(made, AgentWorkflow):
+            self._refuse(tools, "workflow")
+            await made.run([AgentWorkflowInput(prompt=text)])
+        elif isinstance(made, RequirementAgent):
+            instructions, messages = to_beeai(turn)
+            own = await own_agent(made, instructions, [ClientTool(tool["function"]) for tool in tools])
+            # The turn's own limit comes before the agent's.
+            await own.run(messages, max_iterations=run.context.max_steps + 1)
+        else:
+            entrypoint = self.definition.spec.entrypoint
+            raise AgentLoadError(f"{entrypoint} returned a {type(made).__name__}, not an agent")
+
+    def _refuse(self, tools: list[dict[str, Any]], kind: str) -> None:
+        if tools:
+            raise RequestError(f"tools: {self.definition.id!r} is a {kind} and cannot take tools")
+
+
+def read_source(definition: AgentDefinition, found: object | None) -> BeeAIAgent:
+    """The agent that a definition and what its entrypoint names make.
+
+    Args:
+        found: None where the definition has no entrypoint.
+
+    Raises:
+        AgentLoadError: it is nothing that can be run.
+    """
+    spec = definition.spec
+    if spec.entrypoint is None:
+        if not spec.model.name:
+            raise AgentLoadError("spec.model.name: an agent without an entrypoint names its model")
+        if spec.tools:
+            named = spec.tools[0].name
+            raise AgentLoadError(f"spec.tools: {named!r} cannot be used without an entrypoint's code")
+        return BeeAIAgent(definition, lambda context: build_agent(definition, context))
+    if isinstance(found, RequirementAgent | AgentWorkflow):
+        return BeeAIAgent(definition, lambda context: found)
+    if is_conversation(found):
+        return BeeAIAgent(definition, lambda context: None, found)
+    if is_factory(found):
+        return BeeAIAgent(definition, found)
+    raise AgentLoadError(
+        f"{spec.entrypoint} is a {type(found).__name__}; it must be a RequirementAgent, an AgentWorkflow, an async"
+        " function with one parameter, a str, or a function with one parameter, an AgentContext, that returns an"
+        " agent or a workflow"
+    )
+
+
+def _text(result: Any) -> str:
+    """What a function's result says: the result itself, or the last message of a run's output."""
+    last = getattr(result, "last_message", None)
+    text = result if last is None else last.text
+    return "" if text is None else str(text)

@@ -1,0 +1,162 @@
+"""Sends the tools of BeeAI's agents through the turn's tool boundary, and its blocking ones to threads."""
+
+import asyncio
+import inspect
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import beeai_framework.tools
+from beeai_framework.backend import MessageToolCallContent
+from beeai_framework.context import Run, RunContext
+from beeai_framework.emitter import Emitter
+from beeai_framework.tools import StringToolOutput, Tool, ToolError, ToolOutput, ToolRunOptions
+from beeai_framework.tools.tool import get_input_schema
+from beeai_framework.utils.models import JSONSchemaModel
+from pydantic import BaseModel
+
+from k8gentai.agents.adapters.beeai.models import FINAL_ANSWER
+from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
+from k8gentai.agents.turn import ToolOutcome
+
+
+def hook_tools() -> None:
+    """Have every tool call of a turn's agents go through the boundary. Call once, before tools are made."""
+    Tool.run = _through_boundary(Tool.run)
+    made = _threaded(beeai_framework.tools.tool)
+    beeai_framework.tools.tool = made
+    # The function hides the module of its name.
+    vars(sys.modules[Tool.__module__])["tool"] = made
+
+
+class ClientTool(Tool[BaseModel, ToolRunOptions, StringToolOutput]):
+    """A tool that the client runs: a call to it ends the turn before it comes here.
+
+    Args:
+        function: as chat completions takes it.
+    """
+
+    name = ""
+    description = ""
+
+    def __init__(self, function: dict[str, Any]) -> None:
+        super().__init__()
+        self.name = function["name"]
+        self.description = function.get("description") or function["name"]
+        self._schema = JSONSchemaModel.create(function["name"], function["parameters"])
+
+    @property
+    def input_schema(self) -> type[BaseModel]:
+        """The arguments."""
+        return self._schema
+
+    def _create_emitter(self) -> Emitter:
+        return Emitter.root().child(namespace=["tool", "client"], creator=self)
+
+    async def _run(
+        self,
+        input: BaseModel,  # noqa: A002 - BeeAI's name
+        options: ToolRunOptions | None,
+        context: RunContext,
+    ) -> StringToolOutput:
+        raise ToolError(f"{self.name} runs on the client")
+
+
+class _KnownError(ToolError):
+    """A failure whose words are known from the boundary."""
+
+    def explain(self) -> str:
+        """What the model is shown."""
+        return self.message
+
+
+def _through_boundary(run_tool: Callable[..., Run[ToolOutput]]) -> Callable[..., Run[ToolOutput]]:
+    @wraps(run_tool)
+    def through(self: Tool[Any, Any, Any], given: Any, options: Any = None) -> Run[ToolOutput]:
+        running = run_tool(self, given, options)
+        execute = running.handler
+
+        async def handle() -> ToolOutput:
+            run = current_run.get()
+            # What a tool runs itself has its call's message, too.
+            message = running._run_context.context.get("tool_call_msg")
+            if run is None or message is None or self.name == FINAL_ANSWER or message.id == current_call.get():
+                return await execute()
+            try:
+                return await _call_tool(run, message, execute)
+            finally:
+                running._run_context.destroy()
+
+        running.handler = handle
+        return running
+
+    return through
+
+
+async def _call_tool(run: TurnRun, message: MessageToolCallContent, execute: Callable[[], Any]) -> ToolOutput:
+    """Run a tool call, unless its outcome is known from an earlier attempt.
+
+    Args:
+        message: the call.
+        execute: runs it.
+
+    Raises:
+        ToolError: what the model is to be told.
+    """
+    came: ToolOutput | ToolError | None = None
+
+    async def run_tool() -> ToolOutcome:
+        nonlocal came
+        token = current_call.set(message.id)
+        try:
+            came = output = await execute()
+        except ToolError as error:
+            came = error
+            return ToolOutcome(error.explain(), is_error=True)
+        finally:
+            current_call.reset(token)
+        return ToolOutcome(output.get_text_content())
+
+    arguments = json.loads(message.args)
+    with run.at_work():
+        outcome = await run.context.tools.call(message.id, message.tool_name, arguments, run_tool)
+    run.answered(message.id)
+    if isinstance(came, ToolOutput) and not outcome.is_error:
+        return came
+    if outcome.is_error:
+        raise came if isinstance(came, ToolError) else _KnownError(outcome.output)
+    return StringToolOutput(outcome.output)
+
+
+def _threaded(make_tool: Callable[..., Any]) -> Callable[..., Any]:
+    """Make tools of functions that block run in threads: BeeAI would hold up every turn of the worker."""
+
+    @wraps(make_tool)
+    def made(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+        if function is None:
+            return lambda given: made(given, **options)
+        if inspect.iscoroutinefunction(function):
+            return make_tool(function, **options)
+
+        @wraps(function)
+        async def in_thread(**arguments: Any) -> Any:
+            return await asyncio.to_thread(_run_blocking, function, arguments)
+
+        described = {
+            "name": function.__name__,
+            "description": inspect.getdoc(function),
+            "input_schema": get_input_schema(function),
+        }
+        return make_tool(in_thread, **{**described, **options})
+
+    return made
+
+
+def _run_blocking(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    try:
+        return function(**arguments)
+    except SystemExit as error:
+        # It would end the worker, and with it every other turn.
+        raise RuntimeError(f"the tool called sys.exit({error})") from error

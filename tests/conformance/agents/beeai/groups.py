@@ -1,0 +1,58 @@
+"""Several agents together, and agents that ask a person, as BeeAI's documentation writes them."""
+
+from beeai_framework.agents.requirement import RequirementAgent
+from beeai_framework.agents.requirement.requirements.ask_permission import AskPermissionRequirement
+from beeai_framework.agents.requirement.requirements.conditional import ConditionalRequirement
+from beeai_framework.backend import ChatModel
+from beeai_framework.tools import tool
+from beeai_framework.tools.handoff import HandoffTool
+from beeai_framework.utils.io import io_read
+from beeai_framework.workflows.agent import AgentWorkflow
+
+from tests.conformance.agents import tools
+
+_llm = ChatModel.from_name("openai:gpt-4.1-mini")
+_add = tool(tools.add)
+_write = tool(tools.write)
+
+formal = RequirementAgent(llm=_llm, name="Formal")
+
+_researcher = RequirementAgent(
+    llm=_llm, name="Researcher", description="Finds things out.", tools=[_add, _write], final_answer_as_tool=False
+)
+_writer = RequirementAgent(llm=_llm, name="Writer", description="Writes well.", final_answer_as_tool=False)
+
+chief = RequirementAgent(llm=_llm, name="Chief", tools=[HandoffTool(_researcher)])
+
+crew = AgentWorkflow(name="Crew")
+crew.add_agent(_researcher)
+crew.add_agent(name="Writer", role="A writer", instructions="You write well.", llm=_llm)
+
+
+async def relay(question: str) -> str:
+    """One agent researches, another writes."""
+    notes = await _researcher.run(question)
+    reply = await _writer.run(f"Write about this: {notes.last_message.text}")
+    return reply.last_message.text
+
+
+structured = RequirementAgent(
+    llm=_llm,
+    name="Structured",
+    tools=[_add],
+    requirements=[ConditionalRequirement(_add, force_at_step=1)],
+)
+
+careful = RequirementAgent(
+    llm=_llm, name="Careful", tools=[_write], requirements=[AskPermissionRequirement([_write])]
+)
+
+
+@tool
+async def publish(path: str, line: str) -> str:
+    """Publish a line, once a person has agreed."""
+    answer = await io_read(f"Publish {line!r}?")
+    return tools.write(path, line) if answer == "yes" else f"They said: {answer}"
+
+
+asking = RequirementAgent(llm=_llm, name="Asking", tools=[publish])

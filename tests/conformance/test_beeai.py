@@ -1,0 +1,135 @@
+"""BeeAI's agents: how they answer, work with others, and ask people."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.conformance.helpers import (
+    answer,
+    check_sequence,
+    collect,
+    items_of,
+    prompt,
+    steps_of,
+    text_of,
+    write,
+)
+from tests.scripted import FOREVER, Answer, Call, Gate
+
+pytestmark = pytest.mark.parametrize("framework", ["beeai"], indirect=True, scope="session")
+
+
+def final(text, **options):
+    return Call("final_answer", {"response": text}, **options)
+
+
+async def test_an_answer_that_is_a_tool_call_is_streamed_as_text(client, model, key):
+    model.script(key, Answer(final("It is forty-two.", pieces=6)))
+    events = await collect(await client.responses.create(model="formal", input=prompt(key), stream=True))
+    check_sequence(events)
+    assert [item.type for item in events[-1].response.output] == ["message"]
+    assert text_of(events) == "It is forty-two."
+    assert len([event for event in events if event.type == "response.output_text.delta"]) > 1
+
+
+async def test_what_the_agent_requires_stays_required(client, model, key):
+    model.script(key, Answer(Call("add", {"a": 1, "b": 2})), Answer(final("Three.")))
+    response = await client.responses.create(model="structured", input=prompt(key), instructions="In Latin.")
+    assert response.output_text == "Three."
+    first, second = (request.body for request in model.requests(key))
+    assert first["tool_choice"] == {"type": "function", "function": {"name": "add"}}
+    assert second["tool_choice"] != first["tool_choice"]
+    assert any("In Latin." in text for text in model.requests(key)[0].texts("system"))
+
+
+async def test_an_agent_that_hands_off_shows_the_others_tools_and_its_answer_as_the_result(
+    client, stack, model, key
+):
+    model.script(
+        key,
+        Answer(Call("researcher", {"task": prompt(key, "Add.")})),
+        Answer(Call("add", {"a": 4, "b": 5})),
+        Answer("Nine."),
+        Answer(final("It is nine.")),
+    )
+    response = await client.responses.create(model="chief", input=prompt(key))
+    outputs = {call.name: call.output for call in items_of(response, "mcp_call")}
+    assert outputs == {"researcher": "Nine.", "add": "9.0"}
+    assert response.output_text == "It is nine."
+    assert steps_of(stack, response.id) == ["Chief", "Researcher", "Researcher", "Chief"]
+
+
+async def test_a_workflow_shows_its_agents_one_after_the_other(client, stack, model, key):
+    notes = f"Two [[{key}]]."
+    model.script(key, Answer(Call("add", {"a": 1, "b": 1})), Answer(notes), Answer(final("A text of two.")))
+    events = await collect(await client.responses.create(model="crew", input=prompt(key), stream=True))
+    check_sequence(events)
+    response = events[-1].response
+    texts = [item.content[0].text for item in items_of(response, "message")]
+    assert texts == [notes, "A text of two."]
+    assert steps_of(stack, response.id) == ["Researcher", "Researcher", "Writer"]
+
+
+async def test_a_function_of_several_agents_shows_each(client, model, key):
+    notes = f"Notes [[{key}]]."
+    model.script(key, Answer(notes), Answer("A text."))
+    response = await client.responses.create(model="relay", input=prompt(key))
+    assert [item.content[0].text for item in items_of(response, "message")] == [notes, "A text."]
+
+
+@pytest.mark.parametrize("approve", [True, False])
+async def test_a_permission_is_asked_of_the_turn(client, model, key, page, approve):
+    model.script(key, Answer(write(page, "one")), Answer(final("Well.")))
+    asked = await client.responses.create(model="careful", input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    assert json.loads(request.arguments)["data"]["input"]["line"] == "one"
+    # The client is asked in place of the call that asks.
+    assert items_of(asked, "mcp_call") == []
+    done = await answer(client, asked, request, approve=approve)
+    assert (done.output_text, page.exists()) == ("Well.", approve)
+    (call,) = items_of(done, "mcp_call")
+    assert ("wrote one" if approve else "not allowed") in call.output
+    assert len(model.requests(key)) == 2
+
+
+async def test_a_tool_is_told_what_the_person_says(client, model, key, page):
+    model.script(key, Answer(Call("publish", {"path": str(page), "line": "one"})), Answer(final("Not yet.")))
+    asked = await client.responses.create(model="asking", input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    assert json.loads(request.arguments) == {"message": "Publish 'one'?"}
+    await answer(client, asked, request, approve=False, reason="Shorter!")
+    assert model.requests(key)[1].texts("tool") == ["They said: Shorter!"]
+
+
+async def test_twenty_turns_of_one_workflow(client, model, key):
+    gate = Gate()
+    for number in range(20):
+        one = f"{key}-{number}"
+        model.script(one, Answer(gate, f"Notes {number} [[{one}]]."), Answer(final(f"Text {number}.")))
+    turns = [
+        asyncio.create_task(client.responses.create(model="crew", input=prompt(f"{key}-{number}")))
+        for number in range(20)
+    ]
+    for number in range(20):
+        await model.request(f"{key}-{number}", timeout=60)
+    gate.open()
+    for number, response in enumerate(await asyncio.gather(*turns)):
+        assert response.output_text == f"Notes {number} [[{key}-{number}]].Text {number}."
+
+
+async def test_a_workflow_survives_the_end_of_its_worker(lab, client, model, key, page):
+    gate = Gate()
+    notes = f"Notes [[{key}]]."
+    model.script(key, Answer(write(page, "one")), Answer(notes), Answer(gate, FOREVER), Answer(final("A text.")))
+    turn = await client.responses.create(model="crew", input=prompt(key), background=True)
+    reading = asyncio.create_task(collect(await client.responses.retrieve(turn.id, stream=True)))
+    await gate.reached()
+    await lab.kill_worker_of(turn.id)
+    events = await reading
+    check_sequence(events)
+    assert events[-1].response.status == "completed"
+    assert text_of(events) == f"{notes}A text."
+    assert len(page.read_text().splitlines()) == 1
+    # Two were recorded, one was cut off, one came after.
+    assert len(model.requests(key)) == 4
