@@ -8,6 +8,7 @@ from typing import Any
 from beeai_framework.adapters.litellm import chat as litellm_chat
 from beeai_framework.agents import BaseAgent
 from beeai_framework.agents.requirement.prompts import RequirementAgentSystemPrompt
+from beeai_framework.agents.requirement.utils._tool import FinalAnswerTool
 from beeai_framework.agents.tool_calling.prompts import ToolCallingAgentSystemPrompt
 from beeai_framework.backend import (
     ChatModel,
@@ -39,6 +40,7 @@ _AGENT = "k8gentai_agent"
 def follow_models() -> None:
     """Have every model call of a turn followed. Call once."""
     ChatModel._ChatModel__run = _followed(ChatModel._ChatModel__run)
+    ChatModel._assert_tool_response = _lenient(ChatModel._assert_tool_response)
     RunContext.__init__ = _named(RunContext.__init__)
     litellm_chat.acompletion = _noted(litellm_chat.acompletion)
     for prompt in (RequirementAgentSystemPrompt, ToolCallingAgentSystemPrompt):
@@ -158,6 +160,20 @@ def _followed(call_model: Callable[..., Awaitable[ChatModelOutput]]) -> Callable
             return output
 
     return followed
+
+
+def _lenient(check: Callable[..., None]) -> Callable[..., None]:
+    """Take plain words for an answer where a call of ``final_answer`` was wanted: BeeAI would ask again and again,
+    and take them in the end."""
+
+    @wraps(check)
+    def checked(self: ChatModel, *, input: ChatModelInput, output: ChatModelOutput) -> None:  # noqa: A002
+        answered = output.get_text_content() and not output.get_tool_calls()
+        wanted = any(isinstance(tool, FinalAnswerTool) for tool in input.tools or ())
+        if current_run.get() is None or not (answered and wanted):
+            check(self, input=input, output=output)
+
+    return checked
 
 
 def _named(make: Callable[..., None]) -> Callable[..., None]:
