@@ -90,9 +90,10 @@ async def test_a_session_outlives_its_server(own_stack, model, key):
         session = await begin(http, "calculator")
         left = asyncio.create_task(streamed(http, f"{session}/turn", said(prompt(key))))
         await gate.reached()
-        server.stop()
+        left.cancel()
         await asyncio.gather(left, return_exceptions=True)
-    server.start()
+    await asyncio.to_thread(server.stop)
+    await asyncio.to_thread(server.start)
     gate.open()
     async with server.http() as http:
         shown = await eventually(
