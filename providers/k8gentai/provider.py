@@ -14,7 +14,12 @@ def get_provider_spec() -> list[Any]:
             provider_type="remote::amf",
             module="k8gentai.providers.responses",
             config_class="k8gentai.providers.responses.AmfConfig",
-            api_dependencies=[host.Api.inference, host.Api.models, host.Api.conversations],
+            api_dependencies=[
+                host.Api.inference,
+                host.Api.models,
+                host.Api.conversations,
+                host.Api.connectors,
+            ],
             description="Agents of any framework, run by worker pools behind a Redis queue.",
         ),
         host.RemoteProviderSpec(

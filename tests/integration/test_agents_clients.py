@@ -1,6 +1,7 @@
 """The clients that know the classic Agents API, unmodified, each in its own environment."""
 
 import json
+import uuid
 
 import pytest
 
@@ -13,21 +14,21 @@ WEATHER = (Answer(Call("get_weather", {"town": "Ghent"})), Answer("It ", "rains.
 SUM = (Answer(Call("multiply", {"a": 17, "b": 23})), Answer("It is ", "391."))
 
 
-def run(version, url, prompts):
-    """Run the scenarios of one version's client. Returns what they saw."""
-    program = f"tests/clients/classic_{version.replace('.', '_')}.py"
-    asked = json.dumps({"url": url, **prompts})
-    python = ensure(f"client-{version}", print)
-    done = run_python(program, asked, python=python, environment={"PYTHONPATH": ""}, seconds=120)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def run(version, url, model, scripts):
+    """Run the scenarios of one version's client, the model answering each by its script.
 
-
-def scripted(model, scripts):
-    """Have the model answer each scenario by its script. Returns the scenarios' prompts."""
+    Returns what each saw, and under ``keys`` the scripts' keys.
+    """
+    keys = {scenario: f"k{uuid.uuid4().hex[:12]}" for scenario in scripts}
     for scenario, steps in scripts.items():
-        model.script(f"{scenario}-key", *steps)
-    return {scenario: prompt(f"{scenario}-key") for scenario in scripts}
+        model.script(keys[scenario], *steps)
+    asked = {"url": url, **{scenario: prompt(key) for scenario, key in keys.items()}}
+    program = f"tests/clients/classic_{version.replace('.', '_')}.py"
+    python = ensure(f"client-{version}", print)
+    environment = {"PYTHONPATH": ""}
+    done = run_python(program, json.dumps(asked), python=python, environment=environment, seconds=120)
+    assert done.returncode == 0, done.stderr
+    return {**json.loads(done.stdout), "keys": keys}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def seen_by_0_2(stack, model):
         "plain_calls": (Answer("Good ", "day."),),
         "a_turn_that_fails": (Refuse(400, "no such luck"), Refuse(400, "no such luck")),
     }
-    return run("0.2", stack.server.url, scripted(model, scripts))
+    return run("0.2", stack.server.url, model, scripts)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def seen_by_0_3(stack, model):
         "sessions": (Answer("One."), Answer("Two.")),
         "the_agent_helper": SUM,
     }
-    return run("0.3", stack.server.url, scripted(model, scripts))
+    return run("0.3", stack.server.url, model, scripts)
 
 
 def kinds(steps):
@@ -70,7 +71,7 @@ def test_the_logger_prints_a_turn_with_a_tool_of_the_clients(seen_by_0_2, model)
         'tool_execution> Tool:get_weather Response:"rain in Ghent"',
         "inference> It rains.",
     ]
-    first, second = model.requests("an_agent_with_a_tool_of_its_clients-key")
+    first, second = model.requests(seen_by_0_2["keys"]["an_agent_with_a_tool_of_its_clients"])
     (tool,) = first.body["tools"]
     assert tool["function"]["parameters"]["required"] == ["town"]
     assert first.texts("system") == ["Be brief."]
@@ -98,7 +99,7 @@ def test_a_registered_agent_runs_its_own_tools_and_remembers(seen_by_0_2, model)
     assert "tool_execution> Tool:multiply Response:391" in seen["first"]
     assert seen["first"].endswith("inference> It is 391.\n")
     assert seen["second"] == "inference> I said so.\n"
-    assert "It is 391." in model.requests("a_registered_agent-key")[2].texts("assistant")
+    assert "It is 391." in model.requests(seen_by_0_2["keys"]["a_registered_agent"])[2].texts("assistant")
 
 
 def test_the_asynchronous_agent(seen_by_0_2):
@@ -142,12 +143,12 @@ def test_a_turn_is_resumed(seen_by_0_3, model):
     assert kinds(seen["steps"]) == ["inference", "tool_execution", "inference"]
     assert seen["turn"] == seen["again"]
     assert seen["step"] == seen["steps"][0]
-    assert model.requests("a_turn_that_is_resumed-key")[1].texts("tool") == ["rain in Ghent"]
+    assert model.requests(seen_by_0_3["keys"]["a_turn_that_is_resumed"])[1].texts("tool") == ["rain in Ghent"]
 
 
 def test_documents_go_with_the_message(seen_by_0_3, model):
     assert seen_by_0_3["a_turn_with_documents"] == "On the Leie."
-    (request,) = model.requests("a_turn_with_documents-key")
+    (request,) = model.requests(seen_by_0_3["keys"]["a_turn_with_documents"])
     assert "Ghent lies on the Leie." in request.texts("user")[0]
     # The agent it names is a registered one, whose prompt stands.
     assert request.texts("system")[0].startswith("You are the assistant of the tests.")

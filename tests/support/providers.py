@@ -16,6 +16,13 @@ from llama_stack.core.conversations.conversations import ConversationServiceConf
 from llama_stack.core.datatypes import StackConfig
 from llama_stack.core.storage.sqlstore.sqlstore import register_sqlstore_backends, shutdown_sqlstore_backends
 from llama_stack_api import Model, ModelType
+from llama_stack_api.connectors import (
+    Connector,
+    ListConnectorsResponse,
+    ListConnectorToolsRequest,
+    ListToolsResponse,
+)
+from llama_stack_api.tools import ToolDef
 from redis.asyncio import Redis
 
 from k8gentai.agents import events as ev
@@ -28,6 +35,7 @@ from k8gentai.providers.agents_api.directory import Directory
 from k8gentai.providers.agents_api.service import AgentsService
 from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.agents_api.store import AgentStore
+from k8gentai.providers.agents_api.toolgroups import Toolgroups
 from k8gentai.providers.history import Histories
 from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.resolve import Resolver
@@ -173,6 +181,18 @@ class MemoryPools:
         return {"langgraph": 1}
 
 
+class Connectors:
+    """The host's Connectors API, with one MCP server."""
+
+    async def list_connectors(self) -> ListConnectorsResponse:
+        return ListConnectorsResponse(data=[Connector(connector_id="wiki", url="http://wiki/mcp")])
+
+    async def list_connector_tools(self, request: ListConnectorToolsRequest) -> ListToolsResponse:
+        assert request.connector_id == "wiki"
+        schema = {"type": "object", "properties": {"page": {"type": "string"}}, "required": ["page"]}
+        return ListToolsResponse(data=[ToolDef(name="look_up", description="Looks up.", input_schema=schema)])
+
+
 class Models:
     """The host's Models API: what is served, and what an endpoint that was away serves when asked again."""
 
@@ -269,7 +289,10 @@ class Floor:
         self.service = ResponsesService(turns, self.reader, self.store, resolver, self.histories)
         sessions = Sessions(turns, self.reader, self.agent_store, self.service, self.conversations)
         directory = Directory(registry, self.agent_store, access, pools, "amf")
-        self.agents = AgentsService(self.service, self.reader, resolver, directory, sessions, self.agent_store)
+        toolgroups = Toolgroups(Connectors())
+        self.agents = AgentsService(
+            self.service, self.reader, resolver, directory, sessions, toolgroups, self.agent_store
+        )
         self.settler = Settler(turns, self.store, self.histories, sessions)
         self.running = Running(
             self.service,

@@ -221,6 +221,11 @@ async def test_a_field_at_fault_is_named(client: httpx.AsyncClient, config: dict
         ({"toolgroups": ["builtin::websearch"]}, "agent_config.toolgroups[0]"),
         ({"toolgroups": [{"name": "builtin::rag", "args": {}}]}, "agent_config.toolgroups[0]"),
         (
+            {"toolgroups": ["mcp::wiki", {"name": "mcp::wiki", "args": {"a": 1}}]},
+            "agent_config.toolgroups[1].args",
+        ),
+        ({"toolgroups": ["wiki"]}, "agent_config.toolgroups[0]"),
+        (
             {"sampling_params": {"strategy": {"type": "top_k", "top_k": 4}}},
             "agent_config.sampling_params.strategy",
         ),
@@ -483,3 +488,19 @@ def test_the_api_is_described() -> None:
         "paths"
     ].keys()
     assert "#/$defs" not in json.dumps(described)
+
+
+async def test_tool_groups_are_the_stacks_connectors(client: httpx.AsyncClient, served: Floor) -> None:
+    agent_id = await create(client, toolgroups=["mcp::wiki"])
+    body = {**ASK, "toolgroups": [{"name": "mcp::wiki/look_up", "args": {}}]}
+    await ask(client, served, f"{await begin(client, agent_id)}/turn", body)
+    (record,) = served.turns.records.values()
+    wiki = {"type": "mcp", "server_label": "wiki", "server_url": "http://wiki/mcp", "require_approval": "never"}
+    assert record.turn.tools == [wiki, {**wiki, "allowed_tools": ["look_up"]}]
+
+
+async def test_the_tools_of_a_group_are_listed(client: httpx.AsyncClient) -> None:
+    (tool,) = (await client.get("/v1/tools", params={"toolgroup_id": "mcp::wiki"})).json()["data"]
+    assert (tool["identifier"], tool["parameters"][0]["name"]) == ("look_up", "page")
+    told = await client.get("/v1/tools", params={"toolgroup_id": "builtin::rag"})
+    assert (told.status_code, told.json()["error"]["code"]) == (404, "toolgroup_not_found")

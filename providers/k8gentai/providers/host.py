@@ -61,6 +61,8 @@ DeleteConversationRequest = _conversations.DeleteConversationRequest
 GetConversationRequest = _conversations.GetConversationRequest
 ListItemsRequest = _conversations.ListItemsRequest
 
+ListConnectorToolsRequest = import_module(f"{NAME}_api.connectors").ListConnectorToolsRequest
+
 _columns: Any = import_module(f"{NAME}_api.internal.sqlstore")
 ColumnDefinition = _columns.ColumnDefinition
 ColumnType = _columns.ColumnType

@@ -19,6 +19,7 @@ from k8gentai.providers.agents_api.directory import Directory
 from k8gentai.providers.agents_api.service import AgentsService
 from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.agents_api.store import AgentStore
+from k8gentai.providers.agents_api.toolgroups import Toolgroups
 from k8gentai.providers.history import Histories
 from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.resolve import Resolver
@@ -128,7 +129,8 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
     agent_store = await AgentStore.declare(config.sql_backend, policy)
     sessions = Sessions(turns, reader, agent_store, service, deps[host.Api.conversations])
     directory = Directory(registry, agent_store, access, Pools(redis), config.models_provider_id)
-    agents = AgentsService(service, reader, resolver, directory, sessions, agent_store)
+    toolgroups = Toolgroups(deps[host.Api.connectors])
+    agents = AgentsService(service, reader, resolver, directory, sessions, toolgroups, agent_store)
     settler = Settler(turns, store, histories, sessions)
     running = Running(service, agents, reader, settler, registry, models, config.models_provider_id, redis)
     if host.ONE_LOOP:

@@ -10,7 +10,6 @@ from k8gentai.providers.agents_api.shapes import (
     Grammar,
     SamplingParams,
     ToolConfig,
-    ToolgroupWithArgs,
     TopK,
     TopP,
 )
@@ -28,11 +27,14 @@ _JSON_TYPES = {
 _NEUTRAL_PENALTY = 1.0
 
 
-def request_fields(config: AgentConfig, *, registered: bool, tool_config: ToolConfig | None) -> dict[str, Any]:
+def request_fields(
+    config: AgentConfig, tools: list[dict[str, Any]], *, registered: bool, tool_config: ToolConfig | None
+) -> dict[str, Any]:
     """What the configuration asks for, as fields of ``POST /v1/responses`` without ``model`` and ``input``.
 
     Args:
         config: the agent's.
+        tools: those of its tool groups, and of the turn's.
         registered: it stands for a registered agent, which has code and a prompt of its own.
         tool_config: the turn's own, which goes before the agent's.
 
@@ -42,7 +44,7 @@ def request_fields(config: AgentConfig, *, registered: bool, tool_config: ToolCo
     _refuse_unsupported(config)
     fields: dict[str, Any] = {
         "instructions": config.instructions or None,
-        "tools": [_function(tool) for tool in config.client_tools or ()] or None,
+        "tools": [*map(_function, config.client_tools or ()), *tools] or None,
         "tool_choice": _tool_choice(config, tool_config, registered=registered),
         "max_infer_iters": config.max_infer_iters,
         "text": _text(config),
@@ -51,26 +53,10 @@ def request_fields(config: AgentConfig, *, registered: bool, tool_config: ToolCo
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def refuse_toolgroups(toolgroups: list[str | ToolgroupWithArgs] | None, place: str) -> None:
-    """Refuse tool groups: this stack holds none.
-
-    Raises:
-        ApiError: there are some (501), naming the first.
-    """
-    for index, group in enumerate(toolgroups or ()):
-        name = group if isinstance(group, str) else group.name
-        raise not_supported(
-            f"{place}[{index}]",
-            f"this stack has no tool group '{name}'. Tools are an agent's own (a registered agent's definition "
-            "names them) or the client's (client_tools).",
-        )
-
-
 def _refuse_unsupported(config: AgentConfig) -> None:
     for name in ("input_shields", "output_shields"):
         if getattr(config, name):
             raise not_supported(f"agent_config.{name}", "this stack runs no shields.")
-    refuse_toolgroups(config.toolgroups, "agent_config.toolgroups")
     if isinstance(config.response_format, Grammar):
         raise not_supported("agent_config.response_format", "send a JSON schema in place of a grammar.")
     if config.tool_prompt_format not in (None, "json"):

@@ -45,6 +45,7 @@ def create_router(service: AgentsService) -> APIRouter:
     for dialect in DIALECTS:
         router.include_router(_agents(service, dialect))
         router.include_router(_turns(service, dialect))
+    router.include_router(_tools(service))
     return router
 
 
@@ -135,6 +136,17 @@ def _turns(service: AgentsService, dialect: Dialect) -> APIRouter:
     async def step(agent_id: str, session_id: str, turn_id: str, step_id: str) -> Response:
         found = await service.step(agent_id, session_id, turn_id, step_id)
         return JSONResponse({"step": dialect.step(found)})
+
+    return router
+
+
+def _tools(service: AgentsService) -> APIRouter:
+    """What ``Agent`` of clients 0.2 asks for each of its tool groups."""
+    router = APIRouter(route_class=AgentsRoute, tags=["Agents"])
+
+    @router.get("/v1/tools", summary="The tools of a tool group.")
+    async def tools(toolgroup_id: str) -> Response:
+        return JSONResponse({"data": await service.toolgroups.listed(toolgroup_id)})
 
     return router
 

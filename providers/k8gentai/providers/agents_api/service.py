@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from k8gentai.agents.turn import Item
-from k8gentai.providers.agents_api.config import refuse_toolgroups, request_fields
+from k8gentai.providers.agents_api.config import request_fields
 from k8gentai.providers.agents_api.content import input_items, tool_outputs
 from k8gentai.providers.agents_api.directory import Directory
 from k8gentai.providers.agents_api.errors import not_found, not_supported, read, turn_error
@@ -27,6 +27,7 @@ from k8gentai.providers.agents_api.shapes import (
     ToolResponse,
 )
 from k8gentai.providers.agents_api.store import AgentStore, StoredAgent
+from k8gentai.providers.agents_api.toolgroups import Toolgroups
 from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.ids import new_turn_id
 from k8gentai.providers.reading import TurnReader
@@ -34,6 +35,8 @@ from k8gentai.providers.resolve import Resolver
 from k8gentai.providers.service import ResponsesService
 from k8gentai.workers.accepting import IdempotencyConflictError
 from k8gentai.workers.record import ClassicPart
+
+_CONFIGURED = "agent_config.toolgroups"
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class AgentsService:
         resolver: finds what an agent's ``model`` names.
         directory: the agents.
         sessions: the sessions.
+        toolgroups: the tool groups.
         store: the agents that were created.
     """
 
@@ -72,6 +76,7 @@ class AgentsService:
         resolver: Resolver,
         directory: Directory,
         sessions: Sessions,
+        toolgroups: Toolgroups,
         store: AgentStore,
     ) -> None:
         self._responses = responses
@@ -79,6 +84,7 @@ class AgentsService:
         self._resolver = resolver
         self.directory = directory
         self.sessions = sessions
+        self.toolgroups = toolgroups
         self._store = store
 
     async def create_agent(self, body: Any) -> str:
@@ -89,7 +95,8 @@ class AgentsService:
         """
         config = read(CreateAgent, body).agent_config
         model, registered = self.directory.named(config)
-        request_fields(config, registered=registered, tool_config=None)
+        tools = await self.toolgroups.tools(config.toolgroups, _CONFIGURED)
+        request_fields(config, tools, registered=registered, tool_config=None)
         try:
             await self._resolver.resolve(model)
         except ApiError as error:
@@ -132,11 +139,11 @@ class AgentsService:
         """
         request = read(CreateTurn, body)
         config = await self._in_session(agent_id, session_id)
-        refuse_toolgroups(request.toolgroups, "toolgroups")
+        tools = await self.toolgroups.tools(request.toolgroups, "toolgroups")
         items = input_items(request.messages, request.documents or [])
         messages = [message.model_dump(mode="json", exclude_none=True) for message in request.messages]
         part_id, _ = await self._responses.create(
-            self._request(config, session_id, items, request.tool_config),
+            await self._request(config, session_id, items, tools, request.tool_config),
             sent.idempotency_key,
             sent.sdk_try,
             lambda turn_id: ClassicPart(agent_id=agent_id, turn_id=turn_id, input_messages=messages),
@@ -164,7 +171,7 @@ class AgentsService:
         )
         try:
             part_id, _ = await self._responses.create(
-                self._request(config, session_id, tool_outputs(request.tool_responses)),
+                await self._request(config, session_id, tool_outputs(request.tool_responses), []),
                 f"resume:{asking.id}",
                 None,
                 lambda _: next_part,
@@ -212,12 +219,18 @@ class AgentsService:
         await self.sessions.find(agent_id, session_id)
         return config
 
-    def _request(
-        self, config: AgentConfig, session_id: str, items: list[Item], tool_config: ToolConfig | None = None
+    async def _request(
+        self,
+        config: AgentConfig,
+        session_id: str,
+        items: list[Item],
+        tools: list[dict[str, Any]],
+        tool_config: ToolConfig | None = None,
     ) -> dict[str, Any]:
         """What ``POST /v1/responses`` would be sent."""
         model, registered = self.directory.named(config)
-        fields = request_fields(config, registered=registered, tool_config=tool_config)
+        tools = [*await self.toolgroups.tools(config.toolgroups, _CONFIGURED), *tools]
+        fields = request_fields(config, tools, registered=registered, tool_config=tool_config)
         return {**fields, "model": model, "input": items, "conversation": session_id}
 
     async def _rendering(self, accepted: Accepted) -> PartRendering:
