@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.reading import Document, read_documents
+from k8gentai.agents.reading import Document, Fault, read_documents
+from k8gentai.agents.references import reference_faults
 from k8gentai.agents.registry import RegisteredAgent, write_registry
 
 _IMPORT_ENVIRONMENT = {
@@ -66,6 +67,7 @@ def check(
     documents: Iterable[Document], interpreters: Mapping[str, Path], *, seconds: float = 60
 ) -> list[RegisteredAgent]:
     """Say of each agent whether it is ready, in the order of the ids."""
+    documents = list(documents)
     by_id: dict[str, list[Document]] = defaultdict(list)
     for document in documents:
         by_id[document.id].append(document)
@@ -76,12 +78,16 @@ def check(
     verdicts: dict[str, _Verdict] = {}
     for framework, definitions in whole.items():
         verdicts |= _check_framework(framework, definitions, interpreters.get(framework), seconds)
-    return [_registered(by_id[agent_id], verdicts.get(agent_id)) for agent_id in sorted(by_id)]
+    references = reference_faults(documents)
+    return [
+        _registered(by_id[agent_id], verdicts.get(agent_id), references.get(agent_id, []))
+        for agent_id in sorted(by_id)
+    ]
 
 
-def _registered(documents: list[Document], verdict: _Verdict | None) -> RegisteredAgent:
+def _registered(documents: list[Document], verdict: _Verdict | None, faults: list[Fault]) -> RegisteredAgent:
     first = documents[0]
-    errors = [str(fault) for document in documents for fault in document.faults]
+    errors = [str(fault) for document in documents for fault in (*document.faults, *faults)]
     if len(documents) > 1:
         # Neither is taken: which of them a request means is nothing to guess.
         for document in documents:
@@ -90,8 +96,7 @@ def _registered(documents: list[Document], verdict: _Verdict | None) -> Register
     elif verdict and verdict.unused:
         return _unused(first, verdict)
     elif verdict and verdict.error:
-        place = f"{first.file}:{first.line}: "
-        errors.append(verdict.error if _is_placed(verdict.error) else place + verdict.error)
+        errors.append(_placed(verdict.error, first))
     return RegisteredAgent(
         id=first.id,
         framework=first.framework,
@@ -115,9 +120,14 @@ def _unused(document: Document, verdict: _Verdict) -> RegisteredAgent:
     )
 
 
-def _is_placed(error: str) -> bool:
-    """Whether a message begins with a file."""
-    return Path(error.partition(":")[0]).is_file()
+def _placed(error: str, document: Document) -> str:
+    """A message that begins with a file, or with the definition's and the line of the field it begins with."""
+    start = error.partition(":")[0]
+    if Path(start).is_file():
+        return error
+    path = [int(name) if name.isdecimal() else name for name in start.split(".")]
+    line = document.line_of(*path) if path[0] == "spec" else document.line
+    return f"{document.file}:{line}: {error}"
 
 
 def _digest_of(errors: list[str]) -> str:

@@ -12,6 +12,7 @@ import sys
 from k8gentai.agents.adapters import adapter_for
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.loading import digest
+from k8gentai.agents.tools.declared import load_functions
 from k8gentai.agents.turn import Adapter, AgentLoadError
 
 
@@ -31,6 +32,7 @@ def main() -> None:
 def _load(adapter: Adapter, definition: AgentDefinition) -> str | None:
     try:
         adapter.load(definition)
+        load_functions(definition)
     except AgentLoadError as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - one bad agent must not hide the others

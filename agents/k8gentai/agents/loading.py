@@ -45,10 +45,12 @@ def load_object(entrypoint: str) -> object:
 
 
 def digest(definition: AgentDefinition) -> str:
-    """What changes when the definition or its entrypoint's module does. Imports the module's packages only."""
+    """What changes when the definition does, or a module that it names. Imports the modules' packages only."""
     content = hashlib.sha256(definition.model_dump_json(by_alias=True).encode())
-    if definition.spec.entrypoint and (source := _source(definition.spec.entrypoint.partition(":")[0])):
-        content.update(source)
+    named = [definition.spec.entrypoint, *(tool.function for tool in definition.spec.tools)]
+    for reference in filter(None, named):
+        if source := _source(reference.partition(":")[0]):
+            content.update(source)
     return content.hexdigest()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from k8gentai.agents.events import Event, TurnCompleted, TurnEnd, TurnStarted, TurnSuspended
-from k8gentai.agents.turn import Adapter, LoadedAgent, ModelEndpoint, TurnContext
+from k8gentai.agents.turn import Adapter, DeclaredTool, LoadedAgent, ModelEndpoint, TurnContext
 from k8gentai.workers.approvals import Approvals
 from k8gentai.workers.attempts import Attempts, Started
 from k8gentai.workers.budget import Budget
@@ -20,6 +20,7 @@ from k8gentai.workers.loaded import LoadedAgents
 from k8gentai.workers.order import EventOrder
 from k8gentai.workers.republish import Republisher
 from k8gentai.workers.stream import EventStream
+from k8gentai.workers.toolbox import Toolbox
 from k8gentai.workers.tools import Tools
 from k8gentai.workers.upstream import StackLostError
 
@@ -32,15 +33,22 @@ class Harness:
     Args:
         adapter: the framework's.
         agents: its agents.
+        toolbox: their tools.
         attempts: writes to Redis.
         open_attempts: who may call the model gateway.
     """
 
     def __init__(
-        self, adapter: Adapter, agents: LoadedAgents, attempts: Attempts, open_attempts: OpenAttempts
+        self,
+        adapter: Adapter,
+        agents: LoadedAgents,
+        toolbox: Toolbox,
+        attempts: Attempts,
+        open_attempts: OpenAttempts,
     ) -> None:
         self._adapter = adapter
         self._agents = agents
+        self._toolbox = toolbox
         self._attempts = attempts
         self._open_attempts = open_attempts
 
@@ -85,11 +93,12 @@ class Harness:
         order = EventOrder(put)
         attempt: _Attempt | None = None
         try:
-            agent = await self._agents.for_turn(started.accepted)
-            attempt = _Attempt(started, agent, journal, order)
-            endpoint = self._open_attempts.open(attempt.calls)
-            current_key.set(attempt.calls.key)
-            end = await attempt.run(self._adapter, endpoint, room)
+            ready = await self._agents.for_turn(started.accepted)
+            async with self._toolbox.open(ready, started.accepted.turn, ()) as declared:
+                attempt = _Attempt(started, ready.agent, declared, journal, order)
+                endpoint = self._open_attempts.open(attempt.calls)
+                current_key.set(attempt.calls.key)
+                end = await attempt.run(self._adapter, endpoint, room)
         except StackLostError:
             raise
         except Exception as error:
@@ -109,14 +118,23 @@ class _Attempt:
     Args:
         started: the attempt.
         agent: who runs.
+        declared: the tools that its definition brings.
         journal: the turn's.
         order: takes the events.
     """
 
-    def __init__(self, started: Started, agent: LoadedAgent, journal: Journal, order: EventOrder) -> None:
+    def __init__(
+        self,
+        started: Started,
+        agent: LoadedAgent,
+        declared: tuple[DeclaredTool, ...],
+        journal: Journal,
+        order: EventOrder,
+    ) -> None:
         accepted, spec = started.accepted, agent.definition.spec
         replay = accepted.replay
         self._agent = agent
+        self._declared = declared
         self._number = started.lease.attempt
         self._limits = spec.limits
         self._order = order
@@ -133,7 +151,7 @@ class _Attempt:
             accepted.trace,
         )
         self.approvals = Approvals(replay.answers if replay else {}, order.from_tool, self._busy)
-        policies = {tool.name: tool for tool in spec.tools}
+        policies = {tool.name: tool for tool in spec.tools} | {tool.name: tool.policy for tool in declared}
         self._tools = Tools(self._turn.id, policies, journal, order.from_tool, self.approvals.ask, budget)
 
     async def run(self, adapter: Adapter, endpoint: ModelEndpoint, room: Callable[[], Awaitable[None]]) -> TurnEnd:
@@ -151,6 +169,7 @@ class _Attempt:
             max_steps=self._limits.steps,
             decided=self.approvals.decided,
             log=agent_log.bind(turn=self.calls.turn_id, agent=self._turn.agent),
+            declared=self._declared,
         )
         consuming = asyncio.create_task(self._consume(adapter, context, room))
         quiet = asyncio.create_task(self.approvals.quiet())

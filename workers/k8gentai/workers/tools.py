@@ -10,7 +10,7 @@ from typing import Any
 from k8gentai.agents.definition import Tool
 from k8gentai.agents.events import Event, StepCompleted, StepStarted, ToolCall, ToolResult, tool_step
 from k8gentai.agents.idempotency import current_key
-from k8gentai.agents.turn import Decision, ToolOutcome
+from k8gentai.agents.turn import Decision, ToolFailedError, ToolOutcome
 from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.budget import Budget
 from k8gentai.workers.journal import Journal, ToolEntry
@@ -195,6 +195,8 @@ async def _guarded(
     try:
         async with running.limit:
             result = await run()
+    except ToolFailedError as error:
+        return ToolOutcome(str(error), is_error=True)
     except Exception as error:  # noqa: BLE001 - whatever a tool raises is for the model to read
         if isinstance(error, TimeoutError) and running.limit.expired():
             return ToolOutcome(f"the tool did not answer within {policy.timeout_seconds:g} s", is_error=True)

@@ -28,6 +28,7 @@ from k8gentai.workers.loaded import LoadedAgents
 from k8gentai.workers.logs import configure_logs
 from k8gentai.workers.pool import Pool
 from k8gentai.workers.registration import TurnWorker
+from k8gentai.workers.toolbox import Toolbox
 from k8gentai.workers.upstream import Upstream
 
 _RECONNECT_SECONDS = 0.5
@@ -160,7 +161,8 @@ class _Worker:
         for agent_id, error in failed:
             log.error("agent_unavailable", agent=agent_id, error=str(error))
         attempts = Attempts(connection, self._framework, self._name, lease_seconds=self._lease_seconds)
-        harness = Harness(adapter, agents, attempts, open_attempts)
+        toolbox = Toolbox()
+        harness = Harness(adapter, agents, toolbox, attempts, open_attempts)
         concurrency = self._concurrency or adapter.default_concurrency
         pool = Pool(attempts, harness, concurrency)
         loop = asyncio.get_running_loop()
@@ -197,6 +199,7 @@ class _Worker:
         finally:
             beat.stop()
             registration.unregister()
+            await toolbox.close()
             for task in (stop, taking, hearing):
                 task.cancel()
             ended = await asyncio.gather(stop, taking, hearing, return_exceptions=True)
