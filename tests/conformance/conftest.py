@@ -32,14 +32,14 @@ def _able(request, framework):
 
 @pytest.fixture(scope="session")
 def definitions(framework, tmp_path_factory):
-    """The framework's agents, its examples, and the declared agent that all frameworks have."""
+    """The framework's agents, its examples, and the declared agents that all frameworks have."""
     made = tmp_path_factory.mktemp("definitions")
     code = shutil.ignore_patterns("*.py", "__pycache__")
     for source in (AGENTS / framework, ROOT / "examples" / "agents" / framework.replace("-", "_")):
         if source.exists():
             shutil.copytree(source, made, ignore=code, dirs_exist_ok=True)
-    declared = (AGENTS / "declared.yaml").read_text()
-    (made / "declared.yaml").write_text(declared.replace("FRAMEWORK", framework))
+    for name in ("declared.yaml", "equipped.yaml"):
+        (made / name).write_text((AGENTS / name).read_text().replace("FRAMEWORK", framework))
     return made
 
 

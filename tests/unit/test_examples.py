@@ -6,6 +6,7 @@ import pytest
 
 from k8gentai.agents.adapters.langgraph import LangGraphAdapter
 from k8gentai.agents.reading import read_documents
+from k8gentai.agents.references import reference_faults
 from tests.scripted import Answer, Call, ScriptedModel
 from tests.support.langgraph import Boundary, context_of, run, texts, turn_of
 
@@ -42,11 +43,13 @@ def test_all_definitions_are_whole():
     assert [d.id for d in documents] == [
         "ag2-math",
         "crewai-math",
+        "langgraph-editor",
         "langgraph-math",
         "langgraph-trip",
         "llama-stack-assistant",
     ]
-    assert [d.faults for d in documents] == [()] * 5
+    assert [d.faults for d in documents] == [()] * 6
+    assert reference_faults(documents) == {}
 
 
 @together

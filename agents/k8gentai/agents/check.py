@@ -38,6 +38,8 @@ class _Verdict:
     digest: str
     error: str | None
     unused: bool = False
+    version: str = ""
+    """The framework's."""
 
 
 def update(
@@ -79,10 +81,15 @@ def check(
     for framework, definitions in whole.items():
         verdicts |= _check_framework(framework, definitions, interpreters.get(framework), seconds)
     references = reference_faults(documents)
-    return [
-        _registered(by_id[agent_id], verdicts.get(agent_id), references.get(agent_id, []))
-        for agent_id in sorted(by_id)
-    ]
+    registered = []
+    for agent_id in sorted(by_id):
+        agent = _registered(by_id[agent_id], verdicts.get(agent_id), references.get(agent_id, []))
+        # .venvs/NAME/bin/python
+        interpreter = interpreters.get(agent.framework)
+        registered.append(
+            agent.model_copy(update={"environment": interpreter.parent.parent.name if interpreter else ""})
+        )
+    return registered
 
 
 def _registered(documents: list[Document], verdict: _Verdict | None, faults: list[Fault]) -> RegisteredAgent:
@@ -104,6 +111,7 @@ def _registered(documents: list[Document], verdict: _Verdict | None, faults: lis
         error="\n".join(errors) or None,
         file=first.file,
         digest=verdict.digest if verdict and verdict.digest else _digest_of(errors),
+        version=verdict.version if verdict else "",
         definition=first.definition if len(documents) == 1 else None,
     )
 
@@ -220,7 +228,7 @@ def _collect(results: IO[bytes], seconds: float) -> tuple[dict[str, _Verdict], s
                 result: dict[str, Any] = json.loads(line)
                 current = result.get("checking")
                 if current is None:
-                    verdicts[result["id"]] = _Verdict(result["digest"], result["error"])
+                    verdicts[result["id"]] = _Verdict(result["digest"], result["error"], version=result["version"])
                 deadline = time.monotonic() + seconds
     return verdicts, current, False
 

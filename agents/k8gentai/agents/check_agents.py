@@ -1,15 +1,16 @@
 """The part of a check that runs in a framework's environment: ``python -m k8gentai.agents.check_agents FD``.
 
 Reads a JSON array of definitions from standard input, all of one framework, and loads each. Writes to the file
-descriptor FD, a JSON object a line: ``{"checking": id}`` before each, then ``{"id", "digest", "error"}``. Agent
-code may print what it likes: standard output is not looked at.
+descriptor FD, a JSON object a line: ``{"checking": id}`` before each, then ``{"id", "digest", "error",
+"version"}``, the last being the framework's. Agent code may print what it likes: standard output is not looked at.
 """
 
 import json
 import os
 import sys
+from importlib.metadata import version
 
-from k8gentai.agents.adapters import adapter_for
+from k8gentai.agents.adapters import PACKAGES, adapter_for
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.loading import digest
 from k8gentai.agents.tools.declared import load_functions
@@ -23,7 +24,12 @@ def main() -> None:
         adapter = adapter_for(definitions[0].spec.framework)
         for definition in definitions:
             print(json.dumps({"checking": definition.id}), file=results, flush=True)
-            result = {"id": definition.id, "digest": digest(definition), "error": _load(adapter, definition)}
+            result = {
+                "id": definition.id,
+                "digest": digest(definition),
+                "error": _load(adapter, definition),
+                "version": version(PACKAGES[adapter.framework]),
+            }
             print(json.dumps(result), file=results, flush=True)
     # Threads that an agent's module started do not keep the check waiting.
     os._exit(0)

@@ -60,6 +60,8 @@ class Limits(_Part):
     tool_calls: int | None = Field(default=None, alias="toolCalls", ge=0)
     approval_seconds: float = Field(default=86_400, alias="approvalSeconds", gt=0, le=2_592_000)
     """How long a turn waits for a person's decision."""
+    depth: int = Field(default=5, ge=0, le=50)
+    """How many agents deep a question may be handed on by agents that ask agents."""
     queue: int | None = Field(default=None, ge=1)
     """Turns of the agent that may wait; None for as many as the server's own limit allows."""
 

@@ -96,7 +96,7 @@ def _explain(error: BaseException, module: str) -> AgentLoadError:
     reason = f"{type(error).__name__}: {error}"
     if isinstance(error, SyntaxError) and error.filename:
         return AgentLoadError(f"{type(error).__name__}: {error.msg}", error.filename, error.lineno)
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_own_code(frame.filename)]
     if frames:
         return AgentLoadError(reason, frames[-1].filename, frames[-1].lineno)
     if isinstance(error, ModuleNotFoundError):
@@ -104,7 +104,7 @@ def _explain(error: BaseException, module: str) -> AgentLoadError:
     return AgentLoadError(f"{module}: {reason}")
 
 
-def _is_own(filename: str) -> bool:
+def is_own_code(filename: str) -> bool:
     """Whether a frame is in the agent's code, rather than in a library, in Python or in this module."""
     return (
         not filename.startswith("<")

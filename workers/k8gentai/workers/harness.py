@@ -18,7 +18,9 @@ from k8gentai.workers.endings import failure, over_time
 from k8gentai.workers.journal import Journal
 from k8gentai.workers.loaded import LoadedAgents
 from k8gentai.workers.order import EventOrder
+from k8gentai.workers.parents import bounded
 from k8gentai.workers.republish import Republisher
+from k8gentai.workers.slots import Slot
 from k8gentai.workers.stream import EventStream
 from k8gentai.workers.toolbox import Toolbox
 from k8gentai.workers.tools import Tools
@@ -52,8 +54,12 @@ class Harness:
         self._attempts = attempts
         self._open_attempts = open_attempts
 
-    async def run(self, started: Started) -> None:
+    async def run(self, started: Started, slot: Slot) -> None:
         """Run an attempt to the turn's end. Cancelling it leaves the turn without an end.
+
+        Args:
+            started: the attempt.
+            slot: its place in the worker.
 
         Raises:
             FencedError: the attempt lost its turn; the agent was stopped.
@@ -69,7 +75,7 @@ class Harness:
             recorded = await self._attempts.journal(started.lease)
         journal = Journal(self._attempts, started.lease, recorded)
         writing = asyncio.create_task(stream.write())
-        running = asyncio.create_task(self._end(started, journal, put, stream.room))
+        running = asyncio.create_task(self._end(started, slot, journal, put, stream.room))
         try:
             await asyncio.wait({writing, running}, return_when=asyncio.FIRST_COMPLETED)
             if not writing.done():
@@ -85,6 +91,7 @@ class Harness:
     async def _end(
         self,
         started: Started,
+        slot: Slot,
         journal: Journal,
         put: Callable[[Event], None],
         room: Callable[[], Awaitable[None]],
@@ -94,7 +101,7 @@ class Harness:
         attempt: _Attempt | None = None
         try:
             ready = await self._agents.for_turn(started.accepted)
-            async with self._toolbox.open(ready, started.accepted.turn, ()) as declared:
+            async with self._toolbox.open(ready, started, slot) as declared:
                 attempt = _Attempt(started, ready.agent, declared, journal, order)
                 endpoint = self._open_attempts.open(attempt.calls)
                 current_key.set(attempt.calls.key)
@@ -136,15 +143,15 @@ class _Attempt:
         self._agent = agent
         self._declared = declared
         self._number = started.lease.attempt
-        self._limits = spec.limits
+        self._limits = bounded(spec.limits, accepted.parent)
         self._order = order
         self._turn = replay.turn if replay else accepted.turn
         self._halted: asyncio.Future[TurnEnd] = asyncio.get_running_loop().create_future()
-        budget = Budget(spec.limits, self._halt)
+        budget = Budget(self._limits, self._halt)
         self.calls = ModelCalls(
             accepted.turn.id,
             spec.model.name,
-            spec.limits.steps,
+            self._limits.steps,
             budget,
             order.from_gateway,
             journal,
@@ -152,7 +159,10 @@ class _Attempt:
         )
         self.approvals = Approvals(replay.answers if replay else {}, order.from_tool, self._busy)
         policies = {tool.name: tool for tool in spec.tools} | {tool.name: tool.policy for tool in declared}
-        self._tools = Tools(self._turn.id, policies, journal, order.from_tool, self.approvals.ask, budget)
+        deadline = time.time() + self._limits.seconds
+        self._tools = Tools(
+            self._turn.id, policies, journal, order.from_tool, self.approvals.ask, budget, deadline
+        )
 
     async def run(self, adapter: Adapter, endpoint: ModelEndpoint, room: Callable[[], Awaitable[None]]) -> TurnEnd:
         """Run the agent until it ends, its time is over, it is halted, or it waits for a person.

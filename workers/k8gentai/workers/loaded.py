@@ -53,6 +53,11 @@ class LoadedAgents:
             return self._load(implicit_agent(accepted.turn.agent))
         return await self._registered(accepted.turn.agent)
 
+    def description(self, agent_id: str) -> str | None:
+        """What is said of an agent, of whatever framework."""
+        agent = self._registry.get(agent_id)
+        return agent.definition.spec.description if agent and agent.definition else None
+
     async def _registered(self, agent_id: str) -> ReadyAgent:
         agent = self._registry.get(agent_id)
         if agent is None:

@@ -6,28 +6,36 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from k8gentai.agents.turn import AgentLoadError, DeclaredTool, RequestError, Turn
+from k8gentai.workers.agent_tools import AgentTools
+from k8gentai.workers.attempts import Started
 from k8gentai.workers.loaded import ReadyAgent
+from k8gentai.workers.slots import Slot
 
 if TYPE_CHECKING:
     from k8gentai.agents.tools.servers import McpServers
 
 
 class Toolbox:
-    """What the agents of one worker share of their tools: the MCP servers that run as programs."""
+    """What the agents of one worker share of their tools: the MCP servers that run as programs.
 
-    def __init__(self) -> None:
+    Args:
+        agents: other agents as tools.
+    """
+
+    def __init__(self, agents: AgentTools) -> None:
+        self._agents = agents
         self._servers: McpServers | None = None
 
     @asynccontextmanager
     async def open(
-        self, ready: ReadyAgent, turn: Turn, others: Iterable[DeclaredTool]
+        self, ready: ReadyAgent, started: Started, slot: Slot
     ) -> AsyncIterator[tuple[DeclaredTool, ...]]:
-        """The tools of a turn.
+        """The tools of one attempt.
 
         Args:
             ready: whose.
-            turn: what it is asked.
-            others: tools that the worker itself makes of the definition.
+            started: the attempt.
+            slot: its place in the worker.
 
         Raises:
             McpServerError: a server did not name its tools.
@@ -39,8 +47,8 @@ class Toolbox:
             served: list[DeclaredTool] = []
             if any(entry.mcp for entry in definition.spec.tools):
                 served = await closing.enter_async_context(self._mcp_servers().tools(definition))
-            tools = (*ready.functions, *others, *served)
-            _check_names(tools, turn)
+            tools = (*ready.functions, *self._agents.of(ready, started, slot), *served)
+            _check_names(tools, started.accepted.turn)
             yield tools
 
     async def close(self) -> None:

@@ -2,7 +2,10 @@
 
 from k8gentai.agents.turn import Adapter
 
-FRAMEWORKS = ("langgraph", "llama-stack", "crewai", "ag2")
+PACKAGES = {"langgraph": "langgraph", "llama-stack": "llama-stack", "crewai": "crewai", "ag2": "ag2"}
+"""The distribution of each framework there is an adapter for, whose version says what the adapter runs."""
+
+FRAMEWORKS = tuple(PACKAGES)
 """The frameworks there is an adapter for."""
 
 
