@@ -15,7 +15,7 @@ import httpx
 from mcp import ClientSession, McpError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.types import CallToolResult, TextContent
+from mcp.types import CONNECTION_CLOSED, CallToolResult, TextContent
 from mcp.types import Tool as ServerTool
 
 from k8gentai.agents.definition import AgentDefinition, McpServer, Tool
@@ -35,6 +35,7 @@ KEY_META = "k8gentai/idempotency-key"
 _CALL_SECONDS = 60.0
 """How long a call may take where the definition says nothing."""
 _CONNECT_SECONDS = 10.0
+_ENDED = "ended before it named its tools"
 _CLOSING_SECONDS = 5.0
 """How long programs may take to end with the worker. The library kills one that takes 2 s."""
 
@@ -187,7 +188,9 @@ def _cause(error: Exception) -> str:
             return f"cannot be reached ({type(broken).__name__})"
         case FileNotFoundError() | PermissionError() as missing:
             return f"cannot be started: {missing.strerror}"
+        case McpError() as closed if closed.error.code == CONNECTION_CLOSED:
+            return _ENDED
         case ConnectionError():
-            return "ended before it named its tools"
+            return _ENDED
         case other:
             return f"failed: {other}"

@@ -145,8 +145,8 @@ async def _build(
     messages = await convert_response_input_to_chat_messages(request.input, files_api=None)
     if request.instructions:
         messages.insert(0, OpenAISystemMessageParam(content=request.instructions))
-    # The loop runs calls of a server's tools, and leaves others to the client.
-    own = OpenAIResponseInputToolMCP(server_label=agent, server_url="", require_approval="never")
+    # The loop runs calls of a server's tools, and leaves others to the client. Nobody asks for this address.
+    own = OpenAIResponseInputToolMCP(server_label=agent, server_url="worker:", require_approval="never")
     text = request.text or OpenAIResponseText(format=OpenAIResponseTextFormat(type="text"))
     chat = ChatCompletionContext(
         model=request.model,
