@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from langchain_core.messages import AIMessage
 from langgraph.graph import START, MessagesState, StateGraph
 
 
@@ -11,7 +12,7 @@ def read(pipe: str) -> str:
 
 
 async def wait(state: MessagesState) -> dict:
-    return {"messages": [{"role": "assistant", "content": read(state["messages"][-1].content)}]}
+    return {"messages": [AIMessage(read(state["messages"][-1].content))]}
 
 
 agent = StateGraph(MessagesState).add_node("wait", wait).add_edge(START, "wait")

@@ -27,7 +27,7 @@ async def test_blocking_code_is_named_and_its_turn_is_kept(own_stack, tmp_path):
             return [line for worker in workers for line in worker.output().splitlines() if "_blocked" in line]
 
         (line,) = await eventually(told, bool)
-        assert "tests/agents/blocking.py:10" in line
+        assert "tests/agents/blocking.py:11" in line
         pipe.write_text("At last.")
         assert (await ended(client, response.id)).output_text == "At last."
         with own_stack.redis() as redis:
