@@ -35,6 +35,8 @@ def stack(framework, kit, model, tmp_path_factory):
     shutil.copytree(
         examples, definitions, ignore=shutil.ignore_patterns("*.py", "__pycache__"), dirs_exist_ok=True
     )
+    equipped = (AGENTS / "equipped.yaml").read_text()
+    (definitions / "equipped.yaml").write_text(equipped.replace("FRAMEWORK", framework))
     kit.write(definitions)
     made = Stack(tmp_path_factory.mktemp(framework), model.base_url)
     try:

@@ -4,14 +4,25 @@ import pytest
 import redis.asyncio
 
 from k8gentai.stack.hosts import HOSTS
+from tests.support.llama_stack import McpServer
 from tests.support.stack import Stack
 from tests.support.valkey import Valkey
 
 
 @pytest.fixture(scope="session")
-def registry(model, tmp_path_factory):
+def mcp_server():
+    """The MCP server that the tests' agents name by its address."""
+    server = McpServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def registry(model, mcp_server, tmp_path_factory):
     """The map of the tests' agents, checked once."""
     made = Stack(tmp_path_factory.mktemp("registry"), model.base_url)
+    made.environment["TEST_MCP_URL"] = mcp_server.url
     try:
         made.prepare()
         yield made.registry

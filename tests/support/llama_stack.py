@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+from collections.abc import Callable
 
 import structlog
 import uvicorn
@@ -66,9 +67,14 @@ async def run(
 
 
 class McpServer:
-    """A real MCP server (streamable HTTP) with three tools, on a free loopback port."""
+    """A real MCP server (streamable HTTP) with three tools, on a free loopback port.
 
-    def __init__(self, prefix: str = "") -> None:
+    Args:
+        prefix: of their names.
+        tools: functions that are tools as well.
+    """
+
+    def __init__(self, prefix: str = "", *tools: Callable[..., object]) -> None:
         mcp = FastMCP("tools", stateless_http=True, log_level="ERROR")
         self.added: list[tuple[int, int]] = []
 
@@ -89,6 +95,8 @@ class McpServer:
         mcp.add_tool(wait, name=f"{prefix}wait")
         mcp.add_tool(add, name=f"{prefix}add")
         mcp.add_tool(fail, name=f"{prefix}fail")
+        for tool in tools:
+            mcp.add_tool(tool)
         self._socket = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(mcp.streamable_http_app(), log_config=None, timeout_graceful_shutdown=0)
         self._server = uvicorn.Server(config)

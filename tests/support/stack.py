@@ -94,6 +94,8 @@ class Stack:
             "OPENAI_BASE_URL": model_url,
             "OPENAI_API_KEY": "upstream-credential",
             "INFERENCE_MODEL": MODEL,
+            "TEST_PYTHON": sys.executable,
+            "TEST_MCP_PROGRAM": str(ROOT / "tests" / "support" / "mcp_program.py"),
             "REDIS_URL": self.valkey.url,
             "AMF_REGISTRY": str(self.registry),
             "AMF_AGENTS": str(self.agents),

@@ -104,3 +104,39 @@ def test_an_environment_without_the_framework_is_a_reason(tmp_path):
     assert "exit code 1: No module named k8gentai" in checked(langgraph=python)["good"].error
     python.chmod(0o644)
     assert "cannot be run: Permission denied" in checked(langgraph=python)["good"].error
+
+
+def test_a_tool_that_cannot_be_had_is_named_with_the_line_of_its_field(here):
+    Path("agents").mkdir()
+    start = "apiVersion: kagent.dev/v1alpha1\nkind: Agent\nmetadata: {name: NAME}\nspec:\n"
+    start += "  framework: langgraph\n  model: {name: m}\n  tools:\n"
+    Path("broken_code.py").write_text("x = 1\nx / 0\n")
+    for name, tools in {
+        "raising": "    - name: a\n      function: shlex:split\n    - name: b\n      function: broken_code:f\n",
+        "unknown": "    - name: a\n      agent: nobody\n",
+        "command": "    - name: a\n      mcp:\n        command: no-such-program\n",
+        "asking": "    - {name: a, function: shlex:split}\n    - {name: b, agent: asked}\n",
+        "asked": "    - {name: a, function: shlex:split}\n",
+    }.items():
+        Path("agents", f"{name}.yaml").write_text(start.replace("NAME", name) + tools)
+    agents = checked()
+    assert {name: agent.error for name, agent in agents.items()} == {
+        "raising": f"agents/raising.yaml:11: spec.tools.1.function: {here}/broken_code.py:2: "
+        "ZeroDivisionError: division by zero",
+        "unknown": "agents/unknown.yaml:9: spec.tools.0.agent: there is no agent 'nobody'",
+        "command": "agents/command.yaml:10: spec.tools.0.mcp.command: there is no program 'no-such-program'",
+        "asking": None,
+        "asked": None,
+    }
+
+
+def test_a_change_of_a_function_changes_the_digest(here):
+    Path("agents").mkdir()
+    Path("agents", "a.yaml").write_text(
+        "apiVersion: kagent.dev/v1alpha1\nkind: Agent\nmetadata: {name: a}\nspec:\n  framework: langgraph\n"
+        "  model: {name: m}\n  tools: [{name: f, function: 'own_tools:f'}]\n"
+    )
+    Path("own_tools.py").write_text("def f() -> None: ...\n")
+    before = checked()["a"].digest
+    Path("own_tools.py").write_text("def f() -> int: ...\n")
+    assert checked()["a"].digest != before

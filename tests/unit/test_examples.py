@@ -6,6 +6,7 @@ import pytest
 
 from k8gentai.agents.adapters.langgraph import LangGraphAdapter
 from k8gentai.agents.reading import read_documents
+from k8gentai.agents.references import reference_faults
 from tests.scripted import Answer, Call, ScriptedModel
 from tests.support.langgraph import Boundary, context_of, run, texts, turn_of
 
@@ -43,11 +44,13 @@ def test_all_definitions_are_whole():
         "ag2-math",
         "beeai-math",
         "crewai-math",
+        "langgraph-editor",
         "langgraph-math",
         "langgraph-trip",
         "llama-stack-assistant",
     ]
-    assert [d.faults for d in documents] == [()] * 6
+    assert [d.faults for d in documents] == [()] * 7
+    assert reference_faults(documents) == {}
 
 
 @together

@@ -236,7 +236,6 @@ async def test_what_cannot_be_done_is_named(model, adapter, fields, message):
     ("spec", "message"),
     [
         ({"entrypoint": "a:b"}, "spec.entrypoint"),
-        ({"tools": [{"name": "search"}]}, "'search' cannot be used"),
         ({"model": {}}, "spec.model.name"),
         ({"model": {"name": "m", "maxTokens": 3}}, "max_output_tokens"),
     ],

@@ -104,3 +104,49 @@ def test_what_is_no_mapping_and_no_text(tmp_path):
 def test_a_directory_that_is_not_there(tmp_path):
     with pytest.raises(NotADirectoryError, match="nowhere"):
         read_documents(tmp_path / "nowhere")
+
+
+DECLARATIVE = """\
+apiVersion: kagent.dev/v1alpha1
+kind: Agent
+metadata: {name: tried}
+spec:
+  framework: langgraph
+  model: {name: m}
+  tools:
+    - name: first
+      TRIED
+"""
+
+
+@pytest.mark.parametrize(
+    ("tried", "says"),
+    [
+        ("function: not a function", ":9: spec.tools.0.function: 'not a function' is not of the form"),
+        ("function: a:b\n      agent: c", ":8: spec.tools.0: a tool has one of function, mcp and agent"),
+        ("mcp: {}", ":9: spec.tools.0.mcp: an MCP server has either a command or a url"),
+        ("mcp: {url: 'ftp://a'}", ":9: spec.tools.0.mcp.url: string should match"),
+        ("mcp: {url: 'http://a', args: [b]}", ":9: spec.tools.0.mcp: args and env are of an MCP server with a"),
+        ("mcp: {command: a, headers: {b: c}}", ":9: spec.tools.0.mcp: headers are of an MCP server with a url"),
+        ("mcp: {command: a}\n      description: b", ":8: spec.tools.0: description is of a function or an agent"),
+        ("mcp: {command: a, startSeconds: 0}", ":9: spec.tools.0.mcp.startSeconds: input should be greater"),
+        ("agent: other\n    - {name: so it is, agent: b}", ":10: spec.tools.1: 'so it is' is no name that models"),
+    ],
+)
+def test_a_fault_of_a_tool_is_named_with_its_line(tmp_path, tried, says):
+    (fault, *_) = faults(tmp_path, DECLARATIVE.replace("TRIED", tried))
+    assert f"agent.yaml{says}" in fault
+
+
+@pytest.mark.parametrize(
+    "tried",
+    [
+        "mcp: {url: 'http://a', headers: {Authorization: ${env.SECRET}}, args: [a]}",
+        "mcp: {url: 'http://a', headers: {Authorization: [${env.SECRET}]}}",
+        "mcp: {command: a, env: {KEY: [${env.SECRET}]}}",
+    ],
+)
+def test_a_fault_tells_no_secret(tmp_path, tried):
+    (document,) = read(tmp_path, DECLARATIVE.replace("TRIED", tried), {"SECRET": "hush"})
+    assert document.faults
+    assert "hush" not in str(document.faults)

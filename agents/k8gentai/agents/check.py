@@ -19,7 +19,8 @@ from typing import IO, Any
 
 from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.reading import Document, read_documents
+from k8gentai.agents.reading import Document, Fault, read_documents
+from k8gentai.agents.references import reference_faults
 from k8gentai.agents.registry import RegisteredAgent, write_registry
 
 _IMPORT_ENVIRONMENT = {
@@ -38,6 +39,8 @@ class _Verdict:
     digest: str
     error: str | None
     unused: bool = False
+    version: str = ""
+    """The framework's."""
 
 
 def update(
@@ -80,6 +83,7 @@ def check(
     seconds: float = 60,
 ) -> list[RegisteredAgent]:
     """Say of each agent whether it is ready, in the order of the ids."""
+    documents = list(documents)
     by_id: dict[str, list[Document]] = defaultdict(list)
     for document in documents:
         by_id[document.id].append(document)
@@ -91,12 +95,21 @@ def check(
     for framework, definitions in whole.items():
         adapter = adapters.get(framework)
         verdicts |= _check_framework(framework, definitions, interpreters.get(framework), adapter, seconds)
-    return [_registered(by_id[agent_id], verdicts.get(agent_id)) for agent_id in sorted(by_id)]
+    references = reference_faults(documents)
+    registered = []
+    for agent_id in sorted(by_id):
+        agent = _registered(by_id[agent_id], verdicts.get(agent_id), references.get(agent_id, []))
+        # .venvs/NAME/bin/python
+        interpreter = interpreters.get(agent.framework)
+        registered.append(
+            agent.model_copy(update={"environment": interpreter.parent.parent.name if interpreter else ""})
+        )
+    return registered
 
 
-def _registered(documents: list[Document], verdict: _Verdict | None) -> RegisteredAgent:
+def _registered(documents: list[Document], verdict: _Verdict | None, faults: list[Fault]) -> RegisteredAgent:
     first = documents[0]
-    errors = [str(fault) for document in documents for fault in document.faults]
+    errors = [str(fault) for document in documents for fault in (*document.faults, *faults)]
     if len(documents) > 1:
         # Neither is taken: which of them a request means is nothing to guess.
         for document in documents:
@@ -105,8 +118,7 @@ def _registered(documents: list[Document], verdict: _Verdict | None) -> Register
     elif verdict and verdict.unused:
         return _unused(first, verdict)
     elif verdict and verdict.error:
-        place = f"{first.file}:{first.line}: "
-        errors.append(verdict.error if _is_placed(verdict.error) else place + verdict.error)
+        errors.append(_placed(verdict.error, first))
     return RegisteredAgent(
         id=first.id,
         framework=first.framework,
@@ -114,6 +126,7 @@ def _registered(documents: list[Document], verdict: _Verdict | None) -> Register
         error="\n".join(errors) or None,
         file=first.file,
         digest=verdict.digest if verdict and verdict.digest else _digest_of(errors),
+        version=verdict.version if verdict else "",
         definition=first.definition if len(documents) == 1 else None,
     )
 
@@ -130,9 +143,14 @@ def _unused(document: Document, verdict: _Verdict) -> RegisteredAgent:
     )
 
 
-def _is_placed(error: str) -> bool:
-    """Whether a message begins with a file."""
-    return Path(error.partition(":")[0]).is_file()
+def _placed(error: str, document: Document) -> str:
+    """A message that begins with a file, or with the definition's and the line of the field it begins with."""
+    start = error.partition(":")[0]
+    if Path(start).is_file():
+        return error
+    path = [int(name) if name.isdecimal() else name for name in start.split(".")]
+    line = document.line_of(*path) if path[0] == "spec" else document.line
+    return f"{document.file}:{line}: {error}"
 
 
 def _digest_of(errors: list[str]) -> str:
@@ -229,7 +247,7 @@ def _collect(results: IO[bytes], seconds: float) -> tuple[dict[str, _Verdict], s
                 result: dict[str, Any] = json.loads(line)
                 current = result.get("checking")
                 if current is None:
-                    verdicts[result["id"]] = _Verdict(result["digest"], result["error"])
+                    verdicts[result["id"]] = _Verdict(result["digest"], result["error"], version=result["version"])
                 deadline = time.monotonic() + seconds
     return verdicts, current, False
 

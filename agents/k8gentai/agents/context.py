@@ -5,7 +5,7 @@ from typing import Any
 
 import structlog
 
-from k8gentai.agents.turn import ModelEndpoint, Turn, TurnContext
+from k8gentai.agents.turn import DeclaredTool, ModelEndpoint, Turn, TurnContext
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class AgentContext:
     parameters: dict[str, Any]
     """The request's other parameters under their Responses API names (``temperature``, …)."""
     log: structlog.stdlib.BoundLogger
+    declared: tuple[DeclaredTool, ...] = ()
+    """The tools that the definition brings."""
 
 
 def agent_context(turn: Turn, context: TurnContext, tools: list[dict[str, Any]]) -> AgentContext:
@@ -32,4 +34,5 @@ def agent_context(turn: Turn, context: TurnContext, tools: list[dict[str, Any]])
         conversation=turn.conversation,
         parameters=turn.parameters,
         log=context.log,
+        declared=context.declared,
     )

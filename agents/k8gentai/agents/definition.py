@@ -2,9 +2,10 @@
 ``entrypoint`` added. The same file runs on a laptop, under compose and on Kubernetes, so the fields that
 only a cluster uses (scaling, resources, healthCheck, …) are accepted here and left to it."""
 
-from typing import Any, Literal
+import re
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 FRAMEWORK = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
@@ -22,6 +23,9 @@ end and are forgotten."""
 
 ENTRYPOINT = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 """``package.module:object``, as in Python's entry points specification."""
+
+TOOL_NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+"""What OpenAI's chat completions API takes as a function's name."""
 
 
 class _Part(BaseModel):
@@ -63,20 +67,78 @@ class Limits(_Part):
     tool_calls: int | None = Field(default=None, alias="toolCalls", ge=0)
     approval_seconds: float = Field(default=86_400, alias="approvalSeconds", gt=0, le=2_592_000)
     """How long a turn waits for a person's decision."""
+    depth: int = Field(default=5, ge=0, le=50)
+    """How many agents deep a question may be handed on by agents that ask agents."""
     queue: int | None = Field(default=None, ge=1)
     """Turns of the agent that may wait; None for as many as the server's own limit allows."""
 
 
-class Tool(_Part):
-    """What is to be known of one of the agent's tools."""
+class McpServer(_Part):
+    """An MCP server: a program that speaks over its standard input and output, or an address (streamable HTTP).
 
-    name: str
+    Source: https://modelcontextprotocol.io/specification/2025-06-18/basic/transports
+    """
+
+    command: str | None = None
+    """Found as a shell finds it. The program sees ``env`` and the few variables that any program needs."""
+    args: list[str] = Field(default_factory=list)
+    env: dict[str, str] = Field(default_factory=dict)
+    url: str | None = Field(default=None, pattern=r"^https?://")
+    headers: dict[str, str] = Field(default_factory=dict)
+    tools: list[str] | None = None
+    """Those of its tools that the agent gets; None for all."""
+    start_seconds: float = Field(default=30, alias="startSeconds", gt=0, le=600)
+    """How long it may take to start and to name its tools."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.command is None) == (self.url is None):
+            raise ValueError("an MCP server has either a command or a url")
+        if self.url and (self.args or self.env):
+            raise ValueError("args and env are of an MCP server with a command, not of one with a url")
+        if self.command and self.headers:
+            raise ValueError("headers are of an MCP server with a url, not of one with a command")
+        return self
+
+
+class Tool(_Part):
+    """One of the agent's tools: where a declarative agent has it from, and what is to be known of its calls.
+
+    Without ``function``, ``mcp`` and ``agent`` it says the latter only, of a tool of the agent's code or of one
+    that an MCP server has.
+    """
+
+    name: str = Field(min_length=1)
+    """As the model knows it. With ``mcp`` it names the server, whose tools have names of their own."""
+    description: str | None = None
+    """For the model, in place of the function's docstring or of the other agent's description."""
+    function: str | None = Field(default=None, pattern=ENTRYPOINT)
+    """A Python function."""
+    mcp: McpServer | None = None
+    agent: str | None = None
+    """The id of another agent, which is asked."""
     retry: Literal["always", "idempotent", "never"] = "idempotent"
     """What becomes of a call that was running when its worker died. ``always`` and ``idempotent``: it runs
     again with the same idempotency key; ``never``: the model is told that its outcome is not known."""
     timeout_seconds: float | None = Field(default=None, alias="timeoutSeconds", gt=0)
     approval: Literal["required"] | None = None
     """``required``: each call waits until a person approves it."""
+
+    @property
+    def source(self) -> Literal["function", "mcp", "agent"] | None:
+        """Where it comes from; None where the agent has it anyway."""
+        sources: tuple[Literal["function", "mcp", "agent"], ...] = ("function", "mcp", "agent")
+        return next((name for name in sources if getattr(self, name) is not None), None)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum(source is not None for source in (self.function, self.mcp, self.agent)) > 1:
+            raise ValueError("a tool has one of function, mcp and agent")
+        if (self.function or self.agent) and not TOOL_NAME.match(self.name):
+            raise ValueError(f"{self.name!r} is no name that models take: letters, digits, _ and -, 64 at most")
+        if self.description is not None and not (self.function or self.agent):
+            raise ValueError("description is of a function or an agent; an MCP server describes its tools itself")
+        return self
 
 
 class Spec(_Part):

@@ -45,10 +45,12 @@ def load_object(entrypoint: str) -> object:
 
 
 def digest(definition: AgentDefinition) -> str:
-    """What changes when the definition or its entrypoint's module does. Imports the module's packages only."""
+    """What changes when the definition does, or a module that it names. Imports the modules' packages only."""
     content = hashlib.sha256(definition.model_dump_json(by_alias=True).encode())
-    if definition.spec.entrypoint and (source := _source(definition.spec.entrypoint.partition(":")[0])):
-        content.update(source)
+    named = [definition.spec.entrypoint, *(tool.function for tool in definition.spec.tools)]
+    for reference in filter(None, named):
+        if source := _source(reference.partition(":")[0]):
+            content.update(source)
     return content.hexdigest()
 
 
@@ -94,7 +96,7 @@ def _explain(error: BaseException, module: str) -> AgentLoadError:
     reason = f"{type(error).__name__}: {error}"
     if isinstance(error, SyntaxError) and error.filename:
         return AgentLoadError(f"{type(error).__name__}: {error.msg}", error.filename, error.lineno)
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_own_code(frame.filename)]
     if frames:
         return AgentLoadError(reason, frames[-1].filename, frames[-1].lineno)
     if isinstance(error, ModuleNotFoundError):
@@ -102,7 +104,7 @@ def _explain(error: BaseException, module: str) -> AgentLoadError:
     return AgentLoadError(f"{module}: {reason}")
 
 
-def _is_own(filename: str) -> bool:
+def is_own_code(filename: str) -> bool:
     """Whether a frame is in the agent's code, rather than in a library, in Python or in this module."""
     return (
         not filename.startswith("<")

@@ -18,7 +18,7 @@ def chat_parameters(definition: AgentDefinition, context: AgentContext) -> dict[
         "reasoning_effort": (asked.get("reasoning") or {}).get("effort"),
         "response_format": _response_format((asked.get("text") or {}).get("format")),
     }
-    if context.tools:
+    if context.tools or context.declared:
         parameters["tool_choice"] = _tool_choice(asked.get("tool_choice"))
         parameters["parallel_tool_calls"] = asked.get("parallel_tool_calls")
     return {name: value for name, value in parameters.items() if value is not None}

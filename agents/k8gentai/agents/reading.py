@@ -8,7 +8,7 @@ an empty default is no value at all.
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,11 @@ class Document:
     framework: str
     definition: AgentDefinition | None
     faults: tuple[Fault, ...] = ()
+    node: yaml.Node | None = field(default=None, repr=False, compare=False)
+
+    def line_of(self, *path: str | int) -> int:
+        """The line of a field: of what holds it, if it is not there."""
+        return _line(self.node, path) if self.node else self.line
 
 
 class _Faulty(Exception):  # noqa: N818 - carries faults to the one who reports them
@@ -114,7 +119,7 @@ def _read_document(
             raise _Faulty(*(Fault(file, _line(node, e["loc"]), _reason(e)) for e in details)) from error
     except _Faulty as error:
         faults = error.faults
-    return Document(file, first, agent_id or Path(file).stem, framework or "", definition, faults)
+    return Document(file, first, agent_id or Path(file).stem, framework or "", definition, faults, node)
 
 
 def _unread(file: str, stem: str, fault: Fault) -> Document:
@@ -206,6 +211,11 @@ def _reason(error: ErrorDetails) -> str:
         return f"{where}: there is no such field"
     if error["loc"] == ("metadata", "name"):
         return f"{where}: {given!r} is not an id: lower-case letters, digits and hyphens, 63 at most"
-    if error["loc"] == ("spec", "entrypoint"):
+    if error["loc"][-1] in ("entrypoint", "function") and error["type"] == "string_pattern_mismatch":
         return f"{where}: {given!r} is not of the form package.module:object"
+    if error["type"] == "value_error":
+        # What was given is a whole mapping, which may hold a secret.
+        return f"{where}: {error['ctx']['error']}"
+    if "headers" in error["loc"] or "env" in error["loc"]:
+        return f"{where}: {error['msg'][:1].lower()}{error['msg'][1:]}"
     return f"{where}: {error['msg'][:1].lower()}{error['msg'][1:]}, not {given!r}"

@@ -24,6 +24,10 @@ class RegisteredAgent(BaseModel):
     id: str
     framework: str
     """As the definition names it; empty where it names none."""
+    version: str = ""
+    """The framework's; empty where nobody came to look."""
+    environment: str = ""
+    """The name of the environment it was checked in, and runs in."""
     state: Literal["ready", "broken", "unused"]
     """``unused``: its framework is not in use here, so nobody looked at its code and nobody would run it."""
     error: str | None = None

@@ -7,7 +7,7 @@ so an adapter never yields ``turn.*``, ``usage`` or the steps of kind ``tool``, 
 :class:`~k8gentai.agents.events.TurnIncomplete`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import structlog
 from pydantic import BaseModel, Field
 
-from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.definition import AgentDefinition, Tool
 from k8gentai.agents.events import Event
 
 Item = dict[str, Any]
@@ -108,6 +108,23 @@ class ToolBoundary(Protocol):
 
 
 @dataclass(frozen=True)
+class DeclaredTool:
+    """A tool that the agent's definition brings, in no framework's terms.
+
+    The adapter of a declarative agent shows it to the model and has its calls made through the tool boundary.
+    """
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    """The JSON schema of its arguments, which are an object."""
+    call: Callable[[dict[str, Any]], Coroutine[Any, Any, str]]
+    """Takes the arguments as the model gave them, and raises what went wrong, for the model to read."""
+    policy: Tool
+    """What the definition says of its calls."""
+
+
+@dataclass(frozen=True)
 class TurnContext:
     """What the harness lends an adapter for one attempt at a turn."""
 
@@ -119,6 +136,8 @@ class TurnContext:
     decided: bool
     """Whether a person has decided something: only then does :meth:`ToolBoundary.ask` ever return."""
     log: structlog.stdlib.BoundLogger
+    declared: tuple[DeclaredTool, ...] = ()
+    """The tools that the definition brings."""
 
 
 class LoadedAgent(Protocol):
@@ -154,6 +173,10 @@ class Adapter(Protocol):
             Exception: anything the agent's own code raised.
         """
         ...
+
+
+class ToolFailedError(Exception):
+    """A tool could not do what it was asked. The message is for the model."""
 
 
 class AgentLoadError(Exception):

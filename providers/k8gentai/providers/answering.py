@@ -18,6 +18,7 @@ from k8gentai.workers.accepting import (
     AnsweredError,
     ConversationBusyError,
     IdempotencyConflictError,
+    ParentEndedError,
     QueueFullError,
 )
 from k8gentai.workers.connection import UNREACHABLE
@@ -55,6 +56,8 @@ def api_error(error: Exception) -> ApiError:
             # The SDKs try again what is answered by 409.
             headers = {"X-Should-Retry": "false"}
             return ApiError(409, f"This approval request is {by}.", code="approval_answered", headers=headers)
+        case ParentEndedError():
+            return ApiError(409, "The turn that asks for this one has ended.", code="parent_ended")
         case IdempotencyConflictError():
             message = "This Idempotency-Key came before with another request."
             return ApiError(422, message, code="idempotency_key_reused", param="Idempotency-Key")

@@ -39,14 +39,16 @@ def create_router(service: ResponsesService) -> APIRouter:
         request: Request,
         idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
         x_stainless_retry_count: Annotated[int | None, Header(ge=0)] = None,
+        x_amf_parent: Annotated[str | None, Header()] = None,
     ) -> Response:
         body = await json_body(request)
-        turn_id, read = await service.create(body, idempotency_key, x_stainless_retry_count)
-        if read.stream:
-            return event_stream(_server_sent(await service.stream(turn_id)))
-        if read.background:
-            return JSONResponse(await service.get(turn_id))
-        return JSONResponse(await service.wait(turn_id))
+        async with service.on_behalf(x_amf_parent) as parent:
+            turn_id, read = await service.create(body, idempotency_key, x_stainless_retry_count, parent=parent)
+            if read.stream:
+                return event_stream(_server_sent(await service.stream(turn_id)))
+            if read.background:
+                return JSONResponse(await service.get(turn_id))
+            return JSONResponse(await service.wait(turn_id))
 
     @router.get("")
     async def page(

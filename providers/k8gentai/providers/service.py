@@ -6,13 +6,14 @@ touches a turn: a client that goes away changes nothing.
 
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
 from opentelemetry import propagate
 
 from k8gentai.agents.turn import Item, Turn
-from k8gentai.providers.access import caller
+from k8gentai.providers.access import acting_as, caller
 from k8gentai.providers.approvals import asking_turn, continued, next_part, unknown_request
 from k8gentai.providers.errors import ApiError, invalid, response_not_found
 from k8gentai.providers.history import Histories
@@ -22,8 +23,9 @@ from k8gentai.providers.render import Rendering, StreamEvent, render
 from k8gentai.providers.request import CreateRequest, read_request
 from k8gentai.providers.resolve import Resolver
 from k8gentai.providers.store import ResponseStore, StoredResponse
-from k8gentai.workers.accepting import Terms
+from k8gentai.workers.accepting import ParentEndedError, Terms
 from k8gentai.workers.connection import UNREACHABLE
+from k8gentai.workers.parents import PARENT_HEADER, Parent
 from k8gentai.workers.record import ENDED, AcceptedTurn, ClassicPart, Replay, TurnRecord
 from k8gentai.workers.turns import TurnDeletedError, TurnNotFoundError, Turns
 
@@ -59,12 +61,36 @@ class ResponsesService:
         """Get ready in the event loop that serves, before the first request."""
         await self._store.open()
 
+    @asynccontextmanager
+    async def on_behalf(self, header: str | None) -> AsyncIterator[Parent | None]:
+        """Act as the owner of the turn that a worker asks for, where the request says that one does.
+
+        Args:
+            header: what the request says.
+
+        Raises:
+            ApiError: no worker of this stack sent it (403).
+        """
+        if header is None:
+            yield None
+            return
+        parent = await self._turns.parent(header)
+        if parent is None:
+            raise ApiError(403, f"The header '{PARENT_HEADER}' is for workers.", code="parent_forged")
+        try:
+            owner = (await self._turns.get(parent.turn_id)).owner
+        except TurnNotFoundError:
+            raise ParentEndedError from None
+        with acting_as(owner):
+            yield parent
+
     async def create(
         self,
         body: Any,
         idempotency_key: str | None = None,
         sdk_try: int | None = None,
         classic: Callable[[str], ClassicPart] | None = None,
+        parent: Parent | None = None,
     ) -> tuple[str, CreateRequest]:
         """Accept a turn.
 
@@ -74,13 +100,14 @@ class ResponsesService:
             sdk_try: which try of the request this is, from 0, where the client's SDK says so; a later one
                 gives the turn of the one before.
             classic: given the turn's id, says what it is to the classic Agents API that it came through.
+            parent: the turn whose tool call asks for this one, from :meth:`on_behalf`.
 
         Returns:
             The turn's id, and the request as it was read.
 
         Raises:
             ApiError: the request is wrong; nothing was accepted.
-            QueueFullError, ConversationBusyError, IdempotencyConflictError: nothing was accepted.
+            QueueFullError, ConversationBusyError, IdempotencyConflictError, ParentEndedError: the same.
             redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: Redis is away.
         """
         turn_id = new_turn_id()
@@ -112,6 +139,7 @@ class ResponsesService:
             trace=trace,
             replay=replay,
             classic=classic(turn_id) if classic else part,
+            parent=parent,
         )
         terms = Terms(
             strategy=request.multitask_strategy or target.multitask_strategy,

@@ -40,11 +40,12 @@ def show(agents: Iterable[RegisteredAgent], console: Console) -> None:
     """Print the agents as a table, and what is wrong with the broken ones below it."""
     agents = list(agents)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("agent", "framework", "state", "description"):
+    for column in ("agent", "framework", "version", "environment", "state", "description"):
         table.add_column(column)
     for agent in agents:
         description = agent.definition.spec.description if agent.definition else ""
-        table.add_row(agent.id, agent.framework, _STATES[agent.state], escape(" ".join(description.split())))
+        shown = (agent.id, agent.framework, agent.version or "-", agent.environment or "-")
+        table.add_row(*map(escape, shown), _STATES[agent.state], escape(" ".join(description.split())))
     console.print(table)
     for agent in agents:
         if agent.state == "broken" and agent.error:

@@ -72,6 +72,10 @@ class AnsweredError(Exception):
         self.by = by
 
 
+class ParentEndedError(Exception):
+    """The turn on whose behalf one was asked for has ended; nothing was written."""
+
+
 class IdempotencyConflictError(Exception):
     """The same idempotency key came before with a different request; nothing was written."""
 
@@ -110,6 +114,7 @@ def request_json(
         "try_seconds": RETRY_SECONDS,
         "continued": replay.of if replay else None,
         "anew": 1 if replay and replay.retry else None,
+        "parent": accepted.parent.turn_id if accepted.parent else None,
         "digest": digest_of(accepted.request),
         "ended": rq_now(),
         "keep": keep_seconds,

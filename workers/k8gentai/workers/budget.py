@@ -31,6 +31,10 @@ class Budget:
         """Count the tokens of a model call that ended."""
         self._tokens += usage.input_tokens + usage.output_tokens
 
+    def tokens_left(self) -> int | None:
+        """What the turn may still use; None where there is no limit."""
+        return None if self._limits.tokens is None else max(0, self._limits.tokens - self._tokens)
+
     def model_call(self) -> None:
         """A model call is about to be made.
 

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from k8gentai.agents.events import Event, TurnCompleted, TurnEnd, TurnStarted, TurnSuspended
-from k8gentai.agents.turn import Adapter, LoadedAgent, ModelEndpoint, TurnContext
+from k8gentai.agents.turn import Adapter, DeclaredTool, LoadedAgent, ModelEndpoint, TurnContext
 from k8gentai.workers.approvals import Approvals
 from k8gentai.workers.attempts import Attempts, Started
 from k8gentai.workers.budget import Budget
@@ -18,8 +18,11 @@ from k8gentai.workers.endings import failure, over_time
 from k8gentai.workers.journal import Journal
 from k8gentai.workers.loaded import LoadedAgents
 from k8gentai.workers.order import EventOrder
+from k8gentai.workers.parents import bounded
 from k8gentai.workers.republish import Republisher
+from k8gentai.workers.slots import Slot
 from k8gentai.workers.stream import EventStream
+from k8gentai.workers.toolbox import Toolbox
 from k8gentai.workers.tools import Tools
 from k8gentai.workers.upstream import StackLostError
 
@@ -32,20 +35,31 @@ class Harness:
     Args:
         adapter: the framework's.
         agents: its agents.
+        toolbox: their tools.
         attempts: writes to Redis.
         open_attempts: who may call the model gateway.
     """
 
     def __init__(
-        self, adapter: Adapter, agents: LoadedAgents, attempts: Attempts, open_attempts: OpenAttempts
+        self,
+        adapter: Adapter,
+        agents: LoadedAgents,
+        toolbox: Toolbox,
+        attempts: Attempts,
+        open_attempts: OpenAttempts,
     ) -> None:
         self._adapter = adapter
         self._agents = agents
+        self._toolbox = toolbox
         self._attempts = attempts
         self._open_attempts = open_attempts
 
-    async def run(self, started: Started) -> None:
+    async def run(self, started: Started, slot: Slot) -> None:
         """Run an attempt to the turn's end. Cancelling it leaves the turn without an end.
+
+        Args:
+            started: the attempt.
+            slot: its place in the worker.
 
         Raises:
             FencedError: the attempt lost its turn; the agent was stopped.
@@ -61,7 +75,7 @@ class Harness:
             recorded = await self._attempts.journal(started.lease)
         journal = Journal(self._attempts, started.lease, recorded)
         writing = asyncio.create_task(stream.write())
-        running = asyncio.create_task(self._end(started, journal, put, stream.room))
+        running = asyncio.create_task(self._end(started, slot, journal, put, stream.room))
         try:
             await asyncio.wait({writing, running}, return_when=asyncio.FIRST_COMPLETED)
             if not writing.done():
@@ -77,6 +91,7 @@ class Harness:
     async def _end(
         self,
         started: Started,
+        slot: Slot,
         journal: Journal,
         put: Callable[[Event], None],
         room: Callable[[], Awaitable[None]],
@@ -85,11 +100,12 @@ class Harness:
         order = EventOrder(put)
         attempt: _Attempt | None = None
         try:
-            agent = await self._agents.for_turn(started.accepted)
-            attempt = _Attempt(started, agent, journal, order)
-            endpoint = self._open_attempts.open(attempt.calls)
-            current_key.set(attempt.calls.key)
-            end = await attempt.run(self._adapter, endpoint, room)
+            ready = await self._agents.for_turn(started.accepted)
+            async with self._toolbox.open(ready, started, slot) as declared:
+                attempt = _Attempt(started, ready.agent, declared, journal, order)
+                endpoint = self._open_attempts.open(attempt.calls)
+                current_key.set(attempt.calls.key)
+                end = await attempt.run(self._adapter, endpoint, room)
         except StackLostError:
             raise
         except Exception as error:
@@ -109,32 +125,44 @@ class _Attempt:
     Args:
         started: the attempt.
         agent: who runs.
+        declared: the tools that its definition brings.
         journal: the turn's.
         order: takes the events.
     """
 
-    def __init__(self, started: Started, agent: LoadedAgent, journal: Journal, order: EventOrder) -> None:
+    def __init__(
+        self,
+        started: Started,
+        agent: LoadedAgent,
+        declared: tuple[DeclaredTool, ...],
+        journal: Journal,
+        order: EventOrder,
+    ) -> None:
         accepted, spec = started.accepted, agent.definition.spec
         replay = accepted.replay
         self._agent = agent
+        self._declared = declared
         self._number = started.lease.attempt
-        self._limits = spec.limits
+        self._limits = bounded(spec.limits, accepted.parent)
         self._order = order
         self._turn = replay.turn if replay else accepted.turn
         self._halted: asyncio.Future[TurnEnd] = asyncio.get_running_loop().create_future()
-        budget = Budget(spec.limits, self._halt)
+        budget = Budget(self._limits, self._halt)
         self.calls = ModelCalls(
             accepted.turn.id,
             spec.model.name,
-            spec.limits.steps,
+            self._limits.steps,
             budget,
             order.from_gateway,
             journal,
             accepted.trace,
         )
         self.approvals = Approvals(replay.answers if replay else {}, order.from_tool, self._busy)
-        policies = {tool.name: tool for tool in spec.tools}
-        self._tools = Tools(self._turn.id, policies, journal, order.from_tool, self.approvals.ask, budget)
+        policies = {tool.name: tool for tool in spec.tools} | {tool.name: tool.policy for tool in declared}
+        deadline = time.time() + self._limits.seconds
+        self._tools = Tools(
+            self._turn.id, policies, journal, order.from_tool, self.approvals.ask, budget, deadline
+        )
 
     async def run(self, adapter: Adapter, endpoint: ModelEndpoint, room: Callable[[], Awaitable[None]]) -> TurnEnd:
         """Run the agent until it ends, its time is over, it is halted, or it waits for a person.
@@ -151,6 +179,7 @@ class _Attempt:
             max_steps=self._limits.steps,
             decided=self.approvals.decided,
             log=agent_log.bind(turn=self.calls.turn_id, agent=self._turn.agent),
+            declared=self._declared,
         )
         consuming = asyncio.create_task(self._consume(adapter, context, room))
         quiet = asyncio.create_task(self.approvals.quiet())

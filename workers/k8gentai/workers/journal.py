@@ -16,6 +16,7 @@ from typing import Any, Literal
 import structlog
 from pydantic import BaseModel
 
+from k8gentai.agents.events import Usage
 from k8gentai.workers.attempts import Attempts, Lease
 from k8gentai.workers.connection import UNREACHABLE, pauses
 
@@ -34,6 +35,8 @@ class ToolEntry(BaseModel):
     output: str = ""
     is_error: bool = False
     raw: str = ""
+    usage: list[Usage] = []
+    """What it used of models, as agents do that are asked as tools."""
 
 
 class Journal:

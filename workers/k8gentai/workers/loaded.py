@@ -1,11 +1,21 @@
 """The agents a worker has imported, by id; each is imported anew when its definition or code changed."""
 
 import asyncio
+from dataclasses import dataclass
 
-from k8gentai.agents.definition import implicit_agent
+from k8gentai.agents.definition import AgentDefinition, implicit_agent
 from k8gentai.agents.registry import Registry
-from k8gentai.agents.turn import Adapter, AgentLoadError, LoadedAgent
+from k8gentai.agents.tools.declared import load_functions
+from k8gentai.agents.turn import Adapter, AgentLoadError, DeclaredTool, LoadedAgent
 from k8gentai.workers.record import AcceptedTurn
+
+
+@dataclass(frozen=True)
+class ReadyAgent:
+    """An agent that was imported, with the functions that its definition names as tools."""
+
+    agent: LoadedAgent
+    functions: list[DeclaredTool]
 
 
 class LoadedAgents:
@@ -19,7 +29,7 @@ class LoadedAgents:
     def __init__(self, registry: Registry, adapter: Adapter) -> None:
         self._registry = registry
         self._adapter = adapter
-        self._loaded: dict[str, tuple[str, LoadedAgent]] = {}
+        self._loaded: dict[str, tuple[str, ReadyAgent]] = {}
         self._loading = asyncio.Lock()
 
     async def warm(self) -> list[tuple[str, AgentLoadError]]:
@@ -33,17 +43,22 @@ class LoadedAgents:
                     failed.append((agent.id, error))
         return failed
 
-    async def for_turn(self, accepted: AcceptedTurn) -> LoadedAgent:
+    async def for_turn(self, accepted: AcceptedTurn) -> ReadyAgent:
         """The agent a turn is for.
 
         Raises:
             AgentLoadError: it cannot be imported, or was taken out of the registry.
         """
         if accepted.implicit:
-            return self._adapter.load(implicit_agent(accepted.turn.agent))
+            return self._load(implicit_agent(accepted.turn.agent))
         return await self._registered(accepted.turn.agent)
 
-    async def _registered(self, agent_id: str) -> LoadedAgent:
+    def description(self, agent_id: str) -> str | None:
+        """What is said of an agent, of whatever framework."""
+        agent = self._registry.get(agent_id)
+        return agent.definition.spec.description if agent and agent.definition else None
+
+    async def _registered(self, agent_id: str) -> ReadyAgent:
         agent = self._registry.get(agent_id)
         if agent is None:
             raise AgentLoadError(f"agent {agent_id} is no longer registered")
@@ -53,6 +68,9 @@ class LoadedAgents:
             digest, loaded = self._loaded.get(agent_id, (None, None))
             if loaded is None or digest != agent.digest:
                 # Importing may take seconds, and other turns go on meanwhile.
-                loaded = await asyncio.to_thread(self._adapter.load, agent.definition)
+                loaded = await asyncio.to_thread(self._load, agent.definition)
                 self._loaded[agent_id] = (agent.digest, loaded)
         return loaded
+
+    def _load(self, definition: AgentDefinition) -> ReadyAgent:
+        return ReadyAgent(self._adapter.load(definition), load_functions(definition))

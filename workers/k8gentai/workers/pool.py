@@ -7,6 +7,7 @@ import structlog
 from k8gentai.workers.attempts import Attempts, FencedError, Lease, Started
 from k8gentai.workers.connection import BLOCK_SECONDS, UNREACHABLE
 from k8gentai.workers.harness import Harness
+from k8gentai.workers.slots import Slot
 from k8gentai.workers.upstream import StackLostError
 
 _RECONNECT_SECONDS = 0.5
@@ -26,7 +27,7 @@ class Pool:
     def __init__(self, attempts: Attempts, harness: Harness, concurrency: int) -> None:
         self._attempts = attempts
         self._harness = harness
-        self._slots = asyncio.Semaphore(concurrency)
+        self._places = asyncio.Semaphore(concurrency)
         self._tasks: dict[Lease, asyncio.Task[None]] = {}
 
     def leases(self) -> list[Lease]:
@@ -47,16 +48,16 @@ class Pool:
     async def take(self) -> None:
         """Take turns for as long as there is room, without end."""
         while True:
-            await self._slots.acquire()
+            await self._places.acquire()
             try:
                 started = await self._next()
             except UNREACHABLE as error:
-                self._slots.release()
+                self._places.release()
                 log.warning("redis_away", error=str(error))
                 await asyncio.sleep(_RECONNECT_SECONDS)
                 continue
             except BaseException:
-                self._slots.release()
+                self._places.release()
                 raise
             task = asyncio.create_task(self._run(started))
             self._tasks[started.lease] = task
@@ -98,8 +99,9 @@ class Pool:
             raise
 
     async def _run(self, started: Started) -> None:
+        slot = Slot(self._places)
         try:
-            await self._harness.run(started)
+            await self._harness.run(started, slot)
         except FencedError:
             log.info("turn_ended_elsewhere", turn=started.lease.turn_id)
         except StackLostError as error:
@@ -110,4 +112,4 @@ class Pool:
             log.exception("attempt_broke_off", turn=started.lease.turn_id)
         finally:
             del self._tasks[started.lease]
-            self._slots.release()
+            slot.free()

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from k8gentai.agents.turn import Turn
+from k8gentai.workers.parents import Parent
 
 Status = Literal["queued", "running", "suspended", "completed", "incomplete", "failed", "cancelled"]
 
@@ -86,6 +87,8 @@ class AcceptedTurn(BaseModel):
     """The caller's trace context (W3C traceparent), as OpenTelemetry injected it."""
     replay: Replay | None = None
     classic: ClassicPart | None = None
+    parent: Parent | None = None
+    """Whose tool call it answers, if it answers one."""
 
 
 class TurnRecord(AcceptedTurn):

@@ -8,6 +8,7 @@ Cluster does not allow: one primary (with its replicas) is required.
 from functools import cache
 from importlib.resources import files
 
+from k8gentai.agents.events import TurnCancelled
 from k8gentai.workers import keys
 
 
@@ -19,6 +20,7 @@ def script(name: str) -> str:
         FileNotFoundError: there is no such script.
     """
     table = ", ".join(f"{name} = '{value}'" for name, value in keys.ALL.items())
+    cancelled = TurnCancelled().model_dump_json()
     folder = files("k8gentai.workers") / "lua"
     code = [(folder / f"{part}.lua").read_text() for part in ("prelude", name)]
-    return "\n".join([f"local keys = {{{table}}}", *code])
+    return "\n".join([f"local keys = {{{table}}}", f"local events = {{cancelled = '{cancelled}'}}", *code])

@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 import json
+import math
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
 from k8gentai.agents.definition import Tool
-from k8gentai.agents.events import Event, StepCompleted, StepStarted, ToolCall, ToolResult, tool_step
+from k8gentai.agents.events import Event, StepCompleted, StepStarted, ToolCall, ToolResult, Usage, tool_step
 from k8gentai.agents.idempotency import current_key
-from k8gentai.agents.turn import Decision, ToolOutcome
+from k8gentai.agents.turn import Decision, ToolFailedError, ToolOutcome
 from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.budget import Budget
 from k8gentai.workers.journal import Journal, ToolEntry
@@ -24,16 +26,20 @@ Asking = Callable[[str, str, str, Sequence[str]], Awaitable[Decision]]
 """Asks a person: the question's id, the tool's name, the arguments as JSON text, the running calls that ask."""
 
 
-class _Running:
+class RunningCall:
     """A tool call under way.
 
     Args:
         call_id: the call.
         seconds: how long it may take; None for as long as it likes.
+        tools: whose call it is.
     """
 
-    def __init__(self, call_id: str, seconds: float | None) -> None:
+    def __init__(self, call_id: str, seconds: float | None, tools: "Tools") -> None:
         self.call_id = call_id
+        self.tools = tools
+        self.usage: list[Usage] = []
+        """What it used of models by itself, for the turn to count."""
         self.limit = asyncio.timeout(seconds)
         self._seconds = seconds
         self.asks = 0
@@ -50,13 +56,23 @@ class _Running:
         if not self.asks and self._seconds is not None:
             self._end_at(asyncio.get_running_loop().time() + self._seconds)
 
+    def deadline(self) -> float:
+        """Until when it may run, Unix time in seconds."""
+        own = math.inf if self._seconds is None else time.time() + self._seconds
+        return min(own, self.tools.deadline)
+
     def _end_at(self, when: float | None) -> None:
         with contextlib.suppress(RuntimeError):  # It has ended, and what it left behind asks.
             self.limit.reschedule(when)
 
 
-_around: ContextVar[tuple[_Running, ...]] = ContextVar("running_tool_calls", default=())
+_around: ContextVar[tuple[RunningCall, ...]] = ContextVar("running_tool_calls", default=())
 """The tool calls that the code at hand works for: several, where a tool is an agent."""
+
+
+def running_call() -> RunningCall:
+    """The call that the code at hand answers. To be called by tools only."""
+    return _around.get()[-1]
 
 
 class Tools:
@@ -69,6 +85,7 @@ class Tools:
         publish: takes a call's id and its events, the call itself first.
         ask: asks a person.
         budget: how many calls there may be.
+        deadline: until when the attempt may run, Unix time in seconds.
     """
 
     def __init__(
@@ -79,14 +96,16 @@ class Tools:
         publish: Callable[[str, Event], None],
         ask: Asking,
         budget: Budget,
+        deadline: float,
     ) -> None:
+        self.deadline = deadline
         self._turn_id = turn_id
         self._policies = policies
         self._journal = journal
         self._publish = publish
         self._ask = ask
         self._budget = budget
-        self._running: set[_Running] = set()
+        self._running: set[RunningCall] = set()
         self._begun: set[str] = set()
         """Calls of this attempt. A framework makes one again whose tool stopped to ask a person."""
 
@@ -94,6 +113,10 @@ class Tools:
     def busy(self) -> bool:
         """Whether any tool does something, other than to wait for a person."""
         return any(not running.asks for running in self._running)
+
+    def tokens_left(self) -> int | None:
+        """What the turn may still use; None where there is no limit."""
+        return self._budget.tokens_left()
 
     async def ask(self, call_id: str, name: str, arguments: str) -> Decision:
         """Ask a person; see :class:`k8gentai.workers.approvals.Approvals`."""
@@ -136,29 +159,33 @@ class Tools:
                 denial = _denial(await self.ask(call_id, name, arguments_json))
             if not again:
                 self._publish(call_id, StepStarted(step_id=step_id, kind="tool", name=name))
-            running = _Running(call_id, policy.timeout_seconds)
+            running = RunningCall(call_id, policy.timeout_seconds, self)
             self._running.add(running)
             try:
-                outcome = denial or await self._once(running, policy, known, run)
+                entry = denial or await self._once(running, policy, known, run)
             finally:
                 self._running.discard(running)
         except FencedError as error:
             # The turn is not ours any more. Frameworks show ordinary exceptions to the model; this one stops them.
             raise asyncio.CancelledError from error
-        self._publish(call_id, ToolResult(call_id=call_id, output=outcome.output, is_error=outcome.is_error))
+        for usage in entry.usage:
+            self._budget.use(usage)
+            self._publish(call_id, usage)
+        self._publish(call_id, ToolResult(call_id=call_id, output=entry.output, is_error=entry.is_error))
         self._publish(call_id, StepCompleted(step_id=step_id, kind="tool"))
-        return outcome
+        return ToolOutcome(entry.output, is_error=entry.is_error, raw=entry.raw)
 
     async def _once(
         self,
-        running: _Running,
+        running: RunningCall,
         policy: Tool,
         known: ToolEntry | None,
         run: Callable[[], Awaitable[str | ToolOutcome]],
-    ) -> ToolOutcome:
+    ) -> ToolEntry:
+        """What a call came to, now or before. It is in the journal."""
         call_id = running.call_id
         if known is not None and known.state == "done":
-            return ToolOutcome(known.output, is_error=known.is_error, raw=known.raw)
+            return known
         if known is not None and known.state == "running" and policy.retry == "never":
             outcome = ToolOutcome(_INTERRUPTED, is_error=True)
         else:
@@ -174,27 +201,33 @@ class Tools:
             finally:
                 current_key.reset(token)
                 _around.reset(around)
-        await self._journal.record_tool(
-            call_id,
-            ToolEntry(state="done", output=outcome.output, is_error=outcome.is_error, raw=outcome.raw),
+        entry = ToolEntry(
+            state="done",
+            output=outcome.output,
+            is_error=outcome.is_error,
+            raw=outcome.raw,
+            usage=running.usage,
         )
-        return outcome
+        await self._journal.record_tool(call_id, entry)
+        return entry
 
 
-def _denial(decision: Decision) -> ToolOutcome | None:
+def _denial(decision: Decision) -> ToolEntry | None:
     """What the model sees of a call that was not approved."""
     if decision.approve:
         return None
     because = f": {decision.reason}" if decision.reason else ""
-    return ToolOutcome(f"a person did not approve this call{because}", is_error=True)
+    return ToolEntry(state="done", output=f"a person did not approve this call{because}", is_error=True)
 
 
 async def _guarded(
-    running: _Running, policy: Tool, run: Callable[[], Awaitable[str | ToolOutcome]]
+    running: RunningCall, policy: Tool, run: Callable[[], Awaitable[str | ToolOutcome]]
 ) -> ToolOutcome:
     try:
         async with running.limit:
             result = await run()
+    except ToolFailedError as error:
+        return ToolOutcome(str(error), is_error=True)
     except Exception as error:  # noqa: BLE001 - whatever a tool raises is for the model to read
         if isinstance(error, TimeoutError) and running.limit.expired():
             return ToolOutcome(f"the tool did not answer within {policy.timeout_seconds:g} s", is_error=True)

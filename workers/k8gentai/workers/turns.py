@@ -15,12 +15,14 @@ from k8gentai.workers.accepting import (
     AnsweredError,
     ConversationBusyError,
     IdempotencyConflictError,
+    ParentEndedError,
     QueueFullError,
     Terms,
     request_json,
 )
 from k8gentai.workers.connection import BLOCK_SECONDS
 from k8gentai.workers.jobs import job_fields, rq_now
+from k8gentai.workers.parents import Parent, signing_key, verified
 from k8gentai.workers.record import ENDED, AcceptedTurn, Owner, Status, TurnRecord, principal_of
 from k8gentai.workers.scripts import script
 
@@ -84,6 +86,7 @@ class Turns:
         Raises:
             QueueFullError, ConversationBusyError, IdempotencyConflictError: nothing was written.
             AnsweredError: the turn this one is to continue waits no more; nothing was written.
+            ParentEndedError: the turn whose tool asked for this one has ended; nothing was written.
         """
         terms = terms or Terms()
         turn = accepted.turn
@@ -117,9 +120,15 @@ class Turns:
                     raise ConversationBusyError(turn_id.decode())
                 case [b"answered", other]:
                     raise AnsweredError(other.decode() or None)
+                case [b"orphaned"]:
+                    raise ParentEndedError
                 case [b"conflict", *_]:
                     raise IdempotencyConflictError(terms.idempotency_key)
             # The conversation moved while its history was read: read it again.
+
+    async def parent(self, header: str) -> Parent | None:
+        """What a worker's header says of the turn it asks for; None where no worker of this Redis sent it."""
+        return verified(header, await signing_key(self._redis))
 
     async def _lane(self, conversation: str) -> tuple[int, str]:
         """How many turns of a conversation are under way, and its version."""
@@ -237,7 +246,8 @@ class Turns:
 
     async def _forget(self, turn_id: str) -> None:
         turn = keys.TURN + turn_id
-        await self._redis.delete(turn, turn + keys.EVENTS, turn + keys.JOURNAL, turn + keys.BEFORE)
+        parts = (keys.EVENTS, keys.JOURNAL, keys.BEFORE, keys.CHILDREN)
+        await self._redis.delete(turn, *(turn + part for part in parts))
 
     async def finished(self, server: str) -> AsyncIterator[str]:
         """Ids of ended turns that are to be settled, without end.

@@ -19,6 +19,8 @@ from k8gentai.agents.named_adapter import AdapterError, load_adapter
 from k8gentai.agents.registry import Registry
 from k8gentai.agents.turn import Adapter
 from k8gentai.workers import keys
+from k8gentai.workers.agent_tools import AgentTools
+from k8gentai.workers.asking import StackResponses
 from k8gentai.workers.attempts import LEASE_SECONDS, MAX_ATTEMPTS, Attempts, Lease, Leases
 from k8gentai.workers.attribution import attribute_calls
 from k8gentai.workers.beat import Beat
@@ -30,7 +32,9 @@ from k8gentai.workers.loaded import LoadedAgents
 from k8gentai.workers.logs import configure_logs
 from k8gentai.workers.pool import Pool
 from k8gentai.workers.registration import TurnWorker
+from k8gentai.workers.toolbox import Toolbox
 from k8gentai.workers.upstream import Upstream
+from k8gentai.workers.watchdog import Watchdog
 
 _RECONNECT_SECONDS = 0.5
 _THREADS = 32
@@ -177,7 +181,9 @@ class _Worker:
         for agent_id, error in failed:
             log.error("agent_unavailable", agent=agent_id, error=str(error))
         attempts = Attempts(connection, self._framework, self._name, lease_seconds=self._lease_seconds)
-        harness = Harness(adapter, agents, attempts, open_attempts)
+        responses = StackResponses(self._stack_url, self._api_key, connection)
+        toolbox = Toolbox(AgentTools(agents, responses))
+        harness = Harness(adapter, agents, toolbox, attempts, open_attempts)
         concurrency = self._concurrency or adapter.default_concurrency
         pool = Pool(attempts, harness, concurrency)
         loop = asyncio.get_running_loop()
@@ -201,8 +207,10 @@ class _Worker:
             on_lost=on_lost,
             every_seconds=self._lease_seconds / 5,
         )
+        watchdog = Watchdog()
         registration.register()
         beat.start()
+        watchdog.start()
         taking = asyncio.create_task(pool.take())
         hearing = asyncio.create_task(self._hear(connection, pool))
         log.info("worker_ready", worker=self._name, framework=self._framework, concurrency=concurrency)
@@ -212,8 +220,11 @@ class _Worker:
             taking.cancel()
             await pool.drain(self._grace_seconds)
         finally:
+            watchdog.stop()
             beat.stop()
             registration.unregister()
+            await toolbox.close()
+            await responses.close()
             for task in (stop, taking, hearing):
                 task.cancel()
             ended = await asyncio.gather(stop, taking, hearing, return_exceptions=True)

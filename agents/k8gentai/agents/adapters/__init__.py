@@ -2,7 +2,16 @@
 
 from k8gentai.agents.turn import Adapter
 
-FRAMEWORKS = ("langgraph", "llama-stack", "crewai", "ag2", "beeai")
+PACKAGES = {
+    "langgraph": "langgraph",
+    "llama-stack": "llama-stack",
+    "crewai": "crewai",
+    "ag2": "ag2",
+    "beeai": "beeai-framework",
+}
+"""The distribution of each framework there is an adapter for, whose version says what the adapter runs."""
+
+FRAMEWORKS = tuple(PACKAGES)
 """The frameworks there is an adapter for."""
 
 

@@ -7,7 +7,7 @@ from beeai_framework.agents.requirement import RequirementAgent
 from beeai_framework.tools import tool
 
 from k8gentai.agents.context import AgentContext
-from tests.conformance.agents import tools
+from k8gentai.stack.conformance import tools
 
 _model = OpenAIChatModel("somebody-elses-model")
 

@@ -9,7 +9,7 @@ from beeai_framework.tools.handoff import HandoffTool
 from beeai_framework.utils.io import io_read
 from beeai_framework.workflows.agent import AgentWorkflow
 
-from tests.conformance.agents import tools
+from k8gentai.stack.conformance import tools
 
 _llm = ChatModel.from_name("openai:gpt-4.1-mini")
 _add = tool(tools.add)

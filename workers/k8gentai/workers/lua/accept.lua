@@ -12,6 +12,7 @@
 --   try_seconds   how long after one try the next may come
 --   continued     the turn whose journal this one takes over
 --   anew          whether what that turn told is told again
+--   parent        the turn whose tool call asks for this one
 --   digest        of the request's body
 --   ended, keep   for RQ: the time now, and the seconds an ended job or an idempotency key is kept
 local request = cjson.decode(ARGV[1])
@@ -102,6 +103,9 @@ end
 
 local before = known()
 if before then return before end
+if request.parent ~= '' and redis.call('HGET', keys.turn .. request.parent, 'status') ~= 'running' then
+  return {'orphaned'}
+end
 local by = answered()
 if by then return {'answered', by} end
 local ending = under_way()
@@ -126,6 +130,7 @@ redis.call('HSET', turn, 'accepted', accepted, 'history', ahead == 0 and history
 set_status(turn, 'queued')
 append(turn, event)
 redis.call('ZADD', keys.unsettled .. request.principal, request.accepted_at, id)
+if request.parent ~= '' then redis.call('SADD', keys.turn .. request.parent .. keys.children, id) end
 if request.continued ~= '' then take_over(id, request.continued, request.anew ~= '') end
 redis.call('HSET', keys.rq_job .. id, unpack(ARGV, 5))
 remember()

@@ -33,7 +33,10 @@ local function release(id, framework, attempt)
   redis.call('ZREM', keys.rq_started .. framework, id .. ':' .. attempt)
 end
 
--- The turn's last write: its last event, its status, and the word to the servers that it is to be settled.
+local stop
+
+-- The turn's last write: its last event, its status, and the word to the servers that it is to be settled. What its
+-- tool calls asked for and did not wait for ends with it.
 local function end_turn(id, status, event, ended, keep)
   local turn = keys.turn .. id
   local found = redis.call('HMGET', turn, 'framework', 'attempt')
@@ -47,10 +50,13 @@ local function end_turn(id, status, event, ended, keep)
   redis.call('EXPIRE', keys.rq_job .. id, keep)
   redis.call('ZADD', registries[status][1] .. framework, now() + keep, id)
   redis.call('XADD', keys.finished, '*', 'turn', id)
+  for _, child in ipairs(redis.call('SMEMBERS', turn .. keys.children)) do
+    stop(child, 'cancelled', events.cancelled, ended, keep)
+  end
 end
 
 -- Ends a turn that waits or runs, whoever runs it, and leaves any other as it is. Returns the status it had.
-local function stop(id, status, event, ended, keep)
+stop = function(id, status, event, ended, keep)
   local found = redis.call('HMGET', keys.turn .. id, 'status', 'framework', 'worker')
   local was, framework, worker = unpack(found)
   if was == 'queued' then

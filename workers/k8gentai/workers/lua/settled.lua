@@ -33,6 +33,7 @@ if principal then
   redis.call('EXPIRE', turn .. keys.events, keep)
   redis.call('EXPIRE', turn .. keys.journal, keep)
   redis.call('EXPIRE', turn .. keys.before, keep)
+  redis.call('EXPIRE', turn .. keys.children, keep)
 end
 redis.call('XACK', keys.finished, keys.servers, entry)
 redis.call('XDEL', keys.finished, entry)

@@ -4,6 +4,7 @@ from typing import Any
 
 from crewai import LLM, Agent
 
+from k8gentai.agents.adapters.crewai.tools import declared_tools
 from k8gentai.agents.context import AgentContext
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.parameters import chat_parameters
@@ -17,6 +18,7 @@ def build_agent(definition: AgentDefinition, context: AgentContext) -> Agent:
         goal=spec.description or "Answer the user.",
         backstory=spec.system_prompt or "",
         llm=_model(definition, context),
+        tools=declared_tools(context.declared),
         max_iter=10_000,
     )
 

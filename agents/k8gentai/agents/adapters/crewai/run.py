@@ -134,10 +134,25 @@ class CrewRun:
         return self._wait(self._context.tools.ask(self.written_call_id(f"{name}\n{arguments}"), name, arguments))
 
     def _wait[T](self, waited_for: Coroutine[Any, Any, T]) -> T:
+        """Wait for the boundary. What it raises ends the turn, and is not for CrewAI to handle.
+
+        Raises:
+            Stopped: the turn is over.
+        """
+        try:
+            return self.wait_for(waited_for)
+        except Stopped:
+            raise
+        except BaseException as error:
+            self._end_with(error)
+            raise Stopped from error
+
+    def wait_for[T](self, waited_for: Coroutine[Any, Any, T]) -> T:
         """Wait in a thread of CrewAI's for something that runs on the worker's loop, with this thread's context.
 
         Raises:
-            Stopped: the turn is over. What the boundary raises ends it, and is not for CrewAI to handle.
+            Stopped: the turn is over.
+            Exception: what it raised.
         """
         with self._lock:
             if self._over:
@@ -148,9 +163,6 @@ class CrewRun:
         try:
             return waiting.result()
         except concurrent.futures.CancelledError as error:
-            raise Stopped from error
-        except BaseException as error:
-            self._end_with(error)
             raise Stopped from error
         finally:
             with self._lock:

@@ -5,7 +5,7 @@ a process. Which turn a call belongs to, a context variable says; code that belo
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import wraps
 from typing import Any
 
@@ -19,9 +19,10 @@ from crewai.tools.tool_failure import ToolExecutionFailedError, ToolFailure
 from crewai.tools.tool_types import ToolResult
 from crewai.utilities.agent_utils import NativeToolCallResult, extract_tool_call_info
 from crewai.utilities.pydantic_schema_utils import create_model_from_schema
+from pydantic import PrivateAttr
 
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
-from k8gentai.agents.turn import ToolOutcome
+from k8gentai.agents.turn import DeclaredTool, ToolOutcome
 
 _STOPS = (HookAborted, ToolExecutionFailedError)
 """What CrewAI raises to end a run, rather than to be told to the model."""
@@ -43,6 +44,33 @@ class ClientTool(BaseTool):  # type: ignore[misc]  # Any, where CrewAI is not in
 
     def _run(self, **arguments: Any) -> str:
         raise RuntimeError(f"{self.name} runs on the client")
+
+
+class OwnTool(BaseTool):  # type: ignore[misc]
+    """A tool that the definition brings."""
+
+    _call: Callable[[dict[str, Any]], Coroutine[Any, Any, str]] = PrivateAttr()
+
+    def _run(self, **arguments: Any) -> str:
+        run = current_run.get()
+        if run is None:
+            raise RuntimeError(f"{self.name} runs in a turn only")
+        return run.wait_for(self._call(arguments))
+
+    def _validate_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        # Each tool checks its own. CrewAI would put a null in the place of what the model left out.
+        return kwargs
+
+
+def declared_tools(tools: Iterable[DeclaredTool]) -> list[BaseTool]:
+    """The definition's tools, as an agent takes them."""
+    bound = []
+    for tool in tools:
+        schema = create_model_from_schema(tool.parameters, model_name=tool.name)
+        own = OwnTool(name=tool.name, description=tool.description, args_schema=schema)
+        own._call = tool.call
+        bound.append(own)
+    return bound
 
 
 def client_tools(tools: list[dict[str, Any]]) -> list[BaseTool]:

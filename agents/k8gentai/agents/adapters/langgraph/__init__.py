@@ -75,9 +75,6 @@ class LangGraphAdapter:
         if spec.entrypoint is None:
             if not spec.model.name:
                 raise AgentLoadError("spec.model.name: an agent without an entrypoint names its model")
-            if spec.tools:
-                named = spec.tools[0].name
-                raise AgentLoadError(f"spec.tools: {named!r} cannot be used without an entrypoint's code")
             return LangGraphAgent(definition, lambda context: build_graph(definition, context))
         found = load_object(spec.entrypoint)
         if isinstance(found, Pregel | StateGraph):

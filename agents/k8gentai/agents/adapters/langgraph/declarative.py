@@ -5,23 +5,36 @@ from typing import Any
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
+from langchain_core.tools import StructuredTool
 from langchain_openai import ChatOpenAI
 from langgraph.pregel import Pregel
 from pydantic import SecretStr
 
 from k8gentai.agents.context import AgentContext
 from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.turn import DeclaredTool
 
 
 def build_graph(definition: AgentDefinition, context: AgentContext) -> Pregel[Any, Any, Any, Any]:
     """Build the agent for one turn: the request's parameters go before the definition's."""
     return create_agent(
         _model(definition, context),
-        # Given as schemas, they are known to the model and run by nobody here.
-        tools=context.tools,
+        # Those of the request are schemas: known to the model, and run by nobody here.
+        tools=[*context.tools, *map(_bound, context.declared)],
         system_prompt=definition.spec.system_prompt,
-        middleware=[_Choice(context)] if context.tools else [],
+        middleware=[_Choice(context)] if context.tools or context.declared else [],
         name=definition.id,
+    )
+
+
+def _bound(tool: DeclaredTool) -> StructuredTool:
+    """A tool in LangChain's terms; the graph's tool node brings its calls to the boundary."""
+
+    async def call(**arguments: Any) -> str:
+        return await tool.call(arguments)
+
+    return StructuredTool(
+        name=tool.name, description=tool.description, args_schema=tool.parameters, coroutine=call
     )
 
 

@@ -48,15 +48,11 @@ class LlamaStackAdapter:
         """Check a declarative agent.
 
         Raises:
-            AgentLoadError: it has an entrypoint, names tools or no model, or a parameter out of its range.
+            AgentLoadError: it has an entrypoint, names no model, or a parameter out of its range.
         """
         spec = definition.spec
         if spec.entrypoint:
             raise AgentLoadError("spec.entrypoint: an agent of llama-stack is declarative and has none")
-        if spec.tools:
-            raise AgentLoadError(
-                f"spec.tools: {spec.tools[0].name!r} cannot be used: tools come with the requests"
-            )
         if not spec.model.name:
             raise AgentLoadError("spec.model.name: an agent of llama-stack names its model")
         try:
@@ -80,7 +76,7 @@ class LlamaStackAdapter:
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         # A task of its own, so that a step is told of when it begins, not when its first output is there.
         task = asyncio.create_task(
-            run_loop(request, context, self._shared_client(), events.put_nowait, events.join)
+            run_loop(turn.agent, request, context, self._shared_client(), events.put_nowait, events.join)
         )
         task.add_done_callback(lambda _: events.put_nowait(None))
         try:

@@ -1,7 +1,7 @@
 """Llama Stack's own Responses loop, run for one turn with our model calls and tool boundary in it."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -14,6 +14,7 @@ from llama_stack.providers.inline.responses.builtin.responses.utils import (  # 
 )
 from llama_stack_api import (  # type: ignore[import-untyped]
     CreateResponseRequest,
+    OpenAIResponseInputToolMCP,
     OpenAIResponseText,
     OpenAIResponseTextFormat,
     OpenAISystemMessageParam,
@@ -24,21 +25,46 @@ from k8gentai.agents.adapters.llama_stack.sessions import McpSessions
 from k8gentai.agents.adapters.llama_stack.tools import BoundaryToolExecutor
 from k8gentai.agents.adapters.llama_stack.translation import DecidedCall, Translator
 from k8gentai.agents.events import Event, TurnIncomplete
-from k8gentai.agents.turn import StepLimitReached, TurnContext, TurnError
-
-
-class McpServerError(TurnError):
-    """An MCP server of the request could not be asked for its tools. The message names it and the cause."""
-
-    code = "mcp_server_error"
+from k8gentai.agents.tools.sessions import McpServerError, first_error
+from k8gentai.agents.turn import DeclaredTool, StepLimitReached, TurnContext
 
 
 class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
-    """The loop, telling what it decided about each answer's tool calls before it runs any."""
+    """The loop, telling what it decided about each answer's tool calls before it runs any.
 
-    def __init__(self, answered: Callable[[list[DecidedCall]], None], **parts: Any) -> None:
+    Args:
+        answered: is told.
+        declared: the agent's own tools.
+        own: the server that they seem to be on.
+        parts: what the loop itself takes.
+    """
+
+    def __init__(
+        self,
+        answered: Callable[[list[DecidedCall]], None],
+        declared: Sequence[DeclaredTool],
+        own: OpenAIResponseInputToolMCP,
+        **parts: Any,
+    ) -> None:
         super().__init__(**parts)
         self._answered = answered
+        self._declared = declared
+        for tool in declared:
+            self.mcp_tool_to_server[tool.name] = own
+            self.server_label_to_tools.setdefault(own.server_label, []).append(tool.name)
+
+    async def _process_tools(self, output_messages: list[Any]) -> AsyncIterator[Any]:
+        async for event in super()._process_tools(output_messages):
+            yield event
+        shown = [
+            {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+            for tool in self._declared
+        ]
+        if shown:
+            self.ctx.chat_tools = [
+                *(self.ctx.chat_tools or []),
+                *({"type": "function", "function": function} for function in shown),
+            ]
 
     def _approval_required(self, tool_name: str) -> bool:
         # The boundary asks: its question outlives this process, and its answer need not come through the model.
@@ -61,6 +87,7 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
 
 
 async def run_loop(
+    agent: str,
     request: CreateResponseRequest,
     context: TurnContext,
     client: httpx.AsyncClient,
@@ -70,6 +97,7 @@ async def run_loop(
     """Run one turn to its end.
 
     Args:
+        agent: whose turn it is.
         request: what to run, with the whole history as its input.
         context: the turn's model endpoint, tools and limits.
         client: the HTTP client for model calls.
@@ -82,12 +110,12 @@ async def run_loop(
         StepLimitReached: after ``context.max_steps`` model calls, unless the request asked for fewer.
         Exception: what the tool boundary raised.
     """
-    translator = Translator(emit, client_tools=bool(request.tools))
+    translator = Translator(emit, client_tools=bool(request.tools or context.declared))
     calls = ModelCalls(client, context.model, translator.model_called)
     ending: Any = None
     async with McpSessions() as sessions:
-        tools = BoundaryToolExecutor(context.tools, sessions, published)
-        loop = await _build(request, context, calls, tools, translator)
+        tools = BoundaryToolExecutor(context.tools, context.declared, sessions, published)
+        loop = await _build(agent, request, context, calls, tools, translator)
         try:
             async with aclosing(loop.create_response()) as stream:
                 async for event in stream:
@@ -98,13 +126,14 @@ async def run_loop(
             # MCP servers for their tools.
             if calls.count or not (servers := _mcp_servers(request)):
                 raise
-            raise McpServerError(f"no tools from the MCP server {servers}: {_first(error)}") from error
+            raise McpServerError(f"no tools from the MCP server {servers}: {first_error(error)}") from error
         finally:
             await calls.aclose()
     _end(request, context, calls, tools, ending, emit)
 
 
 async def _build(
+    agent: str,
     request: CreateResponseRequest,
     context: TurnContext,
     calls: ModelCalls,
@@ -116,11 +145,13 @@ async def _build(
     messages = await convert_response_input_to_chat_messages(request.input, files_api=None)
     if request.instructions:
         messages.insert(0, OpenAISystemMessageParam(content=request.instructions))
+    # The loop runs calls of a server's tools, and leaves others to the client. Nobody asks for this address.
+    own = OpenAIResponseInputToolMCP(server_label=agent, server_url="worker:", require_approval="never")
     text = request.text or OpenAIResponseText(format=OpenAIResponseTextFormat(type="text"))
     chat = ChatCompletionContext(
         model=request.model,
         messages=messages,
-        response_tools=request.tools,
+        response_tools=[*(request.tools or []), *([own] if context.declared else [])],
         tool_choice=request.tool_choice,
         temperature=request.temperature,
         top_p=request.top_p,
@@ -132,6 +163,8 @@ async def _build(
     )
     return _Loop(
         translator.model_answered,
+        context.declared,
+        own,
         inference_api=calls,
         ctx=chat,
         response_id="resp_turn",
@@ -194,10 +227,3 @@ def _end(
             emit(TurnIncomplete(reason="max_output_tokens" if reason == "length" else reason))
         case "response.completed" if calls.finish_reason == "content_filter":
             emit(TurnIncomplete(reason="content_filter"))
-
-
-def _first(error: BaseException) -> BaseException:
-    """The first error within nested groups."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

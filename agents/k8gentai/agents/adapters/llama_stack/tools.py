@@ -1,7 +1,7 @@
 """Where Llama Stack's Responses loop runs tools: MCP calls go through the turn's tool boundary."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 from llama_stack.providers.inline.responses.builtin.responses.tool_executor import ToolExecutor  # type: ignore[import-untyped]
@@ -19,7 +19,7 @@ from llama_stack_api import (  # type: ignore[import-untyped]
 )
 
 from k8gentai.agents.adapters.llama_stack.sessions import McpSessions
-from k8gentai.agents.turn import ToolBoundary
+from k8gentai.agents.turn import DeclaredTool, ToolBoundary
 
 
 class McpToolError(Exception):
@@ -27,21 +27,27 @@ class McpToolError(Exception):
 
 
 class BoundaryToolExecutor(ToolExecutor):  # type: ignore[misc]
-    """Runs the loop's MCP calls through the tool boundary.
+    """Runs the loop's calls of MCP and declared tools through the tool boundary.
 
     Args:
         boundary: the turn's tool boundary.
+        declared: the agent's own tools, which seem to the loop to be on a server.
         sessions: the turn's MCP sessions.
         published: waits until every event so far was taken, so that a call is known before it runs.
     """
 
     def __init__(
-        self, boundary: ToolBoundary, sessions: McpSessions, published: Callable[[], Awaitable[None]]
+        self,
+        boundary: ToolBoundary,
+        declared: Iterable[DeclaredTool],
+        sessions: McpSessions,
+        published: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(
             tool_groups_api=None, tool_runtime_api=None, vector_io_api=None, mcp_session_manager=sessions
         )
         self._boundary = boundary
+        self._declared = {tool.name: tool for tool in declared}
         self._published = published
         self.fault: Exception | None = None
         """What the boundary itself raised. The loop would make a nameless failure of it."""
@@ -87,6 +93,8 @@ class BoundaryToolExecutor(ToolExecutor):  # type: ignore[misc]
         )
 
     async def _invoke(self, server: OpenAIResponseInputToolMCP, name: str, arguments: dict[str, Any]) -> str:
+        if tool := self._declared.get(name):
+            return await tool.call(arguments)
         result = await invoke_mcp_tool(
             endpoint=server.server_url,
             tool_name=name,

@@ -1,0 +1,42 @@
+"""What a definition says of its tools, checked as far as that goes without asking anybody."""
+
+import shutil
+
+from k8gentai.agents.definition import AgentDefinition, Tool
+from k8gentai.agents.tools.functions import function_tool
+from k8gentai.agents.turn import AgentLoadError, DeclaredTool
+
+
+def load_functions(definition: AgentDefinition) -> list[DeclaredTool]:
+    """Check a definition's tools, and import the functions among them.
+
+    Raises:
+        AgentLoadError: naming the field at fault.
+    """
+    spec = definition.spec
+    serves = any(entry.mcp for entry in spec.tools)
+    functions = []
+    for number, entry in enumerate(spec.tools):
+        field = f"spec.tools.{number}"
+        if spec.entrypoint and entry.source:
+            raise AgentLoadError(f"{field}.{entry.source}: an agent with an entrypoint has its tools in its code")
+        if not (spec.entrypoint or entry.source or serves):
+            raise AgentLoadError(
+                f"{field}: {entry.name!r} has no function, mcp or agent, and without an entrypoint there is "
+                "nothing else to have it from"
+            )
+        # A server's name is no tool's.
+        if any(entry.name == other.name and bool(entry.mcp) == bool(other.mcp) for other in spec.tools[:number]):
+            raise AgentLoadError(f"{field}.name: {entry.name!r} is given twice")
+        if entry.mcp and entry.mcp.command and not shutil.which(entry.mcp.command):
+            raise AgentLoadError(f"{field}.mcp.command: there is no program {entry.mcp.command!r}")
+        if entry.function:
+            functions.append(_function(entry, entry.function, field))
+    return functions
+
+
+def _function(entry: Tool, reference: str, field: str) -> DeclaredTool:
+    try:
+        return function_tool(entry, reference)
+    except AgentLoadError as error:
+        raise AgentLoadError(f"{field}.function: {error}") from error

@@ -1,0 +1,116 @@
+"""Python functions as tools: the docstring and the annotations say all that a model has to know."""
+
+import asyncio
+import inspect
+import re
+from collections.abc import Callable, Coroutine
+from itertools import batched
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
+from pydantic_core import ArgsKwargs, to_json
+
+from k8gentai.agents.definition import Tool
+from k8gentai.agents.loading import load_object
+from k8gentai.agents.turn import AgentLoadError, DeclaredTool, ToolFailedError
+
+_SECTION = re.compile(r"^(Args|Arguments|Parameters|Returns|Raises|Yields|Examples?|Notes?):[ \t]*$", re.MULTILINE)
+"""A heading of a docstring (https://google.github.io/styleguide/pyguide.html#383-functions-and-methods)."""
+_ARGUMENT = re.compile(r"^(\w+)(?: \([^)]*\))?:[ \t]*(.*)$")
+
+
+def function_tool(entry: Tool, reference: str) -> DeclaredTool:
+    """Import a function and describe it.
+
+    Args:
+        entry: the definition's word on it.
+        reference: ``package.module:function``.
+
+    Raises:
+        AgentLoadError: it cannot be imported, is no function, or has parameters that no model can fill in.
+    """
+    function: Any = load_object(reference)
+    if not inspect.isroutine(function):
+        raise AgentLoadError(f"{reference} is a {type(function).__name__}, not a function")
+    try:
+        arguments: TypeAdapter[Any] = TypeAdapter(function)
+        schema = arguments.json_schema()
+    except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, NameError) as error:
+        raise AgentLoadError(f"{reference}: its parameters have no JSON schema: {_first_line(error)}") from error
+    if schema.get("type") != "object":
+        raise AgentLoadError(f"{reference}: a model names its arguments, so none may be positional only")
+    text, described = _read_docstring(inspect.getdoc(function) or "")
+    for name, shape in schema.get("properties", {}).items():
+        shape.pop("title", None)
+        if name in described:
+            shape.setdefault("description", described[name])
+    return DeclaredTool(
+        name=entry.name,
+        description=entry.description or text or entry.name,
+        parameters={"properties": {}, **schema},
+        call=_caller(function, arguments),
+        policy=entry,
+    )
+
+
+def _caller(
+    function: Callable[..., Any], adapter: TypeAdapter[Any]
+) -> Callable[[dict[str, Any]], Coroutine[Any, Any, str]]:
+    def begin(arguments: dict[str, Any]) -> Any:
+        """Check the arguments and call the function. What it gives may have to be awaited."""
+        try:
+            return adapter.validate_python(ArgsKwargs((), arguments))
+        except ValidationError as error:
+            raise ToolFailedError(_refused(error)) from error
+        except (SystemExit, StopIteration) as error:
+            # The one would end the worker, and with it every other turn; the other no future takes.
+            raise ToolFailedError(f"the tool raised {type(error).__name__}({error})") from error
+
+    async def call(arguments: dict[str, Any]) -> str:
+        # Whether it blocks is not known of a plain function.
+        waiting = inspect.iscoroutinefunction(function)
+        result = begin(arguments) if waiting else await asyncio.to_thread(begin, arguments)
+        return _as_text(await result if inspect.isawaitable(result) else result)
+
+    return call
+
+
+def _as_text(result: object) -> str:
+    if result is None or isinstance(result, str):
+        return result or ""
+    return to_json(result, fallback=str).decode()
+
+
+def _refused(error: ValidationError) -> str:
+    faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False))
+    return "the arguments do not fit: " + "; ".join(faults)
+
+
+def _read_docstring(text: str) -> tuple[str, dict[str, str]]:
+    """What a docstring says of the function before its first section, and of each of its arguments."""
+    before, *sections = _SECTION.split(text)
+    described: dict[str, str] = {}
+    for heading, section in batched(sections, 2):
+        if heading in ("Args", "Arguments", "Parameters"):
+            described |= _read_arguments(section)
+    return " ".join(before.split()), described
+
+
+def _read_arguments(section: str) -> dict[str, str]:
+    described: dict[str, str] = {}
+    indent: int | None = None
+    name = ""
+    for line in filter(str.strip, section.splitlines()):
+        depth = len(line) - len(line.lstrip())
+        indent = depth if indent is None else indent
+        if depth == indent and (argument := _ARGUMENT.match(line.strip())):
+            name = argument[1]
+            described[name] = argument[2].strip()
+        elif name:
+            described[name] = f"{described[name]} {line.strip()}".strip()
+    return described
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,25 @@
+"""A declarative agent with a tool of each kind, the same in every framework."""
+
+from tests.conformance.helpers import items_of, prompt
+from tests.scripted import Answer, Call
+
+
+async def test_tools_are_functions_servers_and_agents(client, model, key):
+    other = f"{key}-other"
+    model.script(other, Answer("By Austen.", usage=(100, 50)))
+    calls = (
+        Call("repeat", {"word": "so"}, id="c1"),
+        Call("key", {}, id="c2"),
+        Call("librarian", {"input": prompt(other, "Who wrote Emma?")}, id="c3"),
+        Call("repeat", {"word": "so", "times": "often"}, id="c4"),
+    )
+    model.script(key, *(Answer(call) for call in calls), Answer("Done."))
+    response = await client.responses.create(model="equipped", input=prompt(key))
+    assert response.output_text == "Done."
+    called = items_of(response, "mcp_call")
+    assert [item.output for item in called[:3]] == ["so so", f"{response.id}:c2", "By Austen."]
+    assert "times" in (called[3].error or called[3].output)
+    assert response.usage.total_tokens == 18 * 5 + 150
+    offered = {tool["function"]["name"]: tool["function"] for tool in model.requests(key)[0].body["tools"]}
+    assert offered.keys() == {"repeat", "key", "librarian"}
+    assert offered["repeat"]["parameters"]["required"] == ["word"]

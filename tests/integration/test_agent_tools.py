@@ -1,0 +1,122 @@
+"""Agents that ask agents: one turn each, tied together through cancel, budget, depth, approval and crashes."""
+
+import asyncio
+
+import pytest
+
+from tests.integration.helpers import ended, eventually, prompt
+from tests.scripted import FOREVER, Answer, Call, Gate
+
+PARENT = "equipped-langgraph"
+
+
+def ask(key, tool="ask", **fields):
+    return Call(tool, {"input": prompt(key, "A question.")}, id="c1", **fields)
+
+
+async def children(client, parent_id):
+    """The responses that a turn asked for."""
+    page = await client.responses._client.get("/responses", cast_to=object, options={"params": {"limit": 100}})
+    return [each for each in page["data"] if (each.get("metadata") or {}).get("parent_response_id") == parent_id]
+
+
+@pytest.fixture
+def other(key):
+    """A key for what the other agent answers."""
+    return f"{key}-other"
+
+
+async def test_a_cancelled_turn_takes_the_one_it_asked_for_with_it(client, model, key, other):
+    model.script(key, Answer(ask(other)))
+    model.script(other, Answer("Never ", FOREVER))
+    response = await client.responses.create(model=PARENT, input=prompt(key), background=True)
+    request = await model.request(other)
+    await client.responses.cancel(response.id)
+    await request.wait_closed()
+    (child,) = await children(client, response.id)
+    assert (child["status"], child["model"]) == ("cancelled", "assistant")
+
+
+async def test_what_the_other_agent_came_to_is_told_to_the_model(client, model, key, other):
+    model.script(key, Answer(ask(other)))
+    model.script(other, *[Answer(Call("multiply", {"a": 1, "b": 1}, id=f"m{number}")) for number in range(9)])
+    response = await client.responses.create(model="shallow", input=prompt(key))
+    (child,) = await children(client, response.id)
+    assert response.output[0].error.startswith(
+        f"agent 'equipped-llama-stack' did not answer (failed, response {child['id']}): "
+    )
+    # It had what was left of its parent's budget, and what it used is counted to its parent.
+    assert "its limit is 82" in response.output[0].error
+    assert "the turn has used 108 tokens; its limit is 100" in response.error.message
+
+
+async def test_agents_ask_agents_no_deeper_than_the_first_allows(client, model, key, other):
+    model.script(key, Answer(ask(other)), Answer("So it is."))
+    model.script(other, Answer(ask("nobody")), Answer("I may not ask."))
+    response = await client.responses.create(model="shallow", input=prompt(key))
+    assert response.output[0].output == "I may not ask."
+    assert model.requests(other)[1].texts("tool") == [
+        "agent 'plain' is not asked: agents have asked agents as deep as limits.depth allows"
+    ]
+    assert model.requests("nobody") == []
+
+
+async def test_a_person_approves_in_the_place_where_they_talk_to_the_first(client, model, key, other, tmp_path):
+    page = tmp_path / "page.txt"
+    model.script(key, Answer(ask(other, "ask_guarded")), Answer("It was written."))
+    model.script(other, Answer(Call("write", {"path": str(page), "line": "one"})), Answer("I wrote it."))
+    first = await client.responses.create(model=PARENT, input=prompt(key))
+    assert [item.type for item in first.output] == ["mcp_approval_request"]
+    assert first.output[0].name == "write"
+    assert not page.exists()
+    answer = {"type": "mcp_approval_response", "approval_request_id": first.output[0].id, "approve": True}
+    second = await client.responses.create(model=PARENT, previous_response_id=first.id, input=[answer])
+    assert [item.type for item in second.output] == ["mcp_call", "message"]
+    assert second.output[0].output == "I wrote it."
+    assert second.output_text == "It was written."
+    assert len(page.read_text().splitlines()) == 1
+    # Nothing was asked twice of either model.
+    assert (len(model.requests(key)), len(model.requests(other))) == (2, 2)
+
+
+async def test_nobody_but_a_worker_asks_on_behalf_of_a_turn(http, key):
+    body = {"model": "plain", "input": prompt(key)}
+    refused = await http.post("/v1/responses", json=body, headers={"x-amf-parent": "e30=.00"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "parent_forged")
+
+
+async def test_a_killed_worker_leaves_one_turn_of_the_other_agent(own_stack, model, key, other):
+    server = own_stack.add_server()
+    own_stack.add_worker("llama-stack")
+    worker = own_stack.add_worker("langgraph", "--lease-seconds", "2")
+    gate = Gate()
+    model.script(key, Answer(ask(other)), Answer("Done."))
+    model.script(other, Answer("The one ", gate, "answer."))
+    async with server.openai() as client:
+        response = await client.responses.create(model=PARENT, input=prompt(key), background=True)
+        await gate.reached()
+        worker.kill()
+        own_stack.add_worker("langgraph", "--lease-seconds", "2")
+
+        async def attempt():
+            with own_stack.redis() as redis:
+                return int(redis.hget(f"amf:turn:{response.id}", "attempt"))
+
+        await eventually(attempt, lambda number: number == 2)
+        gate.open()
+        finished = await ended(client, response.id)
+        assert finished.output_text == "Done."
+        assert finished.output[0].output == "The one answer."
+        assert len(await children(client, response.id)) == 1
+    assert (len(model.requests(key)), len(model.requests(other))) == (2, 1)
+
+
+async def test_turns_that_wait_for_turns_of_their_own_pool_leave_them_room(own_stack, model, key, other):
+    """Two turns fill the pool, and ask agents of the same pool."""
+    server = own_stack.add_server()
+    own_stack.add_worker("langgraph", "--concurrency", "2")
+    model.script(key, *[Answer(ask(other, "ask_guarded"))] * 2, *[Answer("Done.")] * 2)
+    model.script(other, *[Answer("Answered.")] * 2)
+    async with server.openai() as client:
+        both = [client.responses.create(model=PARENT, input=prompt(key)) for _ in range(2)]
+        assert [response.output_text for response in await asyncio.gather(*both)] == ["Done."] * 2
