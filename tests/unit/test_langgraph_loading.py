@@ -21,10 +21,6 @@ def test_what_is_no_agent_is_refused(thing, reason):
         loaded(thing)
 
 
-@pytest.mark.parametrize(
-    ("spec", "reason"),
-    [({}, "spec.model.name"), ({"model": {"name": "m"}, "tools": [{"name": "search"}]}, "spec.tools: 'search'")],
-)
-def test_a_declaration_that_says_too_little_or_too_much_is_refused(spec, reason):
-    with pytest.raises(AgentLoadError, match=reason):
-        LangGraphAdapter().load(definition(**spec))
+def test_a_declaration_without_a_model_is_refused():
+    with pytest.raises(AgentLoadError, match=r"spec\.model\.name"):
+        LangGraphAdapter().load(definition())

@@ -7,7 +7,7 @@ import pytest
 from k8gentai.agents.definition import Limits
 from k8gentai.workers.parents import Parent, bounded, signed, verified
 
-PARENT = Parent(turn_id="resp_1", depth=2, tokens=100, deadline=time.time() + 30)
+PARENT = Parent(turn_id="resp_1", depth=2, tokens=100, deadline=time.time() + 3_000)
 
 
 def test_what_a_worker_signed_is_believed():
@@ -32,10 +32,10 @@ def test_what_nobody_signed_is_not(header):
 
 
 def test_a_turn_may_use_what_its_parent_leaves_it():
-    own = Limits(seconds=600, tokens=1_000, depth=5)
+    own = Limits(seconds=6_000, tokens=1_000, depth=5)
     limits = bounded(own, PARENT)
     assert (limits.tokens, limits.depth) == (100, 2)
-    assert 0 < limits.seconds <= 30
+    assert 0 < limits.seconds <= 3_000
     assert bounded(Limits(), PARENT).tokens == 100
     assert bounded(own, PARENT.model_copy(update={"tokens": None})).tokens == 1_000
     assert bounded(own, PARENT.model_copy(update={"deadline": time.time() - 1})).seconds == 0
