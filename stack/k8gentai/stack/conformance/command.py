@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import subprocess
 from collections.abc import Sequence
@@ -100,6 +101,8 @@ def _describe(adapter: str, python: Path) -> tuple[str, Path]:
 
 
 def _run(subject: Subject, checks: Sequence[Check], logs: Path, err: Console) -> list[Outcome]:
+    # A model that hangs up, as some checks have it do, is an error to its server, and none to the operator.
+    logging.getLogger("uvicorn.error").disabled = True
     model = ScriptedModel()
     model.start()
     try:

@@ -74,9 +74,12 @@ async def a_decision_that_comes_too_late_is_a_denial(lab: Lab) -> None:
 async def calls_of_one_answer_are_all_asked_for(lab: Lab) -> None:
     lab.script(Answer(lab.write("one"), lab.write("two")), Answer("Both."))
     response = await lab.answer("guarded")
+    asked = 0
     while requests := items(response, "mcp_approval_request"):
         # A framework that runs one tool after the other asks one by one.
+        asked += len(requests)
         response = await _decide(lab, response, *requests, approve=True)
+    equal("calls asked for", asked, 2)
     equal("the answer", response.output_text, "Both.")
     equal("lines written", sorted(line.split()[0] for line in lab.lines()), ["one", "two"])
     equal("model calls of all turns", len(lab.requests()), 2)
