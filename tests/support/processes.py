@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,6 +18,13 @@ def free_port() -> int:
     """A port that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
+
+
+@cache
+def reaper() -> subprocess.Popen[str]:
+    """The one of this test run: see :mod:`tests.support.reaper`."""
+    command = [sys.executable, "-m", "tests.support.reaper"]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, text=True, bufsize=1, start_new_session=True)
 
 
 class Process:
@@ -45,6 +53,7 @@ class Process:
             start_new_session=True,
         )
         self.name = name
+        self._tell_reaper("+")
 
     @property
     def pid(self) -> int:
@@ -93,14 +102,23 @@ class Process:
         except subprocess.TimeoutExpired:
             self.kill()
         else:
-            self._output.close()
+            self._gone()
 
     def kill(self) -> None:
         """SIGKILL, to it and what it started."""
         if self.exit_code is None:
             os.killpg(self.pid, signal.SIGKILL)
             self.wait(10)
+        self._gone()
+
+    def _gone(self) -> None:
+        self._tell_reaper("-")
         self._output.close()
+
+    def _tell_reaper(self, sign: str) -> None:
+        told = reaper().stdin
+        assert told
+        told.write(f"{sign}{self.pid}\n")
 
 
 def run_python(
