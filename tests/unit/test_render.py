@@ -248,6 +248,13 @@ def test_approval_takes_the_place_of_the_call() -> None:
     assert response["output"][0]["server_label"] == "langgraph-math"
 
 
+def test_a_question_takes_the_place_of_the_calls_that_ask_it() -> None:
+    asking = ev.Interrupt(call_id="q1", name="input", arguments="{}", waiting=["c1"])
+    events = [*START, ev.ToolCall(call_id="c1", name="publish", arguments="{}"), asking, SUSPENDED[-1]]
+    _, response = render(accepted(), events, ended_at=2.0)
+    assert [item["name"] for item in response["output"]] == ["input"]
+
+
 def test_ends() -> None:
     failed, cancelled, incomplete = (render(accepted(), events) for events in (FAILED, CANCELLED, INCOMPLETE))
     assert failed[0][-1]["type"] == "response.failed"

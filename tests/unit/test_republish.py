@@ -6,6 +6,7 @@ import pytest
 
 from k8gentai.agents.events import (
     Event,
+    Interrupt,
     ItemDropped,
     MessageDone,
     StepCompleted,
@@ -16,6 +17,7 @@ from k8gentai.agents.events import (
     ToolCallStarted,
     ToolResult,
     TurnCompleted,
+    TurnSuspended,
     Usage,
 )
 from k8gentai.workers.republish import Republisher
@@ -41,9 +43,9 @@ TURN: list[Event] = [
 ]
 
 
-def again(published: list[Event], attempt: list[Event]) -> list[Event]:
+def again(published: list[Event], attempt: list[Event], before: tuple[Event, ...] = ()) -> list[Event]:
     put: list[Event] = []
-    republisher = Republisher([], published, put.append)
+    republisher = Republisher(before, published, put.append)
     for event in attempt:
         republisher.put(event)
     return put
@@ -86,3 +88,11 @@ def test_what_the_new_attempt_never_comes_to_is_dropped_at_its_end() -> None:
 def test_a_message_that_ends_sooner_than_it_did_is_dropped() -> None:
     attempt: list[Event] = [TextDelta(message_id="m1", delta="Let"), MessageDone(message_id="m1", text="Let")]
     assert again(TURN[1:3], attempt) == [ItemDropped(item_id="m1"), MessageDone(message_id="m1", text="Let")]
+
+
+def test_the_call_that_asked_while_it_ran_is_told_again_with_the_answer() -> None:
+    call = ToolCall(call_id="c1", name="publish", arguments="{}")
+    result = ToolResult(call_id="c1", output="published")
+    asking = Interrupt(call_id="q1", name="input", arguments="{}", waiting=["c1"])
+    before = (call, asking, TurnSuspended(expires_at=0))
+    assert again([], [call, result, TurnCompleted()], before) == [call, result, TurnCompleted()]

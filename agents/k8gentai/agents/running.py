@@ -1,14 +1,13 @@
 """What adapters of frameworks with their own loop share: an agent runs in a task, its events are handed on."""
 
 import asyncio
-import hashlib
 import threading
-from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from k8gentai.agents.call_ids import CallIds
 from k8gentai.agents.events import (
     Event,
     MessageDone,
@@ -41,6 +40,7 @@ class AgentRun:
 
     def __init__(self, context: TurnContext) -> None:
         self.context = context
+        self.call_ids = CallIds()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._events: asyncio.Queue[Event | _Ended] = asyncio.Queue()
@@ -49,7 +49,6 @@ class AgentRun:
         self._made = 0
         self._failed: list[ModelStep] = []
         self._said: set[str] = set()
-        self._numbered: Counter[str] = Counter()
         self._unanswered: dict[str, None] = {}
         """Calls of the worker's tools that have no result yet, in their order."""
 
@@ -135,17 +134,6 @@ class AgentRun:
     def answered(self, call_id: str) -> None:
         """The tool boundary published a result."""
         self._unanswered.pop(call_id, None)
-
-    def numbered(self, *named: str) -> str:
-        """The id of a question or a call that has none: the same whenever the turn is run again.
-
-        Args:
-            named: what tells it from others; equal ones are numbered.
-        """
-        digest = hashlib.sha256("\n".join(named).encode()).hexdigest()[:24]
-        self._numbered[digest] += 1
-        count = self._numbered[digest]
-        return f"call_{digest}" if count == 1 else f"call_{digest}-{count}"
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

@@ -38,6 +38,8 @@ from k8gentai.workers.watchdog import Watchdog
 
 _RECONNECT_SECONDS = 0.5
 _THREADS = 32
+_KEEP_ALIVE_SECONDS = 3600
+"""Longer than any client keeps an idle connection: one that takes it just as it is closed loses its call."""
 _PLACEHOLDER_KEY = "amf-worker"
 """What an SDK in agent code finds as its API key. It opens nothing; the gateway goes by the turn's header."""
 
@@ -147,7 +149,13 @@ class _Worker:
         self._prepare_environment(open_attempts.base_url, host, port)
         upstream = Upstream(self._stack_url, self._api_key)
         server = _Server(
-            uvicorn.Config(gateway(open_attempts, upstream), log_config=None, lifespan="off", access_log=False)
+            uvicorn.Config(
+                gateway(open_attempts, upstream),
+                log_config=None,
+                lifespan="off",
+                access_log=False,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            )
         )
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:

@@ -20,6 +20,6 @@ async def answer(run: TurnRun, request: HumanInputRequest) -> str:
         decision = await run.context.tools.ask(call.id, call.name, call.arguments)
         return "y" if decision.approve else "n"
     shown = json.dumps({"message": request.content}, ensure_ascii=False)
-    question = run.numbered("input", call.id if call else "", shown)
+    question = run.call_ids.make("input", call.id if call else "", shown)
     decision = await run.context.tools.ask(question, "input", shown)
     return decision.reason or ("yes" if decision.approve else "no")

@@ -1,10 +1,12 @@
 """Follows the model calls of BeeAI's agents, whichever of them makes one, and has each answer streamed."""
 
+import inspect
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
+import beeai_framework.context
 from beeai_framework.adapters.litellm import chat as litellm_chat
 from beeai_framework.agents import BaseAgent
 from beeai_framework.agents.requirement.prompts import RequirementAgentSystemPrompt
@@ -42,6 +44,7 @@ def follow_models() -> None:
     ChatModel._ChatModel__run = _followed(ChatModel._ChatModel__run)
     ChatModel._assert_tool_response = _lenient(ChatModel._assert_tool_response)
     RunContext.__init__ = _named(RunContext.__init__)
+    beeai_framework.context.ensure_async = _at_once
     litellm_chat.acompletion = _noted(litellm_chat.acompletion)
     for prompt in (RequirementAgentSystemPrompt, ToolCallingAgentSystemPrompt):
         prompt._config.functions["formatDate"] = _dated(prompt._config.functions["formatDate"])
@@ -155,7 +158,7 @@ def _followed(call_model: Callable[..., Awaitable[ChatModelOutput]]) -> Callable
             if written:
                 for call in output.get_tool_calls():
                     # BeeAI's are random, and a call has to be known when the turn is run again.
-                    call.id = run.numbered(call.tool_name, call.args)
+                    call.id = run.call_ids.make(call.tool_name, call.args)
             answer.end(output)
             return output
 
@@ -187,6 +190,16 @@ def _named(make: Callable[..., None]) -> Callable[..., None]:
         )
 
     return named
+
+
+def _at_once(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """Have a context's own small steps done where they are: BeeAI would take a thread for each."""
+
+    async def done(*args: Any) -> Any:
+        result = function(*args)
+        return await result if inspect.isawaitable(result) else result
+
+    return done
 
 
 def _noted(complete: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -25,5 +25,5 @@ def ask_through(run: TurnRun) -> None:
 
 async def _ask(run: TurnRun, name: str, shown: dict[str, Any]) -> Decision:
     arguments = json.dumps(shown, default=str, ensure_ascii=False)
-    question = run.numbered(name, current_call.get() or "", arguments)
+    question = run.call_ids.make(name, current_call.get() or "", arguments)
     return await run.context.tools.ask(question, name, arguments)

@@ -18,4 +18,5 @@ _SETTINGS = {
 for _name, _value in _SETTINGS.items():
     os.environ.setdefault(_name, _value)
 
-import beeai_framework.adapters.litellm.chat  # noqa: E402, F401 - what a first turn would wait for
+import beeai_framework.adapters.litellm.chat  # noqa: E402, F401
+import openai.resources  # noqa: E402, F401 - a first turn would wait for it

@@ -13,6 +13,7 @@ from k8gentai.agents.adapters.beeai.messages import to_beeai
 from k8gentai.agents.adapters.beeai.own import own_agent
 from k8gentai.agents.adapters.beeai.people import ask_through
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_run
+from k8gentai.agents.adapters.beeai.structured import structured_answer
 from k8gentai.agents.adapters.beeai.tools import ClientTool
 from k8gentai.agents.context import agent_context
 from k8gentai.agents.definition import AgentDefinition
@@ -66,8 +67,10 @@ class BeeAIAgent:
         elif isinstance(made, RequirementAgent):
             instructions, messages = to_beeai(turn)
             own = await own_agent(made, instructions, [ClientTool(tool["function"]) for tool in tools])
+            # Code says by itself what its answers are.
+            shape = None if self.definition.spec.entrypoint else structured_answer(turn)
             # The turn's own limit comes before the agent's.
-            await own.run(messages, max_iterations=run.context.max_steps + 1)
+            await own.run(messages, max_iterations=run.context.max_steps + 1, expected_output=shape)
         else:
             entrypoint = self.definition.spec.entrypoint
             raise AgentLoadError(f"{entrypoint} returned a {type(made).__name__}, not an agent")

@@ -4,10 +4,8 @@ import asyncio
 import concurrent.futures
 import contextlib
 import contextvars
-import hashlib
 import json
 import threading
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from crewai.events.stream_context import add_stream_sink
 from crewai_core.printer import set_suppress_console_output
 
 from k8gentai.agents.adapters.crewai.calls import ModelCalls
+from k8gentai.agents.call_ids import CallIds
 from k8gentai.agents.events import Event
 from k8gentai.agents.turn import Decision, ToolOutcome, TurnContext, TurnError
 
@@ -53,7 +52,7 @@ class CrewRun:
         self._waiting: set[concurrent.futures.Future[Any]] = set()
         self._lock = threading.Lock()
         self._over = False
-        self._written: Counter[str] = Counter()
+        self.call_ids = CallIds()
         self.calls = ModelCalls(self.publish, context.max_steps, client_tools)
 
     def start(self, kickoff: Callable[[], str]) -> None:
@@ -131,7 +130,7 @@ class CrewRun:
             Stopped: the turn is over, or waits for the answer without this attempt.
         """
         arguments = json.dumps(shown, default=str, ensure_ascii=False)
-        return self._wait(self._context.tools.ask(self.written_call_id(f"{name}\n{arguments}"), name, arguments))
+        return self._wait(self._context.tools.ask(self.call_ids.make(name, arguments), name, arguments))
 
     def _wait[T](self, waited_for: Coroutine[Any, Any, T]) -> T:
         """Wait for the boundary. What it raises ends the turn, and is not for CrewAI to handle.
@@ -167,18 +166,6 @@ class CrewRun:
         finally:
             with self._lock:
                 self._waiting.discard(waiting)
-
-    def written_call_id(self, content: str) -> str:
-        """The id of a tool call that has none of the model's: the same whenever the turn is run again.
-
-        Args:
-            content: what tells it from others; equal ones are numbered.
-        """
-        digest = hashlib.sha256(content.encode()).hexdigest()[:24]
-        with self._lock:
-            self._written[digest] += 1
-            count = self._written[digest]
-        return f"call_{digest}" if count == 1 else f"call_{digest}-{count}"
 
     def _hear(self, source: object, event: Any) -> None:
         if self._over:

@@ -201,7 +201,7 @@ def _written(execute: Callable[..., Any]) -> Callable[..., Any]:
         run = current_run.get()
         if run is None:
             return execute(agent_action, tools=tools, **options)
-        call_id = run.written_call_id(f"{options.get('agent_role')}\n{agent_action.text}")
+        call_id = run.call_ids.make(str(options.get("agent_role")), agent_action.text)
         came = _Execution(
             lambda: execute(agent_action, tools=tools, **options), lambda result: ToolOutcome(str(result.result))
         ).through(run, call_id, agent_action.tool, _read(agent_action.tool_input) or {})
