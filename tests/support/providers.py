@@ -29,6 +29,7 @@ from k8gentai.agents import events as ev
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.registry import RegisteredAgent, Registry, write_registry
 from k8gentai.agents.turn import Item
+from k8gentai.providers.accepting import Acceptor
 from k8gentai.providers.access import Access, acting_as
 from k8gentai.providers.agents_api import routes as agents_routes
 from k8gentai.providers.agents_api.directory import Directory
@@ -286,12 +287,13 @@ class Floor:
         self.reader = TurnReader(turns, access)
         self.histories = Histories(turns, self.store, self.conversations, access)
         resolver = Resolver(registry, self.models, access, "amf")
-        self.service = ResponsesService(turns, self.reader, self.store, resolver, self.histories)
+        acceptor = Acceptor(turns, self.reader, resolver, self.histories)
+        self.service = ResponsesService(turns, self.reader, self.store, acceptor)
         sessions = Sessions(turns, self.reader, self.agent_store, self.service, self.conversations)
         directory = Directory(registry, self.agent_store, access, pools, "amf")
         toolgroups = Toolgroups(Connectors())
         self.agents = AgentsService(
-            self.service, self.reader, resolver, directory, sessions, toolgroups, self.agent_store
+            acceptor, self.reader, resolver, directory, sessions, toolgroups, self.agent_store
         )
         self.settler = Settler(turns, self.store, self.histories, sessions)
         self.running = Running(

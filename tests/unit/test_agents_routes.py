@@ -471,9 +471,19 @@ async def test_nothing_that_is_sent_is_run(client: httpx.AsyncClient, served: Fl
     assert "os:abort" not in record.model_dump_json()
 
 
-async def test_a_body_that_is_no_json(client: httpx.AsyncClient) -> None:
-    told = await client.post("/v1/agents", content=b"{")
-    assert (told.status_code, told.json()["error"]["detail"]) == (400, "The body is not valid JSON.")
+@pytest.mark.parametrize("path", ["/v1/agents", "/v1/responses"])
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{", "The body is not valid JSON."),
+        (b'{"metadata": NaN}', "The body is not valid JSON."),
+        (rb'{"model": "\ud800"}', "The body has a character that Unicode does not: half of a surrogate pair."),
+        (b"[" * 100_000, "The body is nested too deeply."),
+    ],
+)
+async def test_a_body_that_cannot_be_kept(client: httpx.AsyncClient, path: str, body: bytes, message: str) -> None:
+    told = await client.post(path, content=body)
+    assert (told.status_code, told.json()["error"]["message"]) == (400, message)
 
 
 def test_the_api_is_described() -> None:

@@ -41,7 +41,7 @@ async def conversation(served: Floor, items: list[dict[str, Any]] | None = None)
 
 
 async def create(served: Floor, **body: Any) -> str:
-    turn_id, _ = await served.service.create({"model": "math", "input": "2+2", **body})
+    turn_id, _ = await served.service.acceptor.accept({"model": "math", "input": "2+2", **body})
     return turn_id
 
 

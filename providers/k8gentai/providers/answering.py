@@ -98,12 +98,25 @@ async def json_body(request: Request) -> Any:
     """The request's body.
 
     Raises:
-        ApiError: it is no JSON (400).
+        ApiError: it is no JSON that can be kept (400): nested too deeply, or with half of a surrogate pair.
     """
+    raw = await request.body()
     try:
-        return json.loads(await request.body())
+        body = json.loads(raw, parse_constant=_no_number)
+        if rb"\u" in raw:
+            json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise invalid("The body has a character that Unicode does not: half of a surrogate pair.") from None
     except ValueError:
         raise invalid("The body is not valid JSON.") from None
+    except RecursionError:
+        raise invalid("The body is nested too deeply.") from None
+    return body
+
+
+def _no_number(name: str) -> None:
+    """Refuse ``NaN`` and ``Infinity``, which Python reads and JSON has not."""
+    raise ValueError(name)
 
 
 def event_stream(events: AsyncIterator[ServerSentEvent]) -> Response:

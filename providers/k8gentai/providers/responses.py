@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from k8gentai.agents.registry import Registry
 from k8gentai.providers import host
+from k8gentai.providers.accepting import Acceptor
 from k8gentai.providers.access import Access
 from k8gentai.providers.agents_api.directory import Directory
 from k8gentai.providers.agents_api.service import AgentsService
@@ -61,7 +62,7 @@ class AmfResponses(host.Responses):  # type: ignore[misc]  # the host is untyped
 
     async def create_openai_response(self, request: Any) -> Any:
         self.running.start()
-        turn_id, read = await self._service.create(request.model_dump(mode="json", exclude_unset=True))
+        turn_id, read = await self._service.acceptor.accept(request.model_dump(mode="json", exclude_unset=True))
         if read.stream:
             return self._host_events(turn_id)
         if read.background:
@@ -125,12 +126,13 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
     histories = Histories(turns, store, deps[host.Api.conversations], access)
     reader = TurnReader(turns, access)
     resolver = Resolver(registry, models, access, config.models_provider_id)
-    service = ResponsesService(turns, reader, store, resolver, histories)
+    acceptor = Acceptor(turns, reader, resolver, histories)
+    service = ResponsesService(turns, reader, store, acceptor)
     agent_store = await AgentStore.declare(config.sql_backend, policy)
     sessions = Sessions(turns, reader, agent_store, service, deps[host.Api.conversations])
     directory = Directory(registry, agent_store, access, Pools(redis), config.models_provider_id)
     toolgroups = Toolgroups(deps[host.Api.connectors])
-    agents = AgentsService(service, reader, resolver, directory, sessions, toolgroups, agent_store)
+    agents = AgentsService(acceptor, reader, resolver, directory, sessions, toolgroups, agent_store)
     settler = Settler(turns, store, histories, sessions)
     running = Running(service, agents, reader, settler, registry, models, config.models_provider_id, redis)
     if host.ONE_LOOP:

@@ -42,8 +42,10 @@ def create_router(service: ResponsesService) -> APIRouter:
         x_amf_parent: Annotated[str | None, Header()] = None,
     ) -> Response:
         body = await json_body(request)
-        async with service.on_behalf(x_amf_parent) as parent:
-            turn_id, read = await service.create(body, idempotency_key, x_stainless_retry_count, parent=parent)
+        async with service.acceptor.on_behalf(x_amf_parent) as parent:
+            turn_id, read = await service.acceptor.accept(
+                body, idempotency_key, x_stainless_retry_count, parent=parent
+            )
             if read.stream:
                 return event_stream(_server_sent(await service.stream(turn_id)))
             if read.background:

@@ -214,16 +214,12 @@ def agents_show(agent_id: AgentId) -> None:
 def agents_call(
     agent_id: AgentId, text: Annotated[str, typer.Argument(metavar="TEXT", help="What to ask it.")]
 ) -> None:
-    """Ask an agent of the running stack (AMF_STACK_URL) and print its answer as it comes, with its tool calls.
-
-    Exit code 0 only if the answer is complete.
-    """
+    """Ask an agent of the running stack (AMF_STACK_URL). Exit code 0 only if its answer is complete."""
     from k8gentai.stack import agents
     from k8gentai.stack.settings import read_settings
 
     with one_line_errors():
-        complete = agents.call(read_settings(), agent_id, text, out)
-    raise typer.Exit(not complete)
+        raise typer.Exit(not agents.call(read_settings(), agent_id, text, out))
 
 
 @turns_app.command("list")

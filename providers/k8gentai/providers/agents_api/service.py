@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from k8gentai.agents.turn import Item
+from k8gentai.providers.accepting import Acceptor
 from k8gentai.providers.agents_api.config import request_fields
 from k8gentai.providers.agents_api.content import input_items, tool_outputs
 from k8gentai.providers.agents_api.directory import Directory
@@ -32,7 +33,6 @@ from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.ids import new_turn_id
 from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.resolve import Resolver
-from k8gentai.providers.service import ResponsesService
 from k8gentai.workers.accepting import IdempotencyConflictError
 from k8gentai.workers.record import ClassicPart
 
@@ -41,7 +41,7 @@ _CONFIGURED = "agent_config.toolgroups"
 
 @dataclass(frozen=True)
 class Sent:
-    """Which request this is, as :meth:`ResponsesService.create` takes it."""
+    """Which request this is, as :meth:`Acceptor.accept` takes it."""
 
     idempotency_key: str | None = None
     sdk_try: int | None = None
@@ -60,7 +60,7 @@ class AgentsService:
     """Agents, sessions, turns and steps.
 
     Args:
-        responses: accepts turns.
+        acceptor: accepts turns.
         reader: reads them.
         resolver: finds what an agent's ``model`` names.
         directory: the agents.
@@ -71,7 +71,7 @@ class AgentsService:
 
     def __init__(
         self,
-        responses: ResponsesService,
+        acceptor: Acceptor,
         reader: TurnReader,
         resolver: Resolver,
         directory: Directory,
@@ -79,7 +79,7 @@ class AgentsService:
         toolgroups: Toolgroups,
         store: AgentStore,
     ) -> None:
-        self._responses = responses
+        self._acceptor = acceptor
         self._reader = reader
         self._resolver = resolver
         self.directory = directory
@@ -135,14 +135,14 @@ class AgentsService:
 
         Raises:
             ApiError: the request is wrong, or agent or session are not there; nothing was accepted. And what
-                :meth:`ResponsesService.create` raises.
+                :meth:`Acceptor.accept` raises.
         """
         request = read(CreateTurn, body)
         config = await self._in_session(agent_id, session_id)
         tools = await self.toolgroups.tools(request.toolgroups, "toolgroups")
         items = input_items(request.messages, request.documents or [])
         messages = [message.model_dump(mode="json", exclude_none=True) for message in request.messages]
-        part_id, _ = await self._responses.create(
+        part_id, _ = await self._acceptor.accept(
             await self._request(config, session_id, items, tools, request.tool_config),
             sent.idempotency_key,
             sent.sdk_try,
@@ -170,7 +170,7 @@ class AgentsService:
             asked_at=asking.ended_at,
         )
         try:
-            part_id, _ = await self._responses.create(
+            part_id, _ = await self._acceptor.accept(
                 await self._request(config, session_id, tool_outputs(request.tool_responses), []),
                 f"resume:{asking.id}",
                 None,
