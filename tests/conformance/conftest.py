@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from k8gentai.agents.adapters import FRAMEWORKS
+from k8gentai.agents.registry import Registry
 from k8gentai.stack.conformance.kit import read_kit
 from k8gentai.stack.conformance.lab import open_lab
 from tests.support.conformance import StackProcesses
@@ -41,6 +42,8 @@ def stack(framework, kit, model, tmp_path_factory):
     made = Stack(tmp_path_factory.mktemp(framework), model.base_url)
     try:
         made.prepare(definitions)
+        broken = [agent.error for agent in Registry(made.registry).list() if agent.state != "ready"]
+        assert not broken, "\n".join(broken)
         made.add_server()
         yield made
     finally:
