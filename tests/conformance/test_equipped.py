@@ -22,5 +22,6 @@ async def test_tools_are_functions_servers_and_agents(client, model, key):
     assert "times" in (called[3].error or called[3].output)
     assert response.usage.total_tokens == 18 * 5 + 150
     offered = {tool["function"]["name"]: tool["function"] for tool in model.requests(key)[0].body["tools"]}
-    assert offered.keys() == {"repeat", "key", "librarian"}
+    # Some frameworks add tools of their own.
+    assert offered.keys() >= {"repeat", "key", "librarian"}
     assert "word" in offered["repeat"]["parameters"]["required"]
