@@ -17,9 +17,11 @@ async def test_tools_are_functions_servers_and_agents(client, model, key):
     response = await client.responses.create(model="equipped", input=prompt(key))
     assert response.output_text == "Done."
     called = items_of(response, "mcp_call")
+    assert [item.error for item in called[:3]] == [None, None, None]
     assert [item.output for item in called[:3]] == ["so so", f"{response.id}:c2", "By Austen."]
     assert "times" in (called[3].error or called[3].output)
     assert response.usage.total_tokens == 18 * 5 + 150
     offered = {tool["function"]["name"]: tool["function"] for tool in model.requests(key)[0].body["tools"]}
-    assert offered.keys() == {"repeat", "key", "librarian"}
-    assert offered["repeat"]["parameters"]["required"] == ["word"]
+    # Some frameworks add tools of their own.
+    assert offered.keys() >= {"repeat", "key", "librarian"}
+    assert "word" in offered["repeat"]["parameters"]["required"]

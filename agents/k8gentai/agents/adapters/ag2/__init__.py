@@ -72,9 +72,6 @@ class AG2Adapter:
         if spec.entrypoint is None:
             if not spec.model.name:
                 raise AgentLoadError("spec.model.name: an agent without an entrypoint names its model")
-            if spec.tools:
-                named = spec.tools[0].name
-                raise AgentLoadError(f"spec.tools: {named!r} cannot be used without an entrypoint's code")
             return AG2Agent(definition, lambda context: build_agent(definition, context))
         found = load_object(spec.entrypoint)
         if is_conversation(found):

@@ -4,10 +4,13 @@ from typing import Any
 
 from ag2 import Agent
 from ag2.config import OpenAIConfig
+from ag2.tools.final import FunctionTool, tool
+from ag2.utils import CONTEXT_OPTION_NAME
 
 from k8gentai.agents.context import AgentContext
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.parameters import chat_parameters
+from k8gentai.agents.turn import DeclaredTool
 
 
 def build_agent(definition: AgentDefinition, context: AgentContext) -> Agent:
@@ -27,4 +30,16 @@ def build_agent(definition: AgentDefinition, context: AgentContext) -> Agent:
             extra_body=extra or None,
             **parameters,
         ),
+        tools=[_bound(declared) for declared in context.declared],
     )
+
+
+def _bound(declared: DeclaredTool) -> FunctionTool:
+    """A tool in AG2's terms; the middleware that every agent has brings its calls to the boundary."""
+
+    async def call(**arguments: Any) -> str:
+        # AG2's context comes with them.
+        arguments.pop(CONTEXT_OPTION_NAME, None)
+        return await declared.call(arguments)
+
+    return tool(call, name=declared.name, description=declared.description, schema=declared.parameters)

@@ -4,6 +4,7 @@ from beeai_framework.adapters.openai import OpenAIChatModel
 from beeai_framework.agents.requirement import RequirementAgent
 from beeai_framework.backend.types import ChatModelParameters
 
+from k8gentai.agents.adapters.beeai.tools import OwnTool
 from k8gentai.agents.context import AgentContext
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.parameters import chat_parameters
@@ -22,6 +23,7 @@ def build_agent(definition: AgentDefinition, context: AgentContext) -> Requireme
             # What BeeAI has no name for, or sets by itself.
             settings={"extra_body": asked} if asked else {},
         ),
+        tools=[OwnTool(tool) for tool in context.declared],
         name=definition.id,
         description=spec.description,
         instructions=spec.system_prompt,

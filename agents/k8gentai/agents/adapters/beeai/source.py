@@ -93,9 +93,6 @@ def read_source(definition: AgentDefinition, found: object | None) -> BeeAIAgent
     if spec.entrypoint is None:
         if not spec.model.name:
             raise AgentLoadError("spec.model.name: an agent without an entrypoint names its model")
-        if spec.tools:
-            named = spec.tools[0].name
-            raise AgentLoadError(f"spec.tools: {named!r} cannot be used without an entrypoint's code")
         return BeeAIAgent(definition, lambda context: build_agent(definition, context))
     if isinstance(found, RequirementAgent | AgentWorkflow):
         return BeeAIAgent(definition, lambda context: found)

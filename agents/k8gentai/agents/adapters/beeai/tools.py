@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from k8gentai.agents.adapters.beeai.models import FINAL_ANSWER
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
-from k8gentai.agents.turn import ToolOutcome
+from k8gentai.agents.turn import DeclaredTool, ToolOutcome
 
 
 def hook_tools() -> None:
@@ -31,21 +31,17 @@ def hook_tools() -> None:
     vars(sys.modules[Tool.__module__])["tool"] = made
 
 
-class ClientTool(Tool[BaseModel, ToolRunOptions, StringToolOutput]):
-    """A tool that the client runs: a call to it ends the turn before it comes here.
-
-    Args:
-        function: as chat completions takes it.
-    """
+class _DescribedTool(Tool[BaseModel, ToolRunOptions, StringToolOutput]):
+    """A tool that is known by a description and a JSON schema."""
 
     name = ""
     description = ""
 
-    def __init__(self, function: dict[str, Any]) -> None:
+    def __init__(self, name: str, description: str, parameters: dict[str, Any]) -> None:
         super().__init__()
-        self.name = function["name"]
-        self.description = function.get("description") or function["name"]
-        self._schema = JSONSchemaModel.create(function["name"], function["parameters"])
+        self.name = name
+        self.description = description
+        self._schema = JSONSchemaModel.create(name, parameters)
 
     @property
     def input_schema(self) -> type[BaseModel]:
@@ -53,7 +49,35 @@ class ClientTool(Tool[BaseModel, ToolRunOptions, StringToolOutput]):
         return self._schema
 
     def _create_emitter(self) -> Emitter:
-        return Emitter.root().child(namespace=["tool", "client"], creator=self)
+        return Emitter.root().child(namespace=["tool", "described"], creator=self)
+
+
+class OwnTool(_DescribedTool):
+    """A tool that the definition brings."""
+
+    def __init__(self, declared: DeclaredTool) -> None:
+        super().__init__(declared.name, declared.description, declared.parameters)
+        self._call = declared.call
+
+    async def _run(
+        self,
+        input: BaseModel,  # noqa: A002 - BeeAI's name
+        options: ToolRunOptions | None,
+        context: RunContext,
+    ) -> StringToolOutput:
+        return StringToolOutput(await self._call(input.model_dump(exclude_unset=True)))
+
+
+class ClientTool(_DescribedTool):
+    """A tool that the client runs: a call to it ends the turn before it comes here.
+
+    Args:
+        function: as chat completions takes it.
+    """
+
+    def __init__(self, function: dict[str, Any]) -> None:
+        description = function.get("description") or function["name"]
+        super().__init__(function["name"], description, function["parameters"])
 
     async def _run(
         self,

@@ -5,7 +5,7 @@ a process. Which turn a call belongs to, a context variable says; code that belo
 """
 
 import json
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
@@ -49,13 +49,16 @@ class ClientTool(BaseTool):  # type: ignore[misc]  # Any, where CrewAI is not in
 class OwnTool(BaseTool):  # type: ignore[misc]
     """A tool that the definition brings."""
 
-    _call: Callable[[dict[str, Any]], Coroutine[Any, Any, str]] = PrivateAttr()
+    _declared: DeclaredTool = PrivateAttr()
 
     def _run(self, **arguments: Any) -> str:
         run = current_run.get()
         if run is None:
             raise RuntimeError(f"{self.name} runs in a turn only")
-        return run.wait_for(self._call(arguments))
+        required = self._declared.parameters.get("required", ())
+        # CrewAI tells models that all arguments are required, so they write a null for what they would leave out.
+        given = {name: value for name, value in arguments.items() if value is not None or name in required}
+        return run.wait_for(self._declared.call(given))
 
     def _validate_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         # Each tool checks its own. CrewAI would put a null in the place of what the model left out.
@@ -68,7 +71,7 @@ def declared_tools(tools: Iterable[DeclaredTool]) -> list[BaseTool]:
     for tool in tools:
         schema = create_model_from_schema(tool.parameters, model_name=tool.name)
         own = OwnTool(name=tool.name, description=tool.description, args_schema=schema)
-        own._call = tool.call
+        own._declared = tool
         bound.append(own)
     return bound
 

@@ -22,7 +22,7 @@ from llama_stack_api import (  # type: ignore[import-untyped]
 
 from k8gentai.agents.adapters.llama_stack.inference import ModelCallError, ModelCalls
 from k8gentai.agents.adapters.llama_stack.sessions import McpSessions
-from k8gentai.agents.adapters.llama_stack.tools import BoundaryToolExecutor
+from k8gentai.agents.adapters.llama_stack.tools import OWN_URL, BoundaryToolExecutor
 from k8gentai.agents.adapters.llama_stack.translation import DecidedCall, Translator
 from k8gentai.agents.events import Event, TurnIncomplete
 from k8gentai.agents.tools.sessions import McpServerError, first_error
@@ -49,6 +49,7 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
         super().__init__(**parts)
         self._answered = answered
         self._declared = declared
+        self._own = own
         for tool in declared:
             self.mcp_tool_to_server[tool.name] = own
             self.server_label_to_tools.setdefault(own.server_label, []).append(tool.name)
@@ -73,6 +74,7 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
     def _separate_tool_calls(
         self, current_response: Any, messages: list[Any], reasoning_content: str | None = None
     ) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
+        self._take_unknown(current_response)
         decision = super()._separate_tool_calls(current_response, messages, reasoning_content)
         on_client, on_server, _approvals, _messages = decision
         if self.max_tool_calls is not None:
@@ -84,6 +86,16 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
         as_written = [c for choice in current_response.choices for c in choice.message.tool_calls or []]
         self._answered([decided[id(call)] for call in as_written if id(call) in decided])
         return decision  # type: ignore[no-any-return]
+
+    def _take_unknown(self, current_response: Any) -> None:
+        """Have calls of tools that are not there come to our executor, which says so."""
+        if not self._declared:
+            return
+        on_client = {tool.name for tool in self.ctx.response_tools if tool.type == "function"}
+        for choice in current_response.choices:
+            for call in choice.message.tool_calls or []:
+                if call.function.name not in on_client:
+                    self.mcp_tool_to_server.setdefault(call.function.name, self._own)
 
 
 async def run_loop(
@@ -110,7 +122,7 @@ async def run_loop(
         StepLimitReached: after ``context.max_steps`` model calls, unless the request asked for fewer.
         Exception: what the tool boundary raised.
     """
-    translator = Translator(emit, client_tools=bool(request.tools or context.declared))
+    translator = Translator(emit, _on_client(request, context))
     calls = ModelCalls(client, context.model, translator.model_called)
     ending: Any = None
     async with McpSessions() as sessions:
@@ -145,8 +157,8 @@ async def _build(
     messages = await convert_response_input_to_chat_messages(request.input, files_api=None)
     if request.instructions:
         messages.insert(0, OpenAISystemMessageParam(content=request.instructions))
-    # The loop runs calls of a server's tools, and leaves others to the client. Nobody asks for this address.
-    own = OpenAIResponseInputToolMCP(server_label=agent, server_url="worker:", require_approval="never")
+    # The loop runs calls of a server's tools, and leaves others to the client.
+    own = OpenAIResponseInputToolMCP(server_label=agent, server_url=OWN_URL, require_approval="never")
     text = request.text or OpenAIResponseText(format=OpenAIResponseTextFormat(type="text"))
     chat = ChatCompletionContext(
         model=request.model,
@@ -189,6 +201,18 @@ async def _build(
         presence_penalty=request.presence_penalty,
         extra_body=request.model_extra,
     )
+
+
+def _on_client(request: CreateResponseRequest, context: TurnContext) -> Callable[[str], bool]:
+    """Whether the client runs a tool of that name.
+
+    The loop leaves a name that the model made up to the client, where the request brings tools at all, and drops
+    it otherwise. An agent with tools of its own tells the model that there is no such tool.
+    """
+    if not context.declared:
+        return lambda name: bool(request.tools)
+    names = {tool.name for tool in request.tools or [] if tool.type == "function"}
+    return lambda name: name in names
 
 
 def _mcp_servers(request: CreateResponseRequest) -> str:

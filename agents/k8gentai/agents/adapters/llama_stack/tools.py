@@ -21,6 +21,9 @@ from llama_stack_api import (  # type: ignore[import-untyped]
 from k8gentai.agents.adapters.llama_stack.sessions import McpSessions
 from k8gentai.agents.turn import DeclaredTool, ToolBoundary
 
+OWN_URL = "worker:"
+"""Of the server on which the agent's own tools seem to be. Nobody asks for this address."""
+
 
 class McpToolError(Exception):
     """An MCP tool answered with an error, or was called with arguments that are no JSON object."""
@@ -95,6 +98,8 @@ class BoundaryToolExecutor(ToolExecutor):  # type: ignore[misc]
     async def _invoke(self, server: OpenAIResponseInputToolMCP, name: str, arguments: dict[str, Any]) -> str:
         if tool := self._declared.get(name):
             return await tool.call(arguments)
+        if server.server_url == OWN_URL:
+            raise McpToolError(f"there is no tool {name!r}")
         result = await invoke_mcp_tool(
             endpoint=server.server_url,
             tool_name=name,

@@ -59,12 +59,12 @@ class Translator:
 
     Args:
         emit: takes the events, in order.
-        client_tools: whether the request has tools. Without, the loop drops a tool call the model makes up.
+        on_client: whether the client runs a tool of that name.
     """
 
-    def __init__(self, emit: Callable[[Event], None], *, client_tools: bool) -> None:
+    def __init__(self, emit: Callable[[Event], None], on_client: Callable[[str], bool]) -> None:
         self._emit = emit
-        self._client_tools = client_tools
+        self._on_client = on_client
         self._answer = _Answer(number=-1)
         self._items: dict[str, str] = {}
 
@@ -113,7 +113,7 @@ class Translator:
 
     def _item_added(self, item: Any) -> None:
         if item.type == "function_call":
-            if self._client_tools:
+            if self._on_client(item.name):
                 self._answer.calls[item.id] = item.call_id
                 self._emit(ToolCallStarted(call_id=item.call_id, name=item.name, side="client"))
         elif item.type not in _OWN_EVENTS:
