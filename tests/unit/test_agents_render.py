@@ -195,9 +195,11 @@ def test_model_calls_at_once_keep_their_texts_apart() -> None:
     assert [step["model_response"]["content"] for step in rendering.turn()["steps"]] == ["AA", "B"]
 
 
-def test_text_without_a_step_is_a_step() -> None:
-    _, rendering = rendered(ev.MessageDone(message_id="m", text="Hello."), ev.TurnCompleted())
-    assert rendering.turn()["output_message"]["content"] == "Hello."
+def test_each_message_without_a_step_is_a_step() -> None:
+    events = [ev.MessageDone(message_id="a", text="Hello."), ev.MessageDone(message_id="b", text="Bye.")]
+    payloads, rendering = rendered(*events, ev.TurnCompleted())
+    assert types(payloads) == [*["step_start", "step_progress", "step_complete"] * 2, "turn_complete"]
+    assert rendering.turn()["output_message"]["content"] == "Bye."
 
 
 def test_a_turn_that_failed_ends_with_an_error() -> None:

@@ -187,6 +187,9 @@ class PartRendering:
         step.texts[event.message_id] = event.text
         if rest and step.open:
             self._progress(step, {"type": "text", "text": rest})
+        if step.open and step not in self._by_event.values():
+            # Text that belongs to no model call: nothing else will end its step.
+            self._complete(step, None)
 
     def _call_started(self, event: ev.ToolCallStarted) -> None:
         self._call_progress("started", "")
