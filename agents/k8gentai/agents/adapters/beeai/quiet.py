@@ -17,6 +17,8 @@ _SETTINGS = {
 
 for _name, _value in _SETTINGS.items():
     os.environ.setdefault(_name, _value)
+# BeeAI's own name for the address of models would lead past the worker's gateway, which OPENAI_BASE_URL names.
+os.environ.pop("OPENAI_API_BASE", None)
 
 import beeai_framework.adapters.litellm.chat  # noqa: E402, F401
 import openai.resources  # noqa: E402, F401 - a first turn would wait for it
