@@ -4,20 +4,36 @@ import asyncio
 
 import pytest
 
-from k8gentai.stack.conformance.capabilities import Capability
+from k8gentai.agents.adapters import FRAMEWORKS
 from tests.conformance.helpers import prompt
 from tests.scripted import Answer, Call
 from tests.support.processes import run_python
 
+WITH_MATH = [framework for framework in FRAMEWORKS if framework != "llama-stack"]
+"""Llama Stack's example is an assistant."""
 
-async def test_the_math_agent(framework, kit, stack, processes, model, key):
-    if why := kit.why_not((Capability.TOOLS,)):
-        pytest.skip(f"{framework}: {why}")
-    model.script(key, Answer(Call("multiply", {"a": 17, "b": 23})), Answer("17 times 23 is ", "391."))
-    client = ("-m", f"examples.clients.{framework}.call_math_agent", "127.0.0.1", str(stack.server.port))
-    question = prompt(key, "What is 17 times 23?")
-    done = await asyncio.to_thread(run_python, *client, question, environment=stack.environment)
+
+async def call(framework, client, stack, *question):
+    """Run an example's client. Returns what it printed."""
+    module = f"examples.clients.{framework.replace('-', '_')}.{client}"
+    done = await asyncio.to_thread(
+        run_python, "-m", module, "127.0.0.1", str(stack.server.port), *question, environment=stack.environment
+    )
     assert done.returncode == 0, done.stderr
-    assert "17 times 23 is 391." in done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize("framework", WITH_MATH, indirect=True, scope="session")
+async def test_the_math_agent(framework, stack, processes, model, key):
+    model.script(key, Answer(Call("multiply", {"a": 17, "b": 23})), Answer("17 times 23 is ", "391."))
+    question = prompt(key, "What is 17 times 23?")
+    printed = await call(framework, "call_math_agent", stack, question)
+    assert "17 times 23 is 391." in printed
     (result,) = model.requests(key)[1].texts("tool")
     assert float(result) == 391
+
+
+@pytest.mark.parametrize("framework", ["llama-stack"], indirect=True, scope="session")
+async def test_the_assistant(framework, stack, processes):
+    printed = await call(framework, "call_assistant", stack)
+    assert "You said: And what is my name?" in printed

@@ -22,6 +22,7 @@ class Capability(StrEnum):
     INSTRUCTIONS = "instructions of the request"
     MODEL = "the definition's model"
     DECLARED = "declarative agents"
+    DECLARED_TOOLS = "tools of declarative agents"
     STRUCTURED = "structured output"
     CLIENT_TOOLS = "tools that the client runs"
     APPROVAL = "approval of tool calls by a person"

@@ -22,6 +22,7 @@ from typing import Any
 
 import yaml
 
+from k8gentai.stack.conformance import tools
 from k8gentai.stack.conformance.capabilities import Capability
 from k8gentai.stack.environments import SetUpError
 
@@ -51,12 +52,24 @@ _DERIVED: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Agents that are another one's code with more in its definition: its id, and what is added to ``spec``."""
 
-_DECLARED = {
-    "displayName": "Librarian",
-    "systemPrompt": "You know every book.",
-    "model": {"name": "${env.INFERENCE_MODEL}", "topP": 0.5},
+_DECLARED: dict[str, tuple[Capability, dict[str, Any]]] = {
+    "declared": (
+        Capability.DECLARED,
+        {
+            "displayName": "Librarian",
+            "systemPrompt": "You know every book.",
+            "model": {"name": "${env.INFERENCE_MODEL}", "topP": 0.5},
+        },
+    ),
+    "declared-tools": (
+        Capability.DECLARED_TOOLS,
+        {
+            "model": {"name": "${env.INFERENCE_MODEL}"},
+            "tools": [{"name": name, "function": f"{tools.__name__}:{name}"} for name in ("add", "write")],
+        },
+    ),
 }
-"""The agent ``declared``, which has no code and is the same in every framework."""
+"""Agents without code, which are the same in every framework: what each shows, and its ``spec``."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +111,9 @@ def read_kit(directory: Path) -> Kit:
     for agent_id, (base, more) in _DERIVED.items():
         if base in found:
             found[agent_id] = _with_more(head, agent_id, found[base]["spec"], more)
-    if Capability.DECLARED not in cannot:
-        found["declared"] = _with_more(head, "declared", {"framework": frameworks[0]}, _DECLARED)
+    for agent_id, (capability, spec) in _DECLARED.items():
+        if capability not in cannot:
+            found[agent_id] = _with_more(head, agent_id, {"framework": frameworks[0]}, spec)
     return Kit(frameworks[0], found, cannot)
 
 
@@ -143,8 +157,8 @@ def _with_more(
     head: Mapping[str, Any], agent_id: str, spec: Mapping[str, Any], more: Mapping[str, Any]
 ) -> dict[str, Any]:
     """A definition with more in its ``spec``: tools are added by name, the rest is replaced."""
-    tools = {tool["name"]: dict(tool) for tool in spec.get("tools", ())}
+    known = {tool["name"]: dict(tool) for tool in spec.get("tools", ())}
     for tool in more.get("tools", ()):
-        tools[tool["name"]] = {**tools.get(tool["name"], {}), **tool}
-    whole = {**spec, **more, **({"tools": list(tools.values())} if tools else {})}
+        known[tool["name"]] = {**known.get(tool["name"], {}), **tool}
+    whole = {**spec, **more, **({"tools": list(known.values())} if known else {})}
     return {**head, "metadata": {"name": agent_id}, "spec": whole}

@@ -1,9 +1,9 @@
 """The same definition without any code runs in every framework."""
 
 from k8gentai.stack.conformance.capabilities import Capability, check
-from k8gentai.stack.conformance.expect import equal, holds
-from k8gentai.stack.conformance.lab import Lab
-from k8gentai.stack.conformance.scripted import Answer
+from k8gentai.stack.conformance.expect import equal, holds, one
+from k8gentai.stack.conformance.lab import Lab, calls, items
+from k8gentai.stack.conformance.scripted import Answer, Call
 
 
 @check(Capability.DECLARED)
@@ -22,3 +22,15 @@ async def parameters_of_the_request_go_before_the_definitions(lab: Lab) -> None:
     limit = body.get("max_tokens") or body.get("max_completion_tokens")
     found = (body.get("temperature"), body.get("top_p"), limit)
     equal("temperature, the definition's top_p, and most tokens", found, (0.25, 0.5, 99))
+
+
+@check(Capability.DECLARED_TOOLS)
+async def functions_that_the_definition_names_are_called(lab: Lab) -> None:
+    lab.script(Answer(Call("add", {"a": 19, "b": 23}), lab.write("one")), Answer("Done."))
+    response = await lab.answer("declared-tools")
+    arguments = {"path": str(lab.page), "line": "one"}
+    equal("the calls", calls(response), [("add", {"a": 19, "b": 23}), ("write", arguments)])
+    equal("the sum", float(items(response, "mcp_call")[0].output or "nan"), 42)
+    line = one("lines written", lab.lines())
+    holds("the tool was told an idempotency key", line.split()[1] != "None", line)
+    equal("the answer", response.output_text, "Done.")
