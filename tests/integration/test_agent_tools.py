@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.integration.helpers import ended, eventually, prompt
+from tests.integration.helpers import ON_ONE_HOST, ended, eventually, prompt
 from tests.scripted import FOREVER, Answer, Call, Gate
 
 PARENT = "equipped-langgraph"
@@ -85,6 +85,7 @@ async def test_nobody_but_a_worker_asks_on_behalf_of_a_turn(http, key):
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "parent_forged")
 
 
+@ON_ONE_HOST
 async def test_a_killed_worker_leaves_one_turn_of_the_other_agent(own_stack, model, key, other):
     server = own_stack.add_server()
     own_stack.add_worker("llama-stack")
@@ -111,6 +112,7 @@ async def test_a_killed_worker_leaves_one_turn_of_the_other_agent(own_stack, mod
     assert (len(model.requests(key)), len(model.requests(other))) == (2, 1)
 
 
+@ON_ONE_HOST
 async def test_turns_that_wait_for_turns_of_their_own_pool_leave_them_room(own_stack, model, key, other):
     """Two turns fill the pool, and ask agents of the same pool."""
     server = own_stack.add_server()
