@@ -79,6 +79,14 @@ async def test_a_person_approves_in_the_place_where_they_talk_to_the_first(clien
     assert (len(model.requests(key)), len(model.requests(other))) == (2, 2)
 
 
+async def test_what_is_not_to_be_kept_of_the_first_is_not_kept_of_the_other(client, model, key, other):
+    model.script(key, Answer(ask(other)), Answer("Done."))
+    model.script(other, Answer("An answer."))
+    response = await client.responses.create(model=PARENT, input=prompt(key), store=False)
+    assert response.output[0].output == "An answer."
+    assert await eventually(lambda: children(client, response.id), lambda found: not found) == []
+
+
 async def test_nobody_but_a_worker_asks_on_behalf_of_a_turn(http, key):
     body = {"model": "plain", "input": prompt(key)}
     refused = await http.post("/v1/responses", json=body, headers={"x-amf-parent": "e30=.00"})
