@@ -5,12 +5,19 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
+from k8gentai.stack.hosts import HOSTS
+
 LANGGRAPH = "plain"
 DECLARED = "declared"
 LLAMA_STACK = "assistant"
 IMPLICIT = "openai/scripted-model"
 """A plain model's name, which runs as an agent of Llama Stack's own."""
 EVERY_AGENT = (LANGGRAPH, DECLARED, LLAMA_STACK, IMPLICIT)
+
+ON_ONE_HOST = pytest.mark.parametrize("host", [next(iter(HOSTS.values()))], ids=[next(iter(HOSTS))], indirect=True)
+"""For a test of workers, to which it is all one which server there is."""
 
 ENDS = {"response.completed", "response.failed", "response.incomplete"}
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.integration.helpers import ended, eventually, prompt
+from tests.integration.helpers import ON_ONE_HOST, ended, eventually, prompt
 from tests.scripted import FOREVER, Answer, Call, Gate
 
 PARENT = "equipped-langgraph"
@@ -79,12 +79,21 @@ async def test_a_person_approves_in_the_place_where_they_talk_to_the_first(clien
     assert (len(model.requests(key)), len(model.requests(other))) == (2, 2)
 
 
+async def test_what_is_not_to_be_kept_of_the_first_is_not_kept_of_the_other(client, model, key, other):
+    model.script(key, Answer(ask(other)), Answer("Done."))
+    model.script(other, Answer("An answer."))
+    response = await client.responses.create(model=PARENT, input=prompt(key), store=False)
+    assert response.output[0].output == "An answer."
+    assert await eventually(lambda: children(client, response.id), lambda found: not found) == []
+
+
 async def test_nobody_but_a_worker_asks_on_behalf_of_a_turn(http, key):
     body = {"model": "plain", "input": prompt(key)}
     refused = await http.post("/v1/responses", json=body, headers={"x-amf-parent": "e30=.00"})
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "parent_forged")
 
 
+@ON_ONE_HOST
 async def test_a_killed_worker_leaves_one_turn_of_the_other_agent(own_stack, model, key, other):
     server = own_stack.add_server()
     own_stack.add_worker("llama-stack")
@@ -111,6 +120,7 @@ async def test_a_killed_worker_leaves_one_turn_of_the_other_agent(own_stack, mod
     assert (len(model.requests(key)), len(model.requests(other))) == (2, 1)
 
 
+@ON_ONE_HOST
 async def test_turns_that_wait_for_turns_of_their_own_pool_leave_them_room(own_stack, model, key, other):
     """Two turns fill the pool, and ask agents of the same pool."""
     server = own_stack.add_server()

@@ -2,11 +2,12 @@
 
 import os
 
-from tests.integration.helpers import ended, eventually
+from tests.integration.helpers import ON_ONE_HOST, ended, eventually
 
 LEASE_SECONDS = 1
 
 
+@ON_ONE_HOST
 async def test_blocking_code_is_named_and_its_turn_is_kept(own_stack, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tests.integration.helpers import collect, prompt
+from tests.integration.helpers import ON_ONE_HOST, collect, prompt
 from tests.scripted import Answer, Call
 
 BOTH = ("equipped-langgraph", "equipped-llama-stack")
@@ -94,6 +94,7 @@ async def test_a_tool_of_the_request_may_not_have_the_name_of_one(client, key):
     assert response.error.message == "tools: the agent itself has a tool 'multiply'"
 
 
+@ON_ONE_HOST
 async def test_a_program_ends_with_its_worker(own_stack, model, key):
     server, worker = own_stack.add_server(), own_stack.add_worker("langgraph")
     model.script(key, *[step for _ in range(2) for step in (Answer(Call("pid")), Answer("Done."))])

@@ -107,6 +107,7 @@ class _Question:
         body: dict[str, Any] = {
             "model": self._agent,
             "input": question,
+            "store": self._started.accepted.store,
             "metadata": {"parent_response_id": root, "parent_call_id": call.call_id},
         }
         while True:
