@@ -2,9 +2,11 @@
 
 import pytest
 
-from tests.integration.helpers import LANGGRAPH, ended, eventually, prompt
+from tests.integration.helpers import LANGGRAPH, ON_ONE_HOST, ended, eventually, prompt
 from tests.scripted import Answer, Gate
 from tests.support.waiting import check_waiting, counted
+
+pytestmark = ON_ONE_HOST
 
 
 @pytest.fixture

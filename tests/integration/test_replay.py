@@ -6,10 +6,10 @@ import signal
 
 import pytest
 
-from tests.integration.helpers import check_sequence, collect, ended, eventually, prompt, text_of
+from tests.integration.helpers import ON_ONE_HOST, check_sequence, collect, ended, eventually, prompt, text_of
 from tests.scripted import FOREVER, Answer, Call, Gate
 
-pytestmark = pytest.mark.usefixtures("server")
+pytestmark = [ON_ONE_HOST, pytest.mark.usefixtures("server")]
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ from k8gentai.stack.drill.check import check_events, check_stream
 from k8gentai.stack.drill.client import Client
 from k8gentai.workers.connection import connect
 from k8gentai.workers.turns import Turns
-from tests.integration.helpers import eventually
+from tests.integration.helpers import ON_ONE_HOST, eventually
+
+pytestmark = ON_ONE_HOST
 
 AT_ONCE = 4
 
