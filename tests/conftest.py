@@ -6,6 +6,7 @@ import uuid
 import pytest
 
 from tests.scripted import ScriptedModel
+from tests.support.grouping import ByStack
 
 
 def pytest_configure():
@@ -13,14 +14,8 @@ def pytest_configure():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items):
-    # Of several test processes (--dist loadgroup), one runs what shares a stack or else a file.
-    for item in items:
-        group = item.path.name
-        if "stack" in item.fixturenames:
-            of = item.callspec.params
-            group = f"stack of {of['framework'] if 'framework' in of else of['host'].name}"
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_xdist_make_scheduler(config, log):
+    return ByStack(config, log)
 
 
 @pytest.fixture(scope="session")
