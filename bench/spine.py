@@ -8,22 +8,19 @@ figures depend on the machine. The model answers at once, so what is seen is ove
 seconds of its own stand on both sides.
 """
 
-import asyncio
-import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import httpx
 from rich.console import Console
 from rich.table import Table
 
 from bench import through
-from tests.support.processes import ROOT, Process, free_port
+from bench.comparing import Direct, alternate, scripted_model, turns_a_second
+from bench.turns import Figures
+from tests.support.processes import ROOT
 from tests.support.stack import Stack
 
 IDLE_TURNS = 40
@@ -32,60 +29,18 @@ TURNS_AT_ONCE = {16: 8, 64: 3}
 """Clients, and the turns each runs in a round."""
 
 
-class Direct:
-    """The process that calls the graph directly.
-
-    Args:
-        model_url: the scripted model.
-    """
-
-    def __init__(self, model_url: str) -> None:
-        environment = {
-            **os.environ,
-            "OPENAI_BASE_URL": model_url,
-            "OPENAI_API_KEY": "none",
-            "LANGSMITH_TRACING": "false",
-        }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.direct"],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def turns(self, clients: int, each: int) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{clients} {each}\n")
-        self._process.stdin.flush()
-        figures: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return figures
-
-    def stop(self) -> None:
-        self._process.communicate(timeout=20)
+def measure(direct: Direct, url: str, clients: int, each: int, rounds: int) -> list[list[Figures]]:
+    """The figures of direct turns and of the stack's."""
+    sides = [
+        partial(direct.turns, "bench", clients, each),
+        partial(through.turns, url, "bench", clients, each),
+    ]
+    return alternate(sides, rounds)
 
 
-def measure(direct: Direct, url: str, clients: int, each: int, rounds: int) -> list[list[dict[str, Any]]]:
-    """Rounds of direct turns and of the stack's, in alternation, after one of each to warm up."""
-    figures: list[list[dict[str, Any]]] = [[], []]
-    for number in range(rounds + 1):
-        pair = direct.turns(clients, each), asyncio.run(through.turns(url, clients, each))
-        if number:
-            for kept, found in zip(figures, pair, strict=True):
-                kept.append(found)
-    return figures
-
-
-def first_event(figures: list[list[dict[str, Any]]]) -> list[float]:
-    """Median milliseconds to the first event, direct and through the stack."""
-    return [1000 * statistics.median(first for one in each for first in one["first"]) for each in figures]
-
-
-def turns_a_second(figures: list[list[dict[str, Any]]]) -> list[float]:
-    """Turns a second, the median of the rounds, direct and through the stack."""
-    return [statistics.median(len(one["first"]) / one["seconds"] for one in each) for each in figures]
+def first_event(rounds: list[Figures]) -> float:
+    """Median milliseconds to the first event of one side."""
+    return 1000 * float(statistics.median(first for one in rounds for first in one["turns"]))
 
 
 def show(rows: list[tuple[str, list[float]]]) -> None:
@@ -102,36 +57,22 @@ def prepare(stack: Stack) -> None:
     stack.add_worker("langgraph", "--concurrency", "64")
 
 
-def answers(url: str) -> bool:
-    """Whether the scripted model is there."""
-    try:
-        return httpx.get(f"{url}/models").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
 def run(directory: Path) -> list[tuple[str, list[float]]]:
     """Measure everything. Returns a row for each figure."""
-    port = free_port()
-    model_url = f"http://127.0.0.1:{port}/v1"
-    model = Process("model", [sys.executable, "-m", "k8gentai.stack.conformance.scripted", str(port)], directory)
-    stack = Stack(directory, model_url)
-    direct = Direct(model_url)
-    try:
-        model.wait_until(lambda: answers(model_url), "answering")
+    with ExitStack() as ends:
+        model_url = ends.enter_context(scripted_model(directory))
+        stack = Stack(directory, model_url)
+        ends.callback(stack.stop)
+        direct = Direct("bench.direct", model_url, directory / "direct.log")
+        ends.callback(direct.stop)
         prepare(stack)
         url = stack.server.url
-        rows = [
-            ("ms to the first event, idle, p50", first_event(measure(direct, url, 1, IDLE_TURNS, 1))),
-        ]
+        idle = measure(direct, url, 1, IDLE_TURNS, 1)
+        rows = [("ms to the first event, idle, p50", [first_event(side) for side in idle])]
         for clients, each in TURNS_AT_ONCE.items():
-            name = f"turns a second, {clients} clients"
-            rows.append((name, turns_a_second(measure(direct, url, clients, each, ROUNDS))))
+            busy = measure(direct, url, clients, each, ROUNDS)
+            rows.append((f"turns a second, {clients} clients", [turns_a_second(side) for side in busy]))
         return rows
-    finally:
-        direct.stop()
-        stack.stop()
-        model.stop()
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ import time
 
 import httpx
 
-from bench.direct import QUESTION
+from bench.turns import QUESTION, Figures, at_once
 
 
-async def turn(client: httpx.AsyncClient) -> float:
+async def turn(client: httpx.AsyncClient, agent: str) -> float:
     """Run one streamed turn. Returns the seconds to the agent's first event.
 
     Raises:
@@ -21,25 +21,23 @@ async def turn(client: httpx.AsyncClient) -> float:
     began = time.perf_counter()
     first = None
     ended = b""
-    body = {"model": "bench", "input": QUESTION, "stream": True}
+    body = {"model": agent, "input": QUESTION, "stream": True}
     async with client.stream("POST", "/v1/responses", json=body) as answer:
         async for data in answer.aiter_bytes():
             ended = (ended + data)[-8192:]
             if first is None and b"event: response.output_item.added" in ended:
                 first = time.perf_counter() - began
-    assert first is not None
+    assert first is not None, ended[-500:]
     assert b"event: response.completed" in ended, ended[-500:]
     return first
 
 
-async def turns(url: str, clients: int, each: int) -> dict[str, object]:
-    """Run turns, so many at once. The same shape as the direct figures."""
-    limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
-    async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as client:
+def turns(url: str, agent: str, clients: int, each: int) -> Figures:
+    """Run turns of an agent, so many at once. The same shape as the direct figures."""
 
-        async def one() -> list[float]:
-            return [await turn(client) for _ in range(each)]
+    async def run() -> Figures:
+        limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
+        async with httpx.AsyncClient(base_url=url, timeout=120, limits=limits) as client:
+            return await at_once(lambda: turn(client, agent), clients, each)
 
-        began = time.perf_counter()
-        firsts = await asyncio.gather(*(one() for _ in range(clients)))
-    return {"first": [first for some in firsts for first in some], "seconds": time.perf_counter() - began}
+    return asyncio.run(run())
