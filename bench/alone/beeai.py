@@ -1,8 +1,10 @@
 """BeeAI alone. A turn has a memory of its own: an agent's would hold all the others' words, too."""
 
 from copy import copy
+from functools import partial
 from typing import Any
 
+from beeai_framework.adapters.litellm import chat
 from beeai_framework.memory import UnconstrainedMemory
 
 from bench import alone
@@ -17,4 +19,6 @@ async def turn(agent: Any) -> str:
 
 
 if __name__ == "__main__":
+    # With tools, LiteLLM would look for an MCP gateway in a package that our lock does not have.
+    chat.acompletion = partial(chat.acompletion, _skip_mcp_handler=True)
     alone.run(turn, agents)
