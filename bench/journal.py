@@ -19,8 +19,10 @@ import uvicorn
 from rich.console import Console
 from rich.table import Table
 
+from k8gentai.agents.definition import Limits
 from k8gentai.agents.turn import Turn
 from k8gentai.workers.attempts import Attempts, Lease
+from k8gentai.workers.budget import Budget
 from k8gentai.workers.calls import TURN_HEADER, ModelCalls, OpenAttempts
 from k8gentai.workers.connection import connect
 from k8gentai.workers.gateway import gateway
@@ -74,9 +76,10 @@ async def seconds_of_calls(stack: Stack, prompt: str) -> dict[str, list[float]]:
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     journals = {"journal": Journal(attempts, lease, {}), "none": Unrecorded(attempts, lease, {})}
+    budget = Budget(Limits(), lambda _: None)
     keys = {}
     for name, journal in journals.items():
-        calls = ModelCalls(lease.turn_id, MODEL, 10 * CALLS, lambda _: None, journal)
+        calls = ModelCalls(lease.turn_id, MODEL, 10 * CALLS, budget, lambda _: None, journal)
         open_attempts.open(calls)
         keys[name] = calls.key
     found: dict[str, list[float]] = {name: [] for name in journals}
