@@ -128,7 +128,7 @@ def measure(framework: str, turns: int, model_url: str, directory: Path) -> list
 
 
 def show(figures: list[Figure]) -> None:
-    table = Table("framework", "at once", "figure", "alone", "through k8gentai", "ratio")
+    table = Table("framework", "at once", "figure", "alone", "k8gentai", "ratio")
     table.title = "Each framework through k8gentai against the framework alone"
     for figure in figures:
         in_bytes = figure.name.endswith("bytes")
