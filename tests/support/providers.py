@@ -136,6 +136,9 @@ class MemoryTurns:
             async with self.changed:
                 await self.changed.wait_for(lambda seen=after: len(self.kept[turn_id]) > seen or self.away)
 
+    async def parent(self, header: str) -> None:
+        """No header is a worker's: there is none that could sign one."""
+
     async def cancel(self, turn_id: str) -> Status:
         status = (await self.get(turn_id)).status
         if status not in ENDED:

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from k8gentai.agents import events as ev
 from k8gentai.agents.registry import write_registry
+from k8gentai.providers import routes as responses_routes
 from k8gentai.providers.agents_api.routes import create_router
 from k8gentai.workers.accepting import Terms
 from k8gentai.workers.record import Owner
@@ -19,6 +20,7 @@ from tests.support.providers import Floor, agent, client_of, floor
 
 CONFIG = {"model": "openai/gpt-4o", "instructions": "Be brief."}
 ASK = {"messages": [{"role": "user", "content": "2+2"}]}
+TOO_DEEP = "The body is nested too deeply: 100 objects and lists are the most."
 ALICE = Owner(principal="alice", attributes={})
 BOB = Owner(principal="bob", attributes={})
 
@@ -477,13 +479,38 @@ async def test_nothing_that_is_sent_is_run(client: httpx.AsyncClient, served: Fl
     [
         (b"{", "The body is not valid JSON."),
         (b'{"metadata": NaN}', "The body is not valid JSON."),
+        (b'{"metadata": 1e999}', "The body is not valid JSON."),
         (rb'{"model": "\ud800"}', "The body has a character that Unicode does not: half of a surrogate pair."),
-        (b"[" * 100_000, "The body is nested too deeply."),
+        (b"[" * 100_000, TOO_DEEP),
+        (b"[" * 101 + b"]" * 101, TOO_DEEP),
     ],
 )
 async def test_a_body_that_cannot_be_kept(client: httpx.AsyncClient, path: str, body: bytes, message: str) -> None:
     told = await client.post(path, content=body)
     assert (told.status_code, told.json()["error"]["message"]) == (400, message)
+
+
+@pytest.mark.parametrize("path", ["/v1/agents", "/v1/responses"])
+async def test_a_body_that_is_too_large(served: Floor, path: str) -> None:
+    """It is refused as its limit is passed, and told how much is taken."""
+    app = FastAPI()
+    app.include_router(responses_routes.create_router(served.service, max_body_bytes=200))
+    app.include_router(create_router(served.agents, max_body_bytes=200))
+    body = json.dumps({"agent_config": CONFIG, "model": "math", "input": "2+2", "background": True}).encode()
+    asked = 0
+
+    async def in_pieces() -> AsyncIterator[bytes]:
+        nonlocal asked
+        for piece in (body.ljust(200), b" ", b" "):
+            asked += 1
+            yield piece
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://stack") as client:
+        told = await client.post(path, content=in_pieces())
+        assert (told.status_code, told.json()["error"]["code"]) == (413, "request_too_large")
+        assert "200 bytes" in told.json()["error"]["message"]
+        assert (asked, served.turns.records) == (2, {})
+        assert (await client.post(path, content=body.ljust(200))).status_code == 200
 
 
 def test_the_api_is_described() -> None:

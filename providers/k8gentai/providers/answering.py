@@ -1,6 +1,7 @@
 """What our routes have in common: errors in their API's shape, JSON bodies, and server-sent events."""
 
 import json
+import math
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, cast
 
@@ -29,6 +30,12 @@ log = structlog.get_logger(__name__)
 _PING = b": ping\r\n"
 """Keeps an idle stream's connection alive. It goes without the usual blank line: where events have ids, the
 openai SDK takes that line for an event without data, and raises."""
+
+MAX_BODY_BYTES = 20_000_000
+"""How large a request's body may be where the run YAML says nothing else."""
+
+MAX_DEPTH = 100
+"""How deeply a body's objects and lists may be nested. pydantic gives up at 255, on the way to Redis."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -94,15 +101,19 @@ class AnsweringRoute(APIRoute):
         return handler
 
 
-async def json_body(request: Request) -> Any:
+async def json_body(request: Request, max_bytes: int) -> Any:
     """The request's body.
 
+    Args:
+        max_bytes: how large it may be.
+
     Raises:
-        ApiError: it is no JSON that can be kept (400): nested too deeply, or with half of a surrogate pair.
+        ApiError: it is too large (413), or no JSON that can be kept (400): nested too deeply, with a number
+            that JSON has not, or with half of a surrogate pair.
     """
-    raw = await request.body()
+    raw = await _raw_body(request, max_bytes)
     try:
-        body = json.loads(raw, parse_constant=_no_number)
+        body = json.loads(raw, parse_constant=_no_number, parse_float=_finite)
         if rb"\u" in raw:
             json.dumps(body, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -110,8 +121,45 @@ async def json_body(request: Request) -> Any:
     except ValueError:
         raise invalid("The body is not valid JSON.") from None
     except RecursionError:
-        raise invalid("The body is nested too deeply.") from None
+        raise _too_deep() from None
+    _check_depth(body)
     return body
+
+
+async def _raw_body(request: Request, max_bytes: int) -> bytes:
+    """The body's bytes, of which no more than ``max_bytes`` are ever held."""
+    raw = bytearray()
+    async for chunk in request.stream():
+        if len(raw) + len(chunk) > max_bytes:
+            message = f"The body is larger than the {max_bytes} bytes this server takes (max_body_bytes)."
+            raise ApiError(413, message, code="request_too_large")
+        raw += chunk
+    return bytes(raw)
+
+
+def _check_depth(body: Any) -> None:
+    level = _nested([body])
+    for _ in range(MAX_DEPTH):
+        level = [inner for value in level for inner in _nested(value)]
+    if level:
+        raise _too_deep()
+
+
+def _nested(value: Any) -> list[Any]:
+    """The objects and lists in an object or a list."""
+    inside = value.values() if isinstance(value, dict) else value
+    return [inner for inner in inside if isinstance(inner, dict | list)]
+
+
+def _too_deep() -> ApiError:
+    return invalid(f"The body is nested too deeply: {MAX_DEPTH} objects and lists are the most.")
+
+
+def _finite(text: str) -> float:
+    """Refuse what Python reads as infinite (``1e999``), and so cannot write as JSON."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(text)
+    return number
 
 
 def _no_number(name: str) -> None:

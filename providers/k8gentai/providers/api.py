@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, PositiveInt
 
 from k8gentai.providers import completions, host, routes
 from k8gentai.providers.agents_api import routes as agents_routes
+from k8gentai.providers.answering import MAX_BODY_BYTES
 from k8gentai.providers.running import Running
 
 API = host.Api.add("amf")
@@ -26,6 +27,8 @@ class AmfRoutesConfig(BaseModel):
     any_client_version: bool = True
     """Serve clients of every version. The host refuses llama-stack-client of another one than its own (426), and
     with it those that know the Agents API."""
+    max_body_bytes: PositiveInt = MAX_BODY_BYTES
+    """How large a request to our routes may be."""
 
 
 class AmfRoutes:
@@ -34,11 +37,13 @@ class AmfRoutes:
     Args:
         running: this process's service.
         inference: the host's Inference API.
+        max_body_bytes: how large a request may be.
     """
 
-    def __init__(self, running: Running, inference: Any) -> None:
+    def __init__(self, running: Running, inference: Any, max_body_bytes: int = MAX_BODY_BYTES) -> None:
         self.running = running
         self.inference = inference
+        self.max_body_bytes = max_body_bytes
 
     async def shutdown(self) -> None: ...
 
@@ -47,7 +52,7 @@ async def get_provider_impl(config: AmfRoutesConfig, deps: dict[Any, Any]) -> Am
     """Called by the host, with our own responses provider among ``deps``."""
     if config.any_client_version:
         host.serve_any_client_version()
-    return AmfRoutes(deps[host.Api.responses].running, deps[host.Api.inference])
+    return AmfRoutes(deps[host.Api.responses].running, deps[host.Api.inference], config.max_body_bytes)
 
 
 def available_providers() -> list[Any]:
@@ -76,8 +81,8 @@ def create_router(impl: AmfRoutes) -> APIRouter:
         await running.stop()
 
     router = APIRouter(lifespan=lifespan)
-    router.include_router(routes.create_router(running.service))
-    router.include_router(agents_routes.create_router(running.agents))
+    router.include_router(routes.create_router(running.service, impl.max_body_bytes))
+    router.include_router(agents_routes.create_router(running.agents, impl.max_body_bytes))
     router.include_router(completions.create_router(impl.inference))
     return router
 

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from sse_starlette import ServerSentEvent
 
 from k8gentai.agents.turn import Item
-from k8gentai.providers.answering import AnsweringRoute, api_error, event_stream, json_body
+from k8gentai.providers.answering import MAX_BODY_BYTES, AnsweringRoute, api_error, event_stream, json_body
 from k8gentai.providers.errors import invalid
 from k8gentai.providers.render import StreamEvent
 from k8gentai.providers.service import ResponsesService
@@ -26,11 +26,12 @@ Order = Literal["asc", "desc"]
 Limit = Annotated[int, Query(ge=1, le=100)]
 
 
-def create_router(service: ResponsesService) -> APIRouter:
+def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTES) -> APIRouter:
     """The routes.
 
     Args:
         service: what they call.
+        max_body_bytes: how large a request may be.
     """
     router = APIRouter(prefix="/v1/responses", route_class=AnsweringRoute, include_in_schema=False)
 
@@ -41,7 +42,7 @@ def create_router(service: ResponsesService) -> APIRouter:
         x_stainless_retry_count: Annotated[int | None, Header(ge=0)] = None,
         x_amf_parent: Annotated[str | None, Header()] = None,
     ) -> Response:
-        body = await json_body(request)
+        body = await json_body(request, max_body_bytes)
         async with service.acceptor.on_behalf(x_amf_parent) as parent:
             turn_id, read = await service.acceptor.accept(
                 body, idempotency_key, x_stainless_retry_count, parent=parent

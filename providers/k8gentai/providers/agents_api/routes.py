@@ -18,7 +18,7 @@ from k8gentai.providers.agents_api.openapi import takes
 from k8gentai.providers.agents_api.render import Chunk
 from k8gentai.providers.agents_api.service import Accepted, AgentsService, Sent
 from k8gentai.providers.agents_api.shapes import CreateAgent, CreateSession, CreateTurn, ResumeTurn
-from k8gentai.providers.answering import AnsweringRoute, api_error, event_stream, json_body
+from k8gentai.providers.answering import MAX_BODY_BYTES, AnsweringRoute, api_error, event_stream, json_body
 from k8gentai.providers.errors import ApiError
 
 Start = Annotated[int, Query(ge=0)]
@@ -35,27 +35,29 @@ class AgentsRoute(AnsweringRoute):
         return error_body(error)
 
 
-def create_router(service: AgentsService) -> APIRouter:
+def create_router(service: AgentsService, max_body_bytes: int = MAX_BODY_BYTES) -> APIRouter:
     """The routes of both versions.
 
     Args:
         service: what they call.
+        max_body_bytes: how large a request may be.
     """
     router = APIRouter()
     for dialect in DIALECTS:
-        router.include_router(_agents(service, dialect))
-        router.include_router(_turns(service, dialect))
+        router.include_router(_agents(service, dialect, max_body_bytes))
+        router.include_router(_turns(service, dialect, max_body_bytes))
     router.include_router(_tools(service))
     return router
 
 
-def _agents(service: AgentsService, dialect: Dialect) -> APIRouter:
+def _agents(service: AgentsService, dialect: Dialect, max_body_bytes: int) -> APIRouter:
     """Agents and sessions."""
     router = APIRouter(prefix=f"{dialect.prefix}/agents", route_class=AgentsRoute, tags=["Agents"])
 
     @router.post("", summary="Create an agent.", openapi_extra=takes(CreateAgent))
     async def create(request: Request) -> Response:
-        return JSONResponse({"agent_id": await service.create_agent(await json_body(request))})
+        body = await json_body(request, max_body_bytes)
+        return JSONResponse({"agent_id": await service.create_agent(body)})
 
     @router.get("", summary="List the registered agents and those that were created.")
     async def page(request: Request, start_index: Start = 0, limit: Limit = 100) -> Response:
@@ -73,7 +75,9 @@ def _agents(service: AgentsService, dialect: Dialect) -> APIRouter:
 
     @router.post("/{agent_id}/session", summary="Begin a session.", openapi_extra=takes(CreateSession))
     async def create_session(agent_id: str, request: Request) -> Response:
-        return JSONResponse({"session_id": await service.create_session(agent_id, await json_body(request))})
+        return JSONResponse(
+            {"session_id": await service.create_session(agent_id, await json_body(request, max_body_bytes))}
+        )
 
     @router.get("/{agent_id}/sessions", summary="List an agent's sessions, without their turns.")
     async def sessions(request: Request, agent_id: str, start_index: Start = 0, limit: Limit = 100) -> Response:
@@ -99,7 +103,7 @@ def _agents(service: AgentsService, dialect: Dialect) -> APIRouter:
     return router
 
 
-def _turns(service: AgentsService, dialect: Dialect) -> APIRouter:
+def _turns(service: AgentsService, dialect: Dialect, max_body_bytes: int) -> APIRouter:
     """Turns and steps."""
     prefix = f"{dialect.prefix}/agents/{{agent_id}}/session/{{session_id}}/turn"
     router = APIRouter(prefix=prefix, route_class=AgentsRoute, tags=["Agents"])
@@ -118,7 +122,9 @@ def _turns(service: AgentsService, dialect: Dialect) -> APIRouter:
         x_stainless_retry_count: Try = None,
     ) -> Response:
         sent = Sent(idempotency_key, x_stainless_retry_count)
-        return await answer(await service.create_turn(agent_id, session_id, await json_body(request), sent))
+        return await answer(
+            await service.create_turn(agent_id, session_id, await json_body(request, max_body_bytes), sent)
+        )
 
     @router.post(
         "/{turn_id}/resume",
@@ -126,7 +132,9 @@ def _turns(service: AgentsService, dialect: Dialect) -> APIRouter:
         openapi_extra=takes(ResumeTurn),
     )
     async def resume(agent_id: str, session_id: str, turn_id: str, request: Request) -> Response:
-        return await answer(await service.resume_turn(agent_id, session_id, turn_id, await json_body(request)))
+        return await answer(
+            await service.resume_turn(agent_id, session_id, turn_id, await json_body(request, max_body_bytes))
+        )
 
     @router.get("/{turn_id}", summary="A turn as it stands, finished or not.")
     async def retrieve(agent_id: str, session_id: str, turn_id: str) -> Response:
