@@ -40,7 +40,9 @@ def show(agents: Iterable[RegisteredAgent], console: Console) -> None:
     """Print the agents as a table, and what is wrong with the broken ones below it."""
     agents = list(agents)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("agent", "framework", "version", "environment", "state", "description"):
+    # A name cut short is of no use for the next command.
+    table.add_column("agent", no_wrap=True, overflow="ignore")
+    for column in ("framework", "version", "environment", "state", "description"):
         table.add_column(column)
     for agent in agents:
         description = agent.definition.spec.description if agent.definition else ""
