@@ -1,10 +1,8 @@
 """What adapters of frameworks with their own loop share: an agent runs in a task, its events are handed on."""
 
 import asyncio
-import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from k8gentai.agents.call_ids import CallIds
@@ -16,22 +14,15 @@ from k8gentai.agents.events import (
     StepStarted,
     TextDelta,
     ToolCall,
-    ToolResult,
 )
-from k8gentai.agents.turn import StepLimitReached, TurnContext, TurnError
+from k8gentai.agents.kept_events import KeptEvents
+from k8gentai.agents.turn import StepLimitReached, TurnContext
 
 _CLOSING_SECONDS = 5
 """How long a closed turn may take to unwind; its model call is hung up on at once."""
 
 
-@dataclass(frozen=True)
-class _Ended:
-    """The end of the events; the error is what the turn ends with, if with one."""
-
-    error: BaseException | None = None
-
-
-class AgentRun:
+class AgentRun(KeptEvents):
     """One attempt at a turn: numbers its model calls and keeps its events for the one who asks.
 
     Args:
@@ -39,18 +30,14 @@ class AgentRun:
     """
 
     def __init__(self, context: TurnContext) -> None:
+        super().__init__()
         self.context = context
         self.call_ids = CallIds()
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
-        self._events: asyncio.Queue[Event | _Ended] = asyncio.Queue()
         self._working: set[asyncio.Task[Any]] = set()
         self._messages = 0
         self._made = 0
         self._failed: list[ModelStep] = []
         self._said: set[str] = set()
-        self._unanswered: dict[str, None] = {}
-        """Calls of the worker's tools that have no result yet, in their order."""
 
     async def events(self, work: Coroutine[Any, Any, None]) -> AsyncGenerator[Event]:
         """Run the agent and yield its events. Closing the iterator stops the agent, wherever in it there is work.
@@ -62,26 +49,12 @@ class AgentRun:
             Exception: what the run ended with.
         """
         task = asyncio.create_task(work)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self.ended)
         try:
-            while not isinstance(item := await self._events.get(), _Ended):
-                yield item
-            if item.error is not None:
-                raise item.error
+            while (event := await self.next_event()) is not None:
+                yield event
         finally:
             await _stop({task, *self._working})
-
-    def publish(self, event: Event) -> None:
-        """Keep an event, from any thread."""
-        if isinstance(event, ToolCall) and event.side == "worker":
-            self._unanswered[event.call_id] = None
-        elif isinstance(event, ToolResult):
-            self._unanswered.pop(event.call_id, None)
-        self._put(event)
-
-    def halt(self, error: Exception | None) -> None:
-        """End the turn here, with an error or well, whatever the agent would do next."""
-        self._put_end(error)
 
     def hand_over(self) -> NoReturn:
         """End the turn well, as the client runs a tool of its own.
@@ -102,7 +75,7 @@ class AgentRun:
         Raises:
             asyncio.CancelledError: the turn may make no more model calls; it is ended.
         """
-        self._close_failed()
+        self.close_failed()
         limit = self.context.max_steps
         if self._made >= limit:
             self.halt(StepLimitReached(limit))
@@ -127,14 +100,6 @@ class AgentRun:
         """A model call failed. The agent may try again; else what was said stays open for the turn's end."""
         self._failed.append(step)
 
-    def waits_for(self, call_id: str) -> bool:
-        """Whether a tool call has no result yet."""
-        return call_id in self._unanswered
-
-    def answered(self, call_id: str) -> None:
-        """The tool boundary published a result."""
-        self._unanswered.pop(call_id, None)
-
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """While inside, the current task is stopped with the turn, whoever started it."""
@@ -148,32 +113,11 @@ class AgentRun:
         finally:
             self._working.discard(task)
 
-    def _close_failed(self) -> None:
+    def close_failed(self) -> None:
+        """Close the messages of model calls that broke off, as the agent went on without them."""
         for step in self._failed:
             step.end()
         self._failed.clear()
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled():
-            # Passed on as it is, it would look as if we were cancelled ourselves.
-            self._put_end(TurnError("the agent's own code cancelled it"))
-        else:
-            self._put_end(task.exception())
-
-    def _put_end(self, error: BaseException | None) -> None:
-        if error is None:
-            self._close_failed()
-            for call_id in list(self._unanswered):
-                # Structured output and hand-offs call tools that nobody runs: the call itself is the answer.
-                self._put(ToolResult(call_id=call_id, output=""))
-            self._unanswered.clear()
-        self._put(_Ended(error))
-
-    def _put(self, item: Event | _Ended) -> None:
-        if threading.get_ident() == self._thread:
-            self._events.put_nowait(item)
-        else:
-            self._loop.call_soon_threadsafe(self._events.put_nowait, item)
 
 
 class ModelStep:
