@@ -91,11 +91,9 @@ class AcceptedTurn(BaseModel):
     """Whose tool call it answers, if it answers one."""
 
 
-class TurnRecord(AcceptedTurn):
-    """An accepted turn and how it stands."""
+class CallCounts(BaseModel):
+    """What became of a turn's calls, and of its workers."""
 
-    status: Status
-    attempt: int = 0
     crashes: int = 0
     """How often its worker died."""
     models_made: int = 0
@@ -108,6 +106,13 @@ class TurnRecord(AcceptedTurn):
     tools_replayed: int = 0
     tools_repeated: int = 0
     """The same of tool calls: those that came to their end."""
+
+
+class TurnRecord(AcceptedTurn, CallCounts):
+    """An accepted turn and how it stands."""
+
+    status: Status
+    attempt: int = 0
     last_seq: int = 0
     worker: str | None = None
     started_at: float | None = None

@@ -8,11 +8,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from k8gentai.workers.record import CallCounts
+
 _SHOWN = 10
 """Findings and errors that are printed; the JSON has all."""
 
 
-class TurnReport(BaseModel):
+class TurnReport(CallCounts):
     """One turn."""
 
     id: str | None
@@ -22,13 +24,6 @@ class TurnReport(BaseModel):
     error: str | None = None
     events: int = 0
     attempts: int = 0
-    crashes: int = 0
-    models_made: int = 0
-    models_replayed: int = 0
-    models_repeated: int = 0
-    tools_made: int = 0
-    tools_replayed: int = 0
-    tools_repeated: int = 0
     recoveries: list[tuple[str, float]] = Field(default_factory=list)
     """How its worker was struck, and the seconds until another took the turn up."""
     lost: list[str] = Field(default_factory=list)

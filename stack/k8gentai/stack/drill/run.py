@@ -18,6 +18,7 @@ from k8gentai.stack.drill.report import Report, TurnReport, add_up
 from k8gentai.stack.drill.watch import Watch, patiently
 from k8gentai.stack.drill.workers import Workers
 from k8gentai.workers.connection import connect
+from k8gentai.workers.record import CallCounts
 from k8gentai.workers.turns import TurnNotFoundError, Turns
 
 Strike = Callable[[], Awaitable[str | None]]
@@ -227,7 +228,7 @@ class _Drill:
             recoveries=sent.watch.recoveries if sent.watch else [],
             lost=found.lost,
             doubled=found.doubled,
-            **record.model_dump(include=_COUNTED),
+            **record.model_dump(include=set(CallCounts.model_fields)),
         )
         if report.clean and report.error is None and not self._plan.keep:
             await sent.client.delete()
@@ -247,14 +248,3 @@ class _Drill:
         except ExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
         return [task.result() for task in tasks]
-
-
-_COUNTED = {
-    "crashes",
-    "models_made",
-    "models_replayed",
-    "models_repeated",
-    "tools_made",
-    "tools_replayed",
-    "tools_repeated",
-}
