@@ -96,8 +96,6 @@ class Acceptor:
         if request.conversation:
             await self._histories.check_conversation(request.conversation)
         replay, part = await self._continued(request, target.agent)
-        trace: dict[str, str] = {}
-        propagate.inject(trace)
         accepted = AcceptedTurn(
             turn=Turn(
                 id=turn_id,
@@ -116,7 +114,7 @@ class Acceptor:
             background=request.background,
             store=request.store,
             accepted_at=time.time(),
-            trace=trace,
+            trace=_trace(),
             replay=replay,
             classic=classic(turn_id) if classic else part,
             parent=parent,
@@ -153,3 +151,10 @@ class Acceptor:
             raise invalid(f"Agent '{record.turn.agent}' asked, not '{agent}'.", "model", "approval_elsewhere")
         record, events = await self._reader.so_far(record)
         return continued(record, events, request.input), next_part(record)
+
+
+def _trace() -> dict[str, str]:
+    """The caller's trace, for the worker to go on with (https://www.w3.org/TR/trace-context/)."""
+    trace: dict[str, str] = {}
+    propagate.inject(trace)
+    return trace
