@@ -9,9 +9,9 @@ already built has its model and tools inside, so it refuses tools and keeps its 
 import asyncio
 import inspect
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 # LangSmith reads this once, when it is first imported. Who sets it to true wants its traces.
 os.environ.setdefault("LANGSMITH_TRACING", "false")
@@ -23,8 +23,9 @@ from langgraph.pregel import Pregel
 from k8gentai.agents.adapters.langgraph.declarative import build_graph
 from k8gentai.agents.adapters.langgraph.run import GraphRun
 from k8gentai.agents.adapters.langgraph.tools import hook_tools
-from k8gentai.agents.context import AgentContext, agent_context
+from k8gentai.agents.context import agent_context
 from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.entrypoint import Factory, function_tools, is_factory
 from k8gentai.agents.events import Event
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.messages import to_messages
@@ -34,7 +35,6 @@ _CLOSING_SECONDS = 5
 """How long a closed turn may take to unwind; its model call is hung up on at once."""
 
 Graph = Pregel[Any, Any, Any, Any]
-Factory = Callable[[AgentContext], Any]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class LangGraphAdapter:
         found = load_object(spec.entrypoint)
         if isinstance(found, Pregel | StateGraph):
             return LangGraphAgent(definition, _prepare(found, definition))
-        if not _is_factory(found):
+        if not is_factory(found):
             raise AgentLoadError(
                 f"{spec.entrypoint} is a {type(found).__name__}; it must be a graph, or a function with one "
                 "parameter, an AgentContext, that returns a graph"
@@ -95,7 +95,7 @@ class LangGraphAdapter:
             Exception: whatever the agent's code raised.
         """
         assert isinstance(agent, LangGraphAgent)  # noqa: S101 - load made it
-        tools = _function_tools(turn.tools)
+        tools = function_tools(turn.tools, self.framework)
         graph = await agent.graph(turn, context, tools)
         run = GraphRun(context, {tool["function"]["name"] for tool in tools})
         task = asyncio.create_task(run.drive(graph, _messages(turn), turn.conversation or turn.id))
@@ -123,35 +123,6 @@ def _prepare(found: object, definition: AgentDefinition) -> Graph:
     hook_tools(graph)
     # The conversation's history comes with each turn. A checkpointer would have it a second time.
     return graph.copy({"checkpointer": None}) if graph.checkpointer else graph
-
-
-def _is_factory(found: object) -> TypeGuard[Factory]:
-    if not callable(found) or isinstance(found, type):
-        return False
-    parameters = inspect.signature(found).parameters.values()
-    required = [
-        p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    return len(required) == 1
-
-
-def _function_tools(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The request's tools as chat completions takes them.
-
-    Raises:
-        RequestError: one of them is not a function.
-    """
-    shaped = []
-    for tool in tools:
-        if tool.get("type") != "function":
-            raise RequestError(
-                f"tools: agents of langgraph take tools of type 'function', not {tool.get('type')!r}"
-            )
-        function = {name: tool[name] for name in ("name", "description", "parameters", "strict") if tool.get(name)}
-        shaped.append(
-            {"type": "function", "function": {"parameters": {"type": "object", "properties": {}}, **function}}
-        )
-    return shaped
 
 
 def _messages(turn: Turn) -> list[BaseMessage]:
