@@ -6,14 +6,10 @@ type information.
 """
 
 import importlib.util
-import logging
 import os
 import sys
 from importlib import import_module
 from typing import Any
-
-from rich.logging import RichHandler
-from structlog.dev import ConsoleRenderer, plain_traceback
 
 
 def _name() -> str:
@@ -124,18 +120,3 @@ def serve_any_client_version() -> None:
     To be called while it makes its providers: it looks at this, its own switch, right after that
     (``llama_stack/core/server/server.py``, ``create_app``)."""
     os.environ.setdefault("LLAMA_STACK_DISABLE_VERSION_CHECK", "1")
-
-
-def log_plain_tracebacks() -> None:
-    """Have the host log exceptions as Python prints them.
-
-    Its own way prints every local variable and highlights each file of the stack as a whole: seconds for a model
-    call that fails, in which the event loop answers nobody.
-    """
-    known = (logging.getLogger(name) for name in (None, *logging.root.manager.loggerDict))
-    for handler in {handler for logger in known for handler in logger.handlers}:
-        if isinstance(handler, RichHandler):
-            handler.rich_tracebacks = False
-        for processor in getattr(handler.formatter, "processors", ()):
-            if isinstance(processor, ConsoleRenderer):
-                processor.exception_formatter = plain_traceback

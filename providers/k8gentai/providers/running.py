@@ -6,8 +6,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from k8gentai.agents.registry import Registry
-from k8gentai.providers import host
 from k8gentai.providers.agents_api.service import AgentsService
+from k8gentai.providers.logs import tame_host_logs
 from k8gentai.providers.models import keep_listed
 from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.service import ResponsesService
@@ -52,7 +52,7 @@ class Running:
 
     async def open(self) -> None:
         """Get ready to serve in the running event loop."""
-        host.log_plain_tracebacks()
+        tame_host_logs()
         await self.service.open()
         self.start()
 
