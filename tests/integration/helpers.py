@@ -43,6 +43,20 @@ def check_sequence(events: list[Any], first: int = 0) -> None:
     assert [event.type for event in events if event.type in ENDS] == [events[-1].type]
 
 
+def heard(request: Any) -> list[tuple[str, str]]:
+    """What a call of the scripted model was told, as (role, text) without system messages."""
+    return [
+        (message["role"], text_of_content(message.get("content") or ""))
+        for message in request.messages
+        if message["role"] != "system"
+    ]
+
+
+def text_of_content(content: str | list[dict[str, Any]]) -> str:
+    """The text of a message of a chat completion."""
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
+
+
 async def eventually[T](look: Callable[[], Awaitable[T]], wanted: Callable[[T], bool], seconds: float = 20) -> T:
     """Look until what is seen is what is wanted.
 

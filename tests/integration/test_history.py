@@ -4,23 +4,17 @@ import asyncio
 
 import pytest
 
-from tests.integration.helpers import EVERY_AGENT, LANGGRAPH, LLAMA_STACK, collect, eventually, prompt
+from tests.integration.helpers import (
+    EVERY_AGENT,
+    LANGGRAPH,
+    LLAMA_STACK,
+    collect,
+    eventually,
+    heard,
+    prompt,
+    text_of_content,
+)
 from tests.scripted import Answer, Call, Gate
-
-
-def heard(request):
-    """What a model call was told, as (role, text) without system messages."""
-    return [
-        (message["role"], text)
-        for message in request.messages
-        if message["role"] != "system"
-        for text in request_texts(message)
-    ]
-
-
-def request_texts(message):
-    content = message.get("content") or ""
-    return [content if isinstance(content, str) else "".join(part["text"] for part in content)]
 
 
 async def items_of(client, conversation, count):
@@ -101,7 +95,7 @@ async def test_the_history_of_tools_is_carried(client, model, key):
     assert call["function"]["name"] == "multiply"
     (result,) = [message for message in messages if message["role"] == "tool"]
     assert result["tool_call_id"] == call["id"]
-    assert float(request_texts(result)[0]) == 42
+    assert float(text_of_content(result["content"])) == 42
 
 
 async def test_frameworks_share_a_conversation(client, model, key):

@@ -37,6 +37,8 @@ def to_messages(items: Iterable[Item], instructions: str | None = None) -> list[
         match item.get("type", "message"):
             case "message":
                 transcript.say(_message(item))
+            case "compaction":
+                transcript.say({"role": "assistant", "content": item["encrypted_content"]})
             case "function_call":
                 transcript.call(item["call_id"], item["name"], item["arguments"])
             case "function_call_output":

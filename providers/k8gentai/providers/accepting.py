@@ -11,6 +11,7 @@ from opentelemetry import propagate
 from k8gentai.agents.turn import Turn
 from k8gentai.providers.access import acting_as, caller
 from k8gentai.providers.approvals import asking_turn, continued, next_part, unknown_request
+from k8gentai.providers.compaction import summary_request
 from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.history import Histories
 from k8gentai.providers.ids import new_turn_id
@@ -71,6 +72,7 @@ class Acceptor:
         sdk_try: int | None = None,
         classic: Callable[[str], ClassicPart] | None = None,
         parent: Parent | None = None,
+        compaction: bool = False,
     ) -> tuple[str, CreateRequest]:
         """Accept a turn.
 
@@ -81,6 +83,7 @@ class Acceptor:
                 gives the turn of the one before.
             classic: given the turn's id, says what it is to the classic Agents API that it came through.
             parent: the turn whose tool call asks for this one, from :meth:`on_behalf`.
+            compaction: it sums up its history and input.
 
         Returns:
             The turn's id, and the request as it was read.
@@ -118,6 +121,7 @@ class Acceptor:
             replay=replay,
             classic=classic(turn_id) if classic else part,
             parent=parent,
+            compaction=compaction,
         )
         terms = Terms(
             strategy=request.multitask_strategy or target.multitask_strategy,
@@ -128,6 +132,20 @@ class Acceptor:
         kept = await self._turns.accept(accepted, lambda: self._histories.before(accepted), terms)
         log.info("turn_accepted", turn=kept, agent=target.agent, framework=target.framework)
         return kept, request
+
+    async def accept_compaction(
+        self, body: Any, idempotency_key: str | None = None, sdk_try: int | None = None
+    ) -> str:
+        """Accept the turn that sums up what a compaction's request names. Returns the turn's id.
+
+        Raises:
+            The same as :meth:`accept`.
+        """
+        request = summary_request(body)
+        if isinstance(model := request.get("model"), str):
+            request["model"] = self._resolver.model_of(model)
+        turn_id, _ = await self.accept(request, idempotency_key, sdk_try, compaction=True)
+        return turn_id
 
     async def _continued(self, request: CreateRequest, agent: str) -> tuple[Replay | None, ClassicPart | None]:
         """What the request goes on with, where it answers what a suspended turn asked.

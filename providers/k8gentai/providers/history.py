@@ -6,7 +6,6 @@ from k8gentai.agents.turn import Item
 from k8gentai.providers import host
 from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.ids import belongs_to, in_turn_order, item_id
-from k8gentai.providers.render import render
 from k8gentai.providers.resource import usable
 from k8gentai.providers.store import ResponseStore, StoredResponse
 from k8gentai.workers.record import ENDED, AcceptedTurn, TurnRecord
@@ -103,8 +102,7 @@ class Histories:
                     "previous_response_not_ended",
                 )
             events = [event for _, event in await self._turns.events(response_id)]
-            _, response = render(record, events, ended_at=record.ended_at)
-            stored = StoredResponse(response, record.turn.input, record.turn.history)
+            stored = StoredResponse.of(record, events)
         if stored is None:
             raise _previous_not_found(response_id)
         return stored

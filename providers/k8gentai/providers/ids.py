@@ -27,6 +27,7 @@ _PREFIXES = {
     "mcp_approval_response": "mcpa",
     "web_search_call": "ws",
     "file_search_call": "fs",
+    "compaction": "cmp",
 }
 
 _ITEM_ID = re.compile(r"[a-z]+_([0-9a-f]{36})")

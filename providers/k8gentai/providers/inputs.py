@@ -1,6 +1,6 @@
 """The input of a request: checked against the host's item types, and brought into one shape."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -8,6 +8,15 @@ from k8gentai.agents.turn import Item
 from k8gentai.providers import host
 from k8gentai.providers.errors import invalid
 from k8gentai.providers.ids import MAX_INPUT_ITEMS, item_id
+
+
+class _Compaction(BaseModel):
+    """Only OGX has a type for it."""
+
+    type: Literal["compaction"]
+    id: str
+    encrypted_content: str
+
 
 _ITEM_TYPES: dict[str, type[BaseModel]] = {
     "message": host.types.OpenAIResponseMessage,
@@ -20,6 +29,7 @@ _ITEM_TYPES: dict[str, type[BaseModel]] = {
     "mcp_approval_response": host.types.OpenAIResponseMCPApprovalResponse,
     "web_search_call": host.types.OpenAIResponseOutputMessageWebSearchToolCall,
     "file_search_call": host.types.OpenAIResponseOutputMessageFileSearchToolCall,
+    "compaction": _Compaction,
 }
 
 _UNION_TAGS = frozenset({"str", "function", "mcp", "web_search", "file_search", *_ITEM_TYPES})

@@ -74,6 +74,8 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
         raise validation_error(error) from None
     given = request.model_dump(mode="json", exclude_unset=True)
     _check_combinations(request, conversation)
+    if conversation and any(item["type"] == "compaction" for item in items):
+        raise invalid("A compaction stands for a whole history, and cannot join a conversation.", "conversation")
     return CreateRequest(
         model=request.model,
         input=items,

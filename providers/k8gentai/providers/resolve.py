@@ -10,7 +10,7 @@ from k8gentai.agents.definition import MultitaskStrategy
 from k8gentai.agents.registry import RegisteredAgent, Registry
 from k8gentai.providers import host
 from k8gentai.providers.access import Access
-from k8gentai.providers.errors import ApiError
+from k8gentai.providers.errors import ApiError, invalid
 
 _REFRESH_SECONDS = 2.0
 """An unknown name has the host ask its providers for their models, at most this often."""
@@ -72,6 +72,22 @@ class Resolver:
                 param="model",
             )
         return Target(identifier, "llama-stack", implicit=True)
+
+    def model_of(self, model: str) -> str:
+        """The plain model behind a name: that of the agent's definition, or the name itself.
+
+        Raises:
+            ApiError: the agent has its model in its code (400), or is broken (503).
+        """
+        agent = self._agent(model)
+        if agent is None:
+            return model
+        name = agent.definition.spec.model.name if agent.definition else None
+        if name is None:
+            raise invalid(
+                f"Agent '{agent.id}' has its model in its code; name a model of GET /v1/models.", "model"
+            )
+        return name
 
     def _agent(self, model: str) -> RegisteredAgent | None:
         agent = self._registry.get(model.removeprefix(f"{self._provider_id}/"))

@@ -53,6 +53,16 @@ def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTE
                 return JSONResponse(await service.get(turn_id))
             return JSONResponse(await service.wait(turn_id))
 
+    @router.post("/compact")
+    async def compact(
+        request: Request,
+        idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+        x_stainless_retry_count: Annotated[int | None, Header(ge=0)] = None,
+    ) -> Response:
+        body = await json_body(request, max_body_bytes)
+        turn_id = await service.acceptor.accept_compaction(body, idempotency_key, x_stainless_retry_count)
+        return JSONResponse(await service.compaction(turn_id))
+
     @router.get("")
     async def page(
         after: str | None = None, limit: Limit = 50, model: str | None = None, order: Order = "desc"

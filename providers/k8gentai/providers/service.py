@@ -12,9 +12,10 @@ import structlog
 from k8gentai.agents.turn import Item
 from k8gentai.providers.accepting import Acceptor
 from k8gentai.providers.access import caller
-from k8gentai.providers.errors import ApiError, response_not_found
+from k8gentai.providers.compaction import compaction_resource
+from k8gentai.providers.errors import ApiError, invalid, response_not_found
 from k8gentai.providers.reading import TurnReader
-from k8gentai.providers.render import Rendering, StreamEvent, render
+from k8gentai.providers.render import Rendering, StreamEvent
 from k8gentai.providers.store import ResponseStore, StoredResponse
 from k8gentai.workers.connection import UNREACHABLE
 from k8gentai.workers.record import ENDED, TurnRecord
@@ -53,6 +54,16 @@ class ResponsesService:
         await self._reader.wait(rendering, turn_id)
         return rendering.response()
 
+    async def compaction(self, turn_id: str) -> dict[str, Any]:
+        """The answer to a compaction's request, when its turn has ended.
+
+        Raises:
+            ApiError: there is no summary (409, 502), or the server stops before that (503).
+        """
+        await self._reader.wait(Rendering(await self._reader.record(turn_id, "read")), turn_id)
+        made = await self._whole(turn_id)
+        return compaction_resource(made.response, made.input)
+
     async def get(self, response_id: str) -> dict[str, Any]:
         """The response as it stands.
 
@@ -78,6 +89,8 @@ class ResponsesService:
                 code="stream_expired",
                 param="stream",
             ) from None
+        if record.compaction:
+            raise invalid(f"Response '{response_id}' is a compaction, which has no stream.", "stream")
         return self._after(self._reader.stream(Rendering(record), response_id), after)
 
     async def input(self, response_id: str) -> list[Item]:
@@ -183,8 +196,7 @@ class ResponsesService:
 
     async def _render(self, record: TurnRecord) -> StoredResponse:
         record, events = await self._reader.so_far(record)
-        _, response = render(record, events, ended_at=record.ended_at)
-        return StoredResponse(response, record.turn.input, record.turn.history)
+        return StoredResponse.of(record, events)
 
     @staticmethod
     async def _after(stream: AsyncIterator[StreamEvent], after: int) -> AsyncIterator[StreamEvent]:

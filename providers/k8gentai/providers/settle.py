@@ -15,7 +15,6 @@ from k8gentai.providers.access import acting_as
 from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.errors import ApiError
 from k8gentai.providers.history import Histories
-from k8gentai.providers.render import render
 from k8gentai.providers.store import ResponseStore, StoredResponse
 from k8gentai.workers.connection import UNREACHABLE
 from k8gentai.workers.record import TurnRecord
@@ -102,9 +101,10 @@ class Settler:
     async def _keep(self, record: TurnRecord) -> None:
         turn = record.turn
         events = [event for _, event in await self._turns.events(turn.id)]
-        _, response = render(record, events, ended_at=record.ended_at)
+        stored = StoredResponse.of(record, events)
+        response = stored.response
         if record.store:
-            await self._store.put(StoredResponse(response, turn.input, turn.history))
+            await self._store.put(stored)
         await self._sessions.settled(record, events)
         if turn.conversation and response["status"] in _JOINING:
             try:

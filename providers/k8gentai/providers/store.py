@@ -4,23 +4,37 @@ The host's own responses store keeps only the fields its types know; this table 
 call acts as the current caller (:func:`k8gentai.providers.access.acting_as`).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
+from k8gentai.agents.events import Event
 from k8gentai.agents.turn import Item
 from k8gentai.providers import host
 from k8gentai.providers.access import TABLE
+from k8gentai.providers.compaction import compact
+from k8gentai.providers.render import render
+from k8gentai.workers.record import TurnRecord
 
 
 @dataclass(frozen=True)
 class StoredResponse:
-    """One finished response."""
+    """One response, finished or as it stands."""
 
     response: dict[str, Any]
     input: list[Item]
     history: list[Item]
     """What the agent saw before the input: a later turn that continues this one reads one row, not a
     chain of them."""
+
+    @classmethod
+    def of(cls, record: TurnRecord, events: Iterable[Event]) -> Self:
+        """A turn as these events leave it."""
+        _, response = render(record, events, ended_at=record.ended_at)
+        turn = record.turn
+        if record.compaction:
+            return cls(*compact(response, turn.history, turn.input), history=[])
+        return cls(response, turn.input, turn.history)
 
 
 class ResponseStore:

@@ -89,6 +89,8 @@ class AcceptedTurn(BaseModel):
     classic: ClassicPart | None = None
     parent: Parent | None = None
     """Whose tool call it answers, if it answers one."""
+    compaction: bool = False
+    """Its answer sums up its history and input, and stands for them where it is continued."""
 
 
 class CallCounts(BaseModel):

@@ -75,6 +75,9 @@ def _read_item(number: int, item: Item) -> Any:
     if item.get("type") == "mcp_call" and item.get("output") is None and item.get("error"):
         # The loop shows the model a call's output alone; a call that failed must not look empty to it.
         item = {**item, "output": str(item["error"])}
+    if item.get("type") == "compaction":
+        # Llama Stack knows no such item; OGX shows it to the model in this way.
+        item = {"type": "message", "role": "assistant", "content": item["encrypted_content"]}
     try:
         return _ITEM.validate_python(item)
     except ValidationError as error:
