@@ -87,7 +87,7 @@ async def test_twenty_networks_at_once(client, model, key):
         for number in range(20)
     ]
     for number in range(20):
-        await model.request(f"{key}-{number}", timeout=60)
+        await model.request(f"{key}-{number}")
     gate.open()
     for number, response in enumerate(await asyncio.gather(*turns)):
         assert response.output_text == f"Draft {number} [[{key}-{number}]].Text {number}."

@@ -112,7 +112,7 @@ async def test_twenty_turns_of_one_workflow(client, model, key):
         for number in range(20)
     ]
     for number in range(20):
-        await model.request(f"{key}-{number}", timeout=60)
+        await model.request(f"{key}-{number}")
     gate.open()
     for number, response in enumerate(await asyncio.gather(*turns)):
         assert response.output_text == f"Notes {number} [[{key}-{number}]].Text {number}."

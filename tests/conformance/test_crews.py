@@ -136,7 +136,7 @@ async def test_twenty_turns_of_one_crew(client, model, key):
 
     turns = [asyncio.create_task(ask(number)) for number in range(20)]
     for number in range(20):
-        await model.request(f"{key}-{number}", timeout=60)
+        await model.request(f"{key}-{number}")
     gate.open()
     for number, response in enumerate(await asyncio.gather(*turns)):
         assert response.output_text == f"Notes {number}.Text {number}."

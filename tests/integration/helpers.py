@@ -57,7 +57,7 @@ def text_of_content(content: str | list[dict[str, Any]]) -> str:
     return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
-async def eventually[T](look: Callable[[], Awaitable[T]], wanted: Callable[[T], bool], seconds: float = 20) -> T:
+async def eventually[T](look: Callable[[], Awaitable[T]], wanted: Callable[[T], bool], seconds: float = 120) -> T:
     """Look until what is seen is what is wanted.
 
     Raises:
@@ -73,7 +73,7 @@ async def eventually[T](look: Callable[[], Awaitable[T]], wanted: Callable[[T], 
         await asyncio.sleep(0.05)
 
 
-async def ended(client: Any, response_id: str, seconds: float = 30) -> Any:
+async def ended(client: Any, response_id: str, seconds: float = 120) -> Any:
     """The response once its turn has ended."""
     return await eventually(
         lambda: client.responses.retrieve(response_id),

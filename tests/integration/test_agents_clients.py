@@ -26,7 +26,7 @@ def run(version, url, model, scripts):
     program = f"tests/clients/classic_{version.replace('.', '_')}.py"
     python = ensure(f"client-{version}", print)
     environment = {"PYTHONPATH": ""}
-    done = run_python(program, json.dumps(asked), python=python, environment=environment, seconds=120)
+    done = run_python(program, json.dumps(asked), python=python, environment=environment)
     assert done.returncode == 0, done.stderr
     return {**json.loads(done.stdout), "keys": keys}
 

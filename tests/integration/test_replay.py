@@ -191,7 +191,7 @@ async def test_a_worker_that_was_stopped_past_its_lease_can_write_nothing(
     written = kept(own_stack, turn_id)
     os.kill(stopped.pid, signal.SIGCONT)
     gate.open()
-    stopped.wait_until(lambda: "turn_ended_elsewhere" in stopped.output(), "aware that it lost the turn", 10)
+    stopped.wait_until(lambda: "turn_ended_elsewhere" in stopped.output(), "aware that it lost the turn")
     assert kept(own_stack, turn_id) == written
     assert [line.split()[0] for line in page.read_text().splitlines()] == ["fresh"]
 
@@ -200,7 +200,7 @@ async def test_a_turn_that_kills_its_workers_is_given_up(own_stack, workers, cli
     model.script(key, *(Answer("Ouch. ", FOREVER) for _ in range(3)))
     turn_id, reading = await start(client, key)
     for number in range(3):
-        await model.request(key, number, timeout=20)
+        await model.request(key, number)
         running(own_stack, workers, turn_id).kill()
         if number < 2:
             added = own_stack.add_worker("langgraph")

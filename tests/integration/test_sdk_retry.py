@@ -20,8 +20,8 @@ def turns_of(stack, key):
 
 def sdk(name, url):
     if name == "openai":
-        return openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=2, timeout=60)
-    return AsyncLlamaStackClient(base_url=url, max_retries=2, timeout=60)
+        return openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=2, timeout=120)
+    return AsyncLlamaStackClient(base_url=url, max_retries=2, timeout=120)
 
 
 @pytest.mark.parametrize("name", ["openai", "llama-stack-client"])

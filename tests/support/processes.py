@@ -67,7 +67,7 @@ class Process:
         """What it has printed since it was started."""
         return self.log.read_bytes()[self.began_at :].decode(errors="replace")
 
-    def wait_until(self, ready: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    def wait_until(self, ready: Callable[[], bool], what: str, seconds: float = 120) -> None:
         """Look until it is ready.
 
         Raises:
@@ -122,7 +122,7 @@ class Process:
 
 
 def run_python(
-    *arguments: str, environment: Mapping[str, str], seconds: float = 60, python: str | Path = sys.executable
+    *arguments: str, environment: Mapping[str, str], seconds: float = 300, python: str | Path = sys.executable
 ) -> subprocess.CompletedProcess[str]:
     """Run ``python …`` from the repository's root to its end."""
     return subprocess.run(

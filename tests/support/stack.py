@@ -58,11 +58,11 @@ class Server:
 
     def openai(self, **options: object) -> openai.AsyncOpenAI:
         """A client of it, which does not try again."""
-        settings = {"max_retries": 0, "timeout": 60, **options}
+        settings = {"max_retries": 0, "timeout": 120, **options}
         return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key="none", **settings)
 
     def http(self, **options: object) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, timeout=60, **options)
+        return httpx.AsyncClient(base_url=self.url, timeout=120, **options)
 
     def _healthy(self) -> bool:
         try:
@@ -155,7 +155,7 @@ class Stack:
         worker = Process(f"worker{next(self._numbers)}-{framework}", command, self.directory, environment)
         self._processes.append(worker)
         if ready:
-            worker.wait_until(lambda: self._registered(worker), "ready", 120)
+            worker.wait_until(lambda: self._registered(worker), "ready", 300)
         return worker
 
     def worker_pids(self) -> list[int]:

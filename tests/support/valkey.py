@@ -37,7 +37,7 @@ class Valkey:
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         self._process = Process("valkey", [str(get_binary_path()), *arguments], self._directory)
-        self._process.wait_until(self._answers, "answering", 20)
+        self._process.wait_until(self._answers, "answering")
 
     def stop(self) -> None:
         if self._process is not None:
@@ -69,4 +69,4 @@ def rq(url: str, *arguments: str) -> str:
     """
     program = str(Path(sys.executable).with_name("rq"))
     command = [program, *arguments, "--url", url]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout

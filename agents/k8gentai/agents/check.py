@@ -30,7 +30,7 @@ _IMPORT_ENVIRONMENT = {
 }
 
 
-_START_SECONDS = 120
+_START_SECONDS = 300
 """How long an environment may take to import its framework, before the first agent."""
 
 

@@ -11,7 +11,7 @@ import httpx
 from k8gentai.stack import valkey
 from k8gentai.stack.children import ChildError, Children
 
-START_SECONDS = 60
+START_SECONDS = 120
 """How long a part may take until it answers."""
 
 

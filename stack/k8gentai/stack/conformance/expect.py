@@ -58,7 +58,7 @@ def one(what: str, found: Sequence[Any]) -> Any:
 
 
 async def eventually[T](
-    what: str, look: Callable[[], Awaitable[T]], wanted: Callable[[T], object], seconds: float = 20
+    what: str, look: Callable[[], Awaitable[T]], wanted: Callable[[T], object], seconds: float = 120
 ) -> T:
     """Look until what is seen is what is wanted, and return it.
 

@@ -20,7 +20,7 @@ MODEL = "openai/scripted-model"
 """The scripted model as the stack names it: ``INFERENCE_MODEL`` of all that is started."""
 
 _ENDS = {"response.completed", "response.failed", "response.incomplete"}
-_REQUEST_SECONDS = 60
+_REQUEST_SECONDS = 120
 
 
 class Processes(Protocol):
@@ -77,7 +77,7 @@ class Lab:
         Raises:
             AssertionError: it did not come.
         """
-        return await self.model.request(self._key(part), number, timeout=30)
+        return await self.model.request(self._key(part), number)
 
     async def send(self, **request: Any) -> Any:
         """Create a response: any request, as nothing of it is to be known to the SDK's types."""

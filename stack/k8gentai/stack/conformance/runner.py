@@ -14,7 +14,7 @@ from k8gentai.stack.conformance.lab import Lab, Processes, open_lab
 from k8gentai.stack.conformance.report import Outcome
 from k8gentai.stack.conformance.scripted import ScriptedModel
 
-_CHECK_SECONDS = 120
+_CHECK_SECONDS = 300
 """How long a check may take that waits in vain for what never comes."""
 
 

@@ -46,7 +46,7 @@ class ScriptedModel:
         with self._app.arrived:
             return [request for request in self._app.received if key is None or request.key == key]
 
-    async def request(self, key: str, number: int = 0, timeout: float = 20) -> Received:  # noqa: ASYNC109
+    async def request(self, key: str, number: int = 0, timeout: float = 120) -> Received:  # noqa: ASYNC109
         """Wait for the ``number``th request (from 0) of a key.
 
         Raises:

@@ -56,7 +56,7 @@ class Gate:
             self._waiting.append((asyncio.get_running_loop(), event))
         await event.wait()
 
-    async def reached(self, timeout: float = 20) -> None:  # noqa: ASYNC109 - the limit belongs to the assertion
+    async def reached(self, timeout: float = 120) -> None:  # noqa: ASYNC109 - the limit belongs to the assertion
         """Wait until an answer stands at the gate.
 
         Raises:
@@ -130,7 +130,7 @@ class Received:
         """The texts of the messages of one role, in order."""
         return [text_of(message) for message in self.messages if message["role"] == role]
 
-    async def wait_closed(self, timeout: float = 20) -> None:  # noqa: ASYNC109 - the limit belongs to the assertion
+    async def wait_closed(self, timeout: float = 120) -> None:  # noqa: ASYNC109 - the limit belongs to the assertion
         """Wait until the client closed this stream.
 
         Raises:
