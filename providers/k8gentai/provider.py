@@ -30,4 +30,20 @@ def get_provider_spec() -> list[Any]:
             config_class="k8gentai.providers.models.AgentModelsConfig",
             description="Lists the agents as models.",
         ),
+        host.InlineProviderSpec(
+            api=host.Api.inference,
+            provider_type="inline::amf-embeddings",
+            module="k8gentai.providers.embeddings",
+            config_class="k8gentai.providers.embeddings.EmbeddingsConfig",
+            description="Embeddings for vector stores: the model endpoint's, or of words alone.",
+        ),
+        # The host's own, in the server's process: OGX would start two more, of 190 MB each, to cut files up.
+        host.InlineProviderSpec(
+            api=host.Api.file_processors,
+            provider_type="inline::amf-pypdf",
+            module=f"{host.NAME}.providers.inline.file_processor.pypdf",
+            config_class=f"{host.NAME}.providers.inline.file_processor.pypdf.PyPDFFileProcessorConfig",
+            api_dependencies=[host.Api.files],
+            description="Cuts text and PDF files into passages.",
+        ),
     ]

@@ -1,6 +1,7 @@
 """Each framework's example, called by its client as the README calls it."""
 
 import asyncio
+import re
 
 import pytest
 
@@ -37,3 +38,33 @@ async def test_the_math_agent(framework, stack, processes, model, key):
 async def test_the_assistant(framework, stack, processes):
     printed = await call(framework, "call_assistant", stack)
     assert "You said: And what is my name?" in printed
+
+
+@pytest.mark.parametrize("framework", ["llama-stack"], indirect=True, scope="session")
+async def test_answering_from_documents(framework, stack, processes):
+    question = "Within how many days may an unopened bag be returned?"
+    printed = await call(framework, "simple_rag", stack)
+    assert "Embeddings: none. Passages are found by their words" in printed
+    passages, answer = printed.split(f"> {question}\n")
+    assert re.findall("^--- (.*)", passages, re.MULTILINE) == ["returns.md", "delivery.md"]
+    # The model repeats what it was given: the passages, and the question.
+    assert answer.startswith("You said: # Returns and refunds")
+    assert "Unopened bags may be returned within 30 days" in answer
+    assert answer.rstrip().endswith(question)
+    async with stack.server.openai() as client:
+        left = (await client.vector_stores.list()).data + (await client.files.list()).data
+    assert left == []
+
+
+@pytest.mark.parametrize("framework", ["llama-stack"], indirect=True, scope="session")
+async def test_a_stack_that_is_away_is_told(framework, stack, processes):
+    done = await asyncio.to_thread(
+        run_python,
+        "-m",
+        "examples.clients.llama_stack.simple_rag",
+        "127.0.0.1",
+        "9",
+        environment=stack.environment,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "No stack answers at http://127.0.0.1:9: start one with ./scripts/up."

@@ -111,7 +111,8 @@ async def keep_listed(registry: Registry, models: Any, provider_id: str) -> None
 
 
 async def _endpoint_listed(models: Any, provider_id: str) -> bool:
-    return any(model.provider_id != provider_id for model in (await models.list_models()).data)
+    listed = (await models.list_models()).data
+    return any(model.provider_id != provider_id and model.model_type == host.ModelType.llm for model in listed)
 
 
 class AgentModelsConfig(BaseModel):

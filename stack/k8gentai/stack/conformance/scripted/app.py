@@ -10,6 +10,7 @@ from typing import Any
 
 from k8gentai.stack.conformance.scripted.chat import Chunks, whole
 from k8gentai.stack.conformance.scripted.default import default_answer
+from k8gentai.stack.conformance.scripted.embeddings import embeddings
 from k8gentai.stack.conformance.scripted.steps import (
     FOREVER,
     HANG_UP,
@@ -63,6 +64,10 @@ class ScriptedApp:
             await _send_json(send, 200, {"object": "list", "data": models})
         elif path == "/chat/completions":
             await self._completion(scope, receive, send)
+        elif path == "/embeddings":
+            answer = embeddings(json.loads(await _body(receive)))
+            refusal = {"error": {"message": "no such model, or not with such vectors"}}
+            await _send_json(send, 400 if answer is None else 200, answer or refusal)
         else:
             await _send_json(send, 404, {"error": {"message": f"no such path: {path}"}})
 

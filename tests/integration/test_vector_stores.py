@@ -1,0 +1,52 @@
+"""Files, vector stores and search: the host's own, filled with our embeddings."""
+
+import pytest
+
+from k8gentai.stack.conformance.scripted.embeddings import DIMENSION, MODEL
+
+DOCUMENTS = {
+    "returns.md": "Unopened bags may be returned within 30 days.",
+    "visiting.md": "The shop opens at eight. Dogs are welcome.",
+}
+
+
+async def filled(client, name):
+    """A new vector store of the documents. Returns its id."""
+    files = [
+        await client.files.create(file=(file, text.encode()), purpose="assistants")
+        for file, text in DOCUMENTS.items()
+    ]
+    store = await client.vector_stores.create(name=name)
+    for file in files:
+        put = await client.vector_stores.files.create(store.id, file_id=file.id)
+        assert (put.status, put.last_error) == ("completed", None)
+    return store.id
+
+
+async def best(client, store, question):
+    """The file that a search finds first, and the passage."""
+    found = (await client.vector_stores.search(store, query=question)).data[0]
+    return found.filename, found.content[0].text
+
+
+async def test_a_store_is_searched_by_words_and_by_a_named_model_and_outlives_the_server(own_stack, model):
+    server = own_stack.add_server()
+    async with server.openai() as client:
+        by_words = await filled(client, "words")
+        found = await best(client, by_words, "How long may bags be returned?")
+        assert found == ("returns.md", DOCUMENTS["returns.md"])
+    server.stop()
+    own_stack.environment.update(EMBEDDING_MODEL=MODEL, EMBEDDING_DIMENSION=str(DIMENSION))
+    server.start()
+    async with server.openai() as client:
+        assert await best(client, by_words, "How long may bags be returned?") == found
+        # No word of the question is in the document: only a model knows.
+        by_meaning = await filled(client, "meaning")
+        assert (await best(client, by_meaning, "May I bring my pet?"))[0] == "visiting.md"
+        kept = {store.name: store.metadata["embedding_model"] async for store in client.vector_stores.list()}
+        assert kept == {"words": "embeddings/lexical", "meaning": f"embeddings/{MODEL}"}
+
+
+async def test_embeddings_are_served_to_anyone(client):
+    answer = await client.embeddings.create(model="embeddings/lexical", input=["a bag", "bag"])
+    assert answer.data[0].embedding == pytest.approx(answer.data[1].embedding)
