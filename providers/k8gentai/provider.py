@@ -19,7 +19,9 @@ def get_provider_spec() -> list[Any]:
                 host.Api.models,
                 host.Api.conversations,
                 host.Api.connectors,
+                host.Api.prompts,
             ],
+            optional_api_dependencies=host.OPTIONAL_APIS,
             description="Agents of any framework, run by worker pools behind a Redis queue.",
         ),
         host.RemoteProviderSpec(

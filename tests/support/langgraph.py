@@ -11,6 +11,7 @@ from k8gentai.agents.adapters.langgraph import LangGraphAdapter, LangGraphAgent
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.events import Event
 from k8gentai.agents.turn import Decision, ModelEndpoint, ToolOutcome, Turn, TurnContext
+from tests.support.services import FakeServices
 
 
 class Boundary:
@@ -82,6 +83,7 @@ def context_of(boundary: Boundary | None = None, *, base_url: str = "", max_step
         tools=boundary or Boundary(),
         max_steps=max_steps,
         decided=bool(boundary and boundary.decisions),
+        stack=FakeServices(),
         log=structlog.get_logger(),
     )
 

@@ -12,6 +12,7 @@ from mcp.server.fastmcp import FastMCP
 from k8gentai.agents.adapters.llama_stack import LlamaStackAdapter
 from k8gentai.agents.definition import AgentDefinition, implicit_agent
 from k8gentai.agents.turn import ModelEndpoint, ToolOutcome, Turn, TurnContext
+from tests.support.services import FakeServices
 
 
 class Boundary:
@@ -29,18 +30,22 @@ class Boundary:
         self.calls.append((call_id, name, arguments))
         self.known.append(len(self.events))
         try:
-            return ToolOutcome(await run())
+            result = await run()
+            return result if isinstance(result, ToolOutcome) else ToolOutcome(result)
         except Exception as error:  # noqa: BLE001 - whatever a tool raises
             return ToolOutcome(str(error), is_error=True)
 
 
-def context_for(base_url: str, *, key: str = "turn-key", tools=None, max_steps: int = 25) -> TurnContext:
+def context_for(
+    base_url: str, *, key: str = "turn-key", tools=None, max_steps: int = 25, stack=None
+) -> TurnContext:
     return TurnContext(
         attempt=1,
         model=ModelEndpoint(base_url=base_url, api_key=key, model=None),
         tools=tools or Boundary(),
         max_steps=max_steps,
         decided=False,
+        stack=stack or FakeServices(),
         log=structlog.get_logger(),
     )
 

@@ -16,19 +16,13 @@ from llama_stack.core.conversations.conversations import ConversationServiceConf
 from llama_stack.core.datatypes import StackConfig
 from llama_stack.core.storage.sqlstore.sqlstore import register_sqlstore_backends, shutdown_sqlstore_backends
 from llama_stack_api import Model, ModelType
-from llama_stack_api.connectors import (
-    Connector,
-    ListConnectorsResponse,
-    ListConnectorToolsRequest,
-    ListToolsResponse,
-)
-from llama_stack_api.tools import ToolDef
 from redis.asyncio import Redis
 
 from k8gentai.agents import events as ev
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.registry import RegisteredAgent, Registry, write_registry
 from k8gentai.agents.turn import Item
+from k8gentai.providers import services_routes
 from k8gentai.providers.accepting import Acceptor
 from k8gentai.providers.access import Access, acting_as
 from k8gentai.providers.agents_api import routes as agents_routes
@@ -37,12 +31,15 @@ from k8gentai.providers.agents_api.service import AgentsService
 from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.agents_api.store import AgentStore
 from k8gentai.providers.agents_api.toolgroups import Toolgroups
+from k8gentai.providers.answering import MAX_BODY_BYTES
 from k8gentai.providers.history import Histories
+from k8gentai.providers.lookups import Lookups
 from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.resolve import Resolver
 from k8gentai.providers.routes import create_router
 from k8gentai.providers.running import Running
 from k8gentai.providers.service import ResponsesService
+from k8gentai.providers.services import StackServices
 from k8gentai.providers.settle import Settler
 from k8gentai.providers.store import ResponseStore
 from k8gentai.workers.accepting import (
@@ -51,8 +48,10 @@ from k8gentai.workers.accepting import (
     QueueFullError,
     Terms,
 )
+from k8gentai.workers.parents import Parent
 from k8gentai.workers.record import ENDED, AcceptedTurn, Owner, Status, TurnRecord
 from k8gentai.workers.turns import TurnNotFoundError
+from tests.support.host_apis import HostApis
 
 STATUS_OF_END: dict[type, Status] = {
     ev.TurnCompleted: "completed",
@@ -136,8 +135,9 @@ class MemoryTurns:
             async with self.changed:
                 await self.changed.wait_for(lambda seen=after: len(self.kept[turn_id]) > seen or self.away)
 
-    async def parent(self, header: str) -> None:
-        """No header is a worker's: there is none that could sign one."""
+    async def parent(self, header: str) -> Parent | None:
+        """What a header vouches for: here the id of a turn does."""
+        return Parent(turn_id=header, depth=0, tokens=0, deadline=0) if header in self.records else None
 
     async def cancel(self, turn_id: str) -> Status:
         status = (await self.get(turn_id)).status
@@ -183,18 +183,6 @@ class MemoryPools:
 
     async def workers(self) -> dict[str, int]:
         return {"langgraph": 1}
-
-
-class Connectors:
-    """The host's Connectors API, with one MCP server."""
-
-    async def list_connectors(self) -> ListConnectorsResponse:
-        return ListConnectorsResponse(data=[Connector(connector_id="wiki", url="http://wiki/mcp")])
-
-    async def list_connector_tools(self, request: ListConnectorToolsRequest) -> ListToolsResponse:
-        assert request.connector_id == "wiki"
-        schema = {"type": "object", "properties": {"page": {"type": "string"}}, "required": ["page"]}
-        return ListToolsResponse(data=[ToolDef(name="look_up", description="Looks up.", input_schema=schema)])
 
 
 class Models:
@@ -290,11 +278,13 @@ class Floor:
         self.reader = TurnReader(turns, access)
         self.histories = Histories(turns, self.store, self.conversations, access)
         resolver = Resolver(registry, self.models, access, "amf")
-        acceptor = Acceptor(turns, self.reader, resolver, self.histories)
+        self.apis = HostApis()
+        apis: Any = self.apis
+        acceptor = Acceptor(turns, self.reader, resolver, self.histories, Lookups(apis))
         self.service = ResponsesService(turns, self.reader, self.store, acceptor)
         sessions = Sessions(turns, self.reader, self.agent_store, self.service, self.conversations)
         directory = Directory(registry, self.agent_store, access, pools, "amf")
-        toolgroups = Toolgroups(Connectors())
+        toolgroups = Toolgroups(self.apis.connectors)
         self.agents = AgentsService(
             acceptor, self.reader, resolver, directory, sessions, toolgroups, self.agent_store
         )
@@ -302,6 +292,7 @@ class Floor:
         self.running = Running(
             self.service,
             self.agents,
+            StackServices(apis),
             self.reader,
             self.settler,
             registry,
@@ -337,6 +328,8 @@ async def client_of(served: Floor, user: Owner | None = None) -> AsyncIterator[h
     app = FastAPI()
     app.include_router(create_router(served.service))
     app.include_router(agents_routes.create_router(served.agents))
+    services, acceptor = served.running.services, served.service.acceptor
+    app.include_router(services_routes.create_router(services, acceptor, MAX_BODY_BYTES))
 
     async def as_user(scope: Any, receive: Any, send: Any) -> None:
         with acting_as(user):

@@ -217,11 +217,6 @@ async def test_turns_at_once_do_not_cross(model, adapter):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"tools": [{"type": "file_search", "vector_store_ids": ["v"]}]}, "'file_search' are not supported"),
-        ({"tools": [{"type": "web_search"}]}, "'web_search' are not supported"),
-        ({"tools": [{"type": "mcp", "server_label": "x", "connector_id": "c"}]}, "'x' needs a server_url"),
-        ({"parameters": {"guardrails": ["g"]}}, "Safety API"),
-        ({"parameters": {"prompt": {"id": "p"}}}, "Prompts API"),
         ({"parameters": {"messages": []}}, "'messages' is no parameter"),
         ({"parameters": {"temperature": 9}}, "temperature"),
         ({"history": [{"type": "computer_call"}]}, "item 0 .* 'computer_call'"),

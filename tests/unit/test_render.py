@@ -63,6 +63,25 @@ ITEMS: list[ev.Event] = [
     ev.TurnCompleted(),
 ]
 
+HIT = {"file_id": "file-1", "filename": "a.txt", "score": 0.5, "text": "Ghent", "attributes": {}}
+
+
+def _search(call_id: str, arguments: str) -> ev.ToolCall:
+    return ev.ToolCall(call_id=call_id, name="file_search", arguments=arguments, shown_as="file_search_call")
+
+
+SEARCHES: list[ev.Event] = [
+    *START,
+    _search("c1", '{"query": "canals"}'),
+    _search("c2", "no json"),
+    ev.ToolResult(call_id="c1", output="Ghent", results=[HIT]),
+    ev.ToolResult(call_id="c2", output="no query", is_error=True),
+    ev.ToolCall(call_id="c3", name="web_search", arguments='{"query": "rain"}', shown_as="web_search_call"),
+    ev.ToolResult(call_id="c3", output="Rain."),
+    _search("c4", '{"query": "late"}'),
+    ev.TurnFailed(code="server_error", message="the model is away"),
+]
+
 SUSPENDED: list[ev.Event] = [
     *START,
     ev.ToolCall(call_id="c1", name="delete", arguments="{}"),
@@ -92,6 +111,7 @@ INCOMPLETE: list[ev.Event] = [*CUT_SHORT, ev.TurnIncomplete(reason="max_output_t
 TURNS = {
     "math": MATH,
     "items": ITEMS,
+    "searches": SEARCHES,
     "suspended": SUSPENDED,
     "two attempts": TWO_ATTEMPTS,
     "failed": FAILED,
@@ -211,6 +231,19 @@ def test_a_whole_call_stands_for_its_parts() -> None:
     ]
     assert stream[2]["item"]["arguments"] == ""
     assert stream[4]["delta"] == stream[5]["arguments"] == '{"a": 1}'
+
+
+def test_searches_are_items_of_their_own() -> None:
+    stream, response = render(accepted(), SEARCHES)
+    files, failed, web, late = response["output"]
+    assert (files["type"], files["status"]) == ("file_search_call", "completed")
+    assert (files["queries"], files["results"]) == (["canals"], [HIT])
+    assert (failed["status"], failed["queries"], failed["results"]) == ("failed", [], None)
+    assert (web["type"], web["action"]) == ("web_search_call", {"type": "search", "query": "rain"})
+    assert late["status"] == "incomplete"
+    for item in (files, web):
+        told = [event["type"] for event in stream if event.get("item_id") == item["id"]]
+        assert told == [f"response.{item['type']}.{state}" for state in ("in_progress", "searching", "completed")]
 
 
 def test_a_tool_that_failed_shows_its_error() -> None:

@@ -18,6 +18,9 @@ StepKind = Literal["inference", "tool"]
 ToolSide = Literal["worker", "client"]
 """Who runs a tool: our worker, or the client that sent the tool with its request."""
 
+CallItem = Literal["mcp_call", "file_search_call", "web_search_call"]
+"""The output item, in the Responses API's words, that a call of a worker's tool shows as."""
+
 
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -98,6 +101,7 @@ class ToolCall(_Event):
     side: ToolSide = "worker"
     server_label: str = ""
     """Where the tool lives: an MCP server's label; empty for the agent's own code."""
+    shown_as: CallItem = "mcp_call"
 
 
 class ToolResult(_Event):
@@ -107,6 +111,8 @@ class ToolResult(_Event):
     call_id: str
     output: str
     is_error: bool = False
+    results: list[dict[str, Any]] = Field(default_factory=list)
+    """What a file search found, as the ``results`` of its item."""
 
 
 class MessageDone(_Event):

@@ -8,7 +8,7 @@ so an adapter never yields ``turn.*``, ``usage`` or the steps of kind ``tool``, 
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 
 from k8gentai.agents.definition import AgentDefinition, Tool
 from k8gentai.agents.events import Event
+from k8gentai.agents.services import StackServices
 
 Item = dict[str, Any]
 """One input or output item in the shape of the OpenAI Responses API."""
@@ -64,6 +65,8 @@ class ToolOutcome:
     is_error: bool = False
     raw: str = ""
     """What the framework needs beside ``output`` to make the same result again from the turn's record, as text."""
+    results: list[dict[str, Any]] = field(default_factory=list)
+    """What a file search found, as the ``results`` of its item in the Responses API."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,8 @@ class TurnContext:
     """How many model calls the turn may make."""
     decided: bool
     """Whether a person has decided something: only then does :meth:`ToolBoundary.ask` ever return."""
+    stack: StackServices
+    """What the stack does for the turn."""
     log: structlog.stdlib.BoundLogger
     declared: tuple[DeclaredTool, ...] = ()
     """The tools that the definition brings."""

@@ -15,6 +15,7 @@ from k8gentai.providers.compaction import summary_request
 from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.history import Histories
 from k8gentai.providers.ids import new_turn_id
+from k8gentai.providers.lookups import Lookups
 from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.request import CreateRequest, read_request
 from k8gentai.providers.resolve import Resolver
@@ -34,13 +35,17 @@ class Acceptor:
         reader: reads them for the caller.
         resolver: finds what ``model`` names.
         histories: what a turn's agent sees before its input.
+        lookups: finds what else it names.
     """
 
-    def __init__(self, turns: Turns, reader: TurnReader, resolver: Resolver, histories: Histories) -> None:
+    def __init__(
+        self, turns: Turns, reader: TurnReader, resolver: Resolver, histories: Histories, lookups: Lookups
+    ) -> None:
         self._turns = turns
         self._reader = reader
         self._resolver = resolver
         self._histories = histories
+        self._lookups = lookups
 
     @asynccontextmanager
     async def on_behalf(self, header: str | None) -> AsyncIterator[Parent | None]:
@@ -96,6 +101,7 @@ class Acceptor:
         turn_id = new_turn_id()
         request = read_request(turn_id, body)
         target = await self._resolver.resolve(request.model)
+        request = await self._lookups.complete(turn_id, request, target.framework)
         if request.conversation:
             await self._histories.check_conversation(request.conversation)
         replay, part = await self._continued(request, target.agent)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel, PositiveInt
 
-from k8gentai.providers import completions, host, routes
+from k8gentai.providers import completions, host, routes, services_routes
 from k8gentai.providers.agents_api import routes as agents_routes
 from k8gentai.providers.answering import MAX_BODY_BYTES
 from k8gentai.providers.running import Running
@@ -83,6 +83,8 @@ def create_router(impl: AmfRoutes) -> APIRouter:
     router = APIRouter(lifespan=lifespan)
     router.include_router(routes.create_router(running.service, impl.max_body_bytes))
     router.include_router(agents_routes.create_router(running.agents, impl.max_body_bytes))
+    acceptor = running.service.acceptor
+    router.include_router(services_routes.create_router(running.services, acceptor, impl.max_body_bytes))
     router.include_router(completions.create_router(impl.inference))
     return router
 

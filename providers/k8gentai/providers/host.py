@@ -49,6 +49,14 @@ RemoteProviderSpec = _api.RemoteProviderSpec
 Responses = _api.Responses
 types: Any = _api.openai_responses
 
+OPTIONAL_APIS = [
+    getattr(Api, name)
+    for name in ("files", "safety", "tool_groups", "tool_runtime", "vector_io")
+    # OGX has no Safety API: its guardrails are an endpoint of its own.
+    if hasattr(Api, name)
+]
+"""What a stack may have beside what every one has. Turns of models may ask for it."""
+
 _errors: Any = import_module(f"{NAME}_api.common.errors")
 HostError = _errors.OGXError if NAME == "ogx" else _errors.LlamaStackError
 """What the host's own errors have in common: a ``status_code``."""
@@ -61,7 +69,16 @@ DeleteConversationRequest = _conversations.DeleteConversationRequest
 GetConversationRequest = _conversations.GetConversationRequest
 ListItemsRequest = _conversations.ListItemsRequest
 
-ListConnectorToolsRequest = import_module(f"{NAME}_api.connectors").ListConnectorToolsRequest
+_connectors: Any = import_module(f"{NAME}_api.connectors")
+GetConnectorRequest = _connectors.GetConnectorRequest
+ListConnectorToolsRequest = _connectors.ListConnectorToolsRequest
+
+_files: Any = import_module(f"{NAME}_api.files")
+RetrieveFileContentRequest = _files.RetrieveFileContentRequest
+RetrieveFileRequest = _files.RetrieveFileRequest
+
+GetPromptRequest = import_module(f"{NAME}_api.prompts").GetPromptRequest
+SearchVectorStoreRequest = import_module(f"{NAME}_api.vector_io").OpenAISearchVectorStoreRequest
 
 _columns: Any = import_module(f"{NAME}_api.internal.sqlstore")
 ColumnDefinition = _columns.ColumnDefinition
@@ -116,6 +133,22 @@ def error_body(error: Exception) -> dict[str, Any]:
         told.detail, code=str(told.status_code)
     ).to_dict()
     return body
+
+
+async def violation(safety: Any, text: str, guardrail: str) -> str | None:
+    """Why a guardrail blocks a text, in the host's own words; None where it does not.
+
+    Args:
+        safety: the host's Safety API.
+        text: what to judge.
+        guardrail: the id of a shield.
+
+    Raises:
+        ValueError: there is no such shield.
+    """
+    own = import_module(f"{NAME}.providers.inline.responses.builtin.responses.utils")
+    why: str | None = await own.run_guardrails(safety, text, [guardrail])
+    return why
 
 
 def serve_any_client_version() -> None:

@@ -24,12 +24,14 @@ from k8gentai.agents.turn import Item
 from k8gentai.providers.ids import item_id
 from k8gentai.providers.output import FunctionCall, McpCall, Message, OutputItem, Reasoning, WholeItem
 from k8gentai.providers.resource import UsageSum, resource_base
+from k8gentai.providers.search_output import SearchCall
 from k8gentai.workers.record import AcceptedTurn
 
 StreamEvent = dict[str, Any]
 """One event of a Responses API stream, ready for JSON."""
 
 _Kind = TypeVar("_Kind", bound=OutputItem)
+_Call = McpCall | FunctionCall | SearchCall
 
 
 class Rendering:
@@ -57,7 +59,7 @@ class Rendering:
         self._in_progress = False
         self._messages: dict[str, Message] = {}
         self._reasonings: dict[str, Reasoning] = {}
-        self._calls: dict[str, McpCall | FunctionCall] = {}
+        self._calls: dict[str, _Call] = {}
         self._whole: dict[str, WholeItem] = {}
         self._made: defaultdict[str, list[OutputItem]] = defaultdict(list)
         """The items made of each message, call or whole item, by the id its events have."""
@@ -166,44 +168,43 @@ class Rendering:
             del self._messages[event.message_id]
 
     def _call_started(self, event: ev.ToolCallStarted) -> None:
-        self._open_call(event.call_id, event.name, event.side, "")
+        self._open_call(ev.ToolCall(call_id=event.call_id, name=event.name, arguments="", side=event.side))
 
-    def _open_call(self, call_id: str, name: str, side: ev.ToolSide, server_label: str) -> McpCall | FunctionCall:
-        known = self._calls.get(call_id)
+    def _open_call(self, event: ev.ToolCall) -> _Call:
+        call_id, known = event.call_id, self._calls.get(event.call_id)
         if known is not None and known.open:
             return known
         # Reasoning that led to a call has no message to end it.
         for message_id in list(self._reasonings):
             self._close_reasoning(message_id)
-        call: McpCall | FunctionCall
-        if side == "client":
-            call = self._add(FunctionCall, "function_call", call_id, name)
+        call: _Call
+        if event.side == "client":
+            call = self._add(FunctionCall, "function_call", call_id, event.name)
+        elif event.shown_as != "mcp_call":
+            call = self._add(SearchCall, event.shown_as, event.shown_as)
         else:
-            call = self._add(
-                McpCall,
-                "mcp_call",
-                name,
-                server_label or self._record.turn.agent,
-                self._approved_by.get(call_id),
-            )
+            label = event.server_label or self._record.turn.agent
+            call = self._add(McpCall, "mcp_call", event.name, label, self._approved_by.get(call_id))
         self._calls[call_id] = call
         self._made[call_id].append(call)
         return call
 
     def _call_delta(self, event: ev.ToolCallDelta) -> None:
         call = self._calls.get(event.call_id)
-        if call is not None and call.open:
+        if call is not None and call.open and not isinstance(call, SearchCall):
             call.delta(event.delta)
 
     def _called(self, event: ev.ToolCall) -> None:
-        call = self._open_call(event.call_id, event.name, event.side, event.server_label)
+        call = self._open_call(event)
         if isinstance(call, McpCall) and event.server_label:
             call.server_label = event.server_label
         call.called(event.arguments)
 
     def _call_result(self, event: ev.ToolResult) -> None:
         call = self._calls.get(event.call_id)
-        if isinstance(call, McpCall) and call.open:
+        if isinstance(call, SearchCall) and call.open:
+            call.result(event.results, is_error=event.is_error)
+        elif isinstance(call, McpCall) and call.open:
             call.result(event.output, is_error=event.is_error)
 
     def _item_started(self, event: ev.ItemStarted) -> None:

@@ -27,6 +27,7 @@ _NOT_PARAMETERS = frozenset(
         "background",
         "metadata",
         "multitask_strategy",
+        "prompt",
     }
 )
 
@@ -39,6 +40,8 @@ class CreateRequest:
     input: list[Item]
     instructions: str | None
     tools: list[dict[str, Any]]
+    prompt: Any | None
+    """The host's ``OpenAIResponsePrompt``."""
     parameters: dict[str, Any]
     conversation: str | None
     previous_response_id: str | None
@@ -69,7 +72,9 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
     conversation = _conversation_id(body.get("conversation"))
     try:
         # The input was checked above, with errors that name the item.
-        request = host.CreateResponseRequest.model_validate({**body, "input": "", "conversation": conversation})
+        request = host.CreateResponseRequest.model_validate(
+            {**body, "input": "", "conversation": conversation, "prompt": _prompt(body.get("prompt"))}
+        )
     except ValidationError as error:
         raise validation_error(error) from None
     given = request.model_dump(mode="json", exclude_unset=True)
@@ -82,6 +87,7 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
         instructions=request.instructions,
         # As they came: the host's types leave out a tool's credentials, which the agent needs.
         tools=body.get("tools") or [],
+        prompt=request.prompt,
         parameters={
             name: value for name, value in given.items() if name not in _NOT_PARAMETERS and value is not None
         },
@@ -108,6 +114,17 @@ def _conversation_id(value: Any) -> str | None:
     return value
 
 
+def _prompt(value: Any) -> Any:
+    """A prompt whose variables are content parts: OpenAI's API takes plain texts as well, the host does not."""
+    if not isinstance(value, dict) or not isinstance(value.get("variables"), dict):
+        return value
+    variables = {
+        name: {"type": "input_text", "text": given} if isinstance(given, str) else given
+        for name, given in value["variables"].items()
+    }
+    return {**value, "variables": variables}
+
+
 def _strategy(value: Any) -> MultitaskStrategy | None:
     strategies: tuple[MultitaskStrategy, ...] = get_args(MultitaskStrategy)
     if value is None:
@@ -127,5 +144,3 @@ def _check_combinations(request: Any, conversation: str | None) -> None:
         )
     if request.background and request.store is False:
         raise invalid("'background' needs 'store': a response nobody keeps cannot be fetched.", "background")
-    if request.prompt is not None:
-        raise invalid("'prompt' is not supported; send 'instructions'.", "prompt", "unsupported_parameter")

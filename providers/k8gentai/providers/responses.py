@@ -22,10 +22,12 @@ from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.agents_api.store import AgentStore
 from k8gentai.providers.agents_api.toolgroups import Toolgroups
 from k8gentai.providers.history import Histories
+from k8gentai.providers.lookups import Lookups
 from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.resolve import Resolver
 from k8gentai.providers.running import Running
 from k8gentai.providers.service import ResponsesService
+from k8gentai.providers.services import StackApis, StackServices
 from k8gentai.providers.settle import Settler
 from k8gentai.providers.store import ResponseStore
 from k8gentai.workers.connection import UNREACHABLE, connect, masked
@@ -126,7 +128,8 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
     histories = Histories(turns, store, deps[host.Api.conversations], access)
     reader = TurnReader(turns, access)
     resolver = Resolver(registry, models, access, config.models_provider_id)
-    acceptor = Acceptor(turns, reader, resolver, histories)
+    apis = StackApis.of(deps)
+    acceptor = Acceptor(turns, reader, resolver, histories, Lookups(apis))
     service = ResponsesService(turns, reader, store, acceptor)
     agent_store = await AgentStore.declare(config.sql_backend, policy)
     sessions = Sessions(turns, reader, agent_store, service, deps[host.Api.conversations])
@@ -134,7 +137,9 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
     toolgroups = Toolgroups(deps[host.Api.connectors])
     agents = AgentsService(acceptor, reader, resolver, directory, sessions, toolgroups, agent_store)
     settler = Settler(turns, store, histories, sessions)
-    running = Running(service, agents, reader, settler, registry, models, config.models_provider_id, redis)
+    running = Running(
+        service, agents, StackServices(apis), reader, settler, registry, models, config.models_provider_id, redis
+    )
     if host.ONE_LOOP:
         await running.open()
     return AmfResponses(running)

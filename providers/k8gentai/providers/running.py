@@ -11,6 +11,7 @@ from k8gentai.providers.logs import tame_host_logs
 from k8gentai.providers.models import keep_listed
 from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.service import ResponsesService
+from k8gentai.providers.services import StackServices
 from k8gentai.providers.settle import Settler
 from k8gentai.providers.stopping import when_stopping
 
@@ -21,6 +22,7 @@ class Running:
     Args:
         service: what the routes of the Responses API call.
         agents: what those of the Agents API call.
+        services: what those of our workers call.
         reader: what both wait with.
         settler: settles finished turns.
         registry: the agents.
@@ -33,6 +35,7 @@ class Running:
         self,
         service: ResponsesService,
         agents: AgentsService,
+        services: StackServices,
         reader: TurnReader,
         settler: Settler,
         registry: Registry,
@@ -42,6 +45,7 @@ class Running:
     ) -> None:
         self.service = service
         self.agents = agents
+        self.services = services
         self._reader = reader
         self._settler = settler
         self._registry = registry

@@ -9,7 +9,7 @@ from typing import Any
 
 from k8gentai.agents.events import Usage
 from k8gentai.agents.turn import DeclaredTool, ToolFailedError
-from k8gentai.workers.asking import StackResponses
+from k8gentai.workers.asking import StackClient
 from k8gentai.workers.attempts import Started
 from k8gentai.workers.loaded import LoadedAgents, ReadyAgent
 from k8gentai.workers.parents import Parent, bounded
@@ -38,7 +38,7 @@ class AgentTools:
         stack: answers for them.
     """
 
-    def __init__(self, agents: LoadedAgents, stack: StackResponses) -> None:
+    def __init__(self, agents: LoadedAgents, stack: StackClient) -> None:
         self._agents = agents
         self._stack = stack
 
@@ -76,7 +76,7 @@ class _Question:
         slot: the attempt's.
     """
 
-    def __init__(self, stack: StackResponses, agent: str, started: Started, depth: int, slot: Slot) -> None:
+    def __init__(self, stack: StackClient, agent: str, started: Started, depth: int, slot: Slot) -> None:
         self._stack = stack
         self._agent = agent
         self._started = started
@@ -111,7 +111,7 @@ class _Question:
             "metadata": {"parent_response_id": root, "parent_call_id": call.call_id},
         }
         while True:
-            response = await self._stack.ask(body, key, self._parent(call), self._started.accepted.trace)
+            response = await self._stack.respond(body, key, self._parent(call), self._started.accepted.trace)
             call.usage.append(_usage(self._agent, response))
             requests = [item for item in response["output"] if item["type"] == "mcp_approval_request"]
             if response["status"] != "completed" or not requests:

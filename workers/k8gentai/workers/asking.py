@@ -1,4 +1,5 @@
-"""Asks the stack for a response, as a client of its own: the turn of an agent that another agent asked."""
+"""Asks the stack on behalf of a turn, as a client of its own that vouches for it: for the turn of another agent,
+and for what the stack itself does for turns."""
 
 import asyncio
 from typing import Any
@@ -20,8 +21,8 @@ _AGAIN = frozenset({429, 502, 503, 504})
 log = structlog.get_logger(__name__)
 
 
-class StackResponses:
-    """The stack's Responses API, for the turns of one worker.
+class StackClient:
+    """The stack's API, for the turns of one worker.
 
     Args:
         stack_url: e.g. ``http://127.0.0.1:8321``.
@@ -42,30 +43,44 @@ class StackResponses:
         """Close all connections."""
         await self._client.aclose()
 
-    async def ask(self, body: dict[str, Any], key: str, parent: Parent, trace: dict[str, str]) -> dict[str, Any]:
+    async def respond(
+        self, body: dict[str, Any], key: str, parent: Parent, trace: dict[str, str]
+    ) -> dict[str, Any]:
         """The response to a request, when its turn has ended.
-
-        Whatever happens to the stack's server, the request is sent until there is an answer: its key leads to one
-        turn. To be called under a time limit.
 
         Args:
             body: of ``POST /v1/responses``.
-            key: the request's idempotency key.
+            key: the request's idempotency key, which leads to one turn however often it is sent.
             parent: on whose behalf.
             trace: the trace context it continues, as HTTP headers.
 
         Raises:
             ToolFailedError: the stack refused; the message is its own.
         """
-        headers = {
-            **trace,
-            "idempotency-key": key,
-            PARENT_HEADER: signed(parent, await signing_key(self._redis)),
-        }
+        return await self.post("/v1/responses", body, parent, {**trace, "idempotency-key": key})
+
+    async def post(
+        self, path: str, body: dict[str, Any], parent: Parent, headers: dict[str, str]
+    ) -> dict[str, Any]:
+        """The answer to a request that may be sent more than once.
+
+        Whatever happens to the stack's server, it is sent until there is an answer. To be called under a time
+        limit.
+
+        Args:
+            path: of the stack's API.
+            body: its JSON.
+            parent: on whose behalf.
+            headers: of HTTP.
+
+        Raises:
+            ToolFailedError: the stack refused; the message is its own.
+        """
+        headers = {**headers, PARENT_HEADER: signed(parent, await signing_key(self._redis))}
         while True:
             pause = _KNOCK_SECONDS
             try:
-                answer = await self._client.post("/v1/responses", json=body, headers=headers)
+                answer = await self._client.post(path, json=body, headers=headers)
                 if answer.is_success:
                     response: dict[str, Any] = answer.json()
                     return response

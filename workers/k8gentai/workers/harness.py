@@ -11,6 +11,7 @@ import structlog
 from k8gentai.agents.events import Event, TurnCompleted, TurnEnd, TurnStarted, TurnSuspended
 from k8gentai.agents.turn import Adapter, DeclaredTool, LoadedAgent, ModelEndpoint, TurnContext
 from k8gentai.workers.approvals import Approvals
+from k8gentai.workers.asking import StackClient
 from k8gentai.workers.attempts import Attempts, Started
 from k8gentai.workers.budget import Budget
 from k8gentai.workers.calls import ModelCalls, OpenAttempts, current_key
@@ -20,6 +21,7 @@ from k8gentai.workers.loaded import LoadedAgents
 from k8gentai.workers.order import EventOrder
 from k8gentai.workers.parents import bounded
 from k8gentai.workers.republish import Republisher
+from k8gentai.workers.services import TurnServices
 from k8gentai.workers.slots import Slot
 from k8gentai.workers.stream import EventStream
 from k8gentai.workers.toolbox import Toolbox
@@ -38,6 +40,7 @@ class Harness:
         toolbox: their tools.
         attempts: writes to Redis.
         open_attempts: who may call the model gateway.
+        stack: what turns ask of it beside models.
     """
 
     def __init__(
@@ -47,7 +50,9 @@ class Harness:
         toolbox: Toolbox,
         attempts: Attempts,
         open_attempts: OpenAttempts,
+        stack: StackClient,
     ) -> None:
+        self._stack = stack
         self._adapter = adapter
         self._agents = agents
         self._toolbox = toolbox
@@ -102,7 +107,8 @@ class Harness:
         try:
             ready = await self._agents.for_turn(started.accepted)
             async with self._toolbox.open(ready, started, slot) as declared:
-                attempt = _Attempt(started, ready.agent, declared, journal, order)
+                services = TurnServices(self._stack, started.accepted)
+                attempt = _Attempt(started, ready.agent, declared, services, journal, order)
                 endpoint = self._open_attempts.open(attempt.calls)
                 current_key.set(attempt.calls.key)
                 end = await attempt.run(self._adapter, endpoint, room)
@@ -126,6 +132,7 @@ class _Attempt:
         started: the attempt.
         agent: who runs.
         declared: the tools that its definition brings.
+        services: what the stack does for it.
         journal: the turn's.
         order: takes the events.
     """
@@ -135,6 +142,7 @@ class _Attempt:
         started: Started,
         agent: LoadedAgent,
         declared: tuple[DeclaredTool, ...],
+        services: TurnServices,
         journal: Journal,
         order: EventOrder,
     ) -> None:
@@ -142,6 +150,7 @@ class _Attempt:
         replay = accepted.replay
         self._agent = agent
         self._declared = declared
+        self._services = services
         self._number = started.lease.attempt
         self._limits = bounded(spec.limits, accepted.parent)
         self._order = order
@@ -178,6 +187,7 @@ class _Attempt:
             tools=self._tools,
             max_steps=self._limits.steps,
             decided=self.approvals.decided,
+            stack=self._services,
             log=agent_log.bind(turn=self.calls.turn_id, agent=self._turn.agent),
             declared=self._declared,
         )

@@ -35,6 +35,7 @@ class ToolEntry(BaseModel):
     output: str = ""
     is_error: bool = False
     raw: str = ""
+    results: list[dict[str, Any]] = []
     usage: list[Usage] = []
     """What it used of models, as agents do that are asked as tools."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from k8gentai.agents.events import (
     Event,
+    ItemDropped,
     MessageDone,
     StepCompleted,
     StepStarted,
@@ -55,6 +56,8 @@ class EventOrder:
                 self._texts[event.message_id] = self._texts.get(event.message_id, "") + event.delta
             case MessageDone():
                 self._texts.pop(event.message_id, None)
+            case ItemDropped():
+                self._texts.pop(event.item_id, None)
             case StepStarted(kind="inference"):
                 self._release(list(self._held))
             case StepCompleted(kind="inference"):

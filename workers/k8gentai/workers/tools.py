@@ -171,9 +171,10 @@ class Tools:
         for usage in entry.usage:
             self._budget.use(usage)
             self._publish(call_id, usage)
-        self._publish(call_id, ToolResult(call_id=call_id, output=entry.output, is_error=entry.is_error))
+        result = ToolResult(call_id=call_id, output=entry.output, is_error=entry.is_error, results=entry.results)
+        self._publish(call_id, result)
         self._publish(call_id, StepCompleted(step_id=step_id, kind="tool"))
-        return ToolOutcome(entry.output, is_error=entry.is_error, raw=entry.raw)
+        return ToolOutcome(entry.output, is_error=entry.is_error, raw=entry.raw, results=entry.results)
 
     async def _once(
         self,
@@ -206,6 +207,7 @@ class Tools:
             output=outcome.output,
             is_error=outcome.is_error,
             raw=outcome.raw,
+            results=outcome.results,
             usage=running.usage,
         )
         await self._journal.record_tool(call_id, entry)

@@ -20,7 +20,7 @@ from k8gentai.agents.registry import Registry
 from k8gentai.agents.turn import Adapter
 from k8gentai.workers import keys
 from k8gentai.workers.agent_tools import AgentTools
-from k8gentai.workers.asking import StackResponses
+from k8gentai.workers.asking import StackClient
 from k8gentai.workers.attempts import LEASE_SECONDS, MAX_ATTEMPTS, Attempts, Lease, Leases
 from k8gentai.workers.attribution import attribute_calls
 from k8gentai.workers.beat import Beat
@@ -189,9 +189,9 @@ class _Worker:
         for agent_id, error in failed:
             log.error("agent_unavailable", agent=agent_id, error=str(error))
         attempts = Attempts(connection, self._framework, self._name, lease_seconds=self._lease_seconds)
-        responses = StackResponses(self._stack_url, self._api_key, connection)
-        toolbox = Toolbox(AgentTools(agents, responses))
-        harness = Harness(adapter, agents, toolbox, attempts, open_attempts)
+        stack = StackClient(self._stack_url, self._api_key, connection)
+        toolbox = Toolbox(AgentTools(agents, stack))
+        harness = Harness(adapter, agents, toolbox, attempts, open_attempts, stack)
         concurrency = self._concurrency or adapter.default_concurrency
         pool = Pool(attempts, harness, concurrency)
         loop = asyncio.get_running_loop()
@@ -232,7 +232,7 @@ class _Worker:
             beat.stop()
             registration.unregister()
             await toolbox.close()
-            await responses.close()
+            await stack.close()
             for task in (stop, taking, hearing):
                 task.cancel()
             ended = await asyncio.gather(stop, taking, hearing, return_exceptions=True)

@@ -11,6 +11,7 @@ from llama_stack.providers.inline.responses.builtin.responses.types import ChatC
 from llama_stack.providers.inline.responses.builtin.responses.utils import (  # type: ignore[import-untyped]
     convert_response_input_to_chat_messages,
     convert_response_text_to_chat_response_format,
+    extract_guardrail_ids,
 )
 from llama_stack_api import (  # type: ignore[import-untyped]
     CreateResponseRequest,
@@ -20,7 +21,10 @@ from llama_stack_api import (  # type: ignore[import-untyped]
     OpenAISystemMessageParam,
 )
 
+from k8gentai.agents.adapters.llama_stack.files import InputFiles
+from k8gentai.agents.adapters.llama_stack.guardrails import Guardrails
 from k8gentai.agents.adapters.llama_stack.inference import ModelCallError, ModelCalls
+from k8gentai.agents.adapters.llama_stack.searches import SEARCHES
 from k8gentai.agents.adapters.llama_stack.sessions import McpSessions
 from k8gentai.agents.adapters.llama_stack.tools import OWN_URL, BoundaryToolExecutor
 from k8gentai.agents.adapters.llama_stack.translation import DecidedCall, Translator
@@ -33,7 +37,7 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
     """The loop, telling what it decided about each answer's tool calls before it runs any.
 
     Args:
-        answered: is told.
+        translator: is told.
         declared: the agent's own tools.
         own: the server that they seem to be on.
         parts: what the loop itself takes.
@@ -41,13 +45,13 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
 
     def __init__(
         self,
-        answered: Callable[[list[DecidedCall]], None],
+        translator: Translator,
         declared: Sequence[DeclaredTool],
         own: OpenAIResponseInputToolMCP,
         **parts: Any,
     ) -> None:
         super().__init__(**parts)
-        self._answered = answered
+        self._translator = translator
         self._declared = declared
         self._own = own
         for tool in declared:
@@ -71,6 +75,10 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
         # The boundary asks: its question outlives this process, and its answer need not come through the model.
         return False
 
+    async def _create_refusal_response(self, violation_message: str) -> Any:
+        self._translator.blocked(violation_message)
+        return await super()._create_refusal_response(violation_message)
+
     def _separate_tool_calls(
         self, current_response: Any, messages: list[Any], reasoning_content: str | None = None
     ) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
@@ -82,10 +90,17 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
             on_server = on_server[: max(0, self.max_tool_calls - self.accumulated_builtin_tool_calls)]
         decided = {id(call): DecidedCall(call, None) for call in on_client}
         for call in on_server:
-            decided[id(call)] = DecidedCall(call, self.mcp_tool_to_server[call.function.name].server_label)
+            decided[id(call)] = self._on_server(call)
         as_written = [c for choice in current_response.choices for c in choice.message.tool_calls or []]
-        self._answered([decided[id(call)] for call in as_written if id(call) in decided])
+        calls = [decided[id(call)] for call in as_written if id(call) in decided]
+        self._translator.model_answered(calls, self.citation_files)
         return decision  # type: ignore[no-any-return]
+
+    def _on_server(self, call: Any) -> DecidedCall:
+        server = self.mcp_tool_to_server.get(call.function.name)
+        if server is None:
+            return DecidedCall(call, "", SEARCHES[call.function.name])
+        return DecidedCall(call, server.server_label)
 
     def _take_unknown(self, current_response: Any) -> None:
         """Have calls of tools that are not there come to our executor, which says so."""
@@ -94,7 +109,7 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
         on_client = {tool.name for tool in self.ctx.response_tools if tool.type == "function"}
         for choice in current_response.choices:
             for call in choice.message.tool_calls or []:
-                if call.function.name not in on_client:
+                if call.function.name not in on_client | SEARCHES.keys():
                     self.mcp_tool_to_server.setdefault(call.function.name, self._own)
 
 
@@ -122,26 +137,28 @@ async def run_loop(
         StepLimitReached: after ``context.max_steps`` model calls, unless the request asked for fewer.
         Exception: what the tool boundary raised.
     """
-    translator = Translator(emit, _on_client(request, context))
+    cites = any(tool.type == "file_search" for tool in request.tools or ())
+    translator = Translator(emit, _on_client(request, context), cites=cites)
+    guardrails = Guardrails(context.stack, extract_guardrail_ids(request.guardrails))
     calls = ModelCalls(client, context.model, translator.model_called)
     ending: Any = None
     async with McpSessions() as sessions:
-        tools = BoundaryToolExecutor(context.tools, context.declared, sessions, published)
-        loop = await _build(agent, request, context, calls, tools, translator)
+        tools = BoundaryToolExecutor(context.tools, context.stack, context.declared, sessions, published)
+        loop = await _build(agent, request, context, calls, tools, guardrails, translator)
         try:
             async with aclosing(loop.create_response()) as stream:
                 async for event in stream:
                     translator.take(event)
                     ending = event
         except Exception as error:
-            # Past its first model call the loop makes a failed response of every error; before, it asks the
-            # MCP servers for their tools.
-            if calls.count or not (servers := _mcp_servers(request)):
+            # Past its first model call the loop makes a failed response of every error; before, it asks guardrails
+            # and then the MCP servers for their tools.
+            if calls.count or guardrails.fault or not (servers := _mcp_servers(request)):
                 raise
             raise McpServerError(f"no tools from the MCP server {servers}: {first_error(error)}") from error
         finally:
             await calls.aclose()
-    _end(request, context, calls, tools, ending, emit)
+    _end(request, context, calls, tools.fault or guardrails.fault, ending, emit)
 
 
 async def _build(
@@ -150,11 +167,12 @@ async def _build(
     context: TurnContext,
     calls: ModelCalls,
     tools: BoundaryToolExecutor,
+    guardrails: Guardrails,
     translator: Translator,
 ) -> _Loop:
     """The loop with its parts, as ``OpenAIResponsesImpl`` puts them together where nothing is stored."""
-    # No Files API: an input that names a file by id is refused by the conversion.
-    messages = await convert_response_input_to_chat_messages(request.input, files_api=None)
+    files = InputFiles(context.stack)
+    messages = await convert_response_input_to_chat_messages(request.input, files_api=files)
     if request.instructions:
         messages.insert(0, OpenAISystemMessageParam(content=request.instructions))
     # The loop runs calls of a server's tools, and leaves others to the client.
@@ -174,7 +192,7 @@ async def _build(
         extra_body=request.model_extra,
     )
     return _Loop(
-        translator.model_answered,
+        translator,
         context.declared,
         own,
         inference_api=calls,
@@ -185,7 +203,8 @@ async def _build(
         max_infer_iters=min(_asked_steps(request) or context.max_steps, context.max_steps),
         tool_executor=tools,
         instructions=request.instructions,
-        safety_api=None,
+        safety_api=guardrails,
+        guardrail_ids=guardrails.names,
         prompt_cache_key=request.prompt_cache_key,
         parallel_tool_calls=request.parallel_tool_calls,
         max_tool_calls=request.max_tool_calls,
@@ -229,7 +248,7 @@ def _end(
     request: CreateResponseRequest,
     context: TurnContext,
     calls: ModelCalls,
-    tools: BoundaryToolExecutor,
+    fault: Exception | None,
     ending: Any,
     emit: Callable[[Event], None],
 ) -> None:
@@ -238,7 +257,7 @@ def _end(
         case "response.failed":
             raise (
                 calls.fault
-                or tools.fault
+                or fault
                 or ModelCallError(request.model, f"could not be run: {ending.response.error.message}")
             )
         case "response.incomplete":

@@ -1,5 +1,6 @@
 """From a definition and a turn to the request Llama Stack's Responses loop runs."""
 
+import json
 from typing import Any
 
 from llama_stack_api import CreateResponseRequest, OpenAIResponseInput  # type: ignore[import-untyped]
@@ -15,12 +16,6 @@ _SETTLED = frozenset(
     {"input", "model", "instructions", "tools", "store", "stream", "stream_options", "background"}
     | {"conversation", "previous_response_id"}
 )
-
-# Parameters that need a part of the stack this worker does not hold.
-_STACK_ONLY = {
-    "prompt": "prompt templates are kept by the stack's Prompts API",
-    "guardrails": "guardrails are run by the stack's Safety API",
-}
 
 # What the loop writes into each model call itself. Other parameters it does not know go to the model.
 _WRITTEN_BY_LOOP = frozenset(
@@ -48,7 +43,7 @@ def build_request(definition: AgentDefinition, turn: Turn, model: str) -> Create
         RequestError: an item, tool or parameter cannot be used; the message names it.
     """
     asked = {k: v for k, v in turn.parameters.items() if v is not None and k not in _SETTLED}
-    _refuse_unsupported(asked, turn.tools)
+    _refuse_unsupported(asked)
     fields = {
         **definition_parameters(definition),
         **asked,
@@ -72,6 +67,8 @@ def _instructions(definition: AgentDefinition, turn: Turn) -> str | None:
 
 
 def _read_item(number: int, item: Item) -> Any:
+    if item.get("type") == "file_search_call" and item.get("results"):
+        item = _told(item)
     if item.get("type") == "mcp_call" and item.get("output") is None and item.get("error"):
         # The loop shows the model a call's output alone; a call that failed must not look empty to it.
         item = {**item, "output": str(item["error"])}
@@ -85,19 +82,23 @@ def _read_item(number: int, item: Item) -> Any:
         raise RequestError(f"item {number} of the history and input, a {kind!r}, cannot be read") from error
 
 
-def _refuse_unsupported(parameters: dict[str, Any], tools: list[dict[str, Any]]) -> None:
-    for name, reason in _STACK_ONLY.items():
-        if parameters.get(name):
-            raise RequestError(f"the parameter {name!r} is not supported: {reason}")
+def _told(search: Item) -> Item:
+    """A file search of an earlier turn as a call with a result: the loop tells models of no other."""
+    found = [f"{hit['filename']} ({hit['file_id']}): {hit['text']}" for hit in search["results"]]
+    query = next(iter(search.get("queries") or ()), "")
+    return {
+        "type": "mcp_call",
+        "id": search["id"],
+        "name": "file_search",
+        "server_label": "file_search",
+        "arguments": json.dumps({"query": query}),
+        "output": "\n".join(found),
+    }
+
+
+def _refuse_unsupported(parameters: dict[str, Any]) -> None:
     if clash := sorted(_WRITTEN_BY_LOOP & parameters.keys()):
         raise RequestError(f"{clash[0]!r} is no parameter of the Responses API")
-    for tool in tools:
-        kind = tool.get("type")
-        if kind not in {"function", "mcp"}:
-            raise RequestError(f"tools of type {kind!r} are not supported: use 'function' or 'mcp' tools")
-        if kind == "mcp" and not tool.get("server_url"):
-            label = tool.get("server_label")
-            raise RequestError(f"the MCP tool {label!r} needs a server_url: connectors are not supported")
 
 
 def _first_fault(error: ValidationError) -> str:

@@ -1,4 +1,4 @@
-"""Where Llama Stack's Responses loop runs tools: MCP calls go through the turn's tool boundary."""
+"""Where Llama Stack's Responses loop runs tools: its calls go through the turn's tool boundary."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -13,13 +13,19 @@ from llama_stack.providers.utils.inference.prompt_adapter import interleaved_con
 from llama_stack.providers.utils.tools.mcp import invoke_mcp_tool  # type: ignore[import-untyped]
 from llama_stack_api import (  # type: ignore[import-untyped]
     OpenAIChatCompletionToolCall,
+    OpenAIResponseInputToolFileSearch,
     OpenAIResponseInputToolMCP,
+    OpenAIResponseInputToolWebSearch,
+    OpenAIResponseOutputMessageFileSearchToolCall,
     OpenAIResponseOutputMessageMCPCall,
+    OpenAIResponseOutputMessageWebSearchToolCall,
     OpenAIToolMessageParam,
 )
 
+from k8gentai.agents.adapters.llama_stack.searches import SEARCHES, ToolDefinitions, search_files, search_web
 from k8gentai.agents.adapters.llama_stack.sessions import McpSessions
-from k8gentai.agents.turn import DeclaredTool, ToolBoundary
+from k8gentai.agents.services import StackServices
+from k8gentai.agents.turn import DeclaredTool, ToolBoundary, ToolOutcome
 
 OWN_URL = "worker:"
 """Of the server on which the agent's own tools seem to be. Nobody asks for this address."""
@@ -30,10 +36,11 @@ class McpToolError(Exception):
 
 
 class BoundaryToolExecutor(ToolExecutor):  # type: ignore[misc]
-    """Runs the loop's calls of MCP and declared tools through the tool boundary.
+    """Runs the loop's calls of MCP and declared tools, and its searches, through the tool boundary.
 
     Args:
         boundary: the turn's tool boundary.
+        stack: makes the searches.
         declared: the agent's own tools, which seem to the loop to be on a server.
         sessions: the turn's MCP sessions.
         published: waits until every event so far was taken, so that a call is known before it runs.
@@ -42,14 +49,19 @@ class BoundaryToolExecutor(ToolExecutor):  # type: ignore[misc]
     def __init__(
         self,
         boundary: ToolBoundary,
+        stack: StackServices,
         declared: Iterable[DeclaredTool],
         sessions: McpSessions,
         published: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(
-            tool_groups_api=None, tool_runtime_api=None, vector_io_api=None, mcp_session_manager=sessions
+            tool_groups_api=ToolDefinitions(),
+            tool_runtime_api=None,
+            vector_io_api=None,
+            mcp_session_manager=sessions,
         )
         self._boundary = boundary
+        self._stack = stack
         self._declared = {tool.name: tool for tool in declared}
         self._published = published
         self.fault: Exception | None = None
@@ -64,36 +76,39 @@ class BoundaryToolExecutor(ToolExecutor):  # type: ignore[misc]
         item_id: str,
         mcp_tool_to_server: dict[str, OpenAIResponseInputToolMCP] | None = None,
     ) -> AsyncIterator[ToolExecutionResult]:
-        """Run one call. The requests let through hold no server tools but MCP's."""
+        """Run one call: of a server's tool, or one of the loop's own searches."""
         name, arguments = tool_call.function.name, tool_call.function.arguments or "{}"
-        server = (mcp_tool_to_server or {})[name]
+        server = (mcp_tool_to_server or {}).get(name)
         parsed = _parse(arguments)
 
-        async def run() -> str:
+        async def run() -> str | ToolOutcome:
             if parsed is None:
                 raise McpToolError(f"the arguments of {name} are not a JSON object: {arguments}")
+            if server is None:
+                return await self._search(name, parsed, ctx)
             return await self._invoke(server, name, parsed)
 
         await self._published()
+        approval = server is not None and _needs_approval(server, name)
         try:
-            outcome = await self._boundary.call(
-                tool_call.id, name, parsed or {}, run, approval=_needs_approval(server, name)
-            )
+            outcome = await self._boundary.call(tool_call.id, name, parsed or {}, run, approval=approval)
         except Exception as error:
             self.fault = error
             raise
-        item = OpenAIResponseOutputMessageMCPCall(
-            id=item_id, arguments=arguments, name=name, server_label=server.server_label
-        )
-        if outcome.is_error:
-            item.error = outcome.output
-        else:
-            item.output = outcome.output
         yield ToolExecutionResult(
             sequence_number=sequence_number,
-            final_output_message=item,
+            final_output_message=_item(item_id, tool_call, server, outcome),
             final_input_message=OpenAIToolMessageParam(content=outcome.output, tool_call_id=tool_call.id),
+            citation_files={result["file_id"]: result["filename"] for result in outcome.results},
         )
+
+    async def _search(self, name: str, arguments: dict[str, Any], ctx: ChatCompletionContext) -> ToolOutcome:
+        offered = ctx.response_tools or ()
+        if SEARCHES[name] == "web_search_call":
+            web = any(isinstance(tool, OpenAIResponseInputToolWebSearch) for tool in offered)
+            return await search_web(self._stack, offered=web, arguments=arguments)
+        files = [tool for tool in offered if isinstance(tool, OpenAIResponseInputToolFileSearch)]
+        return await search_files(self._stack, files[0] if files else None, arguments)
 
     async def _invoke(self, server: OpenAIResponseInputToolMCP, name: str, arguments: dict[str, Any]) -> str:
         if tool := self._declared.get(name):
@@ -112,6 +127,30 @@ class BoundaryToolExecutor(ToolExecutor):  # type: ignore[misc]
         if result.error_code or result.error_message:
             raise McpToolError(result.error_message or text)
         return text
+
+
+def _item(
+    item_id: str,
+    tool_call: OpenAIChatCompletionToolCall,
+    server: OpenAIResponseInputToolMCP | None,
+    outcome: ToolOutcome,
+) -> Any:
+    """The call as the loop keeps it. The client is shown what the tool boundary tells."""
+    status = "failed" if outcome.is_error else "completed"
+    name, arguments = tool_call.function.name, tool_call.function.arguments or "{}"
+    if server is not None:
+        return OpenAIResponseOutputMessageMCPCall(
+            id=item_id,
+            arguments=arguments,
+            name=name,
+            server_label=server.server_label,
+            **{"error" if outcome.is_error else "output": outcome.output},
+        )
+    if SEARCHES[name] == "web_search_call":
+        return OpenAIResponseOutputMessageWebSearchToolCall(id=item_id, status=status)
+    return OpenAIResponseOutputMessageFileSearchToolCall(
+        id=item_id, queries=[arguments], status=status, results=outcome.results
+    )
 
 
 def _needs_approval(server: OpenAIResponseInputToolMCP, name: str) -> bool:

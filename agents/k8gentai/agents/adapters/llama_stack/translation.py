@@ -1,14 +1,17 @@
 """From the stream of Llama Stack's Responses loop to our events."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from llama_stack_api import OpenAIChatCompletionToolCall  # type: ignore[import-untyped]
 
+from k8gentai.agents.adapters.llama_stack.citations import MarkFilter, cited
 from k8gentai.agents.events import (
+    CallItem,
     Event,
     ItemDone,
+    ItemDropped,
     ItemProgress,
     ItemStarted,
     MessageDone,
@@ -22,15 +25,19 @@ from k8gentai.agents.events import (
 )
 
 # Items that have events of their own here, and those whose events come from elsewhere (the tool boundary).
-_OWN_EVENTS = frozenset({"message", "function_call", "mcp_call", "reasoning"})
+_OWN_EVENTS = frozenset(
+    {"message", "function_call", "mcp_call", "file_search_call", "web_search_call", "reasoning"}
+)
 
 
 @dataclass(frozen=True)
 class DecidedCall:
-    """A tool call of the model, and who runs it: an MCP server, or the client (``server_label`` None)."""
+    """A tool call of the model, and who runs it: an MCP server, the stack (a search; ``server_label`` empty), or
+    the client (None)."""
 
     call: OpenAIChatCompletionToolCall
     server_label: str | None
+    shown_as: CallItem = "mcp_call"
 
 
 @dataclass
@@ -44,6 +51,7 @@ class _Answer:
     refusal_item: str | None = None
     calls: dict[str, str] = field(default_factory=dict)
     """The loop's item id -> call id, of calls the client runs."""
+    marks: MarkFilter = field(default_factory=MarkFilter)
 
     @property
     def message_id(self) -> str:
@@ -60,10 +68,14 @@ class Translator:
     Args:
         emit: takes the events, in order.
         on_client: whether the client runs a tool of that name.
+        cites: whether answers may cite files.
     """
 
-    def __init__(self, emit: Callable[[Event], None], on_client: Callable[[str], bool]) -> None:
+    def __init__(
+        self, emit: Callable[[Event], None], on_client: Callable[[str], bool], *, cites: bool = False
+    ) -> None:
         self._emit = emit
+        self._cites = cites
         self._on_client = on_client
         self._answer = _Answer(number=-1)
         self._items: dict[str, str] = {}
@@ -79,7 +91,8 @@ class Translator:
         match event.type:
             case "response.output_text.delta":
                 answer.text += event.delta
-                self._emit(TextDelta(message_id=answer.message_id, delta=event.delta))
+                if shown := answer.marks.feed(event.delta) if self._cites else event.delta:
+                    self._emit(TextDelta(message_id=answer.message_id, delta=shown))
             case "response.reasoning_text.delta":
                 answer.reasoning += event.delta
                 self._emit(ReasoningDelta(message_id=answer.message_id, delta=event.delta))
@@ -98,8 +111,13 @@ class Translator:
             case "response.output_item.done" if event.item.type not in _OWN_EVENTS:
                 self._item_done(event.item)
 
-    def model_answered(self, calls: Sequence[DecidedCall]) -> None:
-        """The model's answer is whole, and the loop has decided who runs its tool calls."""
+    def model_answered(self, calls: Sequence[DecidedCall], files: Mapping[str, str]) -> None:
+        """The model's answer is whole, and the loop has decided who runs its tool calls.
+
+        Args:
+            calls: those that run.
+            files: names of the files that searches found so far, by id.
+        """
         answer = self._answer
         for decided in calls:
             self._emit(_tool_call(decided))
@@ -108,8 +126,37 @@ class Translator:
             self._emit(ItemDone(item=_message(answer.refusal_item, "completed", content)))
         # An answer may be empty, and is still an answer.
         if answer.text or answer.reasoning or not (calls or answer.refusal_item):
-            self._emit(MessageDone(message_id=answer.message_id, text=answer.text, reasoning=answer.reasoning))
+            text, citations = cited(answer.text, files) if self._cites else (answer.text, [])
+            done = MessageDone(
+                message_id=answer.message_id, text=text, reasoning=answer.reasoning, annotations=citations
+            )
+            self._emit(done)
         self._emit(StepCompleted(step_id=answer.step_id, kind="inference"))
+
+    def blocked(self, reason: str) -> None:
+        """A guardrail blocked the input, or the answer under way: a refusal takes its place.
+
+        Args:
+            reason: for the client.
+        """
+        answer = self._answer
+        if answer.text or answer.reasoning:
+            self._emit(ItemDropped(item_id=answer.message_id))
+        for call_id in answer.calls.values():
+            self._emit(ItemDropped(item_id=call_id))
+        item_id = self._item_id("blocked")
+        self._emit(ItemStarted(item=_message(item_id, "in_progress", [])))
+        empty, whole = ({"type": "refusal", "refusal": text} for text in ("", reason))
+        for event in (
+            {"type": "response.content_part.added", "part": empty},
+            {"type": "response.refusal.delta", "delta": reason},
+            {"type": "response.refusal.done", "refusal": reason},
+            {"type": "response.content_part.done", "part": whole},
+        ):
+            self._progress(item_id, {**event, "content_index": 0})
+        self._emit(ItemDone(item=_message(item_id, "completed", [whole])))
+        if answer.number >= 0:
+            self._emit(StepCompleted(step_id=answer.step_id, kind="inference"))
 
     def _item_added(self, item: Any) -> None:
         if item.type == "function_call":
@@ -154,6 +201,7 @@ def _tool_call(decided: DecidedCall) -> ToolCall:
         arguments=call.function.arguments or "{}",
         side="client" if decided.server_label is None else "worker",
         server_label=decided.server_label or "",
+        shown_as=decided.shown_as,
     )
 
 

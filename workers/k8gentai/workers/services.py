@@ -1,0 +1,56 @@
+"""What the stack does for a turn, asked for over its HTTP API (``k8gentai.providers.services`` answers)."""
+
+import asyncio
+import base64
+from typing import Any
+
+from k8gentai.agents.services import StackFile
+from k8gentai.agents.turn import ToolFailedError
+from k8gentai.workers.asking import StackClient
+from k8gentai.workers.parents import Parent
+from k8gentai.workers.record import AcceptedTurn
+
+SERVICES_PATH = "/v1/amf/services"
+_SECONDS = 120.0
+"""How long the stack may take, its restart included."""
+
+
+class TurnServices:
+    """The stack's services for one turn (:class:`k8gentai.agents.services.StackServices`).
+
+    What is asked changes nothing in the stack, so it is asked again where the connection broke.
+
+    Args:
+        stack: answers.
+        accepted: the turn.
+    """
+
+    def __init__(self, stack: StackClient, accepted: AcceptedTurn) -> None:
+        self._stack = stack
+        self._trace = accepted.trace
+        # It leaves nothing to a turn that would be asked for in its name.
+        self._parent = Parent(turn_id=accepted.turn.id, depth=0, tokens=0, deadline=0)
+
+    async def search_vector_store(self, vector_store_id: str, search: dict[str, Any]) -> list[dict[str, Any]]:
+        answer = await self._ask("file-search", {"vector_store_id": vector_store_id, "search": search})
+        found: list[dict[str, Any]] = answer["data"]
+        return found
+
+    async def search_web(self, arguments: dict[str, Any]) -> str:
+        return str((await self._ask("web-search", {"arguments": arguments}))["text"])
+
+    async def violation(self, text: str, guardrail: str) -> str | None:
+        answer = await self._ask("moderation", {"text": text, "guardrail": guardrail})
+        violation: str | None = answer["violation"]
+        return violation
+
+    async def file(self, file_id: str) -> StackFile:
+        answer = await self._ask("file", {"file_id": file_id})
+        return StackFile(answer["filename"], base64.b64decode(answer["content"]))
+
+    async def _ask(self, service: str, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(_SECONDS):
+                return await self._stack.post(f"{SERVICES_PATH}/{service}", body, self._parent, self._trace)
+        except TimeoutError as error:
+            raise ToolFailedError(f"the stack did not answer within {_SECONDS:g} s") from error
