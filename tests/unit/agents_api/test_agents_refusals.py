@@ -38,10 +38,11 @@ async def test_a_field_at_fault_is_named(client: httpx.AsyncClient, config: dict
 @pytest.mark.parametrize(
     ("config", "param"),
     [
-        ({"input_shields": ["guard"]}, "agent_config.input_shields"),
-        ({"output_shields": ["guard"]}, "agent_config.output_shields"),
-        ({"toolgroups": ["builtin::websearch"]}, "agent_config.toolgroups[0]"),
-        ({"toolgroups": [{"name": "builtin::rag", "args": {}}]}, "agent_config.toolgroups[0]"),
+        ({"toolgroups": ["builtin::code_interpreter"]}, "agent_config.toolgroups[0]"),
+        (
+            {"toolgroups": [{"name": "builtin::rag", "args": {"vector_db_ids": ["vs_1"], "chunks": 4}}]},
+            "agent_config.toolgroups[0].args.chunks",
+        ),
         (
             {"toolgroups": ["mcp::wiki", {"name": "mcp::wiki", "args": {"a": 1}}]},
             "agent_config.toolgroups[1].args",
@@ -78,6 +79,17 @@ async def test_what_there_is_not_is_a_501_that_names_it(
         ),
         ({**ASK, "documents": [{"content": "x", "mime_type": "application/pdf"}]}, 501, "documents[0].mime_type"),
         ({**ASK, "toolgroups": ["mcp::x"]}, 501, "toolgroups[0]"),
+        ({**ASK, "toolgroups": ["builtin::rag"]}, 400, "toolgroups[0].args.vector_db_ids"),
+        (
+            {**ASK, "toolgroups": [{"name": "builtin::rag", "args": {"vector_store_ids": "vs_1"}}]},
+            400,
+            "toolgroups[0].args.vector_store_ids",
+        ),
+        (
+            {**ASK, "toolgroups": [{"name": "builtin::rag", "args": {"vector_db_ids": ["vs_2"]}}]},
+            400,
+            "tools[0].vector_store_ids[0]",
+        ),
     ],
 )
 async def test_a_turn_that_cannot_be_is_not_accepted(

@@ -172,6 +172,20 @@ async def test_tool_groups_are_the_stacks_connectors(client: httpx.AsyncClient, 
     assert record.turn.tools == [wiki, {**wiki, "allowed_tools": ["look_up"]}]
 
 
+async def test_searches_and_shields_are_the_stacks(client: httpx.AsyncClient, served: Floor) -> None:
+    search = {"name": "builtin::rag/knowledge_search", "args": {"vector_db_ids": ["vs_1"]}}
+    agent_id = await create(
+        client,
+        toolgroups=["builtin::websearch", search],
+        input_shields=["peace"],
+        output_shields=["peace"],
+    )
+    await ask(client, served, f"{await begin(client, agent_id)}/turn")
+    (record,) = served.turns.records.values()
+    assert record.turn.tools == [{"type": "web_search"}, {"type": "file_search", "vector_store_ids": ["vs_1"]}]
+    assert record.turn.parameters["guardrails"] == ["peace"]
+
+
 async def test_the_tools_of_a_group_are_listed(client: httpx.AsyncClient) -> None:
     (tool,) = (await client.get("/v1/tools", params={"toolgroup_id": "mcp::wiki"})).json()["data"]
     assert (tool["identifier"], tool["parameters"][0]["name"]) == ("look_up", "page")

@@ -48,15 +48,14 @@ def request_fields(
         "tool_choice": _tool_choice(config, tool_config, registered=registered),
         "max_infer_iters": config.max_infer_iters,
         "text": _text(config),
+        # The stack runs a guardrail on what is said and on what is answered.
+        "guardrails": sorted({*(config.input_shields or ()), *(config.output_shields or ())}) or None,
         **_sampling(config.sampling_params or SamplingParams(), registered=registered),
     }
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def _refuse_unsupported(config: AgentConfig) -> None:
-    for name in ("input_shields", "output_shields"):
-        if getattr(config, name):
-            raise not_supported(f"agent_config.{name}", "this stack runs no shields.")
     if isinstance(config.response_format, Grammar):
         raise not_supported("agent_config.response_format", "send a JSON schema in place of a grammar.")
     if config.tool_prompt_format not in (None, "json"):

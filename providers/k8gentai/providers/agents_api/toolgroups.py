@@ -1,5 +1,6 @@
-"""Tool groups of the classic API, as far as the stack has them: ``mcp::{id}`` is the MCP server that the run YAML
-names as the connector of that id, and ``mcp::{id}/{tool}`` one tool of it. No client can name another server.
+"""Tool groups of the classic API, as far as the stack has them: ``builtin::rag`` searches vector stores and
+``builtin::websearch`` the web; ``mcp::{id}`` is the MCP server that the run YAML names as the connector of that
+id, and ``mcp::{id}/{tool}`` one tool of it. No client can name another server.
 """
 
 from typing import Any
@@ -7,8 +8,13 @@ from typing import Any
 from k8gentai.providers import host
 from k8gentai.providers.agents_api.errors import not_found, not_supported
 from k8gentai.providers.agents_api.shapes import Toolgroup
+from k8gentai.providers.errors import invalid
 
 _PREFIX = "mcp::"
+_WEB_SEARCH = frozenset({"builtin::websearch", "builtin::websearch/web_search"})
+_FILE_SEARCH = frozenset({"builtin::rag", "builtin::rag/knowledge_search"})
+_STORES = ("vector_db_ids", "vector_store_ids")
+"""What clients call the stores to search: 0.2 and its examples the one, 0.3 also the other."""
 
 
 class Toolgroups:
@@ -29,23 +35,29 @@ class Toolgroups:
             place: where in the request they stand.
 
         Raises:
-            ApiError: the stack has no such group, or cannot call it in this way (501).
+            ApiError: the stack has no such group, or cannot call it in this way (501); a search of files names no
+                vector stores (400).
         """
-        found = []
-        for index, group in enumerate(groups or ()):
-            name = group if isinstance(group, str) else group.name
-            if not isinstance(group, str) and group.args:
-                raise not_supported(f"{place}[{index}].args", "the model gives tools their arguments.")
-            group_id, _, tool = name.partition("/")
-            connector = await self._connector(group_id)
-            if connector is None:
-                raise not_supported(
-                    f"{place}[{index}]",
-                    f"this stack has no tool group '{name}'. Its groups are the connectors of its run YAML, as "
-                    "'mcp::{connector_id}'; other tools are an agent's own or the client's.",
-                )
-            found.append(_mcp(connector, tool))
-        return found
+        return [await self._tool(group, f"{place}[{index}]") for index, group in enumerate(groups or ())]
+
+    async def _tool(self, group: Toolgroup, place: str) -> dict[str, Any]:
+        name, args = (group, {}) if isinstance(group, str) else (group.name, dict(group.args or {}))
+        if name in _FILE_SEARCH:
+            return _file_search(args, place)
+        if args:
+            raise not_supported(f"{place}.args", "the model gives tools their arguments.")
+        if name in _WEB_SEARCH:
+            return {"type": "web_search"}
+        group_id, _, tool = name.partition("/")
+        connector = await self._connector(group_id)
+        if connector is None:
+            raise not_supported(
+                place,
+                f"this stack has no tool group '{name}'. It has 'builtin::rag', 'builtin::websearch' and the "
+                "connectors of its run YAML, as 'mcp::{connector_id}'; other tools are an agent's own or the "
+                "client's.",
+            )
+        return _mcp(connector, tool)
 
     async def listed(self, group_id: str) -> list[dict[str, Any]]:
         """The tools of a group, in the shapes of clients 0.2 and 0.3 together.
@@ -63,6 +75,16 @@ class Toolgroups:
         ids = {group_id, group_id.removeprefix(_PREFIX)} if group_id.startswith(_PREFIX) else set()
         listed = (await self._connectors.list_connectors()).data if ids else []
         return next((connector for connector in listed if connector.connector_id in ids), None)
+
+
+def _file_search(args: dict[str, Any], place: str) -> dict[str, Any]:
+    if other := sorted(args.keys() - set(_STORES)):
+        raise not_supported(f"{place}.args.{other[0]}", f"a search takes {' or '.join(_STORES)} only.")
+    name = next((name for name in _STORES if name in args), _STORES[0])
+    stores = args.get(name)
+    if not isinstance(stores, list) or not stores or not all(isinstance(store, str) for store in stores):
+        raise invalid(f"'{place}.args.{name}' must list the vector stores to search.", f"{place}.args.{name}")
+    return {"type": "file_search", "vector_store_ids": stores}
 
 
 def _mcp(connector: Any, tool: str) -> dict[str, Any]:
