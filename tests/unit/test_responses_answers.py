@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from llama_stack_api.conversations import DeleteItemRequest
 
 from k8gentai.agents import events as ev
 from k8gentai.providers import host
@@ -61,7 +62,7 @@ async def test_a_late_reader_brings_nothing_back_into_the_conversation(
     response = await ask(client, served, conversation=place)
     await served.settle()
     for item in await served.histories.before(served.turns.records[response["id"]]):
-        request = host.DeleteItemRequest(conversation_id=place, item_id=item["id"])
+        request = DeleteItemRequest(conversation_id=place, item_id=item["id"])
         await served.conversations.openai_delete_conversation_item(request)
     await client.get(f"/v1/responses/{response['id']}", params={"stream": True})
     assert await texts(served, place) == []

@@ -1,15 +1,21 @@
 """A model that answers Llama Stack's own tests with what a real one answered them."""
 
+import asyncio
 import json
 import socket
 import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from k8gentai.stack.conformance.scripted.chat import Chunks
+from tests.scripted import Answer
 from tests.upstream.recordings import Recording, Recordings
+
+_UNRECORDED_SECONDS = 3
 
 
 class RecordedModel:
@@ -23,8 +29,6 @@ class RecordedModel:
     """
 
     def __init__(self, recordings: Recordings, names: tuple[str, ...]) -> None:
-        self.unknown: list[str] = []
-        """The requests that no recording answers."""
         self._recordings = recordings
         self._names = names
         self._test = ""
@@ -69,12 +73,23 @@ class RecordedModel:
         body = await request.json()
         found = self._recordings.chat(self._test, body)
         if found is None:
-            self.unknown.append(f"{self._test}: {json.dumps(body)}")
-            return JSONResponse({"error": {"message": "no recording answers this request"}}, 400)
+            return StreamingResponse(_unrecorded(body), media_type="text/event-stream")
         if found.error:
             status, error = found.error
             return JSONResponse(error, status)
+        if not found.streamed:
+            return JSONResponse(found.chunks[0])
         return StreamingResponse(_stream(found), media_type="text/event-stream")
+
+
+async def _unrecorded(body: dict[str, Any]) -> AsyncIterator[bytes]:
+    """An answer that says nothing. Nothing was recorded for the tests that cancel: it leaves them time to."""
+    answer = Answer("Nobody recorded an answer to this.")
+    chunks = Chunks(body, answer)
+    await asyncio.sleep(_UNRECORDED_SECONDS)
+    yield chunks.first()
+    yield chunks.text(str(answer.parts[0]))
+    yield chunks.last()
 
 
 async def _stream(found: Recording) -> AsyncIterator[str]:

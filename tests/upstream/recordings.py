@@ -16,8 +16,10 @@ from typing import Any
 
 Body = Mapping[str, Any]
 
-_PROVIDER = re.compile(r"=(openai|ollama)/")
-"""In a test's name, before the model's."""
+_OF_PLACE = re.compile(r"(?<==)(openai|ollama)/|:emb=[^]]*?:dim=\d+")
+"""What a test's name says of where it runs: the provider of the model, and the embedding model."""
+_CITATION = re.compile(r"\s*<\|file-[\w-]+\|>")
+"""The builtin provider shows models their citations of files again, ours shows what clients saw."""
 
 
 @dataclass(frozen=True)
@@ -48,37 +50,23 @@ class Recordings:
 
     def __init__(self, *directories: Path) -> None:
         self._chats: dict[str, list[Recording]] = defaultdict(list)
-        self._embeddings: list[Recording] = []
         for file in (file for directory in directories for file in sorted(directory.glob("*.json"))):
             read = json.loads(file.read_text())
-            match read["request"].get("endpoint"):
-                case "/v1/chat/completions":
-                    made = _recording(read)
-                    for key in _keys(made.test, made.body):
-                        self._chats[key].append(made)
-                case "/v1/embeddings":
-                    self._embeddings.append(_recording(read))
+            if read["request"].get("endpoint") == "/v1/chat/completions":
+                made = _recording(read)
+                for key in _keys(made.test, made.body):
+                    self._chats[key].append(made)
 
     def chat(self, test: str, body: Body) -> Recording | None:
         """What the model answered a request, rather in this test than in another."""
-        for key in _keys(_PROVIDER.sub("=", test), body):
+        for key in _keys(_OF_PLACE.sub("", test), body):
             if fitting := self._chats.get(key):
                 return max(fitting, key=lambda one: _likeness(one.body, body))
         return None
 
-    def embedding(self, text: str) -> list[float] | None:
-        """The vector of a text."""
-        for made in self._embeddings:
-            given = made.body["input"]
-            for index, one in enumerate([given] if isinstance(given, str) else given):
-                if one == text:
-                    vector: list[float] = made.chunks[0]["data"][index]["embedding"]
-                    return vector
-        return None
-
 
 def _recording(read: Mapping[str, Any]) -> Recording:
-    test = _PROVIDER.sub("=", read.get("test_id") or "")
+    test = _OF_PLACE.sub("", read.get("test_id") or "")
     body, answer = read["request"]["body"], read["response"]
     if answer.get("is_exception"):
         raised = answer["exception_data"]
@@ -112,7 +100,8 @@ def _arguments(call: Body) -> Any:
 def _text(message: Body) -> str:
     content = message.get("content") or ""
     parts: Iterable[Any] = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    return "".join(part["text"] if part["type"] == "text" else json.dumps(part, sort_keys=True) for part in parts)
+    said = "".join(part["text"] if part["type"] == "text" else json.dumps(part, sort_keys=True) for part in parts)
+    return _CITATION.sub("", said)
 
 
 def _likeness(one: Body, other: Body) -> int:
