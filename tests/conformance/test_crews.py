@@ -88,7 +88,7 @@ async def test_a_message_that_is_a_json_object_names_the_inputs(client, model, k
 async def test_inputs_that_are_not_named_are_asked_for(client):
     response = await client.responses.create(model="two-inputs", input="The moon.")
     assert response.status == "failed"
-    assert response.error.code == "invalid_request"
+    assert response.error.reason == "invalid_request"
     assert "topic, year" in response.error.message
 
 

@@ -82,7 +82,7 @@ async def test_a_tool_of_a_server_waits_for_approval(client, model, key, agent, 
 
 async def test_a_server_that_is_away_ends_the_turn_and_is_named(client, key):
     response = await client.responses.create(model="lost", input=prompt(key))
-    assert (response.status, response.error.code) == ("failed", "mcp_server_error")
+    assert (response.status, response.error.reason) == ("failed", "mcp_server_error")
     assert response.error.message == (
         "tool 'nowhere': the MCP server http://127.0.0.1:9/mcp cannot be reached (ConnectError)"
     )

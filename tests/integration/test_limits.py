@@ -10,7 +10,7 @@ from tests.scripted import FOREVER, Answer, Call
 
 def check_failed(response, code, *words):
     assert response.status == "failed"
-    assert response.error.code == code
+    assert response.error.reason == code
     for word in words:
         assert word in response.error.message
     assert "Traceback" not in response.error.message
@@ -31,7 +31,7 @@ async def test_an_agent_that_goes_round(client):
     """A graph with no end and no model call is stopped by the framework's own limit or by time."""
     response = await client.responses.create(model="looping", input="Go.")
     assert response.status == "failed"
-    assert response.error.code in ("step_limit", "time_limit")
+    assert response.error.reason in ("step_limit", "time_limit")
 
 
 async def test_the_step_limit(client, model, key):

@@ -209,7 +209,7 @@ async def test_a_turn_that_kills_its_workers_is_given_up(own_stack, workers, cli
         own_stack.add_worker("langgraph")
     events = await reading
     assert events[-1].response.status == "failed"
-    assert events[-1].response.error.code == "worker_lost"
+    assert events[-1].response.error.reason == "worker_lost"
     assert "worker died" in events[-1].response.error.message
 
 
@@ -225,7 +225,7 @@ async def test_with_one_attempt_a_killed_turn_fails_and_its_history_is_kept(own_
     running(own_stack, workers, turn_id).kill()
     response = (await reading)[-1].response
     assert response.status == "failed"
-    assert response.error.code == "worker_lost"
+    assert response.error.reason == "worker_lost"
     assert response.error.message == "the turn was tried once and its worker died; see the workers' logs"
     assert [item.type for item in response.output][:2] == ["message", "mcp_call"]
     state, events, journal = kept(own_stack, turn_id)

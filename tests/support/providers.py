@@ -281,7 +281,7 @@ class Floor:
         self.apis = HostApis()
         apis: Any = self.apis
         acceptor = Acceptor(turns, self.reader, resolver, self.histories, Lookups(apis))
-        self.service = ResponsesService(turns, self.reader, self.store, acceptor)
+        self.service = ResponsesService(turns, self.reader, self.store, self.histories, acceptor)
         sessions = Sessions(turns, self.reader, self.agent_store, self.service, self.conversations)
         directory = Directory(registry, self.agent_store, access, pools, "amf")
         toolgroups = Toolgroups(self.apis.connectors)

@@ -130,7 +130,6 @@ async def test_an_agents_model_sums_up(client: httpx.AsyncClient, served: Floor)
         ({"input": "x"}, "model"),
         ({"model": MODEL, "input": {}}, "input"),
         ({"model": MODEL, "input": [{"type": "compaction", "id": "cmp_1"}]}, "input[0].encrypted_content"),
-        ({"model": MODEL, "previous_response_id": "resp_nobody"}, "previous_response_id"),
     ],
 )
 async def test_what_cannot_be_summed_up(
@@ -139,6 +138,12 @@ async def test_what_cannot_be_summed_up(
     answer = await client.post("/v1/responses/compact", json=body)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
     assert not served.turns.records
+
+
+async def test_the_response_to_sum_up_must_be_there(client: httpx.AsyncClient) -> None:
+    body = {"model": MODEL, "previous_response_id": "resp_nobody"}
+    answer = await client.post("/v1/responses/compact", json=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (404, "previous_response_id")
 
 
 async def test_a_model_that_fails_is_named(client: httpx.AsyncClient, served: Floor) -> None:

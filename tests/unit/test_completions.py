@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator, MutableMapping
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
+from openai import BadRequestError
 
-from k8gentai.providers.completions import CompletionStream
+from k8gentai.providers.completions import CompletionStream, create_router
 
 CHUNK = SimpleNamespace(model_dump_json=lambda: '{"id": "c1"}')
 
@@ -82,3 +85,21 @@ async def test_an_error_in_mid_stream_is_told_in_the_stream() -> None:
     await asyncio.wait_for(stream({"type": "http", "asgi": {"spec_version": "2.3"}}, receive, send), 10)
     assert sent[1] == b'data: {"id": "c1"}\n\n'
     assert b"the model is out of words" in sent[2]
+
+
+async def test_a_refusal_keeps_the_models_code() -> None:
+    request = httpx.Request("POST", "http://model/v1/chat/completions")
+    body = {"message": "Invalid base64 image_url.", "code": "invalid_base64"}
+
+    class Inference:
+        async def openai_chat_completion(self, _: Any) -> Any:
+            raise BadRequestError(
+                "Invalid base64 image_url.", response=httpx.Response(400, request=request), body=body
+            )
+
+    app = FastAPI()
+    app.include_router(create_router(Inference()))
+    asked = {"model": "m", "messages": [{"role": "user", "content": "What is this?"}]}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://stack") as client:
+        answered = await client.post("/v1/chat/completions", json=asked)
+    assert (answered.status_code, answered.json()["error"]["code"]) == (400, "invalid_base64")

@@ -15,6 +15,7 @@ from k8gentai.workers import upstream as upstream_module
 from k8gentai.workers.attempts import Lease
 from k8gentai.workers.budget import Budget
 from k8gentai.workers.calls import TURN_HEADER, ModelCalls, OpenAttempts
+from k8gentai.workers.endings import failure
 from k8gentai.workers.gateway import _Call, gateway
 from k8gentai.workers.journal import Journal
 from k8gentai.workers.upstream import Upstream
@@ -150,6 +151,28 @@ async def test_a_model_that_hangs_up_is_asked_again_only_if_nothing_was_shown() 
     assert len(bench.asked) == 2
     assert json.loads(answer.text.splitlines()[2][6:])["error"]["message"] == "model m: hung up in mid-answer"
     assert str(bench.calls.error) == "model m: hung up in mid-answer"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "told"),
+    [
+        (400, "invalid_base64", "invalid_base64_image"),
+        (400, "invalid_image_url", "invalid_image_url"),
+        (400, "model_not_found", "model_error"),
+        (400, "server_error", "model_error"),
+        (400, {}, "model_error"),
+        (429, None, "rate_limit_exceeded"),
+    ],
+)
+async def test_a_turn_fails_with_the_models_code_where_the_responses_api_has_it(
+    status: int, code: object, told: str
+) -> None:
+    error = {"error": {"message": "no", "code": code}}
+    bench = Bench(lambda _: httpx.Response(status, json=error))
+    await bench.post({"model": "m"})
+    assert failure(ValueError("as the framework puts it"), bench.calls) == TurnFailed(
+        code=told, message=f"model m: answered {status}: no"
+    )
 
 
 async def test_a_turn_has_a_limit_of_model_calls() -> None:

@@ -109,6 +109,18 @@ async def test_a_function_call_goes_to_the_client_and_its_output_back_to_the_mod
     assert messages[-2]["tool_calls"][0]["id"] == "c1"
 
 
+async def test_a_message_that_comes_again_with_a_calls_output_is_not_asked_again(model, adapter):
+    model.script("twice", Answer("Sunny."), Answer("Still sunny."))
+    call = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "weather", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "c1", "output": "25 degrees"}
+    turn = turn_of("[[twice]]", output, user("Well?"), history=[user("[[twice]]"), call], tools=[WEATHER])
+    await run(adapter, turn, context_for(model.base_url))
+    assert model.requests("twice")[0].texts("user") == ["[[twice]]", "Well?"]
+    # Without a call's output somebody does ask again.
+    await run(adapter, turn_of("[[twice]]", history=[user("[[twice]]")]), context_for(model.base_url))
+    assert model.requests("twice")[1].texts("user") == ["[[twice]]", "[[twice]]"]
+
+
 async def test_parallel_function_calls_keep_their_order(model, adapter):
     model.script("par", Answer(Call("weather", {"n": 1}, id="a"), Call("weather", {"n": 2}, id="b")))
     turn = turn_of(

@@ -138,3 +138,9 @@ async def test_call_ids_are_unique_within_a_turn():
     calls = [{"index": n, "id": "call_0", "function": {"name": "f", "arguments": "{}"}} for n in range(2)]
     events, _ = await answered(chunk("tool_calls", tool_calls=calls), tools=TOOLS)
     assert [event.call_id for event in events if isinstance(event, ToolCall)] == ["call_0", "call_0_1_1"]
+
+
+async def test_what_azure_sends_first_is_a_chunk_too():
+    first = {"id": "", "object": "", "model": "", "created": 0, "choices": [], "prompt_filter_results": []}
+    events, _ = await answered(first, chunk("stop", content="Yes."))
+    assert MessageDone(message_id="m0", text="Yes.") in events

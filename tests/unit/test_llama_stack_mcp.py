@@ -2,13 +2,16 @@
 
 import asyncio
 import socket
+import threading
 import uuid
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from k8gentai.agents.adapters.llama_stack import LlamaStackAdapter
 from k8gentai.agents.adapters.llama_stack.loop import McpServerError
 from k8gentai.agents.events import ItemDone, ItemProgress, ItemStarted, MessageDone, ToolCall
+from k8gentai.agents.tools.sessions import McpUnauthorizedError
 from k8gentai.agents.turn import StepLimitReached
 from tests.scripted import Answer, Call, Gate, ScriptedModel
 from tests.support.llama_stack import Boundary, McpServer, context_for, mcp_tool, run, turn_of
@@ -39,6 +42,24 @@ def other():
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def refusing_server():
+    """The URL of a server that answers 401."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_error(401)
+
+        do_GET = do_POST  # noqa: N815
+
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/mcp"
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture
@@ -175,6 +196,12 @@ async def test_a_server_that_is_away_is_named(model, adapter):
         port = taken.getsockname()[1]
     tool = {"type": "mcp", "server_label": "gone", "server_url": f"http://127.0.0.1:{port}/mcp"}
     with pytest.raises(McpServerError, match=r"'gone': .*Connection refused"):
+        await run(adapter, turn_of("hello", tools=[tool]), context_for(model.base_url))
+
+
+async def test_a_server_that_does_not_know_the_caller_is_told_from_others(model, adapter, refusing_server):
+    tool = {"type": "mcp", "server_label": "mine", "server_url": refusing_server}
+    with pytest.raises(McpUnauthorizedError, match="'mine'"):
         await run(adapter, turn_of("hello", tools=[tool]), context_for(model.base_url))
 
 

@@ -11,7 +11,7 @@ from k8gentai.agents import events as ev
 from k8gentai.agents.turn import Turn
 from k8gentai.providers.ids import belongs_to
 from k8gentai.providers.render import Rendering, StreamEvent, render
-from k8gentai.workers.record import AcceptedTurn
+from k8gentai.workers.record import AcceptedTurn, Answer, Replay
 
 STREAM_EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 TURN_ID = "resp_0192f3a0c1d27e3fb1234567890abcde"
@@ -288,10 +288,35 @@ def test_a_question_takes_the_place_of_the_calls_that_ask_it() -> None:
     assert [item["name"] for item in response["output"]] == ["input"]
 
 
+@pytest.mark.parametrize(
+    ("approvals", "shown"), [([False], []), ([True], ["mcp_call"]), ([True, False], ["mcp_call"])]
+)
+def test_a_call_that_a_person_refused_is_no_call(approvals: list[bool], shown: list[str]) -> None:
+    answers = [
+        {"type": "mcp_approval_response", "id": f"m{index}", "approval_request_id": "r1", "approve": approve}
+        for index, approve in enumerate(approvals)
+    ]
+    record = accepted()
+    record.turn.input = answers
+    first = Turn(id="resp_0", agent="langgraph-math", input=[])
+    answer = Answer(approve=approvals == [True], request_id="r1")
+    record.replay = Replay(of="resp_0", turn=first, answers={"c1": answer})
+    events = [
+        *START,
+        ev.ToolCall(call_id="c1", name="delete", arguments="{}"),
+        ev.ToolResult(call_id="c1", output="a person did not approve this call", is_error=True),
+        ev.MessageDone(message_id="m1", text="So not."),
+        ev.TurnCompleted(),
+    ]
+    stream, response = render(record, events)
+    assert [item["type"] for item in response["output"]] == [*shown, "message"]
+    assert types(stream).count("output_item.added") == len(shown) + 1
+
+
 def test_ends() -> None:
     failed, cancelled, incomplete = (render(accepted(), events) for events in (FAILED, CANCELLED, INCOMPLETE))
     assert failed[0][-1]["type"] == "response.failed"
-    assert failed[1]["error"] == {"code": "server_error", "message": "the model is away"}
+    assert failed[1]["error"]["message"] == "the model is away"
     assert cancelled[0][-1]["type"] == "response.incomplete"
     assert cancelled[1]["status"] == "cancelled"
     assert incomplete[1]["incomplete_details"] == {"reason": "max_output_tokens"}

@@ -7,7 +7,10 @@ import pytest
 from k8gentai.agents.events import (
     Event,
     Interrupt,
+    ItemDone,
     ItemDropped,
+    ItemProgress,
+    ItemStarted,
     MessageDone,
     StepCompleted,
     StepStarted,
@@ -96,3 +99,15 @@ def test_the_call_that_asked_while_it_ran_is_told_again_with_the_answer() -> Non
     asking = Interrupt(call_id="q1", name="input", arguments="{}", waiting=["c1"])
     before = (call, asking, TurnSuspended(expires_at=0))
     assert again([], [call, result, TurnCompleted()], before) == [call, result, TurnCompleted()]
+
+
+def test_a_turn_that_continues_lists_the_tools_of_its_servers_again() -> None:
+    listing = {"id": "i0", "type": "mcp_list_tools", "server_label": "calc", "tools": []}
+    listed = (
+        ItemStarted(item=listing),
+        ItemProgress(item_id="i0", event={"type": "response.mcp_list_tools.completed"}),
+        ItemDone(item=listing),
+    )
+    said = MessageDone(message_id="m1", text="Let me see.")
+    assert again([], [*listed, said], (*listed, said)) == [*listed]
+    assert again([*listed], [*listed]) == []

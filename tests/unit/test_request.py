@@ -9,6 +9,7 @@ from k8gentai.providers.ids import belongs_to, new_turn_id
 from k8gentai.providers.request import read_request
 
 TURN = new_turn_id()
+MCP = {"type": "mcp", "server_label": "s", "server_url": "http://s"}
 PNG = {"type": "input_image", "image_url": "data:image/png;base64,AA=="}
 
 
@@ -50,7 +51,7 @@ def test_items_keep_what_they_say() -> None:
 
 
 def test_parameters_tools_and_echo() -> None:
-    tool = {"type": "mcp", "server_label": "s", "server_url": "http://s", "authorization": "hush"}
+    tool = {**MCP, "authorization": "hush"}
     request = read(
         temperature=0.5, max_output_tokens=20, tools=[tool], metadata={"k": "v"}, stream=True, user=None, extra=1
     )
@@ -99,6 +100,8 @@ def test_the_multitask_strategy_is_no_parameter_of_the_model() -> None:
         ({"conversation": 3}, "conversation"),
         ({"conversation": "c", "previous_response_id": "r"}, "previous_response_id"),
         ({"background": True, "store": False}, "background"),
+        ({"truncation": "auto"}, "truncation"),
+        ({"tools": [{**MCP, "headers": {"authorization": "Bearer t"}}]}, "tools[0].headers"),
         ({"prompt": {}}, "prompt.id"),
         ({"prompt": {"id": "p", "variables": {"a": 3}}}, "prompt.variables.a"),
         ({"multitask_strategy": "merge"}, "multitask_strategy"),

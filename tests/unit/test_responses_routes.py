@@ -94,7 +94,7 @@ async def test_a_served_model_is_an_implicit_agent(client: httpx.AsyncClient, se
 async def test_unknown_and_broken_agents(client: httpx.AsyncClient, served: Floor) -> None:
     unknown = await client.post("/v1/responses", json={**ASK, "model": "nobody"})
     assert unknown.status_code == 404
-    assert "GET /v1/models" in unknown.json()["error"]["message"]
+    assert "client.models.list()" in unknown.json()["error"]["message"]
     broken = await client.post("/v1/responses", json={**ASK, "model": "sick"})
     assert broken.status_code == 503
     assert "no module named 'foo'" in broken.json()["error"]["message"]
@@ -242,7 +242,7 @@ async def test_previous_response_brings_its_history(client: httpx.AsyncClient, s
 
 async def test_previous_response_must_be_there_and_have_ended(client: httpx.AsyncClient, served: Floor) -> None:
     unknown = await client.post("/v1/responses", json={**ASK, "previous_response_id": "resp_nobody"})
-    assert (unknown.status_code, unknown.json()["error"]["code"]) == (400, "previous_response_not_found")
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "previous_response_not_found")
     queued = (await client.post("/v1/responses", json={**ASK, "background": True})).json()
     early = await client.post("/v1/responses", json={**ASK, "previous_response_id": queued["id"]})
     assert (early.status_code, early.json()["error"]["param"]) == (400, "previous_response_id")

@@ -82,8 +82,8 @@ def compaction_resource(response: dict[str, Any], given: list[Item]) -> dict[str
     if response["status"] == "cancelled":
         raise ApiError(409, f"The compaction '{response['id']}' was cancelled.", code="compaction_cancelled")
     if response["status"] != "completed":
-        error = response["error"] or {"message": "the summary was cut off", "code": "incomplete"}
-        raise ApiError(502, f"The model made no summary: {error['message']}", code=error["code"])
+        error = response["error"] or {"message": "the summary was cut off", "reason": "incomplete"}
+        raise ApiError(502, f"The model made no summary: {error['message']}", code=error["reason"])
     return {
         "id": response["id"],
         "object": "response.compaction",

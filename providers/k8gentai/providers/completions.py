@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
+from openai import APIStatusError
 from starlette.types import Receive, Scope, Send
 
 from k8gentai.providers import host
@@ -29,7 +30,11 @@ def create_router(inference: Any) -> APIRouter:
 
     @router.post("/v1/chat/completions", response_model=None)
     async def complete(request: host.ChatCompletionRequest) -> Any:
-        answer = await inference.openai_chat_completion(request)
+        try:
+            answer = await inference.openai_chat_completion(request)
+        except APIStatusError as error:
+            # The host would leave out the code.
+            return JSONResponse(host.error_body(error), error.status_code)
         return CompletionStream(answer) if isinstance(answer, AsyncIterator) else answer
 
     return router

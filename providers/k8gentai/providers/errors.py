@@ -49,12 +49,18 @@ def invalid(message: str, param: str | None = None, code: str = "invalid_value")
 
 def response_not_found(response_id: str) -> ApiError:
     """No such response, or none this caller may see (404)."""
-    return ApiError(
-        404,
-        f"Response '{response_id}' was not found. GET /v1/responses lists those there are.",
-        code="response_not_found",
-        param="response_id",
-    )
+    return ApiError(404, _no_response(response_id), code="response_not_found", param="response_id")
+
+
+def previous_response_not_found(response_id: str) -> ApiError:
+    """The response to go on from is not there, or is none this caller may see (404)."""
+    code = "previous_response_not_found"
+    return ApiError(404, _no_response(response_id), code=code, param="previous_response_id")
+
+
+def _no_response(response_id: str) -> str:
+    """In the words of the host, by which its clients' own tests know it."""
+    return f"Response '{response_id}' not found. Use 'client.responses.list()' to list available Responses."
 
 
 def conversation_busy(turn_id: str) -> ApiError:

@@ -2,15 +2,20 @@
 
 from typing import Any
 
-from k8gentai.agents.turn import Item
+import structlog
+
+from k8gentai.agents.turn import Item, Turn
 from k8gentai.providers import host
-from k8gentai.providers.errors import ApiError, invalid
+from k8gentai.providers.errors import ApiError, invalid, previous_response_not_found
 from k8gentai.providers.ids import belongs_to, in_turn_order, item_id
 from k8gentai.providers.resource import usable
 from k8gentai.providers.store import ResponseStore, StoredResponse
 from k8gentai.workers.record import ENDED, AcceptedTurn, TurnRecord
 from k8gentai.workers.turns import TurnDeletedError, TurnNotFoundError, Turns
 
+log = structlog.get_logger(__name__)
+
+_JOINING = frozenset({"completed", "incomplete"})
 _ADD_AT_ONCE = 20
 """The most items the host's conversations take in one call."""
 
@@ -50,26 +55,35 @@ class Histories:
         """See that a conversation is there.
 
         Raises:
-            ApiError: it is not (404).
+            ApiError: it is not (404), or this is no conversation's id (400).
         """
         try:
             await self._conversations.get_conversation(host.GetConversationRequest(conversation_id=conversation))
-        except (host.ConversationNotFoundError, host.InvalidParameterError):
-            raise ApiError(
-                404,
-                f"Conversation '{conversation}' was not found. POST /v1/conversations makes one.",
-                code="conversation_not_found",
-                param="conversation",
-            ) from None
+        except host.InvalidParameterError:
+            message = f"'conversation' must be the id of a conversation, 'conv_…'; it is '{conversation}'."
+            raise invalid(message, "conversation") from None
+        except host.ConversationNotFoundError:
+            message = f"Conversation '{conversation}' not found. POST /v1/conversations makes one."
+            raise ApiError(404, message, code="conversation_not_found", param="conversation") from None
 
     async def join(self, record: TurnRecord, response: dict[str, Any]) -> None:
-        """Add a finished turn's input and output to its conversation, as often as one likes.
+        """Add an ended turn's input and output to its conversation, as often as one likes.
 
-        Raises:
-            host.ConversationNotFoundError: it was deleted meanwhile.
+        A turn that did not end well joins nothing, nor does one whose conversation was deleted meanwhile.
+
+        Args:
+            record: the turn.
+            response: as it ended.
         """
-        turn = record.turn
-        conversation = turn.conversation or ""
+        conversation = record.turn.conversation
+        if conversation is None or response["status"] not in _JOINING:
+            return
+        try:
+            await self._add(conversation, record.turn, response)
+        except host.ConversationNotFoundError:
+            log.warning("conversation_gone", turn=record.turn.id, conversation=conversation)
+
+    async def _add(self, conversation: str, turn: Turn, response: dict[str, Any]) -> None:
         items = [
             # The host's items are unique by id across all conversations: an id that a client chose could
             # take an item out of somebody else's.
@@ -89,12 +103,12 @@ class Histories:
         try:
             record = await self._turns.get(response_id)
         except TurnDeletedError:
-            raise _previous_not_found(response_id) from None
+            raise previous_response_not_found(response_id) from None
         except TurnNotFoundError:
             stored = await self._store.get(response_id)
         else:
             if not self._access.allows("read", response_id, record.owner) or not record.store:
-                raise _previous_not_found(response_id)
+                raise previous_response_not_found(response_id)
             if record.status not in ENDED:
                 raise invalid(
                     f"Response '{response_id}' has not ended yet (it is {record.status}).",
@@ -104,13 +118,5 @@ class Histories:
             events = [event for _, event in await self._turns.events(response_id)]
             stored = StoredResponse.of(record, events)
         if stored is None:
-            raise _previous_not_found(response_id)
+            raise previous_response_not_found(response_id)
         return stored
-
-
-def _previous_not_found(response_id: str) -> ApiError:
-    return invalid(
-        f"Previous response '{response_id}' was not found. GET /v1/responses lists those there are.",
-        "previous_response_id",
-        "previous_response_not_found",
-    )

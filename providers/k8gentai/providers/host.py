@@ -129,9 +129,8 @@ async def join_items(conversations: Any, conversation: str, items: list[dict[str
 def error_body(error: Exception) -> dict[str, Any]:
     """What the host tells a client about an exception, in the OpenAI API's shape."""
     told = _core("exceptions.translation").translate_exception(error)
-    body: dict[str, Any] = _errors.OpenAIErrorResponse.from_message(
-        told.detail, code=str(told.status_code)
-    ).to_dict()
+    code = getattr(error, "code", None) or told.status_code
+    body: dict[str, Any] = _errors.OpenAIErrorResponse.from_message(told.detail, code=str(code)).to_dict()
     return body
 
 

@@ -23,7 +23,7 @@ from k8gentai.agents import events as ev
 from k8gentai.agents.turn import Item
 from k8gentai.providers.ids import item_id
 from k8gentai.providers.output import FunctionCall, McpCall, Message, OutputItem, Reasoning, WholeItem
-from k8gentai.providers.resource import UsageSum, resource_base
+from k8gentai.providers.resource import UsageSum, error_of, refusals, resource_base
 from k8gentai.providers.search_output import SearchCall
 from k8gentai.workers.record import AcceptedTurn
 
@@ -48,6 +48,9 @@ class Rendering:
         self._record = record
         self._base = resource_base(record)
         answers = record.replay.answers if record.replay else {}
+        refused = refusals(record.turn.input)
+        self._refused = {call_id for call_id, answer in answers.items() if answer.request_id in refused}
+        """Calls that a person has refused in this turn: they were made by nobody."""
         self._approved_by = {call_id: answer.request_id for call_id, answer in answers.items()}
         self._items: list[OutputItem] = []
         self._first_index = len(record.turn.input)
@@ -89,7 +92,7 @@ class Rendering:
     def feed(self, event: ev.Event) -> list[StreamEvent]:
         """Take one more event. Returns the stream events it gives, possibly none."""
         handler = self._handlers.get(type(event))
-        if handler is not None:
+        if handler is not None and getattr(event, "call_id", None) not in self._refused:
             handler(event)
         out, self._out = self._out, []
         return out
@@ -115,9 +118,12 @@ class Rendering:
         return item
 
     def _accepted(self, _: ev.TurnAccepted) -> None:
-        self._emit("response.created", response=self.response())
         if self._record.background:
+            self._emit("response.created", response=self.response())
             self._emit("response.queued", response=self.response())
+        else:
+            # As the OpenAI API begins: its clients know no waiting where nobody asked for the background.
+            self._emit("response.created", response={**self.response(), "status": "in_progress"})
 
     def _started(self, _: ev.TurnStarted) -> None:
         if not self._in_progress:
@@ -252,7 +258,7 @@ class Rendering:
 
     def _failed(self, event: ev.TurnFailed) -> None:
         self._close_open("incomplete")
-        self._base["error"] = {"code": event.code, "message": event.message}
+        self._base["error"] = error_of(event)
         self._end("failed", "response.failed")
 
     def _cancelled(self, _: ev.TurnCancelled) -> None:

@@ -78,7 +78,7 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
     except ValidationError as error:
         raise validation_error(error) from None
     given = request.model_dump(mode="json", exclude_unset=True)
-    _check_combinations(request, conversation)
+    _check_combinations(request, conversation, body.get("tools") or [])
     if conversation and any(item["type"] == "compaction" for item in items):
         raise invalid("A compaction stands for a whole history, and cannot join a conversation.", "conversation")
     return CreateRequest(
@@ -135,12 +135,18 @@ def _strategy(value: Any) -> MultitaskStrategy | None:
     raise invalid(f"'multitask_strategy' must be one of {', '.join(strategies)}.", "multitask_strategy")
 
 
-def _check_combinations(request: Any, conversation: str | None) -> None:
+def _check_combinations(request: Any, conversation: str | None, tools: list[dict[str, Any]]) -> None:
     if conversation and request.previous_response_id:
         raise invalid(
             "'conversation' and 'previous_response_id' cannot be used together: each brings a history.",
             "previous_response_id",
             "mutually_exclusive_parameters",
         )
+    for index, tool in enumerate(tools):
+        if any(name.lower() == "authorization" for name in tool.get("headers") or ()):
+            place = f"tools[{index}].headers"
+            raise invalid(f"'{place}': credentials go into the 'authorization' parameter of the tool.", place)
+    if request.truncation == "auto":
+        raise invalid("'truncation' cannot be 'auto': nothing is cut from what an agent sees.", "truncation")
     if request.background and request.store is False:
         raise invalid("'background' needs 'store': a response nobody keeps cannot be fetched.", "background")

@@ -67,7 +67,8 @@ class Resolver:
         if identifier is None:
             raise ApiError(
                 404,
-                f"No agent or model '{model}' is served here. GET /v1/models lists what is.",
+                # The host's words; agents are among the models it lists.
+                f"Model '{model}' not found. Use 'client.models.list()' to list available Models.",
                 code="model_not_found",
                 param="model",
             )

@@ -6,7 +6,8 @@ and non-null where it must be; the defaults are the OpenAI API's own.
 
 from typing import Any
 
-from k8gentai.agents.events import Usage
+from k8gentai.agents.error_codes import RESPONSES_API
+from k8gentai.agents.events import TurnFailed, Usage
 from k8gentai.agents.turn import Item
 from k8gentai.workers.record import AcceptedTurn
 
@@ -32,6 +33,7 @@ _ECHOED: dict[str, Any] = {
 }
 """Request parameters a response repeats, and what stands where the request has none."""
 
+_CODES = {"invalid_request": "invalid_prompt"}
 _CALLS = frozenset({"mcp_call", "function_call"})
 _SECRET_TOOL_FIELDS = frozenset({"authorization", "headers"})
 
@@ -83,6 +85,19 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     if shown.get("type") == "function":
         shown = {"description": None, "parameters": None, "strict": None, **shown}
     return shown
+
+
+def error_of(event: TurnFailed) -> dict[str, Any]:
+    """Why a turn failed: the API's ``code``, of which there are few, and our own more exact one as ``reason``."""
+    code = event.code if event.code in RESPONSES_API else _CODES.get(event.code, "server_error")
+    return {"code": code, "message": event.message, "reason": event.code}
+
+
+def refusals(given: list[Item]) -> set[str]:
+    """The approval requests that an input refuses, and nowhere approves."""
+    answers = [item for item in given if item["type"] == "mcp_approval_response"]
+    approved = {item["approval_request_id"] for item in answers if item["approve"] is True}
+    return {item["approval_request_id"] for item in answers} - approved
 
 
 def usable(output: list[Item]) -> list[Item]:

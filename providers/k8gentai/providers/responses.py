@@ -130,7 +130,7 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
     resolver = Resolver(registry, models, access, config.models_provider_id)
     apis = StackApis.of(deps)
     acceptor = Acceptor(turns, reader, resolver, histories, Lookups(apis))
-    service = ResponsesService(turns, reader, store, acceptor)
+    service = ResponsesService(turns, reader, store, histories, acceptor)
     agent_store = await AgentStore.declare(config.sql_backend, policy)
     sessions = Sessions(turns, reader, agent_store, service, deps[host.Api.conversations])
     directory = Directory(registry, agent_store, access, Pools(redis), config.models_provider_id)

@@ -50,7 +50,7 @@ def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTE
             if read.stream:
                 return event_stream(_server_sent(await service.stream(turn_id)))
             if read.background:
-                return JSONResponse(await service.get(turn_id))
+                return JSONResponse(await service.accepted(turn_id))
             return JSONResponse(await service.wait(turn_id))
 
     @router.post("/compact")

@@ -11,17 +11,22 @@ import structlog
 
 from k8gentai.agents.turn import Item
 from k8gentai.providers.accepting import Acceptor
-from k8gentai.providers.access import caller
+from k8gentai.providers.access import acting_as, caller
 from k8gentai.providers.compaction import compaction_resource
 from k8gentai.providers.errors import ApiError, invalid, response_not_found
+from k8gentai.providers.history import Histories
 from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.render import Rendering, StreamEvent
+from k8gentai.providers.resource import resource_base
 from k8gentai.providers.store import ResponseStore, StoredResponse
 from k8gentai.workers.connection import UNREACHABLE
 from k8gentai.workers.record import ENDED, TurnRecord
 from k8gentai.workers.turns import TurnDeletedError, TurnNotFoundError, Turns
 
 log = structlog.get_logger(__name__)
+
+_LAST = frozenset({"response.completed", "response.incomplete"})
+"""What ends the stream of a turn that joins its conversation."""
 
 
 class ResponsesService:
@@ -31,13 +36,17 @@ class ResponsesService:
         turns: turns in Redis.
         reader: reads them for the caller.
         store: finished responses in the host's SQL store.
+        histories: conversations.
         acceptor: accepts turns.
     """
 
-    def __init__(self, turns: Turns, reader: TurnReader, store: ResponseStore, acceptor: Acceptor) -> None:
+    def __init__(
+        self, turns: Turns, reader: TurnReader, store: ResponseStore, histories: Histories, acceptor: Acceptor
+    ) -> None:
         self._turns = turns
         self._reader = reader
         self._store = store
+        self._histories = histories
         self.acceptor = acceptor
 
     async def open(self) -> None:
@@ -48,11 +57,24 @@ class ResponsesService:
         """The response when its turn has ended.
 
         Raises:
-            ApiError: the server stops before that (503).
+            ApiError: the server stops before that (503), or the turn failed because an MCP server of the request
+                does not know the caller (401).
         """
         rendering = Rendering(await self._reader.record(turn_id, "read"))
         await self._reader.wait(rendering, turn_id)
-        return rendering.response()
+        response = rendering.response()
+        await self._join(response)
+        if (response["error"] or {}).get("reason") == "mcp_unauthorized":
+            raise ApiError(401, response["error"]["message"], code="mcp_unauthorized", param="tools")
+        return response
+
+    async def accepted(self, turn_id: str) -> dict[str, Any]:
+        """The response as its turn was accepted, however far it has come: so a repeated request is answered like
+        the first."""
+        try:
+            return resource_base(await self._reader.record(turn_id, "read"))
+        except TurnNotFoundError:
+            return await self.get(turn_id)
 
     async def compaction(self, turn_id: str) -> dict[str, Any]:
         """The answer to a compaction's request, when its turn has ended.
@@ -198,8 +220,22 @@ class ResponsesService:
         record, events = await self._reader.so_far(record)
         return StoredResponse.of(record, events)
 
-    @staticmethod
-    async def _after(stream: AsyncIterator[StreamEvent], after: int) -> AsyncIterator[StreamEvent]:
+    async def _after(self, stream: AsyncIterator[StreamEvent], after: int) -> AsyncIterator[StreamEvent]:
         async for event in stream:
+            if event["type"] in _LAST:
+                await self._join(event["response"])
             if event["sequence_number"] > after:
                 yield event
+
+    async def _join(self, response: dict[str, Any]) -> None:
+        """Have an ended turn's items in its conversation before its client hears of the end, as it may look there
+        at once. What settles the turn may come later, and does it too."""
+        if response["conversation"] is None:
+            return
+        try:
+            record = await self._turns.get(response["id"])
+            if not record.settled:
+                with acting_as(record.owner):
+                    await self._histories.join(record, response)
+        except (TurnNotFoundError, *UNREACHABLE):
+            log.info("join_left_to_settling", turn=response["id"])

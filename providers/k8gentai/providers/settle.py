@@ -10,7 +10,6 @@ import socket
 import structlog
 
 from k8gentai.agents.turn import Item
-from k8gentai.providers import host
 from k8gentai.providers.access import acting_as
 from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.errors import ApiError
@@ -24,7 +23,6 @@ log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0)
 _AT_ONCE = 8
-_JOINING = frozenset({"completed", "incomplete"})
 
 
 class Settler:
@@ -106,11 +104,7 @@ class Settler:
         if record.store:
             await self._store.put(stored)
         await self._sessions.settled(record, events)
-        if turn.conversation and response["status"] in _JOINING:
-            try:
-                await self._histories.join(record, response)
-            except host.ConversationNotFoundError:
-                log.warning("conversation_gone", turn=turn.id, conversation=turn.conversation)
+        await self._histories.join(record, response)
         await self._unless_deleted(record)
         log.info("turn_settled", turn=turn.id, agent=turn.agent, status=response["status"])
 

@@ -25,7 +25,16 @@ def cancel_once(call: asyncio.Task[None]) -> None:
 
 
 class ModelError(Exception):
-    """A model call failed for good. The message names the model and the cause, and is for a person."""
+    """A model call failed for good. The message names the model and the cause, and is for a person.
+
+    Args:
+        message: the message.
+        code: of a turn that fails because of it.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ModelCalls:
@@ -122,9 +131,9 @@ class ModelCalls:
         if not self.lost.done():
             self.lost.set_result(error)
 
-    def failed(self, model: str, cause: str) -> ModelError:
+    def failed(self, model: str, cause: str, code: str) -> ModelError:
         """Note why a call failed, for the end of the turn."""
-        error = ModelError(f"model {model}: {cause}")
+        error = ModelError(f"model {model}: {cause}", code)
         self.error = error
         return error
 

@@ -2,7 +2,7 @@
 
 from k8gentai.agents.events import TurnFailed
 from k8gentai.agents.turn import AgentLoadError, StepLimitReached, TurnError
-from k8gentai.workers.calls import ModelCalls
+from k8gentai.workers.calls import ModelCalls, ModelError
 
 _LONGEST = 1_000
 """Characters of an agent's own words that a message carries."""
@@ -24,8 +24,8 @@ def failure(error: BaseException, calls: ModelCalls | None) -> TurnFailed:
             return TurnFailed(code=cause.code, message=str(cause)[:_LONGEST])
         case AgentLoadError():
             return TurnFailed(code="agent_unavailable", message=str(cause))
-        case _ if cause is not error:
-            return TurnFailed(code="model_error", message=str(cause))
+        case ModelError():
+            return TurnFailed(code=cause.code, message=str(cause))
     words = str(error)[:_LONGEST]
     return TurnFailed(
         code="agent_error",

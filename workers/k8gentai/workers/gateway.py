@@ -100,7 +100,8 @@ class _Call:
         try:
             completion = await answer
         except UpstreamError as error:
-            return _error(error.status, str(self._calls.failed(self._model, str(error))), "model_error")
+            failed = self._calls.failed(self._model, str(error), error.code)
+            return _error(error.status, str(failed), "model_error")
         except asyncio.CancelledError:
             return _error(409, "the turn is over", "turn_ended")
         self._count(completion)
@@ -124,7 +125,7 @@ class _Call:
                 if isinstance(error, StackLostError):
                     self._calls.lose(error)
                 status = error.status
-                last = self._calls.failed(self._model, str(error))
+                last = self._calls.failed(self._model, str(error), error.code)
             await chunks.put(last)
 
         asking = asyncio.create_task(ask())

@@ -16,6 +16,7 @@ from k8gentai.agents.events import (
     Interrupt,
     ItemDone,
     ItemDropped,
+    ItemProgress,
     ItemStarted,
     MessageDone,
     ReasoningDelta,
@@ -80,7 +81,7 @@ class Republisher:
             if isinstance(event, Interrupt):
                 for call_id in (event.call_id, *event.waiting):
                     self._items.pop(call_id, None)
-            else:
+            elif not _lists_tools(event):
                 self._note(event)
         for event in published:
             self._note(event)
@@ -209,6 +210,16 @@ class Republisher:
         left = {item_id for event_json, item_id in self._whole_items.items() if self._others[event_json] > 0}
         for item_id in left:
             self._put(ItemDropped(item_id=item_id))
+
+
+def _lists_tools(event: Event) -> bool:
+    """Whether it tells what tools a server has, which each turn does for itself."""
+    match event:
+        case ItemStarted() | ItemDone():
+            return bool(event.item["type"] == "mcp_list_tools")
+        case ItemProgress():
+            return str(event.event["type"]).startswith("response.mcp_list_tools.")
+    return False
 
 
 def _json(event: Event) -> str:

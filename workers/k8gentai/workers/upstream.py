@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from k8gentai.agents.error_codes import model_error_code
 from k8gentai.workers.names import ModelNames
 
 _RETRIES_SECONDS = (0.5, 1.5)
@@ -31,15 +32,23 @@ class UpstreamError(Exception):
     Args:
         cause: for a person.
         status: the HTTP status to pass on.
+        code: what the model's endpoint calls the error, if it does.
         retry_after: seconds the model asked to wait, or None; only errors that are worth another try have
             ``retry`` set.
     """
 
     def __init__(
-        self, cause: str, status: int = 502, *, retry: bool = False, retry_after: float | None = None
+        self,
+        cause: str,
+        status: int = 502,
+        code: object = None,
+        *,
+        retry: bool = False,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(cause)
         self.status = status
+        self.code = model_error_code(status, code)
         self.retry = retry
         self.retry_after = retry_after
 
@@ -164,10 +173,11 @@ async def _guarded[T](waiting: Awaitable[T]) -> T:
 
 
 def _refused(response: httpx.Response) -> UpstreamError:
-    status = response.status_code
+    status, code = response.status_code, None
     try:
         error = response.json()["error"]
         message = error["message"] if isinstance(error, dict) else str(error)
+        code = error.get("code") if isinstance(error, dict) else None
     except (ValueError, KeyError, TypeError):
         message = response.text[:300]
     if message == _UNTOLD:
@@ -176,6 +186,7 @@ def _refused(response: httpx.Response) -> UpstreamError:
     return UpstreamError(
         f"answered {status}: {message}",
         status,
+        code,
         retry=status in _RETRIED,
         retry_after=float(header) if header.isdecimal() else None,
     )

@@ -24,6 +24,12 @@ class McpServerError(TurnError):
     code = "mcp_server_error"
 
 
+class McpUnauthorizedError(McpServerError):
+    """An MCP server wants to know who asks, or does not know the one who does."""
+
+    code = "mcp_unauthorized"
+
+
 class UnsentError(ConnectionError):
     """The session was over before anything was sent: the call may be made again in another."""
 

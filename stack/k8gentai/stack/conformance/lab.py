@@ -187,7 +187,7 @@ def completed(response: Any) -> Any:
         CheckFailedError: it did not; with its own message.
     """
     if response.status != "completed":
-        error = f" ({response.error.code}: {response.error.message})" if response.error else ""
+        error = f" ({response.error.reason}: {response.error.message})" if response.error else ""
         raise CheckFailedError(f"the turn ended as {response.status}{error}")
     return response
 
@@ -199,7 +199,7 @@ def failed(response: Any, code: str, *words: str) -> None:
         CheckFailedError
     """
     equal("the turn's status", response.status, "failed")
-    equal("the error's code", response.error.code, code)
+    equal("the error's reason", response.error.reason, code)
     for word in words:
         if word not in response.error.message:
             raise CheckFailedError(f"the error's message: expected {word!r} in it, got {response.error.message!r}")

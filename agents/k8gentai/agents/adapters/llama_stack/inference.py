@@ -158,6 +158,7 @@ class _ChunkReader:
     def _complete(self, chunk: dict[str, Any]) -> str | None:
         """Fill in what a chunk lacks, in place. Returns the reasoning in it."""
         chunk["id"] = chunk.get("id") or ""
+        chunk["object"] = "chat.completion.chunk"
         chunk["created"] = chunk.get("created") or 0
         chunk["model"] = chunk.get("model") or self._model
         chunk["service_tier"] = chunk.get("service_tier") or "default"

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 import httpx
+from llama_stack.core.datatypes import AuthenticationRequiredError  # type: ignore[import-untyped]
 from llama_stack.providers.inline.responses.builtin.responses.streaming import StreamingResponseOrchestrator  # type: ignore[import-untyped]
 from llama_stack.providers.inline.responses.builtin.responses.types import ChatCompletionContext, ToolContext  # type: ignore[import-untyped]
 from llama_stack.providers.inline.responses.builtin.responses.utils import (  # type: ignore[import-untyped]
@@ -29,7 +30,7 @@ from k8gentai.agents.adapters.llama_stack.sessions import McpSessions
 from k8gentai.agents.adapters.llama_stack.tools import OWN_URL, BoundaryToolExecutor
 from k8gentai.agents.adapters.llama_stack.translation import DecidedCall, Translator
 from k8gentai.agents.events import Event, TurnIncomplete
-from k8gentai.agents.tools.sessions import McpServerError, first_error
+from k8gentai.agents.tools.sessions import McpServerError, McpUnauthorizedError, first_error
 from k8gentai.agents.turn import DeclaredTool, StepLimitReached, TurnContext
 
 
@@ -155,7 +156,7 @@ async def run_loop(
             # and then the MCP servers for their tools.
             if calls.count or guardrails.fault or not (servers := _mcp_servers(request)):
                 raise
-            raise McpServerError(f"no tools from the MCP server {servers}: {first_error(error)}") from error
+            raise _no_tools(servers, first_error(error)) from error
         finally:
             await calls.aclose()
     _end(request, context, calls, tools.fault or guardrails.fault, ending, emit)
@@ -232,6 +233,11 @@ def _on_client(request: CreateResponseRequest, context: TurnContext) -> Callable
         return lambda name: bool(request.tools)
     names = {tool.name for tool in request.tools or [] if tool.type == "function"}
     return lambda name: name in names
+
+
+def _no_tools(servers: str, cause: BaseException) -> McpServerError:
+    kind = McpUnauthorizedError if isinstance(cause, AuthenticationRequiredError) else McpServerError
+    return kind(f"no tools from the MCP server {servers}: {cause}")
 
 
 def _mcp_servers(request: CreateResponseRequest) -> str:

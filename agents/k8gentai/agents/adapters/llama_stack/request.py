@@ -48,7 +48,7 @@ def build_request(definition: AgentDefinition, turn: Turn, model: str) -> Create
         **definition_parameters(definition),
         **asked,
         "model": model,
-        "input": [_read_item(number, item) for number, item in enumerate([*turn.history, *turn.input])],
+        "input": [_read_item(number, item) for number, item in enumerate([*turn.history, *_input(turn)])],
         "instructions": _instructions(definition, turn),
         "tools": turn.tools or None,
         "store": False,
@@ -64,6 +64,15 @@ def _instructions(definition: AgentDefinition, turn: Turn) -> str | None:
     """The agent's own prompt, then what this request adds to it."""
     parts = [part for part in (definition.spec.system_prompt, turn.instructions) if part]
     return "\n\n".join(parts) or None
+
+
+def _input(turn: Turn) -> list[Item]:
+    """The turn's own input. Clients send a call's output with the message that led to the call, which the history
+    has: the model would read it as asked a second time."""
+    asked = next((item for item in reversed(turn.history) if item.get("role") == "user"), None)
+    if asked is None or all(item.get("type") != "function_call_output" for item in turn.input):
+        return turn.input
+    return [item for item in turn.input if (item.get("role"), item.get("content")) != ("user", asked["content"])]
 
 
 def _read_item(number: int, item: Item) -> Any:

@@ -1,0 +1,45 @@
+"""The codes that a failed response may have in the Responses API, and which of them a model's error has.
+
+https://platform.openai.com/docs/api-reference/responses/object
+"""
+
+RESPONSES_API = frozenset(
+    {
+        "server_error",
+        "rate_limit_exceeded",
+        "invalid_prompt",
+        "vector_store_timeout",
+        "invalid_image",
+        "invalid_image_format",
+        "invalid_base64_image",
+        "invalid_image_url",
+        "image_too_large",
+        "image_too_small",
+        "image_parse_error",
+        "image_content_policy_violation",
+        "invalid_image_mode",
+        "image_file_too_large",
+        "unsupported_image_media_type",
+        "empty_image_file",
+        "failed_to_download_image",
+        "image_file_not_found",
+    }
+)
+_OF_CHAT_COMPLETIONS = {"invalid_base64": "invalid_base64_image"}
+_TOO_MANY_REQUESTS = 429
+
+
+def model_error_code(status: int, code: object) -> str:
+    """The code of a turn that failed because its model did.
+
+    Args:
+        status: the HTTP status that the model's endpoint answered.
+        code: the code in its answer, if there was one.
+
+    Returns:
+        The Responses API's code where that says more than that the model failed; else ``model_error``.
+    """
+    if status == _TOO_MANY_REQUESTS:
+        return "rate_limit_exceeded"
+    known = _OF_CHAT_COMPLETIONS.get(str(code), str(code))
+    return known if known in RESPONSES_API - {"server_error"} else "model_error"

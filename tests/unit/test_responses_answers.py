@@ -1,0 +1,126 @@
+"""What clients of the Responses API rely on beyond its words: Llama Stack's own tests do (docs/upstream.md)."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from llama_stack_api.conversations import DeleteItemRequest
+
+from k8gentai.agents import events as ev
+from k8gentai.providers import host
+from tests.support.providers import Floor, client_of, floor
+from tests.unit.test_responses_routes import ASK, answer, ask, parsed
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Floor]:
+    async with floor(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def client(served: Floor) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(served) as made:
+        yield made
+
+
+def failed(code: str) -> tuple[ev.Event, ...]:
+    return ev.TurnStarted(attempt=1, worker="w"), ev.TurnFailed(code=code, message="no such luck")
+
+
+async def conversation(served: Floor) -> str:
+    created = await served.conversations.create_conversation(host.CreateConversationRequest())
+    return str(created.id)
+
+
+async def texts(served: Floor, conversation_id: str) -> list[str]:
+    request = host.ListItemsRequest(conversation_id=conversation_id, limit=100, order="asc")
+    return [item.content[0].text for item in (await served.conversations.list_items(request)).data]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_conversation_has_the_items_when_the_client_hears_of_the_end(
+    client: httpx.AsyncClient, served: Floor, stream: bool
+) -> None:
+    place = await conversation(served)
+    request = client.post("/v1/responses", json={**ASK, "conversation": place, "stream": stream})
+    await asyncio.gather(request, answer(served))
+    # Nothing was settled yet.
+    assert await texts(served, place) == ["2+2", "four"]
+    await served.settle()
+    assert await texts(served, place) == ["2+2", "four"]
+
+
+async def test_a_late_reader_brings_nothing_back_into_the_conversation(
+    client: httpx.AsyncClient, served: Floor
+) -> None:
+    place = await conversation(served)
+    response = await ask(client, served, conversation=place)
+    await served.settle()
+    for item in await served.histories.before(served.turns.records[response["id"]]):
+        request = DeleteItemRequest(conversation_id=place, item_id=item["id"])
+        await served.conversations.openai_delete_conversation_item(request)
+    await client.get(f"/v1/responses/{response['id']}", params={"stream": True})
+    assert await texts(served, place) == []
+
+
+async def test_a_stream_begins_in_progress(client: httpx.AsyncClient, served: Floor) -> None:
+    response, _ = await asyncio.gather(client.post("/v1/responses", json={**ASK, "stream": True}), answer(served))
+    assert parsed(response.text)[0][2]["response"]["status"] == "in_progress"
+
+
+async def test_a_response_in_the_background_is_answered_as_it_was_accepted(
+    client: httpx.AsyncClient, served: Floor
+) -> None:
+    body, headers = {**ASK, "background": True}, {"Idempotency-Key": "k"}
+    first = (await client.post("/v1/responses", json=body, headers=headers)).json()
+    await answer(served)
+    again = (await client.post("/v1/responses", json=body, headers=headers)).json()
+    assert first["status"] == "queued"
+    assert again == first
+    assert (await client.get(f"/v1/responses/{first['id']}")).json()["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("conversation_id", "status"), [("no-id-of-one", 400), ("conv_" + "0" * 48, 404), ("conv_1", 400)]
+)
+async def test_a_conversation_that_is_not_there(
+    client: httpx.AsyncClient, conversation_id: str, status: int
+) -> None:
+    answered = await client.post("/v1/responses", json={**ASK, "conversation": conversation_id})
+    error = answered.json()["error"]
+    assert (answered.status_code, error["param"]) == (status, "conversation")
+    assert conversation_id in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("model_error", "server_error"),
+        ("time_limit", "server_error"),
+        ("invalid_request", "invalid_prompt"),
+        ("invalid_image_url", "invalid_image_url"),
+    ],
+)
+async def test_the_code_of_an_error_is_one_of_the_apis_and_its_reason_ours(
+    client: httpx.AsyncClient, served: Floor, code: str, shown: str
+) -> None:
+    response = await ask(client, served, *failed(code))
+    assert response["error"] == {"code": shown, "message": "no such luck", "reason": code}
+
+
+async def test_a_server_of_tools_that_does_not_know_the_caller_is_a_401_that_names_it(
+    client: httpx.AsyncClient, served: Floor
+) -> None:
+    answered, _ = await asyncio.gather(
+        client.post("/v1/responses", json=ASK), answer(served, *failed("mcp_unauthorized"))
+    )
+    assert answered.status_code == 401
+    assert json.loads(answered.text)["error"]["message"] == "no such luck"
+    (turn_id,) = served.turns.records
+    kept: dict[str, Any] = (await client.get(f"/v1/responses/{turn_id}")).json()
+    assert kept["status"] == "failed"
