@@ -77,6 +77,8 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
         )
     except ValidationError as error:
         raise validation_error(error) from None
+    tools: list[dict[str, Any]] = body.get("tools") or []
+    _check_tools(tools)
     given = request.model_dump(mode="json", exclude_unset=True)
     _check_combinations(request, conversation)
     if conversation and any(item["type"] == "compaction" for item in items):
@@ -86,7 +88,7 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
         input=items,
         instructions=request.instructions,
         # As they came: the host's types leave out a tool's credentials, which the agent needs.
-        tools=body.get("tools") or [],
+        tools=tools,
         prompt=request.prompt,
         parameters={
             name: value for name, value in given.items() if name not in _NOT_PARAMETERS and value is not None
@@ -133,6 +135,17 @@ def _strategy(value: Any) -> MultitaskStrategy | None:
         if value == strategy:
             return strategy
     raise invalid(f"'multitask_strategy' must be one of {', '.join(strategies)}.", "multitask_strategy")
+
+
+def _check_tools(tools: list[dict[str, Any]]) -> None:
+    for number, tool in enumerate(tools):
+        if tool.get("external_web_access") is False:
+            # The host's search would ask the web all the same.
+            raise invalid(
+                "There is no offline web search here: no tool is searched with 'external_web_access' false.",
+                f"tools[{number}].external_web_access",
+                "unsupported_parameter",
+            )
 
 
 def _check_combinations(request: Any, conversation: str | None) -> None:
