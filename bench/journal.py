@@ -79,7 +79,7 @@ async def seconds_of_calls(stack: Stack, prompt: str) -> dict[str, list[float]]:
     budget = Budget(Limits(), lambda _: None)
     keys = {}
     for name, journal in journals.items():
-        calls = ModelCalls(lease.turn_id, MODEL, 10 * CALLS, budget, lambda _: None, journal)
+        calls = ModelCalls(lease.turn_id, MODEL, 10 * CALLS, budget, lambda _: None, lambda _: None, journal)
         open_attempts.open(calls)
         keys[name] = calls.key
     found: dict[str, list[float]] = {name: [] for name in journals}

@@ -1,22 +1,9 @@
-"""Streams are complete, in order and without gaps; responses have every field they must have."""
+"""Streams are complete, in order and without gaps. What their fields must be: ``open_responses``."""
 
 import pytest
 
 from tests.integration.helpers import EVERY_AGENT, check_sequence, collect, prompt
 from tests.scripted import Answer, Call
-
-# openresponses.org, ResponseResource: all of these are required.
-REQUIRED = {
-    *("id", "object", "created_at", "completed_at", "status", "incomplete_details", "model", "output", "error"),
-    *("previous_response_id", "instructions", "tools", "tool_choice", "truncation", "parallel_tool_calls"),
-    *("text", "top_p", "presence_penalty", "frequency_penalty", "top_logprobs", "temperature", "reasoning"),
-    *("usage", "max_output_tokens", "max_tool_calls", "store", "background", "service_tier", "metadata"),
-    *("safety_identifier", "prompt_cache_key"),
-}
-NULLABLE = {
-    *("incomplete_details", "previous_response_id", "instructions", "error", "reasoning", "completed_at"),
-    *("max_output_tokens", "max_tool_calls", "safety_identifier", "prompt_cache_key", "usage"),
-}
 
 MESSAGE = [
     "response.output_item.added",
@@ -34,11 +21,6 @@ MCP_CALL = [
     "response.mcp_call.completed",
     "response.output_item.done",
 ]
-
-
-def check_fields(response):
-    assert REQUIRED - response.keys() == set()
-    assert {name for name in REQUIRED - NULLABLE if response[name] is None} == set()
 
 
 def runs(types):
@@ -116,24 +98,6 @@ async def test_parallel_calls_each_get_their_own_result(client, model, key):
     assert [float(item.output) for item in output[:5]] == [100, 101, 102, 103, 104]
     results = [message for message in model.requests(key)[1].messages if message["role"] == "tool"]
     assert len(results) == 5
-
-
-@pytest.mark.parametrize("agent", EVERY_AGENT)
-async def test_every_required_field_is_there(http, model, key, agent):
-    model.script(key, Answer("Yes."))
-    response = (await http.post("/v1/responses", json={"model": agent, "input": prompt(key)})).json()
-    check_fields(response)
-    assert response["completed_at"] >= response["created_at"]
-    (item,) = response["output"]
-    assert (item["type"], item["role"], item["status"]) == ("message", "assistant", "completed")
-    assert item["content"][0]["annotations"] == []
-
-
-async def test_a_queued_response_has_them_too(http, client, model, key):
-    model.script(key, Answer("Yes."))
-    body = {"model": "plain", "input": prompt(key), "background": True}
-    response = (await http.post("/v1/responses", json=body)).json()
-    check_fields(response)
 
 
 @pytest.mark.parametrize("agent", EVERY_AGENT)

@@ -9,6 +9,7 @@ from k8gentai.stack.conformance.scripted import (
     Received,
     Refuse,
     ScriptedModel,
+    Thought,
 )
 
-__all__ = ["FOREVER", "HANG_UP", "Answer", "Call", "Gate", "Received", "Refuse", "ScriptedModel"]
+__all__ = ["FOREVER", "HANG_UP", "Answer", "Call", "Gate", "Received", "Refuse", "ScriptedModel", "Thought"]

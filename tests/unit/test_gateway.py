@@ -44,6 +44,7 @@ class Bench:
     def __init__(self, answer: Callable[[httpx.Request], httpx.Response], **calls: object) -> None:
         self.asked: list[httpx.Request] = []
         self.usage: list[Usage] = []
+        self.ended: list[str] = []
         self.attempts = OpenAttempts("http://gateway/v1")
         self.kept = Kept()
         self.limits = (calls.get("model"), calls.get("max_steps", 9))
@@ -66,7 +67,8 @@ class Bench:
     def run_again(self) -> None:
         """Begin a new attempt, with the journal of those before."""
         journal = Journal(self.kept, Lease("resp_1", 1), dict(self.kept.entries))  # type: ignore[arg-type]
-        self.calls = ModelCalls("resp_1", *self.limits, self.budget, self.usage.append, journal)  # type: ignore[arg-type]
+        took = self.usage.append, self.ended.append
+        self.calls = ModelCalls("resp_1", *self.limits, self.budget, *took, journal)  # type: ignore[arg-type]
         self.attempts.open(self.calls)
 
     async def post(self, body: object, **headers: str) -> httpx.Response:

@@ -91,3 +91,28 @@ def test_a_message_that_was_cut_off_is_not_told_as_whole() -> None:
     order.from_gateway(USAGE)
     order.finish(completed=False)
     assert types(put) == ["text.delta", "usage"]
+
+
+def test_a_message_that_the_model_cut_off_stays_open_where_the_turn_ends_with_it() -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    order.from_adapter(StepStarted(step_id="s", kind="inference"))
+    order.from_adapter(TextDelta(message_id="m", delta="One "))
+    order.answered("length")
+    order.from_adapter(MessageDone(message_id="m", text="One two"))
+    order.from_adapter(StepCompleted(step_id="s", kind="inference"))
+    order.finish(completed=False)
+    assert order.cut_off == "max_output_tokens"
+    assert types(put) == ["step.started", "text.delta", "text.delta", "step.completed"]
+    assert [event.delta for event in put if isinstance(event, TextDelta)] == ["One ", "two"]
+
+
+def test_a_message_that_the_model_cut_off_is_done_where_the_agent_goes_on() -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    order.answered("length")
+    order.from_adapter(MessageDone(message_id="m", text=""))
+    order.answered("stop")
+    order.from_adapter(StepStarted(step_id="s", kind="inference"))
+    assert order.cut_off is None
+    assert types(put) == ["message.done", "step.started"]

@@ -338,7 +338,7 @@ def test_a_turn_under_way_shows_what_there_is() -> None:
     assert response["output"][0]["content"][0]["text"] == "Half"
 
 
-def test_request_parameters_are_echoed_and_required_fields_never_null() -> None:
+def test_request_parameters_are_echoed() -> None:
     request = {
         "model": "amf/langgraph-math",
         "temperature": 0.2,
@@ -369,39 +369,6 @@ def test_request_parameters_are_echoed_and_required_fields_never_null() -> None:
         "parameters": {},
         "strict": None,
     }
-    for field in [
-        "text",
-        "tool_choice",
-        "truncation",
-        "parallel_tool_calls",
-        "temperature",
-        "top_p",
-        "presence_penalty",
-        "frequency_penalty",
-        "top_logprobs",
-        "store",
-        "background",
-        "service_tier",
-        "metadata",
-        "tools",
-        "usage",
-        "output",
-    ]:
-        assert response[field] is not None, field
-    for field in [
-        "completed_at",
-        "incomplete_details",
-        "previous_response_id",
-        "instructions",
-        "error",
-        "reasoning",
-        "user",
-        "max_output_tokens",
-        "max_tool_calls",
-        "safety_identifier",
-        "prompt_cache_key",
-    ]:
-        assert field in response
     assert response["text"] == {"format": {"type": "text"}}
 
 

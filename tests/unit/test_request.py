@@ -100,7 +100,6 @@ def test_the_multitask_strategy_is_no_parameter_of_the_model() -> None:
         ({"conversation": 3}, "conversation"),
         ({"conversation": "c", "previous_response_id": "r"}, "previous_response_id"),
         ({"background": True, "store": False}, "background"),
-        ({"truncation": "auto"}, "truncation"),
         ({"tools": [{**MCP, "headers": {"authorization": "Bearer t"}}]}, "tools[0].headers"),
         ({"prompt": {}}, "prompt.id"),
         ({"prompt": {"id": "p", "variables": {"a": 3}}}, "prompt.variables.a"),

@@ -59,9 +59,11 @@ async def ask(client: httpx.AsyncClient, served: Floor, *events: ev.Event, **bod
 
 
 def parsed(body: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """Event, id and data of each server-sent event."""
+    """Event, id and data of each server-sent event before the one that says that there are no more."""
     found = []
-    for block in body.replace("\r\n", "\n").strip().split("\n\n"):
+    *blocks, done = body.replace("\r\n", "\n").strip().split("\n\n")
+    assert done == "data: [DONE]"
+    for block in blocks:
         fields = dict(line.split(": ", 1) for line in block.split("\n"))
         found.append((fields["event"], fields.get("id", ""), json.loads(fields["data"])))
     return found

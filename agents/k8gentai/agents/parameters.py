@@ -4,6 +4,7 @@ from typing import Any
 
 from k8gentai.agents.context import AgentContext
 from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.turn import Turn
 
 
 def chat_parameters(definition: AgentDefinition, context: AgentContext) -> dict[str, Any]:
@@ -24,6 +25,19 @@ def chat_parameters(definition: AgentDefinition, context: AgentContext) -> dict[
     return {name: value for name, value in parameters.items() if value is not None}
 
 
+def permitted_tools(turn: Turn) -> list[dict[str, Any]]:
+    """The request's tools that its ``tool_choice`` lets the model call.
+
+    Source: https://www.openresponses.org/specification#allowed_tools
+    """
+    choice = turn.parameters.get("tool_choice")
+    if choice == "none":
+        return []
+    if not isinstance(choice, dict) or choice.get("type") != "allowed_tools":
+        return turn.tools
+    return [tool for tool in turn.tools if any(allowed.items() <= tool.items() for allowed in choice["tools"])]
+
+
 def _first(*values: float | None) -> float | None:
     return next((value for value in values if value is not None), None)
 
@@ -40,6 +54,9 @@ def _response_format(asked: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def _tool_choice(asked: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
     """A Responses API tool choice as chat completions takes it."""
-    if isinstance(asked, dict) and asked.get("type") == "function":
-        return {"type": "function", "function": {"name": asked["name"]}}
-    return asked
+    if not isinstance(asked, dict):
+        return asked
+    if asked.get("type") == "allowed_tools":
+        # The model sees no other tools: permitted_tools.
+        return asked.get("mode")
+    return {"type": "function", "function": {"name": asked["name"]}} if asked.get("type") == "function" else asked

@@ -270,9 +270,9 @@ class WholeItem(OutputItem):
         self._done(item.get("status") or "completed")
 
     def close(self, status: str) -> None:
-        if "status" in self._item:
-            self._item = {**self._item, "status": "incomplete"}
+        self._item = {**self._item, "status": "incomplete"}
         self._done("incomplete")
 
     def view(self) -> Item:
-        return {**self._item, "id": self.id}
+        # Items that have no status with OpenAI have one here: openresponses.org, "Required item fields".
+        return {"status": self.status, **self._item, "id": self.id}

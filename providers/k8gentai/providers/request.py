@@ -77,8 +77,10 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
         )
     except ValidationError as error:
         raise validation_error(error) from None
+    tools: list[dict[str, Any]] = body.get("tools") or []
+    _check_tools(tools)
     given = request.model_dump(mode="json", exclude_unset=True)
-    _check_combinations(request, conversation, body.get("tools") or [])
+    _check_combinations(request, conversation)
     if conversation and any(item["type"] == "compaction" for item in items):
         raise invalid("A compaction stands for a whole history, and cannot join a conversation.", "conversation")
     return CreateRequest(
@@ -86,7 +88,7 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
         input=items,
         instructions=request.instructions,
         # As they came: the host's types leave out a tool's credentials, which the agent needs.
-        tools=body.get("tools") or [],
+        tools=tools,
         prompt=request.prompt,
         parameters={
             name: value for name, value in given.items() if name not in _NOT_PARAMETERS and value is not None
@@ -135,18 +137,26 @@ def _strategy(value: Any) -> MultitaskStrategy | None:
     raise invalid(f"'multitask_strategy' must be one of {', '.join(strategies)}.", "multitask_strategy")
 
 
-def _check_combinations(request: Any, conversation: str | None, tools: list[dict[str, Any]]) -> None:
+def _check_tools(tools: list[dict[str, Any]]) -> None:
+    for index, tool in enumerate(tools):
+        if any(name.lower() == "authorization" for name in tool.get("headers") or ()):
+            place = f"tools[{index}].headers"
+            raise invalid(f"'{place}': credentials go into the 'authorization' parameter of the tool.", place)
+        if tool.get("external_web_access") is False:
+            # The host's search would ask the web all the same.
+            raise invalid(
+                "There is no offline web search here: no tool is searched with 'external_web_access' false.",
+                f"tools[{index}].external_web_access",
+                "unsupported_parameter",
+            )
+
+
+def _check_combinations(request: Any, conversation: str | None) -> None:
     if conversation and request.previous_response_id:
         raise invalid(
             "'conversation' and 'previous_response_id' cannot be used together: each brings a history.",
             "previous_response_id",
             "mutually_exclusive_parameters",
         )
-    for index, tool in enumerate(tools):
-        if any(name.lower() == "authorization" for name in tool.get("headers") or ()):
-            place = f"tools[{index}].headers"
-            raise invalid(f"'{place}': credentials go into the 'authorization' parameter of the tool.", place)
-    if request.truncation == "auto":
-        raise invalid("'truncation' cannot be 'auto': nothing is cut from what an agent sees.", "truncation")
     if request.background and request.store is False:
         raise invalid("'background' needs 'store': a response nobody keeps cannot be fetched.", "background")

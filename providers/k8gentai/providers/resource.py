@@ -46,6 +46,10 @@ def resource_base(record: AcceptedTurn) -> dict[str, Any]:
     }
     if echoed["service_tier"] == "auto":
         echoed["service_tier"] = "default"
+    if echoed["reasoning"] is not None:
+        echoed["reasoning"] = {"effort": None, "summary": None, **echoed["reasoning"]}
+    if isinstance(echoed["tool_choice"], dict) and echoed["tool_choice"]["type"] == "allowed_tools":
+        echoed["tool_choice"] = {"mode": "auto", **echoed["tool_choice"]}
     return {
         "id": record.turn.id,
         "object": "response",

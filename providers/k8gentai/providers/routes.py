@@ -4,8 +4,8 @@ They replace the host's own routes of these paths, which know no ``Idempotency-K
 and no error parameter. Being a host's external API, they come under its authentication and route policy.
 
 Server-sent events carry ``id:`` (the sequence number) and ``event:`` (the type). A stream is taken up again
-with ``GET /v1/responses/{id}?stream=true&starting_after=n`` or the header ``Last-Event-ID``. As with the
-OpenAI API there is no closing ``[DONE]``: the last event says that the response ended.
+with ``GET /v1/responses/{id}?stream=true&starting_after=n`` or the header ``Last-Event-ID``. Its last data are
+``[DONE]``, as https://www.openresponses.org/specification#http-responses wants them; the OpenAI API sends none.
 """
 
 import json
@@ -126,6 +126,7 @@ async def _server_sent(stream: AsyncIterator[StreamEvent]) -> AsyncIterator[Serv
         }
         # No id: the turn's stream has no such event, and a reader resumes after the last one that counts.
         yield ServerSentEvent(json.dumps(event), event="error")
+    yield ServerSentEvent("[DONE]")
 
 
 def _between(items: list[Item], after: str | None, before: str | None) -> list[Item]:

@@ -237,5 +237,5 @@ class ResponsesService:
             if not record.settled:
                 with acting_as(record.owner):
                     await self._histories.join(record, response)
-        except (TurnNotFoundError, *UNREACHABLE):
-            log.info("join_left_to_settling", turn=response["id"])
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the turn ended as its client is told
+            log.info("join_left_to_settling", turn=response["id"], error=str(error))

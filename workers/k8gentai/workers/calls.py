@@ -46,6 +46,7 @@ class ModelCalls:
         max_steps: how many calls the turn may make.
         budget: what they may use.
         on_usage: takes the tokens of each call that ended.
+        on_answer: takes the finish reason of each answer, before the agent sees it.
         journal: answers calls that an earlier attempt made, and keeps those of this one.
         trace: the trace context its calls continue, as HTTP headers.
     """
@@ -57,6 +58,7 @@ class ModelCalls:
         max_steps: int,
         budget: Budget,
         on_usage: Callable[[Usage], None],
+        on_answer: Callable[[str], None],
         journal: Journal,
         trace: dict[str, str] | None = None,
     ) -> None:
@@ -64,6 +66,7 @@ class ModelCalls:
         self.turn_id = turn_id
         self.model = model
         self._on_usage = on_usage
+        self.on_answer = on_answer
         self.journal = journal
         self.trace = trace or {}
         self.error: ModelError | StepLimitReached | TurnError | None = None

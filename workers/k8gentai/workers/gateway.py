@@ -79,7 +79,7 @@ class _Call:
         """The answer in one piece."""
         if recorded := self._calls.journal.answer(self._key):
             self._own_call_ids(recorded[0])
-            self._count(recorded[0])
+            self._note(recorded[0])
             return JSONResponse(recorded[0])
         answer: asyncio.Future[Chunk] = asyncio.get_running_loop().create_future()
 
@@ -104,7 +104,7 @@ class _Call:
             return _error(error.status, str(failed), "model_error")
         except asyncio.CancelledError:
             return _error(409, "the turn is over", "turn_ended")
-        self._count(completion)
+        self._note(completion)
         return JSONResponse(completion)
 
     async def streamed(self) -> Response:
@@ -172,7 +172,7 @@ class _Call:
         try:
             chunk: Chunk | ModelError | None = first
             while isinstance(chunk, dict):
-                self._count(chunk)
+                self._note(chunk)
                 if self._shows_usage or chunk.get("choices"):
                     yield f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n"
                 chunk = await chunks.get()
@@ -189,8 +189,11 @@ class _Call:
                 if call.get("id"):
                     call["id"] = self._calls.own_call_id(call["id"], self._key)
 
-    def _count(self, answer: Chunk) -> None:
-        """Tell the turn what the model says the call used."""
+    def _note(self, answer: Chunk) -> None:
+        """Tell the turn why the answer ended, and what the model says the call used."""
+        for choice in answer.get("choices", ()):
+            if reason := choice.get("finish_reason"):
+                self._calls.on_answer(reason)
         usage = answer.get("usage")
         if not usage:
             return

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from k8gentai.agents.events import Event, TurnCompleted, TurnEnd, TurnStarted, TurnSuspended
+from k8gentai.agents.events import Event, TurnCompleted, TurnEnd, TurnIncomplete, TurnStarted, TurnSuspended
 from k8gentai.agents.turn import Adapter, DeclaredTool, LoadedAgent, ModelEndpoint, TurnContext
 from k8gentai.workers.approvals import Approvals
 from k8gentai.workers.asking import StackClient
@@ -121,6 +121,8 @@ class Harness:
             if attempt is not None:
                 self._open_attempts.close(attempt.calls)
                 attempt.approvals.close()
+        if isinstance(end, TurnCompleted) and order.cut_off:
+            end = TurnIncomplete(reason=order.cut_off)
         order.finish(completed=isinstance(end, TurnCompleted))
         return end
 
@@ -163,6 +165,7 @@ class _Attempt:
             self._limits.steps,
             budget,
             order.from_gateway,
+            order.answered,
             journal,
             accepted.trace,
         )

@@ -19,6 +19,9 @@ from k8gentai.agents.events import (
     Usage,
 )
 
+_CUT_OFF = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""Finish reasons of chat completions whose answer is not whole, as reasons of an incomplete response."""
+
 
 class EventOrder:
     """One attempt's events, put in order.
@@ -39,6 +42,10 @@ class EventOrder:
         """What the boundary said of calls that the adapter has not told of."""
         self._texts: dict[str, str] = {}
         """Messages that were begun and are not done."""
+        self.cut_off: str | None = None
+        """Why the model's last answer is not whole, as one of the Responses API's ``incomplete_details``."""
+        self._withheld: list[MessageDone] = []
+        """Ends of messages that are not whole if the turn ends with them."""
 
     def from_adapter(self, event: Event) -> None:
         """Take an event the adapter yielded."""
@@ -55,11 +62,16 @@ class EventOrder:
             case TextDelta():
                 self._texts[event.message_id] = self._texts.get(event.message_id, "") + event.delta
             case MessageDone():
-                self._texts.pop(event.message_id, None)
+                streamed = self._texts.pop(event.message_id, "")
+                if self.cut_off:
+                    self._withhold(event, streamed)
+                    return
             case ItemDropped():
                 self._texts.pop(event.item_id, None)
+                self._withheld = [done for done in self._withheld if done.message_id != event.item_id]
             case StepStarted(kind="inference"):
                 self._release(list(self._held))
+                self._put_withheld()
             case StepCompleted(kind="inference"):
                 self._put_usage()
         self._put(event)
@@ -77,6 +89,10 @@ class EventOrder:
         """Take the tokens of a model call that ended."""
         self._usage.append(usage)
 
+    def answered(self, finish_reason: str) -> None:
+        """Take why a model's answer ended, before the agent sees that it did."""
+        self.cut_off = _CUT_OFF.get(finish_reason)
+
     def finish(self, *, completed: bool) -> None:
         """Put what is still held: the turn is about to end.
 
@@ -85,9 +101,21 @@ class EventOrder:
         """
         self._release(list(self._held))
         if completed:
+            self._put_withheld()
             for message_id, text in self._texts.items():
                 self._put(MessageDone(message_id=message_id, text=text))
         self._put_usage()
+
+    def _withhold(self, done: MessageDone, streamed: str) -> None:
+        """Leave a message open: the turn's end closes it, unless the agent goes on."""
+        if done.text != streamed and done.text.startswith(streamed):
+            self._put(TextDelta(message_id=done.message_id, delta=done.text[len(streamed) :]))
+        self._withheld.append(done)
+
+    def _put_withheld(self) -> None:
+        for done in self._withheld:
+            self._put(done)
+        self._withheld.clear()
 
     def _put_usage(self) -> None:
         for usage in self._usage:

@@ -26,6 +26,7 @@ from k8gentai.agents.entrypoint import Conversation, Factory, function_tools, is
 from k8gentai.agents.events import Event
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.messages import to_text
+from k8gentai.agents.parameters import permitted_tools
 from k8gentai.agents.turn import AgentLoadError, LoadedAgent, RequestError, Turn, TurnContext
 
 follow_agents()
@@ -92,7 +93,7 @@ class AG2Adapter:
             Exception: whatever the agent's code raised.
         """
         assert isinstance(agent, AG2Agent)  # noqa: S101 - load made it
-        tools = function_tools(turn.tools, self.framework)
+        tools = function_tools(permitted_tools(turn), self.framework)
         run = TurnRun(context, {tool["function"]["name"] for tool in tools})
         async with aclosing(run.events(_drive(run, agent, turn, tools))) as events:
             async for event in events:

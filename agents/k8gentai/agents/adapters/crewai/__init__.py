@@ -19,6 +19,7 @@ from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.entrypoint import function_tools
 from k8gentai.agents.events import Event
 from k8gentai.agents.loading import load_object
+from k8gentai.agents.parameters import permitted_tools
 from k8gentai.agents.turn import LoadedAgent, Turn, TurnContext
 
 
@@ -50,7 +51,7 @@ class CrewAIAdapter:
             Exception: whatever the agent's code raised.
         """
         assert isinstance(agent, CrewAIAgent)  # noqa: S101 - load made it
-        tools = function_tools(turn.tools, self.framework)
+        tools = function_tools(permitted_tools(turn), self.framework)
         request, messages = request_of(turn), messages_of(turn)
         run = CrewRun(context, {tool["function"]["name"] for tool in tools})
 

@@ -29,6 +29,7 @@ from k8gentai.agents.entrypoint import Factory, function_tools, is_factory
 from k8gentai.agents.events import Event
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.messages import to_messages
+from k8gentai.agents.parameters import permitted_tools
 from k8gentai.agents.turn import AgentLoadError, LoadedAgent, RequestError, Turn, TurnContext
 
 _CLOSING_SECONDS = 5
@@ -95,7 +96,7 @@ class LangGraphAdapter:
             Exception: whatever the agent's code raised.
         """
         assert isinstance(agent, LangGraphAgent)  # noqa: S101 - load made it
-        tools = function_tools(turn.tools, self.framework)
+        tools = function_tools(permitted_tools(turn), self.framework)
         graph = await agent.graph(turn, context, tools)
         run = GraphRun(context, {tool["function"]["name"] for tool in tools})
         task = asyncio.create_task(run.drive(graph, _messages(turn), turn.conversation or turn.id))

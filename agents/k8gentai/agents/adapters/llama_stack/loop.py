@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from typing import Any
 
@@ -22,6 +23,7 @@ from llama_stack_api import (  # type: ignore[import-untyped]
     OpenAISystemMessageParam,
 )
 
+from k8gentai.agents.adapters.llama_stack.choice import allows, on_client
 from k8gentai.agents.adapters.llama_stack.files import InputFiles
 from k8gentai.agents.adapters.llama_stack.guardrails import Guardrails
 from k8gentai.agents.adapters.llama_stack.inference import ModelCallError, ModelCalls
@@ -41,6 +43,7 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
         translator: is told.
         declared: the agent's own tools.
         own: the server that they seem to be on.
+        names: the tools that the client runs, as :func:`on_client` gives them.
         parts: what the loop itself takes.
     """
 
@@ -49,12 +52,14 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
         translator: Translator,
         declared: Sequence[DeclaredTool],
         own: OpenAIResponseInputToolMCP,
+        names: AbstractSet[str] | None,
         **parts: Any,
     ) -> None:
         super().__init__(**parts)
         self._translator = translator
         self._declared = declared
         self._own = own
+        self._names = names
         for tool in declared:
             self.mcp_tool_to_server[tool.name] = own
             self.server_label_to_tools.setdefault(own.server_label, []).append(tool.name)
@@ -104,14 +109,18 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
         return DecidedCall(call, server.server_label)
 
     def _take_unknown(self, current_response: Any) -> None:
-        """Have calls of tools that are not there come to our executor, which says so."""
-        if not self._declared:
+        """Have calls of tools that are not there, or not allowed, come to our executor, which says so."""
+        if self._names is None:
             return
-        on_client = {tool.name for tool in self.ctx.response_tools if tool.type == "function"}
         for choice in current_response.choices:
             for call in choice.message.tool_calls or []:
-                if call.function.name not in on_client | SEARCHES.keys():
-                    self.mcp_tool_to_server.setdefault(call.function.name, self._own)
+                name = call.function.name
+                server = self.mcp_tool_to_server.get(name)
+                if name in self._names or server is self._own:
+                    continue
+                there = server is not None or name in SEARCHES
+                if not there or not allows(self.ctx.tool_choice, name, server and server.server_label):
+                    self.mcp_tool_to_server[name] = self._own
 
 
 async def run_loop(
@@ -139,7 +148,9 @@ async def run_loop(
         Exception: what the tool boundary raised.
     """
     cites = any(tool.type == "file_search" for tool in request.tools or ())
-    translator = Translator(emit, _on_client(request, context), cites=cites)
+    names = on_client(request, context)
+    by_client = (lambda _: bool(request.tools)) if names is None else names.__contains__
+    translator = Translator(emit, by_client, cites=cites)
     guardrails = Guardrails(context.stack, extract_guardrail_ids(request.guardrails))
     calls = ModelCalls(client, context.model, translator.model_called)
     ending: Any = None
@@ -196,6 +207,7 @@ async def _build(
         translator,
         context.declared,
         own,
+        on_client(request, context),
         inference_api=calls,
         ctx=chat,
         response_id="resp_turn",
@@ -221,18 +233,6 @@ async def _build(
         presence_penalty=request.presence_penalty,
         extra_body=request.model_extra,
     )
-
-
-def _on_client(request: CreateResponseRequest, context: TurnContext) -> Callable[[str], bool]:
-    """Whether the client runs a tool of that name.
-
-    The loop leaves a name that the model made up to the client, where the request brings tools at all, and drops
-    it otherwise. An agent with tools of its own tells the model that there is no such tool.
-    """
-    if not context.declared:
-        return lambda name: bool(request.tools)
-    names = {tool.name for tool in request.tools or [] if tool.type == "function"}
-    return lambda name: name in names
 
 
 def _no_tools(servers: str, cause: BaseException) -> McpServerError:

@@ -7,6 +7,7 @@ from llama_stack_api import CreateResponseRequest, OpenAIResponseInput  # type: 
 from pydantic import TypeAdapter, ValidationError
 
 from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.parameters import permitted_tools
 from k8gentai.agents.turn import Item, RequestError, Turn
 
 _ITEM: TypeAdapter[Any] = TypeAdapter(OpenAIResponseInput)
@@ -50,14 +51,23 @@ def build_request(definition: AgentDefinition, turn: Turn, model: str) -> Create
         "model": model,
         "input": [_read_item(number, item) for number, item in enumerate([*turn.history, *_input(turn)])],
         "instructions": _instructions(definition, turn),
-        "tools": turn.tools or None,
+        "tools": _tools(turn) or None,
         "store": False,
         "stream": True,
+        # ``auto`` allows to leave out what is too much, and the loop refuses it.
+        "truncation": None,
     }
     try:
         return CreateResponseRequest.model_validate(fields)
     except ValidationError as error:
         raise RequestError(f"Llama Stack cannot run this request: {_first_fault(error)}") from error
+
+
+def _tools(turn: Turn) -> list[dict[str, Any]]:
+    """The request's tools. The loop sees to it by itself that the model calls no server's tool which it may not;
+    of functions it would let the client run any."""
+    permitted = permitted_tools(turn)
+    return [tool for tool in turn.tools if tool.get("type") != "function" or tool in permitted]
 
 
 def _instructions(definition: AgentDefinition, turn: Turn) -> str | None:

@@ -19,6 +19,18 @@ from k8gentai.stack.conformance.scripted.steps import (
     Received,
     Refuse,
     Step,
+    Thought,
 )
 
-__all__ = ["FOREVER", "HANG_UP", "Answer", "Call", "Gate", "Received", "Refuse", "ScriptedModel", "Step"]
+__all__ = [
+    "FOREVER",
+    "HANG_UP",
+    "Answer",
+    "Call",
+    "Gate",
+    "Received",
+    "Refuse",
+    "ScriptedModel",
+    "Step",
+    "Thought",
+]

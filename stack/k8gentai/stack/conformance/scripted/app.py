@@ -22,6 +22,7 @@ from k8gentai.stack.conformance.scripted.steps import (
     Received,
     Refuse,
     Step,
+    Thought,
     text_of,
 )
 
@@ -144,6 +145,8 @@ async def _stream(send: Send, body: dict[str, Any], answer: Answer) -> None:
     for part in answer.parts:
         if isinstance(part, str):
             await _more(send, chunks.text(part))
+        elif isinstance(part, Thought):
+            await _more(send, chunks.thought(part.text))
         elif isinstance(part, Call):
             for chunk in chunks.call(part):
                 await _more(send, chunk)

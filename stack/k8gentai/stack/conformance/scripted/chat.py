@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from k8gentai.stack.conformance.scripted.steps import Answer, Call
+from k8gentai.stack.conformance.scripted.steps import Answer, Call, Thought
 
 _ids = itertools.count(1)
 
@@ -35,6 +35,9 @@ class Chunks:
     def text(self, delta: str) -> bytes:
         return self._event({"content": delta})
 
+    def thought(self, delta: str) -> bytes:
+        return self._event({"reasoning_content": delta})
+
     def call(self, call: Call) -> list[bytes]:
         """The call's head, then its arguments in pieces."""
         index = self._calls
@@ -58,7 +61,7 @@ class Chunks:
 
     def last(self) -> bytes:
         """The finish reason, the usage where it was asked for, and the terminator."""
-        end = self._event({}, "tool_calls" if self._calls else "stop")
+        end = self._event({}, self._answer.finish)
         if self._usage_wanted:
             end += _sse({**self._head, "choices": [], "usage": usage_of(self._answer)})
         return end + b"data: [DONE]\n\n"
@@ -88,6 +91,8 @@ def whole(body: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": text if text or not calls else None}
     if calls:
         message["tool_calls"] = calls
+    if thoughts := "".join(part.text for part in answer.parts if isinstance(part, Thought)):
+        message["reasoning_content"] = thoughts
     return {
         "id": f"chatcmpl-{next(_ids)}",
         "object": "chat.completion",
@@ -97,7 +102,7 @@ def whole(body: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
             {
                 "index": 0,
                 "message": message,
-                "finish_reason": "tool_calls" if calls else "stop",
+                "finish_reason": answer.finish,
                 "logprobs": None,
             }
         ],

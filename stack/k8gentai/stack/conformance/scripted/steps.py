@@ -29,6 +29,13 @@ class Pause:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Thought:
+    """A piece of the model's reasoning: ``reasoning_content``, as vLLM and others send it."""
+
+    text: str
+
+
 class Gate:
     """A point an answer does not pass before the test opens it. One gate may stand in several answers."""
 
@@ -80,6 +87,9 @@ class Call:
         return self.arguments if isinstance(self.arguments, str) else json.dumps(dict(self.arguments))
 
 
+Part = str | Thought | Call | Gate | Pause | Ending
+
+
 @dataclass(frozen=True, init=False)
 class Answer:
     """One answer of the model: text deltas, tool calls (parallel ones one after another), gates, an ending.
@@ -87,14 +97,18 @@ class Answer:
     Args:
         parts: in the order they are sent.
         usage: tokens in and out, as the model reports them.
+        finish: the finish reason; by default that of an answer which is whole.
     """
 
-    parts: tuple[str | Call | Gate | Pause | Ending, ...]
+    parts: tuple[Part, ...]
     usage: tuple[int, int]
+    finish: str
 
-    def __init__(self, *parts: str | Call | Gate | Pause | Ending, usage: tuple[int, int] = (11, 7)) -> None:
+    def __init__(self, *parts: Part, usage: tuple[int, int] = (11, 7), finish: str | None = None) -> None:
+        whole = "tool_calls" if any(isinstance(part, Call) for part in parts) else "stop"
         object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "usage", usage)
+        object.__setattr__(self, "finish", finish or whole)
 
 
 @dataclass(frozen=True)
