@@ -56,7 +56,7 @@ async def a_denied_call_does_not_run_and_the_model_is_told_why(lab: Lab) -> None
     response, request = await _suspended(lab)
     done = await _decide(lab, response, request, approve=False, reason="Not on a Sunday.")
     equal("the answer", done.output_text, "That is it.")
-    contains("the call's error", items(done, "mcp_call")[0].error, "Not on a Sunday.")
+    equal("the calls that were made", items(done, "mcp_call"), [])
     contains("what the model is shown", lab.requests()[-1].texts("tool"), "Not on a Sunday.")
     equal("lines written", lab.lines(), [])
 
