@@ -42,8 +42,9 @@ def show(agents: Iterable[RegisteredAgent], console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     # A name cut short is of no use for the next command.
     table.add_column("agent", no_wrap=True, overflow="ignore")
-    for column in ("framework", "version", "environment", "state", "description"):
+    for column in ("framework", "version", "environment", "state"):
         table.add_column(column)
+    table.add_column("description", no_wrap=True)
     for agent in agents:
         description = agent.definition.spec.description if agent.definition else ""
         shown = (agent.id, agent.framework, agent.version or "-", agent.environment or "-")
