@@ -39,12 +39,11 @@ def update(settings: Settings, say: Say, frameworks: Collection[str]) -> list[Re
 def show(agents: Iterable[RegisteredAgent], console: Console) -> None:
     """Print the agents as a table, and what is wrong with the broken ones below it."""
     agents = list(agents)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    # A name cut short is of no use for the next command.
-    table.add_column("agent", no_wrap=True, overflow="ignore")
-    for column in ("framework", "version", "environment", "state"):
-        table.add_column(column)
-    table.add_column("description", no_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    for column in ("agent", "framework", "version", "environment", "state"):
+        # A name cut short is of no use for the next command.
+        table.add_column(column, no_wrap=True, overflow="ignore")
+    table.add_column("description", no_wrap=True, ratio=1)
     for agent in agents:
         description = agent.definition.spec.description if agent.definition else ""
         shown = (agent.id, agent.framework, agent.version or "-", agent.environment or "-")
