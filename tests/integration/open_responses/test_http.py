@@ -48,6 +48,18 @@ async def test_done_when_resumed(http, turns):
     assert answer.text.count("[DONE]") == 1
 
 
+@departs(
+    "Streaming HTTP Responses",
+    "The terminal event MUST be the literal string `[DONE]`: to every client.",
+    "llama-stack-client before 0.7, known by its header, would take it for an event's JSON",
+)
+async def test_no_done_for_clients_that_cannot_read_it(http, turns):
+    url = f"/v1/responses/{turns['message of an agent'].response['id']}?stream=true"
+    for version, done in (("0.3.5", False), ("0.7.5", True)):
+        answer = await http.get(url, headers={"X-LlamaStack-Client-Version": version})
+        assert ("[DONE]" in answer.text) is done
+
+
 @holds("Streaming HTTP Responses", "The `event` field MUST match the `type` in the event body.")
 def test_event_is_the_type(turns):
     every(
