@@ -24,6 +24,11 @@ from k8gentai.providers.service import ResponsesService
 
 Order = Literal["asc", "desc"]
 Limit = Annotated[int, Query(ge=1, le=100)]
+ClientVersion = Annotated[str | None, Header()]
+"""Of llama-stack-client."""
+
+_WITHOUT_DONE = ("0.2.", "0.3.", "0.4.", "0.5.", "0.6.")
+"""Versions of it that may take the terminator for an event's JSON: 0.3.5 does, 0.7.5 does not."""
 
 
 def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTES) -> APIRouter:
@@ -41,6 +46,7 @@ def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTE
         idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
         x_stainless_retry_count: Annotated[int | None, Header(ge=0)] = None,
         x_amf_parent: Annotated[str | None, Header()] = None,
+        x_llamastack_client_version: ClientVersion = None,
     ) -> Response:
         body = await json_body(request, max_body_bytes)
         async with service.acceptor.on_behalf(x_amf_parent) as parent:
@@ -48,7 +54,7 @@ def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTE
                 body, idempotency_key, x_stainless_retry_count, parent=parent
             )
             if read.stream:
-                return event_stream(_server_sent(await service.stream(turn_id)))
+                return event_stream(_server_sent(await service.stream(turn_id), x_llamastack_client_version))
             if read.background:
                 return JSONResponse(await service.accepted(turn_id))
             return JSONResponse(await service.wait(turn_id))
@@ -76,12 +82,13 @@ def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTE
         stream: bool = False,
         starting_after: Annotated[int | None, Query(ge=0)] = None,
         last_event_id: Annotated[int | None, Header(ge=0)] = None,
+        x_llamastack_client_version: ClientVersion = None,
     ) -> Response:
         # A reconnecting event source repeats its first URL, and says in the header how far it came.
         positions = [position for position in (starting_after, last_event_id) if position is not None]
         if stream or last_event_id is not None:
             stream_events = await service.stream(response_id, max(positions, default=-1))
-            return event_stream(_server_sent(stream_events))
+            return event_stream(_server_sent(stream_events, x_llamastack_client_version))
         return JSONResponse(await service.get(response_id))
 
     @router.get("/{response_id}/input_items")
@@ -109,7 +116,9 @@ def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTE
     return router
 
 
-async def _server_sent(stream: AsyncIterator[StreamEvent]) -> AsyncIterator[ServerSentEvent]:
+async def _server_sent(
+    stream: AsyncIterator[StreamEvent], client_version: str | None
+) -> AsyncIterator[ServerSentEvent]:
     sequence = -1
     try:
         async for event in stream:
@@ -126,7 +135,8 @@ async def _server_sent(stream: AsyncIterator[StreamEvent]) -> AsyncIterator[Serv
         }
         # No id: the turn's stream has no such event, and a reader resumes after the last one that counts.
         yield ServerSentEvent(json.dumps(event), event="error")
-    yield ServerSentEvent("[DONE]")
+    if client_version is None or not client_version.startswith(_WITHOUT_DONE):
+        yield ServerSentEvent("[DONE]")
 
 
 def _between(items: list[Item], after: str | None, before: str | None) -> list[Item]:

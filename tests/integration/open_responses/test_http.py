@@ -48,6 +48,18 @@ async def test_done_when_resumed(http, turns):
     assert answer.text.count("[DONE]") == 1
 
 
+@departs(
+    "Streaming HTTP Responses",
+    "The terminal event MUST be the literal string `[DONE]`: to every client.",
+    "llama-stack-client before 0.7, known by its header, would take it for an event's JSON",
+)
+async def test_no_done_for_clients_that_cannot_read_it(http, turns):
+    url = f"/v1/responses/{turns['message of an agent'].response['id']}?stream=true"
+    for version, done in (("0.3.5", False), ("0.7.5", True)):
+        answer = await http.get(url, headers={"X-LlamaStack-Client-Version": version})
+        assert ("[DONE]" in answer.text) is done
+
+
 @holds("Streaming HTTP Responses", "The `event` field MUST match the `type` in the event body.")
 def test_event_is_the_type(turns):
     every(
@@ -111,7 +123,7 @@ async def test_string_and_items_are_the_same(http, model, key, agent):
         ({"model": "no-such-agent"}, 404, "model", "model_not_found"),
         ({"input": 7}, 400, "input", "invalid_value"),
         ({"temperature": "hot"}, 400, "temperature", "invalid_value"),
-        ({"previous_response_id": "resp_0"}, 400, "previous_response_id", "previous_response_not_found"),
+        ({"previous_response_id": "resp_0"}, 404, "previous_response_id", "previous_response_not_found"),
     ],
 )
 async def test_errors_have_a_structure(http, change, status, param, code):
@@ -138,5 +150,5 @@ def test_failures_end_in_failed(turns):
     for name in ("failure", "failure in the middle"):
         last = turns[name].events[-1]
         assert (last["type"], last["response"]["status"]) == ("response.failed", "failed")
-        assert last["response"]["error"]["code"] == "model_error"
+        assert last["response"]["error"]["reason"] == "model_error"
         assert last["response"]["error"]["message"]
