@@ -108,7 +108,7 @@ def errors(client: LlamaStackClient, _: str) -> Any:
     return {
         "unknown agent": status_of(lambda: client.agents.session.create("nobody", session_name="x")),
         "bad field": create(max_infer_iters="many"),
-        "not supported": create(input_shields=["guard"]),
+        "not supported": create(tool_prompt_format="python_list"),
     }
 
 

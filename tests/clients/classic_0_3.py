@@ -57,6 +57,17 @@ def a_turn_with_documents(client: LlamaStackClient, prompt: str) -> Any:
     return turn.output_message.content
 
 
+def an_agent_that_searches(client: LlamaStackClient, prompt: str) -> Any:
+    file = client.files.create(file=("leie.txt", b"Ghent lies on the Leie."), purpose="assistants")
+    store = client.vector_stores.create(name="rivers")
+    client.vector_stores.files.create(store.id, file_id=file.id)
+    search = {"name": "builtin::rag/knowledge_search", "args": {"vector_db_ids": [store.id]}}
+    turn = client.alpha.agents.turn.create(**begin(client, toolgroups=[search]), messages=said(prompt))
+    client.vector_stores.delete(store.id)
+    client.files.delete(file.id)
+    return {"content": turn.output_message.content, "steps": [step.to_dict() for step in turn.steps]}
+
+
 def sessions(client: LlamaStackClient, prompt: str) -> Any:
     agents = client.alpha.agents
     place = begin(client)
@@ -85,7 +96,13 @@ def the_agent_helper(client: LlamaStackClient, prompt: str) -> Any:
     return "".join(str(event) for event in AgentEventLogger().log(turn))
 
 
-SCENARIOS = (a_turn_that_is_resumed, a_turn_with_documents, sessions, the_agent_helper)
+SCENARIOS = (
+    a_turn_that_is_resumed,
+    a_turn_with_documents,
+    an_agent_that_searches,
+    sessions,
+    the_agent_helper,
+)
 
 if __name__ == "__main__":
     asked = json.loads(sys.argv[1])

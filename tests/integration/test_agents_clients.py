@@ -49,6 +49,10 @@ def seen_by_0_3(stack, model):
     scripts = {
         "a_turn_that_is_resumed": WEATHER,
         "a_turn_with_documents": (Answer("On the Leie."),),
+        "an_agent_that_searches": (
+            Answer(Call("file_search", {"query": "Where does Ghent lie?"})),
+            Answer("On the Leie."),
+        ),
         "sessions": (Answer("One."), Answer("Two.")),
         "the_agent_helper": SUM,
     }
@@ -132,7 +136,7 @@ def test_errors_name_what_is_wrong(seen_by_0_2):
     assert "agent_config.max_infer_iters" in message
     status, message = seen["not supported"]
     assert status == 501
-    assert "agent_config.input_shields" in message
+    assert "agent_config.tool_prompt_format" in message
 
 
 def test_a_turn_is_resumed(seen_by_0_3, model):
@@ -152,6 +156,17 @@ def test_documents_go_with_the_message(seen_by_0_3, model):
     assert "Ghent lies on the Leie." in request.texts("user")[0]
     # The agent it names is a registered one, whose prompt stands.
     assert request.texts("system")[0].startswith("You are the assistant of the tests.")
+
+
+def test_documents_are_searched(seen_by_0_3, model):
+    seen = seen_by_0_3["an_agent_that_searches"]
+    assert (seen["content"], kinds(seen["steps"])) == (
+        "On the Leie.",
+        ["inference", "tool_execution", "inference"],
+    )
+    assert "Ghent lies on the Leie." in str(seen["steps"][1]["tool_responses"])
+    (told,) = model.requests(seen_by_0_3["keys"]["an_agent_that_searches"])[1].texts("tool")
+    assert "Ghent lies on the Leie." in told
 
 
 def test_sessions(seen_by_0_3):
