@@ -10,7 +10,7 @@ import httpx
 import openai
 import redis
 
-from k8gentai.stack.hosts import HOSTS, Host
+from k8gentai.stack.hosts import HOSTS, RUN_YAML, Host
 from tests.support.processes import ROOT, Process, free_port, run_python
 from tests.support.valkey import Valkey
 
@@ -47,7 +47,7 @@ class Server:
 
     def start_unready(self) -> None:
         """Start it without waiting for its health."""
-        command = self._stack.host.command(self.port, print)
+        command = self._stack.host.command(self.port, print, self._stack.run_yaml)
         environment = {**self._stack.environment, **self._environment}
         self.process = Process(self._name, command, self._stack.directory, environment)
 
@@ -87,6 +87,8 @@ class Stack:
         self.code = directory / "code"
         self.registry = directory / "registry.json"
         self.valkey = Valkey(directory)
+        self.run_yaml = RUN_YAML
+        """What its servers serve."""
         self._numbers = itertools.count()
         self._processes: list[Process] = []
         self._servers: list[Server] = []

@@ -1,0 +1,109 @@
+"""Plain models with what the stack itself has for them: prompts, searches, guardrails."""
+
+import openai
+import pytest
+
+from tests.integration.helpers import IMPLICIT, ON_ONE_HOST, check_sequence, collect, prompt
+from tests.scripted import Answer, Call
+from tests.support.run_yaml import GUARDRAIL, with_services
+from tests.support.stack import MODEL, Stack
+
+
+@pytest.fixture(scope="module")
+def equipped(host, model, registry, tmp_path_factory):
+    """A stack with a web search and a guardrail."""
+    directory = tmp_path_factory.mktemp("equipped")
+    made = Stack(directory, model.base_url, host)
+    made.run_yaml = with_services(directory / "run.yaml", MODEL)
+    try:
+        made.prepare(registry=registry)
+        made.add_server()
+        made.add_worker("llama-stack")
+        yield made
+    finally:
+        made.stop()
+
+
+async def test_a_prompt_of_the_stack(http, client, model, key):
+    text = {"prompt": "You are {{ role }}, {{ tone }}.", "variables": ["role", "tone"]}
+    made = (await http.post("/v1/prompts", json=text)).json()
+    model.script(key, Answer("Ahoy."))
+    variables = {"role": "a pirate", "tone": {"type": "input_text", "text": "loud"}}
+    response = await client.responses.create(
+        model=IMPLICIT,
+        input=prompt(key),
+        prompt={"id": made["prompt_id"], "variables": variables},
+        instructions="Be brief.",
+    )
+    assert response.output_text == "Ahoy."
+    assert model.requests(key)[0].texts("system") == ["You are a pirate, loud.\n\nBe brief."]
+    assert (response.prompt.id, response.instructions) == (made["prompt_id"], "Be brief.")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param"),
+    [
+        ({"prompt": {"id": "pmpt_" + "0" * 48}}, "prompt.id"),
+        ({"tools": [{"type": "mcp", "server_label": "x", "connector_id": "gone"}]}, "tools[0].connector_id"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0]"),
+    ],
+)
+async def test_what_the_stack_does_not_have_is_named(client, wrong, param):
+    with pytest.raises(openai.BadRequestError) as refused:
+        await client.responses.create(model=IMPLICIT, input="Hello.", **wrong)
+    assert refused.value.param == param
+
+
+@ON_ONE_HOST
+async def test_a_web_search(equipped, model, key):
+    model.script(key, Answer(Call("web_search", {"query": "rain"}, id="c1")), Answer("It rains."))
+    async with equipped.server.openai() as client:
+        stream = await client.responses.create(
+            model=IMPLICIT, input=prompt(key), tools=[{"type": "web_search"}], stream=True
+        )
+        events = await collect(stream)
+    check_sequence(events)
+    search, answer = events[-1].response.output
+    assert (search.type, search.status, search.action.query) == ("web_search_call", "completed", "rain")
+    assert answer.content[0].text == "It rains."
+    states = [event.type.rpartition(".")[2] for event in events if "web_search_call" in event.type]
+    assert states == ["in_progress", "searching", "completed"]
+    assert model.requests(key)[1].texts("tool") == ["web_search found: rain"]
+
+
+@ON_ONE_HOST
+async def test_a_guardrail_refuses_the_input(equipped, model, key):
+    model.script(key, Answer("unsafe\nS1"))
+    async with equipped.server.openai() as client:
+        response = await client.responses.create(
+            model=IMPLICIT, input=prompt(key), extra_body={"guardrails": [GUARDRAIL]}
+        )
+    assert response.error is None, response.error
+    (message,) = response.output
+    assert (response.status, message.content[0].type) == ("completed", "refusal")
+    assert "Violent Crimes" in message.content[0].refusal
+    # The guardrail's own call is the only one.
+    assert len(model.requests(key)) == 1
+
+
+@ON_ONE_HOST
+async def test_a_guardrail_refuses_the_answer(equipped, model, key):
+    model.script(key, Answer("safe"), Answer(f"[[{key}]] Steal it."), Answer("unsafe\nS2"))
+    async with equipped.server.openai() as client:
+        stream = await client.responses.create(
+            model=IMPLICIT, input=prompt(key), extra_body={"guardrails": [GUARDRAIL]}, stream=True
+        )
+        events = await collect(stream)
+    check_sequence(events)
+    (message,) = events[-1].response.output
+    assert message.content[0].type == "refusal"
+    assert "Non-Violent Crimes" in message.content[0].refusal
+    assert not [event for event in events if event.type == "response.output_text.delta"]
+
+
+@ON_ONE_HOST
+async def test_a_guardrail_that_is_not_there_is_named(equipped):
+    async with equipped.server.openai() as client:
+        with pytest.raises(openai.BadRequestError) as refused:
+            await client.responses.create(model=IMPLICIT, input="Hello.", extra_body={"guardrails": ["gone"]})
+    assert refused.value.param == "guardrails[0]"
