@@ -3,22 +3,23 @@
 import openai
 import pytest
 
-from tests.integration.helpers import IMPLICIT, ON_ONE_HOST, check_sequence, collect, prompt
-from tests.scripted import Answer, Call
+from tests.integration.helpers import IMPLICIT, ON_ONE_HOST, check_sequence, collect, ended, prompt
+from tests.scripted import FOREVER, Answer, Call, Gate
 from tests.support.run_yaml import GUARDRAIL, with_services
 from tests.support.stack import MODEL, Stack
 
 
 @pytest.fixture(scope="module")
 def equipped(host, model, registry, tmp_path_factory):
-    """A stack with a web search and a guardrail."""
+    """A stack with a web search and a guardrail, and two workers."""
     directory = tmp_path_factory.mktemp("equipped")
     made = Stack(directory, model.base_url, host)
     made.run_yaml = with_services(directory / "run.yaml", MODEL)
     try:
         made.prepare(registry=registry)
         made.add_server()
-        made.add_worker("llama-stack")
+        for _ in range(2):
+            made.add_worker("llama-stack")
         yield made
     finally:
         made.stop()
@@ -68,7 +69,7 @@ async def test_a_web_search(equipped, model, key):
     assert answer.content[0].text == "It rains."
     states = [event.type.rpartition(".")[2] for event in events if "web_search_call" in event.type]
     assert states == ["in_progress", "searching", "completed"]
-    assert model.requests(key)[1].texts("tool") == ["web_search found: rain"]
+    assert model.requests(key)[1].texts("tool") == ["web_search found rain (1)"]
 
 
 @ON_ONE_HOST
@@ -107,3 +108,29 @@ async def test_a_guardrail_that_is_not_there_is_named(equipped):
         with pytest.raises(openai.BadRequestError) as refused:
             await client.responses.create(model=IMPLICIT, input="Hello.", extra_body={"guardrails": ["gone"]})
     assert refused.value.param == "guardrails[0]"
+
+
+@ON_ONE_HOST
+async def test_a_search_is_not_made_again_when_its_worker_dies(equipped, model, key):
+    gate = Gate()
+    search = Call("web_search", {"query": key}, id="c1")
+    steps = Answer(search), Answer("It ", gate, FOREVER), Answer("It ", "rains.")
+    model.script(key, *steps, Answer(search), Answer("It still does."))
+    async with equipped.server.openai() as client:
+        asked = await client.responses.create(
+            model=IMPLICIT, input=prompt(key), tools=[{"type": "web_search"}], background=True
+        )
+        await gate.reached()
+        with equipped.redis() as redis:
+            name = redis.hget(f"amf:turn:{asked.id}", "worker").decode()
+        equipped.worker(int(name.split("-")[-2])).kill()
+        response = await ended(client, asked.id)
+    assert response.output_text == "It rains."
+    assert [item.type for item in response.output] == ["web_search_call", "message"]
+    # One answer was recorded, one was cut off, one came after.
+    _, cut, again = model.requests(key)
+    assert cut.texts("tool") == again.texts("tool") == [f"web_search found {key} (1)"]
+    # The next turn's search is the second of that query.
+    async with equipped.server.openai() as client:
+        await client.responses.create(model=IMPLICIT, input=prompt(key), tools=[{"type": "web_search"}])
+    assert model.requests(key)[-1].texts("tool") == [f"web_search found {key} (2)"]

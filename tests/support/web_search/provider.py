@@ -1,5 +1,6 @@
-"""A web search that finds what it was asked for: ``module: tests.support.web_search`` in a run YAML."""
+"""A web search that finds its query, and counts: ``module: tests.support.web_search`` in a run YAML."""
 
+from collections import Counter
 from typing import Any
 
 from llama_stack_api import tools
@@ -15,6 +16,9 @@ class Config(BaseModel):
 class WebSearch:
     """The provider."""
 
+    def __init__(self) -> None:
+        self._asked: Counter[str] = Counter()
+
     async def initialize(self) -> None: ...
 
     async def shutdown(self) -> None: ...
@@ -28,7 +32,9 @@ class WebSearch:
         return tools.ListToolDefsResponse(data=[tools.ToolDef(name="web_search", input_schema=schema)])
 
     async def invoke_tool(self, tool_name: str, kwargs: dict[str, Any], **_: Any) -> Any:
-        return tools.ToolInvocationResult(content=f"{tool_name} found: {kwargs['query']}")
+        query = kwargs["query"]
+        self._asked[query] += 1
+        return tools.ToolInvocationResult(content=f"{tool_name} found {query} ({self._asked[query]})")
 
 
 async def get_adapter_impl(_config: Config, _deps: dict[Any, Any]) -> WebSearch:
