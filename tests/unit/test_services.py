@@ -61,6 +61,12 @@ async def test_a_search_is_the_owners(served: Floor) -> None:
     assert (search.query, search.max_num_results) == ("canals", 3)
 
 
+async def test_a_hit_has_the_files_own_id_where_the_host_gives_a_documents(served: Floor) -> None:
+    served.apis.vector_io.hit = found("Ghent", "some-document", attributes={"file_id": "file-7"})
+    answer = await ask(served, "file-search", SEARCH, await turn_of(served, None))
+    assert answer.json()["data"][0]["file_id"] == "file-7"
+
+
 @pytest.mark.parametrize("header", [None, "resp_forged"])
 async def test_nobody_but_a_worker_may_ask(served: Floor, header: str | None) -> None:
     assert (await ask(served, "file-search", SEARCH, header)).status_code == 403

@@ -134,6 +134,16 @@ def error_body(error: Exception) -> dict[str, Any]:
     return body
 
 
+def found(hit: Any) -> dict[str, Any]:
+    """One hit of a vector store's search, with the file's id.
+
+    OGX's processor of texts and PDFs numbers documents anew, and its search gives that number in place of the file's
+    id, which is then among the attributes only.
+    """
+    told: dict[str, Any] = hit.model_dump(mode="json", exclude_none=True)
+    return {**told, "file_id": (told.get("attributes") or {}).get("file_id") or told["file_id"]}
+
+
 async def violation(safety: Any, text: str, guardrail: str) -> str | None:
     """Why a guardrail blocks a text, in the host's own words; None where it does not.
 
