@@ -3,18 +3,30 @@
 import openai
 import pytest
 
+from k8gentai.workers.services import SERVICES_PATH
 from tests.integration.helpers import IMPLICIT, ON_ONE_HOST, check_sequence, collect, ended, prompt
 from tests.scripted import FOREVER, Answer, Call, Gate
+from tests.support.authority import Authority
 from tests.support.run_yaml import GUARDRAIL, with_services
 from tests.support.stack import MODEL, Stack
 
 
 @pytest.fixture(scope="module")
-def equipped(host, model, registry, tmp_path_factory):
-    """A stack with a web search and a guardrail, and two workers."""
+def authority():
+    """Knows who calls."""
+    made = Authority()
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def equipped(host, model, registry, authority, tmp_path_factory):
+    """A stack with a web search and a guardrail, which asks who calls, and two workers."""
     directory = tmp_path_factory.mktemp("equipped")
     made = Stack(directory, model.base_url, host)
-    made.run_yaml = with_services(directory / "run.yaml", MODEL)
+    made.run_yaml = with_services(directory / "run.yaml", MODEL, authority.url)
+    made.environment["AMF_STACK_API_KEY"] = "worker"
     try:
         made.prepare(registry=registry)
         made.add_server()
@@ -58,7 +70,7 @@ async def test_what_the_stack_does_not_have_is_named(client, wrong, param):
 @ON_ONE_HOST
 async def test_a_web_search(equipped, model, key):
     model.script(key, Answer(Call("web_search", {"query": "rain"}, id="c1")), Answer("It rains."))
-    async with equipped.server.openai() as client:
+    async with equipped.server.openai(api_key="ada") as client:
         stream = await client.responses.create(
             model=IMPLICIT, input=prompt(key), tools=[{"type": "web_search"}], stream=True
         )
@@ -75,7 +87,7 @@ async def test_a_web_search(equipped, model, key):
 @ON_ONE_HOST
 async def test_a_guardrail_refuses_the_input(equipped, model, key):
     model.script(key, Answer("unsafe\nS1"))
-    async with equipped.server.openai() as client:
+    async with equipped.server.openai(api_key="ada") as client:
         response = await client.responses.create(
             model=IMPLICIT, input=prompt(key), extra_body={"guardrails": [GUARDRAIL]}
         )
@@ -90,7 +102,7 @@ async def test_a_guardrail_refuses_the_input(equipped, model, key):
 @ON_ONE_HOST
 async def test_a_guardrail_refuses_the_answer(equipped, model, key):
     model.script(key, Answer("safe"), Answer(f"[[{key}]] Steal it."), Answer("unsafe\nS2"))
-    async with equipped.server.openai() as client:
+    async with equipped.server.openai(api_key="ada") as client:
         stream = await client.responses.create(
             model=IMPLICIT, input=prompt(key), extra_body={"guardrails": [GUARDRAIL]}, stream=True
         )
@@ -104,7 +116,7 @@ async def test_a_guardrail_refuses_the_answer(equipped, model, key):
 
 @ON_ONE_HOST
 async def test_a_guardrail_that_is_not_there_is_named(equipped):
-    async with equipped.server.openai() as client:
+    async with equipped.server.openai(api_key="ada") as client:
         with pytest.raises(openai.BadRequestError) as refused:
             await client.responses.create(model=IMPLICIT, input="Hello.", extra_body={"guardrails": ["gone"]})
     assert refused.value.param == "guardrails[0]"
@@ -116,7 +128,7 @@ async def test_a_search_is_not_made_again_when_its_worker_dies(equipped, model, 
     search = Call("web_search", {"query": key}, id="c1")
     steps = Answer(search), Answer("It ", gate, FOREVER), Answer("It ", "rains.")
     model.script(key, *steps, Answer(search), Answer("It still does."))
-    async with equipped.server.openai() as client:
+    async with equipped.server.openai(api_key="ada") as client:
         asked = await client.responses.create(
             model=IMPLICIT, input=prompt(key), tools=[{"type": "web_search"}], background=True
         )
@@ -131,6 +143,39 @@ async def test_a_search_is_not_made_again_when_its_worker_dies(equipped, model, 
     _, cut, again = model.requests(key)
     assert cut.texts("tool") == again.texts("tool") == [f"web_search found {key} (1)"]
     # The next turn's search is the second of that query.
-    async with equipped.server.openai() as client:
+    async with equipped.server.openai(api_key="ada") as client:
         await client.responses.create(model=IMPLICIT, input=prompt(key), tools=[{"type": "web_search"}])
     assert model.requests(key)[-1].texts("tool") == [f"web_search found {key} (2)"]
+
+
+@ON_ONE_HOST
+async def test_a_worker_searches_what_its_turns_owner_may_see_and_nobody_else(equipped, model, key):
+    search = Call("file_search", {"query": "returned bags"}, id="c1")
+    model.script(key, Answer(search), Answer("Within 30 days."))
+    async with (
+        equipped.server.openai(api_key="ada") as ada,
+        equipped.server.openai(api_key="bob") as bob,
+        equipped.server.openai(api_key="worker") as worker,
+    ):
+        file = await ada.files.create(file=("returns.txt", b"Bags may be returned."), purpose="assistants")
+        store = await ada.vector_stores.create(name="ada's")
+        put = await ada.vector_stores.files.create(store.id, file_id=file.id)
+        assert put.status == "completed", put.last_error
+        asked = {
+            "model": IMPLICIT,
+            "input": prompt(key),
+            "tools": [{"type": "file_search", "vector_store_ids": [store.id]}],
+        }
+        response = await ada.responses.create(**asked)
+        assert response.output[0].status == "completed", model.requests(key)[-1].texts("tool")
+        assert response.output[0].results[0].text == "Bags may be returned."
+        for other in (bob, worker):
+            with pytest.raises(openai.BadRequestError) as refused:
+                await other.responses.create(**asked)
+            assert refused.value.param == "tools[0].vector_store_ids[0]"
+            with pytest.raises(openai.APIStatusError):
+                await other.vector_stores.search(store.id, query="bags")
+    body = {"vector_store_id": store.id, "search": {"query": "bags"}}
+    async with equipped.server.http(headers={"Authorization": "Bearer worker"}) as plain:
+        refused = await plain.post(f"{SERVICES_PATH}/file-search", json=body)
+    assert (refused.status_code, refused.json()["error"]["type"]) == (403, "invalid_request_error")

@@ -11,14 +11,16 @@ GUARDRAIL = "guard"
 """A guardrail that asks the scripted model as if it were a Llama Guard."""
 
 
-def with_services(path: Path, model: str) -> Path:
-    """Write the run YAML of a Llama Stack with a web search and a guardrail.
+def with_services(path: Path, model: str, authority: str) -> Path:
+    """Write the run YAML of a Llama Stack with a web search and a guardrail, which asks who calls.
 
     Args:
         path: where to.
         model: whom the guardrail asks.
+        authority: the URL that knows who calls.
     """
     run = yaml.safe_load((ROOT / RUN_YAML).read_text())
+    run["server"]["auth"] = {"provider_config": {"type": "custom", "endpoint": authority}}
     run["apis"] = sorted({*run["apis"], "safety", "tool_runtime"})
     providers = run["providers"]
     providers["safety"] = [

@@ -58,8 +58,8 @@ class Server:
 
     def openai(self, **options: object) -> openai.AsyncOpenAI:
         """A client of it, which does not try again."""
-        settings = {"max_retries": 0, "timeout": 120, **options}
-        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key="none", **settings)
+        settings = {"max_retries": 0, "timeout": 120, "api_key": "none", **options}
+        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", **settings)
 
     def http(self, **options: object) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url, timeout=120, **options)

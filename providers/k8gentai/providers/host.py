@@ -135,12 +135,14 @@ def error_body(error: Exception) -> dict[str, Any]:
 
 
 def found(hit: Any) -> dict[str, Any]:
-    """One hit of a vector store's search, with the file's id.
+    """One hit of a vector store's search, ready for JSON, with the file's id.
 
-    OGX's processor of texts and PDFs numbers documents anew, and its search gives that number in place of the file's
-    id, which is then among the attributes only.
+    A passage that is the query itself has an infinite score with Faiss. OGX's processor of texts and PDFs numbers
+    documents anew, and its search gives that number where the file's id belongs, which is then only among the
+    attributes.
     """
     told: dict[str, Any] = hit.model_dump(mode="json", exclude_none=True)
+    told["score"] = min(hit.score, sys.float_info.max)
     return {**told, "file_id": (told.get("attributes") or {}).get("file_id") or told["file_id"]}
 
 
