@@ -62,6 +62,7 @@ class VectorIO:
 
     def __init__(self) -> None:
         self.searches: list[Any] = []
+        self.hit = found("Ghent")
 
     async def openai_retrieve_vector_store(self, vector_store_id: str) -> Any:
         user = caller()
@@ -73,7 +74,7 @@ class VectorIO:
         if request.filters == {"type": "odd"}:
             raise ValueError("Unknown filter type: odd")
         self.searches.append(request)
-        return VectorStoreSearchResponsePage.model_validate({"search_query": ["q"], "data": [found("Ghent")]})
+        return VectorStoreSearchResponsePage.model_validate({"search_query": ["q"], "data": [self.hit]})
 
 
 class Files:

@@ -10,7 +10,7 @@ import httpx
 import openai
 import redis
 
-from k8gentai.stack.hosts import HOSTS, Host
+from k8gentai.stack.hosts import HOSTS, RUN_YAML, Host
 from tests.support.processes import ROOT, Process, free_port, run_python
 from tests.support.valkey import Valkey
 
@@ -47,7 +47,7 @@ class Server:
 
     def start_unready(self) -> None:
         """Start it without waiting for its health."""
-        command = self._stack.host.command(self.port, print)
+        command = self._stack.host.command(self.port, print, self._stack.run_yaml)
         environment = {**self._stack.environment, **self._environment}
         self.process = Process(self._name, command, self._stack.directory, environment)
 
@@ -58,8 +58,8 @@ class Server:
 
     def openai(self, **options: object) -> openai.AsyncOpenAI:
         """A client of it, which does not try again."""
-        settings = {"max_retries": 0, "timeout": 120, **options}
-        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key="none", **settings)
+        settings = {"max_retries": 0, "timeout": 120, "api_key": "none", **options}
+        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", **settings)
 
     def http(self, **options: object) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url, timeout=120, **options)
@@ -87,6 +87,8 @@ class Stack:
         self.code = directory / "code"
         self.registry = directory / "registry.json"
         self.valkey = Valkey(directory)
+        self.run_yaml = RUN_YAML
+        """What its servers serve."""
         self._numbers = itertools.count()
         self._processes: list[Process] = []
         self._servers: list[Server] = []

@@ -50,6 +50,15 @@ def definition(**spec):
     )
 
 
+async def test_logprobs_come_where_they_are_asked_for(model, adapter):
+    model.script("likely", Answer("Hel", "lo."))
+    wanted = {"include": ["message.output_text.logprobs"]}
+    events = await run(adapter, turn_of("[[likely]]", parameters=wanted), context_for(model.base_url))
+    tokens = [{"token": token, "logprob": -0.25, "top_logprobs": []} for token in ("Hel", "lo.")]
+    assert [event.logprobs for event in events if isinstance(event, TextDelta)] == [[token] for token in tokens]
+    assert events[-2] == MessageDone(message_id="m0", text="Hello.", logprobs=tokens)
+
+
 async def test_text_streams_within_one_step(model, adapter):
     model.script("text", Answer("Hel", "lo."))
     assert await run(adapter, turn_of("[[text]]"), context_for(model.base_url)) == [

@@ -156,7 +156,10 @@ async def test_what_was_found_before_is_told_in_the_next_turn(model, adapter, st
 
 async def test_a_guardrail_blocks_the_input_before_any_model_call(model, adapter, stack, key):
     wanted = {"instructions": "Talk of swords.", "parameters": {"guardrails": ["peace"]}}
-    events = await ask(adapter, model, stack, key, **wanted)
+    image = {"type": "input_image", "image_url": "data:,"}
+    said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Of what?"}, image]}
+    events = await ask(adapter, model, stack, key, history=[said], **wanted)
+    assert stack.judged == [("peace", f"Talk of swords. Of what? [[{key}]]")]
     assert [event.type for event in events] == ["item.started", *["item.progress"] * 4, "item.done"]
     assert events[-1] == ItemDone(
         item={"id": "i0", "type": "message", "role": "assistant", "status": "completed", "content": REFUSAL}

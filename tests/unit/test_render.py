@@ -246,6 +246,18 @@ def test_searches_are_items_of_their_own() -> None:
         assert told == [f"response.{item['type']}.{state}" for state in ("in_progress", "searching", "completed")]
 
 
+def test_logprobs_are_told_with_the_text() -> None:
+    token = {"token": "Four", "logprob": -0.25, "bytes": None, "top_logprobs": []}
+    said = [
+        ev.TextDelta(message_id="m", delta="Four", logprobs=[token]),
+        ev.MessageDone(message_id="m", text="Four", logprobs=[token]),
+    ]
+    stream, response = render(accepted(), [*START, *said, ev.TurnCompleted()])
+    assert response["output"][0]["content"][0]["logprobs"] == [token]
+    told = {event["type"]: event["logprobs"] for event in stream if "logprobs" in event}
+    assert told == {"response.output_text.delta": [token], "response.output_text.done": [token]}
+
+
 def test_a_tool_that_failed_shows_its_error() -> None:
     failure = ev.ToolResult(call_id="c", output="division by zero", is_error=True)
     events = [*START, ev.ToolCall(call_id="c", name="divide", arguments="{}"), failure, ev.TurnCompleted()]

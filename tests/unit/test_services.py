@@ -1,6 +1,8 @@
 """What the stack does for turns that run: only their workers may ask, and see what the turn's owner may."""
 
 import base64
+import math
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,14 @@ async def test_a_search_is_the_owners(served: Floor) -> None:
     assert (await ask(served, "file-search", SEARCH, await turn_of(served, None))).status_code == 200
     (search, _) = served.apis.vector_io.searches
     assert (search.query, search.max_num_results) == ("canals", 3)
+
+
+async def test_a_hit_has_the_files_own_id_and_a_score_that_json_can_say(served: Floor) -> None:
+    attributes = {"file_id": "file-7"}
+    served.apis.vector_io.hit = found("Ghent", "some-document", attributes=attributes, score=math.inf)
+    (hit,) = (await ask(served, "file-search", SEARCH, await turn_of(served, None))).json()["data"]
+    assert hit["file_id"] == "file-7"
+    assert hit["score"] == sys.float_info.max
 
 
 @pytest.mark.parametrize("header", [None, "resp_forged"])

@@ -64,6 +64,8 @@ class TextDelta(_Event):
     type: Literal["text.delta"] = "text.delta"
     message_id: str
     delta: str
+    logprobs: list[dict[str, Any]] = Field(default_factory=list)
+    """How likely its tokens were, where the request asks for that, in Responses API shape."""
 
 
 class ReasoningDelta(_Event):
@@ -124,6 +126,8 @@ class MessageDone(_Event):
     reasoning: str = ""
     annotations: list[dict[str, Any]] = Field(default_factory=list)
     """Citations in Responses API shape."""
+    logprobs: list[dict[str, Any]] = Field(default_factory=list)
+    """Those of all its deltas."""
 
 
 class ItemStarted(_Event):

@@ -134,6 +134,18 @@ def error_body(error: Exception) -> dict[str, Any]:
     return body
 
 
+def found(hit: Any) -> dict[str, Any]:
+    """One hit of a vector store's search, ready for JSON, with the file's id.
+
+    A passage that is the query itself has an infinite score with Faiss. OGX's processor of texts and PDFs numbers
+    documents anew, and its search gives that number where the file's id belongs, which is then only among the
+    attributes.
+    """
+    told: dict[str, Any] = hit.model_dump(mode="json", exclude_none=True)
+    told["score"] = min(hit.score, sys.float_info.max)
+    return {**told, "file_id": (told.get("attributes") or {}).get("file_id") or told["file_id"]}
+
+
 async def violation(safety: Any, text: str, guardrail: str) -> str | None:
     """Why a guardrail blocks a text, in the host's own words; None where it does not.
 

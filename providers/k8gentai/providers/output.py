@@ -4,6 +4,7 @@ An item writes its events through the ``Emit`` it was given, which adds the sequ
 their order and fields are those of the OpenAI Responses API's streaming reference.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from k8gentai.agents.turn import Item
@@ -71,21 +72,30 @@ class Message(OutputItem):
         super().__init__(emit, id_, index)
         self._text = ""
         self._annotations: list[dict[str, Any]] = []
+        self._logprobs: list[dict[str, Any]] = []
         self._begun = False
         self._added()
         self._tell("response.content_part.added", content_index=0, part=self._part())
         self._begun = True
 
-    def delta(self, delta: str) -> None:
-        """Append text."""
+    def delta(self, delta: str, logprobs: Sequence[dict[str, Any]] = ()) -> None:
+        """Append text.
+
+        Args:
+            delta: the text.
+            logprobs: of its tokens.
+        """
         if delta:
             self._text += delta
-            self._tell("response.output_text.delta", content_index=0, delta=delta, logprobs=[])
+            self._tell("response.output_text.delta", content_index=0, delta=delta, logprobs=list(logprobs))
 
-    def finish(self, text: str, annotations: list[dict[str, Any]]) -> None:
+    def finish(
+        self, text: str, annotations: list[dict[str, Any]], logprobs: Sequence[dict[str, Any]] = ()
+    ) -> None:
         """The message is whole."""
         self.delta(rest_of(text, self._text))
         self._text = text
+        self._logprobs = list(logprobs)
         for position, annotation in enumerate(annotations):
             self._annotations.append(annotation)
             self._tell(
@@ -97,8 +107,9 @@ class Message(OutputItem):
         self.close("completed")
 
     def close(self, status: str) -> None:
-        self._tell("response.output_text.done", content_index=0, text=self._text, logprobs=[])
-        self._tell("response.content_part.done", content_index=0, part=self._part())
+        self._tell("response.output_text.done", content_index=0, text=self._text, logprobs=self._logprobs)
+        # As Llama Stack's builtin does it: the item has them, its part's event has not.
+        self._tell("response.content_part.done", content_index=0, part={**self._part(), "logprobs": []})
         self._done(status)
 
     def view(self) -> Item:
@@ -113,7 +124,12 @@ class Message(OutputItem):
 
     def _part(self) -> dict[str, Any]:
         annotations = [dict(annotation) for annotation in self._annotations]
-        return {"type": "output_text", "text": self._text, "annotations": annotations, "logprobs": []}
+        return {
+            "type": "output_text",
+            "text": self._text,
+            "annotations": annotations,
+            "logprobs": list(self._logprobs),
+        }
 
 
 class Reasoning(OutputItem):

@@ -151,7 +151,7 @@ class Rendering:
 
     def _text_delta(self, event: ev.TextDelta) -> None:
         self._close_reasoning(event.message_id)
-        self._message(event.message_id).delta(event.delta)
+        self._message(event.message_id).delta(event.delta, event.logprobs)
 
     def _message(self, message_id: str) -> Message:
         message = self._messages.get(message_id)
@@ -170,7 +170,7 @@ class Rendering:
     def _message_done(self, event: ev.MessageDone) -> None:
         self._close_reasoning(event.message_id)
         if event.text or event.message_id in self._messages:
-            self._message(event.message_id).finish(event.text, event.annotations)
+            self._message(event.message_id).finish(event.text, event.annotations, event.logprobs)
             del self._messages[event.message_id]
 
     def _call_started(self, event: ev.ToolCallStarted) -> None:

@@ -69,7 +69,7 @@ class StackServices:
         """What a vector store finds."""
         search = host.SearchVectorStoreRequest(**asked.search)
         page = await self._apis.vector_io.openai_search_vector_store(asked.vector_store_id, search)
-        return {"data": page.model_dump(mode="json", exclude_none=True)["data"]}
+        return {"data": [host.found(hit) for hit in page.data]}
 
     async def search_web(self, asked: WebSearch) -> dict[str, Any]:
         """What the tool ``web_search`` finds.

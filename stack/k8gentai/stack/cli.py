@@ -83,14 +83,14 @@ def worker(
 ) -> None:
     """Run the turns of one framework, many at once, until SIGTERM or Ctrl-C.
 
-    Start as many as you like, on any machine that reaches the Redis of REDIS_URL and the stack of
-    AMF_STACK_URL (default http://127.0.0.1:8321). Agents' code is imported from the working directory. The
-    framework's environment is made first, where it is not there. AMF_ADAPTERS names adapters of your own.
+    Start as many as you like, wherever REDIS_URL and AMF_STACK_URL (default http://127.0.0.1:8321; with
+    AMF_STACK_API_KEY where it asks who calls) are reached. Agents' code is imported from the working directory.
+    The framework's environment is made where it is not there. AMF_ADAPTERS names adapters of your own.
     """
     from k8gentai.agents.named_adapter import AdapterError
     from k8gentai.stack.environments import SetUpError, replace_process
     from k8gentai.stack.frameworks import check_framework, named_adapters, python_of
-    from k8gentai.stack.settings import read_settings
+    from k8gentai.stack.settings import read_settings, take_stack_api_key
 
     with one_line_errors():
         check_framework(framework)
@@ -109,6 +109,7 @@ def worker(
                 adapter=named.adapter if named else None,
                 redis_url=settings.worker_redis_url(),
                 stack_url=settings.stack_url,
+                api_key=take_stack_api_key(),
                 registry=settings.registry,
                 concurrency=concurrency,
                 grace_seconds=grace_seconds,

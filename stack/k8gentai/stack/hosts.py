@@ -37,19 +37,20 @@ class Host:
         data.mkdir(parents=True, exist_ok=True)
         os.environ["SQLITE_STORE_DIR"] = str(data)
 
-    def command(self, port: int, say: Callable[[str], None]) -> list[str]:
-        """What serves :data:`RUN_YAML`; the host's environment is made first where needed.
+    def command(self, port: int, say: Callable[[str], None], run_yaml: Path = RUN_YAML) -> list[str]:
+        """What serves a run YAML; the host's environment is made first where needed.
 
         Args:
             port: where it listens.
             say: is told what takes a while.
+            run_yaml: what to serve.
 
         Raises:
             SetUpError: its environment cannot be made.
         """
         program, *arguments = self.run
         found = interpreter_for(self.name, say).with_name(program)
-        return [str(found), *arguments, str(RUN_YAML), "--port", str(port)]
+        return [str(found), *arguments, str(run_yaml), "--port", str(port)]
 
 
 HOSTS = {

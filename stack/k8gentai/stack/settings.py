@@ -43,6 +43,12 @@ class Settings:
         return "redis://localhost:6379/0"
 
 
+def take_stack_api_key() -> str | None:
+    """``AMF_STACK_API_KEY``: a worker's credential, where the stack asks who calls. It leaves the environment, as
+    agents' code is to hold none."""
+    return os.environ.pop("AMF_STACK_API_KEY", None) or None
+
+
 def read_settings() -> Settings:
     """The settings of this process; an empty variable counts as one that is not set.
 

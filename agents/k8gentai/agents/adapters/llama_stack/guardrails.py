@@ -55,3 +55,11 @@ class Guardrails:
             flagged=violation is not None, user_message=violation, categories=None, metadata=None
         )
         return SimpleNamespace(results=[result])
+
+
+def told(messages: Sequence[Any]) -> str:
+    """All text that a model is told."""
+    contents = [message.content or "" for message in messages]
+    parts = [content if isinstance(content, list) else [content] for content in contents]
+    texts = [part if isinstance(part, str) else getattr(part, "text", "") for content in parts for part in content]
+    return " ".join(text for text in texts if text)

@@ -1,7 +1,7 @@
 """Llama Stack's own Responses loop, run for one turn with our model calls and tool boundary in it."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from typing import Any
@@ -14,6 +14,7 @@ from llama_stack.providers.inline.responses.builtin.responses.utils import (  # 
     convert_response_input_to_chat_messages,
     convert_response_text_to_chat_response_format,
     extract_guardrail_ids,
+    run_guardrails,
 )
 from llama_stack_api import (  # type: ignore[import-untyped]
     CreateResponseRequest,
@@ -25,7 +26,7 @@ from llama_stack_api import (  # type: ignore[import-untyped]
 
 from k8gentai.agents.adapters.llama_stack.choice import allows, on_client
 from k8gentai.agents.adapters.llama_stack.files import InputFiles
-from k8gentai.agents.adapters.llama_stack.guardrails import Guardrails
+from k8gentai.agents.adapters.llama_stack.guardrails import Guardrails, told
 from k8gentai.agents.adapters.llama_stack.inference import ModelCallError, ModelCalls
 from k8gentai.agents.adapters.llama_stack.searches import SEARCHES
 from k8gentai.agents.adapters.llama_stack.sessions import McpSessions
@@ -44,6 +45,7 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
         declared: the agent's own tools.
         own: the server that they seem to be on.
         names: the tools that the client runs, as :func:`on_client` gives them.
+        guardrails: judge what the model is told, and what it says.
         parts: what the loop itself takes.
     """
 
@@ -53,9 +55,11 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
         declared: Sequence[DeclaredTool],
         own: OpenAIResponseInputToolMCP,
         names: AbstractSet[str] | None,
+        guardrails: Guardrails,
         **parts: Any,
     ) -> None:
-        super().__init__(**parts)
+        super().__init__(safety_api=guardrails, **parts)
+        self._guardrails = guardrails
         self._translator = translator
         self._declared = declared
         self._own = own
@@ -64,7 +68,18 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
             self.mcp_tool_to_server[tool.name] = own
             self.server_label_to_tools.setdefault(own.server_label, []).append(tool.name)
 
+    async def create_response(self) -> AsyncGenerator[Any]:
+        # The loop's own judging of the input knows messages of plain text only.
+        reason = await run_guardrails(self._guardrails, told(self.ctx.messages), self._guardrails.names)
+        if reason:
+            yield await self._create_refusal_response(reason)
+            return
+        async with aclosing(super().create_response()) as stream:
+            async for event in stream:
+                yield event
+
     async def _process_tools(self, output_messages: list[Any]) -> AsyncIterator[Any]:
+        self.guardrail_ids = self._guardrails.names
         async for event in super()._process_tools(output_messages):
             yield event
         shown = [
@@ -208,6 +223,7 @@ async def _build(
         context.declared,
         own,
         on_client(request, context),
+        guardrails,
         inference_api=calls,
         ctx=chat,
         response_id="resp_turn",
@@ -216,8 +232,6 @@ async def _build(
         max_infer_iters=min(_asked_steps(request) or context.max_steps, context.max_steps),
         tool_executor=tools,
         instructions=request.instructions,
-        safety_api=guardrails,
-        guardrail_ids=guardrails.names,
         prompt_cache_key=request.prompt_cache_key,
         parallel_tool_calls=request.parallel_tool_calls,
         max_tool_calls=request.max_tool_calls,

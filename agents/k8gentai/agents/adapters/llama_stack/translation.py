@@ -52,6 +52,7 @@ class _Answer:
     calls: dict[str, str] = field(default_factory=dict)
     """The loop's item id -> call id, of calls the client runs."""
     marks: MarkFilter = field(default_factory=MarkFilter)
+    logprobs: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def message_id(self) -> str:
@@ -91,8 +92,10 @@ class Translator:
         match event.type:
             case "response.output_text.delta":
                 answer.text += event.delta
+                logprobs = [_dump(token) for token in event.logprobs or ()]
+                answer.logprobs += logprobs
                 if shown := answer.marks.feed(event.delta) if self._cites else event.delta:
-                    self._emit(TextDelta(message_id=answer.message_id, delta=shown))
+                    self._emit(TextDelta(message_id=answer.message_id, delta=shown, logprobs=logprobs))
             case "response.reasoning_text.delta":
                 answer.reasoning += event.delta
                 self._emit(ReasoningDelta(message_id=answer.message_id, delta=event.delta))
@@ -128,7 +131,11 @@ class Translator:
         if answer.text or answer.reasoning or not (calls or answer.refusal_item):
             text, citations = cited(answer.text, files) if self._cites else (answer.text, [])
             done = MessageDone(
-                message_id=answer.message_id, text=text, reasoning=answer.reasoning, annotations=citations
+                message_id=answer.message_id,
+                text=text,
+                reasoning=answer.reasoning,
+                annotations=citations,
+                logprobs=answer.logprobs,
             )
             self._emit(done)
         self._emit(StepCompleted(step_id=answer.step_id, kind="inference"))

@@ -22,18 +22,23 @@ class Chunks:
             "model": body["model"],
         }
         self._usage_wanted = bool((body.get("stream_options") or {}).get("include_usage"))
+        self._logprobs_wanted = bool(body.get("logprobs"))
         self._answer = answer
         self._calls = 0
 
-    def _event(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+    def _event(
+        self, delta: dict[str, Any], finish: str | None = None, logprobs: dict[str, Any] | None = None
+    ) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": logprobs}
         return _sse({**self._head, "choices": [choice]})
 
     def first(self) -> bytes:
         return self._event({"role": "assistant", "content": ""})
 
     def text(self, delta: str) -> bytes:
-        return self._event({"content": delta})
+        """A piece of text; with what it is to the model, if that was asked for: one token, and likely."""
+        token: dict[str, Any] = {"token": delta, "bytes": None, "logprob": -0.25, "top_logprobs": []}
+        return self._event({"content": delta}, logprobs={"content": [token]} if self._logprobs_wanted else None)
 
     def thought(self, delta: str) -> bytes:
         return self._event({"reasoning_content": delta})
