@@ -12,7 +12,7 @@ from k8gentai.providers.vector_stores import create_router
 class Known:
     """The host's list of what it serves."""
 
-    def get_cached(self, kind: str, name: str) -> object | None:
+    async def get(self, kind: str, name: str) -> object | None:
         return object() if (kind, name) == ("vector_store", "vs_known") else None
 
 

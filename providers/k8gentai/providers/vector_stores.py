@@ -8,12 +8,14 @@ from typing import Any
 
 from fastapi import APIRouter
 from starlette.routing import Match
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from k8gentai.providers import host
 from k8gentai.providers.answering import AnsweringRoute
 from k8gentai.providers.errors import ApiError
 
+_KNOWN = "k8gentai.known_vector_store"
+"""In an ASGI scope: the store is there, so the request is not ours."""
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -25,13 +27,19 @@ def create_router(vector_io: Any) -> APIRouter:
     """
 
     class UnknownStore(AnsweringRoute):
-        """Takes the requests about stores that the host does not know, and leaves it all others."""
+        """Passes requests about stores that are there on to the routes behind it."""
 
         def matches(self, scope: Scope) -> tuple[Match, Scope]:
-            match, found = super().matches(scope)
-            if match is Match.FULL and host.has_vector_store(vector_io, found["path_params"]["vector_store_id"]):
-                return Match.NONE, {}
-            return match, found
+            return (Match.NONE, {}) if _KNOWN in scope else super().matches(scope)
+
+        async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if await host.has_vector_store(vector_io, scope["path_params"]["vector_store_id"]):
+                # As it was before this route was found.
+                found = ("endpoint", "fastapi", "path_params", "route")
+                before = {key: value for key, value in scope.items() if key not in found}
+                await scope["app"].router({**before, _KNOWN: True}, receive, send)
+            else:
+                await super().handle(scope, receive, send)
 
     router = APIRouter(prefix="/v1/vector_stores", route_class=UnknownStore, include_in_schema=False)
 
