@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ("OPENAI_", "OLLAMA_", "INFERENCE_", "REDIS_", "AMF_", "SQLITE_", "LLAMA_", "PYTHON", "VIRTUAL_ENV")
+OURS = (
+    *("OPENAI_", "OLLAMA_", "INFERENCE_", "EMBEDDING_", "REDIS_", "AMF_", "SQLITE_", "LLAMA_"),
+    *("PYTHON", "VIRTUAL_ENV"),
+)
 """Variables a machine without anything set up does not have."""
 START_SECONDS = 600
 """The first start installs four environments."""

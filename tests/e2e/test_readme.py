@@ -80,10 +80,12 @@ def test_a_redis_that_is_away_is_told_in_one_line(checkout: Checkout) -> None:
     assert last_words(done).startswith("Redis at redis://:***@127.0.0.1:")
 
 
-def test_most_answers_are_right_and_outlive_kill_9(checkout: Checkout) -> None:
+def test_most_answers_are_right_also_from_documents_and_outlive_kill_9(checkout: Checkout) -> None:
     port = free_port()
     with checkout.serving(port) as up:
         asked = {question: ask(port, question) for question in QUESTIONS}
+        example = "examples.clients.llama_stack.simple_rag"
+        documents = checkout.run(".venvs/server/bin/python", "-m", example, "localhost", str(port))
         updated = checkout.run("./scripts/update-registry")
         assert updated.returncode == 0, updated.stdout + updated.stderr
         up.send_signal(signal.SIGKILL)
@@ -91,6 +93,8 @@ def test_most_answers_are_right_and_outlive_kill_9(checkout: Checkout) -> None:
         assert checkout.wait_for_no_processes(20) == []
     right = [question for question, response in asked.items() if is_right(response, *QUESTIONS[question])]
     assert len(right) >= ENOUGH, f"wrong: {QUESTIONS.keys() - right}"
+    assert documents.returncode == 0, documents.stderr
+    assert "30 days" in documents.stdout.splitlines()[-1], documents.stdout
 
     first = next(iter(asked.values()))
     port = free_port()

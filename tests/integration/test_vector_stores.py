@@ -1,5 +1,6 @@
 """Files, vector stores and search: the host's own, filled with our embeddings."""
 
+import openai
 import pytest
 
 from k8gentai.stack.conformance.scripted.embeddings import DIMENSION, MODEL
@@ -50,3 +51,36 @@ async def test_a_store_is_searched_by_words_and_by_a_named_model_and_outlives_th
 async def test_embeddings_are_served_to_anyone(client):
     answer = await client.embeddings.create(model="embeddings/lexical", input=["a bag", "bag"])
     assert answer.data[0].embedding == pytest.approx(answer.data[1].embedding)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", ""),
+        ("POST", ""),
+        ("DELETE", ""),
+        ("POST", "/search"),
+        ("GET", "/files"),
+        ("POST", "/files"),
+        ("GET", "/files/file-0"),
+    ],
+)
+async def test_an_unknown_store_is_not_found_and_the_connection_stays(http, method, path):
+    body = {"json": {"query": "bags", "file_id": "file-0"}} if method == "POST" else {}
+    for _ in range(2):
+        answer = await http.request(method, f"/v1/vector_stores/vs_none{path}", **body)
+        assert answer.status_code == 404
+        error = answer.json()["error"]
+        assert (error["code"], error["param"]) == ("vector_store_not_found", "vector_store_id")
+        assert "'vs_none'" in error["message"]
+
+
+async def test_a_file_that_is_not_there_is_told(client):
+    store = await client.vector_stores.create(name="empty")
+    unknown = f"file-{'0' * 32}"
+    put = await client.vector_stores.files.create(store.id, file_id=unknown)
+    assert put.status == "failed"
+    assert unknown in put.last_error.message
+    with pytest.raises(openai.NotFoundError, match=unknown):
+        await client.files.retrieve(unknown)
+    await client.vector_stores.delete(store.id)

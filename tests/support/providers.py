@@ -204,16 +204,16 @@ class Models:
         self.updates.append((provider_id, models))
 
 
-def _model(identifier: str) -> Any:
+def _model(identifier: str, kind: str = "llm") -> Any:
     provider_id, _, name = identifier.partition("/")
     return Model(
-        identifier=identifier, provider_resource_id=name, provider_id=provider_id, model_type=ModelType.llm
+        identifier=identifier, provider_resource_id=name, provider_id=provider_id, model_type=ModelType(kind)
     )
 
 
-def model(identifier: str) -> Any:
+def model(identifier: str, kind: str = "llm") -> Any:
     """A model as the host lists it."""
-    return _model(identifier)
+    return _model(identifier, kind)
 
 
 def agent(name: str, error: str | None = None, **spec: Any) -> RegisteredAgent:

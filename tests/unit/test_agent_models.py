@@ -30,13 +30,14 @@ async def test_changes_and_a_late_endpoint_are_taken_up(tmp_path: Path, monkeypa
     monkeypatch.setattr("k8gentai.providers.models._ASK_EVERY", 2)
     path = tmp_path / "registry.json"
     models = Models()
-    models.listed = [model("amf/math")]
+    # Neither is a model of the endpoint's.
+    models.listed = [model("amf/math"), model("embeddings/lexical", "embedding")]
     models.after_refresh = [model("openai/late")]
     task = asyncio.create_task(keep_listed(Registry(path), models, "amf"))
     await asyncio.sleep(0.02)
     write_registry(path, [agent("new")])
     async with asyncio.timeout(5):
-        while not (models.updates and len(models.listed) == 2):  # noqa: ASYNC110 - nothing to wait on
+        while not (models.updates and len(models.listed) == 3):  # noqa: ASYNC110 - nothing to wait on
             await asyncio.sleep(0.01)
     task.cancel()
     (provider_id, listed) = models.updates[0]

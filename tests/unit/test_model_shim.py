@@ -96,6 +96,33 @@ def test_the_schema_allows_the_numbers_of_the_question_once_each() -> None:
     assert pairs == [(144, 12.5), (12.5, 144)]
 
 
+SEARCH = tool("search", {"type": "object", "properties": {"query": {"type": "string"}}})
+
+
+def test_a_search_is_for_the_question_itself() -> None:
+    now = shim.read_round([user("How much is delivery to France?")])
+    schema = shim.call_request([SEARCH["function"]], now, "m")["response_format"]["json_schema"]["schema"]
+    assert schema["anyOf"][0]["properties"]["query"] == {"const": "How much is delivery to France?"}
+
+
+def test_of_what_a_search_found_the_model_is_shown_the_nearest_sentence() -> None:
+    found = """file_search tool found 2 chunks:
+[1] document_id: file-1, attributes: {'filename': 'delivery.md'} cite as <|file-1|>
+Orders placed before noon leave the same day. Within Belgium a parcel costs 4 euros;
+to France it costs 9 euros. From 50 euros on, delivery is free.
+
+[2] document_id: file-2, attributes: {'filename': 'returns.md'} cite as <|file-2|>
+# Returns
+Unopened bags may be returned, in the shop or by post. Gift cards cannot be refunded.
+
+END of file_search tool results.
+The above results answer the query: "How many euros does a parcel to France cost?". Cite sources.
+"""
+    messages = [user("How many euros does a parcel to France cost?"), *called("search", {"query": "…"}, found)]
+    asked = shim.answer_request(shim.read_round(messages), "m")["messages"][-1]["content"]
+    assert asked.endswith("Result: Within Belgium a parcel costs 4 euros; to France it costs 9 euros.")
+
+
 def test_content_parts_are_read_as_text() -> None:
     parts = [{"type": "text", "text": "What is"}, {"type": "text", "text": "6 times 7?"}]
     assert shim.read_round([{"role": "user", "content": parts}]).numbers == ["6", "7"]

@@ -1,5 +1,5 @@
-"""Answers from documents: puts the files of ``documents/`` into a vector store of the stack, finds the passages
-for a question there, and has an agent answer from them:
+"""Answers from documents: puts the files of ``documents/`` into a vector store of the stack, and has an agent
+search it for a question's passages and answer from them:
 
 python -m examples.clients.llama_stack.simple_rag localhost 8321 ["How long may a bag be returned?"]
 """
@@ -15,7 +15,7 @@ AGENT = "llama-stack-assistant"
 DOCUMENTS = Path(__file__).parent / "documents"
 QUESTION = "Within how many days may an unopened bag be returned?"
 PASSAGES = 2
-"""How many the agent is given. A large model does well with more."""
+"""How many a search finds. A large model does well with more."""
 LEXICAL = "embeddings/lexical"
 """What the stack finds passages with where no embedding model is named."""
 
@@ -68,16 +68,17 @@ def told(model: str) -> str:
 
 
 def answer(client: LlamaStackClient, store: str, question: str) -> None:
-    """Print the passages of a store that a question is about, and the answer from them."""
-    found = client.vector_stores.search(store, query=question, max_num_results=PASSAGES).data
-    passages = [(passage.filename, "".join(part.text for part in passage.content)) for passage in found]
-    for name, text in passages:
-        print(f"--- {name}\n{text.strip()}\n")
-    context = "\n\n".join(text for _, text in passages)
-    print(f"> {question}")
-    prompt = f"{context}\n\nAnswer in one sentence, from the text above only: {question}"
-    for event in client.responses.create(model=AGENT, input=prompt, stream=True):
-        if event.type == "response.output_text.delta":
+    """Print the passages of a store that the agent finds for a question, and its answer."""
+    print(f"> {question}\n")
+    search = {"type": "file_search", "vector_store_ids": [store], "max_num_results": PASSAGES}
+    events = client.responses.create(
+        model=AGENT, input=question, tools=[search], include=["file_search_call.results"], stream=True
+    )
+    for event in events:
+        if event.type == "response.output_item.done" and event.item.type == "file_search_call":
+            for passage in event.item.results or []:
+                print(f"--- {passage.filename}\n{passage.text.strip()}\n")
+        elif event.type == "response.output_text.delta":
             print(event.delta, end="", flush=True)
         elif event.type in ("response.failed", "error"):
             sys.exit(f"{AGENT} gave no answer: {event}")

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel, PositiveInt
 
-from k8gentai.providers import completions, host, routes, services_routes
+from k8gentai.providers import completions, host, routes, services_routes, vector_stores
 from k8gentai.providers.agents_api import routes as agents_routes
 from k8gentai.providers.answering import MAX_BODY_BYTES
 from k8gentai.providers.running import Running
@@ -37,12 +37,16 @@ class AmfRoutes:
     Args:
         running: this process's service.
         inference: the host's Inference API.
+        vector_io: its Vector IO API.
         max_body_bytes: how large a request may be.
     """
 
-    def __init__(self, running: Running, inference: Any, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(
+        self, running: Running, inference: Any, vector_io: Any, max_body_bytes: int = MAX_BODY_BYTES
+    ) -> None:
         self.running = running
         self.inference = inference
+        self.vector_io = vector_io
         self.max_body_bytes = max_body_bytes
 
     async def shutdown(self) -> None: ...
@@ -52,7 +56,8 @@ async def get_provider_impl(config: AmfRoutesConfig, deps: dict[Any, Any]) -> Am
     """Called by the host, with our own responses provider among ``deps``."""
     if config.any_client_version:
         host.serve_any_client_version()
-    return AmfRoutes(deps[host.Api.responses].running, deps[host.Api.inference], config.max_body_bytes)
+    running = deps[host.Api.responses].running
+    return AmfRoutes(running, deps[host.Api.inference], deps[host.Api.vector_io], config.max_body_bytes)
 
 
 def available_providers() -> list[Any]:
@@ -63,8 +68,8 @@ def available_providers() -> list[Any]:
             provider_type="inline::amf-routes",
             module="k8gentai.providers.api",
             config_class="k8gentai.providers.api.AmfRoutesConfig",
-            api_dependencies=[host.Api.responses, host.Api.inference],
-            description="Routes of the Responses API, the Agents API and chat completions.",
+            api_dependencies=[host.Api.responses, host.Api.inference, host.Api.vector_io],
+            description="Routes of the Responses API, the Agents API, chat completions and vector stores.",
         )
     ]
 
@@ -86,6 +91,7 @@ def create_router(impl: AmfRoutes) -> APIRouter:
     acceptor = running.service.acceptor
     router.include_router(services_routes.create_router(running.services, acceptor, impl.max_body_bytes))
     router.include_router(completions.create_router(impl.inference))
+    router.include_router(vector_stores.create_router(impl.vector_io))
     return router
 
 

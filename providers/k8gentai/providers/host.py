@@ -109,6 +109,16 @@ async def sql_store(backend: str, table: str, policy: list[Any]) -> Any:
     return authorized.AuthorizedSqlStore(_core("storage.sqlstore.sqlstore").sqlstore_impl(reference), policy)
 
 
+async def has_vector_store(vector_io: Any, store: str) -> bool:
+    """Whether there is a vector store.
+
+    Args:
+        vector_io: the host's Vector IO API. It looks for stores in the same list.
+        store: its id.
+    """
+    return await vector_io.routing_table.dist_registry.get("vector_store", store) is not None
+
+
 async def join_items(conversations: Any, conversation: str, items: list[dict[str, Any]]) -> None:
     """Add items to a conversation, each with the id it has; one that is there already changes nothing.
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from k8gentai.agents.registry import RegisteredAgent
 from k8gentai.stack import notice, registering, valkey, welcome
 from k8gentai.stack.children import Children
+from k8gentai.stack.embedding import named_model
 from k8gentai.stack.endpoint import Endpoint, chat_models, named_endpoint, stack_model
 from k8gentai.stack.environments import SetUpError, interpreter_for
 from k8gentai.stack.frameworks import all_frameworks, check_framework, python_of
@@ -124,11 +125,16 @@ class _Stack:
         listed = await asyncio.to_thread(chat_models, endpoint)
         model = stack_model(os.environ.get("INFERENCE_MODEL") or None, listed, endpoint)
         self._say(f"Model: {model} at {endpoint.base_url} ({endpoint.origin})")
-        return {
+        chosen = {
             "OPENAI_BASE_URL": endpoint.base_url,
             "OPENAI_API_KEY": endpoint.api_key,
             "INFERENCE_MODEL": model,
         }
+        embedding = await asyncio.to_thread(named_model, os.environ, endpoint)
+        if embedding is not None:
+            chosen["EMBEDDING_DIMENSION"] = str(embedding.dimension)
+            self._say(f"Embeddings: {embedding.name} at {embedding.endpoint.base_url}")
+        return chosen
 
     async def _start_model(self, children: Children) -> Endpoint:
         python = await asyncio.to_thread(interpreter_for, "model", self._say)
@@ -138,8 +144,10 @@ class _Stack:
             await children.start("model", command, os.environ)
             await answers(children, "model", f"http://127.0.0.1:{port}/health")
         self._console.print(welcome.TINY_MODEL, soft_wrap=True)
-        # The model asked for may be one of an endpoint that is away today.
+        # The models asked for may be those of an endpoint that is away today.
         os.environ.pop("INFERENCE_MODEL", None)
+        if not os.environ.get("EMBEDDING_BASE_URL"):
+            os.environ.pop("EMBEDDING_MODEL", None)
         return Endpoint(f"http://127.0.0.1:{port}/v1", "none", "embedded")
 
     async def _start_server(self, children: Children) -> None:

@@ -3,8 +3,9 @@
 The model is asked one thing at a time: first for a call, in a JSON schema that holds the offered tools and
 nothing else, then for one sentence with the tool's result. It chooses the tool and the order of the
 arguments; where a parameter is a number, the schema allows the numbers of the question only, read from left
-to right where there are more than one call takes. A number that a tool returned ends the answer, by grammar.
-What a tool answers is never made up here.
+to right where there are more than one call takes. A parameter ``query`` is the question as it was asked. A
+number that a tool returned ends the answer, by grammar; of a long text the model is shown one sentence, the
+nearest to the question. What a tool answers is never made up here.
 
 All functions are pure: from an OpenAI chat completions request to one for llama.cpp, and back.
 """
@@ -15,12 +16,17 @@ from dataclasses import dataclass
 from itertools import islice, permutations
 from typing import Any
 
+from k8gentai.stack.model import passages
+
 Json = dict[str, Any]
 
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w]|\.\d)")
 MOST_NUMBERS = 6
 """Of a question; the orders in which they can be arguments are all written into the schema."""
 MOST_ORDERS = 120
+QUERY = "query"
+"""The parameter of a search, as tools that search call it."""
+_EXAMPLE = "What is 5 plus 9?"
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,7 @@ def call_request(tools: list[Json], now: Round, model: str) -> Json:
                 "role": "system",
                 "content": f"Choose the tool for the question and its arguments. Tools:\n{listing}",
             },
-            {"role": "user", "content": f"{tools[0]['name']}: What is 5 plus 9?"},
+            {"role": "user", "content": f"{tools[0]['name']}: {_EXAMPLE}"},
             {"role": "assistant", "content": json.dumps({"tool": tools[0]["name"], **_example(tools[0])})},
             {"role": "user", "content": question},
         ],
@@ -128,7 +134,7 @@ def call_request(tools: list[Json], now: Round, model: str) -> Json:
         "max_tokens": 256,
         "response_format": {
             "type": "json_schema",
-            "json_schema": {"name": "call", "schema": {"anyOf": _alternatives(tools, numbers)}},
+            "json_schema": {"name": "call", "schema": {"anyOf": _alternatives(tools, numbers, now.question)}},
         },
     }
 
@@ -149,7 +155,7 @@ def read_call(content: str) -> tuple[str, str]:
 
 def answer_request(now: Round, model: str) -> Json:
     """The request that makes the model say the last tool's result in one sentence."""
-    result = now.results[-1]
+    result = passages.nearest(now.results[-1], now.question)
     request = {
         "model": model,
         "messages": [
@@ -157,7 +163,7 @@ def answer_request(now: Round, model: str) -> Json:
                 "role": "system",
                 "content": "Answer the question in one short sentence with the result the tool gave.",
             },
-            {"role": "user", "content": "What is 5 plus 9?\nResult: 14"},
+            {"role": "user", "content": f"{_EXAMPLE}\nResult: 14"},
             {"role": "assistant", "content": "5 plus 9 is 14."},
             {"role": "user", "content": f"{now.answered}\nResult: {result}"},
         ],
@@ -200,19 +206,24 @@ def _summary(tool: Json) -> str:
 
 def _example(tool: Json) -> Json:
     numbers = iter([5, 9])
-    return {name: next(numbers, 1) if name in _numeric(tool) else "plus" for name in _required(tool)}
+    words = {QUERY: _EXAMPLE}
+    return {
+        name: next(numbers, 1) if name in _numeric(tool) else words.get(name, "plus") for name in _required(tool)
+    }
 
 
-def _alternatives(tools: list[Json], numbers: list[str]) -> list[Json]:
+def _alternatives(tools: list[Json], numbers: list[str], question: str) -> list[Json]:
     """A JSON schema for each way to call one of the functions with these numbers, each used once."""
     schemas = []
     for tool in tools:
         numeric = _numeric(tool)
         for order in islice(dict.fromkeys(permutations(numbers, len(numeric))), MOST_ORDERS):
-            values = dict(zip(numeric, order, strict=True))
+            values: Json = {name: json.loads(number) for name, number in zip(numeric, order, strict=True)}
+            if QUERY not in numeric:
+                values[QUERY] = question
             properties: dict[str, Json] = {"tool": {"const": tool["name"]}}
             for name in _required(tool):
                 schema = _properties(tool).get(name, {})
-                properties[name] = {"const": json.loads(values[name])} if name in values else schema
+                properties[name] = {"const": values[name]} if name in values else schema
             schemas.append({"type": "object", "properties": properties, "required": list(properties)})
     return schemas
