@@ -111,7 +111,7 @@ async def test_string_and_items_are_the_same(http, model, key, agent):
         ({"model": "no-such-agent"}, 404, "model", "model_not_found"),
         ({"input": 7}, 400, "input", "invalid_value"),
         ({"temperature": "hot"}, 400, "temperature", "invalid_value"),
-        ({"previous_response_id": "resp_0"}, 400, "previous_response_id", "previous_response_not_found"),
+        ({"previous_response_id": "resp_0"}, 404, "previous_response_id", "previous_response_not_found"),
     ],
 )
 async def test_errors_have_a_structure(http, change, status, param, code):
@@ -138,5 +138,5 @@ def test_failures_end_in_failed(turns):
     for name in ("failure", "failure in the middle"):
         last = turns[name].events[-1]
         assert (last["type"], last["response"]["status"]) == ("response.failed", "failed")
-        assert last["response"]["error"]["code"] == "model_error"
+        assert last["response"]["error"]["reason"] == "model_error"
         assert last["response"]["error"]["message"]
