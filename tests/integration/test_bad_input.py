@@ -26,7 +26,7 @@ async def post(http, **body):
 @pytest.mark.parametrize("name", ["no-such-agent", "amf/no-such-agent", "openai/no-such-model", ""])
 async def test_an_unknown_agent_is_a_404_that_says_how_to_list(http, name):
     message = check_error(await post(http, model=name), 404, "model")
-    assert "GET /v1/models" in message
+    assert "client.models.list()" in message
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"hello"', b"\xff\xfe"])
@@ -67,7 +67,7 @@ async def test_a_field_of_the_wrong_type(http, body, param):
 
 async def test_an_unknown_previous_response(http):
     unknown = "resp_00000000000000000000000000000000"
-    message = check_error(await post(http, previous_response_id=unknown), 400, "previous_response_id")
+    message = check_error(await post(http, previous_response_id=unknown), 404, "previous_response_id")
     assert unknown in message
 
 
@@ -81,10 +81,15 @@ async def test_a_previous_response_that_has_not_ended(client, http, model, key):
     gate.open()
 
 
-@pytest.mark.parametrize("conversation", [f"conv_{'0' * 48}", "nonsense", {"id": f"conv_{'0' * 48}"}])
+@pytest.mark.parametrize("conversation", [f"conv_{'0' * 48}", {"id": f"conv_{'0' * 48}"}])
 async def test_an_unknown_conversation(http, conversation):
     message = check_error(await post(http, conversation=conversation), 404, "conversation")
     assert "POST /v1/conversations" in message
+
+
+async def test_what_is_no_conversations_id(http):
+    message = check_error(await post(http, conversation="nonsense"), 400, "conversation")
+    assert "conv_" in message
 
 
 async def test_two_histories_at_once(client, http, model, key):

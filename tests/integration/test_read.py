@@ -138,5 +138,5 @@ async def test_store_false_is_honoured(client, http, model, key):
 async def test_an_unknown_response_is_a_404_that_says_how_to_list(client, call):
     with pytest.raises(openai.NotFoundError) as caught:
         await getattr(client.responses, call)("resp_00000000000000000000000000000000")
-    assert "GET /v1/responses" in caught.value.message
+    assert "client.responses.list()" in caught.value.message
     assert caught.value.code == "response_not_found"

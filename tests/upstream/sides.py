@@ -3,23 +3,19 @@
 import os
 import subprocess
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from k8gentai.providers.lexical import DIMENSION
-from k8gentai.stack.hosts import RUN_YAML, Host
-from tests.support.processes import ROOT
-from tests.support.stack import LLAMA_STACK, Stack
+from k8gentai.stack.hosts import Host
+from tests.support.stack import Stack
+from tests.upstream import stacks
 from tests.upstream.model import RecordedModel
 from tests.upstream.recordings import Recordings
 from tests.upstream.source import python, source
 
 SUITES = ("responses", "agents", "conversations")
-MODELS = ("gpt-4o",)
-"""That of ``--setup=gpt``, which most recordings were made with."""
+MODELS = ("gpt-4o", stacks.GUARD)
+"""The first is that of ``--setup=gpt``, which most recordings were made with."""
 EMBEDDING = ["--embedding-model=embeddings/lexical", f"--embedding-dimension={DIMENSION}"]
 """The stack's own, which needs no recording."""
 SECONDS = 1200
@@ -29,53 +25,13 @@ Outcomes = dict[str, str]
 """Test, as ``responses/test_basic_responses.py::test_it[parameters]`` -> ``passed``, ``failed`` or ``skipped``."""
 
 
-@dataclass(frozen=True)
-class Builtin(Host):
-    """Llama Stack with the responses provider it brings.
-
-    Args:
-        run_yaml: what it runs, as :func:`builtin_yaml` made it.
-    """
-
-    run_yaml: Path
-
-    def command(self, port: int, say: Callable[[str], None]) -> list[str]:
-        return [str(self.run_yaml) if part == str(RUN_YAML) else part for part in super().command(port, say)]
-
-
-def builtin_yaml(directory: Path) -> Path:
-    """Our stack with the builtin provider in our provider's place, and with what that one cannot be without.
-
-    Args:
-        directory: where the file is put.
-    """
-    run = yaml.safe_load((ROOT / RUN_YAML).read_text())
-    del run["external_apis_dir"], run["providers"]["amf"]
-    stores = {
-        "agent_state": {"namespace": "agents", "backend": "kv_default"},
-        "responses": {"table_name": "builtin_responses", "backend": "sql_default"},
-    }
-    providers = {
-        "tool_runtime": [],
-        **run["providers"],
-        "inference": [one for one in run["providers"]["inference"] if one["provider_id"] != "amf"],
-        "responses": [
-            {"provider_id": "builtin", "provider_type": "inline::builtin", "config": {"persistence": stores}}
-        ],
-    }
-    made = directory / "builtin.yaml"
-    made.write_text(yaml.safe_dump({**run, "providers": providers, "apis": list(providers)}))
-    return made
-
-
 def run_builtin(directory: Path) -> Outcomes:
     """Run the tests on the builtin provider.
 
     Args:
         directory: an empty one, for data and logs.
     """
-    host = Builtin(LLAMA_STACK.name, LLAMA_STACK.run, LLAMA_STACK.data, builtin_yaml(directory))
-    return _run(directory, host, workers=False)
+    return _run(directory, stacks.builtin(directory), workers=False)
 
 
 def run_ours(directory: Path) -> Outcomes:
@@ -84,7 +40,7 @@ def run_ours(directory: Path) -> Outcomes:
     Args:
         directory: an empty one, for data and logs.
     """
-    return _run(directory, LLAMA_STACK, workers=True)
+    return _run(directory, stacks.ours(directory), workers=True)
 
 
 def _run(directory: Path, host: Host, workers: bool) -> Outcomes:

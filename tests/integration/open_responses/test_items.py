@@ -225,7 +225,7 @@ def test_sequence_numbers(turns):
 )
 def test_states_of_the_response(turns):
     statuses = {
-        "response.created": {"queued"},
+        "response.created": {"in_progress", "queued"},
         "response.queued": {"queued"},
         "response.in_progress": {"in_progress"},
         "response.completed": {"completed"},
