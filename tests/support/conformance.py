@@ -4,7 +4,7 @@ import asyncio
 
 from tests.support.stack import Stack
 
-LEASE_SECONDS = "2"
+LEASE_SECONDS = "5"
 
 
 class StackProcesses:

@@ -204,7 +204,7 @@ async def test_closing_the_iterator_hangs_up_on_the_model(model, adapter):
     await anext(stream)
     await anext(stream)
     await stream.aclose()
-    await model.requests("close")[0].wait_closed(1)
+    await model.requests("close")[0].wait_closed()
 
 
 async def test_cancelling_a_turn_that_waits_hangs_up_on_the_model(model, adapter):
@@ -215,7 +215,7 @@ async def test_cancelling_a_turn_that_waits_hangs_up_on_the_model(model, adapter
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await model.requests("cancel")[0].wait_closed(1)
+    await model.requests("cancel")[0].wait_closed()
     gate.open()
 
 

@@ -70,7 +70,7 @@ async def test_a_gate_holds_and_a_closed_stream_is_seen(model, client):
     assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == "ab"
     async with await ask(client, "[[g]]", stream=True) as endless:
         await anext(aiter(endless))
-    await model.requests("g")[1].wait_closed(2)
+    await model.requests("g")[1].wait_closed()
 
 
 async def test_refusals_hang_ups_and_an_ended_script(model, client):

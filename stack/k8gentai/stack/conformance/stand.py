@@ -28,7 +28,7 @@ _LOOK_SECONDS = 0.05
 _HOST = "llama-stack"
 _CONCURRENCY = 20
 """As many turns as a check has at once."""
-_LEASE_SECONDS = 2
+_LEASE_SECONDS = 5
 """A shorter lease than usual, as checks wait for it to run out."""
 
 

@@ -10,21 +10,21 @@ _MOST_TRIES = 9
 """The stack's own client and the gateway try again, each a few times: not the agent's SDK on top."""
 
 
-async def _refused(lab: Lab, status: int) -> None:
+async def _refused(lab: Lab, status: int, reason: str) -> None:
     lab.script(*(Refuse(status, "no capacity today", retry_after=0) for _ in range(30)))
-    failed(await lab.ask("plain"), "model_error", _NAME, str(status), "no capacity today")
+    failed(await lab.ask("plain"), reason, _NAME, str(status), "no capacity today")
     tries = len(lab.requests())
     holds(f"at most {_MOST_TRIES} tries", tries <= _MOST_TRIES, tries)
 
 
 @check(Capability.MODEL_FAILURE)
 async def a_model_that_is_busy_for_long_fails_the_turn(lab: Lab) -> None:
-    await _refused(lab, 429)
+    await _refused(lab, 429, "rate_limit_exceeded")
 
 
 @check(Capability.MODEL_FAILURE)
 async def a_model_that_breaks_fails_the_turn(lab: Lab) -> None:
-    await _refused(lab, 500)
+    await _refused(lab, 500, "model_error")
 
 
 @check(Capability.MODEL_FAILURE)
