@@ -1,32 +1,14 @@
 """The table of both sides, and what passes with the builtin provider only."""
 
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from tests.support.processes import ROOT
-from tests.upstream.sides import Outcomes
+from tests.upstream.outcomes import Outcomes
 
 DOCUMENT = ROOT / "docs" / "upstream.md"
 _BEGIN, _END = "<!-- python -m tests.upstream -->\n", "<!-- end -->"
-REASONS = Path(__file__).with_name("differences.toml")
-"""Test, without parameters -> why it passes with the builtin provider and not with ours."""
 KINDS = ("passed", "failed", "skipped")
-
-
-def reasons() -> dict[str, str]:
-    """What is known to differ."""
-    return tomllib.loads(REASONS.read_text())
-
-
-def differences(builtin: Outcomes, ours: Outcomes) -> list[str]:
-    """The tests, with parameters, that pass with the builtin provider and not with ours."""
-    return sorted(name for name, outcome in builtin.items() if outcome == "passed" != ours.get(name))
-
-
-def without_parameters(tests: Iterable[str]) -> list[str]:
-    return sorted({test.partition("[")[0] for test in tests})
 
 
 def markdown(builtin: Outcomes, ours: Outcomes, why: Mapping[str, str]) -> str:

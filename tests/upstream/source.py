@@ -37,6 +37,11 @@ def source() -> Path:
     return next(HOME.glob("llama_stack-*"))
 
 
+def recordings(suite: str) -> Path:
+    """Where the recordings of a suite are."""
+    return source() / "tests" / "integration" / suite / "recordings"
+
+
 def _tests_of(packed: tarfile.TarFile) -> list[tarfile.TarInfo]:
     return [member for member in packed if Path(*Path(member.name).parts[1:2]) in _WANTED]
 

@@ -1,15 +1,13 @@
-"""The two stacks that Llama Stack's own tests are run on: ours, and the same with its builtin provider."""
+"""The run YAMLs that Llama Stack's own tests are run on: ours, and the same with its builtin provider."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from k8gentai.stack.hosts import RUN_YAML, Host
+from k8gentai.stack.hosts import RUN_YAML
 from tests.support.processes import ROOT
-from tests.support.stack import LLAMA_STACK
+from tests.upstream.source import recordings
 
 GUARD = "llama-guard3:1b"
 """The model that answers for the guardrail of the tests."""
@@ -17,30 +15,16 @@ _CONNECTOR = "http://localhost:5199/sse"
 """Where a test starts an MCP server that it expects the stack to know."""
 
 
-@dataclass(frozen=True)
-class Measured(Host):
-    """Llama Stack with another run YAML.
-
-    Args:
-        run_yaml: the file.
-    """
-
-    run_yaml: Path
-
-    def command(self, port: int, say: Callable[[str], None]) -> list[str]:
-        return [str(self.run_yaml) if part == str(RUN_YAML) else part for part in super().command(port, say)]
-
-
-def ours(directory: Path) -> Host:
+def ours(directory: Path) -> Path:
     """:data:`RUN_YAML` with what the tests expect of a stack beyond it: a web search, a guardrail, a connector.
 
     Args:
         directory: where the file is put.
     """
-    return _host(directory, _run())
+    return _written(directory, _run())
 
 
-def builtin(directory: Path) -> Host:
+def builtin(directory: Path) -> Path:
     """The same with the builtin provider in our provider's place.
 
     Args:
@@ -55,14 +39,13 @@ def builtin(directory: Path) -> Host:
         "responses": {"table_name": "builtin_responses", "backend": "sql_default"},
     }
     providers["responses"] = [_provider("inline::builtin", persistence=persistence)]
-    return _host(directory, run)
+    return _written(directory, run)
 
 
 def _run() -> dict[str, Any]:
     run: dict[str, Any] = yaml.safe_load((ROOT / RUN_YAML).read_text())
-    run["providers"]["tool_runtime"] = [
-        {**_provider("inline::recorded-search"), "module": "tests.upstream.search"}
-    ]
+    search = _provider("inline::recorded-search", recordings=str(recordings("responses")))
+    run["providers"]["tool_runtime"] = [{**search, "module": "tests.upstream.search"}]
     run["providers"]["safety"] = [_provider("inline::llama-guard")]
     shield = {"shield_id": "llama-guard", "provider_id": "llama-guard", "provider_shield_id": f"openai/{GUARD}"}
     run["registered_resources"] = {"shields": [shield]}
@@ -74,7 +57,7 @@ def _provider(kind: str, **config: Any) -> dict[str, Any]:
     return {"provider_id": kind.partition("::")[2], "provider_type": kind, "config": config}
 
 
-def _host(directory: Path, run: dict[str, Any]) -> Host:
+def _written(directory: Path, run: dict[str, Any]) -> Path:
     made = directory / "run.yaml"
     made.write_text(yaml.safe_dump({**run, "apis": list(run["providers"])}))
-    return Measured(LLAMA_STACK.name, LLAMA_STACK.run, LLAMA_STACK.data, made)
+    return made

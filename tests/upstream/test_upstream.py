@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.upstream.report import DOCUMENT, differences, document, markdown, reasons, without_parameters
+from tests.upstream.outcomes import differences, reasons, without_parameters
 from tests.upstream.sides import run_builtin, run_ours
 
 
@@ -17,9 +17,4 @@ def ours(tmp_path_factory):
 
 
 def test_what_differs_is_named(builtin, ours):
-    assert without_parameters(differences(builtin, ours)) == sorted(reasons())
-
-
-def test_the_documentation_says_what_was_measured(builtin, ours):
-    shown = document(markdown(builtin, ours, reasons()))
-    assert DOCUMENT.read_text() == shown, "write it anew: python -m tests.upstream"
+    assert without_parameters(differences(builtin, ours)) == reasons().keys()

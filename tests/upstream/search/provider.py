@@ -10,5 +10,5 @@ def get_provider_spec() -> InlineProviderSpec:
         module="tests.upstream.search",
         config_class="tests.upstream.search.SearchConfig",
         toolgroup_id="builtin::websearch",
-        description="Finds nothing.",
+        description="Finds what was found before.",
     )
