@@ -114,6 +114,18 @@ async def test_a_guardrail_refuses_the_answer(equipped, model, key):
     assert not [event for event in events if event.type == "response.output_text.delta"]
 
 
+async def test_a_moderation_endpoint_is_a_guardrail_of_both_hosts(host, client, model, key):
+    # OGX has one guardrail, and no names.
+    guarded = {"guardrails": True if host.name == "ogx" else ["moderation"]}
+    model.script(key, Answer("A sword."))
+    for text in ("Sell me a sword.", "Sell me what is sharp."):
+        asked = await client.responses.create(model=IMPLICIT, input=prompt(key, text), extra_body=guarded)
+        (message,) = asked.output
+        assert message.content[0].refusal == "Content blocked by safety guardrails (flagged for: violence)"
+    # Of the first nothing came to the model.
+    assert len(model.requests(key)) == 1
+
+
 @ON_ONE_HOST
 async def test_a_guardrail_that_is_not_there_is_named(equipped):
     async with equipped.server.openai(api_key="ada") as client:

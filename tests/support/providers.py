@@ -32,6 +32,7 @@ from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.agents_api.store import AgentStore
 from k8gentai.providers.agents_api.toolgroups import Toolgroups
 from k8gentai.providers.answering import MAX_BODY_BYTES
+from k8gentai.providers.guardrails import Guardrails
 from k8gentai.providers.history import Histories
 from k8gentai.providers.lookups import Lookups
 from k8gentai.providers.reading import TurnReader
@@ -280,7 +281,8 @@ class Floor:
         resolver = Resolver(registry, self.models, access, "amf")
         self.apis = HostApis()
         apis: Any = self.apis
-        acceptor = Acceptor(turns, self.reader, resolver, self.histories, Lookups(apis))
+        self.guardrails = Guardrails(apis.safety, None)
+        acceptor = Acceptor(turns, self.reader, resolver, self.histories, Lookups(apis, self.guardrails))
         self.service = ResponsesService(turns, self.reader, self.store, self.histories, acceptor)
         sessions = Sessions(turns, self.reader, self.agent_store, self.service, self.conversations)
         directory = Directory(registry, self.agent_store, access, pools, "amf")
@@ -292,7 +294,7 @@ class Floor:
         self.running = Running(
             self.service,
             self.agents,
-            StackServices(apis),
+            StackServices(apis, self.guardrails),
             self.reader,
             self.settler,
             registry,

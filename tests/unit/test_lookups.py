@@ -8,6 +8,8 @@ import httpx
 import pytest
 
 from k8gentai.agents.turn import Turn
+from k8gentai.providers.errors import ApiError
+from k8gentai.providers.guardrails import Guardrails
 from k8gentai.workers.record import Owner
 from tests.support.host_apis import PROMPT
 from tests.support.providers import Floor, client_of, floor
@@ -86,7 +88,7 @@ async def test_what_is_there_is_left_as_it_came(served: Floor, client: httpx.Asy
     named = content({"type": "input_file", "file_id": "file-1"})
     turn, _ = await accepted(served, client, tools=tools, guardrails=["peace", {"type": "peace"}], input=named)
     assert turn.tools == tools
-    assert turn.parameters["guardrails"] == ["peace", {"type": "peace"}]
+    assert turn.parameters["guardrails"] == ["peace", "peace"]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +126,6 @@ async def test_what_is_not_there_is_named(
             {"input": content({"type": "input_file", "file_id": "f"})},
             (400, "input[0].content[0].file_id"),
         ),
-        ("safety", {"guardrails": ["peace"]}, (503, "guardrails")),
     ],
 )
 async def test_what_this_stack_does_not_have_is_named(
@@ -132,6 +133,13 @@ async def test_what_this_stack_does_not_have_is_named(
 ) -> None:
     setattr(served.apis, api, None)
     assert await refused(client, **body) == expected
+
+
+async def test_a_stack_without_guardrails_says_so() -> None:
+    with pytest.raises(ApiError) as refused:
+        await Guardrails(None, None).names(["peace"])
+    assert (refused.value.status_code, refused.value.param) == (503, "guardrails")
+    assert "Safety API" in refused.value.message
 
 
 async def test_a_web_search_needs_the_tool(served: Floor, client: httpx.AsyncClient) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from k8gentai.agents.turn import Item
 from k8gentai.providers import host
 from k8gentai.providers.errors import ApiError, invalid
+from k8gentai.providers.guardrails import Guardrails
 from k8gentai.providers.prompts import with_prompt
 from k8gentai.providers.request import CreateRequest
 from k8gentai.providers.services import StackApis
@@ -24,10 +25,12 @@ class Lookups:
 
     Args:
         apis: the host's.
+        guardrails: those there are.
     """
 
-    def __init__(self, apis: StackApis) -> None:
+    def __init__(self, apis: StackApis, guardrails: Guardrails) -> None:
         self._apis = apis
+        self._guardrails = guardrails
 
     async def complete(self, turn_id: str, request: CreateRequest, framework: str) -> CreateRequest:
         """The request with what it names put in, or found to be there.
@@ -41,7 +44,7 @@ class Lookups:
             ApiError: something is not there (400, naming the place), or the stack does not have that service.
         """
         request = await with_prompt(self._apis.prompts, turn_id, request)
-        await self._check_guardrails(request.parameters.get("guardrails"), framework)
+        request = await self._guarded(request, framework)
         if framework != _FRAMEWORK:
             return request
         for place, file_id in _file_ids(request.input):
@@ -91,26 +94,16 @@ class Lookups:
         request = host.RetrieveFileRequest(file_id=file_id)
         await _found(self._apis.files.openai_retrieve_file(request), message, place, "file_not_found")
 
-    async def _check_guardrails(self, guardrails: Any, framework: str) -> None:
-        if not guardrails:
-            return
+    async def _guarded(self, request: CreateRequest, framework: str) -> CreateRequest:
+        """The request with its guardrails' names."""
+        asked = request.parameters.get("guardrails")
+        if not asked:
+            return request
         if framework != _FRAMEWORK:
             message = f"Guardrails are run for models and agents of {_FRAMEWORK}; this one is of {framework}."
             raise invalid(message, "guardrails", "unsupported_parameter")
-        if self._apis.safety is None:
-            raise ApiError(
-                503,
-                "Guardrails need the Safety API, of which this stack's run YAML has no provider.",
-                code="service_not_enabled",
-                param="guardrails",
-                headers={"X-Should-Retry": "false"},
-            )
-        shields = {shield.identifier for shield in (await self._apis.safety.routing_table.list_shields()).data}
-        for index, guardrail in enumerate(guardrails):
-            name = guardrail if isinstance(guardrail, str) else guardrail["type"]
-            if name not in shields:
-                message = f"There is no guardrail '{name}'. GET /v1/shields lists those there are."
-                raise invalid(message, f"guardrails[{index}]", "guardrail_not_found")
+        names = await self._guardrails.names(asked)
+        return replace(request, parameters={**request.parameters, "guardrails": names})
 
 
 async def _found(looking: Awaitable[Any], message: str, place: str, code: str) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, SecretStr, TypeAdapter
 
 from k8gentai.agents.registry import Registry
 from k8gentai.providers import host
@@ -21,6 +21,7 @@ from k8gentai.providers.agents_api.service import AgentsService
 from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.agents_api.store import AgentStore
 from k8gentai.providers.agents_api.toolgroups import Toolgroups
+from k8gentai.providers.guardrails import Guardrails, ModerationEndpoint
 from k8gentai.providers.history import Histories
 from k8gentai.providers.lookups import Lookups
 from k8gentai.providers.reading import TurnReader
@@ -50,6 +51,9 @@ class AmfConfig(BaseModel):
     """How many turns may wait, of all agents together. An agent's own limit is in its definition."""
     keep_seconds: int = 86_400
     """How long a finished turn's stream can still be read."""
+    moderation_url: str | None = None
+    """A moderation endpoint, for requests with guardrails."""
+    moderation_api_key: SecretStr | None = None
 
 
 class AmfResponses(host.Responses):  # type: ignore[misc]  # the host is untyped
@@ -129,7 +133,8 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
     reader = TurnReader(turns, access)
     resolver = Resolver(registry, models, access, config.models_provider_id)
     apis = StackApis.of(deps)
-    acceptor = Acceptor(turns, reader, resolver, histories, Lookups(apis))
+    guardrails = Guardrails(apis.safety, _moderation(config))
+    acceptor = Acceptor(turns, reader, resolver, histories, Lookups(apis, guardrails))
     service = ResponsesService(turns, reader, store, histories, acceptor)
     agent_store = await AgentStore.declare(config.sql_backend, policy)
     sessions = Sessions(turns, reader, agent_store, service, deps[host.Api.conversations])
@@ -137,12 +142,18 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
     toolgroups = Toolgroups(deps[host.Api.connectors])
     agents = AgentsService(acceptor, reader, resolver, directory, sessions, toolgroups, agent_store)
     settler = Settler(turns, store, histories, sessions)
-    running = Running(
-        service, agents, StackServices(apis), reader, settler, registry, models, config.models_provider_id, redis
-    )
+    services, provider_id = StackServices(apis, guardrails), config.models_provider_id
+    running = Running(service, agents, services, reader, settler, registry, models, provider_id, redis)
     if host.ONE_LOOP:
         await running.open()
     return AmfResponses(running)
+
+
+def _moderation(config: AmfConfig) -> ModerationEndpoint | None:
+    if not config.moderation_url:
+        return None
+    key = config.moderation_api_key
+    return ModerationEndpoint(config.moderation_url, key.get_secret_value() if key else None)
 
 
 async def _require_redis(url: str) -> None:

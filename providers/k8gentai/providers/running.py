@@ -76,4 +76,5 @@ class Running:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        await self.services.close()
         await self._redis.aclose()

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from k8gentai.providers import host
 from k8gentai.providers.errors import invalid
+from k8gentai.providers.guardrails import Guardrails
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,16 @@ class StackServices:
 
     Args:
         apis: the host's.
+        guardrails: those there are.
     """
 
-    def __init__(self, apis: StackApis) -> None:
+    def __init__(self, apis: StackApis, guardrails: Guardrails) -> None:
         self._apis = apis
+        self._guardrails = guardrails
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._guardrails.close()
 
     async def search_files(self, asked: FileSearch) -> dict[str, Any]:
         """What a vector store finds."""
@@ -84,7 +91,7 @@ class StackServices:
 
     async def moderate(self, asked: Moderation) -> dict[str, Any]:
         """What a guardrail says of a text."""
-        return {"violation": await host.violation(self._apis.safety, asked.text, asked.guardrail)}
+        return {"violation": await self._guardrails.violation(asked.text, asked.guardrail)}
 
     async def file(self, asked: File) -> dict[str, Any]:
         """A file with its content, in base64."""

@@ -65,6 +65,10 @@ class ScriptedApp:
             await _send_json(send, 200, {"object": "list", "data": models})
         elif path == "/chat/completions":
             await self._completion(scope, receive, send)
+        elif path == "/moderations":
+            blocked = "sword" in json.loads(await _body(receive))["input"]
+            results = [{"flagged": blocked, "categories": {"violence": blocked, "hate": False}}]
+            await _send_json(send, 200, {"results": results})
         elif path == "/embeddings":
             answer = embeddings(json.loads(await _body(receive)))
             refusal = {"error": {"message": "no such model, or not with such vectors"}}

@@ -1,0 +1,55 @@
+"""A moderation endpoint as a guardrail: what it blocks, and what becomes of a text that it does not judge."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from k8gentai.providers.errors import ApiError
+from k8gentai.providers.guardrails import ENDPOINT, Guardrails, ModerationEndpoint
+from tests.scripted import ScriptedModel
+from tests.support.host_apis import Safety
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    server = ScriptedModel()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def guardrails(model: ScriptedModel) -> AsyncIterator[Guardrails]:
+    made = Guardrails(Safety(), ModerationEndpoint(f"{model.base_url}/moderations"))
+    yield made
+    await made.close()
+
+
+async def test_it_blocks_what_it_flags(guardrails: Guardrails) -> None:
+    why = await guardrails.violation("Buy a sword.", ENDPOINT)
+    assert why == "Content blocked by safety guardrails (flagged for: violence)"
+    assert await guardrails.violation("Buy bread.", ENDPOINT) is None
+
+
+async def test_it_stands_beside_the_shields_of_the_host(guardrails: Guardrails) -> None:
+    assert await guardrails.names(["peace", {"type": ENDPOINT}]) == ["peace", ENDPOINT]
+    assert await guardrails.names(True) == [ENDPOINT]
+    assert await guardrails.violation("Buy a sword.", "peace") == "No. (flagged for: arms)"
+    with pytest.raises(ApiError, match="there are: moderation, peace"):
+        await guardrails.names(["war"])
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "message"),
+    [("models", 400, "and no moderation"), ("gone", 400, "answers 404"), (None, 503, "does not answer")],
+)
+async def test_what_it_does_not_judge_is_not_let_through(
+    model: ScriptedModel, path: str | None, status: int, message: str, unused_tcp_port: int
+) -> None:
+    url = f"{model.base_url}/{path}" if path else f"http://127.0.0.1:{unused_tcp_port}"
+    endpoint = ModerationEndpoint(url, "key")
+    with pytest.raises(ApiError, match=message) as failed:
+        await endpoint.violation("Buy bread.")
+    assert failed.value.status_code == status
+    await endpoint.close()
