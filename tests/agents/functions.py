@@ -9,3 +9,12 @@ def multiply(a: int, b: int) -> int:
         b: the other.
     """
     return a * b
+
+
+def flood(size: int) -> str:
+    """Give that many characters.
+
+    Args:
+        size: how many.
+    """
+    return "x" * size

@@ -1,6 +1,7 @@
 """The scripted model of the conformance suite, which is the only double of all tests."""
 
 from k8gentai.stack.conformance.scripted import (
+    ENDLESS_LINE,
     FOREVER,
     HANG_UP,
     Answer,
@@ -12,4 +13,15 @@ from k8gentai.stack.conformance.scripted import (
     Thought,
 )
 
-__all__ = ["FOREVER", "HANG_UP", "Answer", "Call", "Gate", "Received", "Refuse", "ScriptedModel", "Thought"]
+__all__ = [
+    "ENDLESS_LINE",
+    "FOREVER",
+    "HANG_UP",
+    "Answer",
+    "Call",
+    "Gate",
+    "Received",
+    "Refuse",
+    "ScriptedModel",
+    "Thought",
+]

@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from openai import BadRequestError
 
+from k8gentai.providers import completions
 from k8gentai.providers.completions import CompletionStream, create_router
 
 CHUNK = SimpleNamespace(model_dump_json=lambda: '{"id": "c1"}')
@@ -103,3 +104,52 @@ async def test_a_refusal_keeps_the_models_code() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://stack") as client:
         answered = await client.post("/v1/chat/completions", json=asked)
     assert (answered.status_code, answered.json()["error"]["code"]) == (400, "invalid_base64")
+
+
+async def test_a_caller_that_reads_nothing_is_left_before_memory_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completions, "_UNREAD_BYTES", 1_000)
+    left = asyncio.Event()
+    sent: list[bytes] = []
+
+    async def endless() -> AsyncIterator[Any]:
+        try:
+            while True:
+                await asyncio.sleep(0)
+                yield CHUNK
+        finally:
+            left.set()
+
+    async def receive() -> MutableMapping[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            await left.wait()
+            sent.append(message.get("body", b""))
+
+    stream = CompletionStream(endless())
+    await asyncio.wait_for(stream({"type": "http", "asgi": {"spec_version": "2.3"}}, receive, send), 10)
+    told = b"".join(sent)
+    assert b"read_too_slowly" in told
+    assert len(told) < 2_000
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "param"),
+    [
+        (b'{"model": "m", "messages": "' + b"x" * 1_000 + b'"}', 413, None),
+        (b'{"model": "m", "messages": ' + b"[" * 200 + b"]" * 200 + b"}", 400, None),
+        (b'{"model": "m"', 400, None),
+        (b'{"model": "m"}', 400, "messages"),
+    ],
+    ids=["large", "deep", "broken", "incomplete"],
+)
+async def test_requests_are_limited_and_checked_as_all_are(content: bytes, status: int, param: str | None) -> None:
+    app = FastAPI()
+    app.include_router(create_router(None, max_body_bytes=500))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://stack") as client:
+        answer = await client.post("/v1/chat/completions", content=content)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (status, param)
+    assert error.keys() == {"message", "type", "param", "code"}

@@ -54,7 +54,10 @@ async def test_logprobs_come_where_they_are_asked_for(model, adapter):
     model.script("likely", Answer("Hel", "lo."))
     wanted = {"include": ["message.output_text.logprobs"]}
     events = await run(adapter, turn_of("[[likely]]", parameters=wanted), context_for(model.base_url))
-    tokens = [{"token": token, "logprob": -0.25, "top_logprobs": []} for token in ("Hel", "lo.")]
+    tokens = [
+        {"token": token, "bytes": list(token.encode()), "logprob": -0.25, "top_logprobs": []}
+        for token in ("Hel", "lo.")
+    ]
     assert [event.logprobs for event in events if isinstance(event, TextDelta)] == [[token] for token in tokens]
     assert events[-2] == MessageDone(message_id="m0", text="Hello.", logprobs=tokens)
 

@@ -65,6 +65,8 @@ class Limits(_Part):
     tokens: int | None = Field(default=None, ge=1)
     """Tokens, read and written: once they are used up no further model call is made."""
     tool_calls: int | None = Field(default=None, alias="toolCalls", ge=0)
+    output_bytes: int = Field(default=20_000_000, alias="outputBytes", ge=1_000, le=200_000_000)
+    """What the turn may write: texts, arguments and results of tools, as its stream has them."""
     approval_seconds: float = Field(default=86_400, alias="approvalSeconds", gt=0, le=2_592_000)
     """How long a turn waits for a person's decision."""
     depth: int = Field(default=5, ge=0, le=50)

@@ -8,6 +8,7 @@ The order within one model call is: ``step.started``, deltas, ``tool.call`` for 
 ``message.done`` where there was text, ``usage``, ``step.completed``.
 """
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -246,6 +247,17 @@ Event = Annotated[
 def tool_step(call_id: str) -> str:
     """The ``step_id`` of the step that runs this call's tool."""
     return f"tool-{call_id}"
+
+
+def size_of(event: Event) -> int:
+    """About how many bytes an event has: those of its texts and items, not of its fields' names."""
+    return sum(map(_bytes, vars(event).values()))
+
+
+def _bytes(value: object) -> int:
+    if isinstance(value, str):
+        return len(value) if value.isascii() else len(value.encode(errors="surrogatepass"))
+    return len(json.dumps(value)) if isinstance(value, dict | list) and value else 0
 
 
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)

@@ -1,5 +1,6 @@
 """What our routes have in common: errors in their API's shape, JSON bodies, and server-sent events."""
 
+import asyncio
 import json
 import math
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -22,6 +23,7 @@ from k8gentai.workers.accepting import (
     ParentEndedError,
     QueueFullError,
 )
+from k8gentai.workers.bounded_reading import TooLargeError, whole
 from k8gentai.workers.connection import UNREACHABLE
 from k8gentai.workers.turns import TurnNotFoundError
 
@@ -33,6 +35,9 @@ openai SDK takes that line for an event without data, and raises."""
 
 MAX_BODY_BYTES = 20_000_000
 """How large a request's body may be where the run YAML says nothing else."""
+
+BODY_SECONDS = 120.0
+"""How long a request's body may take to come: a client that sends it byte by byte holds a connection."""
 
 MAX_DEPTH = 100
 """How deeply a body's objects and lists may be nested. pydantic gives up at 255, on the way to Redis."""
@@ -108,8 +113,8 @@ async def json_body(request: Request, max_bytes: int) -> Any:
         max_bytes: how large it may be.
 
     Raises:
-        ApiError: it is too large (413), or no JSON that can be kept (400): nested too deeply, with a number
-            that JSON has not, or with half of a surrogate pair.
+        ApiError: it is too large (413), took too long (408), or is no JSON that can be kept (400): nested too
+            deeply, with a number that JSON has not, or with half of a surrogate pair.
     """
     raw = await _raw_body(request, max_bytes)
     try:
@@ -128,13 +133,16 @@ async def json_body(request: Request, max_bytes: int) -> Any:
 
 async def _raw_body(request: Request, max_bytes: int) -> bytes:
     """The body's bytes, of which no more than ``max_bytes`` are ever held."""
-    raw = bytearray()
-    async for chunk in request.stream():
-        if len(raw) + len(chunk) > max_bytes:
-            message = f"The body is larger than the {max_bytes} bytes this server takes (max_body_bytes)."
-            raise ApiError(413, message, code="request_too_large")
-        raw += chunk
-    return bytes(raw)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await whole(request.stream(), max_bytes)
+    except TooLargeError:
+        message = f"The body is larger than the {max_bytes} bytes this server takes (max_body_bytes)."
+        raise ApiError(413, message, code="request_too_large") from None
+    except TimeoutError:
+        message = f"The body did not come within {BODY_SECONDS:g} s."
+        # What may still come of it is no next request.
+        raise ApiError(408, message, code="request_timeout", headers={"Connection": "close"}) from None
 
 
 def _check_depth(body: Any) -> None:

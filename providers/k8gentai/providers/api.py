@@ -90,7 +90,7 @@ def create_router(impl: AmfRoutes) -> APIRouter:
     router.include_router(agents_routes.create_router(running.agents, impl.max_body_bytes))
     acceptor = running.service.acceptor
     router.include_router(services_routes.create_router(running.services, acceptor, impl.max_body_bytes))
-    router.include_router(completions.create_router(impl.inference))
+    router.include_router(completions.create_router(impl.inference, impl.max_body_bytes))
     router.include_router(vector_stores.create_router(impl.vector_io))
     return router
 

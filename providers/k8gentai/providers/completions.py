@@ -10,34 +10,52 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from openai import APIStatusError
+from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
 from k8gentai.providers import host
+from k8gentai.providers.answering import MAX_BODY_BYTES, json_body
+from k8gentai.providers.errors import ApiError
+from k8gentai.providers.inputs import validation_error
 
 _CLOSING_SECONDS = 5.0
+_UNREAD_BYTES = 64_000_000
+"""How far the model may be ahead of a caller that reads slowly, or not at all."""
 
 
-def create_router(inference: Any) -> APIRouter:
+def create_router(inference: Any, max_body_bytes: int = MAX_BODY_BYTES) -> APIRouter:
     """The route.
 
     Args:
         inference: the host's Inference API.
+        max_body_bytes: how large a request may be.
     """
     router = APIRouter(include_in_schema=False)
 
     @router.post("/v1/chat/completions", response_model=None)
-    async def complete(request: host.ChatCompletionRequest) -> Any:
+    async def complete(request: Request) -> Any:
         try:
-            answer = await inference.openai_chat_completion(request)
+            asked = _request(await json_body(request, max_body_bytes))
+        except ApiError as error:
+            return JSONResponse(error.body(), error.status_code, error.headers)
+        try:
+            answer = await inference.openai_chat_completion(asked)
         except APIStatusError as error:
             # The host would leave out the code.
             return JSONResponse(host.error_body(error), error.status_code)
         return CompletionStream(answer) if isinstance(answer, AsyncIterator) else answer
 
     return router
+
+
+def _request(body: Any) -> Any:
+    try:
+        return host.ChatCompletionRequest.model_validate(body)
+    except ValidationError as error:
+        raise validation_error(error) from None
 
 
 class CompletionStream(StreamingResponse):
@@ -49,8 +67,9 @@ class CompletionStream(StreamingResponse):
     """
 
     def __init__(self, chunks: AsyncIterator[Any]) -> None:
-        # Without a limit, so that the reader only ever waits for the model. One answer is small.
+        # The reader only ever waits for the model: a caller that lags too far behind is left.
         self._read: asyncio.Queue[str | None] = asyncio.Queue()
+        self._unread = 0
         self._chunks = chunks
         super().__init__(self._events(), media_type="text/event-stream")
 
@@ -67,11 +86,26 @@ class CompletionStream(StreamingResponse):
     async def _reading(self) -> None:
         try:
             async for chunk in self._chunks:
-                self._read.put_nowait(f"data: {chunk.model_dump_json()}\n\n")
+                self._put(f"data: {chunk.model_dump_json()}\n\n")
+                if self._unread > _UNREAD_BYTES:
+                    self._leave()
         except Exception as error:  # noqa: BLE001 - the answer has begun, so the error goes into the stream
             self._read.put_nowait(f"data: {json.dumps(host.error_body(error))}\n\n")
         self._read.put_nowait(None)
 
+    def _put(self, event: str) -> None:
+        self._unread += len(event)
+        self._read.put_nowait(event)
+
+    def _leave(self) -> None:
+        """Say why there is no more, and have the next read from the model cancelled, which closes its stream."""
+        why = ApiError(408, f"The answer's last {_UNREAD_BYTES} bytes were not read.", code="read_too_slowly")
+        self._read.put_nowait(f"data: {json.dumps(why.body())}\n\n")
+        self._read.put_nowait(None)
+        if task := asyncio.current_task():
+            task.cancel()
+
     async def _events(self) -> AsyncIterator[str]:
         while (event := await self._read.get()) is not None:
+            self._unread -= len(event)
             yield event

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ValidationError
 
 from k8gentai.agents.turn import Item
 from k8gentai.providers import host
-from k8gentai.providers.errors import invalid
+from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.ids import MAX_INPUT_ITEMS, item_id
 
 
@@ -86,7 +86,7 @@ def _content(role: str, content: Any) -> list[dict[str, Any]]:
     ]
 
 
-def validation_error(error: ValidationError, prefix: str = "") -> Exception:
+def validation_error(error: ValidationError, prefix: str = "") -> ApiError:
     """What pydantic found wrong, as an error that names the request's field.
 
     Of the ways a union could have matched, the one that came furthest is what the client meant.

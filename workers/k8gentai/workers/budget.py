@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from k8gentai.agents.definition import Limits
-from k8gentai.agents.events import TurnEnd, TurnFailed, Usage
+from k8gentai.agents.events import Event, StepCompleted, StepStarted, TurnEnd, TurnFailed, Usage, size_of
 from k8gentai.agents.turn import TurnError
 
 
@@ -11,6 +11,16 @@ class BudgetExceededError(TurnError):
     """The turn has used up its budget."""
 
     code = "budget_exceeded"
+
+
+class OutputLimitError(TurnError):
+    """The turn writes more than it may."""
+
+    code = "output_limit"
+
+
+_WRITTEN_ANYWAY = StepStarted, StepCompleted, Usage
+"""What says how far a turn came, and is small."""
 
 
 class Budget:
@@ -26,6 +36,7 @@ class Budget:
         self._halt = halt
         self._tokens = 0
         self._tool_calls = 0
+        self._written = 0
 
     def use(self, usage: Usage) -> None:
         """Count the tokens of a model call that ended."""
@@ -42,7 +53,8 @@ class Budget:
             BudgetExceededError: there are no tokens left for it.
         """
         if self._limits.tokens is not None and self._tokens >= self._limits.tokens:
-            self._exceeded(f"the turn has used {self._tokens} tokens; its limit is {self._limits.tokens}")
+            used = f"the turn has used {self._tokens} tokens; its limit is {self._limits.tokens}"
+            self._exceeded(BudgetExceededError(used))
 
     def tool_call(self) -> None:
         """A tool is about to be called.
@@ -51,9 +63,29 @@ class Budget:
             BudgetExceededError: the turn has made all the calls it may.
         """
         if self._tool_calls == self._limits.tool_calls:
-            self._exceeded(f"the turn has made the {self._tool_calls} tool calls that are its limit")
+            made = f"the turn has made the {self._tool_calls} tool calls that are its limit"
+            self._exceeded(BudgetExceededError(made))
         self._tool_calls += 1
 
-    def _exceeded(self, message: str) -> None:
-        self._halt(TurnFailed(code=BudgetExceededError.code, message=message))
-        raise BudgetExceededError(message)
+    def write(self, event: Event) -> bool:
+        """Count an event. Returns whether the turn's stream may have it: where it may not, the turn ends."""
+        self._written += size_of(event)
+        if self._written <= self._limits.output_bytes or isinstance(event, _WRITTEN_ANYWAY):
+            return True
+        message = f"the turn has written more than the {self._limits.output_bytes} bytes that are its limit"
+        self._halt(TurnFailed(code=OutputLimitError.code, message=message))
+        return False
+
+    def tool_result(self, size: int) -> None:
+        """A tool came to its end, with a result of that many characters.
+
+        Raises:
+            OutputLimitError: the turn may not write it.
+        """
+        if self._written + size > self._limits.output_bytes:
+            limit = f"the turn may write {self._limits.output_bytes} bytes, and has written {self._written}"
+            self._exceeded(OutputLimitError(f"a tool's result has {size} characters; {limit}"))
+
+    def _exceeded(self, error: TurnError) -> None:
+        self._halt(TurnFailed(code=error.code, message=str(error)))
+        raise error

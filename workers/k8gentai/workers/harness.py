@@ -159,6 +159,7 @@ class _Attempt:
         self._turn = replay.turn if replay else accepted.turn
         self._halted: asyncio.Future[TurnEnd] = asyncio.get_running_loop().create_future()
         budget = Budget(self._limits, self._halt)
+        order.admits = budget.write
         self.calls = ModelCalls(
             accepted.turn.id,
             spec.model.name,

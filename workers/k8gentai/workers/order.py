@@ -31,7 +31,9 @@ class EventOrder:
     """
 
     def __init__(self, put: Callable[[Event], None]) -> None:
-        self._put = put
+        self._sink = put
+        self.admits: Callable[[Event], bool] = lambda _: True
+        """Whether the turn may have an event."""
         self._usage: list[Usage] = []
         self._called: set[str] = set()
         """Calls that were told of."""
@@ -116,6 +118,10 @@ class EventOrder:
         for done in self._withheld:
             self._put(done)
         self._withheld.clear()
+
+    def _put(self, event: Event) -> None:
+        if self.admits(event):
+            self._sink(event)
 
     def _put_usage(self) -> None:
         for usage in self._usage:

@@ -202,6 +202,8 @@ class Tools:
             finally:
                 current_key.reset(token)
                 _around.reset(around)
+        # Before anybody else gets it: neither Redis nor a model takes what has no measure.
+        self._budget.tool_result(len(outcome.output) + len(outcome.raw))
         entry = ToolEntry(
             state="done",
             output=outcome.output,

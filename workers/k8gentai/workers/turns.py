@@ -33,7 +33,10 @@ _STANDING = TurnRecord.model_fields.keys() - AcceptedTurn.model_fields.keys() - 
 """What of a turn's record changes and has a field of its own in its hash."""
 
 _PAGE = 1_000
-"""Events read from Redis at once."""
+"""Entries read from Redis at once."""
+
+_AHEAD = 100
+"""Events read from Redis at once for somebody who follows a turn, and may take them slowly."""
 
 
 class TurnNotFoundError(LookupError):
@@ -174,7 +177,7 @@ class Turns:
         """
         stream = _events(turn_id)
         while True:
-            found = await self._redis.xread({stream: f"{after}-0"}, count=_PAGE, block=BLOCK_SECONDS * 1000)
+            found = await self._redis.xread({stream: f"{after}-0"}, count=_AHEAD, block=BLOCK_SECONDS * 1000)
             if not found and not await self._redis.exists(stream):
                 raise TurnNotFoundError(turn_id)
             for after, event in (_entry(entry) for _, entries in found for entry in entries):

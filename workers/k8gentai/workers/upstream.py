@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from k8gentai.agents.error_codes import model_error_code
+from k8gentai.workers.bounded_reading import TooLargeError, lines, whole
 from k8gentai.workers.names import ModelNames
 
 _RETRIES_SECONDS = (0.5, 1.5)
@@ -22,6 +23,8 @@ _UNTOLD = "Internal server error: An unexpected error occurred."
 _CONNECT_SECONDS = 5.0
 _SILENCE_SECONDS = 300.0
 """How long a model may think without sending a byte."""
+_ANSWER_BYTES = 64_000_000
+"""How large one answer may be as it is sent: a few bytes of text take up to some hundred in a chunk."""
 
 Chunk = dict[str, Any]
 
@@ -94,8 +97,7 @@ class Upstream:
         async def once() -> Chunk:
             response = await self._send(body, headers)
             try:
-                await _guarded(response.aread())
-                completion: Chunk = response.json()
+                completion: Chunk = json.loads(await _body(response))
                 return completion
             finally:
                 await response.aclose()
@@ -134,8 +136,7 @@ class Upstream:
         if response.status_code == httpx.codes.OK:
             return response
         try:
-            await _guarded(response.aread())
-            raise _refused(response)
+            raise _refused(response, await _body(response))
         finally:
             await response.aclose()
 
@@ -170,16 +171,23 @@ async def _guarded[T](waiting: Awaitable[T]) -> T:
         raise UpstreamError(f"no answer within {_SILENCE_SECONDS:.0f} s", 504) from error
     except httpx.TransportError as error:
         raise StackLostError(f"the connection to the stack broke ({error})", 502, retry=True) from error
+    except TooLargeError as error:
+        raise UpstreamError(f"sent {error} in one answer") from error
 
 
-def _refused(response: httpx.Response) -> UpstreamError:
+async def _body(response: httpx.Response) -> bytes:
+    """An answer in one piece."""
+    return await _guarded(whole(response.aiter_bytes(), _ANSWER_BYTES))
+
+
+def _refused(response: httpx.Response, body: bytes) -> UpstreamError:
     status, code = response.status_code, None
     try:
-        error = response.json()["error"]
+        error = json.loads(body)["error"]
         message = error["message"] if isinstance(error, dict) else str(error)
         code = error.get("code") if isinstance(error, dict) else None
     except (ValueError, KeyError, TypeError):
-        message = response.text[:300]
+        message = body.decode(errors="replace")[:300]
     if message == _UNTOLD:
         message = "the stack does not say why (its log does); is its model endpoint up?"
     header = response.headers.get("retry-after", "")
@@ -198,9 +206,9 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[Chunk]:
     A stream that ends without a ``finish_reason`` was cut off: the stack sends no ``[DONE]``.
     """
     finished = False
-    lines = aiter(response.aiter_lines())
-    while (line := await _guarded(anext(lines, None))) is not None:
-        if not line.startswith("data:") or (data := line[5:].strip()) == "[DONE]":
+    sent = lines(response.aiter_bytes(), _ANSWER_BYTES)
+    while (line := await _guarded(anext(sent, None))) is not None:
+        if not line.startswith(b"data:") or (data := line[5:].strip()) == b"[DONE]":
             continue
         chunk: Chunk = json.loads(data)
         if error := chunk.get("error"):

@@ -92,7 +92,7 @@ class Translator:
         match event.type:
             case "response.output_text.delta":
                 answer.text += event.delta
-                logprobs = [_dump(token) for token in event.logprobs or ()]
+                logprobs = [_token(_dump(token)) for token in event.logprobs or ()]
                 answer.logprobs += logprobs
                 if shown := answer.marks.feed(event.delta) if self._cites else event.delta:
                     self._emit(TextDelta(message_id=answer.message_id, delta=shown, logprobs=logprobs))
@@ -196,6 +196,15 @@ class Translator:
 
     def _item_id(self, original: str) -> str:
         return self._items.setdefault(original, f"i{len(self._items)}")
+
+
+def _token(token: dict[str, Any]) -> dict[str, Any]:
+    """A token's probability with all that the Responses API has of it: models may leave out the bytes."""
+    return {**_with_bytes(token), "top_logprobs": [_with_bytes(other) for other in token.get("top_logprobs", ())]}
+
+
+def _with_bytes(token: dict[str, Any]) -> dict[str, Any]:
+    return {"bytes": list(token["token"].encode()), **token}
 
 
 def _tool_call(decided: DecidedCall) -> ToolCall:

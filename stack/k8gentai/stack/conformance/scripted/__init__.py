@@ -11,6 +11,7 @@ API (https://platform.openai.com/docs/api-reference/chat).
 
 from k8gentai.stack.conformance.scripted.server import ScriptedModel
 from k8gentai.stack.conformance.scripted.steps import (
+    ENDLESS_LINE,
     FOREVER,
     HANG_UP,
     Answer,
@@ -23,6 +24,7 @@ from k8gentai.stack.conformance.scripted.steps import (
 )
 
 __all__ = [
+    "ENDLESS_LINE",
     "FOREVER",
     "HANG_UP",
     "Answer",

@@ -12,6 +12,7 @@ from k8gentai.stack.conformance.scripted.chat import Chunks, whole
 from k8gentai.stack.conformance.scripted.default import default_answer
 from k8gentai.stack.conformance.scripted.embeddings import embeddings
 from k8gentai.stack.conformance.scripted.steps import (
+    ENDLESS_LINE,
     FOREVER,
     HANG_UP,
     Answer,
@@ -156,8 +157,8 @@ async def _stream(send: Send, body: dict[str, Any], answer: Answer) -> None:
                 await _more(send, chunk)
         else:
             await _pass(part)
-            while part is FOREVER:
-                await _more(send, chunks.text("tick "))
+            while part in (FOREVER, ENDLESS_LINE):
+                await _more(send, chunks.text("tick ") if part is FOREVER else b"data: " * 100)
                 await asyncio.sleep(_FOREVER_PAUSE)
     await send({"type": "http.response.body", "body": chunks.last()})
 
@@ -169,7 +170,7 @@ async def _plain(send: Send, body: dict[str, Any], answer: Answer) -> None:
                 await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
                 await _more(send, b"{")
             await _pass(part)
-            if part is FOREVER:
+            if part in (FOREVER, ENDLESS_LINE):
                 await asyncio.Event().wait()
     await _send_json(send, 200, whole(body, answer))
 

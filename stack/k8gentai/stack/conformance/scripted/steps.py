@@ -16,10 +16,13 @@ class Ending(Enum):
     """The connection is dropped, without the stream's terminator."""
     FOREVER = auto()
     """Deltas go on until the client closes the stream."""
+    ENDLESS_LINE = auto()
+    """One line goes on until the client closes the stream."""
 
 
 HANG_UP = Ending.HANG_UP
 FOREVER = Ending.FOREVER
+ENDLESS_LINE = Ending.ENDLESS_LINE
 
 
 @dataclass(frozen=True)
