@@ -44,23 +44,10 @@ async def begin(client: httpx.AsyncClient, agent_id: str) -> str:
     return f"/v1/agents/{agent_id}/session/{answer.json()['session_id']}"
 
 
-async def play(served: Floor, *events: ev.Event) -> str:
-    """Play the worker of the one turn that waits. Returns the turn's id."""
-    async with served.turns.changed:
-        await served.turns.changed.wait_for(lambda: _queued(served))
-    (turn_id,) = _queued(served)
-    await served.turns.append(turn_id, *events)
-    return turn_id
-
-
-def _queued(served: Floor) -> list[str]:
-    return [id_ for id_, record in served.turns.records.items() if record.status == "queued"]
-
-
 async def ask(
     client: httpx.AsyncClient, served: Floor, url: str, body: dict[str, Any] | None = None, *events: ev.Event
 ) -> httpx.Response:
-    answer, _ = await asyncio.gather(client.post(url, json=body or ASK), play(served, *(events or ANSWER)))
+    answer, _ = await asyncio.gather(client.post(url, json=body or ASK), served.turns.play(*(events or ANSWER)))
     return answer
 
 

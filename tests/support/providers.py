@@ -90,6 +90,18 @@ class MemoryTurns:
                     self.ended.put_nowait(turn_id)
             self.changed.notify_all()
 
+    async def play(self, *events: ev.Event) -> str:
+        """Append to the turn that waits, as soon as one does. Returns its id."""
+
+        def waiting() -> list[str]:
+            return [id_ for id_, record in self.records.items() if record.status == "queued" and self.kept[id_]]
+
+        async with self.changed:
+            await self.changed.wait_for(waiting)
+        (turn_id,) = waiting()
+        await self.append(turn_id, *events)
+        return turn_id
+
     async def accept(
         self,
         accepted: AcceptedTurn,

@@ -1,6 +1,5 @@
 """Who may see what: the host's policy holds for turns in Redis as for rows in its store."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,6 @@ ALICE = Owner(principal="alice", attributes={"teams": ["red"]})
 BOB = Owner(principal="bob", attributes={"teams": ["blue"]})
 CAROL = Owner(principal="carol", attributes={"teams": ["red"]})
 ASK = {"model": "math", "input": "2+2", "background": True}
-
-
-@pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[Floor]:
-    async with floor(tmp_path) as made:
-        yield made
 
 
 def test_a_user_out_of_a_clients_header_is_nobody() -> None:

@@ -1,8 +1,6 @@
 """``POST /v1/responses/compact``: what is summed up, what stands for it, and what is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +9,7 @@ import pytest
 from k8gentai.agents import events as ev
 from k8gentai.agents.messages import to_messages
 from k8gentai.agents.registry import write_registry
-from tests.support.providers import Floor, agent, client_of, floor
+from tests.support.providers import Floor, agent
 
 MODEL = "openai/gpt-4o"
 SUMMARY = [
@@ -22,34 +20,11 @@ SUMMARY = [
 ]
 
 
-@pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[Floor]:
-    async with floor(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(served: Floor) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(served) as made:
-        yield made
-
-
-async def play(served: Floor, *events: ev.Event) -> None:
-    """Play the worker of the turn that waits."""
-
-    def waiting() -> list[str]:
-        return [id_ for id_, record in served.turns.records.items() if record.status == "queued"]
-
-    async with served.turns.changed:
-        await served.turns.changed.wait_for(waiting)
-    await served.turns.append(waiting()[0], *events)
-
-
 async def post(
     client: httpx.AsyncClient, served: Floor, path: str, *events: ev.Event, **body: Any
 ) -> httpx.Response:
     answer, _ = await asyncio.gather(
-        client.post(path, json={"model": MODEL, **body}), play(served, *(events or SUMMARY))
+        client.post(path, json={"model": MODEL, **body}), served.turns.play(*(events or SUMMARY))
     )
     return answer
 

@@ -1,7 +1,5 @@
 """What a request names of the stack's own is looked up when its turn is accepted, as the caller."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,24 +10,12 @@ from k8gentai.providers.errors import ApiError
 from k8gentai.providers.guardrails import Guardrails
 from k8gentai.workers.record import Owner
 from tests.support.host_apis import PROMPT
-from tests.support.providers import Floor, client_of, floor
+from tests.support.providers import Floor, client_of
 
 ASK = {"model": "openai/gpt-4o", "input": "2+2", "background": True}
 ADA, BOB = Owner(principal="ada"), Owner(principal="bob")
 FILES = {"type": "file_search", "vector_store_ids": ["vs_1"]}
 IMAGE = {"type": "input_image", "detail": "auto", "image_url": "data:,"}
-
-
-@pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[Floor]:
-    async with floor(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(served: Floor) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(served) as made:
-        yield made
 
 
 def text(value: str) -> dict[str, str]:

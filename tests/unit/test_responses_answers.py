@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,20 +10,8 @@ from llama_stack_api.conversations import DeleteItemRequest
 
 from k8gentai.agents import events as ev
 from k8gentai.providers import host
-from tests.support.providers import Floor, client_of, floor
-from tests.unit.test_responses_routes import ASK, answer, ask, parsed
-
-
-@pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[Floor]:
-    async with floor(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(served: Floor) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(served) as made:
-        yield made
+from tests.support.providers import Floor
+from tests.support.responses_api import ANSWER, ASK, ask, parsed
 
 
 def failed(code: str) -> tuple[ev.Event, ...]:
@@ -48,7 +34,7 @@ async def test_the_conversation_has_the_items_when_the_client_hears_of_the_end(
 ) -> None:
     place = await conversation(served)
     request = client.post("/v1/responses", json={**ASK, "conversation": place, "stream": stream})
-    await asyncio.gather(request, answer(served))
+    await asyncio.gather(request, served.turns.play(*ANSWER))
     # Nothing was settled yet.
     assert await texts(served, place) == ["2+2", "four"]
     await served.settle()
@@ -69,7 +55,9 @@ async def test_a_late_reader_brings_nothing_back_into_the_conversation(
 
 
 async def test_a_stream_begins_in_progress(client: httpx.AsyncClient, served: Floor) -> None:
-    response, _ = await asyncio.gather(client.post("/v1/responses", json={**ASK, "stream": True}), answer(served))
+    response, _ = await asyncio.gather(
+        client.post("/v1/responses", json={**ASK, "stream": True}), served.turns.play(*ANSWER)
+    )
     assert parsed(response.text)[0][2]["response"]["status"] == "in_progress"
 
 
@@ -78,7 +66,7 @@ async def test_a_response_in_the_background_is_answered_as_it_was_accepted(
 ) -> None:
     body, headers = {**ASK, "background": True}, {"Idempotency-Key": "k"}
     first = (await client.post("/v1/responses", json=body, headers=headers)).json()
-    await answer(served)
+    await served.turns.play(*ANSWER)
     again = (await client.post("/v1/responses", json=body, headers=headers)).json()
     assert first["status"] == "queued"
     assert again == first
@@ -117,7 +105,7 @@ async def test_a_server_of_tools_that_does_not_know_the_caller_is_a_401_that_nam
     client: httpx.AsyncClient, served: Floor
 ) -> None:
     answered, _ = await asyncio.gather(
-        client.post("/v1/responses", json=ASK), answer(served, *failed("mcp_unauthorized"))
+        client.post("/v1/responses", json=ASK), served.turns.play(*failed("mcp_unauthorized"))
     )
     assert answered.status_code == 401
     assert json.loads(answered.text)["error"]["message"] == "no such luck"

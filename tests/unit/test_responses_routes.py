@@ -1,72 +1,17 @@
 """``/v1/responses`` over HTTP: what is answered, streamed, listed and refused."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from k8gentai.agents import events as ev
 from k8gentai.agents.registry import write_registry
 from k8gentai.providers import api
 from k8gentai.workers.accepting import Terms
-from tests.support.providers import Floor, agent, client_of, floor, model
-
-ANSWER = [
-    ev.TurnStarted(attempt=1, worker="w"),
-    ev.TextDelta(message_id="m", delta="fo"),
-    ev.TextDelta(message_id="m", delta="ur"),
-    ev.MessageDone(message_id="m", text="four"),
-    ev.Usage(model="m", input_tokens=2, output_tokens=1),
-    ev.TurnCompleted(),
-]
-ASK = {"model": "math", "input": "2+2"}
-
-
-@pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[Floor]:
-    async with floor(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(served: Floor) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(served) as made:
-        yield made
-
-
-async def answer(served: Floor, *events: ev.Event) -> None:
-    """Play the worker for the next turn."""
-    turns = served.turns
-
-    def waiting() -> list[str]:
-        return [id_ for id_, record in turns.records.items() if record.status == "queued" and turns.kept[id_]]
-
-    async with turns.changed:
-        await turns.changed.wait_for(waiting)
-    await turns.append(waiting()[0], *(events or ANSWER))
-
-
-async def ask(client: httpx.AsyncClient, served: Floor, *events: ev.Event, **body: Any) -> dict[str, Any]:
-    """A whole turn."""
-    response, _ = await asyncio.gather(client.post("/v1/responses", json={**ASK, **body}), answer(served, *events))
-    assert response.status_code == 200, response.text
-    return response.json()
-
-
-def parsed(body: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """Event, id and data of each server-sent event before the one that says that there are no more."""
-    found = []
-    *blocks, done = body.replace("\r\n", "\n").strip().split("\n\n")
-    assert done == "data: [DONE]"
-    for block in blocks:
-        fields = dict(line.split(": ", 1) for line in block.split("\n"))
-        found.append((fields["event"], fields.get("id", ""), json.loads(fields["data"])))
-    return found
+from tests.support.providers import Floor, agent, model
+from tests.support.responses_api import ANSWER, ASK, ask, parsed
 
 
 async def test_a_plain_request_waits_for_the_answer(client: httpx.AsyncClient, served: Floor) -> None:
@@ -104,7 +49,9 @@ async def test_unknown_and_broken_agents(client: httpx.AsyncClient, served: Floo
 
 
 async def test_a_stream_has_ids_and_types(client: httpx.AsyncClient, served: Floor) -> None:
-    response, _ = await asyncio.gather(client.post("/v1/responses", json={**ASK, "stream": True}), answer(served))
+    response, _ = await asyncio.gather(
+        client.post("/v1/responses", json={**ASK, "stream": True}), served.turns.play(*ANSWER)
+    )
     assert response.headers["content-type"].startswith("text/event-stream")
     events = parsed(response.text)
     assert [id_ for _, id_, _ in events] == [str(number) for number in range(len(events))]
@@ -132,7 +79,9 @@ async def test_a_live_stream_is_followed(client: httpx.AsyncClient, served: Floo
     assert queued["status"] == "queued"
     assert queued["background"] is True
     url = f"/v1/responses/{queued['id']}"
-    stream, _ = await asyncio.gather(client.get(url, params={"stream": True, "starting_after": 0}), answer(served))
+    stream, _ = await asyncio.gather(
+        client.get(url, params={"stream": True, "starting_after": 0}), served.turns.play(*ANSWER)
+    )
     events = parsed(stream.text)
     assert [data["sequence_number"] for *_, data in events] == list(range(1, len(events) + 1))
     assert events[0][0] == "response.queued"

@@ -3,8 +3,6 @@
 import base64
 import math
 import sys
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,17 +11,11 @@ import pytest
 from k8gentai.workers.parents import PARENT_HEADER
 from k8gentai.workers.record import Owner
 from k8gentai.workers.services import SERVICES_PATH
-from tests.support.providers import Floor, client_of, floor
+from tests.support.providers import Floor, client_of
 from tests.support.services import found
 
 ADA, BOB, WORKER = Owner(principal="ada"), Owner(principal="bob"), Owner(principal="worker")
 SEARCH = {"vector_store_id": "vs_1", "search": {"query": "canals", "max_num_results": 3}}
-
-
-@pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[Floor]:
-    async with floor(tmp_path) as made:
-        yield made
 
 
 async def turn_of(served: Floor, owner: Owner | None) -> str:

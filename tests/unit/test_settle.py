@@ -1,8 +1,6 @@
 """Finished turns reach the store and their conversation, once, as their owner's."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from k8gentai.agents import events as ev
 from k8gentai.providers.access import acting_as
 from k8gentai.workers.record import Owner
-from tests.support.providers import Floor, floor
+from tests.support.providers import Floor
 
 ANSWER = [
     ev.TurnStarted(attempt=1, worker="w"),
@@ -27,12 +25,6 @@ ANSWER = [
     ev.TurnCompleted(),
 ]
 ALICE = Owner(principal="alice", attributes={"teams": ["red"]})
-
-
-@pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[Floor]:
-    async with floor(tmp_path) as made:
-        yield made
 
 
 async def conversation(served: Floor, items: list[dict[str, Any]] | None = None) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from k8gentai.agents import events as ev
 from k8gentai.workers.accepting import Terms
-from tests.support.agents_api import ANSWER, ASK, ASKS_CLIENT, ask, begin, chunks, create, play
+from tests.support.agents_api import ANSWER, ASK, ASKS_CLIENT, ask, begin, chunks, create
 from tests.support.providers import Floor
 
 WEATHER = {"call_id": "c1", "tool_name": "get_weather", "content": "rain"}
@@ -154,5 +154,5 @@ async def test_deleting_a_session_forgets_its_turns_and_its_conversation(
 async def test_a_turn_says_which_try_of_a_request_it_is(client: httpx.AsyncClient, served: Floor) -> None:
     url = await begin(client, await create(client))
     headers = {"x-stainless-retry-count": "1", "Idempotency-Key": "k"}
-    await asyncio.gather(client.post(f"{url}/turn", json=ASK, headers=headers), play(served, *ANSWER))
+    await asyncio.gather(client.post(f"{url}/turn", json=ASK, headers=headers), served.turns.play(*ANSWER))
     assert served.turns.terms == [Terms(sdk_try=1, idempotency_key="k")]

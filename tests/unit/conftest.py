@@ -1,4 +1,4 @@
-"""The floor of the API, without processes, and a client of it."""
+"""The providers' floor without processes, and a client of it."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
