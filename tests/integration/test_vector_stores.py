@@ -4,6 +4,8 @@ import openai
 import pytest
 
 from k8gentai.stack.conformance.scripted.embeddings import DIMENSION, MODEL
+from tests.support.authority import Authority
+from tests.support.run_yaml import with_owners
 
 DOCUMENTS = {
     "returns.md": "Unopened bags may be returned within 30 days.",
@@ -46,6 +48,23 @@ async def test_a_store_is_searched_by_words_and_by_a_named_model_and_outlives_th
         assert (await best(client, by_meaning, "May I bring my pet?"))[0] == "visiting.md"
         kept = {store.name: store.metadata["embedding_model"] async for store in client.vector_stores.list()}
         assert kept == {"words": "embeddings/lexical", "meaning": f"embeddings/{MODEL}"}
+
+
+async def test_a_store_is_its_owners_own(own_stack, tmp_path):
+    authority = Authority()
+    authority.start()
+    try:
+        own_stack.run_yaml = with_owners(tmp_path / "run.yaml", authority.url)
+        server = own_stack.add_server()
+        async with server.openai() as client:
+            ada, ben = client.with_options(api_key="ada"), client.with_options(api_key="ben")
+            store = await filled(ada, "ada's")
+            assert (await best(ada, store, "How long may bags be returned?"))[0] == "returns.md"
+            assert (await ben.vector_stores.list()).data == []
+            with pytest.raises(openai.NotFoundError, match=store):
+                await ben.vector_stores.search(store, query="bags")
+    finally:
+        authority.stop()
 
 
 async def test_embeddings_are_served_to_anyone(client):

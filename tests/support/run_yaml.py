@@ -11,6 +11,24 @@ GUARDRAIL = "guard"
 """A guardrail that asks the scripted model as if it were a Llama Guard."""
 
 
+def with_owners(path: Path, authority: str) -> Path:
+    """Write the run YAML of a stack which asks who calls, and where each has what is theirs.
+
+    Args:
+        path: where to.
+        authority: the URL that knows who calls.
+    """
+    run = yaml.safe_load((ROOT / RUN_YAML).read_text())
+    anyone = [{"permit": {"actions": ["create"]}}, {"permit": {"actions": ["read"], "resource": "model::*"}}]
+    own = {"permit": {"actions": ["read", "update", "delete"]}, "when": "user is owner"}
+    run["server"]["auth"] = {
+        "provider_config": {"type": "custom", "endpoint": authority},
+        "access_policy": [*anyone, own],
+    }
+    path.write_text(yaml.safe_dump(run))
+    return path
+
+
 def with_services(path: Path, model: str, authority: str) -> Path:
     """Write the run YAML of a Llama Stack with a web search and a guardrail, which asks who calls.
 

@@ -10,9 +10,9 @@ from k8gentai.providers.vector_stores import create_router
 
 
 class Known:
-    """The host's list of what it serves."""
+    """The host's list of what the caller may see."""
 
-    async def get(self, kind: str, name: str) -> object | None:
+    async def get_object_by_identifier(self, kind: str, name: str) -> object | None:
         return object() if (kind, name) == ("vector_store", "vs_known") else None
 
 
@@ -20,7 +20,7 @@ class Known:
 def http() -> httpx.AsyncClient:
     """A host with our routes before its own, which answer to everything."""
     app = FastAPI()
-    app.include_router(create_router(SimpleNamespace(routing_table=SimpleNamespace(dist_registry=Known()))))
+    app.include_router(create_router(SimpleNamespace(routing_table=Known())))
 
     @app.api_route("/v1/{path:path}", methods=["GET", "POST"])
     async def hosts_own(path: str) -> str:

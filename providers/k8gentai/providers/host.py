@@ -110,13 +110,13 @@ async def sql_store(backend: str, table: str, policy: list[Any]) -> Any:
 
 
 async def has_vector_store(vector_io: Any, store: str) -> bool:
-    """Whether there is a vector store.
+    """Whether there is a vector store that the caller may see.
 
     Args:
-        vector_io: the host's Vector IO API. It looks for stores in the same list.
+        vector_io: the host's Vector IO API, which looks for stores in the same list.
         store: its id.
     """
-    return await vector_io.routing_table.dist_registry.get("vector_store", store) is not None
+    return await vector_io.routing_table.get_object_by_identifier("vector_store", store) is not None
 
 
 async def join_items(conversations: Any, conversation: str, items: list[dict[str, Any]]) -> None:

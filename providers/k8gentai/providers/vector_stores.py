@@ -1,4 +1,4 @@
-"""Requests about a vector store that is not there: 404, as the OpenAI API answers them.
+"""Requests about a vector store that is not there, or not for the caller: 404, as the OpenAI API answers them.
 
 All others go to the host's own routes. Those answer an unknown store with 400, and close the connection without a
 word, so that the client's next request on it fails.
