@@ -56,7 +56,7 @@ async def test_conversation(http, model, key, form):
     "truncation",
     "If the combined context exceeds the model's context window, the request MUST fail with an error.",
 )
-@pytest.mark.parametrize("truncation", ["disabled", None])
+@pytest.mark.parametrize("truncation", ["disabled", "auto", None])
 @pytest.mark.parametrize("agent", AGENTS)
 async def test_nothing_is_truncated(http, model, key, agent, truncation):
     model.script(key, Refuse(400, "This model's maximum context length is 8192 tokens."))

@@ -54,6 +54,8 @@ def build_request(definition: AgentDefinition, turn: Turn, model: str) -> Create
         "tools": _tools(turn) or None,
         "store": False,
         "stream": True,
+        # ``auto`` allows to leave out what is too much, and the loop refuses it.
+        "truncation": None,
     }
     try:
         return CreateResponseRequest.model_validate(fields)
