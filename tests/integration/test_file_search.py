@@ -3,7 +3,7 @@
 import openai
 import pytest
 
-from tests.integration.helpers import IMPLICIT, check_sequence, collect, prompt, text_of
+from tests.integration.helpers import IMPLICIT, check_sequence, collect, eventually, prompt, text_of
 from tests.scripted import Answer, Call
 
 RETURNS = "Unopened bags may be returned within 30 days."
@@ -27,9 +27,9 @@ async def tool(client, file):
 
 async def test_a_search_is_an_item_and_its_file_is_cited(client, model, key, file, tool):
     model.script(key, Answer(SEARCH), Answer("Within 30 days <|", f"{file.id}|>", "."), Answer("You are welcome."))
-    events = await collect(
-        await client.responses.create(model=IMPLICIT, input=prompt(key), tools=[tool], stream=True)
-    )
+    place = {"conversation": (await client.conversations.create()).id}
+    stream = await client.responses.create(model=IMPLICIT, input=prompt(key), tools=[tool], stream=True, **place)
+    events = await collect(stream)
     check_sequence(events)
     response = events[-1].response
     search, answer = response.output
@@ -47,8 +47,23 @@ async def test_a_search_is_an_item_and_its_file_is_cited(client, model, key, fil
     assert (cited.type, cited.file_id, cited.filename) == ("file_citation", file.id, "returns.txt")
     assert RETURNS in model.requests(key)[1].texts("tool")[0]
 
-    await client.responses.create(model=IMPLICIT, input="Thank you.", previous_response_id=response.id)
+    await client.responses.create(model=IMPLICIT, input="Thank you.", **place)
     assert RETURNS in model.requests(key)[2].texts("tool")[0]
+
+
+async def test_what_was_searched_is_in_the_conversation(client, model, key, tool):
+    model.script(key, Answer(SEARCH), Answer("Within 30 days."))
+    place = await client.conversations.create()
+    response = await client.responses.create(
+        model=IMPLICIT, input=prompt(key), tools=[tool], conversation=place.id
+    )
+
+    async def kept():
+        return [item async for item in client.conversations.items.list(place.id, order="asc")]
+
+    items = await eventually(kept, lambda items: len(items) == 3)
+    assert items[1].id == response.output[0].id
+    assert items[1].results[0].text == RETURNS
 
 
 @pytest.mark.parametrize(("shop", "count"), [("ghent", 1), ("oslo", 0)])

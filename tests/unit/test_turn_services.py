@@ -1,0 +1,76 @@
+"""What a worker asks of the stack for a turn: in the turn's name, and not for ever."""
+
+import asyncio
+import base64
+
+import pytest
+
+from k8gentai.agents.services import StackFile
+from k8gentai.agents.turn import ToolFailedError, Turn
+from k8gentai.workers import services
+from k8gentai.workers.record import AcceptedTurn
+from k8gentai.workers.services import TurnServices
+
+
+class Stack:
+    """Answers every request alike, and keeps it."""
+
+    def __init__(self, answer=None):
+        self.answer = answer
+        self.asked = []
+
+    async def post(self, path, body, parent, headers):
+        self.asked.append((path, body, parent, headers))
+        if self.answer is None:
+            await asyncio.Event().wait()
+        return self.answer
+
+
+def services_of(stack):
+    turn = Turn(id="resp_1", agent="model", input=[])
+    return TurnServices(
+        stack, AcceptedTurn(turn=turn, framework="llama-stack", accepted_at=0, trace={"traceparent": "00-1"})
+    )
+
+
+@pytest.mark.parametrize(
+    ("ask", "path", "body", "answer", "expected"),
+    [
+        (
+            lambda s: s.search_vector_store("vs_1", {"query": "q"}),
+            "file-search",
+            {"vector_store_id": "vs_1", "search": {"query": "q"}},
+            {"data": [{"score": 1}]},
+            [{"score": 1}],
+        ),
+        (lambda s: s.search_web({"query": "q"}), "web-search", {"arguments": {"query": "q"}}, {"text": "t"}, "t"),
+        (
+            lambda s: s.violation("t", "g"),
+            "moderation",
+            {"text": "t", "guardrail": "g"},
+            {"violation": None},
+            None,
+        ),
+        (
+            lambda s: s.file("file-1"),
+            "file",
+            {"file_id": "file-1"},
+            {"filename": "a.txt", "content": base64.b64encode(b"a").decode()},
+            StackFile("a.txt", b"a"),
+        ),
+    ],
+)
+async def test_it_is_asked_in_the_turns_name(ask, path, body, answer, expected):
+    stack = Stack(answer)
+    assert await ask(services_of(stack)) == expected
+    ((asked_path, asked_body, parent, headers),) = stack.asked
+    assert (asked_path, asked_body) == (f"/v1/amf/services/{path}", body)
+    assert headers == {"traceparent": "00-1"}
+    # What is vouched for is the turn, and no right to ask an agent.
+    assert (parent.turn_id, parent.depth, parent.tokens, parent.deadline) == ("resp_1", 0, 0, 0)
+
+
+async def test_a_stack_that_does_not_answer_is_given_up(monkeypatch):
+    monkeypatch.setattr(services, "_SECONDS", 0.01)
+    with pytest.raises(ToolFailedError, match="did not answer within"):
+        await services_of(Stack()).search_web({"query": "q"})
