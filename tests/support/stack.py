@@ -96,6 +96,7 @@ class Stack:
             "OPENAI_BASE_URL": model_url,
             "OPENAI_API_KEY": "upstream-credential",
             "AMF_MODERATION_URL": f"{model_url}/moderations",
+            "TAVILY_SEARCH_API_KEY": "",
             "INFERENCE_MODEL": MODEL,
             "TEST_PYTHON": sys.executable,
             "TEST_MCP_PROGRAM": str(ROOT / "tests" / "support" / "mcp_program.py"),
