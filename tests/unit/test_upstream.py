@@ -1,4 +1,4 @@
-"""What the run of Llama Stack's own tests rests on: the recording that answers, what became of a test, the table."""
+"""What the run of upstream's own tests rests on: the recording that answers, what became of a test, the table."""
 
 import json
 from pathlib import Path
