@@ -122,7 +122,7 @@ async def test_what_may_be_null(http, model, key, agent):
 @departs(
     "OpenAPI document",
     "`ItemReferenceParam`, `InputVideoContent`",
-    "a 400 names them: items are sent as they are, or with `previous_response_id` not at all; no host knows videos",
+    "a 400 names them: items are sent whole, or with `previous_response_id` not at all; no host knows videos",
 )
 @pytest.mark.parametrize(
     ("item", "param"),
