@@ -4,6 +4,7 @@ search it for a question's passages and answer from them:
 python -m examples.clients.llama_stack.simple_rag localhost 8321 ["How long may a bag be returned?"]
 """
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ LEXICAL = "embeddings/lexical"
 
 
 def main(host: str, port: str, question: str = QUESTION) -> None:
+    # The client says of each request that it was made.
+    logging.disable(logging.INFO)
     url = f"http://{host}:{port}"
     client = LlamaStackClient(base_url=url)
     try:
