@@ -109,6 +109,16 @@ async def test_a_page_that_cannot_be(http, query):
     check_error(await http.get(f"/v1/responses?{query}"), 400, query.partition("=")[0])
 
 
+@pytest.mark.parametrize("url", ["/v1/responses", "/v1/responses/compact", "/v1/chat/completions", "/v1/agents"])
+@pytest.mark.parametrize(
+    ("content", "status"), [(b" " * 20_000_001, 413), (b"[" * 200 + b"]" * 200, 400)], ids=["large", "deep"]
+)
+async def test_a_body_without_measure(http, url, content, status):
+    answer = await http.post(url, content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == status
+    assert "20000000" in answer.text or "deeply" in answer.text
+
+
 async def test_the_sdk_reads_our_errors(client):
     with pytest.raises(openai.NotFoundError) as caught:
         await client.responses.create(model="no-such-agent", input="Hello.")

@@ -4,10 +4,24 @@ from typing import Any, get_args
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from openresponses_types import types as open_responses
 
 from k8gentai.agents.definition import MultitaskStrategy
 from k8gentai.providers import host, routes
 from k8gentai.providers.agents_api import routes as agents_routes
+
+_REF = "#/components/schemas/{model}"
+
+_ITEMS = (
+    "UserMessageItemParam",
+    "SystemMessageItemParam",
+    "DeveloperMessageItemParam",
+    "AssistantMessageItemParam",
+    "FunctionCallItemParam",
+    "FunctionCallOutputItemParam",
+    "ReasoningItemParam",
+)
+"""Items that a request may bring. A reference to another item is not served: docs/open-responses.md."""
 
 KNOWN = {
     "response_id": ["known-turn"],
@@ -44,9 +58,56 @@ def described() -> dict[str, Any]:
     return document
 
 
+def valid_turns() -> dict[str, Any]:
+    """An OpenAPI document of ``POST /v1/responses`` alone, whose requests reach an agent: agents that are there,
+    and items, tools and parameters as the Open Responses specification has them."""
+    body = open_responses.CreateResponseBody.model_json_schema(ref_template=_REF)
+    schemas = body.pop("$defs")
+    items = [schemas[name] for name in _ITEMS]
+    for item in items:
+        # The schema's authors leave out what its types say by default.
+        item["required"] = sorted({*item.get("required", ()), "type"})
+    # docs/open-responses.md: no host knows videos.
+    schemas["InputVideoContent"] = schemas["InputTextContentParam"]
+    # Says the specification: one of its forms must be there.
+    schemas["InputFileContentParam"]["required"].append("file_url")
+    schemas["InputFileContentParam"]["properties"]["file_url"] = {"type": "string", "minLength": 1}
+    fields = body["properties"]
+    fields["model"] = {"enum": ["math", "amf/math", "openai/gpt-4o"]}
+    fields["input"] = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 5,
+        "items": {"anyOf": [{"$ref": _REF.format(model=name)} for name in _ITEMS]},
+    }
+    # What the schema says of these in words.
+    fields["temperature"] = _number(0, 2)
+    fields["top_p"] = _number(0, 1)
+    fields["presence_penalty"] = fields["frequency_penalty"] = _number(-2, 2)
+    fields["tool_choice"] = {"enum": ["auto", "none", "required"]}
+    for name in ("previous_response_id", "background", "stream_options", "text"):
+        # Of each, what is right hangs on something else.
+        del fields[name]
+    body["required"] = ["model", "input", "tools"]
+    operation = {
+        "requestBody": {"content": {"application/json": {"schema": body}}, "required": True},
+        "responses": {"200": {"description": "A response."}},
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Turns", "version": "1"},
+        "paths": {"/v1/responses": {"post": operation}},
+        "components": {"schemas": schemas},
+    }
+
+
+def _number(least: float, most: float) -> dict[str, Any]:
+    return {"anyOf": [{"type": "number", "minimum": least, "maximum": most}, {"type": "null"}]}
+
+
 def _describe_creation(document: dict[str, Any]) -> None:
     """Say what ``POST /v1/responses`` takes: what the host's own does, and what is ours."""
-    body = host.CreateResponseRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+    body = host.CreateResponseRequest.model_json_schema(ref_template=_REF)
     document["components"]["schemas"] |= body.pop("$defs")
     body["properties"]["multitask_strategy"] = {"enum": [*get_args(MultitaskStrategy), None]}
     document["paths"]["/v1/responses"]["post"]["requestBody"] = {

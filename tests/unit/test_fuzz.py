@@ -1,6 +1,7 @@
 """Whatever a client sends, right or wrong: an answer in the API's own shape, and nothing half done."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -10,34 +11,49 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
+from openresponses_types.types import ResponseResource
 from schemathesis.config import SchemathesisConfig
 
 from k8gentai.agents import events as ev
+from k8gentai.agents.adapters.llama_stack.request import build_request
+from k8gentai.agents.definition import implicit_agent
+from k8gentai.agents.messages import to_messages
+from k8gentai.agents.turn import RequestError
 from k8gentai.workers.accepting import Terms
 from k8gentai.workers.record import AcceptedTurn
-from tests.support.fuzzing import described
+from tests.support.fuzzing import described, valid_turns
 from tests.support.providers import Floor, client_of, floor
 
 EXAMPLES = 10
 """Requests a route. With 100, say, it is a search for errors not known yet."""
 
-CONFIG = SchemathesisConfig.from_dict(
-    {
-        "seed": 1,
-        "generation": {
-            "deterministic": True,
-            "database": "none",
-            "max-examples": EXAMPLES,
-            "mode": "all",
-            "no-shrink": True,
-        },
-        # Every value of every field in turn: thousands of requests for one route.
-        "phases": {"coverage": {"enabled": False}},
-    }
-)
+TURNS = 60
+"""Requests for turns that are right."""
+
+
+def config(examples: int, mode: str) -> SchemathesisConfig:
+    """What is generated: so many requests a route, right ones (``positive``) or wrong ones too (``all``)."""
+    return SchemathesisConfig.from_dict(
+        {
+            "seed": 1,
+            "generation": {
+                "deterministic": True,
+                "database": "none",
+                "max-examples": examples,
+                "mode": mode,
+                "no-shrink": True,
+            },
+            # Every value of every field in turn: thousands of requests for one route.
+            "phases": {"coverage": {"enabled": False}},
+        }
+    )
+
 
 # The routes of /v1alpha are the same code as those of /v1.
-schema = schemathesis.openapi.from_dict(described(), config=CONFIG).exclude(path_regex="^/v1alpha")
+schema = schemathesis.openapi.from_dict(described(), config=config(EXAMPLES, "all")).exclude(
+    path_regex="^/v1alpha"
+)
+turns = schemathesis.openapi.from_dict(valid_turns(), config=config(TURNS, "positive"))
 
 ASKS_CLIENT = [
     ev.TurnStarted(attempt=1, worker="w"),
@@ -46,6 +62,8 @@ ASKS_CLIENT = [
     ev.StepCompleted(step_id="s0", kind="inference", at=2.0),
     ev.TurnCompleted(),
 ]
+
+AGENT = implicit_agent("m")
 
 NO_ROUTE = ({"detail": "Not Found"}, {"detail": "Method Not Allowed"})
 """An empty id, or one with a slash, makes a path that is no route of ours."""
@@ -110,6 +128,29 @@ def test_any_request_is_answered(case: schemathesis.Case, served: Served) -> Non
     check(answer, classic="/v1/responses" not in case.path)
     if answer.status_code >= 400:
         assert set(served.turns.records) == before
+
+
+@turns.parametrize()
+def test_a_turn_that_is_right_reaches_its_agent(case: schemathesis.Case, served: Served) -> None:
+    answer = served.send(**request_of(case, served))
+    assert answer.status_code == 200, answer.text
+    response = last_response(answer)
+    assert response["status"] == "completed"
+    ResponseResource.model_validate(response)
+    turn = served.turns.records[response["id"]].turn
+    for translate in (lambda: to_messages(turn.input, turn.instructions), lambda: build_request(AGENT, turn, "m")):
+        # An agent may say that it cannot; it never breaks.
+        with contextlib.suppress(RequestError):
+            translate()
+
+
+def last_response(answer: httpx.Response) -> dict[str, Any]:
+    """The response that a request came to, streamed or not."""
+    if answer.headers["content-type"] == "application/json":
+        return answer.json()
+    *_, last, done, _ = answer.text.split("\r\n\r\n")
+    assert done == "data: [DONE]"
+    return json.loads(last.partition("data: ")[2])["response"]
 
 
 def request_of(case: schemathesis.Case, served: Served) -> dict[str, Any]:

@@ -67,6 +67,9 @@ def _item(turn_id: str, index: int, item: Any) -> Item:
         raise invalid(f"'{param}.type' must be one of {known}; it is {item_type!r}.", f"{param}.type")
     own_id = item_id(turn_id, index, item_type)
     named: Item = {**item, "type": item_type, "id": item.get("id") or own_id}
+    for name in ("content", "output"):
+        if isinstance(parts := named.get(name), list):
+            named[name] = [_without_nulls(part) for part in parts]
     try:
         _ITEM_TYPES[item_type].model_validate(named)
     except ValidationError as error:
@@ -76,6 +79,11 @@ def _item(turn_id: str, index: int, item: Any) -> Item:
     if item_type == "message":
         named["content"] = _content(named["role"], named["content"])
     return named
+
+
+def _without_nulls(part: Any) -> Any:
+    """A content part without the fields that say nothing, which the specification allows and the host does not."""
+    return {name: value for name, value in part.items() if value is not None} if isinstance(part, dict) else part
 
 
 def _content(role: str, content: Any) -> list[dict[str, Any]]:

@@ -70,6 +70,7 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
         raise invalid("'input' is required.", "input", "missing_required_parameter")
     items = input_items(turn_id, body["input"])
     conversation = _conversation_id(body.get("conversation"))
+    body = {**body, "tools": _tools(body.get("tools"))}
     try:
         # The input was checked above, with errors that name the item.
         request = host.CreateResponseRequest.model_validate(
@@ -77,7 +78,7 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
         )
     except ValidationError as error:
         raise validation_error(error) from None
-    tools: list[dict[str, Any]] = body.get("tools") or []
+    tools: list[dict[str, Any]] = body["tools"] or []
     _check_tools(tools)
     given = request.model_dump(mode="json", exclude_unset=True)
     _check_combinations(request, conversation)
@@ -135,6 +136,16 @@ def _strategy(value: Any) -> MultitaskStrategy | None:
         if value == strategy:
             return strategy
     raise invalid(f"'multitask_strategy' must be one of {', '.join(strategies)}.", "multitask_strategy")
+
+
+def _tools(given: Any) -> Any:
+    """The tools, and of a function that takes nothing ``parameters`` that say so: the host wants the field."""
+    if not isinstance(given, list):
+        return given
+    return [
+        {"parameters": None, **tool} if isinstance(tool, dict) and tool.get("type") == "function" else tool
+        for tool in given
+    ]
 
 
 def _check_tools(tools: list[dict[str, Any]]) -> None:

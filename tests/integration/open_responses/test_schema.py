@@ -89,6 +89,61 @@ async def test_the_schema_is_repeated(http, model, key):
     assert format_.items() <= response["text"]["format"].items()
 
 
+@holds("OpenAPI document", "Fields that may be null, or left out, may be so in requests")
+@pytest.mark.parametrize("agent", ["declared", MODEL])
+async def test_what_may_be_null(http, model, key, agent):
+    model.script(key, Answer("Yes."))
+    content = [
+        {"type": "input_text", "text": f"[[{key}]] Look."},
+        {"type": "input_image", "image_url": PIXEL, "detail": None},
+    ]
+    items = [
+        {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "a", "annotations": None}],
+        },
+        {"type": "message", "role": "user", "content": content, "id": None, "status": None},
+    ]
+    tool = {"type": "function", "name": "look", "description": None, "strict": None}
+    body = {
+        "model": agent,
+        "input": items,
+        "tools": [tool],
+        "temperature": None,
+        "metadata": None,
+        "reasoning": None,
+    }
+    response = (await http.post("/v1/responses", json=body)).json()
+    assert valid(schema.types.ResponseResource, response) is None
+    assert response["status"] == "completed"
+
+
+@departs(
+    "OpenAPI document",
+    "`ItemReferenceParam`, `InputVideoContent`",
+    "a 400 names them: items are sent whole, or with `previous_response_id` not at all; no host knows videos",
+)
+@pytest.mark.parametrize(
+    ("item", "param"),
+    [
+        ({"type": "item_reference", "id": "msg_1"}, "input[0].type"),
+        (
+            {
+                "type": "function_call_output",
+                "call_id": "c",
+                "output": [{"type": "input_video", "video_url": "u"}],
+            },
+            "input[0].output[0]",
+        ),
+    ],
+    ids=["reference", "video"],
+)
+async def test_items_that_are_not_taken(http, item, param):
+    answer = await http.post("/v1/responses", json={"model": MODEL, "input": [item]})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
 @holds("OpenAPI document", "All streaming events of the specification have its fields.")
 def test_events(turns):
     def check(turn):
