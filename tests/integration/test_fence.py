@@ -7,6 +7,7 @@ import pytest
 
 from k8gentai.agents.events import MessageDone, TextDelta, TurnCompleted, TurnStarted
 from k8gentai.agents.turn import Turn
+from k8gentai.workers import keys
 from k8gentai.workers.attempts import Attempts, FencedError, Leases
 from k8gentai.workers.journal import Journal, ToolEntry
 from k8gentai.workers.record import AcceptedTurn
@@ -86,14 +87,25 @@ async def test_a_batch_sent_twice_is_written_once(connection, turns, accepted):
     assert seqs == [1, 2, 3, 4, 5]
 
 
-async def test_a_start_sent_twice_is_one_attempt(connection, turns, accepted):
+async def test_a_start_sent_twice_is_one_attempt(connection, turns, accepted, monkeypatch):
     """The answer to the first sending was lost, as when Redis restarts; another worker still gets nothing."""
     attempts = worker(connection, "one")
     turn_id = await attempts.take(1)
-    first, again = [await attempts.start(turn_id) for _ in range(2)]
+    with monkeypatch.context() as sending:
+        sending.setattr("secrets.token_hex", lambda _: "the same taking")
+        first, again = [await attempts.start(turn_id) for _ in range(2)]
     assert first == again
     assert first.lease.attempt == 1
     assert await worker(connection, "two").start(turn_id) is None
+
+
+async def test_a_turn_taken_twice_runs_once(connection, turns, accepted):
+    """It was put back into the queue while its worker waited for Redis; that worker takes it again."""
+    attempts = worker(connection, "one")
+    turn_id = await attempts.take(1)
+    await connection.lpush(keys.RQ_QUEUE + "langgraph", turn_id)
+    assert (await attempts.start(turn_id)).lease.attempt == 1
+    assert await attempts.start(await attempts.take(1)) is None
 
 
 async def test_a_turn_handed_back_is_not_the_old_workers_any_more(connection, turns, accepted):
