@@ -1,14 +1,13 @@
 """Who says who a caller is: an endpoint for Llama Stack's ``custom`` authentication."""
 
-import socket
-import threading
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI
 
+from k8gentai.stack.conformance.loopback import LoopbackServer
 
-class Authority:
+
+class Authority(LoopbackServer):
     """Takes every key for its holder's name. Runs on a free loopback port."""
 
     def __init__(self) -> None:
@@ -18,18 +17,8 @@ class Authority:
         async def validate(asked: dict[str, Any]) -> dict[str, Any]:
             return {"principal": asked["api_key"], "attributes": {"teams": [asked["api_key"]]}}
 
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None))
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
+        super().__init__(app)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._socket.getsockname()[1]}/"
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-        self._thread.join(10)
-        self._socket.close()
+        return f"{self.origin}/"

@@ -1,17 +1,16 @@
 """What the tests of the Llama Stack adapter share: a turn's context, a tool boundary, an MCP server."""
 
 import asyncio
-import socket
 import threading
 from collections.abc import Callable
 
 import structlog
-import uvicorn
 from mcp.server.fastmcp import FastMCP
 
 from k8gentai.agents.adapters.llama_stack import LlamaStackAdapter
 from k8gentai.agents.definition import AgentDefinition, implicit_agent
 from k8gentai.agents.turn import ModelEndpoint, ToolOutcome, Turn, TurnContext
+from k8gentai.stack.conformance.loopback import LoopbackServer
 from tests.support.services import FakeServices
 
 
@@ -71,7 +70,7 @@ async def run(
     return events
 
 
-class McpServer:
+class McpServer(LoopbackServer):
     """A real MCP server (streamable HTTP) with three tools, on a free loopback port.
 
     Args:
@@ -102,22 +101,11 @@ class McpServer:
         mcp.add_tool(fail, name=f"{prefix}fail")
         for tool in tools:
             mcp.add_tool(tool)
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(mcp.streamable_http_app(), log_config=None, timeout_graceful_shutdown=0)
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
+        super().__init__(mcp.streamable_http_app())
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._socket.getsockname()[1]}/mcp"
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-        self._thread.join(10)
-        self._socket.close()
+        return f"{self.origin}/mcp"
 
 
 def mcp_tool(server: McpServer, label: str = "calc", **fields) -> dict:

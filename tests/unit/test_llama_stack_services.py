@@ -1,7 +1,6 @@
 """Searches, guardrails and files in the Llama Stack adapter: what is asked of the stack, and what comes of it."""
 
 import base64
-import uuid
 
 import pytest
 
@@ -11,7 +10,7 @@ from k8gentai.agents.adapters.llama_stack.guardrails import GuardrailError
 from k8gentai.agents.events import ItemDone, ItemDropped, MessageDone, TextDelta, ToolCall
 from k8gentai.agents.services import StackFile
 from k8gentai.agents.turn import RequestError
-from tests.scripted import Answer, Call, ScriptedModel
+from tests.scripted import Answer, Call
 from tests.support.llama_stack import Boundary, context_for, run, turn_of
 from tests.support.services import FakeServices, found
 
@@ -36,24 +35,11 @@ class KeepingBoundary(Boundary):
         return outcome
 
 
-@pytest.fixture(scope="module")
-def model():
-    server = ScriptedModel()
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
 async def adapter():
     made = LlamaStackAdapter()
     yield made
     await made.aclose()
-
-
-@pytest.fixture
-def key():
-    return uuid.uuid4().hex
 
 
 @pytest.fixture

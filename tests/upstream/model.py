@@ -2,15 +2,13 @@
 
 import asyncio
 import json
-import socket
-import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from k8gentai.stack.conformance.loopback import LoopbackServer
 from k8gentai.stack.conformance.scripted.chat import Chunks
 from tests.scripted import Answer
 from tests.upstream.recordings import Recording, Recordings
@@ -18,7 +16,7 @@ from tests.upstream.recordings import Recording, Recordings
 _UNRECORDED_SECONDS = 3
 
 
-class RecordedModel:
+class RecordedModel(LoopbackServer):
     """An OpenAI-compatible server on a free loopback port, in a thread of its own.
 
     It has to be told which test is running, by its name: :mod:`tests.upstream.plugin`.
@@ -32,29 +30,18 @@ class RecordedModel:
         self._recordings = recordings
         self._names = names
         self._test = ""
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(self._app(), log_config=None, lifespan="off", timeout_graceful_shutdown=0)
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
+        super().__init__(self._routes(), lifespan="off")
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
+        return f"{self.origin}/v1"
 
     @property
     def test_url(self) -> str:
         """Where it is told which test is running."""
-        return self.base_url.replace("/v1", "/test")
+        return f"{self.origin}/test"
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-        self._thread.join(10)
-        self._socket.close()
-
-    def _app(self) -> FastAPI:
+    def _routes(self) -> FastAPI:
         app = FastAPI(openapi_url=None)
         app.add_api_route("/v1/models", self._models)
         app.add_api_route("/v1/chat/completions", self._chat, methods=["POST"])

@@ -1,41 +1,23 @@
 """Runs the scripted model on a thread of the test process."""
 
 import asyncio
-import socket
-import threading
 import time
 
-import uvicorn
-
+from k8gentai.stack.conformance.loopback import LoopbackServer
 from k8gentai.stack.conformance.scripted.app import ScriptedApp
 from k8gentai.stack.conformance.scripted.steps import Received, Step
 
 
-class ScriptedModel:
+class ScriptedModel(LoopbackServer):
     """The scripted model on a free loopback port, in a thread of its own with its own event loop."""
 
     def __init__(self) -> None:
         self._app = ScriptedApp()
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
-        config = uvicorn.Config(self._app, log_config=None, lifespan="off", timeout_graceful_shutdown=0)
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._run, name="scripted-model")
+        super().__init__(self._app, lifespan="off")
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
-
-    def start(self) -> None:
-        # The socket listens already, so a request that comes before the loop runs waits and is answered.
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-        self._thread.join(10)
-        self._socket.close()
-
-    def _run(self) -> None:
-        asyncio.run(self._server.serve(sockets=[self._socket]))
+        return f"{self.origin}/v1"
 
     def script(self, key: str, *steps: Step) -> None:
         """Give the answers, in order, to the requests whose last key in a user message is ``[[key]]``."""
