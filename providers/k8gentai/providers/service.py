@@ -238,4 +238,5 @@ class ResponsesService:
                 with acting_as(record.owner):
                     await self._histories.join(record, response)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the turn ended as its client is told
-            log.info("join_left_to_settling", turn=response["id"], error=str(error))
+            # A database's words quote what was to be written.
+            log.warning("join_left_to_settling", turn=response["id"], error=type(error).__name__)
