@@ -9,9 +9,11 @@ The order within one model call is: ``step.started``, deltas, ``tool.call`` for 
 """
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from k8gentai.agents.text import JsonObject, Text
 
 StepKind = Literal["inference", "tool"]
 """What a step does: one model call, or one tool call."""
@@ -38,14 +40,14 @@ class TurnStarted(_Event):
 
     type: Literal["turn.started"] = "turn.started"
     attempt: int
-    worker: str
+    worker: Text
 
 
 class StepStarted(_Event):
     type: Literal["step.started"] = "step.started"
-    step_id: str
+    step_id: Text
     kind: StepKind
-    name: str | None = None
+    name: Text | None = None
     """The inner agent or graph node the step belongs to, where the framework has one."""
     at: float | None = None
     """Unix time in seconds, written with the event."""
@@ -53,7 +55,7 @@ class StepStarted(_Event):
 
 class StepCompleted(_Event):
     type: Literal["step.completed"] = "step.completed"
-    step_id: str
+    step_id: Text
     kind: StepKind
     at: float | None = None
     """Unix time in seconds, written with the event."""
@@ -63,9 +65,9 @@ class TextDelta(_Event):
     """A piece of an answer's text, in order within its ``message_id``."""
 
     type: Literal["text.delta"] = "text.delta"
-    message_id: str
-    delta: str
-    logprobs: list[dict[str, Any]] = Field(default_factory=list)
+    message_id: Text
+    delta: Text
+    logprobs: list[JsonObject] = Field(default_factory=list)
     """How likely its tokens were, where the request asks for that, in Responses API shape."""
 
 
@@ -73,16 +75,16 @@ class ReasoningDelta(_Event):
     """A piece of the model's reasoning, in order within its ``message_id``."""
 
     type: Literal["reasoning.delta"] = "reasoning.delta"
-    message_id: str
-    delta: str
+    message_id: Text
+    delta: Text
 
 
 class ToolCallStarted(_Event):
     """The model began to name a tool. Optional: ``tool.call`` alone is enough."""
 
     type: Literal["tool.call.started"] = "tool.call.started"
-    call_id: str
-    name: str
+    call_id: Text
+    name: Text
     side: ToolSide = "worker"
 
 
@@ -90,19 +92,19 @@ class ToolCallDelta(_Event):
     """A piece of the call's arguments (JSON text), in order. Optional."""
 
     type: Literal["tool.call.delta"] = "tool.call.delta"
-    call_id: str
-    delta: str
+    call_id: Text
+    delta: Text
 
 
 class ToolCall(_Event):
     """The whole call. ``arguments`` is JSON text, as the model wrote it."""
 
     type: Literal["tool.call"] = "tool.call"
-    call_id: str
-    name: str
-    arguments: str
+    call_id: Text
+    name: Text
+    arguments: Text
     side: ToolSide = "worker"
-    server_label: str = ""
+    server_label: Text = ""
     """Where the tool lives: an MCP server's label; empty for the agent's own code."""
     shown_as: CallItem = "mcp_call"
 
@@ -111,10 +113,10 @@ class ToolResult(_Event):
     """What a tool answered, or the error the model is shown."""
 
     type: Literal["tool.result"] = "tool.result"
-    call_id: str
-    output: str
+    call_id: Text
+    output: Text
     is_error: bool = False
-    results: list[dict[str, Any]] = Field(default_factory=list)
+    results: list[JsonObject] = Field(default_factory=list)
     """What a file search found, as the ``results`` of its item."""
 
 
@@ -122,12 +124,12 @@ class MessageDone(_Event):
     """The message is whole. ``text`` is all of it, so a reader that missed deltas still has it."""
 
     type: Literal["message.done"] = "message.done"
-    message_id: str
-    text: str
-    reasoning: str = ""
-    annotations: list[dict[str, Any]] = Field(default_factory=list)
+    message_id: Text
+    text: Text
+    reasoning: Text = ""
+    annotations: list[JsonObject] = Field(default_factory=list)
     """Citations in Responses API shape."""
-    logprobs: list[dict[str, Any]] = Field(default_factory=list)
+    logprobs: list[JsonObject] = Field(default_factory=list)
     """Those of all its deltas."""
 
 
@@ -136,22 +138,22 @@ class ItemStarted(_Event):
     API shape, as it looks when it begins."""
 
     type: Literal["item.started"] = "item.started"
-    item: dict[str, Any]
+    item: JsonObject
 
 
 class ItemProgress(_Event):
     """A Responses stream event about such an item, without ``output_index`` and ``sequence_number``."""
 
     type: Literal["item.progress"] = "item.progress"
-    item_id: str
-    event: dict[str, Any]
+    item_id: Text
+    event: JsonObject
 
 
 class ItemDone(_Event):
     """Such an item as it looks at its end."""
 
     type: Literal["item.done"] = "item.done"
-    item: dict[str, Any]
+    item: JsonObject
 
 
 class ItemDropped(_Event):
@@ -161,14 +163,14 @@ class ItemDropped(_Event):
     begins a new item."""
 
     type: Literal["item.dropped"] = "item.dropped"
-    item_id: str
+    item_id: Text
 
 
 class Usage(_Event):
     """Tokens of one model call, as the model reported them."""
 
     type: Literal["usage"] = "usage"
-    model: str
+    model: Text
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
@@ -179,11 +181,11 @@ class Interrupt(_Event):
     """The turn waits for a person's decision about this call."""
 
     type: Literal["interrupt"] = "interrupt"
-    call_id: str
-    name: str
-    arguments: str
-    server_label: str = ""
-    waiting: list[str] = Field(default_factory=list)
+    call_id: Text
+    name: Text
+    arguments: Text
+    server_label: Text = ""
+    waiting: list[Text] = Field(default_factory=list)
     """Ids of the tool calls that ask this while they run. They begin again when there is an answer."""
 
 
@@ -195,15 +197,15 @@ class TurnIncomplete(_Event):
     """The turn ended early but well. ``reason`` is one of the Responses API's ``incomplete_details``."""
 
     type: Literal["turn.incomplete"] = "turn.incomplete"
-    reason: str
+    reason: Text
 
 
 class TurnFailed(_Event):
     """The turn ended in an error. ``message`` is for a person and carries no stack trace and no secret."""
 
     type: Literal["turn.failed"] = "turn.failed"
-    code: str
-    message: str
+    code: Text
+    message: Text
 
 
 class TurnSuspended(_Event):

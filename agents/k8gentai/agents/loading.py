@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.text import message_of
 from k8gentai.agents.turn import AgentLoadError
 
 _imported: dict[str, bytes] = {}
@@ -80,7 +81,7 @@ def _import(name: str) -> ModuleType:
     importlib.invalidate_caches()
     try:
         module = importlib.import_module(name)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise _explain(error, name) from error
     _imported[name] = version
     return module
@@ -93,7 +94,7 @@ def _add_working_directory() -> None:
 
 
 def _explain(error: BaseException, module: str) -> AgentLoadError:
-    reason = f"{type(error).__name__}: {error}"
+    reason = f"{type(error).__name__}: {message_of(error)}"
     if isinstance(error, SyntaxError) and error.filename:
         return AgentLoadError(f"{type(error).__name__}: {error.msg}", error.filename, error.lineno)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_own_code(frame.filename)]

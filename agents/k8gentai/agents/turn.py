@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 from k8gentai.agents.definition import AgentDefinition, Tool
 from k8gentai.agents.events import Event
 from k8gentai.agents.services import StackServices
+from k8gentai.agents.text import encodable
 
 Item = dict[str, Any]
 """One input or output item in the shape of the OpenAI Responses API."""
@@ -67,6 +68,11 @@ class ToolOutcome:
     """What the framework needs beside ``output`` to make the same result again from the turn's record, as text."""
     results: list[dict[str, Any]] = field(default_factory=list)
     """What a file search found, as the ``results`` of its item in the Responses API."""
+
+    def __post_init__(self) -> None:
+        # A tool may read its text from anywhere, and neither a model nor a journal takes half a surrogate pair.
+        object.__setattr__(self, "output", encodable(self.output))
+        object.__setattr__(self, "raw", encodable(self.raw))
 
 
 @dataclass(frozen=True)

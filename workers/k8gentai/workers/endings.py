@@ -1,8 +1,10 @@
 """How a turn ends that did not end well: one sentence a person can act on, never a stack trace."""
 
 from k8gentai.agents.events import TurnFailed
+from k8gentai.agents.text import message_of
 from k8gentai.agents.turn import AgentLoadError, StepLimitReached, TurnError
 from k8gentai.workers.calls import ModelCalls, ModelError
+from k8gentai.workers.containment import AgentExitError
 
 _LONGEST = 1_000
 """Characters of an agent's own words that a message carries."""
@@ -19,14 +21,14 @@ def failure(error: BaseException, calls: ModelCalls | None) -> TurnFailed:
     cause = (calls.error if calls else None) or error
     match cause:
         case StepLimitReached():
-            return TurnFailed(code="step_limit", message=str(cause))
+            return TurnFailed(code="step_limit", message=message_of(cause))
         case TurnError():
-            return TurnFailed(code=cause.code, message=str(cause)[:_LONGEST])
+            return TurnFailed(code=cause.code, message=message_of(cause)[:_LONGEST])
         case AgentLoadError():
-            return TurnFailed(code="agent_unavailable", message=str(cause))
+            return TurnFailed(code="agent_unavailable", message=message_of(cause))
         case ModelError():
-            return TurnFailed(code=cause.code, message=str(cause))
-    words = str(error)[:_LONGEST]
+            return TurnFailed(code=cause.code, message=message_of(cause))
+    words = message_of(error)[:_LONGEST]
     return TurnFailed(
         code="agent_error",
         message=f"the agent raised {type(error).__name__}: {words}"
@@ -35,13 +37,20 @@ def failure(error: BaseException, calls: ModelCalls | None) -> TurnFailed:
     )
 
 
-def over_time(seconds: float) -> TurnFailed:
-    """What a turn ends with that ran longer than its definition allows."""
-    return TurnFailed(code="time_limit", message=f"the turn did not end within its limit of {seconds:g} s")
+def over_time(seconds: float, place: str | None = None) -> TurnFailed:
+    """What a turn ends with that ran longer than its definition allows.
+
+    Args:
+        seconds: the limit.
+        place: the line of its code that let nothing else run, if one did.
+    """
+    message = f"the turn did not end within its limit of {seconds:g} s"
+    blocked = f"; {place} held up the event loop: await what it does, or call it with asyncio.to_thread"
+    return TurnFailed(code="time_limit", message=f"{message}{blocked if place else ''}")
 
 
 def _root(error: BaseException) -> BaseException:
-    """The error inside groups that hold only one."""
+    """The error inside groups that hold only one; what the agent raised, where that was contained."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    return error
+    return error.__cause__ or error if isinstance(error, AgentExitError) else error

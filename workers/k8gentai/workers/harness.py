@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from k8gentai.agents.events import Event, TurnCompleted, TurnEnd, TurnIncomplete, TurnStarted, TurnSuspended
-from k8gentai.agents.turn import Adapter, DeclaredTool, LoadedAgent, ModelEndpoint, TurnContext
+from k8gentai.agents.turn import Adapter, DeclaredTool, LoadedAgent, ModelEndpoint, TurnContext, TurnError
 from k8gentai.workers.approvals import Approvals
 from k8gentai.workers.asking import StackClient
 from k8gentai.workers.attempts import Attempts, Started
@@ -27,6 +27,9 @@ from k8gentai.workers.stream import EventStream
 from k8gentai.workers.toolbox import Toolbox
 from k8gentai.workers.tools import Tools
 from k8gentai.workers.upstream import StackLostError
+
+_CLOSING_SECONDS = 10.0
+"""How long a stopped agent may take to unwind: longer than adapters give what they start themselves."""
 
 log = structlog.get_logger(__name__)
 
@@ -114,7 +117,9 @@ class Harness:
                 end = await attempt.run(self._adapter, endpoint, room)
         except StackLostError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if _being_cancelled():
+                raise
             end = failure(error, attempt.calls if attempt else None)
             log.warning("turn_failed", turn=started.lease.turn_id, code=end.code, exc_info=error)
         finally:
@@ -204,15 +209,16 @@ class _Attempt:
                 raise self.calls.lost.result()
             if self._halted.done():
                 return self._halted.result()
+            if consuming.cancelled():
+                raise TurnError("the agent's own code cancelled it")
             if consuming.done():
                 return consuming.result()
             if quiet.done():
                 return TurnSuspended(expires_at=time.time() + self._limits.approval_seconds)
             return over_time(self._limits.seconds)
         finally:
-            for task in (consuming, quiet):
-                task.cancel()
-            await asyncio.gather(consuming, quiet, return_exceptions=True)
+            if await _stopped({consuming, quiet}):
+                log.warning("agent_left_behind", turn=self.calls.turn_id)
 
     async def _consume(
         self, adapter: Adapter, context: TurnContext, room: Callable[[], Awaitable[None]]
@@ -233,3 +239,20 @@ class _Attempt:
 
     def _busy(self) -> bool:
         return self.calls.busy or self._tools.busy
+
+
+def _being_cancelled() -> bool:
+    """Whether the current task is being stopped from without, rather than by what its agent raised."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def _stopped(tasks: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
+    """Cancel tasks. Returns those that do not end within a while: agents' code may ignore it."""
+    for task in tasks:
+        task.cancel()
+    done, left = await asyncio.wait(tasks, timeout=_CLOSING_SECONDS)
+    for task in done:
+        if not task.cancelled():
+            task.exception()
+    return left

@@ -17,6 +17,7 @@ import structlog
 from pydantic import BaseModel
 
 from k8gentai.agents.events import Usage
+from k8gentai.agents.text import JsonObject, Text
 from k8gentai.workers.attempts import Attempts, Lease
 from k8gentai.workers.connection import UNREACHABLE, pauses
 
@@ -32,10 +33,10 @@ class ToolEntry(BaseModel):
     state: Literal["running", "left", "done"]
     """``running``: begun, and its worker has not told of its end. ``left``: it stopped to ask a person, and begins
     again when there is an answer."""
-    output: str = ""
+    output: Text = ""
     is_error: bool = False
-    raw: str = ""
-    results: list[dict[str, Any]] = []
+    raw: Text = ""
+    results: list[JsonObject] = []
     usage: list[Usage] = []
     """What it used of models, as agents do that are asked as tools."""
 

@@ -12,6 +12,7 @@ from typing import Any
 from k8gentai.agents.definition import Tool
 from k8gentai.agents.events import Event, StepCompleted, StepStarted, ToolCall, ToolResult, Usage, tool_step
 from k8gentai.agents.idempotency import current_key
+from k8gentai.agents.text import message_of
 from k8gentai.agents.turn import Decision, ToolFailedError, ToolOutcome
 from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.budget import Budget
@@ -231,9 +232,9 @@ async def _guarded(
         async with running.limit:
             result = await run()
     except ToolFailedError as error:
-        return ToolOutcome(str(error), is_error=True)
-    except Exception as error:  # noqa: BLE001 - whatever a tool raises is for the model to read
+        return ToolOutcome(message_of(error), is_error=True)
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - for the model to read
         if isinstance(error, TimeoutError) and running.limit.expired():
             return ToolOutcome(f"the tool did not answer within {policy.timeout_seconds:g} s", is_error=True)
-        return ToolOutcome(f"{type(error).__name__}: {error}", is_error=True)
+        return ToolOutcome(f"{type(error).__name__}: {message_of(error)}", is_error=True)
     return result if isinstance(result, ToolOutcome) else ToolOutcome(result)

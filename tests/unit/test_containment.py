@@ -1,0 +1,116 @@
+"""Agents' code that wants to end the process, or all tasks of a loop, fails alone."""
+
+import asyncio
+import sys
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from k8gentai.workers.calls import current_key
+from k8gentai.workers.containment import AgentExitError, contained_task, run_on
+from k8gentai.workers.endings import failure
+
+
+@pytest.fixture
+async def _contained():
+    asyncio.get_running_loop().set_task_factory(contained_task)
+
+
+pytestmark = pytest.mark.usefixtures("_contained")
+
+
+async def leave(error=None):
+    await asyncio.sleep(0)
+    if error is not None:
+        raise error
+    sys.exit(5)
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("error", [None, SystemExit(5)])
+async def test_an_exit_in_a_task_is_an_ordinary_exception(error):
+    with pytest.raises(AgentExitError):
+        await asyncio.create_task(leave(error))
+
+
+async def test_an_exit_in_a_thread_that_a_task_waits_for_is_one_too():
+    async def wait():
+        await asyncio.to_thread(interrupt)
+
+    with pytest.raises(AgentExitError):
+        await asyncio.create_task(wait())
+
+
+async def test_an_exit_in_a_group_cancels_the_group_alone():
+    async def work():
+        async with asyncio.TaskGroup() as group:
+            group.create_task(leave())
+            group.create_task(asyncio.sleep(60))
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await work()
+    end = failure(raised.value, None)
+    assert (end.code, end.message) == ("agent_error", "the agent raised SystemExit: 5")
+
+
+async def test_a_task_that_is_cancelled_before_it_begins_leaves_no_warning(recwarn):
+    task = asyncio.create_task(leave())
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [warning for warning in recwarn if "never awaited" in str(warning.message)] == []
+
+
+async def test_anyios_scopes_work_with_it():
+    async with anyio.create_task_group() as group:
+        with anyio.move_on_after(0.001) as scope:
+            await anyio.sleep(60)
+        assert scope.cancelled_caught
+        group.start_soon(anyio.sleep, 60)
+        await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+
+
+async def test_a_turns_code_cancels_its_own_tasks_only():
+    async def of_turn(key, work):
+        current_key.set(key)
+        return asyncio.create_task(work)
+
+    others = [
+        asyncio.create_task(asyncio.sleep(0.01, "none's")),
+        await asyncio.create_task(of_turn("a", asyncio.sleep(0.01, "a's"))),
+    ]
+    own = await asyncio.create_task(of_turn("b", asyncio.sleep(60)))
+
+    async def cancel_all():
+        current_key.set("b")
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    await asyncio.create_task(cancel_all())
+    assert await asyncio.gather(*others) == ["none's", "a's"]
+    with pytest.raises(asyncio.CancelledError):
+        await own
+    # Whoever works for no turn may cancel all.
+    task = await asyncio.create_task(of_turn("a", asyncio.sleep(60)))
+    assert task.cancel()
+
+
+def test_a_loop_goes_on_when_a_callback_exits_or_stops_it():
+    loop = asyncio.new_event_loop()
+    went_on = []
+
+    def end():
+        went_on.append(True)
+        loop.stop()
+
+    loop.call_soon(sys.exit, 3)
+    loop.call_soon(loop.stop)
+    loop.call_later(0.01, end)
+    run_on(loop, lambda: bool(went_on))
+    loop.close()
+    assert went_on == [True]

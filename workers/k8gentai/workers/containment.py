@@ -1,0 +1,93 @@
+"""Keeps agents' code from ending the event loop it runs on, and from ending what is not its own.
+
+asyncio lets ``SystemExit`` and ``KeyboardInterrupt`` out of a task and through ``run_forever``: right for a
+program, wrong for a loop that many turns share. A task made by :func:`contained_task`, whoever makes it, ends with
+:class:`AgentExitError` instead, an ordinary exception, which fails the one turn. Signals are not concerned: a
+worker has handlers for those that it takes.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
+
+import structlog
+
+from k8gentai.workers.calls import current_key
+
+log = structlog.get_logger(__name__)
+
+
+class AgentExitError(Exception):
+    """Agents' code wanted to end the process. The cause is what it raised."""
+
+
+class _Contained(Coroutine[Any, Any, Any]):
+    """A coroutine whose exits are ordinary exceptions.
+
+    Args:
+        inner: the coroutine.
+    """
+
+    def __init__(self, inner: Coroutine[Any, Any, Any]) -> None:
+        self._inner = inner
+
+    def send(self, value: Any) -> Any:
+        return _contained(self._inner.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return _contained(self._inner.throw, *error)
+
+    def close(self) -> None:
+        _contained(self._inner.close)
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._inner.__await__()
+
+    def __getattr__(self, name: str) -> Any:
+        # Who looks at a task (asyncio for its stack, anyio for its state) looks at the coroutine's attributes.
+        return getattr(self._inner, name)
+
+
+class _Task(asyncio.Task[Any]):
+    """A task that the code of another turn cannot cancel: agents cancel "all tasks" and mean their own."""
+
+    def __init__(self, coroutine: _Contained, **options: Any) -> None:
+        context = options.get("context")
+        self._turn = current_key.get() if context is None else context.get(current_key)
+        super().__init__(coroutine, **options)
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        caller = current_key.get()
+        if caller is not None and caller != self._turn:
+            log.warning("foreign_task_not_cancelled", task=self.get_name())
+            return False
+        return super().cancel(msg)
+
+
+def contained_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+    """Make a task of a coroutine: a task factory for the loop that agents run on."""
+    return _Task(_Contained(coroutine), loop=loop, **options)
+
+
+def run_on(loop: asyncio.AbstractEventLoop, until: Callable[[], bool]) -> None:
+    """Run an event loop, and go on where agents' code stopped it.
+
+    Args:
+        loop: the loop.
+        until: whether it was stopped by who may.
+    """
+    while True:
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt) as error:
+            # Out of a callback: no task is at fault, so no turn is.
+            log.warning("exit_out_of_a_callback", exc_info=error)
+        if until():
+            return
+
+
+def _contained(step: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return step(*arguments)
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise AgentExitError(f"{type(error).__name__}({error})") from error
