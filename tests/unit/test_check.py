@@ -140,3 +140,36 @@ def test_a_change_of_a_function_changes_the_digest(here):
     before = checked()["a"].digest
     Path("own_tools.py").write_text("def f() -> int: ...\n")
     assert checked()["a"].digest != before
+
+
+TOOLS = """\
+from langchain_core.tools import tool
+from langgraph.graph import START, MessagesState, StateGraph
+
+@tool
+def pay(amount: int) -> str:
+    "Pay."
+
+TOOLS = {t.name: t for t in [pay]}
+
+def node(state):
+    return {"messages": [TOOLS["pay"].invoke({"amount": 1})]}
+
+agent = StateGraph(MessagesState).add_node("n", node).add_edge(START, "n")
+"""
+
+
+def test_a_rule_for_a_tool_that_is_not_there_is_refused_with_its_line(here):
+    define("payer", TOOLS)
+    path = Path("agents", "payer.yaml")
+    text = path.read_text()
+    path.write_text(text + "  tools:\n    - name: pya\n      approval: required\n")
+    assert checked()["payer"].error == (
+        "agents/payer.yaml:8: spec.tools.0.name: there is no tool 'pya'; did you mean 'pay'? The tools there are: "
+        "pay. If it is made while a turn runs, write 'dynamic: true' beside its name"
+    )
+    path.write_text(text + "  tools:\n    - {name: pya, approval: required, dynamic: true}\n")
+    agent = checked()["payer"]
+    assert (agent.error, agent.tools) == (None, ["pay"])
+    path.write_text(text + "  tools: [{name: pay, approval: required}]\n")
+    assert checked()["payer"].error is None

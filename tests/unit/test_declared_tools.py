@@ -35,7 +35,6 @@ def test_functions_are_imported_and_the_rest_is_left_to_others():
     ("given", "says"),
     [
         (definition(FUNCTION, entrypoint="a:b"), "spec.tools.0.function: an agent with an entrypoint has its"),
-        (definition(FUNCTION, POLICY), "spec.tools.1: 'read' has no function, mcp or agent"),
         (definition(FUNCTION, {"name": "split", "agent": "a"}), "spec.tools.1.name: 'split' is given twice"),
         (definition(SERVER, SERVER), "spec.tools.1.name: 'files' is given twice"),
         (definition({"name": "a", "function": "gone.away:f"}), "spec.tools.0.function: there is no module 'gone'"),

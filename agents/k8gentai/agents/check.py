@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -41,6 +41,8 @@ class _Verdict:
     unused: bool = False
     version: str = ""
     """The framework's."""
+    tools: Sequence[str] = ()
+    """The names of those that were found."""
 
 
 def update(
@@ -127,6 +129,7 @@ def _registered(documents: list[Document], verdict: _Verdict | None, faults: lis
         file=first.file,
         digest=verdict.digest if verdict and verdict.digest else _digest_of(errors),
         version=verdict.version if verdict else "",
+        tools=list(verdict.tools) if verdict else [],
         definition=first.definition if len(documents) == 1 else None,
     )
 
@@ -247,7 +250,8 @@ def _collect(results: IO[bytes], seconds: float) -> tuple[dict[str, _Verdict], s
                 result: dict[str, Any] = json.loads(line)
                 current = result.get("checking")
                 if current is None:
-                    verdicts[result["id"]] = _Verdict(result["digest"], result["error"], version=result["version"])
+                    agent_id = result.pop("id")
+                    verdicts[agent_id] = _Verdict(**result)
                 deadline = time.monotonic() + seconds
     return verdicts, current, False
 

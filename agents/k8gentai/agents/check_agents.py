@@ -3,8 +3,8 @@
 
 Reads a JSON array of definitions from standard input, all of one framework, and loads each. Writes to the file
 descriptor FD, a JSON object a line: ``{"checking": id}`` before each, then ``{"id", "digest", "error",
-"version"}``, the last being the framework's. Agent code may print what it likes: standard output is not looked at.
-ADAPTER names one that is not among ours.
+"version", "tools"}``: the framework's version, and the names of the tools that were found. Agent code may print
+what it likes: standard output is not looked at. ADAPTER names one that is not among ours.
 """
 
 import json
@@ -17,6 +17,7 @@ from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.loading import digest
 from k8gentai.agents.named_adapter import load_adapter
 from k8gentai.agents.tools.declared import load_functions
+from k8gentai.agents.tools.policies import check_policies, found_tools
 from k8gentai.agents.turn import Adapter, AgentLoadError
 
 
@@ -27,26 +28,33 @@ def main() -> None:
         adapter = load_adapter(sys.argv[2]) if sys.argv[2:] else adapter_for(definitions[0].spec.framework)
         for definition in definitions:
             print(json.dumps({"checking": definition.id}), file=results, flush=True)
+            tools, error = _load(adapter, definition)
             result = {
                 "id": definition.id,
                 "digest": digest(definition),
-                "error": _load(adapter, definition),
+                "error": error,
                 "version": version(PACKAGES[adapter.framework]) if adapter.framework in PACKAGES else "",
+                "tools": sorted(tools),
             }
             print(json.dumps(result), file=results, flush=True)
     # Threads that an agent's module started do not keep the check waiting.
     os._exit(0)
 
 
-def _load(adapter: Adapter, definition: AgentDefinition) -> str | None:
+def _load(adapter: Adapter, definition: AgentDefinition) -> tuple[frozenset[str], str | None]:
+    """The names of an agent's tools, and why it cannot be used, if it cannot."""
+    names: frozenset[str] = frozenset()
     try:
-        adapter.load(definition)
+        agent = adapter.load(definition)
         load_functions(definition)
+        found = found_tools(adapter, agent)
+        names = found.names
+        check_policies(definition, found)
     except AgentLoadError as error:
-        return str(error)
+        return names, str(error)
     except Exception as error:  # noqa: BLE001 - one bad agent must not hide the others
-        return f"{type(error).__name__}: {error}"
-    return None
+        return names, f"{type(error).__name__}: {error}"
+    return names, None
 
 
 if __name__ == "__main__":

@@ -125,6 +125,8 @@ class Tool(_Part):
     timeout_seconds: float | None = Field(default=None, alias="timeoutSeconds", gt=0)
     approval: Literal["required"] | None = None
     """``required``: each call waits until a person approves it."""
+    dynamic: bool = False
+    """The agent's code makes it while a turn runs, so it is not looked for when the agent is registered."""
 
     @property
     def source(self) -> Literal["function", "mcp", "agent"] | None:
@@ -140,6 +142,8 @@ class Tool(_Part):
             raise ValueError(f"{self.name!r} is no name that models take: letters, digits, _ and -, 64 at most")
         if self.description is not None and not (self.function or self.agent):
             raise ValueError("description is of a function or an agent; an MCP server describes its tools itself")
+        if self.dynamic and self.source:
+            raise ValueError(f"dynamic is of a tool that the agent's code makes, and this one has {self.source}")
         return self
 
 

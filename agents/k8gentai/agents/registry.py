@@ -36,6 +36,8 @@ class RegisteredAgent(BaseModel):
     """The YAML it was read from."""
     digest: str
     """Changes when the definition, as read with its environment variables, or the entrypoint's module does."""
+    tools: list[str] = []
+    """The names of the tools that it was found to have, those that its servers name at run time aside."""
     definition: AgentDefinition | None = None
     """None where the file could not be read as one."""
 

@@ -151,6 +151,16 @@ class TurnContext:
     """The tools that the definition brings."""
 
 
+@dataclass(frozen=True)
+class FoundTools:
+    """The tools that an agent was found to have, without running it."""
+
+    names: frozenset[str] = frozenset()
+    """As the model knows them."""
+    complete: bool = False
+    """There are no others: False where the agent's code may make tools while a turn runs."""
+
+
 class LoadedAgent(Protocol):
     """An agent imported and checked by its adapter; what else it holds is the adapter's own affair."""
 
@@ -172,6 +182,13 @@ class Adapter(Protocol):
 
         Raises:
             AgentLoadError: naming file, line and reason.
+        """
+        ...
+
+    def tools(self, agent: LoadedAgent) -> FoundTools:
+        """Find the tools of a loaded agent, those of its definition aside: nothing of it runs.
+
+        An adapter of a third party may lack this method: then no tool is known.
         """
         ...
 

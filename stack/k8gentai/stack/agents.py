@@ -33,6 +33,7 @@ def show(settings: Settings, agent_id: str, console: Console) -> None:
         ("state", agent.state),
         *([("error", agent.error)] if agent.error else []),
         *_of_pool(settings, agent),
+        ("tools", ", ".join(agent.tools) or "none were found"),
         *(_of_definition(agent.definition) if agent.definition else []),
         ("file", agent.file),
         ("registered", clock(registry.written_at())),
@@ -77,6 +78,5 @@ def _of_definition(definition: AgentDefinition) -> list[tuple[str, str]]:
         ("description", " ".join(spec.description.split())),
         ("entrypoint", spec.entrypoint or "none: it is declarative"),
         ("model", spec.model.name or "as its code names it"),
-        ("tools", ", ".join(tool.name for tool in spec.tools) or "none named in the definition"),
         ("limits", ", ".join(f"{name} {value:g}" for name, value in limits.items())),
     ]

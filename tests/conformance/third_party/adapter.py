@@ -16,7 +16,8 @@ from k8gentai.agents.events import Event, MessageDone, StepCompleted, StepStarte
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.messages import to_messages
 from k8gentai.agents.parameters import chat_parameters
-from k8gentai.agents.turn import RequestError, StepLimitReached, Turn, TurnContext
+from k8gentai.agents.reachable import handed_on
+from k8gentai.agents.turn import FoundTools, RequestError, StepLimitReached, Turn, TurnContext
 from tests.conformance.third_party.loop import Agent
 
 
@@ -70,6 +71,14 @@ class LoopAdapter:
         found = load_object(definition.spec.entrypoint)
         assert isinstance(found, Agent) or is_factory(found)
         return LoadedLoop(definition, found)
+
+    def tools(self, agent: LoadedLoop) -> FoundTools:
+        """Find the functions that the agent has, or that the code which makes one names."""
+        if agent.definition.spec.entrypoint is None:
+            return FoundTools(complete=True)
+        if not isinstance(agent.source, Agent):
+            return FoundTools(frozenset(handed_on(agent.source)))
+        return FoundTools(frozenset(function.__name__ for function in agent.source.functions), complete=True)
 
     async def run(self, agent: LoadedLoop, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
         """Ask the model and run what it calls, until it calls nothing."""

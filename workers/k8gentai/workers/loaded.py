@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from k8gentai.agents.definition import AgentDefinition, implicit_agent
 from k8gentai.agents.registry import Registry
 from k8gentai.agents.tools.declared import load_functions
-from k8gentai.agents.turn import Adapter, AgentLoadError, DeclaredTool, LoadedAgent
+from k8gentai.agents.tools.policies import check_policies, found_tools
+from k8gentai.agents.turn import Adapter, AgentLoadError, DeclaredTool, FoundTools, LoadedAgent
 from k8gentai.workers.record import AcceptedTurn
 
 
@@ -16,6 +17,8 @@ class ReadyAgent:
 
     agent: LoadedAgent
     functions: list[DeclaredTool]
+    found: FoundTools
+    """The tools that it was found to have."""
 
 
 class LoadedAgents:
@@ -73,4 +76,8 @@ class LoadedAgents:
         return loaded
 
     def _load(self, definition: AgentDefinition) -> ReadyAgent:
-        return ReadyAgent(self._adapter.load(definition), load_functions(definition))
+        agent, functions = self._adapter.load(definition), load_functions(definition)
+        # The code may be another one than when it was registered.
+        found = found_tools(self._adapter, agent)
+        check_policies(definition, found)
+        return ReadyAgent(agent, functions, found)

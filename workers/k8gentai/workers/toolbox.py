@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
+from k8gentai.agents.tools.policies import check_policies
 from k8gentai.agents.turn import AgentLoadError, DeclaredTool, RequestError, Turn
 from k8gentai.workers.agent_tools import AgentTools
 from k8gentai.workers.attempts import Started
@@ -39,7 +40,8 @@ class Toolbox:
 
         Raises:
             McpServerError: a server did not name its tools.
-            AgentLoadError: two of the tools have one name.
+            AgentLoadError: two of the tools have one name, or the definition says something of a tool that no
+                server has.
             RequestError: the request brings a tool of the same name.
         """
         definition = ready.agent.definition
@@ -47,6 +49,7 @@ class Toolbox:
             served: list[DeclaredTool] = []
             if any(entry.mcp for entry in definition.spec.tools):
                 served = await closing.enter_async_context(self._mcp_servers().tools(definition))
+                check_policies(definition, ready.found, (tool.name for tool in served))
             tools = (*ready.functions, *self._agents.of(ready, started, slot), *served)
             _check_names(tools, started.accepted.turn)
             yield tools

@@ -14,17 +14,11 @@ def load_functions(definition: AgentDefinition) -> list[DeclaredTool]:
         AgentLoadError: naming the field at fault.
     """
     spec = definition.spec
-    serves = any(entry.mcp for entry in spec.tools)
     functions = []
     for number, entry in enumerate(spec.tools):
         field = f"spec.tools.{number}"
         if spec.entrypoint and entry.source:
             raise AgentLoadError(f"{field}.{entry.source}: an agent with an entrypoint has its tools in its code")
-        if not (spec.entrypoint or entry.source or serves):
-            raise AgentLoadError(
-                f"{field}: {entry.name!r} has no function, mcp or agent, and without an entrypoint there is "
-                "nothing else to have it from"
-            )
         # A server's name is no tool's.
         if any(entry.name == other.name and bool(entry.mcp) == bool(other.mcp) for other in spec.tools[:number]):
             raise AgentLoadError(f"{field}.name: {entry.name!r} is given twice")

@@ -16,6 +16,7 @@ from ag2 import Agent, MemoryStream
 from ag2.tools.final import ClientTool
 
 from k8gentai.agents.adapters.ag2.declarative import build_agent
+from k8gentai.agents.adapters.ag2.found import find_tools
 from k8gentai.agents.adapters.ag2.hooks import follow_agents
 from k8gentai.agents.adapters.ag2.messages import to_events
 from k8gentai.agents.adapters.ag2.middleware import Instructions
@@ -27,7 +28,7 @@ from k8gentai.agents.events import Event
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.messages import to_text
 from k8gentai.agents.parameters import permitted_tools
-from k8gentai.agents.turn import AgentLoadError, LoadedAgent, RequestError, Turn, TurnContext
+from k8gentai.agents.turn import AgentLoadError, FoundTools, LoadedAgent, RequestError, Turn, TurnContext
 
 follow_agents()
 
@@ -39,6 +40,8 @@ class AG2Agent:
     definition: AgentDefinition
     source: Agent | Factory | None = None
     conversation: Conversation | None = None
+    found: object | None = None
+    """What the entrypoint names, if there is one."""
 
     async def agent(self, context: AgentContext) -> Agent:
         """The agent of a turn.
@@ -76,13 +79,18 @@ class AG2Adapter:
             return AG2Agent(definition, lambda context: build_agent(definition, context))
         found = load_object(spec.entrypoint)
         if is_conversation(found):
-            return AG2Agent(definition, conversation=found)
+            return AG2Agent(definition, conversation=found, found=found)
         if isinstance(found, Agent) or is_factory(found):
-            return AG2Agent(definition, found)
+            return AG2Agent(definition, found, found=found)
         raise AgentLoadError(
             f"{spec.entrypoint} is a {type(found).__name__}; it must be an Agent, an async function with one "
             "parameter, a str, or a function with one parameter, an AgentContext, that returns an Agent"
         )
+
+    def tools(self, agent: LoadedAgent) -> FoundTools:
+        """Find the tools that an agent has, and those that its code names."""
+        assert isinstance(agent, AG2Agent)  # noqa: S101 - load made it
+        return find_tools(agent.found)
 
     async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
         """Run one attempt at a turn. Closing the iterator hangs up on the model.

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from k8gentai.agents.adapters.beeai import quiet  # noqa: F401 - before all that imports BeeAI
+from k8gentai.agents.adapters.beeai.found import find_tools
 from k8gentai.agents.adapters.beeai.models import follow_models
 from k8gentai.agents.adapters.beeai.run import TurnRun
 from k8gentai.agents.adapters.beeai.source import BeeAIAgent, read_source
@@ -18,7 +19,7 @@ from k8gentai.agents.entrypoint import function_tools
 from k8gentai.agents.events import Event
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.parameters import permitted_tools
-from k8gentai.agents.turn import LoadedAgent, Turn, TurnContext
+from k8gentai.agents.turn import FoundTools, LoadedAgent, Turn, TurnContext
 
 follow_models()
 hook_tools()
@@ -38,6 +39,11 @@ class BeeAIAdapter:
         """
         entrypoint = definition.spec.entrypoint
         return read_source(definition, load_object(entrypoint) if entrypoint else None)
+
+    def tools(self, agent: LoadedAgent) -> FoundTools:
+        """Find the tools that an agent or a workflow has, and those that its code names."""
+        assert isinstance(agent, BeeAIAgent)  # noqa: S101 - load made it
+        return find_tools(agent.found)
 
     async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
         """Run one attempt at a turn. Closing the iterator hangs up on the model.

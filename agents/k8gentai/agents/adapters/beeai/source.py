@@ -31,6 +31,8 @@ class BeeAIAgent:
     """Makes a turn's agent or workflow, or gives the one that all turns share."""
     conversation: Conversation | None = None
     """A function that runs agents in its own way, in place of that."""
+    found: object | None = None
+    """What the entrypoint names, if there is one."""
 
     async def drive(self, run: TurnRun, turn: Turn, tools: list[dict[str, Any]]) -> None:
         """Run a turn to its end.
@@ -95,11 +97,11 @@ def read_source(definition: AgentDefinition, found: object | None) -> BeeAIAgent
             raise AgentLoadError("spec.model.name: an agent without an entrypoint names its model")
         return BeeAIAgent(definition, lambda context: build_agent(definition, context))
     if isinstance(found, RequirementAgent | AgentWorkflow):
-        return BeeAIAgent(definition, lambda context: found)
+        return BeeAIAgent(definition, lambda context: found, found=found)
     if is_conversation(found):
-        return BeeAIAgent(definition, lambda context: None, found)
+        return BeeAIAgent(definition, lambda context: None, found, found)
     if is_factory(found):
-        return BeeAIAgent(definition, found)
+        return BeeAIAgent(definition, found, found=found)
     raise AgentLoadError(
         f"{spec.entrypoint} is a {type(found).__name__}; it must be a RequirementAgent, an AgentWorkflow, an async"
         " function with one parameter, a str, or a function with one parameter, an AgentContext, that returns an"

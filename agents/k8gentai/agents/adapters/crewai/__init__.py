@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 
 from k8gentai.agents.adapters.crewai import quiet  # noqa: F401 - before all that imports CrewAI
 from k8gentai.agents.adapters.crewai.calls import leave_retries_to_the_gateway
+from k8gentai.agents.adapters.crewai.found import find_tools
 from k8gentai.agents.adapters.crewai.inputs import messages_of, request_of
 from k8gentai.agents.adapters.crewai.people import hook_flows, hook_tasks
 from k8gentai.agents.adapters.crewai.run import CrewRun
@@ -20,7 +21,7 @@ from k8gentai.agents.entrypoint import function_tools
 from k8gentai.agents.events import Event
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.parameters import permitted_tools
-from k8gentai.agents.turn import LoadedAgent, Turn, TurnContext
+from k8gentai.agents.turn import FoundTools, LoadedAgent, Turn, TurnContext
 
 
 class CrewAIAdapter:
@@ -41,6 +42,11 @@ class CrewAIAdapter:
         """
         entrypoint = definition.spec.entrypoint
         return read_source(definition, load_object(entrypoint) if entrypoint else None)
+
+    def tools(self, agent: LoadedAgent) -> FoundTools:
+        """Find the tools that an agent, its crew and its tasks have, and those that its code names."""
+        assert isinstance(agent, CrewAIAgent)  # noqa: S101 - load made it
+        return find_tools(agent.found)
 
     async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
         """Run one attempt at a turn. Closing the iterator stops the agent where it next says something.

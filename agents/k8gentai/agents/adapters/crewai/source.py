@@ -32,6 +32,8 @@ class CrewAIAgent:
     definition: AgentDefinition
     make: Callable[[AgentContext], object]
     """Makes one turn's own agent, crew or flow."""
+    found: object | None = None
+    """What the entrypoint names, if there is one."""
 
     def kickoff(
         self,
@@ -86,21 +88,21 @@ def read_source(definition: AgentDefinition, found: object | None) -> CrewAIAgen
             raise AgentLoadError("spec.model.name: an agent without an entrypoint names its model")
         return CrewAIAgent(definition, lambda context: build_agent(definition, context))
     if isinstance(found, Agent):
-        return CrewAIAgent(definition, lambda context: _copy_agent(found))
+        return CrewAIAgent(definition, lambda context: _copy_agent(found), found)
     if isinstance(found, Crew):
-        return CrewAIAgent(definition, lambda context: _copy_crew(found))
+        return CrewAIAgent(definition, lambda context: _copy_crew(found), found)
     if isinstance(found, Flow):
-        return CrewAIAgent(definition, lambda context: _copy_flow(found))
+        return CrewAIAgent(definition, lambda context: _copy_flow(found), found)
     if isinstance(found, type) and issubclass(found, Flow):
-        return CrewAIAgent(definition, lambda context: found())
+        return CrewAIAgent(definition, lambda context: found(), found)
     if isinstance(found, type) and getattr(found, "is_crew_class", False):
-        return CrewAIAgent(definition, lambda context: found().crew())
+        return CrewAIAgent(definition, lambda context: found().crew(), found)
     if not is_factory(found):
         raise AgentLoadError(
             f"{spec.entrypoint} is a {type(found).__name__}; it must be an Agent, a Crew, a Flow, a class of one, "
             "or a function with one parameter, an AgentContext, that returns one"
         )
-    return CrewAIAgent(definition, found)
+    return CrewAIAgent(definition, found, found)
 
 
 def _copy_agent(agent: Agent) -> Agent:

@@ -21,6 +21,7 @@ from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 
 from k8gentai.agents.adapters.langgraph.declarative import build_graph
+from k8gentai.agents.adapters.langgraph.found import find_tools
 from k8gentai.agents.adapters.langgraph.run import GraphRun
 from k8gentai.agents.adapters.langgraph.tools import hook_tools
 from k8gentai.agents.context import agent_context
@@ -30,7 +31,7 @@ from k8gentai.agents.events import Event
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.messages import to_messages
 from k8gentai.agents.parameters import permitted_tools
-from k8gentai.agents.turn import AgentLoadError, LoadedAgent, RequestError, Turn, TurnContext
+from k8gentai.agents.turn import AgentLoadError, FoundTools, LoadedAgent, RequestError, Turn, TurnContext
 
 _CLOSING_SECONDS = 5
 """How long a closed turn may take to unwind; its model call is hung up on at once."""
@@ -86,6 +87,11 @@ class LangGraphAdapter:
                 "parameter, an AgentContext, that returns a graph"
             )
         return LangGraphAgent(definition, found)
+
+    def tools(self, agent: LoadedAgent) -> FoundTools:
+        """Find the tools that a graph has, and those that its code names."""
+        assert isinstance(agent, LangGraphAgent)  # noqa: S101 - load made it
+        return find_tools(agent.source if agent.definition.spec.entrypoint else None)
 
     async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
         """Run one attempt at a turn. Closing the iterator hangs up on the model.

@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from k8gentai.agents.adapters.llama_stack.inference import new_client
 from k8gentai.agents.adapters.llama_stack.loop import run_loop
 from k8gentai.agents.adapters.llama_stack.request import build_request, definition_parameters
+from k8gentai.agents.adapters.llama_stack.searches import SEARCHES
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.events import Event
-from k8gentai.agents.turn import AgentLoadError, LoadedAgent, Turn, TurnContext
+from k8gentai.agents.turn import AgentLoadError, FoundTools, LoadedAgent, Turn, TurnContext
 
 _CLOSING_SECONDS = 5
 """How long a closed turn may take to say goodbye to its MCP servers; the model is hung up on at once."""
@@ -61,6 +62,10 @@ class LlamaStackAdapter:
             fault = error.errors(include_url=False)[0]
             raise AgentLoadError(f"spec.model: {fault['loc'][0]}: {fault['msg']}") from error
         return LlamaStackAgent(definition)
+
+    def tools(self, agent: LoadedAgent) -> FoundTools:
+        """The loop's own searches. A request may bring servers with more tools."""
+        return FoundTools(frozenset(SEARCHES))
 
     async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
         """Run one attempt at a turn. Closing the iterator hangs up on the model.

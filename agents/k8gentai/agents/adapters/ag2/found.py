@@ -1,0 +1,24 @@
+"""Finds the tools of an agent, without running it."""
+
+from ag2 import Agent
+from ag2.tools.final import FunctionTool, Toolkit
+from ag2.tools.tool import Tool
+
+from k8gentai.agents.reachable import handed_on, reachable
+from k8gentai.agents.turn import FoundTools
+
+
+def find_tools(found: object | None) -> FoundTools:
+    """The tools that code holds or names: more may come of servers and of what makes an agent for a turn.
+
+    Args:
+        found: what the entrypoint names; None for a declarative agent, whose tools are its definition's.
+    """
+    if found is None:
+        return FoundTools(complete=True)
+    tools = [part for part in reachable(found) if isinstance(part, Tool)]
+    names = {tool.name for tool in tools if not isinstance(tool, Toolkit)}
+    plain = all(type(tool) in (FunctionTool, Toolkit) for tool in tools)
+    if isinstance(found, Agent):
+        return FoundTools(frozenset(names), complete=plain)
+    return FoundTools(frozenset(names | handed_on(found)))
