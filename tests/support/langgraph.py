@@ -110,3 +110,14 @@ def texts(events: list[Event]) -> list[str]:
 
 def of_type(events: list[Event], kind: str) -> list[Event]:
     return [event for event in events if event.type == kind]
+
+
+def answered(events: list[Event]) -> list[str]:
+    """The texts that make up the turn's answer: those of messages that were not dropped."""
+    answer: dict[str, str] = {}
+    for event in events:
+        if event.type == "message.done" and event.text:
+            answer[event.message_id] = event.text
+        elif event.type == "item.dropped":
+            answer.pop(event.item_id, None)
+    return list(answer.values())

@@ -1,9 +1,8 @@
 """LangGraph agents: a compiled graph, a graph to be compiled, a factory of one, or none (declarative).
 
 Existing code runs unchanged: the adapter knows of a model call by its callbacks, and of a tool by the graph's
-tool nodes. All messages that nodes make are shown; a model call tagged ``nostream`` is not, unless its node
-returns it. A request's parameters and function tools reach declarative agents and factories; a graph that is
-already built has its model and tools inside, so it refuses tools and keeps its own parameters.
+tool nodes. What models say is shown while they say it; what the final state has is the answer. Function tools of
+a request reach declarative agents and factories; a graph that is built has its tools inside, and refuses them.
 """
 
 import asyncio
@@ -22,7 +21,9 @@ from langgraph.pregel import Pregel
 
 from k8gentai.agents.adapters.langgraph.declarative import build_graph
 from k8gentai.agents.adapters.langgraph.found import find_tools
+from k8gentai.agents.adapters.langgraph.inputs import check_input, graph_input
 from k8gentai.agents.adapters.langgraph.run import GraphRun
+from k8gentai.agents.adapters.langgraph.structured import structured_tools
 from k8gentai.agents.adapters.langgraph.tools import hook_tools
 from k8gentai.agents.context import agent_context
 from k8gentai.agents.definition import AgentDefinition
@@ -104,8 +105,10 @@ class LangGraphAdapter:
         assert isinstance(agent, LangGraphAgent)  # noqa: S101 - load made it
         tools = function_tools(permitted_tools(turn), self.framework)
         graph = await agent.graph(turn, context, tools)
-        run = GraphRun(context, {tool["function"]["name"] for tool in tools})
-        task = asyncio.create_task(run.drive(graph, _messages(turn), turn.conversation or turn.id))
+        run = GraphRun(context, {tool["function"]["name"] for tool in tools}, structured_tools(graph))
+        messages = _messages(turn)
+        driving = run.drive(graph, messages, graph_input(graph, turn, messages), turn.conversation or turn.id)
+        task = asyncio.create_task(driving)
         task.add_done_callback(run.ended)
         try:
             while (event := await run.next_event()) is not None:
@@ -125,8 +128,7 @@ def _prepare(found: object, definition: AgentDefinition) -> Graph:
     graph = found.compile() if isinstance(found, StateGraph) else found
     if not isinstance(graph, Pregel):
         raise AgentLoadError(f"{entrypoint} returned a {type(graph).__name__}, not a graph")
-    if "messages" not in graph.channels:
-        raise AgentLoadError(f"{entrypoint}: the graph's state has no 'messages', by which it would be talked to")
+    check_input(graph, entrypoint)
     hook_tools(graph)
     # The conversation's history comes with each turn. A checkpointer would have it a second time.
     return graph.copy({"checkpointer": None}) if graph.checkpointer else graph

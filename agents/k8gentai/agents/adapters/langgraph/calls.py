@@ -17,6 +17,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Tool
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, GenerationChunk, LLMResult
 from langgraph.constants import TAG_NOSTREAM
 
+from k8gentai.agents.adapters.langgraph.answers import Published
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
 from k8gentai.agents.events import (
     Event,
@@ -43,9 +44,12 @@ class _Call:
     """One model call under way."""
 
     number: int
-    task: str
-    """The task of the graph it is made in: LangGraph's checkpoint namespace."""
     shown: bool
+    """Whether its tool calls are published."""
+    speaks: bool
+    """Whether its words are published, as they may be the turn's answer."""
+    ids: set[str]
+    """The ids of its message."""
     text: str = ""
     reasoning: str = ""
     tools: dict[object, str] = field(default_factory=dict)
@@ -70,6 +74,7 @@ class ModelCalls(BaseCallbackHandler):
         halt: ends the turn, with an error or well.
         limit: how many model calls may be made.
         client_tools: tools whose calls end the turn.
+        structured: tools that nobody runs: calling one is how the model answers in a structure.
     """
 
     run_inline = True
@@ -81,17 +86,23 @@ class ModelCalls(BaseCallbackHandler):
         halt: Callable[[Exception | None], None],
         limit: int,
         client_tools: AbstractSet[str],
+        structured: AbstractSet[str] = frozenset(),
     ) -> None:
         self._publish = publish
         self._halt = halt
         self._limit = limit
         self._client_tools = client_tools
+        self._structured = structured
         self._running: dict[UUID, _Call] = {}
         self._failed: list[_Call] = []
         self._messages = 0
-        self._known: set[str] = set()
-        self._said: list[tuple[str, str]] = []
+        self.published: list[Published] = []
+        """The messages that model calls made."""
         self._called: set[str] = set()
+        self._in_tools: set[UUID] = set()
+        """LangChain's runs that work for a tool call."""
+        self.tool_tasks: set[str] = set()
+        """The tasks of the graph that run tools."""
         self.made = 0
         """How many model calls there were."""
 
@@ -99,14 +110,6 @@ class ModelCalls(BaseCallbackHandler):
         """The id of the turn's next message: the same whenever the turn is run again."""
         self._messages += 1
         return f"m{self._messages}"
-
-    def knows(self, message_id: str | None) -> bool:
-        """Whether a message was made by a model call, and so is published already."""
-        return message_id in self._known
-
-    def said(self, text: str, task: str) -> bool:
-        """Whether a model call within a task of the graph answered just that."""
-        return any(text == said and where.startswith(task) for where, said in self._said)
 
     def has_called(self, call_id: str) -> bool:
         """Whether a tool call was published."""
@@ -119,15 +122,33 @@ class ModelCalls(BaseCallbackHandler):
             self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
         self._failed.clear()
 
+    def publish_calls(self, message: AIMessage) -> None:
+        """Publish the tool calls of a message that no model call made."""
+        for call in tool_calls(message, {}, frozenset()):
+            if not self.has_called(call.call_id) and call.name not in self._structured:
+                self._called.add(call.call_id)
+                self._publish(call)
+
+    def on_tool_start(self, serialized: dict[str, Any], input_str: str, *, run_id: UUID, **kwargs: Any) -> None:
+        """A tool is about to run: what models say for it is its own affair."""
+        self._in_tools.add(run_id)
+        if task := (kwargs.get("metadata") or {}).get("langgraph_checkpoint_ns"):
+            self.tool_tasks.add(task)
+
+    def on_chain_start(self, serialized: dict[str, Any], inputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """A part of the graph begins, which may work for a tool."""
+        if kwargs.get("parent_run_id") in self._in_tools:
+            self._in_tools.add(run_id)
+
     def on_chat_model_start(
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
     ) -> None:
         """A chat model is about to be called."""
-        self._begin(run_id, kwargs.get("tags") or [], kwargs.get("metadata") or {})
+        self._begin(run_id, kwargs)
 
     def on_llm_start(self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any) -> None:
         """A completion model is about to be called."""
-        self._begin(run_id, kwargs.get("tags") or [], kwargs.get("metadata") or {})
+        self._begin(run_id, kwargs)
 
     def on_llm_new_token(
         self,
@@ -145,7 +166,7 @@ class ModelCalls(BaseCallbackHandler):
             self._delta(call, chunk.text if chunk else str(token), "")
             return
         if chunk.message.id:
-            self._known.add(chunk.message.id)
+            call.ids.add(chunk.message.id)
         self._delta(call, *text_and_reasoning(chunk.message))
         if isinstance(chunk.message, AIMessageChunk):
             for piece in chunk.message.tool_call_chunks:
@@ -162,11 +183,12 @@ class ModelCalls(BaseCallbackHandler):
         if call.shown and generation is not None:
             if message is not None:
                 message.id = message.id or f"lc_run--{run_id}"
-                self._known.add(message.id)
+                call.ids.add(message.id)
             if not call.text and not call.reasoning:
                 self._delta(call, *(text_and_reasoning(message) if message else (generation.text, "")))
             if isinstance(message, AIMessage):
-                calls = tool_calls(message, call.arguments, self._client_tools)
+                made = tool_calls(message, call.arguments, self._client_tools)
+                calls = [each for each in made if each.name not in self._structured]
             for tool_call in calls:
                 self._called.add(tool_call.call_id)
                 self._publish(tool_call)
@@ -183,7 +205,8 @@ class ModelCalls(BaseCallbackHandler):
         if call := self._running.pop(run_id, None):
             self._failed.append(call)
 
-    def _begin(self, run_id: UUID, tags: list[str], metadata: dict[str, Any]) -> None:
+    def _begin(self, run_id: UUID, told: dict[str, Any]) -> None:
+        metadata = told.get("metadata") or {}
         self.close_failed()
         if self.made >= self._limit:
             self._halt(StepLimitReached(self._limit))
@@ -192,15 +215,17 @@ class ModelCalls(BaseCallbackHandler):
         self.made += 1
         task = str(metadata.get("langgraph_checkpoint_ns", ""))
         number = int(self.new_message_id()[1:])
-        call = _Call(number, task, shown=TAG_NOSTREAM not in tags)
+        shown = not _is_internal(told)
+        speaks = shown and told.get("parent_run_id") not in self._in_tools
+        call = _Call(number, shown, speaks, {f"lc_run--{run_id}"})
         self._running[run_id] = call
-        if call.shown:
-            self._known.add(f"lc_run--{run_id}")
         # "research:<task>|model:<task>" is the node "model" of the subgraph in the node "research".
         name = "/".join(part.partition(":")[0] for part in task.split("|")) or metadata.get("langgraph_node")
         self._publish(StepStarted(step_id=call.step_id, kind="inference", name=name))
 
     def _delta(self, call: _Call, text: str, reasoning: str) -> None:
+        if not call.speaks:
+            return
         if reasoning:
             call.reasoning += reasoning
             self._publish(ReasoningDelta(message_id=call.message_id, delta=reasoning))
@@ -210,6 +235,8 @@ class ModelCalls(BaseCallbackHandler):
 
     def _tool_delta(self, call: _Call, piece: ToolCallChunk) -> None:
         index, call_id = piece.get("index"), piece["id"]
+        if piece["name"] in self._structured:
+            return
         if call_id and piece["name"] and call_id not in call.arguments:
             call.tools[index] = call_id
             call.arguments[call_id] = ""
@@ -223,7 +250,7 @@ class ModelCalls(BaseCallbackHandler):
 
     def _close(self, call: _Call) -> None:
         if call.text or call.reasoning:
-            self._said.append((call.task, call.text))
+            self.published.append(Published(call.message_id, call.text, call.ids))
             self._publish(MessageDone(message_id=call.message_id, text=call.text, reasoning=call.reasoning))
 
     def _refuse(self, message: AIMessage) -> None:
@@ -233,6 +260,20 @@ class ModelCalls(BaseCallbackHandler):
                 self._publish(
                     ToolResult(call_id=invalid["id"], output="The arguments are not valid JSON.", is_error=True)
                 )
+
+
+def _is_internal(told: dict[str, Any]) -> bool:
+    """Whether a model call is for the graph's own purposes: its answer is read by code, and is not the agent's.
+
+    LangChain's middleware marks its own calls (summaries, selections of tools), ``with_structured_output`` those
+    whose answer becomes an object, and code by a tag those that are not to be streamed.
+    """
+    metadata, options = told.get("metadata") or {}, told.get("options") or {}
+    return (
+        TAG_NOSTREAM in (told.get("tags") or ())
+        or "lc_internal_call" in metadata
+        or "ls_structured_output_format" in options
+    )
 
 
 def _stop_caller(reason: str) -> None:

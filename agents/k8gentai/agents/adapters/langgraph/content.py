@@ -11,13 +11,15 @@ def text_and_reasoning(message: BaseMessage) -> tuple[str, str]:
     """
     reasoning = str(message.additional_kwargs.get("reasoning_content") or "")
     if isinstance(message.content, str):
-        return message.content, reasoning
+        return message.content or str(message.additional_kwargs.get("refusal") or ""), reasoning
     text = ""
     for block in message.content:
         if isinstance(block, str):
             text += block
-        elif block.get("type") == "text":
+        elif block.get("type") in ("text", "output_text", "input_text"):
             text += block.get("text") or ""
+        elif block.get("type") == "refusal":
+            text += block.get("refusal") or ""
         elif block.get("type") == "reasoning":
             reasoning += block.get("reasoning") or "".join(s.get("text", "") for s in block.get("summary") or ())
         elif block.get("type") == "thinking":

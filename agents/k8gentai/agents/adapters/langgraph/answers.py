@@ -1,0 +1,213 @@
+"""Holds what was published of a graph's words against the state of the graph, which says what its answer is.
+
+What a model says is published while it says it, before it is known whether the state will have it. A message of
+the state that nobody published is published when the state has it; what was published and is no part of the final
+state was said on the way, and is dropped from the turn's answer.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from langchain_core.messages import (
+    AIMessage,
+    AnyMessage,
+    BaseMessage,
+    ChatMessage,
+    HumanMessage,
+    ToolMessage,
+    convert_to_messages,
+)
+from langgraph.constants import END
+
+from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
+from k8gentai.agents.answers import answer_text, same_answer
+from k8gentai.agents.events import Event, ItemDropped, MessageDone, TextDelta
+
+_KEY = "messages"
+_STRUCTURED = "structured_response"
+
+
+@dataclass
+class Published:
+    """A message that was published.
+
+    Attributes:
+        message_id: its id in the turn's events.
+        text: all of it.
+        ids: the ids that LangChain knows it by.
+    """
+
+    message_id: str
+    text: str
+    ids: set[str] = field(default_factory=set)
+
+
+class Answers:
+    """The answer of one run of a graph.
+
+    Args:
+        published: the messages published so far; those of models come in while the graph runs.
+        new_message_id: makes the id of a message.
+        publish: takes each event.
+        publish_calls: publishes the tool calls of a message that no model call made.
+    """
+
+    def __init__(
+        self,
+        published: list[Published],
+        new_message_id: Callable[[], str],
+        publish: Callable[[Event], None],
+        publish_calls: Callable[[AIMessage], None],
+    ) -> None:
+        self._published = published
+        self._new_message_id = new_message_id
+        self._publish = publish
+        self._publish_calls = publish_calls
+        self._given: dict[tuple[str, ...], set[object]] = {}
+        """What each graph's state had when it began, by its namespace."""
+        self._final: Any = None
+
+    def begin(self, messages: Iterable[BaseMessage]) -> None:
+        """Note the messages that the graph is given."""
+        self._given[()] = {_name(message) for message in messages}
+
+    def take(self, namespace: tuple[str, ...], state: Any) -> None:
+        """Publish what is new in the state of the graph or of one of its subgraphs."""
+        if not namespace:
+            self._final = state
+        if namespace not in self._given:
+            self._given[namespace] = {_name(message) for message in _messages(state)}
+            return
+        said = _new(state, self._given[namespace])
+        for message in self._left(said)[0]:
+            self._say(message)
+
+    def finish(self, outputs: Iterable[str]) -> None:
+        """Publish what the final state has beyond what was published, and drop what it does not have.
+
+        Args:
+            outputs: the names of the state's fields that are the graph's output.
+        """
+        structured = _field(self._final, _STRUCTURED)
+        if structured is not None:
+            self._be(answer_text(structured))
+            return
+        said = _new(self._final, self._given[()])
+        spoken = [message for message in said if _speaks(message)]
+        missing, extra = self._left(said)
+        for message in missing:
+            self._say(message)
+        last = text_and_reasoning(said[-1])[0] if said else ""
+        if any(text_and_reasoning(message)[0] for message in spoken):
+            self._drop(extra)
+            if isinstance(said[-1], ToolMessage) and last:
+                # A tool that returns directly: the graph ends with its result.
+                self._say_text(last)
+        elif answer := last or _other_output(self._final, outputs):
+            self._be(answer)
+
+    def _left(self, said: list[BaseMessage]) -> tuple[list[BaseMessage], list[Published]]:
+        """The messages of a state that were not published, and what was published and is not among them.
+
+        Messages are paired by their ids, where their words are the same, then by their words, in order.
+        """
+        extra = list(self._published)
+        missing: list[BaseMessage] = []
+        spoken = [message for message in said if _speaks(message)]
+        pairs = {id(m): found for m in spoken if (found := _by_id(m, extra))}
+        extra = [each for each in extra if not any(each is found for found in pairs.values())]
+        for message in spoken:
+            if id(message) in pairs:
+                continue
+            text = text_and_reasoning(message)[0].strip()
+            found = next((each for each in extra if text and each.text.strip() == text), None)
+            if found is None:
+                missing.append(message)
+            else:
+                extra.remove(found)
+        return missing, extra
+
+    def _say(self, message: BaseMessage) -> None:
+        text, _ = text_and_reasoning(message)
+        message_id = self._new_message_id() if text else ""
+        if text:
+            self._publish(TextDelta(message_id=message_id, delta=text))
+            self._published.append(Published(message_id, text, {message.id} if message.id else set()))
+        if isinstance(message, AIMessage):
+            self._publish_calls(message)
+        if text:
+            self._publish(MessageDone(message_id=message_id, text=text))
+
+    def _say_text(self, text: str) -> None:
+        self._say(AIMessage(text))
+
+    def _be(self, answer: str) -> None:
+        """Have a text be all of the turn's answer."""
+        same = next((each for each in reversed(self._published) if same_answer(each.text, answer)), None)
+        self._drop([each for each in self._published if each is not same])
+        if same is None:
+            self._say_text(answer)
+
+    def _drop(self, published: list[Published]) -> None:
+        for each in published:
+            self._publish(ItemDropped(item_id=each.message_id))
+            self._published.remove(each)
+
+
+def _by_id(message: BaseMessage, published: list[Published]) -> Published | None:
+    """The published message that a message of the state is; none where its words were replaced."""
+    text = text_and_reasoning(message)[0].strip()
+    return next((each for each in published if message.id in each.ids and each.text.strip() == text), None)
+
+
+def _field(state: Any, name: str) -> Any:
+    return state.get(name) if isinstance(state, dict) else getattr(state, name, None)
+
+
+def _messages(state: Any) -> list[AnyMessage]:
+    """The messages of a state, or of what a function of the functional API returned."""
+    found = state if isinstance(state, list | BaseMessage) else _field(state, _KEY)
+    listed = found if isinstance(found, list) else [] if found is None else [found]
+    return [message for each in listed for message in _converted(each)]
+
+
+def _converted(message: Any) -> list[Any]:
+    """A message as LangGraph's own reducer would read it; nothing where it is none."""
+    if isinstance(message, str):
+        return []
+    try:
+        return convert_to_messages([message])
+    except (ValueError, TypeError, NotImplementedError, KeyError):
+        return []
+
+
+def _name(message: BaseMessage) -> object:
+    return message.id or (message.type, str(message.content))
+
+
+def _new(state: Any, given: set[object]) -> list[BaseMessage]:
+    """The messages of a state that came after those the graph was given."""
+    messages = _messages(state)
+    known = [number for number, message in enumerate(messages) if _name(message) in given]
+    return list(messages[known[-1] + 1 if known else 0 :])
+
+
+def _speaks(message: BaseMessage) -> bool:
+    """Whether an agent says it: as a model's message, or, for a supervisor, as a user's with a name."""
+    if isinstance(message, ChatMessage):
+        return message.role in ("assistant", "ai")
+    return isinstance(message, AIMessage) or (isinstance(message, HumanMessage) and bool(message.name))
+
+
+def _other_output(state: Any, outputs: Iterable[str]) -> str:
+    """What a graph came to that has its answer elsewhere than in messages."""
+    names = [name for name in outputs if name != _KEY]
+    if names == [END]:
+        # A function of the functional API: the state is what it returned.
+        return "" if _messages(state) else answer_text(state)
+    found = {name: value for name in names if (value := _field(state, name)) not in (None, "", [], {})}
+    if len(found) != 1:
+        return answer_text(found) if found else ""
+    (value,) = found.values()
+    return text_and_reasoning(value)[0] if isinstance(value, BaseMessage) else answer_text(value)

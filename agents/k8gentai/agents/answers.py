@@ -1,0 +1,23 @@
+"""The text of what an agent came to, where its framework returns no text: a model of pydantic, a dictionary, …"""
+
+import json
+from typing import Any
+
+from pydantic_core import to_json
+
+
+def answer_text(value: Any) -> str:
+    """Write an agent's answer as text: a string as it is, None as nothing, everything else as JSON."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return to_json(value, inf_nan_mode="null", fallback=str).decode()
+
+
+def same_answer(text: str, answer: str) -> bool:
+    """Whether a published text is an answer: the same words, or JSON of the same value."""
+    if text.strip() == answer.strip():
+        return True
+    try:
+        return bool(json.loads(text) == json.loads(answer))
+    except ValueError:
+        return False

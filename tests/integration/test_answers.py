@@ -1,0 +1,36 @@
+"""What an agent came to is what its client gets, and what its next turn is told."""
+
+from pydantic import BaseModel
+
+from tests.integration.helpers import check_sequence, collect, prompt, text_of
+from tests.scripted import Answer, Call
+
+
+class Plan(BaseModel):
+    """What the planner answers."""
+
+    city: str
+    days: int
+
+
+async def test_an_answer_that_a_node_writes_as_a_dictionary(client):
+    events = await collect(await client.responses.create(model="canned", input="Go.", stream=True))
+    check_sequence(events)
+    assert text_of(events) == events[-1].response.output_text == "This is the answer."
+
+
+async def test_such_an_answer_is_part_of_the_history(client, model, key):
+    first = await client.responses.create(model="canned", input=prompt(key))
+    model.script(key, Answer("I see."))
+    await client.responses.create(model="plain", input="And?", previous_response_id=first.id)
+    assert model.requests(key)[0].texts("assistant") == ["This is the answer."]
+
+
+async def test_a_structured_answer_is_json_that_the_sdk_reads(client, model, key):
+    plan = '{"city": "Oslo", "days": 3}'
+    model.script(key, Answer("I note it.", Call("note", {"n": 1})), Answer(Call("Plan", plan)))
+    response = await client.responses.parse(model="planner", input=prompt(key), text_format=Plan)
+    assert response.output_parsed == Plan(city="Oslo", days=3)
+    # What was said on the way is no part of the answer, and the tool that nobody runs is none.
+    assert [item.type for item in response.output] == ["mcp_call", "message"]
+    assert response.output[0].name == "note"
