@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from k8gentai.agents.check import update
+from k8gentai.agents.changes import Changes
+from k8gentai.agents.check import Terms, update
 from k8gentai.agents.registry import Registry
 
 GRAPH = """\
@@ -34,8 +35,8 @@ def define(name: str, code: str | None = GRAPH, *, file: str | None = None, fram
 
 
 def checked(*, seconds=60, **interpreters):
-    found = interpreters or {"langgraph": Path(sys.executable)}
-    agents = update(Path("agents"), Path("state/registry.json"), found, seconds=seconds)
+    terms = Terms(interpreters or {"langgraph": Path(sys.executable)}, seconds=seconds)
+    agents = update(Path("agents"), Path("state/registry.json"), terms)
     assert Registry(Path("state/registry.json")).list() == agents
     return {agent.id: agent for agent in agents}
 
@@ -173,3 +174,122 @@ def test_a_rule_for_a_tool_that_is_not_there_is_refused_with_its_line(here):
     assert (agent.error, agent.tools) == (None, ["pay"])
     path.write_text(text + "  tools: [{name: pay, approval: required}]\n")
     assert checked()["payer"].error is None
+
+
+ADAPTER = """\
+from k8gentai.agents.loading import load_object
+
+
+class Tiny:
+    framework = "tiny"
+    default_concurrency = 1
+    run = None
+
+    def load(self, definition):
+        load_object(definition.spec.entrypoint)
+"""
+
+
+def define_tiny(name: str, code: str = "agent = 1\n") -> None:
+    """An agent of a framework that is imported in no time."""
+    Path("tiny_adapter.py").write_text(ADAPTER)
+    define(name, code, framework="tiny")
+
+
+def tiny(interpreter=Path(sys.executable), *, keep=False, approve=lambda _: None):
+    terms = Terms({"tiny": interpreter}, {"tiny": "tiny_adapter"}, keep=keep)
+    return {agent.id: agent for agent in update(Path("agents"), Path("state/registry.json"), terms, approve)}
+
+
+@pytest.fixture
+def counting(tmp_path):
+    """An interpreter that notes each of its starts, and how many there were."""
+    python, starts = tmp_path / "bin" / "python", tmp_path / "starts"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\necho >> {starts}\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    return python, lambda: len(starts.read_text().splitlines())
+
+
+def test_what_has_not_changed_is_not_checked_again(counting):
+    python, starts = counting
+    Path("helper.py").write_text("import pathlib\nTEXT = pathlib.Path('words.txt').read_text()\n")
+    Path("words.txt").write_text("one")
+    define_tiny("good", "import helper\nagent = 1\n")
+    first = tiny(python)
+    assert tiny(python) == first
+    assert starts() == 1
+    changes = (
+        lambda: Path("helper.py").write_text("TEXT = open('words.txt').read()\n"),
+        lambda: Path("words.txt").write_text("two"),
+        lambda: define_tiny("other"),
+        lambda: define_tiny("good", "import helper\nagent = 2\n"),
+    )
+    for times, change in enumerate(changes, start=2):
+        change()
+        assert tiny(python)["good"].state == "ready"
+        assert starts() == times
+        tiny(python)
+        assert starts() == times
+
+
+def test_what_was_broken_is_checked_again(counting):
+    python, starts = counting
+    define_tiny("good")
+    define_tiny("raising", "agent = [][3]\n")
+    tiny(python)
+    tiny(python)
+    assert starts() == 2
+
+
+def test_what_changes_is_named_before_it_is_written():
+    for name in ("altered", "spoilt", "taken", "untouched"):
+        define_tiny(name)
+    tiny()
+    define_tiny("altered", "agent = 2\n")
+    define_tiny("spoilt", "agent = [][3]\n")
+    define_tiny("added")
+    Path("agents/taken.yaml").unlink()
+    seen = []
+    agents = tiny(approve=seen.append)
+    changed = {"altered": "ready", "spoilt": "ready -> broken"}
+    assert seen == [Changes(new=["added"], changed=changed, gone=["taken"], same=1)]
+    assert "taken" not in agents
+
+
+def test_what_is_refused_leaves_the_registry_as_it_is():
+    define_tiny("one")
+    before = tiny()
+    Path("agents/one.yaml").unlink()
+
+    def refuse(changes: Changes) -> None:
+        assert changes.empties
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        tiny(approve=refuse)
+    assert Registry(Path("state/registry.json")).list() == list(before.values())
+
+
+@pytest.mark.parametrize(
+    ("gone", "same", "empties"), [(1, 1, False), (2, 1, True), (1, 0, True), (0, 0, False), (17, 1, True)]
+)
+def test_more_than_half_is_too_many(gone, same, empties):
+    changes = Changes(new=["x"], changed={}, gone=[str(n) for n in range(gone)], same=same)
+    assert changes.empties is empties
+
+
+def test_a_variable_that_is_missing_takes_no_agent_off(monkeypatch):
+    define_tiny("good")
+    path = Path("agents/good.yaml")
+    path.write_text(f"{path.read_text()}  model: {{name: '${{env.A_MODEL}}'}}\n")
+    monkeypatch.setenv("A_MODEL", "m1")
+    ready = tiny()
+    monkeypatch.delenv("A_MODEL")
+    seen = []
+    assert tiny(keep=True, approve=seen.append) == ready
+    reason = "agents/good.yaml:7: the environment variable A_MODEL is not set, and there is no default"
+    assert (seen[0].kept, seen[0].changed, seen[0].same) == ({"good": reason}, {}, 1)
+    assert tiny()["good"].state == "broken"
+    # Nothing stands that could be kept.
+    assert tiny(keep=True)["good"].state == "broken"

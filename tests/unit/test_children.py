@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from k8gentai.stack.children import ChildError, Children, tail
+from k8gentai.stack.restarts import WorkerProcess, kept_running
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 PARENT = """
@@ -64,3 +65,24 @@ def test_kill_9_leaves_neither_children_nor_their_children(tmp_path: Path) -> No
     while any(runs(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(runs(pid) for pid in pids)
+
+
+async def test_a_worker_that_ends_is_started_again_and_the_others_stay(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    ends = f"import os; open({str(starts)!r}, 'a').write('x'); print('last words', flush=True); os.abort()"
+    worker = WorkerProcess("worker", [sys.executable, "-c", ends], dict(os.environ))
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    async with Children(tmp_path) as children:
+        await children.start("good", SLEEP, os.environ)
+        await worker.start(children)
+        failing = asyncio.create_task(children.failed())
+        async with kept_running(children, [worker], lines.put_nowait):
+            said = [await asyncio.wait_for(lines.get(), 60) for _ in range(3)]
+        log = children.log("worker")
+        assert said[0] == f"'worker' ended with signal SIGABRT and is started again in 0.5 s. Its log: {log}"
+        assert ["in 1 s" in said[1], "in 2 s" in said[2]] == [True, True]
+        assert children.runs("good")
+        assert not failing.done()
+        failing.cancel()
+    assert starts.read_text() == "xxx"
+    assert log.read_text() == "last words\n" * 3

@@ -37,7 +37,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_what_a_person_can_mend_is_one_line(
     raised: Exception, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise raised
 
     monkeypatch.setattr(registering, "update", fail)

@@ -10,8 +10,9 @@ import pytest
 
 from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.stack import notice
+from k8gentai.stack.environments import SetUpError
 from k8gentai.stack.notice import Notice
-from k8gentai.stack.settings import STATE, read_settings
+from k8gentai.stack.settings import STATE, read_settings, settings_of_up
 
 UP = Notice(os.getpid(), "http://127.0.0.1:8399", "openai/tiny", ["langgraph"])
 
@@ -49,3 +50,27 @@ def test_one_that_ended_or_was_killed_tells_nothing() -> None:
         settings = read_settings()
     assert (settings.stack_url, settings.model) == ("http://127.0.0.1:8321", None)
     assert settings.frameworks == FRAMEWORKS
+
+
+def test_what_is_not_set_here_is_as_up_was_started_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = {"AMF_AGENTS": "theirs", "SHOP_TOKEN": "t", "AMF_REGISTRY": "theirs.json", "AMF_ADAPTERS": ""}
+    monkeypatch.setenv("AMF_REGISTRY", "mine.json")
+    for name in ("AMF_AGENTS", "SHOP_TOKEN"):
+        # Undone at the end, too, where it is set meanwhile.
+        monkeypatch.setenv(name, "")
+    command = [sys.executable, "-c", "print(flush=True); input()"]
+    with subprocess.Popen(command, env=theirs, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        assert running.stdout
+        running.stdout.readline()
+        with notice.posted(STATE, replace(UP, pid=running.pid)):
+            settings = settings_of_up()
+        running.communicate(b"\n")
+    assert (settings.agents, settings.registry) == (Path("theirs"), Path("mine.json"))
+    assert os.environ["SHOP_TOKEN"] == "t"
+
+
+def test_a_url_of_redis_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for url in ("foo", "http://host", "redis://host:port"):
+        monkeypatch.setenv("REDIS_URL", url)
+        with pytest.raises(SetUpError, match=r"^REDIS_URL: "):
+            read_settings()

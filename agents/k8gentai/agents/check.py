@@ -12,16 +12,19 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from k8gentai.agents.adapters import FRAMEWORKS
+from k8gentai.agents.changes import Changes, changes
 from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.fingerprint import unchanged
 from k8gentai.agents.reading import Document, Fault, read_documents
 from k8gentai.agents.references import reference_faults
-from k8gentai.agents.registry import RegisteredAgent, write_registry
+from k8gentai.agents.registry import Checked, RegisteredAgent, Registry, write_registry
 
 _IMPORT_ENVIRONMENT = {
     # An OpenAI client made while a module is imported wants both; nothing listens there.
@@ -45,23 +48,47 @@ class _Verdict:
     """The names of those that were found."""
 
 
+@dataclass
+class _Process:
+    """What one checking process came to."""
+
+    verdicts: dict[str, _Verdict] = field(default_factory=dict)
+    files: dict[str, str] | None = None
+    """What its verdicts depend on; None where it did not come to its end."""
+    current: str | None = None
+    """The agent that it is at."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How agents are checked."""
+
+    interpreters: Mapping[str, Path]
+    """The Python of the environment of each framework in use; one need not exist."""
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    """Frameworks whose adapters are not among ours: what names each (:mod:`k8gentai.agents.named_adapter`)."""
+    seconds: float = 60
+    """How long one agent's check may take."""
+    keep: bool = False
+    """Whether an agent that was ready stays as it is where its definition cannot be read for a variable of the
+    environment that is not set here."""
+
+
 def update(
     agents_dir: Path,
     registry_path: Path,
-    interpreters: Mapping[str, Path],
-    *,
-    adapters: Mapping[str, str] | None = None,
-    seconds: float = 60,
+    terms: Terms,
+    approve: Callable[[Changes], None] = lambda _: None,
 ) -> list[RegisteredAgent]:
     """Check all agents under a directory and replace the registry.
+
+    Agents of a framework are not checked again where neither they nor what their last check depended on changed.
 
     Args:
         agents_dir: where the definitions are.
         registry_path: the map to write.
-        interpreters: the Python of the environment of each framework in use; one need not exist.
-        adapters: frameworks whose adapters are not among ours: what names each
-            (:mod:`k8gentai.agents.named_adapter`).
-        seconds: how long one agent's check may take.
+        terms: how to check them.
+        approve: called with what would change, before it is written; what it raises leaves the registry as it is.
 
     Returns:
         What was written, in the order of the ids.
@@ -70,43 +97,70 @@ def update(
         NotADirectoryError: there is no such directory of definitions.
         OSError: the map cannot be written; the old one stands.
     """
-    adapters = adapters or {}
-    documents = read_documents(agents_dir, frameworks=(*FRAMEWORKS, *adapters))
-    agents = check(documents, interpreters, adapters, seconds=seconds)
-    write_registry(registry_path, agents)
+    documents = read_documents(agents_dir, frameworks=(*FRAMEWORKS, *terms.adapters))
+    before = Registry(registry_path)
+    verdicts, checked = _check(documents, before, terms)
+    agents, kept = _register(documents, verdicts, before, terms)
+    approve(changes(before.list(), agents, kept))
+    write_registry(registry_path, agents, checked)
     return agents
 
 
-def check(
-    documents: Iterable[Document],
-    interpreters: Mapping[str, Path],
-    adapters: Mapping[str, str],
-    *,
-    seconds: float = 60,
-) -> list[RegisteredAgent]:
-    """Say of each agent whether it is ready, in the order of the ids."""
-    documents = list(documents)
+def _by_id(documents: Iterable[Document]) -> dict[str, list[Document]]:
     by_id: dict[str, list[Document]] = defaultdict(list)
     for document in documents:
         by_id[document.id].append(document)
-    whole: dict[str, list[AgentDefinition]] = defaultdict(list)
-    for same in by_id.values():
-        if len(same) == 1 and (definition := same[0].definition):
-            whole[definition.spec.framework].append(definition)
-    verdicts: dict[str, _Verdict] = {}
-    for framework, definitions in whole.items():
-        adapter = adapters.get(framework)
-        verdicts |= _check_framework(framework, definitions, interpreters.get(framework), adapter, seconds)
+    return by_id
+
+
+def _register(
+    documents: list[Document], verdicts: Mapping[str, _Verdict], before: Registry, terms: Terms
+) -> tuple[list[RegisteredAgent], dict[str, str]]:
+    """The agents in the order of their ids, and of those that are kept as they were, why."""
     references = reference_faults(documents)
-    registered = []
-    for agent_id in sorted(by_id):
-        agent = _registered(by_id[agent_id], verdicts.get(agent_id), references.get(agent_id, []))
+    registered: list[RegisteredAgent] = []
+    kept: dict[str, str] = {}
+    for agent_id, same in sorted(_by_id(documents).items()):
+        known = before.get(agent_id)
+        if terms.keep and known and known.state == "ready" and _lacks_variables(same):
+            registered.append(known)
+            kept[agent_id] = "; ".join(str(fault) for fault in same[0].faults)
+            continue
+        agent = _registered(same, verdicts.get(agent_id), references.get(agent_id, []))
         # .venvs/NAME/bin/python
-        interpreter = interpreters.get(agent.framework)
+        interpreter = terms.interpreters.get(agent.framework)
         registered.append(
             agent.model_copy(update={"environment": interpreter.parent.parent.name if interpreter else ""})
         )
-    return registered
+    return registered, kept
+
+
+def _lacks_variables(documents: list[Document]) -> bool:
+    faults = documents[0].faults
+    return len(documents) == 1 and bool(faults) and all(fault.variable for fault in faults)
+
+
+def _check(
+    documents: list[Document], before: Registry, terms: Terms
+) -> tuple[dict[str, _Verdict], dict[str, Checked]]:
+    """Check the agents whose definitions are whole, several frameworks at once."""
+    whole: dict[str, list[AgentDefinition]] = defaultdict(list)
+    for same in _by_id(documents).values():
+        if len(same) == 1 and (definition := same[0].definition):
+            whole[definition.spec.framework].append(definition)
+    verdicts: dict[str, _Verdict] = {}
+    checked: dict[str, Checked] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        work = {
+            framework: threads.submit(_check_framework, framework, definitions, before, terms)
+            for framework, definitions in whole.items()
+        }
+    for framework, done in work.items():
+        found, depends_on = done.result()
+        verdicts |= found
+        if depends_on is not None:
+            checked[framework] = depends_on
+    return verdicts, checked
 
 
 def _registered(documents: list[Document], verdict: _Verdict | None, faults: list[Fault]) -> RegisteredAgent:
@@ -161,30 +215,53 @@ def _digest_of(errors: list[str]) -> str:
 
 
 def _check_framework(
-    framework: str,
-    definitions: list[AgentDefinition],
-    interpreter: Path | None,
-    adapter: str | None,
-    seconds: float,
-) -> dict[str, _Verdict]:
-    """Check the agents of one framework, in as many processes as it takes."""
+    framework: str, definitions: list[AgentDefinition], before: Registry, terms: Terms
+) -> tuple[dict[str, _Verdict], Checked | None]:
+    """Check the agents of one framework. Returns what came of it, and what that depends on."""
+    interpreter, adapter = terms.interpreters.get(framework), terms.adapters.get(framework)
     if interpreter is None:
         unused = f"{framework} is not in use here: './scripts/up --frameworks all' brings every framework"
-        return {definition.id: _Verdict("", unused, unused=True) for definition in definitions}
+        return {definition.id: _Verdict("", unused, unused=True) for definition in definitions}, None
     if not interpreter.exists():
-        return _all(definitions, f"the environment of {framework} is not installed ({interpreter})")
+        return _all(definitions, f"the environment of {framework} is not installed ({interpreter})"), None
+    last = before.checked().get(framework)
+    same = last is not None and (last.interpreter, last.adapter) == (str(interpreter), adapter)
+    if last and same and unchanged(last.files) and (known := _known(definitions, before)):
+        return known, last
+    verdicts, files = _check_all(interpreter, definitions, adapter, terms.seconds)
+    return verdicts, Checked(interpreter=str(interpreter), adapter=adapter, files=files) if files else None
+
+
+def _known(definitions: list[AgentDefinition], before: Registry) -> dict[str, _Verdict] | None:
+    """The last check's verdicts of these agents; None where one has another definition now, or was not ready: what
+    was wrong may lie outside of what is looked at."""
+    known = {}
+    for definition in definitions:
+        agent = before.get(definition.id)
+        if agent is None or agent.state != "ready" or agent.definition != definition:
+            return None
+        known[definition.id] = _Verdict(agent.digest, None, version=agent.version, tools=agent.tools)
+    return known
+
+
+def _check_all(
+    interpreter: Path, definitions: list[AgentDefinition], adapter: str | None, seconds: float
+) -> tuple[dict[str, _Verdict], dict[str, str] | None]:
+    """Check agents in as many processes as it takes. Returns what came of each, and what that depends on where one
+    process sufficed."""
     verdicts: dict[str, _Verdict] = {}
     left = definitions
     while left:
-        found, current, reason = _run(interpreter, left, adapter, seconds)
-        verdicts |= found
-        if reason is not None:
-            if current is None:
-                # It did not come to the first agent: the fault is the environment's.
-                return verdicts | _all([d for d in left if d.id not in verdicts], reason)
-            verdicts[current] = _Verdict("", reason)
+        process, reason = _run(interpreter, left, adapter, seconds)
+        verdicts |= process.verdicts
+        if reason is None:
+            return verdicts, process.files if left is definitions else None
+        if process.current is None:
+            # It did not come to the first agent: the fault is the environment's.
+            return verdicts | _all([d for d in left if d.id not in verdicts], reason), None
+        verdicts[process.current] = _Verdict("", reason)
         left = [definition for definition in left if definition.id not in verdicts]
-    return verdicts
+    return verdicts, None
 
 
 def _all(definitions: Iterable[AgentDefinition], reason: str) -> dict[str, _Verdict]:
@@ -193,12 +270,13 @@ def _all(definitions: Iterable[AgentDefinition], reason: str) -> dict[str, _Verd
 
 def _run(
     interpreter: Path, definitions: list[AgentDefinition], adapter: str | None, seconds: float
-) -> tuple[dict[str, _Verdict], str | None, str | None]:
+) -> tuple[_Process, str | None]:
     """Run one checking process to its end.
 
     Returns:
-        Its verdicts; where it did not finish, the agent it was at, if it had come to one; and why.
+        What it came to; and where it did not finish, why.
     """
+    found = _Process()
     reading, writing = os.pipe()
     with (
         os.fdopen(reading, "rb") as results,
@@ -217,26 +295,24 @@ def _run(
                 env={**os.environ, **_IMPORT_ENVIRONMENT},
             )
         except OSError as error:
-            return {}, None, f"{interpreter} cannot be run: {error.strerror}"
+            return found, f"{interpreter} cannot be run: {error.strerror}"
         finally:
             os.close(writing)
         with process:
             try:
-                verdicts, current, in_time = _collect(results, seconds)
+                in_time = _collect(results, seconds, found)
             finally:
                 process.kill()
-        if in_time and len(verdicts) == len(definitions):
-            return verdicts, None, None
+        if in_time and len(found.verdicts) == len(definitions):
+            return found, None
         if not in_time:
-            limit = seconds if current else _START_SECONDS
-            return verdicts, current, f"not loaded within {limit:g} s"
-        return verdicts, current, _last_words(complaints, process.returncode)
+            limit = seconds if found.current else _START_SECONDS
+            return found, f"not loaded within {limit:g} s"
+        return found, _last_words(complaints, process.returncode)
 
 
-def _collect(results: IO[bytes], seconds: float) -> tuple[dict[str, _Verdict], str | None, bool]:
-    """Read results until the process closes them, or until one agent took too long."""
-    verdicts: dict[str, _Verdict] = {}
-    current: str | None = None
+def _collect(results: IO[bytes], seconds: float, found: _Process) -> bool:
+    """Read results until the process closes them. Returns False where one agent took too long."""
     buffer = b""
     deadline = time.monotonic() + _START_SECONDS
     with selectors.DefaultSelector() as selector:
@@ -244,16 +320,21 @@ def _collect(results: IO[bytes], seconds: float) -> tuple[dict[str, _Verdict], s
         while selector.select(max(0.0, deadline - time.monotonic())):
             read = os.read(results.fileno(), 65536)
             if not read:
-                return verdicts, current, True
+                return True
             *lines, buffer = (buffer + read).split(b"\n")
             for line in lines:
-                result: dict[str, Any] = json.loads(line)
-                current = result.get("checking")
-                if current is None:
-                    agent_id = result.pop("id")
-                    verdicts[agent_id] = _Verdict(**result)
+                _take(json.loads(line), found)
                 deadline = time.monotonic() + seconds
-    return verdicts, current, False
+    return False
+
+
+def _take(result: dict[str, Any], found: _Process) -> None:
+    found.current = result.get("checking")
+    if "id" in result:
+        agent_id = result.pop("id")
+        found.verdicts[agent_id] = _Verdict(**result)
+    elif "files" in result:
+        found.files = result["files"]
 
 
 def _last_words(complaints: IO[bytes], code: int) -> str:

@@ -3,17 +3,20 @@
 
 Reads a JSON array of definitions from standard input, all of one framework, and loads each. Writes to the file
 descriptor FD, a JSON object a line: ``{"checking": id}`` before each, then ``{"id", "digest", "error",
-"version", "tools"}``: the framework's version, and the names of the tools that were found. Agent code may print
-what it likes: standard output is not looked at. ADAPTER names one that is not among ours.
+"version", "tools"}``: the framework's version, and the names of the tools that were found; at the end ``{"files"}``,
+what the check depended on (:mod:`k8gentai.agents.fingerprint`). Agent code may print what it likes: standard output
+is not looked at. ADAPTER names one that is not among ours.
 """
 
 import json
 import os
 import sys
+import time
 from importlib.metadata import version
 
 from k8gentai.agents.adapters import PACKAGES, adapter_for
 from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.fingerprint import ReadFiles
 from k8gentai.agents.loading import digest
 from k8gentai.agents.named_adapter import load_adapter
 from k8gentai.agents.tools.declared import load_functions
@@ -23,6 +26,7 @@ from k8gentai.agents.turn import Adapter, AgentLoadError
 
 def main() -> None:
     """Check what standard input names."""
+    began_ns, read = time.time_ns(), ReadFiles()
     definitions = [AgentDefinition.model_validate(value) for value in json.load(sys.stdin)]
     with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as results:
         adapter = load_adapter(sys.argv[2]) if sys.argv[2:] else adapter_for(definitions[0].spec.framework)
@@ -37,6 +41,7 @@ def main() -> None:
                 "tools": sorted(tools),
             }
             print(json.dumps(result), file=results, flush=True)
+        print(json.dumps({"files": read.fingerprints(began_ns)}), file=results, flush=True)
     # Threads that an agent's module started do not keep the check waiting.
     os._exit(0)
 

@@ -31,6 +31,8 @@ class Fault:
     file: str
     line: int
     reason: str
+    variable: str | None = None
+    """The variable of the environment that is not set, where that is the fault."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.reason}"
@@ -146,7 +148,7 @@ def _substitute(node: yaml.Node, file: str, environment: Mapping[str, str]) -> I
         for match in found:
             if match[2] is None and not environment.get(match[1]):
                 reason = f"the environment variable {match[1]} is not set, and there is no default"
-                yield Fault(file, node.start_mark.line + 1, reason)
+                yield Fault(file, node.start_mark.line + 1, reason, match[1])
         node.value = _VARIABLE.sub(lambda match: environment.get(match[1]) or match[2] or "", node.value)
         if not node.value:
             node.tag = _NULL

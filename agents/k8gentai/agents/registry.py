@@ -6,7 +6,7 @@ workers read it, and read it again when it was replaced.
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -42,11 +42,24 @@ class RegisteredAgent(BaseModel):
     """None where the file could not be read as one."""
 
 
+class Checked(BaseModel):
+    """What the last check of one framework's agents depended on, beside their definitions."""
+
+    interpreter: str
+    """The Python that it ran in."""
+    adapter: str | None
+    """What names the adapter, where it is not among ours."""
+    files: dict[str, str]
+    """Paths, each with its :func:`k8gentai.agents.fingerprint.fingerprint`."""
+
+
 class _Map(BaseModel):
     """The file's content."""
 
     version: Literal[1] = 1
     agents: list[RegisteredAgent]
+    checked: dict[str, Checked] = {}
+    """By framework."""
 
 
 class Registry:
@@ -60,6 +73,7 @@ class Registry:
         self._path = path
         self._seen: tuple[int, int, int] | None = None
         self._agents: dict[str, RegisteredAgent] = {}
+        self._checked: dict[str, Checked] = {}
 
     def get(self, agent_id: str) -> RegisteredAgent | None:
         """The agent of that id, broken or not; None if there is none."""
@@ -68,6 +82,11 @@ class Registry:
     def list(self) -> list[RegisteredAgent]:
         """All agents, in the order of their ids."""
         return list(self._current().values())
+
+    def checked(self) -> dict[str, Checked]:
+        """What the last check depended on, by framework."""
+        self._current()
+        return self._checked
 
     def written_at(self) -> float:
         """When the map was written (Unix seconds); 0 while there is none."""
@@ -78,7 +97,7 @@ class Registry:
         try:
             status = self._path.stat()
         except FileNotFoundError:
-            self._seen, self._agents = None, {}
+            self._seen, self._agents, self._checked = None, {}, {}
             return self._agents
         # The inode too: two replacements may fall into one tick of the file system's clock.
         seen = (status.st_mtime_ns, status.st_size, status.st_ino)
@@ -86,23 +105,32 @@ class Registry:
             # Noted before reading: a file replaced meanwhile is read again by the next look-up.
             self._seen = seen
             try:
-                agents = _Map.model_validate_json(self._path.read_bytes()).agents
+                content = _Map.model_validate_json(self._path.read_bytes())
             except (OSError, ValidationError) as error:
                 # What was good a moment ago is better than no agent at all.
                 _log.warning("registry not read", path=str(self._path), error=str(error))
             else:
-                self._agents = {agent.id: agent for agent in agents}
+                self._agents = {agent.id: agent for agent in content.agents}
+                self._checked = content.checked
         return self._agents
 
 
-def write_registry(path: Path, agents: Iterable[RegisteredAgent]) -> None:
+def write_registry(
+    path: Path, agents: Iterable[RegisteredAgent], checked: Mapping[str, Checked] | None = None
+) -> None:
     """Replace the map as a whole: a reader sees the old one or the new one.
+
+    Args:
+        path: the JSON file.
+        agents: all of them.
+        checked: what their check depended on, by framework.
 
     Raises:
         OSError: the directory cannot be made or written to; the old map stands.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = _Map(agents=sorted(agents, key=lambda agent: agent.id)).model_dump_json(by_alias=True, indent=1)
+    ordered = sorted(agents, key=lambda agent: agent.id)
+    content = _Map(agents=ordered, checked=dict(checked or {})).model_dump_json(by_alias=True, indent=1)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

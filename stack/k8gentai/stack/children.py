@@ -32,6 +32,7 @@ class Children:
         self._logs = logs
         self._guard: asyncio.subprocess.Process | None = None
         self._children: dict[str, asyncio.subprocess.Process] = {}
+        self._essential: set[str] = set()
 
     async def __aenter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -59,8 +60,11 @@ class Children:
         environment: Mapping[str, str],
         pass_fds: Sequence[int] = (),
         directory: Path | None = None,
+        *,
+        essential: bool = True,
+        append: bool = False,
     ) -> None:
-        """Start a child.
+        """Start a child. One of the same name has to have ended.
 
         Args:
             name: what it is called in messages, and its log.
@@ -68,13 +72,17 @@ class Children:
             environment: all of its environment.
             pass_fds: open files it inherits.
             directory: where it works; by default where this process does.
+            essential: whether :meth:`failed` looks after it.
+            append: go on with the log of that name instead of beginning it anew.
 
         Raises:
             OSError: it cannot be started.
         """
         if self._guard is None:
             raise RuntimeError("children are started within the context")
-        with self.log(name).open("wb") as log:
+        if essential:
+            self._essential.add(name)
+        with self.log(name).open("ab" if append else "wb") as log:
             self._children[name] = await asyncio.create_subprocess_exec(
                 *command,
                 env=environment,
@@ -109,13 +117,17 @@ class Children:
         """Where a child's output goes."""
         return self._logs / f"{name}.log"
 
+    async def ended(self, name: str) -> str:
+        """Wait until a child ends. Returns how it did: ``exit code 1`` or ``signal SIGKILL``."""
+        return _how(await self._children[name].wait())
+
     async def failed(self) -> None:
-        """Wait until a child ends.
+        """Wait until an essential child ends.
 
         Raises:
             ChildError: always, when one did.
         """
-        watched = dict(self._children)
+        watched = {name: child for name, child in self._children.items() if name in self._essential}
         if self._guard is not None:
             watched["guard"] = self._guard
         waits = {asyncio.create_task(child.wait()): name for name, child in watched.items()}
@@ -125,9 +137,12 @@ class Children:
             for task in waits:
                 task.cancel()
         ended = done.pop()
-        name, code = waits[ended], ended.result()
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        raise ChildError(name, f"ended with {how}", self.log(name))
+        name = waits[ended]
+        raise ChildError(name, f"ended with {_how(ended.result())}", self.log(name))
+
+
+def _how(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -167,23 +167,44 @@ def drill(
 
 
 @agents_app.command("update")
-def agents_update() -> None:
+def agents_update(
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Take agents off whose definitions are gone, be they more than half."),
+    ] = False,
+) -> None:
     """Check every definition under AMF_AGENTS (default examples/agents) and write the registry.
 
-    Each agent is imported in its framework's environment. A broken one is named with file, line and reason,
-    and the others go on; a running stack takes up what changed. Exit code 1 if one is broken. Where an `up` runs
-    in this directory, its model is that of the definitions, and agents of frameworks it does not run are unused.
+    Prints what is new, changed and gone.
+
+    Each agent is imported in its framework's environment; frameworks of which nothing has changed are not imported
+    again. A broken agent is named with file, line and reason, and the others go on; a running stack takes up what
+    changed. Exit code 1 if one is broken, or stays as it was because a variable of the environment is not set.
+
+    Where an `up` runs in this directory, what is not set here is as it is set there: AMF_AGENTS, variables that
+    definitions name, the model. Agents of frameworks it does not run are unused.
     """
+    from k8gentai.agents.changes import Changes
     from k8gentai.stack import registering
-    from k8gentai.stack.settings import read_settings
+    from k8gentai.stack.settings import settings_of_up
+
+    seen: list[Changes] = []
+
+    def approve(found: Changes) -> None:
+        seen.append(found)
+        if not yes:
+            registering.refuse_to_empty(settings, found)
 
     with one_line_errors():
-        settings = read_settings()
+        settings = settings_of_up()
         if settings.model:
             os.environ["INFERENCE_MODEL"] = settings.model
-        agents = registering.update(settings, err.print, settings.frameworks)
+        agents = registering.update(settings, err.print, settings.frameworks, keep=True, approve=approve)
     registering.show(agents, out)
-    raise typer.Exit(any(agent.state == "broken" for agent in agents))
+    for found in seen:
+        registering.show_changes(found, out)
+    broken = any(agent.state == "broken" for agent in agents)
+    raise typer.Exit(broken or any(found.kept for found in seen))
 
 
 @agents_app.command("list")

@@ -3,9 +3,11 @@
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import psutil
 
 _NAME = "up.json"
 
@@ -21,6 +23,17 @@ class Notice:
     """As the stack names it."""
     frameworks: Sequence[str]
     """Whose agents are run."""
+
+
+def take_environment(notice: Notice) -> None:
+    """Set the variables of the environment that its ``up`` was started with and that are not set here.
+
+    What is read from the environment is then read as there. Where the system does not show them, nothing is set.
+    """
+    with suppress(psutil.Error):
+        for name, value in psutil.Process(notice.pid).environ().items():
+            if not os.environ.get(name):
+                os.environ[name] = value
 
 
 @contextmanager

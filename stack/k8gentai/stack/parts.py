@@ -5,14 +5,19 @@ import os
 import socket
 from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from k8gentai.stack import valkey
 from k8gentai.stack.children import ChildError, Children
+from k8gentai.workers.connection import connect
 
 START_SECONDS = 120
 """How long a part may take until it answers."""
+
+WORKER_SECONDS = 300
+"""How long a worker may take to import its framework and its agents."""
 
 
 async def unless_a_child_fails[T](children: Children, work: Coroutine[object, object, T]) -> T:
@@ -79,6 +84,28 @@ async def start_redis(children: Children, directory: Path) -> str:
     waiting = asyncio.to_thread(valkey.wait_until_ready, url, START_SECONDS, lambda: children.runs("redis"))
     await unless_a_child_fails(children, waiting)
     return url
+
+
+async def takes_turns(children: Children, name: str, redis_url: str) -> None:
+    """Wait until a worker that was started as a child is registered.
+
+    Raises:
+        ChildError: it is not within WORKER_SECONDS, or it ended.
+    """
+    # redis-py types a reply as all that any of its modes gives; ours gives bytes.
+    redis: Any = connect(redis_url)
+    try:
+        async with asyncio.timeout(WORKER_SECONDS):
+            # A worker's name is {framework}-{host}-{process id}-{random}.
+            while not any(f"-{children.pid(name)}-".encode() in key for key in await redis.smembers("rq:workers")):
+                if not children.runs(name):
+                    raise ChildError(name, f"ended with {await children.ended(name)}", children.log(name))
+                # There is no event to wait for: RQ registers a worker without a word.
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise ChildError(name, f"took no turns within {WORKER_SECONDS} s", children.log(name)) from None
+    finally:
+        await redis.aclose()
 
 
 def free_port() -> int:

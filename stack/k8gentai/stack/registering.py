@@ -1,12 +1,13 @@
 """``k8gentai agents``: the registry, checked, written and shown."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from k8gentai.agents import check
+from k8gentai.agents.changes import Changes
 from k8gentai.agents.reading import read_documents
 from k8gentai.agents.registry import RegisteredAgent
 from k8gentai.stack.environments import Say, SetUpError
@@ -16,12 +17,22 @@ from k8gentai.stack.settings import Settings
 _STATES = {"ready": "[green]ready[/]", "broken": "[red]broken[/]", "unused": "[dim]unused[/]"}
 
 
-def update(settings: Settings, say: Say, frameworks: Collection[str]) -> list[RegisteredAgent]:
+def update(
+    settings: Settings,
+    say: Say,
+    frameworks: Collection[str],
+    *,
+    keep: bool = False,
+    approve: Callable[[Changes], None] = lambda _: None,
+) -> list[RegisteredAgent]:
     """Check every definition in its framework's environment, which is made first, and write the registry.
 
     Args:
-        say: is told what takes a while.
+        settings: where the definitions and the registry are.
+        say: called with what takes a while.
         frameworks: those in use; agents of others are registered as unused.
+        keep: see :class:`k8gentai.agents.check.Terms`.
+        approve: called with what would change, before it is written; what it raises keeps the registry as it is.
 
     Raises:
         SetUpError: there is no directory of definitions, an environment cannot be made, or the registry
@@ -31,9 +42,36 @@ def update(settings: Settings, say: Say, frameworks: Collection[str]) -> list[Re
         used = {document.framework for document in read_documents(settings.agents)}.intersection(all_frameworks())
         interpreters = {name: python_of(name, say) for name in sorted(used.intersection(frameworks))}
         adapters = {name: named.adapter for name, named in named_adapters().items()}
-        return check.update(settings.agents, settings.registry, interpreters, adapters=adapters)
+        terms = check.Terms(interpreters, adapters, keep=keep)
+        return check.update(settings.agents, settings.registry, terms, approve)
     except OSError as error:
         raise SetUpError(f"The agents of {settings.agents} cannot be registered: {error}") from error
+
+
+def refuse_to_empty(settings: Settings, found: Changes) -> None:
+    """Refuse changes that would take more than half of the agents off the registry.
+
+    Raises:
+        SetUpError: naming them, and what to do.
+    """
+    if found.empties:
+        raise SetUpError(
+            f"{settings.agents} no longer defines {len(found.gone)} of the agents in {settings.registry}: "
+            f"{', '.join(found.gone)}. Nothing was changed: name their directory in AMF_AGENTS, or take them off "
+            "with --yes."
+        )
+
+
+def show_changes(found: Changes, console: Console) -> None:
+    """Print what a check changed in the registry, a line for each kind of change."""
+    changed = [name if "->" not in state else f"{name} ({state})" for name, state in found.changed.items()]
+    for title, names in (("New", found.new), ("Changed", changed), ("Gone", found.gone)):
+        if names:
+            console.print(f"{title}: {', '.join(names)}", markup=False, highlight=False, soft_wrap=True)
+    for name, why in found.kept.items():
+        console.print(f"[yellow]{escape(name)} stays as it was[/]: {escape(why)}", highlight=False, soft_wrap=True)
+    if not (found.new or found.changed or found.gone):
+        console.print("No agent changed.", highlight=False)
 
 
 def show(agents: Iterable[RegisteredAgent], console: Console) -> None:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k8gentai.stack import notice, valkey
+from k8gentai.stack.environments import SetUpError
 from k8gentai.stack.frameworks import all_frameworks
+from k8gentai.workers.connection import connect
 
 STATE = Path(".k8gentai")
 """Under the working directory: Redis's and the stack's data, the registry, logs."""
@@ -49,6 +51,18 @@ def take_stack_api_key() -> str | None:
     return os.environ.pop("AMF_STACK_API_KEY", None) or None
 
 
+def settings_of_up() -> Settings:
+    """The settings of the stack that is up in this directory, but for what is set in this process's environment.
+    Sets the variables that are not set here as they are there.
+
+    Raises:
+        SetUpError: a variable cannot be read.
+    """
+    if (up := notice.read(STATE)) is not None:
+        notice.take_environment(up)
+    return read_settings()
+
+
 def read_settings() -> Settings:
     """The settings of this process; an empty variable counts as one that is not set.
 
@@ -62,7 +76,22 @@ def read_settings() -> Settings:
         agents=Path(os.environ.get("AMF_AGENTS") or "examples/agents"),
         registry=Path(os.environ.get("AMF_REGISTRY") or STATE / "registry.json"),
         stack_url=os.environ.get("AMF_STACK_URL") or (up.stack_url if up else "http://127.0.0.1:8321"),
-        redis_url=os.environ.get("REDIS_URL") or None,
+        redis_url=_redis_url(),
         model=os.environ.get("INFERENCE_MODEL") or (up.model if up else None),
         frameworks=tuple(up.frameworks) if up else all_frameworks(),
     )
+
+
+def _redis_url() -> str | None:
+    """``REDIS_URL``.
+
+    Raises:
+        SetUpError: no client can be made of it.
+    """
+    url = os.environ.get("REDIS_URL") or None
+    if url is not None:
+        try:
+            connect(url)
+        except ValueError as error:
+            raise SetUpError(f"REDIS_URL: {error}") from error
+    return url

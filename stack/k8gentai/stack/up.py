@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -16,13 +17,15 @@ from k8gentai.stack.environments import SetUpError, interpreter_for
 from k8gentai.stack.frameworks import all_frameworks, check_framework, python_of
 from k8gentai.stack.hosts import RUN_YAML, Host
 from k8gentai.stack.notice import Notice
-from k8gentai.stack.parts import answers, free_port, start_redis, unless_a_child_fails
+from k8gentai.stack.parts import answers, free_port, start_redis, takes_turns, unless_a_child_fails
 from k8gentai.stack.question import ask
+from k8gentai.stack.restarts import WorkerProcess, kept_running
 from k8gentai.stack.settings import Settings
 
 USUAL = ("langgraph", "llama-stack")
 """The frameworks whose workers are started where none is named: they are quickly installed."""
-AGENT = "langgraph-math"
+EXAMPLE = "langgraph-math"
+"""The agent that is asked at the start. Nobody knows what a question would have agents of one's own do."""
 QUESTION = "What is 17 times 23?"
 REDIS_SECONDS = 3
 """How long a Redis may take until it answers that should be there already."""
@@ -42,7 +45,7 @@ class Plan:
 
 
 def chosen(names: str) -> tuple[str, ...]:
-    """The frameworks that a person named: a list with commas, or ``all``; that of the first question among them.
+    """The frameworks that a person named: a list with commas, or ``all``; that of the example among them.
 
     Raises:
         SetUpError: there is none of that name.
@@ -55,7 +58,7 @@ def chosen(names: str) -> tuple[str, ...]:
 
 
 async def up(plan: Plan, settings: Settings, console: Console) -> bool:
-    """Start everything, ask the first question, and serve.
+    """Start everything, ask the example where it is ready, and serve.
 
     Args:
         plan: what is wanted.
@@ -63,11 +66,11 @@ async def up(plan: Plan, settings: Settings, console: Console) -> bool:
         console: where progress and the answer are shown.
 
     Returns:
-        Whether the answer was complete.
+        Whether the answer was complete; True where nothing was asked.
 
     Raises:
         SetUpError: something that is needed cannot be had.
-        ChildError: a part ended.
+        ChildError: a part ended. Workers are started again.
         httpx.HTTPError: the stack broke off its answer.
         OSError: a part cannot be started, or the disk is full.
     """
@@ -77,12 +80,20 @@ async def up(plan: Plan, settings: Settings, console: Console) -> bool:
     async with Children(settings.state / "logs") as children:
         agents = await stack.start(children)
         running = Notice(os.getpid(), stack.url, os.environ["INFERENCE_MODEL"], plan.frameworks)
-        with notice.posted(settings.state, running):
-            complete = await unless_a_child_fails(children, ask(stack.url, AGENT, QUESTION, console))
-            if not plan.once:
-                welcome.show(stack.url, AGENT, agents, console)
-                await children.failed()
+        async with kept_running(children, stack.workers, stack.say):
+            with notice.posted(settings.state, running):
+                complete = await _ask_example(children, stack.url, agents, console)
+                if not plan.once:
+                    welcome.show(stack.url, agents, EXAMPLE, console)
+                    await children.failed()
     return complete
+
+
+async def _ask_example(children: Children, url: str, agents: Iterable[RegisteredAgent], console: Console) -> bool:
+    """Ask the example, if it is among the agents. Returns whether its answer was complete."""
+    if not any(agent.id == EXAMPLE and agent.state == "ready" for agent in agents):
+        return True
+    return await unless_a_child_fails(children, ask(url, EXAMPLE, QUESTION, console))
 
 
 class _Stack:
@@ -90,6 +101,7 @@ class _Stack:
 
     def __init__(self, plan: Plan, settings: Settings, console: Console) -> None:
         self.url = f"http://127.0.0.1:{plan.port}"
+        self.workers: list[WorkerProcess] = []
         self._plan = plan
         self._settings = settings
         self._console = console
@@ -101,14 +113,17 @@ class _Stack:
         # What is read from the environment from here on: definitions, agents' checks, every child.
         os.environ.update(model, REDIS_URL=redis_url, AMF_STACK_URL=self.url)
         with self._console.status("Checking the agents"):
-            agents = await asyncio.to_thread(registering.update, self._settings, self._say, self._plan.frameworks)
+            agents = await asyncio.to_thread(registering.update, self._settings, self.say, self._plan.frameworks)
         with self._console.status("Starting the stack"):
             await self._start_server(children)
             for framework in self._plan.frameworks:
                 await self._start_worker(children, framework)
+            for worker in self.workers:
+                await unless_a_child_fails(children, takes_turns(children, worker.name, redis_url))
         return agents
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Print what takes a while, or happens meanwhile."""
         self._console.print(f"[dim]{text}[/]", highlight=False, soft_wrap=True)
 
     async def _start_redis(self, children: Children) -> str:
@@ -124,7 +139,7 @@ class _Stack:
             endpoint = await self._start_model(children)
         listed = await asyncio.to_thread(chat_models, endpoint)
         model = stack_model(os.environ.get("INFERENCE_MODEL") or None, listed, endpoint)
-        self._say(f"Model: {model} at {endpoint.base_url} ({endpoint.origin})")
+        self.say(f"Model: {model} at {endpoint.base_url} ({endpoint.origin})")
         chosen = {
             "OPENAI_BASE_URL": endpoint.base_url,
             "OPENAI_API_KEY": endpoint.api_key,
@@ -133,11 +148,11 @@ class _Stack:
         embedding = await asyncio.to_thread(named_model, os.environ, endpoint)
         if embedding is not None:
             chosen["EMBEDDING_DIMENSION"] = str(embedding.dimension)
-            self._say(f"Embeddings: {embedding.name} at {embedding.endpoint.base_url}")
+            self.say(f"Embeddings: {embedding.name} at {embedding.endpoint.base_url}")
         return chosen
 
     async def _start_model(self, children: Children) -> Endpoint:
-        python = await asyncio.to_thread(interpreter_for, "model", self._say)
+        python = await asyncio.to_thread(interpreter_for, "model", self.say)
         port = free_port()
         with self._console.status("Loading the embedded model"):
             command = [str(python), "-m", "k8gentai.stack.model", str(port)]
@@ -153,14 +168,16 @@ class _Stack:
     async def _start_server(self, children: Children) -> None:
         host = self._plan.host
         host.prepare(self._settings.state)
-        command = await asyncio.to_thread(host.command, self._plan.port, self._say)
+        command = await asyncio.to_thread(host.command, self._plan.port, self.say)
         await children.start("stack", command, os.environ)
         await answers(children, "stack", f"{self.url}/v1/health")
 
     async def _start_worker(self, children: Children, framework: str) -> None:
-        python = await asyncio.to_thread(python_of, framework, self._say)
+        python = await asyncio.to_thread(python_of, framework, self.say)
         command = [str(python), "-m", "k8gentai.stack.cli", "worker", framework]
-        await children.start(f"worker-{framework}", command, os.environ)
+        worker = WorkerProcess(f"worker-{framework}", command, dict(os.environ))
+        await worker.start(children)
+        self.workers.append(worker)
 
 
 def _check_place() -> None:

@@ -17,18 +17,27 @@ _SNIPPET = """\
 from openai import OpenAI
 
 client = OpenAI(base_url="{url}/v1", api_key="none")
-response = client.responses.create(model="{agent}", input="Divide 144 by 12.")
+response = client.responses.create(model="{agent}", input="{question}")
 print(response.output_text)"""
 
-_CURL = """curl {url}/v1/responses --json '{{"model": "{agent}", "input": "Add 12.5 and 30."}}'"""
+_CURL = """curl {url}/v1/responses --json '{{"model": "{agent}", "input": "{question}"}}'"""
+
+_SUMS = ("Add 12.5 and 30.", "Divide 144 by 12.")
+_GREETINGS = ("Hello!", "What can you do?")
 
 
-def show(url: str, agent: str, agents: Iterable[RegisteredAgent], console: Console) -> None:
-    """Print the agents, where they are, and how to ask them."""
+def show(url: str, agents: Iterable[RegisteredAgent], example: str, console: Console) -> None:
+    """Print the agents, where they are, and how to ask one that is ready: the example, or the first."""
+    agents = list(agents)
     console.print()
     registering.show(agents, console)
     console.print(f"\nServing at [bold]{url}[/] until Ctrl-C.\n", highlight=False)
-    for example in (_CURL, _SNIPPET):
-        text = example.format(url=url, agent=agent)
+    ready = [agent.id for agent in agents if agent.state == "ready"]
+    if not ready:
+        console.print("No agent is ready yet: mend what is said above, then run 'k8gentai agents update'.\n")
+        return
+    agent, questions = (example, _SUMS) if example in ready else (ready[0], _GREETINGS)
+    for snippet, question in zip((_CURL, _SNIPPET), questions, strict=True):
+        text = snippet.format(url=url, agent=agent, question=question)
         console.print(text, markup=False, highlight=False, soft_wrap=True)
         console.print()

@@ -9,22 +9,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from k8gentai.agents import check
-from k8gentai.stack.children import ChildError, Children
+from k8gentai.stack.children import Children
 from k8gentai.stack.conformance.kit import Kit
 from k8gentai.stack.conformance.lab import MODEL
 from k8gentai.stack.conformance.scripted import ScriptedModel
 from k8gentai.stack.environments import ROOT, Say, SetUpError
 from k8gentai.stack.frameworks import VARIABLE, NamedAdapter
 from k8gentai.stack.hosts import HOSTS
-from k8gentai.stack.parts import answers, free_port, start_redis
-from k8gentai.workers.connection import connect
+from k8gentai.stack.parts import answers, free_port, start_redis, takes_turns
 
-_WORKER_SECONDS = 300
-"""How long a worker may take until it takes turns: it imports its framework."""
-_LOOK_SECONDS = 0.05
 _HOST = "llama-stack"
 _CONCURRENCY = 20
 """As many turns as a check has at once."""
@@ -128,8 +123,7 @@ class Stand:
         agents = check.update(
             definitions,
             self._directory / "registry.json",
-            {kit.framework: self._subject.python},
-            adapters={kit.framework: named.adapter} if named else {},
+            check.Terms({kit.framework: self._subject.python}, {kit.framework: named.adapter} if named else {}),
         )
         if broken := [f"'{agent.id}': {agent.error}" for agent in agents if agent.state != "ready"]:
             raise SetUpError(f"Agents of {kit.framework} cannot be used:\n" + "\n".join(broken))
@@ -139,21 +133,8 @@ class Stand:
         options = ["--concurrency", str(_CONCURRENCY), "--lease-seconds", str(_LEASE_SECONDS)]
         command = [str(self._subject.python), "-m", "k8gentai.stack.cli", "worker", self._subject.kit.framework]
         await self._children.start(name, [*command, *options], os.environ)
-        pid = self._children.pid(name)
-        self._workers[pid] = name
-        # redis-py types a reply as all that any of its modes gives; ours gives bytes.
-        redis: Any = connect(self._redis_url)
-        try:
-            async with asyncio.timeout(_WORKER_SECONDS):
-                # A worker's name is {framework}-{host}-{process id}-{random}.
-                while not any(f"-{pid}-".encode() in key for key in await redis.smembers("rq:workers")):
-                    if not self._children.runs(name):
-                        raise ChildError(name, "ended by itself", self._children.log(name))
-                    await asyncio.sleep(_LOOK_SECONDS)
-        except TimeoutError:
-            raise ChildError(name, "does not get ready", self._children.log(name)) from None
-        finally:
-            await redis.aclose()
+        self._workers[self._children.pid(name)] = name
+        await takes_turns(self._children, name, self._redis_url)
 
 
 @asynccontextmanager

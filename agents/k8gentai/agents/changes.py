@@ -1,0 +1,56 @@
+"""What a new check of the agents changes in the registry."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from k8gentai.agents.registry import RegisteredAgent
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The ids of the agents that differ between two registries, each list in order."""
+
+    new: list[str]
+    changed: dict[str, str]
+    """Each with its state: ``ready``, or ``ready -> broken`` where that changed."""
+    gone: list[str]
+    same: int
+    """How many stand as they stood."""
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Agents that stand as they stood because a variable of the environment is missing, with the faults."""
+
+    @property
+    def empties(self) -> bool:
+        """Whether more than half of the agents there were are gone."""
+        before = len(self.gone) + len(self.changed) + self.same
+        return len(self.gone) * 2 > before
+
+
+def changes(
+    before: Iterable[RegisteredAgent], after: Iterable[RegisteredAgent], kept: Mapping[str, str]
+) -> Changes:
+    """Compare two registries.
+
+    Args:
+        before: the agents as they stand.
+        after: the agents as they are to be.
+        kept: see :attr:`Changes.kept`.
+    """
+    old, new = {agent.id: agent for agent in before}, {agent.id: agent for agent in after}
+    both = sorted(old.keys() & new.keys())
+    changed = {name: _state(old[name], new[name]) for name in both if _content(old[name]) != _content(new[name])}
+    return Changes(
+        new=sorted(new.keys() - old.keys()),
+        changed=changed,
+        gone=sorted(old.keys() - new.keys()),
+        same=len(both) - len(changed),
+        kept=kept,
+    )
+
+
+def _content(agent: RegisteredAgent) -> tuple[object, ...]:
+    return agent.state, agent.digest, agent.error
+
+
+def _state(before: RegisteredAgent, after: RegisteredAgent) -> str:
+    return after.state if before.state == after.state else f"{before.state} -> {after.state}"

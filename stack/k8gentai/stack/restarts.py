@@ -1,0 +1,83 @@
+"""Starts workers again that end by themselves, as an agent may have its process end."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from k8gentai.stack.children import Children
+from k8gentai.stack.environments import Say
+
+_STEADY_SECONDS = 60
+"""A worker that ran for so long is started again as if it had never ended."""
+
+
+@dataclass(frozen=True)
+class WorkerProcess:
+    """A worker as it is started.
+
+    Args:
+        name: the child's.
+        command: the program and its arguments.
+        environment: all of its environment.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: dict[str, str]
+
+    async def start(self, children: Children, *, again: bool = False) -> None:
+        """Start it as a child whose end is not that of the others.
+
+        Args:
+            children: where it belongs.
+            again: go on with the log that is there.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        await children.start(self.name, self.command, self.environment, essential=False, append=again)
+
+
+@asynccontextmanager
+async def kept_running(children: Children, workers: Iterable[WorkerProcess], say: Say) -> AsyncIterator[None]:
+    """While inside, start each of these children again when it ends, later each time if it goes on so.
+
+    Args:
+        children: where they were started.
+        workers: those to look after.
+        say: called with a line for each end.
+    """
+    tasks = [asyncio.create_task(_keep(children, worker, say)) for worker in workers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _keep(children: Children, worker: WorkerProcess, say: Say) -> None:
+    pauses = _pauses()
+    while True:
+        began = time.monotonic()
+        how = await children.ended(worker.name)
+        if time.monotonic() - began >= _STEADY_SECONDS:
+            pauses = _pauses()
+        pause = next(pauses)
+        log = children.log(worker.name)
+        say(f"'{worker.name}' ended with {how} and is started again in {pause:g} s. Its log: {log}")
+        await asyncio.sleep(pause)
+        try:
+            await worker.start(children, again=True)
+        except OSError as error:
+            say(f"'{worker.name}' cannot be started: {error}")
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds to wait before each start; without end."""
+    pause = 0.5
+    while True:
+        yield pause
+        pause = min(2 * pause, 30)
