@@ -53,9 +53,15 @@ def test_one_that_ended_or_was_killed_tells_nothing() -> None:
 
 
 def test_what_is_not_set_here_is_as_up_was_started_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    theirs = {"AMF_AGENTS": "theirs", "SHOP_TOKEN": "t", "AMF_REGISTRY": "theirs.json", "AMF_ADAPTERS": ""}
+    theirs = {
+        "INFERENCE_MODEL": "tiny",
+        "AMF_AGENTS": "theirs",
+        "SHOP_TOKEN": "t",
+        "AMF_REGISTRY": "theirs.json",
+        "AMF_ADAPTERS": "",
+    }
     monkeypatch.setenv("AMF_REGISTRY", "mine.json")
-    for name in ("AMF_AGENTS", "SHOP_TOKEN"):
+    for name in ("AMF_AGENTS", "SHOP_TOKEN", "INFERENCE_MODEL"):
         # Undone at the end, too, where it is set meanwhile.
         monkeypatch.setenv(name, "")
     command = [sys.executable, "-c", "print(flush=True); input()"]
@@ -67,6 +73,7 @@ def test_what_is_not_set_here_is_as_up_was_started_with(monkeypatch: pytest.Monk
         running.communicate(b"\n")
     assert (settings.agents, settings.registry) == (Path("theirs"), Path("mine.json"))
     assert os.environ["SHOP_TOKEN"] == "t"
+    assert os.environ["INFERENCE_MODEL"] == settings.model == "openai/tiny"
 
 
 def test_a_url_of_redis_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

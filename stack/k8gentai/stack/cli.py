@@ -1,6 +1,5 @@
 """The ``k8gentai`` command. Each command imports what it needs when it runs, so that help comes at once."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -197,8 +196,6 @@ def agents_update(
 
     with one_line_errors():
         settings = settings_of_up()
-        if settings.model:
-            os.environ["INFERENCE_MODEL"] = settings.model
         agents = registering.update(settings, err.print, settings.frameworks, keep=True, approve=approve)
     registering.show(agents, out)
     for found in seen:

@@ -59,6 +59,8 @@ def settings_of_up() -> Settings:
         SetUpError: a variable cannot be read.
     """
     if (up := notice.read(STATE)) is not None:
+        # Which model it took is its own affair, whatever it was started with.
+        os.environ["INFERENCE_MODEL"] = os.environ.get("INFERENCE_MODEL") or up.model
         notice.take_environment(up)
     return read_settings()
 
