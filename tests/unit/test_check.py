@@ -177,6 +177,8 @@ def test_a_rule_for_a_tool_that_is_not_there_is_refused_with_its_line(here):
 
 
 ADAPTER = """\
+from types import SimpleNamespace
+
 from k8gentai.agents.loading import load_object
 
 
@@ -187,6 +189,7 @@ class Tiny:
 
     def load(self, definition):
         load_object(definition.spec.entrypoint)
+        return SimpleNamespace(definition=definition)
 """
 
 

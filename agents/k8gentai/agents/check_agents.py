@@ -3,9 +3,9 @@
 
 Reads a JSON array of definitions from standard input, all of one framework, and loads each. Writes to the file
 descriptor FD, a JSON object a line: ``{"checking": id}`` before each, then ``{"id", "digest", "error",
-"version", "tools"}``: the framework's version, and the names of the tools that were found; at the end ``{"files"}``,
-what the check depended on (:mod:`k8gentai.agents.fingerprint`). Agent code may print what it likes: standard output
-is not looked at. ADAPTER names one that is not among ours.
+"version", "tools"}``: the framework's version, and the names of the tools that were found; at the end
+``{"files"}``, what the check depended on (:mod:`k8gentai.agents.fingerprint`). Agent code may print what it likes:
+standard output is not looked at. ADAPTER names one that is not among ours.
 """
 
 import json
