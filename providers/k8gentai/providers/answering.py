@@ -15,7 +15,14 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from k8gentai.providers import host
 from k8gentai.providers.access import acting_as, caller
-from k8gentai.providers.errors import ApiError, conversation_busy, invalid, response_not_found, store_away
+from k8gentai.providers.errors import (
+    ApiError,
+    conversation_busy,
+    invalid,
+    response_not_found,
+    server_busy,
+    store_away,
+)
 from k8gentai.workers.accepting import (
     AnsweredError,
     ConversationBusyError,
@@ -24,7 +31,7 @@ from k8gentai.workers.accepting import (
     QueueFullError,
 )
 from k8gentai.workers.bounded_reading import TooLargeError, whole
-from k8gentai.workers.connection import UNREACHABLE
+from k8gentai.workers.connection import AWAY, NoConnectionFreeError
 from k8gentai.workers.turns import TurnNotFoundError
 
 log = structlog.get_logger(__name__)
@@ -77,7 +84,9 @@ def api_error(error: Exception) -> ApiError:
             return ApiError(403, "You may not do this.", code="access_denied")
         case host.HostError():
             return ApiError(int(error.status_code), str(error))
-        case _ if isinstance(error, UNREACHABLE):
+        case NoConnectionFreeError():
+            return server_busy()
+        case _ if isinstance(error, AWAY):
             return store_away()
         case _:
             log.exception("unexpected_error", exc_info=error)

@@ -94,3 +94,13 @@ def store_away() -> ApiError:
         code="store_unavailable",
         headers={"Retry-After": "1"},
     )
+
+
+def server_busy() -> ApiError:
+    """This server has more requests under way than connections to Redis (503); nothing was accepted."""
+    return ApiError(
+        503,
+        "The server has too many requests under way. Try again.",
+        code="server_busy",
+        headers={"Retry-After": "1"},
+    )

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from k8gentai.agents.events import Event, TurnEnd
 from k8gentai.providers.access import Access
 from k8gentai.providers.errors import server_stopping
-from k8gentai.workers.connection import UNREACHABLE
+from k8gentai.workers.connection import AWAY
 from k8gentai.workers.record import TurnRecord
 from k8gentai.workers.turns import TurnNotFoundError, Turns
 
@@ -108,7 +108,7 @@ class TurnReader:
                     seq, away_since = position, None
                     yield event
                 return
-            except UNREACHABLE:
+            except AWAY:
                 away_since = away_since or time.monotonic()
                 if time.monotonic() - away_since > _PATIENCE_SECONDS:
                     raise

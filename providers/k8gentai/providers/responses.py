@@ -31,7 +31,7 @@ from k8gentai.providers.service import ResponsesService
 from k8gentai.providers.services import StackApis, StackServices
 from k8gentai.providers.settle import Settler
 from k8gentai.providers.store import ResponseStore
-from k8gentai.workers.connection import UNREACHABLE, connect, masked
+from k8gentai.workers.connection import AWAY, connect, masked
 from k8gentai.workers.pools import Pools
 from k8gentai.workers.turns import Turns
 
@@ -161,7 +161,7 @@ async def _require_redis(url: str) -> None:
     redis = connect(url)
     try:
         await redis.ping()
-    except UNREACHABLE as error:
+    except AWAY as error:
         reason = str(error).rstrip(".")
         print(  # noqa: T201 - the log is not for this: it must be the last thing seen
             f"k8gentai: Redis at {masked(url)} does not answer: {reason}. Start it, or set REDIS_URL.",

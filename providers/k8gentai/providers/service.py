@@ -19,7 +19,7 @@ from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.render import Rendering, StreamEvent
 from k8gentai.providers.resource import resource_base
 from k8gentai.providers.store import ResponseStore, StoredResponse
-from k8gentai.workers.connection import UNREACHABLE
+from k8gentai.workers.connection import AWAY
 from k8gentai.workers.record import ENDED, TurnRecord
 from k8gentai.workers.turns import TurnDeletedError, TurnNotFoundError, Turns
 
@@ -207,7 +207,7 @@ class ResponsesService:
             raise response_not_found(response_id) from None
         except TurnNotFoundError:
             stored = await self._store.get(response_id)
-        except UNREACHABLE:
+        except AWAY:
             # A finished response can be had without Redis.
             stored = await self._store.get(response_id)
             if stored is None:

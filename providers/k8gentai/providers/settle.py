@@ -15,7 +15,7 @@ from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.errors import ApiError
 from k8gentai.providers.history import Histories
 from k8gentai.providers.store import ResponseStore, StoredResponse
-from k8gentai.workers.connection import UNREACHABLE
+from k8gentai.workers.connection import AWAY
 from k8gentai.workers.record import TurnRecord
 from k8gentai.workers.turns import TurnNotFoundError, Turns
 
@@ -67,7 +67,7 @@ class Settler:
                         await room.acquire()
                         task = tasks.create_task(self._try(turn_id))
                         task.add_done_callback(lambda _: room.release())
-            except* UNREACHABLE as group:
+            except* AWAY as group:
                 log.warning("redis_away", error=str(group.exceptions[0]))
             except* Exception:
                 log.exception("settling_failed")
@@ -79,7 +79,7 @@ class Settler:
         """Settle one turn. What fails is given out again after a while."""
         try:
             await self.settle(turn_id)
-        except UNREACHABLE:
+        except AWAY:
             raise
         except Exception:
             # One turn that cannot be settled must not hold up the others.

@@ -13,7 +13,7 @@ from rich.table import Table
 from k8gentai.agents.events import Event, TurnStarted, Usage
 from k8gentai.stack.environments import SetUpError
 from k8gentai.stack.settings import Settings
-from k8gentai.workers.connection import UNREACHABLE, connect, masked
+from k8gentai.workers.connection import AWAY, connect, masked
 from k8gentai.workers.record import ENDED, TurnRecord
 from k8gentai.workers.turns import TurnNotFoundError, Turns
 
@@ -113,7 +113,7 @@ def with_redis[T](settings: Settings, work: Callable[[Redis], Coroutine[Any, Any
 
     try:
         return asyncio.run(connected())
-    except UNREACHABLE as error:
+    except AWAY as error:
         raise SetUpError(f"Redis at {masked(url)} does not answer ({error}).") from error
 
 

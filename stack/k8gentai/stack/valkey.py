@@ -17,7 +17,7 @@ from pathlib import Path
 from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError
 
 from k8gentai.stack.environments import SetUpError
-from k8gentai.workers.connection import UNREACHABLE, connect_blocking, masked
+from k8gentai.workers.connection import AWAY, connect_blocking, masked
 
 DURABLE = {"appendonly": "yes", "appendfsync": "always", "save": ""}
 """What Redis has to be told to be a store of record (https://valkey.io/topics/persistence). With ``everysec`` it
@@ -136,7 +136,7 @@ def wait_until_ready(url: str, seconds: float, alive: Callable[[], bool] = lambd
                 client.ping()
             except AuthenticationError as error:
                 raise SetUpError(f"Redis at {masked(url)} refuses the password: {error}") from error
-            except (BusyLoadingError, *UNREACHABLE) as error:
+            except (BusyLoadingError, *AWAY) as error:
                 if time.monotonic() > deadline or not alive():
                     cause = str(error).rstrip(".")
                     message = f"Redis at {masked(url)} does not answer ({cause}): start it, or name another."

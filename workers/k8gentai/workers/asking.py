@@ -2,6 +2,7 @@
 and for what the stack itself does for turns."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ import structlog
 from redis.asyncio import Redis
 
 from k8gentai.agents.turn import ToolFailedError
+from k8gentai.workers.connection import until_back
 from k8gentai.workers.parents import PARENT_HEADER, Parent, signed, signing_key
 
 _CONNECT_SECONDS = 5.0
@@ -76,7 +78,7 @@ class StackClient:
         Raises:
             ToolFailedError: the stack refused; the message is its own.
         """
-        headers = {**headers, PARENT_HEADER: signed(parent, await signing_key(self._redis))}
+        headers = {**headers, PARENT_HEADER: signed(parent, await until_back(partial(signing_key, self._redis)))}
         while True:
             pause = _KNOCK_SECONDS
             try:

@@ -1,13 +1,17 @@
 """The worker's heartbeat: a thread of its own, so that an agent that blocks the event loop costs no lease."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
 
 from k8gentai.workers.attempts import Lease, Leases
-from k8gentai.workers.connection import UNREACHABLE
+from k8gentai.workers.connection import AWAY
 from k8gentai.workers.registration import TurnWorker
+
+_FAILURES = 5
+"""Beats in a row that may fail by a fault of ours. It is the time of a lease, after which others run the turns."""
 
 log = structlog.get_logger(__name__)
 
@@ -15,12 +19,15 @@ log = structlog.get_logger(__name__)
 class Beat:
     """Renews leases, keeps the worker registered, and brings back the turns of dead workers.
 
+    Nothing ends it but :meth:`stop`, or that leases cannot be renewed though Redis answers.
+
     Args:
         leases: does the renewing and reaping.
         worker: the worker's registration.
         running: gives the leases this worker holds now; called in the beat's thread.
         on_lost: told of leases that were lost; called in the beat's thread.
-        every_seconds: the pause between beats; at most a third of a lease.
+        on_end: called in the beat's thread when it ends by itself: the process can keep no turn, and must end.
+        lease_seconds: how long a lease lasts; a fifth of it is the pause between beats.
     """
 
     def __init__(
@@ -30,13 +37,19 @@ class Beat:
         *,
         running: Callable[[], list[Lease]],
         on_lost: Callable[[list[Lease]], None],
-        every_seconds: float,
+        on_end: Callable[[], None],
+        lease_seconds: float,
     ) -> None:
         self._leases = leases
         self._worker = worker
         self._running = running
         self._on_lost = on_lost
-        self._every_seconds = every_seconds
+        self._on_end = on_end
+        self._lease_seconds = lease_seconds
+        self._every_seconds = lease_seconds / 5
+        self._failures = 0
+        self._kept_at = time.monotonic()
+        self._reap_from = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="beat", daemon=True)
 
@@ -50,16 +63,46 @@ class Beat:
         self._thread.join(timeout=self._every_seconds + 1)
 
     def _beat(self) -> None:
-        while not self._stop.wait(self._every_seconds):
-            try:
-                self._once()
-            except UNREACHABLE as error:
-                log.warning("redis_away", error=str(error))
+        try:
+            while not self._stop.wait(self._every_seconds) and self._failures < _FAILURES:
+                self._keep_leases()
+                self._look_after_others()
+        finally:
+            if not self._stop.is_set():
+                log.critical("leases_cannot_be_kept")
+                self._on_end()
 
-    def _once(self) -> None:
-        running = self._running()
-        if lost := self._leases.renew(running):
-            self._on_lost(lost)
-        for turn_id, what in self._leases.reap():
-            log.warning("turn_of_dead_worker", turn=turn_id, now=what)
-        self._worker.beat(len(running))
+    def _keep_leases(self) -> None:
+        try:
+            if lost := self._leases.renew(self._running()):
+                self._on_lost(lost)
+        except AWAY as error:
+            log.warning("redis_away", error=str(error))
+        except Exception:
+            self._failures += 1
+            log.exception("beat_failed")
+        else:
+            self._failures = 0
+            self._kept()
+
+    def _kept(self) -> None:
+        """Note that leases were kept.
+
+        Where that took longer than a lease, Redis was away and others could not keep theirs either: they get the
+        time of a lease before they count as dead.
+        """
+        now = time.monotonic()
+        if now - self._kept_at > self._lease_seconds:
+            self._reap_from = now + self._lease_seconds
+        self._kept_at = now
+
+    def _look_after_others(self) -> None:
+        try:
+            if time.monotonic() >= self._reap_from:
+                for turn_id, what in self._leases.reap():
+                    log.warning("turn_of_dead_worker", turn=turn_id, now=what)
+            self._worker.beat(len(self._running()))
+        except AWAY as error:
+            log.warning("redis_away", error=str(error))
+        except Exception:
+            log.exception("beat_failed")

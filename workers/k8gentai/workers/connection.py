@@ -1,25 +1,80 @@
-"""How every process of ours connects to Redis."""
+"""How every process of ours connects to Redis, and what it does while Redis is away."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import repeat
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any
 
 import redis
 import redis.asyncio
+import structlog
 from redis.asyncio.retry import Retry as AsyncRetry
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import (
+    ClusterDownError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TryAgainError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
-BLOCK_SECONDS = 15
+from k8gentai.workers.links import (
+    BLOCKING_LINKS,
+    LINKS,
+    BlockingParser,
+    LinkPool,
+    NoConnectionFreeError,
+    Parser,
+    SentinelLinkPool,
+    StoreRefusesError,
+)
+from k8gentai.workers.redis_url import RedisUrl, masked, read_url
+
+__all__ = [
+    "AWAY",
+    "BLOCK_SECONDS",
+    "NoConnectionFreeError",
+    "connect",
+    "connect_blocking",
+    "masked",
+    "until_back",
+]
+
+BLOCK_SECONDS = 4
 """The longest a command waits inside Redis before it is asked again."""
 
 CONNECT_SECONDS = 2
-REPLY_SECONDS = BLOCK_SECONDS + 5
+REPLY_SECONDS = BLOCK_SECONDS + 2
+"""After this long without an answer a link counts as dead. It is less than any TCP keepalive notices."""
 
-UNREACHABLE = (RedisConnectionError, RedisTimeoutError)
-"""What the client raises when Redis is away."""
+CONNECTIONS = 64
+"""How many one process has at most. Who waits for events needs none: `k8gentai.workers.notifications`."""
+
+AWAY = (
+    RedisConnectionError,
+    RedisTimeoutError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    NoScriptError,
+    NoPermissionError,
+    ClusterDownError,
+    TryAgainError,
+    StoreRefusesError,
+)
+"""What is raised while Redis is away, or does not do its work. It passes, or an operator makes it pass, so
+what was asked is asked again.
+
+``LOADING``, ``NOAUTH``, ``max number of clients`` are connection errors, ``MASTERDOWN`` is a ``ClusterDownError``.
+Every other error of Redis (``WRONGTYPE``, wrong arguments, a fault in a script) is a fault of ours, and is raised.
+"""
+
+log = structlog.get_logger(__name__)
 
 
 def pauses() -> Iterator[float]:
@@ -28,37 +83,73 @@ def pauses() -> Iterator[float]:
     yield from repeat(1.0)
 
 
+async def until_back[T](ask: Callable[[], Awaitable[T]], **context: object) -> T:
+    """Ask Redis, and ask again for as long as it is away. Logs each try.
+
+    Args:
+        ask: sends the command; it may be sent again after it was carried out, where the answer was lost.
+        context: fields of the log's events.
+    """
+    for pause in pauses():
+        try:
+            return await ask()
+        except AWAY as error:
+            log.warning("redis_away", error=str(error), retry_in=pause, **context)
+            await asyncio.sleep(pause)
+    raise AssertionError("pauses() has no end")
+
+
 def connect(url: str) -> redis.asyncio.Redis:
     """An asyncio client; it connects on the first command, in the event loop that sends it.
 
     Args:
-        url: ``redis://``, ``rediss://`` or ``unix://``.
+        url: see `read_url`.
 
     Raises:
-        ValueError: the URL is none of these.
+        ValueError: the URL cannot be read.
     """
-    return redis.asyncio.Redis.from_url(
-        url,
-        socket_connect_timeout=CONNECT_SECONDS,
-        socket_timeout=REPLY_SECONDS,
-        retry=AsyncRetry(ExponentialBackoff(cap=0.2, base=0.05), 2),
-    )
+    read = read_url(url)
+    # A command whose answer did not come in time is not sent again here: its sender has its own patience.
+    retry = AsyncRetry(ExponentialBackoff(cap=0.2, base=0.05), 2, (RedisConnectionError,))
+    options: dict[str, Any] = {
+        "connection_class": LINKS[read.scheme],
+        "parser_class": Parser,
+        "max_connections": CONNECTIONS,
+        "timeout": REPLY_SECONDS,
+        **_options(read, retry),
+    }
+    if not read.sentinels:
+        return redis.asyncio.Redis.from_pool(LinkPool(**options))
+    sentinels: Any = AsyncSentinel
+    manager = sentinels(read.sentinels, sentinel_kwargs=_sentinel_options(read, retry))
+    pool = SentinelLinkPool(service_name=read.service, sentinel_manager=manager, **options)
+    return redis.asyncio.Redis.from_pool(pool)
 
 
 def connect_blocking(url: str) -> redis.Redis:
     """The same for threads and for RQ's own code."""
-    return redis.Redis.from_url(
-        url,
-        socket_connect_timeout=CONNECT_SECONDS,
-        socket_timeout=REPLY_SECONDS,
-        retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), 2),
-    )
+    read = read_url(url)
+    retry = Retry(ExponentialBackoff(cap=0.2, base=0.05), 2, (RedisConnectionError,))
+    options: dict[str, Any] = {
+        "connection_class": BLOCKING_LINKS[read.scheme],
+        "parser_class": BlockingParser,
+        **_options(read, retry),
+    }
+    if not read.sentinels:
+        return redis.Redis.from_pool(redis.ConnectionPool(**options))
+    sentinels: Any = Sentinel
+    manager = sentinels(read.sentinels, sentinel_kwargs=_sentinel_options(read, retry))
+    pool: Any = SentinelConnectionPool
+    return redis.Redis.from_pool(pool(read.service, manager, **options))
 
 
-def masked(url: str) -> str:
-    """The URL as a log or an error may show it: without its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+def _options(read: RedisUrl, retry: object) -> dict[str, Any]:
+    return {**_timing(retry), **read.options}
+
+
+def _sentinel_options(read: RedisUrl, retry: object) -> dict[str, Any]:
+    return {**_timing(retry), **(read.sentinel_options or {}), "ssl": read.scheme.startswith("rediss")}
+
+
+def _timing(retry: object) -> dict[str, Any]:
+    return {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": REPLY_SECONDS, "retry": retry}

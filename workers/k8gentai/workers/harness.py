@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import structlog
@@ -15,6 +16,7 @@ from k8gentai.workers.asking import StackClient
 from k8gentai.workers.attempts import Attempts, Started
 from k8gentai.workers.budget import Budget
 from k8gentai.workers.calls import ModelCalls, OpenAttempts, current_key
+from k8gentai.workers.connection import until_back
 from k8gentai.workers.endings import failure, over_time
 from k8gentai.workers.journal import Journal
 from k8gentai.workers.loaded import LoadedAgents
@@ -78,9 +80,10 @@ class Harness:
         put = stream.put
         recorded: dict[str, str] = {}
         if started.lease.attempt > 1 or started.accepted.replay:
-            before = await self._attempts.before(started.lease)
-            put = Republisher(before, await self._attempts.published(started.lease), stream.put).put
-            recorded = await self._attempts.journal(started.lease)
+            before = await until_back(partial(self._attempts.before, started.lease))
+            published = await until_back(partial(self._attempts.published, started.lease))
+            put = Republisher(before, published, stream.put).put
+            recorded = await until_back(partial(self._attempts.journal, started.lease))
         journal = Journal(self._attempts, started.lease, recorded)
         writing = asyncio.create_task(stream.write())
         running = asyncio.create_task(self._end(started, slot, journal, put, stream.room))

@@ -6,11 +6,10 @@ call by its call id. A request that differs from all recorded ones is simply mad
 answers without headers, so no credential is ever written.
 """
 
-import asyncio
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Literal
 
 import structlog
@@ -19,7 +18,7 @@ from pydantic import BaseModel
 from k8gentai.agents.events import Usage
 from k8gentai.agents.text import JsonObject, Text
 from k8gentai.workers.attempts import Attempts, Lease
-from k8gentai.workers.connection import UNREACHABLE, pauses
+from k8gentai.workers.connection import until_back
 
 Answer = list[dict[str, Any]]
 """A model's answer: its chunks in order, or its one completion."""
@@ -112,20 +111,13 @@ class Journal:
             FencedError: the attempt is over.
         """
         if any(self._answered.values()):
-            await self._written(lambda: self._attempts.replayed(self._lease, **self._answered))
+            replayed = partial(self._attempts.replayed, self._lease, **self._answered)
+            await until_back(replayed, turn=self._lease.turn_id)
 
     async def _record(self, key: str, value: str) -> None:
-        if not await self._written(lambda: self._attempts.record(self._lease, key, value)):
+        record = partial(self._attempts.record, self._lease, key, value)
+        if not await until_back(record, turn=self._lease.turn_id):
             log.warning("journal_full", turn=self._lease.turn_id, bytes=len(value))
-
-    async def _written[T](self, write: Callable[[], Awaitable[T]]) -> T:
-        for pause in pauses():
-            try:
-                return await write()
-            except UNREACHABLE as error:
-                log.warning("redis_away", turn=self._lease.turn_id, error=str(error), retry_in=pause)
-                await asyncio.sleep(pause)
-        raise AssertionError("pauses() has no end")
 
 
 def _tool_key(call_id: str) -> str:

@@ -5,7 +5,8 @@ from typing import Final
 TURN: Final = "amf:turn:"
 """``amf:turn:{id}``, a hash: the turn's record."""
 EVENTS: Final = ":events"
-"""``amf:turn:{id}:events``, a stream: the turn's events; an entry's id is ``{seq}-0``."""
+"""``amf:turn:{id}:events``, a stream: the turn's events; an entry's id is ``{seq}-0``. On the channel of
+the same name the ``seq`` of each new event is published."""
 JOURNAL: Final = ":journal"
 """``amf:turn:{id}:journal``, a hash: what the turn's models answered and its tools returned."""
 BEFORE: Final = ":before"

@@ -1,16 +1,16 @@
 """The turns in flight in one worker process: taken while there is room, run on one event loop, drained."""
 
 import asyncio
+import secrets
+from contextlib import suppress
 
 import structlog
 
 from k8gentai.workers.attempts import Attempts, FencedError, Lease, Started
-from k8gentai.workers.connection import BLOCK_SECONDS, UNREACHABLE
+from k8gentai.workers.connection import AWAY, BLOCK_SECONDS, REPLY_SECONDS, until_back
 from k8gentai.workers.harness import Harness
 from k8gentai.workers.slots import Slot
 from k8gentai.workers.upstream import StackLostError
-
-_RECONNECT_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -41,9 +41,15 @@ class Pool:
                 log.info("turn_ended_elsewhere", turn=lease.turn_id)
                 task.cancel()
 
-    def drop_turn(self, turn_id: str) -> None:
-        """Stop a turn that was ended by somebody else."""
-        self.drop([lease for lease in self._tasks if lease.turn_id == turn_id])
+    def drop_cancelled(self, turn_id: bytes | None) -> None:
+        """Stop a turn that was ended by somebody else.
+
+        Args:
+            turn_id: as Redis publishes it; None where such words may have been missed. Then the lease's renewal
+                finds it.
+        """
+        if turn_id is not None:
+            self.drop([lease for lease in self._tasks if lease.turn_id == turn_id.decode()])
 
     async def take(self) -> None:
         """Take turns for as long as there is room, without end."""
@@ -51,11 +57,6 @@ class Pool:
             await self._places.acquire()
             try:
                 started = await self._next()
-            except UNREACHABLE as error:
-                self._places.release()
-                log.warning("redis_away", error=str(error))
-                await asyncio.sleep(_RECONNECT_SECONDS)
-                continue
             except BaseException:
                 self._places.release()
                 raise
@@ -77,12 +78,19 @@ class Pool:
             task.cancel()
         await asyncio.gather(*rest.values(), return_exceptions=True)
         for lease in rest:
+            await self._hand_back(lease)
+
+    async def _hand_back(self, lease: Lease) -> None:
+        try:
             await self._attempts.hand_back(lease)
             log.info("handed_back", turn=lease.turn_id)
+        except AWAY as error:
+            # Its lease runs out.
+            log.warning("redis_away", turn=lease.turn_id, error=str(error))
 
     async def _next(self) -> Started:
         while True:
-            if (turn_id := await self._attempts.take(BLOCK_SECONDS)) is None:
+            if (turn_id := await until_back(lambda: self._attempts.take(BLOCK_SECONDS))) is None:
                 continue
             if (started := await self._start(turn_id)) is not None:
                 return started
@@ -90,12 +98,16 @@ class Pool:
 
     async def _start(self, turn_id: str) -> Started | None:
         """Start a turn; a worker that is told to stop meanwhile gives it back at once."""
-        starting = asyncio.create_task(self._attempts.start(turn_id))
+        taking = secrets.token_hex(8)
+        start = until_back(lambda: self._attempts.start(turn_id, taking), turn=turn_id)
+        starting = asyncio.create_task(start)
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
-            if (started := await starting) is not None:
-                await self._attempts.hand_back(started.lease)
+            # Where Redis is away the turn is given to another worker after the time of a lease.
+            with suppress(TimeoutError):
+                if (started := await asyncio.wait_for(starting, REPLY_SECONDS)) is not None:
+                    await self._hand_back(started.lease)
             raise
 
     async def _run(self, started: Started) -> None:

@@ -10,7 +10,7 @@ from k8gentai.workers import keys
 class Pools:
     """The pools as Redis knows them.
 
-    Every method may raise ``redis.exceptions.ConnectionError`` or ``TimeoutError`` when Redis is away.
+    Every method may raise one of :data:`k8gentai.workers.connection.AWAY` when Redis is away.
 
     Args:
         redis: a client from :func:`k8gentai.workers.connection.connect`.

@@ -1,10 +1,14 @@
 """The worker as RQ knows it: registered, with a heartbeat, readable by ``rq info`` and dashboards."""
 
+import time
+
 import redis
 from rq.serializers import JSONSerializer
 from rq.worker.base import BaseWorker, WorkerStatus
 
 _TTL_SECONDS = 30
+_RENEW_SECONDS = _TTL_SECONDS / 3
+"""How often RQ's heartbeat is written: Redis syncs each write to its disk."""
 
 
 class TurnWorker(BaseWorker):
@@ -23,11 +27,20 @@ class TurnWorker(BaseWorker):
         super().__init__(
             [framework], name=name, connection=connection, serializer=JSONSerializer, worker_ttl=_TTL_SECONDS
         )
+        self._written: WorkerStatus | None = None
+        self._renew_at = 0.0
+
+    @property
+    def connection_timeout(self) -> int:
+        """The socket timeout RQ wants at least. Its own is for commands that wait, of which we send none by it."""
+        return 0
 
     def register(self) -> None:
         """Appear among the workers."""
         self.register_birth()  # type: ignore[no-untyped-call]
         self.set_state(WorkerStatus.IDLE)
+        self._written = WorkerStatus.IDLE
+        self._renew_at = 0.0
 
     def beat(self, running: int) -> None:
         """Say that the worker lives and whether it has work.
@@ -37,9 +50,14 @@ class TurnWorker(BaseWorker):
         """
         if not self.connection.exists(self.key):
             # Redis forgot us, having been away or us having been stopped for long.
-            self.register_birth()  # type: ignore[no-untyped-call]
-        self.set_state(WorkerStatus.BUSY if running else WorkerStatus.IDLE)
-        self.heartbeat(_TTL_SECONDS)
+            self.register()
+        state = WorkerStatus.BUSY if running else WorkerStatus.IDLE
+        if state is not self._written:
+            self.set_state(state)
+            self._written = state
+        if time.monotonic() >= self._renew_at:
+            self.heartbeat(_TTL_SECONDS)
+            self._renew_at = time.monotonic() + _RENEW_SECONDS
 
     def unregister(self) -> None:
         """Disappear from among the workers."""

@@ -2,17 +2,14 @@
 
 import asyncio
 import time
-
-import structlog
+from functools import partial
 
 from k8gentai.agents.events import Event, StepCompleted, StepStarted, TurnEnd
 from k8gentai.workers.attempts import Attempts, Lease
-from k8gentai.workers.connection import UNREACHABLE, pauses
+from k8gentai.workers.connection import until_back
 
 _BUFFERED = 1_000
 """Events that may wait for Redis before the agent is held up."""
-
-log = structlog.get_logger(__name__)
 
 
 class EventStream:
@@ -65,16 +62,8 @@ class EventStream:
             await self._more.wait()
             self._more.clear()
             batch, self._waiting = self._waiting, []
-            await self._send(batch)
+            append = partial(self._attempts.append, self._lease, self._next_seq, batch)
+            await until_back(append, turn=self._lease.turn_id)
             self._next_seq += len(batch)
             self._room.set()
             ended = isinstance(batch[-1], TurnEnd)
-
-    async def _send(self, batch: list[Event]) -> None:
-        for pause in pauses():
-            try:
-                await self._attempts.append(self._lease, self._next_seq, batch)
-                break
-            except UNREACHABLE as error:
-                log.warning("redis_away", turn=self._lease.turn_id, error=str(error), retry_in=pause)
-                await asyncio.sleep(pause)

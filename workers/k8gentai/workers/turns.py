@@ -1,5 +1,6 @@
 """The server's side of turns: accept, read, follow, cancel, settle."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -22,6 +23,7 @@ from k8gentai.workers.accepting import (
 )
 from k8gentai.workers.connection import BLOCK_SECONDS
 from k8gentai.workers.jobs import job_fields, rq_now
+from k8gentai.workers.notifications import Notifications
 from k8gentai.workers.parents import Parent, signing_key, verified
 from k8gentai.workers.record import ENDED, AcceptedTurn, Owner, Status, TurnRecord, principal_of
 from k8gentai.workers.scripts import script
@@ -38,6 +40,13 @@ _PAGE = 1_000
 _AHEAD = 100
 """Events read from Redis at once for somebody who follows a turn, and may take them slowly."""
 
+_QUIET_SECONDS = 15
+"""After this long without word of a new event, whoever follows a turn looks: it may have been deleted, or run by
+a worker whose version publishes no word."""
+
+_FORGOTTEN_SECONDS = 600
+"""After this long without a sign of life a server's name is removed from those that settle."""
+
 
 class TurnNotFoundError(LookupError):
     """No such turn is kept in Redis: never accepted, deleted, or expired after it was settled."""
@@ -50,7 +59,7 @@ class TurnDeletedError(TurnNotFoundError):
 class Turns:
     """Turns as they stand in Redis.
 
-    Every method may raise ``redis.exceptions.ConnectionError`` or ``TimeoutError`` when Redis is away.
+    Every method may raise one of :data:`k8gentai.workers.connection.AWAY` when Redis is away.
 
     Args:
         redis: a client from :func:`k8gentai.workers.connection.connect`.
@@ -66,6 +75,8 @@ class Turns:
         self._accept = redis.register_script(script("accept"))
         self._cancel = redis.register_script(script("cancel"))
         self._settled = redis.register_script(script("settled"))
+        self._forget_servers = redis.register_script(script("forget_servers"))
+        self._notifications = Notifications(redis)
         self._entries: dict[str, bytes] = {}
 
     async def accept(
@@ -176,14 +187,23 @@ class Turns:
             TurnNotFoundError: there is no such turn, or it was deleted meanwhile.
         """
         stream = _events(turn_id)
-        while True:
-            found = await self._redis.xread({stream: f"{after}-0"}, count=_AHEAD, block=BLOCK_SECONDS * 1000)
-            if not found and not await self._redis.exists(stream):
-                raise TurnNotFoundError(turn_id)
-            for after, event in (_entry(entry) for _, entries in found for entry in entries):
-                yield after, event
-                if isinstance(event, TurnEnd):
-                    return
+        news = asyncio.Event()
+
+        def heard(_: bytes | None) -> None:
+            news.set()
+
+        with self._notifications.listening(stream, heard):
+            while True:
+                found = await self._redis.xrange(stream, min=f"({after}-0", count=_AHEAD)
+                if not found and not await self._redis.exists(stream):
+                    raise TurnNotFoundError(turn_id)
+                for after, event in map(_entry, found):
+                    yield after, event
+                    if isinstance(event, TurnEnd):
+                        return
+                if len(found) < _AHEAD:
+                    await _within(_QUIET_SECONDS, news)
+                    news.clear()
 
     async def cancel(self, turn_id: str) -> Status:
         """End the turn as cancelled at once, whoever runs it; its worker is told to stop.
@@ -284,6 +304,7 @@ class Turns:
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
+        await self._forget_servers(args=[_FORGOTTEN_SECONDS * 1000])
 
     async def settled(self, turn_id: str, load_history: Callable[[TurnRecord], Awaitable[list[Item]]]) -> None:
         """The turn is in the SQL store and its conversation: let the conversation's next turn go.
@@ -318,6 +339,13 @@ class Turns:
         except TurnNotFoundError:
             return waiting.decode(), []
         return waiting.decode(), await load_history(record) if record.status == "queued" else []
+
+
+async def _within(seconds: float, happened: asyncio.Event) -> None:
+    """Wait until it has happened, or for that long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await happened.wait()
 
 
 def _events(turn_id: str) -> str:

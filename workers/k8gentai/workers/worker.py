@@ -5,8 +5,9 @@ import os
 import secrets
 import signal
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +26,31 @@ from k8gentai.workers.attempts import LEASE_SECONDS, MAX_ATTEMPTS, Attempts, Lea
 from k8gentai.workers.attribution import attribute_calls
 from k8gentai.workers.beat import Beat
 from k8gentai.workers.calls import OpenAttempts
-from k8gentai.workers.connection import BLOCK_SECONDS, UNREACHABLE, connect, connect_blocking, masked
+from k8gentai.workers.connection import AWAY, connect, connect_blocking, masked
 from k8gentai.workers.gateway import gateway
 from k8gentai.workers.harness import Harness
 from k8gentai.workers.loaded import LoadedAgents
 from k8gentai.workers.logs import configure_logs
+from k8gentai.workers.notifications import Notifications
 from k8gentai.workers.pool import Pool
 from k8gentai.workers.registration import TurnWorker
 from k8gentai.workers.toolbox import Toolbox
 from k8gentai.workers.upstream import Upstream
 from k8gentai.workers.watchdog import Watchdog
 
-_RECONNECT_SECONDS = 0.5
 _THREADS = 32
+_END_SECONDS = 10
+"""How long ending may take, once running turns had their grace."""
 _KEEP_ALIVE_SECONDS = 3600
 """Longer than any client keeps an idle connection: one that takes it just as it is closed loses its call."""
 _PLACEHOLDER_KEY = "amf-worker"
 """What an SDK in agent code finds as its API key. It opens nothing; the gateway goes by the turn's header."""
 
 log = structlog.get_logger(__name__)
+
+
+class LeasesError(Exception):
+    """This process cannot keep its turns' leases, though Redis answers."""
 
 
 class _Server(uvicorn.Server):
@@ -71,7 +78,7 @@ def main(
     Args:
         framework: whose turns to run.
         adapter: what names the framework's adapter, where it is not among ours.
-        redis_url: ``redis://``, ``rediss://`` or ``unix://``.
+        redis_url: as :func:`k8gentai.workers.redis_url.read_url` reads it.
         stack_url: where models are, e.g. ``http://127.0.0.1:8321``.
         registry: the map that ``update-registry`` writes.
         concurrency: turns at once; None for what suits the framework.
@@ -87,6 +94,7 @@ def main(
         LookupError: no such framework.
         AdapterError: the adapter cannot be had, or is another framework's.
         ValueError: a URL of another kind.
+        LeasesError: leases could not be kept.
     """
     worker = _Worker(
         framework,
@@ -136,7 +144,7 @@ class _Worker:
         connection = connect(self._redis_url)
         try:
             await connection.ping()
-        except UNREACHABLE as error:
+        except AWAY as error:
             log.error("redis_unreachable", url=masked(self._redis_url), error=str(error))
             return 1
         stopping = asyncio.Event()
@@ -202,6 +210,13 @@ class _Worker:
         def on_lost(lost: list[Lease]) -> None:
             loop.call_soon_threadsafe(pool.drop, lost)
 
+        leaseless = asyncio.Event()
+
+        def on_end() -> None:
+            loop.call_soon_threadsafe(leaseless.set)
+            # Where the loop is held up, nobody else would end the process.
+            threading.Timer(self._grace_seconds + _END_SECONDS, os._exit, (1,)).start()
+
         registration = TurnWorker(self._framework, self._name, blocking)
         beat = Beat(
             Leases(
@@ -213,43 +228,34 @@ class _Worker:
             registration,
             running=pool.leases,
             on_lost=on_lost,
-            every_seconds=self._lease_seconds / 5,
+            on_end=on_end,
+            lease_seconds=self._lease_seconds,
         )
         watchdog = Watchdog()
         registration.register()
         beat.start()
         watchdog.start()
         taking = asyncio.create_task(pool.take())
-        hearing = asyncio.create_task(self._hear(connection, pool))
         log.info("worker_ready", worker=self._name, framework=self._framework, concurrency=concurrency)
         try:
             stop = asyncio.create_task(stopping.wait())
-            await asyncio.wait({stop, taking, hearing}, return_when=asyncio.FIRST_COMPLETED)
-            taking.cancel()
-            await pool.drain(self._grace_seconds)
+            end = asyncio.create_task(leaseless.wait())
+            with Notifications(connection).listening(keys.WORKER + self._name, pool.drop_cancelled):
+                await asyncio.wait({stop, end, taking}, return_when=asyncio.FIRST_COMPLETED)
+                taking.cancel()
+                await pool.drain(self._grace_seconds)
         finally:
             watchdog.stop()
             beat.stop()
-            registration.unregister()
+            with suppress(*AWAY):
+                registration.unregister()
             await toolbox.close()
             await stack.close()
-            for task in (stop, taking, hearing):
+            for task in (stop, end, taking):
                 task.cancel()
-            ended = await asyncio.gather(stop, taking, hearing, return_exceptions=True)
+            ended = await asyncio.gather(stop, end, taking, return_exceptions=True)
             for outcome in ended:
                 if isinstance(outcome, Exception):
                     raise outcome
-
-    async def _hear(self, connection: Redis, pool: Pool) -> None:
-        """Listen for turns that were cancelled while they run here."""
-        while True:
-            try:
-                async with connection.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(keys.WORKER + self._name)
-                    while True:
-                        message = await channel.get_message(timeout=BLOCK_SECONDS)
-                        if message is not None:
-                            pool.drop_turn(message["data"].decode())
-            except UNREACHABLE as error:
-                log.warning("redis_away", error=str(error))
-                await asyncio.sleep(_RECONNECT_SECONDS)
+        if leaseless.is_set():
+            raise LeasesError("leases cannot be kept: see the log above")

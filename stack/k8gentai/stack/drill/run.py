@@ -15,9 +15,9 @@ from k8gentai.stack.children import Children
 from k8gentai.stack.drill.check import check_events, check_stream
 from k8gentai.stack.drill.client import TIMEOUT, Client, GoneError
 from k8gentai.stack.drill.report import Report, TurnReport, add_up
-from k8gentai.stack.drill.watch import Watch, patiently
+from k8gentai.stack.drill.watch import Watch
 from k8gentai.stack.drill.workers import Workers
-from k8gentai.workers.connection import connect
+from k8gentai.workers.connection import connect, until_back
 from k8gentai.workers.record import CallCounts
 from k8gentai.workers.turns import TurnNotFoundError, Turns
 
@@ -207,8 +207,8 @@ class _Drill:
         if sent.gone:
             return TurnReport(id=turn_id, status="gone", lost=["the whole turn, which was accepted"])
         try:
-            record = await patiently(lambda: self._turns.get(turn_id))
-            events = await patiently(lambda: self._turns.events(turn_id))
+            record = await until_back(lambda: self._turns.get(turn_id))
+            events = await until_back(lambda: self._turns.events(turn_id))
             ended = any(isinstance(event, TurnEnd) for _, event in events)
             again = await sent.client.again() if ended else []
         except (TurnNotFoundError, GoneError):

@@ -2,22 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from k8gentai.agents.events import TurnStarted
-from k8gentai.workers.connection import UNREACHABLE, pauses
+from k8gentai.workers.connection import AWAY
 from k8gentai.workers.turns import TurnNotFoundError, Turns
-
-
-async def patiently[T](ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask Redis, and wait while it is away."""
-    for pause in pauses():
-        try:
-            return await ask()
-        except UNREACHABLE:
-            await asyncio.sleep(pause)
-    raise AssertionError("pauses() has no end")
 
 
 @dataclass
@@ -61,7 +50,7 @@ class Watch:
                     seq = position
                     if isinstance(event, TurnStarted):
                         self._started(event.worker)
-            except UNREACHABLE:
+            except AWAY:
                 await asyncio.sleep(0.05)
             except TurnNotFoundError:
                 break

@@ -12,9 +12,10 @@ from typing import Any
 from redis.asyncio import Redis
 
 from k8gentai.stack.children import ChildError, Children
-from k8gentai.stack.drill.watch import Watch, patiently
+from k8gentai.stack.drill.watch import Watch
 from k8gentai.workers import keys
 from k8gentai.workers.attempts import MAX_ATTEMPTS
+from k8gentai.workers.connection import until_back
 
 KILLED = "worker killed"
 STOPPED = "worker stopped"
@@ -172,7 +173,7 @@ class Workers:
     async def _last_attempt(self, worker: str) -> bool:
         """Whether that worker runs a turn that has had all crashes but one which it survives."""
         crashes = [
-            await patiently(partial(self._redis.hget, keys.TURN + watch.turn_id, "crashes"))
+            await until_back(partial(self._redis.hget, keys.TURN + watch.turn_id, "crashes"))
             for watch in self._watches
             if watch.worker == worker
         ]
@@ -180,7 +181,7 @@ class Workers:
 
     async def _ready(self) -> dict[str, _Worker]:
         """Those that take turns, by the names they gave themselves."""
-        registered = await patiently(lambda: self._redis.smembers("rq:workers"))
+        registered = await until_back(lambda: self._redis.smembers("rq:workers"))
         names = (key.decode().removeprefix("rq:worker:") for key in registered)
         pids = {_pid(name): name for name in names if name.startswith(self._prefix)}
         return {

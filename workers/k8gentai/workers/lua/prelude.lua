@@ -6,6 +6,8 @@ end
 local function append(turn, event)
   local seq = redis.call('HINCRBY', turn, 'seq', 1)
   redis.call('XADD', turn .. keys.events, seq .. '-0', 'e', event)
+  -- To those who follow the turn; they read the event from the stream.
+  redis.call('PUBLISH', turn .. keys.events, seq)
 end
 
 -- Every change of a turn's status goes through here, so that the count of those that wait is exact.

@@ -1,0 +1,208 @@
+"""Connections to a real Valkey: what counts as away, and links that die."""
+
+import asyncio
+import errno
+
+import pytest
+import redis.exceptions as errors
+
+from k8gentai.workers import connection, links
+from k8gentai.workers.connection import AWAY, connect, connect_blocking, until_back
+from k8gentai.workers.notifications import Notifications
+from tests.support.connected import connected
+from tests.support.valkey import Valkey
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory):
+    server = Valkey(tmp_path_factory.mktemp("valkey"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def client(valkey):
+    async with connected(valkey.url) as made:
+        await made.flushall()
+        yield made
+
+
+REFUSALS = [
+    "OOM command not allowed when used memory > 'maxmemory'.",
+    "READONLY You can't write against a read only replica.",
+    "MISCONF Valkey is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+    "NOREPLICAS Not enough good replicas to write.",
+    "BUSY Valkey is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+    "LOADING Valkey is loading the dataset in memory",
+    "NOSCRIPT No matching script. Please use EVAL.",
+    "NOPERM User default has no permissions to run the 'xadd' command",
+    "NOAUTH Authentication required.",
+    "WRONGPASS invalid username-password pair or user is disabled.",
+    "CLUSTERDOWN The cluster is down",
+    "TRYAGAIN Multiple keys request during rehashing of slot",
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+    "ERR max number of clients reached",
+]
+FAULTS = [
+    "WRONGTYPE Operation against a key holding the wrong kind of value",
+    "ERR wrong number of arguments for 'get' command",
+    "ERR user_script:3: Script attempted to access nonexistent global variable 'foo'",
+    "ERR unknown command 'FOO', with args beginning with:",
+    "BUSYGROUP Consumer Group name already exists",
+    "NOGROUP No such key 'x' or consumer group 'y'",
+    "CROSSSLOT Keys in request don't hash to the same slot",
+]
+
+
+@pytest.mark.parametrize("parser", [links.Parser, links.BlockingParser])
+@pytest.mark.parametrize("answer", REFUSALS)
+def test_a_refusal_that_passes_is_away(parser, answer):
+    assert isinstance(parser.parse_error(answer), AWAY)
+
+
+@pytest.mark.parametrize("parser", [links.Parser, links.BlockingParser])
+@pytest.mark.parametrize("answer", FAULTS)
+def test_a_fault_of_ours_is_not(parser, answer):
+    assert not isinstance(parser.parse_error(answer), AWAY)
+
+
+@pytest.mark.parametrize("of", [connect, connect_blocking])
+async def test_errors_come_as_these_classes_from_a_real_server_in_scripts_and_transactions_too(valkey, client, of):
+    async def run(call, *args):
+        answer = call(*args)
+        return await answer if asyncio.iscoroutine(answer) or hasattr(answer, "__await__") else answer
+
+    other = of(valkey.url)
+    try:
+        await client.config_set("maxmemory", 1)
+        for command in (
+            (other.set, "a", "b"),
+            (other.eval, "return redis.call('SET', 'a', 'b')", 0),
+            (other.pipeline(transaction=True).set("a", "b").execute,),
+            (other.pipeline(transaction=False).set("a", "b").execute,),
+        ):
+            with pytest.raises(errors.OutOfMemoryError):
+                await run(*command)
+        await client.config_set("maxmemory", 0)
+        await client.config_set("min-replicas-to-write", 1)
+        for command in ((other.set, "a", "b"), (other.eval, "return redis.call('SET', 'a', 'b')", 0)):
+            with pytest.raises(links.StoreRefusesError):
+                await run(*command)
+    finally:
+        await client.config_set("maxmemory", 0)
+        await client.config_set("min-replicas-to-write", 0)
+        await run(getattr(other, "aclose", None) or other.close)
+
+
+async def test_a_flushed_script_is_loaded_again(client):
+    script = client.register_script("return 7")
+    assert await script() == 7
+    await client.script_flush()
+    assert await script() == 7
+
+
+async def test_what_is_asked_while_redis_is_away_is_answered_when_it_is_back(client):
+    answers = [errors.OutOfMemoryError("full"), errors.ConnectionError("gone"), links.StoreRefusesError("busy")]
+
+    async def ask():
+        if answers:
+            raise answers.pop()
+        return "here"
+
+    assert await until_back(ask) == "here"
+
+
+async def test_a_fault_of_ours_is_not_asked_again(client):
+    await client.set("text", "x")
+    with pytest.raises(errors.ResponseError, match="WRONGTYPE"):
+        await until_back(lambda: client.lpush("text", "y"))
+
+
+def timed_out():
+    """What asyncio's transport sets where the kernel gives a connection up."""
+    return TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+
+def links_of(client):
+    pool = client.connection_pool
+    return [*pool._in_use_connections, *pool._available_connections]
+
+
+async def test_a_subscription_whose_link_the_kernel_gave_up_begins_anew_and_does_not_spin(client):
+    heard = asyncio.Queue()
+    with Notifications(client).listening("channel", heard.put_nowait):
+        assert await heard.get() is None
+        (link,) = links_of(client)
+        link._reader.set_exception(timed_out())
+        # It subscribes anew, and says that something may have been missed.
+        assert await heard.get() is None
+        await client.publish("channel", "after")
+        assert await heard.get() == b"after"
+
+
+async def test_get_message_does_not_take_a_dead_link_for_silence(client):
+    """redis-py alone answers None at once, each time."""
+    async with client.pubsub(ignore_subscribe_messages=True) as pubsub:
+        await pubsub.subscribe("channel")
+        await pubsub.get_message(timeout=1)
+        (link,) = links_of(client)
+        link._reader.set_exception(timed_out())
+        # The first is that it is subscribed again.
+        assert await pubsub.get_message(timeout=4) is None
+        await client.publish("channel", "after")
+        message = await pubsub.get_message(timeout=4)
+        assert message["data"] == b"after"
+
+
+async def test_a_command_whose_link_the_kernel_gave_up_is_sent_again(client):
+    waiting = asyncio.create_task(client.blmove("from", "to", 4, "LEFT", "RIGHT"))
+    while not (await client.info("clients"))["blocked_clients"]:
+        pass
+    (link,) = client.connection_pool._in_use_connections
+    link._reader.set_exception(timed_out())
+    await client.rpush("from", "x")
+    assert await waiting == b"x"
+
+
+@pytest.mark.parametrize("idle", [True, False], ids=["idle", "in use"])
+async def test_a_command_on_a_closed_transport_is_sent_on_a_new_one(client, idle):
+    """asyncio's ``writelines`` raises an AttributeError there, in Python 3.12.1."""
+    assert await client.ping()
+    (link,) = links_of(client)
+    if not idle:
+        link = await client.connection_pool.get_connection()
+    link._writer.transport._fatal_error(timed_out())
+    await asyncio.sleep(0)
+    if idle:
+        assert await client.ping()
+    else:
+        await link.send_command("PING")
+        assert await link.read_response() in (b"PONG", True)
+        await client.connection_pool.release(link)
+
+
+async def test_who_finds_all_connections_in_use_waits_and_is_told_that_this_is_the_cause(valkey):
+    one = f"{valkey.url}?max_connections=1&timeout=0.2"
+    async with connected(one) as client:
+        await client.ping()
+        waiting = asyncio.create_task(client.blmove("nothing", "to", 1, "LEFT", "RIGHT"))
+        await asyncio.sleep(0)
+        with pytest.raises(connection.NoConnectionFreeError):
+            await client.ping()
+        await waiting
+        assert await client.ping()
+
+
+async def test_a_primary_that_became_a_replica_is_left(client):
+    assert await client.set("a", "b")
+    (link,) = links_of(client)
+    before = link._writer
+    await client.replicaof("127.0.0.1", "1")
+    try:
+        with pytest.raises(errors.ReadOnlyError):
+            await client.set("a", "c")
+        assert link._writer is not before
+    finally:
+        await client.replicaof("NO", "ONE")
