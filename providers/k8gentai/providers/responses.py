@@ -50,7 +50,7 @@ class AmfConfig(BaseModel):
     queue_limit: int = 10_000
     """How many turns may wait, of all agents together. An agent's own limit is in its definition."""
     keep_seconds: int = 86_400
-    """How long a finished turn's stream can still be read."""
+    """How long Redis keeps a finished turn: its stream can be read, its journal taken over, its job seen in RQ."""
     moderation_url: str | None = None
     """A moderation endpoint, for requests with guardrails."""
     moderation_api_key: SecretStr | None = None

@@ -126,7 +126,7 @@ end
 give_way(ending)
 redis.call('HSET', turn, 'accepted', accepted, 'history', ahead == 0 and history or '[]', 'agent', request.agent,
   'framework', request.framework, 'conversation', conversation, 'principal', request.principal, 'attempt', 0,
-  'crashes', 0, 'seq', 0)
+  'crashes', 0, 'seq', 0, 'keep', request.keep)
 set_status(turn, 'queued')
 append(turn, event)
 redis.call('ZADD', keys.unsettled .. request.principal, request.accepted_at, id)

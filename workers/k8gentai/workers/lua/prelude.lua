@@ -41,8 +41,10 @@ local stop
 -- tool calls asked for and did not wait for ends with it.
 local function end_turn(id, status, event, ended, keep)
   local turn = keys.turn .. id
-  local found = redis.call('HMGET', turn, 'framework', 'attempt')
+  local found = redis.call('HMGET', turn, 'framework', 'attempt', 'keep')
   local framework, attempt = found[1], found[2]
+  -- What the server that accepted it says; a turn of an older one does not have it.
+  keep = found[3] or keep
   append(turn, event)
   set_status(turn, status)
   redis.call('HSET', turn, 'ended_at', now())
@@ -50,7 +52,9 @@ local function end_turn(id, status, event, ended, keep)
   release(id, framework, attempt)
   redis.call('HSET', keys.rq_job .. id, 'status', registries[status][2], 'ended_at', ended)
   redis.call('EXPIRE', keys.rq_job .. id, keep)
-  redis.call('ZADD', registries[status][1] .. framework, now() + keep, id)
+  local registry = registries[status][1] .. framework
+  redis.call('ZADD', registry, now() + keep, id)
+  redis.call('ZREMRANGEBYSCORE', registry, '-inf', now())
   redis.call('XADD', keys.finished, '*', 'turn', id)
   for _, child in ipairs(redis.call('SMEMBERS', turn .. keys.children)) do
     stop(child, 'cancelled', events.cancelled, ended, keep)
