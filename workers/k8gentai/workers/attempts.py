@@ -212,12 +212,14 @@ class Leases:
         self._lease_seconds = lease_seconds
         self._max_attempts = max_attempts
         self._keep_seconds = keep_seconds
+        self._connection = connection
         self._renew = connection.register_script(script("renew"))
         self._reap = connection.register_script(script("reap"))
 
     def renew(self, leases: list[Lease]) -> list[Lease]:
-        """Renew these leases. Returns those that were lost meanwhile."""
+        """Renew these leases; without any, see whether Redis answers. Returns those that were lost meanwhile."""
         if not leases:
+            self._connection.ping()
             return []
         members = {lease.member: lease for lease in leases}
         lost = self._renew(args=[self._framework, self._lease_seconds, *members])

@@ -65,18 +65,19 @@ class Beat:
     def _beat(self) -> None:
         try:
             while not self._stop.wait(self._every_seconds) and self._failures < _FAILURES:
-                self._keep_leases()
-                self._look_after_others()
+                if self._keep_leases():
+                    self._look_after_others()
         finally:
             if not self._stop.is_set():
                 log.critical("leases_cannot_be_kept")
                 self._on_end()
 
-    def _keep_leases(self) -> None:
+    def _keep_leases(self) -> bool:
         try:
             if lost := self._leases.renew(self._running()):
                 self._on_lost(lost)
         except AWAY as error:
+            self._spare_others()
             log.warning("redis_away", error=str(error))
         except Exception:
             self._failures += 1
@@ -84,17 +85,19 @@ class Beat:
         else:
             self._failures = 0
             self._kept()
+            return True
+        return False
 
     def _kept(self) -> None:
-        """Note that leases were kept.
-
-        Where that took longer than a lease, Redis was away and others could not keep theirs either: they get the
-        time of a lease before they count as dead.
-        """
+        """Note that leases were kept; where that took longer than a lease, nobody could keep theirs."""
         now = time.monotonic()
         if now - self._kept_at > self._lease_seconds:
-            self._reap_from = now + self._lease_seconds
+            self._spare_others()
         self._kept_at = now
+
+    def _spare_others(self) -> None:
+        """Redis was away: give the others the time of a lease to renew theirs, before they count as dead."""
+        self._reap_from = time.monotonic() + self._lease_seconds
 
     def _look_after_others(self) -> None:
         try:
@@ -103,6 +106,7 @@ class Beat:
                     log.warning("turn_of_dead_worker", turn=turn_id, now=what)
             self._worker.beat(len(self._running()))
         except AWAY as error:
+            self._spare_others()
             log.warning("redis_away", error=str(error))
         except Exception:
             log.exception("beat_failed")

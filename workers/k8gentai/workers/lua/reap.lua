@@ -14,6 +14,8 @@ end
 for _, entry in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now(), 'LIMIT', 0, 100)) do
   local id, attempt = entry:match('^(%S+) (%S+)$')
   local turn = keys.turn .. id
+  -- Out of memory Redis refuses this, and by that the whole, as it refuses the living to renew their leases.
+  redis.call('ZADD', leases, 'XX', now(), entry)
   redis.call('ZREM', leases, entry)
   if attempt == 'taken' then
     if redis.call('LREM', intermediate, 1, id) == 1 and redis.call('HGET', turn, 'status') == 'queued' then

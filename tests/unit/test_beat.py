@@ -1,0 +1,144 @@
+"""The worker's heartbeat: what it survives, and how it ends."""
+
+import threading
+from typing import Any
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
+
+from k8gentai.workers.attempts import Lease
+from k8gentai.workers.beat import Beat
+from k8gentai.workers.links import StoreRefusesError
+
+
+class Leases:
+    """Leases whose renewal and reaping go as a test says."""
+
+    def __init__(self, *renewals: Exception | None, reaping: Exception | None = None) -> None:
+        self._renewals = list(renewals)
+        self._reaping = reaping
+        self.renewed = 0
+        self.calls: list[str] = []
+        self.well = threading.Event()
+
+    def renew(self, leases: list[Lease]) -> list[Lease]:
+        self.calls.append("renew")
+        if self._renewals and (error := self._renewals.pop(0)):
+            raise error
+        self.renewed += 1
+        return []
+
+    def reap(self) -> list[tuple[str, str]]:
+        self.calls.append("reap")
+        if not self._renewals:
+            self.well.set()
+        if self._reaping:
+            raise self._reaping
+        return []
+
+
+class Registration:
+    def beat(self, running: int) -> None:
+        pass
+
+
+def beating(leases: Leases, on_end: Any, lease_seconds: float = 0.05) -> Beat:
+    registration: Any = Registration()
+    held: Any = leases
+    return Beat(
+        held,
+        registration,
+        running=lambda: [Lease("resp_1", 1)],
+        on_lost=lambda _: None,
+        on_end=on_end,
+        lease_seconds=lease_seconds,
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutOfMemoryError("OOM"),
+        ReadOnlyError("READONLY"),
+        StoreRefusesError("MISCONF"),
+        RedisConnectionError("gone"),
+        ResponseError("WRONGTYPE"),
+        RuntimeError("a fault of ours"),
+    ],
+)
+def test_it_goes_on_after_any_error(error):
+    ended = threading.Event()
+    leases = Leases(error, error, error, None)
+    beat = beating(leases, ended.set)
+    beat.start()
+    assert leases.well.wait(30)
+    beat.stop()
+    assert leases.renewed >= 1
+    assert not ended.is_set()
+
+
+def test_it_goes_on_where_only_reaping_fails():
+    ended = threading.Event()
+    leases = Leases(*[None] * 20, reaping=ResponseError("WRONGTYPE"))
+    beat = beating(leases, ended.set)
+    beat.start()
+    assert leases.well.wait(30)
+    beat.stop()
+    assert leases.renewed >= 20
+    assert not ended.is_set()
+
+
+def test_the_process_is_told_to_end_where_leases_cannot_be_kept():
+    ended = threading.Event()
+    beat = beating(Leases(*[ResponseError("WRONGTYPE")] * 1000), ended.set)
+    beat.start()
+    assert ended.wait(30)
+
+
+def test_being_away_is_no_reason_to_end():
+    ended = threading.Event()
+    leases = Leases(*[OutOfMemoryError("OOM")] * 30)
+    beat = beating(leases, ended.set)
+    beat.start()
+    assert leases.well.wait(30)
+    beat.stop()
+    assert not ended.is_set()
+
+
+def test_the_process_is_told_to_end_where_the_thread_does(monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    ended = threading.Event()
+    leases = Leases()
+    monkeypatch.setattr(leases, "renew", lambda _: (_ for _ in ()).throw(SystemExit))
+    beat = beating(leases, ended.set)
+    beat.start()
+    assert ended.wait(30)
+
+
+def test_after_a_time_away_others_may_renew_before_they_are_reaped(monkeypatch):
+    """Nobody could keep a lease while Redis was away, so for the time of one nobody counts as dead."""
+    now = 100.0
+    monkeypatch.setattr("k8gentai.workers.beat.time.monotonic", lambda: now)
+    leases = Leases(OutOfMemoryError("OOM"))
+    beat = beating(leases, lambda: None, lease_seconds=4)
+    assert not beat._keep_leases()
+    now += 1
+    assert beat._keep_leases()
+    beat._look_after_others()
+    assert "reap" not in leases.calls
+    now += 4
+    assert beat._keep_leases()
+    beat._look_after_others()
+    assert "reap" in leases.calls
+
+
+def test_a_stall_longer_than_a_lease_counts_as_away(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr("k8gentai.workers.beat.time.monotonic", lambda: now)
+    leases = Leases()
+    beat = beating(leases, lambda: None, lease_seconds=4)
+    now += 5
+    assert beat._keep_leases()
+    beat._look_after_others()
+    assert "reap" not in leases.calls
