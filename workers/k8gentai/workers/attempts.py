@@ -1,6 +1,7 @@
 """The worker's side of turns: start an attempt, append its events, hand it back, renew and reap leases."""
 
 import json
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,17 +98,18 @@ class Attempts:
         taken = await self._redis.blmove(queue, queue + keys.RQ_INTERMEDIATE, seconds, "LEFT", "RIGHT")
         return taken.decode() if taken else None
 
-    async def start(self, turn_id: str, taking: str) -> Started | None:
+    async def start(self, turn_id: str, taking: str | None = None) -> Started | None:
         """Take the lease of a turn that was taken from the queue. May be sent again when the answer was lost.
 
         Args:
             turn_id: the turn.
-            taking: tells this taking from every other.
+            taking: tells this taking from every other, where it may be sent again.
 
         Returns:
             None if there is nothing to run: no turn of ours has that id, it was ended while it waited, or it runs
             already.
         """
+        taking = taking or secrets.token_hex(8)
         outcome = await self._start(
             args=[turn_id, self._framework, self.worker, self.lease_seconds, rq_now(), _FAR_SECONDS, taking]
         )
