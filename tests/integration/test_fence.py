@@ -158,5 +158,8 @@ async def test_a_turn_is_given_up_after_as_many_attempts_as_it_may_have(valkey, 
     end = (await turns.events(TURN))[-1][1]
     assert (end.code, end.message) == (
         "worker_lost",
-        "the turn was tried once and its worker died; see the workers' logs",
+        (
+            "the turn was tried once and its worker was lost: its process was not heard of any more; "
+            "see the workers' logs"
+        ),
     )

@@ -226,7 +226,7 @@ async def test_with_one_attempt_a_killed_turn_fails_and_its_history_is_kept(own_
     response = (await reading)[-1].response
     assert response.status == "failed"
     assert response.error.reason == "worker_lost"
-    assert response.error.message == "the turn was tried once and its worker died; see the workers' logs"
+    assert "the turn was tried once and its worker died: its process was killed" in response.error.message
     assert [item.type for item in response.output][:2] == ["message", "mcp_call"]
     state, events, journal = kept(own_stack, turn_id)
     assert int(state[2]) == len(events)

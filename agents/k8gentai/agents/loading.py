@@ -14,6 +14,7 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
+import k8gentai
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.text import message_of
 from k8gentai.agents.turn import AgentLoadError
@@ -21,8 +22,9 @@ from k8gentai.agents.turn import AgentLoadError
 _imported: dict[str, bytes] = {}
 """The digest of the source each entrypoint's module was imported from, by the module's name."""
 
-_NOT_OWN = tuple(
-    f"{Path(sysconfig.get_path(name)).resolve()}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")
+_NOT_OWN = (
+    *(f"{Path(sysconfig.get_path(name)).resolve()}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    *(f"{Path(folder).resolve()}/" for folder in k8gentai.__path__),
 )
 
 

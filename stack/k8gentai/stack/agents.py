@@ -60,15 +60,19 @@ def call(settings: Settings, agent_id: str, text: str, console: Console) -> bool
 
 
 def _of_pool(settings: Settings, agent: RegisteredAgent) -> list[tuple[str, str]]:
-    async def read(redis: Redis) -> tuple[dict[str, int], dict[str, int]]:
+    async def read(redis: Redis) -> tuple[dict[str, int], dict[str, int], dict[str, str]]:
         pools = Pools(redis)
-        return await pools.workers(), await pools.waiting()
+        return await pools.workers(), await pools.waiting(), await pools.missing(agent.framework, agent.id)
 
     try:
-        workers, waiting = with_redis(settings, read)
+        workers, waiting, missing = with_redis(settings, read)
     except SetUpError as error:
         return [("workers", f"not known: {error}")]
-    return [("workers", str(workers.get(agent.framework, 0))), ("waiting turns", str(waiting.get(agent.id, 0)))]
+    return [
+        ("workers", str(workers.get(agent.framework, 0))),
+        *(("cannot import it", f"{worker}: {reason}") for worker, reason in missing.items()),
+        ("waiting turns", str(waiting.get(agent.id, 0))),
+    ]
 
 
 def _of_definition(definition: AgentDefinition) -> list[tuple[str, str]]:

@@ -77,8 +77,14 @@ def worker(
     lease_seconds: LeaseSeconds = 4,
     attempts: Annotated[
         int,
-        typer.Option(help="How often a turn is tried whose workers die; the same for all workers.", min=1),
+        typer.Option(help="How many workers a turn may end before it fails; the same for all workers.", min=1),
     ] = 3,
+    max_memory: Annotated[
+        int | None,
+        typer.Option(
+            help="MB of memory beyond which it drains and ends with exit code 75, to be replaced.", min=1
+        ),
+    ] = None,
 ) -> None:
     """Run the turns of one framework, many at once, until SIGTERM or Ctrl-C.
 
@@ -114,6 +120,7 @@ def worker(
                 grace_seconds=grace_seconds,
                 lease_seconds=lease_seconds,
                 max_attempts=attempts,
+                max_memory=max_memory,
             )
         except AdapterError as error:
             raise SetUpError(str(error)) from error

@@ -142,7 +142,7 @@ def _facts(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
         ("waited", _span(record.accepted_at, record.started_at)),
         ("ran", _span(record.started_at, record.ended_at)),
         ("attempts", attempts),
-        ("crashes", str(record.crashes)),
+        ("crashes", _ends(record)),
         ("model calls", _calls(record.models_made, record.models_replayed, record.models_repeated)),
         ("tokens", f"{sum(u.input_tokens for u in usage)} in, {sum(u.output_tokens for u in usage)} out"),
         ("tool calls", _calls(record.tools_made, record.tools_replayed, record.tools_repeated)),
@@ -151,6 +151,16 @@ def _facts(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
     if events and events[-1].type == "turn.failed":
         facts.append(("error", events[-1].message))
     return facts
+
+
+def _ends(record: TurnRecord) -> str:
+    """Why attempts ended that did not end the turn."""
+    others = [
+        (record.shared_crashes, "of workers with other turns in them"),
+        (record.hand_overs, "handed over"),
+        (record.breaks, "broken off"),
+    ]
+    return ", ".join([str(record.crashes), *(f"{count} {what}" for count, what in others if count)])
 
 
 def _calls(made: int, replayed: int, repeated: int) -> str:

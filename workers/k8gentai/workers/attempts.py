@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
+from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from k8gentai.agents.events import Event, TurnEnd, TurnFailed, parse_event
@@ -23,11 +24,19 @@ MAX_ATTEMPTS = 3
 JOURNAL_BYTES = 16 * 2**20
 """What a turn's journal may hold. What does not fit is run again, should the turn be."""
 
+OTHERS_SECONDS = 30.0
+"""How long a turn whose worker has not got its agent waits for one that has."""
+
+_NOTE_SECONDS = 86_400
 _FAR_SECONDS = 30 * 86_400
 
 
 class FencedError(Exception):
     """Redis refused a write: the attempt lost its lease, or the turn was ended by somebody else."""
+
+
+class DeclinedBeforeError(Exception):
+    """The turn that was taken is one that this worker has declined."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,17 @@ class Lease:
         return f"{self.turn_id} {self.attempt}"
 
 
+class Death(BaseModel):
+    """How a worker's process ended."""
+
+    cause: str
+    """What it did, behind "its process"."""
+    own: bool = False
+    """Whether code that it ran ended it: a fault in it, or an exit."""
+    turn: str = ""
+    """The turn whose code did, if that is known."""
+
+
 @dataclass(frozen=True)
 class Started:
     """A turn that is now this worker's to run."""
@@ -51,6 +71,10 @@ class Started:
     last_seq: int
     """The ``seq`` of the last event there is."""
     accepted: AcceptedTurn
+    suspect: bool = False
+    """Whether it may be what ended the worker that had it before, and is to run alone."""
+    breaks: int = 0
+    """How many attempts broke off by something that neither the agent nor its worker's end did."""
 
 
 class Attempts:
@@ -84,6 +108,8 @@ class Attempts:
         self._record = connection.register_script(script("record"))
         self._replayed = connection.register_script(script("replayed"))
         self._hand_back = connection.register_script(script("hand_back"))
+        self._break_off = connection.register_script(script("break_off"))
+        self._decline = connection.register_script(script("decline"))
 
     async def take(self, seconds: float) -> str | None:
         """Wait for a turn and take its id from the queue.
@@ -108,17 +134,23 @@ class Attempts:
         Returns:
             None if there is nothing to run: no turn of ours has that id, it was ended while it waited, or it runs
             already.
+
+        Raises:
+            DeclinedBeforeError: this worker has declined the turn. It stays taken.
         """
         taking = taking or secrets.token_hex(8)
         outcome = await self._start(
             args=[turn_id, self._framework, self.worker, self.lease_seconds, rq_now(), _FAR_SECONDS, taking]
         )
+        if outcome[0] == b"declined":
+            raise DeclinedBeforeError(turn_id)
         if outcome[0] != b"started":
             return None
-        _, attempt, last_seq, accepted, history = outcome
+        _, attempt, last_seq, accepted, history, suspect, breaks = outcome
         record = json.loads(accepted)
         record["turn"]["history"] = json.loads(history)
-        return Started(Lease(turn_id, attempt), int(last_seq), AcceptedTurn.model_validate(record))
+        lease = Lease(turn_id, attempt)
+        return Started(lease, int(last_seq), AcceptedTurn.model_validate(record), bool(suspect), breaks)
 
     async def append(self, lease: Lease, first_seq: int, events: list[Event]) -> None:
         """Append events; the last one may end the turn. May be sent again when the answer was lost.
@@ -189,6 +221,57 @@ class Attempts:
         """Give the turn to another worker, without counting it as a crash. A lost lease is no error."""
         await self._hand_back(args=[lease.turn_id, lease.attempt])
 
+    async def break_off(self, lease: Lease, end: TurnFailed, *, seconds: float, often: int) -> str:
+        """Give a turn back whose attempt broke off, by something that neither the agent nor a dead worker did.
+
+        Args:
+            lease: the attempt.
+            end: what the turn ends with that has broken off long or often enough.
+            seconds: how long that is.
+            often: how often that is.
+
+        Returns:
+            What became of it: ``queued``, ``failed``, or ``fenced`` where it was lost meanwhile.
+        """
+        now = await self._break_off(
+            args=[
+                lease.turn_id,
+                lease.attempt,
+                seconds,
+                often,
+                end.model_dump_json(),
+                rq_now(),
+                self._keep_seconds,
+            ]
+        )
+        return str(now.decode())
+
+    async def decline(self, lease: Lease, end: TurnFailed) -> str:
+        """Give a turn back that this worker cannot run, for want of its agent. It does not start it again.
+
+        Args:
+            lease: the attempt.
+            end: what the turn ends with that no worker can run.
+
+        Returns:
+            What became of it: ``queued``, ``failed``, or ``fenced`` where it was lost meanwhile.
+        """
+        return await self._declined(lease.turn_id, lease.attempt, end.model_dump_json())
+
+    async def put_back(self, turn_id: str) -> str:
+        """Put a turn back that was taken, and that this worker declined before.
+
+        Returns:
+            What became of it, as with :meth:`decline`.
+        """
+        return await self._declined(turn_id, "", "")
+
+    async def _declined(self, turn_id: str, attempt: int | str, end: str) -> str:
+        now = await self._decline(
+            args=[turn_id, attempt, self.worker, end, OTHERS_SECONDS, rq_now(), self._keep_seconds]
+        )
+        return str(now.decode())
+
 
 class Leases:
     """Keeps leases alive and finds dead ones; blocking, for the thread that beats while agents compute.
@@ -197,7 +280,7 @@ class Leases:
         connection: a client from :func:`k8gentai.workers.connection.connect_blocking`.
         framework: whose turns.
         lease_seconds: how long a worker may be silent before its turns are given to another.
-        max_attempts: a turn whose workers died this often is failed.
+        max_attempts: a turn that ended this many workers is failed.
         keep_seconds: how long RQ shows the job of an ended turn.
     """
 
@@ -217,6 +300,7 @@ class Leases:
         self._connection = connection
         self._renew = connection.register_script(script("renew"))
         self._reap = connection.register_script(script("reap"))
+        self._bury = connection.register_script(script("bury"))
 
     def renew(self, leases: list[Lease]) -> list[Lease]:
         """Renew these leases; without any, see whether Redis answers. Returns those that were lost meanwhile."""
@@ -227,8 +311,12 @@ class Leases:
         lost = self._renew(args=[self._framework, self._lease_seconds, *members])
         return [members[member.decode()] for member in lost]
 
-    def reap(self) -> list[tuple[str, str]]:
+    def reap(self, *, buried: bool = False) -> list[tuple[str, str]]:
         """Give the turns of dead workers to the living.
+
+        Args:
+            buried: take up only what workers had that are known to be dead: the others may have been kept from
+                renewing, as Redis was away.
 
         Returns:
             Turn ids, each with ``queued`` (runs again), ``taken`` (had not begun) or ``failed`` (given up).
@@ -238,14 +326,13 @@ class Leases:
                 self._framework,
                 self._lease_seconds,
                 self._max_attempts,
-                _gave_up(self._max_attempts).model_dump_json(),
                 rq_now(),
                 self._keep_seconds,
+                "buried" if buried else "",
             ]
         )
         return [(turn_id, what) for turn_id, what in (entry.decode().split() for entry in done)]
 
-
-def _gave_up(attempts: int) -> TurnFailed:
-    tried = "once and its worker died" if attempts == 1 else f"{attempts} times and each time its worker died"
-    return TurnFailed(code="worker_lost", message=f"the turn was tried {tried}; see the workers' logs")
+    def bury(self, worker: str, death: Death) -> None:
+        """Note how a worker's process ended, and have its turns taken up at once."""
+        self._bury(args=[self._framework, worker, death.model_dump_json(), _NOTE_SECONDS])

@@ -26,6 +26,7 @@ class Beat:
         worker: the worker's registration.
         running: gives the leases this worker holds now; called in the beat's thread.
         on_lost: told of leases that were lost; called in the beat's thread.
+        on_beat: called with each beat, in the beat's thread.
         on_end: called in the beat's thread when it ends by itself: the process can keep no turn, and must end.
         lease_seconds: how long a lease lasts; a fifth of it is the pause between beats.
     """
@@ -37,6 +38,7 @@ class Beat:
         *,
         running: Callable[[], list[Lease]],
         on_lost: Callable[[list[Lease]], None],
+        on_beat: Callable[[], None],
         on_end: Callable[[], None],
         lease_seconds: float,
     ) -> None:
@@ -44,6 +46,7 @@ class Beat:
         self._worker = worker
         self._running = running
         self._on_lost = on_lost
+        self._on_beat = on_beat
         self._on_end = on_end
         self._lease_seconds = lease_seconds
         self._every_seconds = lease_seconds / 5
@@ -65,6 +68,7 @@ class Beat:
     def _beat(self) -> None:
         try:
             while not self._stop.wait(self._every_seconds) and self._failures < _FAILURES:
+                self._on_beat()
                 if self._keep_leases():
                     self._look_after_others()
         finally:
@@ -101,9 +105,9 @@ class Beat:
 
     def _look_after_others(self) -> None:
         try:
-            if time.monotonic() >= self._reap_from:
-                for turn_id, what in self._leases.reap():
-                    log.warning("turn_of_dead_worker", turn=turn_id, now=what)
+            # Of a worker that is known to be dead nothing more is to be waited for.
+            for turn_id, what in self._leases.reap(buried=time.monotonic() < self._reap_from):
+                log.warning("turn_of_dead_worker", turn=turn_id, now=what)
             self._worker.beat(len(self._running()))
         except AWAY as error:
             self._spare_others()

@@ -49,6 +49,17 @@ def over_time(seconds: float, place: str | None = None) -> TurnFailed:
     return TurnFailed(code="time_limit", message=f"{message}{blocked if place else ''}")
 
 
+def stack_lost(error: Exception, seconds: float) -> TurnFailed:
+    """What a turn ends with whose model's answers were cut off, again and again, by the end of the stack's server.
+
+    Args:
+        error: how the last one was.
+        seconds: for how long that went on.
+    """
+    message = f"the stack's server went away during the model's answers, for more than {seconds:g} s: {error}"
+    return TurnFailed(code="model_error", message=message)
+
+
 def _root(error: BaseException) -> BaseException:
     """The error inside groups that hold only one; what the agent raised, where that was contained."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:

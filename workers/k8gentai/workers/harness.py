@@ -8,18 +8,35 @@ from functools import partial
 from typing import Any
 
 import structlog
+from redis.exceptions import RedisError
 
-from k8gentai.agents.events import Event, TurnCompleted, TurnEnd, TurnIncomplete, TurnStarted, TurnSuspended
-from k8gentai.agents.turn import Adapter, DeclaredTool, LoadedAgent, ModelEndpoint, TurnContext, TurnError
+from k8gentai.agents.events import (
+    Event,
+    TurnCompleted,
+    TurnEnd,
+    TurnFailed,
+    TurnIncomplete,
+    TurnStarted,
+    TurnSuspended,
+)
+from k8gentai.agents.turn import (
+    Adapter,
+    AgentLoadError,
+    DeclaredTool,
+    LoadedAgent,
+    ModelEndpoint,
+    TurnContext,
+    TurnError,
+)
 from k8gentai.workers.approvals import Approvals
 from k8gentai.workers.asking import StackClient
-from k8gentai.workers.attempts import Attempts, Started
+from k8gentai.workers.attempts import Attempts, FencedError, Started
 from k8gentai.workers.budget import Budget
 from k8gentai.workers.calls import ModelCalls, OpenAttempts, current_key
 from k8gentai.workers.connection import until_back
-from k8gentai.workers.endings import failure, over_time
+from k8gentai.workers.endings import failure, over_time, stack_lost
 from k8gentai.workers.journal import Journal
-from k8gentai.workers.loaded import LoadedAgents
+from k8gentai.workers.loaded import LoadedAgents, ReadyAgent
 from k8gentai.workers.order import EventOrder
 from k8gentai.workers.parents import bounded
 from k8gentai.workers.republish import Republisher
@@ -28,12 +45,45 @@ from k8gentai.workers.slots import Slot
 from k8gentai.workers.stream import EventStream
 from k8gentai.workers.toolbox import Toolbox
 from k8gentai.workers.tools import Tools
-from k8gentai.workers.upstream import StackLostError
+from k8gentai.workers.watchdog import Blocked
 
+_FAR_SECONDS = 86_400.0
+_MANY = 10_000
 _CLOSING_SECONDS = 10.0
 """How long a stopped agent may take to unwind: longer than adapters give what they start themselves."""
 
+_HUNG_SECONDS = 1.0
+"""The same where its code lets nothing else run, so that it hears nothing."""
+
 log = structlog.get_logger(__name__)
+
+
+class AgentMissingError(Exception):
+    """This worker cannot import the turn's agent; another may.
+
+    Args:
+        end: what the turn ends with that no worker can run.
+    """
+
+    def __init__(self, end: TurnFailed) -> None:
+        super().__init__(end.message)
+        self.end = end
+
+
+class BrokeOffError(Exception):
+    """The attempt broke off by something that the agent did not do; the turn may be tried again.
+
+    Args:
+        end: what the turn ends with that has broken off too long or too often.
+        seconds: how long it may.
+        often: how often it may.
+    """
+
+    def __init__(self, end: TurnFailed, *, seconds: float = _FAR_SECONDS, often: int = _MANY) -> None:
+        super().__init__(end.message)
+        self.end = end
+        self.seconds = seconds
+        self.often = often
 
 
 class Harness:
@@ -46,6 +96,7 @@ class Harness:
         attempts: writes to Redis.
         open_attempts: who may call the model gateway.
         stack: what turns ask of it beside models.
+        blocked: returns what holds up the agents' loop now.
     """
 
     def __init__(
@@ -56,8 +107,10 @@ class Harness:
         attempts: Attempts,
         open_attempts: OpenAttempts,
         stack: StackClient,
+        blocked: Callable[[], Blocked | None],
     ) -> None:
         self._stack = stack
+        self._blocked = blocked
         self._adapter = adapter
         self._agents = agents
         self._toolbox = toolbox
@@ -73,7 +126,8 @@ class Harness:
 
         Raises:
             FencedError: the attempt lost its turn; the agent was stopped.
-            StackLostError: the stack's server went away under the attempt, which has to be made again.
+            AgentMissingError: this worker has not got the agent.
+            BrokeOffError: the attempt has to be made again, as with the stack's server gone in mid-answer.
         """
         stream = EventStream(self._attempts, started.lease, started.last_seq)
         stream.put(TurnStarted(attempt=started.lease.attempt, worker=self._attempts.worker))
@@ -93,7 +147,7 @@ class Harness:
                 end = await running
                 await journal.close()
                 put(end)
-            await writing
+            await _written(writing)
         finally:
             for task in (running, writing):
                 task.cancel()
@@ -111,14 +165,14 @@ class Harness:
         order = EventOrder(put)
         attempt: _Attempt | None = None
         try:
-            ready = await self._agents.for_turn(started.accepted)
+            ready = await self._ready(started)
             async with self._toolbox.open(ready, started, slot) as declared:
                 services = TurnServices(self._stack, started.accepted)
-                attempt = _Attempt(started, ready.agent, declared, services, journal, order)
+                attempt = _Attempt(started, ready.agent, declared, services, journal, order, self._blocked)
                 endpoint = self._open_attempts.open(attempt.calls)
                 current_key.set(attempt.calls.key)
                 end = await attempt.run(self._adapter, endpoint, room)
-        except StackLostError:
+        except (BrokeOffError, AgentMissingError):
             raise
         except BaseException as error:
             if _being_cancelled():
@@ -134,6 +188,17 @@ class Harness:
         order.finish(completed=isinstance(end, TurnCompleted))
         return end
 
+    async def _ready(self, started: Started) -> ReadyAgent:
+        """The agent, imported.
+
+        Raises:
+            AgentMissingError: this worker has not got it.
+        """
+        try:
+            return await self._agents.for_turn(started.accepted)
+        except AgentLoadError as error:
+            raise AgentMissingError(failure(error, None)) from error
+
 
 class _Attempt:
     """What one attempt lends its agent.
@@ -145,6 +210,7 @@ class _Attempt:
         services: what the stack does for it.
         journal: the turn's.
         order: takes the events.
+        blocked: returns what holds up the agents' loop now.
     """
 
     def __init__(
@@ -155,7 +221,9 @@ class _Attempt:
         services: TurnServices,
         journal: Journal,
         order: EventOrder,
+        blocked: Callable[[], Blocked | None],
     ) -> None:
+        self._blocked = blocked
         accepted, spec = started.accepted, agent.definition.spec
         replay = accepted.replay
         self._agent = agent
@@ -209,7 +277,9 @@ class _Attempt:
         try:
             await asyncio.wait(ways, timeout=self._limits.seconds, return_when=asyncio.FIRST_COMPLETED)
             if self.calls.lost.done():
-                raise self.calls.lost.result()
+                raise BrokeOffError(
+                    stack_lost(self.calls.lost.result(), self._limits.seconds), seconds=self._limits.seconds
+                )
             if self._halted.done():
                 return self._halted.result()
             if consuming.cancelled():
@@ -218,9 +288,9 @@ class _Attempt:
                 return consuming.result()
             if quiet.done():
                 return TurnSuspended(expires_at=time.time() + self._limits.approval_seconds)
-            return over_time(self._limits.seconds)
+            return self._over_time()
         finally:
-            if await _stopped({consuming, quiet}):
+            if await _stopped({consuming, quiet}, _HUNG_SECONDS if self._blocked() else _CLOSING_SECONDS):
                 log.warning("agent_left_behind", turn=self.calls.turn_id)
 
     async def _consume(
@@ -236,6 +306,21 @@ class _Attempt:
                 await room()
         return end
 
+    def _over_time(self) -> TurnEnd:
+        """What the turn ends with whose time is over.
+
+        Raises:
+            BrokeOffError: it was not its own: code of another turn let nothing else run.
+        """
+        blocked = self._blocked()
+        seconds = self._limits.seconds
+        if blocked is None:
+            return over_time(seconds)
+        end = over_time(seconds, blocked.place)
+        if blocked.key not in (None, self.calls.key):
+            raise BrokeOffError(end, seconds=seconds)
+        return end
+
     def _halt(self, end: TurnEnd) -> None:
         if not self._halted.done():
             self._halted.set_result(end)
@@ -244,17 +329,33 @@ class _Attempt:
         return self.calls.busy or self._tools.busy
 
 
+async def _written(writing: asyncio.Task[None]) -> None:
+    """Wait until the turn's events are written.
+
+    Raises:
+        FencedError: the attempt lost its turn.
+        redis.exceptions.RedisError: Redis refused them.
+        BrokeOffError: they cannot be written, and could not be by another attempt.
+    """
+    try:
+        await writing
+    except (FencedError, RedisError):
+        raise
+    except Exception as error:
+        raise BrokeOffError(failure(error, None), often=1) from error
+
+
 def _being_cancelled() -> bool:
     """Whether the current task is being stopped from without, rather than by what its agent raised."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
-async def _stopped(tasks: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
-    """Cancel tasks. Returns those that do not end within a while: agents' code may ignore it."""
+async def _stopped(tasks: set[asyncio.Task[Any]], seconds: float) -> set[asyncio.Task[Any]]:
+    """Cancel tasks. Returns those that do not end within that time: agents' code may ignore it."""
     for task in tasks:
         task.cancel()
-    done, left = await asyncio.wait(tasks, timeout=_CLOSING_SECONDS)
+    done, left = await asyncio.wait(tasks, timeout=seconds)
     for task in done:
         if not task.cancelled():
             task.exception()

@@ -1,14 +1,24 @@
 """The agents a worker has imported, by id; each is imported anew when its definition or code changed."""
 
 import asyncio
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from k8gentai.agents.definition import AgentDefinition, implicit_agent
-from k8gentai.agents.registry import Registry
+from k8gentai.agents.registry import RegisteredAgent, Registry
+from k8gentai.agents.text import message_of
 from k8gentai.agents.tools.declared import load_functions
 from k8gentai.agents.tools.policies import check_policies, found_tools
 from k8gentai.agents.turn import Adapter, AgentLoadError, DeclaredTool, FoundTools, LoadedAgent
 from k8gentai.workers.record import AcceptedTurn
+
+_IMPORT_SECONDS = 120.0
+"""How long an agent's import may take: some load a model."""
+_AGAIN_SECONDS = 10.0
+"""How soon an agent that could not be imported is tried again, its code being the same."""
 
 
 @dataclass(frozen=True)
@@ -21,18 +31,32 @@ class ReadyAgent:
     """The tools that it was found to have."""
 
 
+@dataclass(frozen=True)
+class _Failed:
+    """An import that failed: of what, with what, and until when that is believed (monotonic time in seconds)."""
+
+    digest: str
+    error: AgentLoadError
+    until: float
+
+
 class LoadedAgents:
     """The agents of one framework.
 
     Args:
         registry: where definitions come from, and nowhere else.
         adapter: the framework's.
+        seconds: how long an import may take.
     """
 
-    def __init__(self, registry: Registry, adapter: Adapter) -> None:
+    def __init__(self, registry: Registry, adapter: Adapter, seconds: float = _IMPORT_SECONDS) -> None:
         self._registry = registry
         self._adapter = adapter
+        self._seconds = seconds
         self._loaded: dict[str, tuple[str, ReadyAgent]] = {}
+        self._failed: dict[str, _Failed] = {}
+        self._endless: dict[str, asyncio.Future[ReadyAgent]] = {}
+        """Imports that took too long and still go on, by agent."""
         self._loading = asyncio.Lock()
 
     async def warm(self) -> list[tuple[str, AgentLoadError]]:
@@ -61,6 +85,10 @@ class LoadedAgents:
         agent = self._registry.get(agent_id)
         return agent.definition.spec.description if agent and agent.definition else None
 
+    def missing(self) -> dict[str, str]:
+        """The agents that could not be imported when that was last tried, each with the reason."""
+        return {agent_id: str(failed.error) for agent_id, failed in self._failed.items()}
+
     async def _registered(self, agent_id: str) -> ReadyAgent:
         agent = self._registry.get(agent_id)
         if agent is None:
@@ -70,10 +98,38 @@ class LoadedAgents:
         async with self._loading:
             digest, loaded = self._loaded.get(agent_id, (None, None))
             if loaded is None or digest != agent.digest:
-                # Importing may take seconds, and other turns go on meanwhile.
-                loaded = await asyncio.to_thread(self._load, agent.definition)
+                loaded = await self._import(agent, agent.definition)
                 self._loaded[agent_id] = (agent.digest, loaded)
+                self._failed.pop(agent_id, None)
         return loaded
+
+    async def _import(self, agent: RegisteredAgent, definition: AgentDefinition) -> ReadyAgent:
+        """Import an agent, unless that failed a moment ago.
+
+        Raises:
+            AgentLoadError: it cannot be imported.
+        """
+        failed = self._failed.get(agent.id)
+        if failed and failed.digest == agent.digest and time.monotonic() < failed.until:
+            raise failed.error
+        try:
+            return await self._bounded(agent.id, lambda: self._load(definition))
+        except AgentLoadError as error:
+            self._failed[agent.id] = _Failed(agent.digest, error, time.monotonic() + _AGAIN_SECONDS)
+            raise
+
+    async def _bounded(self, agent_id: str, load: Callable[[], ReadyAgent]) -> ReadyAgent:
+        """Load an agent in a thread: it may take seconds, and other turns go on meanwhile.
+
+        Raises:
+            AgentLoadError: it cannot be loaded, or not within the time for it.
+        """
+        loading = self._endless.pop(agent_id, None) or _in_a_thread(load)
+        await asyncio.wait({loading}, timeout=self._seconds)
+        if not loading.done():
+            self._endless[agent_id] = loading
+            raise AgentLoadError(f"the import of agent {agent_id} did not end within {self._seconds:g} s")
+        return loading.result()
 
     def _load(self, definition: AgentDefinition) -> ReadyAgent:
         agent, functions = self._adapter.load(definition), load_functions(definition)
@@ -81,3 +137,28 @@ class LoadedAgents:
         found = found_tools(self._adapter, agent)
         check_policies(definition, found)
         return ReadyAgent(agent, functions, found)
+
+
+def _in_a_thread(load: Callable[[], ReadyAgent]) -> asyncio.Future[ReadyAgent]:
+    """Load in a thread of its own: one that never ends would take a place among the agents' threads, and keep the
+    process from ending."""
+    loop = asyncio.get_running_loop()
+    loaded: asyncio.Future[ReadyAgent] = loop.create_future()
+    loaded.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def work() -> None:
+        try:
+            ready = load()
+        except AgentLoadError as error:
+            _deliver(loaded.set_exception, error)
+        except BaseException as error:  # noqa: BLE001 - whatever the agent's code raises, the agent cannot be had
+            _deliver(loaded.set_exception, AgentLoadError(f"{type(error).__name__}: {message_of(error)}"))
+        else:
+            _deliver(loaded.set_result, ready)
+
+    def _deliver[T](deliver: Callable[[T], None], outcome: T) -> None:
+        with suppress(RuntimeError):  # The loop is closed, and nobody waits.
+            loop.call_soon_threadsafe(deliver, outcome)
+
+    threading.Thread(target=work, name="import", daemon=True).start()
+    return loaded

@@ -2,15 +2,27 @@
 
 import asyncio
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
-from k8gentai.workers.attempts import Attempts, FencedError, Lease, Started
+from k8gentai.agents.events import TurnFailed
+from k8gentai.agents.text import message_of
+from k8gentai.workers.attempts import Attempts, DeclinedBeforeError, FencedError, Lease, Started
 from k8gentai.workers.connection import AWAY, BLOCK_SECONDS, REPLY_SECONDS, until_back
-from k8gentai.workers.harness import Harness
-from k8gentai.workers.slots import Slot
-from k8gentai.workers.upstream import StackLostError
+from k8gentai.workers.harness import AgentMissingError, BrokeOffError, Harness
+from k8gentai.workers.slots import Door, Slot, WholeWorker
+
+_NEIGHBOURS_SECONDS = 15.0
+"""How long turns may take to end beside which another one waits to be alone."""
+_DECLINED_SECONDS = 1.0
+"""How long a turn is kept from the queue that this worker has taken again and cannot run."""
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 20.0
+_FAULTS = 3
+"""How often a turn is tried whose attempts break off by a fault of ours."""
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +40,10 @@ class Pool:
         self._attempts = attempts
         self._harness = harness
         self._places = asyncio.Semaphore(concurrency)
+        self.door = Door()
+        """Whether it takes turns."""
         self._tasks: dict[Lease, asyncio.Task[None]] = {}
+        self._declined: set[asyncio.Task[None]] = set()
 
     def leases(self) -> list[Lease]:
         """The leases this process holds."""
@@ -54,14 +69,19 @@ class Pool:
     async def take(self) -> None:
         """Take turns for as long as there is room, without end."""
         while True:
+            await self.door.opened()
             await self._places.acquire()
             try:
                 started = await self._next()
             except BaseException:
                 self._places.release()
                 raise
-            task = asyncio.create_task(self._run(started))
-            self._tasks[started.lease] = task
+            if self.door.is_open:
+                self._begin(started)
+            else:
+                # It was closed while the turn was waited for.
+                await self._hand_back(started.lease)
+                self._places.release()
 
     async def drain(self, grace_seconds: float) -> None:
         """Let running turns end, and give those back that do not within the grace.
@@ -69,15 +89,21 @@ class Pool:
         Args:
             grace_seconds: how long to wait.
         """
+        for task in self._declined:
+            task.cancel()
         if not self._tasks:
             return
         log.info("draining", turns=len(self._tasks), grace_seconds=grace_seconds)
         await asyncio.wait(self._tasks.values(), timeout=grace_seconds)
-        rest = dict(self._tasks)
-        for task in rest.values():
+        await self.hand_over(self.leases())
+
+    async def hand_over(self, leases: Iterable[Lease]) -> None:
+        """Stop turns and give them to other workers."""
+        tasks = {lease: task for lease in leases if (task := self._tasks.get(lease))}
+        for task in tasks.values():
             task.cancel()
-        await asyncio.gather(*rest.values(), return_exceptions=True)
-        for lease in rest:
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        for lease in tasks:
             await self._hand_back(lease)
 
     async def _hand_back(self, lease: Lease) -> None:
@@ -88,11 +114,39 @@ class Pool:
             # Its lease runs out.
             log.warning("redis_away", turn=lease.turn_id, error=str(error))
 
+    def _begin(self, started: Started) -> None:
+        slot = self._slot(started)
+        task = self._tasks[started.lease] = asyncio.create_task(self._run(started, slot))
+
+        def ended(_: asyncio.Task[None]) -> None:
+            del self._tasks[started.lease]
+            slot.free()
+
+        task.add_done_callback(ended)
+
+    def _slot(self, started: Started) -> Slot:
+        if not started.suspect:
+            return Slot(self._places)
+        log.info("suspect_runs_alone", turn=started.lease.turn_id)
+        return WholeWorker(self._places, self.door, lambda: self._empty(started.lease))
+
+    async def _empty(self, stays: Lease) -> None:
+        """Have all turns but one leave."""
+        others = {lease: task for lease, task in self._tasks.items() if lease != stays}
+        if others:
+            await asyncio.wait(others.values(), timeout=_NEIGHBOURS_SECONDS)
+            await self.hand_over(others)
+
     async def _next(self) -> Started:
         while True:
             if (turn_id := await until_back(lambda: self._attempts.take(BLOCK_SECONDS))) is None:
                 continue
-            if (started := await self._start(turn_id)) is not None:
+            try:
+                started = await self._start(turn_id)
+            except DeclinedBeforeError:
+                self._put_back_later(turn_id)
+                continue
+            if started is not None:
                 return started
             log.info("not_to_be_run", job=turn_id)
 
@@ -105,23 +159,49 @@ class Pool:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
             # Where Redis is away the turn is given to another worker after the time of a lease.
-            with suppress(TimeoutError):
+            with suppress(TimeoutError, DeclinedBeforeError):
                 if (started := await asyncio.wait_for(starting, REPLY_SECONDS)) is not None:
                     await self._hand_back(started.lease)
             raise
 
-    async def _run(self, started: Started) -> None:
-        slot = Slot(self._places)
+    def _put_back_later(self, turn_id: str) -> None:
+        async def put_back() -> None:
+            await asyncio.sleep(_DECLINED_SECONDS)
+            # Where that fails it is found among what was taken and not started.
+            with suppress(*AWAY):
+                if await self._attempts.put_back(turn_id) == "failed":
+                    log.warning("no_worker_has_the_agent", turn=turn_id)
+
+        task = asyncio.create_task(put_back())
+        self._declined.add(task)
+        task.add_done_callback(self._declined.discard)
+
+    async def _run(self, started: Started, slot: Slot) -> None:
+        lease = started.lease
         try:
+            if started.suspect:
+                await self._empty(lease)
             await self._harness.run(started, slot)
         except FencedError:
-            log.info("turn_ended_elsewhere", turn=started.lease.turn_id)
-        except StackLostError as error:
-            # As below: by then the stack may have started anew.
-            log.warning("stack_lost", turn=started.lease.turn_id, error=str(error))
-        except Exception:
-            # The lease runs out and the turn is tried again, here or by another worker.
-            log.exception("attempt_broke_off", turn=started.lease.turn_id)
-        finally:
-            del self._tasks[started.lease]
-            slot.free()
+            log.info("turn_ended_elsewhere", turn=lease.turn_id)
+        except AgentMissingError as error:
+            await self._decline(lease, error.end)
+        except BrokeOffError as error:
+            await self._break_off(started, error)
+        except Exception as error:
+            log.exception("attempt_broke_off", turn=lease.turn_id)
+            words = f"the worker could not run the turn: {type(error).__name__}: {message_of(error)}"
+            end = TurnFailed(code="worker_error", message=words[:1_000])
+            await self._break_off(started, BrokeOffError(end, often=_FAULTS))
+
+    async def _decline(self, lease: Lease, end: TurnFailed) -> None:
+        now = await until_back(partial(self._attempts.decline, lease, end), turn=lease.turn_id)
+        log.warning("agent_missing", turn=lease.turn_id, error=end.message, now=now)
+
+    async def _break_off(self, started: Started, error: BrokeOffError) -> None:
+        pause = min(_FIRST_PAUSE_SECONDS * 2**started.breaks, _LONGEST_PAUSE_SECONDS) if error.often > 1 else 0
+        log.warning("broke_off", turn=started.lease.turn_id, error=error.end.message, again_in=pause)
+        await asyncio.sleep(pause)
+        break_off = partial(self._attempts.break_off, started.lease, error.end)
+        ways = partial(break_off, seconds=error.seconds, often=error.often)
+        await until_back(ways, turn=started.lease.turn_id)

@@ -1,5 +1,6 @@
 """How the worker pools stand: who runs, and what waits for them."""
 
+import json
 from typing import Any
 
 from redis.asyncio import Redis
@@ -31,6 +32,16 @@ class Pools:
             queue.decode().removeprefix(keys.RQ_QUEUE) for queue in await self._redis.smembers(keys.RQ_QUEUES)
         ]
         return {queue: await self._alive(queue) for queue in queues}
+
+    async def missing(self, framework: str, agent_id: str) -> dict[str, str]:
+        """The living workers of a framework that cannot import an agent, each with the reason."""
+        names: set[bytes] = await self._redis.smembers(keys.RQ_WORKERS + framework)
+        found: dict[str, str] = {}
+        for name in names:
+            told = await self._redis.hget(name, keys.MISSING)
+            if told and (reason := json.loads(told).get(agent_id)):
+                found[name.decode().removeprefix(keys.RQ_WORKER)] = reason
+        return found
 
     async def _alive(self, queue: str) -> int:
         names: set[bytes] = await self._redis.smembers(keys.RQ_WORKERS + queue)

@@ -97,7 +97,13 @@ class CallCounts(BaseModel):
     """What became of a turn's calls, and of its workers."""
 
     crashes: int = 0
-    """How often its worker died."""
+    """How often it ended its worker, which ran nothing beside it, or is known to have done it."""
+    shared_crashes: int = 0
+    """How often its worker died with several turns in it. It counts against none of them."""
+    hand_overs: int = 0
+    """How often a worker gave it to another: it stopped, or made room."""
+    breaks: int = 0
+    """How often an attempt broke off by something that neither the agent nor its worker's end did."""
     models_made: int = 0
     """Model calls that were answered, and are in the journal."""
     models_replayed: int = 0

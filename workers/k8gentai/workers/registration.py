@@ -1,10 +1,14 @@
 """The worker as RQ knows it: registered, with a heartbeat, readable by ``rq info`` and dashboards."""
 
+import json
 import time
+from collections.abc import Callable
 
 import redis
 from rq.serializers import JSONSerializer
 from rq.worker.base import BaseWorker, WorkerStatus
+
+from k8gentai.workers import keys
 
 _TTL_SECONDS = 30
 _RENEW_SECONDS = _TTL_SECONDS / 3
@@ -21,14 +25,19 @@ class TurnWorker(BaseWorker):
         framework: the queue. One queue a worker: RQ 2.12 moves a job atomically only then.
         name: this worker's name.
         connection: a client from :func:`k8gentai.workers.connection.connect_blocking`.
+        missing: returns the agents that the worker cannot import, each with the reason.
     """
 
-    def __init__(self, framework: str, name: str, connection: redis.Redis) -> None:
+    def __init__(
+        self, framework: str, name: str, connection: redis.Redis, missing: Callable[[], dict[str, str]]
+    ) -> None:
         super().__init__(
             [framework], name=name, connection=connection, serializer=JSONSerializer, worker_ttl=_TTL_SECONDS
         )
         self._written: WorkerStatus | None = None
         self._renew_at = 0.0
+        self._missing = missing
+        self._published = "{}"
 
     @property
     def connection_timeout(self) -> int:
@@ -41,6 +50,8 @@ class TurnWorker(BaseWorker):
         self.set_state(WorkerStatus.IDLE)
         self._written = WorkerStatus.IDLE
         self._renew_at = 0.0
+        self._published = "{}"
+        self._publish_missing()
 
     def beat(self, running: int) -> None:
         """Say that the worker lives and whether it has work.
@@ -58,6 +69,13 @@ class TurnWorker(BaseWorker):
         if time.monotonic() >= self._renew_at:
             self.heartbeat(_TTL_SECONDS)
             self._renew_at = time.monotonic() + _RENEW_SECONDS
+        self._publish_missing()
+
+    def _publish_missing(self) -> None:
+        missing = json.dumps(self._missing())
+        if missing != self._published:
+            self.connection.hset(self.key, keys.MISSING, missing)
+            self._published = missing
 
     def unregister(self) -> None:
         """Disappear from among the workers."""

@@ -1,8 +1,39 @@
 """A turn's place among those that a worker runs at once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+
+_ALONE = "a turn runs alone"
+
+
+class Door:
+    """Whether a worker takes turns: unless somebody has a reason against it."""
+
+    def __init__(self) -> None:
+        self._reasons: set[str] = set()
+        self._opened = asyncio.Event()
+        self._opened.set()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has."""
+        return not self._reasons
+
+    def close(self, reason: str) -> None:
+        """Take no turns, for a reason."""
+        self._reasons.add(reason)
+        self._opened.clear()
+
+    def open(self, reason: str) -> None:
+        """That reason is none any more."""
+        self._reasons.discard(reason)
+        if self.is_open:
+            self._opened.set()
+
+    async def opened(self) -> None:
+        """Wait until it is open."""
+        await self._opened.wait()
 
 
 class Slot:
@@ -39,10 +70,41 @@ class Slot:
         """Give the place back, unless it is lent."""
         if self._held:
             self._held = False
-            self._places.release()
+            self._leave()
 
     async def _take_back(self) -> None:
         self._waiting -= 1
         if self._waiting == 0:
-            await self._places.acquire()
+            await self._enter()
             self._held = True
+
+    def _leave(self) -> None:
+        self._places.release()
+
+    async def _enter(self) -> None:
+        await self._places.acquire()
+
+
+class WholeWorker(Slot):
+    """The place of a turn beside which nothing else runs.
+
+    Args:
+        places: the worker's.
+        door: the worker's, closed when this is made.
+        emptied: has all other turns leave.
+    """
+
+    def __init__(self, places: asyncio.Semaphore, door: Door, emptied: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(places)
+        self._door = door
+        self._emptied = emptied
+        door.close(_ALONE)
+
+    def _leave(self) -> None:
+        self._door.open(_ALONE)
+        super()._leave()
+
+    async def _enter(self) -> None:
+        self._door.close(_ALONE)
+        await super()._enter()
+        await self._emptied()

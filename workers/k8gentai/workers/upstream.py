@@ -151,6 +151,10 @@ class Upstream:
                 if time.monotonic() > until:
                     raise
                 await asyncio.sleep(_KNOCK_SECONDS)
+            except StackLostError:
+                # Nothing of an answer was seen. The model did nothing wrong: it is the server that starts anew.
+                until = time.monotonic() + self._restart_seconds
+                await asyncio.sleep(_KNOCK_SECONDS)
             except UpstreamError as error:
                 pause = next(pauses, None)
                 if pause is None:

@@ -1,18 +1,39 @@
-"""Notices code that holds up the worker's event loop, and with it every other turn of the process."""
+"""Notices code that holds up the event loop of agents, and with it every other turn of the process."""
 
 import asyncio
 import sys
 import threading
+import time
 import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
 from k8gentai.agents.loading import is_own_code
+from k8gentai.workers.calls import current_key
 
 BLOCKED_SECONDS = 1.0
 """How long the loop may be held up before that is told."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """Code that holds up the loop."""
+
+    place: str
+    """File and line."""
+    key: str | None
+    """The key of the attempt whose code it is; None where that is not known."""
+    since: float
+    """Monotonic time in seconds."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it has done so."""
+        return time.monotonic() - self.since
 
 
 class Watchdog:
@@ -22,40 +43,68 @@ class Watchdog:
 
     Args:
         seconds: how long is too long.
+        on_blocked: called in the watchdog's thread, again and again while the loop is held up, and with None when
+            it is no more.
+        alive: called in the watchdog's thread, more often than once in ``seconds``.
     """
 
-    def __init__(self, seconds: float = BLOCKED_SECONDS) -> None:
+    def __init__(
+        self,
+        seconds: float = BLOCKED_SECONDS,
+        on_blocked: Callable[[Blocked | None], None] = lambda _: None,
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._watched = threading.get_ident()
         self._seconds = seconds
+        self._on_blocked = on_blocked
+        self._alive = alive
         self._told: set[str] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self.blocked: Blocked | None = None
+        """What holds up the loop now. Read from any thread."""
 
     def start(self) -> None:
         """Begin to watch."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop. The loop must still run."""
+        """Stop."""
         self._stop.set()
         self._thread.join(timeout=self._seconds)
 
     def _watch(self) -> None:
         while not self._stop.wait(self._seconds / 2):
+            self._alive()
             answered = threading.Event()
+            since = time.monotonic()
             self._loop.call_soon_threadsafe(answered.set)
             while not answered.wait(self._seconds) and not self._stop.is_set():
-                self._tell()
+                self._alive()
+                self._look(since)
+            if self.blocked is not None:
+                self.blocked = None
+                self._on_blocked(None)
 
-    def _tell(self) -> None:
-        stack = traceback.extract_stack(sys._current_frames()[self._watched])
-        if stack[-1].filename.endswith("selectors.py"):
+    def _look(self, since: float) -> None:
+        frames = sys._current_frames().get(self._watched)
+        stack = traceback.extract_stack(frames)
+        if not stack or stack[-1].filename.endswith("selectors.py"):
             # It waits for something to do: the machine is slow, not the code.
             return
         # The innermost line that somebody here wrote; a library below it may be what takes its time.
         frame = next((frame for frame in reversed(stack) if is_own_code(frame.filename)), stack[-1])
-        place = f"{frame.filename}:{frame.lineno}"
+        self.blocked = Blocked(f"{frame.filename}:{frame.lineno}", self._key(), since)
+        self._tell(self.blocked.place, frame)
+        self._on_blocked(self.blocked)
+
+    def _key(self) -> str | None:
+        """The key of the attempt that the loop's current task works for."""
+        task = asyncio.current_task(self._loop)
+        return task.get_context().get(current_key) if task else None
+
+    def _tell(self, place: str, frame: traceback.FrameSummary) -> None:
         if place not in self._told:
             self._told.add(place)
             log.warning(

@@ -25,19 +25,25 @@ from k8gentai.workers.asking import StackClient
 from k8gentai.workers.attempts import LEASE_SECONDS, MAX_ATTEMPTS, Attempts, Lease, Leases
 from k8gentai.workers.attribution import attribute_calls
 from k8gentai.workers.beat import Beat
-from k8gentai.workers.calls import OpenAttempts
+from k8gentai.workers.calls import OpenAttempts, current_key
 from k8gentai.workers.connection import AWAY, connect, connect_blocking, masked
+from k8gentai.workers.exits import REPLACE, end_for_certain
 from k8gentai.workers.gateway import gateway
 from k8gentai.workers.harness import Harness
+from k8gentai.workers.last_words import LastWords
 from k8gentai.workers.loaded import LoadedAgents
 from k8gentai.workers.logs import configure_logs
+from k8gentai.workers.memory import Memory
 from k8gentai.workers.notifications import Notifications
 from k8gentai.workers.pool import Pool
 from k8gentai.workers.registration import TurnWorker
+from k8gentai.workers.relief import Relief
 from k8gentai.workers.toolbox import Toolbox
 from k8gentai.workers.upstream import Upstream
-from k8gentai.workers.watchdog import Watchdog
+from k8gentai.workers.watchdog import Blocked, Watchdog
 
+_REPLACED_SECONDS = 5.0
+"""How long turns may go on in a process that an agent's code blocks."""
 _THREADS = 32
 _END_SECONDS = 10
 """How long ending may take, once running turns had their grace."""
@@ -71,6 +77,7 @@ def main(
     grace_seconds: float = 30.0,
     lease_seconds: float = LEASE_SECONDS,
     max_attempts: int = MAX_ATTEMPTS,
+    max_memory: int | None = None,
     api_key: str | None = None,
 ) -> int:
     """Run a worker until SIGTERM or SIGINT.
@@ -84,11 +91,13 @@ def main(
         concurrency: turns at once; None for what suits the framework.
         grace_seconds: how long running turns may go on after the signal.
         lease_seconds: how long this process may be silent before its turns are run by another.
-        max_attempts: how often a turn is tried whose workers die.
+        max_attempts: how many workers a turn may end, each alone in it.
+        max_memory: how large the process may grow, in MB, before it drains; None for as large as it likes.
         api_key: the credential the stack asks for.
 
     Returns:
-        The process's exit code: 0 after a drain, 1 if Redis could not be reached at the start.
+        The process's exit code: 0 after a drain, 1 if Redis could not be reached at the start,
+        :data:`k8gentai.workers.exits.REPLACE` where it is to be started again.
 
     Raises:
         LookupError: no such framework.
@@ -106,9 +115,10 @@ def main(
         grace_seconds,
         lease_seconds,
         max_attempts,
+        max_memory,
         api_key,
     )
-    return asyncio.run(worker.serve())
+    return worker.run()
 
 
 class _Worker:
@@ -125,6 +135,7 @@ class _Worker:
         grace_seconds: float,
         lease_seconds: float,
         max_attempts: int,
+        max_memory: int | None,
         api_key: str | None,
     ) -> None:
         self._framework = framework
@@ -136,8 +147,26 @@ class _Worker:
         self._grace_seconds = grace_seconds
         self._lease_seconds = lease_seconds
         self._max_attempts = max_attempts
+        self._max_memory = max_memory
         self._api_key = api_key
+        self._exit_code = 0
+        self._open_attempts: OpenAttempts | None = None
         self._name = f"{framework}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+    def run(self) -> int:
+        """Serve until the end. Returns the process's exit code."""
+        self._last_words = LastWords(self._redis_url, self._framework, self._name, self._current_turn)
+        try:
+            code = asyncio.run(self.serve())
+        except BaseException as error:
+            self._last_words.raised(error)
+            raise
+        self._last_words.ended()
+        return code
+
+    def _current_turn(self) -> str:
+        calls = self._open_attempts.find(current_key.get()) if self._open_attempts else None
+        return calls.turn_id if calls else ""
 
     async def serve(self) -> int:
         configure_logs()
@@ -153,7 +182,7 @@ class _Worker:
             loop.add_signal_handler(signum, stopping.set)
         listening = socket.create_server(("127.0.0.1", 0))
         host, port = listening.getsockname()
-        open_attempts = OpenAttempts(f"http://{host}:{port}/v1")
+        open_attempts = self._open_attempts = OpenAttempts(f"http://{host}:{port}/v1")
         self._prepare_environment(open_attempts.base_url, host, port)
         upstream = Upstream(self._stack_url, self._api_key)
         server = _Server(
@@ -169,11 +198,12 @@ class _Worker:
         try:
             await self._work(connection, open_attempts, stopping)
         finally:
+            end_for_certain(self._exit_code)
             server.should_exit = True
             await serving
             await upstream.close()
             await connection.aclose()
-        return 0
+        return self._exit_code
 
     def _prepare_environment(self, base_url: str, host: str, port: int) -> None:
         """Point model SDKs in agent code at the gateway. Before any agent is imported."""
@@ -199,7 +229,7 @@ class _Worker:
         attempts = Attempts(connection, self._framework, self._name, lease_seconds=self._lease_seconds)
         stack = StackClient(self._stack_url, self._api_key, connection)
         toolbox = Toolbox(AgentTools(agents, stack))
-        harness = Harness(adapter, agents, toolbox, attempts, open_attempts, stack)
+        harness = Harness(adapter, agents, toolbox, attempts, open_attempts, stack, lambda: watchdog.blocked)
         concurrency = self._concurrency or adapter.default_concurrency
         pool = Pool(attempts, harness, concurrency)
         loop = asyncio.get_running_loop()
@@ -217,7 +247,25 @@ class _Worker:
             # Where the loop is held up, nobody else would end the process.
             threading.Timer(self._grace_seconds + _END_SECONDS, os._exit, (1,)).start()
 
-        registration = TurnWorker(self._framework, self._name, blocking)
+        registration = TurnWorker(self._framework, self._name, blocking, agents.missing)
+
+        def replace() -> None:
+            self._exit_code, self._grace_seconds = REPLACE, min(self._grace_seconds, _REPLACED_SECONDS)
+            stopping.set()
+
+        def grown() -> None:
+            self._exit_code = REPLACE
+            stopping.set()
+
+        relief = Relief(pool, open_attempts, replace)
+
+        def on_grown() -> None:
+            loop.call_soon_threadsafe(grown)
+
+        def on_blocked(blocked: Blocked | None) -> None:
+            loop.call_soon_threadsafe(relief.take, blocked)
+
+        memory = Memory(self._max_memory, on_grown)
         beat = Beat(
             Leases(
                 blocking,
@@ -228,10 +276,11 @@ class _Worker:
             registration,
             running=pool.leases,
             on_lost=on_lost,
+            on_beat=memory.look,
             on_end=on_end,
             lease_seconds=self._lease_seconds,
         )
-        watchdog = Watchdog()
+        watchdog = Watchdog(on_blocked=on_blocked, alive=self._last_words.alive)
         registration.register()
         beat.start()
         watchdog.start()

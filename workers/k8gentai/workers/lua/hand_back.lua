@@ -1,10 +1,8 @@
--- A stopping worker gives a turn back, to the front of the queue and without counting it as a crash.
+-- A worker gives a turn back that did nothing wrong, to the front of the queue.
 -- ARGV: id, attempt.
 local id, attempt = unpack(ARGV)
 local turn = keys.turn .. id
-local found = redis.call('HMGET', turn, 'attempt', 'status', 'framework')
-if found[1] ~= attempt or found[2] ~= 'running' then return 'fenced' end
-release(id, found[3], attempt)
-set_status(turn, 'queued')
-push(id, found[3], 'LPUSH')
+if not held(id, attempt) then return 'fenced' end
+redis.call('HINCRBY', turn, 'hand_overs', 1)
+requeue(id, redis.call('HGET', turn, 'framework'), attempt)
 return 'ok'

@@ -35,6 +35,17 @@ local function release(id, framework, attempt)
   redis.call('ZREM', keys.rq_started .. framework, id .. ':' .. attempt)
 end
 
+-- Whether an attempt is the one that runs the turn.
+local function held(id, attempt)
+  local found = redis.call('HMGET', keys.turn .. id, 'attempt', 'status')
+  return found[1] == attempt and found[2] == 'running'
+end
+
+-- Whether a list of names, a line each, has one.
+local function has_line(list, name)
+  return list and ('\n' .. list .. '\n'):find('\n' .. name .. '\n', 1, true) ~= nil
+end
+
 local stop
 
 -- The turn's last write: its last event, its status, and the word to the servers that it is to be settled. What its
@@ -79,6 +90,13 @@ local function push(id, framework, where)
   redis.call('HSET', keys.rq_job .. id, 'status', 'queued')
   redis.call('SADD', keys.rq_queues, keys.rq_queue .. framework)
   redis.call(where, keys.rq_queue .. framework, id)
+end
+
+-- Gives a running turn back, to the front of the queue.
+local function requeue(id, framework, attempt)
+  release(id, framework, attempt)
+  set_status(keys.turn .. id, 'queued')
+  push(id, framework, 'LPUSH')
 end
 
 -- Gives a turn what another one recorded, and what was told before it. Of a turn told anew that one's own events

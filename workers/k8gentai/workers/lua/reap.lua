@@ -1,8 +1,10 @@
--- Puts turns whose worker is gone back in the queue, and fails those that were tried often enough.
--- Any number of workers may run it at once. Returns what was done, as '{id} {what}'.
--- ARGV: framework, lease in seconds, crashes a turn survives, last event of one that has had them, ended at
---       (for RQ), seconds RQ keeps the job.
-local framework, lease, crashes, event, ended, keep = unpack(ARGV)
+-- Puts turns whose worker is gone back in the queue. Which of them ended it is found out: where its witness cannot say,
+-- each is a suspect that is run alone, and one whose worker is lost while it is alone has done it. Only that counts
+-- against a turn, and often enough fails it. Any number of workers may run this at once.
+-- ARGV: framework, lease in seconds, crashes a turn survives, ended at (for RQ), seconds RQ keeps the job, 'buried'
+--       where only the turns of workers known to be dead are to be looked at.
+-- Returns what was done, as '{id} {what}'.
+local framework, lease, crashes, ended, keep, only = unpack(ARGV)
 local leases, done = keys.leases .. framework, {}
 local intermediate = keys.rq_queue .. framework .. keys.rq_intermediate
 
@@ -10,8 +12,64 @@ local intermediate = keys.rq_queue .. framework .. keys.rq_intermediate
 for _, id in ipairs(redis.call('LRANGE', intermediate, 0, 99)) do
   redis.call('ZADD', leases, 'NX', now() + lease, id .. ' taken')
 end
+local due = redis.call('ZRANGEBYSCORE', leases, '-inf', only == 'buried' and 0 or now())
+if #due == 0 then return done end
 
-for _, entry in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now(), 'LIMIT', 0, 100)) do
+local turns_of = {}
+for _, entry in ipairs(redis.call('ZRANGE', leases, 0, -1)) do
+  local id, attempt = entry:match('^(%S+) (%S+)$')
+  local worker = attempt ~= 'taken' and redis.call('HGET', keys.turn .. id, 'worker')
+  if worker then turns_of[worker] = (turns_of[worker] or 0) + 1 end
+end
+
+-- Whether a turn was the only one of its worker. Its neighbours may have been found before it.
+local function alone(id, worker)
+  local lost = keys.lost .. worker
+  redis.call('SADD', lost, id)
+  redis.call('EXPIRE', lost, math.ceil(3 * lease))
+  return (turns_of[worker] or 1) == 1 and redis.call('SCARD', lost) == 1
+end
+
+local function gave_up(causes)
+  local same, died = true, true
+  for _, cause in ipairs(causes) do
+    same = same and cause == causes[1]
+    died = died and cause ~= ''
+  end
+  for i, cause in ipairs(causes) do causes[i] = cause == '' and 'was not heard of any more' or cause end
+  local times = #causes == 1 and 'once and its worker ' or #causes .. ' times and each time its worker '
+  local how = same and causes[1] .. (#causes > 1 and ' each time' or '') or table.concat(causes, ', then ')
+  local what = times .. (died and 'died' or 'was lost')
+  return cjson.encode({type = 'turn.failed', code = 'worker_lost',
+    message = 'the turn was tried ' .. what .. ": its process " .. how .. "; see the workers' logs"})
+end
+
+-- The turn ended its worker. Returns the last event of one that has done so often enough.
+local function convict(turn, worker, note)
+  local suspected, causes = unpack(redis.call('HMGET', turn, 'suspect', 'causes'))
+  if suspected then redis.call('SET', keys.solved .. suspected, 1, 'EX', 86400) end
+  causes = causes and cjson.decode(causes) or {}
+  causes[#causes + 1] = note.cause or ''
+  redis.call('HSET', turn, 'suspect', worker, 'causes', cjson.encode(causes))
+  if redis.call('HINCRBY', turn, 'crashes', 1) >= tonumber(crashes) then return gave_up(causes) end
+end
+
+-- Its worker died beside it. A process that was killed from outside is no sign against its turns, twice may be one.
+local function suspect(turn, worker, note)
+  local shared = redis.call('HINCRBY', turn, 'shared_crashes', 1)
+  local known = note.turn and note.turn ~= ''
+  if not known and (note.own or shared > 1) then redis.call('HSET', turn, 'suspect', worker) end
+end
+
+local function lost(id, turn, worker)
+  local noted = redis.call('GET', keys.dead .. worker)
+  local note = noted and cjson.decode(noted) or {}
+  local was_alone = alone(id, worker)
+  if note.turn == id or was_alone and (note.turn or '') == '' then return convict(turn, worker, note) end
+  suspect(turn, worker, note)
+end
+
+for _, entry in ipairs(due) do
   local id, attempt = entry:match('^(%S+) (%S+)$')
   local turn = keys.turn .. id
   -- Out of memory Redis refuses this, and by that the whole, as it refuses the living to renew their leases.
@@ -22,19 +80,14 @@ for _, entry in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now(), 'LIMIT
       push(id, framework, 'LPUSH')
       done[#done + 1] = id .. ' taken'
     end
-  else
-    local found = redis.call('HMGET', turn, 'status', 'attempt')
-    if found[1] == 'running' and found[2] == attempt then
-      if redis.call('HINCRBY', turn, 'crashes', 1) >= tonumber(crashes) then
-        end_turn(id, 'failed', event, ended, keep)
-        done[#done + 1] = id .. ' failed'
-      else
-        release(id, framework, attempt)
-        set_status(turn, 'queued')
-        push(id, framework, 'LPUSH')
-        done[#done + 1] = id .. ' queued'
-      end
+  elseif held(id, attempt) then
+    local event = lost(id, turn, redis.call('HGET', turn, 'worker'))
+    if event then
+      end_turn(id, 'failed', event, ended, keep)
+    else
+      requeue(id, framework, attempt)
     end
+    done[#done + 1] = id .. (event and ' failed' or ' queued')
   end
 end
 return done

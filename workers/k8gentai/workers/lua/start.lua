@@ -4,14 +4,19 @@
 --       was away.
 local id, framework, worker, lease, started, far, taking = unpack(ARGV)
 local turn = keys.turn .. id
+local status, taken, attempt, declined = unpack(redis.call('HMGET', turn, 'status', 'taking', 'attempt', 'declined'))
+-- It stays taken, for the worker to put it back where others find it.
+if status == 'queued' and has_line(declined, worker) then return {'declined'} end
 redis.call('LREM', keys.rq_queue .. framework .. keys.rq_intermediate, 1, id)
 redis.call('ZREM', keys.leases .. framework, id .. ' taken')
-local status, taken, attempt = unpack(redis.call('HMGET', turn, 'status', 'taking', 'attempt'))
 if not status then return {'unknown'} end
-if status == 'running' and taken == taking then
-  -- Sent again, because the answer to the first sending was lost.
-  return {'started', tonumber(attempt), unpack(redis.call('HMGET', turn, 'seq', 'accepted', 'history'))}
+local function begun(number)
+  local found = redis.call('HMGET', turn, 'seq', 'accepted', 'history', 'suspect', 'breaks')
+  local suspect = found[4] and redis.call('EXISTS', keys.solved .. found[4]) == 0
+  return {'started', tonumber(number), found[1], found[2], found[3], suspect and 1 or 0, tonumber(found[5] or 0)}
 end
+-- Sent again, because the answer to the first sending was lost.
+if status == 'running' and taken == taking then return begun(attempt) end
 if status ~= 'queued' then return {status} end
 
 attempt = redis.call('HINCRBY', turn, 'attempt', 1)
@@ -22,4 +27,4 @@ redis.call('ZADD', keys.leases .. framework, now() + lease, id .. ' ' .. attempt
 -- Far off, because whoever counts this registry makes RQ fail what is past its time; our leases decide that.
 redis.call('ZADD', keys.rq_started .. framework, now() + far, id .. ':' .. attempt)
 redis.call('HSET', keys.rq_job .. id, 'status', 'started', 'started_at', started, 'worker_name', worker)
-return {'started', attempt, unpack(redis.call('HMGET', turn, 'seq', 'accepted', 'history'))}
+return begun(attempt)

@@ -1,0 +1,239 @@
+"""Who ended a worker is found out, and nobody else is punished: what Redis decides of attempts without an end."""
+
+import secrets
+import time
+
+import pytest
+
+from k8gentai.agents.events import TurnCompleted, TurnFailed
+from k8gentai.agents.turn import Turn
+from k8gentai.workers import keys
+from k8gentai.workers.attempts import Attempts, Death, DeclinedBeforeError, Leases
+from k8gentai.workers.record import AcceptedTurn
+from k8gentai.workers.turns import Turns
+
+SEGFAULT = Death(cause="ended with signal 11 (SIGSEGV)", own=True)
+KILLED = Death(cause="was killed")
+END = TurnFailed(code="agent_unavailable", message="there is no module 'shop'")
+
+
+class Bench:
+    """Turns, workers that take them, and one that reaps."""
+
+    def __init__(self, connection, blocking):
+        self.connection = connection
+        self.turns = Turns(connection)
+        self.leases = Leases(blocking, "langgraph", lease_seconds=30)
+        self._workers = 0
+
+    async def accept(self, *names):
+        """Turns, by name."""
+        return {name: await self._accept(number) for number, name in enumerate(names)}
+
+    async def _accept(self, number):
+        async def no_history():
+            return []
+
+        turn = Turn(id=f"resp_0192f3a0c1d27e3fb1234567890{number:05}", agent="plain", input=[])
+        await self.turns.accept(
+            AcceptedTurn(turn=turn, framework="langgraph", accepted_at=time.time()), no_history
+        )
+        return turn.id
+
+    async def worker(self):
+        """A worker that RQ knows to live."""
+        self._workers += 1
+        made = Attempts(self.connection, "langgraph", f"w{self._workers}", lease_seconds=30)
+        await self.connection.sadd(keys.RQ_WORKERS + "langgraph", keys.RQ_WORKER + made.worker)
+        await self.connection.hset(keys.RQ_WORKER + made.worker, "birth", "now")
+        return made
+
+    async def run(self, worker, count=1):
+        """Have a worker start turns. Returns what it started, by the turn's id."""
+        started = [await worker.start(await worker.take(1), secrets.token_hex(4)) for _ in range(count)]
+        return {one.lease.turn_id: one for one in started}
+
+    async def die(self, worker, death):
+        """The worker's process ends, and another worker looks."""
+        self.leases.bury(worker.worker, death)
+        return dict(self.leases.reap())
+
+    async def record(self, turn_id):
+        return await self.turns.get(turn_id)
+
+    async def message(self, turn_id):
+        return (await self.turns.events(turn_id))[-1][1].message
+
+
+@pytest.fixture
+def bench(valkey, connection):
+    with valkey.client() as blocking:
+        yield Bench(connection, blocking)
+
+
+async def test_a_turn_that_ends_its_worker_alone_is_convicted_and_named_after_its_attempts(bench):
+    (poison,) = (await bench.accept("poison")).values()
+    for expected in ("queued", "queued", "failed"):
+        worker = await bench.worker()
+        await bench.run(worker)
+        assert await bench.die(worker, SEGFAULT) == {poison: expected}
+    assert (await bench.record(poison)).crashes == 3
+    assert await bench.message(poison) == (
+        "the turn was tried 3 times and each time its worker died: "
+        "its process ended with signal 11 (SIGSEGV) each time; see the workers' logs"
+    )
+
+
+async def test_neighbours_of_a_crash_are_suspects_and_the_next_crash_convicts_one(bench):
+    named = await bench.accept("innocent", "poison", "other")
+    worker = await bench.worker()
+    assert not any(one.suspect for one in (await bench.run(worker, 3)).values())
+    assert set((await bench.die(worker, SEGFAULT)).values()) == {"queued"}
+    assert {(await bench.record(turn)).crashes for turn in named.values()} == {0}
+    assert {(await bench.record(turn)).shared_crashes for turn in named.values()} == {1}
+    # Each is started as a suspect, and run alone. The poison is the one that ends its worker again.
+    while True:
+        worker = await bench.worker()
+        ((turn, started),) = (await bench.run(worker)).items()
+        if turn == named["poison"]:
+            assert started.suspect
+            assert await bench.die(worker, SEGFAULT) == {turn: "queued"}
+            break
+        await worker.append(started.lease, started.last_seq + 1, [TurnCompleted()])
+    assert (await bench.record(named["poison"])).crashes == 1
+    for _ in range(2):
+        worker = await bench.worker()
+        started = await bench.run(worker)
+        if named["poison"] not in started:
+            # The others are none any more, so they need not be alone.
+            ((_, one),) = started.items()
+            assert not one.suspect
+            await worker.append(one.lease, one.last_seq + 1, [TurnCompleted()])
+
+
+async def test_an_innocent_turn_survives_any_number_of_crashes_beside_it(bench):
+    named = await bench.accept("innocent", "other")
+    for _ in range(12):
+        worker = await bench.worker()
+        await bench.run(worker, 2)
+        assert set((await bench.die(worker, SEGFAULT)).values()) == {"queued"}
+    record = await bench.record(named["innocent"])
+    assert (record.crashes, record.shared_crashes, record.status) == (0, 12, "queued")
+
+
+async def test_neighbours_found_one_after_the_other_convict_nobody(bench):
+    """The leases of a dead worker end at different moments."""
+    named = await bench.accept("one", "two")
+    worker = await bench.worker()
+    started = await bench.run(worker, 2)
+    for turn in named.values():
+        await bench.connection.zadd(keys.LEASES + "langgraph", {started[turn].lease.member: 1})
+        assert bench.leases.reap() == [(turn, "queued")]
+    assert {(await bench.record(turn)).crashes for turn in named.values()} == {0}
+
+
+async def test_the_turn_that_is_known_to_have_done_it_is_the_only_one_blamed(bench):
+    named = await bench.accept("poison", "innocent")
+    worker = await bench.worker()
+    await bench.run(worker, 2)
+    exited = Death(cause="ended itself with exit code 7", own=True, turn=named["poison"])
+    await bench.die(worker, exited)
+    assert (await bench.record(named["poison"])).crashes == 1
+    again = await bench.run(await bench.worker(), 2)
+    assert {name: again[turn].suspect for name, turn in named.items()} == {"poison": True, "innocent": False}
+
+
+async def test_turns_of_a_worker_that_was_killed_are_suspects_the_second_time_only(bench):
+    (turn, _) = (await bench.accept("one", "two")).values()
+    for suspect in (False, False, True):
+        worker = await bench.worker()
+        assert (await bench.run(worker, 2))[turn].suspect is suspect
+        await bench.die(worker, KILLED)
+
+
+async def test_a_record_of_an_old_worker_is_read_leniently(bench):
+    """It wrote no word of suspects, causes or breaks."""
+    (turn,) = (await bench.accept("one")).values()
+    worker = await bench.worker()
+    await bench.run(worker)
+    await bench.connection.hset(keys.TURN + turn, "crashes", 2)
+    await bench.connection.zadd(keys.LEASES + "langgraph", {f"{turn} 1": 1})
+    assert bench.leases.reap() == [(turn, "failed")]
+    assert "was lost" in await bench.message(turn)
+
+
+async def test_only_the_buried_are_reaped_while_the_others_may_have_been_cut_off(bench):
+    named = await bench.accept("buried", "cut off")
+    dead, silent = await bench.worker(), await bench.worker()
+    await bench.run(dead)
+    await bench.run(silent)
+    await bench.connection.zadd(keys.LEASES + "langgraph", {f"{named['cut off']} 1": time.time() - 1})
+    bench.leases.bury(dead.worker, KILLED)
+    assert bench.leases.reap(buried=True) == [(named["buried"], "queued")]
+    assert bench.leases.reap() == [(named["cut off"], "queued")]
+
+
+async def test_breaks_and_hand_overs_are_no_crashes(bench):
+    (turn,) = (await bench.accept("one")).values()
+    worker = await bench.worker()
+    for _ in range(4):
+        started = (await bench.run(worker))[turn]
+        assert await worker.break_off(started.lease, END, seconds=60, often=100) == "queued"
+    started = (await bench.run(worker))[turn]
+    assert started.breaks == 4
+    await worker.hand_back(started.lease)
+    record = await bench.record(turn)
+    assert (record.crashes, record.shared_crashes, record.breaks, record.hand_overs) == (0, 0, 4, 1)
+
+
+async def test_a_turn_that_breaks_off_too_long_or_too_often_fails_with_the_cause(bench):
+    named = await bench.accept("long", "often")
+    worker = await bench.worker()
+    started = await bench.run(worker, 2)
+    assert await worker.break_off(started[named["long"]].lease, END, seconds=-1, often=100) == "failed"
+    assert await worker.break_off(started[named["often"]].lease, END, seconds=60, often=1) == "failed"
+    assert await bench.message(named["long"]) == END.message
+
+
+async def test_a_turn_that_a_worker_cannot_import_is_left_to_another(bench):
+    (turn,) = (await bench.accept("one")).values()
+    without, having = await bench.worker(), await bench.worker()
+    started = (await bench.run(without))[turn]
+    assert await without.decline(started.lease, END) == "queued"
+    # It is not the one's again, whatever the order in which they take.
+    assert await without.take(1) == turn
+    with pytest.raises(DeclinedBeforeError):
+        await without.start(turn, "again")
+    assert await having.take(0.01) is None
+    assert await without.put_back(turn) == "queued"
+    assert turn in await bench.run(having)
+
+
+async def test_a_turn_that_no_worker_can_import_fails_with_the_reason(bench):
+    (turn,) = (await bench.accept("one")).values()
+    workers = [await bench.worker() for _ in range(2)]
+    outcomes = [await worker.decline((await bench.run(worker))[turn].lease, END) for worker in workers]
+    assert outcomes == ["queued", "failed"]
+    assert await bench.message(turn) == END.message
+    assert (await bench.record(turn)).crashes == 0
+
+
+async def test_a_declined_turn_whose_other_workers_have_gone_fails_too(bench):
+    (turn,) = (await bench.accept("one")).values()
+    without, gone = await bench.worker(), await bench.worker()
+    assert await without.decline((await bench.run(without))[turn].lease, END) == "queued"
+    await bench.die(gone, KILLED)
+    await without.take(1)
+    assert await without.put_back(turn) == "failed"
+    assert await bench.message(turn) == END.message
+
+
+async def test_a_declined_turn_that_was_cancelled_stays_so(bench):
+    (turn,) = (await bench.accept("one")).values()
+    without, _ = await bench.worker(), await bench.worker()
+    await without.decline((await bench.run(without))[turn].lease, END)
+    await without.take(1)
+    await bench.turns.cancel(turn)
+    assert await without.put_back(turn) == "fenced"
+    assert (await bench.record(turn)).status == "cancelled"
+    assert await without.take(0.01) is None

@@ -1,0 +1,138 @@
+"""Agents' code that would end, hang or mislead its worker: one turn fails, with the cause, and nobody else."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from tests.integration.helpers import ON_ONE_HOST, ended, prompt
+from tests.scripted import Answer, Call, Gate
+from tests.support.stack import Stack
+
+pytestmark = ON_ONE_HOST
+
+INNOCENTS = 6
+
+
+@pytest.fixture(scope="module")
+def own_stack(host, model, registry, tmp_path_factory):
+    """A server, and workers that are started again as often as they end."""
+    made = Stack(tmp_path_factory.mktemp("poison"), model.base_url, host)
+    try:
+        made.prepare(registry=registry)
+        made.add_server()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+async def client(own_stack):
+    async with own_stack.server.openai() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+async def workers(own_stack):
+    """Two workers, whatever becomes of them."""
+
+    async def keep():
+        while True:
+            for _ in range(2 - len(own_stack.worker_pids())):
+                await asyncio.to_thread(own_stack.add_worker, "langgraph", ready=False)
+            await asyncio.sleep(0.1)
+
+    keeping = asyncio.create_task(keep())
+    yield
+    keeping.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await keeping
+
+
+def counts(stack, turn_id):
+    """A turn's attempts, crashes and crashes that it shared."""
+    with stack.redis() as redis:
+        found = redis.hmget(f"amf:turn:{turn_id}", "attempt", "crashes", "shared_crashes")
+    return tuple(int(count or 0) for count in found)
+
+
+async def ask(client, deed, agent="poison"):
+    turn = await client.responses.create(model=agent, input=f"do: {deed}", background=True)
+    return await ended(client, turn.id)
+
+
+@pytest.mark.parametrize(
+    ("deed", "message"),
+    [
+        ("exit", "the agent raised SystemExit: 5"),
+        ("exit in a task", "the agent raised SystemExit: 5"),
+        ("interrupt", "the agent raised KeyboardInterrupt"),
+        ("cancelled", "the agent's own code cancelled it"),
+        ("cancel all", "the agent's own code cancelled it"),
+        ("base", "the agent raised Plain: plain"),
+        ("memory", "the agent raised MemoryError"),
+        ("half", "the agent raised ValueError: cannot read: \ufffd"),
+        ("unprintable", "the agent raised Unprintable: (its message cannot be printed: RuntimeError)"),
+        ("ignore cancelling", "the turn did not end within its limit of 20 s"),
+    ],
+)
+async def test_what_can_be_caught_fails_its_turn_at_the_first_attempt(own_stack, client, deed, message):
+    pids = set(own_stack.worker_pids())
+    response = await ask(client, deed)
+    assert (response.status, response.error.message) == ("failed", message)
+    assert counts(own_stack, response.id) == (1, 0, 0)
+    assert set(own_stack.worker_pids()) >= pids
+
+
+@pytest.mark.parametrize(("agent", "code"), [("poison-factory", 6), ("poison-middleware", 7)])
+async def test_an_exit_beside_a_node_does_so_too(own_stack, client, agent, code):
+    response = await ask(client, "exit", agent)
+    assert (response.status, response.error.message) == ("failed", f"the agent raised SystemExit: {code}")
+    assert counts(own_stack, response.id) == (1, 0, 0)
+
+
+async def test_an_exit_in_a_tool_is_shown_to_the_model(client, model, key):
+    model.script(key, Answer(Call("leave", {})), Answer("It left."))
+    response = await client.responses.create(model="poison-leaver", input=prompt(key))
+    assert response.output_text == "It left."
+    assert "SystemExit" in str(response.output[0].error) or "sys.exit" in str(response.output[0].error)
+
+
+@pytest.mark.parametrize("deed", ["exit in a callback", "stop the loop"])
+async def test_what_no_task_is_at_fault_for_ends_nothing(client, deed):
+    assert (await ask(client, deed)).output_text == "Done."
+
+
+async def test_text_that_cannot_be_encoded_is_shown_with_a_replacement(client):
+    assert (await ask(client, "say half")).output_text == "\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("deed", "cause"),
+    [
+        ("hard exit", "ended itself with exit code 7 at "),
+        ("segfault", "ended with signal 11 (SIGSEGV) at "),
+        ("kill", "was killed "),
+    ],
+)
+async def test_a_turn_that_ends_its_process_takes_no_other_with_it(own_stack, client, model, key, deed, cause):
+    gate = Gate()
+    keys = [f"{key}n{number}" for number in range(INNOCENTS)]
+    for own in keys:
+        # The first attempt waits for as long as its worker lives.
+        model.script(own, Answer("Half ", gate), *(Answer("Whole.") for _ in range(20)))
+    innocents = [await client.responses.create(model="plain", input=prompt(own), background=True) for own in keys]
+    for own in keys:
+        await model.request(own)
+    turn = await client.responses.create(model="poison", input=f"do: {deed}", background=True)
+    poison = await ended(client, turn.id)
+    gate.open()
+    for innocent in innocents:
+        response = await ended(client, innocent.id)
+        assert response.status == "completed"
+        assert counts(own_stack, innocent.id)[1] == 0
+    assert (poison.status, poison.error.reason) == ("failed", "worker_lost")
+    assert f"3 times and each time its worker died: its process {cause}" in poison.error.message
+    if cause.endswith(" at "):
+        assert "tests/agents/poison.py:" in poison.error.message
+    assert counts(own_stack, turn.id)[1] == 3

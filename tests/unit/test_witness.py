@@ -1,0 +1,70 @@
+"""What a worker leaves says how it ended."""
+
+import subprocess
+import sys
+
+import pytest
+
+from k8gentai.workers.witness import death_of
+
+WORKER = """
+import ctypes, os, signal, sys
+from k8gentai.workers import last_words
+
+class Pipe:
+    stdin = sys.stdout.buffer
+
+last_words.subprocess.Popen = lambda *_, **__: Pipe
+words = last_words.LastWords("redis://", "langgraph", "w", lambda: "resp_1")
+words.alive()
+
+def crash():
+    {deed}
+
+crash()
+"""
+
+
+def left_by(deed, tmp_path):
+    """What a process that does something leaves to its witness, less whose it is."""
+    program = tmp_path / "crash.py"
+    program.write_text(WORKER.format(deed=deed))
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, timeout=60)
+    whose, _, rest = done.stdout.decode().partition("\n")
+    assert '"worker": "w"' in whose
+    return rest
+
+
+@pytest.mark.parametrize(
+    ("deed", "cause", "turn"),
+    [
+        ("os._exit(7)", "ended itself with exit code 7 at {file}:13", "resp_1"),
+        ("ctypes.string_at(0)", "ended with signal 11 (SIGSEGV) at {file}:13", ""),
+        ("os.abort()", "ended with signal 6 (SIGABRT) at {file}:13", ""),
+        ("words.raised(ValueError('no'))", "ended with ValueError: no", ""),
+    ],
+)
+def test_a_process_says_how_it_ends(tmp_path, deed, cause, turn):
+    death = death_of(left_by(deed, tmp_path))
+    assert (death.cause, death.turn) == (cause.format(file=tmp_path / "crash.py"), turn)
+    assert death.own is not deed.startswith("words")
+
+
+def test_one_that_is_killed_says_nothing(tmp_path):
+    death = death_of(left_by("os.kill(os.getpid(), signal.SIGKILL)", tmp_path))
+    assert death.cause.startswith("was killed")
+    assert not death.own
+
+
+def test_an_end_in_order_is_no_death(tmp_path):
+    assert death_of(left_by("words.ended()", tmp_path)) is None
+
+
+def test_children_that_crash_are_not_the_worker(tmp_path):
+    fork = "pid = os.fork(); pid or ctypes.string_at(0); os.waitpid(pid, 0); words.ended()"
+    assert death_of(left_by(fork, tmp_path)) is None
+
+
+def test_a_child_that_leaves_is_not_the_worker(tmp_path):
+    fork = "pid = os.fork(); pid or os._exit(3); os.waitpid(pid, 0); os.kill(os.getpid(), signal.SIGKILL)"
+    assert death_of(left_by(fork, tmp_path)).cause.startswith("was killed")

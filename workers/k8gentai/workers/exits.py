@@ -1,0 +1,21 @@
+"""How a worker's process ends, for those that start it again."""
+
+import os
+import threading
+
+REPLACE = os.EX_TEMPFAIL
+"""The exit code of a worker that has given its turns back and is to be started again at once: an agent's code
+blocks it for good, or it has grown too large."""
+
+_LINGER_SECONDS = 5.0
+
+
+def end_for_certain(code: int) -> None:
+    """Have this process end within a moment: a thread that an agent left behind would keep it as long as it likes.
+
+    Args:
+        code: its exit code.
+    """
+    timer = threading.Timer(_LINGER_SECONDS, os._exit, (code,))
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,78 @@
+"""What a worker's process leaves to its witness (:mod:`k8gentai.workers.witness`) should it end."""
+
+import faulthandler
+import json
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from k8gentai.agents.loading import is_own_code
+from k8gentai.agents.text import message_of
+from k8gentai.workers.witness import ALIVE
+
+
+class LastWords:
+    """Starts the process's witness. To be made before agents are imported, once.
+
+    Args:
+        redis_url: where the witness notes the end.
+        framework: the worker's.
+        worker: its name.
+        turn: returns the id of the turn that the code at hand works for, "" where for none.
+    """
+
+    def __init__(self, redis_url: str, framework: str, worker: str, turn: Callable[[], str]) -> None:
+        self._turn = turn
+        self._process = os.getpid()
+        # In a session of its own: what ends a whole group of processes is to leave a witness.
+        witness = subprocess.Popen(
+            [sys.executable, "-m", "k8gentai.workers.witness"], stdin=subprocess.PIPE, start_new_session=True
+        )
+        assert witness.stdin is not None  # noqa: S101 - it was asked for
+        self._pipe = witness.stdin
+        self._say({"redis_url": redis_url, "framework": framework, "worker": worker})
+        faulthandler.enable(self._pipe.fileno(), all_threads=False)
+        os.register_at_fork(after_in_child=self._forget)
+        self._exit = os._exit
+        os._exit = self._noted_exit
+
+    def alive(self) -> None:
+        """Say that code runs in this process. From any thread."""
+        self._write(ALIVE)
+
+    def raised(self, error: BaseException) -> None:
+        """Say that the process ends with an error."""
+        self._say({"raised": f"{type(error).__name__}: {message_of(error)}"})
+
+    def ended(self) -> None:
+        """Say that the process ends in order, its turns given back."""
+        self._say({"ended": True})
+
+    def _noted_exit(self, status: int) -> NoReturn:
+        if os.getpid() == self._process:
+            self._say({"exit": status, "turn": self._turn(), "place": _place()})
+        self._exit(status)
+
+    def _forget(self) -> None:
+        """A child process has nothing to say, and must not keep the witness waiting."""
+        faulthandler.disable()
+        with suppress(OSError):
+            self._pipe.close()
+
+    def _say(self, words: dict[str, Any]) -> None:
+        self._write(json.dumps(words).encode() + b"\n")
+
+    def _write(self, words: bytes) -> None:
+        with suppress(OSError, ValueError):  # Somebody has ended the witness.
+            os.write(self._pipe.fileno(), words)
+
+
+def _place() -> str:
+    frames = reversed(traceback.extract_stack())
+    own = (frame for frame in frames if is_own_code(frame.filename) and frame.filename != __file__)
+    found = next(own, None)
+    return f"{found.filename}:{found.lineno}" if found else ""

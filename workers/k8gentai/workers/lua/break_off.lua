@@ -1,0 +1,15 @@
+-- An attempt broke off by something that its agent did not do: the turn is tried again, from the front of the queue,
+-- for as long and as often as it may.
+-- ARGV: id, attempt, seconds it may go on breaking off, how often it may, last event of one that may no more, ended
+--       at (for RQ), seconds RQ keeps the job. Returns what became of the turn.
+local id, attempt, seconds, often, event, ended, keep = unpack(ARGV)
+local turn = keys.turn .. id
+if not held(id, attempt) then return 'fenced' end
+redis.call('HSETNX', turn, 'broke_off_at', now())
+local breaks = redis.call('HINCRBY', turn, 'breaks', 1)
+if breaks >= tonumber(often) or now() - redis.call('HGET', turn, 'broke_off_at') > tonumber(seconds) then
+  end_turn(id, 'failed', event, ended, keep)
+  return 'failed'
+end
+requeue(id, redis.call('HGET', turn, 'framework'), attempt)
+return 'queued'

@@ -1,0 +1,31 @@
+"""How large the worker's process is."""
+
+from collections.abc import Callable
+
+import psutil
+import structlog
+
+_MB = 2**20
+
+log = structlog.get_logger(__name__)
+
+
+class Memory:
+    """Looks whether this process has grown too large.
+
+    Args:
+        most: MB of memory it may have; None for as much as it likes.
+        on_grown: called once, when it has more.
+    """
+
+    def __init__(self, most: int | None, on_grown: Callable[[], None]) -> None:
+        self._most = most
+        self._on_grown = on_grown
+        self._process = psutil.Process()
+
+    def look(self) -> None:
+        """Look. To be called now and then."""
+        if self._most is not None and (size := self._process.memory_info().rss / _MB) > self._most:
+            log.warning("memory_grown", megabytes=round(size), most=self._most)
+            self._most = None
+            self._on_grown()

@@ -1,0 +1,155 @@
+"""Sees how a worker's process ends, and notes it in Redis: a process that crashes has no time to.
+
+``python -m k8gentai.workers.witness``: a child of the worker, which holds the other end of its standard input. The
+first line there says whose witness it is; then come the worker's notes, and what Python's fault handler writes.
+The end of the input is the end of the worker. Nothing large is imported before that.
+"""
+
+import json
+import os
+import re
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from k8gentai.workers.attempts import Death
+
+ALIVE = b".\n"
+"""What a worker writes while any of its threads gets to run."""
+SILENT_SECONDS = 60.0
+"""After this long without that the worker is killed: something holds its interpreter, and nothing else runs."""
+_REDIS_SECONDS = 10.0
+_SIGNALS = {
+    "Segmentation fault": signal.SIGSEGV,
+    "Aborted": signal.SIGABRT,
+    "Bus error": signal.SIGBUS,
+    "Floating-point exception": signal.SIGFPE,
+    "Floating point exception": signal.SIGFPE,
+    "Illegal instruction": signal.SIGILL,
+}
+_FATAL = re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE)
+_CURRENT = re.compile(r"^(?:Current thread|Stack) .*\n((?:  .*\n?)*)", re.MULTILINE)
+_FRAME = re.compile(r'^  File "(.+)", line (\d+)', re.MULTILINE)
+
+
+def main() -> None:
+    """Wait for the end of the worker, and note it unless that was in order."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+    stdin = sys.stdin.fileno()
+    notes, killed = _read(stdin, os.getppid())
+    first, _, rest = notes.partition(b"\n")
+    if not first:
+        return
+    whose = json.loads(first)
+    if death := _silenced() if killed else death_of(rest.decode(errors="replace")):
+        _note(whose, death)
+
+
+def death_of(notes: str) -> "Death | None":
+    """How a worker ended.
+
+    Args:
+        notes: what it left.
+
+    Returns:
+        None where it ended in order.
+    """
+    from k8gentai.workers.attempts import Death
+
+    last: dict[str, Any] = next(
+        (json.loads(line) for line in reversed(notes.splitlines()) if line.startswith("{")), {}
+    )
+    if last.get("ended"):
+        return None
+    if "raised" in last:
+        return Death(cause=f"ended with {last['raised']}")
+    if "exit" in last:
+        return Death(
+            cause=f"ended itself with exit code {last['exit']}{_at(last['place'])}", own=True, turn=last["turn"]
+        )
+    if fatal := _FATAL.search(notes):
+        return Death(cause=f"ended with {_signal(fatal[1])}{_at(_place(notes))}", own=True)
+    return Death(cause="was killed (from outside, or by the kernel as memory ran out)")
+
+
+def _silenced() -> "Death":
+    from k8gentai.workers.attempts import Death
+
+    held = f"held the interpreter for {SILENT_SECONDS:.0f} s, so that nothing else ran in it, and was killed"
+    return Death(cause=held, own=True)
+
+
+def _read(stdin: int, worker: int) -> tuple[bytes, bool]:
+    """Read to the end of the worker. Returns its notes, and whether it had to be killed."""
+    notes, heard, killed = b"", time.monotonic(), False
+    while True:
+        ready, _, _ = select.select([stdin], [], [], SILENT_SECONDS / 4)
+        if ready:
+            if not (read := os.read(stdin, 65_536)):
+                return notes, killed
+            notes += read.replace(ALIVE, b"")
+            heard = time.monotonic()
+        elif time.monotonic() - heard > SILENT_SECONDS and not _stopped(worker):
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+            killed = True
+
+
+def _stopped(worker: int) -> bool:
+    """Whether a process was stopped by a signal or a debugger: it is not for us to end it."""
+    import psutil
+
+    try:
+        return psutil.Process(worker).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+    except psutil.Error:
+        return True
+
+
+def _note(whose: dict[str, Any], death: "Death") -> None:
+    import redis
+
+    from k8gentai.workers.attempts import Leases
+    from k8gentai.workers.connection import connect_blocking
+
+    leases = Leases(connect_blocking(whose["redis_url"]), whose["framework"], lease_seconds=0)
+    _patiently(lambda: leases.bury(whose["worker"], death), redis.RedisError)
+
+
+def _patiently(work: Callable[[], None], away: type[Exception]) -> None:
+    """Try for a while. Where Redis stays away, the worker's leases run out all the same."""
+    until = time.monotonic() + _REDIS_SECONDS
+    while time.monotonic() < until:
+        try:
+            work()
+        except away:
+            time.sleep(0.2)
+        else:
+            return
+
+
+def _signal(fatal: str) -> str:
+    signum = _SIGNALS.get(fatal)
+    return f"signal {signum.value} ({signum.name})" if signum else f"a fatal error of Python ({fatal})"
+
+
+def _place(dump: str) -> str:
+    """The innermost line of the agent's own code in the fault handler's dump."""
+    from k8gentai.agents.loading import is_own_code
+
+    current = _CURRENT.search(dump)
+    frames = _FRAME.findall(current[1]) if current else []
+    return next((f"{file}:{line}" for file, line in frames if is_own_code(file)), "")
+
+
+def _at(place: str) -> str:
+    return f" at {place}" if place else ""
+
+
+if __name__ == "__main__":
+    main()
