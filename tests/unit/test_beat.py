@@ -29,8 +29,8 @@ class Leases:
         self.renewed += 1
         return []
 
-    def reap(self) -> list[tuple[str, str]]:
-        self.calls.append("reap")
+    def reap(self, *, buried: bool) -> list[tuple[str, str]]:
+        self.calls.append("reap the buried" if buried else "reap")
         if not self._renewals:
             self.well.set()
         if self._reaping:

@@ -38,9 +38,9 @@ class Beat:
         *,
         running: Callable[[], list[Lease]],
         on_lost: Callable[[list[Lease]], None],
-        on_beat: Callable[[], None],
         on_end: Callable[[], None],
         lease_seconds: float,
+        on_beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._leases = leases
         self._worker = worker
