@@ -78,10 +78,39 @@ async def test_a_turns_items_join_its_conversation_once_and_in_order(client, mod
     await client.responses.create(model=agent, input=prompt(key, "Second."), conversation=conversation)
     one = ["message", *(["mcp_call"] if calls else []), "message"]
     items = await items_of(client, conversation, len(one) + 2)
-    # The host lists items of the same second in any order; by id they stand in the order of the turns.
-    ordered = sorted(items, key=lambda item: item.id.partition("_")[2])
-    assert [item.type for item in ordered] == [*one, "message", "message"]
+    assert [item.type for item in items] == [*one, "message", "message"]
     assert len({item.id for item in items}) == len(items)
+
+
+async def test_a_conversation_lists_its_items_as_they_happened(client, model, key):
+    """Turns that queued, one with many items, and what the client adds: to the client as to the model."""
+    calls = [Answer(Call("add", {"a": number, "b": 2})) for number in range(6)]
+    model.script(key, *calls, *(Answer(f"a{number}") for number in range(4)))
+    conversation = (await client.conversations.create()).id
+    queued = [
+        await client.responses.create(
+            model="calculator", input=prompt(key, f"u{number}"), conversation=conversation, background=True
+        )
+        for number in range(3)
+    ]
+    await eventually(
+        lambda: client.responses.retrieve(queued[-1].id), lambda response: response.status == "completed"
+    )
+    await items_of(client, conversation, 12)
+    note = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "note"}]}
+    await client.conversations.items.create(conversation, items=[note])
+    await client.responses.create(model="calculator", input=prompt(key, "u3"), conversation=conversation)
+
+    def shown(item):
+        return item.content[0].text.rpartition(" ")[2] if item.type == "message" else item.type
+
+    items = await items_of(client, conversation, 15)
+    wanted = ["u0", *["mcp_call"] * 6, "a0", "u1", "a1", "u2", "a2", "note", "u3", "a3"]
+    assert [shown(item) for item in items] == wanted
+    newest = [item async for item in client.conversations.items.list(conversation, limit=4)]
+    assert [item.id for item in newest] == [item.id for item in items[::-1]]
+    told = [text.rpartition(" ")[2] for _, text in heard(model.requests(key)[-1]) if text]
+    assert [text for text in told if text[0] in "aun"] == [each for each in wanted if each != "mcp_call"][:-1]
 
 
 async def test_the_history_of_tools_is_carried(client, model, key):

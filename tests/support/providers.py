@@ -22,6 +22,7 @@ from k8gentai.agents import events as ev
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.registry import RegisteredAgent, Registry, write_registry
 from k8gentai.agents.turn import Item
+from k8gentai.providers import conversations as conversations_routes
 from k8gentai.providers import services_routes
 from k8gentai.providers.accepting import Acceptor
 from k8gentai.providers.access import Access, acting_as
@@ -32,6 +33,7 @@ from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.agents_api.store import AgentStore
 from k8gentai.providers.agents_api.toolgroups import Toolgroups
 from k8gentai.providers.answering import MAX_BODY_BYTES
+from k8gentai.providers.conversation_items import ConversationItems
 from k8gentai.providers.guardrails import Guardrails
 from k8gentai.providers.history import Histories
 from k8gentai.providers.lookups import Lookups
@@ -188,6 +190,23 @@ class MemoryTurns:
             raise self.away
 
 
+class MemoryPositions:
+    """``Positions`` without Redis."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, int] = {}
+        self._of_turns: dict[str, int] = {}
+
+    async def place(self, conversation: str, count: int, *, least: int, turn_id: str = "") -> int:
+        if turn_id in self._of_turns:
+            return self._of_turns[turn_id]
+        first = max(self._next.get(conversation, 0), least)
+        self._next[conversation] = first + count
+        if turn_id:
+            self._of_turns[turn_id] = first
+        return first
+
+
 class MemoryPools:
     """``Pools`` without Redis."""
 
@@ -289,7 +308,9 @@ class Floor:
         turns: Any = self.turns
         pools: Any = MemoryPools()
         self.reader = TurnReader(turns, access)
-        self.histories = Histories(turns, self.store, self.conversations, access)
+        positions: Any = MemoryPositions()
+        self.items = ConversationItems(conversations, positions)
+        self.histories = Histories(turns, self.store, self.items, access)
         resolver = Resolver(registry, self.models, access, "amf")
         self.apis = HostApis()
         apis: Any = self.apis
@@ -307,6 +328,7 @@ class Floor:
             self.service,
             self.agents,
             StackServices(apis, self.guardrails),
+            self.items,
             self.reader,
             self.settler,
             registry,
@@ -343,6 +365,7 @@ async def client_of(served: Floor, user: Owner | None = None) -> AsyncIterator[h
     app.include_router(create_router(served.service))
     app.include_router(agents_routes.create_router(served.agents))
     services, acceptor = served.running.services, served.service.acceptor
+    app.include_router(conversations_routes.create_router(served.items))
     app.include_router(services_routes.create_router(services, acceptor, MAX_BODY_BYTES))
 
     async def as_user(scope: Any, receive: Any, send: Any) -> None:

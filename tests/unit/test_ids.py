@@ -1,6 +1,6 @@
-"""Ids sort by time, name their turn, and order a conversation's items."""
+"""Ids sort by time and name their turn."""
 
-from k8gentai.providers.ids import belongs_to, in_turn_order, item_id, new_turn_id
+from k8gentai.providers.ids import belongs_to, item_id, new_turn_id
 
 
 def test_turn_ids_sort_in_the_order_they_were_made() -> None:
@@ -20,11 +20,3 @@ def test_an_item_id_names_its_turn() -> None:
     assert not belongs_to(turn, "msg_of_somebody")
     assert not belongs_to(turn, None)
     assert item_id(turn, 0, "something_new").startswith("item_")
-
-
-def test_items_of_ours_are_put_in_order_and_others_keep_their_places() -> None:
-    first, second = sorted([new_turn_id(), new_turn_id()])
-    ours = [{"id": item_id(turn, index, "message")} for turn in (first, second) for index in (0, 1)]
-    theirs = {"id": "msg_0123"}
-    mixed = [ours[2], theirs, ours[0], ours[3], {}, ours[1]]
-    assert in_turn_order(mixed) == [ours[0], theirs, ours[1], ours[2], {}, ours[3]]

@@ -24,8 +24,7 @@ async def conversation(served: Floor) -> str:
 
 
 async def texts(served: Floor, conversation_id: str) -> list[str]:
-    request = host.ListItemsRequest(conversation_id=conversation_id, limit=100, order="asc")
-    return [item.content[0].text for item in (await served.conversations.list_items(request)).data]
+    return [item.content[0].text for item in await served.items.all(conversation_id)]
 
 
 @pytest.mark.parametrize("stream", [False, True])

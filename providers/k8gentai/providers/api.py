@@ -7,10 +7,11 @@ from typing import Any, Protocol
 from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel, PositiveInt
 
-from k8gentai.providers import completions, host, routes, services_routes, vector_stores
+from k8gentai.providers import completions, conversations, host, routes, services_routes, vector_stores
 from k8gentai.providers.agents_api import routes as agents_routes
 from k8gentai.providers.answering import MAX_BODY_BYTES
 from k8gentai.providers.running import Running
+from k8gentai.providers.transport_security import protect
 
 API = host.Api.add("amf")
 
@@ -29,6 +30,8 @@ class AmfRoutesConfig(BaseModel):
     with it those that know the Agents API."""
     max_body_bytes: PositiveInt = MAX_BODY_BYTES
     """How large a request to our routes may be."""
+    allowed_hosts: str | None = None
+    """Names by which the server may be called beside those of loopback, with commas between; ``*`` for any."""
 
 
 class AmfRoutes:
@@ -56,6 +59,7 @@ async def get_provider_impl(config: AmfRoutesConfig, deps: dict[Any, Any]) -> Am
     """Called by the host, with our own responses provider among ``deps``."""
     if config.any_client_version:
         host.serve_any_client_version()
+    protect([name.strip().lower() for name in (config.allowed_hosts or "").split(",") if name.strip()])
     running = deps[host.Api.responses].running
     return AmfRoutes(running, deps[host.Api.inference], deps[host.Api.vector_io], config.max_body_bytes)
 
@@ -90,6 +94,7 @@ def create_router(impl: AmfRoutes) -> APIRouter:
     router.include_router(agents_routes.create_router(running.agents, impl.max_body_bytes))
     acceptor = running.service.acceptor
     router.include_router(services_routes.create_router(running.services, acceptor, impl.max_body_bytes))
+    router.include_router(conversations.create_router(running.items, impl.max_body_bytes))
     router.include_router(completions.create_router(impl.inference, impl.max_body_bytes))
     router.include_router(vector_stores.create_router(impl.vector_io))
     return router

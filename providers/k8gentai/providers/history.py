@@ -6,8 +6,9 @@ import structlog
 
 from k8gentai.agents.turn import Item, Turn
 from k8gentai.providers import host
+from k8gentai.providers.conversation_items import ConversationItems
 from k8gentai.providers.errors import ApiError, invalid, previous_response_not_found
-from k8gentai.providers.ids import belongs_to, in_turn_order, item_id
+from k8gentai.providers.ids import belongs_to, item_id
 from k8gentai.providers.resource import usable
 from k8gentai.providers.store import ResponseStore, StoredResponse
 from k8gentai.workers.record import ENDED, AcceptedTurn, TurnRecord
@@ -16,10 +17,6 @@ from k8gentai.workers.turns import TurnDeletedError, TurnNotFoundError, Turns
 log = structlog.get_logger(__name__)
 
 _JOINING = frozenset({"completed", "incomplete"})
-_ADD_AT_ONCE = 20
-"""The most items the host's conversations take in one call."""
-
-_ALL = 1_000_000_000
 
 
 class Histories:
@@ -28,14 +25,14 @@ class Histories:
     Args:
         turns: turns in Redis.
         store: finished responses.
-        conversations: the host's Conversations API.
+        items: those of conversations.
         access: the host's policy.
     """
 
-    def __init__(self, turns: Turns, store: ResponseStore, conversations: Any, access: Any) -> None:
+    def __init__(self, turns: Turns, store: ResponseStore, items: ConversationItems, access: Any) -> None:
         self._turns = turns
         self._store = store
-        self._conversations = conversations
+        self._items = items
         self._access = access
 
     async def before(self, accepted: AcceptedTurn) -> list[Item]:
@@ -58,7 +55,7 @@ class Histories:
             ApiError: it is not (404), or this is no conversation's id (400).
         """
         try:
-            await self._conversations.get_conversation(host.GetConversationRequest(conversation_id=conversation))
+            await self._items.check(conversation)
         except host.InvalidParameterError:
             message = f"'conversation' must be the id of a conversation, 'conv_…'; it is '{conversation}'."
             raise invalid(message, "conversation") from None
@@ -90,14 +87,12 @@ class Histories:
             item if belongs_to(turn.id, item["id"]) else {**item, "id": item_id(turn.id, index, item["type"])}
             for index, item in enumerate(turn.input)
         ] + usable(response["output"])
-        for start in range(0, len(items), _ADD_AT_ONCE):
-            await host.join_items(self._conversations, conversation, items[start : start + _ADD_AT_ONCE])
+        await self._items.join(conversation, items, turn.id)
 
     async def _of_conversation(self, conversation: str) -> list[Item]:
         await self.check_conversation(conversation)
-        request = host.ListItemsRequest(conversation_id=conversation, limit=_ALL, order="asc")
-        listed = await self._conversations.list_items(request)
-        return in_turn_order([item.model_dump(mode="json", exclude_none=True) for item in listed.data])
+        items = await self._items.all(conversation)
+        return [item.model_dump(mode="json", exclude_none=True) for item in items]
 
     async def _previous(self, response_id: str) -> StoredResponse:
         try:

@@ -8,8 +8,13 @@ type information.
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy.exc import IntegrityError
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 def _name() -> str:
@@ -35,6 +40,7 @@ def _core(module: str) -> Any:
 _api: Any = import_module(f"{NAME}_api")
 Api = _api.Api
 ChatCompletionRequest = _api.OpenAIChatCompletionRequestWithExtraBody
+ConversationItemNotFoundError = _api.ConversationItemNotFoundError
 ConversationNotFoundError = _api.ConversationNotFoundError
 EmbeddingData = _api.OpenAIEmbeddingData
 EmbeddingsResponse = _api.OpenAIEmbeddingsResponse
@@ -62,12 +68,20 @@ HostError = _errors.OGXError if NAME == "ogx" else _errors.LlamaStackError
 """What the host's own errors have in common: a ``status_code``."""
 
 _conversations: Any = import_module(f"{NAME}_api.conversations")
-CreateConversationRequest = _conversations.CreateConversationRequest
-DeleteConversationRequest = _conversations.DeleteConversationRequest
+AddItemsRequest = _conversations.AddItemsRequest
+ConversationItemList = _conversations.ConversationItemList
 CreateConversationRequest = _conversations.CreateConversationRequest
 DeleteConversationRequest = _conversations.DeleteConversationRequest
 GetConversationRequest = _conversations.GetConversationRequest
-ListItemsRequest = _conversations.ListItemsRequest
+ITEMS = "conversation_items"
+"""The table of the conversations' items."""
+POSITION = "sort_order" if NAME == "ogx" else "created_at"
+"""Its column by which the host sorts them."""
+RowExistsError = IntegrityError
+"""What its store raises where a row of the same id is there."""
+POSITIONS_ARE_TIMES = NAME == "llama_stack"
+"""Whether it fills that column by its clock."""
+_ITEMS: TypeAdapter[list[Any]] = TypeAdapter(list[_conversations.ConversationItem])
 
 _connectors: Any = import_module(f"{NAME}_api.connectors")
 GetConnectorRequest = _connectors.GetConnectorRequest
@@ -119,21 +133,33 @@ async def has_vector_store(vector_io: Any, store: str) -> bool:
     return await vector_io.routing_table.get_object_by_identifier("vector_store", store) is not None
 
 
-async def join_items(conversations: Any, conversation: str, items: list[dict[str, Any]]) -> None:
-    """Add items to a conversation, each with the id it has; one that is there already changes nothing.
+def item_rows(conversation: str, items: list[dict[str, Any]], first: int) -> list[dict[str, Any]]:
+    """What the host's table keeps of a conversation's items.
 
     Args:
-        conversations: the host's Conversations API.
         conversation: its id.
-        items: at most 20.
+        items: each with its id.
+        first: the position of the first one; the others follow it.
 
     Raises:
-        ConversationNotFoundError: there is no such conversation.
+        pydantic.ValidationError: the host knows no such item.
     """
-    request = _conversations.AddItemsRequest(items=items)
-    # OGX's add_items gives items new ids, and takes none twice.
-    join = conversations.sync_items if NAME == "ogx" else conversations.add_items
-    await join(conversation, request)
+    return [
+        {
+            "id": item.id,
+            "conversation_id": conversation,
+            "created_at": position,
+            POSITION: position,
+            "item_data": item.model_dump(),
+        }
+        for position, item in enumerate(_ITEMS.validate_python(items), first)
+    ]
+
+
+def items_of(rows: list[dict[str, Any]]) -> list[Any]:
+    """The items that rows of the host's table keep."""
+    found: list[Any] = _ITEMS.validate_python([row["item_data"] for row in rows])
+    return found
 
 
 def error_body(error: Exception) -> dict[str, Any]:
@@ -178,3 +204,36 @@ def serve_any_client_version() -> None:
     To be called while it makes its providers: it looks at this, its own switch, right after that
     (``llama_stack/core/server/server.py``, ``create_app``)."""
     os.environ.setdefault("LLAMA_STACK_DISABLE_VERSION_CHECK", "1")
+
+
+def put_around_app(middleware: Callable[[Any, ASGIApp], ASGIApp]) -> None:
+    """Put an ASGI middleware around the host's application, outside of all the host's own.
+
+    The hosts give no provider their application, and OGX makes its providers after it has begun to serve
+    (``ogx/core/server/server.py``, ``lifespan``), so it is their class that is changed.
+
+    Args:
+        middleware: takes the application and what it wraps, once its routes stand.
+    """
+    app_class = _core("server.server").StackApp
+    inner = app_class.__call__
+    wrapped: list[ASGIApp] = []
+
+    async def call(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await inner(app, scope, receive, send)
+            return
+        if not wrapped:
+            wrapped.append(middleware(app, inner.__get__(app)))
+        await wrapped[0](scope, receive, send)
+
+    app_class.__call__ = call
+
+
+def cors(server: Any) -> Any:
+    """What ``server.cors`` of the run YAML allows; None where it allows nothing, or the host knows no such field.
+
+    Args:
+        server: the host's ``ServerConfig``.
+    """
+    return _core("datatypes").process_cors_config(getattr(server, "cors", None))

@@ -1,17 +1,15 @@
 """Ids of turns and their items.
 
-A turn's id is ``resp_`` and 32 hex digits that begin with the time, so ids sort in the order the turns
-came. An item's id names its turn and its place in it (``msg_{turn hex}{index:04x}``): the same turn always
-gives the same ids, and without their prefixes the items of a conversation sort in the order they came.
-The layout is UUID version 7 with a sub-millisecond clock (RFC 9562, section 6.2, method 3).
+A turn's id is ``resp_`` and 32 hex digits that begin with the time of the server's clock, so that lists of
+responses can be paged by it. Servers' clocks differ: what must come in its order goes by Redis' order. An item's
+id names its turn and its place in it (``msg_{turn hex}{index:04x}``): the same turn always gives the same ids, and
+without their prefixes a turn's items sort in the order they came. The layout is UUID version 7 with a
+sub-millisecond clock (RFC 9562, section 6.2, method 3).
 """
 
 import re
 import secrets
 import time
-from collections.abc import Sequence
-
-from k8gentai.agents.turn import Item
 
 MAX_INPUT_ITEMS = 0x8000
 """Input items of one turn: half of what an item id's four digits can number; output has the rest."""
@@ -56,18 +54,3 @@ def turn_of(id_: str) -> str | None:
     """The turn an item id was made for; None if it is none of ours."""
     match = _ITEM_ID.fullmatch(id_)
     return f"resp_{match[1][:32]}" if match else None
-
-
-def in_turn_order(items: Sequence[Item]) -> list[Item]:
-    """Put the items that carry ids of ours in the order of their turns; others keep their places.
-
-    The host's conversation store orders items by whole seconds, so those of two turns can come mixed.
-    """
-    ours = sorted((item for item in items if _position(item)), key=_position)
-    following = iter(ours)
-    return [next(following) if _position(item) else item for item in items]
-
-
-def _position(item: Item) -> str:
-    match = _ITEM_ID.fullmatch(item.get("id") or "")
-    return match[1] if match else ""

@@ -21,6 +21,7 @@ from k8gentai.providers.agents_api.service import AgentsService
 from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.agents_api.store import AgentStore
 from k8gentai.providers.agents_api.toolgroups import Toolgroups
+from k8gentai.providers.conversation_items import ConversationItems
 from k8gentai.providers.guardrails import Guardrails, ModerationEndpoint
 from k8gentai.providers.history import Histories
 from k8gentai.providers.lookups import Lookups
@@ -33,6 +34,7 @@ from k8gentai.providers.settle import Settler
 from k8gentai.providers.store import ResponseStore
 from k8gentai.workers.connection import AWAY, connect, masked
 from k8gentai.workers.pools import Pools
+from k8gentai.workers.positions import Positions
 from k8gentai.workers.turns import Turns
 
 _HOST_EVENT: TypeAdapter[Any] = TypeAdapter(host.types.OpenAIResponseObjectStream)
@@ -129,7 +131,8 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
     access = Access(policy)
     registry = Registry(config.registry)
     models = deps[host.Api.models]
-    histories = Histories(turns, store, deps[host.Api.conversations], access)
+    items = ConversationItems(deps[host.Api.conversations], Positions(redis, keep_seconds=config.keep_seconds))
+    histories = Histories(turns, store, items, access)
     reader = TurnReader(turns, access)
     resolver = Resolver(registry, models, access, config.models_provider_id)
     apis = StackApis.of(deps)
@@ -143,7 +146,7 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
     agents = AgentsService(acceptor, reader, resolver, directory, sessions, toolgroups, agent_store)
     settler = Settler(turns, store, histories, sessions)
     services, provider_id = StackServices(apis, guardrails), config.models_provider_id
-    running = Running(service, agents, services, reader, settler, registry, models, provider_id, redis)
+    running = Running(service, agents, services, items, reader, settler, registry, models, provider_id, redis)
     if host.ONE_LOOP:
         await running.open()
     return AmfResponses(running)

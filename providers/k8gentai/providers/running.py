@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 
 from k8gentai.agents.registry import Registry
 from k8gentai.providers.agents_api.service import AgentsService
+from k8gentai.providers.conversation_items import ConversationItems
 from k8gentai.providers.logs import tame_host_logs
 from k8gentai.providers.models import keep_listed
 from k8gentai.providers.reading import TurnReader
@@ -23,6 +24,7 @@ class Running:
         service: what the routes of the Responses API call.
         agents: what those of the Agents API call.
         services: what those of our workers call.
+        items: what those of conversations call.
         reader: what both wait with.
         settler: settles finished turns.
         registry: the agents.
@@ -36,6 +38,7 @@ class Running:
         service: ResponsesService,
         agents: AgentsService,
         services: StackServices,
+        items: ConversationItems,
         reader: TurnReader,
         settler: Settler,
         registry: Registry,
@@ -46,6 +49,7 @@ class Running:
         self.service = service
         self.agents = agents
         self.services = services
+        self.items = items
         self._reader = reader
         self._settler = settler
         self._registry = registry

@@ -19,6 +19,7 @@ from k8gentai.agents.turn import StepLimitReached
 from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.budget import BudgetExceededError
 from k8gentai.workers.calls import TURN_HEADER, ModelCalls, ModelError, OpenAttempts, cancel_once
+from k8gentai.workers.transport_security import TransportSecurity
 from k8gentai.workers.upstream import Chunk, StackLostError, Upstream, UpstreamError
 
 log = structlog.get_logger(__name__)
@@ -35,6 +36,7 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
         upstream: who answers.
     """
     app = FastAPI(title="k8gentai model gateway", openapi_url=None)
+    app.add_middleware(TransportSecurity)
 
     @app.post("/v1/chat/completions")
     async def complete(request: Request) -> Response:

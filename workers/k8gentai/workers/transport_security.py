@@ -1,0 +1,160 @@
+"""What protects an HTTP server on this machine from the web pages that its user visits.
+
+A browser lets any page send requests to any address, loopback included. Three checks keep such a page out, and
+each leaves clients that are no browsers alone: ``Host`` (a page whose name was bound anew to this address names
+itself there), ``Origin`` with ``Sec-Fetch-Site`` (any other page), and the media type of a body (what a page may
+send without asking first is never ``application/json``).
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+_POLICY_VIOLATION = 1008
+"""RFC 6455, section 7.4.1."""
+_READING = frozenset({"GET", "HEAD"})
+_FORMS = frozenset({"multipart/form-data", "application/x-www-form-urlencoded"})
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Whom a server trusts beside itself.
+
+    Args:
+        hosts: names it may be called by, without a port; ``*`` for any.
+        origins: origins whose pages may call it; ``*`` for any.
+        origin_pattern: a regular expression of further ones.
+        authenticated: whether each request must carry a credential, which a page of others does not have.
+    """
+
+    hosts: Collection[str] = ()
+    origins: Collection[str] = ()
+    origin_pattern: str | None = None
+    authenticated: bool = False
+
+    def host(self, host: str) -> bool:
+        """Whether a ``Host`` header is one of the allowed, or of loopback."""
+        name = _name(host)
+        return name == "localhost" or _is_loopback(name) or name in self.hosts or "*" in self.hosts
+
+    def origin(self, origin: str) -> bool:
+        """Whether pages of an origin are allowed."""
+        if origin in self.origins or "*" in self.origins:
+            return True
+        return self.origin_pattern is not None and re.fullmatch(self.origin_pattern, origin) is not None
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    status: int
+    code: str
+    message: str
+
+
+class TransportSecurity:
+    """ASGI middleware that refuses what a web page of others could send.
+
+    Args:
+        app: what is protected.
+        trust: whom it trusts.
+        takes_form: whether the route of a scope takes a form, as those of files do.
+    """
+
+    def __init__(
+        self, app: ASGIApp, trust: Trust | None = None, takes_form: Callable[[Scope], bool] = lambda _: False
+    ) -> None:
+        self._app = app
+        self._trust = trust or Trust()
+        self._takes_form = takes_form
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await WebSocketClose(_POLICY_VIOLATION, refusal.message)(scope, receive, send)
+        else:
+            await _answer(refusal)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> _Refusal | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if self._checks_host(scope) and not self._trust.host(host):
+            return _Refusal(
+                421,
+                "host_not_allowed",
+                f"This server is not called '{_name(host)}'. AMF_ALLOWED_HOSTS names what it may be called.",
+            )
+        if self._is_cross_site(scope, headers):
+            return _Refusal(
+                403,
+                "origin_not_allowed",
+                f"Web pages of '{headers.get('origin', 'another site')}' may not call this server. "
+                "server.cors of the run YAML names those that may.",
+            )
+        if scope["type"] == "http" and not self._is_readable(scope, headers):
+            return _Refusal(
+                415,
+                "unsupported_media_type",
+                "The body must come as 'Content-Type: application/json'"
+                + (" or as a form." if self._takes_form(scope) else "."),
+            )
+        return None
+
+    def _checks_host(self, scope: Scope) -> bool:
+        """Whether the request came over loopback, where nothing but the name tells pages of others apart."""
+        if self._trust.authenticated:
+            return False
+        server = scope.get("server")
+        return bool(self._trust.hosts) or (server is not None and _is_loopback(server[0]))
+
+    def _is_cross_site(self, scope: Scope, headers: Headers) -> bool:
+        if (origin := headers.get("origin")) is not None:
+            own = urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
+            return not own and not self._trust.origin(origin)
+        # Pages of the same site are not of the same origin: those of another port are others'.
+        if headers.get("sec-fetch-site", "none") in ("same-origin", "none"):
+            return False
+        # A person follows a link. The page that has it sees nothing of the answer.
+        follows = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
+        return not (follows and scope.get("method") in _READING)
+
+    def _is_readable(self, scope: Scope, headers: Headers) -> bool:
+        if scope["method"] in _READING or not _has_body(headers):
+            return True
+        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type in _FORMS:
+            return self._takes_form(scope)
+        return media_type == "application/json" or re.fullmatch(r"application/[^/]+\+json", media_type) is not None
+
+
+def _has_body(headers: Headers) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+def _name(host: str) -> str:
+    """The name in a ``Host`` header, without its port."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
+    except ValueError:
+        return host
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _answer(refusal: _Refusal) -> JSONResponse:
+    error = {"message": refusal.message, "type": "invalid_request_error", "param": None, "code": refusal.code}
+    # The body was not read, so nothing else can come on this connection.
+    return JSONResponse({"error": error}, refusal.status, headers={"Connection": "close"})
