@@ -4,7 +4,9 @@ import asyncio
 import gc
 import itertools
 import json
+import re
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -64,11 +66,11 @@ class Bench:
             transport=httpx.ASGITransport(gateway(self.attempts, self.upstream)), base_url="http://gateway"
         )
 
-    def run_again(self) -> None:
+    def run_again(self, turn_id: str = "resp_1") -> None:
         """Begin a new attempt, with the journal of those before."""
         journal = Journal(self.kept, Lease("resp_1", 1), dict(self.kept.entries))  # type: ignore[arg-type]
         took = self.usage.append, self.ended.append
-        self.calls = ModelCalls("resp_1", *self.limits, self.budget, *took, journal)  # type: ignore[arg-type]
+        self.calls = ModelCalls(turn_id, *self.limits, self.budget, *took, journal)  # type: ignore[arg-type]
         self.attempts.open(self.calls)
 
     async def post(self, body: object, **headers: str) -> httpx.Response:
@@ -138,10 +140,17 @@ END = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 FIGURES = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
 
 
+def read(answer: httpx.Response) -> list[dict[str, Any]]:
+    """The chunks of a streamed answer."""
+    lines = [line[6:] for line in answer.text.splitlines() if line.startswith("data: {")]
+    return [json.loads(line) for line in lines]
+
+
 async def test_a_streams_tokens_are_counted_and_not_shown_to_who_did_not_ask() -> None:
     bench = Bench(lambda _: stream(TEXT, END, FIGURES))
     answer = await bench.post({"model": "m", "stream": True})
-    assert answer.text == f"data: {json.dumps(TEXT)}\n\ndata: {json.dumps(END)}\n\ndata: [DONE]\n\n"
+    assert [chunk["choices"] for chunk in read(answer)] == [TEXT["choices"], END["choices"]]
+    assert answer.text.endswith("\n\ndata: [DONE]\n\n")
     assert json.loads(bench.asked[0].content)["stream_options"] == {"include_usage": True}
     assert bench.usage == [Usage(model="m", input_tokens=5, output_tokens=2)]
 
@@ -285,23 +294,175 @@ async def test_an_agent_sees_the_end_of_an_answer_only_when_it_is_kept() -> None
     assert "finish_reason" in (await reading).text
 
 
-async def test_tool_calls_of_one_turn_never_share_an_id_and_keep_theirs_when_run_again() -> None:
-    def answer(_: httpx.Request) -> httpx.Response:
-        message = {"role": "assistant", "tool_calls": [{"id": "call_0", "type": "function"}]}
-        return httpx.Response(200, json={"choices": [{"index": 0, "message": message}]})
+def calls_of(*sent_ids: str | None) -> dict[str, Any]:
+    """A whole answer with calls under these ids; None for none."""
+    calls = [
+        {
+            "type": "function",
+            "function": {"name": "f", "arguments": "{}"},
+            **({} if sent is None else {"id": sent}),
+        }
+        for sent in sent_ids
+    ]
+    return {"choices": [{"index": 0, "message": {"role": "assistant", "tool_calls": calls}}]}
 
-    bench = Bench(answer)
+
+@pytest.mark.parametrize("sent", [("call_0", "call_0"), (None, None), ("", "a"), ("a", "b")])
+async def test_every_call_of_a_turn_has_an_id_of_its_own_and_keeps_it_when_run_again(
+    sent: tuple[str, ...],
+) -> None:
+    bench = Bench(lambda _: httpx.Response(200, json=calls_of(*sent)))
 
     async def ids() -> list[str]:
         answers = [(await bench.post({"model": "m", "messages": [number]})).json() for number in range(3)]
-        return [answer["choices"][0]["message"]["tool_calls"][0]["id"] for answer in answers]
+        return [call["id"] for answer in answers for call in answer["choices"][0]["message"]["tool_calls"]]
 
     first = await ids()
-    assert first[0] == "call_0"
-    assert len(set(first)) == 3
+    assert len(set(first)) == 6
+    assert all(re.fullmatch("[0-9a-zA-Z]{9}", call_id) for call_id in first)
     bench.run_again()
     assert await ids() == first
     assert len(bench.asked) == 3
+
+
+async def test_two_turns_never_share_an_id_though_they_ask_the_same() -> None:
+    bench = Bench(lambda _: httpx.Response(200, json=calls_of("a")))
+    first = await bench.post({"model": "m"})
+    bench.kept.entries.clear()
+    bench.run_again("resp_2")
+    assert (await bench.post({"model": "m"})).json()["choices"] != first.json()["choices"]
+
+
+async def test_a_journal_of_an_older_version_is_answered_with_the_ids_that_are_in_it() -> None:
+    bench = Bench(lambda _: httpx.Response(500))
+    bodies = [{"model": "m", "stream": stream, "messages": [stream]} for stream in (False, True)]
+    keys = [bench.calls.journal.model_key(body) for body in bodies]
+    piece = {"index": 0, "id": "call_0-1f", "function": {"name": "f", "arguments": "{}"}}
+    bench.kept.entries[keys[0]] = json.dumps([calls_of("call_0", "call_0", "")])
+    bench.kept.entries[keys[1]] = json.dumps([{"choices": [{"index": 0, "delta": {"tool_calls": [piece]}}]}, END])
+    bench.run_again()
+    whole = (await bench.post(bodies[0])).json()["choices"][0]["message"]["tool_calls"]
+    assert whole[0]["id"] == "call_0"
+    assert len({call["id"] for call in whole}) == 3
+    head = read(await bench.post(bodies[1]))[0]["choices"][0]["delta"]["tool_calls"][0]
+    assert head["id"] == "call_0-1f"
+    assert bench.asked == []
+
+
+async def test_a_call_whose_arguments_are_no_json_object_is_known_before_the_answer_ends() -> None:
+    for written in ('{"a": 1', "[1]", '{"a": NaN}', "null", "x"):
+        calls = calls_of("a")
+        calls["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] = written
+        bench = Bench(lambda _, calls=calls: httpx.Response(200, json=calls))
+        call = (await bench.post({"model": "m"})).json()["choices"][0]["message"]["tool_calls"][0]
+        assert call["function"]["arguments"] == written
+        assert bench.calls.unreadable == {call["id"]: written}
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+async def test_reasoning_goes_back_to_the_model_with_the_calls_it_led_to(name: str) -> None:
+    piece = {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}
+    thought = {"choices": [{"index": 0, "delta": {name: "Hm."}}]}
+    call = {"choices": [{"index": 0, "delta": {"tool_calls": [piece]}, "finish_reason": "tool_calls"}]}
+    answers = iter([stream(thought, call), stream(TEXT, END), stream(TEXT, END)])
+    bench = Bench(lambda _: next(answers))
+    shown = read(await bench.post({"model": "m", "stream": True}))
+    assert shown[0]["choices"][0]["delta"] == {"reasoning_content": "Hm."}
+    own = shown[1]["choices"][0]["delta"]["tool_calls"][0]["id"]
+    said = {"role": "assistant", "content": None, "tool_calls": [{"id": own, "type": "function"}]}
+    for message in (said, {**said, name: "Other."}):
+        await bench.post({"model": "m", "stream": True, "messages": [message]})
+    asked = [json.loads(request.content)["messages"][0][name] for request in bench.asked[1:]]
+    assert asked == ["Hm.", "Other."]
+
+
+async def test_figures_that_come_with_every_chunk_count_once() -> None:
+    figures = [{**TEXT, "usage": {"prompt_tokens": 5, "completion_tokens": n}} for n in (1, 2, 3)]
+    bench = Bench(lambda _: stream(*figures, {**END, "usage": None}))
+    answer = await bench.post({"model": "m", "stream": True, "stream_options": {"include_usage": True}})
+    assert bench.usage == [Usage(model="m", input_tokens=5, output_tokens=3)]
+    assert [chunk.get("usage") for chunk in read(answer)].count(None) == 4
+
+
+@pytest.mark.parametrize("end", ["data: [DONE]\n\n", "data:[DONE]"])
+async def test_a_stream_with_its_terminator_alone_is_whole(end: str) -> None:
+    sent = f": hello\r\n\r\ndata: {json.dumps(TEXT)}\r\n\r\nnonsense\ndata: {{\n\ndata: []\n\n{end}"
+    bench = Bench(lambda _: httpx.Response(200, text=sent))
+    choices = [chunk["choices"][0] for chunk in read(await bench.post({"model": "m", "stream": True}))]
+    assert choices == [TEXT["choices"][0], {"index": 0, "delta": {}, "finish_reason": "stop"}]
+    assert bench.ended == ["stop"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "code"),
+    [
+        (
+            400,
+            {"message": "This model's maximum context length is 8 tokens.", "code": None},
+            "context_length_exceeded",
+        ),
+        (400, {"message": "no", "code": "context_length_exceeded"}, "context_length_exceeded"),
+        (400, {"message": "no", "type": "exceed_context_size_error"}, "context_length_exceeded"),
+        (529, {"message": "Overloaded", "type": "overloaded_error"}, "model_overloaded"),
+        (503, "come back later", "model_overloaded"),
+        (500, "broken", "model_error"),
+    ],
+)
+async def test_an_endpoints_own_words_are_the_turns_and_so_is_the_kind_of_its_error(
+    status: int, error: Any, code: str
+) -> None:
+    bench = Bench(lambda _: httpx.Response(status, json={"error": error}))
+    await bench.post({"model": "m", "stream": True})
+    words = error["message"] if isinstance(error, dict) else error
+    told = failure(ValueError("as the framework puts it"), bench.calls)
+    assert (told.code, told.message) == (code, f"model m: answered {status}: {words}")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ({"error": {"message": "Overloaded", "type": "overloaded_error"}}, "model_overloaded"),
+        ({"error": {"message": "too long", "code": "context_length_exceeded"}}, "context_length_exceeded"),
+        ({"error": {"message": "too long", "code": 503}}, "model_overloaded"),
+        ({"error": "it broke"}, "model_error"),
+        ({"object": "error", "message": "it broke", "code": 400}, "model_error"),
+    ],
+)
+@pytest.mark.parametrize("before", [(), (TEXT,)])
+async def test_so_they_are_where_they_come_in_a_stream(
+    error: dict[str, Any], code: str, before: tuple[object, ...]
+) -> None:
+    bench = Bench(lambda _: stream(*before, error))
+    await bench.post({"model": "m", "stream": True})
+    body = error["error"] if isinstance(error.get("error"), dict) else error
+    told = failure(ValueError("as the framework puts it"), bench.calls)
+    words = body.get("message") or body["error"]
+    assert (told.code, told.message) == (code, f"model m: broke off: {words}")
+
+
+async def test_what_the_stacks_own_client_tried_again_is_not_tried_again() -> None:
+    error = {"error": {"message": "no"}}
+    bench = Bench(lambda _: httpx.Response(500, json=error, headers={"x-should-retry": "false"}))
+    assert (await bench.post({"model": "m"})).status_code == 500
+    assert len(bench.asked) == 1
+
+
+async def test_a_model_that_sends_single_bytes_is_as_silent_as_one_that_sends_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(upstream_module, "_SILENCE_SECONDS", 0.05)
+
+    class Drip(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield f"data: {json.dumps(TEXT)}\n\n".encode()
+            while True:
+                yield b"x"
+                await asyncio.sleep(0.001)
+
+    bench = Bench(lambda _: httpx.Response(200, stream=Drip()))
+    answer = await bench.post({"model": "m", "stream": True})
+    assert "model m: sent no whole line within 0 s" in answer.text
+    assert failure(TimeoutError("the framework's"), bench.calls).code == "model_error"
 
 
 async def test_a_models_own_name_finds_the_model_the_stack_serves() -> None:

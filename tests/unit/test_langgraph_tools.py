@@ -102,15 +102,14 @@ async def test_a_call_that_cannot_be_run_is_an_error_the_model_sees(model, call,
     assert says in answers(model.requests(f"bad-{call.name}")[1])["c1"]
 
 
-async def test_arguments_that_are_no_json_are_answered_without_running_the_tool(model):
-    model.script("broken", Answer(Call("add", "a=1", id="c1")), Answer("Never."))
+async def test_a_call_whose_arguments_are_no_json_comes_to_the_boundary_which_refuses_it(model):
+    model.script("broken", Answer(Call("add", "a=1", id="c1")), Answer("Sorry."))
     boundary = Boundary()
+    boundary.recorded["c1"] = ToolOutcome("not a JSON object", is_error=True)
     events = await run(create_agent(chat(model), tools=[add]), turn_of("[[broken]]"), context_of(boundary))
     assert of_type(events, "tool.call") == [ToolCall(call_id="c1", name="add", arguments="a=1")]
-    assert of_type(events, "tool.result") == [
-        ToolResult(call_id="c1", output="The arguments are not valid JSON.", is_error=True)
-    ]
-    assert not boundary.outcomes
+    assert boundary.arguments == {"c1": {}}
+    assert answers(model.requests("broken")[1]) == {"c1": "not a JSON object"}
 
 
 async def test_a_recorded_result_is_taken_without_running_the_tool(model):

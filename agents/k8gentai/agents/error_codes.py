@@ -3,6 +3,8 @@
 https://platform.openai.com/docs/api-reference/responses/object
 """
 
+import re
+
 RESPONSES_API = frozenset(
     {
         "server_error",
@@ -27,19 +29,34 @@ RESPONSES_API = frozenset(
 )
 _OF_CHAT_COMPLETIONS = {"invalid_base64": "invalid_base64_image"}
 _TOO_MANY_REQUESTS = 429
+_OVERLOADED = frozenset({503, 529})
+_OVERLOADED_WORDS = re.compile(r"overloaded|server_busy|engine_overloaded|no_capacity", re.IGNORECASE)
+_TOO_LONG_WORDS = re.compile(
+    r"context_length_exceeded|exceed_context_size|context (length|window|size) |maximum context|prompt is too long"
+    r"|input is too long",
+    re.IGNORECASE,
+)
 
 
-def model_error_code(status: int, code: object) -> str:
+def model_error_code(status: int, code: object, words: str = "") -> str:
     """The code of a turn that failed because its model did.
 
     Args:
         status: the HTTP status that the model's endpoint answered.
         code: the code in its answer, if there was one.
+        words: what else it says: the error's type and message.
 
     Returns:
-        The Responses API's code where that says more than that the model failed; else ``model_error``.
+        The Responses API's code where that says more than that the model failed; ``context_length_exceeded`` and
+        ``model_overloaded`` where it is that; else ``model_error``.
     """
     if status == _TOO_MANY_REQUESTS:
         return "rate_limit_exceeded"
     known = _OF_CHAT_COMPLETIONS.get(str(code), str(code))
-    return known if known in RESPONSES_API - {"server_error"} else "model_error"
+    if known in RESPONSES_API - {"server_error"}:
+        return known
+    if _TOO_LONG_WORDS.search(f"{known} {words}"):
+        return "context_length_exceeded"
+    if status in _OVERLOADED or _OVERLOADED_WORDS.search(f"{known} {words}"):
+        return "model_overloaded"
+    return "model_error"

@@ -11,15 +11,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, StreamingResponse
-from openai import APIStatusError
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from openai import APIConnectionError, APIError, APIStatusError
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 from starlette.types import Receive, Scope, Send
 
+from k8gentai.agents.json_text import read_json
 from k8gentai.providers import host
 from k8gentai.providers.answering import MAX_BODY_BYTES, json_body
 from k8gentai.providers.errors import ApiError
 from k8gentai.providers.inputs import validation_error
+from k8gentai.providers.wire import WireReading
 
 _CLOSING_SECONDS = 5.0
 _UNREAD_BYTES = 64_000_000
@@ -44,11 +47,40 @@ def create_router(inference: Any, max_body_bytes: int = MAX_BODY_BYTES) -> APIRo
         try:
             answer = await inference.openai_chat_completion(asked)
         except APIStatusError as error:
-            # The host would leave out the code.
-            return JSONResponse(host.error_body(error), error.status_code)
-        return CompletionStream(answer) if isinstance(answer, AsyncIterator) else answer
+            # The host would leave out the code. Its client has tried again by now, as often as is worth it.
+            return JSONResponse(told(error), error.status_code, headers={"X-Should-Retry": "false"})
+        except APIError as error:
+            return JSONResponse(told(error), 502)
+        if isinstance(answer, AsyncIterator):
+            return CompletionStream(answer)
+        return Response(as_json(answer), media_type="application/json")
 
     return router
+
+
+def as_json(answer: Any) -> str:
+    """A chunk or a completion as JSON; half a character, whose other half may be in the next chunk, is kept."""
+    try:
+        text: str = answer.model_dump_json()
+    except PydanticSerializationError:
+        text = json.dumps(read_json(json.dumps(answer.model_dump())))
+    return text
+
+
+def told(error: Exception) -> dict[str, Any]:
+    """What a caller is told of an error: in the words of the model's endpoint, where it has any."""
+    if not isinstance(error, APIError):
+        return host.error_body(error)
+    said = error.body if isinstance(error.body, dict) else {}
+    message = said.get("message") or said.get("detail") or _cause(error)
+    body = {"message": str(message), "type": said.get("type") or "server_error", "param": said.get("param")}
+    return {"error": {**body, "code": said.get("code")}}
+
+
+def _cause(error: APIError) -> str:
+    if isinstance(error, APIConnectionError):
+        return f"the model's endpoint cannot be reached ({error.__cause__ or error})"
+    return error.body if isinstance(error.body, str) and error.body else error.message
 
 
 def _request(body: Any) -> Any:
@@ -71,6 +103,7 @@ class CompletionStream(StreamingResponse):
         self._read: asyncio.Queue[str | None] = asyncio.Queue()
         self._unread = 0
         self._chunks = chunks
+        self._wire = WireReading()
         super().__init__(self._events(), media_type="text/event-stream")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,13 +117,27 @@ class CompletionStream(StreamingResponse):
             await asyncio.wait({reading}, timeout=_CLOSING_SECONDS)
 
     async def _reading(self) -> None:
+        self._wire.begin()
+        finished = False
         try:
             async for chunk in self._chunks:
-                self._put(f"data: {chunk.model_dump_json()}\n\n")
+                finished = finished or any(choice.finish_reason for choice in getattr(chunk, "choices", ()) or ())
+                self._put(f"data: {as_json(chunk)}\n\n")
                 if self._unread > _UNREAD_BYTES:
                     self._leave()
+        except ValidationError:
+            # What the host keeps of an answer takes known finish reasons only; the answer itself is whole.
+            self._end(whole=finished or self._wire.done)
+            return
         except Exception as error:  # noqa: BLE001 - the answer has begun, so the error goes into the stream
-            self._read.put_nowait(f"data: {json.dumps(host.error_body(error))}\n\n")
+            self._read.put_nowait(f"data: {json.dumps(told(error))}\n\n")
+            self._read.put_nowait(None)
+            return
+        self._end(whole=finished or self._wire.done)
+
+    def _end(self, *, whole: bool) -> None:
+        if whole:
+            self._read.put_nowait("data: [DONE]\n\n")
         self._read.put_nowait(None)
 
     def _put(self, event: str) -> None:

@@ -2,12 +2,16 @@
 
 import asyncio
 import hashlib
+import itertools
 import secrets
-from collections.abc import Callable
+import string
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from typing import Any
 
 from k8gentai.agents.events import Usage
 from k8gentai.agents.turn import ModelEndpoint, StepLimitReached, TurnError
+from k8gentai.workers.answer_reader import arguments_object
 from k8gentai.workers.budget import Budget
 from k8gentai.workers.journal import Journal
 
@@ -16,6 +20,15 @@ TURN_HEADER = "x-amf-turn"
 
 current_key: ContextVar[str | None] = ContextVar("amf_turn_key", default=None)
 """The key of the attempt that the running code belongs to."""
+
+_ALPHABET = string.digits + string.ascii_letters
+_ID_LETTERS = 9
+"""Mistral's endpoints take ids of nine letters and digits only, which suits all others."""
+
+
+def _call_id(told: str) -> str:
+    number = int.from_bytes(hashlib.sha256(told.encode()).digest())
+    return "".join(_ALPHABET[number // len(_ALPHABET) ** place % len(_ALPHABET)] for place in range(_ID_LETTERS))
 
 
 def cancel_once(call: asyncio.Task[None]) -> None:
@@ -49,6 +62,7 @@ class ModelCalls:
         on_answer: takes the finish reason of each answer, before the agent sees it.
         journal: answers calls that an earlier attempt made, and keeps those of this one.
         trace: the trace context its calls continue, as HTTP headers.
+        origin: the turn that the journal began with, where that is another: ids of tool calls come of it.
     """
 
     def __init__(
@@ -61,7 +75,10 @@ class ModelCalls:
         on_answer: Callable[[str], None],
         journal: Journal,
         trace: dict[str, str] | None = None,
+        *,
+        origin: str | None = None,
     ) -> None:
+        self._origin = origin or turn_id
         self.key = f"amf-{secrets.token_urlsafe(24)}"
         self.turn_id = turn_id
         self.model = model
@@ -77,7 +94,10 @@ class ModelCalls:
         self._budget = budget
         self._made = 0
         self._running: set[asyncio.Task[None]] = set()
-        self._call_ids: dict[str, str] = {}
+        self._call_ids: dict[str, tuple[str, int, int]] = {}
+        self._reasoning: dict[str, dict[str, str]] = {}
+        self.unreadable: dict[str, str] = {}
+        """The arguments of tool calls that are no JSON object, by the call's id."""
 
     def begin(self) -> None:
         """Count a call.
@@ -106,18 +126,63 @@ class ModelCalls:
         self._budget.use(usage)
         self._on_usage(usage)
 
-    def own_call_id(self, call_id: str, key: str) -> str:
-        """A tool call's id that no other answer of the turn has used: some models count from 0 in each.
+    def call_id(self, key: str, choice: int, number: int) -> str:
+        """Return a tool call's id, which no other call of the turn has, and which comes again when the turn is run
+        again.
 
         Args:
-            call_id: as the model gave it.
             key: the journal's key of the model call.
+            choice: the index of the choice that makes the call.
+            number: the call's place in the choice.
         """
-        if self._call_ids.setdefault(call_id, key) == key:
-            return call_id
-        own = f"{call_id}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
-        self._call_ids[own] = key
-        return own
+        return self._claim((key, choice, number))
+
+    def recorded_call_id(self, sent: str, key: str, choice: int, number: int) -> str:
+        """Return the id of a tool call of a recorded answer: the recorded one, by which its result is kept, unless
+        there is none or another call of the turn has it.
+
+        Args:
+            sent: the recorded id.
+            key: the journal's key of the model call.
+            choice: the index of the choice that makes the call.
+            number: the call's place in the choice.
+        """
+        place = (key, choice, number)
+        if sent and self._call_ids.setdefault(sent, place) == place:
+            return sent
+        return self._claim(place)
+
+    def _claim(self, place: tuple[str, int, int]) -> str:
+        for attempt in itertools.count():
+            own = _call_id(f"{self._origin} {place} {attempt}")
+            if self._call_ids.setdefault(own, place) == place:
+                return own
+        raise AssertionError("count() has no end")
+
+    def answered(self, written: Mapping[str, str], reasoning: dict[str, str]) -> None:
+        """Note what a whole answer says of its tool calls, before the agent sees its end.
+
+        Args:
+            written: the calls' arguments by their ids, as the model wrote them.
+            reasoning: what the model thought before it made them, by the name of the field it came in; or nothing.
+        """
+        for call_id, arguments in written.items():
+            if arguments_object(arguments) is None:
+                self.unreadable[call_id] = arguments
+            if reasoning:
+                self._reasoning[call_id] = reasoning
+
+    def with_reasoning(self, messages: Any) -> Any:
+        """Return a request's messages with the reasoning that led to their tool calls: frameworks leave it out,
+        and some models refuse to go on without it."""
+        if not isinstance(messages, list) or not self._reasoning:
+            return messages
+        return [{**self._thoughts(m), **m} if isinstance(m, dict) else m for m in messages]
+
+    def _thoughts(self, message: dict[str, Any]) -> dict[str, str]:
+        calls = message.get("tool_calls")
+        ids = [call.get("id") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+        return next((self._reasoning[call_id] for call_id in ids if call_id in self._reasoning), {})
 
     def track(self, call: asyncio.Task[None]) -> None:
         """End this call with the attempt, should it outlive it."""

@@ -15,7 +15,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from k8gentai.agents.events import Usage
+from k8gentai.agents.text import encodable
 from k8gentai.agents.turn import StepLimitReached
+from k8gentai.workers.answer_reader import AnswerReader, CallId, read_whole
 from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.budget import BudgetExceededError
 from k8gentai.workers.calls import TURN_HEADER, ModelCalls, ModelError, OpenAttempts, cancel_once
@@ -68,29 +70,27 @@ class _Call:
         self._upstream = upstream
         self._model = str(body["model"])
         self._key = calls.journal.model_key(body)
-        self._body = body
         # Counting needs the figures; an agent that did not ask for them is not shown the extra chunk.
         self._shows_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+        self._tools = _tool_names(body)
+        self._body = body
+        if "messages" in body:
+            self._body = {**body, "messages": calls.with_reasoning(body["messages"])}
         if body.get("stream"):
-            self._body = {
-                **body,
-                "stream_options": {**(body.get("stream_options") or {}), "include_usage": True},
-            }
+            self._body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
 
     async def whole(self) -> Response:
         """The answer in one piece."""
         if recorded := self._calls.journal.answer(self._key):
-            self._own_call_ids(recorded[0])
-            self._note(recorded[0])
-            return JSONResponse(recorded[0])
-        answer: asyncio.Future[Chunk] = asyncio.get_running_loop().create_future()
+            return self._completion(recorded[0], self._recorded_id)
+        answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
 
         async def ask() -> None:
             try:
                 completion = await self._upstream.complete(self._body, self._calls.trace)
-                self._own_call_ids(completion)
+                whole = self._completion(completion, self._own_id)
                 await self._calls.journal.record_answer(self._key, [completion])
-                answer.set_result(completion)
+                answer.set_result(whole)
             except UpstreamError as error:
                 answer.set_exception(error)
             except FencedError:
@@ -100,14 +100,18 @@ class _Call:
 
         self._calls.track(asyncio.create_task(ask()))
         try:
-            completion = await answer
+            return await answer
         except UpstreamError as error:
             failed = self._calls.failed(self._model, str(error), error.code)
             return _error(error.status, str(failed), "model_error")
         except asyncio.CancelledError:
             return _error(409, "the turn is over", "turn_ended")
+
+    def _completion(self, completion: Chunk, call_id: CallId) -> Response:
+        """The response that brings the agent an answer in one piece, which is brought into its form."""
+        self._calls.answered(*read_whole(completion, call_id))
         self._note(completion)
-        return JSONResponse(completion)
+        return Response(_json(completion), media_type="application/json")
 
     async def streamed(self) -> Response:
         """The answer in chunks; its status is known once the first is there."""
@@ -146,22 +150,24 @@ class _Call:
         the turn be run again.
         """
         journal = self._calls.journal
-        if recorded := journal.answer(self._key):
-            for chunk in recorded:
-                self._own_call_ids(chunk)
+        recorded = journal.answer(self._key)
+        reader = AnswerReader(self._model, self._tools, self._recorded_id if recorded else self._own_id)
+        for sent in recorded or ():
+            for chunk in reader.read(sent):
                 yield chunk
-            return
-        answer: list[Chunk] = []
-        ending: list[Chunk] = []
-        async with aclosing(self._upstream.stream(self._body, self._calls.trace)) as chunks:
-            async for chunk in chunks:
-                self._own_call_ids(chunk)
-                answer.append(chunk)
-                if ending or any(choice.get("finish_reason") for choice in chunk.get("choices", ())):
-                    ending.append(chunk)
-                else:
-                    yield chunk
-        await journal.record_answer(self._key, answer)
+        if recorded:
+            ending = reader.end()
+        else:
+            answer: list[Chunk] = []
+            async with aclosing(self._upstream.stream(self._body, self._calls.trace)) as chunks:
+                async for sent in chunks:
+                    for chunk in reader.read(sent):
+                        answer.append(chunk)
+                        yield chunk
+            ending = reader.end()
+            # As the agent was shown it, so that it is shown the same again by a version that reads otherwise.
+            await journal.record_answer(self._key, [*answer, *ending])
+        self._calls.answered(reader.calls(), reader.reasoning)
         for chunk in ending:
             yield chunk
 
@@ -176,7 +182,7 @@ class _Call:
             while isinstance(chunk, dict):
                 self._note(chunk)
                 if self._shows_usage or chunk.get("choices"):
-                    yield f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n"
+                    yield f"data: {_json(chunk)}\n\n"
                 chunk = await chunks.get()
             if isinstance(chunk, ModelError):
                 yield f"data: {json.dumps(_body(str(chunk), 'model_error'))}\n\n"
@@ -184,12 +190,11 @@ class _Call:
         finally:
             cancel_once(asking)
 
-    def _own_call_ids(self, answer: Chunk) -> None:
-        for choice in answer.get("choices", ()):
-            message = choice.get("delta") or choice.get("message") or {}
-            for call in message.get("tool_calls") or ():
-                if call.get("id"):
-                    call["id"] = self._calls.own_call_id(call["id"], self._key)
+    def _own_id(self, _: str, choice: int, number: int) -> str:
+        return self._calls.call_id(self._key, choice, number)
+
+    def _recorded_id(self, sent: str, choice: int, number: int) -> str:
+        return self._calls.recorded_call_id(sent, self._key, choice, number)
 
     def _note(self, answer: Chunk) -> None:
         """Tell the turn why the answer ended, and what the model says the call used."""
@@ -210,6 +215,19 @@ class _Call:
                 reasoning_tokens=completion.get("reasoning_tokens") or 0,
             )
         )
+
+
+def _json(answer: Chunk) -> str:
+    """An answer as JSON that every client can read."""
+    return encodable(json.dumps(answer, ensure_ascii=False))
+
+
+def _tool_names(body: dict[str, Any]) -> frozenset[str]:
+    """The names of the functions that a request offers."""
+    tools = body.get("tools")
+    offered = tools if isinstance(tools, list) else []
+    functions = [tool.get("function") for tool in offered if isinstance(tool, dict)]
+    return frozenset(str(function.get("name")) for function in functions if isinstance(function, dict))
 
 
 def _tell_end(chunks: "asyncio.Queue[Chunk | ModelError | None]") -> None:

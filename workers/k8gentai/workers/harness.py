@@ -245,12 +245,20 @@ class _Attempt:
             order.answered,
             journal,
             accepted.trace,
+            origin=self._turn.id,
         )
         self.approvals = Approvals(replay.answers if replay else {}, order.from_tool, self._busy)
         policies = {tool.name: tool for tool in spec.tools} | {tool.name: tool.policy for tool in declared}
         deadline = time.time() + self._limits.seconds
         self._tools = Tools(
-            self._turn.id, policies, journal, order.from_tool, self.approvals.ask, budget, deadline
+            self._turn.id,
+            policies,
+            journal,
+            order.from_tool,
+            self.approvals.ask,
+            budget,
+            deadline,
+            self.calls.unreadable,
         )
 
     async def run(self, adapter: Adapter, endpoint: ModelEndpoint, room: Callable[[], Awaitable[None]]) -> TurnEnd:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 from k8gentai.agents.definition import Tool
 from k8gentai.agents.events import Event, StepCompleted, StepStarted, ToolCall, ToolResult, Usage, tool_step
 from k8gentai.agents.idempotency import current_key
+from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.text import message_of
 from k8gentai.agents.turn import Decision, ToolFailedError, ToolOutcome
 from k8gentai.workers.attempts import FencedError
@@ -22,6 +22,9 @@ _INTERRUPTED = (
     "the worker died while this tool ran, and its definition says that it is not run again: "
     "whether it took effect is not known"
 )
+
+_ARGUMENTS_SHOWN = 500
+"""Characters of arguments that cannot be read which the model is shown again."""
 
 Asking = Callable[[str, str, str, Sequence[str]], Awaitable[Decision]]
 """Asks a person: the question's id, the tool's name, the arguments as JSON text, the running calls that ask."""
@@ -87,6 +90,8 @@ class Tools:
         ask: asks a person.
         budget: how many calls there may be.
         deadline: until when the attempt may run, Unix time in seconds.
+        unreadable: the arguments that are no JSON object, by the ids of the calls that have them, whatever a
+            framework makes of those.
     """
 
     def __init__(
@@ -98,6 +103,7 @@ class Tools:
         ask: Asking,
         budget: Budget,
         deadline: float,
+        unreadable: Mapping[str, str] | None = None,
     ) -> None:
         self.deadline = deadline
         self._turn_id = turn_id
@@ -106,6 +112,7 @@ class Tools:
         self._publish = publish
         self._ask = ask
         self._budget = budget
+        self._unreadable = {} if unreadable is None else unreadable
         self._running: set[RunningCall] = set()
         self._begun: set[str] = set()
         """Calls of this attempt. A framework makes one again whose tool stopped to ask a person."""
@@ -150,13 +157,14 @@ class Tools:
             self._begun.add(call_id)
             self._budget.tool_call()
         step_id = tool_step(call_id)
-        arguments_json = json.dumps(arguments)
+        unreadable = self._unreadable.get(call_id)
+        arguments_json = shown_json(arguments) if unreadable is None else unreadable
         policy = self._policies.get(name) or Tool(name=name)
         self._publish(call_id, ToolCall(call_id=call_id, name=name, arguments=arguments_json))
         try:
             known = self._journal.tool(call_id)
-            denial = None
-            if known is None and (approval or policy.approval == "required"):
+            denial = _unread(unreadable) if known is None else None
+            if denial is None and known is None and (approval or policy.approval == "required"):
                 denial = _denial(await self.ask(call_id, name, arguments_json))
             if not again:
                 self._publish(call_id, StepStarted(step_id=step_id, kind="tool", name=name))
@@ -223,6 +231,14 @@ def _denial(decision: Decision) -> ToolEntry | None:
         return None
     because = f": {decision.reason}" if decision.reason else ""
     return ToolEntry(state="done", output=f"a person did not approve this call{because}", is_error=True)
+
+
+def _unread(arguments: str | None) -> ToolEntry | None:
+    """What the model sees of a call whose arguments cannot be read: no tool is run with others."""
+    if arguments is None:
+        return None
+    output = f"the arguments are not a JSON object, so the tool was not run: {arguments[:_ARGUMENTS_SHOWN]}"
+    return ToolEntry(state="done", output=output, is_error=True)
 
 
 async def _guarded(

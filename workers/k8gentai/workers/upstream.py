@@ -4,11 +4,14 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
+import structlog
 
 from k8gentai.agents.error_codes import model_error_code
+from k8gentai.agents.json_text import read_json
 from k8gentai.workers.bounded_reading import TooLargeError, lines, whole
 from k8gentai.workers.names import ModelNames
 
@@ -16,8 +19,8 @@ _RETRIES_SECONDS = (0.5, 1.5)
 """Pauses before the second and the third try."""
 _KNOCK_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 10.0
-_RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
-"""Statuses worth another try: those the OpenAI SDK retries."""
+_RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
+"""Statuses worth another try: those the OpenAI SDK retries, and Anthropic's for an overloaded model."""
 _UNTOLD = "Internal server error: An unexpected error occurred."
 """What Llama Stack 0.7 answers in place of a cause, such as an endpoint that cannot be reached."""
 _CONNECT_SECONDS = 5.0
@@ -26,7 +29,12 @@ _SILENCE_SECONDS = 300.0
 _ANSWER_BYTES = 64_000_000
 """How large one answer may be as it is sent: a few bytes of text take up to some hundred in a chunk."""
 
+_WORDS = 1_000
+"""Characters of an endpoint's own words that a message carries."""
+
 Chunk = dict[str, Any]
+
+log = structlog.get_logger(__name__)
 
 
 class UpstreamError(Exception):
@@ -36,6 +44,7 @@ class UpstreamError(Exception):
         cause: for a person.
         status: the HTTP status to pass on.
         code: what the model's endpoint calls the error, if it does.
+        words: what else it says of it, to tell what kind of error it is.
         retry_after: seconds the model asked to wait, or None; only errors that are worth another try have
             ``retry`` set.
     """
@@ -46,18 +55,23 @@ class UpstreamError(Exception):
         status: int = 502,
         code: object = None,
         *,
+        words: str = "",
         retry: bool = False,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(cause)
         self.status = status
-        self.code = model_error_code(status, code)
+        self.code = model_error_code(status, code, words)
         self.retry = retry
         self.retry_after = retry_after
 
 
 class StackAwayError(UpstreamError):
-    """The stack's server cannot be reached."""
+    """The stack's server cannot be reached: nothing that the model did."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause, 503)
+        self.code = "model_error"
 
 
 class StackLostError(UpstreamError):
@@ -97,8 +111,7 @@ class Upstream:
         async def once() -> Chunk:
             response = await self._send(body, headers)
             try:
-                completion: Chunk = json.loads(await _body(response))
-                return completion
+                return _completion(await _body(response))
             finally:
                 await response.aclose()
 
@@ -170,7 +183,7 @@ async def _guarded[T](waiting: Awaitable[T]) -> T:
     try:
         return await waiting
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise StackAwayError(f"the stack could not be reached ({error})", 503) from error
+        raise StackAwayError(f"the stack could not be reached ({error})") from error
     except httpx.TimeoutException as error:
         raise UpstreamError(f"no answer within {_SILENCE_SECONDS:.0f} s", 504) from error
     except httpx.TransportError as error:
@@ -184,41 +197,117 @@ async def _body(response: httpx.Response) -> bytes:
     return await _guarded(whole(response.aiter_bytes(), _ANSWER_BYTES))
 
 
+@dataclass(frozen=True)
+class _Error:
+    """What an endpoint says of an error, whichever of the usual shapes it has."""
+
+    message: str
+    code: object = None
+    kind: str = ""
+
+    @classmethod
+    def of(cls, body: Any) -> "_Error":
+        """Read the JSON of an error: OpenAI's, FastAPI's, or a text alone."""
+        error = body.get("error") or body if isinstance(body, dict) else body
+        if not isinstance(error, dict):
+            return cls(str(error))
+        message = error.get("message") or error.get("detail") or json.dumps(error)
+        code = error.get("code")
+        return cls(str(message), code, f"{error.get('type') or ''} {code or ''}")
+
+    def raised(self, cause: str, status: int, **retrying: Any) -> UpstreamError:
+        """The exception for it.
+
+        Args:
+            cause: what happened, before the endpoint's own words.
+            status: the HTTP status.
+            retrying: whether and when another try is worth it.
+        """
+        words = f"{self.kind} {self.message}"
+        return UpstreamError(f"{cause}: {self.message}", status, self.code, words=words, **retrying)
+
+
 def _refused(response: httpx.Response, body: bytes) -> UpstreamError:
-    status, code = response.status_code, None
+    status = response.status_code
     try:
-        error = json.loads(body)["error"]
-        message = error["message"] if isinstance(error, dict) else str(error)
-        code = error.get("code") if isinstance(error, dict) else None
-    except (ValueError, KeyError, TypeError):
-        message = body.decode(errors="replace")[:300]
+        error = _Error.of(read_json(body))
+    except ValueError:
+        error = _Error(body.decode(errors="replace"))
+    message = error.message[:_WORDS]
     if message == _UNTOLD:
         message = "the stack does not say why (its log does); is its model endpoint up?"
     header = response.headers.get("retry-after", "")
-    return UpstreamError(
-        f"answered {status}: {message}",
+    # The stack's own client says so of what it has tried again itself.
+    tried = response.headers.get("x-should-retry") == "false"
+    return replace(error, message=message).raised(
+        f"answered {status}",
         status,
-        code,
-        retry=status in _RETRIED,
+        retry=status in _RETRIED and not tried,
         retry_after=float(header) if header.isdecimal() else None,
     )
+
+
+def _completion(body: bytes) -> Chunk:
+    """An answer in one piece.
+
+    Raises:
+        UpstreamError: it is none, or an error in place of one.
+    """
+    try:
+        completion = read_json(body)
+    except ValueError as error:
+        raise UpstreamError("sent an answer that is no JSON", retry=True) from error
+    if not isinstance(completion, dict) or not isinstance(completion.get("choices"), list):
+        raise _broke_off(completion)
+    return completion
+
+
+def _broke_off(sent: Any) -> UpstreamError:
+    """The error that came where an answer, or more of one, was to come."""
+    error = _Error.of(sent)
+    status = error.code if isinstance(error.code, int) and error.code in range(400, 600) else 502
+    return error.raised("broke off", status, retry=True)
 
 
 async def _chunks(response: httpx.Response) -> AsyncIterator[Chunk]:
     """The chunks of a streamed completion (server-sent events of the OpenAI API).
 
-    A stream that ends without a ``finish_reason`` was cut off: the stack sends no ``[DONE]``.
+    A stream that ends without a ``finish_reason`` and without ``[DONE]`` was cut off. Lines that are no chunks are
+    left out, as are comments.
     """
     finished = False
     sent = lines(response.aiter_bytes(), _ANSWER_BYTES)
-    while (line := await _guarded(anext(sent, None))) is not None:
-        if not line.startswith(b"data:") or (data := line[5:].strip()) == b"[DONE]":
+    while (line := await _within(anext(sent, None))) is not None:
+        if not line.startswith(b"data:") or not (data := line[5:].strip()):
             continue
-        chunk: Chunk = json.loads(data)
-        if error := chunk.get("error"):
-            cause = error.get("message") if isinstance(error, dict) else error
-            raise UpstreamError(f"broke off: {cause}", retry=True)
-        finished = finished or any(choice.get("finish_reason") for choice in chunk.get("choices", ()))
+        if data == b"[DONE]":
+            finished = True
+            break
+        try:
+            chunk = read_json(data)
+        except ValueError:
+            log.warning("no_chunk", line=len(data))
+            continue
+        if not isinstance(chunk, dict):
+            continue
+        if chunk.get("error") or chunk.get("object") == "error":
+            raise _broke_off(chunk)
+        finished = finished or _ends(chunk)
         yield chunk
     if not finished:
         raise UpstreamError("hung up in mid-answer", retry=True)
+
+
+def _ends(chunk: Chunk) -> bool:
+    choices = chunk.get("choices")
+    choices = choices if isinstance(choices, list) else []
+    return any(choice.get("finish_reason") for choice in choices if isinstance(choice, dict))
+
+
+async def _within[T](waiting: Awaitable[T]) -> T:
+    """Wait for a whole line: a model that sends single bytes is as silent as one that sends none."""
+    try:
+        async with asyncio.timeout(_SILENCE_SECONDS):
+            return await _guarded(waiting)
+    except TimeoutError as error:
+        raise UpstreamError(f"sent no whole line within {_SILENCE_SECONDS:.0f} s", 504) from error

@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
-from pydantic_core import ArgsKwargs, to_json
+from pydantic_core import ArgsKwargs
 
 from k8gentai.agents.definition import Tool
+from k8gentai.agents.json_text import json_text
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.turn import AgentLoadError, DeclaredTool, ToolFailedError
 
@@ -79,7 +80,7 @@ def _caller(
 def _as_text(result: object) -> str:
     if result is None or isinstance(result, str):
         return result or ""
-    return to_json(result, fallback=str).decode()
+    return json_text(result)
 
 
 def _refused(error: ValidationError) -> str:

@@ -12,6 +12,7 @@ class Capability(StrEnum):
 
     TEXT = "text answers"
     TEXT_DELTAS = "text token by token"
+    REASONING = "reasoning shown, and sent back to the model"
     USAGE = "tokens counted"
     TOOLS = "tool calls with arguments and results"
     ARGUMENT_DELTAS = "arguments of tool calls piece by piece"

@@ -1,11 +1,10 @@
 """What AG2's agents ask of people: ``context.input`` and ``approval_required``. The turn asks in place of the
 agent's hook, which would hold a worker for as long as the person thinks."""
 
-import json
-
 from ag2.events import HumanInputRequest, ToolApprovalRequest
 
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_call
+from k8gentai.agents.json_text import shown_json
 
 
 async def answer(run: TurnRun, request: HumanInputRequest) -> str:
@@ -19,7 +18,7 @@ async def answer(run: TurnRun, request: HumanInputRequest) -> str:
         # The question that the definition's own approval would be: answered once, for both.
         decision = await run.context.tools.ask(call.id, call.name, call.arguments)
         return "y" if decision.approve else "n"
-    shown = json.dumps({"message": request.content}, ensure_ascii=False)
+    shown = shown_json({"message": request.content})
     question = run.call_ids.make("input", call.id if call else "", shown)
     decision = await run.context.tools.ask(question, "input", shown)
     return decision.reason or ("yes" if decision.approve else "no")

@@ -1,6 +1,7 @@
 """Follows the model calls of BeeAI's agents, whichever of them makes one, and has each answer streamed."""
 
 import inspect
+import json
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from functools import wraps
@@ -42,6 +43,7 @@ _AGENT = "k8gentai_agent"
 def follow_models() -> None:
     """Have every model call of a turn followed. Call once."""
     ChatModel._ChatModel__run = _followed(ChatModel._ChatModel__run)
+    ChatModel._fix_tool_calls = _unrepaired(ChatModel._fix_tool_calls)
     ChatModel._assert_tool_response = _lenient(ChatModel._assert_tool_response)
     RunContext.__init__ = _named(RunContext.__init__)
     beeai_framework.context.ensure_async = _at_once
@@ -95,7 +97,8 @@ class _Answer:
                     self._step.text(call.args)
                 continue
             side = _side(self._run, call.tool_name)
-            calls.append(ToolCall(call_id=call.id, name=call.tool_name, arguments=call.args, side=side))
+            written = self._calls.get(call.id, call).args
+            calls.append(ToolCall(call_id=call.id, name=call.tool_name, arguments=written, side=side))
         self._step.end(calls)
         if any(call.side == "client" for call in calls):
             self._run.hand_over()
@@ -163,6 +166,27 @@ def _followed(call_model: Callable[..., Awaitable[ChatModelOutput]]) -> Callable
             return output
 
     return followed
+
+
+def _unrepaired(repair: Callable[..., None]) -> Callable[..., None]:
+    """Leave arguments that are no JSON object to the tool boundary, which answers such calls with an error: BeeAI
+    would run the tool with what it makes of them, or end the turn."""
+
+    @wraps(repair)
+    def unrepaired(self: ChatModel, result: ChatModelOutput) -> None:
+        for call in result.get_tool_calls() if current_run.get() is not None else ():
+            if call.tool_name != FINAL_ANSWER and not _is_object(call.args):
+                call.args = "{}"
+        repair(self, result)
+
+    return unrepaired
+
+
+def _is_object(written: str) -> bool:
+    try:
+        return isinstance(json.loads(written), dict)
+    except ValueError:
+        return False
 
 
 def _lenient(check: Callable[..., None]) -> Callable[..., None]:

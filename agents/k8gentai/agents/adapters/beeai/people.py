@@ -1,11 +1,11 @@
 """Where BeeAI asks a person at the console: the turn asks in its place, and waits without a worker."""
 
-import json
 from typing import Any
 
 from beeai_framework.utils.io import setup_io_context
 
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call
+from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.turn import Decision
 
 
@@ -24,6 +24,6 @@ def ask_through(run: TurnRun) -> None:
 
 
 async def _ask(run: TurnRun, name: str, shown: dict[str, Any]) -> Decision:
-    arguments = json.dumps(shown, default=str, ensure_ascii=False)
+    arguments = shown_json(shown)
     question = run.call_ids.make(name, current_call.get() or "", arguments)
     return await run.context.tools.ask(question, name, arguments)

@@ -13,6 +13,7 @@ from k8gentai.agents.adapters.crewai.calls import leave_retries_to_the_gateway
 from k8gentai.agents.adapters.crewai.found import find_tools
 from k8gentai.agents.adapters.crewai.inputs import messages_of, request_of
 from k8gentai.agents.adapters.crewai.people import hook_flows, hook_tasks
+from k8gentai.agents.adapters.crewai.reasoning import show_reasoning
 from k8gentai.agents.adapters.crewai.run import CrewRun
 from k8gentai.agents.adapters.crewai.source import CrewAIAgent, read_source
 from k8gentai.agents.adapters.crewai.tools import hook_tools
@@ -32,6 +33,7 @@ class CrewAIAdapter:
 
     def __init__(self) -> None:
         hook_tools()
+        show_reasoning()
         hook_flows()
 
     def load(self, definition: AgentDefinition) -> CrewAIAgent:

@@ -4,7 +4,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import contextvars
-import json
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
@@ -17,6 +16,7 @@ from crewai_core.printer import set_suppress_console_output
 from k8gentai.agents.adapters.crewai.calls import ModelCalls
 from k8gentai.agents.call_ids import CallIds
 from k8gentai.agents.events import Event
+from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.turn import Decision, ToolOutcome, TurnContext, TurnError
 
 current_run: ContextVar["CrewRun | None"] = ContextVar("current_crew_run", default=None)
@@ -129,7 +129,7 @@ class CrewRun:
         Raises:
             Stopped: the turn is over, or waits for the answer without this attempt.
         """
-        arguments = json.dumps(shown, default=str, ensure_ascii=False)
+        arguments = shown_json(shown)
         return self._wait(self._context.tools.ask(self.call_ids.make(name, arguments), name, arguments))
 
     def _wait[T](self, waited_for: Coroutine[Any, Any, T]) -> T:

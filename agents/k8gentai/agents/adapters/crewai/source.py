@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from k8gentai.agents.adapters.crewai.tools import client_tools
 from k8gentai.agents.context import AgentContext, agent_context
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.entrypoint import is_factory
+from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.messages import Message
 from k8gentai.agents.turn import AgentLoadError, RequestError, Turn, TurnContext
 
@@ -148,7 +148,4 @@ def _answer(result: object) -> str:
         return raw or ""
     if isinstance(raw, BaseModel):
         return raw.model_dump_json()
-    try:
-        return json.dumps(raw, ensure_ascii=False)
-    except TypeError:
-        return str(raw)
+    return shown_json(raw) if isinstance(raw, dict | list | tuple | int | float) else str(raw)

@@ -147,7 +147,7 @@ def _native(execute: Callable[..., Any]) -> Callable[..., Any]:
             return execute(self, tool_call)
         call_id, name, written = info
         arguments = _read(written)
-        if arguments is None or isinstance(self._tool_name_mapping.get(name), BaseAgentTool):
+        if isinstance(self._tool_name_mapping.get(name), BaseAgentTool):
             # An agent that works for another is no tool: what it does is recorded, and it may wait for a person.
             result = execute(self, tool_call)
             run.calls.answer(call_id, str(result["result"]), is_error=arguments is None)
@@ -180,14 +180,9 @@ def _planned(execute: Callable[..., Any]) -> Callable[..., Any]:
         if run is None or info is None:
             return execute(tool_call, **options)
         call_id, name, written = info
-        arguments = _read(written)
-        if arguments is None:
-            result = execute(tool_call, **options)
-            run.calls.answer(call_id, result.result, is_error=True)
-            return result
         came = _Execution(
             lambda: execute(tool_call, **options), lambda result: ToolOutcome(result.result)
-        ).through(run, call_id, name, arguments)
+        ).through(run, call_id, name, _read(written))
         if not isinstance(came, ToolOutcome):
             return came
         message = {"role": "tool", "tool_call_id": call_id, "name": name, "content": came.output}

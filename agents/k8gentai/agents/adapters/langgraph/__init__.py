@@ -14,6 +14,8 @@ from typing import Any
 
 # LangSmith reads this once, when it is first imported. Who sets it to true wants its traces.
 os.environ.setdefault("LANGSMITH_TRACING", "false")
+# How long a model may be silent, the gateway knows; what it says of one that was names the model.
+os.environ.setdefault("LANGCHAIN_OPENAI_STREAM_CHUNK_TIMEOUT_S", "0")
 
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langgraph.graph import StateGraph
@@ -22,6 +24,7 @@ from langgraph.pregel import Pregel
 from k8gentai.agents.adapters.langgraph.declarative import build_graph
 from k8gentai.agents.adapters.langgraph.found import find_tools
 from k8gentai.agents.adapters.langgraph.inputs import check_input, graph_input
+from k8gentai.agents.adapters.langgraph.reasoning import keep_reasoning
 from k8gentai.agents.adapters.langgraph.run import GraphRun
 from k8gentai.agents.adapters.langgraph.structured import structured_tools
 from k8gentai.agents.adapters.langgraph.tools import hook_tools
@@ -33,6 +36,8 @@ from k8gentai.agents.loading import load_object
 from k8gentai.agents.messages import to_messages
 from k8gentai.agents.parameters import permitted_tools
 from k8gentai.agents.turn import AgentLoadError, FoundTools, LoadedAgent, RequestError, Turn, TurnContext
+
+keep_reasoning()
 
 _CLOSING_SECONDS = 5
 """How long a closed turn may take to unwind; its model call is hung up on at once."""

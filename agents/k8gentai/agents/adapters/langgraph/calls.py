@@ -5,7 +5,6 @@ it, also where a node calls a model several times, or in a thread, or without st
 """
 
 import asyncio
-import json
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolCallChunk
+from langchain_core.messages.tool import tool_call as make_tool_call
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, GenerationChunk, LLMResult
 from langgraph.constants import TAG_NOSTREAM
 
@@ -29,9 +29,9 @@ from k8gentai.agents.events import (
     ToolCall,
     ToolCallDelta,
     ToolCallStarted,
-    ToolResult,
     ToolSide,
 )
+from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.turn import StepLimitReached
 
 
@@ -193,8 +193,8 @@ class ModelCalls(BaseCallbackHandler):
                 self._called.add(tool_call.call_id)
                 self._publish(tool_call)
         self._close(call)
-        if isinstance(message, AIMessage) and calls:
-            self._refuse(message)
+        if isinstance(message, AIMessage):
+            _let_run(message)
         self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
         if any(tool_call.side == "client" for tool_call in calls):
             self._halt(None)
@@ -253,13 +253,13 @@ class ModelCalls(BaseCallbackHandler):
             self.published.append(Published(call.message_id, call.text, call.ids))
             self._publish(MessageDone(message_id=call.message_id, text=call.text, reasoning=call.reasoning))
 
-    def _refuse(self, message: AIMessage) -> None:
-        """Answer the calls whose arguments cannot be read: no graph runs them."""
-        for invalid in message.invalid_tool_calls:
-            if invalid["id"]:
-                self._publish(
-                    ToolResult(call_id=invalid["id"], output="The arguments are not valid JSON.", is_error=True)
-                )
+
+def _let_run(message: AIMessage) -> None:
+    """Have a graph make the calls whose arguments cannot be read, as it does all others: the tool boundary answers
+    them with an error, and the model is told. LangChain sets them aside, and graphs would end there."""
+    for invalid in message.invalid_tool_calls:
+        message.tool_calls.append(make_tool_call(name=invalid["name"] or "", args={}, id=invalid["id"]))
+    message.invalid_tool_calls = []
 
 
 def _is_internal(told: dict[str, Any]) -> bool:
@@ -296,7 +296,7 @@ def tool_calls(message: AIMessage, streamed: dict[str, str], client_tools: Abstr
         client_tools: the tools that the client runs.
     """
     written = [
-        *((c["id"], c["name"], json.dumps(c["args"], ensure_ascii=False)) for c in message.tool_calls),
+        *((c["id"], c["name"], shown_json(c["args"])) for c in message.tool_calls),
         *((c["id"], c["name"], c["args"] or "") for c in message.invalid_tool_calls),
     ]
     return [

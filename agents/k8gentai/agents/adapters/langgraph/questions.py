@@ -10,6 +10,7 @@ from typing import Any
 
 from langgraph.types import Interrupt
 
+from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.turn import Decision, ToolBoundary
 
 
@@ -34,11 +35,11 @@ class Questions:
         question = f"interrupt-{self._asked}"
         actions = value.get("action_requests") if isinstance(value, dict) else None
         if actions is None:
-            return _resumed(await self._boundary.ask(question, "interrupt", json.dumps(value, default=str)))
+            return _resumed(await self._boundary.ask(question, "interrupt", shown_json(value)))
         # LangChain's HumanInTheLoopMiddleware asks about several calls at once.
         decisions = await asyncio.gather(
             *(
-                self._boundary.ask(f"{question}-{number}", action["name"], json.dumps(action["args"], default=str))
+                self._boundary.ask(f"{question}-{number}", action["name"], shown_json(action["args"]))
                 for number, action in enumerate(actions)
             )
         )

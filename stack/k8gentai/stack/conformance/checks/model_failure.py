@@ -6,8 +6,8 @@ from k8gentai.stack.conformance.lab import MODEL, Lab, failed, items, said
 from k8gentai.stack.conformance.scripted import HANG_UP, Answer, Call, Refuse
 
 _NAME = MODEL.partition("/")[2]
-_MOST_TRIES = 9
-"""The stack's own client and the gateway try again, each a few times: not the agent's SDK on top."""
+_MOST_TRIES = 3
+"""Either the stack's own client or the gateway tries again: not both, nor the agent's SDK on top."""
 
 
 async def _refused(lab: Lab, status: int, reason: str) -> None:

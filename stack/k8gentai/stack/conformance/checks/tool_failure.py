@@ -27,3 +27,29 @@ async def a_tool_that_is_not_there_does_not_end_the_turn(lab: Lab) -> None:
 async def arguments_that_cannot_be_read_do_not_end_the_turn(lab: Lab) -> None:
     lab.script(Answer(Call("add", '{"a": 1, "b"')), Answer("Sorry."))
     equal("the answer", (await lab.answer("calculator")).output_text, "Sorry.")
+
+
+@check(Capability.TOOL_FAILURE, Capability.TOOLS)
+async def no_tool_runs_with_other_arguments_than_the_models(lab: Lab) -> None:
+    """Arguments that are no JSON object are shown as they are, and are an error to the model."""
+    whole = lab.write("one").text
+    odd = (whole[:-1], whole[:-5], f"[{whole}]", whole.replace('"one"', "NaN"), f"{whole} and more")
+    lab.script(Answer(*(Call("write", written) for written in odd)), Answer("Sorry."))
+    response = await lab.answer("scribe")
+    equal("lines written", lab.lines(), [])
+    calls = items(response, "mcp_call")
+    equal("the arguments shown", [call.arguments for call in calls], list(odd))
+    for call in calls:
+        contains("the call's error", call.error, "not a JSON object")
+    shown = lab.requests()[1].texts("tool")
+    equal("results shown to the model", len(shown), len(odd))
+    for text in shown:
+        contains("a result shown to the model", text, "not a JSON object")
+
+
+@check(Capability.TOOL_FAILURE, Capability.APPROVAL, Capability.TOOLS)
+async def nobody_is_asked_about_arguments_that_cannot_be_read(lab: Lab) -> None:
+    lab.script(Answer(Call("write", lab.write("one").text[:-1])), Answer("Sorry."))
+    response = await lab.answer("guarded")
+    equal("approval requests", items(response, "mcp_approval_request"), [])
+    equal("the answer", response.output_text, "Sorry.")

@@ -20,6 +20,7 @@ from k8gentai.stack.conformance.scripted.steps import (
     Ending,
     Gate,
     Pause,
+    Raw,
     Received,
     Refuse,
     Step,
@@ -152,6 +153,8 @@ async def _stream(send: Send, body: dict[str, Any], answer: Answer) -> None:
             await _more(send, chunks.text(part))
         elif isinstance(part, Thought):
             await _more(send, chunks.thought(part.text))
+        elif isinstance(part, Raw):
+            await _more(send, chunks.raw(part))
         elif isinstance(part, Call):
             for chunk in chunks.call(part):
                 await _more(send, chunk)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from k8gentai.stack.conformance.scripted.steps import Answer, Call, Thought
+from k8gentai.stack.conformance.scripted.steps import Answer, Call, Raw, Thought
 
 _ids = itertools.count(1)
 
@@ -43,6 +43,9 @@ class Chunks:
     def thought(self, delta: str) -> bytes:
         return self._event({"reasoning_content": delta})
 
+    def raw(self, raw: Raw) -> bytes:
+        return raw.sent.encode() if isinstance(raw.sent, str) else _sse({**self._head, **raw.sent})
+
     def call(self, call: Call) -> list[bytes]:
         """The call's head, then its arguments in pieces."""
         index = self._calls
@@ -50,7 +53,7 @@ class Chunks:
         function = {"name": call.name, "arguments": ""}
         head = {
             "index": index,
-            "id": call.id or f"call_{next(_ids)}",
+            "id": f"call_{next(_ids)}" if call.id is None else call.id,
             "type": "function",
             "function": function,
         }
@@ -66,7 +69,7 @@ class Chunks:
 
     def last(self) -> bytes:
         """The finish reason, the usage where it was asked for, and the terminator."""
-        end = self._event({}, self._answer.finish)
+        end = self._event({}, self._answer.finish) if self._answer.finish else b""
         if self._usage_wanted:
             end += _sse({**self._head, "choices": [], "usage": usage_of(self._answer)})
         return end + b"data: [DONE]\n\n"
@@ -85,7 +88,7 @@ def whole(body: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
     """The answer as one ``chat.completion`` object."""
     calls = [
         {
-            "id": part.id or f"call_{next(_ids)}",
+            "id": f"call_{next(_ids)}" if part.id is None else part.id,
             "type": "function",
             "function": {"name": part.name, "arguments": part.text},
         }

@@ -39,6 +39,13 @@ class Thought:
     text: str
 
 
+@dataclass(frozen=True)
+class Raw:
+    """Fields of a chunk that is sent in a stream as it is, or text that is sent in the place of chunks."""
+
+    sent: Mapping[str, Any] | str
+
+
 class Gate:
     """A point an answer does not pass before the test opens it. One gate may stand in several answers."""
 
@@ -78,7 +85,8 @@ class Gate:
 
 @dataclass(frozen=True)
 class Call:
-    """A tool call. ``arguments`` as text is sent as it is, broken JSON too, in ``pieces`` deltas."""
+    """A tool call. ``arguments`` as text is sent as it is, broken JSON too, in ``pieces`` deltas; so is an ``id``,
+    be it empty or another call's."""
 
     name: str
     arguments: Mapping[str, Any] | str = field(default_factory=dict)
@@ -90,7 +98,7 @@ class Call:
         return self.arguments if isinstance(self.arguments, str) else json.dumps(dict(self.arguments))
 
 
-Part = str | Thought | Call | Gate | Pause | Ending
+Part = str | Thought | Call | Raw | Gate | Pause | Ending
 
 
 @dataclass(frozen=True, init=False)
@@ -100,7 +108,7 @@ class Answer:
     Args:
         parts: in the order they are sent.
         usage: tokens in and out, as the model reports them.
-        finish: the finish reason; by default that of an answer which is whole.
+        finish: the finish reason; by default that of an answer which is whole, and none where it is empty.
     """
 
     parts: tuple[Part, ...]
@@ -111,7 +119,7 @@ class Answer:
         whole = "tool_calls" if any(isinstance(part, Call) for part in parts) else "stop"
         object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "usage", usage)
-        object.__setattr__(self, "finish", finish or whole)
+        object.__setattr__(self, "finish", whole if finish is None else finish)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,60 @@
+"""Shows the reasoning of OpenAI-compatible endpoints: CrewAI reads it from Gemini's own API only."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache, wraps
+from typing import Any
+
+from crewai.events.types.llm_events import LLMThinkingChunkEvent
+from crewai.llms.base_llm import get_current_call_id
+from openai import AsyncStream, Stream
+from openai.resources.chat.completions import AsyncCompletions, Completions
+
+from k8gentai.agents.adapters.crewai.run import current_run
+
+
+@cache
+def show_reasoning() -> None:
+    """Have the chunks of a turn's model calls looked through for it. Doing it twice changes nothing."""
+    Completions.create = _followed(Completions.create)  # type: ignore[method-assign]
+    AsyncCompletions.create = _followed_async(AsyncCompletions.create)  # type: ignore[method-assign]
+
+
+def _followed(create: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(create)
+    def followed(*args: Any, **options: Any) -> Any:
+        answer = create(*args, **options)
+        return _chunks(answer) if isinstance(answer, Stream) and current_run.get() else answer
+
+    return followed
+
+
+def _followed_async(create: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(create)
+    async def followed(*args: Any, **options: Any) -> Any:
+        answer = await create(*args, **options)
+        return _async_chunks(answer) if isinstance(answer, AsyncStream) and current_run.get() else answer
+
+    return followed
+
+
+def _chunks(stream: Stream[Any]) -> Iterator[Any]:
+    with stream:
+        for chunk in stream:
+            _show(chunk)
+            yield chunk
+
+
+async def _async_chunks(stream: AsyncStream[Any]) -> AsyncIterator[Any]:
+    async with stream:
+        async for chunk in stream:
+            _show(chunk)
+            yield chunk
+
+
+def _show(chunk: Any) -> None:
+    run = current_run.get()
+    if run is None:
+        return
+    for choice in chunk.choices[:1]:
+        if thought := getattr(choice.delta, "reasoning_content", None):
+            run.calls.take(LLMThinkingChunkEvent(chunk=thought, call_id=get_current_call_id()))

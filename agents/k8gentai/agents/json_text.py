@@ -1,0 +1,39 @@
+"""JSON that every reader takes: Python's own writes and reads NaN and Infinity, which are not JSON."""
+
+import json
+import math
+from typing import Any
+
+from pydantic_core import PydanticSerializationError, to_json
+
+from k8gentai.agents.text import encodable, jsonable
+
+
+def read_json(text: str | bytes) -> Any:
+    """Read JSON text; numbers that are none become null.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+
+
+def json_text(value: object) -> str:
+    """Return any value as JSON text, without spaces. What JSON has no word for becomes its text, NaN null."""
+    try:
+        return to_json(value, inf_nan_mode="null", fallback=str).decode()
+    except PydanticSerializationError:
+        return json.dumps(jsonable(value), ensure_ascii=False, separators=(",", ":"))
+
+
+def shown_json(value: object) -> str:
+    """The same in the form that arguments of calls and questions are shown in, with a space after each comma."""
+    try:
+        return encodable(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    except (ValueError, TypeError):
+        return json.dumps(jsonable(value), ensure_ascii=False)
+
+
+def _finite(number: str) -> float | None:
+    value = float(number)
+    return value if math.isfinite(value) else None

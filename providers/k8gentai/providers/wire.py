@@ -1,0 +1,97 @@
+"""Mends what model endpoints send before the host reads it: its router fails on what no client minds.
+
+The openai SDK reads the events of every endpoint that the host calls; where a completion of ours is read, they
+pass here first.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+from openai._streaming import AsyncStream, ServerSentEvent
+
+from k8gentai.agents.json_text import read_json
+from k8gentai.workers.answer_reader import read_content, written_arguments
+
+_reading: ContextVar["WireReading | None"] = ContextVar("wire_reading", default=None)
+
+
+class WireReading:
+    """The reading of one streamed completion."""
+
+    def __init__(self) -> None:
+        self.done = False
+        """Whether the endpoint said that it was done."""
+
+    def begin(self) -> None:
+        """Have the events that this task reads from here on pass here."""
+        _hook()
+        _reading.set(self)
+
+    def take(self, event: ServerSentEvent) -> ServerSentEvent | None:
+        """An event as the host can read it; None for one that is no chunk."""
+        if event.data.startswith("[DONE]"):
+            self.done = True
+            return event
+        try:
+            chunk = read_json(event.data)
+        except ValueError:
+            return None
+        if not isinstance(chunk, dict):
+            return None
+        return ServerSentEvent(data=json.dumps(_error(chunk) or _mended(chunk)), id=event.id, retry=event.retry)
+
+
+def _hook() -> None:
+    if not hasattr(AsyncStream._iter_events, "__wrapped__"):
+        AsyncStream._iter_events = _mending(AsyncStream._iter_events)  # type: ignore[method-assign, assignment]
+
+
+def _mending(
+    events: Callable[[Any], AsyncIterator[ServerSentEvent]],
+) -> Callable[[Any], AsyncIterator[ServerSentEvent]]:
+    @wraps(events)
+    async def mending(self: Any) -> AsyncIterator[ServerSentEvent]:
+        reading = _reading.get()
+        async for event in events(self):
+            if (mended := reading.take(event) if reading else event) is not None:
+                yield mended
+
+    return mending
+
+
+def _error(chunk: dict[str, Any]) -> dict[str, Any] | None:
+    """An error in the form that the SDK knows."""
+    if chunk.get("object") == "error":
+        return {"error": {name: chunk.get(name) for name in ("message", "type", "code", "param")}}
+    error = chunk.get("error")
+    if not error:
+        return None
+    return {"error": error if isinstance(error, dict) else {"message": str(error)}}
+
+
+def _mended(chunk: dict[str, Any]) -> dict[str, Any]:
+    """A chunk whose parts have the types that the host's router counts on."""
+    choices = chunk.get("choices")
+    chunk["choices"] = [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
+    for number, choice in enumerate(chunk["choices"]):
+        choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else number
+        delta = choice["delta"] = choice["delta"] if isinstance(choice.get("delta"), dict) else {}
+        if isinstance(delta.get("content"), list):
+            delta["content"], thoughts = read_content(delta["content"])
+            if thoughts:
+                delta["reasoning_content"] = thoughts
+        if "tool_calls" in delta:
+            delta["tool_calls"] = [c for c in delta["tool_calls"] or () if isinstance(c, dict)]
+        for position, call in enumerate(delta.get("tool_calls") or ()):
+            _mend_call(position, call)
+    return chunk
+
+
+def _mend_call(position: int, call: dict[str, Any]) -> None:
+    if call.get("index") is None:
+        call["index"] = position
+    function = call["function"] = call["function"] if isinstance(call.get("function"), dict) else {}
+    function["arguments"] = written_arguments(function.get("arguments"))

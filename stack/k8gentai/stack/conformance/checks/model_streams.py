@@ -1,0 +1,67 @@
+"""Answers as endpoints really send them come to what the endpoint meant."""
+
+from typing import Any
+
+from k8gentai.stack.conformance.capabilities import Capability, check
+from k8gentai.stack.conformance.expect import equal
+from k8gentai.stack.conformance.lab import MODEL, Lab, completed, failed, items, said
+from k8gentai.stack.conformance.scripted import Answer, Call, Raw, Thought
+
+
+def _chunk(delta: Any, **more: Any) -> Raw:
+    return Raw({"choices": [{"index": 0, "delta": delta, "finish_reason": None}], **more})
+
+
+@check(Capability.TEXT)
+async def odd_chunks_do_not_change_an_answer(lab: Lab) -> None:
+    """Comments, lines that are no JSON, chunks without choices, content in parts, halves of characters, figures in
+    every chunk; no finish reason but the terminator."""
+    figures = {"usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}}
+    lab.script(
+        Answer(
+            Raw(": keep-alive\r\n\r\n"),
+            Raw("data: nonsense\n\n"),
+            Raw({"choices": []}),
+            _chunk(None),
+            _chunk({"role": "assistant", "content": "Hello "}, **figures),
+            _chunk({"role": "assistant", "content": [{"type": "text", "text": "you "}]}, **figures),
+            _chunk({"content": "\ud83d"}, **figures),
+            _chunk({"content": "\ude00 and \ud83d"}, **figures),
+            finish="",
+        )
+    )
+    events = await lab.stream("plain")
+    response = completed(events[-1].response)
+    equal("the answer", response.output_text, "Hello you \U0001f600 and \ufffd")
+    equal("what was streamed", said(events), response.output_text)
+    equal("tokens in and out", (response.usage.input_tokens, response.usage.output_tokens), (11, 7))
+
+
+@check(Capability.TEXT)
+async def an_unknown_finish_reason_ends_an_answer(lab: Lab) -> None:
+    lab.script(Answer("All of it.", finish="eos"))
+    equal("the answer", (await lab.answer("plain")).output_text, "All of it.")
+
+
+@check(Capability.MODEL_FAILURE)
+async def an_error_in_a_stream_is_told_in_the_endpoints_words(lab: Lab) -> None:
+    error = {"error": {"message": "Overloaded, come back later", "type": "overloaded_error"}}
+    lab.script(*(Answer(Raw(error), finish="") for _ in range(20)))
+    failed(await lab.ask("plain"), "model_overloaded", MODEL.partition("/")[2], "Overloaded, come back later")
+
+
+@check(Capability.REASONING)
+async def reasoning_is_shown(lab: Lab) -> None:
+    lab.script(Answer(Thought("Let me "), Thought("see."), "Yes."))
+    response = await lab.answer("plain")
+    equal("the answer", response.output_text, "Yes.")
+    (reasoning,) = items(response, "reasoning")
+    equal("the reasoning", "".join(part.text for part in reasoning.content or reasoning.summary), "Let me see.")
+
+
+@check(Capability.REASONING, Capability.TOOLS)
+async def reasoning_goes_back_to_the_model_with_the_calls_it_led_to(lab: Lab) -> None:
+    lab.script(Answer(Thought("I add."), Call("add", {"a": 1, "b": 2})), Answer("Three."))
+    equal("the answer", (await lab.answer("calculator")).output_text, "Three.")
+    asked = [message for message in lab.requests()[1].messages if message.get("tool_calls")]
+    equal("the reasoning the model is sent", [m.get("reasoning_content") for m in asked], ["I add."])

@@ -1,0 +1,450 @@
+"""The one form that answers have, whatever an endpoint sends: examples, and any split, order and repetition."""
+
+import copy
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from k8gentai.agents.characters import Characters
+from k8gentai.agents.json_text import json_text, read_json, shown_json
+from k8gentai.agents.text import encodable
+from k8gentai.workers.answer_reader import AnswerReader, arguments_object, read_whole
+
+TOOLS = ("pay", "get_weather", "get_weather_of_day")
+
+
+def own_id(_: str, choice: int, number: int) -> str:
+    return f"own-{choice}-{number}"
+
+
+def chunk(delta: Any, finish: Any = None, index: Any = 0, **more: Any) -> dict[str, Any]:
+    return {"choices": [{"index": index, "delta": delta, "finish_reason": finish}], **more}
+
+
+def piece(name: Any = None, arguments: Any = "", **more: Any) -> dict[str, Any]:
+    return {"function": {**({} if name is None else {"name": name}), "arguments": arguments}, **more}
+
+
+def answered(*chunks: dict[str, Any]) -> tuple[AnswerReader, list[dict[str, Any]]]:
+    """The reader at the end of an answer, and the chunks it shows."""
+    reader = AnswerReader("m", TOOLS, own_id)
+    shown = [out for sent in chunks for out in reader.read(copy.deepcopy(sent))]
+    return reader, [*shown, *reader.end()]
+
+
+def assembled(shown: list[dict[str, Any]], choice: int = 0) -> dict[str, Any]:
+    """What a simple client makes of chunks, as the OpenAI API documents them."""
+    made: dict[str, Any] = {"calls": [], "finish": []}
+    for sent in (c for out in shown for c in out["choices"] if c["index"] == choice):
+        for name in ("content", "reasoning_content", "refusal"):
+            made[name] = made.get(name, "") + (sent["delta"].get(name) or "")
+        for call in sent["delta"].get("tool_calls", ()):
+            if call["index"] == len(made["calls"]):
+                assert call["type"] == "function"
+                made["calls"].append([call["id"], call["function"]["name"], ""])
+            made["calls"][call["index"]][2] += call["function"]["arguments"]
+        if sent["finish_reason"]:
+            made["finish"].append(sent["finish_reason"])
+    return made
+
+
+def calls_of(*pieces: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Names and arguments of the calls that come in these deltas; their ids are right."""
+    _, shown = answered(*(chunk({"tool_calls": sent}) for sent in pieces))
+    calls = assembled(shown)["calls"]
+    assert [call[0] for call in calls] == [f"own-0-{number}" for number in range(len(calls))]
+    assert [c["delta"] for c in shown[-1]["choices"]] == [{}]
+    return [(name, arguments) for _, name, arguments in calls]
+
+
+ONE, TWO = '{"amount": 1}', '{"amount": 99999}'
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param(
+            [[piece("pay", ONE, index=0, id="dup")], [piece("pay", TWO, index=1, id="dup")]], id="one id"
+        ),
+        pytest.param([[piece("pay", ONE, index=0)], [piece("pay", TWO, index=1)]], id="no id"),
+        pytest.param([[piece("pay", ONE, index=0, id="a")], [piece("pay", TWO, index=0, id="b")]], id="one index"),
+        pytest.param(
+            [[piece("pay", ONE, index=0, id="a")], [piece("pay", TWO, index=0, id="a")]], id="one of each"
+        ),
+        pytest.param([[piece("pay", ONE, index=0)], [piece("pay", TWO, index=0)]], id="one index, no id"),
+        pytest.param([[piece("pay", ONE)], [piece("pay", TWO)]], id="no index"),
+        pytest.param([[piece("pay", ONE), piece("pay", TWO)]], id="no index, together"),
+        pytest.param([[piece("pay", ONE, index=None), piece("pay", TWO, index=None)]], id="null"),
+        pytest.param([[piece("pay", {"amount": 1}, index=3, id=""), piece("pay", TWO, index=7)]], id="objects"),
+        pytest.param(
+            [
+                [piece("pay", "", index=0, id="a")],
+                [piece(None, ONE[:5], index=0)],
+                [piece("pay", "", index=0, id="b")],
+                [piece(None, TWO[:5], index=0)],
+                [piece(None, TWO[5:], index=0)],
+            ],
+            id="the first is cut off",
+        ),
+        pytest.param(
+            [
+                [piece(None, ONE[:5], index=0, id="a"), piece(None, TWO[:5], index=1, id="b")],
+                [piece("pay", TWO[5:], index=1), piece("pay", ONE[5:], index=0)],
+            ],
+            id="names come late",
+        ),
+        pytest.param(
+            [
+                [piece("pay", ONE, index=0, id="a")],
+                [piece("pay", ONE, index=0, id="a")],
+                [piece("pay", TWO, index=1, id="b")],
+            ],
+            id="again",
+        ),
+    ],
+)
+def test_two_calls_are_two(pieces: list[list[dict[str, Any]]]) -> None:
+    first = ONE[:5] if len(pieces) == 5 else ONE
+    read = sorted(calls_of(*pieces))
+    assert [(name, arguments.replace(" ", "")) for name, arguments in read] == sorted(
+        [("pay", first.replace(" ", "")), ("pay", TWO.replace(" ", ""))]
+    )
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param(
+            [[piece("get_", index=0)], [piece("weather", index=0)], [piece(None, ONE, index=0)]], id="halves"
+        ),
+        pytest.param(
+            [[piece("get_", ONE[:4], index=0)], [piece("weather", ONE[4:], index=0)]], id="with arguments"
+        ),
+        pytest.param([[piece("get_weather", index=0)], [piece("get_weather", ONE, index=0)]], id="again"),
+        pytest.param([[piece("get_", index=0)], [piece("get_weather", ONE, index=0)]], id="longer each time"),
+        pytest.param([[piece(None, ONE, index=0)], [piece("get_weather", None, index=0, id="a")]], id="late"),
+        pytest.param(
+            [[piece("get_weather", ONE[:4], index=0, id="a")], [piece(None, ONE[4:], index=0, id="b")]],
+            id="an id for each piece",
+        ),
+        pytest.param(
+            [[piece("get_weather", ONE, index=0)], [piece(None, "", index=0, id="a")]], id="the id is late"
+        ),
+    ],
+)
+def test_one_call_is_one(pieces: list[list[dict[str, Any]]]) -> None:
+    assert calls_of(*pieces) == [("get_weather", ONE)]
+
+
+@pytest.mark.parametrize("arguments", ["", None, {}, " "])
+def test_a_call_without_arguments_has_none(arguments: Any) -> None:
+    ((_, written),) = calls_of([piece("pay", arguments, index=0)])
+    assert arguments_object(written) == {}
+
+
+def test_a_call_without_a_name_is_of_a_tool_that_is_not_there() -> None:
+    assert calls_of([piece(None, ONE, index=0, id="a")]) == [("unnamed", ONE)]
+
+
+def test_what_an_endpoint_adds_to_a_call_stays() -> None:
+    signed = {"extra_content": {"google": {"thought_signature": "s"}}}
+    _, shown = answered(chunk({"tool_calls": [piece("pay", ONE, index=0, **signed)]}))
+    assert shown[0]["choices"][0]["delta"]["tool_calls"][0]["extra_content"] == signed["extra_content"]
+
+
+def test_halves_of_characters_are_joined_in_every_text() -> None:
+    for name in ("content", "reasoning_content", "refusal"):
+        _, shown = answered(chunk({name: "a\ud83d"}), chunk({name: "\ude00b\ud83d"}))
+        assert assembled(shown)[name] == "a\U0001f600b\ufffd"
+    assert calls_of([piece("pay", '{"a": "\ud83d', index=0)], [piece(None, '\ude00"}', index=0)]) == [
+        ("pay", '{"a": "\U0001f600"}')
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "reasoning"),
+    [
+        ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "ab", ""),
+        (
+            [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}, {"type": "text", "text": "a"}],
+            "a",
+            "Hm",
+        ),
+        (["a", {"type": "image_url"}, 3], "a", ""),
+        (7, "", ""),
+    ],
+)
+def test_content_in_parts_is_text(content: Any, text: str, reasoning: str) -> None:
+    _, shown = answered(chunk({"content": content}))
+    made = assembled(shown)
+    assert (made.get("content", ""), made.get("reasoning_content", "")) == (text, reasoning)
+    whole = {"choices": [{"message": {"content": content}}]}
+    read_whole(whole, own_id)
+    message = whole["choices"][0]["message"]
+    assert ((message["content"] or ""), message.get("reasoning_content", "")) == (text, reasoning)
+
+
+def test_odd_chunks_do_not_matter() -> None:
+    _, shown = answered(
+        {"choices": None},
+        {"choices": [], "prompt_filter_results": []},
+        chunk(None),
+        chunk({"role": "assistant", "content": ""}),
+        chunk({"role": "assistant", "content": "a"}, ""),
+        chunk({"content": "b", "tool_calls": None}, "eos"),
+        chunk({"content": "c"}, "eos"),
+        {"id": "x", "created": 3, "model": "other", "choices": [{"delta": {"content": "d"}}]},
+    )
+    made = assembled(shown)
+    assert (made["content"], made["finish"]) == ("abcd", ["eos"])
+    assert [c["delta"].get("role") for out in shown for c in out["choices"]].count("assistant") == 1
+    assert (shown[-1]["id"], shown[-1]["created"], shown[-1]["model"]) == ("x", 3, "other")
+
+
+def test_choices_are_told_apart() -> None:
+    _, shown = answered(
+        chunk({"content": "a", "tool_calls": [piece("pay", ONE, index=0, id="x")]}, index=0),
+        chunk({"content": "b", "tool_calls": [piece("pay", TWO, index=0, id="x")]}, index=1),
+        chunk({}, "length", index=1),
+    )
+    first, second = (assembled(shown, number) for number in (0, 1))
+    assert (first["content"], first["calls"], first["finish"]) == ("a", [["own-0-0", "pay", ONE]], ["tool_calls"])
+    assert (second["content"], second["calls"], second["finish"]) == ("b", [["own-1-0", "pay", TWO]], ["length"])
+
+
+def test_figures_come_once_and_last() -> None:
+    figures = [
+        {"prompt_tokens": 5, "completion_tokens": 1, "prompt_tokens_details": None},
+        {"prompt_tokens": 5, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}},
+        {"prompt_tokens": 0, "completion_tokens": 3},
+    ]
+    _, shown = answered(*(chunk({"content": "a"}, usage=usage) for usage in figures))
+    assert [out["usage"] for out in shown if "usage" in out] == [
+        {"prompt_tokens": 5, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}}
+    ]
+    assert "usage" in shown[-1]
+
+
+def test_a_whole_answer_is_read_as_a_streamed_one_is() -> None:
+    calls = [piece("pay", {"amount": 1}, id="a"), piece("pay", TWO, id="a"), piece("pay", None), piece(None, "{")]
+    whole: dict[str, Any] = {
+        "choices": [{"message": {"content": "\ud83d", "tool_calls": calls, "reasoning": "Hm"}}]
+    }
+    written, reasoning = read_whole(whole, own_id)
+    assert written == {"own-0-0": ONE, "own-0-1": TWO, "own-0-2": "{}", "own-0-3": "{"}
+    assert reasoning == {"reasoning": "Hm"}
+    (choice,) = whole["choices"]
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"]["content"] == "\ufffd"
+    assert [call["id"] for call in choice["message"]["tool_calls"]] == list(written)
+
+
+def test_json_is_json_for_everyone() -> None:
+    odd = {"mean": float("nan"), "max": [float("inf"), -float("inf")], "half": "\ud83d", "set": {1}}
+    for text in (json_text(odd), shown_json({**odd, 3: object()})):
+        read = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+        assert (read["mean"], read["max"], read["half"]) == (None, [None, None], "\ufffd")
+    assert json_text({"a": [1, "b"]}) == '{"a":[1,"b"]}'
+    assert read_json('{"logprob": -Infinity, "n": NaN, "big": 1e999, "x": 1.5}') == {
+        "logprob": None,
+        "n": None,
+        "big": None,
+        "x": 1.5,
+    }
+
+
+# Any split, order and repetition.
+
+texts = st.text(alphabet=st.characters(exclude_categories=()), max_size=12)
+halves = st.text(alphabet=st.sampled_from("a\U0001f600\ud83d\ude00"), max_size=8)
+arguments = st.one_of(
+    st.dictionaries(st.text(max_size=4), st.one_of(st.integers(), texts, st.none()), max_size=3).map(json.dumps),
+    st.sampled_from(["", " ", "{", '{"a": NaN}', "[1]", "no JSON", '{"a": "\U0001f600"}']),
+)
+sent_ids = st.sampled_from([None, "", "a", "b", "call_0"])
+
+
+def split(draw: st.DrawFn, text: str) -> list[str]:
+    """A text in pieces, between any two of its UTF-16 halves."""
+    units = text.encode("utf-16-le", "surrogatepass")
+    ends = sorted(draw(st.sets(st.integers(0, len(units) // 2), max_size=4)))
+    places = [0, *(2 * end for end in ends), len(units)]
+    return [units[a:b].decode("utf-16-le", "surrogatepass") for a, b in itertools.pairwise(places)]
+
+
+@st.composite
+def calls_and_pieces(draw: st.DrawFn) -> tuple[list[tuple[str, str]], list[list[dict[str, Any]]]]:
+    """Tool calls, and for each the pieces that endpoints may send of it."""
+    calls = draw(st.lists(st.tuples(st.sampled_from(TOOLS), arguments), max_size=4))
+    pieces = []
+    for number, (name, text) in enumerate(calls):
+        parts = split(draw, text)
+        sent = [piece(None, part, index=number + 2) for part in parts]
+        head = draw(st.sampled_from(["with", "before", "halves", "after", "each"]))
+        if head == "before":
+            sent.insert(0, piece(name, draw(st.sampled_from(["", None])), index=number + 2))
+        elif head == "halves":
+            cut = draw(st.integers(1, len(name) - 1))
+            sent[:0] = [piece(name[:cut], "", index=number + 2), piece(name[cut:], "", index=number + 2)]
+        elif head == "after":
+            sent.append(piece(name, "", index=number + 2))
+        else:
+            sent[0]["function"]["name"] = name
+        sent[0]["id"] = draw(sent_ids)
+        if head == "each" and not arguments_object("".join(parts[:-1])):
+            for later in sent[1:]:
+                later["id"] = sent[0]["id"]
+        pieces.append(sent)
+    return calls, pieces
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), halves, halves, calls_and_pieces())
+def test_any_split_comes_to_the_same_answer(
+    data: st.DataObject,
+    content: str,
+    reasoning: str,
+    made: tuple[list[tuple[str, str]], list[list[dict[str, Any]]]],
+) -> None:
+    calls, by_call = made
+    content_name = data.draw(st.sampled_from(["text", "parts"]))
+    reasoning_name = data.draw(st.sampled_from(["reasoning", "reasoning_content"]))
+    queues: list[list[dict[str, Any]]] = [
+        [{reasoning_name: part} for part in split(data.draw, reasoning)],
+        [
+            {"content": part if content_name == "text" else [{"type": "text", "text": part}]}
+            for part in split(data.draw, content)
+        ],
+        *([{"tool_calls": [sent]} for sent in pieces] for pieces in by_call),
+    ]
+    deltas = []
+    # A call's pieces are in order and begin after those of the calls before; between them anything may come.
+    while waiting := [queue for queue in queues if queue]:
+        begun = [queue for queue in waiting if "tool_calls" not in queue[0] or _may_come(queue, by_call, deltas)]
+        deltas.append(data.draw(st.sampled_from(begun)).pop(0))
+        if data.draw(st.booleans()):
+            deltas.append(data.draw(st.sampled_from([{}, None, {"role": "assistant"}, {"content": None}])))
+    finish = data.draw(st.sampled_from([None, "stop", "tool_calls", "eos"]))
+    usage = {"prompt_tokens": 5, "completion_tokens": 2}
+    chunks = [chunk(delta, usage=data.draw(st.sampled_from([None, usage]))) for delta in deltas]
+    chunks.append(chunk({}, finish, usage=usage))
+    reader, shown = answered(*chunks)
+    answer = assembled(shown)
+    assert answer.get("content", "") == encodable(content)
+    assert answer.get("reasoning_content", "") == encodable(reasoning)
+    assert answer["finish"] == [finish or ("tool_calls" if calls else "stop")]
+    assert [out["usage"] for out in shown if "usage" in out] == [usage]
+    assert sorted((name, text) for _, name, text in answer["calls"]) == sorted(
+        (name, text if text.strip() else f"{text}{{}}") for name, text in calls
+    )
+    assert len({call_id for call_id, _, _ in answer["calls"]}) == len(calls)
+    assert reader.calls() == {call_id: text for call_id, _, text in answer["calls"]}
+    _on_the_wire(shown)
+    # What is recorded comes to the same again.
+    again = AnswerReader("m", TOOLS, lambda sent, *_: sent)
+    recorded = json.loads(json.dumps(shown))
+    assert assembled([*(out for sent in recorded for out in again.read(sent)), *again.end()]) == answer
+
+
+def _may_come(
+    queue: list[dict[str, Any]], by_call: list[list[dict[str, Any]]], deltas: list[dict[str, Any] | None]
+) -> bool:
+    index = queue[0]["tool_calls"][0]["index"]
+    begun = {d["tool_calls"][0]["index"] for d in deltas if d and "tool_calls" in d}
+    return all(earlier in begun for earlier in range(2, index))
+
+
+def _on_the_wire(shown: list[dict[str, Any]]) -> None:
+    """It is JSON, in UTF-8."""
+    text = json.dumps(shown, ensure_ascii=False, allow_nan=False)
+    assert json.loads(text.encode()) == shown
+
+
+scalars = st.one_of(st.none(), st.booleans(), st.integers(-2, 9), st.floats(), texts)
+anything = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3)
+)
+half_legal = st.fixed_dictionaries(
+    {},
+    optional={
+        "choices": st.one_of(
+            anything,
+            st.lists(
+                st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "index": anything,
+                        "finish_reason": scalars,
+                        "delta": st.one_of(
+                            anything,
+                            st.fixed_dictionaries(
+                                {},
+                                optional={
+                                    "content": anything,
+                                    "reasoning": anything,
+                                    "refusal": anything,
+                                    "tool_calls": st.one_of(
+                                        anything,
+                                        st.lists(
+                                            st.fixed_dictionaries(
+                                                {},
+                                                optional={
+                                                    "index": anything,
+                                                    "id": anything,
+                                                    "type": anything,
+                                                    "function": st.one_of(
+                                                        anything,
+                                                        st.fixed_dictionaries(
+                                                            {}, optional={"name": anything, "arguments": anything}
+                                                        ),
+                                                    ),
+                                                },
+                                            ),
+                                            max_size=3,
+                                        ),
+                                    ),
+                                },
+                            ),
+                        ),
+                    },
+                ),
+                max_size=2,
+            ),
+        ),
+        "usage": anything,
+        "id": scalars,
+    },
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(half_legal, max_size=5))
+def test_whatever_comes_calls_have_ids_of_their_own_and_it_can_be_written(chunks: list[dict[str, Any]]) -> None:
+    reader = AnswerReader("m", TOOLS, own_id)
+    shown = [out for sent in chunks for out in reader.read(read_json(json.dumps(sent)))]
+    shown += reader.end()
+    json.dumps(shown, allow_nan=False)
+    encodable(json.dumps(shown, ensure_ascii=False)).encode()
+    heads = [
+        call["id"]
+        for out in shown
+        for choice in out["choices"]
+        for call in choice["delta"].get("tool_calls", ())
+        if "id" in call
+    ]
+    assert sorted(heads) == sorted(reader.calls())
+    for index in {choice["index"] for out in shown for choice in out["choices"]}:
+        assert len(assembled(shown, index)["finish"]) == 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(halves, st.data())
+def test_characters_are_whole_however_they_are_split(text: str, data: st.DataObject) -> None:
+    characters = Characters()
+    read = "".join(characters.feed(part) for part in split(data.draw, text)) + characters.end()
+    assert read == encodable(text)
+    read.encode()

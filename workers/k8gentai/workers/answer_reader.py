@@ -1,0 +1,358 @@
+"""Reads a model's answer as endpoints really send it, and makes of it what the OpenAI API documents.
+
+Endpoints leave out ids, repeat them, number tool calls wrongly or not at all, cut characters in two, and report
+usage several times. All frameworks are handed one form: every tool call has an id that is unique in the turn, its
+head comes before its arguments, each choice has one finish reason, and the figures come once, last.
+"""
+
+import json
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from k8gentai.agents.characters import Characters
+from k8gentai.agents.text import encodable
+
+Chunk = dict[str, Any]
+
+CallId = Callable[[str, int, int], str]
+"""Returns a tool call's id, given the one that the model sent, the index of its choice, and its place in that."""
+
+_UNNAMED = "unnamed"
+"""The name of a tool call whose model named no tool: there is no such tool, which the model is then told."""
+_TEXTS = ("content", "reasoning_content", "refusal")
+
+
+def arguments_object(text: str) -> dict[str, Any] | None:
+    """A call's arguments; None where the text is no JSON object. NaN and Infinity are not JSON."""
+    try:
+        read = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return None
+    return read if isinstance(read, dict) else None
+
+
+@dataclass
+class _Call:
+    """A tool call as far as it was read."""
+
+    sent_id: str
+    extras: dict[str, Any] = field(default_factory=dict)
+    """What an endpoint adds to the API's own fields, such as the signature of a thought."""
+    name: str = ""
+    arguments: str = ""
+    number: int = -1
+    """Its place among those that were shown, once it is."""
+    id: str = ""
+    """Empty until the call is shown."""
+    characters: Characters = field(default_factory=Characters)
+
+    def whole(self) -> bool:
+        """Whether the arguments are complete."""
+        return arguments_object(self.arguments) is not None
+
+
+@dataclass
+class _Piece:
+    """A piece of a tool call."""
+
+    index: Any
+    sent_id: str
+    name: str
+    arguments: str
+    extras: dict[str, Any]
+
+
+class _Choice:
+    """One choice of the answer, which is nearly always the only one."""
+
+    def __init__(self, index: int, tools: Collection[str], call_id: CallId) -> None:
+        self.index = index
+        self.finish_reason: str | None = None
+        self.role = ""
+        self.calls: list[_Call] = []
+        self._shown = 0
+        self._by_index: dict[Any, _Call] = {}
+        self._tools = tools
+        self._call_id = call_id
+        self._characters = {name: Characters() for name in _TEXTS}
+
+    def text(self, name: str, sent: str) -> str:
+        """A piece of a text; half a character is kept until the other half comes."""
+        return self._characters[name].feed(sent)
+
+    def held_texts(self) -> dict[str, str]:
+        """What is left of the texts at their end."""
+        return {name: left for name, held in self._characters.items() if (left := held.end())}
+
+    def piece(self, piece: _Piece) -> list[dict[str, Any]]:
+        """Take a piece of a tool call. Returns the pieces to show."""
+        shown: list[dict[str, Any]] = []
+        call = self._by_index.get(piece.index)
+        if call is None or self._begins(call, piece):
+            shown += self.settle()
+            call = _Call(piece.sent_id)
+            self.calls.append(call)
+            self._by_index[piece.index] = call
+        elif piece.name and call.name and call.whole():
+            # The whole call comes once more.
+            return []
+        call.sent_id = call.sent_id or piece.sent_id
+        return shown + self._take(call, piece)
+
+    def settle(self) -> list[dict[str, Any]]:
+        """Show the calls that were held back until their names are whole."""
+        return [piece for call in self.calls if not call.id and call.name for piece in self._show(call)]
+
+    def end(self) -> list[dict[str, Any]]:
+        """Show what is left of the calls: the answer is whole."""
+        shown: list[dict[str, Any]] = []
+        for call in self.calls:
+            if not call.id:
+                call.name = call.name or _UNNAMED
+                shown += self._show(call)
+            rest = call.characters.end() or ("" if call.arguments.strip() else "{}")
+            call.arguments += rest
+            shown += _arguments(call, rest)
+        return shown
+
+    def _take(self, call: _Call, piece: _Piece) -> list[dict[str, Any]]:
+        sent = call.characters.feed(piece.arguments)
+        call.arguments += sent
+        if call.id:
+            return [{"index": call.number, **piece.extras, "function": {"arguments": sent}}] if sent else []
+        call.name = _joined(call.name, piece.name)
+        call.extras.update(piece.extras)
+        if not call.arguments or not call.name or self._may_go_on(call.name):
+            return []
+        return self._show(call)
+
+    def _show(self, call: _Call) -> list[dict[str, Any]]:
+        call.name = encodable(call.name)
+        call.number, self._shown = self._shown, self._shown + 1
+        call.id = self._call_id(call.sent_id, self.index, call.number)
+        function = {"name": call.name, "arguments": ""}
+        head = {"index": call.number, "id": call.id, "type": "function", **call.extras, "function": function}
+        return [head, *_arguments(call, call.arguments)]
+
+    def _may_go_on(self, name: str) -> bool:
+        """Whether a name is only the beginning of a tool's."""
+        return name not in self._tools and any(tool.startswith(name) for tool in self._tools)
+
+    def _begins(self, call: _Call, piece: _Piece) -> bool:
+        """Whether a piece begins another call, though its index is that of ``call``."""
+        if piece.sent_id and call.sent_id and piece.sent_id != call.sent_id:
+            # Some give each piece an id of its own; only the first has the name then.
+            return bool(piece.name) or (bool(piece.arguments) and call.whole())
+        if not piece.name or not call.name:
+            return False
+        if piece.name == call.name:
+            repeated = bool(piece.sent_id) and piece.arguments == call.arguments
+            return call.whole() and bool(piece.arguments) and not repeated
+        joined = _joined(call.name, piece.name)
+        return bool(call.id) or not (joined in self._tools or self._may_go_on(joined))
+
+
+class AnswerReader:
+    """Reads one streamed answer.
+
+    Args:
+        model: the model that was asked, for chunks that do not name it.
+        tools: the names of the functions that the request offers.
+        call_id: names the tool calls.
+    """
+
+    def __init__(self, model: str, tools: Collection[str], call_id: CallId) -> None:
+        self._head: Chunk = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": model}
+        self._tools = tools
+        self._call_id = call_id
+        self._choices: dict[int, _Choice] = {}
+        self._usage: dict[str, Any] = {}
+        self.reasoning: dict[str, str] = {}
+        """What the model thought, by the name of the field it came in."""
+
+    def calls(self) -> dict[str, str]:
+        """The arguments of the tool calls by their ids, as the model wrote them."""
+        return {call.id: call.arguments for choice in self._choices.values() for call in choice.calls}
+
+    def read(self, chunk: Chunk) -> list[Chunk]:
+        """Read a chunk. Returns the chunks to show for it."""
+        for name in self._head:
+            if name != "object" and chunk.get(name):
+                self._head[name] = chunk[name]
+        _add_usage(self._usage, chunk.get("usage"))
+        extras = {n: v for n, v in chunk.items() if n not in self._head and n not in ("choices", "usage")}
+        choices = [choice for choice in _list(chunk.get("choices")) if isinstance(choice, dict)]
+        return [self._chunk([shown], extras) for choice in choices for shown in self._read_choice(choice)]
+
+    def end(self) -> list[Chunk]:
+        """The chunks that end the answer, which is whole."""
+        last: list[Chunk] = []
+        if not self._choices:
+            self._choice(0)
+        for choice in self._choices.values():
+            deltas: list[dict[str, Any]] = [{name: text} for name, text in choice.held_texts().items()]
+            deltas += [{"tool_calls": [piece]} for piece in choice.end()]
+            last += [self._chunk([_shown(choice.index, delta)]) for delta in deltas]
+        for choice in self._choices.values():
+            reason = choice.finish_reason or ("tool_calls" if choice.calls else "stop")
+            last.append(self._chunk([_shown(choice.index, {}, reason)]))
+        if self._usage:
+            last.append({**self._chunk([]), "usage": self._usage})
+        return last
+
+    def _chunk(self, choices: list[dict[str, Any]], extras: dict[str, Any] | None = None) -> Chunk:
+        return {**self._head, **(extras or {}), "choices": choices}
+
+    def _read_choice(self, sent: dict[str, Any]) -> list[dict[str, Any]]:
+        choice = self._choice(sent.get("index"))
+        if reason := sent.get("finish_reason"):
+            choice.finish_reason = str(reason)
+        delta, pieces = _read_delta(sent.get("delta") or sent.get("message"))
+        if choice.role:
+            delta.pop("role", None)
+        choice.role = choice.role or delta.get("role") or ""
+        for name in _TEXTS:
+            if delta.get(name):
+                delta[name] = choice.text(name, delta[name])
+        _add_reasoning(self.reasoning, sent.get("delta"), delta)
+        extras = {n: v for n, v in sent.items() if n not in ("index", "finish_reason", "delta", "message")}
+        shown: list[dict[str, Any]] = []
+        if any(value is not None and value != "" for value in delta.values()) or any(extras.values()):
+            shown.append({**_shown(choice.index, delta), **extras})
+        for piece in pieces:
+            shown += [_shown(choice.index, {"tool_calls": [call]}) for call in choice.piece(piece)]
+        return shown
+
+    def _choice(self, index: Any) -> _Choice:
+        number = index if isinstance(index, int) else 0
+        if number not in self._choices:
+            self._choices[number] = _Choice(number, self._tools, self._call_id)
+        return self._choices[number]
+
+
+def read_whole(completion: Chunk, call_id: CallId) -> tuple[dict[str, str], dict[str, str]]:
+    """Bring an answer in one piece into the API's form, in place.
+
+    Args:
+        completion: the answer.
+        call_id: names the tool calls.
+
+    Returns:
+        The arguments of its tool calls by their ids, as the model wrote them; and what the model thought, by the
+        name of the field it came in.
+    """
+    written: dict[str, str] = {}
+    reasoning: dict[str, str] = {}
+    completion["choices"] = [choice for choice in _list(completion.get("choices")) if isinstance(choice, dict)]
+    for place, choice in enumerate(completion["choices"]):
+        index = choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else place
+        message, pieces = _read_delta(choice.get("message"))
+        _add_reasoning(reasoning, choice.get("message"), message)
+        message |= {name: encodable(message[name]) for name in _TEXTS if message.get(name)}
+        calls = []
+        for number, piece in enumerate(pieces):
+            arguments = encodable(piece.arguments)
+            function = {"name": encodable(piece.name) or _UNNAMED, "arguments": arguments}
+            if not arguments.strip():
+                function["arguments"] = "{}"
+            own = call_id(piece.sent_id, index, number)
+            written[own] = function["arguments"]
+            calls.append({"id": own, "type": "function", **piece.extras, "function": function})
+        choice["message"] = {"role": "assistant", "content": None, **message}
+        if calls:
+            choice["message"]["tool_calls"] = calls
+        choice["finish_reason"] = choice.get("finish_reason") or ("tool_calls" if calls else "stop")
+    return written, reasoning
+
+
+def _read_delta(sent: Any) -> tuple[dict[str, Any], list[_Piece]]:
+    """A delta or message without its tool calls, and their pieces."""
+    delta = dict(sent) if isinstance(sent, dict) else {}
+    calls = [call for call in _list(delta.pop("tool_calls", None)) if isinstance(call, dict)]
+    reasoning = delta.get("reasoning_content") or delta.get("reasoning")
+    content, thoughts = read_content(delta.get("content"))
+    if "content" in delta:
+        delta["content"] = content
+    if reasoning or thoughts:
+        delta["reasoning_content"] = (reasoning if isinstance(reasoning, str) else "") + thoughts
+    delta.pop("reasoning", None)
+    if not isinstance(delta.get("refusal", ""), str):
+        del delta["refusal"]
+    return delta, [_read_piece(position, call) for position, call in enumerate(calls)]
+
+
+def _read_piece(position: int, sent: dict[str, Any]) -> _Piece:
+    function = sent["function"] if isinstance(sent.get("function"), dict) else {}
+    index = position if sent.get("index") is None else sent["index"]
+    extras = {name: value for name, value in sent.items() if name not in ("index", "id", "type", "function")}
+    return _Piece(
+        str(index),
+        str(sent.get("id") or ""),
+        str(function.get("name") or ""),
+        written_arguments(function.get("arguments")),
+        extras,
+    )
+
+
+def written_arguments(sent: Any) -> str:
+    """A call's arguments as text: some endpoints send the object itself, or nothing."""
+    if sent is None or isinstance(sent, str):
+        return sent or ""
+    return json.dumps(sent, ensure_ascii=False)
+
+
+def read_content(content: Any) -> tuple[str | None, str]:
+    """A content's text, and the reasoning in it: some endpoints send a list of parts."""
+    if content is None or isinstance(content, str):
+        return content, ""
+    text, thoughts = "", ""
+    for part in _list(content):
+        if isinstance(part, str):
+            text += part
+        elif isinstance(part, dict) and isinstance(thinking := part.get("thinking"), str | list):
+            thoughts += read_content(thinking)[0] or ""
+        elif isinstance(part, dict) and isinstance(part.get("text"), str):
+            text += part["text"]
+    return text, thoughts
+
+
+def _add_reasoning(known: dict[str, str], sent: Any, read: dict[str, Any]) -> None:
+    """Keep the reasoning of a delta or message under the name that the endpoint gives it."""
+    if isinstance(more := read.get("reasoning_content"), str):
+        name = "reasoning_content" if "reasoning_content" in sent or "reasoning" not in sent else "reasoning"
+        known[name] = known.get(name, "") + more
+
+
+def _add_usage(known: dict[str, Any], sent: Any) -> None:
+    """Take figures that may have come before: those of a stream only ever grow."""
+    for name, value in sent.items() if isinstance(sent, dict) else ():
+        if isinstance(value, dict):
+            details = known.get(name)
+            known[name] = details if isinstance(details, dict) else {}
+            _add_usage(known[name], value)
+        elif isinstance(value, int | float) and isinstance(known.get(name), int | float):
+            known[name] = max(known[name], value)
+        elif value is not None:
+            known[name] = value
+
+
+def _shown(index: int, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+    return {"index": index, "delta": delta, "finish_reason": finish_reason}
+
+
+def _arguments(call: _Call, text: str) -> list[dict[str, Any]]:
+    return [{"index": call.number, "function": {"arguments": text}}] if text else []
+
+
+def _joined(name: str, more: str) -> str:
+    """A name that comes in pieces, or again as far as it is known."""
+    return more if more.startswith(name) else name + more
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
