@@ -122,3 +122,29 @@ async def test_a_tool_that_has_its_answer_has_no_more_than_its_time(tools, perso
         await asyncio.Event().wait()
 
     assert "did not answer" in (await tools.call("call", "hasty", {}, ask_and_hang)).output
+
+
+async def test_calls_beyond_those_the_request_allows_are_not_made(person, journal):
+    published = []
+    budget = Budget(Limits(), lambda end: None)
+    ran = []
+
+    async def run():
+        ran.append(1)
+        return "done"
+
+    def boundary():
+        return Tools(
+            "resp_1", {}, journal, lambda _, event: published.append(event), person.ask, budget, math.inf, 1
+        )
+
+    tools = boundary()
+    outcomes = [await tools.call(call_id, "note", {}, run) for call_id in ("c1", "c2")]
+    assert [outcome.is_error for outcome in outcomes] == [False, True]
+    assert "limit (1)" in outcomes[1].output
+    assert len(ran) == 1
+    assert [event.output for event in published if event.type == "tool.result"] == [o.output for o in outcomes]
+    # The turn run again, whose calls come in another order.
+    again = boundary()
+    assert (await again.call("c1", "note", {}, run)).output == "done"
+    assert (await again.call("c2", "note", {}, run)).is_error

@@ -3,14 +3,14 @@
 import json
 from typing import Any
 
-from pydantic_core import to_json
+from k8gentai.agents.json_text import json_text
 
 
 def answer_text(value: Any) -> str:
     """Write an agent's answer as text: a string as it is, None as nothing, everything else as JSON."""
     if value is None or isinstance(value, str):
         return value or ""
-    return to_json(value, inf_nan_mode="null", fallback=str).decode()
+    return json_text(value)
 
 
 def same_answer(text: str, answer: str) -> bool:
@@ -21,3 +21,12 @@ def same_answer(text: str, answer: str) -> bool:
         return bool(json.loads(text) == json.loads(answer))
     except ValueError:
         return False
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is JSON."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

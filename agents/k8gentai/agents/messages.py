@@ -4,7 +4,7 @@ Source: https://platform.openai.com/docs/api-reference/responses/create#response
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from k8gentai.agents.turn import Item, RequestError
@@ -14,6 +14,9 @@ Message = dict[str, Any]
 
 NO_RESULT = "The tool gave no result."
 """What stands for the result of a call that has none: models refuse a call without one."""
+
+SHOWN = "What the tools' results show:"
+"""Stands before images and files of tools' results."""
 
 
 def to_messages(items: Iterable[Item], instructions: str | None = None) -> list[Message]:
@@ -42,7 +45,7 @@ def to_messages(items: Iterable[Item], instructions: str | None = None) -> list[
             case "function_call":
                 transcript.call(item["call_id"], item["name"], item["arguments"])
             case "function_call_output":
-                transcript.answer(item["call_id"], _text(item["output"]))
+                transcript.answer(item["call_id"], _text(item["output"]), _pictures(item["output"]))
             case "mcp_call":
                 transcript.call(item["id"], item["name"], item["arguments"], alone=True)
                 if (result := _mcp_result(item)) is not None:
@@ -57,6 +60,8 @@ class _Transcript:
         self._said: list[Message] = []
         self._results: dict[int, list[Message]] = {}
         """The tool messages of each message of ``_said``, by its index."""
+        self._shown: dict[int, list[dict[str, Any]]] = {}
+        """What the results of a message of ``_said`` hold beside text: models are sent it by the user."""
         self._open = False
         """Whether a further call belongs to the last message."""
 
@@ -77,18 +82,25 @@ class _Transcript:
         self._results.setdefault(len(self._said) - 1, []).append(result)
         self._open = not alone
 
-    def answer(self, call_id: str, text: str) -> None:
+    def answer(self, call_id: str, text: str, pictures: Sequence[dict[str, Any]] = ()) -> None:
         # The latest call of that id: small models number their calls from 1 in each answer.
-        for results in reversed(self._results.values()):
+        for index, results in reversed(self._results.items()):
             for result in results:
                 if result["tool_call_id"] == call_id:
                     result["content"] = text
+                    if pictures:
+                        self._shown.setdefault(index, []).extend(pictures)
                     self._open = False
                     return
         raise RequestError(f"no tool call found for the function_call_output with call_id {call_id!r}")
 
     def messages(self) -> list[Message]:
-        return [m for i, said in enumerate(self._said) for m in (said, *self._results.get(i, ()))]
+        listed: list[Message] = []
+        for index, said in enumerate(self._said):
+            listed += [said, *self._results.get(index, ())]
+            if shown := self._shown.get(index):
+                listed.append({"role": "user", "content": [{"type": "text", "text": SHOWN}, *shown]})
+        return listed
 
 
 def _message(item: Item) -> Message:
@@ -99,26 +111,42 @@ def _message(item: Item) -> Message:
         return {"role": role, "content": content}
     if role == "assistant" or not any(part["type"] in {"input_image", "input_file"} for part in content):
         return {"role": role, "content": _text(content)}
-    return {"role": role, "content": [part for part in map(_part, content) if part]}
+    return {"role": role, "content": [_part(part) for part in content]}
 
 
-def _part(part: dict[str, Any]) -> dict[str, Any] | None:
+def _pictures(output: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The images and files of a tool's result."""
+    if isinstance(output, str):
+        return []
+    return [_part(part) for part in output if part["type"] in ("input_image", "input_file")]
+
+
+def _part(part: dict[str, Any]) -> dict[str, Any]:
+    """A content part as chat completions takes it.
+
+    Raises:
+        RequestError: no model is sent such a part.
+    """
     match part["type"]:
         case "input_text":
             return {"type": "text", "text": part["text"]}
         case "input_image" if part.get("image_url"):
             image = {"url": part["image_url"], "detail": part.get("detail") or "auto"}
             return {"type": "image_url", "image_url": image}
-        case "input_file":
+        case "input_file" if part.get("file_data") or part.get("file_id"):
             names = ("file_id", "file_data", "filename")
             return {"type": "file", "file": {name: part[name] for name in names if part.get(name)}}
-    return None
+    raise RequestError(f"input: agents take no {part['type']} without its content")
 
 
 def _text(content: str | list[dict[str, Any]]) -> str:
     if isinstance(content, str):
         return content
-    return "".join(part.get("text") or part.get("refusal") or "" for part in content)
+    return "".join(part.get("text") or part.get("refusal") or _NAMES.get(part["type"], "") for part in content)
+
+
+_NAMES = {"input_image": "[image]", "image_url": "[image]", "input_file": "[file]", "file": "[file]"}
+"""What stands in a text for what is none."""
 
 
 def _mcp_result(item: Item) -> str | None:

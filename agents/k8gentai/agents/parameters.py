@@ -1,4 +1,4 @@
-"""The parameters of a declarative agent's model calls, as chat completions takes them."""
+"""What a request asks of an agent's model calls, as chat completions takes it, and what it cannot ask."""
 
 from typing import Any
 
@@ -60,3 +60,97 @@ def _tool_choice(asked: str | dict[str, Any] | None) -> str | dict[str, Any] | N
         # The model sees no other tools: permitted_tools.
         return asked.get("mode")
     return {"type": "function", "function": {"name": asked["name"]}} if asked.get("type") == "function" else asked
+
+
+_REPEATED = frozenset({"prompt_cache_key", "safety_identifier", "service_tier", "truncation", "user"})
+"""Parameters that ask nothing of an agent: the response repeats them."""
+
+_LIMITS = frozenset({"max_infer_iters", "max_tool_calls"})
+"""Parameters that the worker keeps, whatever the agent."""
+
+_CALLS = frozenset(
+    {"temperature", "top_p", "frequency_penalty", "presence_penalty", "max_output_tokens", "parallel_tool_calls"}
+)
+"""Parameters of model calls: a declarative agent makes its calls with them, and the gateway sets them in the calls
+of an agent's code."""
+
+_DEFAULTS: dict[str, tuple[Any, ...]] = {"top_logprobs": (0,), "tool_choice": ("auto",)}
+"""Values that ask nothing."""
+
+CHECKED_ELSEWHERE = frozenset({"guardrails"})
+"""Parameters that are looked up, and refused, with what else the request names of the stack's own."""
+
+
+def unsupported(parameters: dict[str, Any], *, declarative: bool) -> str | None:
+    """Find what a request asks that an agent cannot do, of any framework but Llama Stack, whose loop takes all.
+
+    Args:
+        parameters: the request's, under their Responses API names.
+        declarative: the agent has no code of its own.
+
+    Returns:
+        The parameter, or the field of one (``reasoning.summary``); None where the agent can do all.
+    """
+    return next((place for name, value in parameters.items() if (place := _place(name, value, declarative))), None)
+
+
+def _place(name: str, value: Any, declarative: bool) -> str | None:
+    if (
+        value is None
+        or value in _DEFAULTS.get(name, ())
+        or name in _REPEATED | _LIMITS | _CALLS | CHECKED_ELSEWHERE
+    ):
+        return None
+    match name:
+        case "text":
+            return _unknown_part(name, value, {"format"})
+        case "reasoning":
+            return _unknown_part(name, value, {"effort"})
+        case "include":
+            return f"{name}[{value.index(_LOGPROBS)}]" if _LOGPROBS in value else None
+        case "tool_choice":
+            allows = (
+                isinstance(value, dict)
+                and value.get("type") == "allowed_tools"
+                and value.get("mode") != "required"
+            )
+            return None if declarative or allows else name
+    return name
+
+
+_LOGPROBS = "message.output_text.logprobs"
+
+
+def _unknown_part(name: str, value: dict[str, Any], known: set[str]) -> str | None:
+    asked = sorted(part for part, given in value.items() if given is not None and part not in known)
+    return f"{name}.{asked[0]}" if asked else None
+
+
+def with_asked(body: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """Set what a request asks of model calls in a call that an agent's code makes.
+
+    Of two limits of tokens the smaller holds. The code's own format of an answer goes before the request's, and
+    a call that has to call a tool has none: its answer is no text.
+
+    Args:
+        body: the call, as chat completions takes it.
+        asked: the request's parameters under their Responses API names.
+    """
+    names = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
+    changed = {**body, **{name: asked[name] for name in names if asked.get(name) is not None}}
+    if effort := (asked.get("reasoning") or {}).get("effort"):
+        changed["reasoning_effort"] = effort
+    if most := asked.get("max_output_tokens"):
+        name = "max_completion_tokens" if body.get("max_completion_tokens") else "max_tokens"
+        changed[name] = min(most, body.get(name) or most)
+    if body.get("tools") and asked.get("parallel_tool_calls") is not None:
+        changed["parallel_tool_calls"] = asked["parallel_tool_calls"]
+    shape = _response_format((asked.get("text") or {}).get("format"))
+    if shape and not body.get("response_format") and body.get("tool_choice", "auto") in ("auto", "none", None):
+        changed["response_format"] = shape
+    return changed
+
+
+def wants_json(parameters: dict[str, Any]) -> bool:
+    """Whether a request asks for an answer that is JSON."""
+    return _response_format((parameters.get("text") or {}).get("format")) is not None

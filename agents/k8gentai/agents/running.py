@@ -5,9 +5,11 @@ from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from k8gentai.agents.answers import answer_text, same_answer
 from k8gentai.agents.call_ids import CallIds
 from k8gentai.agents.events import (
     Event,
+    ItemDropped,
     MessageDone,
     ReasoningDelta,
     StepCompleted,
@@ -37,7 +39,8 @@ class AgentRun(KeptEvents):
         self._messages = 0
         self._made = 0
         self._failed: list[ModelStep] = []
-        self._said: set[str] = set()
+        self._said: dict[str, str] = {}
+        """The texts that were published, by the ids of their messages."""
 
     async def events(self, work: Coroutine[Any, Any, None]) -> AsyncGenerator[Event]:
         """Run the agent and yield its events. Closing the iterator stops the agent, wherever in it there is work.
@@ -86,15 +89,34 @@ class AgentRun(KeptEvents):
 
     def say(self, text: str) -> None:
         """Publish a message that no model call made, unless one said just that."""
-        if text and text not in self._said:
+        if text.strip() and not any(said.strip() == text.strip() for said in self._said.values()):
             self._messages += 1
             message_id = f"m{self._messages}"
+            self._said[message_id] = text
             self.publish(TextDelta(message_id=message_id, delta=text))
             self.publish(MessageDone(message_id=message_id, text=text))
 
-    def said(self, text: str) -> None:
+    def answer(self, structured: object) -> None:
+        """Have a structured answer be all of the turn's answer, as JSON: what was said on the way is dropped."""
+        self.close_failed()
+        text = answer_text(structured)
+        same = next((each for each, said in reversed(self._said.items()) if same_answer(said, text)), None)
+        for message_id in [each for each in self._said if each != same]:
+            del self._said[message_id]
+            self.publish(ItemDropped(item_id=message_id))
+        if same is None:
+            self.say(text)
+
+    def conclude(self, result: object) -> None:
+        """Publish what code returned: a text where no model said it, anything else as the structured answer."""
+        if result is None or isinstance(result, str):
+            self.say(result or "")
+        else:
+            self.answer(result)
+
+    def said(self, message_id: str, text: str) -> None:
         """Note what a model call said in the turn's answer."""
-        self._said.add(text)
+        self._said[message_id] = text
 
     def broke_off(self, step: "ModelStep") -> None:
         """A model call failed. The agent may try again; else what was said stays open for the turn's end."""
@@ -161,7 +183,7 @@ class ModelStep:
         for call in calls or ():
             self._run.publish(call)
         if self._shown and not self.silent:
-            self._run.said(self._text)
+            self._run.said(self._message_id, self._text)
             self._run.publish(MessageDone(message_id=self._message_id, text=self._text, reasoning=self._reasoning))
         self._run.publish(StepCompleted(step_id=self._step_id, kind="inference"))
 

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from opentelemetry import propagate
 
+from k8gentai.agents.parameters import unsupported
 from k8gentai.agents.turn import Turn
 from k8gentai.providers.access import acting_as, caller
 from k8gentai.providers.approvals import asking_turn, continued, next_part, unknown_request
@@ -18,7 +19,7 @@ from k8gentai.providers.ids import new_turn_id
 from k8gentai.providers.lookups import Lookups
 from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.request import CreateRequest, read_request
-from k8gentai.providers.resolve import Resolver
+from k8gentai.providers.resolve import Resolver, Target
 from k8gentai.workers.accepting import ParentEndedError, Terms
 from k8gentai.workers.parents import PARENT_HEADER, Parent
 from k8gentai.workers.record import AcceptedTurn, ClassicPart, Replay
@@ -101,6 +102,7 @@ class Acceptor:
         turn_id = new_turn_id()
         request = read_request(turn_id, body)
         target = await self._resolver.resolve(request.model)
+        _check_parameters(request.parameters, target)
         request = await self._lookups.complete(turn_id, request, target.framework)
         if request.conversation:
             await self._histories.check_conversation(request.conversation)
@@ -175,6 +177,20 @@ class Acceptor:
             raise invalid(f"Agent '{record.turn.agent}' asked, not '{agent}'.", "model", "approval_elsewhere")
         record, events = await self._reader.so_far(record)
         return continued(record, events, request.input), next_part(record)
+
+
+def _check_parameters(parameters: dict[str, Any], target: Target) -> None:
+    """See that the agent can do what the request asks.
+
+    Raises:
+        ApiError: it cannot; naming the parameter (400).
+    """
+    if target.framework == "llama-stack":
+        return
+    if place := unsupported(parameters, declarative=target.declarative):
+        kind = "a declarative agent" if target.declarative else "an agent with code of its own"
+        message = f"'{place}' cannot be asked of '{target.agent}', {kind} of {target.framework}: leave it out."
+        raise invalid(message, place, "unsupported_parameter")
 
 
 def _trace() -> dict[str, str]:

@@ -45,10 +45,11 @@ class Lookups:
         """
         request = await with_prompt(self._apis.prompts, turn_id, request)
         request = await self._guarded(request, framework)
-        if framework != _FRAMEWORK:
-            return request
         for place, file_id in _file_ids(request.input):
             await self._check_file(file_id, place)
+        if framework != _FRAMEWORK:
+            _check_addresses(request.input, framework)
+            return request
         tools = [await self._tool(tool, f"tools[{index}]") for index, tool in enumerate(request.tools)]
         _check_once(tools)
         return replace(request, tools=tools)
@@ -133,11 +134,26 @@ def _check_once(tools: list[dict[str, Any]]) -> None:
         seen.add(kind)
 
 
+def _check_addresses(items: list[Item], framework: str) -> None:
+    """See that no file is named by an address, which agents' models are not sent."""
+    for place, part in _parts(items):
+        if part.get("file_url"):
+            message = f"Agents of {framework} take files as 'file_id' or 'file_data', not as 'file_url'."
+            raise invalid(message, f"{place}.file_url", "unsupported_parameter")
+
+
 def _file_ids(items: list[Item]) -> Iterator[tuple[str, str]]:
     """The files that input items name by id, each with its place."""
+    for place, part in _parts(items):
+        if part.get("file_id"):
+            yield f"{place}.file_id", part["file_id"]
+
+
+def _parts(items: list[Item]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The files and images of input items, each with its place."""
     for index, item in enumerate(items):
         for field in ("content", "output"):
             parts = item.get(field)
             for number, part in enumerate(parts if isinstance(parts, list) else ()):
-                if part.get("type") in ("input_file", "input_image") and part.get("file_id"):
-                    yield f"input[{index}].{field}[{number}].file_id", part["file_id"]
+                if part.get("type") in ("input_file", "input_image"):
+                    yield f"input[{index}].{field}[{number}]", part

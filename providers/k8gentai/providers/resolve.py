@@ -25,6 +25,8 @@ class Target:
 
     agent: str
     framework: str
+    declarative: bool = True
+    """It has no code of its own."""
     implicit: bool = False
     """A plain model, run as an agent of Llama Stack's own."""
     multitask_strategy: MultitaskStrategy = "enqueue"
@@ -137,6 +139,7 @@ def _target(agent: RegisteredAgent) -> Target:
     return Target(
         agent.id,
         agent.framework,
+        declarative=spec.entrypoint is None,
         multitask_strategy=spec.multitask_strategy,
         queue_limit=spec.limits.queue,
     )

@@ -80,6 +80,8 @@ class ModelCalls:
     ) -> None:
         self._origin = origin or turn_id
         self.key = f"amf-{secrets.token_urlsafe(24)}"
+        self.asked: dict[str, Any] = {}
+        """What the request asks of calls that an agent's code makes, under its Responses API names."""
         self.turn_id = turn_id
         self.model = model
         self._on_usage = on_usage

@@ -15,12 +15,14 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from k8gentai.agents.events import Usage
+from k8gentai.agents.parameters import with_asked
 from k8gentai.agents.text import encodable
 from k8gentai.agents.turn import StepLimitReached
 from k8gentai.workers.answer_reader import AnswerReader, CallId, read_whole
 from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.budget import BudgetExceededError
 from k8gentai.workers.calls import TURN_HEADER, ModelCalls, ModelError, OpenAttempts, cancel_once
+from k8gentai.workers.tool_images import with_tool_images
 from k8gentai.workers.transport_security import TransportSecurity
 from k8gentai.workers.upstream import Chunk, StackLostError, Upstream, UpstreamError
 
@@ -56,7 +58,7 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
             return _error(400, str(limit), "step_limit")
         except BudgetExceededError as limit:
             return _error(400, str(limit), limit.code)
-        call = _Call(calls, upstream, {**body, "model": model})
+        call = _Call(calls, upstream, with_tool_images(with_asked({**body, "model": model}, calls.asked)))
         return await call.streamed() if body.get("stream") else await call.whole()
 
     return app

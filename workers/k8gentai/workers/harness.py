@@ -10,6 +10,8 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
+from k8gentai.agents.answers import is_json
+from k8gentai.agents.definition import Limits
 from k8gentai.agents.events import (
     Event,
     TurnCompleted,
@@ -19,12 +21,15 @@ from k8gentai.agents.events import (
     TurnStarted,
     TurnSuspended,
 )
+from k8gentai.agents.parameters import wants_json
 from k8gentai.agents.turn import (
     Adapter,
     AgentLoadError,
     DeclaredTool,
     LoadedAgent,
     ModelEndpoint,
+    RequestError,
+    Turn,
     TurnContext,
     TurnError,
 )
@@ -185,6 +190,8 @@ class Harness:
                 attempt.approvals.close()
         if isinstance(end, TurnCompleted) and order.cut_off:
             end = TurnIncomplete(reason=order.cut_off)
+        if isinstance(end, TurnCompleted) and attempt is not None:
+            end = attempt.judged(end)
         order.finish(completed=isinstance(end, TurnCompleted))
         return end
 
@@ -230,9 +237,9 @@ class _Attempt:
         self._declared = declared
         self._services = services
         self._number = started.lease.attempt
-        self._limits = bounded(spec.limits, accepted.parent)
-        self._order = order
         self._turn = replay.turn if replay else accepted.turn
+        self._limits = _asked(bounded(spec.limits, accepted.parent), self._turn)
+        self._order = order
         self._halted: asyncio.Future[TurnEnd] = asyncio.get_running_loop().create_future()
         budget = Budget(self._limits, self._halt)
         order.admits = budget.write
@@ -247,6 +254,9 @@ class _Attempt:
             accepted.trace,
             origin=self._turn.id,
         )
+        if spec.entrypoint:
+            # A declarative agent makes its calls with them by itself.
+            self.calls.asked = self._turn.parameters
         self.approvals = Approvals(replay.answers if replay else {}, order.from_tool, self._busy)
         policies = {tool.name: tool for tool in spec.tools} | {tool.name: tool.policy for tool in declared}
         deadline = time.time() + self._limits.seconds
@@ -259,6 +269,9 @@ class _Attempt:
             budget,
             deadline,
             self.calls.unreadable,
+            self._turn.parameters.get("max_tool_calls")
+            if agent.definition.spec.framework != "llama-stack"
+            else None,
         )
 
     async def run(self, adapter: Adapter, endpoint: ModelEndpoint, room: Callable[[], Awaitable[None]]) -> TurnEnd:
@@ -329,6 +342,18 @@ class _Attempt:
             raise BrokeOffError(end, seconds=seconds)
         return end
 
+    def judged(self, end: TurnEnd) -> TurnEnd:
+        """What a turn ends with that ended well, but may have been asked for JSON: its last message is the answer.
+
+        What a model makes of the format is its own affair, unless code of the agent's stands between.
+        """
+        if self._order.handed_over or not wants_json(self._turn.parameters) or self._order.keep_last_text(is_json):
+            return end
+        if not self._agent.definition.spec.entrypoint:
+            return end
+        message = "text.format: the request asks for JSON, and the agent answered in other words"
+        return TurnFailed(code=RequestError.code, message=message)
+
     def _halt(self, end: TurnEnd) -> None:
         if not self._halted.done():
             self._halted.set_result(end)
@@ -368,3 +393,9 @@ async def _stopped(tasks: set[asyncio.Task[Any]], seconds: float) -> set[asyncio
         if not task.cancelled():
             task.exception()
     return left
+
+
+def _asked(limits: Limits, turn: Turn) -> Limits:
+    """The limits of a turn whose request may allow fewer model calls."""
+    most = turn.parameters.get("max_infer_iters")
+    return limits.model_copy(update={"steps": min(limits.steps, most)}) if most else limits

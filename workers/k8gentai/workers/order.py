@@ -46,6 +46,10 @@ class EventOrder:
         """Messages that were begun and are not done."""
         self.cut_off: str | None = None
         """Why the model's last answer is not whole, as one of the Responses API's ``incomplete_details``."""
+        self._whole: dict[str, str] = {}
+        """The texts of the messages that are done, by their ids."""
+        self.handed_over = False
+        """The turn goes back to the client, for its tools."""
         self._withheld: list[MessageDone] = []
         """Ends of messages that are not whole if the turn ends with them."""
 
@@ -57,6 +61,7 @@ class EventOrder:
                     return
                 self._called.add(event.call_id)
                 self._open_calls.add(event.call_id)
+                self.handed_over |= event.side == "client"
             case ToolResult():
                 if event.call_id in self._answered or event.call_id in self._held:
                     return
@@ -65,11 +70,14 @@ class EventOrder:
                 self._texts[event.message_id] = self._texts.get(event.message_id, "") + event.delta
             case MessageDone():
                 streamed = self._texts.pop(event.message_id, "")
+                if event.text:
+                    self._whole[event.message_id] = event.text
                 if self.cut_off:
                     self._withhold(event, streamed)
                     return
             case ItemDropped():
                 self._texts.pop(event.item_id, None)
+                self._whole.pop(event.item_id, None)
                 self._withheld = [done for done in self._withheld if done.message_id != event.item_id]
             case StepStarted(kind="inference"):
                 self._release(list(self._held))
@@ -94,6 +102,15 @@ class EventOrder:
     def answered(self, finish_reason: str) -> None:
         """Take why a model's answer ended, before the agent sees that it did."""
         self.cut_off = _CUT_OFF.get(finish_reason)
+
+    def keep_last_text(self, fits: Callable[[str], bool]) -> bool:
+        """Drop all messages but the last, where that one is as asked. Returns whether it is, or is none."""
+        *before, (last, text) = self._whole.items() or [("", "")]
+        if last and not fits(text):
+            return False
+        for message_id, _ in before:
+            self._put(ItemDropped(item_id=message_id))
+        return True
 
     def finish(self, *, completed: bool) -> None:
         """Put what is still held: the turn is about to end.

@@ -92,6 +92,7 @@ class Tools:
         deadline: until when the attempt may run, Unix time in seconds.
         unreadable: the arguments that are no JSON object, by the ids of the calls that have them, whatever a
             framework makes of those.
+        most: how many calls the request allows; further ones are not made, and the model is told so.
     """
 
     def __init__(
@@ -104,8 +105,11 @@ class Tools:
         budget: Budget,
         deadline: float,
         unreadable: Mapping[str, str] | None = None,
+        most: int | None = None,
     ) -> None:
         self.deadline = deadline
+        self._most = most
+        self._made = 0
         self._turn_id = turn_id
         self._policies = policies
         self._journal = journal
@@ -153,12 +157,15 @@ class Tools:
             BudgetExceededError: it was one call too many; the turn ends.
         """
         again = call_id in self._begun
-        if not again:
-            self._begun.add(call_id)
-            self._budget.tool_call()
-        step_id = tool_step(call_id)
         unreadable = self._unreadable.get(call_id)
         arguments_json = shown_json(arguments) if unreadable is None else unreadable
+        if not again and self._is_one_too_many(call_id):
+            return self._skip(ToolCall(call_id=call_id, name=name, arguments=arguments_json))
+        if not again:
+            self._begun.add(call_id)
+            self._made += 1
+            self._budget.tool_call()
+        step_id = tool_step(call_id)
         policy = self._policies.get(name) or Tool(name=name)
         self._publish(call_id, ToolCall(call_id=call_id, name=name, arguments=arguments_json))
         try:
@@ -184,6 +191,17 @@ class Tools:
         self._publish(call_id, result)
         self._publish(call_id, StepCompleted(step_id=step_id, kind="tool"))
         return ToolOutcome(entry.output, is_error=entry.is_error, raw=entry.raw, results=entry.results)
+
+    def _is_one_too_many(self, call_id: str) -> bool:
+        """Whether the request allows no such call. One that an earlier attempt made was allowed."""
+        return self._most is not None and self._made >= self._most and self._journal.tool(call_id) is None
+
+    def _skip(self, call: ToolCall) -> ToolOutcome:
+        """Answer a call that is not made, as Llama Stack's loop does."""
+        self._publish(call.call_id, call)
+        text = f"Tool call skipped: maximum tool calls limit ({self._most}) reached."
+        self._publish(call.call_id, ToolResult(call_id=call.call_id, output=text, is_error=True))
+        return ToolOutcome(text, is_error=True)
 
     async def _once(
         self,

@@ -108,3 +108,27 @@ class Project:
     @crew
     def crew(self) -> Crew:
         return Crew(agents=self.agents, tasks=self.tasks)
+
+
+class Plan(BaseModel):
+    """A plan."""
+
+    city: str
+    days: int
+
+
+planner = Crew(
+    agents=[_researcher, _writer],
+    tasks=[
+        _research,
+        Task(description="Plan {topic}.", expected_output="A plan", agent=_writer, output_pydantic=Plan),
+    ],
+)
+
+
+class Coded(Flow):
+    """A flow that plans by code, from what an agent says."""
+
+    @start()
+    def plan(self) -> Plan:
+        return Plan(city=_reader.kickoff(self.state["input"]).raw.strip(), days=3)

@@ -8,12 +8,14 @@ The text of an agent that works for a tool call is that tool's result and is not
 
 import inspect
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ag2 import Agent, MemoryStream
+from ag2.agent import AgentReply
 from ag2.tools.final import ClientTool
+from pydantic import ValidationError
 
 from k8gentai.agents.adapters.ag2.declarative import build_agent
 from k8gentai.agents.adapters.ag2.found import find_tools
@@ -25,6 +27,7 @@ from k8gentai.agents.context import AgentContext, agent_context
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.entrypoint import Conversation, Factory, function_tools, is_conversation, is_factory
 from k8gentai.agents.events import Event
+from k8gentai.agents.files import with_files
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.messages import to_text
 from k8gentai.agents.parameters import permitted_tools
@@ -101,6 +104,7 @@ class AG2Adapter:
             Exception: whatever the agent's code raised.
         """
         assert isinstance(agent, AG2Agent)  # noqa: S101 - load made it
+        turn = await with_files(turn, context.stack)
         tools = function_tools(permitted_tools(turn), self.framework)
         run = TurnRun(context, {tool["function"]["name"] for tool in tools})
         async with aclosing(run.events(_drive(run, agent, turn, tools))) as events:
@@ -114,7 +118,8 @@ async def _drive(run: TurnRun, agent: AG2Agent, turn: Turn, tools: list[dict[str
         if tools:
             raise RequestError(f"tools: {agent.definition.id!r} is a function and cannot take tools")
         text = to_text([*turn.history, *turn.input], turn.instructions)
-        run.say(_text(await agent.conversation(text)))
+        result = await agent.conversation(text)
+        run.conclude(result.body if isinstance(result, AgentReply) else result)
         return
     source = await agent.agent(agent_context(turn, run.context, tools))
     instructions, events = to_events(turn)
@@ -124,10 +129,9 @@ async def _drive(run: TurnRun, agent: AG2Agent, turn: Turn, tools: list[dict[str
         tools=[ClientTool(tool) for tool in tools],
         middleware=[Instructions.of(instructions)],
     )
+    if reply._AgentReply__schema is not None:
+        # A model's answer that is not of the schema stays what it is: words.
+        with suppress(ValidationError):
+            run.answer(await reply.content())
+            return
     run.say(reply.body or "")
-
-
-def _text(result: Any) -> str:
-    """What a function's result says: the result itself, or the text of an ``AgentReply``."""
-    body = getattr(result, "body", result)
-    return "" if body is None else str(body)

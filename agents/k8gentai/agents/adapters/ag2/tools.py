@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ag2 import Agent, Context, ToolResult
-from ag2.events import DataInput, TextInput, ToolCallEvent, ToolErrorEvent, ToolResultEvent
+from ag2.events import BinaryType, DataInput, TextInput, ToolCallEvent, ToolErrorEvent, ToolResultEvent
 
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_call
 from k8gentai.agents.turn import ToolOutcome
@@ -65,6 +65,8 @@ def _texts(agent: Agent, result: ToolResult) -> list[str]:
             texts.append(part.content)
         elif isinstance(part, DataInput):
             texts.append(agent.serializer.encode(part.data).decode())
+        else:
+            texts.append("[image]" if getattr(part, "kind", None) == BinaryType.IMAGE else "[file]")
     return texts
 
 

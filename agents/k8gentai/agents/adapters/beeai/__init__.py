@@ -17,6 +17,7 @@ from k8gentai.agents.adapters.beeai.tools import hook_tools
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.entrypoint import function_tools
 from k8gentai.agents.events import Event
+from k8gentai.agents.files import with_files
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.parameters import permitted_tools
 from k8gentai.agents.turn import FoundTools, LoadedAgent, Turn, TurnContext
@@ -54,6 +55,7 @@ class BeeAIAdapter:
             Exception: whatever the agent's code raised.
         """
         assert isinstance(agent, BeeAIAgent)  # noqa: S101 - load made it
+        turn = await with_files(turn, context.stack)
         tools = function_tools(permitted_tools(turn), self.framework)
         run = TurnRun(context, turn, {tool["function"]["name"] for tool in tools})
         async with aclosing(run.events(agent.drive(run, turn, tools))) as events:

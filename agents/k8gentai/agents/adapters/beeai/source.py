@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from beeai_framework.agents.requirement import RequirementAgent
+from beeai_framework.agents.requirement.utils._tool import FinalAnswerToolSchema
+from beeai_framework.backend import Message
 from beeai_framework.errors import FrameworkError
 from beeai_framework.workflows.agent import AgentWorkflow, AgentWorkflowInput
+from pydantic import BaseModel
 
 from k8gentai.agents.adapters.beeai.declarative import build_agent
 from k8gentai.agents.adapters.beeai.messages import to_beeai
@@ -57,22 +60,23 @@ class BeeAIAgent:
         text = to_text([*turn.history, *turn.input], turn.instructions)
         if self.conversation is not None:
             self._refuse(tools, "function")
-            run.say(_text(await self.conversation(text)))
+            _conclude(run, await self.conversation(text))
             return
         made = self.make(agent_context(turn, run.context, tools))
         if inspect.isawaitable(made):
             made = await made
-        # What these answer, a model has said.
         if isinstance(made, AgentWorkflow):
             self._refuse(tools, "workflow")
-            await made.run([AgentWorkflowInput(prompt=text)])
+            finished = await made.run([AgentWorkflowInput(prompt=text)])
+            run.say(finished.state.final_answer or "")
         elif isinstance(made, RequirementAgent):
             instructions, messages = to_beeai(turn)
             own = await own_agent(made, instructions, [ClientTool(tool["function"]) for tool in tools])
             # Code says by itself what its answers are.
             shape = None if self.definition.spec.entrypoint else structured_answer(turn)
             # The turn's own limit comes before the agent's.
-            await own.run(messages, max_iterations=run.context.max_steps + 1, expected_output=shape)
+            output = await own.run(messages, max_iterations=run.context.max_steps + 1, expected_output=shape)
+            _conclude(run, output)
         else:
             entrypoint = self.definition.spec.entrypoint
             raise AgentLoadError(f"{entrypoint} returned a {type(made).__name__}, not an agent")
@@ -109,8 +113,11 @@ def read_source(definition: AgentDefinition, found: object | None) -> BeeAIAgent
     )
 
 
-def _text(result: Any) -> str:
-    """What a function's result says: the result itself, or the last message of a run's output."""
+def _conclude(run: TurnRun, result: Any) -> None:
+    """Publish what a run of agents, or code, came to, where no model has said it."""
+    structured = getattr(result, "output_structured", None)
+    if isinstance(structured, BaseModel) and not isinstance(structured, Message | FinalAnswerToolSchema):
+        run.answer(structured)
+        return
     last = getattr(result, "last_message", None)
-    text = result if last is None else last.text
-    return "" if text is None else str(text)
+    run.conclude(result if last is None else last.text)

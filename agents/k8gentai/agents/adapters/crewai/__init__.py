@@ -9,7 +9,7 @@ the agent, as CrewAI keeps a run's state in its objects.
 from collections.abc import AsyncGenerator
 
 from k8gentai.agents.adapters.crewai import quiet  # noqa: F401 - before all that imports CrewAI
-from k8gentai.agents.adapters.crewai.calls import leave_retries_to_the_gateway
+from k8gentai.agents.adapters.crewai.calls import Answer, leave_retries_to_the_gateway
 from k8gentai.agents.adapters.crewai.found import find_tools
 from k8gentai.agents.adapters.crewai.inputs import messages_of, request_of
 from k8gentai.agents.adapters.crewai.people import hook_flows, hook_tasks
@@ -20,6 +20,7 @@ from k8gentai.agents.adapters.crewai.tools import hook_tools
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.entrypoint import function_tools
 from k8gentai.agents.events import Event
+from k8gentai.agents.files import with_files
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.parameters import permitted_tools
 from k8gentai.agents.turn import FoundTools, LoadedAgent, Turn, TurnContext
@@ -59,11 +60,12 @@ class CrewAIAdapter:
             Exception: whatever the agent's code raised.
         """
         assert isinstance(agent, CrewAIAgent)  # noqa: S101 - load made it
+        turn = await with_files(turn, context.stack)
         tools = function_tools(permitted_tools(turn), self.framework)
         request, messages = request_of(turn), messages_of(turn)
         run = CrewRun(context, {tool["function"]["name"] for tool in tools})
 
-        def kickoff() -> str:
+        def kickoff() -> Answer:
             hook_tasks()
             leave_retries_to_the_gateway()
             return agent.kickoff(turn, context, tools, request, messages)

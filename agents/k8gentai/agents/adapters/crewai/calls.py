@@ -20,8 +20,10 @@ from crewai.events.types.llm_events import (
 from crewai.llms.retry import _active_llm_rate_limit_retry
 from crewai.utilities.agent_utils import extract_tool_call_info
 
+from k8gentai.agents.answers import same_answer
 from k8gentai.agents.events import (
     Event,
+    ItemDropped,
     MessageDone,
     ReasoningDelta,
     StepCompleted,
@@ -40,6 +42,19 @@ def leave_retries_to_the_gateway() -> None:
     """Have CrewAI take a refused model call as it is: the gateway has tried again by then. To be called where the
     turn begins, as it is a matter of the context."""
     _active_llm_rate_limit_retry.set(True)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run came to, as text.
+
+    Attributes:
+        text: all of it.
+        structured: it is an object as JSON, and all of the turn's answer.
+    """
+
+    text: str
+    structured: bool = False
 
 
 @dataclass
@@ -82,7 +97,8 @@ class ModelCalls:
         """The names of the flow methods that were begun, by the id of the event that told so."""
         self._messages = 0
         self._made = 0
-        self._said: list[str] = []
+        self._said: dict[str, str] = {}
+        """The texts that were published, by the ids of their messages."""
         self._unanswered: dict[str, None] = {}
         self.halted = False
         """The turn goes back to the client, for its tools."""
@@ -119,7 +135,7 @@ class ModelCalls:
         self.answered(call_id)
         self._publish(ToolResult(call_id=call_id, output=output, is_error=is_error))
 
-    def finish(self, answer: str) -> None:
+    def finish(self, answer: Answer) -> None:
         """The run ended well.
 
         Args:
@@ -133,11 +149,23 @@ class ModelCalls:
                 # Structured output asks for tools that nobody runs: the call itself is the answer.
                 self._publish(ToolResult(call_id=call_id, output=""))
             self._unanswered.clear()
-            wanted = answer.strip()
-            if wanted and not any(said.endswith(wanted) for said in self._said):
+            wanted = answer.text.strip()
+            if answer.structured:
+                known = self._keep_only(wanted)
+            else:
+                known = any(said.endswith(wanted) for said in self._said.values())
+            if wanted and not known:
                 message_id = self._new_message_id()
-                self._publish(TextDelta(message_id=message_id, delta=answer))
-                self._publish(MessageDone(message_id=message_id, text=answer))
+                self._publish(TextDelta(message_id=message_id, delta=answer.text))
+                self._publish(MessageDone(message_id=message_id, text=answer.text))
+
+    def _keep_only(self, answer: str) -> bool:
+        """Drop what was said on the way to a structured answer. Returns whether the answer itself was said."""
+        same = next((each for each, said in reversed(self._said.items()) if same_answer(said, answer)), None)
+        for message_id in self._said:
+            if message_id != same:
+                self._publish(ItemDropped(item_id=message_id))
+        return same is not None
 
     def _new_message_id(self) -> str:
         """The id of the turn's next message: the same whenever the turn is run again."""
@@ -216,7 +244,7 @@ class ModelCalls:
 
     def _close(self, call: _Call) -> None:
         if call.text or call.reasoning:
-            self._said.append(call.text.strip())
+            self._said[call.message_id] = call.text.strip()
             self._publish(MessageDone(message_id=call.message_id, text=call.text, reasoning=call.reasoning))
 
     def _close_failed(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from crewai.events.stream_context import add_stream_sink
 from crewai_core.printer import set_suppress_console_output
 
-from k8gentai.agents.adapters.crewai.calls import ModelCalls
+from k8gentai.agents.adapters.crewai.calls import Answer, ModelCalls
 from k8gentai.agents.call_ids import CallIds
 from k8gentai.agents.events import Event
 from k8gentai.agents.json_text import shown_json
@@ -55,14 +55,14 @@ class CrewRun:
         self.call_ids = CallIds()
         self.calls = ModelCalls(self.publish, context.max_steps, client_tools)
 
-    def start(self, kickoff: Callable[[], str]) -> None:
+    def start(self, kickoff: Callable[[], Answer]) -> None:
         """Start the turn.
 
         Args:
             kickoff: runs the agent to its end and returns its answer.
         """
 
-        def work() -> str:
+        def work() -> Answer:
             current_run.set(self)
             add_stream_sink(self._hear)
             set_suppress_console_output(True)
@@ -176,7 +176,7 @@ class CrewRun:
             self._end_with(error)
             raise Stopped from error
         if self.calls.halted:
-            self.calls.finish("")
+            self.calls.finish(Answer(""))
             self._end_with(None)
             raise Stopped
 
@@ -186,7 +186,7 @@ class CrewRun:
             self._over = True
         self._tell(_Ended(error))
 
-    def _end(self, running: "asyncio.Future[str]") -> None:
+    def _end(self, running: "asyncio.Future[Answer]") -> None:
         error = running.exception()
         if error is None:
             self.calls.finish(running.result())

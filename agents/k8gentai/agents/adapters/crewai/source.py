@@ -12,13 +12,14 @@ from crewai.agents.cache.cache_handler import CacheHandler
 from crewai.agents.tools_handler import ToolsHandler
 from pydantic import BaseModel
 
+from k8gentai.agents.adapters.crewai.calls import Answer
 from k8gentai.agents.adapters.crewai.declarative import build_agent
 from k8gentai.agents.adapters.crewai.inputs import Request, crew_inputs, flow_inputs
 from k8gentai.agents.adapters.crewai.tools import client_tools
+from k8gentai.agents.answers import answer_text
 from k8gentai.agents.context import AgentContext, agent_context
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.entrypoint import is_factory
-from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.messages import Message
 from k8gentai.agents.turn import AgentLoadError, RequestError, Turn, TurnContext
 
@@ -42,7 +43,7 @@ class CrewAIAgent:
         tools: list[dict[str, Any]],
         request: Request,
         messages: list[Message],
-    ) -> str:
+    ) -> Answer:
         """Run a turn to its end, blocking. Returns the answer.
 
         Args:
@@ -141,11 +142,10 @@ async def _awaited(made: Any) -> object:
     return await made
 
 
-def _answer(result: object) -> str:
-    """What a kickoff came to, as text."""
+def _answer(result: object) -> Answer:
+    """What a kickoff came to: the object that its output was made into, or what was said."""
+    for made in (getattr(result, "pydantic", None), getattr(result, "json_dict", None)):
+        if made is not None:
+            return Answer(answer_text(made), structured=True)
     raw = getattr(result, "raw", result)
-    if raw is None or isinstance(raw, str):
-        return raw or ""
-    if isinstance(raw, BaseModel):
-        return raw.model_dump_json()
-    return shown_json(raw) if isinstance(raw, dict | list | tuple | int | float) else str(raw)
+    return Answer(answer_text(raw), structured=isinstance(raw, BaseModel | dict))

@@ -32,6 +32,7 @@ from k8gentai.agents.context import agent_context
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.entrypoint import Factory, function_tools, is_factory
 from k8gentai.agents.events import Event
+from k8gentai.agents.files import with_files
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.messages import to_messages
 from k8gentai.agents.parameters import permitted_tools
@@ -108,6 +109,7 @@ class LangGraphAdapter:
             Exception: whatever the agent's code raised.
         """
         assert isinstance(agent, LangGraphAgent)  # noqa: S101 - load made it
+        turn = await with_files(turn, context.stack)
         tools = function_tools(permitted_tools(turn), self.framework)
         graph = await agent.graph(turn, context, tools)
         run = GraphRun(context, {tool["function"]["name"] for tool in tools}, structured_tools(graph))

@@ -1,6 +1,6 @@
 """What is in a LangChain message's content."""
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, ToolMessage
 
 
 def text_and_reasoning(message: BaseMessage) -> tuple[str, str]:
@@ -24,4 +24,7 @@ def text_and_reasoning(message: BaseMessage) -> tuple[str, str]:
             reasoning += block.get("reasoning") or "".join(s.get("text", "") for s in block.get("summary") or ())
         elif block.get("type") == "thinking":
             reasoning += block.get("thinking") or ""
+        elif isinstance(message, ToolMessage):
+            # Models are shown it, where they take it; people are told that it is there.
+            text += f"[{str(block.get('type') or 'data').removesuffix('_url')}]"
     return text, reasoning

@@ -1,0 +1,34 @@
+"""Functions that answer in a structure."""
+
+from typing import Any
+
+from beeai_framework.adapters.openai import OpenAIChatModel
+from beeai_framework.agents.requirement import RequirementAgent
+from beeai_framework.tools import tool
+from pydantic import BaseModel
+
+from k8gentai.stack.conformance import tools
+
+_add = tool(tools.add)
+
+
+class Plan(BaseModel):
+    """A plan."""
+
+    city: str
+    days: int
+
+
+def _agent() -> RequirementAgent:
+    return RequirementAgent(llm=OpenAIChatModel("gpt-4.1-mini"), tools=[_add])
+
+
+async def planner(question: str) -> Any:
+    """Have an agent plan."""
+    return await _agent().run(question, expected_output=Plan)
+
+
+async def coded(question: str) -> Plan:
+    """Plan by code, from what an agent says."""
+    said = await _agent().run(question)
+    return Plan(city=said.last_message.text.strip(), days=3)

@@ -1,0 +1,39 @@
+"""What an agent came to, where no model's words are it: structured output, whatever was said on the way."""
+
+import pytest
+from pydantic import BaseModel
+
+from tests.conformance.helpers import items_of, prompt
+from tests.scripted import Answer, Call
+
+pytestmark = pytest.mark.parametrize("framework", ["ag2", "beeai", "crewai"], indirect=True, scope="session")
+
+PLAN = '{"city": "Oslo", "days": 3}'
+
+
+class Plan(BaseModel):
+    """What the planners answer."""
+
+    city: str
+    days: int
+
+
+async def test_a_structured_answer_is_all_of_the_answer(framework, client, model, key):
+    say_it = {
+        "ag2": (Answer(PLAN),),
+        "beeai": (Answer(Call("final_answer", PLAN)),),
+        "crewai": (Answer(f"Notes [[{key}]]."), Answer(PLAN)),
+    }
+    model.script(key, Answer("I add. ", Call("add", {"a": 1, "b": 2})), *say_it[framework])
+    response = await client.responses.parse(model="planner", input=prompt(key), text_format=Plan)
+    assert response.status == "completed", response.error
+    assert response.output_parsed == Plan(city="Oslo", days=3)
+    assert [call.name for call in items_of(response, "mcp_call")] == ["add"]
+    assert len(items_of(response, "message")) == 1
+
+
+async def test_an_object_that_code_returns_is_the_answer(client, model, key):
+    model.script(key, Answer("Oslo"))
+    response = await client.responses.create(model="coded", input=prompt(key))
+    assert response.status == "completed", response.error
+    assert Plan.model_validate_json(response.output_text) == Plan(city="Oslo", days=3)
