@@ -120,3 +120,13 @@ def test_the_body_must_be_an_object_with_input() -> None:
     with pytest.raises(ApiError) as refused:
         read_request(TURN, {"model": "math"})
     assert refused.value.code == "missing_required_parameter"
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [({"text": {"verbosity": "low"}}, "text.verbosity"), ({"reasoning": {"depth": 3}}, "reasoning.depth")],
+)
+def test_fields_that_the_host_would_leave_out_are_refused(given, place):
+    with pytest.raises(ApiError) as caught:
+        read_request("resp_1", {"model": "m", "input": "Hi.", **given})
+    assert (caught.value.status_code, caught.value.param) == (400, place)

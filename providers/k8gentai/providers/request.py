@@ -81,6 +81,7 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
     tools: list[dict[str, Any]] = body["tools"] or []
     _check_tools(tools)
     given = request.model_dump(mode="json", exclude_unset=True)
+    _check_known(body, given)
     _check_combinations(request, conversation)
     if conversation and any(item["type"] == "compaction" for item in items):
         raise invalid("A compaction stands for a whole history, and cannot join a conversation.", "conversation")
@@ -105,6 +106,16 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
             "digest": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
         },
     )
+
+
+def _check_known(body: dict[str, Any], given: dict[str, Any]) -> None:
+    """See that the host's types have every field of the parameters that are objects: they leave out others."""
+    for name in ("text", "reasoning"):
+        asked = body.get(name) or {}
+        known = given.get(name) or {}
+        if unknown := sorted(part for part, value in asked.items() if value is not None and part not in known):
+            place = f"{name}.{unknown[0]}"
+            raise invalid(f"'{place}' is not known here: leave it out.", place, "unsupported_parameter")
 
 
 def _conversation_id(value: Any) -> str | None:
