@@ -135,7 +135,7 @@ async def test_calls_beyond_those_the_request_allows_are_not_made(person, journa
 
     def boundary():
         return Tools(
-            "resp_1", {}, journal, lambda _, event: published.append(event), person.ask, budget, math.inf, 1
+            "resp_1", {}, journal, lambda _, event: published.append(event), person.ask, budget, math.inf, most=1
         )
 
     tools = boundary()
