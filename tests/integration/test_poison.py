@@ -136,3 +136,9 @@ async def test_a_turn_that_ends_its_process_takes_no_other_with_it(own_stack, cl
     if cause.endswith(" at "):
         assert "tests/agents/poison.py:" in poison.error.message
     assert counts(own_stack, turn.id)[1] == 3
+
+
+async def test_a_worker_that_has_grown_is_to_be_replaced(own_stack):
+    worker = own_stack.add_worker("langgraph", "--max-memory", "1", ready=False)
+    assert await asyncio.to_thread(worker.wait, 120) == 75
+    assert "memory_grown" in worker.output()

@@ -234,18 +234,22 @@ async def test_with_one_attempt_a_killed_turn_fails_and_its_history_is_kept(own_
     assert len(model.requests(key)) == 2
 
 
-async def test_the_end_of_the_stacks_server_in_mid_answer_is_a_crash_not_a_failure(
+async def test_restarts_of_the_stacks_server_in_mid_answer_are_no_crashes_and_no_failure(
     own_stack, server, workers, client, model, key, page
 ):
     """The server is where the model's answers come through; the turn goes on when it is back."""
-    gate = Gate()
-    model.script(key, Answer("First. ", write(page, 1)), Answer("All ", gate, FOREVER), Answer("All ", "written."))
+    gates = [Gate() for _ in range(3)]
+    cut_off = [Answer("All ", gate, FOREVER) for gate in gates]
+    model.script(key, Answer("First. ", write(page, 1)), *cut_off, Answer("All ", "written."))
     turn = await client.responses.create(model="scribe", input=prompt(key), background=True)
-    await gate.reached()
-    server.process.kill()
-    server.start()
+    for gate in gates:
+        await gate.reached()
+        server.process.kill()
+        server.start()
     response = await ended(client, turn.id)
     assert response.status == "completed"
     assert response.output_text == "First. All written."
-    assert len(model.requests(key)) == 3
+    assert len(model.requests(key)) == 5
     assert len(page.read_text().splitlines()) == 1
+    with own_stack.redis() as redis:
+        assert redis.hmget(f"amf:turn:{turn.id}", "crashes", "breaks") == [b"0", b"3"]

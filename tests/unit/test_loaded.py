@@ -1,0 +1,69 @@
+"""Agents that a worker cannot import, or not in time."""
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from k8gentai.agents.definition import implicit_agent
+from k8gentai.agents.turn import AgentLoadError, Turn
+from k8gentai.workers.loaded import LoadedAgents
+from k8gentai.workers.record import AcceptedTurn
+
+
+class Adapter:
+    """Loads agents as a test says."""
+
+    framework = "langgraph"
+
+    def __init__(self, load: Any) -> None:
+        self._load = load
+        self.loads = 0
+
+    def load(self, definition: Any) -> Any:
+        self.loads += 1
+        return self._load(definition)
+
+
+def agents(load: Any, seconds: float = 30.0) -> tuple[LoadedAgents, Adapter]:
+    definition = implicit_agent("model")
+    known = SimpleNamespace(
+        id="a", framework="langgraph", state="ready", definition=definition, digest="1", error=None, file=None
+    )
+    registry: Any = SimpleNamespace(get=lambda _: known, list=lambda: [known])
+    adapter: Any = Adapter(load)
+    return LoadedAgents(registry, adapter, seconds), adapter
+
+
+def accepted() -> AcceptedTurn:
+    return AcceptedTurn(turn=Turn(id="resp_1", agent="a", input=[]), framework="langgraph", accepted_at=0)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), ImportError("no"), AgentLoadError("no")])
+async def test_whatever_an_import_raises_the_agent_cannot_be_had(error):
+    def load(_: Any) -> Any:
+        raise error
+
+    loaded, adapter = agents(load)
+    assert [agent_id for agent_id, _ in await loaded.warm()] == ["a"]
+    with pytest.raises(AgentLoadError):
+        await loaded.for_turn(accepted())
+    # The same code is not imported again at once.
+    assert adapter.loads == 1
+    assert list(loaded.missing()) == ["a"]
+
+
+async def test_an_import_that_does_not_end_is_given_up_and_begun_once():
+    ending = threading.Event()
+
+    def load(definition: Any) -> Any:
+        ending.wait(60)
+        raise ImportError("at last")
+
+    loaded, adapter = agents(load, seconds=0.01)
+    for _ in range(2):
+        with pytest.raises(AgentLoadError, match="did not end within"):
+            await loaded.for_turn(accepted())
+    ending.set()
+    assert adapter.loads == 1
