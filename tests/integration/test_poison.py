@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from tests.integration.helpers import ON_ONE_HOST, ended, prompt
+from tests.integration.helpers import ON_ONE_HOST, ended, eventually, prompt
 from tests.scripted import Answer, Call, Gate
 from tests.support.stack import Stack
 
@@ -136,6 +136,28 @@ async def test_a_turn_that_ends_its_process_takes_no_other_with_it(own_stack, cl
     if cause.endswith(" at "):
         assert "tests/agents/poison.py:" in poison.error.message
     assert counts(own_stack, turn.id)[1] == 3
+
+
+async def test_code_that_blocks_loses_its_turn_and_its_process_while_others_go_on(own_stack, client, model, key):
+    gate = Gate()
+    model.script(key, Answer("Half ", gate), *(Answer("Whole.") for _ in range(5)))
+    innocent = await client.responses.create(model="plain", input=prompt(key), background=True)
+    await model.request(key)
+    workers = [own_stack.worker(pid) for pid in own_stack.worker_pids()]
+    blocking = [await client.responses.create(model="poison", input="do: block", background=True) for _ in workers]
+    for turn in blocking:
+        response = await ended(client, turn.id)
+        assert (response.status, response.error.reason) == ("failed", "time_limit")
+        assert "its limit of 20 s; " in response.error.message
+        assert "tests/agents/poison.py:" in response.error.message
+        assert counts(own_stack, turn.id)[1:] == (0, 0)
+    gate.open()
+    assert (await ended(client, innocent.id)).status == "completed"
+
+    async def codes():
+        return {worker.exit_code for worker in workers}
+
+    await eventually(codes, lambda found: 75 in found)
 
 
 async def test_a_worker_that_has_grown_is_to_be_replaced(own_stack):
