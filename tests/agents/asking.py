@@ -1,5 +1,7 @@
 """Existing LangGraph code that asks a person, unchanged: its own ``interrupt()``, and LangChain's middleware."""
 
+import asyncio
+import random
 from pathlib import Path
 
 from langchain.agents import create_agent
@@ -32,6 +34,15 @@ def sign(state: MessagesState) -> MessagesState:
     name = interrupt({"question": "Who signs?"})
     return {"messages": [AIMessage(f"Signed: {name}")]}
 
+
+async def inquire(who: str, question: str) -> str:
+    """Ask somebody."""
+    # Which of several asks first is another each time.
+    await asyncio.sleep(random.random() / 10)
+    return f"{who} says {interrupt({'who': who, 'question': question})}"
+
+
+inquiring = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[inquire])
 
 letters = (
     StateGraph(MessagesState)

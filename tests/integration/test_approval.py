@@ -1,6 +1,8 @@
 """A turn waits for a person: durably, with the exact arguments, and answered once."""
 
+import asyncio
 import json
+import random
 
 import openai
 import pytest
@@ -215,14 +217,114 @@ async def test_the_agents_own_interrupt_is_answered_with_what_the_person_says(cl
 
 
 async def test_langchains_middleware_asks_about_the_call_itself(client, model, key, page):
-    first = await suspended(client, model, key, page, agent="watched")
+    stream = await suspended(client, model, key, page, agent="watched", stream=True)
+    events = await collect(stream)
+    check_sequence(events)
+    first = events[-1].response
+    # What waits is shown in place of the call, which nobody has made.
+    assert [item.type for item in first.output] == ["message", "mcp_approval_request"]
     (request,) = asked(first)
-    assert request.name == "write"
+    assert (request.name, json.loads(request.arguments)) == ("write", {"path": str(page), "line": "one"})
+    called = [event.item for event in events if event.type == "response.output_item.done"]
+    assert [item.status for item in called if item.type == "mcp_call"] == ["incomplete"]
     assert lines(page) == []
     second = await client.responses.create(model="watched", previous_response_id=first.id, input=[answer(request)])
-    assert second.output_text == "Written."
+    assert [item.type for item in second.output] == ["mcp_call", "message"]
+    call = second.output[0]
+    assert (call.name, call.status, call.output) == ("write", "completed", "wrote one")
+    assert call.approval_request_id == request.id
     assert lines(page) == ["one"]
     assert len(model.requests(key)) == 2
+    model.script(key, Answer("As I said."))
+    await client.responses.create(model="watched", previous_response_id=second.id, input=prompt(key, "And now?"))
+    told = model.requests(key)[-1].messages
+    assert [message["content"] for message in told if message["role"] == "tool"] == ["wrote one"]
+
+
+async def test_what_the_middleware_denies_does_not_run_and_is_no_item(client, model, key, page):
+    first = await suspended(client, model, key, page, agent="watched")
+    (request,) = asked(first)
+    refusal = answer(request, False, "Not on a Sunday.")
+    second = await client.responses.create(model="watched", previous_response_id=first.id, input=[refusal])
+    assert [item.type for item in second.output] == ["message"]
+    assert "Not on a Sunday." in str(model.requests(key)[-1].messages[-1])
+    assert lines(page) == []
+
+
+async def test_a_person_may_change_what_the_middleware_asks_about(client, model, key, page):
+    first = await suspended(client, model, key, page, agent="watched")
+    (request,) = asked(first)
+    edited = {"name": "write", "args": {"path": str(page), "line": "two"}}
+    edit = answer(request, reason=json.dumps({"type": "edit", "edited_action": edited}))
+    await client.responses.create(model="watched", previous_response_id=first.id, input=[edit])
+    assert lines(page) == ["two"]
+
+
+def inquiries(*names):
+    """An answer of the model that asks several people the same, at once."""
+    return Answer(*(Call("inquire", {"who": name, "question": "Which way?"}) for name in names))
+
+
+async def test_each_question_gets_its_own_answer(own_stack, model, key):
+    """Whatever is answered first, by whichever server, and though the workers die."""
+    servers = [own_stack.add_server(), own_stack.add_server()]
+    worker = own_stack.add_worker("langgraph")
+    chance, names = random.Random(3), ["Ada", "Bob", "Cleo", "Dan"]
+    async with servers[0].openai() as one, servers[1].openai() as other:
+        for turn in range(3):
+            own_key = f"{key}-{turn}"
+            model.script(own_key, inquiries(*names), Answer("Thank you."))
+            response = await one.responses.create(model="inquiring", input=prompt(own_key))
+            results = {}
+            while requests := asked(response):
+                assert len(requests) + len(results) == len(names)
+                chosen = chance.sample(requests, chance.randint(1, len(requests)))
+                answers = [
+                    answer(request, reason=f"{json.loads(request.arguments)['who']}'s way") for request in chosen
+                ]
+                if turn == 1:
+                    worker.kill()
+                    worker = own_stack.add_worker("langgraph")
+                client = chance.choice([one, other])
+                response = await client.responses.create(
+                    model="inquiring", previous_response_id=response.id, input=answers
+                )
+                results |= {item.arguments: item.output for item in response.output if item.type == "mcp_call"}
+            assert response.output_text == "Thank you."
+            assert sorted(results.values()) == [f"{name} says {name}'s way" for name in names]
+            told = [message for message in model.requests(own_key)[-1].messages if message["role"] == "tool"]
+            assert [message["content"] for message in told] == [f"{name} says {name}'s way" for name in names]
+            assert len(model.requests(own_key)) == 2
+
+
+async def test_who_answers_at_the_same_time_as_another_is_told_where_the_rest_is_asked(own_stack, model, key):
+    servers = [own_stack.add_server(), own_stack.add_server()]
+    own_stack.add_worker("langgraph")
+    model.script(key, inquiries("Ada", "Bob"), Answer("Thank you."))
+    async with servers[0].openai() as one, servers[1].openai() as other:
+        first = await one.responses.create(model="inquiring", input=prompt(key))
+        both = [
+            client.responses.create(
+                model="inquiring",
+                previous_response_id=first.id,
+                input=[answer(request, reason=json.loads(request.arguments)["who"].upper())],
+            )
+            for client, request in zip((one, other), asked(first), strict=True)
+        ]
+        came = await asyncio.gather(*both, return_exceptions=True)
+        (second,) = [response for response in came if not isinstance(response, Exception)]
+        (refused,) = [error for error in came if isinstance(error, Exception)]
+        assert isinstance(refused, openai.ConflictError)
+        assert second.id in refused.message
+        assert "asks again" in refused.message
+        (rest,) = asked(second)
+        who = json.loads(rest.arguments)["who"]
+        third = await other.responses.create(
+            model="inquiring", previous_response_id=second.id, input=[answer(rest, reason=who.upper())]
+        )
+    assert third.output_text == "Thank you."
+    told = [message["content"] for message in model.requests(key)[-1].messages if message["role"] == "tool"]
+    assert told == ["Ada says ADA", "Bob says BOB"]
 
 
 async def test_somebody_at_the_command_line_decides(stack, client, model, key, page):

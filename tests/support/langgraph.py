@@ -23,6 +23,7 @@ class Boundary:
         self.recorded: dict[str, ToolOutcome] = {}
         """Outcomes known from before, which are given without running the tool."""
         self.asked: list[tuple] = []
+        self.was_asked = asyncio.Event()
         self.decisions: dict[str, Decision] = {}
 
     async def call(self, call_id, name, arguments, run, *, approval=False):
@@ -36,8 +37,12 @@ class Boundary:
         self.outcomes[call_id] = outcome
         return outcome
 
-    async def ask(self, call_id, name, arguments):
+    def decision(self, question, name, arguments):
+        return self.decisions.get(question)
+
+    async def ask(self, call_id, name, arguments, about=()):
         self.asked.append((call_id, name, arguments))
+        self.was_asked.set()
         if call_id not in self.decisions:
             await asyncio.Event().wait()
         return self.decisions[call_id]
@@ -82,7 +87,6 @@ def context_of(boundary: Boundary | None = None, *, base_url: str = "", max_step
         model=ModelEndpoint(base_url=base_url, api_key="turn-key", model=None),
         tools=boundary or Boundary(),
         max_steps=max_steps,
-        decided=bool(boundary and boundary.decisions),
         stack=FakeServices(),
         log=structlog.get_logger(),
     )

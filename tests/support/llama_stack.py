@@ -43,7 +43,6 @@ def context_for(
         model=ModelEndpoint(base_url=base_url, api_key=key, model=None),
         tools=tools or Boundary(),
         max_steps=max_steps,
-        decided=False,
         stack=stack or FakeServices(),
         log=structlog.get_logger(),
     )

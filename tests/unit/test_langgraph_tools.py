@@ -307,8 +307,14 @@ async def test_an_interrupt_is_not_a_result(model):
 
     model.script("interrupt", Answer(Call("ask_first", id="c1")), Answer("Never."))
     boundary = Boundary()
-    boundary.decisions["interrupt-1"] = Decision(approve=True, reason="You may.")
     agent = create_agent(chat(model), tools=[ask_first])
-    await run(agent, turn_of("[[interrupt]]"), context_of(boundary))
-    assert boundary.asked == [("interrupt-1", "interrupt", '"May I?"')]
+    running = asyncio.create_task(run(agent, turn_of("[[interrupt]]"), context_of(boundary)))
+    await boundary.was_asked.wait()
+    running.cancel()
+    assert boundary.outcomes == {}
+    ((question, *asked),) = boundary.asked
+    assert asked == ["interrupt", '"May I?"']
+    model.script("interrupted", Answer(Call("ask_first", id="c1")), Answer("Thank you."))
+    boundary.decisions[question] = Decision(approve=True, reason="You may.")
+    await run(agent, turn_of("[[interrupted]]"), context_of(boundary))
     assert boundary.outcomes == {"c1": ToolOutcome("You may.")}

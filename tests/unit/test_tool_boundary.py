@@ -55,7 +55,7 @@ def journal():
 async def tools(person, journal):
     policies = {"hasty": Tool(name="hasty", timeout_seconds=0.05)}
     budget = Budget(Limits(), lambda end: None)
-    return Tools("resp_1", policies, journal, lambda call_id, event: None, person.ask, budget, math.inf)
+    return Tools("resp_1", policies, journal, lambda call_id, event: None, person, budget, math.inf)
 
 
 async def begun(tools, person, name="outer"):

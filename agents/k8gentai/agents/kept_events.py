@@ -55,6 +55,10 @@ class KeptEvents:
         """Whether a tool call has no result yet."""
         return call_id in self._unanswered
 
+    def unanswered(self) -> list[str]:
+        """Return the ids of the calls that have no result yet, in their order."""
+        return list(self._unanswered)
+
     def answered(self, call_id: str) -> None:
         """The tool boundary published a result."""
         self._unanswered.pop(call_id, None)

@@ -5,7 +5,7 @@ objects of their own. Here is the one place where that ends, so that nothing beh
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator
@@ -60,16 +60,22 @@ def _jsonable(value: object, deep: int) -> Any:
         return {_printed(key): _jsonable(item, deep - 1) for key, item in value.items()}
     if isinstance(value, bytes):
         return value.decode(errors="replace")
+    if isinstance(value, Set):
+        # In an order of their own, which is another in each process.
+        return sorted((_jsonable(item, deep - 1) for item in value), key=str)
     if isinstance(value, Collection):
         return [_jsonable(item, deep - 1) for item in value]
     return _printed(value)
 
 
 def _printed(value: object) -> str:
+    name = f"<{type(value).__name__}>"
     try:
-        return encodable(str(value))
+        text = encodable(str(value))
     except Exception:  # noqa: BLE001 - an object of the agent's own
-        return f"<{type(value).__name__}>"
+        return name
+    # An address is another one in each process.
+    return name if " at 0x" in text else text
 
 
 Text = Annotated[str, AfterValidator(encodable)]

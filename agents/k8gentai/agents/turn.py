@@ -7,7 +7,7 @@ so an adapter never yields ``turn.*``, ``usage`` or the steps of kind ``tool``, 
 :class:`~k8gentai.agents.events.TurnIncomplete`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -75,6 +75,10 @@ class ToolOutcome:
         object.__setattr__(self, "raw", encodable(self.raw))
 
 
+NOT_APPROVED = "a person did not approve this call"
+"""What a model is shown of a call that was denied without a reason."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """What a person said when asked."""
@@ -103,7 +107,18 @@ class ToolBoundary(Protocol):
         """
         ...
 
-    async def ask(self, call_id: str, name: str, arguments: str) -> Decision:
+    def decision(self, question: str, name: str, arguments: str) -> Decision | None:
+        """Return what a person decided about just this question; None where they decided nothing. To be called
+        from any thread.
+
+        Args:
+            question: names it, as for :meth:`ask`.
+            name: what would be done.
+            arguments: JSON text. A decision about another name or other arguments does not count.
+        """
+        ...
+
+    async def ask(self, call_id: str, name: str, arguments: str, about: Sequence[str] = ()) -> Decision:
         """Ask a person. Returns only where they have decided: until then the turn is suspended, which ends the
         attempt. The one after the decision must ask the same again. A tool that asks while it runs begins again,
         too.
@@ -112,6 +127,7 @@ class ToolBoundary(Protocol):
             call_id: names the question; the same whenever the turn is run again.
             name: what would be done.
             arguments: JSON text.
+            about: ids of the calls that wait for the answer, beside those that run while they ask.
         """
         ...
 
@@ -142,8 +158,6 @@ class TurnContext:
     tools: ToolBoundary
     max_steps: int
     """How many model calls the turn may make."""
-    decided: bool
-    """Whether a person has decided something: only then does :meth:`ToolBoundary.ask` ever return."""
     stack: StackServices
     """What the stack does for the turn."""
     log: structlog.stdlib.BoundLogger

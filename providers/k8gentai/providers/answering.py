@@ -71,10 +71,14 @@ def api_error(error: Exception) -> ApiError:
         case ConversationBusyError():
             return conversation_busy(error.turn_id)
         case AnsweredError():
-            by = f"answered by response '{error.by}'" if error.by else "not waiting for an answer"
+            by = (
+                f"answered by response '{error.by}', which asks again for what is left of it"
+                if error.by
+                else "not waiting for an answer"
+            )
             # The SDKs try again what is answered by 409.
             headers = {"X-Should-Retry": "false"}
-            return ApiError(409, f"This approval request is {by}.", code="approval_answered", headers=headers)
+            return ApiError(409, f"This response is {by}.", code="approval_answered", headers=headers)
         case ParentEndedError():
             return ApiError(409, "The turn that asks for this one has ended.", code="parent_ended")
         case IdempotencyConflictError():

@@ -13,7 +13,7 @@ from k8gentai.agents.turn import Item, Turn
 from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.ids import item_id, new_turn_id, turn_of
 from k8gentai.providers.render import Rendering
-from k8gentai.workers.record import AcceptedTurn, Answer, ClassicPart, Replay, TurnRecord
+from k8gentai.workers.record import AcceptedTurn, Answer, ClassicPart, Replay, TurnRecord, seen_digest
 
 ANSWER = "mcp_approval_response"
 
@@ -77,13 +77,14 @@ def continued(record: TurnRecord, events: Iterable[Event], items: Sequence[Item]
     answers: dict[str, Answer] = {}
     for item in items:
         request_id = item["approval_request_id"]
-        call_id = asked[request_id].call_id
-        answer = Answer(approve=item["approve"] is True, reason=item.get("reason"), request_id=request_id)
+        question = asked[request_id]
+        approve, reason = item["approve"] is True, item.get("reason")
         if expired:
-            answer = Answer(approve=False, reason=_EXPIRED, request_id=request_id)
-        elif call_id in answers and answers[call_id].approve != answer.approve:
-            answer = Answer(approve=False, reason=_UNCLEAR, request_id=request_id)
-        answers[call_id] = answer
+            approve, reason = False, _EXPIRED
+        elif question.call_id in answers and answers[question.call_id].approve != approve:
+            approve, reason = False, _UNCLEAR
+        seen = seen_digest(question.name, question.arguments)
+        answers[question.call_id] = Answer(approve=approve, reason=reason, request_id=request_id, seen=seen)
     return Replay(of=record.turn.id, turn=_seen(record), answers={**before, **answers})
 
 

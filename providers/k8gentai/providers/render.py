@@ -83,7 +83,7 @@ class Rendering:
             ev.Usage: self._usage.add,
             ev.Interrupt: self._interrupt,
             ev.TurnCompleted: self._completed,
-            ev.TurnSuspended: self._completed,
+            ev.TurnSuspended: self._suspended,
             ev.TurnIncomplete: self._incomplete,
             ev.TurnFailed: self._failed,
             ev.TurnCancelled: self._cancelled,
@@ -91,6 +91,9 @@ class Rendering:
 
     def feed(self, event: ev.Event) -> list[StreamEvent]:
         """Take one more event. Returns the stream events it gives, possibly none."""
+        if isinstance(event, ev.Interrupt):
+            # The agent came to the call again with other arguments: the refusal was not about this one.
+            self._refused.discard(event.call_id)
         handler = self._handlers.get(type(event))
         if handler is not None and getattr(event, "call_id", None) not in self._refused:
             handler(event)
@@ -245,6 +248,14 @@ class Rendering:
         asking = self._add(WholeItem, "mcp_approval_request", request)
         asking.finish(request)
         self.asked[asking.id] = event
+
+    def _suspended(self, event: ev.TurnSuspended) -> None:
+        for call in self._calls.values():
+            if call.open:
+                # The client is asked first. The response that continues this one shows the call with its result.
+                call.close("incomplete")
+                call.shown = False
+        self._completed(event)
 
     def _completed(self, _: ev.TurnCompleted | ev.TurnSuspended) -> None:
         self._close_open("completed")

@@ -1,8 +1,10 @@
 """What an attempt asks of people, and how it steps aside while they decide.
 
-A question without an answer never returns. The rest of the agent goes on as far as it comes without one: other
-branches finish their model calls and tools, which are recorded. When nothing goes on any more the turn is
-suspended, and the attempt is over. The turn that brings the answers runs the agent again.
+An answer counts for the question that the person saw, by its id, name and arguments: a turn that is run again and
+asks something else by the same id asks anew. A question without an answer never returns. The rest of the agent
+goes on as far as it comes without one: other branches finish their model calls and tools, which are recorded. When
+nothing goes on any more the turn is suspended, and the attempt is over. The turn that brings the answers runs the
+agent again.
 """
 
 import asyncio
@@ -35,13 +37,21 @@ class Approvals:
         self._questions: set[str] = set()
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    @property
-    def decided(self) -> bool:
-        """Whether there is any answer."""
-        return bool(self._answers)
+    def decision(self, call_id: str, name: str, arguments: str) -> Decision | None:
+        """Return the decision about a call; None where there is none, or it is about something else by that id.
+
+        Args:
+            call_id: names the question.
+            name: what would be done.
+            arguments: JSON text.
+        """
+        answer = self._answers.get(call_id)
+        if answer is None or not answer.is_about(name, arguments):
+            return None
+        return Decision(answer.approve, answer.reason)
 
     async def ask(self, call_id: str, name: str, arguments: str, waiting: Sequence[str] = ()) -> Decision:
-        """The decision about a call, where there is one.
+        """Return the decision about a call, where there is one.
 
         Args:
             call_id: names the question.
@@ -52,8 +62,8 @@ class Approvals:
         Raises:
             asyncio.CancelledError: there is none, and the attempt is over.
         """
-        if answer := self._answers.get(call_id):
-            return Decision(answer.approve, answer.reason)
+        if decision := self.decision(call_id, name, arguments):
+            return decision
         if call_id not in self._questions:
             self._questions.add(call_id)
             self._publish(

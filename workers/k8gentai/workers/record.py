@@ -1,5 +1,7 @@
 """What Redis keeps of a turn beside its events."""
 
+import hashlib
+import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -32,6 +34,27 @@ class Answer(BaseModel):
     reason: str | None = None
     request_id: str
     """The id of the item that asked."""
+    seen: str | None = None
+    """A digest of the name and arguments that the person saw, from :func:`seen_digest`; None in records of older
+    versions."""
+
+    def is_about(self, name: str, arguments: str) -> bool:
+        """Whether the person saw just this name and these arguments."""
+        return self.seen is None or self.seen == seen_digest(name, arguments)
+
+
+def seen_digest(name: str, arguments: str) -> str:
+    """Digest what a person is shown of a question.
+
+    Args:
+        name: what would be done.
+        arguments: JSON text, whose spaces and order of names do not count.
+    """
+    try:
+        written = json.dumps(json.loads(arguments), sort_keys=True)
+    except ValueError:
+        written = arguments
+    return hashlib.sha256(f"{name}\n{written}".encode(errors="surrogatepass")).hexdigest()
 
 
 class Replay(BaseModel):

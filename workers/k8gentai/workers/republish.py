@@ -3,8 +3,8 @@
 An attempt after the first, and a turn that continues another one, goes through the same events as those before it,
 as far as the journal answers. What was published is not published again. Where the new attempt departs, the
 item is dropped (``item.dropped``) and begun anew; what earlier attempts published and this one never came to is
-dropped at the end. A question that a turn was suspended with, and the calls it was about, do not count as
-published to the turn that continues it.
+dropped at the end. The questions that a turn was suspended with, and the calls that had no result then, do not
+count as published to the turn that continues it.
 """
 
 from collections import Counter
@@ -28,6 +28,7 @@ from k8gentai.agents.events import (
     TurnAccepted,
     TurnEnd,
     TurnStarted,
+    TurnSuspended,
 )
 
 
@@ -78,10 +79,9 @@ class Republisher:
         self._whole_items: dict[str, str] = {}
         """Ids of items without a word of their own, by the JSON of their events."""
         for event in before:
-            if isinstance(event, Interrupt):
-                for call_id in (event.call_id, *event.waiting):
-                    self._items.pop(call_id, None)
-            elif not _lists_tools(event):
+            if isinstance(event, TurnSuspended):
+                self._forget_open_calls()
+            elif not isinstance(event, Interrupt) and not _lists_tools(event):
                 self._note(event)
         for event in published:
             self._note(event)
@@ -135,6 +135,12 @@ class Republisher:
                 self._others[event_json] += 1
                 if isinstance(event, ItemStarted | ItemDone):
                     self._whole_items[event_json] = event.item["id"]
+
+    def _forget_open_calls(self) -> None:
+        """Forget the calls that had no result when the turn was suspended: they were not shown."""
+        for item_id, item in list(self._items.items()):
+            if item.result is None and (item.begun is not None or isinstance(item.whole, ToolCall)):
+                del self._items[item_id]
 
     def _item(self, item_id: str) -> _Item:
         return self._items.setdefault(item_id, _Item())

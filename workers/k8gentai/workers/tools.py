@@ -13,7 +13,8 @@ from k8gentai.agents.events import Event, StepCompleted, StepStarted, ToolCall, 
 from k8gentai.agents.idempotency import current_key
 from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.text import message_of
-from k8gentai.agents.turn import Decision, ToolFailedError, ToolOutcome
+from k8gentai.agents.turn import NOT_APPROVED, Decision, ToolFailedError, ToolOutcome
+from k8gentai.workers.approvals import Approvals
 from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.budget import Budget
 from k8gentai.workers.journal import Journal, ToolEntry
@@ -25,9 +26,6 @@ _INTERRUPTED = (
 
 _ARGUMENTS_SHOWN = 500
 """Characters of arguments that cannot be read which the model is shown again."""
-
-Asking = Callable[[str, str, str, Sequence[str]], Awaitable[Decision]]
-"""Asks a person: the question's id, the tool's name, the arguments as JSON text, the running calls that ask."""
 
 
 class RunningCall:
@@ -87,7 +85,7 @@ class Tools:
         policies: what the definition says of its tools, by name.
         journal: knows what earlier attempts ran.
         publish: takes a call's id and its events, the call itself first.
-        ask: asks a person.
+        approvals: asks a person.
         budget: how many calls there may be.
         deadline: until when the attempt may run, Unix time in seconds.
         unreadable: the arguments that are no JSON object, by the ids of the calls that have them, whatever a
@@ -101,7 +99,7 @@ class Tools:
         policies: Mapping[str, Tool],
         journal: Journal,
         publish: Callable[[str, Event], None],
-        ask: Asking,
+        approvals: Approvals,
         budget: Budget,
         deadline: float,
         unreadable: Mapping[str, str] | None = None,
@@ -114,7 +112,7 @@ class Tools:
         self._policies = policies
         self._journal = journal
         self._publish = publish
-        self._ask = ask
+        self._approvals = approvals
         self._budget = budget
         self._unreadable = {} if unreadable is None else unreadable
         self._running: set[RunningCall] = set()
@@ -130,12 +128,17 @@ class Tools:
         """What the turn may still use; None where there is no limit."""
         return self._budget.tokens_left()
 
-    async def ask(self, call_id: str, name: str, arguments: str) -> Decision:
+    def decision(self, question: str, name: str, arguments: str) -> Decision | None:
+        """Return what was decided; see :class:`k8gentai.workers.approvals.Approvals`."""
+        return self._approvals.decision(question, name, arguments)
+
+    async def ask(self, call_id: str, name: str, arguments: str, about: Sequence[str] = ()) -> Decision:
         """Ask a person; see :class:`k8gentai.workers.approvals.Approvals`."""
         around = _around.get()
         for running in around:
             running.ask()
-        decision = await self._ask(call_id, name, arguments, [running.call_id for running in around])
+        waiting = [*about, *(running.call_id for running in around)]
+        decision = await self._approvals.ask(call_id, name, arguments, waiting)
         for running in around:
             running.answered()
         return decision
@@ -248,7 +251,7 @@ def _denial(decision: Decision) -> ToolEntry | None:
     if decision.approve:
         return None
     because = f": {decision.reason}" if decision.reason else ""
-    return ToolEntry(state="done", output=f"a person did not approve this call{because}", is_error=True)
+    return ToolEntry(state="done", output=f"{NOT_APPROVED}{because}", is_error=True)
 
 
 def _unread(arguments: str | None) -> ToolEntry | None:

@@ -24,8 +24,9 @@ from langgraph.pregel import Pregel
 from k8gentai.agents.adapters.langgraph.declarative import build_graph
 from k8gentai.agents.adapters.langgraph.found import find_tools
 from k8gentai.agents.adapters.langgraph.inputs import check_input, graph_input
+from k8gentai.agents.adapters.langgraph.questions import hook_interrupts
 from k8gentai.agents.adapters.langgraph.reasoning import keep_reasoning
-from k8gentai.agents.adapters.langgraph.run import GraphRun
+from k8gentai.agents.adapters.langgraph.run import GraphRun, current_run
 from k8gentai.agents.adapters.langgraph.structured import structured_tools
 from k8gentai.agents.adapters.langgraph.tools import hook_tools
 from k8gentai.agents.context import agent_context
@@ -39,6 +40,7 @@ from k8gentai.agents.parameters import permitted_tools
 from k8gentai.agents.turn import AgentLoadError, FoundTools, LoadedAgent, RequestError, Turn, TurnContext
 
 keep_reasoning()
+hook_interrupts(lambda: run.questions if (run := current_run.get(None)) else None)
 
 _CLOSING_SECONDS = 5
 """How long a closed turn may take to unwind; its model call is hung up on at once."""

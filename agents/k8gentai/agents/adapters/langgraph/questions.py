@@ -1,49 +1,190 @@
 """What a graph asks of people: ``interrupt()``, as its own code or LangChain's middleware calls it.
 
-The node that asked runs again from its beginning when the answer is there, as LangGraph documents it
-(https://docs.langchain.com/oss/python/langgraph/interrupts).
+A question is named by its place in the graph and by what it asks, so that its answer finds it whenever and in
+whatever order the graph comes to it again. The graph runs from its beginning when there is an answer, and
+``interrupt()`` returns it.
 """
 
 import asyncio
 import json
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
-from langgraph.types import Interrupt
+import langgraph.types
+from langgraph.errors import GraphInterrupt
+from langgraph.pregel import Pregel
+from langgraph.types import Interrupt, StateSnapshot
+from pydantic import TypeAdapter
 
+from k8gentai.agents.adapters.langgraph.places import Places, last_calls
+from k8gentai.agents.adapters.langgraph.reviews import Action, review_of
+from k8gentai.agents.call_ids import CallIds
+from k8gentai.agents.idempotency import current_key
 from k8gentai.agents.json_text import shown_json
-from k8gentai.agents.turn import Decision, ToolBoundary
+from k8gentai.agents.turn import Decision, ToolBoundary, TurnError
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One thing that a person decides: of most interrupts the only one."""
+
+    question: str
+    """Its id."""
+    name: str
+    arguments: str
+    about: tuple[str, ...]
+    """The calls that wait for it."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One ``interrupt()``: what a person decides, and what it returns then."""
+
+    parts: tuple[_Part, ...]
+    answer: Callable[[list[Decision]], Any]
 
 
 class Questions:
-    """The interrupts of one attempt, numbered as they come: LangGraph's own ids differ each time a graph runs.
+    """The interrupts of one attempt.
 
     Args:
         boundary: asks.
+        places: of the graph's tasks.
     """
 
-    def __init__(self, boundary: ToolBoundary) -> None:
+    def __init__(self, boundary: ToolBoundary, places: Places) -> None:
         self._boundary = boundary
-        self._asked = 0
+        self._places = places
+        self._ids = CallIds()
+        self._open: defaultdict[tuple[str, str], list[_Asked]] = defaultdict(list)
+        """What was not answered, by the ids and contents of LangGraph's interrupts."""
+        self._lock = threading.Lock()
 
-    async def answers(self, interrupts: list[Interrupt]) -> dict[str, Any]:
-        """Ask about all interrupts that the graph stopped at. Returns what each is resumed with, by its id."""
-        values = await asyncio.gather(*(self._answer(interrupt.value) for interrupt in interrupts))
-        return dict(zip((interrupt.id for interrupt in interrupts), values, strict=True))
+    def interrupt(self, stop: Callable[[], Any], value: Any, response_schema: Any) -> Any:
+        """Return what a person answered to an ``interrupt()``.
 
-    async def _answer(self, value: Any) -> Any:
-        self._asked += 1
-        question = f"interrupt-{self._asked}"
-        actions = value.get("action_requests") if isinstance(value, dict) else None
-        if actions is None:
-            return _resumed(await self._boundary.ask(question, "interrupt", shown_json(value)))
-        # LangChain's HumanInTheLoopMiddleware asks about several calls at once.
-        decisions = await asyncio.gather(
-            *(
-                self._boundary.ask(f"{question}-{number}", action["name"], shown_json(action["args"]))
-                for number, action in enumerate(actions)
-            )
+        Args:
+            stop: LangGraph's own function, which stops the graph, unless its caller resumed it by a command.
+            value: what is asked.
+            response_schema: of the answer, as LangGraph takes it.
+
+        Raises:
+            GraphInterrupt: nobody has answered, and the graph stops.
+            pydantic.ValidationError: the answer is not of the schema.
+        """
+        asked = self._read(value, response_schema)
+        decisions = [self._boundary.decision(part.question, part.name, part.arguments) for part in asked.parts]
+        known = [decision for decision in decisions if decision is not None]
+        if len(known) == len(decisions):
+            return _validated(asked.answer(known), response_schema)
+        try:
+            return stop()
+        except GraphInterrupt as stopped:
+            for interrupt in stopped.args[0]:
+                with self._lock:
+                    self._open[_key(interrupt)].append(asked)
+            raise
+
+    async def ask(self, interrupts: list[Interrupt]) -> None:
+        """Ask a person about all interrupts that the graph stopped at, which suspends the turn.
+
+        Raises:
+            TurnError: all of them are answered, and the graph stops at them all the same.
+        """
+        parts = [part for interrupt in interrupts for part in self._taken(interrupt).parts]
+        await asyncio.gather(
+            *(self._boundary.ask(part.question, part.name, part.arguments, part.about) for part in parts)
         )
-        return {"decisions": [_of_middleware(decision) for decision in decisions]}
+        raise TurnError(
+            "the graph stops at a question that a person has answered; interrupt() would return the answer"
+        )
+
+    async def ask_at_breakpoint(self, state: StateSnapshot) -> bool:
+        """Ask whether the graph may go on from a breakpoint (``interrupt_before``, ``interrupt_after``).
+
+        Args:
+            state: the graph's.
+        """
+        calls = [{"name": call["name"], "arguments": call["args"]} for call in last_calls(state.values)]
+        arguments = shown_json({"next": state.next, **({"calls": calls} if calls else {})})
+        question = self._ids.make("breakpoint", arguments)
+        return (await self._boundary.ask(question, "interrupt", arguments)).approve
+
+    def _taken(self, interrupt: Interrupt) -> _Asked:
+        with self._lock:
+            noted = self._open[_key(interrupt)]
+            if noted:
+                return noted.pop(0)
+        # It was raised by other means than the function, and is known by its content alone.
+        return self._single("", interrupt.value)
+
+    def _read(self, value: Any, response_schema: Any) -> _Asked:
+        here = self._places.here()
+        review = review_of(value, self._places.calls(), response_schema)
+        if review is None:
+            return self._single(here, value)
+        return _Asked(tuple(self._action(here, action) for action in review.actions), review.answer)
+
+    def _single(self, here: str, value: Any) -> _Asked:
+        arguments = shown_json(value)
+        call = (current_key.get(None) or "").partition(":")[2]
+        part = _Part(self._ids.make("interrupt", here, arguments), "interrupt", arguments, (call,) if call else ())
+        return _Asked((part,), lambda decisions: _resumed(decisions[0]))
+
+    def _action(self, here: str, action: Action) -> _Part:
+        """What is asked of a call goes by the call's own id, as the definition's approval does: answered once, for
+        both."""
+        arguments, call = shown_json(action.arguments), action.call_id
+        question = call or self._ids.make(action.name, here, arguments)
+        return _Part(question, action.name, arguments, (call,) if call else ())
+
+
+def hook_interrupts(question_of: Callable[[], Questions | None]) -> None:
+    """Have every ``interrupt()`` ask through its turn, also where the function was imported before.
+
+    Args:
+        question_of: the questions of the turn that the code at hand belongs to, if to one.
+    """
+    original = langgraph.types.interrupt
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @wraps(original)
+    def interrupt(value: Any, *, response_schema: Any = None) -> Any:
+        questions = question_of()
+        if questions is None:
+            return original(value, response_schema=response_schema)
+        return questions.interrupt(
+            lambda: original(value, response_schema=response_schema), value, response_schema
+        )
+
+    for module in list(sys.modules.values()):
+        if vars(module).get("interrupt") is original:
+            vars(module)["interrupt"] = interrupt
+
+
+def has_breakpoints(graph: Pregel[Any, Any, Any, Any]) -> bool:
+    """Whether a graph or one within it was compiled to stop before or after some of its nodes."""
+    graphs = (graph, *(inner for _, inner in graph.get_subgraphs(recurse=True)))
+    return any(
+        each.interrupt_before_nodes or each.interrupt_after_nodes for each in graphs if isinstance(each, Pregel)
+    )
+
+
+def _key(interrupt: Interrupt) -> tuple[str, str]:
+    return interrupt.id, shown_json(interrupt.value)
+
+
+def _validated(answer: Any, response_schema: Any) -> Any:
+    """An answer in the type that the graph asks for, as LangGraph has it."""
+    if response_schema is None or isinstance(response_schema, dict):
+        return answer
+    return TypeAdapter(response_schema).validate_python(answer)
 
 
 def _resumed(decision: Decision) -> Any:
@@ -55,9 +196,3 @@ def _resumed(decision: Decision) -> Any:
         return json.loads(decision.reason)
     except ValueError:
         return decision.reason
-
-
-def _of_middleware(decision: Decision) -> dict[str, Any]:
-    if decision.approve:
-        return {"type": "approve"}
-    return {"type": "reject", "message": decision.reason or "a person did not approve this call"}

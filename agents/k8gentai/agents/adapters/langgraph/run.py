@@ -9,15 +9,16 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphRecursionError
 from langgraph.pregel import Pregel
-from langgraph.types import Command, Interrupt
+from langgraph.types import Interrupt
 
 from k8gentai.agents.adapters.langgraph.answers import Answers
 from k8gentai.agents.adapters.langgraph.calls import ModelCalls
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
-from k8gentai.agents.adapters.langgraph.questions import Questions
+from k8gentai.agents.adapters.langgraph.places import Places
+from k8gentai.agents.adapters.langgraph.questions import Questions, has_breakpoints
 from k8gentai.agents.events import Event, ToolResult
 from k8gentai.agents.kept_events import KeptEvents
-from k8gentai.agents.turn import StepLimitReached, TurnContext
+from k8gentai.agents.turn import NOT_APPROVED, StepLimitReached, TurnContext
 
 _SUPERSTEPS_PER_CALL = 20
 """Supersteps a graph may take for each model call it may make, so that one that loops without any ends too."""
@@ -44,6 +45,8 @@ class GraphRun(KeptEvents):
         self._answers = Answers(
             self.calls.published, self.calls.new_message_id, self.publish, self.calls.publish_calls
         )
+        self._places = Places()
+        self.questions = Questions(context.tools, self._places)
 
     async def drive(
         self, graph: Pregel[Any, Any, Any, Any], messages: list[BaseMessage], graph_input: Any, thread_id: str
@@ -60,24 +63,27 @@ class GraphRun(KeptEvents):
         self._answers.begin(messages)
         limit = self.context.max_steps * _SUPERSTEPS_PER_CALL
         config: RunnableConfig = {
-            "callbacks": [self.calls],
+            "callbacks": [self.calls, self._places],
             "configurable": {"thread_id": thread_id},
             "recursion_limit": min(limit, (graph.config or {}).get("recursion_limit", limit)),
         }
-        if self.context.decided:
-            # A graph goes on from an interrupt only with a memory, which costs the others nothing.
+        if has_breakpoints(graph):
+            # A graph goes on from one only with a memory, which costs the others nothing.
             graph = graph.copy({"checkpointer": InMemorySaver()})
-        questions = Questions(self.context.tools)
-        while graph_input is not None:
+        stopped = True
+        while stopped:
             # The first mode makes models stream, whatever node calls them and however.
             stream = graph.astream(
                 graph_input, config, stream_mode=["messages", "updates", "values"], subgraphs=True, version="v2"
             )
             asked: list[Interrupt] = []
+            stopped = False
             async for part in stream:
                 if part["type"] == "updates":
-                    # The graph itself tells of its subgraphs' interrupts, too.
-                    asked += part["data"].get("__interrupt__", ()) if not part["ns"] else ()
+                    # The graph itself tells of its subgraphs' interrupts, too. At a breakpoint there are none.
+                    if not part["ns"] and "__interrupt__" in part["data"]:
+                        stopped = True
+                        asked += part["data"]["__interrupt__"]
                     continue
                 if part["type"] == "values":
                     if not self._for_a_tool(part["ns"]):
@@ -86,10 +92,22 @@ class GraphRun(KeptEvents):
                 message, _ = cast("tuple[BaseMessage, dict[str, Any]]", part["data"])
                 if isinstance(message, ToolMessage):
                     self._take_result(message)
-            graph_input = Command(resume=await questions.answers(asked)) if asked else None
+            if asked:
+                await self.questions.ask(asked)
+            if stopped:
+                graph_input = None
+                stopped = await self._passes_breakpoint(graph, config)
         self.close_failed()
         outputs = graph.output_channels
         self._answers.finish([outputs] if isinstance(outputs, str) else outputs)
+
+    async def _passes_breakpoint(self, graph: Pregel[Any, Any, Any, Any], config: RunnableConfig) -> bool:
+        """Ask a person whether the graph goes on. Where it does not, nothing of it that is left runs."""
+        if await self.questions.ask_at_breakpoint(await graph.aget_state(config)):
+            return True
+        for call_id in self.unanswered():
+            self.publish(ToolResult(call_id=call_id, output=NOT_APPROVED, is_error=True))
+        return False
 
     async def next_event(self) -> Event | None:
         """The next event; None at a good end.
