@@ -300,6 +300,27 @@ def test_a_question_takes_the_place_of_the_calls_that_ask_it() -> None:
     assert [item["name"] for item in response["output"]] == ["input"]
 
 
+def test_what_a_suspended_turn_has_not_called_is_not_shown() -> None:
+    asking = ev.Interrupt(call_id="q1", name="interrupt", arguments="{}")
+    events = [*START, ev.ToolCall(call_id="c1", name="pay", arguments="{}"), asking, SUSPENDED[-1]]
+    stream, response = render(accepted(), events, ended_at=2.0)
+    assert [item["name"] for item in response["output"]] == ["interrupt"]
+    closed = [event["item"] for event in stream if event["type"] == "response.output_item.done"]
+    assert ("mcp_call", "incomplete") in [(item["type"], item["status"]) for item in closed]
+
+
+def test_a_refused_call_that_is_asked_about_anew_is_shown() -> None:
+    record = accepted()
+    record.turn.input = [
+        {"type": "mcp_approval_response", "id": "m0", "approval_request_id": "r1", "approve": False}
+    ]
+    first = Turn(id="resp_0", agent="langgraph-math", input=[])
+    record.replay = Replay(of="resp_0", turn=first, answers={"c1": Answer(approve=False, request_id="r1")})
+    asking = ev.Interrupt(call_id="c1", name="pay", arguments='{"amount": 7}')
+    _, response = render(record, [*START, asking, SUSPENDED[-1]])
+    assert [item["arguments"] for item in response["output"]] == ['{"amount": 7}']
+
+
 @pytest.mark.parametrize(
     ("approvals", "shown"), [([False], []), ([True], ["mcp_call"]), ([True, False], ["mcp_call"])]
 )

@@ -111,3 +111,14 @@ def test_a_turn_that_continues_lists_the_tools_of_its_servers_again() -> None:
     said = MessageDone(message_id="m1", text="Let me see.")
     assert again([], [*listed, said], (*listed, said)) == [*listed]
     assert again([*listed], [*listed]) == []
+
+
+def test_a_call_without_a_result_is_told_again_by_the_turn_that_continues() -> None:
+    """Whatever asked: LangGraph's questions come from beside the call."""
+    call = ToolCall(call_id="c1", name="pay", arguments="{}")
+    done = ToolCall(call_id="c2", name="look", arguments="{}")
+    asking = Interrupt(call_id="q1", name="interrupt", arguments="{}")
+    before = (call, done, ToolResult(call_id="c2", output="seen"), asking, TurnSuspended(expires_at=0))
+    result = ToolResult(call_id="c1", output="paid")
+    attempt: list[Event] = [call, done, ToolResult(call_id="c2", output="seen"), result, TurnCompleted()]
+    assert again([], attempt, before) == [call, result, TurnCompleted()]

@@ -51,7 +51,7 @@ def seen_digest(name: str, arguments: str) -> str:
         arguments: JSON text, whose spaces and order of names do not count.
     """
     try:
-        written = json.dumps(json.loads(arguments), sort_keys=True)
+        written = json.dumps(json.loads(arguments or "{}"), sort_keys=True)
     except ValueError:
         written = arguments
     return hashlib.sha256(f"{name}\n{written}".encode(errors="surrogatepass")).hexdigest()

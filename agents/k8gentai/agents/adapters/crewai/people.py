@@ -7,6 +7,7 @@ from typing import Any
 
 from crewai.core.providers.human_input import SyncHumanInputProvider, set_provider
 from crewai.flow.flow_config import flow_config
+from crewai.flow.flow_context import current_flow_method_name
 
 from k8gentai.agents.adapters.crewai.run import current_run
 from k8gentai.agents.turn import Decision, TurnError
@@ -52,7 +53,8 @@ class _Tasks(SyncHumanInputProvider):  # type: ignore[misc]  # Any, where CrewAI
 
     def _feedback(self, answer: Any, context: Any) -> str:
         task = context.task.description if context.task else ""
-        decision = _ask("human_input", {"task": task, "result": self._get_output_string(answer)})
+        told = {"task": task, "result": self._get_output_string(answer)}
+        decision = _ask("human_input", told, _position(context))
         return decision.reason or ("" if decision.approve else _DENIED)
 
 
@@ -61,17 +63,23 @@ class _Flows:
 
     def request_feedback(self, context: Any, flow: Any) -> str:
         """What a person says to a method's result; empty for the default outcome."""
-        shown = {"message": context.message, "result": context.method_output, "outcomes": context.emit}
-        decision = _ask("human_feedback", shown)
+        told = {"message": context.message, "result": context.method_output, "outcomes": context.emit}
+        decision = _ask("human_feedback", told, context.method_name)
         return decision.reason or ("" if decision.approve else _DENIED)
 
     def request_input(self, message: str, flow: Any, metadata: dict[str, Any] | None = None) -> str | None:
         """A person's answer to a question; None where they gave none."""
-        return _ask("ask", {"message": message}).reason
+        return _ask("ask", {"message": message}, current_flow_method_name.get("")).reason
 
 
-def _ask(name: str, shown: dict[str, Any]) -> Decision:
+def _position(context: Any) -> str:
+    """Which of its crew's tasks an executor is at."""
+    tasks = getattr(context.crew, "tasks", ()) if getattr(context, "crew", None) else ()
+    return str(next((number for number, task in enumerate(tasks) if task is context.task), ""))
+
+
+def _ask(name: str, told: dict[str, Any], place: str) -> Decision:
     run = current_run.get()
     if run is None:
         raise TurnError("a person was asked where no turn runs")
-    return run.ask(name, shown)
+    return run.ask(name, told, place)

@@ -16,6 +16,7 @@ from crewai_core.printer import set_suppress_console_output
 from k8gentai.agents.adapters.crewai.calls import Answer, ModelCalls
 from k8gentai.agents.call_ids import CallIds
 from k8gentai.agents.events import Event
+from k8gentai.agents.idempotency import current_key
 from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.turn import Decision, ToolOutcome, TurnContext, TurnError
 
@@ -119,18 +120,20 @@ class CrewRun:
         self.calls.answered(call_id)
         return outcome
 
-    def ask(self, name: str, shown: dict[str, Any]) -> Decision:
+    def ask(self, name: str, told: dict[str, Any], place: str) -> Decision:
         """Ask a person; blocks, in a thread of CrewAI's.
 
         Args:
             name: what is asked for.
-            shown: what the person is to know.
+            told: what the person is to know.
+            place: tells the question from equal ones of other tasks and methods.
 
         Raises:
             Stopped: the turn is over, or waits for the answer without this attempt.
         """
-        arguments = shown_json(shown)
-        return self._wait(self._context.tools.ask(self.call_ids.make(name, arguments), name, arguments))
+        arguments = shown_json(told)
+        question = self.call_ids.make(name, current_key.get() or "", place, arguments)
+        return self._wait(self._context.tools.ask(question, name, arguments))
 
     def _wait[T](self, waited_for: Coroutine[Any, Any, T]) -> T:
         """Wait for the boundary. What it raises ends the turn, and is not for CrewAI to handle.

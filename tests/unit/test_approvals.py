@@ -1,0 +1,93 @@
+"""An answer counts for what the person saw (k8gentai.workers.approvals, k8gentai.providers.approvals)."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from k8gentai.agents.events import Interrupt, TurnAccepted, TurnStarted, TurnSuspended
+from k8gentai.agents.turn import Decision, Turn
+from k8gentai.providers.approvals import continued, questions
+from k8gentai.workers.approvals import Approvals
+from k8gentai.workers.record import Answer, TurnRecord, seen_digest
+
+TURN = Turn(id="resp_0192f0c1a2b37c4d8e5f0123456789ab", agent="clerk", input=[])
+EVENTS = [
+    TurnAccepted(),
+    TurnStarted(attempt=1, worker="w"),
+    Interrupt(call_id="c1", name="pay", arguments='{"amount": 5, "to": "Ada"}'),
+    Interrupt(call_id="c2", name="pay", arguments='{"amount": 7, "to": "Bob"}'),
+    TurnSuspended(expires_at=1e12),
+]
+
+
+def record(**fields: Any) -> TurnRecord:
+    return TurnRecord(turn=TURN, framework="langgraph", accepted_at=0, status="suspended", **fields)
+
+
+def answers(*amounts: int) -> dict[str, Answer]:
+    """The answers of a person who approves what has one of these amounts."""
+    asked = questions(record(), EVENTS)
+    items = [
+        {"type": "mcp_approval_response", "approval_request_id": request_id, "approve": True}
+        for request_id, question in asked.items()
+        if any(str(amount) in question.arguments for amount in amounts)
+    ]
+    return continued(record(), EVENTS, items).answers
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "counts"),
+    [
+        ("pay", '{"amount": 7, "to": "Bob"}', True),
+        ("pay", '{"to":"Bob","amount":7}', True),
+        ("pay", '{"amount": 700, "to": "Bob"}', False),
+        ("pay_back", '{"amount": 7, "to": "Bob"}', False),
+        ("pay", "no JSON", False),
+    ],
+)
+async def test_an_answer_counts_for_the_name_and_the_arguments_that_were_seen(
+    name: str, arguments: str, *, counts: bool
+) -> None:
+    asked: list[Any] = []
+    approvals = Approvals(answers(7), lambda call_id, event: asked.append(event), lambda: False)
+    asking = asyncio.create_task(approvals.ask("c2", name, arguments))
+    quiet = asyncio.create_task(approvals.quiet())
+    await asyncio.wait({asking, quiet}, return_when=asyncio.FIRST_COMPLETED)
+    assert (asking.done(), len(asked)) == (counts, 0 if counts else 1)
+    if counts:
+        assert await asking == Decision(approve=True)
+    else:
+        assert (asked[0].name, asked[0].arguments) == (name, arguments)
+    approvals.close()
+    for task in (asking, quiet):
+        task.cancel()
+    await asyncio.gather(asking, quiet, return_exceptions=True)
+
+
+async def test_what_was_not_answered_is_asked_again_and_not_denied() -> None:
+    asked: list[Any] = []
+    approvals = Approvals(answers(5), lambda call_id, event: asked.append(call_id), lambda: False)
+    both = [
+        asyncio.create_task(approvals.ask(call_id, "pay", EVENTS[index].arguments))  # type: ignore[union-attr]
+        for index, call_id in ((2, "c1"), (3, "c2"))
+    ]
+    await approvals.quiet()
+    assert [task.done() for task in both] == [True, False]
+    assert asked == ["c2"]
+    approvals.close()
+    await asyncio.gather(*both, return_exceptions=True)
+
+
+def test_an_answer_of_an_older_version_counts_by_its_id() -> None:
+    old = Answer.model_validate({"approve": True, "request_id": "r1"})
+    assert old.is_about("pay", "{}")
+
+
+def test_an_answer_that_is_given_again_to_another_question_takes_the_place_of_the_first() -> None:
+    before = {"c1": Answer(approve=False, request_id="r0", seen=seen_digest("pay", "{}"))}
+    (request_id, _) = questions(record(), EVENTS)
+    items = [{"type": "mcp_approval_response", "approval_request_id": request_id, "approve": True}]
+    first = continued(record(), EVENTS, items)
+    again = continued(record(replay=first.model_copy(update={"answers": before})), EVENTS, items)
+    assert again.answers["c1"] == first.answers["c1"]
