@@ -1,8 +1,13 @@
 """Finding agents: ``GET /v1/agents``, and ``k8gentai agents show | call``."""
 
 import asyncio
+import io
 
-from tests.integration.helpers import prompt
+from rich.console import Console
+
+from k8gentai.stack.question import ask
+from tests.integration.helpers import ended, prompt
+from tests.integration.test_turns_command import turns
 from tests.scripted import FOREVER, Answer, Call
 from tests.support.processes import run_python
 
@@ -50,6 +55,41 @@ async def test_an_unknown_agent_is_told_in_one_line(stack):
     done = await agents(stack, "show", "nobody")
     assert done.returncode == 1
     assert done.stderr.strip() == "No agent 'nobody' is registered: 'k8gentai agents list' shows those there are."
+
+
+async def test_an_agent_that_waits_says_for_what_and_how_to_answer(stack, client, model, key, tmp_path):
+    page = tmp_path / "page.txt"
+    model.script(key, Answer(Call("write", {"path": str(page), "line": "one"})), Answer("Written."))
+    done = await agents(stack, "call", "guarded", prompt(key))
+    call = f'write({{"path": "{page}", "line": "one"}})'
+    assert done.returncode == 1
+    assert f"guarded asks to call {call}" in done.stdout
+    assert "->" not in done.stdout
+    command = next(line for line in done.stdout.splitlines() if line.startswith("Answer with: "))
+    waiting = command.split()[5]
+    listed = await turns(stack, "list", "--status", "suspended")
+    assert waiting in listed.stdout
+    assert "running" not in listed.stdout
+    shown = (await turns(stack, "show", waiting)).stdout
+    assert call in shown
+    assert f"k8gentai turns approve {waiting}" in shown
+    assert (await turns(stack, "approve", waiting)).returncode == 0
+    record = (await turns(stack, "show", waiting)).stdout
+    following = next(line.split()[-1] for line in record.splitlines() if line.startswith("answered by"))
+    assert (await ended(client, following)).output_text == "Written."
+    refused = await turns(stack, "list", "--status", "asleep")
+    assert "There is no status 'asleep'" in refused.stderr
+
+
+async def test_a_person_at_the_terminal_decides(stack, model, key, tmp_path):
+    page = tmp_path / "page.txt"
+    calls = [Call("write", {"path": str(page), "line": line}) for line in ("one", "two")]
+    model.script(key, Answer(*calls), Answer("Written."))
+    console = Console(file=io.StringIO(), width=200)
+    assert await ask(stack.server.url, "guarded", prompt(key), console, lambda asked: ("two" in asked, None))
+    said = console.file.getvalue()
+    assert said.index("asks to call write") < said.index("-> wrote two") < said.index("guarded: Written.")
+    assert page.read_text().split()[0] == "two"
 
 
 async def test_an_agent_is_called(stack, model, key):

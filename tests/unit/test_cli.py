@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.registry import RegisteredAgent, write_registry
 from k8gentai.stack import cli, registering
+from k8gentai.stack.agents import decision_of
 from k8gentai.stack.environments import SetUpError
 from k8gentai.stack.settings import read_settings
 from k8gentai.stack.up import chosen
@@ -59,6 +60,14 @@ def test_the_list_names_the_broken_with_their_reason(tmp_path: Path, monkeypatch
     shown = runner.invoke(cli.app, ["agents", "list"])
     assert shown.exit_code == 0
     assert "bad: b.yaml:3: [no] such module" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "decision"),
+    [("y", (True, None)), (" No ", (False, None)), ("yes", (True, None)), ("Ada signs.", (True, "Ada signs."))],
+)
+def test_what_a_person_types_is_a_decision_or_an_answer(words: str, decision: tuple[bool, str | None]) -> None:
+    assert decision_of(words) == decision
 
 
 def test_a_framework_that_is_none_is_told_with_those_there_are() -> None:

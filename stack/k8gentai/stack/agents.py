@@ -1,8 +1,10 @@
 """``k8gentai agents show | call``: one agent, how it is, and a question to it."""
 
 import asyncio
+import sys
 
 import httpx
+import typer
 from redis.asyncio import Redis
 from rich.console import Console
 from rich.markup import escape
@@ -54,9 +56,28 @@ def call(settings: Settings, agent_id: str, text: str, console: Console) -> bool
         SetUpError: the stack is away, or broke off its answer.
     """
     try:
-        return asyncio.run(question.ask(settings.stack_url, agent_id, text, console))
+        return asyncio.run(question.ask(settings.stack_url, agent_id, text, console, _decider()))
     except httpx.HTTPError as error:
         raise SetUpError(f"The stack at {settings.stack_url} does not answer: {error!r}.") from error
+
+
+def _decider() -> question.Decide | None:
+    """What asks the person at the terminal; None where there is none."""
+    if not sys.stdin.isatty():
+        return None
+
+    def decide(asked: str) -> tuple[bool, str | None]:
+        return decision_of(typer.prompt(f"{asked}: y, n, or an answer in words", default="n"))
+
+    return decide
+
+
+def decision_of(words: str) -> tuple[bool, str | None]:
+    """Read what a person typed: whether they approve, and the answer where it is more than yes or no."""
+    plain = words.strip().lower()
+    if plain in ("y", "yes", "n", "no"):
+        return plain.startswith("y"), None
+    return True, words
 
 
 def _of_pool(settings: Settings, agent: RegisteredAgent) -> list[tuple[str, str]]:

@@ -25,7 +25,7 @@ def approve(
     Args:
         deny: say no instead of yes.
         reason: what the agent is told along with it.
-        calls: names of tools; only calls of these are decided, or all where none is named.
+        calls: names of tools, or ids of approval requests; only these are decided, or all where none is named.
 
     Raises:
         SetUpError: Redis is away, there is no such turn, or it waits for no such answer.
@@ -37,7 +37,7 @@ def approve(
         asked = {
             request_id: question
             for request_id, question in questions(record, events).items()
-            if not calls or question.name in calls
+            if not calls or question.name in calls or request_id in calls
         }
         if not asked:
             what = f"a call of {' or '.join(calls)}" if calls else "a decision"

@@ -251,18 +251,22 @@ def agents_call(
 @turns_app.command("list")
 def turns_list(
     limit: Annotated[int, typer.Option(help="How many, newest first.", min=1, max=1000)] = 20,
+    status: Annotated[
+        str | None, typer.Option(help="Only those that are queued, running, suspended, completed, …")
+    ] = None,
 ) -> None:
     """Show the newest turns: agent, status, attempts, and how long each waited and ran."""
     from k8gentai.stack import turns
     from k8gentai.stack.settings import read_settings
 
     with one_line_errors():
-        turns.list_turns(read_settings(), limit, out)
+        turns.list_turns(read_settings(), limit, status, out)
 
 
 @turns_app.command("show")
 def turns_show(turn_id: TurnId) -> None:
-    """Show one turn: its attempts and the workers that made them, its model calls, tools and tokens."""
+    """Show one turn: what it waits for, its attempts and the workers that made them, its model calls, tools and
+    tokens."""
     from k8gentai.stack import turns
     from k8gentai.stack.settings import read_settings
 
@@ -300,7 +304,8 @@ def turns_approve(
     deny: Annotated[bool, typer.Option("--deny", help="Say no instead.")] = False,
     reason: Annotated[str | None, typer.Option(help="What the agent is told along with the decision.")] = None,
     call: Annotated[
-        list[str] | None, typer.Option(help="Decide calls of this tool only; may be given several times.")
+        list[str] | None,
+        typer.Option(help="Decide only calls of this tool, or this request (mcpr_…); may be given several times."),
     ] = None,
 ) -> None:
     """Approve what a suspended turn asks for, or deny it. Prints the id of the turn that goes on with it."""

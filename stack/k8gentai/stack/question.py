@@ -1,5 +1,7 @@
-"""Asks an agent one question and shows its answer as it comes."""
+"""Asks an agent one question and shows its answer as it comes, and what it asks of people in its turn."""
 
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -11,55 +13,119 @@ from k8gentai.stack import sse
 ANSWER_SECONDS = 180
 """The longest silence in an answer; a worker that has just started imports its framework first."""
 
+Decide = Callable[[str], tuple[bool, str | None]]
+"""Asks the person at the terminal about a call, as it is shown: whether they approve, and their words if any."""
 
-async def ask(base_url: str, agent: str, question: str, console: Console) -> bool:
-    """Ask over the Responses API and print text and tool calls as they come.
+
+@dataclass
+class _Shown:
+    """What was shown of one response."""
+
+    id: str = ""
+    status: str = ""
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    """What it asks of people."""
+
+
+async def ask(base_url: str, agent: str, question: str, console: Console, decide: Decide | None = None) -> bool:
+    """Ask over the Responses API and print text, tool calls and approval requests as they come.
 
     Args:
         base_url: of the stack, e.g. ``http://127.0.0.1:8321``.
         agent: its id.
         question: the input.
         console: where to print.
+        decide: answers what the agent asks of people; without it the turn is left waiting.
 
     Returns:
-        Whether the answer came to its end complete.
+        Whether the answer came to its end complete, and nothing waits for a person.
 
     Raises:
         httpx.HTTPError: the stack went away, or was silent for too long.
     """
     console.print(f"[bold]you[/]: {escape(question)}")
-    body = {"model": agent, "input": question, "stream": True}
-    status, in_text = "", False
-    async with (
-        httpx.AsyncClient(base_url=base_url, timeout=ANSWER_SECONDS) as client,
-        client.stream("POST", "/v1/responses", json=body) as answer,
-    ):
+    body: dict[str, Any] = {"model": agent, "input": question, "stream": True}
+    async with httpx.AsyncClient(base_url=base_url, timeout=ANSWER_SECONDS) as client:
+        shown = await _show(client, body, console)
+        while shown.requests and decide is not None:
+            answers = [_answer(request, decide) for request in shown.requests]
+            shown = await _show(client, {**body, "input": answers, "previous_response_id": shown.id}, console)
+    if shown.requests:
+        _show_waiting(shown, console)
+    return shown.status == "completed" and not shown.requests
+
+
+def described(name: str, arguments: str) -> str:
+    """Write a call or question that waits for a person in one line.
+
+    Args:
+        name: of the tool.
+        arguments: JSON text.
+    """
+    return f"{name}({arguments})"
+
+
+def how_to_answer(response_id: str) -> str:
+    """Write the command that answers what a turn asks."""
+    return f"k8gentai turns approve {response_id} [--deny] [--reason TEXT] [--call NAME_OR_ID]"
+
+
+async def _show(client: httpx.AsyncClient, body: dict[str, Any], console: Console) -> _Shown:
+    shown, agent = _Shown(), body["model"]
+    async with client.stream("POST", "/v1/responses", json=body) as answer:
         if answer.is_error:
             console.print(f"[red]{answer.status_code}[/]: {escape((await answer.aread()).decode())}")
-            return False
-        async for event in sse.events(answer):
-            kind = event["type"]
-            if kind == "response.output_text.delta":
-                console.print("" if in_text else f"[bold]{agent}[/]: ", end="")
-                console.print(event["delta"], end="", markup=False, highlight=False, soft_wrap=True)
-                in_text = True
-                continue
-            if in_text:
-                console.print()
-                in_text = False
-            if kind == "response.output_item.done":
-                _show_call(event["item"], agent, console)
+            return shown
+        async for event in _without_text(sse.events(answer), agent, console):
+            if event["type"] == "response.output_item.done":
+                _show_item(event["item"], agent, shown, console)
             elif "response" in event:
-                status = event["response"]["status"]
+                shown.id, shown.status = event["response"]["id"], event["response"]["status"]
                 if error := event["response"].get("error"):
                     console.print(f"[red]{escape(str(error['message']))}[/]", soft_wrap=True)
-    return status == "completed"
+    return shown
 
 
-def _show_call(item: dict[str, Any], agent: str, console: Console) -> None:
-    """A tool call and what came of it, where the item is one."""
-    if item["type"] != "mcp_call":
+async def _without_text(
+    events: AsyncIterator[dict[str, Any]], agent: str, console: Console
+) -> AsyncIterator[dict[str, Any]]:
+    """Print the text of a stream, and pass its other events on."""
+    in_text = False
+    async for event in events:
+        if event["type"] == "response.output_text.delta":
+            console.print("" if in_text else f"[bold]{agent}[/]: ", end="")
+            console.print(event["delta"], end="", markup=False, highlight=False, soft_wrap=True)
+            in_text = True
+            continue
+        if in_text:
+            console.print()
+            in_text = False
+        yield event
+
+
+def _show_item(item: dict[str, Any], agent: str, shown: _Shown, console: Console) -> None:
+    """Print a tool call and what came of it, and note what a person is asked."""
+    if item["type"] == "mcp_approval_request":
+        shown.requests.append(item)
+        line, verb = described(item["name"], item["arguments"]), "asks to call"
+    elif item["type"] == "mcp_call" and item["status"] != "incomplete":
+        outcome = f"failed: {item['error']}" if item.get("error") else item.get("output")
+        line, verb = f"{described(item['name'], item['arguments'])} -> {outcome}", "calls"
+    else:
+        # A call that was not made is asked about, or was left.
         return
-    outcome = f"failed: {item['error']}" if item.get("error") else item.get("output")
-    line = f"{item['name']}({item['arguments']}) -> {outcome}"
-    console.print(f"[bold]{agent}[/] calls [cyan]{escape(line)}[/]", highlight=False, soft_wrap=True)
+    console.print(f"[bold]{agent}[/] {verb} [cyan]{escape(line)}[/]", highlight=False, soft_wrap=True)
+
+
+def _answer(request: dict[str, Any], decide: Decide) -> dict[str, Any]:
+    approve, reason = decide(described(request["name"], request["arguments"]))
+    answer = {"type": "mcp_approval_response", "approval_request_id": request["id"], "approve": approve}
+    return {**answer, "reason": reason} if reason else answer
+
+
+def _show_waiting(shown: _Shown, console: Console) -> None:
+    console.print("[yellow]It waits for your decision about:[/]")
+    for request in shown.requests:
+        line = f"  {request['id']}  {described(request['name'], request['arguments'])}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Answer with: {how_to_answer(shown.id)}", markup=False, highlight=False, soft_wrap=True)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from redis.asyncio import Redis
 from rich.console import Console
@@ -12,25 +12,33 @@ from rich.table import Table
 
 from k8gentai.agents.events import Event, TurnStarted, Usage
 from k8gentai.stack.environments import SetUpError
+from k8gentai.stack.question import described, how_to_answer
 from k8gentai.stack.settings import Settings
 from k8gentai.workers.connection import AWAY, connect, masked
-from k8gentai.workers.record import ENDED, TurnRecord
+from k8gentai.workers.record import ENDED, Status, TurnRecord
 from k8gentai.workers.turns import TurnNotFoundError, Turns
 
 
-def list_turns(settings: Settings, limit: int, console: Console) -> None:
+def list_turns(settings: Settings, limit: int, status: str | None, console: Console) -> None:
     """Print the newest turns as a table.
 
+    Args:
+        limit: how many at most.
+        status: only those that have it; all where it is None.
+
     Raises:
-        SetUpError: Redis is away.
+        SetUpError: Redis is away, or there is no such status.
     """
+    known = get_args(Status)
+    if status is not None and status not in known:
+        raise SetUpError(f"There is no status {status!r}; it is one of {', '.join(known)}.")
     table = Table(box=None, header_style="bold", pad_edge=False)
     # A name cut short is of no use for the next command.
     for column in ("id", "agent"):
         table.add_column(column, no_wrap=True, overflow="ignore")
     for column in ("status", "attempts", "accepted", "waited", "ran"):
         table.add_column(column)
-    for record in with_turns(settings, lambda turns: turns.recent(limit)):
+    for record in with_turns(settings, lambda turns: turns.recent(limit, status)):
         table.add_row(
             record.turn.id,
             record.turn.agent,
@@ -137,6 +145,7 @@ def _facts(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
         ("turn", record.turn.id),
         ("agent", f"{record.turn.agent} ({record.framework})"),
         ("status", f"{record.status}{'' if record.settled else ', not settled yet'}"),
+        *_waiting(record, events),
         ("conversation", record.turn.conversation or "none"),
         ("accepted", clock(record.accepted_at)),
         ("waited", _span(record.accepted_at, record.started_at)),
@@ -161,6 +170,21 @@ def _ends(record: TurnRecord) -> str:
         (record.breaks, "broken off"),
     ]
     return ", ".join([str(record.crashes), *(f"{count} {what}" for count, what in others if count)])
+
+
+def _waiting(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
+    """What a suspended turn asks of people, and how to answer, or who has answered."""
+    if record.status != "suspended":
+        return []
+    # It brings the host's types, which take a second to import.
+    from k8gentai.providers.approvals import questions
+
+    asked = questions(record, events)
+    waits = "\n".join(f"{id_}  {described(each.name, each.arguments)}" for id_, each in asked.items())
+    facts = [("waits for", waits), ("until", "-" if record.expires_at is None else clock(record.expires_at))]
+    if record.answered:
+        return [*facts, ("answered by", record.answered)]
+    return [*facts, ("answer with", how_to_answer(record.turn.id))]
 
 
 def _calls(made: int, replayed: int, repeated: int) -> str:

@@ -232,11 +232,12 @@ class Turns:
         ids: list[bytes] = await self._redis.lrange(keys.LANE + conversation, 0, -1)
         return [turn_id.decode() for turn_id in ids]
 
-    async def recent(self, limit: int) -> list[TurnRecord]:
+    async def recent(self, limit: int, status: str | None = None) -> list[TurnRecord]:
         """The newest turns that Redis keeps, newest first. For people: it walks over all keys.
 
         Args:
             limit: how many at most.
+            status: only those that have it; all where it is None.
         """
         ids = [
             key.decode().removeprefix(keys.TURN)
@@ -249,7 +250,9 @@ class Turns:
             if len(records) == limit:
                 break
             with suppress(TurnNotFoundError):
-                records.append(await self.get(turn_id))
+                record = await self.get(turn_id)
+                if status in (None, record.status):
+                    records.append(record)
         return records
 
     async def delete(self, turn_id: str) -> None:
