@@ -5,7 +5,8 @@ objects of their own. Here is the one place where that ends, so that nothing beh
 """
 
 import math
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator
@@ -60,7 +61,7 @@ def _jsonable(value: object, deep: int) -> Any:
         return {_printed(key): _jsonable(item, deep - 1) for key, item in value.items()}
     if isinstance(value, bytes):
         return value.decode(errors="replace")
-    if isinstance(value, Set):
+    if isinstance(value, AbstractSet):
         # In an order of their own, which is another in each process.
         return sorted((_jsonable(item, deep - 1) for item in value), key=str)
     if isinstance(value, Collection):
