@@ -67,7 +67,7 @@ async def ask(client, deed, agent="poison"):
         ("exit", "the agent raised SystemExit: 5"),
         ("exit in a task", "the agent raised SystemExit: 5"),
         ("interrupt", "the agent raised KeyboardInterrupt"),
-        ("cancelled", "the agent's own code cancelled it"),
+        ("cancelled", "the agent raised NodeCancelledError: Node 'do' raised asyncio.CancelledError"),
         ("cancel all", "the agent's own code cancelled it"),
         ("base", "the agent raised Plain: plain"),
         ("memory", "the agent raised MemoryError"),
