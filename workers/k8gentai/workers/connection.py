@@ -49,9 +49,12 @@ __all__ = [
 BLOCK_SECONDS = 4
 """The longest a command waits inside Redis before it is asked again."""
 
-CONNECT_SECONDS = 2
+CONNECT_SECONDS = 5
 REPLY_SECONDS = BLOCK_SECONDS + 2
 """After this long without an answer a link counts as dead. It is less than any TCP keepalive notices."""
+
+FREE_SECONDS = 20
+"""How long a command waits for one of its process's connections to become free."""
 
 CONNECTIONS = 64
 """How many one process has at most. Who waits for events needs none: `k8gentai.workers.notifications`."""
@@ -115,7 +118,7 @@ def connect(url: str) -> redis.asyncio.Redis:
         "connection_class": LINKS[read.scheme],
         "parser_class": Parser,
         "max_connections": CONNECTIONS,
-        "timeout": REPLY_SECONDS,
+        "timeout": FREE_SECONDS,
         **_options(read, retry),
     }
     if not read.sentinels:
