@@ -10,11 +10,14 @@ import os
 import sys
 from pathlib import Path
 
+from k8gentai.stack.drill.faults import PROCESSES
 from k8gentai.stack.drill.report import Report
 from k8gentai.stack.drill.run import Place, Plan, run
 from tests.support.stack import Stack
 
 WORKER = [sys.executable, "-m", "k8gentai.stack.cli"]
+FAULTS = (*PROCESSES, "redis-errors", "link")
+"""What the drill does; the server is killed for good."""
 LINES = 2
 """Tool calls of a turn; it makes a model call more."""
 
@@ -46,9 +49,9 @@ class Chaos:
             everything: strike the server and Redis too.
         """
         more = [self._kill_redis, self._kill_server] if everything else []
-        return await run(self._plan(turns), self._place(worker), more)
+        return await run(self._plan(turns, everything), self._place(worker), more)
 
-    def _plan(self, turns: int) -> Plan:
+    def _plan(self, turns: int, everything: bool) -> Plan:
         return Plan(
             agent="ledger",
             framework="langgraph",
@@ -59,6 +62,7 @@ class Chaos:
             every_seconds=4,
             turn_seconds=120,
             lease_seconds=4,
+            faults=FAULTS if everything else PROCESSES,
             keep=True,
         )
 

@@ -21,6 +21,7 @@ class Valkey:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.port = free_port()
+        self.bind = "127.0.0.1"
         self._process: Process | None = None
 
     @property
@@ -31,7 +32,8 @@ class Valkey:
         """Start it and wait until it answers."""
         options = {
             "port": str(self.port),
-            "bind": "127.0.0.1",
+            "bind": self.bind,
+            "protected-mode": "no",
             "dir": str(self._directory),
             **DURABLE,
         }

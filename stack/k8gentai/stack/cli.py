@@ -139,14 +139,19 @@ def drill(
         float, typer.Option(help="How long a turn may take before it counts as one without an end.", min=1)
     ] = 300,
     lease_seconds: LeaseSeconds = 4,
+    faults: Annotated[
+        str, typer.Option(help="What is done, of kill, stop, redis-errors, link and server.", metavar="FAULT,…")
+    ] = "kill,stop",
     keep: Annotated[bool, typer.Option("--keep", help="Leave the turns that nothing is wrong with.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Kill and stop workers while turns of an agent run, and tell what that did to them.
 
     Sends turns to the running stack (AMF_STACK_URL, REDIS_URL) and starts workers of its own, which it strikes in
-    turn: `kill -9`, and `SIGSTOP` for longer than a lease. It touches no other process. **Turns are real**: the
-    model is paid for, and tools do what they do.
+    turn: `kill -9`, and `SIGSTOP` for longer than a lease. With `redis-errors`, `link` and `server` they and its
+    client go through proxies, which answer as a Redis that is full or read-only, hold, slow and silence links, and
+    reset connections to the server. It touches no other process. **Turns are real**: the model is paid for, and
+    tools do what they do.
 
     Exit code 1 if an event was lost or doubled, a turn has no end, or a call that was recorded was made again.
     """
@@ -166,6 +171,7 @@ def drill(
             every_seconds=every,
             turn_seconds=seconds,
             lease_seconds=lease_seconds,
+            faults=command.faults_of(settings, faults),
             keep=keep,
         )
         clean = command.drill(settings, plan, as_json, out, err)

@@ -15,6 +15,7 @@ from k8gentai.stack.environments import SetUpError
 from k8gentai.stack.question import described, how_to_answer
 from k8gentai.stack.settings import Settings
 from k8gentai.workers.connection import AWAY, connect, masked
+from k8gentai.workers.logs import configure_logs
 from k8gentai.workers.record import ENDED, Status, TurnRecord
 from k8gentai.workers.turns import TurnNotFoundError, Turns
 
@@ -110,6 +111,7 @@ def with_redis[T](settings: Settings, work: Callable[[Redis], Coroutine[Any, Any
     Raises:
         SetUpError: it is away.
     """
+    configure_logs()
     url = settings.worker_redis_url()
 
     async def connected() -> T:

@@ -12,11 +12,14 @@ from k8gentai.agents.registry import Registry
 from k8gentai.stack.children import ChildError, tail
 from k8gentai.stack.drill import report
 from k8gentai.stack.drill.client import RefusedError
+from k8gentai.stack.drill.faults import FAULTS, PROXIED
 from k8gentai.stack.drill.run import Place, Plan, Progress, run
 from k8gentai.stack.environments import SetUpError
 from k8gentai.stack.frameworks import python_of
 from k8gentai.stack.settings import Settings
 from k8gentai.stack.valkey import wait_until_ready
+from k8gentai.workers.logs import configure_logs
+from k8gentai.workers.redis_url import masked
 
 _REDIS_SECONDS = 3
 _GRACE_SECONDS = 5
@@ -37,6 +40,23 @@ def framework_of(settings: Settings, agent_id: str) -> str:
     return agent.framework
 
 
+def faults_of(settings: Settings, names: str) -> tuple[str, ...]:
+    """The faults of a list, split by commas.
+
+    Raises:
+        SetUpError: one is unknown, or cannot be made here.
+    """
+    faults = tuple(name.strip() for name in names.split(","))
+    if unknown := [name for name in faults if name not in FAULTS]:
+        raise SetUpError(f"--faults has {', '.join(unknown)}: there are {', '.join(FAULTS)}.")
+    url, scheme = settings.worker_redis_url(), settings.worker_redis_url().partition("://")[0]
+    if not set(faults).isdisjoint(PROXIED) and scheme not in ("redis", "unix"):
+        raise SetUpError(
+            f"--faults {', '.join(PROXIED)} need a Redis without TLS or Sentinels, not {masked(url)}."
+        )
+    return faults
+
+
 def worker_command(python: Path, plan: Plan) -> Sequence[str]:
     """What starts a worker for the drill."""
     command = [str(python), "-m", "k8gentai.stack.cli", "worker", plan.framework]
@@ -52,6 +72,7 @@ def drill(settings: Settings, plan: Plan, as_json: bool, out: Console, err: Cons
     Raises:
         SetUpError: the stack or Redis is away, the agent is not accepted, or workers cannot be started.
     """
+    configure_logs()
     redis_url = settings.worker_redis_url()
     wait_until_ready(redis_url, _REDIS_SECONDS)
     try:

@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
 
@@ -14,15 +15,13 @@ from k8gentai.agents.events import TurnEnd, TurnFailed
 from k8gentai.stack.children import Children
 from k8gentai.stack.drill.check import check_events, check_stream
 from k8gentai.stack.drill.client import TIMEOUT, Client, GoneError
+from k8gentai.stack.drill.faults import PROCESSES, PROXIED, Proxies, Strike
 from k8gentai.stack.drill.report import Report, TurnReport, add_up
 from k8gentai.stack.drill.watch import Watch
 from k8gentai.stack.drill.workers import Workers
 from k8gentai.workers.connection import connect, until_back
 from k8gentai.workers.record import CallCounts
 from k8gentai.workers.turns import TurnNotFoundError, Turns
-
-Strike = Callable[[], Awaitable[str | None]]
-"""Strikes something. Returns what was done, for the report; None where there was nothing to strike."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,8 @@ class Plan:
     """How long a turn may take, strikes included, before it counts as one without an end."""
     lease_seconds: float
     """What the workers' command says of it."""
+    faults: tuple[str, ...] = PROCESSES
+    """What is done to the workers and to their links."""
     keep: bool = False
     """Leave the responses of turns that nothing is wrong with."""
 
@@ -89,10 +90,15 @@ async def run(
     redis = connect(place.redis_url)
     limits = httpx.Limits(max_connections=None)
     try:
-        async with (
-            Children(place.logs) as children,
-            httpx.AsyncClient(base_url=place.stack_url, timeout=TIMEOUT, limits=limits) as http,
-        ):
+        async with AsyncExitStack() as opened:
+            proxies = None
+            if not set(PROXIED).isdisjoint(plan.faults):
+                made = Proxies(place.redis_url, place.stack_url, plan.lease_seconds)
+                proxies = await opened.enter_async_context(made)
+                place = _through(proxies, place, plan)
+            children = await opened.enter_async_context(Children(place.logs))
+            http = httpx.AsyncClient(base_url=place.stack_url, timeout=TIMEOUT, limits=limits)
+            await opened.enter_async_context(http)
             watches: list[Watch] = []
             workers = Workers(
                 children,
@@ -104,9 +110,29 @@ async def run(
                 redis=redis,
                 watches=watches,
             )
-            return await _Drill(plan, http, Turns(redis), workers, watches, on_progress).run(more_strikes)
+            strikes = _strikes(plan, workers, proxies)
+            return await _Drill(plan, http, Turns(redis), workers, watches, on_progress).run(
+                [*strikes, *more_strikes]
+            )
     finally:
         await redis.aclose()
+
+
+def _through(proxies: Proxies, place: Place, plan: Plan) -> Place:
+    """The same place, with proxies where faults are to be made. The drill itself looks at Redis without one."""
+    environment = {**place.environment, "REDIS_URL": proxies.redis_url}
+    if "server" not in plan.faults:
+        return replace(place, environment=environment)
+    environment["AMF_STACK_URL"] = proxies.stack_url
+    return replace(place, stack_url=proxies.stack_url, environment=environment)
+
+
+def _strikes(plan: Plan, workers: Workers, proxies: Proxies | None) -> list[Strike]:
+    known: dict[str, Strike] = {"kill": workers.kill, "stop": workers.stop}
+    if proxies is not None:
+        proxies.may_lose = workers.may_be_lost
+        known |= proxies.strikes()
+    return [known[fault] for fault in plan.faults]
 
 
 @dataclass
@@ -141,10 +167,10 @@ class _Drill:
         self._strikes: Counter[str] = Counter()
         self._sent: list[_Sent] = []
 
-    async def run(self, more_strikes: Sequence[Strike]) -> Report:
+    async def run(self, strikes: Sequence[Strike]) -> Report:
         await self._workers.start()
         began = time.monotonic()
-        striking = asyncio.create_task(self._strike([self._workers.kill, self._workers.stop, *more_strikes]))
+        striking = asyncio.create_task(self._strike(strikes))
         sending = asyncio.create_task(self._send_all())
         try:
             await asyncio.wait({striking, sending}, return_when=asyncio.FIRST_COMPLETED)

@@ -170,6 +170,11 @@ class Workers:
                 return ready[name]
         return None
 
+    async def may_be_lost(self) -> bool:
+        """Whether all of them could lose their turns, none of which would be given up for it."""
+        running = {watch.worker for watch in self._watches if watch.worker is not None}
+        return not any([await self._last_attempt(worker) for worker in running])
+
     async def _last_attempt(self, worker: str) -> bool:
         """Whether that worker runs a turn that has had all crashes but one which it survives."""
         crashes = [

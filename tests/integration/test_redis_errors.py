@@ -1,0 +1,106 @@
+"""Redis that answers with errors for a while, and links to it that die without a word."""
+
+import asyncio
+
+import pytest
+
+from k8gentai.stack.drill.proxy import REFUSALS, RedisProxy, serving
+from tests.integration.helpers import ON_ONE_HOST, check_sequence, collect, ended, eventually, prompt
+from tests.scripted import Answer, Gate
+
+pytestmark = ON_ONE_HOST
+
+
+@pytest.fixture
+async def proxy(own_stack):
+    """What stands between the stack and its Redis."""
+
+    async def dial():
+        return await asyncio.open_connection("127.0.0.1", own_stack.valkey.port)
+
+    async with serving(RedisProxy(dial)) as made:
+        own_stack.environment["REDIS_URL"] = f"redis://127.0.0.1:{made.port}/0"
+        yield made
+
+
+@pytest.fixture
+async def server(own_stack, proxy):
+    made = await asyncio.to_thread(own_stack.add_server)
+    await asyncio.to_thread(own_stack.add_worker, "langgraph")
+    return made
+
+
+async def refused(http, key):
+    answer = await http.post("/v1/responses", json={"model": "plain", "input": prompt(key), "background": True})
+    assert answer.status_code == 503, answer.text
+    assert answer.json()["error"]["code"] == "store_unavailable"
+    assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_errors_that_redis_answers_are_waited_out(own_stack, proxy, server, model, key):
+    """A turn is under way all the time; afterwards leases are kept and the dead are noticed as before."""
+    gates = [Gate() for _ in REFUSALS]
+    steps = [step for gate in gates for step in (gate, "on ")]
+    model.script(key, Answer("Go ", *steps, "and end."))
+    async with server.openai() as client, server.http() as http:
+        stream = await client.responses.create(model="plain", input=prompt(key), stream=True)
+        reading = asyncio.create_task(collect(stream))
+        for code, gate in zip(REFUSALS, gates, strict=True):
+            await gate.reached()
+            with proxy.refusing(code):
+                await refused(http, key)
+                # Longer than a beat, so that a lease's renewal meets it too.
+                gate.open()
+                await refused(http, key)
+                await asyncio.sleep(2)
+        events = await reading
+        check_sequence(events)
+        response = events[-1].response
+        assert response.output_text == "Go " + "on " * len(REFUSALS) + "and end."
+        with own_stack.redis() as redis:
+            assert redis.hmget(f"amf:turn:{response.id}", "attempt", "crashes") == [b"1", b"0"]
+            assert len(list(redis.scan_iter("amf:turn:*", _type="hash"))) <= 2
+        await taken_up_after_a_kill(own_stack, client, model, f"{key}kill")
+
+
+async def taken_up_after_a_kill(own_stack, client, model, key):
+    """A worker that lived through it all takes up the turn of one that is killed."""
+    held = Gate()
+    model.script(key, Answer("Half, ", held), Answer("Whole."))
+    victim = await asyncio.to_thread(own_stack.add_worker, "langgraph")
+    survivors = [pid for pid in own_stack.worker_pids() if pid != victim.pid]
+    turn = await client.responses.create(model="plain", input=prompt(key), background=True)
+    await held.reached()
+    with own_stack.redis() as redis:
+        running = redis.hget(f"amf:turn:{turn.id}", "worker").decode()
+    (struck,) = [pid for pid in (victim.pid, *survivors) if f"-{pid}-" in running]
+    own_stack.worker(struck).kill()
+    held.open()
+    response = await ended(client, turn.id)
+    assert (response.status, response.output_text) == ("completed", "Whole.")
+
+
+async def test_links_that_die_without_a_word_are_left(own_stack, proxy, server, model, key):
+    """No reset comes, and nothing that was sent arrives, also when new links are well again."""
+    away, back = Gate(), Gate()
+    model.script(key, Answer("One ", away, "two ", back, "three."), Answer("Again."))
+    async with server.openai() as client, server.http() as http:
+        stream = await client.responses.create(model="plain", input=prompt(key), stream=True)
+        reading = asyncio.create_task(collect(stream))
+        await away.reached()
+        with proxy.silent():
+            away.open()
+            await refused(http, f"{key}refused")
+        await back.reached()
+        back.open()
+        events = await reading
+        check_sequence(events)
+        assert events[-1].response.output_text == "One two three."
+
+        async def create():
+            return await http.post(
+                "/v1/responses", json={"model": "plain", "input": prompt(key), "background": True}
+            )
+
+        answer = await eventually(create, lambda answer: answer.status_code == 200)
+        assert (await ended(client, answer.json()["id"])).output_text == "Again."
