@@ -2,6 +2,7 @@
 a file, its own conversations, and our routes in a FastAPI application."""
 
 import asyncio
+import time
 import warnings
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -149,6 +150,9 @@ class MemoryTurns:
                     return
             async with self.changed:
                 await self.changed.wait_for(lambda seen=after: len(self.kept[turn_id]) > seen or self.away)
+
+    async def now(self) -> float:
+        return time.time()
 
     async def parent(self, header: str) -> Parent | None:
         """What a header vouches for: here the id of a turn does."""

@@ -33,15 +33,15 @@ def test_what_nobody_signed_is_not(header):
 
 def test_a_turn_may_use_what_its_parent_leaves_it():
     own = Limits(seconds=6_000, tokens=1_000, depth=5)
-    limits = bounded(own, PARENT)
+    limits = bounded(own, PARENT, time.time())
     assert (limits.tokens, limits.depth) == (100, 2)
     assert 0 < limits.seconds <= 3_000
-    assert bounded(Limits(), PARENT).tokens == 100
-    assert bounded(own, PARENT.model_copy(update={"tokens": None})).tokens == 1_000
-    assert bounded(own, PARENT.model_copy(update={"deadline": time.time() - 1})).seconds == 0
-    assert bounded(own, None) == own
+    assert bounded(Limits(), PARENT, time.time()).tokens == 100
+    assert bounded(own, PARENT.model_copy(update={"tokens": None}), time.time()).tokens == 1_000
+    assert bounded(own, PARENT, PARENT.deadline + 1).seconds == 0
+    assert bounded(own, None, time.time()) == own
 
 
 def test_a_turn_may_use_no_more_than_its_own_limits():
     own = Limits(seconds=1, tokens=10, depth=0)
-    assert bounded(own, PARENT) == own
+    assert bounded(own, PARENT, time.time()) == own

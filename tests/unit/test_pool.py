@@ -10,6 +10,7 @@ from k8gentai.agents.turn import Turn
 from k8gentai.workers import pool as pools
 from k8gentai.workers.attempts import DeclinedBeforeError, Lease, Started
 from k8gentai.workers.calls import OpenAttempts
+from k8gentai.workers.clock import Clock
 from k8gentai.workers.harness import AgentMissingError, BrokeOffError
 from k8gentai.workers.pool import Pool
 from k8gentai.workers.record import AcceptedTurn
@@ -32,7 +33,7 @@ class Attempts:
 
     def put(self, name: str, *, suspect: bool = False, breaks: int = 0) -> None:
         accepted = AcceptedTurn(turn=Turn(id=name, agent="a", input=[]), framework="langgraph", accepted_at=0)
-        self.queue.put_nowait(Started(Lease(name, 1), 1, accepted, suspect, breaks))
+        self.queue.put_nowait(Started(Lease(name, 1), 1, accepted, Clock(0), suspect, breaks))
 
     async def take(self, _: float) -> str:
         started = await self.queue.get()

@@ -8,6 +8,7 @@ import pytest
 from k8gentai.agents.definition import Limits, Tool
 from k8gentai.agents.turn import Decision
 from k8gentai.workers.budget import Budget
+from k8gentai.workers.clock import Clock
 from k8gentai.workers.tools import Tools
 
 
@@ -55,7 +56,7 @@ def journal():
 async def tools(person, journal):
     policies = {"hasty": Tool(name="hasty", timeout_seconds=0.05)}
     budget = Budget(Limits(), lambda end: None)
-    return Tools("resp_1", policies, journal, lambda call_id, event: None, person, budget, math.inf)
+    return Tools("resp_1", policies, journal, lambda call_id, event: None, person, budget, math.inf, Clock(0))
 
 
 async def begun(tools, person, name="outer"):
@@ -135,7 +136,15 @@ async def test_calls_beyond_those_the_request_allows_are_not_made(person, journa
 
     def boundary():
         return Tools(
-            "resp_1", {}, journal, lambda _, event: published.append(event), person.ask, budget, math.inf, most=1
+            "resp_1",
+            {},
+            journal,
+            lambda _, event: published.append(event),
+            person,
+            budget,
+            math.inf,
+            Clock(0),
+            most=1,
         )
 
     tools = boundary()

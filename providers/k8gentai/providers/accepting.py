@@ -176,7 +176,7 @@ class Acceptor:
         if record.turn.agent != agent:
             raise invalid(f"Agent '{record.turn.agent}' asked, not '{agent}'.", "model", "approval_elsewhere")
         record, events = await self._reader.so_far(record)
-        return continued(record, events, request.input), next_part(record)
+        return continued(record, events, request.input, await self._turns.now()), next_part(record)
 
 
 def _check_parameters(parameters: dict[str, Any], target: Target) -> None:

@@ -57,13 +57,14 @@ def unknown_request(index: int, item: Item) -> ApiError:
     )
 
 
-def continued(record: TurnRecord, events: Iterable[Event], items: Sequence[Item]) -> Replay:
+def continued(record: TurnRecord, events: Iterable[Event], items: Sequence[Item], now: float) -> Replay:
     """What the turn that brings these answers goes on with.
 
     Args:
         record: the suspended turn.
         events: all its events.
         items: the answers.
+        now: Redis' time.
 
     Raises:
         ApiError: an item answers what the turn did not ask.
@@ -72,7 +73,7 @@ def continued(record: TurnRecord, events: Iterable[Event], items: Sequence[Item]
     for index, item in enumerate(items):
         if item["approval_request_id"] not in asked:
             raise unknown_request(index, item)
-    expired = record.expires_at is not None and time.time() > record.expires_at
+    expired = record.expires_at is not None and now > record.expires_at
     before = record.replay.answers if record.replay else {}
     answers: dict[str, Answer] = {}
     for item in items:
@@ -96,20 +97,23 @@ def questions(record: TurnRecord, events: Iterable[Event]) -> dict[str, Interrup
     return rendering.asked
 
 
-def answering_turn(record: TurnRecord, events: Iterable[Event], decisions: Sequence[Item]) -> AcceptedTurn:
+def answering_turn(
+    record: TurnRecord, events: Iterable[Event], decisions: Sequence[Item], now: float
+) -> AcceptedTurn:
     """A turn in which somebody at the command line answers on behalf of the suspended turn's owner.
 
     Args:
         record: the suspended turn.
         events: all its events.
         decisions: ``mcp_approval_response`` items, their ids left out.
+        now: Redis' time.
 
     Raises:
         ApiError: see :func:`continued`.
     """
     turn_id = new_turn_id()
     items = [{**item, "id": item_id(turn_id, index, ANSWER)} for index, item in enumerate(decisions)]
-    return _following(record, turn_id, items, continued(record, events, items))
+    return _following(record, turn_id, items, continued(record, events, items, now))
 
 
 def retrying_turn(record: TurnRecord) -> AcceptedTurn:

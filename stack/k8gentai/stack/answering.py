@@ -46,7 +46,7 @@ def approve(
             {"type": ANSWER, "approval_request_id": request_id, "approve": not deny, "reason": reason}
             for request_id in asked
         ]
-        following = answering_turn(record, events, decisions)
+        following = answering_turn(record, events, decisions, await turns.now())
         await turns.accept(following, lambda: _history_after(record, events))
         return following.turn.id, [f"{question.name}({question.arguments})" for question in asked.values()]
 

@@ -103,7 +103,6 @@ def request_json(
         "framework": accepted.framework,
         "conversation": turn.conversation,
         "principal": principal_of(accepted.owner),
-        "accepted_at": accepted.accepted_at,
         "version": version,
         "strategy": terms.strategy,
         "ending": ending.model_dump_json() if ending else None,

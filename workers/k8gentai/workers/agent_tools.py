@@ -51,7 +51,7 @@ class AgentTools:
             slot: lent to others while the attempt waits.
         """
         spec = ready.agent.definition.spec
-        depth = bounded(spec.limits, started.accepted.parent).depth
+        depth = bounded(spec.limits, started.accepted.parent, started.clock.now()).depth
         return [
             DeclaredTool(
                 name=entry.name,

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from k8gentai.agents.events import Event, TurnEnd, TurnFailed, parse_event
 from k8gentai.workers import keys
+from k8gentai.workers.clock import Clock
 from k8gentai.workers.jobs import rq_now
 from k8gentai.workers.record import AcceptedTurn
 from k8gentai.workers.scripts import script
@@ -71,6 +72,7 @@ class Started:
     last_seq: int
     """The ``seq`` of the last event there is."""
     accepted: AcceptedTurn
+    clock: Clock = field(compare=False)
     suspect: bool = False
     """Whether it may be what ended the worker that had it before, and is to run alone."""
     breaks: int = 0
@@ -146,11 +148,13 @@ class Attempts:
             raise DeclinedBeforeError(turn_id)
         if outcome[0] != b"started":
             return None
-        _, attempt, last_seq, accepted, history, suspect, breaks = outcome
+        _, attempt, last_seq, accepted, history, suspect, breaks, now = outcome
         record = json.loads(accepted)
         record["turn"]["history"] = json.loads(history)
         lease = Lease(turn_id, attempt)
-        return Started(lease, int(last_seq), AcceptedTurn.model_validate(record), bool(suspect), breaks)
+        clock = Clock(float(now))
+        kept = AcceptedTurn.model_validate(record)
+        return Started(lease, int(last_seq), kept, clock, bool(suspect), breaks)
 
     async def append(self, lease: Lease, first_seq: int, events: list[Event]) -> None:
         """Append events; the last one may end the turn. May be sent again when the answer was lost.

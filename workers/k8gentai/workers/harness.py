@@ -1,7 +1,6 @@
 """Runs one attempt at a turn: everything around an adapter that is the same for every framework."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
@@ -238,7 +237,7 @@ class _Attempt:
         self._services = services
         self._number = started.lease.attempt
         self._turn = replay.turn if replay else accepted.turn
-        self._limits = _asked(bounded(spec.limits, accepted.parent), self._turn)
+        self._limits = _asked(bounded(spec.limits, accepted.parent, started.clock.now()), self._turn)
         self._order = order
         self._halted: asyncio.Future[TurnEnd] = asyncio.get_running_loop().create_future()
         budget = Budget(self._limits, self._halt)
@@ -259,7 +258,8 @@ class _Attempt:
             self.calls.asked = self._turn.parameters
         self.approvals = Approvals(replay.answers if replay else {}, order.from_tool, self._busy)
         policies = {tool.name: tool for tool in spec.tools} | {tool.name: tool.policy for tool in declared}
-        deadline = time.time() + self._limits.seconds
+        self._clock = started.clock
+        deadline = self._clock.now() + self._limits.seconds
         self._tools = Tools(
             self._turn.id,
             policies,
@@ -268,6 +268,7 @@ class _Attempt:
             self.approvals,
             budget,
             deadline,
+            self._clock,
             self.calls.unreadable,
             self._turn.parameters.get("max_tool_calls")
             if agent.definition.spec.framework != "llama-stack"
@@ -307,7 +308,7 @@ class _Attempt:
             if consuming.done():
                 return consuming.result()
             if quiet.done():
-                return TurnSuspended(expires_at=time.time() + self._limits.approval_seconds)
+                return TurnSuspended(expires_at=self._clock.now() + self._limits.approval_seconds)
             return self._over_time()
         finally:
             if await _stopped({consuming, quiet}, _HUNG_SECONDS if self._blocked() else _CLOSING_SECONDS):

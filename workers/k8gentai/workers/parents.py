@@ -8,7 +8,6 @@ import base64
 import hashlib
 import hmac
 import secrets
-import time
 from typing import Any
 
 from pydantic import BaseModel
@@ -29,17 +28,17 @@ class Parent(BaseModel):
     tokens: int | None
     """What it may use; None where nobody limits it."""
     deadline: float
-    """Until when it may run, Unix time in seconds."""
+    """Until when it may run, by Redis' clock (Unix time in seconds)."""
 
 
-def bounded(limits: Limits, parent: Parent | None) -> Limits:
-    """A turn's own limits, or what its parent leaves it, where that is less."""
+def bounded(limits: Limits, parent: Parent | None, now: float) -> Limits:
+    """A turn's own limits, or what its parent leaves it at Redis' time ``now``, where that is less."""
     if parent is None:
         return limits
     tokens = [tokens for tokens in (limits.tokens, parent.tokens) if tokens is not None]
     return limits.model_copy(
         update={
-            "seconds": max(0.0, min(limits.seconds, parent.deadline - time.time())),
+            "seconds": max(0.0, min(limits.seconds, parent.deadline - now)),
             "tokens": min(tokens, default=None),
             "depth": min(limits.depth, parent.depth),
         }

@@ -105,7 +105,7 @@ class AcceptedTurn(BaseModel):
     background: bool = False
     store: bool = True
     accepted_at: float
-    """Unix time in seconds."""
+    """By the clock of the server that took it, Unix time in seconds; for people."""
     trace: dict[str, str] = Field(default_factory=dict)
     """The caller's trace context (W3C traceparent), as OpenTelemetry injected it."""
     replay: Replay | None = None
@@ -149,7 +149,7 @@ class TurnRecord(AcceptedTurn, CallCounts):
     started_at: float | None = None
     ended_at: float | None = None
     expires_at: float | None = None
-    """Of a suspended turn: until when it waits, Unix time in seconds."""
+    """Of a suspended turn: until when it waits, by Redis' clock (Unix time in seconds)."""
     answered: str | None = None
     """Of a suspended turn: the turn that continues it."""
     settled: bool = False

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import math
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -17,6 +16,7 @@ from k8gentai.agents.turn import NOT_APPROVED, Decision, ToolFailedError, ToolOu
 from k8gentai.workers.approvals import Approvals
 from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.budget import Budget
+from k8gentai.workers.clock import Clock
 from k8gentai.workers.journal import Journal, ToolEntry
 
 _INTERRUPTED = (
@@ -59,8 +59,8 @@ class RunningCall:
             self._end_at(asyncio.get_running_loop().time() + self._seconds)
 
     def deadline(self) -> float:
-        """Until when it may run, Unix time in seconds."""
-        own = math.inf if self._seconds is None else time.time() + self._seconds
+        """Until when it may run, by Redis' clock."""
+        own = math.inf if self._seconds is None else self.tools.clock.now() + self._seconds
         return min(own, self.tools.deadline)
 
     def _end_at(self, when: float | None) -> None:
@@ -87,7 +87,8 @@ class Tools:
         publish: takes a call's id and its events, the call itself first.
         approvals: asks a person.
         budget: how many calls there may be.
-        deadline: until when the attempt may run, Unix time in seconds.
+        deadline: until when the attempt may run, by Redis' clock.
+        clock: that one.
         unreadable: the arguments that are no JSON object, by the ids of the calls that have them, whatever a
             framework makes of those.
         most: how many calls the request allows; further ones are not made, and the model is told so.
@@ -102,10 +103,12 @@ class Tools:
         approvals: Approvals,
         budget: Budget,
         deadline: float,
+        clock: Clock,
         unreadable: Mapping[str, str] | None = None,
         most: int | None = None,
     ) -> None:
         self.deadline = deadline
+        self.clock = clock
         self._most = most
         self._made = 0
         self._turn_id = turn_id

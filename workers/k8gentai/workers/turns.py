@@ -175,6 +175,11 @@ class Turns:
             }
         )
 
+    async def now(self) -> float:
+        """Redis' time, Unix time in seconds: what one machine dated is compared with no other."""
+        seconds, microseconds = await self._redis.time()
+        return float(seconds + microseconds / 1_000_000)
+
     async def events(self, turn_id: str, after: int = 0) -> list[tuple[int, Event]]:
         """The events that are there now, with ``seq`` above ``after``."""
         entries = await self._redis.xrange(_events(turn_id), min=f"({after}-0")

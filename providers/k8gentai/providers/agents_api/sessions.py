@@ -1,6 +1,6 @@
 """Sessions of the classic API, and the turns in them."""
 
-from itertools import groupby
+import math
 from typing import Any
 
 from k8gentai.agents.events import Event
@@ -122,8 +122,10 @@ class Sessions:
         # Turns under way first: one that is settled meanwhile shows in the store, and counts once.
         found = {part.id: part for part in await self._unsettled(session_id)}
         found |= {part.id: part for part in await self._store.parts(session_id)}
-        in_order = sorted(found.values(), key=lambda part: (part.turn_id, part.id))
-        return [(turn_id, list(parts)) for turn_id, parts in groupby(in_order, key=lambda part: part.turn_id)]
+        turns: dict[str, list[Part]] = {}
+        for part in sorted(found.values(), key=_ended):
+            turns.setdefault(part.turn_id, []).append(part)
+        return list(turns.items())
 
     async def _unsettled(self, session_id: str) -> list[Part]:
         found = []
@@ -135,6 +137,12 @@ class Sessions:
             if record.classic is not None:
                 found.append(render_part(record, events, record.ended_at))
         return found
+
+
+def _ended(part: Part) -> float:
+    """When a part ended, by Redis' clock. One turn of a session runs at a time, so those that have not ended come
+    last, and are sorted already."""
+    return math.inf if part.ended_at is None else part.ended_at
 
 
 def _wanted(turn_id: str, turn_ids: set[str] | None) -> bool:

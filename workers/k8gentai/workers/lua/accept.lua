@@ -2,7 +2,7 @@
 -- ARGV: the request (JSON; every value is a string, and '' stands for none), the turn's record, its history (''
 --       where none was loaded), its first event, then the RQ job's fields.
 -- The request:
---   id, agent, framework, conversation, principal, accepted_at
+--   id, agent, framework, conversation, principal
 --   version       of the conversation's lane that the history belongs to
 --   strategy      what becomes of the turns ahead in the conversation: enqueue, reject, interrupt or rollback
 --   ending        the last event of those that are interrupted or rolled back
@@ -129,7 +129,7 @@ redis.call('HSET', turn, 'accepted', accepted, 'history', ahead == 0 and history
   'crashes', 0, 'seq', 0, 'keep', request.keep)
 set_status(turn, 'queued')
 append(turn, event)
-redis.call('ZADD', keys.unsettled .. request.principal, request.accepted_at, id)
+redis.call('ZADD', keys.unsettled .. request.principal, now(), id)
 if request.parent ~= '' then redis.call('SADD', keys.turn .. request.parent .. keys.children, id) end
 if request.continued ~= '' then take_over(id, request.continued, request.anew ~= '') end
 redis.call('HSET', keys.rq_job .. id, unpack(ARGV, 5))

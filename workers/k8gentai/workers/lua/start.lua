@@ -13,7 +13,8 @@ if not status then return {'unknown'} end
 local function begun(number)
   local found = redis.call('HMGET', turn, 'seq', 'accepted', 'history', 'suspect', 'breaks')
   local suspect = found[4] and redis.call('EXISTS', keys.solved .. found[4]) == 0
-  return {'started', tonumber(number), found[1], found[2], found[3], suspect and 1 or 0, tonumber(found[5] or 0)}
+  return {'started', tonumber(number), found[1], found[2], found[3], suspect and 1 or 0, tonumber(found[5] or 0),
+    tostring(now())}
 end
 -- Sent again, because the answer to the first sending was lost.
 if status == 'running' and taken == taking then return begun(attempt) end
