@@ -465,6 +465,35 @@ async def test_a_model_that_sends_single_bytes_is_as_silent_as_one_that_sends_no
     assert failure(TimeoutError("the framework's"), bench.calls).code == "model_error"
 
 
+async def test_a_framework_that_waits_no_longer_names_the_model_it_waited_for() -> None:
+    shown = asyncio.Event()
+
+    class Silent(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            shown.set()
+            await asyncio.Event().wait()
+            yield b""
+
+    class ApiTimeoutError(Exception):
+        pass
+
+    bench = Bench(lambda _: httpx.Response(200, stream=Silent()))
+    for streams in (True, False):
+        shown.clear()
+        reading = asyncio.create_task(bench.post({"model": "m", "stream": streams}))
+        await asyncio.wait_for(shown.wait(), 10)
+        told = failure(ApiTimeoutError("Request timed out."), bench.calls)
+        assert told.code == "model_error"
+        assert told.message == (
+            "model m: the agent waited no longer for its answer (ApiTimeoutError: Request timed out.)"
+        )
+        assert failure(ValueError("its own"), bench.calls).code == "agent_error"
+        reading.cancel()
+        await asyncio.wait({reading})
+        bench.attempts.close(bench.calls)
+        bench.run_again()
+
+
 async def test_a_models_own_name_finds_the_model_the_stack_serves() -> None:
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
     for name in ("gpt-4o", "openai/gpt-4o", "unheard-of"):

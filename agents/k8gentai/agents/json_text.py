@@ -18,6 +18,15 @@ def read_json(text: str | bytes) -> Any:
     return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
 
 
+def arguments_object(text: str) -> dict[str, Any] | None:
+    """Read the arguments of a tool call; None where the text is no JSON object. NaN and Infinity are not JSON."""
+    try:
+        read = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return read if isinstance(read, dict) else None
+
+
 def json_text(value: object) -> str:
     """Return any value as JSON text, without spaces. What JSON has no word for becomes its text, NaN null."""
     try:
@@ -32,6 +41,10 @@ def shown_json(value: object) -> str:
         return encodable(json.dumps(value, ensure_ascii=False, allow_nan=False))
     except (ValueError, TypeError):
         return json.dumps(jsonable(value), ensure_ascii=False)
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _finite(number: str) -> float | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from k8gentai.agents.characters import Characters
+from k8gentai.agents.json_text import arguments_object
 from k8gentai.agents.text import encodable
 
 Chunk = dict[str, Any]
@@ -21,15 +22,6 @@ CallId = Callable[[str, int, int], str]
 _UNNAMED = "unnamed"
 """The name of a tool call whose model named no tool: there is no such tool, which the model is then told."""
 _TEXTS = ("content", "reasoning_content", "refusal")
-
-
-def arguments_object(text: str) -> dict[str, Any] | None:
-    """A call's arguments; None where the text is no JSON object. NaN and Infinity are not JSON."""
-    try:
-        read = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        return None
-    return read if isinstance(read, dict) else None
 
 
 @dataclass
@@ -352,7 +344,3 @@ def _joined(name: str, more: str) -> str:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

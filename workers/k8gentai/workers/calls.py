@@ -10,8 +10,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from k8gentai.agents.events import Usage
+from k8gentai.agents.json_text import arguments_object
 from k8gentai.agents.turn import ModelEndpoint, StepLimitReached, TurnError
-from k8gentai.workers.answer_reader import arguments_object
 from k8gentai.workers.budget import Budget
 from k8gentai.workers.journal import Journal
 
@@ -90,6 +90,8 @@ class ModelCalls:
         self.trace = trace or {}
         self.error: ModelError | StepLimitReached | TurnError | None = None
         """Why the last call failed; None after one that went well."""
+        self.waited_for: dict[str, str] = {}
+        """The models of calls whose answers have not come to their ends, by the calls' keys."""
         self.lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         """Done once the stack's server went away in an answer that was shown in part."""
         self._max_steps = max_steps

@@ -29,12 +29,21 @@ def failure(error: BaseException, calls: ModelCalls | None) -> TurnFailed:
         case ModelError():
             return TurnFailed(code=cause.code, message=message_of(cause))
     words = message_of(error)[:_LONGEST]
+    if calls and calls.waited_for and _is_timeout(error):
+        model = next(iter(calls.waited_for.values()))
+        message = f"model {model}: the agent waited no longer for its answer ({type(error).__name__}: {words})"
+        return TurnFailed(code="model_error", message=message)
     return TurnFailed(
         code="agent_error",
         message=f"the agent raised {type(error).__name__}: {words}"
         if words
         else f"the agent raised {type(error).__name__}",
     )
+
+
+def _is_timeout(error: BaseException) -> bool:
+    """Whether an error is a time-out, in one of the ways in which frameworks and HTTP clients have their own."""
+    return isinstance(error, TimeoutError) or "Timeout" in type(error).__name__
 
 
 def over_time(seconds: float, place: str | None = None) -> TurnFailed:

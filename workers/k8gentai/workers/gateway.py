@@ -85,6 +85,7 @@ class _Call:
         """The answer in one piece."""
         if recorded := self._calls.journal.answer(self._key):
             return self._completion(recorded[0], self._recorded_id)
+        self._calls.waited_for[self._key] = self._model
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
 
         async def ask() -> None:
@@ -108,6 +109,8 @@ class _Call:
             return _error(error.status, str(failed), "model_error")
         except asyncio.CancelledError:
             return _error(409, "the turn is over", "turn_ended")
+        finally:
+            self._calls.waited_for.pop(self._key, None)
 
     def _completion(self, completion: Chunk, call_id: CallId) -> Response:
         """The response that brings the agent an answer in one piece, which is brought into its form."""
@@ -119,6 +122,7 @@ class _Call:
         """The answer in chunks; its status is known once the first is there."""
         chunks: asyncio.Queue[Chunk | ModelError | None] = asyncio.Queue(_BUFFERED_CHUNKS)
         status = 502
+        self._calls.waited_for[self._key] = self._model
 
         async def ask() -> None:
             nonlocal status
@@ -134,6 +138,7 @@ class _Call:
                     self._calls.lose(error)
                 status = error.status
                 last = self._calls.failed(self._model, str(error), error.code)
+            self._calls.waited_for.pop(self._key, None)
             await chunks.put(last)
 
         asking = asyncio.create_task(ask())

@@ -1,7 +1,6 @@
 """Follows the model calls of BeeAI's agents, whichever of them makes one, and has each answer streamed."""
 
 import inspect
-import json
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from functools import wraps
@@ -31,6 +30,7 @@ from beeai_framework.errors import FrameworkError
 
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
 from k8gentai.agents.events import ItemDropped, ToolCall, ToolCallDelta, ToolCallStarted, ToolResult, ToolSide
+from k8gentai.agents.json_text import arguments_object
 from k8gentai.agents.running import ModelStep
 
 FINAL_ANSWER = "final_answer"
@@ -175,18 +175,11 @@ def _unrepaired(repair: Callable[..., None]) -> Callable[..., None]:
     @wraps(repair)
     def unrepaired(self: ChatModel, result: ChatModelOutput) -> None:
         for call in result.get_tool_calls() if current_run.get() is not None else ():
-            if call.tool_name != FINAL_ANSWER and not _is_object(call.args):
+            if call.tool_name != FINAL_ANSWER and arguments_object(call.args) is None:
                 call.args = "{}"
         repair(self, result)
 
     return unrepaired
-
-
-def _is_object(written: str) -> bool:
-    try:
-        return isinstance(json.loads(written), dict)
-    except ValueError:
-        return False
 
 
 def _lenient(check: Callable[..., None]) -> Callable[..., None]:

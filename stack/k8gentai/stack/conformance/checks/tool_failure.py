@@ -33,7 +33,8 @@ async def arguments_that_cannot_be_read_do_not_end_the_turn(lab: Lab) -> None:
 async def no_tool_runs_with_other_arguments_than_the_models(lab: Lab) -> None:
     """Arguments that are no JSON object are shown as they are, and are an error to the model."""
     whole = lab.write("one").text
-    odd = (whole[:-1], whole[:-5], f"[{whole}]", whole.replace('"one"', "NaN"), f"{whole} and more")
+    # No more: frameworks give up an answer with many calls that fail.
+    odd = (whole[:-1], f"[{whole}]", whole.replace('"one"', "NaN"))
     lab.script(Answer(*(Call("write", written) for written in odd)), Answer("Sorry."))
     response = await lab.answer("scribe")
     equal("lines written", lab.lines(), [])
