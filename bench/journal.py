@@ -29,6 +29,7 @@ from k8gentai.workers.gateway import gateway
 from k8gentai.workers.journal import Answer as Recorded
 from k8gentai.workers.journal import Journal
 from k8gentai.workers.record import AcceptedTurn
+from k8gentai.workers.tool_guard import ToolGuard
 from k8gentai.workers.turns import Turns
 from k8gentai.workers.upstream import Upstream
 from tests.scripted import Answer, ScriptedModel
@@ -79,7 +80,17 @@ async def seconds_of_calls(stack: Stack, prompt: str) -> dict[str, list[float]]:
     budget = Budget(Limits(), lambda _: None)
     keys = {}
     for name, journal in journals.items():
-        calls = ModelCalls(lease.turn_id, MODEL, 10 * CALLS, budget, lambda _: None, lambda _: None, journal)
+        guard = ToolGuard((), (), (), lambda _: None)
+        calls = ModelCalls(
+            lease.turn_id,
+            MODEL,
+            10 * CALLS,
+            budget,
+            lambda _: None,
+            lambda _: None,
+            journal,
+            guard=guard,
+        )
         open_attempts.open(calls)
         keys[name] = calls.key
     found: dict[str, list[float]] = {name: [] for name in journals}

@@ -4,11 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.registry import Registry
 from k8gentai.stack.conformance.kit import read_kit
 from k8gentai.stack.conformance.lab import open_lab
+from tests.conformance.guarded import definitions as guarded_agents
 from tests.support.conformance import StackProcesses
 from tests.support.processes import ROOT
 from tests.support.stack import Stack
@@ -38,12 +40,15 @@ def stack(framework, kit, model, tmp_path_factory):
     )
     equipped = (AGENTS / "equipped.yaml").read_text()
     (definitions / "equipped.yaml").write_text(equipped.replace("FRAMEWORK", framework))
+    for agent_id, guarded in guarded_agents(framework).items():
+        (definitions / f"{agent_id}.yaml").write_text(yaml.safe_dump(guarded))
     kit.write(definitions)
     made = Stack(tmp_path_factory.mktemp(framework), model.base_url)
     try:
         made.prepare(definitions)
         # An example may ask an agent of another framework, which is not here.
-        agents = [agent for agent in Registry(made.registry).list() if agent.id in kit.definitions]
+        ours = {*kit.definitions, *guarded_agents(framework)}
+        agents = [agent for agent in Registry(made.registry).list() if agent.id in ours]
         broken = [agent.error for agent in agents if agent.state != "ready"]
         assert not broken, "\n".join(broken)
         made.add_server()

@@ -25,6 +25,10 @@ class Boundary:
         self.asked: list[tuple] = []
         self.was_asked = asyncio.Event()
         self.decisions: dict[str, Decision] = {}
+        self.exempted: list[str] = []
+
+    def exempt(self, call_id):
+        self.exempted.append(call_id)
 
     async def call(self, call_id, name, arguments, run, *, approval=False):
         assert call_id not in self.outcomes, "a tool ran twice"

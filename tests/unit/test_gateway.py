@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -16,10 +17,11 @@ from k8gentai.agents.events import TurnEnd, TurnFailed, Usage
 from k8gentai.workers import upstream as upstream_module
 from k8gentai.workers.attempts import Lease
 from k8gentai.workers.budget import Budget
-from k8gentai.workers.calls import TURN_HEADER, ModelCalls, OpenAttempts
+from k8gentai.workers.calls import PLACE_HEADER, TURN_HEADER, ModelCalls, OpenAttempts
 from k8gentai.workers.endings import failure
 from k8gentai.workers.gateway import _Call, gateway
 from k8gentai.workers.journal import Journal
+from k8gentai.workers.tool_guard import ToolGuard
 from k8gentai.workers.upstream import Upstream
 
 SERVED = {"id": "openai/gpt-4o", "custom_metadata": {"provider_resource_id": "gpt-4o"}}
@@ -70,7 +72,15 @@ class Bench:
         """Begin a new attempt, with the journal of those before."""
         journal = Journal(self.kept, Lease("resp_1", 1), dict(self.kept.entries))  # type: ignore[arg-type]
         took = self.usage.append, self.ended.append
-        self.calls = ModelCalls(turn_id, *self.limits, self.budget, *took, journal)  # type: ignore[arg-type]
+        self.guard = ToolGuard({"theirs"}, {"Shape"}, {"ruled"}, self.ends.append)
+        self.calls = ModelCalls(
+            turn_id,
+            *self.limits,  # type: ignore[arg-type]
+            self.budget,
+            *took,
+            journal,
+            guard=self.guard,
+        )
         self.attempts.open(self.calls)
 
     async def post(self, body: object, **headers: str) -> httpx.Response:
@@ -500,3 +510,75 @@ async def test_a_models_own_name_finds_the_model_the_stack_serves() -> None:
         await bench.post({"model": name})
     asked = [json.loads(request.content)["model"] for request in bench.asked]
     assert asked == ["openai/gpt-4o", "openai/gpt-4o", "unheard-of"]
+
+
+def calling(*calls: tuple[str, str]) -> httpx.Response:
+    made = [
+        {"id": call_id, "type": "function", "function": {"name": name, "arguments": "{}"}}
+        for call_id, name in calls
+    ]
+    message = {"role": "assistant", "content": None, "tool_calls": made}
+    return httpx.Response(200, json={"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]})
+
+
+def asking(*names: str, **more: object) -> dict[str, object]:
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return {"model": "m", "messages": [{"role": "user", "content": "Go."}], "tools": tools, **more}
+
+
+def made_id(answer: httpx.Response) -> str:
+    """The id of the tool call in an answer."""
+    (found,) = re.findall(r'"tool_calls": ?\[\{(?:"index": ?0, ?)?"id": ?"(\w+)"', answer.text)
+    return str(found)
+
+
+def answering(call_id: str, **more: object) -> dict[str, object]:
+    return {"model": "m", "messages": [{"role": "tool", "tool_call_id": call_id, "content": "paid"}], **more}
+
+
+async def test_a_call_that_is_answered_past_the_boundary_ends_the_turn_naming_tool_and_place() -> None:
+    bench = Bench(lambda _: calling(("call_7", "pay")))
+    call_id = made_id(await bench.post(asking("pay", "add")))
+    place = quote("shop/bank.py:41 (pay_node)")
+    refused = await bench.post(answering(call_id), **{TURN_HEADER: bench.calls.key, PLACE_HEADER: place})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "tool_bypassed")
+    (end,) = bench.ends
+    assert isinstance(end, TurnFailed)
+    assert end.code == "tool_bypassed"
+    assert "'pay'" in end.message
+    assert "at shop/bank.py:41 (pay_node)" in end.message
+    assert len(bench.asked) == 1
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_call_that_came_to_the_boundary_is_answered_also_from_the_journal(streamed: bool) -> None:
+    chunk = {
+        "choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "pay"}}]}}]
+    }
+    bench = Bench(lambda _: stream(chunk, END) if streamed else calling(("a", "pay")))
+    for _ in range(2):
+        call_id = made_id(await bench.post(asking("pay", stream=streamed)))
+        bench.guard.came(call_id)
+        assert (await bench.post(answering(call_id, stream=streamed))).status_code == 200
+        bench.run_again()
+    call_id = made_id(await bench.post(asking("pay", stream=streamed)))
+    assert (await bench.post(answering(call_id, stream=streamed))).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "refused"),
+    [
+        (asking("theirs", "add"), "theirs", False),
+        (asking("Shape", "add"), "Shape", False),
+        (asking("add"), "unheard_of", False),
+        (asking("person", tool_choice={"type": "function", "function": {"name": "person"}}), "person", False),
+        (asking("ruled", tool_choice={"type": "function", "function": {"name": "ruled"}}), "ruled", True),
+        (asking("pay", tool_choice="required"), "pay", True),
+    ],
+)
+async def test_calls_for_which_no_tool_of_the_agents_runs_are_answered(
+    asked: dict[str, object], name: str, refused: bool
+) -> None:
+    bench = Bench(lambda _: calling(("a", name)))
+    call_id = made_id(await bench.post(asked))
+    assert (await bench.post(answering(call_id))).status_code == (400 if refused else 200)

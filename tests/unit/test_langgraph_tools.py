@@ -6,7 +6,7 @@ from typing import Annotated
 
 import pytest
 from langchain.agents import create_agent
-from langchain.agents.middleware import wrap_tool_call
+from langchain.agents.middleware import ToolCallLimitMiddleware, wrap_tool_call
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import InjectedToolCallId, tool
 from langgraph.graph import END, START, MessagesState, StateGraph
@@ -318,3 +318,13 @@ async def test_an_interrupt_is_not_a_result(model):
     boundary.decisions[question] = Decision(approve=True, reason="You may.")
     await run(agent, turn_of("[[interrupted]]"), context_of(boundary))
     assert boundary.outcomes == {"c1": ToolOutcome("You may.")}
+
+
+async def test_calls_that_a_middleware_refuses_are_known_to_have_run_no_tool(model):
+    calls = [Call("add", {"a": 1, "b": 1}, id="c1"), Call("add", {"a": 2, "b": 2}, id="c2")]
+    model.script("refused", Answer(*calls), Answer("One only."))
+    boundary = Boundary()
+    agent = create_agent(chat(model), tools=[add], middleware=[ToolCallLimitMiddleware(run_limit=1)])
+    await run(agent, turn_of("[[refused]]"), context_of(boundary))
+    assert list(boundary.outcomes) == ["c1"]
+    assert boundary.exempted == ["c2"]

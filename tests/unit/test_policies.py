@@ -90,3 +90,18 @@ def test_only_a_tool_of_the_agents_own_is_dynamic() -> None:
 def test_adapters_without_the_method_are_adapters() -> None:
     adapter: Adapter = object()  # type: ignore[assignment]
     assert found_tools(adapter, Loaded(defined())) == FoundTools()
+
+
+def test_a_tool_that_passes_the_boundary_by_is_not_looked_for_and_has_no_rules() -> None:
+    assert check(defined({"name": "refund", "boundary": "none"}), WHOLE) is None
+    for rule in ({"approval": "required"}, {"retry": "never"}, {"timeoutSeconds": 3}, {"function": "shlex:split"}):
+        with pytest.raises(ValidationError, match="nothing else can be said"):
+            defined({"name": "refund", "boundary": "none", **rule})
+
+
+def test_calls_that_nobody_counts_cannot_be_limited() -> None:
+    given = defined({"name": "refund", "boundary": "none"}).model_dump(mode="json", by_alias=True)
+    assert AgentDefinition.model_validate(given) == defined({"name": "refund", "boundary": "none"})
+    given["spec"]["limits"] = {"toolCalls": 3}
+    with pytest.raises(ValidationError, match=r"limits\.toolCalls does not hold for 'refund'"):
+        AgentDefinition.model_validate(given)

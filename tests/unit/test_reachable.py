@@ -1,11 +1,13 @@
 """Finding what an agent's code holds or names, without running it."""
 
 import functools
+import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
 import tests.unit.conftest
-from k8gentai.agents.reachable import handed_on, reachable
+from k8gentai.agents.loading import own_place
+from k8gentai.agents.reachable import data_classes, handed_on, reachable
 
 
 class Tool:
@@ -91,6 +93,16 @@ def test_functions_that_are_handed_on_or_made_may_be_tools_and_those_called_are_
         def own() -> None: ...
 
         refund()
-        return [make_tool(pay), own]
+        shlex.join([])
+        return [make_tool(pay), own, shlex.split]
 
-    assert handed_on(factory) == {"pay", "own"}
+    assert handed_on(factory) == {"pay", "own", "split"}
+
+
+def test_data_classes_beside_the_agents_functions_may_stand_for_tools() -> None:
+    assert data_classes(pay) == {"Node"}
+
+
+def test_the_place_of_the_agents_code_is_its_innermost_line() -> None:
+    assert own_place().startswith("tests/unit/test_reachable.py:")
+    assert own_place().endswith("(test_the_place_of_the_agents_code_is_its_innermost_line)")

@@ -6,9 +6,11 @@ import math
 import pytest
 
 from k8gentai.agents.definition import Limits, Tool
+from k8gentai.agents.events import TurnEnd
 from k8gentai.agents.turn import Decision
 from k8gentai.workers.budget import Budget
 from k8gentai.workers.clock import Clock
+from k8gentai.workers.tool_guard import ToolGuard
 from k8gentai.workers.tools import Tools
 
 
@@ -52,11 +54,16 @@ def journal():
     return Recorded()
 
 
+def _ignore(call_id, event):
+    """Take an event."""
+
+
 @pytest.fixture
 async def tools(person, journal):
     policies = {"hasty": Tool(name="hasty", timeout_seconds=0.05)}
-    budget = Budget(Limits(), lambda end: None)
-    return Tools("resp_1", policies, journal, lambda call_id, event: None, person, budget, math.inf, Clock(0))
+    ends: list[TurnEnd] = []
+    budget, guard = Budget(Limits(), ends.append), ToolGuard((), (), (), ends.append)
+    return Tools("resp_1", policies, journal, _ignore, person, budget, math.inf, Clock(0), guard=guard)
 
 
 async def begun(tools, person, name="outer"):
@@ -145,6 +152,7 @@ async def test_calls_beyond_those_the_request_allows_are_not_made(person, journa
             math.inf,
             Clock(0),
             most=1,
+            guard=ToolGuard((), (), (), lambda end: None),
         )
 
     tools = boundary()

@@ -127,6 +127,8 @@ class Tool(_Part):
     """``required``: each call waits until a person approves it."""
     dynamic: bool = False
     """The agent's code makes it while a turn runs, so it is not looked for when the agent is registered."""
+    boundary: Literal["none"] | None = None
+    """``none``: the agent's code runs it by itself. It is neither recorded nor counted, so it may run twice."""
 
     @property
     def source(self) -> Literal["function", "mcp", "agent"] | None:
@@ -142,6 +144,9 @@ class Tool(_Part):
             raise ValueError(f"{self.name!r} is no name that models take: letters, digits, _ and -, 64 at most")
         if self.description is not None and not (self.function or self.agent):
             raise ValueError("description is of a function or an agent; an MCP server describes its tools itself")
+        ruled = self.approval or self.timeout_seconds or self.dynamic or self.retry != "idempotent" or self.source
+        if self.boundary == "none" and ruled:
+            raise ValueError("boundary: none says that nothing else can be said of the tool but its name")
         if self.dynamic and self.source:
             raise ValueError(f"dynamic is of a tool that the agent's code makes, and this one has {self.source}")
         return self
@@ -164,6 +169,14 @@ class Spec(_Part):
     resources: dict[str, Any] | None = None
     observability: dict[str, Any] | None = None
     health_check: dict[str, Any] | None = Field(default=None, alias="healthCheck")
+
+    @model_validator(mode="after")
+    def _counts_what_is_limited(self) -> Self:
+        if self.limits.tool_calls is not None:
+            for tool in self.tools:
+                if tool.boundary == "none":
+                    raise ValueError(f"limits.toolCalls does not hold for {tool.name!r}, which has boundary: none")
+        return self
 
     @field_validator("framework", mode="before")
     @classmethod

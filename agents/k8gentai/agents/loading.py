@@ -5,9 +5,11 @@ is not imported again: for that, restart the worker.
 """
 
 import difflib
+import functools
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 import sysconfig
 import traceback
@@ -114,3 +116,29 @@ def is_own_code(filename: str) -> bool:
         and filename != __file__
         and not str(Path(filename).resolve()).startswith(_NOT_OWN)
     )
+
+
+def own_place() -> str:
+    """The innermost line of the agent's code that the code at hand works for, as ``file:line (function)``; empty
+    where there is none."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if _is_agents(frame.f_code.co_filename):
+            return f"{_shown(frame.f_code.co_filename)}:{frame.f_lineno} ({frame.f_code.co_name})"
+        frame = frame.f_back
+    return ""
+
+
+@functools.lru_cache(maxsize=10_000)
+def _is_agents(filename: str) -> bool:
+    """Whether a file is the agent's, rather than a library's or this product's."""
+    ours = [f"{Path(place).resolve()}/" for place in sys.modules["k8gentai"].__path__]
+    return is_own_code(filename) and not str(Path(filename).resolve()).startswith(tuple(ours))
+
+
+def _shown(filename: str) -> str:
+    """A path as a person would name it: from the working directory, if it is below."""
+    try:
+        return str(Path(filename).resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return filename

@@ -5,7 +5,10 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeGuard
+from dataclasses import is_dataclass
+from typing import Any, TypeGuard, is_typeddict
+
+from pydantic import BaseModel
 
 from k8gentai.agents.loading import is_own_code
 
@@ -52,19 +55,49 @@ def handed_on(root: object) -> set[str]:
     return names
 
 
+def data_classes(root: object) -> set[str]:
+    """Find the names of the data classes in the agent's own code and beside its functions: a model may be offered
+    one in place of a tool.
+
+    Args:
+        root: what an entrypoint names.
+    """
+    parts = list(reachable(root))
+    modules = {id(part.__globals__): part.__globals__ for part in parts if _is_own_function(part)}
+    beside = [value for module in modules.values() for value in module.values()]
+    classes = {part for part in (*parts, *beside) if isinstance(part, type) and _is_own_class(part)}
+    return {part.__name__ for part in classes if _holds_data(part)}
+
+
+def _holds_data(found: type) -> bool:
+    runs = any(hasattr(found, name) for name in ("run", "_run", "invoke"))
+    return not runs and (issubclass(found, BaseModel) or is_dataclass(found) or is_typeddict(found))
+
+
 def _handed_on(code: types.CodeType, known: dict[str, Any]) -> set[str]:
-    loaded = {
-        instruction.argval
-        for instruction in dis.get_instructions(code)
-        # What is called is loaded with a NULL beside it.
-        if instruction.opname == "LOAD_GLOBAL" and "NULL" not in instruction.argrepr
-    }
-    names = {name for name in loaded if _is_own_function(known.get(name))}
+    names = {name for name, value in _loaded(code, known) if isinstance(value, types.FunctionType)}
     for inner in code.co_consts:
         if isinstance(inner, types.CodeType):
             names |= _handed_on(inner, known)
             names |= {inner.co_name} if inner.co_name.isidentifier() else set()
     return names
+
+
+def _loaded(code: types.CodeType, known: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    """The globals that code loads without calling them, and what it loads so of modules, each with its name."""
+    value: object = None
+    called = False
+    for instruction in dis.get_instructions(code):
+        name = instruction.argval
+        # What is called is loaded with a NULL beside it, or beside the module that it is of.
+        if instruction.opname == "LOAD_GLOBAL":
+            value, called = known.get(name), "NULL" in instruction.argrepr
+        elif instruction.opname == "LOAD_ATTR" and isinstance(value, types.ModuleType):
+            value, called = vars(value).get(name), called or "NULL" in instruction.argrepr
+        else:
+            value = None
+        if value is not None and not called:
+            yield name, value
 
 
 def _is_own_function(part: object) -> TypeGuard[types.FunctionType]:
@@ -119,11 +152,14 @@ def _names(code: types.CodeType) -> Iterator[str]:
 
 
 def _own_members(found: type) -> Iterable[object]:
+    return _copied(vars(found).values) if _is_own_class(found) else ()
+
+
+def _is_own_class(found: type) -> bool:
     try:
-        own = is_own_code(inspect.getfile(found))
+        return is_own_code(inspect.getfile(found))
     except (TypeError, OSError):
-        own = False
-    return _copied(vars(found).values) if own else ()
+        return False
 
 
 def _attributes(part: object) -> list[object]:

@@ -107,6 +107,15 @@ class ToolBoundary(Protocol):
         """
         ...
 
+    def exempt(self, call_id: str) -> None:
+        """Note that no tool runs for a call: its framework answers it by itself, as it hands the turn over to
+        another agent, takes the call for the answer, or cannot read its arguments.
+
+        A call that is neither made here nor exempted ends the turn once it is answered. To be called from any
+        thread.
+        """
+        ...
+
     def decision(self, question: str, name: str, arguments: str) -> Decision | None:
         """Return what a person decided about just this question; None where they decided nothing. To be called
         from any thread.
@@ -173,6 +182,8 @@ class FoundTools:
     """As the model knows them."""
     complete: bool = False
     """There are no others: False where the agent's code may make tools while a turn runs."""
+    shapes: frozenset[str] = frozenset()
+    """The names of the code's data classes, which a model may be offered like tools: calling one runs nothing."""
 
 
 class LoadedAgent(Protocol):

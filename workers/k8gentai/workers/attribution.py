@@ -1,15 +1,17 @@
 """Tells the gateway which turn a model call belongs to, with agent code that knows nothing of us.
 
 The send methods of the HTTP clients that model SDKs use are wrapped, as OpenTelemetry's instrumentations wrap
-them, to add one header; on requests to the gateway's address only.
+them, to add two headers; on requests to the gateway's address only.
 """
 
 import importlib
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import quote
 
-from k8gentai.workers.calls import TURN_HEADER, current_key
+from k8gentai.agents.loading import own_place
+from k8gentai.workers.calls import PLACE_HEADER, TURN_HEADER, current_key
 
 _CLIENTS = ("httpx", "httpx2")
 """Packages with ``Client.send`` and ``AsyncClient.send``."""
@@ -27,6 +29,7 @@ def attribute_calls(host: str, port: int) -> None:
         key = current_key.get()
         if key is not None and (request.url.host, request.url.port) == (host, port):
             request.headers[TURN_HEADER] = key
+            request.headers[PLACE_HEADER] = quote(own_place())
 
     for package in _CLIENTS:
         try:

@@ -14,9 +14,12 @@ from k8gentai.agents.json_text import arguments_object
 from k8gentai.agents.turn import ModelEndpoint, StepLimitReached, TurnError
 from k8gentai.workers.budget import Budget
 from k8gentai.workers.journal import Journal
+from k8gentai.workers.tool_guard import ToolGuard
 
 TURN_HEADER = "x-amf-turn"
 """Carries an attempt's key on model calls whose code knows nothing of us."""
+PLACE_HEADER = "x-amf-place"
+"""Carries the file and line of the agent's code that makes a model call, percent-encoded."""
 
 current_key: ContextVar[str | None] = ContextVar("amf_turn_key", default=None)
 """The key of the attempt that the running code belongs to."""
@@ -63,6 +66,7 @@ class ModelCalls:
         journal: answers calls that an earlier attempt made, and keeps those of this one.
         trace: the trace context its calls continue, as HTTP headers.
         origin: the turn that the journal began with, where that is another: ids of tool calls come of it.
+        guard: is to know of every tool call that the model makes.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class ModelCalls:
         journal: Journal,
         trace: dict[str, str] | None = None,
         *,
+        guard: ToolGuard,
         origin: str | None = None,
     ) -> None:
         self._origin = origin or turn_id
@@ -86,6 +91,7 @@ class ModelCalls:
         self.model = model
         self._on_usage = on_usage
         self.on_answer = on_answer
+        self.guard = guard
         self.journal = journal
         self.trace = trace or {}
         self.error: ModelError | StepLimitReached | TurnError | None = None
@@ -103,14 +109,20 @@ class ModelCalls:
         self.unreadable: dict[str, str] = {}
         """The arguments of tool calls that are no JSON object, by the call's id."""
 
-    def begin(self) -> None:
+    def begin(self, messages: object, place: str) -> None:
         """Count a call.
 
+        Args:
+            messages: what the model is to be sent.
+            place: the line of the agent's code that makes the call; empty where it is not known.
+
         Raises:
+            ToolBypassedError: the messages hold a tool's result that did not come through the tool boundary.
             StepLimitReached: the turn has made as many as it may.
             BudgetExceededError: its tokens are used up.
         """
         try:
+            self.guard.check(messages, place)
             if self._made >= self._max_steps:
                 raise StepLimitReached(self._max_steps)
             self._budget.model_call()
@@ -173,6 +185,8 @@ class ModelCalls:
         for call_id, arguments in written.items():
             if arguments_object(arguments) is None:
                 self.unreadable[call_id] = arguments
+                # No tool runs for it.
+                self.guard.came(call_id)
             if reasoning:
                 self._reasoning[call_id] = reasoning
 

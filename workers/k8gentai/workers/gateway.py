@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
+from urllib.parse import unquote
 
 import structlog
 from fastapi import FastAPI, Request
@@ -17,11 +18,10 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from k8gentai.agents.events import Usage
 from k8gentai.agents.parameters import with_asked
 from k8gentai.agents.text import encodable
-from k8gentai.agents.turn import StepLimitReached
+from k8gentai.agents.turn import StepLimitReached, TurnError
 from k8gentai.workers.answer_reader import AnswerReader, CallId, read_whole
 from k8gentai.workers.attempts import FencedError
-from k8gentai.workers.budget import BudgetExceededError
-from k8gentai.workers.calls import TURN_HEADER, ModelCalls, ModelError, OpenAttempts, cancel_once
+from k8gentai.workers.calls import PLACE_HEADER, TURN_HEADER, ModelCalls, ModelError, OpenAttempts, cancel_once
 from k8gentai.workers.tool_images import with_tool_images
 from k8gentai.workers.transport_security import TransportSecurity
 from k8gentai.workers.upstream import Chunk, StackLostError, Upstream, UpstreamError
@@ -53,11 +53,11 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
         except (ValueError, KeyError, TypeError):
             return _error(400, "the body must be a JSON object that names a model", "invalid_body")
         try:
-            calls.begin()
+            calls.begin(body.get("messages"), unquote(request.headers.get(PLACE_HEADER, "")))
         except StepLimitReached as limit:
             return _error(400, str(limit), "step_limit")
-        except BudgetExceededError as limit:
-            return _error(400, str(limit), limit.code)
+        except TurnError as refusal:
+            return _error(400, str(refusal), refusal.code)
         call = _Call(calls, upstream, with_tool_images(with_asked({**body, "model": model}, calls.asked)))
         return await call.streamed() if body.get("stream") else await call.whole()
 
@@ -75,6 +75,7 @@ class _Call:
         # Counting needs the figures; an agent that did not ask for them is not shown the extra chunk.
         self._shows_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         self._tools = _tool_names(body)
+        self._forced = isinstance(body.get("tool_choice"), dict)
         self._body = body
         if "messages" in body:
             self._body = {**body, "messages": calls.with_reasoning(body["messages"])}
@@ -204,8 +205,12 @@ class _Call:
         return self._calls.recorded_call_id(sent, self._key, choice, number)
 
     def _note(self, answer: Chunk) -> None:
-        """Tell the turn why the answer ended, and what the model says the call used."""
+        """Tell the turn which tools are called, why the answer ended, and what the model says the call used."""
         for choice in answer.get("choices", ()):
+            for call in (choice.get("delta") or choice.get("message") or {}).get("tool_calls") or ():
+                if call.get("id"):
+                    name = (call.get("function") or {}).get("name") or ""
+                    self._calls.guard.made(call["id"], name, self._tools, forced=self._forced)
             if reason := choice.get("finish_reason"):
                 self._calls.on_answer(reason)
         usage = answer.get("usage")

@@ -1,7 +1,7 @@
 """Runs one attempt at a turn: everything around an adapter that is the same for every framework."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from k8gentai.agents.answers import is_json
-from k8gentai.agents.definition import Limits
+from k8gentai.agents.definition import Limits, Tool
 from k8gentai.agents.events import (
     Event,
     TurnCompleted,
@@ -25,7 +25,7 @@ from k8gentai.agents.turn import (
     Adapter,
     AgentLoadError,
     DeclaredTool,
-    LoadedAgent,
+    FoundTools,
     ModelEndpoint,
     RequestError,
     Turn,
@@ -47,6 +47,7 @@ from k8gentai.workers.republish import Republisher
 from k8gentai.workers.services import TurnServices
 from k8gentai.workers.slots import Slot
 from k8gentai.workers.stream import EventStream
+from k8gentai.workers.tool_guard import ToolGuard
 from k8gentai.workers.toolbox import Toolbox
 from k8gentai.workers.tools import Tools
 from k8gentai.workers.watchdog import Blocked
@@ -172,7 +173,7 @@ class Harness:
             ready = await self._ready(started)
             async with self._toolbox.open(ready, started, slot) as declared:
                 services = TurnServices(self._stack, started.accepted)
-                attempt = _Attempt(started, ready.agent, declared, services, journal, order, self._blocked)
+                attempt = _Attempt(started, ready, declared, services, journal, order, self._blocked)
                 endpoint = self._open_attempts.open(attempt.calls)
                 current_key.set(attempt.calls.key)
                 end = await attempt.run(self._adapter, endpoint, room)
@@ -211,7 +212,7 @@ class _Attempt:
 
     Args:
         started: the attempt.
-        agent: who runs.
+        ready: who runs.
         declared: the tools that its definition brings.
         services: what the stack does for it.
         journal: the turn's.
@@ -222,7 +223,7 @@ class _Attempt:
     def __init__(
         self,
         started: Started,
-        agent: LoadedAgent,
+        ready: ReadyAgent,
         declared: tuple[DeclaredTool, ...],
         services: TurnServices,
         journal: Journal,
@@ -230,9 +231,9 @@ class _Attempt:
         blocked: Callable[[], Blocked | None],
     ) -> None:
         self._blocked = blocked
-        accepted, spec = started.accepted, agent.definition.spec
+        accepted, spec = started.accepted, ready.agent.definition.spec
         replay = accepted.replay
-        self._agent = agent
+        self._agent = ready.agent
         self._declared = declared
         self._services = services
         self._number = started.lease.attempt
@@ -242,6 +243,8 @@ class _Attempt:
         self._halted: asyncio.Future[TurnEnd] = asyncio.get_running_loop().create_future()
         budget = Budget(self._limits, self._halt)
         order.admits = budget.write
+        policies = {tool.name: tool for tool in spec.tools} | {tool.name: tool.policy for tool in declared}
+        guard = _guard(self._turn, policies, ready.found, self._halt, spec.entrypoint)
         self.calls = ModelCalls(
             accepted.turn.id,
             spec.model.name,
@@ -252,12 +255,12 @@ class _Attempt:
             journal,
             accepted.trace,
             origin=self._turn.id,
+            guard=guard,
         )
         if spec.entrypoint:
             # A declarative agent makes its calls with them by itself.
             self.calls.asked = self._turn.parameters
         self.approvals = Approvals(replay.answers if replay else {}, order.from_tool, self._busy)
-        policies = {tool.name: tool for tool in spec.tools} | {tool.name: tool.policy for tool in declared}
         self._clock = started.clock
         deadline = self._clock.now() + self._limits.seconds
         self._tools = Tools(
@@ -270,9 +273,8 @@ class _Attempt:
             deadline,
             self._clock,
             self.calls.unreadable,
-            self._turn.parameters.get("max_tool_calls")
-            if agent.definition.spec.framework != "llama-stack"
-            else None,
+            self._turn.parameters.get("max_tool_calls") if spec.framework != "llama-stack" else None,
+            guard=guard,
         )
 
     async def run(self, adapter: Adapter, endpoint: ModelEndpoint, room: Callable[[], Awaitable[None]]) -> TurnEnd:
@@ -399,3 +401,15 @@ def _asked(limits: Limits, turn: Turn) -> Limits:
     """The limits of a turn whose request may allow fewer model calls."""
     most = turn.parameters.get("max_infer_iters")
     return limits.model_copy(update={"steps": min(limits.steps, most)}) if most else limits
+
+
+def _guard(
+    turn: Turn,
+    policies: Mapping[str, Tool],
+    found: FoundTools,
+    halt: Callable[[TurnEnd], None],
+    entrypoint: str | None,
+) -> ToolGuard:
+    elsewhere = {str(tool.get("name")) for tool in turn.tools if tool.get("type") == "function"}
+    elsewhere |= {name for name, policy in policies.items() if policy.boundary == "none"}
+    return ToolGuard(elsewhere, found.shapes, policies, halt, entrypoint or "")

@@ -18,6 +18,7 @@ from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.budget import Budget
 from k8gentai.workers.clock import Clock
 from k8gentai.workers.journal import Journal, ToolEntry
+from k8gentai.workers.tool_guard import ToolGuard
 
 _INTERRUPTED = (
     "the worker died while this tool ran, and its definition says that it is not run again: "
@@ -92,6 +93,7 @@ class Tools:
         unreadable: the arguments that are no JSON object, by the ids of the calls that have them, whatever a
             framework makes of those.
         most: how many calls the request allows; further ones are not made, and the model is told so.
+        guard: is to know of every call.
     """
 
     def __init__(
@@ -106,6 +108,8 @@ class Tools:
         clock: Clock,
         unreadable: Mapping[str, str] | None = None,
         most: int | None = None,
+        *,
+        guard: ToolGuard,
     ) -> None:
         self.deadline = deadline
         self.clock = clock
@@ -118,6 +122,7 @@ class Tools:
         self._approvals = approvals
         self._budget = budget
         self._unreadable = {} if unreadable is None else unreadable
+        self._guard = guard
         self._running: set[RunningCall] = set()
         self._begun: set[str] = set()
         """Calls of this attempt. A framework makes one again whose tool stopped to ask a person."""
@@ -130,6 +135,10 @@ class Tools:
     def tokens_left(self) -> int | None:
         """What the turn may still use; None where there is no limit."""
         return self._budget.tokens_left()
+
+    def exempt(self, call_id: str) -> None:
+        """Note that no tool runs for a call."""
+        self._guard.came(call_id)
 
     def decision(self, question: str, name: str, arguments: str) -> Decision | None:
         """Return what was decided; see :class:`k8gentai.workers.approvals.Approvals`."""
@@ -162,6 +171,7 @@ class Tools:
         Raises:
             BudgetExceededError: it was one call too many; the turn ends.
         """
+        self._guard.came(call_id)
         again = call_id in self._begun
         unreadable = self._unreadable.get(call_id)
         arguments_json = shown_json(arguments) if unreadable is None else unreadable

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import replace
 
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.turn import Adapter, AgentLoadError, FoundTools, LoadedAgent
@@ -13,7 +14,7 @@ def found_tools(adapter: Adapter, agent: LoadedAgent) -> FoundTools:
     tools = agent.definition.spec.tools
     brought = {entry.name for entry in tools if entry.function or entry.agent}
     listed = {name for entry in tools if entry.mcp for name in entry.mcp.tools or ()}
-    return FoundTools(found.names | brought | listed, found.complete)
+    return replace(found, names=found.names | brought | listed)
 
 
 def check_policies(definition: AgentDefinition, found: FoundTools, served: Iterable[str] | None = None) -> None:
@@ -33,7 +34,8 @@ def check_policies(definition: AgentDefinition, found: FoundTools, served: Itera
         return
     names = found.names.union(served or ())
     for number, entry in enumerate(tools):
-        if entry.source is None and not entry.dynamic and entry.name not in names:
+        looked_for = entry.source is None and not entry.dynamic and entry.boundary is None
+        if looked_for and entry.name not in names:
             hint = "" if found.complete else _MADE_LATER
             raise AgentLoadError(f"spec.tools.{number}.name: {_no_such_tool(entry.name, names)}{hint}")
 

@@ -4,7 +4,7 @@ from ag2 import Agent
 from ag2.tools.final import FunctionTool, Toolkit
 from ag2.tools.tool import Tool
 
-from k8gentai.agents.reachable import handed_on, reachable
+from k8gentai.agents.reachable import data_classes, handed_on, reachable
 from k8gentai.agents.turn import FoundTools
 
 
@@ -18,7 +18,7 @@ def find_tools(found: object | None) -> FoundTools:
         return FoundTools(complete=True)
     tools = [part for part in reachable(found) if isinstance(part, Tool)]
     names = {tool.name for tool in tools if not isinstance(tool, Toolkit)}
-    plain = all(type(tool) in (FunctionTool, Toolkit) for tool in tools)
-    if isinstance(found, Agent):
-        return FoundTools(frozenset(names), complete=plain)
-    return FoundTools(frozenset(names | handed_on(found)))
+    complete = isinstance(found, Agent) and all(type(tool) in (FunctionTool, Toolkit) for tool in tools)
+    if not isinstance(found, Agent):
+        names |= handed_on(found)
+    return FoundTools(frozenset(names), complete, frozenset(data_classes(found)))

@@ -4,7 +4,7 @@ from beeai_framework.agents.requirement import RequirementAgent
 from beeai_framework.tools import Tool
 from beeai_framework.workflows.agent import AgentWorkflow
 
-from k8gentai.agents.reachable import handed_on, reachable
+from k8gentai.agents.reachable import data_classes, handed_on, reachable
 from k8gentai.agents.turn import FoundTools
 
 
@@ -17,6 +17,7 @@ def find_tools(found: object | None) -> FoundTools:
     if found is None:
         return FoundTools(complete=True)
     names = {part.name for part in reachable(found) if isinstance(part, Tool)}
-    if isinstance(found, RequirementAgent | AgentWorkflow):
-        return FoundTools(frozenset(names), complete=True)
-    return FoundTools(frozenset(names | handed_on(found)))
+    complete = isinstance(found, RequirementAgent | AgentWorkflow)
+    if not complete:
+        names |= handed_on(found)
+    return FoundTools(frozenset(names), complete, frozenset(data_classes(found)))

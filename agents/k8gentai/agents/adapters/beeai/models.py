@@ -1,18 +1,24 @@
 """Follows the model calls of BeeAI's agents, whichever of them makes one, and has each answer streamed."""
 
 import inspect
+import json
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from datetime import UTC, datetime, tzinfo
 from functools import wraps
+from types import SimpleNamespace
 from typing import Any
 
 import beeai_framework.context
 from beeai_framework.adapters.litellm import chat as litellm_chat
 from beeai_framework.agents import BaseAgent
+from beeai_framework.agents.react.runners.default import runner as react_runner
+from beeai_framework.agents.react.runners.granite.prompts import GraniteSystemPromptTemplate
 from beeai_framework.agents.requirement.prompts import RequirementAgentSystemPrompt
 from beeai_framework.agents.requirement.utils._tool import FinalAnswerTool
 from beeai_framework.agents.tool_calling.prompts import ToolCallingAgentSystemPrompt
 from beeai_framework.backend import (
+    AssistantMessage,
     ChatModel,
     ChatModelError,
     ChatModelNewTokenEvent,
@@ -27,6 +33,8 @@ from beeai_framework.backend.utils import parse_broken_json
 from beeai_framework.context import RunContext
 from beeai_framework.emitter import EmitterOptions
 from beeai_framework.errors import FrameworkError
+from beeai_framework.tools import AnyTool
+from pydantic import ValidationError
 
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
 from k8gentai.agents.events import ItemDropped, ToolCall, ToolCallDelta, ToolCallStarted, ToolResult, ToolSide
@@ -48,7 +56,8 @@ def follow_models() -> None:
     RunContext.__init__ = _named(RunContext.__init__)
     beeai_framework.context.ensure_async = _at_once
     litellm_chat.acompletion = _noted(litellm_chat.acompletion)
-    for prompt in (RequirementAgentSystemPrompt, ToolCallingAgentSystemPrompt):
+    react_runner.datetime = SimpleNamespace(datetime=_TurnTime, UTC=UTC)
+    for prompt in (RequirementAgentSystemPrompt, ToolCallingAgentSystemPrompt, GraniteSystemPromptTemplate):
         prompt._config.functions["formatDate"] = _dated(prompt._config.functions["formatDate"])
 
 
@@ -91,7 +100,8 @@ class _Answer:
         calls: list[ToolCall] = []
         for call in output.get_tool_calls():
             if call.tool_name == FINAL_ANSWER:
-                self._answer(call.args)
+                if self._said or self._step.silent:
+                    self._answer(call.args)
                 if self._step.silent:
                     # An answer of a shape of its own.
                     self._step.text(call.args)
@@ -188,12 +198,33 @@ def _lenient(check: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(check)
     def checked(self: ChatModel, *, input: ChatModelInput, output: ChatModelOutput) -> None:  # noqa: A002
-        answered = output.get_text_content() and not output.get_tool_calls()
-        wanted = any(isinstance(tool, FinalAnswerTool) for tool in input.tools or ())
-        if current_run.get() is None or not (answered and wanted):
+        run, words = current_run.get(), output.get_text_content()
+        final = next((tool for tool in input.tools or () if tool.name == FINAL_ANSWER), None)
+        if run is None or final is None or not words or output.get_tool_calls():
             check(self, input=input, output=output)
+        elif not isinstance(final, FinalAnswerTool) and input.tool_choice not in (None, "auto"):
+            # A workflow's agents know an answer by nothing but the call. The others make it themselves.
+            call = _final_answer(run, final, words)
+            if call is None:
+                check(self, input=input, output=output)
+            else:
+                output.output = [AssistantMessage(call)]
 
     return checked
+
+
+def _final_answer(run: TurnRun, final: AnyTool, words: str) -> MessageToolCallContent | None:
+    """The call of ``final_answer`` that plain words stand for; None where they are not of its shape."""
+    fields = final.input_schema.model_fields
+    given = {"response": words} if list(fields) == ["response"] else parse_broken_json(words, fallback=None)
+    try:
+        final.input_schema.model_validate(given)
+    except ValidationError:
+        return None
+    arguments = json.dumps(given, ensure_ascii=False)
+    return MessageToolCallContent(
+        id=run.call_ids.make(FINAL_ANSWER, arguments), tool_name=FINAL_ANSWER, args=arguments
+    )
 
 
 def _named(make: Callable[..., None]) -> Callable[..., None]:
@@ -245,6 +276,16 @@ def _dated(date: Callable[[Any], str]) -> Callable[[Any], str]:
         return date(data) if run is None else f"{run.asked_at:%Y-%m-%dT%H:%M:%SZ}"
 
     return dated
+
+
+class _TurnTime(datetime):
+    """Has prompts say the same time whenever a turn is run again."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # any datetime will do
+        """The time the turn was asked at; outside of a turn, the time."""
+        run = current_run.get()
+        return datetime.now(tz) if run is None else run.asked_at
 
 
 def _answer_unknown(run: TurnRun, asked: ChatModelInput) -> None:

@@ -106,10 +106,14 @@ def _through_boundary(run_tool: Callable[..., Run[ToolOutput]]) -> Callable[...,
             run = current_run.get()
             # What a tool runs itself has its call's message, too.
             message = running._run_context.context.get("tool_call_msg")
-            if run is None or message is None or self.name == FINAL_ANSWER or message.id == current_call.get():
+            if run is None or _is_at_the_boundary(self, message):
+                return await execute()
+            if self.name == FINAL_ANSWER:
+                if message is not None:
+                    run.context.tools.exempt(message.id)
                 return await execute()
             try:
-                return await _call_tool(run, message, execute)
+                return await _call_tool(run, _call_of(run, self, message, given), execute)
             finally:
                 running._run_context.destroy()
 
@@ -117,6 +121,23 @@ def _through_boundary(run_tool: Callable[..., Run[ToolOutput]]) -> Callable[...,
         return running
 
     return through
+
+
+def _is_at_the_boundary(tool: Tool[Any, Any, Any], message: MessageToolCallContent | None) -> bool:
+    """Whether a tool runs for a call that is there already: a tool may wrap another of its name."""
+    return message is not None and message.id == current_call.get() and message.tool_name == tool.name
+
+
+def _call_of(
+    run: TurnRun, tool: Tool[Any, Any, Any], message: MessageToolCallContent | None, given: Any
+) -> MessageToolCallContent:
+    """The call that a tool runs for: the model's, or one that code makes or reads from the model's text."""
+    if message is not None and message.id != current_call.get():
+        return message
+    arguments = given.model_dump(mode="json") if isinstance(given, BaseModel) else given
+    written = json.dumps(arguments, default=str)
+    call_id = run.call_ids.make(tool.name, current_call.get() or "", written)
+    return MessageToolCallContent(id=call_id, tool_name=tool.name, args=written)
 
 
 async def _call_tool(run: TurnRun, message: MessageToolCallContent, execute: Callable[[], Any]) -> ToolOutput:
@@ -143,7 +164,8 @@ async def _call_tool(run: TurnRun, message: MessageToolCallContent, execute: Cal
             current_call.reset(token)
         return ToolOutcome(output.get_text_content())
 
-    arguments = json.loads(message.args)
+    read = json.loads(message.args)
+    arguments = read if isinstance(read, dict) else {}
     with run.at_work():
         outcome = await run.context.tools.call(message.id, message.tool_name, arguments, run_tool)
     run.answered(message.id)

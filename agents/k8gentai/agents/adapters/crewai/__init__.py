@@ -63,7 +63,8 @@ class CrewAIAdapter:
         turn = await with_files(turn, context.stack)
         tools = function_tools(permitted_tools(turn), self.framework)
         request, messages = request_of(turn), messages_of(turn)
-        run = CrewRun(context, {tool["function"]["name"] for tool in tools})
+        ruled = {entry.name for entry in agent.definition.spec.tools}
+        run = CrewRun(context, {tool["function"]["name"] for tool in tools}, ruled)
 
         def kickoff() -> Answer:
             hook_tasks()

@@ -100,6 +100,8 @@ class ModelCalls:
         self._said: dict[str, str] = {}
         """The texts that were published, by the ids of their messages."""
         self._unanswered: dict[str, None] = {}
+        self._shown: dict[str, str] = {}
+        """The names of the tools of calls that were begun and not told of as a whole, by the calls' ids."""
         self.halted = False
         """The turn goes back to the client, for its tools."""
 
@@ -121,6 +123,7 @@ class ModelCalls:
                     self._complete(event)
                 case LLMCallFailedEvent():
                     if call := self._running.pop(event.call_id, None):
+                        self._forget(call)
                         self._failed.append(call)
                 case MethodExecutionStartedEvent():
                     self._methods[event.event_id] = event.method_name
@@ -129,6 +132,15 @@ class ModelCalls:
         """A result was published, by the tool boundary or by :meth:`answer`."""
         with self._lock:
             self._unanswered.pop(call_id, None)
+
+    def claim(self, name: str) -> str | None:
+        """Return the id of a call that a model has begun of a tool, for the one who makes it; None where there is
+        none."""
+        with self._lock:
+            call_id = next((begun for begun, tool in self._shown.items() if tool == name), None)
+            if call_id is not None:
+                del self._shown[call_id]
+            return call_id
 
     def answer(self, call_id: str, output: str, *, is_error: bool) -> None:
         """Publish the result of a call that no tool took."""
@@ -197,6 +209,7 @@ class ModelCalls:
             return
         if call_id not in call.begun:
             call.begun.add(call_id)
+            self._shown[call_id] = name
             self._publish(ToolCallStarted(call_id=call_id, name=name, side=self._side(name)))
         if event.chunk:
             self._publish(ToolCallDelta(call_id=call_id, delta=event.chunk))
@@ -215,6 +228,7 @@ class ModelCalls:
         call = self._running.pop(event.call_id, None)
         if call is None:
             return
+        self._forget(call)
         calls: list[ToolCall] = []
         if call.shown:
             if isinstance(event.response, str) and not call.text:
@@ -231,6 +245,10 @@ class ModelCalls:
                 if tool_call.side == "client":
                     self.answered(tool_call.call_id)
             self.halted = True
+
+    def _forget(self, call: _Call) -> None:
+        for call_id in call.begun:
+            self._shown.pop(call_id, None)
 
     def _tool_calls(self, response: list[Any]) -> list[ToolCall]:
         read = [info for item in response if (info := extract_tool_call_info(item)) is not None]

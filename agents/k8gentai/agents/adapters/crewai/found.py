@@ -5,7 +5,7 @@ from crewai.tools.base_tool import BaseTool
 from crewai.tools.structured_tool import CrewStructuredTool
 from crewai.utilities.string_utils import sanitize_tool_name
 
-from k8gentai.agents.reachable import handed_on, reachable
+from k8gentai.agents.reachable import data_classes, handed_on, reachable
 from k8gentai.agents.turn import FoundTools
 
 
@@ -29,4 +29,6 @@ def find_tools(found: object | None) -> FoundTools:
     made = isinstance(found, Agent | Crew)
     if not made:
         names |= handed_on(found)
-    return FoundTools(frozenset(map(sanitize_tool_name, names)), complete=made and not remote)
+    return FoundTools(
+        frozenset(map(sanitize_tool_name, names)), made and not remote, frozenset(data_classes(found))
+    )

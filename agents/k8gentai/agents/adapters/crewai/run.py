@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Coroutine
+from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -44,9 +45,11 @@ class CrewRun:
     Args:
         context: what the harness lends.
         client_tools: the names of the tools that the client runs; a call to one ends the turn.
+        ruled: the names of the tools that the definition says something of.
     """
 
-    def __init__(self, context: TurnContext, client_tools: set[str]) -> None:
+    def __init__(self, context: TurnContext, client_tools: set[str], ruled: AbstractSet[str]) -> None:
+        self.ruled = ruled
         self._context = context
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event | _Ended] = asyncio.Queue()
@@ -119,6 +122,10 @@ class CrewRun:
         outcome = self._wait(call())
         self.calls.answered(call_id)
         return outcome
+
+    def exempt(self, call_id: str) -> None:
+        """Note that CrewAI answers a call by itself."""
+        self._context.tools.exempt(call_id)
 
     def ask(self, name: str, told: dict[str, Any], place: str) -> Decision:
         """Ask a person; blocks, in a thread of CrewAI's.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
+from crewai import lite_agent
 from crewai.agents import agent_executor, step_executor
 from crewai.agents.agent_executor import AgentExecutor
 from crewai.hooks.dispatch import HookAborted
@@ -19,8 +20,10 @@ from crewai.tools.tool_failure import ToolExecutionFailedError, ToolFailure
 from crewai.tools.tool_types import ToolResult
 from crewai.utilities.agent_utils import NativeToolCallResult, extract_tool_call_info
 from crewai.utilities.pydantic_schema_utils import create_model_from_schema
+from crewai.utilities.string_utils import sanitize_tool_name
 from pydantic import PrivateAttr
 
+from k8gentai.agents.adapters.crewai.direct import current_tool, hook_direct_calls
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
 from k8gentai.agents.turn import DeclaredTool, ToolOutcome
 
@@ -34,9 +37,10 @@ def hook_tools() -> None:
         return
     AgentExecutor._execute_single_native_tool_call = _native(AgentExecutor._execute_single_native_tool_call)
     step_executor.execute_single_native_tool_call = _planned(step_executor.execute_single_native_tool_call)
-    for module in (agent_executor, step_executor):
+    for module in (agent_executor, step_executor, lite_agent):
         module.execute_tool_and_check_finality = _written(module.execute_tool_and_check_finality)
     BaseLLM._effective_stream = _streamed(BaseLLM._effective_stream)
+    hook_direct_calls()
 
 
 class ClientTool(BaseTool):  # type: ignore[misc]  # Any, where CrewAI is not installed
@@ -114,12 +118,14 @@ class _Execution:
         self._execute = execute
         self._outcome = outcome
         self._result: Any = None
+        self._name = ""
         self._made: ToolOutcome | None = None
         self._stop: BaseException | None = None
 
     def through(self, run: CrewRun, call_id: str, name: str, arguments: Any) -> Any | ToolOutcome:
         """What the execution gave; the boundary's outcome where it is another (recorded, over time, denied)."""
-        outcome = run.call_tool(call_id, name, arguments if isinstance(arguments, dict) else {}, self._call)
+        self._name = sanitize_tool_name(name)
+        outcome = run.call_tool(call_id, self._name, arguments if isinstance(arguments, dict) else {}, self._call)
         if outcome is not self._made:
             return outcome
         if self._stop is not None:
@@ -127,6 +133,7 @@ class _Execution:
         return self._result
 
     def _call(self) -> ToolOutcome:
+        current_tool.set(self._name)
         try:
             self._result = self._execute()
         except _STOPS as error:
@@ -147,8 +154,9 @@ def _native(execute: Callable[..., Any]) -> Callable[..., Any]:
             return execute(self, tool_call)
         call_id, name, written = info
         arguments = _read(written)
-        if isinstance(self._tool_name_mapping.get(name), BaseAgentTool):
+        if isinstance(self._tool_name_mapping.get(name), BaseAgentTool) and name not in run.ruled:
             # An agent that works for another is no tool: what it does is recorded, and it may wait for a person.
+            run.exempt(call_id)
             result = execute(self, tool_call)
             run.calls.answer(call_id, str(result["result"]), is_error=arguments is None)
             return result

@@ -8,11 +8,12 @@ import asyncio
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolCallChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolCallChunk, ToolMessage
 from langchain_core.messages.tool import tool_call as make_tool_call
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, GenerationChunk, LLMResult
 from langgraph.constants import TAG_NOSTREAM
@@ -75,6 +76,7 @@ class ModelCalls(BaseCallbackHandler):
         limit: how many model calls may be made.
         client_tools: tools whose calls end the turn.
         structured: tools that nobody runs: calling one is how the model answers in a structure.
+        exempt: takes a call for which no tool ran.
     """
 
     run_inline = True
@@ -86,8 +88,10 @@ class ModelCalls(BaseCallbackHandler):
         halt: Callable[[Exception | None], None],
         limit: int,
         client_tools: AbstractSet[str],
+        exempt: Callable[[str], None],
         structured: AbstractSet[str] = frozenset(),
     ) -> None:
+        self._exempt = exempt
         self._publish = publish
         self._halt = halt
         self._limit = limit
@@ -144,6 +148,10 @@ class ModelCalls(BaseCallbackHandler):
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
     ) -> None:
         """A chat model is about to be called."""
+        for message in chain.from_iterable(messages):
+            # A middleware refuses calls so: those of too many, and those that a person rejected.
+            if isinstance(message, ToolMessage) and message.status == "error":
+                self._exempt(message.tool_call_id)
         self._begin(run_id, kwargs)
 
     def on_llm_start(self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any) -> None:
@@ -189,6 +197,8 @@ class ModelCalls(BaseCallbackHandler):
             if isinstance(message, AIMessage):
                 made = tool_calls(message, call.arguments, self._client_tools)
                 calls = [each for each in made if each.name not in self._structured]
+                for answering in (each for each in made if each.name in self._structured):
+                    self._exempt(answering.call_id)
             for tool_call in calls:
                 self._called.add(tool_call.call_id)
                 self._publish(tool_call)

@@ -2,7 +2,7 @@
 
 from langchain_core.tools import BaseTool
 
-from k8gentai.agents.reachable import handed_on, reachable
+from k8gentai.agents.reachable import data_classes, handed_on, reachable
 from k8gentai.agents.turn import FoundTools
 
 
@@ -15,4 +15,4 @@ def find_tools(found: object | None) -> FoundTools:
     if found is None:
         return FoundTools(complete=True)
     names = {part.name for part in reachable(found) if isinstance(part, BaseTool)}
-    return FoundTools(frozenset(names | handed_on(found)))
+    return FoundTools(frozenset(names | handed_on(found)), shapes=frozenset(data_classes(found)))

@@ -41,7 +41,9 @@ class GraphRun(KeptEvents):
     ) -> None:
         super().__init__()
         self.context = context
-        self.calls = ModelCalls(self.publish, self.halt, context.max_steps, client_tools, structured)
+        self.calls = ModelCalls(
+            self.publish, self.halt, context.max_steps, client_tools, context.tools.exempt, structured
+        )
         self._answers = Answers(
             self.calls.published, self.calls.new_message_id, self.publish, self.calls.publish_calls
         )

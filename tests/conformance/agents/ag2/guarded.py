@@ -1,0 +1,32 @@
+"""Ways of AG2's documentation in which a tool comes to be run: each is to ask before it writes."""
+
+from ag2 import Agent, TaskConfig, tool
+from ag2.config import OpenAIConfig
+from ag2.tools.final import Toolkit
+
+from k8gentai.stack.conformance import tools
+
+_config = OpenAIConfig("gpt-4.1-mini")
+_writer = Agent("writer", config=_config, tools=[tools.write])
+
+as_tool = Agent("chief", config=_config, tools=[_writer.as_tool(description="Writes.")])
+
+toolkit = Agent("clerk", config=_config, tools=[Toolkit(tools.write, tools.add)])
+
+subtasks = Agent("foreman", config=_config, tools=[tools.write], tasks=TaskConfig())
+
+
+async def several(question: str) -> str | None:
+    """One agent writes, another says so."""
+    done = await _writer.ask(question)
+    return done.body
+
+
+async def made_in_turn(question: str) -> str | None:
+    """An agent is made while the turn runs."""
+    return (await Agent("late", config=_config, tools=[tools.write]).ask(question)).body
+
+
+async def asked_with(question: str) -> str | None:
+    """An agent is given the tool with the question."""
+    return (await Agent("bare", config=_config).ask(question, tools=[tool(tools.write)])).body

@@ -1,0 +1,61 @@
+"""Ways of BeeAI's documentation in which a tool comes to be run: each is to ask before it writes."""
+
+import json
+
+from beeai_framework.agents.react import ReActAgent
+from beeai_framework.agents.requirement import RequirementAgent
+from beeai_framework.backend import ChatModel
+from beeai_framework.memory import UnconstrainedMemory
+from beeai_framework.tools import tool
+from beeai_framework.tools.handoff import HandoffTool
+from beeai_framework.workflows import Workflow
+from beeai_framework.workflows.agent import AgentWorkflow
+from pydantic import BaseModel
+
+from k8gentai.stack.conformance import tools
+
+_llm = ChatModel.from_name("openai:gpt-4.1-mini")
+_write = tool(tools.write)
+
+_writer = RequirementAgent(
+    llm=_llm, name="Writer", description="Writes.", tools=[_write], final_answer_as_tool=False
+)
+
+handoff = RequirementAgent(llm=_llm, name="Chief", tools=[HandoffTool(_writer)], final_answer_as_tool=False)
+
+workflow = AgentWorkflow(name="Crew")
+workflow.add_agent(name="Writer", role="A writer", instructions="You write.", llm=_llm, tools=[_write])
+
+
+async def made_in_turn(question: str) -> str:
+    """An agent is made while the turn runs."""
+    late = RequirementAgent(llm=_llm, name="Late", tools=[tool(tools.write)], final_answer_as_tool=False)
+    return (await late.run(question)).last_message.text
+
+
+async def react(question: str) -> str:
+    """An agent that reads calls from the model's text."""
+    agent = ReActAgent(llm=_llm, tools=[_write], memory=UnconstrainedMemory())
+    return (await agent.run(question)).last_message.text
+
+
+async def by_hand(question: str) -> str:
+    """Code runs the tool itself."""
+    return (await _write.run(json.loads(question.removeprefix("user: ")))).get_text_content()
+
+
+class _State(BaseModel):
+    given: str
+    said: str = ""
+
+
+async def step(question: str) -> str:
+    """A workflow's step runs the tool."""
+
+    async def work(state: _State) -> str:
+        state.said = await by_hand(state.given)
+        return Workflow.END
+
+    flow = Workflow(_State)
+    flow.add_step("work", work)
+    return (await flow.run(_State(given=question))).state.said

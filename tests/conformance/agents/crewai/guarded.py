@@ -1,0 +1,109 @@
+"""Ways of CrewAI's documentation in which a tool comes to be run: each is to ask before it writes."""
+
+from typing import Any
+
+from crewai import LLM, Agent, Crew, Process, Task
+from crewai.flow.flow import Flow, start
+from crewai.lite_agent import LiteAgent
+from crewai.tools import BaseTool, tool
+
+from k8gentai.stack.conformance import tools
+
+_write = tool("write")(tools.write)
+_MODEL = "gpt-4.1-mini"
+
+
+def _agent(role: str = "Clerk", **options: Any) -> Agent:
+    return Agent(role=role, goal="Work", backstory="You work.", llm=LLM(model=_MODEL), **options)
+
+
+def _task(agent: Agent | None, **options: Any) -> Task:
+    return Task(description="Do this: {input}", expected_output="Work", agent=agent, **options)
+
+
+_clerk = _agent()
+task_tools = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[_write])])
+
+delegation = Crew(
+    agents=[_agent("Writer", tools=[_write]), _agent("Poet")],
+    tasks=[_task(None)],
+    process=Process.hierarchical,
+    manager_llm=LLM(model=_MODEL),
+)
+
+
+class AgentInMethod(Flow):
+    """An agent is made while the flow runs."""
+
+    @start()
+    def work(self) -> str:
+        return _agent(tools=[_write]).kickoff(self.state["input"]).raw
+
+
+class CrewInMethod(Flow):
+    """A crew is made while the flow runs."""
+
+    @start()
+    async def work(self) -> str:
+        clerk = _agent(tools=[_write])
+        crew = Crew(agents=[clerk], tasks=[_task(clerk)])
+        return (await crew.kickoff_async({"input": self.state["input"]})).raw
+
+
+class LiteInMethod(Flow):
+    """The small agent of CrewAI's."""
+
+    @start()
+    def work(self) -> str:
+        lite = LiteAgent(role="Clerk", goal="Work", backstory="You work.", llm=LLM(model=_MODEL), tools=[_write])
+        return lite.kickoff(self.state["input"]).raw
+
+
+class ByHand(Flow):
+    """A method runs the tool itself."""
+
+    @start()
+    def work(self) -> str:
+        return _write.run(path=self.state["path"], line=self.state["line"])
+
+
+class AsyncWrite(BaseTool):
+    """A tool that is a class, and runs on an event loop."""
+
+    name: str = "write"
+    description: str = "Add a line to a file."
+
+    def _run(self, path: str, line: str) -> str:
+        raise NotImplementedError
+
+    async def _arun(self, path: str, line: str) -> str:
+        return tools.write(path, line)
+
+
+class ByHandAsync(Flow):
+    """A method awaits the tool itself."""
+
+    @start()
+    async def work(self) -> str:
+        return await AsyncWrite().arun(path=self.state["path"], line=self.state["line"])
+
+
+class FunctionsOfModel(Flow):
+    """A model is handed functions, which it calls."""
+
+    @start()
+    def work(self) -> str:
+        parameters = {"type": "object", "properties": {name: {"type": "string"} for name in ("path", "line")}}
+        schema = {"type": "function", "function": {"name": "write", "description": "W", "parameters": parameters}}
+        return LLM(model=_MODEL).call(
+            self.state["input"], tools=[schema], available_functions={"write": tools.write}
+        )
+
+
+def _without_functions() -> LLM:
+    model = LLM(model=_MODEL)
+    object.__setattr__(model, "supports_function_calling", lambda: False)
+    return model
+
+
+written = Agent(role="Clerk", goal="Work", backstory="You work.", llm=_without_functions(), tools=[_write])

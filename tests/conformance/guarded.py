@@ -1,0 +1,102 @@
+"""The shapes of agents whose tool ``write`` wants approval, by framework, and what a model says in each."""
+
+import json
+
+from tests.conformance.helpers import prompt, write
+from tests.scripted import Answer, Call
+
+
+def _by_the_model(key, page):
+    return prompt(key), [Answer(write(page, "one")), Answer("Done.")]
+
+
+def _by_code(key, page):
+    return json.dumps({"path": str(page), "line": "one"}), []
+
+
+def _by_another(tool, **named):
+    def script(key, page):
+        call = Call(tool, {name: prompt(key, value) for name, value in named.items()})
+        return prompt(key), [Answer(call), Answer(write(page, "one")), Answer("Written."), Answer("Done.")]
+
+    return script
+
+
+def _delegated(key, page):
+    order = {"task": prompt(key, "Write."), "context": "None", "coworker": "Writer"}
+    call = Call("delegate_work_to_coworker", order)
+    return prompt(key), [Answer(call), Answer(write(page, "one")), Answer("Written."), Answer("Done.")]
+
+
+def _by_a_function(key, page):
+    return prompt(key), [Answer(write(page, "one"))]
+
+
+def _in_text(name, given, end, tool="write"):
+    def script(key, page):
+        arguments = json.dumps({"path": str(page), "line": "one"})
+        called = f"Thought: I write.\n{name}: {tool}\n{given}: {arguments}\n"
+        return prompt(key), [Answer(called), Answer(f"Thought: It is done.\n{end}: Done.")]
+
+    return script
+
+
+def _subtask(key, page):
+    call = Call("run_subtask", {"task": prompt(key, "Write.")})
+    return prompt(key), [Answer(call), Answer(write(page, "one")), Answer("Written."), Answer("Done.")]
+
+
+GUARDED = {
+    "crewai": {
+        "task_tools": _by_the_model,
+        "delegation": _delegated,
+        "AgentInMethod": _by_the_model,
+        "CrewInMethod": _by_the_model,
+        "LiteInMethod": _in_text("Action", "Action Input", "Final Answer"),
+        "ByHand": _by_code,
+        "ByHandAsync": _by_code,
+        "FunctionsOfModel": _by_a_function,
+        "written": _in_text("Action", "Action Input", "Final Answer"),
+        "written, misspelt": _in_text("Action", "Action Input", "Final Answer", "writee"),
+    },
+    "ag2": {
+        "as_tool": _by_another("task_writer", objective="Write."),
+        "toolkit": _by_the_model,
+        "subtasks": _subtask,
+        "several": _by_the_model,
+        "made_in_turn": _by_the_model,
+        "asked_with": _by_the_model,
+    },
+    "beeai": {
+        "handoff": _by_another("writer", task="Write."),
+        "workflow": _by_the_model,
+        "made_in_turn": _by_the_model,
+        "react": _in_text("Function Name", "Function Input", "Final Answer"),
+        "by_hand": _by_code,
+        "step": _by_code,
+    },
+}
+
+
+def agent_id(shape):
+    """The id of the agent of a shape."""
+    return f"guarded-{shape.partition(',')[0].replace('_', '-').lower()}"
+
+
+def definitions(framework):
+    """The definitions of a framework's guarded agents, by id."""
+    module = f"tests.conformance.agents.{framework.replace('-', '_')}.guarded"
+    spec = {
+        "framework": framework,
+        "model": {"name": "${env.INFERENCE_MODEL}"},
+        "tools": [{"name": "write", "approval": "required"}],
+    }
+    return {
+        agent_id(shape): {
+            "apiVersion": "kagent.dev/v1alpha1",
+            "kind": "Agent",
+            "metadata": {"name": agent_id(shape)},
+            "spec": {**spec, "entrypoint": f"{module}:{shape.partition(',')[0]}"},
+        }
+        for shape in GUARDED.get(framework, ())
+    }

@@ -1,0 +1,95 @@
+"""Sees to it that no tool runs past the tool boundary: what the model is told of a call came through it."""
+
+from collections.abc import Callable, Collection, Iterable
+
+from k8gentai.agents.events import TurnEnd, TurnFailed
+from k8gentai.agents.turn import TurnError
+
+
+class ToolBypassedError(TurnError):
+    """The model was to be told the result of a call that had not come to the tool boundary."""
+
+    code = "tool_bypassed"
+
+
+class ToolGuard:
+    """Knows the tool calls that the model made in one attempt, and which of them came to the boundary.
+
+    Calls of tools that were not offered are let be, as a framework answers those by an error of its own. So are
+    the calls of a single tool that the model was made to call, which is how code asks for an answer of a shape,
+    unless the definition says something of the tool.
+
+    Args:
+        elsewhere: the names of tools that run in another place: on the client, or where the definition allows it.
+        shapes: the names of data classes that stand for tools and run nothing.
+        ruled: the names of the tools that the definition says something of.
+        halt: ends the attempt, whatever the agent makes of the error.
+        entrypoint: names the agent's code, where a nearer place is not known.
+    """
+
+    def __init__(
+        self,
+        elsewhere: Collection[str],
+        shapes: Collection[str],
+        ruled: Collection[str],
+        halt: Callable[[TurnEnd], None],
+        entrypoint: str = "",
+    ) -> None:
+        self._entrypoint = entrypoint
+        self._elsewhere = elsewhere
+        self._shapes = set(shapes).difference(ruled)
+        self._ruled = ruled
+        self._halt = halt
+        self._due: dict[str, str] = {}
+        """The names of the tools of calls that have not come to the boundary, by the calls' ids."""
+        self._came: set[str] = set()
+
+    def made(self, call_id: str, name: str, offered: Collection[str], *, forced: bool) -> None:
+        """The model makes a call.
+
+        Args:
+            call_id: the call's id.
+            name: the tool's.
+            offered: the names of the tools that it was offered.
+            forced: it was to call a certain one.
+        """
+        is_shape = name in self._shapes or (forced and set(offered) == {name} and name not in self._ruled)
+        if name in offered and name not in self._elsewhere and not is_shape and call_id not in self._came:
+            self._due[call_id] = name
+
+    def came(self, call_id: str) -> None:
+        """A call comes to the boundary, or no tool runs for it. From any thread."""
+        self._came.add(call_id)
+        self._due.pop(call_id, None)
+
+    def check(self, messages: object, place: str) -> None:
+        """See that the results in a request for the model are all of the boundary's.
+
+        Args:
+            messages: the request's.
+            place: the line of the agent's code that makes it; empty where it is not known.
+
+        Raises:
+            ToolBypassedError: one is not.
+        """
+        for call_id in _answered(messages):
+            if name := self._due.get(call_id):
+                error = ToolBypassedError(_said(name, place or self._entrypoint))
+                self._halt(TurnFailed(code=error.code, message=str(error)))
+                raise error
+
+
+def _answered(messages: object) -> Iterable[str]:
+    if not isinstance(messages, list):
+        return ()
+    results = (message for message in messages if isinstance(message, dict) and message.get("role") == "tool")
+    return (str(message.get("tool_call_id")) for message in results)
+
+
+def _said(name: str, place: str) -> str:
+    where = f" at {place}" if place else ""
+    return (
+        f"the tool {name!r} was run past the tool boundary: the model was to be sent its result{where}, without "
+        "record, approval, limit or time-out. Have the framework run the tool, or name it in the definition's "
+        "tools with 'boundary: none'"
+    )
