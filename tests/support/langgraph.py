@@ -37,6 +37,18 @@ class Boundary:
             result = self.recorded.get(call_id) or await run()
         except Exception as error:  # noqa: BLE001 - whatever a tool raises
             result = ToolOutcome(str(error), is_error=True)
+        return self._keep(call_id, result)
+
+    def wait(self, call_id, name, arguments, run):
+        assert call_id not in self.outcomes, "a tool ran twice"
+        self.arguments[call_id] = arguments
+        try:
+            result = self.recorded.get(call_id) or run()
+        except Exception as error:  # noqa: BLE001 - whatever a tool raises
+            result = ToolOutcome(str(error), is_error=True)
+        return self._keep(call_id, result)
+
+    def _keep(self, call_id, result):
         outcome = result if isinstance(result, ToolOutcome) else ToolOutcome(result)
         self.outcomes[call_id] = outcome
         return outcome

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +18,15 @@ class _Ended:
 
 
 class KeptEvents:
-    """An agent that runs in a task of this event loop, and its events. To be made in that loop."""
+    """An agent that runs in a task of this event loop, and its events. To be made in that loop.
 
-    def __init__(self) -> None:
+    Args:
+        publish: takes each event at once, where the harness does; else the one who asks for the next gets it.
+    """
+
+    def __init__(self, publish: Callable[[Event], None] | None = None) -> None:
+        self._publish_at_once = publish
+        self._over = False
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
         self._events: asyncio.Queue[Event | _Ended] = asyncio.Queue()
@@ -40,7 +47,9 @@ class KeptEvents:
         return None
 
     def publish(self, event: Event) -> None:
-        """Keep an event, from any thread."""
+        """Keep an event, from any thread. After the turn's end there are none."""
+        if self._over:
+            return
         if isinstance(event, ToolCall) and event.side == "worker":
             self._unanswered[event.call_id] = None
         elif isinstance(event, ToolResult):
@@ -76,16 +85,21 @@ class KeptEvents:
         raise NotImplementedError
 
     def _put_end(self, error: BaseException | None) -> None:
+        if self._over:
+            return
         if error is None:
             self.close_failed()
             for call_id in list(self._unanswered):
                 # Structured output and hand-offs call tools that nobody runs: the call itself is the answer.
                 self._put(ToolResult(call_id=call_id, output=""))
             self._unanswered.clear()
+        self._over = True
         self._put(_Ended(error))
 
     def _put(self, item: Event | _Ended) -> None:
-        if threading.get_ident() == self.thread:
+        if self._publish_at_once is not None and not isinstance(item, _Ended):
+            self._publish_at_once(item)
+        elif threading.get_ident() == self.thread:
             self._events.put_nowait(item)
         else:
             self.loop.call_soon_threadsafe(self._events.put_nowait, item)

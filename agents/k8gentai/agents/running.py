@@ -32,7 +32,7 @@ class AgentRun(KeptEvents):
     """
 
     def __init__(self, context: TurnContext) -> None:
-        super().__init__()
+        super().__init__(context.publish)
         self.context = context
         self.call_ids = CallIds()
         self._working: set[asyncio.Task[Any]] = set()

@@ -116,6 +116,19 @@ class ToolBoundary(Protocol):
         """
         ...
 
+    def wait(
+        self, call_id: str, name: str, arguments: dict[str, Any], run: Callable[[], str | ToolOutcome]
+    ) -> ToolOutcome:
+        """As :meth:`call`, for code that blocks its thread, be it the event loop's.
+
+        Args:
+            run: runs the tool, in the caller's thread unless the agent's definition limits its time.
+
+        Raises:
+            asyncio.CancelledError: the attempt is over.
+        """
+        ...
+
     def decision(self, question: str, name: str, arguments: str) -> Decision | None:
         """Return what a person decided about just this question; None where they decided nothing. To be called
         from any thread.
@@ -172,6 +185,9 @@ class TurnContext:
     log: structlog.stdlib.BoundLogger
     declared: tuple[DeclaredTool, ...] = ()
     """The tools that the definition brings."""
+    publish: Callable[[Event], None] | None = None
+    """Takes events from any thread, in the place of those that are yielded: an agent that blocks its event loop is
+    seen at work. Events of one attempt all go one of these ways."""
 
 
 @dataclass(frozen=True)

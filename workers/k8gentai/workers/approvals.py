@@ -50,6 +50,10 @@ class Approvals:
             return None
         return Decision(answer.approve, answer.reason)
 
+    def waits_for(self, call_id: str) -> bool:
+        """Whether a person is asked about a call. Read from any thread."""
+        return call_id in self._questions
+
     async def ask(self, call_id: str, name: str, arguments: str, waiting: Sequence[str] = ()) -> Decision:
         """Return the decision about a call, where there is one.
 

@@ -1,7 +1,7 @@
 """Runs one attempt at a turn: everything around an adapter that is the same for every framework."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -32,6 +32,8 @@ from k8gentai.agents.turn import (
     TurnContext,
     TurnError,
 )
+from k8gentai.workers.agents_boundary import AgentsBoundary
+from k8gentai.workers.agents_loop import AgentsLoop, in_loop
 from k8gentai.workers.approvals import Approvals
 from k8gentai.workers.asking import StackClient
 from k8gentai.workers.attempts import Attempts, FencedError, Started
@@ -56,6 +58,8 @@ _FAR_SECONDS = 86_400.0
 _MANY = 10_000
 _CLOSING_SECONDS = 10.0
 """How long a stopped agent may take to unwind: longer than adapters give what they start themselves."""
+_UNSEEN = 100
+"""Events that an agent may be ahead of the worker's own loop."""
 
 _HUNG_SECONDS = 1.0
 """The same where its code lets nothing else run, so that it hears nothing."""
@@ -102,6 +106,7 @@ class Harness:
         open_attempts: who may call the model gateway.
         stack: what turns ask of it beside models.
         blocked: returns what holds up the agents' loop now.
+        agents_loop: where agents' code runs.
     """
 
     def __init__(
@@ -113,9 +118,11 @@ class Harness:
         open_attempts: OpenAttempts,
         stack: StackClient,
         blocked: Callable[[], Blocked | None],
+        agents_loop: AgentsLoop,
     ) -> None:
         self._stack = stack
         self._blocked = blocked
+        self._agents_loop = agents_loop
         self._adapter = adapter
         self._agents = agents
         self._toolbox = toolbox
@@ -145,7 +152,7 @@ class Harness:
             recorded = await until_back(partial(self._attempts.journal, started.lease))
         journal = Journal(self._attempts, started.lease, recorded)
         writing = asyncio.create_task(stream.write())
-        running = asyncio.create_task(self._end(started, slot, journal, put, stream.room))
+        running = asyncio.create_task(self._end(started, slot, journal, put, stream))
         try:
             await asyncio.wait({writing, running}, return_when=asyncio.FIRST_COMPLETED)
             if not writing.done():
@@ -164,7 +171,7 @@ class Harness:
         slot: Slot,
         journal: Journal,
         put: Callable[[Event], None],
-        room: Callable[[], Awaitable[None]],
+        stream: EventStream,
     ) -> TurnEnd:
         """Run the agent. Returns what the turn ends with."""
         order = EventOrder(put)
@@ -173,10 +180,12 @@ class Harness:
             ready = await self._ready(started)
             async with self._toolbox.open(ready, started, slot) as declared:
                 services = TurnServices(self._stack, started.accepted)
-                attempt = _Attempt(started, ready, declared, services, journal, order, self._blocked)
+                attempt = _Attempt(
+                    started, ready, declared, services, journal, order, self._blocked, self._agents_loop
+                )
                 endpoint = self._open_attempts.open(attempt.calls)
                 current_key.set(attempt.calls.key)
-                end = await attempt.run(self._adapter, endpoint, room)
+                end = await attempt.run(self._adapter, endpoint, stream)
         except (BrokeOffError, AgentMissingError):
             raise
         except BaseException as error:
@@ -187,7 +196,7 @@ class Harness:
         finally:
             if attempt is not None:
                 self._open_attempts.close(attempt.calls)
-                attempt.approvals.close()
+                attempt.close()
         if isinstance(end, TurnCompleted) and order.cut_off:
             end = TurnIncomplete(reason=order.cut_off)
         if isinstance(end, TurnCompleted) and attempt is not None:
@@ -218,6 +227,7 @@ class _Attempt:
         journal: the turn's.
         order: takes the events.
         blocked: returns what holds up the agents' loop now.
+        agents_loop: where the agent's code runs.
     """
 
     def __init__(
@@ -229,6 +239,7 @@ class _Attempt:
         journal: Journal,
         order: EventOrder,
         blocked: Callable[[], Blocked | None],
+        agents_loop: AgentsLoop,
     ) -> None:
         self._blocked = blocked
         accepted, spec = started.accepted, ready.agent.definition.spec
@@ -237,6 +248,8 @@ class _Attempt:
         self._declared = declared
         self._services = services
         self._number = started.lease.attempt
+        self._agents_loop = agents_loop
+        self._closed = False
         self._turn = replay.turn if replay else accepted.turn
         self._limits = _asked(bounded(spec.limits, accepted.parent, started.clock.now()), self._turn)
         self._order = order
@@ -260,7 +273,7 @@ class _Attempt:
         if spec.entrypoint:
             # A declarative agent makes its calls with them by itself.
             self.calls.asked = self._turn.parameters
-        self.approvals = Approvals(replay.answers if replay else {}, order.from_tool, self._busy)
+        self._approvals = Approvals(replay.answers if replay else {}, order.from_tool, self._busy)
         self._clock = started.clock
         deadline = self._clock.now() + self._limits.seconds
         self._tools = Tools(
@@ -268,7 +281,7 @@ class _Attempt:
             policies,
             journal,
             order.from_tool,
-            self.approvals,
+            self._approvals,
             budget,
             deadline,
             self._clock,
@@ -276,26 +289,36 @@ class _Attempt:
             self._turn.parameters.get("max_tool_calls") if spec.framework != "llama-stack" else None,
             guard=guard,
         )
+        self._boundary = AgentsBoundary(self._tools, self._approvals, agents_loop)
 
-    async def run(self, adapter: Adapter, endpoint: ModelEndpoint, room: Callable[[], Awaitable[None]]) -> TurnEnd:
+    async def run(self, adapter: Adapter, endpoint: ModelEndpoint, stream: EventStream) -> TurnEnd:
         """Run the agent until it ends, its time is over, it is halted, or it waits for a person.
 
         Args:
             endpoint: where its model is.
-            room: waits until more events can be taken.
+            stream: takes the events, if not at once.
         """
+        home = asyncio.get_running_loop()
+
+        def publish(event: Event) -> None:
+            # The agent runs in its own loop. What it publishes is brought here in its order.
+            home.call_soon_threadsafe(self._take, event)
+
         agent_log = structlog.stdlib.get_logger("k8gentai.agent")
         context = TurnContext(
             attempt=self._number,
             model=endpoint,
-            tools=self._tools,
+            tools=self._boundary,
             max_steps=self._limits.steps,
             stack=self._services,
             log=agent_log.bind(turn=self.calls.turn_id, agent=self._turn.agent),
             declared=self._declared,
+            publish=publish,
         )
-        consuming = asyncio.create_task(self._consume(adapter, context, room))
-        quiet = asyncio.create_task(self.approvals.quiet())
+        consuming = asyncio.create_task(
+            in_loop(self._agents_loop.loop, self._consume(adapter, context, publish, stream, home))
+        )
+        quiet = asyncio.create_task(self._approvals.quiet())
         ways: set[asyncio.Future[Any]] = {consuming, quiet, self._halted, self.calls.lost}
         try:
             await asyncio.wait(ways, timeout=self._limits.seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -313,20 +336,43 @@ class _Attempt:
                 return TurnSuspended(expires_at=self._clock.now() + self._limits.approval_seconds)
             return self._over_time()
         finally:
+            # What is blocked until it is told that the attempt is over cannot unwind.
+            self.close()
             if await _stopped({consuming, quiet}, _HUNG_SECONDS if self._blocked() else _CLOSING_SECONDS):
                 log.warning("agent_left_behind", turn=self.calls.turn_id)
 
+    def close(self) -> None:
+        """Let go of the agent's code that waits for something, and take no more of its events."""
+        self._closed = True
+        self._approvals.close()
+        self._boundary.close()
+
     async def _consume(
-        self, adapter: Adapter, context: TurnContext, room: Callable[[], Awaitable[None]]
+        self,
+        adapter: Adapter,
+        context: TurnContext,
+        publish: Callable[[Event], None],
+        stream: EventStream,
+        home: asyncio.AbstractEventLoop,
     ) -> TurnEnd:
+        """Run the agent, in its loop.
+
+        Args:
+            publish: takes what it yields.
+            stream: where that goes, if there is room.
+            home: the worker's own loop.
+        """
         end: TurnEnd = TurnCompleted()
+        taken = 0
         async with aclosing(adapter.run(self._agent, self._turn, context)) as events:  # type: ignore[type-var]
             async for event in events:
                 if isinstance(event, TurnEnd):
                     end = event
                     continue
-                self._order.from_adapter(event)
-                await room()
+                publish(event)
+                taken += 1
+                if stream.full or taken % _UNSEEN == 0:
+                    await in_loop(home, stream.room())
         return end
 
     def _over_time(self) -> TurnEnd:
@@ -356,12 +402,20 @@ class _Attempt:
         message = "text.format: the request asks for JSON, and the agent answered in other words"
         return TurnFailed(code=RequestError.code, message=message)
 
+    def _take(self, event: Event) -> None:
+        if self._closed:
+            return
+        try:
+            self._order.from_adapter(event)
+        except Exception as error:  # noqa: BLE001 - in a callback nobody else would have it
+            self._halt(failure(error, self.calls))
+
     def _halt(self, end: TurnEnd) -> None:
         if not self._halted.done():
             self._halted.set_result(end)
 
     def _busy(self) -> bool:
-        return self.calls.busy or self._tools.busy
+        return not self._boundary.stalled and (self.calls.busy or self._tools.busy)
 
 
 async def _written(writing: asyncio.Task[None]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from k8gentai.agents.services import StackFile
 from k8gentai.agents.turn import ToolFailedError
+from k8gentai.workers.agents_loop import in_loop
 from k8gentai.workers.asking import StackClient
 from k8gentai.workers.parents import Parent
 from k8gentai.workers.record import AcceptedTurn
@@ -18,7 +19,8 @@ _SECONDS = 120.0
 class TurnServices:
     """The stack's services for one turn (:class:`k8gentai.agents.services.StackServices`).
 
-    What is asked changes nothing in the stack, so it is asked again where the connection broke.
+    To be made in the worker's own loop, and used in any. What is asked changes nothing in the stack, so it is
+    asked again where the connection broke.
 
     Args:
         stack: answers.
@@ -27,6 +29,7 @@ class TurnServices:
 
     def __init__(self, stack: StackClient, accepted: AcceptedTurn) -> None:
         self._stack = stack
+        self._home = asyncio.get_running_loop()
         self._trace = accepted.trace
         # It leaves nothing to a turn that would be asked for in its name.
         self._parent = Parent(turn_id=accepted.turn.id, depth=0, tokens=0, deadline=0)
@@ -49,8 +52,9 @@ class TurnServices:
         return StackFile(answer["filename"], base64.b64decode(answer["content"]))
 
     async def _ask(self, service: str, body: dict[str, Any]) -> dict[str, Any]:
+        asked = self._stack.post(f"{SERVICES_PATH}/{service}", body, self._parent, self._trace)
         try:
             async with asyncio.timeout(_SECONDS):
-                return await self._stack.post(f"{SERVICES_PATH}/{service}", body, self._parent, self._trace)
+                return await in_loop(self._home, asked)
         except TimeoutError as error:
             raise ToolFailedError(f"the stack did not answer within {_SECONDS:g} s") from error

@@ -47,6 +47,11 @@ class EventStream:
         if len(self._waiting) >= _BUFFERED:
             self._room.clear()
 
+    @property
+    def full(self) -> bool:
+        """Whether more events have to wait. Read from any thread."""
+        return not self._room.is_set()
+
     async def room(self) -> None:
         """Wait until Redis has taken enough for more events to be added."""
         await self._room.wait()

@@ -1,13 +1,16 @@
 """The tools that an agent's definition brings, put together for a turn."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from k8gentai.agents.tools.policies import check_policies
 from k8gentai.agents.turn import AgentLoadError, DeclaredTool, RequestError, Turn
 from k8gentai.workers.agent_tools import AgentTools
+from k8gentai.workers.agents_loop import in_loop
 from k8gentai.workers.attempts import Started
 from k8gentai.workers.loaded import ReadyAgent
 from k8gentai.workers.slots import Slot
@@ -50,7 +53,7 @@ class Toolbox:
             if any(entry.mcp for entry in definition.spec.tools):
                 served = await closing.enter_async_context(self._mcp_servers().tools(definition))
                 check_policies(definition, ready.found, (tool.name for tool in served))
-            tools = (*ready.functions, *self._agents.of(ready, started, slot), *served)
+            tools = (*ready.functions, *map(_of_this_loop, (*self._agents.of(ready, started, slot), *served)))
             _check_names(tools, started.accepted.turn)
             yield tools
 
@@ -66,6 +69,16 @@ class Toolbox:
 
             self._servers = McpServers()
         return self._servers
+
+
+def _of_this_loop(tool: DeclaredTool) -> DeclaredTool:
+    """A tool whose connections are of the worker's own loop, to be called from any."""
+    home = asyncio.get_running_loop()
+
+    async def call(arguments: dict[str, Any]) -> str:
+        return await in_loop(home, tool.call(arguments))
+
+    return replace(tool, call=call)
 
 
 def _check_names(tools: Iterable[DeclaredTool], turn: Turn) -> None:

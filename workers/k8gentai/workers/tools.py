@@ -140,6 +140,11 @@ class Tools:
         """Note that no tool runs for a call."""
         self._guard.came(call_id)
 
+    def seconds(self, name: str) -> float | None:
+        """How long a call of a tool may take; None for as long as it likes."""
+        policy = self._policies.get(name)
+        return policy.timeout_seconds if policy else None
+
     def decision(self, question: str, name: str, arguments: str) -> Decision | None:
         """Return what was decided; see :class:`k8gentai.workers.approvals.Approvals`."""
         return self._approvals.decision(question, name, arguments)

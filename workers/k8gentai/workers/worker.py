@@ -6,7 +6,7 @@ import secrets
 import signal
 import socket
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from k8gentai.agents.registry import Registry
 from k8gentai.agents.turn import Adapter
 from k8gentai.workers import keys
 from k8gentai.workers.agent_tools import AgentTools
+from k8gentai.workers.agents_loop import AgentsLoop, in_loop
 from k8gentai.workers.asking import StackClient
 from k8gentai.workers.attempts import LEASE_SECONDS, MAX_ATTEMPTS, Attempts, Lease, Leases
 from k8gentai.workers.attribution import attribute_calls
@@ -38,6 +39,7 @@ from k8gentai.workers.notifications import Notifications
 from k8gentai.workers.pool import Pool
 from k8gentai.workers.registration import TurnWorker
 from k8gentai.workers.relief import Relief
+from k8gentai.workers.thread_context import carry_context
 from k8gentai.workers.toolbox import Toolbox
 from k8gentai.workers.upstream import Upstream
 from k8gentai.workers.watchdog import Blocked, Watchdog
@@ -210,6 +212,7 @@ class _Worker:
         os.environ["OPENAI_BASE_URL"] = base_url
         os.environ["OPENAI_API_KEY"] = _PLACEHOLDER_KEY
         attribute_calls(host, port)
+        carry_context()
 
     def _load_adapter(self) -> Adapter:
         if self._adapter is None:
@@ -229,12 +232,14 @@ class _Worker:
         attempts = Attempts(connection, self._framework, self._name, lease_seconds=self._lease_seconds)
         stack = StackClient(self._stack_url, self._api_key, connection)
         toolbox = Toolbox(AgentTools(agents, stack))
-        harness = Harness(adapter, agents, toolbox, attempts, open_attempts, stack, lambda: watchdog.blocked)
         concurrency = self._concurrency or adapter.default_concurrency
+        # Blocking tools and nodes run in its threads; asyncio's own pool has few more than the machine has cores.
+        agents_loop = AgentsLoop(max(_THREADS, concurrency))
+        harness = Harness(
+            adapter, agents, toolbox, attempts, open_attempts, stack, lambda: watchdog.blocked, agents_loop
+        )
         pool = Pool(attempts, harness, concurrency)
         loop = asyncio.get_running_loop()
-        # Blocking tools and nodes run in its threads; asyncio's own pool has few more than the machine has cores.
-        loop.set_default_executor(ThreadPoolExecutor(max(_THREADS, concurrency), thread_name_prefix="agent"))
         blocking = connect_blocking(self._redis_url)
 
         def on_lost(lost: list[Lease]) -> None:
@@ -280,7 +285,8 @@ class _Worker:
             on_end=on_end,
             lease_seconds=self._lease_seconds,
         )
-        watchdog = Watchdog(on_blocked=on_blocked, alive=self._last_words.alive)
+        agents_loop.start()
+        watchdog = await in_loop(agents_loop.loop, _watchdog(on_blocked, self._last_words.alive))
         registration.register()
         beat.start()
         watchdog.start()
@@ -295,6 +301,7 @@ class _Worker:
                 await pool.drain(self._grace_seconds)
         finally:
             watchdog.stop()
+            await agents_loop.stop()
             beat.stop()
             with suppress(*AWAY):
                 registration.unregister()
@@ -308,3 +315,8 @@ class _Worker:
                     raise outcome
         if leaseless.is_set():
             raise LeasesError("leases cannot be kept: see the log above")
+
+
+async def _watchdog(on_blocked: Callable[[Blocked | None], None], alive: Callable[[], None]) -> Watchdog:
+    """A watchdog of the loop that awaits this."""
+    return Watchdog(on_blocked=on_blocked, alive=alive)

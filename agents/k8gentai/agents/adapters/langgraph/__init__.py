@@ -1,8 +1,9 @@
 """LangGraph agents: a compiled graph, a graph to be compiled, a factory of one, or none (declarative).
 
-Existing code runs unchanged: the adapter knows of a model call by its callbacks, and of a tool by the graph's
-tool nodes. What models say is shown while they say it; what the final state has is the answer. Function tools of
-a request reach declarative agents and factories; a graph that is built has its tools inside, and refuses them.
+Existing code runs unchanged: the adapter knows of a model call by its callbacks, and of a tool by what runs tools
+in LangGraph and LangChain. What models say is shown while they say it; what the final state has is the answer.
+Function tools of a request reach declarative agents and factories; a graph that is built has its tools inside, and
+refuses them.
 """
 
 import asyncio
@@ -76,6 +77,9 @@ class LangGraphAdapter:
     framework = "langgraph"
     default_concurrency = 50
 
+    def __init__(self) -> None:
+        hook_tools()
+
     def load(self, definition: AgentDefinition) -> LangGraphAgent:
         """Import the entrypoint and find out what it is; for a declarative agent, check its definition.
 
@@ -114,7 +118,8 @@ class LangGraphAdapter:
         turn = await with_files(turn, context.stack)
         tools = function_tools(permitted_tools(turn), self.framework)
         graph = await agent.graph(turn, context, tools)
-        run = GraphRun(context, {tool["function"]["name"] for tool in tools}, structured_tools(graph))
+        named = frozenset(tool.name for tool in agent.definition.spec.tools)
+        run = GraphRun(context, {tool["function"]["name"] for tool in tools}, structured_tools(graph), named)
         messages = _messages(turn)
         driving = run.drive(graph, messages, graph_input(graph, turn, messages), turn.conversation or turn.id)
         task = asyncio.create_task(driving)
@@ -128,7 +133,7 @@ class LangGraphAdapter:
 
 
 def _prepare(found: object, definition: AgentDefinition) -> Graph:
-    """A graph ready to run: compiled, without a memory of its own, its tools hooked.
+    """A graph ready to run: compiled, without a memory of its own.
 
     Raises:
         AgentLoadError: it is no graph, or not one that talks in messages.
@@ -138,7 +143,6 @@ def _prepare(found: object, definition: AgentDefinition) -> Graph:
     if not isinstance(graph, Pregel):
         raise AgentLoadError(f"{entrypoint} returned a {type(graph).__name__}, not a graph")
     check_input(graph, entrypoint)
-    hook_tools(graph)
     # The conversation's history comes with each turn. A checkpointer would have it a second time.
     return graph.copy({"checkpointer": None}) if graph.checkpointer else graph
 

@@ -20,6 +20,7 @@ from langgraph.constants import TAG_NOSTREAM
 
 from k8gentai.agents.adapters.langgraph.answers import Published
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
+from k8gentai.agents.adapters.langgraph.open_calls import OpenCalls
 from k8gentai.agents.events import (
     Event,
     MessageDone,
@@ -77,6 +78,7 @@ class ModelCalls(BaseCallbackHandler):
         client_tools: tools whose calls end the turn.
         structured: tools that nobody runs: calling one is how the model answers in a structure.
         exempt: takes a call for which no tool ran.
+        open_calls: is told what models ask for.
     """
 
     run_inline = True
@@ -89,6 +91,7 @@ class ModelCalls(BaseCallbackHandler):
         limit: int,
         client_tools: AbstractSet[str],
         exempt: Callable[[str], None],
+        open_calls: OpenCalls,
         structured: AbstractSet[str] = frozenset(),
     ) -> None:
         self._exempt = exempt
@@ -97,6 +100,7 @@ class ModelCalls(BaseCallbackHandler):
         self._limit = limit
         self._client_tools = client_tools
         self._structured = structured
+        self._open_calls = open_calls
         self._running: dict[UUID, _Call] = {}
         self._failed: list[_Call] = []
         self._messages = 0
@@ -152,6 +156,7 @@ class ModelCalls(BaseCallbackHandler):
             # A middleware refuses calls so: those of too many, and those that a person rejected.
             if isinstance(message, ToolMessage) and message.status == "error":
                 self._exempt(message.tool_call_id)
+        self._open_calls.shown(chain.from_iterable(messages))
         self._begin(run_id, kwargs)
 
     def on_llm_start(self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any) -> None:
@@ -205,6 +210,7 @@ class ModelCalls(BaseCallbackHandler):
         self._close(call)
         if isinstance(message, AIMessage):
             _let_run(message)
+            self._open_calls.asked(message)
         self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
         if any(tool_call.side == "client" for tool_call in calls):
             self._halt(None)

@@ -14,8 +14,10 @@ from langgraph.types import Interrupt
 from k8gentai.agents.adapters.langgraph.answers import Answers
 from k8gentai.agents.adapters.langgraph.calls import ModelCalls
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
+from k8gentai.agents.adapters.langgraph.open_calls import OpenCalls
 from k8gentai.agents.adapters.langgraph.places import Places
 from k8gentai.agents.adapters.langgraph.questions import Questions, has_breakpoints
+from k8gentai.agents.call_ids import CallIds
 from k8gentai.agents.events import Event, ToolResult
 from k8gentai.agents.kept_events import KeptEvents
 from k8gentai.agents.turn import NOT_APPROVED, StepLimitReached, TurnContext
@@ -34,15 +36,29 @@ class GraphRun(KeptEvents):
         context: what the harness lends.
         client_tools: the names of the tools that the client runs; a call to one ends the turn.
         structured: the names of the tools that nobody runs, as calling one is the answer.
+        named: the tools that the agent's definition speaks of.
     """
 
     def __init__(
-        self, context: TurnContext, client_tools: set[str], structured: AbstractSet[str] = frozenset()
+        self,
+        context: TurnContext,
+        client_tools: set[str],
+        structured: AbstractSet[str] = frozenset(),
+        named: AbstractSet[str] = frozenset(),
     ) -> None:
-        super().__init__()
+        super().__init__(context.publish)
         self.context = context
+        self.named = named
+        self.call_ids = CallIds()
+        self.open_calls = OpenCalls()
         self.calls = ModelCalls(
-            self.publish, self.halt, context.max_steps, client_tools, context.tools.exempt, structured
+            self.publish,
+            self.halt,
+            context.max_steps,
+            client_tools,
+            context.tools.exempt,
+            self.open_calls,
+            structured,
         )
         self._answers = Answers(
             self.calls.published, self.calls.new_message_id, self.publish, self.calls.publish_calls

@@ -1,95 +1,75 @@
-"""Sends the tools of a graph through the turn's tool boundary.
+"""Sends every tool that a turn runs through the turn's tool boundary.
 
-LangGraph's ``ToolNode`` lets a hook wrap each call. Ours is put around whatever hook there is, once, when the
-agent is loaded; which turn a call belongs to, a context variable says.
+What runs tools in LangGraph and LangChain is wrapped once a process, so it does not matter where an agent keeps
+its tools, or whether it makes them while it runs. Which turn a call belongs to, a context variable says; code that
+belongs to none is not touched.
 """
 
 import asyncio
-import inspect
-import threading
-from collections.abc import Awaitable, Callable, Iterator
+import json
+from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Any, cast
 
-from langchain_core.messages import BaseMessage, ToolMessage, convert_to_messages
-from langgraph.errors import GraphBubbleUp
+from langchain_core.messages import ToolCall, ToolMessage
+from langchain_core.runnables.config import var_child_runnable_config
+from langchain_core.tools import BaseTool, StructuredTool, Tool
 from langgraph.prebuilt import ToolNode
 from langgraph.prebuilt.tool_node import ToolCallRequest
-from langgraph.pregel import Pregel
 from langgraph.types import Command
 
-from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
-from k8gentai.agents.adapters.langgraph.recorded import recorded, remade
+from k8gentai.agents.adapters.langgraph.passage import Passage, ToolPassage, current_call, open_passage
 from k8gentai.agents.adapters.langgraph.run import current_run
-from k8gentai.agents.turn import ToolOutcome
+from k8gentai.agents.text import jsonable
 
 Result = ToolMessage | Command[Any]
-"""What a tool comes to; a tool may also give a list of them."""
-Execute = Callable[[ToolCallRequest], Result]
 AsyncExecute = Callable[[ToolCallRequest], Awaitable[Result]]
-Wrapper = Callable[[ToolCallRequest, Execute], Result]
 AsyncWrapper = Callable[[ToolCallRequest, AsyncExecute], Awaitable[Result]]
 
 
-class _Bubble(BaseException):
-    """Carries what belongs to LangGraph (an interrupt, a command to a parent) past the boundary: it is neither a
-    result nor a failure of the tool."""
-
-    def __init__(self, carried: GraphBubbleUp) -> None:
-        super().__init__(carried)
-        self.carried = carried
-
-
-def hook_tools(graph: Pregel[Any, Any, Any, Any]) -> None:
-    """Put our hook on every tool node of a graph and its subgraphs, those included that its functions use.
-
-    Hooking one twice does nothing.
-    """
-    for node in _tool_nodes(graph, set()):
-        if not isinstance(node._awrap_tool_call, _AsyncHook):
-            node._awrap_tool_call = _AsyncHook(_async_wrapper(node))
-            node._wrap_tool_call = _Hook(node._wrap_tool_call)
-
-
-def _tool_nodes(part: object, seen: set[int]) -> Iterator[ToolNode]:
-    if id(part) in seen:
+def hook_tools() -> None:
+    """Wrap what runs tools. Doing it twice changes nothing."""
+    node: Any = ToolNode
+    if hasattr(node._run_one, "__wrapped__"):
         return
-    seen.add(id(part))
-    inner: list[object] = []
-    if isinstance(part, ToolNode):
-        yield part
-        # A tool may run a graph of its own: an agent used as a tool.
-        inner = list(part.tools_by_name.values())
-    elif isinstance(part, Pregel):
-        inner = [bound for node in part.nodes.values() for bound in (node.bound, *(node.subgraphs or ()))]
-    else:
-        inner = [getattr(part, "bound", None), *(getattr(part, "steps", None) or ())]
-    for name in ("func", "afunc", "coroutine"):
-        inner += _used(getattr(part, name, None))
-    for child in inner:
-        if child is not None:
-            yield from _tool_nodes(child, seen)
+    node._run_one = _node(node._run_one)
+    node._arun_one = _async_node(node._arun_one)
+    tool: Any = BaseTool
+    tool.run = _run(tool.run)
+    tool.arun = _arun(tool.arun)
+    for kind in cast("tuple[Any, ...]", (StructuredTool, Tool)):
+        kind.ainvoke = _ainvoke(kind.ainvoke)
 
 
-def _used(function: object) -> list[object]:
-    """The graphs and tool nodes that a function's code names."""
-    try:
-        named = inspect.getclosurevars(cast("Callable[..., Any]", function))
-    except (TypeError, ValueError):
-        # Not a Python function, or one that names what is not defined yet.
-        return []
-    values = (*named.nonlocals.values(), *named.globals.values())
-    return [value for value in values if isinstance(value, ToolNode | Pregel)]
+def _node(run_one: Callable[..., Any]) -> Callable[..., Any]:
+    """Around a tool node's call of a tool, with its error handling and middleware."""
+
+    @wraps(run_one)
+    def wrapped(self: ToolNode, call: ToolCall, *rest: Any) -> Any:
+        if (passage := _of_node(call)) is None:
+            return run_one(self, call, *rest)
+        return passage.through_blocking(lambda: run_one(self, call, *rest))
+
+    return wrapped
 
 
-def _async_wrapper(node: ToolNode) -> AsyncWrapper:
-    """The hook that a node's async calls have: its own, or its sync one in a thread, or none."""
-    if node._awrap_tool_call is not None:
-        return node._awrap_tool_call
-    wrapper = node._wrap_tool_call
-    if wrapper is None:
-        return _execute
+def _async_node(arun_one: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+    @wraps(arun_one)
+    async def wrapped(self: ToolNode, call: ToolCall, *rest: Any) -> Any:
+        if (passage := _of_node(call)) is None:
+            return await arun_one(self, call, *rest)
+        if self._awrap_tool_call is None and self._wrap_tool_call is not None:
+            # It would block the event loop.
+            self._awrap_tool_call = _in_thread(self._wrap_tool_call)
+        return await passage.through(lambda: arun_one(self, call, *rest))
 
-    async def in_thread(request: ToolCallRequest, execute: AsyncExecute) -> Result:
+    return wrapped
+
+
+def _in_thread(wrapper: Callable[..., Result]) -> AsyncWrapper:
+    """A tool node's hook that blocks, as one that does not."""
+
+    async def wrapped(request: ToolCallRequest, execute: AsyncExecute) -> Result:
         loop = asyncio.get_running_loop()
 
         def execute_in_loop(changed: ToolCallRequest) -> Result:
@@ -100,93 +80,106 @@ def _async_wrapper(node: ToolNode) -> AsyncWrapper:
 
         return await asyncio.to_thread(wrapper, request, execute_in_loop)
 
-    return in_thread
+    return wrapped
 
 
-async def _execute(request: ToolCallRequest, execute: AsyncExecute) -> Result:
-    return await execute(request)
+def _run(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Around a tool that is run, by hand or on the way through a passage."""
+
+    @wraps(run)
+    def wrapped(
+        self: BaseTool, tool_input: Any, *rest: Any, tool_call_id: str | None = None, **options: Any
+    ) -> Any:
+        def execute() -> Any:
+            return run(self, tool_input, *rest, tool_call_id=tool_call_id, **options)
+
+        if passage := _entered_by(self, tool_call_id):
+            with passage.begun():
+                return execute()
+        made = _by_hand(self, tool_input, tool_call_id)
+        return execute() if made is None else made.through_blocking(lambda: _begin(made, execute))
+
+    return wrapped
 
 
-class _AsyncHook:
-    """Around a node's async tool calls.
-
-    Args:
-        inner: the hook that was there.
-    """
-
-    def __init__(self, inner: AsyncWrapper) -> None:
-        self._inner = inner
-
-    async def __call__(self, request: ToolCallRequest, execute: AsyncExecute) -> Result:
-        run = current_run.get(None)
-        call_id = request.tool_call["id"]
-        if run is None or not call_id:
-            return await self._inner(request, execute)
-        result: Result | None = None
-
-        async def call() -> ToolOutcome:
-            nonlocal result
-            try:
-                result = await self._inner(request, execute)
-            except GraphBubbleUp as bubble:
-                raise _Bubble(bubble) from bubble
-            except SystemExit as error:
-                # It would end the worker, and with it every other turn.
-                raise RuntimeError(f"the tool called sys.exit({error})") from error
-            return _outcome(result, call_id, recorded(result))
-
-        name, arguments = request.tool_call["name"], request.tool_call["args"]
-        try:
-            outcome = await run.context.tools.call(call_id, name, arguments, call)
-        except _Bubble as bubble:
-            raise bubble.carried from None
-        run.answered(call_id)
-        if result is not None:
-            return result
-        # The tool raised, or the boundary knew the result from before.
-        if outcome.raw:
-            return cast("Result", remade(outcome.raw))
-        status = "error" if outcome.is_error else "success"
-        return ToolMessage(outcome.output, name=name, tool_call_id=call_id, status=status)
+def _begin(passage: Passage, execute: Callable[[], Any]) -> Any:
+    with passage.begun():
+        return execute()
 
 
-class _Hook:
-    """Around a node's sync tool calls: a node's own code that calls a tool node, in a thread.
+def _arun(arun: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+    @wraps(arun)
+    async def wrapped(
+        self: BaseTool, tool_input: Any, *rest: Any, tool_call_id: str | None = None, **options: Any
+    ) -> Any:
+        async def execute() -> Any:
+            return await arun(self, tool_input, *rest, tool_call_id=tool_call_id, **options)
 
-    Args:
-        inner: the hook that was there, if any.
-    """
+        async def begin(passage: Passage) -> Any:
+            with passage.begun():
+                return await execute()
 
-    def __init__(self, inner: Wrapper | None) -> None:
-        self._inner: Wrapper = inner or (lambda request, execute: execute(request))
+        if passage := _entered_by(self, tool_call_id):
+            return await begin(passage)
+        made = _by_hand(self, tool_input, tool_call_id)
+        return await (execute() if made is None else made.through(lambda: begin(made)))
 
-    def __call__(self, request: ToolCallRequest, execute: Execute) -> Result:
-        run = current_run.get(None)
-        if run is None or threading.get_ident() == run.thread:
-            # On the loop's own thread there is no waiting for the boundary. The result is seen in the stream.
-            return self._inner(request, execute)
-
-        async def in_thread(request: ToolCallRequest, execute_async: AsyncExecute) -> Result:
-            return await asyncio.to_thread(self._inner, request, execute)
-
-        async def execute_async(request: ToolCallRequest) -> Result:
-            return await asyncio.to_thread(execute, request)
-
-        call = _AsyncHook(in_thread)(request, execute_async)
-        return asyncio.run_coroutine_threadsafe(call, run.loop).result()
+    return wrapped
 
 
-def _outcome(result: Result | list[Result], call_id: str, raw: str) -> ToolOutcome:
-    """What the model is shown of a result: the tool message that answers the call."""
-    for item in result if isinstance(result, list) else [result]:
-        for message in _messages(item):
-            if isinstance(message, ToolMessage) and message.tool_call_id == call_id:
-                return ToolOutcome(text_and_reasoning(message)[0], is_error=message.status == "error", raw=raw)
-    return ToolOutcome("", raw=raw)
+def _ainvoke(ainvoke: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+    """Around what runs a tool that blocks in a thread, which is not to be blocked while a person is asked."""
+
+    @wraps(ainvoke)
+    async def wrapped(self: BaseTool, given: Any, *rest: Any, **options: Any) -> Any:
+        tool_input, call_id = (given["args"], given["id"]) if _is_call(given) else (given, None)
+        made = None if _entered_by(self, call_id) else _by_hand(self, tool_input, call_id)
+        if made is None:
+            return await ainvoke(self, given, *rest, **options)
+        return await made.through(lambda: ainvoke(self, given, *rest, **options))
+
+    return wrapped
 
 
-def _messages(item: Result) -> list[BaseMessage]:
-    if isinstance(item, BaseMessage):
-        return [item]
-    update = item.update.get("messages", []) if isinstance(item.update, dict) else item.update
-    return convert_to_messages(update) if isinstance(update, list) else []
+def _is_call(given: Any) -> bool:
+    return isinstance(given, dict) and given.get("type") == "tool_call"
+
+
+def _of_node(call: ToolCall) -> Passage | None:
+    run, call_id = current_run.get(None), call["id"]
+    if run is None or not call_id:
+        return None
+    run.open_calls.close(call_id)
+    return Passage(run, call_id, call["name"], call["args"], call_id)
+
+
+def _entered_by(tool: BaseTool, call_id: str | None) -> Passage | None:
+    """The passage that a tool is run by."""
+    passage = open_passage()
+    if passage is None or passage.given_id != call_id:
+        return None
+    return passage if call_id is not None or passage.name == tool.name else None
+
+
+def _by_hand(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | None:
+    """A passage for a tool that code runs by itself; None where that is the agent's own affair: no model asked for
+    it, and the agent's definition does not speak of it."""
+    if (run := current_run.get(None)) is None:
+        return None
+    arguments = tool._filter_injected_args(tool_input) if isinstance(tool_input, dict) else {"input": tool_input}
+    if call_id:
+        run.open_calls.close(call_id)
+        return ToolPassage(run, call_id, tool.name, arguments, call_id, asked=True)
+    if (answered := run.open_calls.take(tool.name, arguments)) is not None:
+        return ToolPassage(run, answered, tool.name, arguments, None, asked=True)
+    if tool.name not in run.named and not run.open_calls.were_asked(tool.name, arguments):
+        return None
+    own = run.call_ids.make(_place(), current_call(), tool.name, json.dumps(jsonable(arguments), sort_keys=True))
+    return ToolPassage(run, own, tool.name, arguments, None, asked=False)
+
+
+def _place() -> str:
+    """The nodes that the code at hand is in. Their tasks have other ids whenever a graph runs."""
+    config = var_child_runnable_config.get() or {}
+    tasks = str(config.get("metadata", {}).get("langgraph_checkpoint_ns", ""))
+    return "/".join(part.partition(":")[0] for part in tasks.split("|"))

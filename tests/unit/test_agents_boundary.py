@@ -1,0 +1,180 @@
+"""Agents' code on a loop of its own, and its way to the tool boundary on the worker's."""
+
+import asyncio
+import threading
+from contextvars import ContextVar
+
+import pytest
+
+from k8gentai.agents.definition import Limits, Tool
+from k8gentai.agents.turn import ToolOutcome
+from k8gentai.workers.agents_boundary import AgentsBoundary
+from k8gentai.workers.agents_loop import AgentsLoop, in_loop
+from k8gentai.workers.approvals import Approvals
+from k8gentai.workers.budget import Budget
+from k8gentai.workers.clock import Clock
+from k8gentai.workers.tool_guard import ToolGuard
+from k8gentai.workers.tools import Tools
+from tests.unit.test_tool_boundary import Recorded
+
+FAR = 2e9
+HERE: ContextVar[str] = ContextVar("here", default="nowhere")
+
+
+@pytest.fixture
+async def agents():
+    made = AgentsLoop(4)
+    made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+def journal():
+    return Recorded()
+
+
+@pytest.fixture
+def asked():
+    return threading.Event()
+
+
+@pytest.fixture
+async def approvals(asked):
+    return Approvals({}, lambda call_id, event: asked.set(), lambda: False)
+
+
+@pytest.fixture
+async def boundary(agents, journal, approvals):
+    guard = ToolGuard((), (), (), lambda end: None)
+    policies = {
+        "hasty": Tool(name="hasty", timeout_seconds=0.05),
+        "careful": Tool(name="careful", approval="required"),
+    }
+    budget = Budget(Limits(), lambda end: None)
+    tools = Tools(
+        "resp_1", policies, journal, lambda call_id, event: None, approvals, budget, FAR, Clock(0), guard=guard
+    )
+    return AgentsBoundary(tools, approvals, agents)
+
+
+async def test_work_runs_in_the_agents_thread_with_the_context_of_here(agents):
+    async def where():
+        return HERE.get(), threading.current_thread().name, agents.is_current
+
+    HERE.set("with me")
+    assert await in_loop(agents.loop, where()) == ("with me", "agents", True)
+    assert not agents.is_current
+
+
+async def test_cancelling_stops_the_work_over_there(agents):
+    begun, ended = threading.Event(), threading.Event()
+
+    async def work():
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    working = asyncio.create_task(in_loop(agents.loop, work()))
+    await asyncio.to_thread(begun.wait)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert ended.is_set()
+
+
+async def test_what_work_raises_is_raised_here_and_exits_end_nothing(agents):
+    async def fail(error):
+        raise error
+
+    with pytest.raises(KeyError, match="lost"):
+        await in_loop(agents.loop, fail(KeyError("lost")))
+    with pytest.raises(Exception, match="SystemExit"):
+        await in_loop(agents.loop, fail(SystemExit(3)))
+    assert await in_loop(agents.loop, asyncio.sleep(0, "alive")) == "alive"
+
+
+async def test_a_blocked_loop_has_its_tools_run_in_its_own_thread(agents, boundary, journal):
+    async def node():
+        # Blocks the loop of agents until the tool has run.
+        outcome = boundary.wait("c1", "tool", {}, lambda: threading.current_thread().name)
+        return outcome.output
+
+    assert await in_loop(agents.loop, node()) == "agents"
+    assert journal.states() == {"c1": "done"}
+
+
+async def test_threads_that_a_blocked_loop_waits_for_have_their_tools(agents, boundary):
+    outcomes = []
+
+    def run_tool(number):
+        outcomes.append(boundary.wait(f"c{number}", "tool", {}, str))
+
+    async def node():
+        threads = [threading.Thread(target=run_tool, args=(number,)) for number in range(40)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return len(outcomes)
+
+    assert await in_loop(agents.loop, node()) == 40
+
+
+async def test_a_blocking_tool_is_given_up_after_its_time(boundary):
+    going_on = threading.Event()
+    outcome = await asyncio.to_thread(boundary.wait, "c1", "hasty", {}, lambda: str(going_on.wait()))
+    going_on.set()
+    assert outcome == ToolOutcome("the tool did not answer within 0.05 s", is_error=True)
+
+
+async def test_what_a_blocking_tool_raises_is_its_outcome(boundary):
+    def fail():
+        raise ValueError("no")
+
+    outcome = await asyncio.to_thread(boundary.wait, "c1", "tool", {}, fail)
+    assert outcome == ToolOutcome("ValueError: no", is_error=True)
+
+
+async def test_a_question_of_a_blocked_loop_stalls_all_else(agents, boundary, approvals, asked):
+    at_work = threading.Event()
+
+    async def other_branch():
+        async def work():
+            at_work.set()
+            await asyncio.Event().wait()
+
+        await boundary.call("c1", "tool", {}, work)
+
+    async def node():
+        boundary.wait("c2", "careful", {}, str)
+
+    branch = asyncio.create_task(in_loop(agents.loop, other_branch()))
+    await asyncio.to_thread(at_work.wait)
+    asking = asyncio.create_task(in_loop(agents.loop, node()))
+    await asyncio.to_thread(asked.wait)
+    assert boundary.stalled
+    approvals.close()
+    boundary.close()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert not boundary.stalled
+    branch.cancel()
+    await asyncio.gather(branch, return_exceptions=True)
+
+
+async def test_threads_that_wait_are_let_go_with_the_attempt(agents, boundary):
+    at_work, going_on = threading.Event(), threading.Event()
+
+    def tool():
+        at_work.set()
+        return str(going_on.wait())
+
+    waiting = asyncio.create_task(asyncio.to_thread(boundary.wait, "c1", "hasty-not", {}, tool))
+    await asyncio.to_thread(at_work.wait)
+    boundary.close()
+    going_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting

@@ -1,0 +1,427 @@
+"""However a LangGraph agent runs a tool, the call passes the boundary once, and is answered from the record."""
+
+import asyncio
+import functools
+import operator
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.runnables import RunnableLambda
+from langchain_core.tools import BaseTool, BaseToolkit, StructuredTool, tool
+from langchain_openai import ChatOpenAI
+from langgraph.func import task
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.prebuilt import InjectedState, ToolNode, create_react_agent, tools_condition
+from langgraph.types import Send
+from pydantic import BaseModel
+
+from k8gentai.agents.turn import ToolOutcome
+from tests.scripted import Answer, Call, ScriptedModel
+from tests.support.langgraph import Boundary, chat, context_of, definition, loaded, of_type, run, texts, turn_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PAID: list[float] = []
+
+
+@pytest.fixture(scope="module")
+def model():
+    server = ScriptedModel()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_payments():
+    PAID.clear()
+
+
+@tool
+def pay(amount: float) -> str:
+    """Pay."""
+    PAID.append(amount)
+    return f"paid {amount:g}"
+
+
+@tool("pay")
+async def pay_async(amount: float) -> str:
+    """Pay."""
+    PAID.append(amount)
+    return f"paid {amount:g}"
+
+
+class Arguments(BaseModel):
+    amount: float
+
+
+class Payment(BaseTool):
+    """A tool that is a class."""
+
+    name: str = "pay"
+    description: str = "Pay."
+    args_schema: type[BaseModel] = Arguments
+
+    def _run(self, amount: float) -> str:
+        return pay.func(amount)
+
+
+class AsyncPayment(Payment):
+    async def _arun(self, amount: float) -> str:
+        return pay.func(amount)
+
+
+class Toolkit(BaseToolkit):
+    def get_tools(self) -> list[BaseTool]:
+        return [Payment()]
+
+
+@tool("pay")
+def pay_of_state(amount: float, state: Annotated[dict, InjectedState]) -> str:
+    """Pay."""
+    assert state["messages"]
+    return pay.func(amount)
+
+
+Node = Callable[[MessagesState], Any]
+
+
+def looping(chat: ChatOpenAI, tools: Any, offered: Any = pay) -> StateGraph:
+    """A model, and a node for its tools."""
+
+    async def llm(state: MessagesState) -> dict:
+        return {"messages": [await chat.bind_tools([offered]).ainvoke(state["messages"])]}
+
+    graph = StateGraph(MessagesState).add_node(llm).add_node("tools", tools).add_edge(START, "llm")
+    return graph.add_conditional_edges("llm", tools_condition, ["tools", END]).add_edge("tools", "llm")
+
+
+def by_hand(run_tool: Callable[[dict], Any]) -> Node:
+    def node(state: MessagesState) -> dict:
+        calls = state["messages"][-1].tool_calls
+        return {"messages": [ToolMessage(run_tool(call), tool_call_id=call["id"]) for call in calls]}
+
+    return node
+
+
+def by_hand_async(run_tool: Callable[[dict], Any]) -> Node:
+    async def node(state: MessagesState) -> dict:
+        calls = state["messages"][-1].tool_calls
+        results = await asyncio.gather(*(run_tool(call) for call in calls))
+        made = zip(results, calls, strict=True)
+        return {"messages": [ToolMessage(result, tool_call_id=call["id"]) for result, call in made]}
+
+    return node
+
+
+def around(node: Node) -> StateGraph:
+    return StateGraph(MessagesState).add_node("outer", node).add_edge(START, "outer")
+
+
+def made_in_node(chat: ChatOpenAI) -> StateGraph:
+    async def node(state: MessagesState) -> dict:
+        return await create_agent(chat, [pay]).ainvoke({"messages": state["messages"]})
+
+    return around(node)
+
+
+def kept_in_a_table(chat: ChatOpenAI) -> StateGraph:
+    agents = {"sub": create_agent(chat, [pay])}
+
+    async def node(state: MessagesState) -> dict:
+        return await agents["sub"].ainvoke({"messages": state["messages"]})
+
+    return around(node)
+
+
+def kept_in_a_class(chat: ChatOpenAI) -> StateGraph:
+    class Team:
+        def __init__(self) -> None:
+            self.sub = create_agent(chat, [pay])
+
+        async def node(self, state: MessagesState) -> dict:
+            return await self.sub.ainvoke({"messages": state["messages"]})
+
+    return around(Team().node)
+
+
+def bound_by_partial(chat: ChatOpenAI) -> StateGraph:
+    async def node(state: MessagesState, agent: Any) -> dict:
+        return await agent.ainvoke({"messages": state["messages"]})
+
+    return around(functools.partial(node, agent=create_agent(chat, [pay])))
+
+
+def blocking_in_async_node(chat: ChatOpenAI) -> StateGraph:
+    agent = create_agent(chat, [pay])
+
+    async def node(state: MessagesState) -> dict:
+        return agent.invoke({"messages": state["messages"]})
+
+    return around(node)
+
+
+def blocking_in_sync_node(chat: ChatOpenAI) -> StateGraph:
+    agent = create_agent(chat, [pay])
+
+    def node(state: MessagesState) -> dict:
+        return agent.invoke({"messages": state["messages"]})
+
+    return around(node)
+
+
+def fanned_out(chat: ChatOpenAI) -> StateGraph:
+    class State(MessagesState):
+        calls: Annotated[list, operator.add]
+
+    async def llm(state: State) -> dict:
+        return {"messages": [await chat.bind_tools([pay]).ainvoke(state["messages"])]}
+
+    def one(call: dict) -> dict:
+        return {"messages": [ToolMessage(pay.invoke(call["args"]), tool_call_id=call["id"])]}
+
+    def route(state: State) -> Any:
+        return [Send("one", call) for call in state["messages"][-1].tool_calls] or END
+
+    graph = StateGraph(State).add_node(llm).add_node(one).add_edge(START, "llm").add_edge("one", "llm")
+    return graph.add_conditional_edges("llm", route, ["one", END])
+
+
+def tasks(chat: ChatOpenAI) -> StateGraph:
+    @task
+    async def pay_in_task(call: dict) -> ToolMessage:
+        return await pay.ainvoke(call)
+
+    async def node(state: MessagesState) -> dict:
+        return {"messages": await asyncio.gather(*(pay_in_task(c) for c in state["messages"][-1].tool_calls))}
+
+    return looping(chat, node)
+
+
+def subgraph(chat: ChatOpenAI) -> StateGraph:
+    return around(create_agent(chat, [pay]))
+
+
+def made_per_request(chat: ChatOpenAI) -> StateGraph:
+    def node(state: MessagesState) -> dict:
+        fresh = StructuredTool.from_function(pay.func, name="pay")
+        return by_hand(lambda call: fresh.invoke(call["args"]))(state)
+
+    return looping(chat, node)
+
+
+def asked_of_a_lambda(chat: ChatOpenAI) -> StateGraph:
+    as_tool = RunnableLambda(lambda given: pay.func(given["amount"])).as_tool(
+        args_schema=Arguments, name="pay", description="Pay."
+    )
+    return looping(chat, ToolNode([as_tool]), as_tool)
+
+
+async def in_thread(call: dict) -> str:
+    return await asyncio.to_thread(pay.invoke, call["args"])
+
+
+SHAPES: dict[str, Callable[[ChatOpenAI], Any]] = {
+    "create_agent": lambda chat: create_agent(chat, [pay]),
+    "create_agent, async tool": lambda chat: create_agent(chat, [pay_async]),
+    "create_agent, toolkit": lambda chat: create_agent(chat, Toolkit().get_tools()),
+    "create_agent, class": lambda chat: create_agent(chat, [AsyncPayment()]),
+    "create_agent, state injected": lambda chat: create_agent(chat, [pay_of_state]),
+    "create_react_agent": lambda chat: create_react_agent(chat, [pay]),
+    "create_react_agent, v1": lambda chat: create_react_agent(chat, [pay], version="v1"),
+    "tool node": lambda chat: looping(chat, ToolNode([pay])),
+    "tool node, called": lambda chat: looping(chat, lambda state: ToolNode([pay]).invoke(state)),
+    "tool node, called in the loop": lambda chat: looping(chat, _called_node),
+    "by hand": lambda chat: looping(chat, by_hand(lambda call: pay.invoke(call["args"]))),
+    "by hand, run": lambda chat: looping(chat, by_hand(lambda call: pay.run(call["args"]))),
+    "by hand, read": lambda chat: looping(
+        chat, by_hand(lambda call: pay.invoke(Arguments(**call["args"]).model_dump() | {"extra": 1}))
+    ),
+    "by hand, whole call": lambda chat: looping(chat, by_hand(lambda call: pay.invoke(call).content)),
+    "by hand, class": lambda chat: looping(chat, by_hand(lambda call: Payment().invoke(call["args"]))),
+    "by hand, async": lambda chat: looping(chat, by_hand_async(lambda call: pay.ainvoke(call["args"]))),
+    "by hand, async tool": lambda chat: looping(chat, by_hand_async(lambda call: pay_async.ainvoke(call["args"]))),
+    "by hand, arun": lambda chat: looping(chat, by_hand_async(lambda call: pay_async.arun(call["args"]))),
+    "by hand, class, async": lambda chat: looping(
+        chat, by_hand_async(lambda c: AsyncPayment().ainvoke(c["args"]))
+    ),
+    "by hand, in a thread": lambda chat: looping(chat, by_hand_async(in_thread)),
+    "by hand, piped": lambda chat: looping(
+        chat, by_hand(lambda c: (RunnableLambda(lambda a: a) | pay).invoke(c["args"]))
+    ),
+    "lambda": asked_of_a_lambda,
+    "made per request": made_per_request,
+    "agent made in a node": made_in_node,
+    "agent in a table": kept_in_a_table,
+    "agent in a class": kept_in_a_class,
+    "agent by partial": bound_by_partial,
+    "agent as subgraph": subgraph,
+    "agent, blocking the loop": blocking_in_async_node,
+    "agent, blocking a thread": blocking_in_sync_node,
+    "fanned out": fanned_out,
+    "functional API": tasks,
+}
+
+
+async def _called_node(state: MessagesState) -> Any:
+    return ToolNode([pay]).invoke(state)
+
+
+# Deprecated or not yet stable, and in use.
+@pytest.mark.filterwarnings("ignore:create_react_agent", "ignore:This API is in beta")
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_call_passes_the_boundary_once(model, shape):
+    key = shape.replace(" ", "-").replace(",", "")
+    calls = [Call("pay", {"amount": 7}, id="c1"), Call("pay", {"amount": 8}, id="c2")]
+    model.script(key, Answer(*calls), Answer("Done."))
+    boundary = Boundary()
+    events = await run(SHAPES[shape](chat(model)), turn_of(f"[[{key}]]"), context_of(boundary))
+    outputs = {call_id: outcome.output for call_id, outcome in boundary.outcomes.items()}
+    assert outputs == {"c1": "paid 7", "c2": "paid 8"}
+    assert sorted(PAID) == [7, 8]
+    assert [event.call_id for event in of_type(events, "tool.call")] == ["c1", "c2"]
+    assert not of_type(events, "tool.result"), "the boundary publishes the results"
+    assert texts(events) == ["Done."]
+    told = {m["tool_call_id"]: m["content"] for m in model.requests(key)[1].messages if m["role"] == "tool"}
+    # Run again, the tool is not.
+    PAID.clear()
+    model.script(f"{key}-again", Answer(*calls), Answer("Done."))
+    again = Boundary()
+    again.recorded = boundary.outcomes
+    await run(SHAPES[shape](chat(model)), turn_of(f"[[{key}-again]]"), context_of(again))
+    assert PAID == []
+    again_told = model.requests(f"{key}-again")[1].messages
+    assert {m["tool_call_id"]: m["content"] for m in again_told if m["role"] == "tool"} == told
+
+
+@tool
+def look_up(name: str) -> dict:
+    """Look somebody up."""
+    PAID.append(1)
+    return {"name": name, "limit": 5}
+
+
+def preparing(state: MessagesState) -> dict:
+    """Run a tool that no model asked for, twice."""
+    found = [look_up.invoke({"name": "Ada"}), look_up.invoke({"name": "Ada"})]
+    return {"messages": [AIMessage(f"Found {found[0]['limit'] + found[1]['limit']}.")]}
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_tool_that_no_model_asked_for_passes_where_the_definition_speaks_of_it(named):
+    agent = loaded(around(preparing))
+    if named:
+        spec = {"entrypoint": "agent_under_test:agent", "tools": [{"name": "look_up", "approval": "required"}]}
+        agent = type(agent)(definition(**spec), agent.source)
+    boundary = Boundary()
+    assert texts(await run(agent, turn_of("Go."), context_of(boundary))) == ["Found 10."]
+    assert len(boundary.outcomes) == (2 if named else 0)
+    assert len(PAID) == 2
+    again = Boundary()
+    again.recorded = boundary.outcomes
+    assert texts(await run(agent, turn_of("Go."), context_of(again))) == ["Found 10."]
+    assert set(again.outcomes) == set(boundary.outcomes)
+    assert len(PAID) == (2 if named else 4)
+
+
+async def test_a_tool_that_a_tool_runs_is_a_call_of_its_own_where_the_definition_speaks_of_it(model):
+    @tool
+    def order(amount: float) -> str:
+        """Order."""
+        return f"ordered, {pay.invoke({'amount': amount})}"
+
+    agent = loaded(create_agent(chat(model), [order]))
+    spec = {"entrypoint": "agent_under_test:agent", "tools": [{"name": "pay", "approval": "required"}]}
+    agent = type(agent)(definition(**spec), agent.source)
+    model.script("order", Answer(Call("order", {"amount": 7}, id="c1")), Answer("Done."))
+    boundary = Boundary()
+    await run(agent, turn_of("[[order]]"), context_of(boundary))
+    inner, outer = boundary.outcomes
+    assert (outer, boundary.outcomes[outer].output) == ("c1", "ordered, paid 7")
+    assert inner.startswith("call_")
+    assert boundary.outcomes[inner] == ToolOutcome("paid 7")
+
+
+async def test_errors_of_tools_by_hand_are_their_callers_and_so_again_from_the_record(model):
+    @tool
+    def refuse(amount: float) -> str:
+        """Refuse."""
+        PAID.append(amount)
+        raise ValueError(f"no {amount:g}")
+
+    def run_tool(call: dict) -> str:
+        try:
+            return refuse.invoke(call["args"])
+        except ValueError as error:
+            return f"caught: {error}"
+
+    def build() -> StateGraph:
+        return looping(chat(model), by_hand(run_tool), refuse)
+
+    boundary, again = Boundary(), Boundary()
+    for key, one in (("refuse", boundary), ("refuse-again", again)):
+        model.script(key, Answer(Call("refuse", {"amount": 7}, id="c1")), Answer("Sorry."))
+        await run(build(), turn_of(f"[[{key}]]"), context_of(one))
+        assert model.requests(key)[1].texts("tool") == ["caught: no 7"]
+        again.recorded = boundary.outcomes
+    assert boundary.outcomes["c1"].is_error
+    assert PAID == [7]
+
+
+async def test_a_second_try_by_hand_is_a_second_call(model):
+    @tool
+    def flaky(amount: float) -> str:
+        """Work the second time."""
+        PAID.append(amount)
+        if len(PAID) == 1:
+            raise ValueError("not yet")
+        return "now"
+
+    def run_tool(call: dict) -> str:
+        try:
+            return flaky.invoke(call["args"])
+        except ValueError:
+            return flaky.invoke(call["args"])
+
+    boundary, again = Boundary(), Boundary()
+    for key, one in (("second", boundary), ("second-again", again)):
+        model.script(key, Answer(Call("flaky", {"amount": 7}, id="c1")), Answer("Done."))
+        await run(looping(chat(model), by_hand(run_tool), flaky), turn_of(f"[[{key}]]"), context_of(one))
+        assert model.requests(key)[1].texts("tool") == ["now"]
+        again.recorded = boundary.outcomes
+    assert [outcome.is_error for outcome in boundary.outcomes.values()] == [True, False]
+    assert list(again.outcomes) == list(boundary.outcomes)
+    assert len(PAID) == 2
+
+
+async def test_values_of_tools_by_hand_come_from_the_record_as_they_were(model):
+    def run_tool(call: dict) -> str:
+        return str(look_up.invoke(call["args"])["limit"])
+
+    boundary, again = Boundary(), Boundary()
+    for key, one in (("value", boundary), ("value-again", again)):
+        model.script(key, Answer(Call("look_up", {"name": "Ada"}, id="c1")), Answer("Five."))
+        await run(looping(chat(model), by_hand(run_tool), look_up), turn_of(f"[[{key}]]"), context_of(one))
+        assert model.requests(key)[1].texts("tool") == ["5"]
+        again.recorded = boundary.outcomes
+    assert len(PAID) == 1
+
+
+async def test_what_langgraph_puts_into_arguments_is_not_shown(model):
+    boundary = Boundary()
+    model.script("injected", Answer(Call("pay", {"amount": 7}, id="c1")), Answer("Done."))
+    await run(create_agent(chat(model), [pay_of_state]), turn_of("[[injected]]"), context_of(boundary))
+    assert boundary.arguments == {"c1": {"amount": 7}}
+
+
+async def test_a_denial_by_hand_is_told_to_the_model(model):
+    boundary = Boundary()
+    boundary.recorded["c1"] = ToolOutcome("a person did not approve this call", is_error=True)
+    model.script("denied", Answer(Call("pay", {"amount": 7}, id="c1")), Answer("Not paid."))
+    graph = looping(chat(model), by_hand(lambda call: pay.invoke(call["args"])))
+    assert texts(await run(graph, turn_of("[[denied]]"), context_of(boundary))) == ["Not paid."]
+    assert model.requests("denied")[1].texts("tool") == ["a person did not approve this call"]
+    assert PAID == []

@@ -1,0 +1,108 @@
+"""The event loop that agents' code runs on, in a thread of its own.
+
+Code that blocks it holds up the other agents of the process, as it would under its framework alone. It does not
+hold up what it may be waiting for itself: the model gateway, the tool boundary, the journal, the stream and the
+leases, which stay on the worker's own loop.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from k8gentai.workers.containment import contained_task, run_on
+
+_UNWINDING_SECONDS = 6.0
+"""How long work in another loop may take to end once it is cancelled: a little more than adapters give agents."""
+_STOPPING_SECONDS = 1.0
+
+
+class AgentsLoop:
+    """An event loop in a thread of its own.
+
+    Args:
+        threads: how many blocking calls of agents may run at once.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.loop.set_task_factory(contained_task)
+        self.loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="agent"))
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="agents", daemon=True)
+
+    def start(self) -> None:
+        """Begin to run what is brought to the loop."""
+        self._thread.start()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the code at hand runs in the loop's thread, which is blocked for as long as the code waits."""
+        return threading.get_ident() == self._thread.ident
+
+    async def stop(self) -> None:
+        """Cancel what still runs, and end the thread unless code of an agent blocks it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOPPING_SECONDS):
+                await in_loop(self.loop, _cancel_others())
+        self._stopping = True
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        await asyncio.to_thread(self._thread.join, _STOPPING_SECONDS)
+        if not self._thread.is_alive():
+            self.loop.close()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        run_on(self.loop, lambda: self._stopping)
+
+
+async def in_loop[T](loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in a loop, be it this one or one of another thread, with a copy of the context variables.
+
+    Cancelling cancels the work, and waits for it to end, but not for ever: its thread may be blocked.
+
+    Raises:
+        BaseException: whatever the work raised.
+    """
+    here = asyncio.get_running_loop()
+    if here is loop:
+        return await work
+    done: asyncio.Future[T] = here.create_future()
+    done.add_done_callback(lambda done: done.cancelled() or done.exception())
+    begun: list[asyncio.Task[T]] = []
+
+    def settle(task: asyncio.Task[T]) -> None:
+        with contextlib.suppress(RuntimeError):  # Nobody waits any more: the other loop is closed.
+            here.call_soon_threadsafe(_settle, done, task)
+
+    def begin() -> None:
+        begun.append(loop.create_task(work))
+        begun[0].add_done_callback(settle)
+
+    loop.call_soon_threadsafe(begin)
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        if not done.done():
+            loop.call_soon_threadsafe(lambda: begun[0].cancel())
+            await asyncio.wait({done}, timeout=_UNWINDING_SECONDS)
+        raise
+
+
+def _settle[T](done: asyncio.Future[T], task: asyncio.Task[T]) -> None:
+    if task.cancelled():
+        done.cancel()
+        return
+    if (error := task.exception()) is not None:
+        done.set_exception(error)
+    else:
+        done.set_result(task.result())
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
