@@ -11,6 +11,7 @@ from k8gentai.agents.registry import Registry
 from k8gentai.stack.conformance.kit import read_kit
 from k8gentai.stack.conformance.lab import open_lab
 from tests.conformance.guarded import definitions as guarded_agents
+from tests.conformance.shapes.definitions import write_definitions
 from tests.support.conformance import StackProcesses
 from tests.support.processes import ROOT
 from tests.support.stack import Stack
@@ -43,6 +44,7 @@ def stack(framework, kit, model, tmp_path_factory):
     for agent_id, guarded in guarded_agents(framework).items():
         (definitions / f"{agent_id}.yaml").write_text(yaml.safe_dump(guarded))
     kit.write(definitions)
+    write_definitions(framework, definitions)
     made = Stack(tmp_path_factory.mktemp(framework), model.base_url)
     try:
         made.prepare(definitions)

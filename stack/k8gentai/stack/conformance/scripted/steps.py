@@ -73,6 +73,11 @@ class Gate:
             self._waiting.append((asyncio.get_running_loop(), event))
         await event.wait()
 
+    @property
+    def is_reached(self) -> bool:
+        """Whether an answer stands at the gate, or has passed it."""
+        return self._reached.is_set()
+
     async def reached(self, timeout: float = 120) -> None:  # noqa: ASYNC109 - the limit belongs to the assertion
         """Wait until an answer stands at the gate.
 

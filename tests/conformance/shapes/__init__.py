@@ -1,0 +1,1 @@
+"""The shapes that agents have in their frameworks' documentation, each behind the same promises."""

@@ -1,0 +1,1 @@
+"""Agents as their frameworks' documentation writes them."""
