@@ -1,10 +1,13 @@
 """What a worker leaves says how it ended."""
 
+import itertools
+import signal
 import subprocess
 import sys
 
 import pytest
 
+from k8gentai.workers import witness
 from k8gentai.workers.witness import death_of
 
 WORKER = """
@@ -68,3 +71,32 @@ def test_children_that_crash_are_not_the_worker(tmp_path):
 def test_a_child_that_leaves_is_not_the_worker(tmp_path):
     fork = "pid = os.fork(); pid or os._exit(3); os.waitpid(pid, 0); os.kill(os.getpid(), signal.SIGKILL)"
     assert death_of(left_by(fork, tmp_path)).cause.startswith("was killed")
+
+
+@pytest.mark.parametrize(
+    ("written", "killed"),
+    [
+        (b'{"worker": "w1"}\n', False),
+        (b'{"worker": "w1"}\n' + witness.ALIVE, True),
+    ],
+    ids=["while it imports its framework", "once it has run"],
+)
+def test_a_silent_worker_is_killed(monkeypatch, written, killed):
+    """Silence counts from the first sign of life: an import may take minutes."""
+    reads, signals = [written, None, None, b""], []
+    clock = itertools.count(step=witness.SILENT_SECONDS)
+
+    def wait(files, *_):
+        if reads[0] is None:
+            del reads[0]
+            return [], [], []
+        return files, [], []
+
+    monkeypatch.setattr(witness.select, "select", wait)
+    monkeypatch.setattr(witness.os, "read", lambda *_: reads.pop(0))
+    monkeypatch.setattr(witness.os, "kill", lambda *sent: signals.append(sent))
+    monkeypatch.setattr(witness.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(witness, "_stopped", lambda worker: False)
+    notes, ended = witness._read(0, 4711)
+    assert (notes, ended) == (b'{"worker": "w1"}\n', killed)
+    assert signals == ([(4711, signal.SIGKILL)] if killed else [])

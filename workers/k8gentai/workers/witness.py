@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 ALIVE = b".\n"
 """What a worker writes while any of its threads gets to run."""
 SILENT_SECONDS = 60.0
-"""After this long without that the worker is killed: something holds its interpreter, and nothing else runs."""
+"""After this long without that the worker is killed: something holds its interpreter, and nothing else runs.
+
+It counts from the first sign of life: before, a worker imports its framework, for minutes on a slow machine.
+"""
 _REDIS_SECONDS = 10.0
 _SIGNALS = {
     "Segmentation fault": signal.SIGSEGV,
@@ -87,15 +90,17 @@ def _silenced() -> "Death":
 
 def _read(stdin: int, worker: int) -> tuple[bytes, bool]:
     """Read to the end of the worker. Returns its notes, and whether it had to be killed."""
-    notes, heard, killed = b"", time.monotonic(), False
+    notes, killed = b"", False
+    heard: float | None = None
     while True:
         ready, _, _ = select.select([stdin], [], [], SILENT_SECONDS / 4)
         if ready:
             if not (read := os.read(stdin, 65_536)):
                 return notes, killed
             notes += read.replace(ALIVE, b"")
-            heard = time.monotonic()
-        elif time.monotonic() - heard > SILENT_SECONDS and not _stopped(worker):
+            if heard is not None or ALIVE in read:
+                heard = time.monotonic()
+        elif heard is not None and time.monotonic() - heard > SILENT_SECONDS and not _stopped(worker):
             with suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
             killed = True
