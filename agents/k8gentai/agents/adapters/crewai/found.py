@@ -23,7 +23,8 @@ def find_tools(found: object | None) -> FoundTools:
         if isinstance(part, BaseTool | CrewStructuredTool):
             names.add(part.name)
         elif isinstance(part, type) and issubclass(part, BaseTool):
-            names.add(str(vars(part)["__pydantic_fields__"]["name"].default))
+            named = vars(part)["__pydantic_fields__"]["name"].default
+            names |= {named} if isinstance(named, str) else set()
         elif isinstance(part, Agent):
             remote = remote or bool(part.mcps or part.apps)
     made = isinstance(found, Agent | Crew)
