@@ -1,15 +1,19 @@
 """Nothing in Redis grows for ever, and idle processes hardly write."""
 
 import asyncio
+import time
 
 import pytest
 
-from k8gentai.agents.events import TurnCompleted
+from k8gentai.agents.events import TurnCancelled, TurnCompleted, TurnFailed, TurnIncomplete, TurnSuspended
+from k8gentai.agents.turn import Turn
+from k8gentai.providers.ids import new_turn_id
 from k8gentai.workers import keys
 from k8gentai.workers.attempts import Attempts, Leases
+from k8gentai.workers.record import AcceptedTurn, Replay
 from k8gentai.workers.registration import TurnWorker
 from k8gentai.workers.turns import Turns
-from tests.support.accepting import ask
+from tests.support.accepting import ask, no_history
 
 
 async def ended(connection, turns):
@@ -37,6 +41,103 @@ async def test_what_is_past_its_time_leaves_the_registries(connection):
     await connection.zadd(registry, {"old": 1, "older": 0.5})
     turn_id = await ended(connection, Turns(connection))
     assert await connection.zrange(registry, 0, -1) == [turn_id.encode()]
+
+
+HISTORY = [{"type": "message", "role": "user", "content": "before"}]
+FAILED = TurnFailed(code="agent_error", message="no")
+SUSPENDED = TurnSuspended(expires_at=time.time() + 60)
+
+
+async def accepted(turns, history, **fields):
+    """A turn with a history. Returns its id."""
+    turn = Turn(id=new_turn_id(), agent="plain", input=[])
+    fields = {"framework": "langgraph", "accepted_at": time.time(), **fields}
+
+    async def load():
+        return history
+
+    return await turns.accept(AcceptedTurn(turn=turn, **fields), load)
+
+
+async def run(connection, end):
+    """Take the turn that waits, and end it."""
+    attempts = Attempts(connection, "langgraph", "worker")
+    started = await attempts.start(await attempts.take(1))
+    await attempts.append(started.lease, 2, [end])
+
+
+async def settle(turns, count=1):
+    """Settle as many turns, the last that ended first."""
+    ids = []
+    async for turn_id in turns.finished("server"):
+        ids.append(turn_id)
+        if len(ids) == count:
+            break
+    for turn_id in reversed(ids):
+        await turns.settled(turn_id, no_history)
+
+
+@pytest.mark.parametrize(
+    ("end", "compaction", "kept"),
+    [
+        (TurnCompleted(), False, False),
+        (TurnIncomplete(reason="max_output_tokens"), False, False),
+        (TurnCancelled(), False, False),
+        (TurnCompleted(), True, True),
+        (FAILED, False, True),
+        (SUSPENDED, False, True),
+    ],
+)
+async def test_a_history_is_kept_only_as_long_as_something_may_run_the_turn(connection, end, compaction, kept):
+    turns = Turns(connection)
+    turn_id = await accepted(turns, HISTORY, compaction=compaction)
+    await run(connection, end)
+    assert (await turns.get(turn_id)).turn.history == HISTORY
+    await settle(turns)
+    assert (await turns.get(turn_id)).turn.history == (HISTORY if kept else [])
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("end", [TurnCompleted(), FAILED])
+async def test_the_history_of_a_turn_that_was_answered_is_dropped(connection, together, end):
+    """Its answer has it for itself, as long as that may be run again."""
+    turns = Turns(connection)
+    asked = await accepted(turns, HISTORY)
+    await run(connection, SUSPENDED)
+    if not together:
+        await settle(turns)
+    seen = (await turns.get(asked)).turn
+    assert seen.history == HISTORY
+    answer = await accepted(turns, HISTORY, replay=Replay(of=asked, turn=seen))
+    await run(connection, end)
+    await settle(turns, 2 if together else 1)
+    assert (await turns.get(asked)).turn.history == []
+    record = await turns.get(answer)
+    left = HISTORY if end is FAILED else []
+    assert (record.turn.history, record.replay.turn.history) == (left, left)
+    assert (record.replay.of, record.status) == (asked, "failed" if end is FAILED else "completed")
+
+
+async def test_a_chain_within_a_day_grows_with_its_length(connection):
+    turns = Turns(connection)
+    sizes, history = [], []
+    for number in range(30):
+        await accepted(turns, history)
+        await run(connection, TurnCompleted())
+        await settle(turns)
+        history += [{"type": "message", "role": "user", "content": f"{number}" * 100}]
+        if number in (14, 29):
+            sizes.append(sum([await connection.memory_usage(key, samples=0) for key in await connection.keys()]))
+    assert sizes[1] < 2.1 * sizes[0]
+
+
+async def test_a_turn_that_was_deleted_while_it_was_settled_leaves_nothing(connection):
+    turns = Turns(connection)
+    turn_id = await accepted(turns, HISTORY)
+    await run(connection, TurnCompleted())
+    await turns.delete(turn_id)
+    await settle(turns)
+    assert not await connection.keys(f"{keys.TURN}*")
 
 
 async def settling(turns, name):

@@ -2,8 +2,10 @@
 
 import asyncio
 
+import openai
 import pytest
 
+from k8gentai.workers import keys
 from tests.integration.helpers import (
     EVERY_AGENT,
     LANGGRAPH,
@@ -43,6 +45,47 @@ async def test_previous_response_id(client, model, key, agent):
         ("assistant", "Two."),
         ("user", prompt(key, "Question 2.")),
     ]
+
+
+async def test_a_chain_outlives_redis_and_what_was_deleted_of_it(client, model, key, stack):
+    answers = [f"a{number}" for number in range(7)]
+    model.script(key, *(Answer(answer) for answer in answers))
+
+    async def ask(text, previous):
+        made = await client.responses.create(
+            model=LANGGRAPH, input=prompt(key, text), previous_response_id=previous
+        )
+        return made.id
+
+    ids = [None]
+    for number in range(4):
+        ids.append(await ask(f"u{number}", ids[-1]))
+    _, _, two, three, four = ids
+    with stack.redis() as redis:
+
+        async def settled():
+            return [redis.hget(keys.TURN + turn_id, "settled") for turn_id in ids[1:]]
+
+        await eventually(settled, all)
+        assert [redis.hexists(keys.TURN + turn_id, "history") for turn_id in ids[1:]] == [False] * 4
+        await client.responses.delete(two)
+        redis.delete(*(keys.TURN + turn_id for turn_id in ids[1:]))
+    branch = await ask("u4", three)
+    await ask("u5", branch)
+    await ask("u6", four)
+    with pytest.raises(openai.NotFoundError):
+        await client.responses.retrieve(two)
+    assert [item.id async for item in client.responses.input_items.list(three)] != []
+
+    def told(*numbers):
+        last = [("user", prompt(key, f"u{numbers[-1]}"))]
+        pairs = [(("user", prompt(key, f"u{number}")), ("assistant", answers[number])) for number in numbers[:-1]]
+        return [message for pair in pairs for message in pair] + last
+
+    branched, onwards, continued = [heard(request) for request in model.requests(key)[4:]]
+    assert branched == told(0, 1, 2, 4)
+    assert onwards == told(0, 1, 2, 4, 5)
+    assert continued == told(0, 1, 2, 3, 6)
 
 
 @pytest.mark.parametrize("agent", EVERY_AGENT)

@@ -186,8 +186,10 @@ class MemoryTurns:
             yield await self.ended.get()
 
     async def settled(self, turn_id: str, load_history: Callable[[TurnRecord], Awaitable[list[Item]]]) -> None:
-        if turn_id in self.records:
-            self.records[turn_id].settled = True
+        if record := self.records.get(turn_id):
+            record.settled = True
+            if record.status == "completed" and not record.compaction:
+                record.turn = record.turn.model_copy(update={"history": []})
 
     def _answer(self) -> None:
         if self.away:

@@ -19,7 +19,8 @@ async def store(tmp_path: Path):
 
 
 def finished(number: int) -> StoredResponse:
-    response = {"id": f"resp_{number:04}", "created_at": number, "model": "math"}
+    nothing = {"output": [], "previous_response_id": None, "conversation": None}
+    response = {"id": f"resp_{number:04}", "created_at": number, "model": "math", "status": "completed", **nothing}
     return StoredResponse(response=response, input=[], history=[])
 
 

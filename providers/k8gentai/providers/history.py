@@ -4,19 +4,17 @@ from typing import Any
 
 import structlog
 
-from k8gentai.agents.turn import Item, Turn
+from k8gentai.agents.turn import Item
 from k8gentai.providers import host
+from k8gentai.providers.chains import ChainBrokenError
 from k8gentai.providers.conversation_items import ConversationItems
 from k8gentai.providers.errors import ApiError, invalid, previous_response_not_found
-from k8gentai.providers.ids import belongs_to, item_id
-from k8gentai.providers.resource import usable
+from k8gentai.providers.resource import joined, joins, usable
 from k8gentai.providers.store import ResponseStore, StoredResponse
 from k8gentai.workers.record import ENDED, AcceptedTurn, TurnRecord
 from k8gentai.workers.turns import TurnDeletedError, TurnNotFoundError, Turns
 
 log = structlog.get_logger(__name__)
-
-_JOINING = frozenset({"completed", "incomplete"})
 
 
 class Histories:
@@ -44,8 +42,7 @@ class Histories:
         if accepted.turn.conversation:
             return await self._of_conversation(accepted.turn.conversation)
         if accepted.previous_response_id:
-            previous = await self._previous(accepted.previous_response_id)
-            return [*previous.history, *previous.input, *usable(previous.response["output"])]
+            return await self._with(accepted.previous_response_id)
         return []
 
     async def check_conversation(self, conversation: str) -> None:
@@ -73,45 +70,48 @@ class Histories:
             response: as it ended.
         """
         conversation = record.turn.conversation
-        if conversation is None or response["status"] not in _JOINING:
+        if conversation is None or not joins(response):
             return
+        items = joined(record.turn.id, record.turn.input, response["output"])
         try:
-            await self._add(conversation, record.turn, response)
+            await self._items.join(conversation, items, record.turn.id)
         except host.ConversationNotFoundError:
             log.warning("conversation_gone", turn=record.turn.id, conversation=conversation)
-
-    async def _add(self, conversation: str, turn: Turn, response: dict[str, Any]) -> None:
-        items = [
-            # The host's items are unique by id across all conversations: an id that a client chose could
-            # take an item out of somebody else's.
-            item if belongs_to(turn.id, item["id"]) else {**item, "id": item_id(turn.id, index, item["type"])}
-            for index, item in enumerate(turn.input)
-        ] + usable(response["output"])
-        await self._items.join(conversation, items, turn.id)
 
     async def _of_conversation(self, conversation: str) -> list[Item]:
         await self.check_conversation(conversation)
         items = await self._items.all(conversation)
         return [item.model_dump(mode="json", exclude_none=True) for item in items]
 
-    async def _previous(self, response_id: str) -> StoredResponse:
+    async def _with(self, response_id: str) -> list[Item]:
+        """The items up to and with a response's own."""
         try:
             record = await self._turns.get(response_id)
         except TurnDeletedError:
             raise previous_response_not_found(response_id) from None
         except TurnNotFoundError:
-            stored = await self._store.get(response_id)
-        else:
-            if not self._access.allows("read", response_id, record.owner) or not record.store:
-                raise previous_response_not_found(response_id)
-            if record.status not in ENDED:
-                raise invalid(
-                    f"Response '{response_id}' has not ended yet (it is {record.status}).",
-                    "previous_response_id",
-                    "previous_response_not_ended",
-                )
-            events = [event for _, event in await self._turns.events(response_id)]
-            stored = StoredResponse.of(record, events)
-        if stored is None:
+            return await self._stored(response_id)
+        if not self._access.allows("read", response_id, record.owner) or not record.store:
             raise previous_response_not_found(response_id)
-        return stored
+        if record.status not in ENDED:
+            raise invalid(
+                f"Response '{response_id}' has not ended yet (it is {record.status}).",
+                "previous_response_id",
+                "previous_response_not_ended",
+            )
+        if record.settled:
+            # Redis keeps its history no longer.
+            return await self._stored(response_id)
+        events = [event for _, event in await self._turns.events(response_id)]
+        ended = StoredResponse.of(record, events)
+        return [*ended.history, *ended.input, *usable(ended.response["output"])]
+
+    async def _stored(self, response_id: str) -> list[Item]:
+        try:
+            items = await self._store.items(response_id)
+        except ChainBrokenError as error:
+            message = f"Response '{response_id}' cannot be continued: '{error}', which it continues, is gone."
+            raise ApiError(404, message, code="history_not_found", param="previous_response_id") from None
+        if items is None:
+            raise previous_response_not_found(response_id)
+        return items

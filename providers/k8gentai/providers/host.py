@@ -12,9 +12,13 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+import structlog
 from pydantic import TypeAdapter
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+log = structlog.get_logger(__name__)
 
 
 def _name() -> str:
@@ -121,6 +125,25 @@ async def sql_store(backend: str, table: str, policy: list[Any]) -> Any:
     if NAME == "ogx":
         return await authorized.authorized_sqlstore(reference, policy)
     return authorized.AuthorizedSqlStore(_core("storage.sqlstore.sqlstore").sqlstore_impl(reference), policy)
+
+
+async def create_indexes(sql: Any, table: str, indexes: dict[str, tuple[str, ...]]) -> None:
+    """Make indexes that are not there yet, on a table that is there. Without one, what needs it is slower.
+
+    Args:
+        sql: from :func:`sql_store`.
+        table: the table.
+        indexes: the columns of each, by its name.
+    """
+    async with sql.sql_store.async_session() as session:
+        for name, columns in indexes.items():
+            try:
+                await session.execute(text(f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({', '.join(columns)})"))
+                await session.commit()
+            except DBAPIError as error:
+                # Another server makes it at this moment.
+                await session.rollback()
+                log.warning("index_not_made", index=name, error=str(error.orig))
 
 
 async def has_vector_store(vector_io: Any, store: str) -> bool:

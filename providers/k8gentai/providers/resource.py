@@ -9,6 +9,7 @@ from typing import Any
 from k8gentai.agents.error_codes import RESPONSES_API
 from k8gentai.agents.events import TurnFailed, Usage
 from k8gentai.agents.turn import Item
+from k8gentai.providers.ids import belongs_to, item_id
 from k8gentai.workers.record import AcceptedTurn
 
 _ECHOED: dict[str, Any] = {
@@ -35,6 +36,7 @@ _ECHOED: dict[str, Any] = {
 
 _CODES = {"invalid_request": "invalid_prompt"}
 _CALLS = frozenset({"mcp_call", "function_call"})
+_JOINING = frozenset({"completed", "incomplete"})
 _SECRET_TOOL_FIELDS = frozenset({"authorization", "headers"})
 
 
@@ -107,6 +109,21 @@ def refusals(given: list[Item]) -> set[str]:
 def usable(output: list[Item]) -> list[Item]:
     """Output as later turns see it: without calls that were cut off, as models accept none without a result."""
     return [item for item in output if item["type"] not in _CALLS or item["status"] != "incomplete"]
+
+
+def joins(response: dict[str, Any]) -> bool:
+    """Whether an ended turn ended well enough to join its conversation."""
+    return response["status"] in _JOINING
+
+
+def joined(turn_id: str, given: list[Item], output: list[Item]) -> list[Item]:
+    """A turn's items as they join its conversation."""
+    return [
+        # The host's items are unique by id across all conversations: an id that a client chose could
+        # take an item out of somebody else's.
+        item if belongs_to(turn_id, item["id"]) else {**item, "id": item_id(turn_id, index, item["type"])}
+        for index, item in enumerate(given)
+    ] + usable(output)
 
 
 class UsageSum:

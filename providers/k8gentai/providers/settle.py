@@ -92,8 +92,9 @@ class Settler:
         except TurnNotFoundError:
             log.info("turn_deleted", turn=turn_id)
         else:
-            with acting_as(record.owner):
-                await self._keep(record)
+            if not record.settled:
+                with acting_as(record.owner):
+                    await self._keep(record)
         await self._turns.settled(turn_id, self._next_history)
 
     async def _keep(self, record: TurnRecord) -> None:
@@ -102,11 +103,41 @@ class Settler:
         stored = StoredResponse.of(record, events)
         response = stored.response
         if record.store:
-            await self._store.put(stored)
+            await self._put_after_previous(stored)
         await self._sessions.settled(record, events)
         await self._histories.join(record, response)
         await self._unless_deleted(record)
         log.info("turn_settled", turn=turn.id, agent=turn.agent, status=response["status"])
+
+    async def _put_after_previous(self, stored: StoredResponse) -> None:
+        """Write a response. The one that it continues is written first where that is still to be settled: this one
+        would have to hold its whole history without it."""
+        before = await self._unsettled(stored.response["previous_response_id"])
+        if before is None:
+            await self._store.put(stored)
+            return
+        try:
+            with acting_as(before.owner):
+                events = [event for _, event in await self._turns.events(before.turn.id)]
+                await self._put_after_previous(StoredResponse.of(before, events))
+        except AWAY:
+            raise
+        except Exception:
+            # One that cannot be written must not hold up the others.
+            log.exception("settling_failed", turn=before.turn.id)
+        await self._store.put(stored)
+        with acting_as(before.owner):
+            await self._unless_deleted(before)
+
+    async def _unsettled(self, turn_id: str | None) -> TurnRecord | None:
+        """The turn, where it is to be written to the table and is not there yet."""
+        if turn_id is None or await self._store.has(turn_id):
+            return None
+        with contextlib.suppress(TurnNotFoundError):
+            record = await self._turns.get(turn_id)
+            if record.store and not record.settled:
+                return record
+        return None
 
     async def _unless_deleted(self, record: TurnRecord) -> None:
         """A turn that was deleted while it was being written must not come back."""

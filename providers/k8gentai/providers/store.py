@@ -12,6 +12,7 @@ from k8gentai.agents.events import Event
 from k8gentai.agents.turn import Item
 from k8gentai.providers import host
 from k8gentai.providers.access import TABLE
+from k8gentai.providers.chains import COLUMNS, INDEXES, Chains, Link, own_items
 from k8gentai.providers.compaction import compact
 from k8gentai.providers.render import render
 from k8gentai.workers.record import TurnRecord
@@ -24,8 +25,8 @@ class StoredResponse:
     response: dict[str, Any]
     input: list[Item]
     history: list[Item]
-    """What the agent saw before the input: a later turn that continues this one reads one row, not a
-    chain of them."""
+    """What the agent saw before the input. Of one that was read from the table it is left out:
+    :meth:`ResponseStore.items` reads it."""
 
     @classmethod
     def of(cls, record: TurnRecord, events: Iterable[Event]) -> Self:
@@ -46,6 +47,7 @@ class ResponseStore:
 
     def __init__(self, sql: Any) -> None:
         self._sql = sql
+        self._chains = Chains(sql.sql_store)
 
     @classmethod
     async def declare(cls, backend: str, policy: list[Any]) -> Self:
@@ -66,8 +68,11 @@ class ResponseStore:
                 "response": kind.JSON,
                 "input": kind.JSON,
                 "history": kind.JSON,
+                **COLUMNS,
             },
         )
+        for name, type_ in COLUMNS.items():
+            await sql.sql_store.add_column_if_not_exists(TABLE, name, type_)
         return cls(sql)
 
     async def open(self) -> None:
@@ -76,30 +81,57 @@ class ResponseStore:
         It does so on the first query, and another that comes meanwhile finds no table.
         """
         await self._sql.fetch_one(TABLE, where={"id": ""})
+        await host.create_indexes(self._sql, TABLE, INDEXES)
 
     async def put(self, stored: StoredResponse) -> None:
         """Write a response, or write it again."""
+        link = await self._chains.link(stored.response, stored.input, stored.history)
+        await self._write(stored, link)
+        if alone := await self._chains.standing(link, stored.history):
+            await self._write(stored, alone)
+
+    async def _write(self, stored: StoredResponse, link: Link) -> None:
         row = {
             "id": stored.response["id"],
             "created_at": stored.response["created_at"],
             "model": stored.response["model"],
             "response": stored.response,
             "input": stored.input,
-            "history": stored.history,
+            # Servers of older versions raise where this is None, rather than take the history for empty.
+            "history": None,
+            **link.columns(),
         }
         await self._sql.upsert(TABLE, row, conflict_columns=["id"])
 
     async def get(self, response_id: str) -> StoredResponse | None:
         """The response, if there is one that the caller may see."""
-        row = await self._sql.fetch_one(TABLE, where={"id": response_id})
+        row = await self._visible(response_id)
         return None if row is None else _stored(row)
 
+    async def has(self, response_id: str) -> bool:
+        """Whether a row of the response is kept, be it for those that continue it only."""
+        return await self._chains.row(response_id) is not None
+
+    async def items(self, response_id: str) -> list[Item] | None:
+        """The items up to and with a response's own, oldest first, if the caller may see it.
+
+        Raises:
+            ChainBrokenError: some of them are gone.
+        """
+        row = await self._visible(response_id)
+        return None if row is None else [*await self._chains.history(row), *own_items(row)]
+
     async def delete(self, response_id: str) -> bool:
-        """Remove the response. Returns whether there was one that the caller may delete."""
-        where = {"id": response_id}
-        if await self._sql.fetch_one(TABLE, where=where, action=host.Action.DELETE) is None:
+        """Remove the response; what others continue is kept for them alone.
+
+        Returns:
+            Whether there was one that the caller may delete.
+        """
+        row = await self._visible(response_id, host.Action.DELETE)
+        if row is None:
             return False
-        await self._sql.delete(TABLE, where=where)
+        await self._chains.hide(row)
+        await self._chains.purge(response_id)
         return True
 
     async def page(
@@ -108,12 +140,14 @@ class ResponseStore:
         """Up to ``limit`` responses the caller may see, in the order of their ids, which is that of time."""
         found: list[StoredResponse] = []
         while len(found) < limit:
-            where: dict[str, Any] = {} if after is None else {"id": {"<" if descending else ">": after}}
+            where: dict[str, Any] = {"deleted": None}
+            if after is not None:
+                where["id"] = {"<" if descending else ">": after}
             if model is not None:
                 where["model"] = model
             page = await self._sql.fetch_all(
                 TABLE,
-                where=where or None,
+                where=where,
                 limit=limit,
                 order_by=[("id", "desc" if descending else "asc")],
             )
@@ -124,6 +158,11 @@ class ResponseStore:
             after = page.data[-1]["id"]
         return found[:limit]
 
+    async def _visible(self, response_id: str, action: Any = host.Action.READ) -> dict[str, Any] | None:
+        where = {"id": response_id, "deleted": None}
+        row: dict[str, Any] | None = await self._sql.fetch_one(TABLE, where=where, action=action)
+        return row
+
 
 def _stored(row: dict[str, Any]) -> StoredResponse:
-    return StoredResponse(response=row["response"], input=row["input"], history=row["history"])
+    return StoredResponse(response=row["response"], input=row["input"], history=[])

@@ -34,6 +34,9 @@ RECLAIM_SECONDS = 30
 _STANDING = TurnRecord.model_fields.keys() - AcceptedTurn.model_fields.keys() - {"last_seq"}
 """What of a turn's record changes and has a field of its own in its hash."""
 
+_DONE: frozenset[Status] = frozenset({"completed", "incomplete", "cancelled"})
+"""How a turn ends that nothing runs again."""
+
 _PAGE = 1_000
 """Entries read from Redis at once."""
 
@@ -75,6 +78,7 @@ class Turns:
         self._accept = redis.register_script(script("accept"))
         self._cancel = redis.register_script(script("cancel"))
         self._settled = redis.register_script(script("settled"))
+        self._drop_history = redis.register_script(script("drop_history"))
         self._forget_servers = redis.register_script(script("forget_servers"))
         self._notifications = Notifications(redis)
         self._entries: dict[str, bytes] = {}
@@ -154,7 +158,7 @@ class Turns:
         return ahead, version.decode() if version else "0"
 
     async def get(self, turn_id: str) -> TurnRecord:
-        """How the turn stands.
+        """How the turn stands; its history is empty once it is settled and nothing runs it again.
 
         Raises:
             TurnNotFoundError: there is none; TurnDeletedError: there was, a moment ago.
@@ -166,7 +170,7 @@ class Turns:
         if "deleted" in fields:
             raise TurnDeletedError(turn_id)
         record = json.loads(fields["accepted"])
-        record["turn"]["history"] = json.loads(fields["history"])
+        record["turn"]["history"] = json.loads(fields.get("history", "[]"))
         return TurnRecord.model_validate(
             {
                 **record,
@@ -330,7 +334,31 @@ class Turns:
                 del self._entries[turn_id]
                 if await self._redis.hexists(keys.TURN + turn_id, "deleted"):
                     await self._forget(turn_id)
+                await self._drop_histories(turn_id)
                 return
+
+    async def _drop_histories(self, turn_id: str) -> None:
+        """Drop the history of a settled turn, and of the one that it answers, unless something may run them again.
+
+        A history is as long as all that came before it: those of a chain of turns would grow with its square.
+        """
+        if answered := await self._drop_history_of(turn_id):
+            await self._drop_history_of(answered)
+
+    async def _drop_history_of(self, turn_id: str) -> str | None:
+        """Drop a turn's history, if it may be dropped. Returns the turn that this one answers, if any."""
+        found = await self._redis.hmget(keys.TURN + turn_id, "status", "answered", "accepted")
+        if None in (found[0], found[2]):
+            return None
+        status, answered, record = found[0].decode(), found[1], json.loads(found[2])
+        replay = record.get("replay") or {}
+        before = None if replay.get("retry") else replay.get("of")
+        # A compaction's answer holds what the user said in it.
+        if (status in _DONE or (status == "suspended" and answered)) and not record.get("compaction"):
+            if replay:
+                replay["turn"]["history"] = []
+            await self._drop_history(args=[turn_id, json.dumps(record)])
+        return before
 
     async def _following(
         self, turn_id: str, load_history: Callable[[TurnRecord], Awaitable[list[Item]]]
