@@ -69,9 +69,11 @@ def valid_turns() -> dict[str, Any]:
         item["required"] = sorted({*item.get("required", ()), "type"})
     # docs/open-responses.md: no host knows videos.
     schemas["InputVideoContent"] = schemas["InputTextContentParam"]
-    # Says the specification: one of its forms must be there.
-    schemas["InputFileContentParam"]["required"].append("file_url")
-    schemas["InputFileContentParam"]["properties"]["file_url"] = {"type": "string", "minLength": 1}
+    # Says the specification: one of its forms must be there. This one is what agents of every framework take.
+    schemas["InputFileContentParam"]["required"].append("file_data")
+    schemas["InputFileContentParam"]["properties"]["file_data"] = {"const": "data:text/plain;base64,SGk="}
+    del schemas["InputFileContentParam"]["properties"]["file_url"]
+    schemas["InputFileContentParam"]["additionalProperties"] = False
     fields = body["properties"]
     fields["model"] = {"enum": ["math", "amf/math", "openai/gpt-4o"]}
     fields["input"] = {
@@ -80,12 +82,15 @@ def valid_turns() -> dict[str, Any]:
         "maxItems": 5,
         "items": {"anyOf": [{"$ref": _REF.format(model=name)} for name in _ITEMS]},
     }
+    # What nothing would be done about is refused.
+    del schemas["ReasoningParam"]["properties"]["summary"]
+    body["additionalProperties"] = schemas["ReasoningParam"]["additionalProperties"] = False
     # What the schema says of these in words.
     fields["temperature"] = _number(0, 2)
     fields["top_p"] = _number(0, 1)
     fields["presence_penalty"] = fields["frequency_penalty"] = _number(-2, 2)
     fields["tool_choice"] = {"enum": ["auto", "none", "required"]}
-    for name in ("previous_response_id", "background", "stream_options", "text"):
+    for name in ("previous_response_id", "background", "stream_options", "text", "top_logprobs", "include"):
         # Of each, what is right hangs on something else.
         del fields[name]
     body["required"] = ["model", "input", "tools"]

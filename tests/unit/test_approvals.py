@@ -21,6 +21,10 @@ EVENTS = [
 ]
 
 
+NOW = 1.0
+"""Redis' time."""
+
+
 def record(**fields: Any) -> TurnRecord:
     return TurnRecord(turn=TURN, framework="langgraph", accepted_at=0, status="suspended", **fields)
 
@@ -33,7 +37,7 @@ def answers(*amounts: int) -> dict[str, Answer]:
         for request_id, question in asked.items()
         if any(str(amount) in question.arguments for amount in amounts)
     ]
-    return continued(record(), EVENTS, items).answers
+    return continued(record(), EVENTS, items, NOW).answers
 
 
 @pytest.mark.parametrize(
@@ -88,6 +92,6 @@ def test_an_answer_that_is_given_again_to_another_question_takes_the_place_of_th
     before = {"c1": Answer(approve=False, request_id="r0", seen=seen_digest("pay", "{}"))}
     (request_id, _) = questions(record(), EVENTS)
     items = [{"type": "mcp_approval_response", "approval_request_id": request_id, "approve": True}]
-    first = continued(record(), EVENTS, items)
-    again = continued(record(replay=first.model_copy(update={"answers": before})), EVENTS, items)
+    first = continued(record(), EVENTS, items, NOW)
+    again = continued(record(replay=first.model_copy(update={"answers": before})), EVENTS, items, NOW)
     assert again.answers["c1"] == first.answers["c1"]

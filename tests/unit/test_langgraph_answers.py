@@ -404,7 +404,7 @@ async def test_an_answer_after_a_question_is_shown_once(model):
         return {"messages": [{"role": "assistant", "content": "Going on."}]}
 
     boundary = Boundary()
-    boundary.decisions["interrupt-1"] = Decision(approve=True)
+    boundary.decision = lambda *_: Decision(approve=True)
     events = await run(chain(ask), turn_of("[[asked]]"), context_of(boundary))
     assert answered(events) == ["Going on."]
 

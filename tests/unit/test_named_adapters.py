@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from k8gentai.agents.check import update
+from k8gentai.agents.check import Terms, update
 from k8gentai.agents.named_adapter import AdapterError, load_adapter
 from k8gentai.stack.environments import SetUpError
 from k8gentai.stack.frameworks import NamedAdapter, all_frameworks, named_adapters, python_of
@@ -70,9 +70,9 @@ def test_its_agents_are_checked_with_it(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("INFERENCE_MODEL", "some-model")
     agents = ROOT / "tests" / "conformance" / "third_party" / "conformance"
     registry = tmp_path / "registry.json"
-    found = update(agents, registry, {"loop": Path(sys.executable)}, adapters={"loop": THEIRS})
+    found = update(agents, registry, Terms({"loop": Path(sys.executable)}, {"loop": THEIRS}))
     assert {agent.state for agent in found} == {"ready"}
-    found = update(agents, registry, {"loop": Path(sys.executable)})
+    found = update(agents, registry, Terms({"loop": Path(sys.executable)}))
     assert {agent.state for agent in found} == {"broken"}
     assert all("unknown framework 'loop'" in (agent.error or "") for agent in found)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import BaseModel, RootModel
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from k8gentai.agents.registry import write_registry
@@ -304,8 +305,8 @@ async def test_routes_come_first(served: Floor) -> None:
         return "the host's"
 
     class Inference:
-        async def openai_chat_completion(self, request: object) -> dict[str, str]:
-            return {"id": "ours"}
+        async def openai_chat_completion(self, request: object) -> BaseModel:
+            return RootModel({"id": "ours"})
 
     app.include_router(api.create_router(api.AmfRoutes(served.running, Inference(), None)))
     served_app = httpx.ASGITransport(app)

@@ -4,6 +4,7 @@ A module is imported once for all its agents, and again when its own source chan
 is not imported again: for that, restart the worker.
 """
 
+import contextlib
 import difflib
 import functools
 import hashlib
@@ -13,6 +14,7 @@ import inspect
 import sys
 import sysconfig
 import traceback
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
@@ -79,16 +81,23 @@ def _import(name: str) -> ModuleType:
         if _imported.setdefault(name, version) == version:
             return known
         del sys.modules[name]
-        # Bytecode is told from stale by second and size, which is too coarse for someone trying things out.
-        if known.__cached__:
-            Path(known.__cached__).unlink(missing_ok=True)
+        _remove_bytecode(known.__spec__)
     importlib.invalidate_caches()
     try:
         module = importlib.import_module(name)
     except BaseException as error:
+        with contextlib.suppress(Exception):
+            _remove_bytecode(importlib.util.find_spec(name))
         raise _explain(error, name) from error
     _imported[name] = version
     return module
+
+
+def _remove_bytecode(spec: ModuleSpec | None) -> None:
+    """Have a module compiled anew: bytecode is told from stale by second and size, which is too coarse for someone
+    trying things out."""
+    if spec is not None and spec.cached:
+        Path(spec.cached).unlink(missing_ok=True)
 
 
 def _add_working_directory() -> None:

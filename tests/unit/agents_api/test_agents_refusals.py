@@ -149,7 +149,8 @@ async def test_a_body_that_is_too_large(served: Floor, path: str) -> None:
     app = FastAPI()
     app.include_router(responses_routes.create_router(served.service, max_body_bytes=200))
     app.include_router(create_router(served.agents, max_body_bytes=200))
-    body = json.dumps({"agent_config": CONFIG, "model": "math", "input": "2+2", "background": True}).encode()
+    turn = {"model": "math", "input": "2+2", "background": True}
+    body = json.dumps(turn if path == "/v1/responses" else {"agent_config": CONFIG}).encode()
     asked = 0
 
     async def in_pieces() -> AsyncIterator[bytes]:
