@@ -338,9 +338,9 @@ def test_any_split_comes_to_the_same_answer(
     assert answer.get("reasoning_content", "") == encodable(reasoning)
     assert answer["finish"] == [finish or ("tool_calls" if calls else "stop")]
     assert [out["usage"] for out in shown if "usage" in out] == [usage]
-    assert sorted((name, text) for _, name, text in answer["calls"]) == sorted(
+    assert [(name, text) for _, name, text in answer["calls"]] == [
         (name, text if text.strip() else f"{text}{{}}") for name, text in calls
-    )
+    ]
     assert len({call_id for call_id, _, _ in answer["calls"]}) == len(calls)
     assert reader.calls() == {call_id: text for call_id, _, text in answer["calls"]}
     _on_the_wire(shown)

@@ -79,10 +79,8 @@ class _Choice:
 
     def piece(self, piece: _Piece) -> list[dict[str, Any]]:
         """Take a piece of a tool call. Returns the pieces to show."""
-        shown: list[dict[str, Any]] = []
         call = self._by_index.get(piece.index)
         if call is None or self._begins(call, piece):
-            shown += self.settle()
             call = _Call(piece.sent_id)
             self.calls.append(call)
             self._by_index[piece.index] = call
@@ -90,18 +88,13 @@ class _Choice:
             # The whole call comes once more.
             return []
         call.sent_id = call.sent_id or piece.sent_id
-        return shown + self._take(call, piece)
-
-    def settle(self) -> list[dict[str, Any]]:
-        """Show the calls that were held back until their names are whole."""
-        return [piece for call in self.calls if not call.id and call.name for piece in self._show(call)]
+        return self._take(call, piece) + self._show_ready()
 
     def end(self) -> list[dict[str, Any]]:
         """Show what is left of the calls: the answer is whole."""
         shown: list[dict[str, Any]] = []
         for call in self.calls:
             if not call.id:
-                call.name = call.name or _UNNAMED
                 shown += self._show(call)
             rest = call.characters.end() or ("" if call.arguments.strip() else "{}")
             call.arguments += rest
@@ -115,12 +108,28 @@ class _Choice:
             return [{"index": call.number, **piece.extras, "function": {"arguments": sent}}] if sent else []
         call.name = _joined(call.name, piece.name)
         call.extras.update(piece.extras)
-        if not call.arguments or not call.name or self._may_go_on(call.name):
-            return []
-        return self._show(call)
+        return []
+
+    def _show_ready(self) -> list[dict[str, Any]]:
+        """Show the calls whose names are whole, in the order in which the calls began."""
+        shown: list[dict[str, Any]] = []
+        for call in self.calls:
+            if not call.id and not self._is_ready(call):
+                break
+            if not call.id:
+                shown += self._show(call)
+        return shown
+
+    def _is_ready(self, call: _Call) -> bool:
+        if all(open_call is not call for open_call in self._by_index.values()):
+            # Another call has its index: nothing more comes of it.
+            return True
+        if not call.name or self._may_go_on(call.name):
+            return False
+        return bool(call.arguments) or (call is not self.calls[-1] and not self._is_beginning(call.name))
 
     def _show(self, call: _Call) -> list[dict[str, Any]]:
-        call.name = encodable(call.name)
+        call.name = encodable(call.name) or _UNNAMED
         call.number, self._shown = self._shown, self._shown + 1
         call.id = self._call_id(call.sent_id, self.index, call.number)
         function = {"name": call.name, "arguments": ""}
@@ -129,7 +138,10 @@ class _Choice:
 
     def _may_go_on(self, name: str) -> bool:
         """Whether a name is only the beginning of a tool's."""
-        return name not in self._tools and any(tool.startswith(name) for tool in self._tools)
+        return name not in self._tools and self._is_beginning(name)
+
+    def _is_beginning(self, name: str) -> bool:
+        return any(tool != name and tool.startswith(name) for tool in self._tools)
 
     def _begins(self, call: _Call, piece: _Piece) -> bool:
         """Whether a piece begins another call, though its index is that of ``call``."""
@@ -142,7 +154,9 @@ class _Choice:
             repeated = bool(piece.sent_id) and piece.arguments == call.arguments
             return call.whole() and bool(piece.arguments) and not repeated
         joined = _joined(call.name, piece.name)
-        return bool(call.id) or not (joined in self._tools or self._may_go_on(joined))
+        if call.id or (call.arguments and not self._may_go_on(call.name)):
+            return True
+        return not (joined in self._tools or self._may_go_on(joined))
 
 
 class AnswerReader:
