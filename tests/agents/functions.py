@@ -18,3 +18,8 @@ def flood(size: int) -> str:
         size: how many.
     """
     return "x" * size
+
+
+def measure() -> dict[str, object]:
+    """Measure: Python writes such numbers as what is not JSON."""
+    return {"mean": float("nan"), "most": [float("inf"), 1.5], "word": "NaN"}

@@ -425,3 +425,25 @@ async def test_a_denial_by_hand_is_told_to_the_model(model):
     assert texts(await run(graph, turn_of("[[denied]]"), context_of(boundary))) == ["Not paid."]
     assert model.requests("denied")[1].texts("tool") == ["a person did not approve this call"]
     assert PAID == []
+
+
+@pytest.mark.parametrize("written", ["no JSON", "[1]", '{"amount": 1'])
+async def test_a_call_that_cannot_be_read_reaches_the_boundary_from_joined_chunks(model, written):
+    """The boundary knows what the model wrote, and tells it."""
+
+    async def ask(state: MessagesState) -> dict:
+        whole: Any = None
+        async for piece in chat(model).bind_tools([pay]).astream(state["messages"]):
+            whole = piece if whole is None else whole + piece
+        return {"messages": [whole]}
+
+    key = f"joined-{len(written)}"
+    model.script(key, Answer(Call("pay", written, id="c1")), Answer("Done."))
+    graph = StateGraph(MessagesState).add_node("ask", ask).add_node("tools", ToolNode([pay]))
+    graph.add_edge(START, "ask").add_conditional_edges("ask", tools_condition).add_edge("tools", "ask")
+    boundary = Boundary()
+    boundary.recorded["c1"] = ToolOutcome("the arguments are not a JSON object", is_error=True)
+    events = await run(graph, turn_of(f"[[{key}]] Pay."), context_of(boundary))
+    assert [(call.call_id, call.arguments) for call in of_type(events, "tool.call")] == [("c1", written)]
+    assert model.requests(key)[-1].texts("tool") == ["the arguments are not a JSON object"]
+    assert (texts(events), PAID) == (["Done."], [])

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from k8gentai.agents.json_text import ResultText
 from k8gentai.agents.text import JsonObject, Text
 
 StepKind = Literal["inference", "tool"]
@@ -114,7 +115,7 @@ class ToolResult(_Event):
 
     type: Literal["tool.result"] = "tool.result"
     call_id: Text
-    output: Text
+    output: ResultText
     is_error: bool = False
     results: list[JsonObject] = Field(default_factory=list)
     """What a file search found, as the ``results`` of its item."""

@@ -2,11 +2,17 @@
 
 import json
 import math
-from typing import Any
+import re
+from typing import Annotated, Any
 
+from pydantic import AfterValidator
 from pydantic_core import PydanticSerializationError, to_json
 
-from k8gentai.agents.text import encodable, jsonable
+from k8gentai.agents.text import Text, encodable, jsonable
+
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b')
+"""A string, or a number that is none, of what Python writes as JSON."""
 
 
 def read_json(text: str | bytes) -> Any:
@@ -43,6 +49,18 @@ def shown_json(value: object) -> str:
         return json.dumps(jsonable(value), ensure_ascii=False)
 
 
+def result_json(text: str) -> str:
+    """Return a tool's result as text, with null in place of NaN and Infinity where it is an object or array that
+    Python wrote: serializers of frameworks, MCP servers and agents do. Any other text is returned as it is."""
+    if not ("NaN" in text or "Infinity" in text) or text.lstrip()[:1] not in ("{", "["):
+        return text
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return _TOKEN.sub(lambda token: token[0] if token[0].startswith('"') else "null", text)
+
+
 def _refuse(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
@@ -50,3 +68,7 @@ def _refuse(name: str) -> None:
 def _finite(number: str) -> float | None:
     value = float(number)
     return value if math.isfinite(value) else None
+
+
+ResultText = Annotated[Text, AfterValidator(result_json)]
+"""A tool's result in an event."""

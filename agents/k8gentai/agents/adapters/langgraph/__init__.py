@@ -22,6 +22,7 @@ from langchain_core.messages import BaseMessage, convert_to_messages
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 
+from k8gentai.agents.adapters.langgraph.chunks import hook_chunks
 from k8gentai.agents.adapters.langgraph.declarative import build_graph
 from k8gentai.agents.adapters.langgraph.found import find_tools
 from k8gentai.agents.adapters.langgraph.inputs import check_input, graph_input
@@ -79,6 +80,7 @@ class LangGraphAdapter:
 
     def __init__(self) -> None:
         hook_tools()
+        hook_chunks()
 
     def load(self, definition: AgentDefinition) -> LangGraphAgent:
         """Import the entrypoint and find out what it is; for a declarative agent, check its definition.

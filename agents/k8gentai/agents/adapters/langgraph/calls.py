@@ -209,7 +209,7 @@ class ModelCalls(BaseCallbackHandler):
                 self._publish(tool_call)
         self._close(call)
         if isinstance(message, AIMessage):
-            _let_run(message)
+            let_run(message)
             self._open_calls.asked(message)
         self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
         if any(tool_call.side == "client" for tool_call in calls):
@@ -270,7 +270,7 @@ class ModelCalls(BaseCallbackHandler):
             self._publish(MessageDone(message_id=call.message_id, text=call.text, reasoning=call.reasoning))
 
 
-def _let_run(message: AIMessage) -> None:
+def let_run(message: AIMessage) -> None:
     """Have a graph make the calls whose arguments cannot be read, as it does all others: the tool boundary answers
     them with an error, and the model is told. LangChain sets them aside, and graphs would end there."""
     for invalid in message.invalid_tool_calls:
