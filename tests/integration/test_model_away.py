@@ -73,7 +73,7 @@ async def test_a_model_endpoint_that_is_away(own_stack, model, key):
     own_stack.add_worker("langgraph")
     async with server.openai() as client:
         response = await client.responses.create(model=LANGGRAPH, input=prompt(key))
-        check_model_failed(response, "is its model endpoint up?")
+        check_model_failed(response, "the model's endpoint cannot be reached")
         assert (await client.responses.create(model="raising", input="Go.")).status == "failed"
     assert "Connection error" in server.process.output()
     assert "locals" not in server.process.output()

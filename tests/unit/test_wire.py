@@ -1,0 +1,119 @@
+"""Streams of model endpoints as the host reads them: mended where its router would fail.
+
+The openai SDK does not promise to keep the names that are hooked: a newer one that fails here needs a look at
+:mod:`k8gentai.providers.wire`.
+"""
+
+import inspect
+import json
+from typing import Any
+
+import httpx
+import pytest
+from openai import APIError, AsyncOpenAI
+from openai._streaming import AsyncStream, ServerSentEvent
+
+from k8gentai.providers.wire import WireReading
+
+
+def taken(data: Any) -> Any:
+    """What the host reads of an event."""
+    event = WireReading().take(ServerSentEvent(data=data if isinstance(data, str) else json.dumps(data)))
+    return None if event is None else json.loads(event.data, parse_constant=pytest.fail)
+
+
+def delta(sent: Any) -> Any:
+    return taken({"choices": [{"index": 0, "delta": sent}]})["choices"][0]["delta"]
+
+
+def test_what_is_hooked_is_there() -> None:
+    assert inspect.isasyncgenfunction(inspect.unwrap(AsyncStream._iter_events))
+    assert list(inspect.signature(AsyncStream._iter_events).parameters) == ["self"]
+    assert "_iter_events" in inspect.unwrap(AsyncStream.__stream__).__code__.co_names
+    event = ServerSentEvent(data="{}", id="1", retry=2)
+    assert (event.data, event.id, event.retry) == ("{}", "1", 2)
+
+
+def test_halves_of_a_character_stay_for_their_other_halves() -> None:
+    assert [delta({"content": half})["content"] for half in ("\ud83d", "\ude00")] == ["\ud83d", "\ude00"]
+
+
+def test_numbers_that_are_none_are_null() -> None:
+    assert taken('{"choices": [], "logprob": NaN, "n": [-Infinity, 1.5]}') == {
+        "choices": [],
+        "logprob": None,
+        "n": [None, 1.5],
+    }
+
+
+@pytest.mark.parametrize(
+    ("sent", "error"),
+    [
+        ({"error": {"message": "overloaded", "code": 529}}, {"message": "overloaded", "code": 529}),
+        ({"error": "overloaded"}, {"message": "overloaded"}),
+        (
+            {"object": "error", "message": "too long", "code": 400, "type": "BadRequest"},
+            {"message": "too long", "code": 400, "type": "BadRequest", "param": None},
+        ),
+    ],
+)
+def test_an_error_has_the_sdks_form(sent: Any, error: Any) -> None:
+    assert taken(sent) == {"error": error}
+
+
+@pytest.mark.parametrize("line", ["nonsense", "[1]", "3", ""])
+def test_what_is_no_chunk_is_left_out(line: str) -> None:
+    assert taken(line) is None
+
+
+def test_the_terminator_is_noted_and_passed_on() -> None:
+    reading, event = WireReading(), ServerSentEvent(data="[DONE]")
+    assert not reading.done
+    assert reading.take(event) is event
+    assert reading.done
+
+
+def test_odd_parts_have_the_types_that_the_host_counts_on() -> None:
+    assert taken({"choices": None})["choices"] == []
+    assert taken({"choices": [None, {"delta": None}]})["choices"] == [{"index": 0, "delta": {}}]
+    assert delta({"content": [{"type": "thinking", "thinking": "Hm"}, {"type": "text", "text": "a"}]}) == {
+        "content": "a",
+        "reasoning_content": "Hm",
+    }
+    assert delta({"tool_calls": None}) == {"tool_calls": []}
+    assert delta({"tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}, None, {"index": 4}]}) == {
+        "tool_calls": [
+            {"index": 0, "function": {"name": "f", "arguments": '{"a": 1}'}},
+            {"index": 4, "function": {"arguments": ""}},
+        ]
+    }
+
+
+async def chunks_of(content: bytes, *, mended: bool = True) -> list[Any]:
+    """The chunks that the SDK reads."""
+    transport = httpx.MockTransport(
+        lambda _: httpx.Response(200, content=content, headers={"content-type": "text/event-stream"})
+    )
+    async with AsyncOpenAI(
+        base_url="http://model/v1", api_key="k", http_client=httpx.AsyncClient(transport=transport)
+    ) as client:
+        stream = await client.chat.completions.create(model="m", messages=[], stream=True)
+        if mended:
+            WireReading().begin()
+        return [chunk async for chunk in stream]
+
+
+async def test_the_sdk_reads_what_is_mended() -> None:
+    sent = b'data: nonsense\n\ndata: {"choices": [{"delta": {"content": "a"}, "logprobs": NaN}]}\n\ndata: [DONE]\n\n'
+    (chunk,) = await chunks_of(sent)
+    assert (chunk.choices[0].delta.content, chunk.choices[0].index) == ("a", 0)
+
+
+async def test_other_reading_of_the_sdk_is_not_mended() -> None:
+    with pytest.raises(ValueError, match="Expecting value"):
+        await chunks_of(b"data: nonsense\n\n", mended=False)
+
+
+async def test_the_sdk_raises_errors_of_the_stream() -> None:
+    with pytest.raises(APIError, match="overloaded"):
+        await chunks_of(b'data: {"object": "error", "message": "overloaded", "code": 529}\n\n')
