@@ -79,5 +79,5 @@ def test_a_call_without_messages_is_left_alone() -> None:
 
 def test_a_result_is_written_once_however_long_it_is() -> None:
     """An escaped string of many quotes is read without going back."""
-    text = json.dumps(["\\\"" * 100_000, float("nan")])
+    text = json.dumps(['\\"' * 100_000, float("nan")])
     assert re.search("null", result_json(text))

@@ -104,7 +104,9 @@ async def chunks_of(content: bytes, *, mended: bool = True) -> list[Any]:
 
 
 async def test_the_sdk_reads_what_is_mended() -> None:
-    sent = b'data: nonsense\n\ndata: {"choices": [{"delta": {"content": "a"}, "logprobs": NaN}]}\n\ndata: [DONE]\n\n'
+    sent = (
+        b'data: nonsense\n\ndata: {"choices": [{"delta": {"content": "a"}, "logprobs": NaN}]}\n\ndata: [DONE]\n\n'
+    )
     (chunk,) = await chunks_of(sent)
     assert (chunk.choices[0].delta.content, chunk.choices[0].index) == ("a", 0)
 

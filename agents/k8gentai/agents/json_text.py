@@ -10,7 +10,6 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from k8gentai.agents.text import Text, encodable, jsonable
 
-
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b')
 """A string, or a number that is none, of what Python writes as JSON."""
 

@@ -1,0 +1,85 @@
+"""Tool calls as endpoints really send them: each is asked for, run and shown by itself."""
+
+import json
+
+import pytest
+
+from tests.integration.helpers import ON_ONE_HOST, prompt
+from tests.integration.test_approval import answer, asked, lines
+from tests.scripted import Answer, Call, Raw
+
+pytestmark = ON_ONE_HOST
+
+
+@pytest.fixture
+def page(tmp_path):
+    return tmp_path / "page.txt"
+
+
+def calls(response):
+    return [item for item in response.output if item.type == "mcp_call"]
+
+
+def without_id(page):
+    function = {"name": "write", "arguments": json.dumps({"path": str(page), "line": "one"})}
+    delta = {"tool_calls": [{"index": 0, "type": "function", "function": function}]}
+    return Raw({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+
+
+def with_empty_id(page):
+    return Call("write", {"path": str(page), "line": "one"}, id="", pieces=1)
+
+
+@pytest.mark.parametrize("sent", [without_id, with_empty_id])
+async def test_a_call_without_an_id_is_asked_for(client, model, key, page, sent):
+    model.script(key, Answer(sent(page), finish="tool_calls"), Answer("Written."))
+    first = await client.responses.create(model="guarded", input=prompt(key))
+    assert [item.type for item in first.output] == ["mcp_approval_request"]
+    assert lines(page) == []
+    second = await client.responses.create(
+        model="guarded", previous_response_id=first.id, input=[answer(asked(first)[0])]
+    )
+    assert [(call.output, call.error) for call in calls(second)] == [("wrote one", None)]
+    assert (lines(page), second.output_text) == (["one"], "Written.")
+    sent_back = model.requests(key)[-1].messages
+    (made,) = next(message["tool_calls"] for message in sent_back if message.get("tool_calls"))
+    assert made["id"]
+    assert [message["tool_call_id"] for message in sent_back if message["role"] == "tool"] == [made["id"]]
+
+
+async def test_two_calls_of_one_id_are_two_questions_and_two_items(client, model, key, page):
+    twice = [Call("write", {"path": str(page), "line": line}, id="dup") for line in ("one", "two")]
+    model.script(key, Answer(*twice), Answer("Written."))
+    first = await client.responses.create(model="guarded", input=prompt(key))
+    questions = asked(first)
+    assert [json.loads(question.arguments)["line"] for question in questions] == ["one", "two"]
+    second = await client.responses.create(
+        model="guarded",
+        previous_response_id=first.id,
+        input=[answer(questions[0]), answer(questions[1], False, "Once is enough.")],
+    )
+    ((made, output),) = [(json.loads(call.arguments)["line"], call.output) for call in calls(second)]
+    assert (made, output) == ("one", "wrote one")
+    assert lines(page) == ["one"]
+    results = model.requests(key)[-1].texts("tool")
+    assert results[0] == "wrote one"
+    assert "Once is enough." in results[1]
+
+
+async def test_two_calls_of_one_id_have_each_their_own_result(client, model, key):
+    twice = [Call("add", {"a": 1, "b": number}, id="dup") for number in (1, 2)]
+    model.script(key, Answer(*twice), Answer("Added."))
+    response = await client.responses.create(model="calculator", input=prompt(key))
+    assert [(json.loads(call.arguments)["b"], call.output) for call in calls(response)] == [(1, "2.0"), (2, "3.0")]
+    assert model.requests(key)[-1].texts("tool") == ["2.0", "3.0"]
+
+
+@pytest.mark.parametrize("agent", ["measuring", "measuring-declared"])
+async def test_a_number_that_is_none_is_null_for_client_and_model(client, model, key, agent):
+    model.script(key, Answer(Call("measure")), Answer("Measured."))
+    response = await client.responses.create(model=agent, input=prompt(key))
+    measured = {"mean": None, "most": [None, 1.5], "word": "NaN"}
+    (call,) = calls(response)
+    (shown,) = model.requests(key)[-1].texts("tool")
+    for text in (call.output, shown):
+        assert json.loads(text, parse_constant=pytest.fail) == measured
