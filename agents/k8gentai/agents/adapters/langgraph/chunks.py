@@ -19,7 +19,11 @@ def hook_chunks() -> None:
     @wraps(add)
     def joined(self: AIMessageChunk, other: Any) -> Any:
         whole = add(self, other)
-        if isinstance(whole, AIMessageChunk) and whole.chunk_position == "last" and current_run.get(None):
+        if (
+            isinstance(whole, AIMessageChunk)
+            and whole.chunk_position == "last"
+            and current_run.get(None) is not None
+        ):
             let_run(whole)
         return whole
 
