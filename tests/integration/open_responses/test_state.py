@@ -63,7 +63,7 @@ async def test_nothing_is_truncated(http, model, key, agent, truncation):
     long = f"[[{key}]] " + "word " * 50_000
     response = await respond(http, agent, long, truncation=truncation)
     assert model.requests(key)[0].texts("user") == [long]
-    assert (response["status"], response["error"]["reason"]) == ("failed", "model_error")
+    assert (response["status"], response["error"]["reason"]) == ("failed", "context_length_exceeded")
     assert "maximum context length" in response["error"]["message"]
     assert response["truncation"] == (truncation or "disabled")
 
