@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from k8gentai.agents.registry import write_registry
 from k8gentai.providers import api
 from k8gentai.workers.accepting import Terms
+from k8gentai.workers.record import TurnRecord
 from tests.support.providers import Floor, agent, model
 from tests.support.responses_api import ANSWER, ASK, ask, parsed
 
@@ -249,22 +250,66 @@ async def test_an_idempotency_key_gives_the_same_turn(client: httpx.AsyncClient,
     assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")
 
 
-async def test_redis_going_away_for_good_ends_a_stream_with_an_error(
+async def take_away(served: Floor) -> None:
+    async with served.turns.changed:
+        served.turns.away = RedisConnectionError("away")
+        served.turns.changed.notify_all()
+
+
+async def test_a_stream_outlasts_redis_being_away(
+    client: httpx.AsyncClient, served: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where that begins with the turn's last event."""
+    missed = 0
+    monkeypatch.setattr("k8gentai.providers.reading._PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("k8gentai.providers.reading._RETRY_SECONDS", 0)
+    get = served.turns.get
+
+    async def away_at_first(turn_id: str) -> TurnRecord:
+        nonlocal missed
+        missed += 1
+        if missed == 2:
+            raise RedisConnectionError("away")
+        return await get(turn_id)
+
+    queued = (await client.post("/v1/responses", json={**ASK, "background": True})).json()
+    monkeypatch.setattr(served.turns, "get", away_at_first)
+    url = f"/v1/responses/{queued['id']}"
+    reading = asyncio.create_task(client.get(url, params={"stream": True}))
+    while missed < 1:
+        await asyncio.sleep(0)
+    await take_away(served)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not reading.done()
+    served.turns.away = None
+    await served.turns.play(*ANSWER)
+    events = parsed((await reading).text)
+    assert [data["sequence_number"] for *_, data in events] == list(range(len(events)))
+    assert events[-1][0] == "response.completed"
+    assert missed == 3
+
+
+async def test_who_waits_while_redis_is_away_hears_which_turn_goes_on(
     client: httpx.AsyncClient, served: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("k8gentai.providers.reading._PATIENCE_SECONDS", 0)
-    queued = (await client.post("/v1/responses", json={**ASK, "background": True})).json()
-
-    async def take_away() -> None:
-        await asyncio.sleep(0.05)
-        async with served.turns.changed:
-            served.turns.away = RedisConnectionError("away")
-            served.turns.changed.notify_all()
-
-    url = f"/v1/responses/{queued['id']}"
-    stream, _ = await asyncio.gather(client.get(url, params={"stream": True}), take_away())
-    *_, (type_, id_, data) = parsed(stream.text)
-    assert (type_, id_, data["code"], data["sequence_number"]) == ("error", "", "store_unavailable", 2)
+    monkeypatch.setattr("k8gentai.providers.reading._RETRY_SECONDS", 0)
+    key = {"Idempotency-Key": "k"}
+    waiting = asyncio.create_task(client.post("/v1/responses", json=ASK, headers=key))
+    while not served.turns.records:
+        await asyncio.sleep(0)
+    (turn_id,) = served.turns.records
+    await take_away(served)
+    told = await waiting
+    assert (told.status_code, told.json()["error"]["code"]) == (503, "store_unavailable")
+    assert turn_id in told.json()["error"]["message"]
+    assert told.headers["Retry-After"] == "1"
+    served.turns.away = None
+    again, _ = await asyncio.gather(
+        client.post("/v1/responses", json=ASK, headers=key), served.turns.play(*ANSWER)
+    )
+    assert (again.json()["id"], again.json()["status"]) == (turn_id, "completed")
 
 
 async def test_an_unexpected_error_says_nothing_of_the_inside(

@@ -1,20 +1,21 @@
 """Reads turns for callers: as they stand, or as they go on. Reading never touches a turn."""
 
 import asyncio
-import contextlib
+import math
 import time
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
 from k8gentai.agents.events import Event, TurnEnd
 from k8gentai.providers.access import Access
-from k8gentai.providers.errors import server_stopping
+from k8gentai.providers.errors import server_stopping, store_away_meanwhile
 from k8gentai.workers.connection import AWAY
 from k8gentai.workers.record import TurnRecord
 from k8gentai.workers.turns import TurnNotFoundError, Turns
 
 _PATIENCE_SECONDS = 30.0
-"""How long a stream that is being read survives Redis being away."""
+"""How long somebody who waits for a turn's end without word of it waits while Redis is away. A stream goes on for
+as long as its client reads it."""
 
 _RETRY_SECONDS = 0.25
 
@@ -66,13 +67,20 @@ class TurnReader:
             record = await self._turns.get(record.turn.id)
         return record, events
 
-    async def stream(self, fold: Fold, turn_id: str) -> AsyncIterator[dict[str, Any]]:
-        """What the fold makes of the turn's events, those to come included."""
-        async for event in self._follow(turn_id):
-            if isinstance(event, TurnEnd):
-                # One that was deleted meanwhile still has this event to tell.
-                with contextlib.suppress(TurnNotFoundError):
-                    fold.ended_at = (await self._turns.get(turn_id)).ended_at
+    async def stream(self, fold: Fold, turn_id: str, patience: float = math.inf) -> AsyncIterator[dict[str, Any]]:
+        """What the fold makes of the turn's events, those to come included.
+
+        Args:
+            fold: makes it.
+            turn_id: the turn.
+            patience: for how many seconds Redis may be away.
+
+        Raises:
+            One of :data:`AWAY`: it is away for longer.
+            TurnNotFoundError: the turn was deleted.
+        """
+        async for event, ended_at in self._follow(turn_id, patience):
+            fold.ended_at = ended_at
             for shown in fold.feed(event):
                 yield shown
 
@@ -80,11 +88,11 @@ class TurnReader:
         """Feed the fold the turn's events to their end.
 
         Raises:
-            ApiError: the server stops before that (503).
+            ApiError: the server stops before that, or Redis is away for long (503).
         """
 
         async def to_the_end() -> None:
-            async for _ in self.stream(fold, turn_id):
+            async for _ in self.stream(fold, turn_id, _PATIENCE_SECONDS):
                 pass
 
         ending = asyncio.create_task(to_the_end())
@@ -94,22 +102,33 @@ class TurnReader:
             if not ending.done():
                 raise server_stopping(turn_id)
             await ending
+        except AWAY:
+            raise store_away_meanwhile(turn_id) from None
         finally:
             ending.cancel()
             stopping.cancel()
 
-    async def _follow(self, turn_id: str) -> AsyncIterator[Event]:
-        """The turn's events to its end; while Redis is away for a short time it waits."""
+    async def _follow(self, turn_id: str, patience: float) -> AsyncIterator[tuple[Event, float | None]]:
+        """The turn's events to its end, the last with the time of it; while Redis is away it waits."""
         seq = 0
         away_since: float | None = None
         while True:
             try:
                 async for position, event in self._turns.follow(turn_id, seq):
+                    ended_at = await self._ended_at(turn_id) if isinstance(event, TurnEnd) else None
                     seq, away_since = position, None
-                    yield event
+                    yield event, ended_at
                 return
             except AWAY:
                 away_since = away_since or time.monotonic()
-                if time.monotonic() - away_since > _PATIENCE_SECONDS:
+                if time.monotonic() - away_since > patience:
                     raise
                 await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _ended_at(self, turn_id: str) -> float | None:
+        """When the turn ended (Unix seconds); None where it was deleted meanwhile, which leaves its last event to
+        tell."""
+        try:
+            return (await self._turns.get(turn_id)).ended_at
+        except TurnNotFoundError:
+            return None
