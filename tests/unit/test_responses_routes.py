@@ -260,7 +260,7 @@ async def test_a_stream_outlasts_redis_being_away(
     client: httpx.AsyncClient, served: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where that begins with the turn's last event."""
-    missed = 0
+    missed, looked = 0, asyncio.Event()
     monkeypatch.setattr("k8gentai.providers.reading._PATIENCE_SECONDS", 0)
     monkeypatch.setattr("k8gentai.providers.reading._RETRY_SECONDS", 0)
     get = served.turns.get
@@ -268,6 +268,7 @@ async def test_a_stream_outlasts_redis_being_away(
     async def away_at_first(turn_id: str) -> TurnRecord:
         nonlocal missed
         missed += 1
+        looked.set()
         if missed == 2:
             raise RedisConnectionError("away")
         return await get(turn_id)
@@ -276,8 +277,7 @@ async def test_a_stream_outlasts_redis_being_away(
     monkeypatch.setattr(served.turns, "get", away_at_first)
     url = f"/v1/responses/{queued['id']}"
     reading = asyncio.create_task(client.get(url, params={"stream": True}))
-    while missed < 1:
-        await asyncio.sleep(0)
+    await looked.wait()
     await take_away(served)
     for _ in range(100):
         await asyncio.sleep(0)
@@ -297,8 +297,8 @@ async def test_who_waits_while_redis_is_away_hears_which_turn_goes_on(
     monkeypatch.setattr("k8gentai.providers.reading._RETRY_SECONDS", 0)
     key = {"Idempotency-Key": "k"}
     waiting = asyncio.create_task(client.post("/v1/responses", json=ASK, headers=key))
-    while not served.turns.records:
-        await asyncio.sleep(0)
+    async with served.turns.changed:
+        await served.turns.changed.wait_for(lambda: served.turns.records)
     (turn_id,) = served.turns.records
     await take_away(served)
     told = await waiting

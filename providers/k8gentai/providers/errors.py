@@ -100,8 +100,8 @@ def store_away_meanwhile(response_id: str) -> ApiError:
     """Redis is away while a client waits for a turn that was accepted (503)."""
     return ApiError(
         503,
-        "The turn store (Redis) does not answer; the turn goes on when it does. "
-        f"GET /v1/responses/{response_id} gives its response, as does the same request with the same Idempotency-Key.",
+        "The turn store (Redis) does not answer; the turn goes on when it does. Its response is that of "
+        f"GET /v1/responses/{response_id}, or of the same request with the same Idempotency-Key.",
         code="store_unavailable",
         headers={"Retry-After": "1"},
     )
