@@ -178,3 +178,18 @@ async def test_threads_that_wait_are_let_go_with_the_attempt(agents, boundary):
     going_on.set()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_nothing_runs_for_an_attempt_that_is_over(agents, boundary):
+    boundary.close()
+    ran = []
+
+    async def tool():
+        ran.append("awaited")
+        return ""
+
+    with pytest.raises(asyncio.CancelledError):
+        await boundary.call("c1", "tool", {}, tool)
+    with pytest.raises(asyncio.CancelledError):
+        boundary.wait("c2", "tool", {}, lambda: str(ran.append("waited")))
+    assert ran == []

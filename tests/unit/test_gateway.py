@@ -582,3 +582,29 @@ async def test_calls_for_which_no_tool_of_the_agents_runs_are_answered(
     bench = Bench(lambda _: calling(("a", name)))
     call_id = made_id(await bench.post(asked))
     assert (await bench.post(answering(call_id))).status_code == (400 if refused else 200)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_answer_of_no_known_form_ends_the_call(streamed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise TypeError("what is this")
+
+    monkeypatch.setattr("k8gentai.workers.gateway.read_whole", fail)
+    monkeypatch.setattr("k8gentai.workers.gateway.AnswerReader.read", fail)
+    bench = Bench(lambda _: stream(ANSWER) if streamed else httpx.Response(200, json=ANSWER))
+    answer = await bench.post({"model": "gpt-4o", "messages": [], "stream": streamed})
+    assert answer.status_code == 502
+    assert answer.json()["error"]["message"] == "model gpt-4o: its answer cannot be read: TypeError"
+
+
+async def test_figures_that_cannot_be_counted_are_none() -> None:
+    answer = {**ANSWER, "usage": {"prompt_tokens": "many", "completion_tokens": 2, "prompt_tokens_details": []}}
+    bench = Bench(lambda _: httpx.Response(200, json=answer))
+    assert (await bench.post({"model": "gpt-4o", "messages": []})).status_code == 200
+    assert [(used.input_tokens, used.output_tokens) for used in bench.usage] == [(0, 2)]
+
+
+async def test_calls_without_ids_are_not_made() -> None:
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+    answer = await bench.post({"model": "gpt-4o", "messages": [], "functions": [{"name": "pay"}]})
+    assert (answer.status_code, answer.json()["error"]["code"], bench.asked) == (400, "functions", [])

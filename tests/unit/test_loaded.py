@@ -1,5 +1,6 @@
 """Agents that a worker cannot import, or not in time."""
 
+import asyncio
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -67,3 +68,40 @@ async def test_an_import_that_does_not_end_is_given_up_and_begun_once():
             await loaded.for_turn(accepted())
     ending.set()
     assert adapter.loads == 1
+
+
+async def test_an_agent_that_is_loaded_does_not_wait_for_the_import_of_another():
+    ending = threading.Event()
+    known = {
+        name: SimpleNamespace(
+            id=name,
+            framework="langgraph",
+            state="ready",
+            definition=implicit_agent(name),
+            digest=name,
+            error=None,
+            file=None,
+        )
+        for name in ("a", "endless")
+    }
+
+    importing, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def load(definition: Any) -> Any:
+        if definition.id == "endless":
+            loop.call_soon_threadsafe(importing.set)
+            ending.wait(60)
+        return SimpleNamespace(definition=definition)
+
+    registry: Any = SimpleNamespace(get=known.get, list=lambda: list(known.values()))
+    adapter: Any = Adapter(load)
+    loaded = LoadedAgents(registry, adapter, 60)
+    ready = await loaded.for_turn(accepted())
+    other = accepted()
+    other.turn.agent = "endless"
+    waiting = asyncio.create_task(loaded.for_turn(other))
+    await importing.wait()
+    assert await loaded.for_turn(accepted()) is ready
+    assert not waiting.done()
+    ending.set()
+    await waiting

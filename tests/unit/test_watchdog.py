@@ -1,6 +1,8 @@
 """The watchdog names the line that holds up the event loop, once, and nothing else."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -56,3 +58,15 @@ async def test_a_loop_that_waits_is_not_blocked(watching, log):
     asyncio.get_running_loop().call_later(0.3, answered.set)
     await answered.wait()
     assert log.told == []
+
+
+async def test_a_program_that_is_waited_for_blocks_the_loop_too(watching, log):
+    def block() -> None:
+        command = [sys.executable, "-c", "import time; time.sleep(600)"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+            threading.Thread(target=lambda: (log.came.wait(20), program.kill())).start()
+            # Reads what it prints with a selector, as the loop itself waits.
+            program.communicate()
+
+    block()
+    assert [told["function"] for told in log.told] == ["block"]

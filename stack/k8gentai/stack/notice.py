@@ -10,6 +10,10 @@ from pathlib import Path
 import psutil
 
 _NAME = "up.json"
+_KEPT = {"AMF_STACK_API_KEY"}
+"""Credentials that agents' code, which is imported to check it, must not see."""
+_CLOCK_SECONDS = 2
+"""How far the start of a process may seem to be off."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ def take_environment(notice: Notice) -> None:
     """
     with suppress(psutil.Error):
         for name, value in psutil.Process(notice.pid).environ().items():
-            if not os.environ.get(name):
+            if name not in _KEPT and not os.environ.get(name):
                 os.environ[name] = value
 
 
@@ -50,8 +54,10 @@ def posted(state: Path, notice: Notice) -> Iterator[None]:
 def read(state: Path) -> Notice | None:
     """The notice of a stack that is up; one that was killed left a notice that no longer counts."""
     try:
-        notice = Notice(**json.loads((state / _NAME).read_text()))
-        os.kill(notice.pid, 0)
-    except (OSError, ValueError, TypeError):
+        path = state / _NAME
+        notice = Notice(**json.loads(path.read_text()))
+        # A process that began later has the number only.
+        began = psutil.Process(notice.pid).create_time()
+        return notice if began < path.stat().st_mtime + _CLOCK_SECONDS else None
+    except (OSError, ValueError, TypeError, psutil.Error):
         return None
-    return notice

@@ -36,6 +36,7 @@ class AgentsBoundary:
         self._waiting: set[asyncio.Task[Any]] = set()
         """The calls of threads that wait for them."""
         self._blocking: list[str] = []
+        self._closed = False
         """The calls that the thread of the agents' loop waits for, the innermost last."""
 
     @property
@@ -55,6 +56,7 @@ class AgentsBoundary:
         async def execute() -> str | ToolOutcome:
             return await run()
 
+        self._check_open(name)
         return await in_loop(
             self._home,
             self._tools.call(
@@ -78,6 +80,7 @@ class AgentsBoundary:
     def wait(
         self, call_id: str, name: str, arguments: dict[str, Any], run: Callable[[], str | ToolOutcome]
     ) -> ToolOutcome:
+        self._check_open(name)
         jobs: SimpleQueue[_Job | None] = SimpleQueue()
 
         def execute() -> Coroutine[Any, Any, str | ToolOutcome]:
@@ -98,9 +101,15 @@ class AgentsBoundary:
             raise asyncio.CancelledError(f"the turn is over for {name}") from None
 
     def close(self) -> None:
-        """Let go of the threads that wait: the attempt is over."""
+        """Let go of the threads that wait, and run nothing more: the attempt is over."""
+        self._closed = True
         for task in self._waiting:
             task.cancel()
+
+    def _check_open(self, name: str) -> None:
+        """See that the attempt goes on: code that it left behind may not act for it any more."""
+        if self._closed:
+            raise asyncio.CancelledError(f"the turn is over for {name}")
 
     async def _tracked(self, calling: Coroutine[Any, Any, ToolOutcome]) -> ToolOutcome:
         task = asyncio.current_task()

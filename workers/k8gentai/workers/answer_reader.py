@@ -326,7 +326,8 @@ def read_content(content: Any) -> tuple[str | None, str]:
 def _add_reasoning(known: dict[str, str], sent: Any, read: dict[str, Any]) -> None:
     """Keep the reasoning of a delta or message under the name that the endpoint gives it."""
     if isinstance(more := read.get("reasoning_content"), str):
-        name = "reasoning_content" if "reasoning_content" in sent or "reasoning" not in sent else "reasoning"
+        fields = sent if isinstance(sent, dict) else {}
+        name = "reasoning" if "reasoning" in fields and "reasoning_content" not in fields else "reasoning_content"
         known[name] = known.get(name, "") + more
 
 

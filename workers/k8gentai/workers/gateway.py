@@ -6,6 +6,7 @@ the stack. A call that belongs to no running turn is refused, so the address is 
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -53,6 +54,8 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
             model = calls.model or body["model"]
         except (ValueError, KeyError, TypeError):
             return _error(400, "the body must be a JSON object that names a model", "invalid_body")
+        if body.get("functions"):
+            return _error(400, "calls of 'functions' have no ids to be recorded by: use 'tools'", "functions")
         try:
             calls.begin(body.get("messages"), unquote(request.headers.get(PLACE_HEADER, "")))
         except StepLimitReached as limit:
@@ -101,6 +104,8 @@ class _Call:
                 answer.set_exception(error)
             except FencedError:
                 log.info("turn_ended_elsewhere", turn=self._calls.turn_id)
+            except Exception as error:  # noqa: BLE001 - the agent waits
+                answer.set_exception(self._unread(error))
             finally:
                 answer.cancel()
 
@@ -141,6 +146,8 @@ class _Call:
                     self._calls.lose(error)
                 status = error.status
                 last = self._calls.failed(self._model, str(error), error.code)
+            except Exception as error:  # noqa: BLE001 - the agent waits
+                last = self._calls.failed(self._model, str(self._unread(error)), "answer_not_read")
             self._calls.waited_for.pop(self._key, None)
             await chunks.put(last)
 
@@ -152,6 +159,11 @@ class _Call:
         if isinstance(first, ModelError):
             return _error(status, str(first), "model_error")
         return StreamingResponse(self._sent(first, chunks, asking), media_type="text/event-stream")
+
+    def _unread(self, error: Exception) -> UpstreamError:
+        """Return the error of an answer that is of no form known here, for whoever waits for it."""
+        log.error("answer_not_read", turn=self._calls.turn_id, model=self._model, exc_info=error)
+        return UpstreamError(f"its answer cannot be read: {type(error).__name__}")
 
     async def _recorded(self) -> AsyncGenerator[Chunk]:
         """The answer's chunks: those of an earlier attempt, or the model's own, kept before their end shows.
@@ -223,12 +235,18 @@ class _Call:
         self._calls.on_usage(
             Usage(
                 model=self._model,
-                input_tokens=usage.get("prompt_tokens") or 0,
-                output_tokens=usage.get("completion_tokens") or 0,
-                cached_tokens=prompt.get("cached_tokens") or 0,
-                reasoning_tokens=completion.get("reasoning_tokens") or 0,
+                input_tokens=_count(usage, "prompt_tokens"),
+                output_tokens=_count(usage, "completion_tokens"),
+                cached_tokens=_count(prompt, "cached_tokens"),
+                reasoning_tokens=_count(completion, "reasoning_tokens"),
             )
         )
+
+
+def _count(figures: Any, name: str) -> int:
+    """A figure of a model's usage; 0 where the endpoint sends none that can be counted."""
+    figure = figures.get(name) if isinstance(figures, dict) else None
+    return int(figure) if isinstance(figure, int | float) and math.isfinite(figure) else 0
 
 
 def _json(answer: Chunk) -> str:

@@ -95,6 +95,10 @@ class LoadedAgents:
             raise AgentLoadError(f"agent {agent_id} is no longer registered")
         if agent.definition is None or agent.state != "ready":
             raise AgentLoadError(agent.error or f"agent {agent_id} is broken", agent.file)
+        # Before the lock, which an import without end holds for long.
+        digest, loaded = self._loaded.get(agent_id, (None, None))
+        if loaded is not None and digest == agent.digest:
+            return loaded
         async with self._loading:
             digest, loaded = self._loaded.get(agent_id, (None, None))
             if loaded is None or digest != agent.digest:
@@ -124,8 +128,10 @@ class LoadedAgents:
         Raises:
             AgentLoadError: it cannot be loaded, or not within the time for it.
         """
-        loading = self._endless.pop(agent_id, None) or _in_a_thread(load)
-        await asyncio.wait({loading}, timeout=self._seconds)
+        waited = self._endless.pop(agent_id, None)
+        loading = waited or _in_a_thread(load)
+        # It was waited for long enough: others wait for their agents meanwhile.
+        await asyncio.wait({loading}, timeout=0 if waited else self._seconds)
         if not loading.done():
             self._endless[agent_id] = loading
             raise AgentLoadError(f"the import of agent {agent_id} did not end within {self._seconds:g} s")

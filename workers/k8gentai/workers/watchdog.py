@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -90,7 +90,7 @@ class Watchdog:
     def _look(self, since: float) -> None:
         frames = sys._current_frames().get(self._watched)
         stack = traceback.extract_stack(frames)
-        if not stack or stack[-1].filename.endswith("selectors.py"):
+        if not stack or _waits(stack):
             # It waits for something to do: the machine is slow, not the code.
             return
         # The innermost line that somebody here wrote; a library below it may be what takes its time.
@@ -115,3 +115,9 @@ class Watchdog:
                 seconds=self._seconds,
                 advice="await it, or call it with asyncio.to_thread",
             )
+
+
+def _waits(stack: Sequence[traceback.FrameSummary]) -> bool:
+    """Whether the loop itself is what waits at the end of a stack: subprocess, too, waits with a selector."""
+    caller, frame = stack[-2].name, str(stack[-1].filename)
+    return frame.endswith("selectors.py") and caller == "_run_once"

@@ -248,9 +248,12 @@ class _Worker:
         leaseless = asyncio.Event()
 
         def on_end() -> None:
+            self._exit_code = 1
             loop.call_soon_threadsafe(leaseless.set)
             # Where the loop is held up, nobody else would end the process.
-            threading.Timer(self._grace_seconds + _END_SECONDS, os._exit, (1,)).start()
+            ending = threading.Timer(self._grace_seconds + _END_SECONDS, os._exit, (1,))
+            ending.daemon = True
+            ending.start()
 
         registration = TurnWorker(self._framework, self._name, blocking, agents.missing)
 

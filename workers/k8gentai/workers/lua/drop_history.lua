@@ -3,5 +3,5 @@
 local id, accepted = unpack(ARGV)
 local turn = keys.turn .. id
 if not redis.call('HGET', turn, 'settled') then return end
-redis.call('HDEL', turn, 'history')
-redis.call('HSET', turn, 'accepted', accepted)
+-- Empty, not gone: older servers read the field.
+redis.call('HSET', turn, 'history', '[]', 'accepted', accepted)
