@@ -24,6 +24,12 @@ def script(model: ScriptedModel, key: str, shape: Shape, called: Answers, *final
     return scripts
 
 
+def go_on(model: ScriptedModel, before: dict[str, Answers], key: str, shape: Shape, final: Answer) -> None:
+    """Have the model answer another turn of a conversation, of which its prompts may have the key first."""
+    for part, answers in shape.script(key, (), (final,)).items():
+        model.script(key + part, *before.get(key + part, ()), *answers)
+
+
 def looking(page: object) -> Answer:
     """The answer that has the shape's agent look something up."""
     return Answer("I ", "look. ", Call(LOOK, {"path": str(page), "item": "tea"}))
@@ -34,9 +40,10 @@ def requests(model: ScriptedModel, key: str) -> list[Received]:
     return [request for request in model.requests() if (request.key or "").startswith(key)]
 
 
-def told(model: ScriptedModel, key: str) -> str:
-    """All that the model was told in the requests of a key."""
-    return "\n".join(json.dumps(request.messages, ensure_ascii=False) for request in requests(model, key))
+def told(model: ScriptedModel, key: str, first: int = 0) -> str:
+    """All that the model was told in the requests of a key, but for the first ones."""
+    asked = requests(model, key)[first:]
+    return "\n".join(json.dumps(request.messages, ensure_ascii=False) for request in asked)
 
 
 def texts(response: Any) -> list[str]:

@@ -66,7 +66,8 @@ async def test_text_comes_as_the_model_says_it_and_once(shape, lab, alone):
 @shows(Column.APPROVAL)
 async def test_a_tool_waits_for_a_person_and_runs_once(shape, lab, alone):
     arguments = {"path": str(lab.page), "amount": stage.AMOUNT}
-    stage.script(lab.model, lab.key, shape, (Answer(Call("pay", arguments)),), Answer("It ", "costs 3."))
+    paying = (Answer(Call("pay", arguments)),)
+    scripts = stage.script(lab.model, lab.key, shape, paying, Answer("It ", "costs 3."))
     asked = await lab.answer(shape.guarded)
     request = one("requests", items(asked, "mcp_approval_request"))
     assert request.name == (shape.asks or "pay")
@@ -76,15 +77,16 @@ async def test_a_tool_waits_for_a_person_and_runs_once(shape, lab, alone):
         assert json.loads(request.arguments) == arguments
     assert lab.lines() == []
     done = completed(await answer(lab.client, asked, request, approve=True))
+    assert items(done, "mcp_approval_request") == []
     assert len(lab.lines()) == 1
     paid = one("calls of pay", [call for call in items(done, "mcp_call") if call.name == "pay"])
     assert paid.output == "paid 120"
     assert stage.texts(done)[-1] == alone[shape.name]
     if shape.remembers:
-        later = f"{lab.key}-later"
-        stage.script(lab.model, later, shape, (), Answer("As ", "I said."))
-        completed(await lab.send(model=shape.guarded, input=prompt(later), previous_response_id=done.id))
-        assert "paid 120" in stage.told(lab.model, later)
+        before = len(stage.requests(lab.model, lab.key))
+        stage.go_on(lab.model, scripts, lab.key, shape, Answer("As ", "I said."))
+        completed(await lab.ask(shape.guarded, previous_response_id=done.id))
+        assert "paid 120" in stage.told(lab.model, lab.key, before)
 
 
 @shows(Column.STRUCTURED)
