@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import socket
 
 import pytest
 import redis.exceptions as errors
@@ -207,3 +208,32 @@ async def test_a_primary_that_became_a_replica_is_left(client):
         assert link._writer is not before
     finally:
         await client.replicaof("NO", "ONE")
+
+
+async def test_a_name_that_no_longer_resolves_is_away(valkey, monkeypatch):
+    """The connection there was ends, and its name is gone for a while."""
+    gone = False
+    resolve = socket.getaddrinfo
+
+    def getaddrinfo(host, *args, **options):
+        if host != "redis.test":
+            return resolve(host, *args, **options)
+        if gone:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return resolve("127.0.0.1", *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    url = f"redis://redis.test:{valkey.port}/0"
+    async with connected(url) as client:
+        with connect_blocking(url) as blocking, valkey.client() as other:
+            assert await client.ping()
+            assert blocking.ping()
+            gone = True
+            other.client_kill_filter(_type="normal", skipme=True)
+            with pytest.raises(AWAY, match="name resolution"):
+                await client.ping()
+            with pytest.raises(AWAY, match="name resolution"):
+                blocking.ping()
+            gone = False
+            assert await until_back(client.ping)
+            assert blocking.ping()
