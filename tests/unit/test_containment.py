@@ -1,6 +1,8 @@
 """Agents' code that wants to end the process, or all tasks of a loop, fails alone."""
 
 import asyncio
+import os
+import signal
 import sys
 
 import anyio
@@ -8,7 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from k8gentai.workers.calls import current_key
-from k8gentai.workers.containment import AgentExitError, contained_task, run_on
+from k8gentai.workers.containment import AgentExitError, contain_signals, contained_task, run_on
 from k8gentai.workers.endings import failure
 
 
@@ -25,6 +27,49 @@ async def leave(error=None):
     if error is not None:
         raise error
     sys.exit(5)
+
+
+@pytest.fixture
+def signals(monkeypatch):
+    """What is sent, instead of sending it."""
+    sent = []
+    monkeypatch.setattr(os, "kill", lambda pid, signum: sent.append((pid, signum)))
+    monkeypatch.setattr(os, "killpg", lambda group, signum: sent.append((group, signum)))
+    monkeypatch.setattr(signal, "raise_signal", lambda signum: sent.append(signum))
+    contain_signals()
+    return sent
+
+
+@pytest.mark.parametrize(
+    "tell",
+    [
+        lambda: os.kill(os.getpid(), signal.SIGTERM),
+        lambda: os.kill(0, signal.SIGTERM),
+        lambda: os.kill(-os.getpgrp(), signal.SIGINT),
+        lambda: os.killpg(os.getpgrp(), signal.SIGTERM),
+        lambda: signal.raise_signal(signal.SIGINT),
+    ],
+)
+def test_a_turns_code_cannot_tell_its_worker_to_end(signals, tell):
+    token = current_key.set("a turn")
+    try:
+        with pytest.raises(AgentExitError, match="was sent to the worker's own process"):
+            tell()
+    finally:
+        current_key.reset(token)
+    assert signals == []
+    tell()
+    assert len(signals) == 1
+
+
+def test_a_turns_code_sends_other_signals(signals):
+    token = current_key.set("a turn")
+    try:
+        os.kill(os.getpid(), 0)
+        os.kill(os.getpid() + 1, signal.SIGTERM)
+    finally:
+        current_key.reset(token)
+    assert signals == [(os.getpid(), 0), (os.getpid() + 1, signal.SIGTERM)]
 
 
 def interrupt():

@@ -16,6 +16,11 @@ _FAILURES = 5
 log = structlog.get_logger(__name__)
 
 
+def beat_seconds(lease_seconds: float) -> float:
+    """The pause between beats that keep leases which last so long."""
+    return lease_seconds / 5
+
+
 class Beat:
     """Renews leases, keeps the worker registered, and brings back the turns of dead workers.
 
@@ -28,7 +33,7 @@ class Beat:
         on_lost: told of leases that were lost; called in the beat's thread.
         on_beat: called with each beat, in the beat's thread.
         on_end: called in the beat's thread when it ends by itself: the process can keep no turn, and must end.
-        lease_seconds: how long a lease lasts; a fifth of it is the pause between beats.
+        lease_seconds: how long a lease lasts; see :func:`beat_seconds`.
     """
 
     def __init__(
@@ -49,7 +54,7 @@ class Beat:
         self._on_beat = on_beat
         self._on_end = on_end
         self._lease_seconds = lease_seconds
-        self._every_seconds = lease_seconds / 5
+        self._every_seconds = beat_seconds(lease_seconds)
         self._failures = 0
         self._kept_at = time.monotonic()
         self._reap_from = 0.0

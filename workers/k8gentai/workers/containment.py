@@ -2,17 +2,22 @@
 
 asyncio lets ``SystemExit`` and ``KeyboardInterrupt`` out of a task and through ``run_forever``: right for a
 program, wrong for a loop that many turns share. A task made by :func:`contained_task`, whoever makes it, ends with
-:class:`AgentExitError` instead, an ordinary exception, which fails the one turn. Signals are not concerned: a
-worker has handlers for those that it takes.
+:class:`AgentExitError` instead, an ordinary exception, which fails the one turn. So does code of
+an agent that sends its own process a signal to end, after :func:`contain_signals`.
 """
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 import structlog
 
 from k8gentai.workers.calls import current_key
+
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+"""Signals by which a worker is told to end."""
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +72,38 @@ class _Task(asyncio.Task[Any]):
 def contained_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
     """Make a task of a coroutine: a task factory for the loop that agents run on."""
     return _Task(_Contained(coroutine), loop=loop, **options)
+
+
+def contain_signals() -> None:
+    """Have agents' code that tells this process to end, by a signal, fail instead.
+
+    To be called before agents are imported, once.
+    """
+    worker, kill, kill_group, raise_signal = os.getpid(), os.kill, os.killpg, signal.raise_signal
+
+    def contained_kill(pid: int, signum: int, /) -> None:
+        _check_signal(signum, ours=pid in (worker, 0, -os.getpgrp()) and os.getpid() == worker)
+        kill(pid, signum)
+
+    def contained_kill_group(group: int, signum: int, /) -> None:
+        _check_signal(signum, ours=group in (0, os.getpgrp()) and os.getpid() == worker)
+        kill_group(group, signum)
+
+    def contained_raise_signal(signum: int, /) -> None:
+        _check_signal(signum, ours=os.getpid() == worker)
+        raise_signal(signum)
+
+    os.kill, os.killpg, signal.raise_signal = contained_kill, contained_kill_group, contained_raise_signal
+
+
+def _check_signal(signum: int, *, ours: bool) -> None:
+    """Let a signal pass, unless a turn's code tells the worker to end by it.
+
+    Raises:
+        AgentExitError: it does.
+    """
+    if ours and signum in _ENDING and current_key.get() is not None:
+        raise AgentExitError(f"{signal.Signals(signum).name} was sent to the worker's own process")
 
 
 def run_on(loop: asyncio.AbstractEventLoop, until: Callable[[], bool]) -> None:

@@ -48,6 +48,11 @@ class LastWords:
         """Say that the process ends with an error."""
         self._say({"raised": f"{type(error).__name__}: {message_of(error)}"})
 
+    def end(self, error: BaseException) -> NoReturn:
+        """End the process at once, with an error. From any thread."""
+        self.raised(error)
+        self._exit(1)
+
     def ended(self) -> None:
         """Say that the process ends in order, its turns given back."""
         self._say({"ended": True})

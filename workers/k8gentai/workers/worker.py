@@ -25,9 +25,10 @@ from k8gentai.workers.agents_loop import AgentsLoop, in_loop
 from k8gentai.workers.asking import StackClient
 from k8gentai.workers.attempts import LEASE_SECONDS, MAX_ATTEMPTS, Attempts, Lease, Leases
 from k8gentai.workers.attribution import attribute_calls
-from k8gentai.workers.beat import Beat
+from k8gentai.workers.beat import Beat, beat_seconds
 from k8gentai.workers.calls import OpenAttempts, current_key
 from k8gentai.workers.connection import AWAY, connect, connect_blocking, masked
+from k8gentai.workers.containment import contain_signals
 from k8gentai.workers.exits import REPLACE, end_for_certain
 from k8gentai.workers.gateway import gateway
 from k8gentai.workers.harness import Harness
@@ -37,6 +38,7 @@ from k8gentai.workers.logs import configure_logs
 from k8gentai.workers.memory import Memory
 from k8gentai.workers.notifications import Notifications
 from k8gentai.workers.pool import Pool
+from k8gentai.workers.pulse import HUNG_SECONDS, Pulse
 from k8gentai.workers.registration import TurnWorker
 from k8gentai.workers.relief import Relief
 from k8gentai.workers.thread_context import carry_context
@@ -213,6 +215,7 @@ class _Worker:
         os.environ["OPENAI_API_KEY"] = _PLACEHOLDER_KEY
         attribute_calls(host, port)
         carry_context()
+        contain_signals()
 
     def _load_adapter(self) -> Adapter:
         if self._adapter is None:
@@ -274,6 +277,12 @@ class _Worker:
             loop.call_soon_threadsafe(relief.take, blocked)
 
         memory = Memory(self._max_memory, on_grown)
+        pulse = Pulse(round(HUNG_SECONDS / beat_seconds(self._lease_seconds)), self._last_words.end)
+
+        def on_beat() -> None:
+            pulse.look()
+            memory.look()
+
         beat = Beat(
             Leases(
                 blocking,
@@ -284,7 +293,7 @@ class _Worker:
             registration,
             running=pool.leases,
             on_lost=on_lost,
-            on_beat=memory.look,
+            on_beat=on_beat,
             on_end=on_end,
             lease_seconds=self._lease_seconds,
         )
