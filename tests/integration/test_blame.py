@@ -8,7 +8,7 @@ import pytest
 from k8gentai.agents.events import TurnCompleted, TurnFailed
 from k8gentai.agents.turn import Turn
 from k8gentai.workers import keys
-from k8gentai.workers.attempts import Attempts, Death, DeclinedBeforeError, Leases
+from k8gentai.workers.attempts import HAND_OVERS, Attempts, Death, DeclinedBeforeError, Leases
 from k8gentai.workers.record import AcceptedTurn
 from k8gentai.workers.turns import Turns
 
@@ -171,6 +171,19 @@ async def test_only_the_buried_are_reaped_while_the_others_may_have_been_cut_off
     bench.leases.bury(dead.worker, KILLED)
     assert bench.leases.reap(buried=True) == [(named["buried"], "queued")]
     assert bench.leases.reap() == [(named["cut off"], "queued")]
+
+
+async def test_a_turn_is_not_handed_over_for_ever(bench):
+    await bench.accept("sends SIGTERM")
+    worker = await bench.worker()
+    became = []
+    for _ in range(HAND_OVERS):
+        ((turn_id, started),) = (await bench.run(worker)).items()
+        became.append(await worker.hand_back(started.lease))
+    assert became == ["queued"] * (HAND_OVERS - 1) + ["failed"]
+    record = await bench.record(turn_id)
+    assert (record.status, record.crashes, record.hand_overs) == ("failed", 0, HAND_OVERS)
+    assert f"was handed over {HAND_OVERS} times, as each worker" in await bench.message(turn_id)
 
 
 async def test_breaks_and_hand_overs_are_no_crashes(bench):

@@ -45,7 +45,7 @@ class Attempts:
             raise DeclinedBeforeError(turn_id)
         return self._taken[turn_id]
 
-    async def hand_back(self, lease: Lease) -> None:
+    async def hand_back(self, lease: Lease) -> str:
         self.written.append(("handed back", lease.turn_id))
 
     async def break_off(self, lease: Lease, end: TurnFailed, *, seconds: float, often: int) -> str:

@@ -25,6 +25,9 @@ MAX_ATTEMPTS = 3
 JOURNAL_BYTES = 16 * 2**20
 """What a turn's journal may hold. What does not fit is run again, should the turn be."""
 
+HAND_OVERS = 30
+"""How often a turn is handed over: far more often than workers are stopped while one turn runs."""
+
 OTHERS_SECONDS = 30.0
 """How long a turn whose worker has not got its agent waits for one that has."""
 
@@ -221,9 +224,21 @@ class Attempts:
         entries = await self._redis.lrange(keys.TURN + lease.turn_id + keys.BEFORE, 0, -1)
         return [parse_event(entry) for entry in entries]
 
-    async def hand_back(self, lease: Lease) -> None:
-        """Give the turn to another worker, without counting it as a crash. A lost lease is no error."""
-        await self._hand_back(args=[lease.turn_id, lease.attempt])
+    async def hand_back(self, lease: Lease) -> str:
+        """Give the turn to another worker, without counting it as a crash.
+
+        Returns:
+            What became of it: ``queued``, ``failed`` where that was once too often, or ``fenced`` where it was
+            lost meanwhile.
+        """
+        message = (
+            f"the turn was handed over {HAND_OVERS} times, as each worker that ran it was told to end; "
+            "see the workers' logs"
+        )
+        end = TurnFailed(code="worker_lost", message=message).model_dump_json()
+        args: list[str | int] = [lease.turn_id, lease.attempt, HAND_OVERS, end, rq_now(), self._keep_seconds]
+        now = await self._hand_back(args=args)
+        return str(now.decode())
 
     async def break_off(self, lease: Lease, end: TurnFailed, *, seconds: float, often: int) -> str:
         """Give a turn back whose attempt broke off, by something that neither the agent nor a dead worker did.

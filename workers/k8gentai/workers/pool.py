@@ -108,8 +108,8 @@ class Pool:
 
     async def _hand_back(self, lease: Lease) -> None:
         try:
-            await self._attempts.hand_back(lease)
-            log.info("handed_back", turn=lease.turn_id)
+            now = await self._attempts.hand_back(lease)
+            log.info("handed_back", turn=lease.turn_id, now=now)
         except AWAY as error:
             # Its lease runs out.
             log.warning("redis_away", turn=lease.turn_id, error=str(error))
