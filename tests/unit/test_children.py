@@ -12,6 +12,7 @@ import pytest
 
 from k8gentai.stack.children import ChildError, Children, tail
 from k8gentai.stack.restarts import WorkerProcess, kept_running
+from k8gentai.workers.exits import REPLACE
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 PARENT = """
@@ -86,3 +87,22 @@ async def test_a_worker_that_ends_is_started_again_and_the_others_stay(tmp_path:
         failing.cancel()
     assert starts.read_text() == "xxx"
     assert log.read_text() == "last words\n" * 3
+
+
+async def test_a_worker_that_asks_for_it_is_replaced_at_once_and_not_later_the_next_time(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    # Every third end is not asked for.
+    ends = (
+        f"import os; file = open({str(starts)!r}, 'a'); file.write('x'); file.flush(); "
+        f"os._exit(1 if file.tell() % 3 == 0 else {REPLACE})"
+    )
+    worker = WorkerProcess("worker", [sys.executable, "-c", ends], dict(os.environ))
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    async with Children(tmp_path) as children:
+        await worker.start(children)
+        async with kept_running(children, [worker], lines.put_nowait):
+            said = [await asyncio.wait_for(lines.get(), 60) for _ in range(6)]
+    log = children.log("worker")
+    replaced = f"'worker' ended with exit code {REPLACE} and is started again at once. Its log: {log}"
+    ended = "'worker' ended with exit code 1 and is started again in {} s. Its log: {}"
+    assert said == [replaced, replaced, ended.format(0.5, log), replaced, replaced, ended.format(1, log)]

@@ -117,9 +117,9 @@ class Children:
         """Where a child's output goes."""
         return self._logs / f"{name}.log"
 
-    async def ended(self, name: str) -> str:
-        """Wait until a child ends. Returns how it did: ``exit code 1`` or ``signal SIGKILL``."""
-        return _how(await self._children[name].wait())
+    async def ended(self, name: str) -> int:
+        """Wait until a child ends. Returns its exit code; less than zero where a signal ended it."""
+        return await self._children[name].wait()
 
     async def failed(self) -> None:
         """Wait until an essential child ends.
@@ -138,10 +138,11 @@ class Children:
                 task.cancel()
         ended = done.pop()
         name = waits[ended]
-        raise ChildError(name, f"ended with {_how(ended.result())}", self.log(name))
+        raise ChildError(name, f"ended with {how_it_ended(ended.result())}", self.log(name))
 
 
-def _how(code: int) -> str:
+def how_it_ended(code: int) -> str:
+    """Say in words how a process ended: ``exit code 1`` or ``signal SIGKILL``."""
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from k8gentai.stack import valkey
-from k8gentai.stack.children import ChildError, Children
+from k8gentai.stack.children import ChildError, Children, how_it_ended
 from k8gentai.workers.connection import connect
 
 START_SECONDS = 120
@@ -99,7 +99,8 @@ async def takes_turns(children: Children, name: str, redis_url: str) -> None:
             # A worker's name is {framework}-{host}-{process id}-{random}.
             while not any(f"-{children.pid(name)}-".encode() in key for key in await redis.smembers("rq:workers")):
                 if not children.runs(name):
-                    raise ChildError(name, f"ended with {await children.ended(name)}", children.log(name))
+                    how = how_it_ended(await children.ended(name))
+                    raise ChildError(name, f"ended with {how}", children.log(name))
                 # There is no event to wait for: RQ registers a worker without a word.
                 await asyncio.sleep(0.05)
     except TimeoutError:

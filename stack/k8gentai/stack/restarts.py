@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from k8gentai.stack.children import Children
+from k8gentai.stack.children import Children, how_it_ended
 from k8gentai.stack.environments import Say
+from k8gentai.workers.exits import REPLACE
 
 _STEADY_SECONDS = 60
 """A worker that ran for so long is started again as if it had never ended."""
@@ -44,6 +45,8 @@ class WorkerProcess:
 async def kept_running(children: Children, workers: Iterable[WorkerProcess], say: Say) -> AsyncIterator[None]:
     """While inside, start each of these children again when it ends, later each time if it goes on so.
 
+    One that asks to be replaced is started again at once, and that does not make it later the next time.
+
     Args:
         children: where they were started.
         workers: those to look after.
@@ -62,12 +65,13 @@ async def _keep(children: Children, worker: WorkerProcess, say: Say) -> None:
     pauses = _pauses()
     while True:
         began = time.monotonic()
-        how = await children.ended(worker.name)
+        code = await children.ended(worker.name)
         if time.monotonic() - began >= _STEADY_SECONDS:
             pauses = _pauses()
-        pause = next(pauses)
+        pause = 0 if code == REPLACE else next(pauses)
+        when = f"in {pause:g} s" if pause else "at once"
         log = children.log(worker.name)
-        say(f"'{worker.name}' ended with {how} and is started again in {pause:g} s. Its log: {log}")
+        say(f"'{worker.name}' ended with {how_it_ended(code)} and is started again {when}. Its log: {log}")
         await asyncio.sleep(pause)
         try:
             await worker.start(children, again=True)
