@@ -36,6 +36,11 @@ class Watch:
     """How its worker was struck, and the seconds until another took the turn up."""
     _struck: _Struck | None = None
 
+    @property
+    def is_struck(self) -> bool:
+        """Whether its worker was struck, and no other has taken it up yet."""
+        return self._struck is not None
+
     def strike(self, how: str, worker: str) -> None:
         """That worker is being struck now."""
         if self.worker == worker:

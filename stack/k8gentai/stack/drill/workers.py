@@ -16,6 +16,7 @@ from k8gentai.stack.drill.watch import Watch
 from k8gentai.workers import keys
 from k8gentai.workers.attempts import MAX_ATTEMPTS
 from k8gentai.workers.connection import until_back
+from k8gentai.workers.exits import REPLACE
 
 KILLED = "worker killed"
 STOPPED = "worker stopped"
@@ -26,7 +27,7 @@ _LOOK_SECONDS = 0.1
 _STOPPED_LEASES = 1.5
 """How long a worker is stopped, in leases."""
 _DEATHS = 5
-"""Workers that end by themselves, one after the other, before the drill is given up."""
+"""Workers that end by themselves and not to be replaced, one after the other, before the drill is given up."""
 
 
 @dataclass(eq=False)
@@ -137,7 +138,7 @@ class Workers:
             ChildError: too many did.
         """
         for worker in [worker for worker in self._workers if not self._children.runs(worker.child)]:
-            self._deaths += 1
+            self._deaths += await self._children.ended(worker.child) != REPLACE
             if self._deaths == _DEATHS:
                 raise self._ended(worker)
             self._workers.remove(worker)
@@ -176,13 +177,15 @@ class Workers:
         return not any([await self._last_attempt(worker) for worker in running])
 
     async def _last_attempt(self, worker: str) -> bool:
-        """Whether that worker runs a turn that has had all crashes but one which it survives."""
-        crashes = [
-            await until_back(partial(self._redis.hget, keys.TURN + watch.turn_id, "crashes"))
-            for watch in self._watches
-            if watch.worker == worker
-        ]
-        return any(int(found or 0) + 1 >= MAX_ATTEMPTS for found in crashes)
+        """Whether that worker runs a turn that would be given up with it."""
+        running = [watch for watch in self._watches if watch.worker == worker]
+        return any([await self._losses(watch) + 1 >= MAX_ATTEMPTS for watch in running])
+
+    async def _losses(self, watch: Watch) -> int:
+        """How many workers a turn is held to have ended, and one more where its worker was just struck: nobody may
+        have found that yet."""
+        crashes = await until_back(partial(self._redis.hget, keys.TURN + watch.turn_id, "crashes"))
+        return int(crashes or 0) + watch.is_struck
 
     async def _ready(self) -> dict[str, _Worker]:
         """Those that take turns, by the names they gave themselves."""
