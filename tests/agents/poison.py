@@ -11,10 +11,12 @@ import time
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware
-from langchain_core.messages import AIMessage
+from langchain.tools import ToolRuntime
+from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command
 
 HALF = "\ud800"
 
@@ -70,6 +72,9 @@ DEEDS = {
     "hard exit in a thread": lambda: asyncio.to_thread(os._exit, 7),
     "segfault": lambda: ctypes.string_at(0),
     "abort": os.abort,
+    "terminate": lambda: os.kill(os.getpid(), signal.SIGTERM),
+    "terminate the group": lambda: os.killpg(0, signal.SIGINT),
+    "raise a signal": lambda: signal.raise_signal(signal.SIGTERM),
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "block": lambda: time.sleep(3600),
     "say half": lambda: HALF,
@@ -103,5 +108,29 @@ def leave() -> str:
     sys.exit(8)
 
 
+@tool
+def half() -> str:
+    """Return what cannot be encoded."""
+    return f"half {HALF}"
+
+
+@tool(response_format="content_and_artifact")
+def half_with_artifact() -> tuple[list, int]:
+    """Return what cannot be encoded, and an artifact."""
+    return [{"type": "text", "text": f"half {HALF}"}], 1
+
+
+@tool
+def fail_half() -> str:
+    """Raise what cannot be encoded."""
+    raise ValueError(f"half {HALF}")
+
+
+@tool
+def half_command(runtime: ToolRuntime) -> Command:
+    """Return a command with a message that cannot be encoded."""
+    return Command(update={"messages": [ToolMessage(f"half {HALF}", tool_call_id=runtime.tool_call_id)]})
+
+
 middleware = create_agent(ChatOpenAI(model="m"), [], middleware=[_Leaving()])
-leaver = create_agent(ChatOpenAI(model="m"), [leave])
+leaver = create_agent(ChatOpenAI(model="m"), [leave, half, half_with_artifact, fail_half, half_command])

@@ -66,6 +66,9 @@ async def ask(client, deed, agent="poison"):
     [
         ("exit", "the agent raised SystemExit: 5"),
         ("exit in a task", "the agent raised SystemExit: 5"),
+        ("terminate", "the agent raised AgentExitError: SIGTERM was sent to the worker's own process"),
+        ("terminate the group", "the agent raised AgentExitError: SIGINT was sent to the worker's own process"),
+        ("raise a signal", "the agent raised AgentExitError: SIGTERM was sent to the worker's own process"),
         ("interrupt", "the agent raised KeyboardInterrupt"),
         ("cancelled", "the agent raised NodeCancelledError: Node 'do' raised asyncio.CancelledError"),
         ("cancel all", "the agent's own code cancelled it"),
@@ -96,6 +99,15 @@ async def test_an_exit_in_a_tool_is_shown_to_the_model(client, model, key):
     response = await client.responses.create(model="poison-leaver", input=prompt(key))
     assert response.output_text == "It left."
     assert "SystemExit" in str(response.output[0].error) or "sys.exit" in str(response.output[0].error)
+
+
+@pytest.mark.parametrize("name", ["half", "half_with_artifact", "half_command", "fail_half"])
+async def test_a_tools_text_that_cannot_be_encoded_reaches_the_model_with_a_replacement(client, model, key, name):
+    model.script(key, Answer(Call(name, {})), Answer("I see."))
+    response = await client.responses.create(model="poison-leaver", input=prompt(key))
+    assert response.output_text == "I see.", response.error
+    (shown,) = model.requests(key)[1].texts("tool")
+    assert "half \ufffd" in shown
 
 
 @pytest.mark.parametrize("deed", ["exit in a callback", "stop the loop"])

@@ -10,6 +10,7 @@ from ag2 import Agent, Context, ToolResult
 from ag2.events import BinaryType, DataInput, TextInput, ToolCallEvent, ToolErrorEvent, ToolResultEvent
 
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_call
+from k8gentai.agents.text import encodable
 from k8gentai.agents.turn import ToolOutcome
 
 Execute = Callable[[ToolCallEvent, Context], Coroutine[Any, Any, ToolResultEvent]]
@@ -34,7 +35,12 @@ async def call_tool(
         result = made = await _in_a_task(partial(_execute, execute, event, context))
         if isinstance(made, ToolErrorEvent):
             raise made.error
-        return ToolOutcome("\n".join(_texts(agent, made.result)), raw=_recorded(agent, made.result))
+        texts = _texts(agent, made.result)
+        shown = [encodable(text) for text in texts]
+        if shown != texts:
+            # AG2's own could not be sent to a model.
+            result = None
+        return ToolOutcome("\n".join(shown), raw=_recorded(shown, made.result))
 
     outcome = await run.context.tools.call(event.id, event.name, read_arguments(event) or {}, run_tool)
     run.answered(event.id)
@@ -70,9 +76,8 @@ def _texts(agent: Agent, result: ToolResult) -> list[str]:
     return texts
 
 
-def _recorded(agent: Agent, result: ToolResult) -> str:
+def _recorded(texts: list[str], result: ToolResult) -> str:
     """A result as text, where what the model is shown does not say it all."""
-    texts = _texts(agent, result)
     if len(texts) == 1 and not result.final:
         return ""
     return json.dumps({"parts": texts, "final": result.final})

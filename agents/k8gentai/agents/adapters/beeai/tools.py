@@ -150,30 +150,35 @@ async def _call_tool(run: TurnRun, message: MessageToolCallContent, execute: Cal
     Raises:
         ToolError: what the model is to be told.
     """
-    came: ToolOutput | ToolError | None = None
+    came: tuple[ToolOutput | ToolError | None, str] = (None, "")
 
     async def run_tool() -> ToolOutcome:
         nonlocal came
         token = current_call.set(message.id)
         try:
-            came = output = await execute()
+            output = await execute()
         except ToolError as error:
-            came = error
-            return ToolOutcome(error.explain(), is_error=True)
+            text = error.explain()
+            came = error, text
+            return ToolOutcome(text, is_error=True)
         finally:
             current_call.reset(token)
-        return ToolOutcome(output.get_text_content())
+        text = output.get_text_content()
+        came = output, text
+        return ToolOutcome(text)
 
     read = json.loads(message.args)
     arguments = read if isinstance(read, dict) else {}
     with run.at_work():
         outcome = await run.context.tools.call(message.id, message.tool_name, arguments, run_tool)
     run.answered(message.id)
-    if isinstance(came, ToolOutput) and not outcome.is_error:
-        return came
+    result, text = came
+    # What BeeAI has of it goes to the model, unless the boundary says something else.
     if outcome.is_error:
-        raise came if isinstance(came, ToolError) else _KnownError(outcome.output)
-    return StringToolOutput(outcome.output)
+        raise result if isinstance(result, ToolError) and text == outcome.output else _KnownError(outcome.output)
+    return (
+        result if isinstance(result, ToolOutput) and text == outcome.output else StringToolOutput(outcome.output)
+    )
 
 
 def _threaded(make_tool: Callable[..., Any]) -> Callable[..., Any]:

@@ -25,6 +25,7 @@ from pydantic import PrivateAttr
 
 from k8gentai.agents.adapters.crewai.direct import current_tool, hook_direct_calls
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
+from k8gentai.agents.text import message_of
 from k8gentai.agents.turn import DeclaredTool, ToolOutcome
 
 _STOPS = (HookAborted, ToolExecutionFailedError)
@@ -117,30 +118,31 @@ class _Execution:
     def __init__(self, execute: Callable[[], Any], outcome: Callable[[Any], ToolOutcome]) -> None:
         self._execute = execute
         self._outcome = outcome
-        self._result: Any = None
         self._name = ""
         self._made: ToolOutcome | None = None
         self._stop: BaseException | None = None
 
-    def through(self, run: CrewRun, call_id: str, name: str, arguments: Any) -> Any | ToolOutcome:
-        """What the execution gave; the boundary's outcome where it is another (recorded, over time, denied)."""
+    def through(self, run: CrewRun, call_id: str, name: str, arguments: Any) -> ToolOutcome:
+        """Pass the boundary. Returns what the model is shown.
+
+        Raises:
+            BaseException: what ends the run.
+        """
         self._name = sanitize_tool_name(name)
         outcome = run.call_tool(call_id, self._name, arguments if isinstance(arguments, dict) else {}, self._call)
-        if outcome is not self._made:
-            return outcome
-        if self._stop is not None:
+        if self._stop is not None and outcome == self._made:
             raise self._stop
-        return self._result
+        return outcome
 
     def _call(self) -> ToolOutcome:
         current_tool.set(self._name)
         try:
-            self._result = self._execute()
+            result = self._execute()
         except _STOPS as error:
             self._stop = error
-            self._made = ToolOutcome(str(error), is_error=True)
+            self._made = ToolOutcome(message_of(error), is_error=True)
         else:
-            self._made = self._outcome(self._result)
+            self._made = self._outcome(result)
         return self._made
 
 
@@ -164,8 +166,6 @@ def _native(execute: Callable[..., Any]) -> Callable[..., Any]:
             lambda: execute(self, tool_call),
             lambda result: ToolOutcome(str(result["result"]), is_error=result.get("tool_failure") is not None),
         ).through(run, call_id, name, arguments)
-        if not isinstance(came, ToolOutcome):
-            return came
         return {
             "call_id": call_id,
             "func_name": name,
@@ -191,8 +191,6 @@ def _planned(execute: Callable[..., Any]) -> Callable[..., Any]:
         came = _Execution(
             lambda: execute(tool_call, **options), lambda result: ToolOutcome(result.result)
         ).through(run, call_id, name, _read(written))
-        if not isinstance(came, ToolOutcome):
-            return came
         message = {"role": "tool", "tool_call_id": call_id, "name": name, "content": came.output}
         return NativeToolCallResult(call_id=call_id, func_name=name, result=came.output, tool_message=message)
 
@@ -211,8 +209,6 @@ def _written(execute: Callable[..., Any]) -> Callable[..., Any]:
         came = _Execution(
             lambda: execute(agent_action, tools=tools, **options), lambda result: ToolOutcome(str(result.result))
         ).through(run, call_id, agent_action.tool, _read(agent_action.tool_input) or {})
-        if not isinstance(came, ToolOutcome):
-            return came
         final = any(tool.name == agent_action.tool and tool.result_as_answer for tool in tools)
         return ToolResult(came.output, result_as_answer=final and not came.is_error)
 

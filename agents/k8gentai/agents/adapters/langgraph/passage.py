@@ -119,6 +119,7 @@ class Passage:
             _current.reset(token)
 
     def _came(self, result: Any) -> ToolOutcome:
+        _mend(result)
         self._result = result
         self._made = self._outcome(result)
         return self._made
@@ -226,6 +227,14 @@ def _error(outcome: ToolOutcome) -> Exception:
 
 def _text(result: Any) -> str:
     return result if isinstance(result, str) else json.dumps(jsonable(result), ensure_ascii=False)
+
+
+def _mend(result: Any) -> None:
+    """Make the texts of a result's tool messages encodable: no request for a model takes half a surrogate pair."""
+    for item in result if isinstance(result, list) else [result]:
+        for message in _messages(item):
+            if isinstance(message, ToolMessage):
+                message.content = jsonable(message.content)
 
 
 def _messages(item: Any) -> list[BaseMessage]:
