@@ -11,6 +11,7 @@ from k8gentai.agents.registry import Registry
 from k8gentai.stack.conformance.kit import read_kit
 from k8gentai.stack.conformance.lab import open_lab
 from tests.conformance.guarded import definitions as guarded_agents
+from tests.conformance.poison import definitions as poison_agents
 from tests.conformance.shapes.definitions import write_definitions
 from tests.support.conformance import StackProcesses
 from tests.support.processes import ROOT
@@ -41,15 +42,16 @@ def stack(framework, kit, model, tmp_path_factory):
     )
     equipped = (AGENTS / "equipped.yaml").read_text()
     (definitions / "equipped.yaml").write_text(equipped.replace("FRAMEWORK", framework))
-    for agent_id, guarded in guarded_agents(framework).items():
-        (definitions / f"{agent_id}.yaml").write_text(yaml.safe_dump(guarded))
+    added = {**guarded_agents(framework), **poison_agents(framework)}
+    for agent_id, definition in added.items():
+        (definitions / f"{agent_id}.yaml").write_text(yaml.safe_dump(definition))
     kit.write(definitions)
     write_definitions(framework, definitions)
     made = Stack(tmp_path_factory.mktemp(framework), model.base_url)
     try:
         made.prepare(definitions)
         # An example may ask an agent of another framework, which is not here.
-        ours = {*kit.definitions, *guarded_agents(framework)}
+        ours = {*kit.definitions, *added}
         agents = [agent for agent in Registry(made.registry).list() if agent.id in ours]
         broken = [agent.error for agent in agents if agent.state != "ready"]
         assert not broken, "\n".join(broken)

@@ -8,6 +8,7 @@ from beeai_framework.tools import tool
 
 from k8gentai.agents.context import AgentContext
 from k8gentai.stack.conformance import tools
+from tests.conformance.agents.poison import TOOLS
 
 _model = OpenAIChatModel("somebody-elses-model")
 
@@ -27,6 +28,7 @@ plain = _agent("Assistant")
 calculator = _agent("Calculator", tools.add, tools.multiply, tools.fail)
 # BeeAI takes equal calls for a loop, and does not make them.
 scribe = _agent("Scribe", tools.write, tools.linger, tool_call_checker=False)
+poison = _agent("Poison", *TOOLS)
 
 
 def raising(context: AgentContext) -> None:

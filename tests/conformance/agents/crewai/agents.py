@@ -5,6 +5,7 @@ from crewai.tools import tool
 
 from k8gentai.agents.context import AgentContext
 from k8gentai.stack.conformance import tools
+from tests.conformance.agents.poison import TOOLS
 
 _model = LLM(model="somebody-elses-model", stream=True)
 
@@ -22,6 +23,7 @@ def _agent(role: str, *functions: object) -> Agent:
 plain = _agent("Assistant")
 calculator = _agent("Calculator", tools.add, tools.multiply, tools.fail)
 scribe = _agent("Scribe", tools.write, tools.linger)
+poison = _agent("Poison", *TOOLS)
 
 
 def raising(context: AgentContext) -> None:
