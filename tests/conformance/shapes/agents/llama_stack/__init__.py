@@ -1,0 +1,1 @@
+"""Llama Stack's shapes, which have no code: a definition is all there is."""
