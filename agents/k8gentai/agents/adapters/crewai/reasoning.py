@@ -23,7 +23,9 @@ def _followed(create: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(create)
     def followed(*args: Any, **options: Any) -> Any:
         answer = create(*args, **options)
-        return _chunks(answer) if isinstance(answer, Stream) and current_run.get() else answer
+        if isinstance(answer, Stream) and current_run.get():
+            answer._iterator = _chunks(answer._iterator)
+        return answer
 
     return followed
 
@@ -32,23 +34,23 @@ def _followed_async(create: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(create)
     async def followed(*args: Any, **options: Any) -> Any:
         answer = await create(*args, **options)
-        return _async_chunks(answer) if isinstance(answer, AsyncStream) and current_run.get() else answer
+        if isinstance(answer, AsyncStream) and current_run.get():
+            answer._iterator = _async_chunks(answer._iterator)
+        return answer
 
     return followed
 
 
-def _chunks(stream: Stream[Any]) -> Iterator[Any]:
-    with stream:
-        for chunk in stream:
-            _show(chunk)
-            yield chunk
+def _chunks(chunks: Iterator[Any]) -> Iterator[Any]:
+    for chunk in chunks:
+        _show(chunk)
+        yield chunk
 
 
-async def _async_chunks(stream: AsyncStream[Any]) -> AsyncIterator[Any]:
-    async with stream:
-        async for chunk in stream:
-            _show(chunk)
-            yield chunk
+async def _async_chunks(chunks: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for chunk in chunks:
+        _show(chunk)
+        yield chunk
 
 
 def _show(chunk: Any) -> None:
