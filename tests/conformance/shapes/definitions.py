@@ -12,7 +12,11 @@ _MODEL = {"name": "${env.INFERENCE_MODEL}"}
 
 
 def write_definitions(framework: str, directory: Path) -> None:
-    """Write a file for each agent of a framework's shapes."""
+    """Write a file for each agent of a framework's shapes, beside those of the conformance suite.
+
+    Raises:
+        FileExistsError: one of those has the same id.
+    """
     for shape in shapes_of(framework):
         for agent_id, spec in _specs(shape):
             definition = {
@@ -21,7 +25,8 @@ def write_definitions(framework: str, directory: Path) -> None:
                 "metadata": {"name": agent_id},
                 "spec": {"framework": framework, "model": _MODEL, **spec},
             }
-            (directory / f"{agent_id}.yaml").write_text(yaml.safe_dump(definition, sort_keys=False))
+            with (directory / f"{agent_id}.yaml").open("x") as file:
+                yaml.safe_dump(definition, file, sort_keys=False)
 
 
 def agents_of(framework: str) -> set[str]:

@@ -48,10 +48,10 @@ SHAPES = (
     _agent("toolkit", "a `Toolkit`", "equipped"),
     _agent("dependent", "a prompt made per turn, `Inject`, `Variable`, `Depends`", "dependent"),
     _agent("plugin", "a `Plugin`", "plugged"),
-    _agent("chief", "an agent as a tool (`as_tool`)", "chief", script=_asking("ask_quick", "objective")),
-    _agent("foreman", "sub-tasks (`TaskConfig`)", "foreman", script=_asking("run_subtasks", "tasks", many=True)),
+    _agent("agent-tool", "an agent as a tool (`as_tool`)", "chief", script=_asking("ask_quick", "objective")),
+    _agent("subtasks", "sub-tasks (`TaskConfig`)", "foreman", script=_asking("run_subtasks", "tasks", many=True)),
     _agent("approval-required", "a person asked (`approval_required`)", "careful", asks="pay"),
-    _function("relay", "a function that runs two agents", "relay"),
+    _function("two-agents", "a function that runs two agents", "relay"),
     _function("pipeline", "a network, one agent after the other", "pipeline"),
     _function("debate", "a group chat, agents in turn", "debate"),
 )
