@@ -48,7 +48,10 @@ async def test_an_agent_is_shown(stack):
     lines = (await agents(stack, "show", "guarded")).stdout.splitlines()
     facts = {line[:15].strip(): line[15:].strip() for line in lines}
     assert (facts["framework"], facts["state"], facts["workers"]) == ("langgraph", "ready", "1")
-    assert (facts["tools"], facts["entrypoint"]) == ("write", "tests.agents.scribe:agent")
+    assert (facts["tools"], facts["entrypoint"]) == (
+        "linger, linger_once, write",
+        "tests.agents.scribe:agent",
+    )
 
 
 async def test_an_unknown_agent_is_told_in_one_line(stack):

@@ -37,7 +37,7 @@ def _marks(column: Column, shape: Shape):
     return []
 
 
-@pytest.mark.parametrize("framework", filter(shapes_of, FRAMEWORKS), indirect=True, scope="session")
+@pytest.mark.parametrize("framework", [*filter(shapes_of, FRAMEWORKS)], indirect=True, scope="session")
 async def test_every_shape_is_ready(framework, stack):
     broken = [a.error for a in Registry(stack.registry).list() if a.id in agents_of(framework) and a.error]
     assert not broken, "\n".join(broken)
@@ -130,7 +130,7 @@ async def test_as_a_tool_it_answers_and_its_approval_comes_up(shape, lab, alone)
     assert len(lab.lines()) == int(shape.tools)
 
 
-@pytest.mark.parametrize("framework", filter(shapes_of, FRAMEWORKS), indirect=True, scope="session")
+@pytest.mark.parametrize("framework", [*filter(shapes_of, FRAMEWORKS)], indirect=True, scope="session")
 async def test_turns_of_all_shapes_survive_the_end_of_their_worker(framework, lab, processes, alone):
     """One kill while the last model call of each is held; tools that were done do not run again."""
     shapes = [shape for shape in shapes_of(framework) if shape.has(Column.CRASH)]
