@@ -38,6 +38,10 @@ class Person:
         self.asked = asyncio.Event()
         self.answer = asyncio.get_running_loop().create_future()
 
+    @property
+    def over(self):
+        return self.answer.cancelled()
+
     async def ask(self, call_id, name, arguments, waiting):
         self.waiting = waiting
         self.asked.set()
@@ -112,6 +116,27 @@ async def test_calls_that_were_stopped_at_work_may_have_taken_effect(tools, pers
         task.cancel()
     await asyncio.gather(calling, working, return_exceptions=True)
     assert journal.states()["other"] == "running"
+
+
+async def test_what_a_tool_makes_of_a_turn_that_is_over_is_no_result(tools, person, journal):
+    async def ask():
+        try:
+            await tools.ask("question", "input", "{}")
+        except asyncio.CancelledError as error:
+            raise RuntimeError("a node was cancelled") from error
+
+    async def delegate():
+        try:
+            return (await tools.call("inner", "inner", {}, ask)).output
+        except asyncio.CancelledError:
+            return "the clerk did not answer"
+
+    calling = asyncio.create_task(tools.call("outer", "outer", {}, delegate))
+    await person.asked.wait()
+    person.answer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    assert journal.states() == {"outer": "left", "inner": "left"}
 
 
 async def test_the_time_of_a_tool_stands_still_while_a_person_thinks(tools, person):

@@ -50,6 +50,11 @@ class Approvals:
             return None
         return Decision(answer.approve, answer.reason)
 
+    @property
+    def over(self) -> bool:
+        """Whether nobody is asked any more, as the attempt is over."""
+        return self._over.done()
+
     def waits_for(self, call_id: str) -> bool:
         """Whether a person is asked about a call. Read from any thread."""
         return call_id in self._questions

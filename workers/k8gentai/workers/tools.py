@@ -242,6 +242,9 @@ class Tools:
             token, around = current_key.set(f"{self._turn_id}:{call_id}"), _around.set((*_around.get(), running))
             try:
                 outcome = await _guarded(running, policy, run)
+                if running.asks and self._approvals.over:
+                    # Its code was cancelled while it asked, and it or its framework made a result of that.
+                    raise asyncio.CancelledError
             except BaseException as error:
                 # It stops for a person: cancelled while it asks, or by an exception of the framework's own.
                 if running.asks or not isinstance(error, asyncio.CancelledError):
