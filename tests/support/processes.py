@@ -67,7 +67,7 @@ class Process:
         """What it has printed since it was started."""
         return self.log.read_bytes()[self.began_at :].decode(errors="replace")
 
-    def wait_until(self, ready: Callable[[], bool], what: str, seconds: float = 120) -> None:
+    def wait_until(self, ready: Callable[[], bool], what: str, seconds: float = 300) -> None:
         """Look until it is ready.
 
         Raises:
