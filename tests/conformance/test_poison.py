@@ -1,12 +1,10 @@
 """Agents' code that would end, hang or mislead its worker: its turn tells the cause, and a neighbour completes."""
 
-import asyncio
-import contextlib
-from functools import partial
+import re
 
 import pytest
 
-from tests.conformance.helpers import ended, eventually, items_of, prompt
+from tests.conformance.helpers import ended, items_of, prompt
 from tests.conformance.poison import LIMIT_SECONDS
 from tests.scripted import Answer, Call, Gate
 
@@ -22,17 +20,6 @@ async def neighbour(client, model, key):
     yield turn
     gate.open()
     assert (await ended(client, turn.id)).status == "completed"
-
-
-async def pids(processes):
-    return processes.worker_pids()
-
-
-async def kept(processes):
-    """Start a worker wherever there is none, without end."""
-    while True:
-        await eventually(partial(pids, processes), lambda found: not found, seconds=3600)
-        await asyncio.to_thread(processes.add_worker)
 
 
 async def begin(client, model, key, call):
@@ -65,7 +52,9 @@ async def test_an_exit_of_the_agents_own_code_fails_its_turn(framework, client, 
         pytest.skip("an agent of Llama Stack has no code of its own")
     response = await client.responses.create(model="leaving", input=prompt(key), background=True)
     response = await ended(client, response.id)
-    assert (response.status, response.error.message) == ("failed", "the agent raised SystemExit: 6")
+    assert response.status == "failed"
+    # CrewAI's flows wrap it.
+    assert re.search(r"the agent raised (.*SystemExit\(6\)|SystemExit: 6)$", response.error.message)
 
 
 async def test_a_tool_that_lets_nothing_else_run_ends_with_its_turns_time(client, model, key, page, neighbour):
@@ -76,17 +65,3 @@ async def test_a_tool_that_lets_nothing_else_run_ends_with_its_turns_time(client
         page.touch()
     assert (response.status, response.error.reason) == ("failed", "time_limit")
     assert f"its limit of {LIMIT_SECONDS} s" in response.error.message
-
-
-async def test_a_tool_that_ends_the_process_fails_its_turn_alone(client, model, key, processes, neighbour):
-    keeping = asyncio.create_task(kept(processes))
-    turn = await begin(client, model, key, Call("leave_hard", {}))
-    response = await ended(client, turn.id)
-    assert (response.status, response.error.reason) == ("failed", "worker_lost")
-    assert "its process ended itself with exit code 7 at " in response.error.message
-    assert "tests/conformance/agents/poison.py:" in response.error.message
-    assert (await ended(client, neighbour.id)).status == "completed"
-    await eventually(partial(pids, processes), bool)
-    keeping.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await keeping
