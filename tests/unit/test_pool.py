@@ -232,3 +232,27 @@ async def test_a_process_that_is_blocked_no_more_takes_turns_again(pool, attempt
     relief.take(None)
     attempts.put("new")
     assert await harness.begun.get() == "new"
+
+
+async def test_neighbours_are_handed_over_though_the_suspect_is_stopped_meanwhile(
+    pool, attempts, harness, monkeypatch
+):
+    monkeypatch.setattr(pools, "_NEIGHBOURS_SECONDS", 0.0)
+    handing, written = asyncio.Event(), asyncio.Event()
+    hand_back = attempts.hand_back
+
+    async def slowly(lease):
+        handing.set()
+        await written.wait()
+        await hand_back(lease)
+
+    attempts.hand_back = slowly
+    attempts.put("slow")
+    await harness.begun.get()
+    attempts.put("suspect", suspect=True)
+    await handing.wait()
+    pool.drop_cancelled(b"suspect")
+    await idle()
+    written.set()
+    await idle()
+    assert attempts.written == [("handed back", "slow")]

@@ -2,9 +2,10 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -44,6 +45,7 @@ class Pool:
         """Whether it takes turns."""
         self._tasks: dict[Lease, asyncio.Task[None]] = {}
         self._declined: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
 
     def leases(self) -> list[Lease]:
         """The leases this process holds."""
@@ -135,7 +137,8 @@ class Pool:
         others = {lease: task for lease, task in self._tasks.items() if lease != stays}
         if others:
             await asyncio.wait(others.values(), timeout=_NEIGHBOURS_SECONDS)
-            await self.hand_over(others)
+            # Once turns are stopped they are given back, whoever waits for that.
+            await asyncio.shield(self._in_background(self.hand_over(others)))
 
     async def _next(self) -> Started:
         while True:
@@ -172,9 +175,16 @@ class Pool:
                 if await self._attempts.put_back(turn_id) == "failed":
                     log.warning("no_worker_has_the_agent", turn=turn_id)
 
-        task = asyncio.create_task(put_back())
+        task = self._in_background(put_back())
         self._declined.add(task)
         task.add_done_callback(self._declined.discard)
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run what goes on whoever waits for it. asyncio itself keeps no task alive."""
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
 
     async def _run(self, started: Started, slot: Slot) -> None:
         lease = started.lease

@@ -4,14 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-_ALONE = "a turn runs alone"
-
 
 class Door:
     """Whether a worker takes turns: unless somebody has a reason against it."""
 
     def __init__(self) -> None:
-        self._reasons: set[str] = set()
+        self._reasons: set[object] = set()
         self._opened = asyncio.Event()
         self._opened.set()
 
@@ -20,12 +18,12 @@ class Door:
         """Whether nobody has."""
         return not self._reasons
 
-    def close(self, reason: str) -> None:
-        """Take no turns, for a reason."""
+    def close(self, reason: object) -> None:
+        """Take no turns, for a reason: a word, or whoever has it."""
         self._reasons.add(reason)
         self._opened.clear()
 
-    def open(self, reason: str) -> None:
+    def open(self, reason: object) -> None:
         """That reason is none any more."""
         self._reasons.discard(reason)
         if self.is_open:
@@ -40,7 +38,7 @@ class Slot:
     """A place, taken when this is made.
 
     A turn that waits for another one lends its place: were it kept, turns that wait could fill all the places that
-    those they wait for need.
+    those they wait for need. Several tools of a turn may wait at once, and lend it once.
 
     Args:
         places: the worker's.
@@ -50,39 +48,57 @@ class Slot:
         self._places = places
         self._held = True
         self._waiting = 0
+        self._returning: asyncio.Task[None] | None = None
+        """Takes the place back."""
+        self._over = False
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[None]:
-        """Leave the place to others for as long as this lasts. A cancelled turn does not wait to have it back."""
+        """Leave the place to others for as long as this lasts. Who is cancelled does not wait to have it back."""
         self._waiting += 1
-        self.free()
+        self._give_up()
         try:
             yield
         except asyncio.CancelledError:
-            self._waiting -= 1
+            self._take_back()
             raise
         except BaseException:
-            await self._take_back()
+            await self._have_back()
             raise
-        await self._take_back()
+        await self._have_back()
 
     def free(self) -> None:
-        """Give the place back, unless it is lent."""
+        """Give the place back for good."""
+        self._over = True
+        self._give_up()
+
+    def _give_up(self) -> None:
+        if self._returning is not None:
+            self._returning.cancel()
+            self._returning = None
         if self._held:
             self._held = False
             self._leave()
 
-    async def _take_back(self) -> None:
+    def _take_back(self) -> None:
         self._waiting -= 1
-        if self._waiting == 0:
-            await self._enter()
-            self._held = True
+        if self._waiting == 0 and not self._over:
+            self._returning = asyncio.create_task(self._enter())
+
+    async def _have_back(self) -> None:
+        self._take_back()
+        # Another tool of the turn may lend the place before it is back: then the turn goes on without.
+        if (returning := self._returning) is not None:
+            await asyncio.wait({returning})
+            if not returning.cancelled():
+                returning.result()
 
     def _leave(self) -> None:
         self._places.release()
 
     async def _enter(self) -> None:
         await self._places.acquire()
+        self._held = True
 
 
 class WholeWorker(Slot):
@@ -98,13 +114,17 @@ class WholeWorker(Slot):
         super().__init__(places)
         self._door = door
         self._emptied = emptied
-        door.close(_ALONE)
+        door.close(self)
 
     def _leave(self) -> None:
-        self._door.open(_ALONE)
+        self._door.open(self)
         super()._leave()
 
     async def _enter(self) -> None:
-        self._door.close(_ALONE)
-        await super()._enter()
+        self._door.close(self)
+        try:
+            await super()._enter()
+        except asyncio.CancelledError:
+            self._door.open(self)
+            raise
         await self._emptied()
