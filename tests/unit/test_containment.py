@@ -9,8 +9,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from k8gentai.workers.calls import current_key
 from k8gentai.workers.containment import AgentExitError, contain_signals, contained_task, run_on
+from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
 from k8gentai.workers.endings import failure
 
 
@@ -51,24 +51,24 @@ def signals(monkeypatch):
     ],
 )
 def test_a_turns_code_cannot_tell_its_worker_to_end(signals, tell):
-    token = current_key.set("a turn")
+    token = current_attempt.set(RunningAttempt("resp_1"))
     try:
         with pytest.raises(AgentExitError, match="was sent to the worker's own process"):
             tell()
     finally:
-        current_key.reset(token)
+        current_attempt.reset(token)
     assert signals == []
     tell()
     assert len(signals) == 1
 
 
 def test_a_turns_code_sends_other_signals(signals):
-    token = current_key.set("a turn")
+    token = current_attempt.set(RunningAttempt("resp_1"))
     try:
         os.kill(os.getpid(), 0)
         os.kill(os.getpid() + 1, signal.SIGTERM)
     finally:
-        current_key.reset(token)
+        current_attempt.reset(token)
     assert signals == [(os.getpid(), 0), (os.getpid() + 1, signal.SIGTERM)]
 
 
@@ -121,18 +121,20 @@ async def test_anyios_scopes_work_with_it():
 
 
 async def test_a_turns_code_cancels_its_own_tasks_only():
-    async def of_turn(key, work):
-        current_key.set(key)
+    a, b = RunningAttempt("resp_a"), RunningAttempt("resp_b")
+
+    async def of_turn(attempt, work):
+        current_attempt.set(attempt)
         return asyncio.create_task(work)
 
     others = [
         asyncio.create_task(asyncio.sleep(0.01, "none's")),
-        await asyncio.create_task(of_turn("a", asyncio.sleep(0.01, "a's"))),
+        await asyncio.create_task(of_turn(a, asyncio.sleep(0.01, "a's"))),
     ]
-    own = await asyncio.create_task(of_turn("b", asyncio.sleep(60)))
+    own = await asyncio.create_task(of_turn(b, asyncio.sleep(60)))
 
     async def cancel_all():
-        current_key.set("b")
+        current_attempt.set(b)
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
 
@@ -141,7 +143,7 @@ async def test_a_turns_code_cancels_its_own_tasks_only():
     with pytest.raises(asyncio.CancelledError):
         await own
     # Whoever works for no turn may cancel all.
-    task = await asyncio.create_task(of_turn("a", asyncio.sleep(60)))
+    task = await asyncio.create_task(of_turn(a, asyncio.sleep(60)))
     assert task.cancel()
 
 
@@ -159,3 +161,16 @@ def test_a_loop_goes_on_when_a_callback_exits_or_stops_it():
     run_on(loop, lambda: bool(went_on))
     loop.close()
     assert went_on == [True]
+
+
+async def test_a_turn_may_cancel_what_an_ended_turn_left_behind():
+    """As a client that turns share does, whose first user began its reading."""
+    ended, later = RunningAttempt("resp_1"), RunningAttempt("resp_2")
+    current_attempt.set(ended)
+    reading = asyncio.create_task(asyncio.sleep(60))
+    current_attempt.set(later)
+    assert not reading.cancel()
+    ended.over = True
+    assert reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading

@@ -85,7 +85,7 @@ class Bench:
 
     async def post(self, body: object, **headers: str) -> httpx.Response:
         return await self.client.post(
-            "/v1/chat/completions", json=body, headers=headers or {TURN_HEADER: self.calls.key}
+            "/v1/chat/completions", json=body, headers=headers or {TURN_HEADER: self.calls.attempt.key}
         )
 
 
@@ -108,16 +108,21 @@ async def test_a_call_of_no_running_turn_is_refused_before_anything_is_sent() ->
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
     assert (await bench.post({"model": "m"}, authorization="Bearer other")).status_code == 401
     bench.attempts.close(bench.calls)
-    assert (await bench.post({"model": "m"})).status_code == 401
+    of_the_ended = {TURN_HEADER: bench.calls.attempt.key, PLACE_HEADER: "agent.py:7"}
+    refused = await bench.post({"model": "m"}, **of_the_ended)
+    assert refused.status_code == 401
+    # Whoever gave the work to a thread of an ended turn learns what to do.
+    assert "at agent.py:7 belongs to is over" in refused.json()["error"]["message"]
+    assert "copy_context().run" in refused.json()["error"]["message"]
     assert bench.asked == []
 
 
 async def test_the_throw_away_key_works_as_an_api_key_and_the_credential_takes_its_place() -> None:
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
-    answer = await bench.post({"model": "m"}, authorization=f"Bearer {bench.calls.key}")
+    answer = await bench.post({"model": "m"}, authorization=f"Bearer {bench.calls.attempt.key}")
     assert answer.json() == ANSWER
     assert bench.asked[0].headers["authorization"] == "Bearer the-credential"
-    assert bench.calls.key not in str(bench.asked[0].headers)
+    assert bench.calls.attempt.key not in str(bench.asked[0].headers)
     assert bench.usage == [Usage(model="m", input_tokens=5, output_tokens=2, cached_tokens=1)]
 
 
@@ -277,7 +282,9 @@ async def test_an_attempt_run_again_is_answered_from_the_journal_equal_calls_in_
     assert again == [first[2], first[0], first[1]]
     assert len(bench.asked) == 3
     assert (await bench.post(same)).json()["id"] == "answer 3"
-    assert not any(bench.calls.key in entry or "the-credential" in entry for entry in bench.kept.entries.values())
+    assert not any(
+        bench.calls.attempt.key in entry or "the-credential" in entry for entry in bench.kept.entries.values()
+    )
 
 
 async def test_a_recorded_stream_is_streamed_again_in_the_same_chunks() -> None:
@@ -540,7 +547,7 @@ async def test_a_call_that_is_answered_past_the_boundary_ends_the_turn_naming_to
     bench = Bench(lambda _: calling(("call_7", "pay")))
     call_id = made_id(await bench.post(asking("pay", "add")))
     place = quote("shop/bank.py:41 (pay_node)")
-    refused = await bench.post(answering(call_id), **{TURN_HEADER: bench.calls.key, PLACE_HEADER: place})
+    refused = await bench.post(answering(call_id), **{TURN_HEADER: bench.calls.attempt.key, PLACE_HEADER: place})
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "tool_bypassed")
     (end,) = bench.ends
     assert isinstance(end, TurnFailed)

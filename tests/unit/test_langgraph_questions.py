@@ -19,7 +19,7 @@ from langgraph.types import Send, interrupt
 from pydantic import BaseModel
 
 from k8gentai.agents.adapters.langgraph import LangGraphAdapter
-from k8gentai.agents.idempotency import current_key
+from k8gentai.agents.idempotency import CallKey, current_call_key
 from k8gentai.agents.turn import Decision, TurnError
 from tests.support.langgraph import Boundary, context_of, loaded, of_type, texts, turn_of
 
@@ -45,11 +45,11 @@ class Person(Boundary):
         return await asyncio.get_running_loop().create_future()
 
     async def call(self, call_id, name, arguments, run, *, approval=False):
-        token = current_key.set(f"resp_1:{call_id}")
+        token = current_call_key.set(CallKey(f"resp_1:{call_id}"))
         try:
             return await super().call(call_id, name, arguments, run, approval=approval)
         finally:
-            current_key.reset(token)
+            current_call_key.reset(token)
 
 
 class Talk:

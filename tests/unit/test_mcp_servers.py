@@ -11,7 +11,7 @@ import pytest
 from mcp.server.fastmcp import Context
 
 from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.idempotency import current_key
+from k8gentai.agents.idempotency import CallKey, current_call_key
 from k8gentai.agents.tools.servers import McpServers
 from k8gentai.agents.tools.sessions import McpServerError
 from k8gentai.agents.turn import ToolFailedError
@@ -97,11 +97,11 @@ async def test_a_program_sees_its_own_variables_and_not_the_workers(servers, mon
 
 
 async def test_a_call_carries_its_idempotency_key(servers):
-    token = current_key.set("resp_1:call_1")
+    token = current_call_key.set(CallKey("resp_1:call_1"))
     try:
         assert await call(servers, program(), "key") == "resp_1:call_1"
     finally:
-        current_key.reset(token)
+        current_call_key.reset(token)
 
 
 async def test_an_address_gets_the_headers_and_each_turn_a_session(servers, address):

@@ -9,8 +9,8 @@ from k8gentai.agents.events import TurnFailed
 from k8gentai.agents.turn import Turn
 from k8gentai.workers import pool as pools
 from k8gentai.workers.attempts import DeclinedBeforeError, Lease, Started
-from k8gentai.workers.calls import OpenAttempts
 from k8gentai.workers.clock import Clock
+from k8gentai.workers.current_attempt import RunningAttempt
 from k8gentai.workers.harness import AgentMissingError, BrokeOffError
 from k8gentai.workers.pool import Pool
 from k8gentai.workers.record import AcceptedTurn
@@ -191,44 +191,34 @@ async def test_a_turn_whose_agent_is_missing_is_declined_and_put_back_when_taken
     assert attempts.written == [("declined", "one"), ("put back", "one")]
 
 
-class Calls:
-    def __init__(self, key: str, turn_id: str) -> None:
-        self.key, self.turn_id, self.model = key, turn_id, None
-
-    def stop(self) -> None:
-        pass
-
-
-def blocked(key, seconds):
-    return Blocked("agent.py:3", key, asyncio.get_running_loop().time() - seconds)
+def blocked(attempt, seconds):
+    return Blocked("agent.py:3", attempt, asyncio.get_running_loop().time() - seconds)
 
 
 async def test_turns_leave_a_process_that_one_of_them_blocks(pool, attempts, harness):
     for name in ("blocking", "other"):
         attempts.put(name)
         await harness.begun.get()
-    open_attempts, replaced = OpenAttempts("http://gateway/v1"), []
-    calls: Any = Calls("k", "blocking")
-    open_attempts.open(calls)
-    relief = Relief(pool, open_attempts, lambda: replaced.append(True))
-    relief.take(blocked("k", HAND_OVER_SECONDS - 1))
+    attempt, replaced = RunningAttempt("blocking"), []
+    relief = Relief(pool, lambda: replaced.append(True))
+    relief.take(blocked(attempt, HAND_OVER_SECONDS - 1))
     attempts.put("new")
     await idle()
     # It takes none any more: what had been waited for is given back.
     assert attempts.written == [("handed back", "new")]
-    relief.take(blocked("k", HAND_OVER_SECONDS + 1))
+    relief.take(blocked(attempt, HAND_OVER_SECONDS + 1))
     await idle()
     assert attempts.written[1:] == [("handed back", "other")]
     assert replaced == []
     # The turn has ended, by its limit, and its code goes on.
-    open_attempts.close(calls)
-    relief.take(blocked("k", HAND_OVER_SECONDS + 2))
+    attempt.over = True
+    relief.take(blocked(attempt, HAND_OVER_SECONDS + 2))
     assert replaced == [True]
 
 
 async def test_a_process_that_is_blocked_no_more_takes_turns_again(pool, attempts, harness):
-    relief = Relief(pool, OpenAttempts("http://gateway/v1"), lambda: None)
-    relief.take(blocked("k", HAND_OVER_SECONDS - 1))
+    relief = Relief(pool, lambda: None)
+    relief.take(blocked(None, HAND_OVER_SECONDS - 1))
     relief.take(None)
     attempts.put("new")
     assert await harness.begun.get() == "new"

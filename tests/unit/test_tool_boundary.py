@@ -1,12 +1,14 @@
 """Tools that ask a person while they run (k8gentai.workers.tools)."""
 
 import asyncio
+import contextvars
 import math
 
 import pytest
 
 from k8gentai.agents.definition import Limits, Tool
 from k8gentai.agents.events import TurnEnd
+from k8gentai.agents.idempotency import idempotency_key
 from k8gentai.agents.turn import Decision
 from k8gentai.workers.budget import Budget
 from k8gentai.workers.clock import Clock
@@ -190,3 +192,17 @@ async def test_calls_beyond_those_the_request_allows_are_not_made(person, journa
     again = boundary()
     assert (await again.call("c1", "note", {}, run)).output == "done"
     assert (await again.call("c2", "note", {}, run)).is_error
+
+
+async def test_what_a_tool_leaves_behind_has_no_idempotency_key_once_the_attempt_is_over(tools):
+    """A thread of a tool's own may work for another turn then, whose effects are others."""
+    left = []
+
+    async def leave_behind():
+        left.append(contextvars.copy_context())
+        return "left"
+
+    await tools.call("call_1", "leave", {}, leave_behind)
+    assert left[0].run(idempotency_key) == "resp_1:call_1"
+    tools.close()
+    assert left[0].run(idempotency_key) is None

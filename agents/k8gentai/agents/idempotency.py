@@ -1,11 +1,23 @@
 """The idempotency key of the tool call that is running, for tools whose effects must happen once."""
 
 from contextvars import ContextVar
+from dataclasses import dataclass
 
-current_key: ContextVar[str | None] = ContextVar("amf_idempotency_key", default=None)
-"""Set while a tool runs. The same whenever that call is run again, after a crash or in another worker."""
+
+@dataclass(eq=False)
+class CallKey:
+    """The idempotency key of one tool call."""
+
+    key: str
+    over: bool = False
+    """Whether the attempt that made the call is over: a thread that it left behind may work for another turn."""
+
+
+current_call_key: ContextVar[CallKey | None] = ContextVar("amf_idempotency_key", default=None)
+"""Set while a tool runs. The key is the same whenever that call is made again, by any attempt in any worker."""
 
 
 def idempotency_key() -> str | None:
     """The key of the running tool call, to hand on to what the tool calls; None outside of a tool."""
-    return current_key.get()
+    call = current_call_key.get()
+    return None if call is None or call.over else call.key

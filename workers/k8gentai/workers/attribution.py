@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from k8gentai.agents.loading import own_place
-from k8gentai.workers.calls import PLACE_HEADER, TURN_HEADER, current_key
+from k8gentai.workers.calls import PLACE_HEADER, TURN_HEADER
+from k8gentai.workers.current_attempt import current_attempt
 
 _CLIENTS = ("httpx", "httpx2")
 """Packages with ``Client.send`` and ``AsyncClient.send``."""
@@ -26,9 +27,9 @@ def attribute_calls(host: str, port: int) -> None:
     """
 
     def mark(request: Any) -> None:
-        key = current_key.get()
-        if key is not None and (request.url.host, request.url.port) == (host, port):
-            request.headers[TURN_HEADER] = key
+        attempt = current_attempt.get()
+        if attempt is not None and (request.url.host, request.url.port) == (host, port):
+            request.headers[TURN_HEADER] = attempt.key
             request.headers[PLACE_HEADER] = quote(own_place())
 
     for package in _CLIENTS:

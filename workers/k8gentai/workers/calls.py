@@ -3,16 +3,15 @@
 import asyncio
 import hashlib
 import itertools
-import secrets
 import string
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from typing import Any
 
 from k8gentai.agents.events import Usage
 from k8gentai.agents.json_text import arguments_object
 from k8gentai.agents.turn import ModelEndpoint, StepLimitReached, TurnError
 from k8gentai.workers.budget import Budget
+from k8gentai.workers.current_attempt import RunningAttempt
 from k8gentai.workers.journal import Journal
 from k8gentai.workers.tool_guard import ToolGuard
 
@@ -20,9 +19,6 @@ TURN_HEADER = "x-amf-turn"
 """Carries an attempt's key on model calls whose code knows nothing of us."""
 PLACE_HEADER = "x-amf-place"
 """Carries the file and line of the agent's code that makes a model call, percent-encoded."""
-
-current_key: ContextVar[str | None] = ContextVar("amf_turn_key", default=None)
-"""The key of the attempt that the running code belongs to."""
 
 _ALPHABET = string.digits + string.ascii_letters
 _ID_LETTERS = 9
@@ -84,7 +80,7 @@ class ModelCalls:
         origin: str | None = None,
     ) -> None:
         self._origin = origin or turn_id
-        self.key = f"amf-{secrets.token_urlsafe(24)}"
+        self.attempt = RunningAttempt(turn_id)
         self.asked: dict[str, Any] = {}
         """What the request asks of calls that an agent's code makes, under its Responses API names."""
         self.turn_id = turn_id
@@ -237,12 +233,13 @@ class OpenAttempts:
 
     def open(self, calls: ModelCalls) -> ModelEndpoint:
         """Let an attempt call its model. Returns where."""
-        self._by_key[calls.key] = calls
-        return ModelEndpoint(base_url=self.base_url, api_key=calls.key, model=calls.model)
+        self._by_key[calls.attempt.key] = calls
+        return ModelEndpoint(base_url=self.base_url, api_key=calls.attempt.key, model=calls.model)
 
     def close(self, calls: ModelCalls) -> None:
         """The attempt is over: its key is worth nothing from now on."""
-        self._by_key.pop(calls.key, None)
+        self._by_key.pop(calls.attempt.key, None)
+        calls.attempt.over = True
         calls.stop()
 
     def find(self, key: str | None) -> ModelCalls | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from k8gentai.workers.calls import current_key
+from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 """Signals by which a worker is told to end."""
@@ -54,19 +54,26 @@ class _Contained(Coroutine[Any, Any, Any]):
 
 
 class _Task(asyncio.Task[Any]):
-    """A task that the code of another turn cannot cancel: agents cancel "all tasks" and mean their own."""
+    """A task that the code of another turn cannot cancel: agents cancel "all tasks" and mean their own.
+
+    What an ended turn left behind, as in a client that turns share, is anybody's to cancel.
+    """
 
     def __init__(self, coroutine: _Contained, **options: Any) -> None:
         context = options.get("context")
-        self._turn = current_key.get() if context is None else context.get(current_key)
+        self._owner = current_attempt.get() if context is None else context.get(current_attempt)
         super().__init__(coroutine, **options)
 
     def cancel(self, msg: Any | None = None) -> bool:
-        caller = current_key.get()
-        if caller is not None and caller != self._turn:
+        caller = current_attempt.get()
+        if caller is not None and caller is not self._owner and not _is_over(self._owner):
             log.warning("foreign_task_not_cancelled", task=self.get_name())
             return False
         return super().cancel(msg)
+
+
+def _is_over(owner: RunningAttempt | None) -> bool:
+    return owner is not None and owner.over
 
 
 def contained_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
@@ -102,7 +109,7 @@ def _check_signal(signum: int, *, ours: bool) -> None:
     Raises:
         AgentExitError: it does.
     """
-    if ours and signum in _ENDING and current_key.get() is not None:
+    if ours and signum in _ENDING and current_attempt.get() is not None:
         raise AgentExitError(f"{signal.Signals(signum).name} was sent to the worker's own process")
 
 

@@ -48,7 +48,7 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
     async def complete(request: Request) -> Response:
         calls = attempts.find(_key(request))
         if calls is None:
-            return _error(401, "this address answers model calls of running turns only", "unknown_turn")
+            return _unknown(request)
         try:
             body = await request.json()
             model = calls.model or body["model"]
@@ -272,6 +272,20 @@ def _key(request: Request) -> str | None:
     """The attempt's key: our own header, or the throw-away API key of code that was handed one."""
     header = request.headers.get(TURN_HEADER)
     return header or request.headers.get("authorization", "").removeprefix("Bearer ")
+
+
+def _unknown(request: Request) -> JSONResponse:
+    """The answer to a call of no turn that runs."""
+    if TURN_HEADER not in request.headers:
+        return _error(401, "this address answers model calls of running turns only", "unknown_turn")
+    place = unquote(request.headers.get(PLACE_HEADER, ""))
+    call = f"this model call at {place}" if place else "this model call"
+    message = (
+        f"the turn that {call} belongs to is over: a thread or task that it began went on. "
+        "Where that works for later turns too, run what they give it in their context: "
+        "contextvars.copy_context().run(...)"
+    )
+    return _error(401, message, "turn_over")
 
 
 def _body(message: str, code: str) -> dict[str, Any]:

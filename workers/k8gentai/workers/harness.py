@@ -38,8 +38,9 @@ from k8gentai.workers.approvals import Approvals
 from k8gentai.workers.asking import StackClient
 from k8gentai.workers.attempts import Attempts, FencedError, Started
 from k8gentai.workers.budget import Budget
-from k8gentai.workers.calls import ModelCalls, OpenAttempts, current_key
+from k8gentai.workers.calls import ModelCalls, OpenAttempts
 from k8gentai.workers.connection import until_back
+from k8gentai.workers.current_attempt import current_attempt
 from k8gentai.workers.endings import failure, over_time, stack_lost
 from k8gentai.workers.journal import Journal
 from k8gentai.workers.loaded import LoadedAgents, ReadyAgent
@@ -184,7 +185,7 @@ class Harness:
                     started, ready, declared, services, journal, order, self._blocked, self._agents_loop
                 )
                 endpoint = self._open_attempts.open(attempt.calls)
-                current_key.set(attempt.calls.key)
+                current_attempt.set(attempt.calls.attempt)
                 end = await attempt.run(self._adapter, endpoint, stream)
         except (BrokeOffError, AgentMissingError):
             raise
@@ -346,6 +347,7 @@ class _Attempt:
         self._closed = True
         self._approvals.close()
         self._boundary.close()
+        self._tools.close()
 
     async def _consume(
         self,
@@ -386,7 +388,7 @@ class _Attempt:
         if blocked is None:
             return over_time(seconds)
         end = over_time(seconds, blocked.place)
-        if blocked.key not in (None, self.calls.key):
+        if blocked.attempt not in (None, self.calls.attempt):
             raise BrokeOffError(end, seconds=seconds)
         return end
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import structlog
 
-from k8gentai.workers.calls import OpenAttempts
 from k8gentai.workers.pool import Pool
 from k8gentai.workers.watchdog import Blocked
 
@@ -23,13 +22,11 @@ class Relief:
 
     Args:
         pool: the turns.
-        attempts: the attempts that run.
         replace: has the process replaced.
     """
 
-    def __init__(self, pool: Pool, attempts: OpenAttempts, replace: Callable[[], None]) -> None:
+    def __init__(self, pool: Pool, replace: Callable[[], None]) -> None:
         self._pool = pool
-        self._attempts = attempts
         self._replace = replace
         self._handing_over: asyncio.Task[None] | None = None
 
@@ -41,8 +38,8 @@ class Relief:
         if blocked.seconds > CLOSED_SECONDS:
             self._pool.door.close(_REASON)
         if blocked.seconds > HAND_OVER_SECONDS:
-            culprit = self._attempts.find(blocked.key)
-            if culprit is None:
+            culprit = blocked.attempt
+            if culprit is None or culprit.over:
                 # The turn is over, by its limit or as it was cancelled, and its code goes on all the same.
                 log.error("process_is_replaced", place=blocked.place, blocked_seconds=round(blocked.seconds))
                 self._replace()

@@ -9,7 +9,7 @@ from typing import Any
 
 from k8gentai.agents.definition import Tool
 from k8gentai.agents.events import Event, StepCompleted, StepStarted, ToolCall, ToolResult, Usage, tool_step
-from k8gentai.agents.idempotency import current_key
+from k8gentai.agents.idempotency import CallKey, current_call_key
 from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.text import message_of
 from k8gentai.agents.turn import NOT_APPROVED, Decision, ToolFailedError, ToolOutcome
@@ -126,6 +126,7 @@ class Tools:
         self._running: set[RunningCall] = set()
         self._begun: set[str] = set()
         """Calls of this attempt. A framework makes one again whose tool stopped to ask a person."""
+        self._call_keys: list[CallKey] = []
 
     @property
     def busy(self) -> bool:
@@ -139,6 +140,11 @@ class Tools:
     def exempt(self, call_id: str) -> None:
         """Note that no tool runs for a call."""
         self._guard.came(call_id)
+
+    def close(self) -> None:
+        """Withdraw the idempotency keys of the attempt's calls: it is over."""
+        for key in self._call_keys:
+            key.over = True
 
     def seconds(self, name: str) -> float | None:
         """How long a call of a tool may take; None for as long as it likes."""
@@ -224,6 +230,11 @@ class Tools:
         self._publish(call.call_id, ToolResult(call_id=call.call_id, output=text, is_error=True))
         return ToolOutcome(text, is_error=True)
 
+    def _call_key(self, call_id: str) -> CallKey:
+        key = CallKey(f"{self._turn_id}:{call_id}")
+        self._call_keys.append(key)
+        return key
+
     async def _once(
         self,
         running: RunningCall,
@@ -239,7 +250,7 @@ class Tools:
             outcome = ToolOutcome(_INTERRUPTED, is_error=True)
         else:
             await self._journal.record_tool(call_id, ToolEntry(state="running"))
-            token, around = current_key.set(f"{self._turn_id}:{call_id}"), _around.set((*_around.get(), running))
+            token, around = current_call_key.set(self._call_key(call_id)), _around.set((*_around.get(), running))
             try:
                 outcome = await _guarded(running, policy, run)
                 if running.asks and self._approvals.over:
@@ -251,7 +262,7 @@ class Tools:
                     await self._journal.record_tool(call_id, ToolEntry(state="left"))
                 raise
             finally:
-                current_key.reset(token)
+                current_call_key.reset(token)
                 _around.reset(around)
         # Before anybody else gets it: neither Redis nor a model takes what has no measure.
         self._budget.tool_result(len(outcome.output) + len(outcome.raw))

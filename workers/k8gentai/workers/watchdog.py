@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from k8gentai.agents.loading import is_own_code
-from k8gentai.workers.calls import current_key
+from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
 
 BLOCKED_SECONDS = 1.0
 """How long the loop may be held up before that is told."""
@@ -25,8 +25,8 @@ class Blocked:
 
     place: str
     """File and line."""
-    key: str | None
-    """The key of the attempt whose code it is; None where that is not known."""
+    attempt: RunningAttempt | None
+    """The attempt whose code it is; None where that is not known."""
     since: float
     """Monotonic time in seconds."""
 
@@ -95,14 +95,14 @@ class Watchdog:
             return
         # The innermost line that somebody here wrote; a library below it may be what takes its time.
         frame = next((frame for frame in reversed(stack) if is_own_code(frame.filename)), stack[-1])
-        self.blocked = Blocked(f"{frame.filename}:{frame.lineno}", self._key(), since)
+        self.blocked = Blocked(f"{frame.filename}:{frame.lineno}", self._attempt(), since)
         self._tell(self.blocked.place, frame)
         self._on_blocked(self.blocked)
 
-    def _key(self) -> str | None:
-        """The key of the attempt that the loop's current task works for."""
+    def _attempt(self) -> RunningAttempt | None:
+        """The attempt that the loop's current task works for."""
         task = asyncio.current_task(self._loop)
-        return task.get_context().get(current_key) if task else None
+        return task.get_context().get(current_attempt) if task else None
 
     def _tell(self, place: str, frame: traceback.FrameSummary) -> None:
         if place not in self._told:

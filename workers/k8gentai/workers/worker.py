@@ -26,9 +26,10 @@ from k8gentai.workers.asking import StackClient
 from k8gentai.workers.attempts import LEASE_SECONDS, MAX_ATTEMPTS, Attempts, Lease, Leases
 from k8gentai.workers.attribution import attribute_calls
 from k8gentai.workers.beat import Beat, beat_seconds
-from k8gentai.workers.calls import OpenAttempts, current_key
+from k8gentai.workers.calls import OpenAttempts
 from k8gentai.workers.connection import AWAY, connect, connect_blocking, masked
 from k8gentai.workers.containment import contain_signals
+from k8gentai.workers.current_attempt import current_attempt
 from k8gentai.workers.exits import REPLACE, end_for_certain
 from k8gentai.workers.gateway import gateway
 from k8gentai.workers.harness import Harness
@@ -154,7 +155,6 @@ class _Worker:
         self._max_memory = max_memory
         self._api_key = api_key
         self._exit_code = 0
-        self._open_attempts: OpenAttempts | None = None
         self._name = f"{framework}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
     def run(self) -> int:
@@ -169,8 +169,8 @@ class _Worker:
         return code
 
     def _current_turn(self) -> str:
-        calls = self._open_attempts.find(current_key.get()) if self._open_attempts else None
-        return calls.turn_id if calls else ""
+        attempt = current_attempt.get()
+        return attempt.turn_id if attempt else ""
 
     async def serve(self) -> int:
         configure_logs()
@@ -186,7 +186,7 @@ class _Worker:
             loop.add_signal_handler(signum, stopping.set)
         listening = socket.create_server(("127.0.0.1", 0))
         host, port = listening.getsockname()
-        open_attempts = self._open_attempts = OpenAttempts(f"http://{host}:{port}/v1")
+        open_attempts = OpenAttempts(f"http://{host}:{port}/v1")
         self._prepare_environment(open_attempts.base_url, host, port)
         upstream = Upstream(self._stack_url, self._api_key)
         server = _Server(
@@ -268,7 +268,7 @@ class _Worker:
             self._exit_code = REPLACE
             stopping.set()
 
-        relief = Relief(pool, open_attempts, replace)
+        relief = Relief(pool, replace)
 
         def on_grown() -> None:
             loop.call_soon_threadsafe(grown)

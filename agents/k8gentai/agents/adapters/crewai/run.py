@@ -17,7 +17,7 @@ from crewai_core.printer import set_suppress_console_output
 from k8gentai.agents.adapters.crewai.calls import Answer, ModelCalls
 from k8gentai.agents.call_ids import CallIds
 from k8gentai.agents.events import Event
-from k8gentai.agents.idempotency import current_key
+from k8gentai.agents.idempotency import idempotency_key
 from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.turn import Decision, ToolOutcome, TurnContext, TurnError
 
@@ -139,7 +139,7 @@ class CrewRun:
             Stopped: the turn is over, or waits for the answer without this attempt.
         """
         arguments = shown_json(told)
-        question = self.call_ids.make(name, current_key.get() or "", place, arguments)
+        question = self.call_ids.make(name, idempotency_key() or "", place, arguments)
         return self._wait(self._context.tools.ask(question, name, arguments))
 
     def _wait[T](self, waited_for: Coroutine[Any, Any, T]) -> T:

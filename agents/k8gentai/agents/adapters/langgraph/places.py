@@ -11,7 +11,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, ToolCall
 from langgraph.config import get_config
 
-from k8gentai.agents.idempotency import current_key
+from k8gentai.agents.idempotency import idempotency_key
 
 
 class Places(BaseCallbackHandler):
@@ -45,7 +45,7 @@ class Places(BaseCallbackHandler):
         Raises:
             RuntimeError: it runs in no graph.
         """
-        call = current_key.get(None) or ""
+        call = idempotency_key() or ""
         parts = _namespace().split("|")
         around = ["|".join(parts[: count + 1]) for count in range(len(parts))]
         tasks = [

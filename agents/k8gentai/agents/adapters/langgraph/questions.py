@@ -24,7 +24,7 @@ from pydantic import TypeAdapter
 from k8gentai.agents.adapters.langgraph.places import Places, last_calls
 from k8gentai.agents.adapters.langgraph.reviews import Action, review_of
 from k8gentai.agents.call_ids import CallIds
-from k8gentai.agents.idempotency import current_key
+from k8gentai.agents.idempotency import idempotency_key
 from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.turn import Decision, ToolBoundary, TurnError
 
@@ -132,7 +132,7 @@ class Questions:
 
     def _single(self, here: str, value: Any) -> _Asked:
         arguments = shown_json(value)
-        call = (current_key.get(None) or "").partition(":")[2]
+        call = (idempotency_key() or "").partition(":")[2]
         part = _Part(self._ids.make("interrupt", here, arguments), "interrupt", arguments, (call,) if call else ())
         return _Asked((part,), lambda decisions: _resumed(decisions[0]))
 
