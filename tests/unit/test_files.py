@@ -73,7 +73,7 @@ def test_an_image_of_a_tool_that_ran_here_is_shown_to_the_model():
 
     text = {"type": "text", "text": "Seen."}
     messages = [result("c1", text, IMAGE), result("c2", {"type": "video"}), {"role": "user", "content": "Go on."}]
-    assert with_tool_images({"messages": messages})["messages"] == [
+    assert with_tool_images({"messages": messages}, {})["messages"] == [
         {"role": "tool", "tool_call_id": "c1", "content": "Seen.\n[image]"},
         {"role": "tool", "tool_call_id": "c2", "content": "[video]"},
         {"role": "user", "content": [{"type": "text", "text": SHOWN}, IMAGE]},
@@ -83,4 +83,4 @@ def test_an_image_of_a_tool_that_ran_here_is_shown_to_the_model():
 
 def test_calls_without_images_stay_as_they_are():
     body = {"messages": [{"role": "tool", "content": [{"type": "text", "text": "Seen."}]}, "odd"]}
-    assert with_tool_images(body) is body
+    assert with_tool_images(body, {"c1": [DATA]}) is body

@@ -46,6 +46,8 @@ class _Verdict:
     """The framework's."""
     tools: Sequence[str] = ()
     """The names of those that were found."""
+    refuses: Sequence[str] = ()
+    """What the agent takes of no request."""
 
 
 @dataclass
@@ -184,6 +186,7 @@ def _registered(documents: list[Document], verdict: _Verdict | None, faults: lis
         digest=verdict.digest if verdict and verdict.digest else _digest_of(errors),
         version=verdict.version if verdict else "",
         tools=list(verdict.tools) if verdict else [],
+        refuses=list(verdict.refuses) if verdict else [],
         definition=first.definition if len(documents) == 1 else None,
     )
 
@@ -240,7 +243,9 @@ def _known(definitions: list[AgentDefinition], before: Registry) -> dict[str, _V
         agent = before.get(definition.id)
         if agent is None or agent.state != "ready" or agent.definition != definition:
             return None
-        known[definition.id] = _Verdict(agent.digest, None, version=agent.version, tools=agent.tools)
+        known[definition.id] = _Verdict(
+            agent.digest, None, version=agent.version, tools=agent.tools, refuses=agent.refuses
+        )
     return known
 
 

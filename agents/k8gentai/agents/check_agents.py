@@ -3,8 +3,9 @@
 
 Reads a JSON array of definitions from standard input, all of one framework, and loads each. Writes to the file
 descriptor FD, a JSON object a line: ``{"checking": id}`` before each, then ``{"id", "digest", "error",
-"version", "tools"}``: the framework's version, and the names of the tools that were found; at the end
-``{"files"}``, what the check depended on (:mod:`k8gentai.agents.fingerprint`). Agent code may print what it likes:
+"version", "tools", "refuses"}``: the framework's version, the names of the tools that were found, and what the
+agent takes of no request; at the end ``{"files"}``,
+what the check depended on (:mod:`k8gentai.agents.fingerprint`). Agent code may print what it likes:
 standard output is not looked at. ADAPTER names one that is not among ours.
 """
 
@@ -13,12 +14,14 @@ import os
 import sys
 import time
 from importlib.metadata import version
+from typing import Any
 
 from k8gentai.agents.adapters import PACKAGES, adapter_for
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.fingerprint import ReadFiles
 from k8gentai.agents.loading import digest
 from k8gentai.agents.named_adapter import load_adapter
+from k8gentai.agents.parts import refused_parts
 from k8gentai.agents.tools.declared import load_functions
 from k8gentai.agents.tools.policies import check_policies, found_tools
 from k8gentai.agents.turn import Adapter, AgentLoadError
@@ -32,13 +35,11 @@ def main() -> None:
         adapter = load_adapter(sys.argv[2]) if sys.argv[2:] else adapter_for(definitions[0].spec.framework)
         for definition in definitions:
             print(json.dumps({"checking": definition.id}), file=results, flush=True)
-            tools, error = _load(adapter, definition)
             result = {
                 "id": definition.id,
                 "digest": digest(definition),
-                "error": error,
                 "version": version(PACKAGES[adapter.framework]) if adapter.framework in PACKAGES else "",
-                "tools": sorted(tools),
+                **_load(adapter, definition),
             }
             print(json.dumps(result), file=results, flush=True)
         print(json.dumps({"files": read.fingerprints(began_ns)}), file=results, flush=True)
@@ -46,20 +47,21 @@ def main() -> None:
     os._exit(0)
 
 
-def _load(adapter: Adapter, definition: AgentDefinition) -> tuple[frozenset[str], str | None]:
-    """The names of an agent's tools, and why it cannot be used, if it cannot."""
-    names: frozenset[str] = frozenset()
+def _load(adapter: Adapter, definition: AgentDefinition) -> dict[str, Any]:
+    """Find an agent's ``tools``, what it ``refuses``, and the ``error`` by which it cannot be used, or None."""
+    result: dict[str, Any] = {"tools": [], "refuses": [], "error": None}
     try:
         agent = adapter.load(definition)
         load_functions(definition)
         found = found_tools(adapter, agent)
-        names = found.names
+        result["tools"] = sorted(found.names)
+        result["refuses"] = sorted(refused_parts(adapter, agent))
         check_policies(definition, found)
     except AgentLoadError as error:
-        return names, str(error)
+        result["error"] = str(error)
     except Exception as error:  # noqa: BLE001 - one bad agent must not hide the others
-        return names, f"{type(error).__name__}: {error}"
-    return names, None
+        result["error"] = f"{type(error).__name__}: {error}"
+    return result
 
 
 if __name__ == "__main__":

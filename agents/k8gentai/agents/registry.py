@@ -38,6 +38,8 @@ class RegisteredAgent(BaseModel):
     """Changes when the definition, as read with its environment variables, or the entrypoint's module does."""
     tools: list[str] = []
     """The names of the tools that it was found to have, those that its servers name at run time aside."""
+    refuses: list[str] = []
+    """What it takes of no request: see :data:`k8gentai.agents.turn.RequestPart`."""
     definition: AgentDefinition | None = None
     """None where the file could not be read as one."""
 

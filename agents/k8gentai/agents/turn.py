@@ -10,7 +10,7 @@ so an adapter never yields ``turn.*``, ``usage`` or the steps of kind ``tool``, 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import structlog
 from pydantic import BaseModel, Field
@@ -202,6 +202,10 @@ class FoundTools:
     """The names of the code's data classes, which a model may be offered like tools: calling one runs nothing."""
 
 
+RequestPart = Literal["tools", "files"]
+"""A part of a request that not every agent takes. ``files``: images are among them."""
+
+
 class LoadedAgent(Protocol):
     """An agent imported and checked by its adapter; what else it holds is the adapter's own affair."""
 
@@ -230,6 +234,13 @@ class Adapter(Protocol):
         """Find the tools of a loaded agent, those of its definition aside: nothing of it runs.
 
         An adapter of a third party may lack this method: then no tool is known.
+        """
+        ...
+
+    def refuses(self, agent: LoadedAgent) -> frozenset[RequestPart]:
+        """Find what a loaded agent is known to take of no request: nothing of it runs.
+
+        An adapter of a third party may lack this method: then :meth:`run` refuses.
         """
         ...
 

@@ -9,6 +9,7 @@ import structlog
 from opentelemetry import propagate
 
 from k8gentai.agents.parameters import unsupported
+from k8gentai.agents.parts import file_parts
 from k8gentai.agents.turn import Turn
 from k8gentai.providers.access import acting_as, caller
 from k8gentai.providers.approvals import asking_turn, continued, next_part, unknown_request
@@ -104,6 +105,7 @@ class Acceptor:
         target = await self._resolver.resolve(request.model)
         _check_parameters(request.parameters, target)
         request = await self._lookups.complete(turn_id, request, target.framework)
+        _check_parts(request, target)
         if request.conversation:
             await self._histories.check_conversation(request.conversation)
         replay, part = await self._continued(request, target.agent)
@@ -191,6 +193,21 @@ def _check_parameters(parameters: dict[str, Any], target: Target) -> None:
         kind = "a declarative agent" if target.declarative else "an agent with code of its own"
         message = f"'{place}' cannot be asked of '{target.agent}', {kind} of {target.framework}: leave it out."
         raise invalid(message, place, "unsupported_parameter")
+
+
+def _check_parts(request: CreateRequest, target: Target) -> None:
+    """See that the agent takes what comes with the request.
+
+    Raises:
+        ApiError: it does not; naming the first such part (400).
+    """
+    if "tools" in target.refuses and request.tools:
+        message = f"'tools': '{target.agent}' has the tools of its code, and takes none of a request."
+        raise invalid(message, "tools", "unsupported_parameter")
+    if "files" in target.refuses:
+        for place, part in file_parts(request.input):
+            message = f"'{place}': '{target.agent}' takes text alone, and no {part['type']}."
+            raise invalid(message, place, "unsupported_parameter")
 
 
 def _trace() -> dict[str, str]:

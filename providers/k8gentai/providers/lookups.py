@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from k8gentai.agents.parts import file_parts
 from k8gentai.agents.turn import Item
 from k8gentai.providers import host
 from k8gentai.providers.errors import ApiError, invalid
@@ -136,7 +137,7 @@ def _check_once(tools: list[dict[str, Any]]) -> None:
 
 def _check_addresses(items: list[Item], framework: str) -> None:
     """See that no file is named by an address, which agents' models are not sent."""
-    for place, part in _parts(items):
+    for place, part in file_parts(items):
         if part.get("file_url"):
             message = f"Agents of {framework} take files as 'file_id' or 'file_data', not as 'file_url'."
             raise invalid(message, f"{place}.file_url", "unsupported_parameter")
@@ -144,16 +145,6 @@ def _check_addresses(items: list[Item], framework: str) -> None:
 
 def _file_ids(items: list[Item]) -> Iterator[tuple[str, str]]:
     """The files that input items name by id, each with its place."""
-    for place, part in _parts(items):
+    for place, part in file_parts(items):
         if part.get("file_id"):
             yield f"{place}.file_id", part["file_id"]
-
-
-def _parts(items: list[Item]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The files and images of input items, each with its place."""
-    for index, item in enumerate(items):
-        for field in ("content", "output"):
-            parts = item.get(field)
-            for number, part in enumerate(parts if isinstance(parts, list) else ()):
-                if part.get("type") in ("input_file", "input_image"):
-                    yield f"input[{index}].{field}[{number}]", part

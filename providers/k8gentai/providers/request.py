@@ -47,6 +47,8 @@ class CreateRequest:
     previous_response_id: str | None
     store: bool
     stream: bool
+    obfuscate: bool
+    """The events of its stream are to be padded."""
     background: bool
     multitask_strategy: MultitaskStrategy | None
     echo: dict[str, Any]
@@ -99,6 +101,7 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
         previous_response_id=request.previous_response_id,
         store=request.store is not False,
         stream=bool(request.stream),
+        obfuscate=(body.get("stream_options") or {}).get("include_obfuscation") is True,
         background=bool(request.background),
         multitask_strategy=_strategy(body.get("multitask_strategy")),
         echo={

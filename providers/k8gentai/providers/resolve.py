@@ -27,6 +27,8 @@ class Target:
     framework: str
     declarative: bool = True
     """It has no code of its own."""
+    refuses: frozenset[str] = frozenset()
+    """What it takes of no request: see :data:`k8gentai.agents.turn.RequestPart`."""
     implicit: bool = False
     """A plain model, run as an agent of Llama Stack's own."""
     multitask_strategy: MultitaskStrategy = "enqueue"
@@ -140,6 +142,7 @@ def _target(agent: RegisteredAgent) -> Target:
         agent.id,
         agent.framework,
         declarative=spec.entrypoint is None,
+        refuses=frozenset(agent.refuses),
         multitask_strategy=spec.multitask_strategy,
         queue_limit=spec.limits.queue,
     )

@@ -19,6 +19,7 @@ from sse_starlette import ServerSentEvent
 from k8gentai.agents.turn import Item
 from k8gentai.providers.answering import MAX_BODY_BYTES, AnsweringRoute, api_error, event_stream, json_body
 from k8gentai.providers.errors import invalid
+from k8gentai.providers.obfuscation import obfuscated
 from k8gentai.providers.render import StreamEvent
 from k8gentai.providers.service import ResponsesService
 
@@ -54,7 +55,10 @@ def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTE
                 body, idempotency_key, x_stainless_retry_count, parent=parent
             )
             if read.stream:
-                return event_stream(_server_sent(await service.stream(turn_id), x_llamastack_client_version))
+                events = await service.stream(turn_id)
+                if read.obfuscate:
+                    events = obfuscated(events)
+                return event_stream(_server_sent(events, x_llamastack_client_version))
             if read.background:
                 return JSONResponse(await service.accepted(turn_id))
             return JSONResponse(await service.wait(turn_id))
@@ -81,6 +85,7 @@ def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTE
         response_id: str,
         stream: bool = False,
         starting_after: Annotated[int | None, Query(ge=0)] = None,
+        include_obfuscation: bool = False,
         last_event_id: Annotated[int | None, Header(ge=0)] = None,
         x_llamastack_client_version: ClientVersion = None,
     ) -> Response:
@@ -88,6 +93,8 @@ def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTE
         positions = [position for position in (starting_after, last_event_id) if position is not None]
         if stream or last_event_id is not None:
             stream_events = await service.stream(response_id, max(positions, default=-1))
+            if include_obfuscation:
+                stream_events = obfuscated(stream_events)
             return event_stream(_server_sent(stream_events, x_llamastack_client_version))
         return JSONResponse(await service.get(response_id))
 

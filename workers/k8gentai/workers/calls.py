@@ -102,6 +102,10 @@ class ModelCalls:
         self._running: set[asyncio.Task[None]] = set()
         self._call_ids: dict[str, tuple[str, int, int]] = {}
         self._reasoning: dict[str, dict[str, str]] = {}
+        self.images: dict[str, list[str]] = {}
+        """The addresses of the images in tools' results, by the call's id."""
+        self.images_refused = False
+        """Whether the model has refused a call with such images, and answered the same without."""
         self.unreadable: dict[str, str] = {}
         """The arguments of tool calls that are no JSON object, by the call's id."""
 

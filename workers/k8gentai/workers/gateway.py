@@ -30,6 +30,9 @@ from k8gentai.workers.upstream import Chunk, StackLostError, Upstream, UpstreamE
 
 log = structlog.get_logger(__name__)
 
+_REFUSALS = frozenset({400, 415, 422})
+"""How endpoints answer a call with content that their model does not take."""
+
 _BUFFERED_CHUNKS = 100
 """Chunks the model may be ahead of a slow agent."""
 
@@ -63,7 +66,7 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
         except TurnError as refusal:
             return _error(400, str(refusal), refusal.code)
         asked = with_asked({**body, "model": model}, calls.asked)
-        call = _Call(calls, upstream, with_tool_images(with_json_results(asked)))
+        call = _Call(calls, upstream, with_json_results(asked))
         return await call.streamed() if body.get("stream") else await call.whole()
 
     return app
@@ -72,9 +75,12 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
 class _Call:
     """One model call on its way through."""
 
-    def __init__(self, calls: ModelCalls, upstream: Upstream, body: dict[str, Any]) -> None:
+    def __init__(self, calls: ModelCalls, upstream: Upstream, given: dict[str, Any]) -> None:
         self._calls = calls
         self._upstream = upstream
+        body = with_tool_images(given, calls.images)
+        self._plain = None if body is given else with_tool_images(given, calls.images, show=False)["messages"]
+        """The messages without the images of tools, where there are any."""
         self._model = str(body["model"])
         self._key = calls.journal.model_key(body)
         # Counting needs the figures; an agent that did not ask for them is not shown the extra chunk.
@@ -83,7 +89,8 @@ class _Call:
         self._forced = isinstance(body.get("tool_choice"), dict)
         self._body = body
         if "messages" in body:
-            self._body = {**body, "messages": calls.with_reasoning(body["messages"])}
+            messages = self._plain if self._plain and calls.images_refused else body["messages"]
+            self._body = {**body, "messages": calls.with_reasoning(messages)}
         if body.get("stream"):
             self._body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
 
@@ -96,7 +103,7 @@ class _Call:
 
         async def ask() -> None:
             try:
-                completion = await self._upstream.complete(self._body, self._calls.trace)
+                completion = await self._asked_whole()
                 whole = self._completion(completion, self._own_id)
                 await self._calls.journal.record_answer(self._key, [completion])
                 answer.set_result(whole)
@@ -181,7 +188,7 @@ class _Call:
             ending = reader.end()
         else:
             answer: list[Chunk] = []
-            async with aclosing(self._upstream.stream(self._body, self._calls.trace)) as chunks:
+            async with aclosing(self._asked_in_chunks()) as chunks:
                 async for sent in chunks:
                     for chunk in reader.read(sent):
                         answer.append(chunk)
@@ -211,6 +218,47 @@ class _Call:
             yield "data: [DONE]\n\n"
         finally:
             cancel_once(asking)
+
+    async def _asked_whole(self) -> Chunk:
+        """The model's answer in one piece, by a call without the images of tools where it refuses them.
+
+        Raises:
+            UpstreamError: there is none.
+        """
+        try:
+            return await self._upstream.complete(self._body, self._calls.trace)
+        except UpstreamError as error:
+            if not self._leaves_images_out(error):
+                raise
+            return await self._upstream.complete(self._body, self._calls.trace)
+
+    async def _asked_in_chunks(self) -> AsyncGenerator[Chunk]:
+        """The same in chunks."""
+        begun = False
+        try:
+            async with aclosing(self._upstream.stream(self._body, self._calls.trace)) as chunks:
+                async for chunk in chunks:
+                    begun = True
+                    yield chunk
+        except UpstreamError as error:
+            if begun or not self._leaves_images_out(error):
+                raise
+            async with aclosing(self._upstream.stream(self._body, self._calls.trace)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    def _leaves_images_out(self, error: UpstreamError) -> bool:
+        """Take the images of tools out of a call that the model refused, as it may take none.
+
+        Returns:
+            Whether the call is to be made again.
+        """
+        if self._plain is None or self._calls.images_refused or error.status not in _REFUSALS:
+            return False
+        log.warning("tool_images_left_out", turn=self._calls.turn_id, model=self._model, cause=str(error))
+        self._calls.images_refused = True
+        self._body = {**self._body, "messages": self._calls.with_reasoning(self._plain)}
+        return True
 
     def _own_id(self, _: str, choice: int, number: int) -> str:
         return self._calls.call_id(self._key, choice, number)

@@ -289,6 +289,7 @@ class _Attempt:
             self.calls.unreadable,
             self._turn.parameters.get("max_tool_calls") if spec.framework != "llama-stack" else None,
             guard=guard,
+            images=self.calls.images,
         )
         self._boundary = AgentsBoundary(self._tools, self._approvals, agents_loop)
 

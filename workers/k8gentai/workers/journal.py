@@ -36,6 +36,8 @@ class ToolEntry(BaseModel):
     is_error: bool = False
     raw: Text = ""
     results: list[JsonObject] = []
+    images: list[Text] = []
+    """The addresses of the images in its result, data URLs among them."""
     usage: list[Usage] = []
     """What it used of models, as agents do that are asked as tools."""
 

@@ -4,6 +4,7 @@ them right after it.
 Source: https://platform.openai.com/docs/api-reference/chat/create#chat-create-messages
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from k8gentai.agents.messages import SHOWN
@@ -12,10 +13,21 @@ _SHOWABLE = frozenset({"image_url", "file", "input_audio"})
 """Parts that a user's message may have."""
 
 
-def with_tool_images(body: dict[str, Any]) -> dict[str, Any]:
-    """Move what is no text out of the tools' messages of a model call, into a user's message behind them."""
+def with_tool_images(
+    body: dict[str, Any], images: Mapping[str, Sequence[str]], *, show: bool = True
+) -> dict[str, Any]:
+    """Move what is no text out of the tools' messages of a model call, into a user's message behind them.
+
+    Args:
+        body: the call, as chat completions takes it.
+        images: the addresses of further images of tools' results, by the ids of the tool calls.
+        show: False for a model that takes no images: then there is no such message.
+
+    Returns:
+        The body itself, where its tools' messages hold and have nothing but text.
+    """
     messages = body.get("messages")
-    if not isinstance(messages, list) or not any(_has_parts(message) for message in messages):
+    if not isinstance(messages, list) or not any(_has_parts(m) or _images(m, images) for m in messages):
         return body
     moved: list[Any] = []
     shown: list[dict[str, Any]] = []
@@ -24,11 +36,20 @@ def with_tool_images(body: dict[str, Any]) -> dict[str, Any]:
             moved.append(_shown(shown))
             shown = []
         moved.append(_text_only(message, shown) if _has_parts(message) else message)
+        shown += _images(message, images)
+        if not show:
+            shown = []
     return {**body, "messages": [*moved, *([_shown(shown)] if shown else [])]}
 
 
 def _is_tool(message: Any) -> bool:
     return isinstance(message, dict) and message.get("role") == "tool"
+
+
+def _images(message: Any, images: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """The further images of the result that a message is, as parts of a user's message."""
+    urls = images.get(str(message.get("tool_call_id")), ()) if _is_tool(message) else ()
+    return [{"type": "image_url", "image_url": {"url": url}} for url in urls]
 
 
 def _has_parts(message: Any) -> bool:

@@ -12,6 +12,7 @@ from k8gentai.agents.events import Event, StepCompleted, StepStarted, ToolCall, 
 from k8gentai.agents.idempotency import CallKey, current_call_key
 from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.text import message_of
+from k8gentai.agents.tool_images import shown_images
 from k8gentai.agents.turn import NOT_APPROVED, Decision, ToolFailedError, ToolOutcome
 from k8gentai.workers.approvals import Approvals
 from k8gentai.workers.attempts import FencedError
@@ -41,6 +42,8 @@ class RunningCall:
     def __init__(self, call_id: str, seconds: float | None, tools: "Tools") -> None:
         self.call_id = call_id
         self.tools = tools
+        self.images: list[str] = []
+        """The images that it has shown."""
         self.usage: list[Usage] = []
         """What it used of models by itself, for the turn to count."""
         self.limit = asyncio.timeout(seconds)
@@ -94,6 +97,7 @@ class Tools:
             framework makes of those.
         most: how many calls the request allows; further ones are not made, and the model is told so.
         guard: is to know of every call.
+        images: takes the images of results, by the ids of the calls, before the agent sees the results.
     """
 
     def __init__(
@@ -110,6 +114,7 @@ class Tools:
         most: int | None = None,
         *,
         guard: ToolGuard,
+        images: dict[str, list[str]] | None = None,
     ) -> None:
         self.deadline = deadline
         self.clock = clock
@@ -123,6 +128,7 @@ class Tools:
         self._budget = budget
         self._unreadable = {} if unreadable is None else unreadable
         self._guard = guard
+        self._images = {} if images is None else images
         self._running: set[RunningCall] = set()
         self._begun: set[str] = set()
         """Calls of this attempt. A framework makes one again whose tool stopped to ask a person."""
@@ -211,6 +217,8 @@ class Tools:
         except FencedError as error:
             # The turn is not ours any more. Frameworks show ordinary exceptions to the model; this one stops them.
             raise asyncio.CancelledError from error
+        if entry.images:
+            self._images[call_id] = entry.images
         for usage in entry.usage:
             self._budget.use(usage)
             self._publish(call_id, usage)
@@ -243,7 +251,7 @@ class Tools:
         run: Callable[[], Awaitable[str | ToolOutcome]],
     ) -> ToolEntry:
         """What a call came to, now or before. It is in the journal."""
-        call_id = running.call_id
+        call_id, images = running.call_id, running.images
         if known is not None and known.state == "done":
             return known
         if known is not None and known.state == "running" and policy.retry == "never":
@@ -251,6 +259,7 @@ class Tools:
         else:
             await self._journal.record_tool(call_id, ToolEntry(state="running"))
             token, around = current_call_key.set(self._call_key(call_id)), _around.set((*_around.get(), running))
+            showing = shown_images.set(images)
             try:
                 outcome = await _guarded(running, policy, run)
                 if running.asks and self._approvals.over:
@@ -264,14 +273,16 @@ class Tools:
             finally:
                 current_call_key.reset(token)
                 _around.reset(around)
+                shown_images.reset(showing)
         # Before anybody else gets it: neither Redis nor a model takes what has no measure.
-        self._budget.tool_result(len(outcome.output) + len(outcome.raw))
+        self._budget.tool_result(len(outcome.output) + len(outcome.raw) + sum(map(len, images)))
         entry = ToolEntry(
             state="done",
             output=outcome.output,
             is_error=outcome.is_error,
             raw=outcome.raw,
             results=outcome.results,
+            images=images,
             usage=running.usage,
         )
         await self._journal.record_tool(call_id, entry)

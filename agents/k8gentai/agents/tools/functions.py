@@ -14,6 +14,7 @@ from pydantic_core import ArgsKwargs
 from k8gentai.agents.definition import Tool
 from k8gentai.agents.json_text import json_text
 from k8gentai.agents.loading import load_object
+from k8gentai.agents.tool_images import text_without_images
 from k8gentai.agents.turn import AgentLoadError, DeclaredTool, ToolFailedError
 
 _SECTION = re.compile(r"^(Args|Arguments|Parameters|Returns|Raises|Yields|Examples?|Notes?):[ \t]*$", re.MULTILINE)
@@ -80,7 +81,8 @@ def _caller(
 def _as_text(result: object) -> str:
     if result is None or isinstance(result, str):
         return result or ""
-    return json_text(result)
+    shown = text_without_images(result)
+    return json_text(result) if shown is None else shown
 
 
 def _refused(error: ValidationError) -> str:

@@ -15,11 +15,21 @@ import httpx
 from mcp import ClientSession, McpError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.types import CONNECTION_CLOSED, CallToolResult, TextContent
+from mcp.types import (
+    CONNECTION_CLOSED,
+    AudioContent,
+    BlobResourceContents,
+    CallToolResult,
+    ContentBlock,
+    EmbeddedResource,
+    ImageContent,
+    TextContent,
+)
 from mcp.types import Tool as ServerTool
 
 from k8gentai.agents.definition import AgentDefinition, McpServer, Tool
 from k8gentai.agents.idempotency import idempotency_key
+from k8gentai.agents.tool_images import show_image
 from k8gentai.agents.tools.sessions import (
     McpServerError,
     SessionKeeper,
@@ -161,11 +171,24 @@ def _declared(tool: ServerTool, keeper: SessionKeeper, policy: Tool) -> Declared
 
 
 def _as_text(result: CallToolResult) -> str:
-    """A result for the model: its texts, and the JSON of what is none."""
-    return "\n".join(
-        block.text if isinstance(block, TextContent) else block.model_dump_json(exclude_none=True)
-        for block in result.content
-    )
+    """A result for the model: its texts, names for images and other data, and the JSON of what is none of these.
+    The images are shown."""
+    return "\n".join(map(_block_text, result.content))
+
+
+def _block_text(block: ContentBlock) -> str:
+    match block:
+        case TextContent():
+            return block.text
+        case ImageContent():
+            return show_image(f"data:{block.mimeType};base64,{block.data}")
+        case AudioContent():
+            return "[audio]"
+        case EmbeddedResource(resource=BlobResourceContents() as blob):
+            if (blob.mimeType or "").startswith("image/"):
+                return show_image(f"data:{blob.mimeType};base64,{blob.blob}")
+            return "[file]"
+    return block.model_dump_json(exclude_none=True)
 
 
 def _away(entry: Tool, server: McpServer, cause: str) -> McpServerError:

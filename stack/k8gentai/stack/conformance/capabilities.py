@@ -24,6 +24,7 @@ class Capability(StrEnum):
     MODEL = "the definition's model"
     DECLARED = "declarative agents"
     DECLARED_TOOLS = "tools of declarative agents"
+    IMAGES = "images of requests and of tools"
     STRUCTURED = "structured output"
     CLIENT_TOOLS = "tools that the client runs"
     APPROVAL = "approval of tool calls by a person"

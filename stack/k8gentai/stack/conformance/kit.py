@@ -65,7 +65,9 @@ _DECLARED: dict[str, tuple[Capability, dict[str, Any]]] = {
         Capability.DECLARED_TOOLS,
         {
             "model": {"name": "${env.INFERENCE_MODEL}"},
-            "tools": [{"name": name, "function": f"{tools.__name__}:{name}"} for name in ("add", "write")],
+            "tools": [
+                {"name": name, "function": f"{tools.__name__}:{name}"} for name in ("add", "write", "picture")
+            ],
         },
     ),
 }

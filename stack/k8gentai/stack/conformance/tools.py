@@ -2,8 +2,12 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 from k8gentai.agents.idempotency import idempotency_key
+
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+"""An image."""
 
 
 def add(a: float, b: float) -> float:
@@ -34,3 +38,8 @@ def linger(path: str, line: str) -> str:
     while not Path(path).with_suffix(".go").exists():
         time.sleep(0.02)
     return f"wrote {line}"
+
+
+def picture() -> list[dict[str, Any]]:
+    """Look at a picture."""
+    return [{"type": "text", "text": "Seen."}, {"type": "image_url", "image_url": {"url": PIXEL}}]

@@ -31,7 +31,16 @@ from k8gentai.agents.files import with_files
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.messages import to_text
 from k8gentai.agents.parameters import permitted_tools
-from k8gentai.agents.turn import AgentLoadError, FoundTools, LoadedAgent, RequestError, Turn, TurnContext
+from k8gentai.agents.parts import check_text_only
+from k8gentai.agents.turn import (
+    AgentLoadError,
+    FoundTools,
+    LoadedAgent,
+    RequestError,
+    RequestPart,
+    Turn,
+    TurnContext,
+)
 
 follow_agents()
 
@@ -95,6 +104,11 @@ class AG2Adapter:
         assert isinstance(agent, AG2Agent)  # noqa: S101 - load made it
         return find_tools(agent.found)
 
+    def refuses(self, agent: LoadedAgent) -> frozenset[RequestPart]:
+        """Find what an agent takes of no request: a function takes a text alone."""
+        assert isinstance(agent, AG2Agent)  # noqa: S101 - load made it
+        return frozenset({"tools", "files"} if agent.conversation is not None else ())
+
     async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
         """Run one attempt at a turn. Closing the iterator hangs up on the model.
 
@@ -117,6 +131,7 @@ async def _drive(run: TurnRun, agent: AG2Agent, turn: Turn, tools: list[dict[str
     if agent.conversation is not None:
         if tools:
             raise RequestError(f"tools: {agent.definition.id!r} is a function and cannot take tools")
+        check_text_only(turn, "function")
         text = to_text([*turn.history, *turn.input], turn.instructions)
         result = await agent.conversation(text)
         run.conclude(result.body if isinstance(result, AgentReply) else result)

@@ -1,20 +1,35 @@
 """Sends the tools of AG2's agents through the turn's tool boundary."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
 from ag2 import Agent, Context, ToolResult
-from ag2.events import BinaryType, DataInput, TextInput, ToolCallEvent, ToolErrorEvent, ToolResultEvent
+from ag2.events import (
+    BinaryInput,
+    BinaryType,
+    DataInput,
+    Input,
+    TextInput,
+    ToolCallEvent,
+    ToolErrorEvent,
+    ToolResultEvent,
+    UrlInput,
+)
 
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_call
 from k8gentai.agents.text import encodable
+from k8gentai.agents.tool_images import show_image
 from k8gentai.agents.turn import ToolOutcome
 
 Execute = Callable[[ToolCallEvent, Context], Coroutine[Any, Any, ToolResultEvent]]
 """Runs a tool call."""
+
+_TEXTS = (TextInput, DataInput)
+"""The parts of results that a model is shown as text."""
 
 
 async def call_tool(
@@ -37,10 +52,10 @@ async def call_tool(
             raise made.error
         texts = _texts(agent, made.result)
         shown = [encodable(text) for text in texts]
-        if shown != texts:
+        if shown != texts or not all(isinstance(part, _TEXTS) for part in made.result.parts):
             # AG2's own could not be sent to a model.
             result = None
-        return ToolOutcome("\n".join(shown), raw=_recorded(shown, made.result))
+        return ToolOutcome("\n".join(shown), raw=_recorded(shown, final=made.result.final))
 
     outcome = await run.context.tools.call(event.id, event.name, read_arguments(event) or {}, run_tool)
     run.answered(event.id)
@@ -64,7 +79,7 @@ def read_arguments(call: ToolCallEvent) -> dict[str, Any] | None:
 
 
 def _texts(agent: Agent, result: ToolResult) -> list[str]:
-    """What a model is shown of a result: the API takes nothing but text."""
+    """What a model is shown of a result as text. The images are shown beside it."""
     texts = []
     for part in result.parts:
         if isinstance(part, TextInput):
@@ -72,15 +87,25 @@ def _texts(agent: Agent, result: ToolResult) -> list[str]:
         elif isinstance(part, DataInput):
             texts.append(agent.serializer.encode(part.data).decode())
         else:
-            texts.append("[image]" if getattr(part, "kind", None) == BinaryType.IMAGE else "[file]")
+            texts.append(show_image(url) if (url := _image(part)) else "[file]")
     return texts
 
 
-def _recorded(texts: list[str], result: ToolResult) -> str:
+def _image(part: Input) -> str | None:
+    """The address of the image that a part is."""
+    match part:
+        case BinaryInput(kind=BinaryType.IMAGE):
+            return f"data:{part.media_type};base64,{base64.b64encode(part.data).decode()}"
+        case UrlInput(kind=BinaryType.IMAGE):
+            return part.url
+    return None
+
+
+def _recorded(texts: list[str], *, final: bool) -> str:
     """A result as text, where what the model is shown does not say it all."""
-    if len(texts) == 1 and not result.final:
+    if len(texts) == 1 and not final:
         return ""
-    return json.dumps({"parts": texts, "final": result.final})
+    return json.dumps({"parts": texts, "final": final})
 
 
 def _remade(outcome: ToolOutcome) -> ToolResult:

@@ -20,7 +20,7 @@ from k8gentai.agents.events import Event
 from k8gentai.agents.files import with_files
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.parameters import permitted_tools
-from k8gentai.agents.turn import FoundTools, LoadedAgent, Turn, TurnContext
+from k8gentai.agents.turn import FoundTools, LoadedAgent, RequestPart, Turn, TurnContext
 
 follow_models()
 hook_tools()
@@ -45,6 +45,11 @@ class BeeAIAdapter:
         """Find the tools that an agent or a workflow has, and those that its code names."""
         assert isinstance(agent, BeeAIAgent)  # noqa: S101 - load made it
         return find_tools(agent.found)
+
+    def refuses(self, agent: LoadedAgent) -> frozenset[RequestPart]:
+        """Find what an agent takes of no request."""
+        assert isinstance(agent, BeeAIAgent)  # noqa: S101 - load made it
+        return agent.refuses()
 
     async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
         """Run one attempt at a turn. Closing the iterator hangs up on the model.

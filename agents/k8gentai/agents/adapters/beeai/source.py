@@ -22,7 +22,8 @@ from k8gentai.agents.context import agent_context
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.entrypoint import Conversation, Factory, is_conversation, is_factory
 from k8gentai.agents.messages import to_text
-from k8gentai.agents.turn import AgentLoadError, RequestError, Turn
+from k8gentai.agents.parts import check_text_only
+from k8gentai.agents.turn import AgentLoadError, RequestError, RequestPart, Turn
 
 
 @dataclass(frozen=True)
@@ -59,31 +60,36 @@ class BeeAIAgent:
     async def _answer(self, run: TurnRun, turn: Turn, tools: list[dict[str, Any]]) -> None:
         text = to_text([*turn.history, *turn.input], turn.instructions)
         if self.conversation is not None:
-            self._refuse(tools, "function")
+            self._refuse(turn, tools, "function")
             _conclude(run, await self.conversation(text))
             return
         made = self.make(agent_context(turn, run.context, tools))
         if inspect.isawaitable(made):
             made = await made
         if isinstance(made, AgentWorkflow):
-            self._refuse(tools, "workflow")
+            self._refuse(turn, tools, "workflow")
             finished = await made.run([AgentWorkflowInput(prompt=text)])
             run.say(finished.state.final_answer or "")
         elif isinstance(made, RequirementAgent):
             instructions, messages = to_beeai(turn)
             own = await own_agent(made, instructions, [ClientTool(tool["function"]) for tool in tools])
-            # Code says by itself what its answers are.
-            shape = None if self.definition.spec.entrypoint else structured_answer(turn)
             # The turn's own limit comes before the agent's.
-            output = await own.run(messages, max_iterations=run.context.max_steps + 1, expected_output=shape)
+            limit, shape = run.context.max_steps + 1, structured_answer(turn)
+            output = await own.run(messages, max_iterations=limit, expected_output=shape)
             _conclude(run, output)
         else:
             entrypoint = self.definition.spec.entrypoint
             raise AgentLoadError(f"{entrypoint} returned a {type(made).__name__}, not an agent")
 
-    def _refuse(self, tools: list[dict[str, Any]], kind: str) -> None:
+    def refuses(self) -> frozenset[RequestPart]:
+        """Find what it takes of no request: functions and workflows take a text alone."""
+        alone = self.conversation is not None or isinstance(self.found, AgentWorkflow)
+        return frozenset({"tools", "files"} if alone else ())
+
+    def _refuse(self, turn: Turn, tools: list[dict[str, Any]], kind: str) -> None:
         if tools:
             raise RequestError(f"tools: {self.definition.id!r} is a {kind} and cannot take tools")
+        check_text_only(turn, kind)
 
 
 def read_source(definition: AgentDefinition, found: object | None) -> BeeAIAgent:

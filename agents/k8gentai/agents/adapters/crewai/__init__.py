@@ -23,7 +23,7 @@ from k8gentai.agents.events import Event
 from k8gentai.agents.files import with_files
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.parameters import permitted_tools
-from k8gentai.agents.turn import FoundTools, LoadedAgent, Turn, TurnContext
+from k8gentai.agents.turn import FoundTools, LoadedAgent, RequestPart, Turn, TurnContext
 
 
 class CrewAIAdapter:
@@ -50,6 +50,11 @@ class CrewAIAdapter:
         """Find the tools that an agent, its crew and its tasks have, and those that its code names."""
         assert isinstance(agent, CrewAIAgent)  # noqa: S101 - load made it
         return find_tools(agent.found)
+
+    def refuses(self, agent: LoadedAgent) -> frozenset[RequestPart]:
+        """Find what an agent takes of no request: crews take a text alone, flows have their tools."""
+        assert isinstance(agent, CrewAIAgent)  # noqa: S101 - load made it
+        return agent.refuses()
 
     async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
         """Run one attempt at a turn. Closing the iterator stops the agent where it next says something.

@@ -8,6 +8,7 @@ from crewai import Crew, Flow
 from pydantic import BaseModel
 
 from k8gentai.agents.messages import Message, to_messages
+from k8gentai.agents.tool_images import IMAGE
 from k8gentai.agents.turn import RequestError, Turn
 
 _NAMES = ("input", "request", "query", "question", "message", "user_message", "user_input", "prompt", "text")
@@ -30,8 +31,17 @@ class Request:
 
 
 def messages_of(turn: Turn) -> list[Message]:
-    """The turn as chat messages, the user's last one included."""
-    return to_messages([*turn.history, *turn.input], turn.instructions)
+    """The turn as chat messages, the user's last one included.
+
+    CrewAI makes a prompt of the text of that one, so what else it holds is a message of its own before it.
+    """
+    messages = to_messages([*turn.history, *turn.input], turn.instructions)
+    last = max((i for i, message in enumerate(messages) if message["role"] == "user"), default=None)
+    if last is None or isinstance(messages[last]["content"], str):
+        return messages
+    shown = [part for part in messages[last]["content"] if part["type"] != "text"]
+    text = {"role": "user", "content": _text(messages[last]) or IMAGE}
+    return [*messages[:last], {"role": "user", "content": shown}, text, *messages[last + 1 :]]
 
 
 def request_of(turn: Turn) -> Request:

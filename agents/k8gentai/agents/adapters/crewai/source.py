@@ -21,7 +21,8 @@ from k8gentai.agents.context import AgentContext, agent_context
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.entrypoint import is_factory
 from k8gentai.agents.messages import Message
-from k8gentai.agents.turn import AgentLoadError, RequestError, Turn, TurnContext
+from k8gentai.agents.parts import check_text_only
+from k8gentai.agents.turn import AgentLoadError, RequestError, RequestPart, Turn, TurnContext
 
 Runnable = Agent | Crew | Flow[Any]
 
@@ -70,8 +71,19 @@ class CrewAIAgent:
         # It would give a stream to be read; what it says is seen without.
         made.stream = False
         if isinstance(made, Crew):
+            check_text_only(turn, "crew")
             return _answer(made.kickoff(crew_inputs(made, request)))
-        return _answer(made.kickoff(flow_inputs(made, request)))
+        inputs = flow_inputs(made, request)
+        if "messages" not in inputs:
+            check_text_only(turn, "flow without 'messages' in its state")
+        return _answer(made.kickoff(inputs))
+
+    def refuses(self) -> frozenset[RequestPart]:
+        """Find what it takes of no request."""
+        kind = self.found if isinstance(self.found, type) else type(self.found)
+        if issubclass(kind, Crew) or getattr(kind, "is_crew_class", False):
+            return frozenset({"tools", "files"})
+        return frozenset({"tools"} if issubclass(kind, Flow) else ())
 
 
 def read_source(definition: AgentDefinition, found: object | None) -> CrewAIAgent:

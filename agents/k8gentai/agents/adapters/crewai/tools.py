@@ -18,6 +18,7 @@ from crewai.tools.agent_tools.base_agent_tools import BaseAgentTool
 from crewai.tools.base_tool import BaseTool
 from crewai.tools.tool_failure import ToolExecutionFailedError, ToolFailure
 from crewai.tools.tool_types import ToolResult
+from crewai.utilities import agent_utils
 from crewai.utilities.agent_utils import NativeToolCallResult, extract_tool_call_info
 from crewai.utilities.pydantic_schema_utils import create_model_from_schema
 from crewai.utilities.string_utils import sanitize_tool_name
@@ -26,6 +27,7 @@ from pydantic import PrivateAttr
 from k8gentai.agents.adapters.crewai.direct import current_tool, hook_direct_calls
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
 from k8gentai.agents.text import message_of
+from k8gentai.agents.tool_images import text_without_images
 from k8gentai.agents.turn import DeclaredTool, ToolOutcome
 
 _STOPS = (HookAborted, ToolExecutionFailedError)
@@ -38,6 +40,8 @@ def hook_tools() -> None:
         return
     AgentExecutor._execute_single_native_tool_call = _native(AgentExecutor._execute_single_native_tool_call)
     step_executor.execute_single_native_tool_call = _planned(step_executor.execute_single_native_tool_call)
+    for module in (agent_executor, agent_utils):
+        module.format_native_tool_output_for_agent = _without_images(module.format_native_tool_output_for_agent)
     for module in (agent_executor, step_executor, lite_agent):
         module.execute_tool_and_check_finality = _written(module.execute_tool_and_check_finality)
     BaseLLM._effective_stream = _streamed(BaseLLM._effective_stream)
@@ -97,6 +101,17 @@ def client_tools(tools: list[dict[str, Any]]) -> list[BaseTool]:
         )
         for tool in tools
     ]
+
+
+def _without_images(write: Callable[[Any, Any], str]) -> Callable[[Any, Any], str]:
+    """Around what writes a tool's result as text: an image is shown, and not written out."""
+
+    @wraps(write)
+    def wrapped(tool: Any, result: Any) -> str:
+        text = text_without_images(result) if current_run.get() is not None else None
+        return write(tool, result) if text is None else text
+
+    return wrapped
 
 
 def _streamed(effective_stream: Callable[[BaseLLM], bool | None]) -> Callable[[BaseLLM], bool | None]:

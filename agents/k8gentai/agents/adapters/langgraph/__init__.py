@@ -25,7 +25,7 @@ from langgraph.pregel import Pregel
 from k8gentai.agents.adapters.langgraph.chunks import hook_chunks
 from k8gentai.agents.adapters.langgraph.declarative import build_graph
 from k8gentai.agents.adapters.langgraph.found import find_tools
-from k8gentai.agents.adapters.langgraph.inputs import check_input, graph_input
+from k8gentai.agents.adapters.langgraph.inputs import check_input, graph_input, takes_text
 from k8gentai.agents.adapters.langgraph.questions import hook_interrupts
 from k8gentai.agents.adapters.langgraph.reasoning import keep_reasoning
 from k8gentai.agents.adapters.langgraph.run import GraphRun, current_run
@@ -39,7 +39,15 @@ from k8gentai.agents.files import with_files
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.messages import to_messages
 from k8gentai.agents.parameters import permitted_tools
-from k8gentai.agents.turn import AgentLoadError, FoundTools, LoadedAgent, RequestError, Turn, TurnContext
+from k8gentai.agents.turn import (
+    AgentLoadError,
+    FoundTools,
+    LoadedAgent,
+    RequestError,
+    RequestPart,
+    Turn,
+    TurnContext,
+)
 
 keep_reasoning()
 hook_interrupts(lambda: run.questions if (run := current_run.get(None)) else None)
@@ -107,6 +115,14 @@ class LangGraphAdapter:
         """Find the tools that a graph has, and those that its code names."""
         assert isinstance(agent, LangGraphAgent)  # noqa: S101 - load made it
         return find_tools(agent.source if agent.definition.spec.entrypoint else None)
+
+    def refuses(self, agent: LoadedAgent) -> frozenset[RequestPart]:
+        """Find what a graph takes of no request: a finished one has its tools, a function may take
+        a text alone."""
+        assert isinstance(agent, LangGraphAgent)  # noqa: S101 - load made it
+        if not isinstance(agent.source, Pregel):
+            return frozenset()
+        return frozenset({"tools", "files"} if takes_text(agent.source) else {"tools"})
 
     async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
         """Run one attempt at a turn. Closing the iterator hangs up on the model.

@@ -6,6 +6,7 @@ from langchain_core.messages import BaseMessage
 from langgraph.pregel import Pregel
 
 from k8gentai.agents.messages import to_text
+from k8gentai.agents.parts import check_text_only
 from k8gentai.agents.turn import AgentLoadError, Turn
 
 _MESSAGES = "messages"
@@ -33,11 +34,20 @@ def graph_input(graph: Pregel[Any, Any, Any, Any], turn: Turn, messages: list[Ba
 
     Args:
         messages: the turn's history, input and instructions.
+
+    Raises:
+        RequestError: it takes a text, and the input holds more.
     """
     kind = _parameter(graph) if _is_functional(graph) else dict
     if kind is str:
+        check_text_only(turn, "function of a text")
         return to_text([*turn.history, *turn.input], turn.instructions)
     return messages if kind is list else {_MESSAGES: messages}
+
+
+def takes_text(graph: Pregel[Any, Any, Any, Any]) -> bool:
+    """Whether a graph is a function of a text."""
+    return _is_functional(graph) and _parameter(graph) is str
 
 
 def _is_functional(graph: Pregel[Any, Any, Any, Any]) -> bool:

@@ -16,7 +16,7 @@ from k8gentai.agents.adapters.llama_stack.request import build_request, definiti
 from k8gentai.agents.adapters.llama_stack.searches import SEARCHES
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.events import Event
-from k8gentai.agents.turn import AgentLoadError, FoundTools, LoadedAgent, Turn, TurnContext
+from k8gentai.agents.turn import AgentLoadError, FoundTools, LoadedAgent, RequestPart, Turn, TurnContext
 
 _CLOSING_SECONDS = 5
 """How long a closed turn may take to say goodbye to its MCP servers; the model is hung up on at once."""
@@ -66,6 +66,10 @@ class LlamaStackAdapter:
     def tools(self, agent: LoadedAgent) -> FoundTools:
         """The loop's own searches. A request may bring servers with more tools."""
         return FoundTools(frozenset(SEARCHES))
+
+    def refuses(self, agent: LoadedAgent) -> frozenset[RequestPart]:
+        """Find what an agent takes of no request: it takes all."""
+        return frozenset()
 
     async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
         """Run one attempt at a turn. Closing the iterator hangs up on the model.
