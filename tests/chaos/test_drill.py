@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from k8gentai.stack.drill.faults import PROCESSES
 from tests.scripted import ScriptedModel
 from tests.support.chaos import LINES, Chaos, entered
 from tests.support.stack import Stack
@@ -35,7 +36,11 @@ async def test_nothing_is_lost_doubled_endless_or_repeated(chaos, model):
     assert report.clean
     assert report.ended == {"completed": 300}
     struck = {"worker killed", "worker stopped", "Redis answered OOM", "link to Redis held"}
-    assert {*struck, "Redis killed", "server killed"} <= report.strikes.keys()
+    assert {*struck, "Redis killed", "server killed", "turn ended its worker"} <= report.strikes.keys()
+    errors = await chaos.poisoned()
+    assert errors
+    for error in errors.values():
+        assert "ended itself with exit code 7" in error
     crashes = report.attempts - report.turns
     assert crashes > 0
     assert report.models_replayed > 0
@@ -56,10 +61,10 @@ async def test_nothing_is_lost_doubled_endless_or_repeated(chaos, model):
 async def test_the_report_tells_of_a_worker_whose_fence_is_broken(chaos):
     """Such a worker, stopped past its lease, goes on with a turn that another has taken up."""
     unfenced = [sys.executable, "-m", "tests.support.unfenced"]
-    report = await chaos.run(turns=60, worker=unfenced, everything=False)
+    report = await chaos.run(turns=60, worker=unfenced, faults=PROCESSES, strikes=())
     # Where turns are quick, they may all have ended before the first of these strikes.
     while "worker stopped" not in report.strikes:
-        report = await chaos.run(turns=60, worker=unfenced, everything=False)
+        report = await chaos.run(turns=60, worker=unfenced, faults=PROCESSES, strikes=())
     assert not report.clean
     assert report.doubled + report.models_repeated + report.tools_repeated > 0
     assert report.findings

@@ -1,14 +1,10 @@
 """Servers and workers whose clocks are hours apart: order, approvals and time limits go by Redis."""
 
-import os
-
 from tests.integration.helpers import LANGGRAPH, heard, prompt
 from tests.integration.test_approval import answer, asked, lines, suspended
 from tests.integration.test_approval import page as page
 from tests.scripted import Answer
-from tests.support.processes import ROOT
-
-SKEWED = str(ROOT / "tests" / "support" / "skewed")
+from tests.support.clocks import skewed
 
 
 def shown(item):
@@ -17,13 +13,11 @@ def shown(item):
 
 async def test_clocks_change_nothing(own_stack, model, key, page):
     environment = own_stack.environment
-    environment["PYTHONPATH"] = os.pathsep.join([SKEWED, environment["PYTHONPATH"]])
-    ahead = own_stack.add_server(TEST_CLOCK_AHEAD="3600")
-    behind = own_stack.add_server(TEST_CLOCK_AHEAD="-3600")
-    environment["TEST_CLOCK_AHEAD"] = "-7200"
-    own_stack.add_worker("langgraph")
-    environment["TEST_CLOCK_AHEAD"] = "7200"
-    own_stack.add_worker("langgraph")
+    ahead = own_stack.add_server(**skewed(environment, 3600))
+    behind = own_stack.add_server(**skewed(environment, -3600))
+    for seconds in (-7200, 7200):
+        environment |= skewed(environment, seconds)
+        own_stack.add_worker("langgraph")
     model.script(key, *(Answer(f"a{number}") for number in range(4)))
     wanted = []
     async with ahead.openai() as first, behind.openai() as second:

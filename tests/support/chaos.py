@@ -1,5 +1,5 @@
-"""A stack that is struck everywhere while turns run on it: the drill's own strikes at workers, and kills of the
-server that clients talk to, and of Redis.
+"""A stack that is struck everywhere while turns run on it: the drill's own strikes at workers, kills of the server
+that clients talk to and of Redis, and turns that end their worker. No two of its clocks agree.
 
 Model calls go through a second server, as behind a balancer: one that is cut off by the end of its server spends
 an attempt of its turn, and the attempts here are to be those of struck workers.
@@ -8,11 +8,13 @@ an attempt of its turn, and the attempts here are to be those of struck workers.
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from k8gentai.stack.drill.faults import PROCESSES
+from k8gentai.stack.drill.faults import PROCESSES, Strike
 from k8gentai.stack.drill.report import Report
 from k8gentai.stack.drill.run import Place, Plan, run
+from tests.support.clocks import skewed
 from tests.support.stack import Stack
 
 WORKER = [sys.executable, "-m", "k8gentai.stack.cli"]
@@ -20,6 +22,7 @@ FAULTS = (*PROCESSES, "redis-errors", "link")
 """What the drill does; the server is killed for good."""
 LINES = 2
 """Tool calls of a turn; it makes a model call more."""
+WAITING = ("queued", "in_progress")
 
 
 class Chaos:
@@ -33,25 +36,37 @@ class Chaos:
         self._stack = stack
         self.book = stack.directory / "book.txt"
         """What the agent's tool really did: a line's number and its call's idempotency key."""
+        self.poison: list[str] = []
+        """Turns that ended each worker they came to."""
         self._spared = 0
 
     def start(self) -> None:
         """Start the servers; the drill starts the workers."""
-        self._stack.add_server()
-        self._struck = self._stack.add_server()
+        environment = self._stack.environment
+        environment |= skewed(environment, -7200)
+        self._stack.add_server(TEST_CLOCK_AHEAD="-3600")
+        self._struck = self._stack.add_server(TEST_CLOCK_AHEAD="3600")
 
-    async def run(self, turns: int, *, worker: list[str] = WORKER, everything: bool = True) -> Report:
+    async def run(
+        self,
+        turns: int,
+        *,
+        worker: list[str] = WORKER,
+        faults: tuple[str, ...] = FAULTS,
+        strikes: Sequence[Strike] | None = None,
+    ) -> Report:
         """Run a drill of the agent ``ledger``.
 
         Args:
             turns: how many.
             worker: the command that starts a worker, less its arguments.
-            everything: strike the server and Redis too.
+            faults: of the drill's own.
+            strikes: what else is done; by default the server and Redis are killed, and turns end their workers.
         """
-        more = [self._kill_redis, self._kill_server] if everything else []
-        return await run(self._plan(turns, everything), self._place(worker), more)
+        more = [self._kill_redis, self._kill_server, self._poison] if strikes is None else strikes
+        return await run(self._plan(turns, faults), self._place(worker), more)
 
-    def _plan(self, turns: int, everything: bool) -> Plan:
+    def _plan(self, turns: int, faults: tuple[str, ...]) -> Plan:
         return Plan(
             agent="ledger",
             framework="langgraph",
@@ -62,19 +77,18 @@ class Chaos:
             every_seconds=4,
             turn_seconds=120,
             lease_seconds=4,
-            faults=FAULTS if everything else PROCESSES,
+            faults=faults,
             keep=True,
         )
 
     def _place(self, worker: list[str]) -> Place:
-        # More attempts than there are strikes at one turn, which is what the drill itself sees to for its own.
-        options = ["worker", "langgraph", "--grace-seconds", "5", "--attempts", "20"]
+        environment = {**os.environ, **self._stack.environment}
         return Place(
             stack_url=self._struck.url,
-            redis_url=self._stack.valkey.url,
+            redis_url=environment["REDIS_URL"],
             logs=self._stack.directory,
-            command=[*worker, *options],
-            environment={**os.environ, **self._stack.environment, "AMF_STACK_URL": self._stack.server.url},
+            command=[*worker, "worker", "langgraph", "--grace-seconds", "5"],
+            environment={**environment, "AMF_STACK_URL": self._stack.server.url},
         )
 
     async def _kill_redis(self) -> str:
@@ -91,6 +105,18 @@ class Chaos:
         self._struck.process.kill()
         await asyncio.to_thread(self._struck.start)
         return "server killed"
+
+    async def _poison(self) -> str:
+        async with self._stack.server.openai(max_retries=5) as client:
+            turn = await client.responses.create(model="poison", input="do: hard exit", background=True)
+        self.poison.append(turn.id)
+        return "turn ended its worker"
+
+    async def poisoned(self) -> dict[str, str | None]:
+        """What became of those turns: the error of each that ended."""
+        async with self._stack.server.openai() as client:
+            turns = [await client.responses.retrieve(turn_id) for turn_id in self.poison]
+        return {turn.id: turn.error and turn.error.message for turn in turns if turn.status not in WAITING}
 
 
 def entered(book: Path) -> dict[str, list[tuple[int, str]]]:

@@ -50,6 +50,14 @@ class Failover:
         with redis.Redis(port=self._port) as sentinel:
             self._sentinel.wait_until(lambda: self._knows_replica(sentinel), "watching")
 
+    def kill_in_step(self) -> None:
+        """Kill the primary while the replica has all that the primary has acknowledged."""
+        with self.primary.client() as client, self.replica.client() as replica:
+            client.client_pause(60_000, all=False)
+            written = client.info("replication")["master_repl_offset"]
+            _wait(lambda: replica.info("replication")["slave_repl_offset"] >= written)
+            self.primary.kill()
+
     def wait_until_over(self) -> None:
         """Wait until the replica is the primary."""
         with self.replica.client() as client:
