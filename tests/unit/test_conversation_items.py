@@ -1,10 +1,12 @@
 """A conversation lists its items as they happened, to clients and agents, whatever the clocks of servers say."""
 
 import asyncio
+import random
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from k8gentai.agents import events as ev
 from k8gentai.providers import host, ids
@@ -200,6 +202,79 @@ async def test_a_conversation_of_the_host_goes_on(client: httpx.AsyncClient, ser
     await served.conversations.add_items(place, old)
     await ask(client, served, *answer("a0"), conversation=place, input="u0")
     assert await texts(client, place) == [*(f"old {number}" for number in range(9)), "u0", "a0"]
+
+
+async def pages(client: httpx.AsyncClient, conversation: str, limit: int, order: str) -> list[str]:
+    """The ids of all items, page by page, oldest first."""
+    found: list[str] = []
+    query: dict[str, Any] = {"limit": limit, "order": order}
+    while True:
+        page = await listed(client, conversation, **query)
+        assert query.get("after") not in [item["id"] for item in page["data"]]
+        found += [item["id"] for item in page["data"]]
+        if not page["has_more"]:
+            return found if order == "asc" else found[::-1]
+        query["after"] = page["last_id"]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("seed", range(3))
+async def test_pages_of_rows_that_overlap(client: httpx.AsyncClient, served: Floor, order: str, seed: int) -> None:
+    """Rows that the host dated: of turns that follow closely and of items that came in the same second."""
+    place = await begun(client)
+    draw = random.Random(seed)
+    rows: list[dict[str, Any]] = []
+    for number in range(8):
+        first = 1_000 + draw.randrange(8 * number, 8 * number + 20)
+        turn = new_turn_id()
+        made = [said("x") | {"id": item_id(turn, index, "message")} for index in range(draw.randrange(1, 24))]
+        rows += host.item_rows(place, made, first)
+        rows += host.item_rows(place, [said("x") | {"id": f"msg_{number}"}], first)
+    await served.conversations.sql_store.insert(host.ITEMS, rows)
+    wanted = [row["id"] for row in in_order(rows)]
+    for limit in (3, 50):
+        assert await pages(client, place, limit, order) == wanted
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_page_reads_what_it_shows_however_long_the_conversation_is(
+    client: httpx.AsyncClient, served: Floor, rows_read: list[int], order: str
+) -> None:
+    place = await begun(client)
+    counts = []
+    for _ in range(2):
+        for _ in range(15):
+            await add(client, place, *(f"{number}" for number in range(20)))
+        rows_read.clear()
+        assert await pages(client, place, 20, order)
+        counts.append(sum(rows_read))
+    assert counts[1] < 2.2 * counts[0]
+    assert counts[0] < 6 * 300
+
+
+async def test_the_rows_of_a_conversation_are_found_by_an_index(served: Floor) -> None:
+    await served.items.open()
+    async with served.conversations.sql_store.sql_store.async_session() as session:
+        where = f"conversation_id = 'c' AND {host.POSITION} > 5 ORDER BY {host.POSITION}"
+        query = f"EXPLAIN QUERY PLAN SELECT * FROM {host.ITEMS} WHERE {where}"
+        plan = str((await session.execute(text(query))).all())
+    assert "USING INDEX conversation_items_position" in plan
+
+
+@pytest.fixture
+def rows_read(served: Floor, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each query of the database brings."""
+    sql = served.conversations.sql_store.sql_store
+    fetch = sql.fetch_all
+    seen: list[int] = []
+
+    async def counting(*args: Any, **kwargs: Any) -> Any:
+        found = await fetch(*args, **kwargs)
+        seen.append(len(found.data))
+        return found
+
+    monkeypatch.setattr(sql, "fetch_all", counting)
+    return seen
 
 
 @pytest.fixture

@@ -5,13 +5,20 @@ clocks differ, they come mixed. So what joins a conversation is written here, to
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from k8gentai.agents.turn import Item
 from k8gentai.providers import host
 from k8gentai.providers.ids import turn_of
 from k8gentai.workers.positions import Positions
+
+INDEXES = {"conversation_items_position": ("conversation_id", host.POSITION)}
+
+_AHEAD = 16
+"""Rows read beyond those of a page: the last ones may be of turns that go on."""
+
+Row = dict[str, Any]
 
 
 class ConversationItems:
@@ -28,6 +35,11 @@ class ConversationItems:
     def __init__(self, conversations: Any, positions: Positions) -> None:
         self._conversations = conversations
         self._positions = positions
+
+    async def open(self) -> None:
+        """Have the host create its table, and make what finds the rows of a conversation."""
+        await self._sql.fetch_one(host.ITEMS, where={"id": ""})
+        await host.create_indexes(self._sql, host.ITEMS, INDEXES)
 
     async def check(self, conversation: str) -> None:
         """See that a conversation is there."""
@@ -51,14 +63,15 @@ class ConversationItems:
             ConversationItemNotFoundError: the conversation has no item ``after``.
         """
         await self.check(conversation)
-        rows = in_order(await self._rows({"conversation_id": conversation}))
-        if descending:
-            rows.reverse()
-        if after is not None:
-            ids = [row["id"] for row in rows]
-            if after not in ids:
-                raise host.ConversationItemNotFoundError(after, conversation)
-            rows = rows[ids.index(after) + 1 :]
+        edge = None if after is None else await self._edge(conversation, after, descending)
+
+        def following(rows: list[Row]) -> list[Row]:
+            ordered = in_order(rows)[:: -1 if descending else 1]
+            ids = [None, *(row["id"] for row in ordered)]
+            return ordered[ids.index(after) :] if after in ids else []
+
+        read = await self._read(conversation, edge, descending, limit, lambda rows: len(following(rows)) > limit)
+        rows = following(read)
         return _listed(host.items_of(rows[:limit]), more=len(rows) > limit)
 
     async def begin(self, asked: Any) -> Any:
@@ -85,7 +98,9 @@ class ConversationItems:
             InvalidParameterError: the conversation has an item of this id.
         """
         await self.check(conversation)
-        await self._require_new(conversation, {item.id for item in items if item.id})
+        for known in {item.id for item in items if item.id}:
+            if await self._row(conversation, known):
+                raise host.InvalidParameterError("items", known, "Item already in conversation.")
         fresh = [{**item.model_dump(mode="json"), "id": _new_id(item.type)} for item in items]
         first = await self._place(conversation, len(fresh))
         rows = host.item_rows(conversation, fresh, first)
@@ -111,12 +126,50 @@ class ConversationItems:
             # Another server settles the same turn, or an earlier turn has an item of the same id.
             await self._insert_missing(rows, await self._rows({"conversation_id": conversation}))
 
-    async def _require_new(self, conversation: str, ids: set[str]) -> None:
-        for row in await self._rows({"conversation_id": conversation}) if ids else []:
-            if row["id"] in ids:
-                raise host.InvalidParameterError("items", row["id"], "Item already in conversation.")
+    async def _edge(self, conversation: str, item_id: str, descending: bool) -> int:
+        """The first position, in the order of a page, of what may stand behind an item."""
+        row = await self._row(conversation, item_id)
+        if row is None:
+            raise host.ConversationItemNotFoundError(item_id, conversation)
+        back = await self._read(conversation, row[host.POSITION], not descending, 1, bool)
+        (block, *_) = blocks(back or [row])
+        return int(block[-1][host.POSITION])
 
-    async def _insert_missing(self, rows: list[dict[str, Any]], there: list[dict[str, Any]]) -> None:
+    async def _read(
+        self,
+        conversation: str,
+        first: int | None,
+        descending: bool,
+        count: int,
+        enough: Callable[[list[Row]], bool],
+    ) -> list[Row]:
+        """Read rows by their positions, whole turns of them: some more than these hold are read, and left out.
+
+        Args:
+            conversation: its id.
+            first: the position to begin at; None for the end of the conversation.
+            descending: from the newest on.
+            count: how many are likely to be needed.
+            enough: whether these are.
+        """
+        where: dict[str, Any] = {"conversation_id": conversation}
+        if first is not None:
+            where[host.POSITION] = {"<=" if descending else ">=": first}
+        order = [(host.POSITION, "desc" if descending else "asc")]
+        limit = count + _AHEAD
+        while True:
+            found = await self._sql.fetch_all(host.ITEMS, where=where, order_by=order, limit=limit)
+            whole = _whole(found.data) if found.has_more else found.data
+            if not found.has_more or enough(whole):
+                return whole
+            limit *= 2
+
+    async def _row(self, conversation: str, item_id: str) -> Row | None:
+        where = {"conversation_id": conversation, "id": item_id}
+        found: Row | None = await self._sql.fetch_one(host.ITEMS, where=where)
+        return found
+
+    async def _insert_missing(self, rows: list[Row], there: list[Row]) -> None:
         known = {row["id"] for row in there}
         if missing := [row for row in rows if row["id"] not in known]:
             await self._sql.insert(host.ITEMS, missing)
@@ -131,8 +184,8 @@ class ConversationItems:
         least = 1 + max(((row[host.POSITION] or 0) for row in last.data), default=-1)
         return await self._positions.place(conversation, count, least=least, turn_id=turn_id)
 
-    async def _rows(self, where: dict[str, Any]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (
+    async def _rows(self, where: dict[str, Any]) -> list[Row]:
+        found: list[Row] = (
             await self._sql.fetch_all(host.ITEMS, where=where, order_by=[(host.POSITION, "asc")])
         ).data
         return found
@@ -143,7 +196,7 @@ class ConversationItems:
         return self._conversations.sql_store
 
 
-def in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def in_order(rows: list[Row]) -> list[Row]:
     """Put rows of the table in the order they came.
 
     A turn's items stand together, where its first one is, in the order of their ids: rows written by the host, as
@@ -151,9 +204,40 @@ def in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     places: dict[str, tuple[int, str]] = {}
     for row in rows:
-        group = turn_of(row["id"]) or row["id"]
+        group = _group(row)
         places[group] = min(places.get(group, (row[host.POSITION], group)), (row[host.POSITION], group))
     return sorted(rows, key=lambda row: _place_of(row, places))
+
+
+def blocks(rows: list[Row]) -> list[list[Row]]:
+    """Split rows, in the order of their positions, where neither a turn nor a position goes on."""
+    last = {}
+    for index, row in enumerate(rows):
+        last[row[host.POSITION]] = last[_group(row)] = index
+    found: list[list[Row]] = []
+    end = -1
+    for index, row in enumerate(rows):
+        if index > end:
+            found.append([])
+        end = max(end, last[row[host.POSITION]], last[_group(row)])
+        found[-1].append(row)
+    return found
+
+
+def _whole(rows: list[Row]) -> list[Row]:
+    """Those of rows, in the order of their positions, that no unread one behind them may stand among.
+
+    A turn's items follow one another without a gap, so one that goes on has a row next to the last that was read.
+    """
+    if not rows:
+        return []
+    last = rows[-1][host.POSITION]
+    return [row for block in blocks(rows) if abs(block[-1][host.POSITION] - last) > 1 for row in block]
+
+
+def _group(row: Row) -> str:
+    """The turn of a row, or else itself."""
+    return turn_of(row["id"]) or str(row["id"])
 
 
 def _place_of(row: dict[str, Any], places: dict[str, tuple[int, str]]) -> tuple[tuple[int, str], str]:

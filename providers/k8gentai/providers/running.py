@@ -62,6 +62,7 @@ class Running:
         """Get ready to serve in the running event loop."""
         tame_host_logs()
         await self.service.open()
+        await self.items.open()
         self.start()
 
     def start(self) -> None:
