@@ -7,6 +7,7 @@ import pytest
 
 from tests.scripted import ScriptedModel
 from tests.support.grouping import ByStack
+from tests.support.valkey import Valkey
 
 
 def pytest_configure():
@@ -22,6 +23,15 @@ def pytest_xdist_make_scheduler(config, log):
 def model():
     """The scripted model of all tests."""
     server = ScriptedModel()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory):
+    """A Valkey for tests of what our processes do in Redis, without such processes."""
+    server = Valkey(tmp_path_factory.mktemp("valkey"))
     server.start()
     yield server
     server.stop()

@@ -6,7 +6,6 @@ import redis.asyncio
 from k8gentai.stack.hosts import HOSTS
 from tests.support.llama_stack import McpServer
 from tests.support.stack import Stack
-from tests.support.valkey import Valkey
 
 
 @pytest.fixture(scope="session")
@@ -59,15 +58,6 @@ def own_stack(host, model, registry, tmp_path):
         yield made
     finally:
         made.stop()
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory):
-    """A Valkey for tests of what workers and servers do in Redis, without such processes."""
-    server = Valkey(tmp_path_factory.mktemp("valkey"))
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -11,15 +11,6 @@ from k8gentai.workers import connection, links
 from k8gentai.workers.connection import AWAY, connect, connect_blocking, until_back
 from k8gentai.workers.notifications import Notifications
 from tests.support.connected import connected
-from tests.support.valkey import Valkey
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory):
-    server = Valkey(tmp_path_factory.mktemp("valkey"))
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -6,20 +6,13 @@ import pytest
 import redis.exceptions as errors
 
 from k8gentai.stack.drill.command import faults_of
+from k8gentai.stack.drill.faults import Proxies
 from k8gentai.stack.drill.proxy import REFUSALS, RedisProxy, serving
 from k8gentai.stack.environments import SetUpError
 from k8gentai.stack.settings import Settings
 from k8gentai.workers.connection import AWAY, connect_blocking
+from k8gentai.workers.redis_url import read_url
 from tests.support.connected import connected
-from tests.support.valkey import Valkey
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory):
-    server = Valkey(tmp_path_factory.mktemp("valkey"))
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
@@ -78,6 +71,24 @@ async def test_connections_are_reset(proxy, client):
     with proxy.resetting(), pytest.raises(errors.ConnectionError):
         await client.ping()
     assert await client.ping()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://us%2Fer:p%40ss%3A%2F%3F%23%25@h:7000/3",
+        "redis://:p%40ss@h",
+        "redis://h/2",
+    ],
+)
+def test_the_proxy_is_reached_with_the_credentials_and_database_of_the_url(url):
+    options = read_url(url).options
+    proxies = Proxies(url, "http://h", 4)
+    proxies._redis.port = 7
+    seen = read_url(proxies.redis_url).options
+    assert seen.pop("port") == 7
+    assert seen.pop("host") == "127.0.0.1"
+    assert seen == {"db": 0, **{name: options[name] for name in options.keys() - {"host", "port"}}}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from k8gentai.stack.children import ChildError
 from k8gentai.stack.drill.watch import Watch
 from k8gentai.stack.drill.workers import Workers
 from k8gentai.workers.attempts import MAX_ATTEMPTS
@@ -52,3 +53,36 @@ async def test_turns_that_have_ended_do_not_count():
     ended = watch("one", "w1")
     ended.worker = None
     assert await workers(Store(one=MAX_ATTEMPTS - 1), ended).may_be_lost()
+
+
+class Dying:
+    """Children each of which ends by itself as soon as it is started."""
+
+    async def start(self, name: str, command: Any, environment: Any) -> None:
+        pass
+
+    def pid(self, name: str) -> int:
+        return int(name.rpartition("-")[2])
+
+    def runs(self, name: str) -> bool:
+        return False
+
+    async def ended(self, name: str) -> int:
+        return 7
+
+    def log(self, name: str) -> str:
+        return f"{name}.log"
+
+
+async def test_workers_that_end_are_replaced_as_long_as_turns_end():
+    watches = [watch(f"t{number}", "w1") for number in range(20)]
+    made = workers(Store(), *watches)
+    made._children = Dying()
+    await made._add()
+    for each in watches:
+        await made.replace_dead()
+        each.ended = True
+    for _ in range(4):
+        await made.replace_dead()
+    with pytest.raises(ChildError, match="ended by itself"):
+        await made.replace_dead()

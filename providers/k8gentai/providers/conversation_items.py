@@ -13,7 +13,7 @@ from k8gentai.providers import host
 from k8gentai.providers.ids import turn_of
 from k8gentai.workers.positions import Positions
 
-INDEXES = {"conversation_items_position": ("conversation_id", host.POSITION)}
+INDEXES: dict[str, tuple[str, ...]] = {"conversation_items_position": ("conversation_id", host.POSITION)}
 
 _AHEAD = 16
 """Rows read beyond those of a page: the last ones may be of turns that go on."""

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack
 from itertools import cycle
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from k8gentai.stack.drill.proxy import REFUSALS, Proxy, RedisProxy, serving
 from k8gentai.workers.redis_url import read_url
@@ -58,7 +58,7 @@ class Proxies:
     def redis_url(self) -> str:
         """The Redis, as its clients are to see it."""
         options = read_url(self._redis_url).options
-        user, password = options.get("username", ""), options.get("password")
+        user, password = (quote(options.get(name, ""), safe="") for name in ("username", "password"))
         credentials = f"{user}:{password}@" if password else ""
         return f"redis://{credentials}127.0.0.1:{self._redis.port}/{options.get('db', 0)}"
 

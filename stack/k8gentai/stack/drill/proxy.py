@@ -10,6 +10,8 @@ import hiredis
 
 Dial = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 """Opens a connection to the server."""
+Route = Callable[[bytes], tuple[asyncio.StreamWriter, bytes]]
+"""Takes what was read. Returns what is to be written, and to which side."""
 
 REFUSALS = {
     "OOM": "OOM command not allowed when used memory > 'maxmemory'.",
@@ -53,25 +55,11 @@ class Proxy:
     def __init__(self, dial: Dial) -> None:
         self._dial = dial
         self._links: set[_Link] = set()
-        self._refusal: bytes | None = None
         self._refusing_connections = False
         self._delay = 0.0
         self._passing = asyncio.Event()
         self._passing.set()
         self.port = 0
-
-    @contextmanager
-    def refusing(self, code: str) -> Iterator[None]:
-        """Answer every write with an error, instead of the Redis behind.
-
-        Args:
-            code: one of :data:`REFUSALS`.
-        """
-        self._refusal = f"-{REFUSALS[code]}\r\n".encode()
-        try:
-            yield
-        finally:
-            self._refusal = None
 
     @contextmanager
     def holding(self) -> Iterator[None]:
@@ -128,8 +116,8 @@ class Proxy:
         link = _Link(writer, to_server)
         self._links.add(link)
         ways = [
-            asyncio.ensure_future(self._requests(link, reader, to_server, writer)),
-            asyncio.ensure_future(self._copy(link, from_server, writer)),
+            asyncio.ensure_future(self._copy(link, reader, self._route(to_server, writer))),
+            asyncio.ensure_future(self._copy(link, from_server, lambda data: (writer, data))),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -140,19 +128,14 @@ class Proxy:
             self._links.discard(link)
             link.close()
 
-    async def _copy(self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _route(self, server: asyncio.StreamWriter, client: asyncio.StreamWriter) -> Route:
+        """Where what one client says goes."""
+        return lambda data: (server, data)
+
+    async def _copy(self, link: _Link, reader: asyncio.StreamReader, route: Route) -> None:
         with suppress(ConnectionError):
             while data := await reader.read(_CHUNK):
-                await self._send(link, writer, data)
-
-    async def _requests(
-        self,
-        link: _Link,
-        reader: asyncio.StreamReader,
-        server: asyncio.StreamWriter,
-        client: asyncio.StreamWriter,
-    ) -> None:
-        await self._copy(link, reader, server)
+                await self._send(link, *route(data))
 
     async def _send(self, link: _Link, writer: asyncio.StreamWriter, data: bytes) -> None:
         if self._delay:
@@ -166,39 +149,68 @@ class Proxy:
 class RedisProxy(Proxy):
     """One in front of Redis, which can answer in its stead."""
 
-    async def _requests(
-        self,
-        link: _Link,
-        reader: asyncio.StreamReader,
-        server: asyncio.StreamWriter,
-        client: asyncio.StreamWriter,
-    ) -> None:
-        commands = hiredis.Reader()
-        pending = b""
-        names: list[bytes] = []
-        with suppress(ConnectionError):
-            while data := await reader.read(_CHUNK):
-                pending += data
-                commands.feed(data)
-                while (command := commands.gets()) is not False:
-                    names.append(_name(command))
-                if commands.has_data():
-                    # A command of which more is to come.
-                    continue
-                if self._refusal and not _HARMLESS.issuperset(names):
-                    await self._send(link, client, b"".join(map(self._answer, names)))
-                else:
-                    await self._send(link, server, pending)
-                pending, names = b"", []
+    def __init__(self, dial: Dial) -> None:
+        super().__init__(dial)
+        self._refusal: bytes | None = None
 
-    def _answer(self, name: bytes) -> bytes:
-        match name:
-            case b"MULTI":
-                return b"+OK\r\n"
-            case b"EXEC":
-                return b"-EXECABORT Transaction discarded because of previous errors.\r\n"
-            case _:
-                return self._refusal or b""
+    @contextmanager
+    def refusing(self, code: str) -> Iterator[None]:
+        """Answer every write with an error, instead of the Redis behind.
+
+        Args:
+            code: one of :data:`REFUSALS`.
+        """
+        self._refusal = f"-{REFUSALS[code]}\r\n".encode()
+        try:
+            yield
+        finally:
+            self._refusal = None
+
+    def _route(self, server: asyncio.StreamWriter, client: asyncio.StreamWriter) -> Route:
+        commands = _Commands()
+
+        def route(data: bytes) -> tuple[asyncio.StreamWriter, bytes]:
+            whole, names = commands.feed(data)
+            if self._refusal and not _HARMLESS.issuperset(names):
+                return client, b"".join(_refused(name, self._refusal) for name in names)
+            return server, whole
+
+        return route
+
+
+class _Commands:
+    """Finds the commands in what a client says."""
+
+    def __init__(self) -> None:
+        self._reader = hiredis.Reader()
+        self._pending = b""
+        self._names: list[bytes] = []
+
+    def feed(self, data: bytes) -> tuple[bytes, list[bytes]]:
+        """Take what was read next.
+
+        Returns:
+            What has become whole commands, and their names; nothing while more of one is to come.
+        """
+        self._pending += data
+        self._reader.feed(data)
+        while (command := self._reader.gets()) is not False:
+            self._names.append(_name(command))
+        if self._reader.has_data():
+            return b"", []
+        whole, self._pending = self._pending, b""
+        names, self._names = self._names, []
+        return whole, names
+
+
+def _refused(name: bytes, refusal: bytes) -> bytes:
+    match name:
+        case b"MULTI":
+            return b"+OK\r\n"
+        case b"EXEC":
+            return b"-EXECABORT Transaction discarded because of previous errors.\r\n"
+        case _:
+            return refusal
 
 
 def _name(command: Any) -> bytes:

@@ -34,6 +34,8 @@ class Watch:
     """The workers that took it up, in order."""
     recoveries: list[tuple[str, float]] = field(default_factory=list)
     """How its worker was struck, and the seconds until another took the turn up."""
+    ended: bool = False
+    """Whether there is nothing more to come."""
     _struck: _Struck | None = None
 
     @property
@@ -62,6 +64,7 @@ class Watch:
             else:
                 break
         self.worker = None
+        self.ended = True
 
     def _started(self, worker: str) -> None:
         if self._struck is not None:

@@ -27,7 +27,7 @@ _LOOK_SECONDS = 0.1
 _STOPPED_LEASES = 1.5
 """How long a worker is stopped, in leases."""
 _DEATHS = 5
-"""Workers that end by themselves and not to be replaced, one after the other, before the drill is given up."""
+"""Workers that end by themselves and not to be replaced, while no turn ends, before the drill is given up."""
 
 
 @dataclass(eq=False)
@@ -76,6 +76,7 @@ class Workers:
         self._workers: list[_Worker] = []
         self._started = 0
         self._deaths = 0
+        self._ended_turns = 0
         self._pids: set[int] = set()
         self._going_on: set[asyncio.Task[None]] = set()
 
@@ -135,8 +136,10 @@ class Workers:
         """Start others for those that ended by themselves, as an agent may have its process end.
 
         Raises:
-            ChildError: too many did.
+            ChildError: too many did while no turn ended.
         """
+        if (ended := sum(watch.ended for watch in self._watches)) > self._ended_turns:
+            self._ended_turns, self._deaths = ended, 0
         for worker in [worker for worker in self._workers if not self._children.runs(worker.child)]:
             self._deaths += await self._children.ended(worker.child) != REPLACE
             if self._deaths == _DEATHS:
@@ -162,7 +165,6 @@ class Workers:
         ready = await self._ready()
         if len(ready) < 2:
             return None
-        self._deaths = 0
         load = Counter(watch.worker for watch in self._watches if watch.worker in ready)
         for name, _ in load.most_common():
             if name is not None and not await self._last_attempt(name):
