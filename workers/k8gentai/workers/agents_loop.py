@@ -43,15 +43,21 @@ class AgentsLoop:
         return threading.get_ident() == self._thread.ident
 
     async def stop(self) -> None:
-        """Cancel what still runs, and end the thread unless code of an agent blocks it."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_STOPPING_SECONDS):
-                await in_loop(self.loop, _cancel_others())
-        self._stopping = True
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        await asyncio.to_thread(self._thread.join, _STOPPING_SECONDS)
+        """Cancel what still runs, and end the thread, for which agents' code has a second, be it that it ignores
+        the cancelling or blocks the loop."""
+        asyncio.run_coroutine_threadsafe(self._end(), self.loop)
+        await asyncio.to_thread(self._thread.join, 2 * _STOPPING_SECONDS)
         if not self._thread.is_alive():
             self.loop.close()
+
+    async def _end(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        if others:
+            await asyncio.wait(others, timeout=_STOPPING_SECONDS)
+        self._stopping = True
+        self.loop.stop()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -99,10 +105,3 @@ def _settle[T](done: asyncio.Future[T], task: asyncio.Task[T]) -> None:
         done.set_exception(error)
     else:
         done.set_result(task.result())
-
-
-async def _cancel_others() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)

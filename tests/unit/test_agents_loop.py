@@ -1,0 +1,82 @@
+"""The loop that agents run on ends at once where nothing runs, and soon where something will not."""
+
+import asyncio
+import threading
+
+import pytest
+
+from k8gentai.workers import agents_loop
+from k8gentai.workers.agents_loop import AgentsLoop, in_loop
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """The limits of what the loop waits for, as each wait ends at once."""
+    waited = []
+    wait = asyncio.wait
+
+    async def counted(tasks, *, timeout=None):
+        waited.append(timeout)
+        return await wait(tasks, timeout=0.01)
+
+    monkeypatch.setattr(agents_loop.asyncio, "wait", counted)
+    return waited
+
+
+@pytest.fixture
+def loop():
+    made = AgentsLoop(1)
+    made.start()
+    return made
+
+
+async def _left(loop, work):
+    """Leave a task behind in the loop."""
+
+    async def leave():
+        return asyncio.create_task(work)
+
+    task = await in_loop(loop.loop, leave())
+    await in_loop(loop.loop, asyncio.sleep(0))
+    return task
+
+
+async def test_nothing_is_waited_for_where_nothing_runs(loop, waits):
+    await in_loop(loop.loop, asyncio.sleep(0))
+    await loop.stop()
+    assert waits == []
+    assert loop.loop.is_closed()
+
+
+async def test_what_runs_is_cancelled(loop):
+    task = await _left(loop, asyncio.sleep(3600))
+    await loop.stop()
+    assert task.cancelled()
+    assert loop.loop.is_closed()
+
+
+async def test_what_ignores_that_is_waited_for_once(loop, waits):
+    ignored = []
+
+    async def stubborn():
+        while not ignored:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                ignored.append(True)
+        await asyncio.sleep(0.02)
+
+    await _left(loop, stubborn())
+    await loop.stop()
+    assert waits == [1.0]
+    assert ignored == [True]
+
+
+async def test_a_loop_that_is_blocked_is_left(loop, monkeypatch):
+    monkeypatch.setattr(agents_loop, "_STOPPING_SECONDS", 0.01)
+    over = threading.Event()
+    loop.loop.call_soon_threadsafe(over.wait)
+    await loop.stop()
+    assert not loop.loop.is_closed()
+    over.set()
+    await loop.stop()
