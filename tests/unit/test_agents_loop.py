@@ -15,8 +15,8 @@ def waits(monkeypatch):
     waited = []
     wait = asyncio.wait
 
-    async def counted(tasks, *, timeout=None):
-        waited.append(timeout)
+    async def counted(tasks, **options):
+        waited.append(options["timeout"])
         return await wait(tasks, timeout=0.01)
 
     monkeypatch.setattr(agents_loop.asyncio, "wait", counted)

@@ -11,7 +11,7 @@ from k8gentai.workers import pool as pools
 from k8gentai.workers.attempts import DeclinedBeforeError, Lease, Started
 from k8gentai.workers.clock import Clock
 from k8gentai.workers.current_attempt import RunningAttempt
-from k8gentai.workers.harness import AgentMissingError, BrokeOffError
+from k8gentai.workers.failures import AgentMissingError, BrokeOffError
 from k8gentai.workers.pool import Pool
 from k8gentai.workers.record import AcceptedTurn
 from k8gentai.workers.relief import HAND_OVER_SECONDS, Relief

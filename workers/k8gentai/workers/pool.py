@@ -13,7 +13,8 @@ from k8gentai.agents.events import TurnFailed
 from k8gentai.agents.text import message_of
 from k8gentai.workers.attempts import Attempts, DeclinedBeforeError, FencedError, Lease, Started
 from k8gentai.workers.connection import AWAY, BLOCK_SECONDS, REPLY_SECONDS, until_back
-from k8gentai.workers.harness import AgentMissingError, BrokeOffError, Harness
+from k8gentai.workers.failures import AgentMissingError, BrokeOffError
+from k8gentai.workers.harness import Harness
 from k8gentai.workers.slots import Door, Slot, WholeWorker
 
 _NEIGHBOURS_SECONDS = 15.0

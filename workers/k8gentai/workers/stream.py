@@ -4,19 +4,22 @@ import asyncio
 import time
 from functools import partial
 
-from k8gentai.agents.events import Event, StepCompleted, StepStarted, TurnEnd
+from k8gentai.agents.events import Event, ReasoningDelta, StepCompleted, StepStarted, TextDelta, TurnEnd
 from k8gentai.workers.attempts import Attempts, Lease
 from k8gentai.workers.connection import until_back
 
-_BUFFERED = 1_000
-"""Events that may wait for Redis before the agent is held up."""
+_MANY = 1_000
+"""Events that wait for Redis, from which on pieces of one text are put together."""
+_PIECE_CHARACTERS = 4_096
+"""How long a text is that further pieces are not added to."""
 
 
 class EventStream:
     """The events of one attempt on their way to Redis.
 
     Events are sent in batches: what came up while the last batch was under way makes the next one, which adds
-    no delay. While Redis is away they wait, and are sent when it is back.
+    no delay. While Redis is away they wait, and are sent when it is back: as many bytes as the turn may write, and
+    not as many events as an agent can cut them into, as pieces of a text are put together where many wait.
 
     Args:
         attempts: does the writing.
@@ -30,8 +33,6 @@ class EventStream:
         self._next_seq = last_seq + 1
         self._waiting: list[Event] = []
         self._more = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
         self._ended = False
 
     def put(self, event: Event) -> None:
@@ -42,19 +43,11 @@ class EventStream:
         if isinstance(event, StepStarted | StepCompleted):
             event = event.model_copy(update={"at": time.time()})
         self._ended = isinstance(event, TurnEnd)
-        self._waiting.append(event)
+        if len(self._waiting) >= _MANY and (longer := _joined(self._waiting[-1], event)):
+            self._waiting[-1] = longer
+        else:
+            self._waiting.append(event)
         self._more.set()
-        if len(self._waiting) >= _BUFFERED:
-            self._room.clear()
-
-    @property
-    def full(self) -> bool:
-        """Whether more events have to wait. Read from any thread."""
-        return not self._room.is_set()
-
-    async def room(self) -> None:
-        """Wait until Redis has taken enough for more events to be added."""
-        await self._room.wait()
 
     async def write(self) -> None:
         """Send events until the turn's last is written.
@@ -70,5 +63,16 @@ class EventStream:
             append = partial(self._attempts.append, self._lease, self._next_seq, batch)
             await until_back(append, turn=self._lease.turn_id)
             self._next_seq += len(batch)
-            self._room.set()
             ended = isinstance(batch[-1], TurnEnd)
+
+
+def _joined(last: Event, event: Event) -> Event | None:
+    """Return two pieces of one text as one; None where they are not, or have become long enough."""
+    if not isinstance(last, TextDelta | ReasoningDelta) or not isinstance(event, type(last)):
+        return None
+    if last.message_id != event.message_id or len(last.delta) > _PIECE_CHARACTERS:
+        return None
+    joined: dict[str, object] = {"delta": last.delta + event.delta}
+    if isinstance(last, TextDelta) and isinstance(event, TextDelta):
+        joined["logprobs"] = last.logprobs + event.logprobs
+    return last.model_copy(update=joined)
