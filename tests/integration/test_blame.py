@@ -208,6 +208,48 @@ async def test_a_turn_that_breaks_off_too_long_or_too_often_fails_with_the_cause
     assert await bench.message(named["long"]) == END.message
 
 
+async def test_breaks_are_counted_from_where_the_turn_came_last(bench):
+    (turn,) = (await bench.accept("one")).values()
+    worker = await bench.worker()
+
+    async def break_off(started, seconds, often, end=END):
+        return await worker.break_off(started.lease, end, seconds=seconds, often=often)
+
+    lease = (await bench.run(worker))[turn]
+    assert await break_off(lease, 60, 2) == "queued"
+    lease = (await bench.run(worker))[turn]
+    # It answered a model call more, and did it again.
+    for value in ("[1]", "[2]"):
+        await worker.record(lease.lease, "model:1", value)
+    assert await break_off(lease, 60, 2) == "queued"
+    lease = (await bench.run(worker))[turn]
+    assert lease.breaks == 1
+    # Doing again what was done is no progress.
+    await worker.record(lease.lease, "model:1", "[3]")
+    assert await break_off(lease, 60, 3) == "queued"
+    lease = (await bench.run(worker))[turn]
+    other = TurnFailed(code="worker_error", message="a fault")
+    assert await break_off(lease, 60, 2, other) == "queued"
+    lease = (await bench.run(worker))[turn]
+    assert lease.breaks == 1
+    assert await break_off(lease, 60, 2, other) == "failed"
+    assert (await bench.record(turn)).breaks == 5
+
+
+async def test_the_time_of_breaking_off_begins_anew_when_the_turn_came_further(bench):
+    (turn,) = (await bench.accept("one")).values()
+    worker = await bench.worker()
+    started = (await bench.run(worker))[turn]
+    assert await worker.break_off(started.lease, END, seconds=60, often=9) == "queued"
+    await bench.connection.hset(keys.TURN + turn, "broke_off_at", 1)
+    started = (await bench.run(worker))[turn]
+    await worker.record(started.lease, "model:1", "[1]")
+    assert await worker.break_off(started.lease, END, seconds=60, often=9) == "queued"
+    started = (await bench.run(worker))[turn]
+    await bench.connection.hset(keys.TURN + turn, "broke_off_at", 1)
+    assert await worker.break_off(started.lease, END, seconds=60, often=9) == "failed"
+
+
 async def test_a_turn_that_a_worker_cannot_import_is_left_to_another(bench):
     (turn,) = (await bench.accept("one")).values()
     without, having = await bench.worker(), await bench.worker()

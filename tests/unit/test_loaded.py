@@ -47,7 +47,9 @@ async def test_whatever_an_import_raises_the_agent_cannot_be_had(error):
         raise error
 
     loaded, adapter = agents(load)
-    assert [agent_id for agent_id, _ in await loaded.warm()] == ["a"]
+    steps: list[str] = []
+    assert [agent_id for agent_id, _ in await loaded.warm(steps.append)] == ["a"]
+    assert steps == ["the import of agent a"]
     with pytest.raises(AgentLoadError):
         await loaded.for_turn(accepted())
     # The same code is not imported again at once.

@@ -1,6 +1,5 @@
 """What a worker leaves says how it ended."""
 
-import itertools
 import signal
 import subprocess
 import sys
@@ -59,6 +58,11 @@ def test_one_that_is_killed_says_nothing(tmp_path):
     assert not death.own
 
 
+def test_it_says_what_step_of_its_start_it_takes(tmp_path):
+    notes = left_by("words.starting('the import of agent shop')", tmp_path).encode()
+    assert witness._not_started(notes).startswith("was killed, as the import of agent shop did not")
+
+
 def test_an_end_in_order_is_no_death(tmp_path):
     assert death_of(left_by("words.ended()", tmp_path)) is None
 
@@ -73,30 +77,50 @@ def test_a_child_that_leaves_is_not_the_worker(tmp_path):
     assert death_of(left_by(fork, tmp_path)).cause.startswith("was killed")
 
 
+WHOSE = b'{"worker": "w1"}\n'
+AGENT = b'{"starting": "the import of agent shop"}\n'
+SILENCE = None
+"""A quarter of a minute without a word."""
+START = [SILENCE] * 40
+
+
 @pytest.mark.parametrize(
-    ("written", "killed"),
+    ("reads", "killed"),
     [
-        (b'{"worker": "w1"}\n', False),
-        (b'{"worker": "w1"}\n' + witness.ALIVE, True),
+        ([WHOSE, *START], ""),
+        ([WHOSE, *START, SILENCE], "was killed, as its start did not come to an end within 600 s"),
+        ([WHOSE, *START, AGENT, *START], ""),
+        (
+            [WHOSE, *START, AGENT, *START, SILENCE],
+            "was killed, as the import of agent shop did not come to an end within 600 s",
+        ),
+        ([WHOSE + AGENT + witness.ALIVE, *[SILENCE] * 4], ""),
+        (
+            [WHOSE + AGENT + witness.ALIVE, *[SILENCE] * 5],
+            "held the interpreter for 60 s, so that nothing else ran in it, and was killed",
+        ),
+        ([WHOSE + witness.ALIVE, *[SILENCE] * 4, witness.ALIVE, *[SILENCE] * 4], ""),
     ],
-    ids=["while it imports its framework", "once it has run"],
 )
-def test_a_silent_worker_is_killed(monkeypatch, written, killed):
-    """Silence counts from the first sign of life: an import may take minutes."""
-    reads, signals = [written, None, None, b""], []
-    clock = itertools.count(step=witness.SILENT_SECONDS)
+def test_a_silent_worker_is_killed(monkeypatch, capsys, reads, killed):
+    """An import may take minutes, and no more; once it has run a worker is never silent for one."""
+    left, signals, now = [*reads, b""], [], 0
 
     def wait(files, *_):
-        if reads[0] is None:
-            del reads[0]
-            return [], [], []
-        return files, [], []
+        nonlocal now
+        if left[0] is not SILENCE:
+            return files, [], []
+        del left[0]
+        now += witness.SILENT_SECONDS / 4
+        return [], [], []
 
     monkeypatch.setattr(witness.select, "select", wait)
-    monkeypatch.setattr(witness.os, "read", lambda *_: reads.pop(0))
+    monkeypatch.setattr(witness.os, "read", lambda *_: left.pop(0))
     monkeypatch.setattr(witness.os, "kill", lambda *sent: signals.append(sent))
-    monkeypatch.setattr(witness.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(witness.time, "monotonic", lambda: now)
     monkeypatch.setattr(witness, "_stopped", lambda worker: False)
-    notes, ended = witness._read(0, 4711)
-    assert (notes, ended) == (b'{"worker": "w1"}\n', killed)
+    notes, cause = witness._read(0, 4711)
+    assert notes.startswith(WHOSE)
+    assert cause == killed
     assert signals == ([(4711, signal.SIGKILL)] if killed else [])
+    assert killed in capsys.readouterr().err

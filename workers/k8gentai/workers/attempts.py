@@ -79,7 +79,7 @@ class Started:
     suspect: bool = False
     """Whether it may be what ended the worker that had it before, and is to run alone."""
     breaks: int = 0
-    """How many attempts broke off by something that neither the agent nor its worker's end did."""
+    """How many attempts in a row broke off by something that neither the agent nor its worker's end did."""
 
 
 class Attempts:

@@ -40,6 +40,10 @@ class LastWords:
         self._exit = os._exit
         os._exit = self._noted_exit
 
+    def starting(self, step: str) -> None:
+        """Say which step of its start the process begins, such as "the import of agent a"."""
+        self._say({"starting": step})
+
     def alive(self) -> None:
         """Say that code runs in this process. From any thread."""
         self._write(ALIVE)

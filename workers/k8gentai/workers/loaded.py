@@ -59,11 +59,19 @@ class LoadedAgents:
         """Imports that took too long and still go on, by agent."""
         self._loading = asyncio.Lock()
 
-    async def warm(self) -> list[tuple[str, AgentLoadError]]:
-        """Import every agent of the framework before there is work for it. Returns those that cannot be."""
+    async def warm(self, on_step: Callable[[str], None]) -> list[tuple[str, AgentLoadError]]:
+        """Import every agent of the framework before there is work for it.
+
+        Args:
+            on_step: called with what is about to be done, for each agent.
+
+        Returns:
+            Those that cannot be imported.
+        """
         failed = []
         for agent in self._registry.list():
             if agent.framework == self._adapter.framework and agent.state == "ready":
+                on_step(f"the import of agent {agent.id}")
                 try:
                     await self._registered(agent.id)
                 except AgentLoadError as error:

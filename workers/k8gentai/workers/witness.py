@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 ALIVE = b".\n"
 """What a worker writes while any of its threads gets to run."""
 SILENT_SECONDS = 60.0
-"""After this long without that the worker is killed: something holds its interpreter, and nothing else runs.
-
-It counts from the first sign of life: before, a worker imports its framework, for minutes on a slow machine.
-"""
+"""After this long without that the worker is killed: something holds its interpreter, and nothing else runs."""
+STARTING_SECONDS = 600.0
+"""How long a worker may take for each step of its start, before the first sign of life: it imports a framework and
+agents, for minutes on a slow machine."""
+_HELD = f"held the interpreter for {SILENT_SECONDS:.0f} s, so that nothing else ran in it, and was killed"
 _REDIS_SECONDS = 10.0
 _SIGNALS = {
     "Segmentation fault": signal.SIGSEGV,
@@ -50,7 +51,7 @@ def main() -> None:
     if not first:
         return
     whose = json.loads(first)
-    if death := _silenced() if killed else death_of(rest.decode(errors="replace")):
+    if death := _silenced(killed) if killed else death_of(rest.decode(errors="replace")):
         _note(whose, death)
 
 
@@ -81,29 +82,37 @@ def death_of(notes: str) -> "Death | None":
     return Death(cause="was killed (from outside, or by the kernel as memory ran out)")
 
 
-def _silenced() -> "Death":
+def _silenced(cause: str) -> "Death":
     from k8gentai.workers.attempts import Death
 
-    held = f"held the interpreter for {SILENT_SECONDS:.0f} s, so that nothing else ran in it, and was killed"
-    return Death(cause=held, own=True)
+    return Death(cause=cause, own=True)
 
 
-def _read(stdin: int, worker: int) -> tuple[bytes, bool]:
-    """Read to the end of the worker. Returns its notes, and whether it had to be killed."""
-    notes, killed = b"", False
-    heard: float | None = None
+def _read(stdin: int, worker: int) -> tuple[bytes, str]:
+    """Read to the end of the worker. Returns its notes, and why it had to be killed, "" where it had not."""
+    notes, killed = b"", ""
+    heard, limit = time.monotonic(), STARTING_SECONDS
     while True:
         ready, _, _ = select.select([stdin], [], [], SILENT_SECONDS / 4)
         if ready:
             if not (read := os.read(stdin, 65_536)):
                 return notes, killed
             notes += read.replace(ALIVE, b"")
-            if heard is not None or ALIVE in read:
-                heard = time.monotonic()
-        elif heard is not None and time.monotonic() - heard > SILENT_SECONDS and not _stopped(worker):
+            heard = time.monotonic()
+            if ALIVE in read:
+                limit = SILENT_SECONDS
+        elif time.monotonic() - heard > limit and not killed and not _stopped(worker):
+            killed = _HELD if limit == SILENT_SECONDS else _not_started(notes)
+            # To the worker's log, which says nothing else of this.
+            sys.stderr.write(f"The worker's process {killed}.\n")
             with suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
-            killed = True
+
+
+def _not_started(notes: bytes) -> str:
+    lines = (json.loads(line) for line in reversed(notes.splitlines()) if line.startswith(b"{"))
+    step = next((line["starting"] for line in lines if "starting" in line), "its start")
+    return f"was killed, as {step} did not come to an end within {STARTING_SECONDS:.0f} s"
 
 
 def _stopped(worker: int) -> bool:

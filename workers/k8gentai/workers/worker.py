@@ -226,9 +226,11 @@ class _Worker:
         return adapter
 
     async def _work(self, connection: Redis, open_attempts: OpenAttempts, stopping: asyncio.Event) -> None:
+        self._last_words.starting(f"the import of {self._framework}")
         adapter = self._load_adapter()
         agents = LoadedAgents(self._registry, adapter)
-        failed = await agents.warm()
+        failed = await agents.warm(self._last_words.starting)
+        self._last_words.starting("the registration")
         configure_logs()
         for agent_id, error in failed:
             log.error("agent_unavailable", agent=agent_id, error=str(error))

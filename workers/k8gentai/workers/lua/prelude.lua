@@ -41,6 +41,11 @@ local function held(id, attempt)
   return found[1] == attempt and found[2] == 'running'
 end
 
+-- The turn came further than where it broke off.
+local function went_on(turn)
+  redis.call('HDEL', turn, 'broke_off_at', 'broke_off_for', 'breaks_in_a_row')
+end
+
 -- Whether a list of names, a line each, has one.
 local function has_line(list, name)
   return list and ('\n' .. list .. '\n'):find('\n' .. name .. '\n', 1, true) ~= nil

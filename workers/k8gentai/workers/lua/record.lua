@@ -14,8 +14,10 @@ local kind = key:match('^%a+')
 local function final(entry)
   return kind == 'model' or kind == 'tool' and cjson.decode(entry).state == 'done'
 end
+local repeated = before and final(before)
 if final(value) then redis.call('HINCRBY', turn, kind .. 's_made', 1) end
-if before and final(before) then redis.call('HINCRBY', turn, kind .. 's_repeated', 1) end
+if repeated then redis.call('HINCRBY', turn, kind .. 's_repeated', 1) end
+if final(value) and not repeated then went_on(turn) end
 
 local more = #value - (before and #before or 0)
 if redis.call('HINCRBY', turn, 'journal_bytes', more) > tonumber(limit) then

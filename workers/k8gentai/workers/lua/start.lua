@@ -11,7 +11,7 @@ redis.call('LREM', keys.rq_queue .. framework .. keys.rq_intermediate, 1, id)
 redis.call('ZREM', keys.leases .. framework, id .. ' taken')
 if not status then return {'unknown'} end
 local function begun(number)
-  local found = redis.call('HMGET', turn, 'seq', 'accepted', 'history', 'suspect', 'breaks')
+  local found = redis.call('HMGET', turn, 'seq', 'accepted', 'history', 'suspect', 'breaks_in_a_row')
   local suspect = found[4] and redis.call('EXISTS', keys.solved .. found[4]) == 0
   return {'started', tonumber(number), found[1], found[2], found[3], suspect and 1 or 0, tonumber(found[5] or 0),
     tostring(now())}
