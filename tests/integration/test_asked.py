@@ -63,6 +63,16 @@ async def test_calls_beyond_max_tool_calls_are_not_made(client, model, key):
     assert "maximum tool calls limit (1)" in model.requests(key)[2].texts("tool")[1]
 
 
+async def test_the_host_loop_skips_calls_beyond_max_tool_calls(client, model, key):
+    model.script(
+        key, Answer(Call("multiply", {"a": 1, "b": 2}), Call("multiply", {"a": 3, "b": 4})), Answer("Done.")
+    )
+    response = await client.responses.create(model="equipped-llama-stack", input=prompt(key), max_tool_calls=1)
+    assert (response.status, response.output_text) == ("completed", "Done.")
+    assert [item.output for item in response.output if item.type == "mcp_call"] == ["2"]
+    assert "maximum tool calls limit (1)" in model.requests(key)[1].texts("tool")[1]
+
+
 async def test_what_is_asked_reaches_the_calls_of_code(client, model, key):
     plan = {"city": "Oslo", "days": 3}
     model.script(key, Answer("I note. ", Call("note", {"n": 1})), Answer(json.dumps(plan)))
@@ -71,7 +81,9 @@ async def test_what_is_asked_reaches_the_calls_of_code(client, model, key):
     )
     assert response.output_parsed == Plan(**plan)
     for request in model.requests(key):
-        assert (request.body["temperature"], request.body["max_tokens"]) == (0.5, 99)
+        # OGX asks OpenAI's models by the newer of the two names.
+        most = request.body.get("max_tokens") or request.body.get("max_completion_tokens")
+        assert (request.body["temperature"], most) == (0.5, 99)
         assert request.body["response_format"]["json_schema"]["name"] == "Plan"
 
 

@@ -107,8 +107,11 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
         decision = super()._separate_tool_calls(current_response, messages, reasoning_content)
         on_client, on_server, _approvals, _messages = decision
         if self.max_tool_calls is not None:
-            # The loop skips what exceeds the limit: such a call never runs.
-            on_server = on_server[: max(0, self.max_tool_calls - self.accumulated_builtin_tool_calls)]
+            # The loop skips what exceeds the limit, and tells the model so.
+            left = max(0, self.max_tool_calls - self.accumulated_builtin_tool_calls)
+            for call in on_server[left:]:
+                self.tool_executor.skip(call.id)
+            on_server = on_server[:left]
         decided = {id(call): DecidedCall(call, None) for call in on_client}
         for call in on_server:
             decided[id(call)] = self._on_server(call)

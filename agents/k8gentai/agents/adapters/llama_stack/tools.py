@@ -67,6 +67,10 @@ class BoundaryToolExecutor(ToolExecutor):  # type: ignore[misc]
         self.fault: Exception | None = None
         """What the boundary itself raised. The loop would make a nameless failure of it."""
 
+    def skip(self, call_id: str) -> None:
+        """Take a call that the loop answers without running a tool."""
+        self._boundary.exempt(call_id)
+
     async def execute_tool_call(
         self,
         tool_call: OpenAIChatCompletionToolCall,
