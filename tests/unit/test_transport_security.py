@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI, Request
+from starlette.types import Message
 
 from k8gentai.workers.calls import OpenAttempts
 from k8gentai.workers.gateway import gateway
@@ -157,6 +158,21 @@ async def test_and_by_no_other(host: str) -> None:
     rebound = {"host": host, "origin": f"http://{host}", "sec-fetch-site": "same-origin"}
     assert await asked(guarded(), headers=rebound) == 421
     assert await asked(guarded(), "GET", headers={"host": host}) == 421
+
+
+async def test_a_client_without_a_host_is_no_browser() -> None:
+    answered: list[int] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            answered.append(message["status"])
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+    await guarded()({**scope, "server": ("127.0.0.1", 8321)}, receive, send)
+    assert answered == [200]
 
 
 async def test_names_can_be_allowed() -> None:

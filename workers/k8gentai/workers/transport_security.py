@@ -85,8 +85,9 @@ class TransportSecurity:
 
     def _refusal(self, scope: Scope) -> _Refusal | None:
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if self._checks_host(scope) and not self._trust.host(host):
+        # Browsers send it always. Clients of HTTP/1.0, such as health checks, may leave it out.
+        host = headers.get("host")
+        if host is not None and self._checks_host(scope) and not self._trust.host(host):
             return _Refusal(
                 421,
                 "host_not_allowed",
