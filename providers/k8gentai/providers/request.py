@@ -31,6 +31,9 @@ _NOT_PARAMETERS = frozenset(
     }
 )
 
+_NOT_DONE = {"text": frozenset({"verbosity"})}
+"""Fields of parameters that a host may know, and that no agent keeps."""
+
 
 @dataclass(frozen=True)
 class CreateRequest:
@@ -112,11 +115,11 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
 
 
 def _check_known(body: dict[str, Any], given: dict[str, Any]) -> None:
-    """See that the host's types have every field of the parameters that are objects: they leave out others."""
+    """See that the parameters that are objects ask for nothing that the host's types leave out, or nobody does."""
     for name in ("text", "reasoning"):
-        asked = body.get(name) or {}
-        known = given.get(name) or {}
-        if unknown := sorted(part for part, value in asked.items() if value is not None and part not in known):
+        asked = {part: value for part, value in (body.get(name) or {}).items() if value is not None}
+        known = (given.get(name) or {}).keys() - _NOT_DONE.get(name, frozenset())
+        if unknown := sorted(asked.keys() - known):
             place = f"{name}.{unknown[0]}"
             raise invalid(f"'{place}' is not known here: leave it out.", place, "unsupported_parameter")
 
