@@ -52,7 +52,5 @@ async def test_a_careless_adapter_fails_where_it_is_careless(tmp_path):
     assert by_capability["text answers"] == {"passed"}
     assert by_capability["approval of tool calls by a person"] == {"failed"}
     reasons = {outcome["check"]: outcome["reason"] for outcome in outcomes if outcome["state"] == "failed"}
-    assert "idempotency key" in reasons["a call runs once"]
-    assert (
-        "approval requests: expected one, got 0" in reasons["a denied call does not run and the model is told why"]
-    )
+    for check in ("a call runs once", "a denied call does not run and the model is told why"):
+        assert "was run past the tool boundary" in reasons[check]

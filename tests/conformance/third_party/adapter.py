@@ -12,7 +12,15 @@ import openai
 from k8gentai.agents.context import AgentContext, agent_context
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.entrypoint import is_factory
-from k8gentai.agents.events import Event, MessageDone, StepCompleted, StepStarted, TextDelta, ToolCall
+from k8gentai.agents.events import (
+    Event,
+    MessageDone,
+    ReasoningDelta,
+    StepCompleted,
+    StepStarted,
+    TextDelta,
+    ToolCall,
+)
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.messages import to_messages
 from k8gentai.agents.parameters import chat_parameters
@@ -143,6 +151,8 @@ async def _ask(
                 continue
             delta = chunk.choices[0].delta
             answer.take(delta)
+            if reasoning := getattr(delta, "reasoning_content", None):
+                yield ReasoningDelta(message_id=f"m{step}", delta=reasoning)
             if delta.content:
                 yield TextDelta(message_id=f"m{step}", delta=delta.content)
     for call in answer.calls.values():

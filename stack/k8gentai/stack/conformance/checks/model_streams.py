@@ -3,7 +3,7 @@
 from typing import Any
 
 from k8gentai.stack.conformance.capabilities import Capability, check
-from k8gentai.stack.conformance.expect import equal
+from k8gentai.stack.conformance.expect import equal, one
 from k8gentai.stack.conformance.lab import MODEL, Lab, completed, failed, items, said
 from k8gentai.stack.conformance.scripted import Answer, Call, Raw, Thought
 
@@ -55,7 +55,7 @@ async def reasoning_is_shown(lab: Lab) -> None:
     lab.script(Answer(Thought("Let me "), Thought("see."), "Yes."))
     response = await lab.answer("plain")
     equal("the answer", response.output_text, "Yes.")
-    (reasoning,) = items(response, "reasoning")
+    reasoning = one("reasoning items", items(response, "reasoning"))
     equal("the reasoning", "".join(part.text for part in reasoning.content or reasoning.summary), "Let me see.")
 
 
