@@ -67,7 +67,7 @@ async def test_a_chain_outlives_redis_and_what_was_deleted_of_it(client, model, 
             return [redis.hget(keys.TURN + turn_id, "settled") for turn_id in ids[1:]]
 
         await eventually(settled, all)
-        assert [redis.hexists(keys.TURN + turn_id, "history") for turn_id in ids[1:]] == [False] * 4
+        assert [redis.hget(keys.TURN + turn_id, "history") for turn_id in ids[1:]] == [b"[]"] * 4
         await client.responses.delete(two)
         redis.delete(*(keys.TURN + turn_id for turn_id in ids[1:]))
     branch = await ask("u4", three)
