@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 
 import pytest
 
@@ -13,6 +14,7 @@ from k8gentai.workers.attempts import Attempts, Leases
 from k8gentai.workers.record import AcceptedTurn, Replay
 from k8gentai.workers.registration import TurnWorker
 from k8gentai.workers.turns import Turns
+from tests.integration.helpers import eventually
 from tests.support.accepting import ask, no_history
 
 
@@ -148,8 +150,7 @@ async def settling(turns, name):
             pass
 
     looking = asyncio.create_task(look())
-    while not any(server["name"] == name.encode() for server in await servers(turns)):
-        assert not looking.done()
+    await eventually(partial(servers, turns), lambda found: name.encode() in {each["name"] for each in found})
     looking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await looking

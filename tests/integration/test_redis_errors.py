@@ -1,6 +1,7 @@
 """Redis that answers with errors for a while, and links to it that die without a word."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -37,6 +38,14 @@ async def refused(http, key):
     assert int(answer.headers["retry-after"]) > 0
 
 
+async def beats_that_met(stack, code):
+    """How many beats of the worker logged that Redis refused; what else waits for it logs when it asks again."""
+    (pid,) = stack.worker_pids()
+    text = REFUSALS[code].partition(" ")[2]
+    lines = [line for line in stack.worker(pid).output().splitlines() if "redis_away" in line and text in line]
+    return sum("retry_in" not in line for line in lines)
+
+
 async def test_errors_that_redis_answers_are_waited_out(own_stack, proxy, server, model, key):
     """A turn is under way all the time; afterwards leases are kept and the dead are noticed as before."""
     gates = [Gate() for _ in REFUSALS]
@@ -49,10 +58,9 @@ async def test_errors_that_redis_answers_are_waited_out(own_stack, proxy, server
             await gate.reached()
             with proxy.refusing(code):
                 await refused(http, key)
-                # Longer than a beat, so that a lease's renewal meets it too.
                 gate.open()
                 await refused(http, key)
-                await asyncio.sleep(2)
+                await eventually(partial(beats_that_met, own_stack, code), bool)
         events = await reading
         check_sequence(events)
         response = events[-1].response

@@ -1,6 +1,7 @@
 """Connections to a real Valkey: what counts as away, and links that die."""
 
 import asyncio
+import contextlib
 import errno
 import socket
 
@@ -33,6 +34,8 @@ REFUSALS = [
     "WRONGPASS invalid username-password pair or user is disabled.",
     "CLUSTERDOWN The cluster is down",
     "TRYAGAIN Multiple keys request during rehashing of slot",
+    "MOVED 866 127.0.0.1:7002",
+    "ASK 866 127.0.0.1:7002",
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
     "ERR max number of clients reached",
@@ -228,3 +231,45 @@ async def test_a_name_that_no_longer_resolves_is_away(valkey, monkeypatch):
             gone = False
             assert await until_back(client.ping)
             assert blocking.ping()
+
+
+ODD = {
+    "cut in a bulk string": b"$10\r\nabc",
+    "no Redis": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["ends", "stays open"])
+@pytest.mark.parametrize("answer", ODD.values(), ids=ODD)
+async def test_an_answer_that_is_none_is_away(answer, ends):
+    async def answering(reader, writer):
+        await reader.read(1)
+        writer.write(answer)
+        if not ends:
+            await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answering, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"redis://127.0.0.1:{port}/0?socket_timeout=0.3"
+        async with connected(url) as client:
+            with pytest.raises(AWAY):
+                await client.get("key")
+        with connect_blocking(url) as blocking, pytest.raises(AWAY):
+            await asyncio.to_thread(blocking.get, "key")
+
+
+async def test_an_answer_that_drips_is_away():
+    async def dripping(reader, writer):
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"+")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    async with await asyncio.start_server(dripping, "127.0.0.1", 0) as server:
+        url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0?socket_timeout=0.3"
+        async with connected(url) as client:
+            with pytest.raises(AWAY):
+                await client.get("key")

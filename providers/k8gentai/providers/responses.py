@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import BaseModel, SecretStr, TypeAdapter
 
@@ -32,6 +32,7 @@ from k8gentai.providers.service import ResponsesService
 from k8gentai.providers.services import StackApis, StackServices
 from k8gentai.providers.settle import Settler
 from k8gentai.providers.store import ResponseStore
+from k8gentai.workers import preflight
 from k8gentai.workers.connection import AWAY, connect, masked
 from k8gentai.workers.pools import Pools
 from k8gentai.workers.positions import Positions
@@ -160,18 +161,28 @@ def _moderation(config: AmfConfig) -> ModerationEndpoint | None:
 
 
 async def _require_redis(url: str) -> None:
-    """End the process, in one line, where Redis does not answer."""
-    redis = connect(url)
+    """End the process, in one line, where Redis does not answer, or not as one that can keep turns."""
     try:
-        await redis.ping()
+        redis = connect(url)
+        try:
+            await preflight.check(redis)
+        finally:
+            await redis.aclose()
     except AWAY as error:
-        reason = str(error).rstrip(".")
-        print(  # noqa: T201 - the log is not for this: it must be the last thing seen
-            f"k8gentai: Redis at {masked(url)} does not answer: {reason}. Start it, or set REDIS_URL.",
-            file=sys.stderr,
-            flush=True,
-        )
-        # The host's command turns SystemExit into exit code 0, and any other exception into a long trace.
-        os._exit(1)
-    finally:
-        await redis.aclose()
+        _end(f"Redis at {masked(url)} does not answer: {_reason(error)}. Start it, or set REDIS_URL.")
+    except preflight.UnfitError as error:
+        _end(f"Redis at {masked(url)} cannot be used. {_reason(error)}.")
+    except (ValueError, TypeError) as error:
+        # A TypeError is that of an option that redis-py does not know.
+        _end(f"REDIS_URL is not usable ({masked(url)}): {_reason(error)}.")
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rstrip(".")
+
+
+def _end(message: str) -> NoReturn:
+    # The log is not for this: it must be the last thing seen.
+    print(f"k8gentai: {message}", file=sys.stderr, flush=True)  # noqa: T201
+    # The host's command turns SystemExit into exit code 0, and any other exception into a long trace.
+    os._exit(1)

@@ -17,6 +17,7 @@ from pathlib import Path
 from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError
 
 from k8gentai.stack.environments import SetUpError
+from k8gentai.workers import preflight
 from k8gentai.workers.connection import AWAY, connect_blocking, masked
 
 DURABLE = {"appendonly": "yes", "appendfsync": "always", "save": ""}
@@ -115,7 +116,7 @@ def command(directory: Path) -> list[str]:
 
 
 def wait_until_ready(url: str, seconds: float, alive: Callable[[], bool] = lambda: True) -> None:
-    """Wait for a PING to be answered, which a server does once it has read its file.
+    """Wait until a server answers, which it does once it has read its file, and see that it can keep turns.
 
     Args:
         url: of the server.
@@ -133,7 +134,12 @@ def wait_until_ready(url: str, seconds: float, alive: Callable[[], bool] = lambd
     with client:
         while True:
             try:
-                client.ping()
+                preflight.check_blocking(client)
+            except TypeError as error:
+                # redis-py does not know an option.
+                raise SetUpError(f"REDIS_URL is not usable ({masked(url)}): {error}") from error
+            except preflight.UnfitError as error:
+                raise SetUpError(f"Redis at {masked(url)} cannot be used. {error}.") from error
             except AuthenticationError as error:
                 raise SetUpError(f"Redis at {masked(url)} refuses the password: {error}") from error
             except (BusyLoadingError, *AWAY) as error:

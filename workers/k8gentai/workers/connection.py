@@ -12,7 +12,9 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import (
+    AskError,
     ClusterDownError,
+    InvalidResponse,
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
@@ -68,12 +70,15 @@ AWAY = (
     NoPermissionError,
     ClusterDownError,
     TryAgainError,
+    AskError,
+    InvalidResponse,
     StoreRefusesError,
 )
 """What is raised while Redis is away, or does not do its work. It passes, or an operator makes it pass, so
 what was asked is asked again.
 
-``LOADING``, ``NOAUTH``, ``max number of clients`` are connection errors, ``MASTERDOWN`` is a ``ClusterDownError``.
+``LOADING``, ``NOAUTH``, ``max number of clients`` are connection errors, ``MASTERDOWN`` is a ``ClusterDownError``,
+``MOVED`` an ``AskError``; an ``InvalidResponse`` is no answer of Redis at all.
 Every other error of Redis (``WRONGTYPE``, wrong arguments, a fault in a script) is a fault of ours, and is raised.
 """
 

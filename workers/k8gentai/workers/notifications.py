@@ -76,13 +76,11 @@ class Notifications:
             self._task = None
 
     async def _run(self) -> None:
-        while True:
+        while self._listeners:
             try:
                 async with self._redis.pubsub() as pubsub:
                     await self._listen(pubsub)
             except AWAY as error:
-                if not self._listeners:
-                    return
                 log.warning("redis_away", error=str(error))
             except Exception:
                 log.exception("listening_failed")

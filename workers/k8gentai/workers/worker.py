@@ -19,7 +19,7 @@ from k8gentai.agents.adapters import adapter_for
 from k8gentai.agents.named_adapter import AdapterError, load_adapter
 from k8gentai.agents.registry import Registry
 from k8gentai.agents.turn import Adapter
-from k8gentai.workers import keys
+from k8gentai.workers import keys, preflight
 from k8gentai.workers.agent_tools import AgentTools
 from k8gentai.workers.agents_loop import AgentsLoop, in_loop
 from k8gentai.workers.asking import StackClient
@@ -176,9 +176,12 @@ class _Worker:
         configure_logs()
         connection = connect(self._redis_url)
         try:
-            await connection.ping()
+            await preflight.check(connection)
         except AWAY as error:
             log.error("redis_unreachable", url=masked(self._redis_url), error=str(error))
+            return 1
+        except preflight.UnfitError as error:
+            log.error("redis_unfit", url=masked(self._redis_url), error=str(error))
             return 1
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()

@@ -1,0 +1,53 @@
+"""A Redis that would lose turns is refused before the first."""
+
+import pytest
+from redis.exceptions import NoPermissionError
+
+from k8gentai.stack import valkey as embedded
+from k8gentai.stack.environments import SetUpError
+from k8gentai.workers import preflight
+from tests.support.connected import connected
+
+
+@pytest.fixture
+def evicting(valkey):
+    with valkey.client() as admin:
+        admin.config_set("maxmemory-policy", "allkeys-lru")
+        yield admin
+        admin.config_set("maxmemory", 0)
+        admin.config_set("maxmemory-policy", "noeviction")
+        admin.execute_command("ACL", "SETUSER", "default", "+@all")
+
+
+async def test_one_that_evicts_is_refused(valkey, evicting):
+    async with connected(valkey.url) as client:
+        await preflight.check(client)
+        evicting.config_set("maxmemory", 1 << 30)
+        with pytest.raises(preflight.UnfitError, match="maxmemory-policy is allkeys-lru"):
+            await preflight.check(client)
+    with pytest.raises(SetUpError, match="set that to noeviction") as raised:
+        embedded.wait_until_ready(valkey.url, 1)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+async def test_one_that_tells_nothing_of_itself_is_taken(valkey, evicting):
+    evicting.config_set("maxmemory", 1 << 30)
+    evicting.execute_command("ACL", "SETUSER", "default", "-info")
+    async with connected(valkey.url) as client:
+        with pytest.raises(NoPermissionError):
+            await client.info()
+        await preflight.check(client)
+
+
+def test_a_cluster_is_refused():
+    class Cluster:
+        def info(self):
+            return {"cluster_enabled": 1}
+
+    with pytest.raises(preflight.UnfitError, match="Redis Cluster"):
+        preflight.check_blocking(Cluster())
+
+
+def test_an_option_that_there_is_not_is_named():
+    with pytest.raises(SetUpError, match=r"REDIS_URL is not usable .*colour"):
+        embedded.wait_until_ready("redis://127.0.0.1:1/0?colour=red", 1)
