@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from k8gentai.agents.characters import Characters
 from k8gentai.agents.json_text import arguments_object, json_text, read_json, shown_json
 from k8gentai.agents.text import encodable
-from k8gentai.workers.answer_reader import AnswerReader, read_whole
+from k8gentai.workers.answer_reader import AnswerError, AnswerReader, read_whole
 
 TOOLS = ("pay", "get_weather", "get_weather_of_day")
 
@@ -224,9 +224,30 @@ def test_figures_come_once_and_last() -> None:
     ]
     _, shown = answered(*(chunk({"content": "a"}, usage=usage) for usage in figures))
     assert [out["usage"] for out in shown if "usage" in out] == [
-        {"prompt_tokens": 5, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}}
+        {
+            "prompt_tokens": 5,
+            "completion_tokens": 3,
+            "total_tokens": 8,
+            "prompt_tokens_details": {"cached_tokens": 2},
+        }
     ]
     assert "usage" in shown[-1]
+
+
+@pytest.mark.parametrize(
+    ("sent", "usage"),
+    [
+        ({"total_tokens": 7}, (0, 0, 7)),
+        ({"prompt_tokens": "many", "completion_tokens": 2.0}, (0, 2, 2)),
+        ({"prompt_tokens": float("nan"), "completion_tokens": None, "cost": {"usd": "0.1"}}, (0, 0, 0)),
+    ],
+)
+def test_figures_are_all_there_and_numbers(sent: dict[str, Any], usage: tuple[int, int, int]) -> None:
+    whole = {"choices": [], "usage": copy.deepcopy(sent)}
+    read_whole(whole, own_id)
+    for read in (whole["usage"], answered(chunk({}, usage=sent))[1][-1]["usage"]):
+        assert (read["prompt_tokens"], read["completion_tokens"], read["total_tokens"]) == usage
+        assert all(type(count) is int for count in read.values() if not isinstance(count, dict))
 
 
 def test_a_whole_answer_is_read_as_a_streamed_one_is() -> None:
@@ -241,6 +262,34 @@ def test_a_whole_answer_is_read_as_a_streamed_one_is() -> None:
     assert choice["finish_reason"] == "tool_calls"
     assert choice["message"]["content"] == "\ufffd"
     assert [call["id"] for call in choice["message"]["tool_calls"]] == list(written)
+
+
+def test_a_call_of_the_api_before_tools_is_a_call() -> None:
+    made = assembled(
+        answered(
+            chunk({"function_call": {"name": "pay", "arguments": ""}}),
+            chunk({"function_call": {"arguments": ONE[:4]}}),
+            chunk({"function_call": {"arguments": ONE[4:]}}, "function_call"),
+        )[1]
+    )
+    assert (made["calls"], made["finish"]) == ([["own-0-0", "pay", ONE]], ["tool_calls"])
+    message = {"function_call": {"name": "pay", "arguments": ONE}}
+    whole: dict[str, Any] = {"choices": [{"message": message, "finish_reason": "function_call"}]}
+    assert read_whole(whole, own_id)[0] == {"own-0-0": ONE}
+    (choice,) = whole["choices"]
+    assert (choice["finish_reason"], set(choice["message"])) == ("tool_calls", {"role", "content", "tool_calls"})
+
+
+def test_a_call_that_comes_in_both_forms_is_one() -> None:
+    both = {"tool_calls": [piece("pay", ONE, index=0, id="a")], "function_call": {"name": "pay", "arguments": ONE}}
+    assert len(assembled(answered(chunk(both, "tool_calls"))[1])["calls"]) == 1
+
+
+def test_a_call_that_is_announced_and_does_not_come_is_an_error() -> None:
+    with pytest.raises(AnswerError, match="'function_call' and holds no call"):
+        answered(chunk({"content": "I call."}, "function_call"))
+    with pytest.raises(AnswerError, match="'function_call' and holds no call"):
+        read_whole({"choices": [{"message": {}, "finish_reason": "function_call"}]}, own_id)
 
 
 def test_json_is_json_for_everyone() -> None:
@@ -329,7 +378,7 @@ def test_any_split_comes_to_the_same_answer(
         if data.draw(st.booleans()):
             deltas.append(data.draw(st.sampled_from([{}, None, {"role": "assistant"}, {"content": None}])))
     finish = data.draw(st.sampled_from([None, "stop", "tool_calls", "eos"]))
-    usage = {"prompt_tokens": 5, "completion_tokens": 2}
+    usage = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
     chunks = [chunk(delta, usage=data.draw(st.sampled_from([None, usage]))) for delta in deltas]
     chunks.append(chunk({}, finish, usage=usage))
     reader, shown = answered(*chunks)

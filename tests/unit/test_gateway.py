@@ -27,7 +27,12 @@ from k8gentai.workers.upstream import Upstream
 SERVED = {"id": "openai/gpt-4o", "custom_metadata": {"provider_resource_id": "gpt-4o"}}
 ANSWER = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
-    "usage": {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}},
+    "usage": {
+        "prompt_tokens": 5,
+        "completion_tokens": 2,
+        "total_tokens": 7,
+        "prompt_tokens_details": {"cached_tokens": 1},
+    },
 }
 
 
@@ -171,7 +176,7 @@ async def test_a_streams_tokens_are_counted_and_not_shown_to_who_did_not_ask() -
 
 
 async def test_a_model_that_hangs_up_is_asked_again_only_if_nothing_was_shown() -> None:
-    answers = iter([stream(), stream(TEXT)])
+    answers = iter([httpx.Response(200, text="data: {\n\n"), stream(TEXT)])
     bench = Bench(lambda _: next(answers))
     answer = await bench.post({"model": "m", "stream": True})
     assert len(bench.asked) == 2
@@ -408,6 +413,33 @@ async def test_a_stream_with_its_terminator_alone_is_whole(end: str) -> None:
     choices = [chunk["choices"][0] for chunk in read(await bench.post({"model": "m", "stream": True}))]
     assert choices == [TEXT["choices"][0], {"index": 0, "delta": {}, "finish_reason": "stop"}]
     assert bench.ended == ["stop"]
+
+
+@pytest.mark.parametrize("empty", [None, "", ": hello\n\n", "data: [DONE]\n\n"])
+async def test_an_answer_in_one_piece_is_one_where_a_stream_was_asked_for(empty: str | None) -> None:
+    """The stack's own client finds nothing in it, and makes an empty stream of it."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if empty is None or "stream" not in json.loads(request.content):
+            return httpx.Response(200, json=ANSWER)
+        return httpx.Response(200, text=empty, headers={"content-type": "text/event-stream"})
+
+    bench = Bench(answer)
+    chunks = read(await bench.post({"model": "m", "stream": True}))
+    assert "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks) == "hi"
+    assert (bench.ended, [used.output_tokens for used in bench.usage]) == (["stop"], [2])
+    assert len(bench.asked) == (1 if empty is None else 2)
+    assert empty is None or "stream_options" not in json.loads(bench.asked[-1].content)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_what_is_missing_from_an_answer_is_named(streamed: bool) -> None:
+    message = {"content": "I call."}
+    choice = {"index": 0, "delta" if streamed else "message": message, "finish_reason": "function_call"}
+    sent = {"choices": [choice]}
+    bench = Bench(lambda _: stream(sent) if streamed else httpx.Response(200, json=sent))
+    await bench.post({"model": "m", "messages": [], "stream": streamed})
+    assert "'function_call' and holds no call" in str(bench.calls.error)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ head comes before its arguments, each choice has one finish reason, and the figu
 """
 
 import json
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,12 @@ CallId = Callable[[str, int, int], str]
 _UNNAMED = "unnamed"
 """The name of a tool call whose model named no tool: there is no such tool, which the model is then told."""
 _TEXTS = ("content", "reasoning_content", "refusal")
+_LEGACY = "function_call"
+"""The field of an answer's one call, and the finish reason, in the API before there were tools."""
+
+
+class AnswerError(Exception):
+    """An answer from which something is missing. The message is for a person."""
 
 
 @dataclass
@@ -192,7 +199,11 @@ class AnswerReader:
         return [self._chunk([shown], extras) for choice in choices for shown in self._read_choice(choice)]
 
     def end(self) -> list[Chunk]:
-        """The chunks that end the answer, which is whole."""
+        """Return the chunks that end the answer, which is whole.
+
+        Raises:
+            AnswerError: it announces a call that it does not hold.
+        """
         last: list[Chunk] = []
         if not self._choices:
             self._choice(0)
@@ -201,10 +212,10 @@ class AnswerReader:
             deltas += [{"tool_calls": [piece]} for piece in choice.end()]
             last += [self._chunk([_shown(choice.index, delta)]) for delta in deltas]
         for choice in self._choices.values():
-            reason = choice.finish_reason or ("tool_calls" if choice.calls else "stop")
+            reason = _finish_reason(choice.finish_reason, called=bool(choice.calls))
             last.append(self._chunk([_shown(choice.index, {}, reason)]))
         if self._usage:
-            last.append({**self._chunk([]), "usage": self._usage})
+            last.append({**self._chunk([]), "usage": _figures(self._usage)})
         return last
 
     def _chunk(self, choices: list[dict[str, Any]], extras: dict[str, Any] | None = None) -> Chunk:
@@ -247,9 +258,14 @@ def read_whole(completion: Chunk, call_id: CallId) -> tuple[dict[str, str], dict
     Returns:
         The arguments of its tool calls by their ids, as the model wrote them; and what the model thought, by the
         name of the field it came in.
+
+    Raises:
+        AnswerError: it announces a call that it does not hold.
     """
     written: dict[str, str] = {}
     reasoning: dict[str, str] = {}
+    if (usage := completion.pop("usage", None)) and isinstance(usage, dict):
+        completion["usage"] = _figures(usage)
     completion["choices"] = [choice for choice in _list(completion.get("choices")) if isinstance(choice, dict)]
     for place, choice in enumerate(completion["choices"]):
         index = choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else place
@@ -268,7 +284,7 @@ def read_whole(completion: Chunk, call_id: CallId) -> tuple[dict[str, str], dict
         choice["message"] = {"role": "assistant", "content": None, **message}
         if calls:
             choice["message"]["tool_calls"] = calls
-        choice["finish_reason"] = choice.get("finish_reason") or ("tool_calls" if calls else "stop")
+        choice["finish_reason"] = _finish_reason(choice.get("finish_reason"), called=bool(calls))
     return written, reasoning
 
 
@@ -276,6 +292,8 @@ def _read_delta(sent: Any) -> tuple[dict[str, Any], list[_Piece]]:
     """A delta or message without its tool calls, and their pieces."""
     delta = dict(sent) if isinstance(sent, dict) else {}
     calls = [call for call in _list(delta.pop("tool_calls", None)) if isinstance(call, dict)]
+    if isinstance(legacy := delta.pop(_LEGACY, None), dict) and not calls:
+        calls = [{"function": legacy}]
     reasoning = delta.get("reasoning_content") or delta.get("reasoning")
     content, thoughts = read_content(delta.get("content"))
     if "content" in delta:
@@ -286,6 +304,19 @@ def _read_delta(sent: Any) -> tuple[dict[str, Any], list[_Piece]]:
     if not isinstance(delta.get("refusal", ""), str):
         del delta["refusal"]
     return delta, [_read_piece(position, call) for position, call in enumerate(calls)]
+
+
+def _finish_reason(sent: Any, *, called: bool) -> Any:
+    """Why an answer ended, in today's words.
+
+    Raises:
+        AnswerError: for a call that is not there.
+    """
+    if sent != _LEGACY:
+        return sent or ("tool_calls" if called else "stop")
+    if not called:
+        raise AnswerError("its answer ends with 'function_call' and holds no call: it must send 'tool_calls'")
+    return "tool_calls"
 
 
 def _read_piece(position: int, sent: dict[str, Any]) -> _Piece:
@@ -342,6 +373,18 @@ def _add_usage(known: dict[str, Any], sent: Any) -> None:
             known[name] = max(known[name], value)
         elif value is not None:
             known[name] = value
+
+
+def _figures(sent: Any) -> dict[str, Any]:
+    """The usage of an answer with all the counts that the API documents; 0 where none can be read."""
+    usage = sent if isinstance(sent, dict) else {}
+    details = {name: _counts(value) for name, value in usage.items() if isinstance(value, dict)}
+    counts = {"prompt_tokens": 0, "completion_tokens": 0, **_counts(usage)}
+    return {"total_tokens": counts["prompt_tokens"] + counts["completion_tokens"], **counts, **details}
+
+
+def _counts(sent: dict[str, Any]) -> dict[str, int]:
+    return {n: int(v) for n, v in sent.items() if isinstance(v, int | float) and math.isfinite(v)}
 
 
 def _shown(index: int, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:

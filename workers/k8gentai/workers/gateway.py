@@ -6,7 +6,6 @@ the stack. A call that belongs to no running turn is refused, so the address is 
 
 import asyncio
 import json
-import math
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -20,7 +19,7 @@ from k8gentai.agents.events import Usage
 from k8gentai.agents.parameters import with_asked
 from k8gentai.agents.text import encodable
 from k8gentai.agents.turn import StepLimitReached, TurnError
-from k8gentai.workers.answer_reader import AnswerReader, CallId, read_whole
+from k8gentai.workers.answer_reader import AnswerError, AnswerReader, CallId, read_whole
 from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.calls import PLACE_HEADER, TURN_HEADER, ModelCalls, ModelError, OpenAttempts, cancel_once
 from k8gentai.workers.tool_images import with_tool_images
@@ -169,6 +168,8 @@ class _Call:
 
     def _unread(self, error: Exception) -> UpstreamError:
         """Return the error of an answer that is of no form known here, for whoever waits for it."""
+        if isinstance(error, AnswerError):
+            return UpstreamError(str(error))
         log.error("answer_not_read", turn=self._calls.turn_id, model=self._model, exc_info=error)
         return UpstreamError(f"its answer cannot be read: {type(error).__name__}")
 
@@ -278,23 +279,16 @@ class _Call:
         usage = answer.get("usage")
         if not usage:
             return
-        prompt = usage.get("prompt_tokens_details") or {}
-        completion = usage.get("completion_tokens_details") or {}
+        prompt, completion = (usage.get(f"{part}_tokens_details") or {} for part in ("prompt", "completion"))
         self._calls.on_usage(
             Usage(
                 model=self._model,
-                input_tokens=_count(usage, "prompt_tokens"),
-                output_tokens=_count(usage, "completion_tokens"),
-                cached_tokens=_count(prompt, "cached_tokens"),
-                reasoning_tokens=_count(completion, "reasoning_tokens"),
+                input_tokens=usage["prompt_tokens"],
+                output_tokens=usage["completion_tokens"],
+                cached_tokens=prompt.get("cached_tokens", 0),
+                reasoning_tokens=completion.get("reasoning_tokens", 0),
             )
         )
-
-
-def _count(figures: Any, name: str) -> int:
-    """A figure of a model's usage; 0 where the endpoint sends none that can be counted."""
-    figure = figures.get(name) if isinstance(figures, dict) else None
-    return int(figure) if isinstance(figure, int | float) and math.isfinite(figure) else 0
 
 
 def _json(answer: Chunk) -> str:

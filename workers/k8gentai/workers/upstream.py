@@ -124,18 +124,19 @@ class Upstream:
             UpstreamError: also in mid-stream, when the model hangs up or reports an error.
         """
 
-        async def once() -> tuple[httpx.Response, AsyncIterator[Chunk], Chunk]:
+        async def once() -> tuple[httpx.Response, AsyncIterator[Chunk], Chunk | None]:
             response = await self._send(body, headers)
             chunks = _chunks(response)
             try:
-                return response, chunks, await anext(chunks)
+                return response, chunks, await anext(chunks, None)
             except BaseException:
                 await response.aclose()
                 raise
 
         response, chunks, first = await self._retrying(once)
         try:
-            yield first
+            # An endpoint may know no streams: the stack makes an empty one of its answer in one piece.
+            yield first or await self.complete(_unstreamed(body), headers)
             async for chunk in chunks:
                 yield chunk
         finally:
@@ -247,6 +248,11 @@ def _refused(response: httpx.Response, body: bytes) -> UpstreamError:
     )
 
 
+def _unstreamed(body: dict[str, Any]) -> dict[str, Any]:
+    """The same call for an answer in one piece."""
+    return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
+
+
 def _completion(body: bytes) -> Chunk:
     """An answer in one piece.
 
@@ -270,16 +276,20 @@ def _broke_off(sent: Any) -> UpstreamError:
 
 
 async def _chunks(response: httpx.Response) -> AsyncIterator[Chunk]:
-    """The chunks of a streamed completion (server-sent events of the OpenAI API).
+    """The chunks of a streamed completion (server-sent events of the OpenAI API), or the one that a completion is.
 
-    A stream that ends without a ``finish_reason`` and without ``[DONE]`` was cut off. Lines that are no chunks are
-    left out, as are comments.
+    A stream that ends without a ``finish_reason`` and without ``[DONE]`` was cut off, unless it holds nothing at
+    all. Lines that are no chunks are left out, as are comments.
     """
-    finished = False
+    if response.headers.get("content-type", "").startswith("application/json"):
+        yield _completion(await _body(response))
+        return
+    begun = finished = False
     sent = lines(response.aiter_bytes(), _ANSWER_BYTES)
     while (line := await _within(anext(sent, None))) is not None:
         if not line.startswith(b"data:") or not (data := line[5:].strip()):
             continue
+        begun = True
         if data == b"[DONE]":
             finished = True
             break
@@ -294,7 +304,7 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[Chunk]:
             raise _broke_off(chunk)
         finished = finished or _ends(chunk)
         yield chunk
-    if not finished:
+    if begun and not finished:
         raise UpstreamError("hung up in mid-answer", retry=True)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from k8gentai.stack.conformance.capabilities import Capability, check
 from k8gentai.stack.conformance.expect import equal, one
-from k8gentai.stack.conformance.lab import MODEL, Lab, completed, failed, items, said
+from k8gentai.stack.conformance.lab import MODEL, Lab, calls, completed, failed, items, said
 from k8gentai.stack.conformance.scripted import Answer, Call, Raw, Thought
 
 
@@ -41,6 +41,26 @@ async def odd_chunks_do_not_change_an_answer(lab: Lab) -> None:
 async def an_unknown_finish_reason_ends_an_answer(lab: Lab) -> None:
     lab.script(Answer("All of it.", finish="eos"))
     equal("the answer", (await lab.answer("plain")).output_text, "All of it.")
+
+
+@check(Capability.TEXT)
+async def an_answer_in_one_piece_is_one_where_a_stream_was_asked_for(lab: Lab) -> None:
+    """The stack cannot pass it on, so the model may be asked once more."""
+    lab.script(*(Answer("All of it.", streamed=False) for _ in range(2)))
+    response = await lab.answer("plain")
+    equal("the answer", response.output_text, "All of it.")
+    equal("tokens in and out", (response.usage.input_tokens, response.usage.output_tokens), (11, 7))
+
+
+@check(Capability.TOOLS)
+async def a_call_of_the_api_before_tools_is_a_call(lab: Lab) -> None:
+    pieces = [{"name": "add", "arguments": ""}, {"arguments": '{"a": 1, '}, {"arguments": '"b": 2}'}]
+    lab.script(
+        Answer(*(_chunk({"function_call": piece}) for piece in pieces), finish="function_call"), Answer("Three.")
+    )
+    response = await lab.answer("calculator")
+    equal("the calls", calls(response), [("add", {"a": 1, "b": 2})])
+    equal("the answer", response.output_text, "Three.")
 
 
 @check(Capability.MODEL_FAILURE)

@@ -85,7 +85,7 @@ class ScriptedApp:
         try:
             if isinstance(step, Refuse):
                 await _refuse(send, step)
-            elif body.get("stream"):
+            elif body.get("stream") and step.streamed:
                 await _unless_closed(request, receive, _stream(send, body, step))
             else:
                 await _unless_closed(request, receive, _plain(send, body, step))

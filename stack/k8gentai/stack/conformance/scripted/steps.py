@@ -114,16 +114,25 @@ class Answer:
         parts: in the order they are sent.
         usage: tokens in and out, as the model reports them.
         finish: the finish reason; by default that of an answer which is whole, and none where it is empty.
+        streamed: False for an answer in one piece, also where a stream is asked for.
     """
 
     parts: tuple[Part, ...]
     usage: tuple[int, int]
     finish: str
+    streamed: bool
 
-    def __init__(self, *parts: Part, usage: tuple[int, int] = (11, 7), finish: str | None = None) -> None:
+    def __init__(
+        self,
+        *parts: Part,
+        usage: tuple[int, int] = (11, 7),
+        finish: str | None = None,
+        streamed: bool = True,
+    ) -> None:
         whole = "tool_calls" if any(isinstance(part, Call) for part in parts) else "stop"
         object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "usage", usage)
+        object.__setattr__(self, "streamed", streamed)
         object.__setattr__(self, "finish", whole if finish is None else finish)
 
 
