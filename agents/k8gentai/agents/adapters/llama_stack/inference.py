@@ -59,7 +59,6 @@ class ModelCalls:
         self._endpoint = endpoint
         self._started = started
         self._response: httpx.Response | None = None
-        self._call_ids: set[str] = set()
         self.count = 0
         self.finish_reason: str | None = None
         self.fault: ModelCallError | None = None
@@ -112,7 +111,6 @@ class ModelCalls:
         self, response: httpx.Response, model: str
     ) -> AsyncIterator[OpenAIChatCompletionChunkWithReasoning]:
         """Read the server-sent events to their end, so that the connection can be used again."""
-        reader = _ChunkReader(model, self.count, self._call_ids)
         rest = b""
         async for block in response.aiter_bytes():
             # Not aiter_lines: it breaks lines at U+2028 and others, which JSON text may hold.
@@ -120,76 +118,42 @@ class ModelCalls:
             for line in lines:
                 if not line.startswith(b"data:") or (data := line[5:].strip()) == b"[DONE]":
                     continue
-                yield reader.read(data)
-                self.finish_reason = reader.finish_reason
+                chunk = _chunk(model, data)
+                for choice in chunk.chunk.choices:
+                    self.finish_reason = choice.finish_reason or self.finish_reason
+                yield chunk
         if self.finish_reason is None:
             raise ModelCallError(model, "hung up in the middle of its answer")
 
 
-class _ChunkReader:
-    """Reads one answer's chunks, forgiving what OpenAI-compatible servers leave out.
+def _chunk(model: str, data: bytes) -> OpenAIChatCompletionChunkWithReasoning:
+    """Read a chunk, which the gateway has brought into the API's form, as Llama Stack's stricter models have it.
 
-    Args:
-        model: the model that answers.
-        number: which of the turn's model calls this is, for tool calls without an id of their own.
-        call_ids: the ids of the turn's tool calls so far; added to.
+    Raises:
+        ModelCallError: it is an error, or no chunk.
     """
+    try:
+        chunk = json.loads(data)
+        if chunk.get("error"):
+            raise ModelCallError(model, f"failed in the middle of its answer: {_error_message(data)}")
+        thoughts = [_narrow(choice) for choice in chunk["choices"]]
+        return OpenAIChatCompletionChunkWithReasoning(
+            chunk=OpenAIChatCompletionChunk.model_validate(chunk), reasoning_content="".join(thoughts) or None
+        )
+    except (ValidationError, ValueError, LookupError, AttributeError, TypeError) as error:
+        raise ModelCallError(model, "sent a chunk that is none of OpenAI's chat completions") from error
 
-    def __init__(self, model: str, number: int, call_ids: set[str]) -> None:
-        self._model = model
-        self._number = number
-        self._call_ids = call_ids
-        self._called: set[int] = set()
-        self.finish_reason: str | None = None
 
-    def read(self, data: bytes) -> OpenAIChatCompletionChunkWithReasoning:
-        """Raises: ModelCallError: it is an error, or no chunk."""
-        try:
-            chunk = json.loads(data)
-            if chunk.get("error"):
-                raise ModelCallError(self._model, f"failed in the middle of its answer: {_error_message(data)}")
-            reasoning = self._complete(chunk)
-            return OpenAIChatCompletionChunkWithReasoning(
-                chunk=OpenAIChatCompletionChunk.model_validate(chunk), reasoning_content=reasoning
-            )
-        except (ValidationError, ValueError, AttributeError, TypeError) as error:
-            raise ModelCallError(self._model, "sent a chunk that is none of OpenAI's chat completions") from error
-
-    def _complete(self, chunk: dict[str, Any]) -> str | None:
-        """Fill in what a chunk lacks, in place. Returns the reasoning in it."""
-        chunk["id"] = chunk.get("id") or ""
-        chunk["object"] = "chat.completion.chunk"
-        chunk["created"] = chunk.get("created") or 0
-        chunk["model"] = chunk.get("model") or self._model
-        chunk["service_tier"] = chunk.get("service_tier") or "default"
-        chunk["choices"] = chunk.get("choices") or []
-        reasoning: str | None = None
-        for choice in chunk["choices"]:
-            choice.setdefault("index", 0)
-            delta = choice["delta"] = choice.get("delta") or {}
-            delta.pop("role", None)
-            reasoning = delta.get("reasoning_content") or delta.get("reasoning") or reasoning
-            for position, call in enumerate(delta.get("tool_calls") or []):
-                self._complete_call(position, call)
-            if reason := choice.get("finish_reason"):
-                choice["finish_reason"] = reason if reason in _FINISH_REASONS else "stop"
-                self.finish_reason = choice["finish_reason"]
-        return reasoning
-
-    def _complete_call(self, position: int, call: dict[str, Any]) -> None:
-        call.pop("type", None)
-        if function := call.get("function"):
-            # A later piece has no name, a first one no arguments.
-            function["name"] = function.get("name") or ""
-            function["arguments"] = function.get("arguments") or ""
-        index = call["index"] = position if call.get("index") is None else call["index"]
-        if index in self._called:
-            return
-        self._called.add(index)
-        # Some servers give no id, others the same one in every answer; a turn's calls are told apart by it.
-        if not call.get("id") or call["id"] in self._call_ids:
-            call["id"] = f"{call.get('id') or 'call'}_{self._number}_{index}"
-        self._call_ids.add(call["id"])
+def _narrow(choice: dict[str, Any]) -> str:
+    """Take what the models do not know out of a choice, in place. Returns the reasoning in it."""
+    delta = choice["delta"]
+    delta.pop("role", None)
+    for call in delta.get("tool_calls") or ():
+        # A later piece of a call has no name.
+        call["function"] = {"name": "", "arguments": "", **call["function"]}
+    if (reason := choice.get("finish_reason")) and reason not in _FINISH_REASONS:
+        choice["finish_reason"] = "stop"
+    return delta.get("reasoning_content") or ""
 
 
 def _body(params: OpenAIChatCompletionRequestWithExtraBody) -> dict[str, Any]:
