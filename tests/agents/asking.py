@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from functools import partial
 from pathlib import Path
 
 from langchain.agents import create_agent
@@ -51,5 +52,24 @@ letters = (
     .add_edge(START, "draft")
     .add_edge("draft", "sign")
     .add_edge("sign", END)
+    .compile()
+)
+
+
+async def _clerk(name: str, state: MessagesState) -> MessagesState:
+    text = str(state["messages"][-1].content).replace("]]", f"-{name}]]")
+    # Which of the two asks the model first is another each time.
+    await asyncio.sleep(random.random() / 10)
+    said = await ChatOpenAI(model="somebody-elses-model").ainvoke(text)
+    await asyncio.sleep(random.random() / 10)
+    return {"messages": [AIMessage(f"{name}: {interrupt({'who': name, 'question': said.content})}")]}
+
+
+clerks = (
+    StateGraph(MessagesState)
+    .add_node("north", partial(_clerk, "north"))
+    .add_node("south", partial(_clerk, "south"))
+    .add_edge(START, "north")
+    .add_edge(START, "south")
     .compile()
 )

@@ -297,6 +297,32 @@ async def test_each_question_gets_its_own_answer(own_stack, model, key):
             assert len(model.requests(own_key)) == 2
 
 
+async def test_what_parallel_nodes_said_before_they_asked_comes_once(client, model, key):
+    """Whichever of them asks its model first, when they run again."""
+    for turn in range(4):
+        own_key, names = f"{key}-{turn}", ["north", "south"]
+        for name in names:
+            model.script(f"{own_key}-{name}", Answer("I think ", f"that {name} ", "is fine."))
+        response = await client.responses.create(model="clerks", input=prompt(own_key))
+        texts = said(response)
+        assert sorted(texts) == [f"I think that {name} is fine." for name in names]
+        for request in sorted(asked(response), key=lambda request: request.arguments):
+            who = json.loads(request.arguments)["who"]
+            (now,) = [again for again in asked(response) if json.loads(again.arguments)["who"] == who]
+            response = await client.responses.create(
+                model="clerks", previous_response_id=response.id, input=[answer(now, reason="Yes.")]
+            )
+            texts += said(response)
+        assert sorted(texts) == sorted(
+            [*(f"I think that {name} is fine." for name in names), *(f"{name}: Yes." for name in names)]
+        )
+
+
+def said(response):
+    """The texts of a response's messages."""
+    return [item.content[0].text for item in response.output if item.type == "message"]
+
+
 async def test_who_answers_at_the_same_time_as_another_is_told_where_the_rest_is_asked(own_stack, model, key):
     servers = [own_stack.add_server(), own_stack.add_server()]
     own_stack.add_worker("langgraph")

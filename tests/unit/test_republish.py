@@ -122,3 +122,42 @@ def test_a_call_without_a_result_is_told_again_by_the_turn_that_continues() -> N
     result = ToolResult(call_id="c1", output="paid")
     attempt: list[Event] = [call, done, ToolResult(call_id="c2", output="seen"), result, TurnCompleted()]
     assert again([], attempt, before) == [call, result, TurnCompleted()]
+
+
+def words(message_id: str, *pieces: str) -> list[Event]:
+    said = [TextDelta(message_id=message_id, delta=piece) for piece in pieces]
+    return [*said, MessageDone(message_id=message_id, text="".join(pieces))]
+
+
+NORTH, SOUTH = ("I think ", "that north."), ("I think ", "that south.")
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_messages_that_come_in_another_order_are_known_by_what_they_say(mixed: bool) -> None:
+    before = (*words("m1", *NORTH), *words("m2", *SOUTH), TurnSuspended(expires_at=0))
+    first, second, third = words("m1", *SOUTH), words("m2", *NORTH), words("m3", "Fine.")
+    swapped = [first[0], second[0], *first[1:], *second[1:]] if mixed else [*first, *second]
+    assert again([], [*swapped, *third, TurnCompleted()], before) == [*third, TurnCompleted()]
+
+
+def test_so_they_are_where_they_were_cut_off() -> None:
+    published = [*words("m1", *NORTH)[:2], *words("m2", *SOUTH)[:1]]
+    attempt = [*words("m1", *SOUTH), *words("m2", *NORTH)]
+    came = again(published, [*attempt, TurnCompleted()])
+    assert [event for event in came if isinstance(event, ItemDropped)] == []
+    texts: dict[str, str] = {}
+    for event in [*published, *came]:
+        if isinstance(event, TextDelta):
+            texts[event.message_id] = texts.get(event.message_id, "") + event.delta
+    done = {event.message_id: event.text for event in came if isinstance(event, MessageDone)}
+    assert sorted(texts.values()) == ["".join(NORTH), "".join(SOUTH)]
+    assert done == texts
+
+
+def test_what_is_new_takes_no_id_of_another_message() -> None:
+    before = (*words("m1", "North."), *words("m2", "South."), TurnSuspended(expires_at=0))
+    attempt = [*words("m1", "South."), *words("m2", "New."), *words("m3", "North.")]
+    came = again([], [*attempt, ItemDropped(item_id="m2"), TurnCompleted()], before)
+    (new,) = {event.message_id for event in came if isinstance(event, TextDelta)}
+    assert came == [*words(new, "New."), ItemDropped(item_id=new), TurnCompleted()]
+    assert new not in ("m1", "m2")

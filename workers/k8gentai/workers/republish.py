@@ -3,13 +3,14 @@
 An attempt after the first, and a turn that continues another one, goes through the same events as those before it,
 as far as the journal answers. What was published is not published again. Where the new attempt departs, the
 item is dropped (``item.dropped``) and begun anew; what earlier attempts published and this one never came to is
-dropped at the end. The questions that a turn was suspended with, and the calls that had no result then, do not
-count as published to the turn that continues it.
+dropped at the end. Messages are known again by what they say: parallel model calls may begin in another order, and
+have each other's ids then. The questions that a turn was suspended with, and the calls that had no result then, do
+not count as published to the turn that continues it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from k8gentai.agents.events import (
     Event,
@@ -39,6 +40,15 @@ class _Text:
     said: str = ""
     again: int = 0
 
+    def fits(self, text: str, *, whole: bool) -> bool:
+        """Whether a text that is being said again may be this one.
+
+        Args:
+            text: as far as it was said again.
+            whole: no more of this one will be published.
+        """
+        return self.said.startswith(text) or (not whole and text.startswith(self.said))
+
     def news(self, piece: str) -> str | None:
         """What of a piece is new: nothing, its end, or None where it departs from what was said."""
         old = self.said[self.again : self.again + len(piece)]
@@ -62,6 +72,27 @@ class _Item:
         self.seen = False
         """Whether the new attempt has come to it."""
 
+    def said_again(self, message: "_Again | None") -> None:
+        """Note how far a message of the new attempt has said it again."""
+        self.seen = message is not None
+        self.text.again = len(message.text) if message else 0
+        self.reasoning.again = len(message.reasoning) if message else 0
+
+
+@dataclass
+class _Again:
+    """A message of the new attempt."""
+
+    name: str = ""
+    """The id by which it is published."""
+    text: str = ""
+    reasoning: str = ""
+
+    def is_of(self, item: _Item) -> bool:
+        """Whether what it says so far is what a published message says."""
+        whole = item.whole is not None
+        return item.text.fits(self.text, whole=whole) and item.reasoning.fits(self.reasoning, whole=whole)
+
 
 class Republisher:
     """Stands between an attempt's events and its stream.
@@ -75,6 +106,10 @@ class Republisher:
     def __init__(self, before: Iterable[Event], published: Iterable[Event], put: Callable[[Event], None]) -> None:
         self._put = put
         self._items: dict[str, _Item] = {}
+        self._said: set[str] = set()
+        """The ids of the messages that were published."""
+        self._messages: dict[str, _Again] = {}
+        """The messages of the new attempt, by their ids in it."""
         self._others: Counter[str] = Counter()
         self._whole_items: dict[str, str] = {}
         """Ids of items without a word of their own, by the JSON of their events."""
@@ -88,6 +123,10 @@ class Republisher:
 
     def put(self, event: Event) -> None:
         """Take the attempt's next event."""
+        if isinstance(event, TextDelta | ReasoningDelta | MessageDone):
+            event = event.model_copy(update={"message_id": self._name(event)})
+        elif isinstance(event, ItemDropped) and event.item_id in self._messages:
+            event = event.model_copy(update={"item_id": self._messages[event.item_id].name})
         match event:
             case TextDelta() | ReasoningDelta():
                 self._delta(event.message_id, event)
@@ -107,6 +146,8 @@ class Republisher:
                 self._other(event)
 
     def _note(self, event: Event) -> None:
+        if isinstance(event, TextDelta | ReasoningDelta | MessageDone):
+            self._said.add(event.message_id)
         match event:
             case TextDelta():
                 self._item(event.message_id).text.said += event.delta
@@ -115,7 +156,10 @@ class Republisher:
             case ToolCallDelta():
                 self._item(event.call_id).text.said += event.delta
             case MessageDone():
-                self._item(event.message_id).whole = event
+                item = self._item(event.message_id)
+                item.whole = event
+                item.text.said = item.text.said or event.text
+                item.reasoning.said = item.reasoning.said or event.reasoning
             case ToolCall():
                 self._item(event.call_id).whole = event
             case ToolCallStarted():
@@ -141,6 +185,53 @@ class Republisher:
         for item_id, item in list(self._items.items()):
             if item.result is None and (item.begun is not None or isinstance(item.whole, ToolCall)):
                 del self._items[item_id]
+
+    def _name(self, event: TextDelta | ReasoningDelta | MessageDone) -> str:
+        """The id by which the message of an event is published."""
+        message = self._messages.setdefault(event.message_id, _Again())
+        if message.name and message.name not in self._items:
+            return message.name
+        before = replace(message)
+        match event:
+            case TextDelta():
+                message.text += event.delta
+            case ReasoningDelta():
+                message.reasoning += event.delta
+            case MessageDone():
+                message.text, message.reasoning = event.text, event.reasoning
+        holders = {other.name: other for other in self._messages.values() if other is not message}
+        name = self._published(message, message.name or event.message_id, holders)
+        if name is None:
+            message.name = message.name or _unused(event.message_id, holders)
+        elif name != message.name:
+            self._exchange(message, name, holders.get(name), before)
+        return message.name
+
+    def _published(self, message: _Again, likely: str, holders: Mapping[str, _Again]) -> str | None:
+        """Find the published message that one of the new attempt is, if it is one.
+
+        Args:
+            message: as far as it was said again.
+            likely: the id to look at first.
+            holders: the other messages of the new attempt, by what they are taken for.
+        """
+        current = self._items.get(message.name)
+        for name in (likely, *self._items):
+            if name not in self._said or not (item := self._items.get(name)) or not message.is_of(item):
+                continue
+            holder = holders.get(name)
+            if holder is None or (current is not None and holder.is_of(current)):
+                return name
+        return None
+
+    def _exchange(self, message: _Again, name: str, holder: _Again | None, before: _Again) -> None:
+        """Take a message for another one than it was taken for, which its holder changes for that one."""
+        if item := self._items.get(message.name):
+            item.said_again(holder)
+        if holder is not None:
+            holder.name = message.name
+        self._items[name].said_again(before)
+        message.name = name
 
     def _item(self, item_id: str) -> _Item:
         return self._items.setdefault(item_id, _Item())
@@ -216,6 +307,13 @@ class Republisher:
         left = {item_id for event_json, item_id in self._whole_items.items() if self._others[event_json] > 0}
         for item_id in left:
             self._put(ItemDropped(item_id=item_id))
+
+
+def _unused(item_id: str, taken: Container[str]) -> str:
+    """An id for what is new, as like its own as may be."""
+    while item_id in taken:
+        item_id += "+"
+    return item_id
 
 
 def _lists_tools(event: Event) -> bool:
