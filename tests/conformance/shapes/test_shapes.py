@@ -14,7 +14,7 @@ from tests.conformance.shapes import stage
 from tests.conformance.shapes.agents.functions import Order
 from tests.conformance.shapes.definitions import agents_of
 from tests.conformance.shapes.shape import ORDER, Column, Shape, shapes_of
-from tests.scripted import FOREVER, Answer, Call, Gate
+from tests.scripted import FOREVER, Answer, Call, Gate, Refuse
 
 _SECONDS = 60
 
@@ -160,6 +160,24 @@ async def test_turns_of_all_shapes_survive_the_end_of_their_worker(framework, la
         except Exception as error:  # noqa: BLE001 - the other shapes are looked at
             failed[shape.name] = f"{type(error).__name__}: {error}"
     assert not failed, json.dumps(failed, indent=2)
+
+
+@pytest.mark.parametrize("framework", [*filter(shapes_of, FRAMEWORKS)], indirect=True, scope="session")
+@pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
+async def test_a_model_that_refuses_ends_the_turns_of_all_shapes(framework, last, lab):
+    """Whichever of their agents asks, with the endpoint's words."""
+    turns = {}
+    for number, shape in enumerate(shapes_of(framework)):
+        called = stage.calls(shape, stage.looking(_page(lab, number)))
+        refused = Refuse(400, "no capacity today")
+        key = f"{lab.key}-{number}r"
+        for part, answers in stage.script(lab.model, key, shape, called, Answer("It ", "costs 3.")).items():
+            lab.model.script(part, *(answers[:-1] if last else ()), refused)
+        turns[shape.name] = await lab.begin(shape.name, part=f"{number}r")
+    ended = {name: (await lab.follow(turn_id))[-1].response for name, turn_id in turns.items()}
+    told = {name: (response.status, response.error and response.error.message) for name, response in ended.items()}
+    assert {name: why for name, why in told.items() if "no capacity today" not in str(why)} == {}
+    assert {status for status, _ in told.values()} == {"failed"}
 
 
 async def _stands(gate, reading):

@@ -12,6 +12,7 @@ from ag2.events import HumanInputRequest
 
 from k8gentai.agents.adapters.ag2.clients import shared_client
 from k8gentai.agents.adapters.ag2.middleware import Follower
+from k8gentai.agents.adapters.ag2.networks import follow_networks
 from k8gentai.agents.adapters.ag2.people import answer
 from k8gentai.agents.adapters.ag2.run import current_run
 
@@ -47,3 +48,4 @@ def follow_agents() -> None:
     ConversationContext.ask = asked
     # A function that is not async goes to a thread, and this one is called for every token.
     ContextField.use = use
+    follow_networks()
