@@ -475,6 +475,7 @@ async def test_an_endpoints_own_words_are_the_turns_and_so_is_the_kind_of_its_er
         ({"error": {"message": "too long", "code": 503}}, "model_overloaded"),
         ({"error": "it broke"}, "model_error"),
         ({"object": "error", "message": "it broke", "code": 400}, "model_error"),
+        ({"choices": [{"delta": {}, "error": {"message": "it broke", "code": 503}}]}, "model_overloaded"),
     ],
 )
 @pytest.mark.parametrize("before", [(), (TEXT,)])
@@ -483,10 +484,21 @@ async def test_so_they_are_where_they_come_in_a_stream(
 ) -> None:
     bench = Bench(lambda _: stream(*before, error))
     await bench.post({"model": "m", "stream": True})
-    body = error["error"] if isinstance(error.get("error"), dict) else error
     told = failure(ValueError("as the framework puts it"), bench.calls)
+    (error,) = error.get("choices", [error])
+    body = error["error"] if isinstance(error.get("error"), dict) else error
     words = body.get("message") or body["error"]
     assert (told.code, told.message) == (code, f"model m: broke off: {words}")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("reason", ["error", "abort"])
+async def test_an_answer_that_ends_with_an_error_is_not_whole(streamed: bool, reason: str) -> None:
+    choice = {"index": 0, "delta" if streamed else "message": {"content": "Half"}, "finish_reason": reason}
+    sent = {"choices": [choice]}
+    bench = Bench(lambda _: stream(sent) if streamed else httpx.Response(200, json=sent))
+    await bench.post({"model": "m", "messages": [], "stream": streamed})
+    assert str(bench.calls.error) == f"model m: broke off: its answer ended with the finish reason {reason!r}"
 
 
 async def test_what_the_stacks_own_client_tried_again_is_not_tried_again() -> None:

@@ -21,6 +21,8 @@ _KNOCK_SECONDS = 0.5
 _LONGEST_RETRY_SECONDS = 10.0
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 """Statuses worth another try: those the OpenAI SDK retries, and Anthropic's for an overloaded model."""
+_BROKEN = frozenset({"error", "abort"})
+"""Finish reasons of answers that are not whole: Mistral's and OpenRouter's, and vLLM's."""
 _UNTOLD = "Internal server error: An unexpected error occurred."
 """What Llama Stack 0.7 answers in place of a cause, such as an endpoint that cannot be reached."""
 _CONNECT_SECONDS = 5.0
@@ -265,7 +267,21 @@ def _completion(body: bytes) -> Chunk:
         raise UpstreamError("sent an answer that is no JSON", retry=True) from error
     if not isinstance(completion, dict) or not isinstance(completion.get("choices"), list):
         raise _broke_off(completion)
+    if told := _error_in(completion):
+        raise _broke_off(told)
     return completion
+
+
+def _error_in(chunk: Chunk) -> Chunk | None:
+    """Find the error that a chunk or completion tells of, itself or in a choice, as routers of models do."""
+    if chunk.get("error") or chunk.get("object") == "error":
+        return chunk
+    for choice in _choices(chunk):
+        if choice.get("error"):
+            return choice
+        if (reason := choice.get("finish_reason")) in _BROKEN:
+            return {"message": f"its answer ended with the finish reason {reason!r}"}
+    return None
 
 
 def _broke_off(sent: Any) -> UpstreamError:
@@ -300,18 +316,17 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[Chunk]:
             continue
         if not isinstance(chunk, dict):
             continue
-        if chunk.get("error") or chunk.get("object") == "error":
-            raise _broke_off(chunk)
-        finished = finished or _ends(chunk)
+        if told := _error_in(chunk):
+            raise _broke_off(told)
+        finished = finished or any(choice.get("finish_reason") for choice in _choices(chunk))
         yield chunk
     if begun and not finished:
         raise UpstreamError("hung up in mid-answer", retry=True)
 
 
-def _ends(chunk: Chunk) -> bool:
+def _choices(chunk: Chunk) -> list[dict[str, Any]]:
     choices = chunk.get("choices")
-    choices = choices if isinstance(choices, list) else []
-    return any(choice.get("finish_reason") for choice in choices if isinstance(choice, dict))
+    return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
 
 
 async def _within[T](waiting: Awaitable[T]) -> T:
