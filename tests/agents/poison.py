@@ -3,11 +3,17 @@
 import asyncio
 import contextlib
 import ctypes
+import faulthandler
+import gc
+import io
 import os
 import re
 import signal
+import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware
@@ -55,7 +61,91 @@ def _raise(error: BaseException) -> None:
     raise error
 
 
+def _fork_and_return() -> None:
+    """The child comes back here, too."""
+    os.fork()
+
+
+def _fork_in_a_thread() -> object:
+    return asyncio.to_thread(_fork_and_return)
+
+
+def _run_a_loop_in_a_thread() -> object:
+    return asyncio.to_thread(lambda: asyncio.run(asyncio.sleep(0)))
+
+
+def _close_each_file() -> None:
+    for number in range(3, 1024):
+        with contextlib.suppress(OSError):
+            os.close(number)
+
+
+def _change_settings() -> None:
+    os.chdir("/")
+    os.environ["OPENAI_BASE_URL"] = "http://elsewhere/v1"
+    del os.environ["OPENAI_API_KEY"]
+    gc.disable()
+    sys.setrecursionlimit(100_000)
+    threading.excepthook = sys.excepthook = lambda *_: os._exit(9)
+    asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
+    sys.stdout = sys.stderr = io.StringIO()
+
+
+def _fail_in_a_thread() -> None:
+    thread = threading.Thread(target=lambda: 1 / 0)
+    thread.start()
+    thread.join()
+
+
+def _recurse() -> None:
+    sys.setrecursionlimit(100_000)
+
+    def deeper() -> None:
+        deeper()
+
+    deeper()
+
+
+def _print_much() -> None:
+    for _ in range(10_000):
+        print("x" * 1_000)  # noqa: T201
+
+
+def _crash_with_another_handler() -> None:
+    faulthandler.enable()
+    ctypes.string_at(0)
+
+
+def _settings() -> str:
+    """What of the process a turn finds."""
+    found = (
+        Path.cwd() != Path("/"),
+        "127.0.0.1" in os.environ["OPENAI_BASE_URL"],
+        bool(os.environ["OPENAI_API_KEY"]),
+        gc.isenabled(),
+        sys.getrecursionlimit() < 100_000,
+        threading.excepthook is threading.__excepthook__,
+        sys.stdout is sys.__stdout__,
+    )
+    return str(all(found))
+
+
 DEEDS = {
+    "spawn": lambda: subprocess.run(["true"], check=True) and None,
+    "leave a process": lambda: subprocess.Popen(["sleep", "60"]) and None,
+    "fork": _fork_and_return,
+    "fork in a thread": _fork_in_a_thread,
+    "run a loop in a thread": _run_a_loop_in_a_thread,
+    "handle signals": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+    "handle signals in the loop": lambda: asyncio.get_running_loop().add_signal_handler(15, print),
+    "close all files": lambda: os.closerange(3, 1024),
+    "close each file": _close_each_file,
+    "change settings": _change_settings,
+    "settings": _settings,
+    "fail in a thread": _fail_in_a_thread,
+    "recurse": _recurse,
+    "print much": _print_much,
+    "crash with another handler": _crash_with_another_handler,
     "exit": lambda: sys.exit(5),
     "exit in a task": _leave_in_a_task,
     "exit in a callback": lambda: asyncio.get_running_loop().call_soon(sys.exit, 5) and asyncio.sleep(0.1),

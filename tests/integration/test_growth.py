@@ -1,6 +1,7 @@
 """Nothing in Redis grows for ever, and idle processes hardly write."""
 
 import asyncio
+import json
 import time
 from functools import partial
 
@@ -97,6 +98,9 @@ async def test_a_history_is_kept_only_as_long_as_something_may_run_the_turn(conn
     assert (await turns.get(turn_id)).turn.history == HISTORY
     await settle(turns)
     assert (await turns.get(turn_id)).turn.history == (HISTORY if kept else [])
+    # Empty, not gone: servers of older versions, which run beside, read the field.
+    stored = json.loads(await connection.hget(keys.TURN + turn_id, "history"))
+    assert stored == (HISTORY if kept else [])
 
 
 @pytest.mark.parametrize("together", [False, True])

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 
+import psutil
 import pytest
 
 from tests.integration.helpers import ON_ONE_HOST, ended, eventually, prompt
@@ -12,6 +13,7 @@ from tests.support.stack import Stack
 pytestmark = ON_ONE_HOST
 
 INNOCENTS = 6
+RAISED = "the agent raised"
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +78,17 @@ async def ask(client, deed, agent="poison"):
         ("memory", "the agent raised MemoryError"),
         ("half", "the agent raised ValueError: cannot read: \ufffd"),
         ("unprintable", "the agent raised Unprintable: (its message cannot be printed: RuntimeError)"),
+        (
+            "handle signals",
+            f"{RAISED} ValueError: signal only works in main thread of the main interpreter",
+        ),
+        (
+            "handle signals in the loop",
+            f"{RAISED} RuntimeError: set_wakeup_fd only works in main thread of the main interpreter",
+        ),
+        ("close all files", "the agent raised AgentExitError: files were closed that are the worker's own"),
+        ("close each file", "the agent raised AgentExitError: files were closed that are the worker's own"),
+        ("recurse", "the agent raised RecursionError: maximum recursion depth exceeded"),
         ("ignore cancelling", "the turn did not end within its limit of 20 s"),
     ],
 )
@@ -110,6 +123,41 @@ async def test_a_tools_text_that_cannot_be_encoded_reaches_the_model_with_a_repl
     assert "half \ufffd" in shown
 
 
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "spawn",
+        "leave a process",
+        "fork",
+        "fork in a thread",
+        "run a loop in a thread",
+        "fail in a thread",
+        "print much",
+        "change settings",
+    ],
+)
+async def test_what_is_no_harm_to_a_process_of_its_own_is_none_here(own_stack, client, model, key, deed):
+    """Nor to those beside it, and after it."""
+    pids, gate = set(own_stack.worker_pids()), Gate()
+    model.script(key, Answer("Half ", gate, "and half."))
+    beside = await client.responses.create(model="plain", input=prompt(key), background=True)
+    await model.request(key)
+    for _ in range(4):
+        response = await ask(client, deed)
+        assert (response.output_text, counts(own_stack, response.id)) == ("Done.", (1, 0, 0))
+        assert (await ask(client, "settings")).output_text == "True"
+    gate.open()
+    assert (await ended(client, beside.id)).output_text == "Half and half."
+    assert set(own_stack.worker_pids()) == pids
+    children = [child for pid in pids for child in psutil.Process(pid).children()]
+    living = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+    left = [child for child in living if "k8gentai.workers.witness" not in child.cmdline()]
+    # What was started on purpose lives, and no second worker does.
+    assert {child.name() for child in left} <= {"sleep"}
+    for child in left:
+        child.kill()
+
+
 @pytest.mark.parametrize("deed", ["exit in a callback", "stop the loop"])
 async def test_what_no_task_is_at_fault_for_ends_nothing(client, deed):
     assert (await ask(client, deed)).output_text == "Done."
@@ -124,6 +172,7 @@ async def test_text_that_cannot_be_encoded_is_shown_with_a_replacement(client):
     [
         ("hard exit", "ended itself with exit code 7 at "),
         ("segfault", "ended with signal 11 (SIGSEGV) at "),
+        ("crash with another handler", "ended with signal 11 (SIGSEGV) at "),
         ("kill", "was killed "),
     ],
 )

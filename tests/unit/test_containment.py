@@ -3,13 +3,14 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from k8gentai.workers.containment import AgentExitError, contain_signals, contained_task, run_on
+from k8gentai.workers.containment import AgentExitError, contain_files, contain_signals, contained_task, run_on
 from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
 from k8gentai.workers.endings import failure
 
@@ -174,3 +175,70 @@ async def test_a_turn_may_cancel_what_an_ended_turn_left_behind():
     assert reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
+
+
+@pytest.fixture
+async def files(monkeypatch):
+    """What is closed, instead of closing it, and the file by which this loop waits."""
+    closed = []
+    monkeypatch.setattr(os, "close", closed.append)
+    monkeypatch.setattr(os, "closerange", lambda low, high: closed.append((low, high)))
+    contain_files()
+    return closed, asyncio.get_running_loop()._selector.fileno()
+
+
+async def test_a_turns_code_cannot_close_the_workers_files(files):
+    closed, own = files
+    token = current_attempt.set(RunningAttempt("resp_1"))
+    for close in (lambda: os.close(own), lambda: os.closerange(own - 1, own + 1)):
+        with pytest.raises(AgentExitError, match="the worker's own"):
+            close()
+    os.close(1_000)
+    os.closerange(own + 1, own + 1)
+    current_attempt.reset(token)
+    os.close(own)
+    assert closed == [1_000, (own + 1, own + 1), own]
+
+
+FORKING = """
+import asyncio, os, sys
+from k8gentai.workers.containment import contained_task
+from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
+from k8gentai.workers.thread_context import carry_context
+
+async def fork():
+    os.fork()
+
+async def main():
+    asyncio.get_running_loop().set_task_factory(contained_task)
+    carry_context()
+    current_attempt.set(RunningAttempt("resp_1"))
+    {deed}
+    print("one", flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "deed", ["await asyncio.create_task(fork())", "await asyncio.to_thread(os.fork)"], ids=["task", "thread"]
+)
+def test_a_child_that_code_forks_does_not_go_on_as_the_worker(deed):
+    command = [sys.executable, "-W", "ignore", "-c", FORKING.format(deed=deed)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("one\n", "")
+
+
+def test_a_child_that_code_makes_properly_runs_to_its_end():
+    """It may have threads, as the queues of multiprocessing do."""
+    deed = """
+    import multiprocessing
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=queue.put, args=("x" * 100_000,))
+    child.start()
+    print(len(queue.get(timeout=30)), flush=True)
+    child.join()"""
+    command = [sys.executable, "-W", "ignore", "-c", FORKING.format(deed=deed.strip())]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("100000\none\n", "")

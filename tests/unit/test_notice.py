@@ -52,6 +52,13 @@ def test_one_that_ended_or_was_killed_tells_nothing() -> None:
     assert settings.frameworks == FRAMEWORKS
 
 
+def test_a_later_process_of_the_same_number_is_not_the_one_that_was_up() -> None:
+    with notice.posted(STATE, UP):
+        assert notice.read(STATE) == UP
+        os.utime(STATE / "up.json", (1, 1))
+        assert notice.read(STATE) is None
+
+
 def test_what_is_not_set_here_is_as_up_was_started_with(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = {
         "INFERENCE_MODEL": "tiny",
@@ -59,7 +66,9 @@ def test_what_is_not_set_here_is_as_up_was_started_with(monkeypatch: pytest.Monk
         "SHOP_TOKEN": "t",
         "AMF_REGISTRY": "theirs.json",
         "AMF_ADAPTERS": "",
+        "AMF_STACK_API_KEY": "hush",
     }
+    monkeypatch.delenv("AMF_STACK_API_KEY", raising=False)
     monkeypatch.setenv("AMF_REGISTRY", "mine.json")
     for name in ("AMF_AGENTS", "SHOP_TOKEN", "INFERENCE_MODEL"):
         # Undone at the end, too, where it is set meanwhile.
@@ -73,6 +82,8 @@ def test_what_is_not_set_here_is_as_up_was_started_with(monkeypatch: pytest.Monk
         running.communicate(b"\n")
     assert (settings.agents, settings.registry) == (Path("theirs"), Path("mine.json"))
     assert os.environ["SHOP_TOKEN"] == "t"
+    # Agents' code, which is imported to check it, must not see it.
+    assert "AMF_STACK_API_KEY" not in os.environ
     assert os.environ["INFERENCE_MODEL"] == settings.model == "openai/tiny"
 
 

@@ -192,6 +192,20 @@ async def test_a_server_on_a_network_goes_by_any_name() -> None:
     assert await asked(guarded(), url="http://server:8321") == 200
 
 
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [("127.0.0.1", 421), ("::1", 421), ("::ffff:127.0.0.1", 421), ("::ffff:10.0.0.1", 200), ("10.0.0.1", 200)],
+)
+async def test_loopback_is_known_in_each_of_its_forms(server: str, expected: int) -> None:
+    """A socket of both families shows clients of the older one by mapped addresses."""
+    app = guarded()
+
+    async def came_to(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "server": (server, 8321)}, receive, send)
+
+    assert await asked(came_to, headers={"host": "elsewhere.example"}) == expected
+
+
 async def test_the_gateway_of_models_is_protected() -> None:
     app = gateway(OpenAttempts(OWN), None)  # type: ignore[arg-type]  # nothing gets that far
     url = f"{OWN}/v1/chat/completions"

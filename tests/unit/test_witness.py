@@ -10,7 +10,7 @@ from k8gentai.workers import witness
 from k8gentai.workers.witness import death_of
 
 WORKER = """
-import ctypes, os, signal, sys
+import ctypes, faulthandler, os, signal, sys
 from k8gentai.workers import last_words
 
 class Pipe:
@@ -42,6 +42,11 @@ def left_by(deed, tmp_path):
     [
         ("os._exit(7)", "ended itself with exit code 7 at {file}:13", "resp_1"),
         ("ctypes.string_at(0)", "ended with signal 11 (SIGSEGV) at {file}:13", ""),
+        (
+            "import faulthandler; faulthandler.enable(); ctypes.string_at(0)",
+            "ended with signal 11 (SIGSEGV) at {file}:13",
+            "",
+        ),
         ("os.abort()", "ended with signal 6 (SIGABRT) at {file}:13", ""),
         ("words.raised(ValueError('no'))", "ended with ValueError: no", ""),
     ],

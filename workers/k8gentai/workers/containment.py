@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Coroutine, Generator
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -18,6 +19,8 @@ from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 """Signals by which a worker is told to end."""
+
+_FILES = Path("/proc/self/fd")
 
 log = structlog.get_logger(__name__)
 
@@ -113,6 +116,50 @@ def _check_signal(signum: int, *, ours: bool) -> None:
         raise AgentExitError(f"{signal.Signals(signum).name} was sent to the worker's own process")
 
 
+def end_if_forked(worker: int) -> None:
+    """End a child that agents' code forked and that comes to the end of that code, as if it were the worker.
+
+    It has one thread, and the files of the worker: its loop would take events from the worker's.
+
+    Args:
+        worker: the process in which the code began.
+    """
+    if os.getpid() != worker:
+        os._exit(0)
+
+
+def contain_files() -> None:
+    """Have agents' code fail that closes all files, the worker's among them.
+
+    To be called when the worker's event loop runs, before agents are imported, once.
+    """
+    worker, close, close_range = os.getpid(), os.close, os.closerange
+    files = [*_FILES.iterdir()] if _FILES.is_dir() else []
+    loops = {int(file.name) for file in files if _is_of_a_loop(file)}
+
+    def check(*numbers: int) -> None:
+        if current_attempt.get() is not None and os.getpid() == worker and loops.intersection(numbers):
+            raise AgentExitError("files were closed that are the worker's own")
+
+    def contained_close(fd: int) -> None:
+        check(fd)
+        close(fd)
+
+    def contained_close_range(fd_low: int, fd_high: int, /) -> None:
+        check(*(number for number in loops if fd_low <= number < fd_high))
+        close_range(fd_low, fd_high)
+
+    os.close, os.closerange = contained_close, contained_close_range
+
+
+def _is_of_a_loop(file: Path) -> bool:
+    """Whether an open file is what an event loop waits with, which is open for as long as the loop is."""
+    try:
+        return "eventpoll" in str(file.readlink())
+    except OSError:
+        return False
+
+
 def run_on(loop: asyncio.AbstractEventLoop, until: Callable[[], bool]) -> None:
     """Run an event loop, and go on where agents' code stopped it.
 
@@ -131,7 +178,10 @@ def run_on(loop: asyncio.AbstractEventLoop, until: Callable[[], bool]) -> None:
 
 
 def _contained(step: Callable[..., Any], *arguments: Any) -> Any:
+    worker = os.getpid()
     try:
         return step(*arguments)
     except (SystemExit, KeyboardInterrupt) as error:
         raise AgentExitError(f"{type(error).__name__}({error})") from error
+    finally:
+        end_if_forked(worker)

@@ -30,6 +30,7 @@ from k8gentai.workers.failures import AgentMissingError, BrokeOffError
 from k8gentai.workers.journal import Journal
 from k8gentai.workers.loaded import LoadedAgents, ReadyAgent
 from k8gentai.workers.order import EventOrder
+from k8gentai.workers.process_settings import ProcessSettings
 from k8gentai.workers.republish import Republisher
 from k8gentai.workers.services import TurnServices
 from k8gentai.workers.slots import Slot
@@ -52,6 +53,7 @@ class Harness:
         stack: what turns ask of it beside models.
         blocked: returns what holds up the agents' loop now.
         agents_loop: where agents' code runs.
+        settings: those of the process, which each attempt finds as they were.
     """
 
     def __init__(
@@ -64,7 +66,9 @@ class Harness:
         stack: StackClient,
         blocked: Callable[[], Blocked | None],
         agents_loop: AgentsLoop,
+        settings: ProcessSettings,
     ) -> None:
+        self._settings = settings
         self._stack = stack
         self._blocked = blocked
         self._agents_loop = agents_loop
@@ -126,6 +130,7 @@ class Harness:
                 attempt = Attempt(
                     started, ready, declared, services, journal, order, self._blocked, self._agents_loop
                 )
+                self._settings.restore()
                 endpoint = self._open_attempts.open(attempt.calls)
                 current_attempt.set(attempt.calls.attempt)
                 end = await attempt.run(self._adapter, endpoint)
@@ -140,6 +145,7 @@ class Harness:
             if attempt is not None:
                 self._open_attempts.close(attempt.calls)
                 attempt.close()
+                self._settings.restore()
         if isinstance(end, TurnCompleted) and order.cut_off:
             end = TurnIncomplete(reason=order.cut_off)
         if isinstance(end, TurnCompleted) and attempt is not None:

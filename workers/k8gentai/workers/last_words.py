@@ -36,6 +36,9 @@ class LastWords:
         self._pipe = witness.stdin
         self._say({"redis_url": redis_url, "framework": framework, "worker": worker})
         faulthandler.enable(self._pipe.fileno(), all_threads=False)
+        # An agent's own would lose the cause of a crash.
+        self._disable_faulthandler = faulthandler.disable
+        faulthandler.enable = faulthandler.disable = _ignore
         os.register_at_fork(after_in_child=self._forget)
         self._exit = os._exit
         os._exit = self._noted_exit
@@ -68,7 +71,7 @@ class LastWords:
 
     def _forget(self) -> None:
         """A child process has nothing to say, and must not keep the witness waiting."""
-        faulthandler.disable()
+        self._disable_faulthandler()
         with suppress(OSError):
             self._pipe.close()
 
@@ -78,6 +81,10 @@ class LastWords:
     def _write(self, words: bytes) -> None:
         with suppress(OSError, ValueError):  # Somebody has ended the witness.
             os.write(self._pipe.fileno(), words)
+
+
+def _ignore(*_: Any, **__: Any) -> None:
+    """Stand for what enables or disables the fault handler."""
 
 
 def _place() -> str:

@@ -9,6 +9,7 @@ gives it. What a thread of an agent's own is given by a queue of its own nobody 
 that started it, and to none once that is over.
 """
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context, copy_context
@@ -17,6 +18,7 @@ from multiprocessing.pool import ThreadPool
 from threading import Thread
 from typing import Any
 
+from k8gentai.workers.containment import end_if_forked
 from k8gentai.workers.current_attempt import current_attempt
 
 _TASKS = ("apply_async", "_map_async", "imap", "imap_unordered")
@@ -40,7 +42,7 @@ def _started(start: Callable[[Thread], None]) -> Callable[[Thread], None]:
     def started(self: Thread) -> None:
         if current_attempt.get() is not None:
             context, run = copy_context(), self.run
-            self.run = lambda: context.run(run)  # type: ignore[method-assign]
+            self.run = lambda: context.run(_to_its_end, run)  # type: ignore[method-assign]
         start(self)
 
     return started
@@ -52,9 +54,17 @@ def _submitted(submit: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]
         if current_attempt.get() is None:
             return submit(self, function, *args, **options)
         # Its thread, which may be started here, works for other turns later.
-        return Context().run(submit, self, copy_context().run, function, *args, **options)
+        return Context().run(submit, self, copy_context().run, _to_its_end, function, *args, **options)
 
     return submitted
+
+
+def _to_its_end(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    worker = os.getpid()
+    try:
+        return function(*args, **options)
+    finally:
+        end_if_forked(worker)
 
 
 def _without_context(make: Callable[..., None]) -> Callable[..., None]:
@@ -75,7 +85,7 @@ def _taken(take: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def carried(*given: Any, **named: Any) -> Any:
             # A context is entered by one thread at a time.
-            return context.copy().run(function, *given, **named)
+            return context.copy().run(_to_its_end, function, *given, **named)
 
         return take(self, carried, *args, **options)
 

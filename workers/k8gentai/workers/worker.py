@@ -28,7 +28,7 @@ from k8gentai.workers.attribution import attribute_calls
 from k8gentai.workers.beat import Beat, beat_seconds
 from k8gentai.workers.calls import OpenAttempts
 from k8gentai.workers.connection import AWAY, connect, connect_blocking, masked
-from k8gentai.workers.containment import contain_signals
+from k8gentai.workers.containment import contain_files, contain_signals
 from k8gentai.workers.current_attempt import current_attempt
 from k8gentai.workers.exits import REPLACE, end_for_certain
 from k8gentai.workers.gateway import gateway
@@ -39,6 +39,7 @@ from k8gentai.workers.logs import configure_logs
 from k8gentai.workers.memory import Memory
 from k8gentai.workers.notifications import Notifications
 from k8gentai.workers.pool import Pool
+from k8gentai.workers.process_settings import ProcessSettings
 from k8gentai.workers.pulse import HUNG_SECONDS, Pulse
 from k8gentai.workers.registration import TurnWorker
 from k8gentai.workers.relief import Relief
@@ -54,6 +55,7 @@ _END_SECONDS = 10
 """How long ending may take, once running turns had their grace."""
 _KEEP_ALIVE_SECONDS = 3600
 """Longer than any client keeps an idle connection: one that takes it just as it is closed loses its call."""
+_GATEWAY_VARIABLES = "OPENAI_BASE_URL", "OPENAI_API_KEY"
 _PLACEHOLDER_KEY = "amf-worker"
 """What an SDK in agent code finds as its API key. It opens nothing; the gateway goes by the turn's header."""
 
@@ -115,7 +117,8 @@ def main(
         adapter,
         redis_url,
         stack_url,
-        Registry(registry),
+        # Agents' code may change the working directory.
+        Registry(registry.absolute()),
         concurrency,
         grace_seconds,
         lease_seconds,
@@ -214,11 +217,11 @@ class _Worker:
 
     def _prepare_environment(self, base_url: str, host: str, port: int) -> None:
         """Point model SDKs in agent code at the gateway. Before any agent is imported."""
-        os.environ["OPENAI_BASE_URL"] = base_url
-        os.environ["OPENAI_API_KEY"] = _PLACEHOLDER_KEY
+        os.environ.update(zip(_GATEWAY_VARIABLES, (base_url, _PLACEHOLDER_KEY), strict=True))
         attribute_calls(host, port)
         carry_context()
         contain_signals()
+        contain_files()
 
     def _load_adapter(self) -> Adapter:
         if self._adapter is None:
@@ -244,7 +247,15 @@ class _Worker:
         # Blocking tools and nodes run in its threads; asyncio's own pool has few more than the machine has cores.
         agents_loop = AgentsLoop(max(_THREADS, concurrency))
         harness = Harness(
-            adapter, agents, toolbox, attempts, open_attempts, stack, lambda: watchdog.blocked, agents_loop
+            adapter,
+            agents,
+            toolbox,
+            attempts,
+            open_attempts,
+            stack,
+            lambda: watchdog.blocked,
+            agents_loop,
+            ProcessSettings(*_GATEWAY_VARIABLES),
         )
         pool = Pool(attempts, harness, concurrency)
         loop = asyncio.get_running_loop()

@@ -1,0 +1,66 @@
+"""What agents' code changes of the process is put back for the next turn."""
+
+import asyncio
+import gc
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from k8gentai.workers.process_settings import ProcessSettings
+
+
+@pytest.fixture
+def settings(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://gateway/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "placeholder")
+    made = ProcessSettings("OPENAI_BASE_URL", "OPENAI_API_KEY")
+    yield made
+    made.restore()
+
+
+def read():
+    return (
+        Path.cwd(),
+        os.environ.get("OPENAI_BASE_URL"),
+        os.environ.get("OPENAI_API_KEY"),
+        gc.isenabled(),
+        sys.getrecursionlimit(),
+        threading.excepthook,
+        sys.excepthook,
+        sys.stdout,
+        sys.stderr,
+        asyncio.get_event_loop_policy(),
+    )
+
+
+def test_what_was_changed_is_as_it_was(settings, monkeypatch):
+    before = read()
+    os.chdir("/")
+    os.environ["OPENAI_BASE_URL"] = "http://elsewhere/v1"
+    del os.environ["OPENAI_API_KEY"]
+    os.environ["OWN"] = "kept"
+    gc.disable()
+    sys.setrecursionlimit(5_000)
+    threading.excepthook = sys.excepthook = lambda *_: None
+    sys.stdout = sys.stderr = None
+    asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
+    settings.restore()
+    assert read() == before
+    # What is the agents' own affair stays.
+    assert os.environ.pop("OWN") == "kept"
+
+
+def test_what_cannot_be_restored_keeps_nothing_else_from_it(settings, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    made = ProcessSettings("OPENAI_BASE_URL")
+    os.chdir("/")
+    gone.rmdir()
+    os.environ["OPENAI_BASE_URL"] = "http://elsewhere/v1"
+    made.restore()
+    assert os.environ["OPENAI_BASE_URL"] == "http://gateway/v1"

@@ -1,0 +1,75 @@
+"""What of a process all its turns share, and agents' code can change: it is put back around each attempt."""
+
+import asyncio
+import gc
+import os
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """One setting: its name, how it is read, and how it is set."""
+
+    name: str
+    read: Callable[[], Any]
+    write: Callable[[Any], None]
+
+
+def _attribute(owner: object, name: str) -> _Setting:
+    label = f"{getattr(owner, '__name__', owner)}.{name}"
+    return _Setting(label, lambda: getattr(owner, name), lambda value: setattr(owner, name, value))
+
+
+def _variable(name: str) -> _Setting:
+    return _Setting(name, lambda: os.environ.get(name), lambda value: os.environ.update({name: value}))
+
+
+def _working_directory() -> str | None:
+    try:
+        return str(Path.cwd())
+    except OSError:  # It was removed.
+        return None
+
+
+_ALWAYS = (
+    _Setting("working directory", _working_directory, os.chdir),
+    _Setting("recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
+    _Setting("garbage collection", gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
+    _Setting("event loop policy", asyncio.get_event_loop_policy, asyncio.set_event_loop_policy),
+    _attribute(threading, "excepthook"),
+    _attribute(sys, "excepthook"),
+    _attribute(sys, "stdout"),
+    _attribute(sys, "stderr"),
+)
+
+
+class ProcessSettings:
+    """The settings as they are when this is made.
+
+    Args:
+        variables: names of environment variables that are among them.
+    """
+
+    def __init__(self, *variables: str) -> None:
+        settings = (*_ALWAYS, *map(_variable, variables))
+        self._kept = [(setting, setting.read()) for setting in settings]
+
+    def restore(self) -> None:
+        """Set what was changed meanwhile as it was."""
+        for setting, value in self._kept:
+            if setting.read() != value:
+                try:
+                    setting.write(value)
+                except Exception as error:  # noqa: BLE001 - such as a directory that is gone, or a deep stack
+                    log.warning("setting_not_restored", setting=setting.name, error=repr(error))
+                else:
+                    log.warning("setting_restored", setting=setting.name, advice="agents share their process")
