@@ -1,5 +1,6 @@
 """A turn run again says only what is new (k8gentai.workers.republish)."""
 
+import random
 from itertools import product
 
 import pytest
@@ -161,3 +162,46 @@ def test_what_is_new_takes_no_id_of_another_message() -> None:
     (new,) = {event.message_id for event in came if isinstance(event, TextDelta)}
     assert came == [*words(new, "New."), ItemDropped(item_id=new), TurnCompleted()]
     assert new not in ("m1", "m2")
+
+
+@pytest.mark.parametrize("new", [("Yes.",), ("I think ", "so.")])
+def test_a_new_message_leaves_those_alone_that_come_after_it(new: tuple[str, ...]) -> None:
+    """One of two parallel parts goes on before the other has come to what it said."""
+    before = (*words("m1", *NORTH), *words("m2", *SOUTH), TurnSuspended(expires_at=0))
+    attempt = [*words("m1", *NORTH), *words("m2", *new), *words("m3", *SOUTH)]
+    came = again([], [*attempt, TurnCompleted()], before)
+    (name,) = {event.message_id for event in came if isinstance(event, TextDelta)}
+    assert came == [*words(name, *new), TurnCompleted()]
+    assert name not in ("m1", "m2")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_parallel_parts_show_each_text_once_however_they_run(seed: int) -> None:
+    """Each says something and asks; one is answered after the other, and both run again each time."""
+    chance = random.Random(seed)
+    shown: list[Event] = []
+    answered = ("N: ", "Yes."), ("S: ", "Yes.")
+    runs = ([NORTH], [SOUTH]), ([NORTH, answered[0]], [SOUTH]), ([NORTH, answered[0]], [SOUTH, answered[1]])
+    for north, south in runs:
+        shown += again([], [*_mixed(chance, north, south), TurnSuspended(expires_at=0)], tuple(shown))
+    assert [event for event in shown if isinstance(event, ItemDropped)] == []
+    texts = [event.text for event in shown if isinstance(event, MessageDone)]
+    assert sorted(texts) == ["I think that north.", "I think that south.", "N: Yes.", "S: Yes."]
+    deltas = "".join(sorted(event.delta for event in shown if isinstance(event, TextDelta)))
+    assert len(deltas) == len("".join(texts))
+
+
+def _mixed(chance: random.Random, *parts: list[tuple[str, ...]]) -> list[Event]:
+    """The events of parts that run side by side; a message has the next number when it begins."""
+    waiting = [[(text, index) for text in part for index in range(len(text) + 1)] for part in parts]
+    begun: list[str] = ["" for _ in parts]
+    events: list[Event] = []
+    number = 0
+    while left := [place for place, part in enumerate(waiting) if part]:
+        place = chance.choice(left)
+        text, index = waiting[place].pop(0)
+        if index == 0:
+            number += 1
+            begun[place] = f"m{number}"
+        events.append(words(begun[place], *text)[index])
+    return events

@@ -202,7 +202,7 @@ class Republisher:
         holders = {other.name: other for other in self._messages.values() if other is not message}
         name = self._published(message, message.name or event.message_id, holders)
         if name is None:
-            message.name = message.name or _unused(event.message_id, holders)
+            self._depart(message, event, before, holders)
         elif name != message.name:
             self._exchange(message, name, holders.get(name), before)
         return message.name
@@ -223,6 +223,33 @@ class Republisher:
             if holder is None or (current is not None and holder.is_of(current)):
                 return name
         return None
+
+    def _depart(
+        self,
+        message: _Again,
+        event: TextDelta | ReasoningDelta | MessageDone,
+        before: _Again,
+        holders: Container[str],
+    ) -> None:
+        """Find that a message is none of the published ones. Those that are whole may yet come: it takes an id of
+        its own, and is published under it from its beginning."""
+        if message.name and (self._is_open(message.name) or isinstance(event, MessageDone)):
+            return
+        if message.name:
+            self._items[message.name].said_again(None)
+        name = event.message_id
+        while name in holders or not self._is_open(name):
+            name += "+"
+        message.name = name
+        if before.reasoning:
+            self._put(ReasoningDelta(message_id=name, delta=before.reasoning))
+        if before.text:
+            self._put(TextDelta(message_id=name, delta=before.text))
+
+    def _is_open(self, name: str) -> bool:
+        """Whether no whole message was published by an id."""
+        item = self._items.get(name)
+        return item is None or item.whole is None
 
     def _exchange(self, message: _Again, name: str, holder: _Again | None, before: _Again) -> None:
         """Take a message for another one than it was taken for, which its holder changes for that one."""
@@ -307,13 +334,6 @@ class Republisher:
         left = {item_id for event_json, item_id in self._whole_items.items() if self._others[event_json] > 0}
         for item_id in left:
             self._put(ItemDropped(item_id=item_id))
-
-
-def _unused(item_id: str, taken: Container[str]) -> str:
-    """An id for what is new, as like its own as may be."""
-    while item_id in taken:
-        item_id += "+"
-    return item_id
 
 
 def _lists_tools(event: Event) -> bool:
