@@ -21,6 +21,17 @@ async def test_a_server_without_redis_says_so_in_its_last_line_and_ends(own_stac
     assert "Traceback" not in server.process.output()
 
 
+@pytest.mark.parametrize("url", ["http://:secret@127.0.0.1:1", "redis://:secret@127.0.0.1:1?colour=red"])
+async def test_a_server_with_a_redis_url_that_is_none_says_so_in_its_last_line(own_stack, url):
+    server = own_stack.unstarted_server(REDIS_URL=url)
+    server.start_unready()
+    assert await asyncio.to_thread(server.process.wait, 120) == 1
+    output = server.process.output()
+    assert "REDIS_URL is not usable" in last_line(output)
+    assert "Traceback" not in output
+    assert "secret" not in last_line(output)
+
+
 async def test_a_worker_without_redis_says_so_in_one_line_and_ends(own_stack):
     own_stack.valkey.stop()
     worker = own_stack.add_worker("langgraph", stack_url="http://127.0.0.1:9", ready=False)

@@ -106,7 +106,10 @@ class Chaos:
         await asyncio.to_thread(self._struck.start)
         return "server killed"
 
-    async def _poison(self) -> str:
+    async def _poison(self) -> str | None:
+        # One at a time: each ends workers faster than a busy machine starts them.
+        if self.poison and self.poison[-1] not in await self.poisoned():
+            return None
         async with self._stack.server.openai(max_retries=5) as client:
             turn = await client.responses.create(model="poison", input="do: hard exit", background=True)
         self.poison.append(turn.id)
