@@ -80,13 +80,13 @@ def definition(**spec) -> AgentDefinition:
     )
 
 
-def loaded(thing: object) -> LangGraphAgent:
+def loaded(thing: object, **spec) -> LangGraphAgent:
     """The agent that a module with this object in it would make."""
     module = ModuleType("agent_under_test")
     module.__file__ = None
     vars(module)["agent"] = thing
     sys.modules[module.__name__] = module
-    return LangGraphAdapter().load(definition(entrypoint="agent_under_test:agent"))
+    return LangGraphAdapter().load(definition(entrypoint="agent_under_test:agent", **spec))
 
 
 def turn_of(*items, **fields) -> Turn:

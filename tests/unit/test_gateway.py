@@ -77,7 +77,7 @@ class Bench:
         """Begin a new attempt, with the journal of those before."""
         journal = Journal(self.kept, Lease("resp_1", 1), dict(self.kept.entries))  # type: ignore[arg-type]
         took = self.usage.append, self.ended.append
-        self.guard = ToolGuard({"theirs"}, {"Shape"}, {"ruled"}, self.ends.append)
+        self.guard = ToolGuard({"theirs"}, {"Shape"}, {"ruled"}, self.ends.append, earlier={"earlier"})
         self.calls = ModelCalls(
             turn_id,
             *self.limits,  # type: ignore[arg-type]
@@ -659,3 +659,45 @@ async def test_calls_without_ids_are_not_made() -> None:
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
     answer = await bench.post({"model": "gpt-4o", "messages": [], "functions": [{"name": "pay"}]})
     assert (answer.status_code, answer.json()["error"]["code"], bench.asked) == (400, "functions", [])
+
+
+def exchanged(call_id: str, name: str, result: str) -> list[dict[str, object]]:
+    """A call and its result, as an agent's code sends them."""
+    call = {"id": call_id, "type": "function", "function": {"name": name, "arguments": "{}"}}
+    return [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": call_id, "content": result},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("results", "refused"),
+    [
+        (exchanged("own-1", "pay", "paid"), True),
+        ([{"role": "tool", "tool_call_id": "own-1", "content": "paid"}], True),
+        ([{"role": "tool", "tool_call_id": "own-1", "name": "pay", "content": "paid"}], True),
+        (exchanged("own-1", "add", "3"), False),
+        (exchanged("example-7", "pay", "an example"), False),
+        (exchanged("earlier", "pay", "in the last turn"), False),
+        ([{"role": "assistant", "content": "Paid."}], False),
+        ([{"role": "assistant", "content": None, "tool_calls": ["?"]}, "?"], False),
+    ],
+)
+async def test_a_result_under_an_id_of_the_agents_own_answers_the_call_that_is_due(
+    results: list[object], refused: bool
+) -> None:
+    bench = Bench(lambda _: calling(("a", "pay")))
+    asked = asking("pay", "add")
+    asked["messages"] = [*exchanged("example-1", "pay", "an example"), {"role": "user", "content": "Go."}]
+    await bench.post(asked)
+    answer = await bench.post({"model": "m", "messages": results})
+    assert answer.status_code == (400 if refused else 200)
+
+
+async def test_an_example_is_let_be_where_no_call_is_due() -> None:
+    bench = Bench(lambda _: calling(("a", "pay")))
+    call_id = made_id(await bench.post(asking("pay")))
+    bench.guard.came(call_id)
+    for number in range(2):
+        messages = [*exchanged(f"example-{number}", "pay", "paid 3"), *exchanged(call_id, "pay", "paid 5")]
+        assert (await bench.post({"model": "m", "messages": messages})).status_code == 200

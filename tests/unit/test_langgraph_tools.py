@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from typing import Annotated
+from typing import Annotated, Literal
+from uuid import uuid4
 
 import pytest
 from langchain.agents import create_agent
@@ -10,7 +11,7 @@ from langchain.agents.middleware import ToolCallLimitMiddleware, wrap_tool_call
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import InjectedToolCallId, tool
 from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.prebuilt import ToolNode, tools_condition
+from langgraph.prebuilt import ToolNode, create_react_agent, tools_condition
 from langgraph.types import Command, interrupt
 
 from k8gentai.agents.adapters.langgraph.recorded import recorded
@@ -328,3 +329,80 @@ async def test_calls_that_a_middleware_refuses_are_known_to_have_run_no_tool(mod
     await run(agent, turn_of("[[refused]]"), context_of(boundary))
     assert list(boundary.outcomes) == ["c1"]
     assert boundary.exempted == ["c2"]
+
+
+async def test_an_error_that_a_node_of_ones_own_makes_is_no_refusal(model):
+    """The node may have run the tool."""
+    model.script("erring", Answer(Call("pay", {}, id="c1")), Answer("Paid."))
+    bound = chat(model).bind_tools([add])
+
+    async def think(state: MessagesState) -> dict:
+        return {"messages": [await bound.ainvoke(state["messages"])]}
+
+    def act(state: MessagesState) -> dict:
+        calls = state["messages"][-1].tool_calls
+        return {"messages": [ToolMessage("paid", tool_call_id=call["id"], status="error") for call in calls]}
+
+    graph = (
+        StateGraph(MessagesState).add_node(think).add_node(act).add_edge(START, "think").add_edge("act", "think")
+    )
+    graph.add_conditional_edges("think", lambda state: "act" if state["messages"][-1].tool_calls else END)
+    boundary = Boundary()
+    await run(graph, turn_of("[[erring]]"), context_of(boundary))
+    assert boundary.exempted == []
+
+
+@pytest.mark.filterwarnings("ignore:create_react_agent")
+async def test_what_a_hook_after_the_model_refuses_runs_no_tool(model):
+    def refuse(state: MessagesState) -> dict:
+        calls = state["messages"][-1].tool_calls
+        return {"messages": [ToolMessage("Not now.", tool_call_id=call["id"], status="error") for call in calls]}
+
+    model.script("hooked", Answer(Call("add", {"a": 1, "b": 1}, id="c1")), Answer("Not now, then."))
+    boundary = Boundary()
+    agent = create_react_agent(chat(model), [add], post_model_hook=refuse)
+    await run(agent, turn_of("[[hooked]]"), context_of(boundary))
+    assert (boundary.outcomes, boundary.exempted) == ({}, ["c1"])
+
+
+@pytest.mark.parametrize(
+    ("decision", "named", "exempted"),
+    [
+        (Decision(approve=True), (), []),
+        (Decision(approve=False), (), ["c1"]),
+        (Decision(approve=True, reason="Less, please."), (), ["c1"]),
+        (Decision(approve=False), ("add",), ["c1"]),
+        (Decision(approve=True, reason="Less, please."), ("add",), []),
+    ],
+)
+async def test_a_node_that_asks_a_person_may_answer_a_call_with_what_they_said(model, decision, named, exempted):
+    """LangGraph's documentation reviews calls so, before its tool node."""
+    first, second = f"review{uuid4().hex}", f"reviewed{uuid4().hex}"
+    for key in (first, second):
+        model.script(key, Answer(Call("add", {"a": 1, "b": 1}, id="c1")), Answer("As you like."))
+    bound = chat(model).bind_tools([add])
+
+    async def think(state: MessagesState) -> dict:
+        return {"messages": [await bound.ainvoke(state["messages"])]}
+
+    def review(state: MessagesState) -> Command[Literal["tools", "think"]]:
+        said = interrupt("Is this right?")
+        if said is True:
+            return Command(goto="tools")
+        call_id = state["messages"][-1].tool_calls[0]["id"]
+        return Command(goto="think", update={"messages": [ToolMessage(str(said), tool_call_id=call_id)]})
+
+    graph = StateGraph(MessagesState).add_node(think).add_node(review).add_node("tools", ToolNode([add]))
+    graph.add_edge(START, "think").add_edge("tools", "think")
+    graph.add_conditional_edges("think", lambda state: "review" if state["messages"][-1].tool_calls else END)
+    boundary = Boundary()
+    agent = loaded(graph, tools=[{"name": name} for name in named])
+    asking = asyncio.create_task(run(agent, turn_of(f"[[{first}]]"), context_of(boundary)))
+    asked = asyncio.create_task(boundary.was_asked.wait())
+    await asyncio.wait({asking, asked}, return_when=asyncio.FIRST_COMPLETED)
+    asking.cancel()
+    await asyncio.wait({asking})
+    ((question, *_),) = boundary.asked
+    boundary.decisions[question] = decision
+    await run(agent, turn_of(f"[[{second}]]"), context_of(boundary))
+    assert boundary.exempted == exempted

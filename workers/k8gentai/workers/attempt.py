@@ -281,4 +281,6 @@ def _guard(
 ) -> ToolGuard:
     elsewhere = {str(tool.get("name")) for tool in turn.tools if tool.get("type") == "function"}
     elsewhere |= {name for name, policy in policies.items() if policy.boundary == "none"}
-    return ToolGuard(elsewhere, found.shapes, policies, halt, entrypoint or "")
+    items = [*turn.history, *turn.input]
+    earlier = {str(item[name]) for item in items for name in ("call_id", "id") if item.get(name)}
+    return ToolGuard(elsewhere, found.shapes, policies, halt, entrypoint or "", earlier)

@@ -1,6 +1,8 @@
 """Sees to it that no tool runs past the tool boundary: what the model is told of a call came through it."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 from k8gentai.agents.events import TurnEnd, TurnFailed
 from k8gentai.agents.turn import TurnError
@@ -19,12 +21,17 @@ class ToolGuard:
     the calls of a single tool that the model was made to call, which is how code asks for an answer of a shape,
     unless the definition says something of the tool.
 
+    A result may have another id than these calls: an earlier turn's, or that of an example that code puts before
+    the model. While a call of the same tool is due, it is taken for the call's result, unless the model was shown
+    it before the call was made.
+
     Args:
         elsewhere: the names of tools that run in another place: on the client, or where the definition allows it.
         shapes: the names of data classes that stand for tools and run nothing.
         ruled: the names of the tools that the definition says something of.
         halt: ends the attempt, whatever the agent makes of the error.
         entrypoint: names the agent's code, where a nearer place is not known.
+        earlier: the ids of the calls of earlier turns.
     """
 
     def __init__(
@@ -34,6 +41,7 @@ class ToolGuard:
         ruled: Collection[str],
         halt: Callable[[TurnEnd], None],
         entrypoint: str = "",
+        earlier: Collection[str] = (),
     ) -> None:
         self._entrypoint = entrypoint
         self._elsewhere = elsewhere
@@ -43,6 +51,10 @@ class ToolGuard:
         self._due: dict[str, str] = {}
         """The names of the tools of calls that have not come to the boundary, by the calls' ids."""
         self._came: set[str] = set()
+        self._known = set(earlier)
+        """The ids of calls that were made, in this attempt or before the turn."""
+        self._examples: set[_Result] = set()
+        """The results of other calls that the model was shown."""
 
     def made(self, call_id: str, name: str, offered: Collection[str], *, forced: bool) -> None:
         """The model makes a call.
@@ -53,6 +65,7 @@ class ToolGuard:
             offered: the names of the tools that it was offered.
             forced: it was to call a certain one.
         """
+        self._known.add(call_id)
         is_shape = name in self._shapes or (forced and set(offered) == {name} and name not in self._ruled)
         if name in offered and name not in self._elsewhere and not is_shape and call_id not in self._came:
             self._due[call_id] = name
@@ -72,18 +85,50 @@ class ToolGuard:
         Raises:
             ToolBypassedError: one is not.
         """
-        for call_id in _answered(messages):
-            if name := self._due.get(call_id):
+        for result in _results(messages):
+            if name := self._due.get(result.call_id) or self._made_up(result):
                 error = ToolBypassedError(_said(name, place or self._entrypoint))
                 self._halt(TurnFailed(code=error.code, message=str(error)))
                 raise error
 
+    def _made_up(self, result: "_Result") -> str | None:
+        """The tool of the due call that a result under an id of the agent's own is for."""
+        example = replace(result, call_id="")
+        if result.call_id in self._known or result.call_id in self._came or example in self._examples:
+            return None
+        for name in tuple(self._due.values()):
+            if result.name in {name, ""}:
+                return name
+        self._examples.add(example)
+        return None
 
-def _answered(messages: object) -> Iterable[str]:
-    if not isinstance(messages, list):
-        return ()
-    results = (message for message in messages if isinstance(message, dict) and message.get("role") == "tool")
-    return (str(message.get("tool_call_id")) for message in results)
+
+@dataclass(frozen=True)
+class _Result:
+    """A tool's result in a request."""
+
+    call_id: str
+    name: str
+    """The tool's; empty where the request does not say it."""
+    call: str
+    """The call that it answers, as the request has it."""
+    text: str
+
+
+def _results(messages: object) -> Iterator[_Result]:
+    """The results in a request's messages, with the calls before them."""
+    calls: dict[str, dict[str, Any]] = {}
+    for message in messages if isinstance(messages, list) else ():
+        if not isinstance(message, dict):
+            continue
+        for call in message.get("tool_calls") or ():
+            if isinstance(call, dict) and isinstance(function := call.get("function"), dict):
+                calls[str(call.get("id"))] = function
+        if message.get("role") == "tool":
+            call_id = str(message.get("tool_call_id"))
+            called = calls.get(call_id, {})
+            name = str(called.get("name") or message.get("name") or "")
+            yield _Result(call_id, name, str(called.get("arguments")), str(message.get("content")))
 
 
 def _said(name: str, place: str) -> str:

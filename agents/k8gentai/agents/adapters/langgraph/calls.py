@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolCallChunk, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolCallChunk
 from langchain_core.messages.tool import tool_call as make_tool_call
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, GenerationChunk, LLMResult
 from langgraph.constants import TAG_NOSTREAM
@@ -152,10 +152,6 @@ class ModelCalls(BaseCallbackHandler):
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
     ) -> None:
         """A chat model is about to be called."""
-        for message in chain.from_iterable(messages):
-            # A middleware refuses calls so: those of too many, and those that a person rejected.
-            if isinstance(message, ToolMessage) and message.status == "error":
-                self._exempt(message.tool_call_id)
         self._open_calls.shown(chain.from_iterable(messages))
         self._begin(run_id, kwargs)
 

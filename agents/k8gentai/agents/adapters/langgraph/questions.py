@@ -11,11 +11,13 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
 import langgraph.types
+from langchain_core.messages import ToolCall
 from langgraph.errors import GraphInterrupt
 from langgraph.pregel import Pregel
 from langgraph.types import Interrupt, StateSnapshot
@@ -47,6 +49,8 @@ class _Asked:
 
     parts: tuple[_Part, ...]
     answer: Callable[[list[Decision]], Any]
+    refused: Callable[[list[Decision]], list[str]]
+    """Returns the calls that are not to be made then: the person answers in the tool's place."""
 
 
 class Questions:
@@ -55,11 +59,13 @@ class Questions:
     Args:
         boundary: asks.
         places: of the graph's tasks.
+        named: the tools that the agent's definition speaks of.
     """
 
-    def __init__(self, boundary: ToolBoundary, places: Places) -> None:
+    def __init__(self, boundary: ToolBoundary, places: Places, named: AbstractSet[str]) -> None:
         self._boundary = boundary
         self._places = places
+        self._named = named
         self._ids = CallIds()
         self._open: defaultdict[tuple[str, str], list[_Asked]] = defaultdict(list)
         """What was not answered, by the ids and contents of LangGraph's interrupts."""
@@ -81,6 +87,8 @@ class Questions:
         decisions = [self._boundary.decision(part.question, part.name, part.arguments) for part in asked.parts]
         known = [decision for decision in decisions if decision is not None]
         if len(known) == len(decisions):
+            for call_id in asked.refused(known):
+                self._boundary.exempt(call_id)
             return _validated(asked.answer(known), response_schema)
         try:
             return stop()
@@ -121,20 +129,36 @@ class Questions:
             if noted:
                 return noted.pop(0)
         # It was raised by other means than the function, and is known by its content alone.
-        return self._single("", interrupt.value)
+        return self._single("", interrupt.value, [])
 
     def _read(self, value: Any, response_schema: Any) -> _Asked:
         here = self._places.here()
         review = review_of(value, self._places.calls(), response_schema)
         if review is None:
-            return self._single(here, value)
-        return _Asked(tuple(self._action(here, action) for action in review.actions), review.answer)
+            return self._single(here, value, self._places.calls())
+        return _Asked(
+            tuple(self._action(here, action) for action in review.actions), review.answer, review.refused
+        )
 
-    def _single(self, here: str, value: Any) -> _Asked:
+    def _single(self, here: str, value: Any, calls: list[ToolCall]) -> _Asked:
         arguments = shown_json(value)
         call = (idempotency_key() or "").partition(":")[2]
         part = _Part(self._ids.make("interrupt", here, arguments), "interrupt", arguments, (call,) if call else ())
-        return _Asked((part,), lambda decisions: _resumed(decisions[0]))
+        return _Asked(
+            (part,),
+            lambda decisions: _resumed(decisions[0]),
+            lambda decisions: self._answered_by(decisions[0], calls),
+        )
+
+    def _answered_by(self, decision: Decision, calls: list[ToolCall]) -> list[str]:
+        """The ids of the calls that a node may answer with what a person said to its question.
+
+        After words that are no refusal the node may run a tool as well, and what the definition says holds.
+        """
+        if decision.approve and decision.reason is None:
+            return []
+        allowed = [call for call in calls if not decision.approve or call["name"] not in self._named]
+        return [call["id"] for call in allowed if call["id"]]
 
     def _action(self, here: str, action: Action) -> _Part:
         """What is asked of a call goes by the call's own id, as the definition's approval does: answered once, for

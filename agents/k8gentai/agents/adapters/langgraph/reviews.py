@@ -35,6 +35,15 @@ class Review:
     actions: list[Action]
     answer: Callable[[list[Decision]], Any]
 
+    def refused(self, decisions: list[Decision]) -> list[str]:
+        """The ids of the calls that the middleware answers in the tool's place."""
+        taken = zip(self.actions, decisions, strict=True)
+        return [
+            action.call_id
+            for action, decision in taken
+            if action.call_id and _taken(decision, action)["type"] in {"reject", "respond"}
+        ]
+
 
 def review_of(value: Any, calls: Iterable[ToolCall], response_schema: Any) -> Review | None:
     """Read an interrupt's value; None where it is not the middleware's.

@@ -17,6 +17,7 @@ from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
 from k8gentai.agents.adapters.langgraph.open_calls import OpenCalls
 from k8gentai.agents.adapters.langgraph.places import Places
 from k8gentai.agents.adapters.langgraph.questions import Questions, has_breakpoints
+from k8gentai.agents.adapters.langgraph.refusals import Refusals
 from k8gentai.agents.call_ids import CallIds
 from k8gentai.agents.events import Event, ToolResult
 from k8gentai.agents.kept_events import KeptEvents
@@ -64,7 +65,8 @@ class GraphRun(KeptEvents):
             self.calls.published, self.calls.new_message_id, self.publish, self.calls.publish_calls
         )
         self._places = Places()
-        self.questions = Questions(context.tools, self._places)
+        self._refusals = Refusals(context.tools.exempt)
+        self.questions = Questions(context.tools, self._places, named)
 
     async def drive(
         self, graph: Pregel[Any, Any, Any, Any], messages: list[BaseMessage], graph_input: Any, thread_id: str
@@ -81,7 +83,7 @@ class GraphRun(KeptEvents):
         self._answers.begin(messages)
         limit = self.context.max_steps * _SUPERSTEPS_PER_CALL
         config: RunnableConfig = {
-            "callbacks": [self.calls, self._places],
+            "callbacks": [self.calls, self._places, self._refusals],
             "configurable": {"thread_id": thread_id},
             "recursion_limit": min(limit, (graph.config or {}).get("recursion_limit", limit)),
         }
