@@ -8,6 +8,7 @@ import pytest
 from k8gentai.agents.changes import Changes
 from k8gentai.agents.check import Terms, update
 from k8gentai.agents.registry import Registry
+from tests.support.llama_stack import McpServer
 
 GRAPH = """\
 from langgraph.graph import START, MessagesState, StateGraph
@@ -174,6 +175,50 @@ def test_a_rule_for_a_tool_that_is_not_there_is_refused_with_its_line(here):
     assert (agent.error, agent.tools) == (None, ["pay"])
     path.write_text(text + "  tools: [{name: pay, approval: required}]\n")
     assert checked()["payer"].error is None
+
+
+@pytest.fixture
+def tools_server():
+    def note(line: str) -> str:
+        return line
+
+    server = McpServer("", note)
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_tools_of_an_mcp_server_are_held_against_what_it_has(here, tools_server):
+    """One that does not answer is a warning, until it does."""
+    Path("agents").mkdir()
+    for name, url, rest in (
+        ("misspelt", tools_server.url, "        tools: [nota]\n"),
+        ("ruled", tools_server.url, "    - {name: nota, approval: required}\n"),
+        ("right", tools_server.url, "    - {name: note, approval: required}\n"),
+        ("away", "http://127.0.0.1:9/mcp", "    - {name: nota, approval: required}\n"),
+    ):
+        Path("agents", f"{name}.yaml").write_text(
+            f"apiVersion: kagent.dev/v1alpha1\nkind: Agent\nmetadata: {{name: {name}}}\nspec:\n"
+            "  framework: langgraph\n  model: {name: m}\n  tools:\n"
+            f"    - name: served\n      mcp:\n        url: {url}\n{rest}"
+        )
+    agents = checked()
+    of_server = f"tool 'served': the MCP server {tools_server.url} "
+    assert agents["misspelt"].error == (
+        f"agents/misspelt.yaml:11: spec.tools.0.mcp.tools: {of_server}has no tool 'nota'; did you mean 'note'? "
+        "It has: add, fail, note, wait"
+    )
+    assert "agents/ruled.yaml:11: spec.tools.1.name: there is no tool 'nota'; did you mean 'note'?" in (
+        agents["ruled"].error or ""
+    )
+    assert [(agents[name].error, agents[name].state) for name in ("right", "away")] == [(None, "ready")] * 2
+    assert agents["right"].warnings == []
+    (warning,) = agents["away"].warnings
+    assert warning == (
+        "agents/away.yaml:9: spec.tools.0.mcp: tool 'served': the MCP server http://127.0.0.1:9/mcp cannot be "
+        "reached (ConnectError). Its tools are checked when a turn begins"
+    )
+    assert checked()["away"].warnings == agents["away"].warnings
 
 
 ADAPTER = """\

@@ -150,7 +150,7 @@ async def test_a_server_that_goes_away_within_a_turn_costs_the_calls_only(server
         (at("http://127.0.0.1:9/mcp?key=hush"), "http://127.0.0.1:9/mcp cannot be reached (ConnectError)"),
         ({"name": "program", "mcp": {"command": "no-such-program"}}, "'no-such-program' cannot be started"),
         (program(__file__), "ended before it named its tools"),
-        (program(tools=["gone"]), "has no tool 'gone'; it has: end, key, note, pid, variable"),
+        (program(tools=["gone"]), "has no tool 'gone'. It has: end, key, note, pid, variable"),
         (
             {"name": "program", "mcp": {"command": "sleep", "args": ["60"], "startSeconds": 0.2}},
             "'sleep' did not answer within 0.2 s",

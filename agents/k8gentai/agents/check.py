@@ -48,6 +48,8 @@ class _Verdict:
     """The names of those that were found."""
     refuses: Sequence[str] = ()
     """What the agent takes of no request."""
+    warnings: Sequence[str] = ()
+    """What could not be checked."""
 
 
 @dataclass
@@ -187,6 +189,7 @@ def _registered(documents: list[Document], verdict: _Verdict | None, faults: lis
         version=verdict.version if verdict else "",
         tools=list(verdict.tools) if verdict else [],
         refuses=list(verdict.refuses) if verdict else [],
+        warnings=[_placed(warning, first) for warning in verdict.warnings] if verdict else [],
         definition=first.definition if len(documents) == 1 else None,
     )
 
@@ -236,12 +239,12 @@ def _check_framework(
 
 
 def _known(definitions: list[AgentDefinition], before: Registry) -> dict[str, _Verdict] | None:
-    """The last check's verdicts of these agents; None where one has another definition now, or was not ready: what
-    was wrong may lie outside of what is looked at."""
+    """The last check's verdicts of these agents; None where one has another definition now, or was not ready or
+    checked in part: what was wrong may lie outside of what is looked at."""
     known = {}
     for definition in definitions:
         agent = before.get(definition.id)
-        if agent is None or agent.state != "ready" or agent.definition != definition:
+        if agent is None or agent.state != "ready" or agent.warnings or agent.definition != definition:
             return None
         known[definition.id] = _Verdict(
             agent.digest, None, version=agent.version, tools=agent.tools, refuses=agent.refuses

@@ -3,9 +3,9 @@
 
 Reads a JSON array of definitions from standard input, all of one framework, and loads each. Writes to the file
 descriptor FD, a JSON object a line: ``{"checking": id}`` before each, then ``{"id", "digest", "error",
-"version", "tools", "refuses"}``: the framework's version, the names of the tools that were found, and what the
-agent takes of no request; at the end ``{"files"}``,
-what the check depended on (:mod:`k8gentai.agents.fingerprint`). Agent code may print what it likes:
+"version", "tools", "refuses", "warnings"}``: the framework's version, the names of the tools that were found, what
+the agent takes of no request, and what could not be checked; at the end ``{"files"}``, what the check depended on
+(:mod:`k8gentai.agents.fingerprint`). Agent code may print what it likes:
 standard output is not looked at. ADAPTER names one that is not among ours.
 """
 
@@ -48,20 +48,33 @@ def main() -> None:
 
 
 def _load(adapter: Adapter, definition: AgentDefinition) -> dict[str, Any]:
-    """Find an agent's ``tools``, what it ``refuses``, and the ``error`` by which it cannot be used, or None."""
-    result: dict[str, Any] = {"tools": [], "refuses": [], "error": None}
+    """Find an agent's ``tools``, what it ``refuses``, the ``warnings`` of what could not be checked, and the
+    ``error`` by which it cannot be used, or None."""
+    result: dict[str, Any] = {"tools": [], "refuses": [], "warnings": [], "error": None}
     try:
         agent = adapter.load(definition)
         load_functions(definition)
         found = found_tools(adapter, agent)
         result["tools"] = sorted(found.names)
         result["refuses"] = sorted(refused_parts(adapter, agent))
-        check_policies(definition, found)
+        check_policies(definition, found, _served(definition, result["warnings"]))
     except AgentLoadError as error:
         result["error"] = str(error)
     except Exception as error:  # noqa: BLE001 - one bad agent must not hide the others
         result["error"] = f"{type(error).__name__}: {error}"
     return result
+
+
+def _served(definition: AgentDefinition, warnings: list[str]) -> frozenset[str] | None:
+    """The names of the tools of a definition's MCP servers; None where there are none, or one does not answer."""
+    if not any(entry.mcp for entry in definition.spec.tools):
+        return None
+    # The library takes as long to import as some frameworks.
+    from k8gentai.agents.tools.served import served
+
+    answered = served(definition)
+    warnings += answered.warnings
+    return answered.names
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ class RegisteredAgent(BaseModel):
     """The names of the tools that it was found to have, those that its servers name at run time aside."""
     refuses: list[str] = []
     """What it takes of no request: see :data:`k8gentai.agents.turn.RequestPart`."""
+    warnings: list[str] = []
+    """What could not be checked, as an MCP server did not answer."""
     definition: AgentDefinition | None = None
     """None where the file could not be read as one."""
 

@@ -34,6 +34,7 @@ def show(settings: Settings, agent_id: str, console: Console) -> None:
         ("framework", agent.framework),
         ("state", agent.state),
         *([("error", agent.error)] if agent.error else []),
+        *(("not checked", warning) for warning in agent.warnings),
         *_of_pool(settings, agent),
         ("tools", ", ".join(agent.tools) or "none were found"),
         *(_of_definition(agent.definition) if agent.definition else []),

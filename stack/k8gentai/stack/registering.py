@@ -90,3 +90,5 @@ def show(agents: Iterable[RegisteredAgent], console: Console) -> None:
     for agent in agents:
         if agent.state == "broken" and agent.error:
             console.print(f"[red]{escape(agent.id)}[/]: {escape(agent.error)}", soft_wrap=True)
+        for warning in agent.warnings:
+            console.print(f"[yellow]{escape(agent.id)}[/]: {escape(warning)}", soft_wrap=True)

@@ -5,6 +5,7 @@ address each turn has a session of its own, because a call that breaks the conne
 """
 
 import asyncio
+import difflib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -32,6 +33,7 @@ from k8gentai.agents.idempotency import idempotency_key
 from k8gentai.agents.tool_images import show_image
 from k8gentai.agents.tools.sessions import (
     McpServerError,
+    McpToolError,
     SessionKeeper,
     UnsentError,
     first_error,
@@ -140,7 +142,10 @@ async def _list(entry: Tool, server: McpServer, keeper: SessionKeeper) -> list[S
         return listed.tools
     by_name = {tool.name: tool for tool in listed.tools}
     if missing := [name for name in server.tools if name not in by_name]:
-        raise _away(entry, server, f"has no tool {missing[0]!r}; it has: {', '.join(sorted(by_name)) or 'none'}")
+        near = difflib.get_close_matches(missing[0], by_name, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
+        has = ", ".join(sorted(by_name)) or "none"
+        raise McpToolError(_said(entry, server, f"has no tool {missing[0]!r}{hint} It has: {has}"))
     return [by_name[name] for name in server.tools]
 
 
@@ -192,7 +197,11 @@ def _block_text(block: ContentBlock) -> str:
 
 
 def _away(entry: Tool, server: McpServer, cause: str) -> McpServerError:
-    return McpServerError(f"tool {entry.name!r}: the MCP server {_shown(server)} {cause}")
+    return McpServerError(_said(entry, server, cause))
+
+
+def _said(entry: Tool, server: McpServer, what: str) -> str:
+    return f"tool {entry.name!r}: the MCP server {_shown(server)} {what}"
 
 
 def _shown(server: McpServer) -> str:

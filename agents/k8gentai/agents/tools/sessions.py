@@ -24,6 +24,10 @@ class McpServerError(TurnError):
     code = "mcp_server_error"
 
 
+class McpToolError(McpServerError):
+    """A server has not got a tool that the definition lists."""
+
+
 class McpUnauthorizedError(McpServerError):
     """An MCP server wants to know who asks, or does not know the one who does."""
 
