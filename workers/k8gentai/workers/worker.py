@@ -5,7 +5,6 @@ import os
 import secrets
 import signal
 import socket
-import threading
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -30,7 +29,7 @@ from k8gentai.workers.calls import OpenAttempts
 from k8gentai.workers.connection import AWAY, connect, connect_blocking, masked
 from k8gentai.workers.containment import contain_files, contain_signals
 from k8gentai.workers.current_attempt import current_attempt
-from k8gentai.workers.exits import REPLACE, end_for_certain
+from k8gentai.workers.exits import end_for_certain
 from k8gentai.workers.gateway import gateway
 from k8gentai.workers.harness import Harness
 from k8gentai.workers.last_words import LastWords
@@ -43,16 +42,13 @@ from k8gentai.workers.process_settings import ProcessSettings
 from k8gentai.workers.pulse import HUNG_SECONDS, Pulse
 from k8gentai.workers.registration import TurnWorker
 from k8gentai.workers.relief import Relief
+from k8gentai.workers.shutdown import Shutdown
 from k8gentai.workers.thread_context import carry_context
 from k8gentai.workers.toolbox import Toolbox
 from k8gentai.workers.upstream import Upstream
 from k8gentai.workers.watchdog import Blocked, Watchdog
 
-_REPLACED_SECONDS = 5.0
-"""How long turns may go on in a process that an agent's code blocks."""
 _THREADS = 32
-_END_SECONDS = 10
-"""How long ending may take, once running turns had their grace."""
 _KEEP_ALIVE_SECONDS = 3600
 """Longer than any client keeps an idle connection: one that takes it just as it is closed loses its call."""
 _GATEWAY_VARIABLES = "OPENAI_BASE_URL", "OPENAI_API_KEY"
@@ -157,7 +153,6 @@ class _Worker:
         self._max_attempts = max_attempts
         self._max_memory = max_memory
         self._api_key = api_key
-        self._exit_code = 0
         self._name = f"{framework}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
     def run(self) -> int:
@@ -186,10 +181,10 @@ class _Worker:
         except preflight.UnfitError as error:
             log.error("redis_unfit", url=masked(self._redis_url), error=str(error))
             return 1
-        stopping = asyncio.Event()
+        shutdown = Shutdown(self._grace_seconds)
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, stopping.set)
+            loop.add_signal_handler(signum, shutdown.wanted.set)
         listening = socket.create_server(("127.0.0.1", 0))
         host, port = listening.getsockname()
         open_attempts = OpenAttempts(f"http://{host}:{port}/v1")
@@ -206,14 +201,14 @@ class _Worker:
         )
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:
-            await self._work(connection, open_attempts, stopping)
+            await self._work(connection, open_attempts, shutdown)
         finally:
-            end_for_certain(self._exit_code)
+            end_for_certain(shutdown.exit_code)
             server.should_exit = True
             await serving
             await upstream.close()
             await connection.aclose()
-        return self._exit_code
+        return shutdown.exit_code
 
     def _prepare_environment(self, base_url: str, host: str, port: int) -> None:
         """Point model SDKs in agent code at the gateway. Before any agent is imported."""
@@ -231,7 +226,7 @@ class _Worker:
             raise AdapterError(f"{self._adapter} is the adapter of {adapter.framework!r}, not {self._framework!r}")
         return adapter
 
-    async def _work(self, connection: Redis, open_attempts: OpenAttempts, stopping: asyncio.Event) -> None:
+    async def _work(self, connection: Redis, open_attempts: OpenAttempts, shutdown: Shutdown) -> None:
         self._last_words.starting(f"the import of {self._framework}")
         adapter = self._load_adapter()
         agents = LoadedAgents(self._registry, adapter)
@@ -264,35 +259,14 @@ class _Worker:
         def on_lost(lost: list[Lease]) -> None:
             loop.call_soon_threadsafe(pool.drop, lost)
 
-        leaseless = asyncio.Event()
-
-        def on_end() -> None:
-            self._exit_code = 1
-            loop.call_soon_threadsafe(leaseless.set)
-            # Where the loop is held up, nobody else would end the process.
-            ending = threading.Timer(self._grace_seconds + _END_SECONDS, os._exit, (1,))
-            ending.daemon = True
-            ending.start()
-
         registration = TurnWorker(self._framework, self._name, blocking, agents.missing)
 
-        def replace() -> None:
-            self._exit_code, self._grace_seconds = REPLACE, min(self._grace_seconds, _REPLACED_SECONDS)
-            stopping.set()
-
-        def grown() -> None:
-            self._exit_code = REPLACE
-            stopping.set()
-
-        relief = Relief(pool, replace)
-
-        def on_grown() -> None:
-            loop.call_soon_threadsafe(grown)
+        relief = Relief(pool, shutdown.replace_blocked)
 
         def on_blocked(blocked: Blocked | None) -> None:
             loop.call_soon_threadsafe(relief.take, blocked)
 
-        memory = Memory(self._max_memory, on_grown)
+        memory = Memory(self._max_memory, shutdown.replace_grown)
         pulse = Pulse(round(HUNG_SECONDS / beat_seconds(self._lease_seconds)), self._last_words.end)
 
         def on_beat() -> None:
@@ -310,7 +284,7 @@ class _Worker:
             running=pool.leases,
             on_lost=on_lost,
             on_beat=on_beat,
-            on_end=on_end,
+            on_end=shutdown.lose_leases,
             lease_seconds=self._lease_seconds,
         )
         agents_loop.start()
@@ -321,12 +295,11 @@ class _Worker:
         taking = asyncio.create_task(pool.take())
         log.info("worker_ready", worker=self._name, framework=self._framework, concurrency=concurrency)
         try:
-            stop = asyncio.create_task(stopping.wait())
-            end = asyncio.create_task(leaseless.wait())
+            stop = asyncio.create_task(shutdown.wanted.wait())
             with Notifications(connection).listening(keys.WORKER + self._name, pool.drop_cancelled):
-                await asyncio.wait({stop, end, taking}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({stop, taking}, return_when=asyncio.FIRST_COMPLETED)
                 taking.cancel()
-                await pool.drain(self._grace_seconds)
+                await pool.drain(shutdown.grace_seconds)
         finally:
             watchdog.stop()
             await agents_loop.stop()
@@ -335,13 +308,13 @@ class _Worker:
                 registration.unregister()
             await toolbox.close()
             await stack.close()
-            for task in (stop, end, taking):
+            for task in (stop, taking):
                 task.cancel()
-            ended = await asyncio.gather(stop, end, taking, return_exceptions=True)
+            ended = await asyncio.gather(stop, taking, return_exceptions=True)
             for outcome in ended:
                 if isinstance(outcome, Exception):
                     raise outcome
-        if leaseless.is_set():
+        if shutdown.leases_lost:
             raise LeasesError("leases cannot be kept: see the log above")
 
 

@@ -1,0 +1,51 @@
+"""When a worker's process is to end, and with which exit code."""
+
+import asyncio
+import os
+import threading
+
+from k8gentai.workers.exits import REPLACE
+
+_REPLACED_SECONDS = 5.0
+"""How long turns may go on in a process that an agent's code blocks."""
+_END_SECONDS = 10
+"""How long ending may take, once running turns had their grace."""
+
+
+class Shutdown:
+    """The end of one worker. To be made in its own loop.
+
+    Args:
+        grace_seconds: how long running turns may go on then.
+    """
+
+    def __init__(self, grace_seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.grace_seconds = grace_seconds
+        self.exit_code = 0
+        self.leases_lost = False
+        """Whether this process cannot keep its turns' leases."""
+        self.wanted = asyncio.Event()
+
+    def replace_blocked(self) -> None:
+        """End soon and be started again: an agent's code blocks the process for good."""
+        self.grace_seconds = min(self.grace_seconds, _REPLACED_SECONDS)
+        self._end(REPLACE)
+
+    def replace_grown(self) -> None:
+        """End and be started again: the process is too large. From any thread."""
+        self._loop.call_soon_threadsafe(self._end, REPLACE)
+
+    def lose_leases(self) -> None:
+        """End as one that cannot keep its leases. From any thread."""
+        self.leases_lost = True
+        self._loop.call_soon_threadsafe(self._end, 1)
+        # Where the loop is held up, nobody else would end the process.
+        ending = threading.Timer(self.grace_seconds + _END_SECONDS, os._exit, (1,))
+        ending.daemon = True
+        ending.start()
+
+    def _end(self, code: int) -> None:
+        # A process that lost its leases has failed, whatever else there was.
+        self.exit_code = 1 if self.leases_lost else code
+        self.wanted.set()
