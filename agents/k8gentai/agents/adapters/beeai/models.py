@@ -202,8 +202,7 @@ def _lenient(check: Callable[..., None]) -> Callable[..., None]:
         final = next((tool for tool in input.tools or () if tool.name == FINAL_ANSWER), None)
         if run is None or final is None or not words or output.get_tool_calls():
             check(self, input=input, output=output)
-        elif not isinstance(final, FinalAnswerTool) and input.tool_choice not in (None, "auto"):
-            # A workflow's agents know an answer by nothing but the call. The others make it themselves.
+        elif _wants_call(final, input, words):
             call = _final_answer(run, final, words)
             if call is None:
                 check(self, input=input, output=output)
@@ -211,6 +210,15 @@ def _lenient(check: Callable[..., None]) -> Callable[..., None]:
                 output.output = [AssistantMessage(call)]
 
     return checked
+
+
+def _wants_call(final: AnyTool, asked: ChatModelInput, words: str) -> bool:
+    """Whether an agent does not make the call of plain words by itself."""
+    if isinstance(final, FinalAnswerTool):
+        # It takes an object in the words for the call's arguments, and asks again where they are none.
+        return not final.custom_schema and "{" in words and '"response"' not in words
+    # A workflow's agents know an answer by nothing but the call.
+    return asked.tool_choice not in (None, "auto")
 
 
 def _final_answer(run: TurnRun, final: AnyTool, words: str) -> MessageToolCallContent | None:
