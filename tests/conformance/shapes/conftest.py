@@ -26,7 +26,9 @@ def alone(framework, model, tmp_path_factory):
         for name, entrypoint, final in (plain, in_structure):
             if entrypoint:
                 key = f"alone{uuid.uuid4().hex[:8]}"
-                stage.script(model, key, shape, stage.calls(shape, stage.looking(page)), *final)
+                called = stage.calls(shape, stage.looking(page))
+                for part, answers in shape.script(key, called, final).items():
+                    model.script(key + part, *map(shape.alone, answers))
                 prompts[name] = (entrypoint, f"[[{key}]] Hello.")
     answers = run_alone(framework, prompts, model.base_url) if prompts else {}
     return {**text, **structured, **answers}

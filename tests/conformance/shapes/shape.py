@@ -39,6 +39,10 @@ def loop(key: str, calls: Answers, final: Answers) -> dict[str, Answers]:
     return {"": (*calls, *final)}
 
 
+def _as_it_is(answer: Answer) -> Answer:
+    return answer
+
+
 @dataclass(frozen=True)
 class Structured:
     """How a shape answers in a structure.
@@ -66,6 +70,7 @@ class Shape:
         tools: whether it calls tools at all.
         asks: the name of the request by which its own code asks before it pays; None where the definition asks.
         remembers: whether its models are shown what tools came to in earlier turns.
+        alone: makes of an answer of the model's what the framework alone wants in its place.
         without: the columns that cannot be put to it, and why.
         fails: the columns that fail, and why.
     """
@@ -79,6 +84,7 @@ class Shape:
     tools: bool = True
     asks: str | None = None
     remembers: bool = True
+    alone: Callable[[Answer], Answer] = _as_it_is
     without: Mapping[Column, str] = field(default_factory=dict)
     fails: Mapping[Column, str] = field(default_factory=dict)
 

@@ -1,0 +1,1 @@
+"""BeeAI's shapes."""

@@ -1,0 +1,1 @@
+"""CrewAI's shapes."""
