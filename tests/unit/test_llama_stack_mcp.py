@@ -174,6 +174,7 @@ async def test_calls_over_the_limit_do_not_run(model, calc, adapter):
     events = await run(adapter, turn, context)
     assert [event.call_id for event in events if isinstance(event, ToolCall)] == ["c1"]
     assert len(context.tools.calls) == 1
+    assert context.tools.exempted == ["c2"]
     assert events[-2] == MessageDone(message_id="m1", text="3")
 
 
