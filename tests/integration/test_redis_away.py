@@ -2,6 +2,7 @@
 
 import asyncio
 
+import httpx
 import pytest
 
 from tests.integration.helpers import check_sequence, collect, ended, eventually, prompt
@@ -21,7 +22,7 @@ async def test_a_server_without_redis_says_so_in_its_last_line_and_ends(own_stac
     assert "Traceback" not in server.process.output()
 
 
-@pytest.mark.parametrize("url", ["http://:secret@127.0.0.1:1", "redis://:secret@127.0.0.1:1?colour=red"])
+@pytest.mark.parametrize("url", ["http://:hunter2@127.0.0.1:1", "redis://:hunter2@127.0.0.1:1?colour=red"])
 async def test_a_server_with_a_redis_url_that_is_none_says_so_in_its_last_line(own_stack, url):
     server = own_stack.unstarted_server(REDIS_URL=url)
     server.start_unready()
@@ -29,7 +30,24 @@ async def test_a_server_with_a_redis_url_that_is_none_says_so_in_its_last_line(o
     output = server.process.output()
     assert "REDIS_URL is not usable" in last_line(output)
     assert "Traceback" not in output
-    assert "secret" not in last_line(output)
+    assert "hunter2" not in output
+
+
+async def test_no_log_and_no_answer_shows_the_password_of_redis(own_stack, model, key):
+    with own_stack.redis() as redis:
+        redis.acl_setuser(
+            "ada", enabled=True, passwords=["+hunter2"], categories=["+@all"], keys=["*"], channels=["*"]
+        )
+    own_stack.environment["REDIS_URL"] = own_stack.valkey.url.replace("://", "://ada:hunter2@")
+    server = own_stack.add_server()
+    worker = own_stack.add_worker("langgraph")
+    model.script(key, Answer("Hello."))
+    async with server.openai() as client:
+        assert (await client.responses.create(model="plain", input=prompt(key))).output_text == "Hello."
+    async with httpx.AsyncClient(base_url=server.url) as asking:
+        providers = await asking.get("/v1/providers")
+    assert '"amf"' in providers.text
+    assert "hunter2" not in providers.text + server.process.output() + worker.output()
 
 
 async def test_a_worker_without_redis_says_so_in_one_line_and_ends(own_stack):

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pydantic import BaseModel, SecretStr, TypeAdapter
+from pydantic import BaseModel, Field, SecretStr, TypeAdapter
 
 from k8gentai.agents.registry import Registry
 from k8gentai.providers import host
@@ -44,7 +44,8 @@ _HOST_EVENT: TypeAdapter[Any] = TypeAdapter(host.types.OpenAIResponseObjectStrea
 class AmfConfig(BaseModel):
     """``config`` of the provider in the run YAML."""
 
-    redis_url: str = "redis://localhost:6379/0"
+    redis_url: str = Field(default_factory=lambda: os.environ.get("REDIS_URL") or "redis://localhost:6379/0")
+    """From the environment, as the host prints the run YAML's and shows it in ``/v1/providers``."""
     registry: Path = Path(".k8gentai/registry.json")
     sql_backend: str = "sql_default"
     """A SQL backend of ``storage.backends``, for finished responses."""
