@@ -8,14 +8,15 @@ from typing import Annotated, Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import RunnableLambda
-from langchain_core.tools import BaseTool, BaseToolkit, StructuredTool, tool
+from langchain_core.tools import BaseTool, BaseToolkit, InjectedToolCallId, StructuredTool, tool
 from langchain_openai import ChatOpenAI
 from langgraph.func import task
 from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.prebuilt import InjectedState, ToolNode, create_react_agent, tools_condition
-from langgraph.types import Send
+from langgraph.prebuilt import InjectedState, ToolNode, ToolRuntime, create_react_agent, tools_condition
+from langgraph.types import Command, Send
 from pydantic import BaseModel
 
 from k8gentai.agents.turn import ToolOutcome
@@ -84,6 +85,42 @@ def pay_of_state(amount: float, state: Annotated[dict, InjectedState]) -> str:
     """Pay."""
     assert state["messages"]
     return pay.func(amount)
+
+
+@tool("pay")
+def pay_and_command(amount: float, call_id: Annotated[str, InjectedToolCallId]) -> Command:
+    """Pay."""
+    return Command(update={"messages": [ToolMessage(pay.func(amount), tool_call_id=call_id)]})
+
+
+@tool("pay")
+async def pay_at_runtime(amount: float, runtime: ToolRuntime) -> str:
+    """Pay."""
+    assert runtime.tool_call_id
+    return pay.func(amount)
+
+
+class OwnToolNode(ToolNode):
+    """A node that has its own way of running one call."""
+
+    def _run_one(self, *given: Any, **more: Any) -> Any:
+        return super()._run_one(*given, **more)
+
+    async def _arun_one(self, *given: Any, **more: Any) -> Any:
+        return await super()._arun_one(*given, **more)
+
+
+class Equipping(AgentMiddleware):
+    """Brings a tool."""
+
+    tools = (pay,)
+
+
+class OwnWay(AgentMiddleware):
+    """Stands around each call."""
+
+    async def awrap_tool_call(self, request: Any, handler: Any) -> Any:
+        return await handler(request)
 
 
 Node = Callable[[MessagesState], Any]
@@ -230,9 +267,15 @@ SHAPES: dict[str, Callable[[ChatOpenAI], Any]] = {
     "create_agent, toolkit": lambda chat: create_agent(chat, Toolkit().get_tools()),
     "create_agent, class": lambda chat: create_agent(chat, [AsyncPayment()]),
     "create_agent, state injected": lambda chat: create_agent(chat, [pay_of_state]),
+    "create_agent, command": lambda chat: create_agent(chat, [pay_and_command]),
+    "create_agent, runtime": lambda chat: create_agent(chat, [pay_at_runtime]),
+    "create_agent, middleware": lambda chat: create_agent(chat, [pay], middleware=[OwnWay()]),
+    "create_agent, tools of a middleware": lambda chat: create_agent(chat, [], middleware=[Equipping()]),
     "create_react_agent": lambda chat: create_react_agent(chat, [pay]),
     "create_react_agent, v1": lambda chat: create_react_agent(chat, [pay], version="v1"),
     "tool node": lambda chat: looping(chat, ToolNode([pay])),
+    "tool node, subclass": lambda chat: looping(chat, OwnToolNode([pay])),
+    "tool node, command": lambda chat: looping(chat, ToolNode([pay_and_command])),
     "tool node, called": lambda chat: looping(chat, lambda state: ToolNode([pay]).invoke(state)),
     "tool node, called in the loop": lambda chat: looping(chat, _called_node),
     "by hand": lambda chat: looping(chat, by_hand(lambda call: pay.invoke(call["args"]))),
@@ -295,6 +338,17 @@ async def test_a_call_passes_the_boundary_once(model, shape):
     assert PAID == []
     again_told = model.requests(f"{key}-again")[1].messages
     assert {m["tool_call_id"]: m["content"] for m in again_told if m["role"] == "tool"} == told
+
+
+async def test_a_result_that_is_the_answer_passes_the_boundary_once(model):
+    direct = StructuredTool.from_function(pay.func, name="pay", return_direct=True)
+    model.script("direct", Answer(Call("pay", {"amount": 7}, id="c1")))
+    boundary = Boundary()
+    events = await run(create_agent(chat(model), [direct]), turn_of("[[direct]]"), context_of(boundary))
+    assert {call_id: outcome.output for call_id, outcome in boundary.outcomes.items()} == {"c1": "paid 7"}
+    assert PAID == [7]
+    assert len(model.requests("direct")) == 1
+    assert texts(events) == ["paid 7"]
 
 
 @tool
