@@ -6,7 +6,7 @@ from k8gentai.providers import host
 
 
 def get_provider_spec() -> list[Any]:
-    """The providers there are. The host picks by ``provider_type``, so each API has its own."""
+    """Return the providers there are. The host picks by ``provider_type``, so each API has its own."""
     return [
         host.RemoteProviderSpec(
             api=host.Api.responses,

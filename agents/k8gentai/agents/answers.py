@@ -14,7 +14,7 @@ def answer_text(value: Any) -> str:
 
 
 def same_answer(text: str, answer: str) -> bool:
-    """Whether a published text is an answer: the same words, or JSON of the same value."""
+    """Return whether a published text is an answer: the same words, or JSON of the same value."""
     if text.strip() == answer.strip():
         return True
     try:
@@ -24,7 +24,7 @@ def same_answer(text: str, answer: str) -> bool:
 
 
 def is_json(text: str) -> bool:
-    """Whether a text is JSON."""
+    """Return whether a text is JSON."""
     try:
         json.loads(text)
     except ValueError:

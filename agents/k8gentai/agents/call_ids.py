@@ -13,7 +13,7 @@ class CallIds:
         self._made: Counter[str] = Counter()
 
     def make(self, *told: str) -> str:
-        """A new id.
+        """Return a new id.
 
         Args:
             told: what tells it from others; equal ones are numbered as they come.

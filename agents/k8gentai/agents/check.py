@@ -120,7 +120,7 @@ def _by_id(documents: Iterable[Document]) -> dict[str, list[Document]]:
 def _register(
     documents: list[Document], verdicts: Mapping[str, _Verdict], before: Registry, terms: Terms
 ) -> tuple[list[RegisteredAgent], dict[str, str]]:
-    """The agents in the order of their ids, and of those that are kept as they were, why."""
+    """Return the agents in the order of their ids, and of those that are kept as they were, why."""
     references = reference_faults(documents)
     registered: list[RegisteredAgent] = []
     kept: dict[str, str] = {}
@@ -207,7 +207,9 @@ def _unused(document: Document, verdict: _Verdict) -> RegisteredAgent:
 
 
 def _placed(error: str, document: Document) -> str:
-    """A message that begins with a file, or with the definition's and the line of the field it begins with."""
+    """Return a message that begins with a file, or with the definition's and the line of the field it
+    begins with.
+    """
     start = error.partition(":")[0]
     if Path(start).is_file():
         return error
@@ -239,8 +241,9 @@ def _check_framework(
 
 
 def _known(definitions: list[AgentDefinition], before: Registry) -> dict[str, _Verdict] | None:
-    """The last check's verdicts of these agents; None where one has another definition now, or was not ready or
-    checked in part: what was wrong may lie outside of what is looked at."""
+    """Return the last check's verdicts of these agents; None where one has another definition now, or was not
+    ready or checked in part: what was wrong may lie outside of what is looked at.
+    """
     known = {}
     for definition in definitions:
         agent = before.get(definition.id)
@@ -346,7 +349,7 @@ def _take(result: dict[str, Any], found: _Process) -> None:
 
 
 def _last_words(complaints: IO[bytes], code: int) -> str:
-    """Why a checking process ended early: what it wrote last, and how it ended."""
+    """Return why a checking process ended early: what it wrote last, and how it ended."""
     complaints.seek(0)
     lines = complaints.read().decode(errors="replace").strip().splitlines()
     how = f"signal {-code}" if code < 0 else f"exit code {code}"

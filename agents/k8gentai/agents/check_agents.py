@@ -66,7 +66,9 @@ def _load(adapter: Adapter, definition: AgentDefinition) -> dict[str, Any]:
 
 
 def _served(definition: AgentDefinition, warnings: list[str]) -> frozenset[str] | None:
-    """The names of the tools of a definition's MCP servers; None where there are none, or one does not answer."""
+    """Return the names of the tools of a definition's MCP servers; None where there are none, or one does not
+    answer.
+    """
     if not any(entry.mcp for entry in definition.spec.tools):
         return None
     # The library takes as long to import as some frameworks.

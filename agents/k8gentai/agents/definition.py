@@ -203,7 +203,7 @@ class AgentDefinition(_Part):
 
 
 def implicit_agent(model: str) -> AgentDefinition:
-    """The agent a plain model name stands for: Llama Stack's own loop around that model."""
+    """Return the agent a plain model name stands for: Llama Stack's own loop around that model."""
     spec = Spec(framework="llama-stack", model=Model(name=model))
     # A model's name need not be a DNS label, so the name is not validated.
     return AgentDefinition.model_construct(

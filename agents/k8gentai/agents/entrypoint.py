@@ -15,18 +15,18 @@ Conversation = Callable[[str], Awaitable[Any]]
 
 
 def is_factory(found: object) -> TypeGuard[Factory]:
-    """Whether it is a function that needs one argument."""
+    """Return whether it is a function that needs one argument."""
     return _parameter(found) is not None
 
 
 def is_conversation(found: object) -> TypeGuard[Conversation]:
-    """Whether it is an async function whose one parameter is annotated ``str``."""
+    """Return whether it is an async function whose one parameter is annotated ``str``."""
     parameter = _parameter(found)
     return inspect.iscoroutinefunction(found) and parameter is not None and parameter.annotation in (str, "str")
 
 
 def function_tools(tools: list[dict[str, Any]], framework: str) -> list[dict[str, Any]]:
-    """The request's tools as chat completions takes them.
+    """Return the request's tools as chat completions takes them.
 
     Raises:
         RequestError: one of them is not a function.

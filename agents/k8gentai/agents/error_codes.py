@@ -39,7 +39,7 @@ _TOO_LONG_WORDS = re.compile(
 
 
 def model_error_code(status: int, code: object, words: str = "") -> str:
-    """The code of a turn that failed because its model did.
+    """Return the code of a turn that failed because its model did.
 
     Args:
         status: the HTTP status that the model's endpoint answered.

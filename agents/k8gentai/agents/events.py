@@ -248,7 +248,7 @@ Event = Annotated[
 
 
 def tool_step(call_id: str) -> str:
-    """The ``step_id`` of the step that runs this call's tool."""
+    """Return the ``step_id`` of the step that runs this call's tool."""
     return f"tool-{call_id}"
 
 

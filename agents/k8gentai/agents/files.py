@@ -25,7 +25,7 @@ async def with_files(turn: Turn, stack: StackServices) -> Turn:
 
 
 async def _fetch(file_id: str, stack: StackServices) -> dict[str, str]:
-    """A file's name, and its content as a data URL."""
+    """Return a file's name, and its content as a data URL."""
     try:
         file = await stack.file(file_id)
     except ToolFailedError as error:
@@ -39,7 +39,7 @@ def _named(items: list[Item]) -> list[str]:
 
 
 def _parts(item: Item, name: str) -> list[dict[str, Any]]:
-    """The parts of an item's content, or of a tool's output, that name a file."""
+    """Return the parts of an item's content, or of a tool's output, that name a file."""
     parts = item.get(name)
     if not isinstance(parts, list):
         return []

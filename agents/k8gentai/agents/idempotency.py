@@ -18,6 +18,6 @@ current_call_key: ContextVar[CallKey | None] = ContextVar("amf_idempotency_key",
 
 
 def idempotency_key() -> str | None:
-    """The key of the running tool call, to hand on to what the tool calls; None outside of a tool."""
+    """Return the key of the running tool call, to hand on to what the tool calls; None outside of a tool."""
     call = current_call_key.get()
     return None if call is None or call.over else call.key

@@ -41,7 +41,9 @@ def json_text(value: object) -> str:
 
 
 def shown_json(value: object) -> str:
-    """The same in the form that arguments of calls and questions are shown in, with a space after each comma."""
+    """Return the same in the form that arguments of calls and questions are shown in, with a space after each
+    comma.
+    """
     try:
         return encodable(json.dumps(value, ensure_ascii=False, allow_nan=False))
     except (ValueError, TypeError):

@@ -34,7 +34,7 @@ class KeptEvents:
         """Calls of the worker's tools that have no result yet, in their order."""
 
     async def next_event(self) -> Event | None:
-        """The next event; None at a good end.
+        """Return the next event; None at a good end.
 
         Raises:
             Exception: what the run ended with.
@@ -61,7 +61,7 @@ class KeptEvents:
         self._put_end(error)
 
     def waits_for(self, call_id: str) -> bool:
-        """Whether a tool call has no result yet."""
+        """Return whether a tool call has no result yet."""
         return call_id in self._unanswered
 
     def unanswered(self) -> list[str]:

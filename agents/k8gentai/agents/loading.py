@@ -33,7 +33,7 @@ _NOT_OWN = (
 
 
 def load_object(entrypoint: str) -> object:
-    """The object ``package.module:object.attribute`` names, the working directory coming first in the path.
+    """Return the object ``package.module:object.attribute`` names, the working directory coming first in the path.
 
     Raises:
         AgentLoadError: naming the file, line and reason of the innermost frame in the agent's own code.
@@ -52,7 +52,9 @@ def load_object(entrypoint: str) -> object:
 
 
 def digest(definition: AgentDefinition) -> str:
-    """What changes when the definition does, or a module that it names. Imports the modules' packages only."""
+    """Return what changes when the definition does, or a module that it names. Imports the modules'
+    packages only.
+    """
     content = hashlib.sha256(definition.model_dump_json(by_alias=True).encode())
     named = [definition.spec.entrypoint, *(tool.function for tool in definition.spec.tools)]
     for reference in filter(None, named):
@@ -62,7 +64,7 @@ def digest(definition: AgentDefinition) -> str:
 
 
 def _source(module: str) -> bytes | None:
-    """The module's source; None where it cannot be had, be it that a package of it cannot be imported."""
+    """Return the module's source; None where it cannot be had, be it that a package of it cannot be imported."""
     _add_working_directory()
     known = sys.modules.get(module)
     try:
@@ -119,7 +121,7 @@ def _explain(error: BaseException, module: str) -> AgentLoadError:
 
 
 def is_own_code(filename: str) -> bool:
-    """Whether a frame is in the agent's code, rather than in a library, in Python or in this module."""
+    """Return whether a frame is in the agent's code, rather than in a library, in Python or in this module."""
     return (
         not filename.startswith("<")
         and filename != __file__
@@ -128,8 +130,9 @@ def is_own_code(filename: str) -> bool:
 
 
 def own_place() -> str:
-    """The innermost line of the agent's code that the code at hand works for, as ``file:line (function)``; empty
-    where there is none."""
+    """Return the innermost line of the agent's code that the code at hand works for, as ``file:line (function)``;
+    empty where there is none.
+    """
     frame = inspect.currentframe()
     while frame is not None:
         if _is_agents(frame.f_code.co_filename):
@@ -140,13 +143,13 @@ def own_place() -> str:
 
 @functools.lru_cache(maxsize=10_000)
 def _is_agents(filename: str) -> bool:
-    """Whether a file is the agent's, rather than a library's or this product's."""
+    """Return whether a file is the agent's, rather than a library's or this product's."""
     ours = [f"{Path(place).resolve()}/" for place in sys.modules["k8gentai"].__path__]
     return is_own_code(filename) and not str(Path(filename).resolve()).startswith(tuple(ours))
 
 
 def _shown(filename: str) -> str:
-    """A path as a person would name it: from the working directory, if it is below."""
+    """Return a path as a person would name it: from the working directory, if it is below."""
     try:
         return str(Path(filename).resolve().relative_to(Path.cwd()))
     except ValueError:

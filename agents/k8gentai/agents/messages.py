@@ -115,14 +115,14 @@ def _message(item: Item) -> Message:
 
 
 def _pictures(output: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The images and files of a tool's result."""
+    """Return the images and files of a tool's result."""
     if isinstance(output, str):
         return []
     return [_part(part) for part in output if part["type"] in ("input_image", "input_file")]
 
 
 def _part(part: dict[str, Any]) -> dict[str, Any]:
-    """A content part as chat completions takes it.
+    """Return a content part as chat completions takes it.
 
     Raises:
         RequestError: no model is sent such a part.
@@ -156,7 +156,7 @@ def _mcp_result(item: Item) -> str | None:
 
 
 def _object(arguments: str) -> str:
-    """A call's arguments; an empty object where the model wrote none that can be read, as servers that read
+    """Return a call's arguments; an empty object where the model wrote none that can be read, as servers that read
     them refuse the whole request."""
     try:
         return arguments if isinstance(json.loads(arguments), dict) else "{}"
@@ -182,5 +182,5 @@ def to_text(items: Iterable[Item], instructions: str | None = None) -> str:
 
 
 def _said(message: Message) -> str:
-    """A message's text; none for a tool's result."""
+    """Return a message's text; none for a tool's result."""
     return "" if message["role"] == "tool" else _text(message["content"])

@@ -22,7 +22,7 @@ class AdapterError(Exception):
 
 
 def load_adapter(reference: str) -> Adapter:
-    """A new adapter of a third party, looked for from the working directory.
+    """Return a new adapter of a third party, looked for from the working directory.
 
     Args:
         reference: ``package.module:Class``, or ``package.module`` where it has one adapter.
@@ -46,7 +46,7 @@ def load_adapter(reference: str) -> Adapter:
 
 
 def _class(module: ModuleType, wanted: str) -> Any:
-    """The class of that name; without one, the only adapter that the module itself defines."""
+    """Return the class of that name; without one, the only adapter that the module itself defines."""
     if wanted:
         found = getattr(module, wanted, None)
         if not inspect.isclass(found) or (lacks := _lacks(found)):

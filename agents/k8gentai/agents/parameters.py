@@ -8,7 +8,7 @@ from k8gentai.agents.turn import Turn
 
 
 def chat_parameters(definition: AgentDefinition, context: AgentContext) -> dict[str, Any]:
-    """What the request asks for goes before what the definition says; what neither names is left out."""
+    """Return what the request asks for goes before what the definition says; what neither names is left out."""
     model, asked = definition.spec.model, context.parameters
     parameters: dict[str, Any] = {
         "temperature": _first(asked.get("temperature"), model.temperature),
@@ -26,7 +26,7 @@ def chat_parameters(definition: AgentDefinition, context: AgentContext) -> dict[
 
 
 def permitted_tools(turn: Turn) -> list[dict[str, Any]]:
-    """The request's tools that its ``tool_choice`` lets the model call.
+    """Return the request's tools that its ``tool_choice`` lets the model call.
 
     Source: https://www.openresponses.org/specification#allowed_tools
     """
@@ -43,7 +43,7 @@ def _first(*values: float | None) -> float | None:
 
 
 def _response_format(asked: dict[str, Any] | None) -> dict[str, Any] | None:
-    """A Responses API text format as chat completions takes it."""
+    """Return a Responses API text format as chat completions takes it."""
     if not asked or asked.get("type") == "text":
         return None
     if asked.get("type") != "json_schema":
@@ -53,7 +53,7 @@ def _response_format(asked: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _tool_choice(asked: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
-    """A Responses API tool choice as chat completions takes it."""
+    """Return a Responses API tool choice as chat completions takes it."""
     if not isinstance(asked, dict):
         return asked
     if asked.get("type") == "allowed_tools":
@@ -152,5 +152,5 @@ def with_asked(body: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def wants_json(parameters: dict[str, Any]) -> bool:
-    """Whether a request asks for an answer that is JSON."""
+    """Return whether a request asks for an answer that is JSON."""
     return _response_format((parameters.get("text") or {}).get("format")) is not None

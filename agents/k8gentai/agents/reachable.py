@@ -84,7 +84,9 @@ def _handed_on(code: types.CodeType, known: dict[str, Any]) -> set[str]:
 
 
 def _loaded(code: types.CodeType, known: dict[str, Any]) -> Iterator[tuple[str, object]]:
-    """The globals that code loads without calling them, and what it loads so of modules, each with its name."""
+    """Yield the globals that code loads without calling them, and what it loads so of modules, each
+    with its name.
+    """
     value: object = None
     called = False
     for instruction in dis.get_instructions(code):
@@ -135,7 +137,7 @@ def _of_function(function: types.FunctionType) -> list[object]:
 
 
 def _named(function: types.FunctionType) -> Iterator[object]:
-    """The globals that a function's code names, and what it names of modules."""
+    """Yield the globals that a function's code names, and what it names of modules."""
     for name in (names := set(_names(function.__code__))):
         value = function.__globals__.get(name)
         if isinstance(value, types.ModuleType):
@@ -176,7 +178,7 @@ def _attributes(part: object) -> list[object]:
 
 
 def _copied(values: Callable[[], Iterable[Any]]) -> list[Any]:
-    """The values; none where they cannot be had."""
+    """Return the values; none where they cannot be had."""
     try:
         return list(values())
     except Exception:  # noqa: BLE001 - a mapping or a slot of somebody else's code

@@ -52,7 +52,7 @@ class Document:
     node: yaml.Node | None = field(default=None, repr=False, compare=False)
 
     def line_of(self, *path: str | int) -> int:
-        """The line of a field: of what holds it, if it is not there."""
+        """Return the line of a field: of what holds it, if it is not there."""
         return _line(self.node, path) if self.node else self.line
 
 
@@ -129,7 +129,7 @@ def _unread(file: str, stem: str, fault: Fault) -> Document:
 
 
 def _shown(path: Path) -> str:
-    """The path as a person would name it: from the working directory, if it is below."""
+    """Return the path as a person would name it: from the working directory, if it is below."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
@@ -155,7 +155,7 @@ def _substitute(node: yaml.Node, file: str, environment: Mapping[str, str]) -> I
 
 
 def _repeated(node: yaml.Node, file: str) -> Iterator[Fault]:
-    """A fault for each key that a mapping has twice: YAML's reader would take the last one silently."""
+    """Yield a fault for each key that a mapping has twice: YAML's reader would take the last one silently."""
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key, value in node.value:
@@ -169,7 +169,7 @@ def _repeated(node: yaml.Node, file: str) -> Iterator[Fault]:
 
 
 def _named(node: yaml.Node, *path: str) -> str | None:
-    """The scalar at a path of keys, if the document is whole enough to have it."""
+    """Return the scalar at a path of keys, if the document is whole enough to have it."""
     for name in path:
         child = _child(node, name)
         if child is None:
@@ -179,7 +179,7 @@ def _named(node: yaml.Node, *path: str) -> str | None:
 
 
 def _child(node: yaml.Node, name: str | int) -> tuple[int, yaml.Node] | None:
-    """The line, from 1, and value that a mapping has for a key, or a sequence at an index."""
+    """Return the line, from 1, and value that a mapping has for a key, or a sequence at an index."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value == str(name):
@@ -191,7 +191,7 @@ def _child(node: yaml.Node, name: str | int) -> tuple[int, yaml.Node] | None:
 
 
 def _line(node: yaml.Node, location: tuple[str | int, ...]) -> int:
-    """The line, from 1, of what pydantic found at fault: of what holds it, if it is not there at all."""
+    """Return the line, from 1, of what pydantic found at fault: of what holds it, if it is not there at all."""
     line = node.start_mark.line + 1
     for name in location:
         child = _child(node, name)

@@ -7,7 +7,7 @@ from k8gentai.agents.reading import Document, Fault
 
 
 def reference_faults(documents: Iterable[Document]) -> dict[str, list[Fault]]:
-    """The faults of ``spec.tools.*.agent``, by the id of the agent that has the tool."""
+    """Return the faults of ``spec.tools.*.agent``, by the id of the agent that has the tool."""
     documents = list(documents)
     known = {document.id for document in documents}
     asked = {d.id: dict(_agents(d.definition)) for d in documents if d.definition}
@@ -27,12 +27,12 @@ def reference_faults(documents: Iterable[Document]) -> dict[str, list[Fault]]:
 
 
 def _agents(definition: AgentDefinition) -> Iterable[tuple[int, str]]:
-    """The agents among a definition's tools, by their positions."""
+    """Return the agents among a definition's tools, by their positions."""
     return ((number, tool.agent) for number, tool in enumerate(definition.spec.tools) if tool.agent)
 
 
 def _way(start: str, end: str, asked: Mapping[str, Mapping[int, str]]) -> list[str] | None:
-    """The agents by which a question to one comes to another, both included; None where it does not."""
+    """Return the agents by which a question to one comes to another, both included; None where it does not."""
     ways, seen = [[start]], {start}
     for way in ways:
         if way[-1] == end:

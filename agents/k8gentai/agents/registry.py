@@ -80,20 +80,20 @@ class Registry:
         self._checked: dict[str, Checked] = {}
 
     def get(self, agent_id: str) -> RegisteredAgent | None:
-        """The agent of that id, broken or not; None if there is none."""
+        """Return the agent of that id, broken or not; None if there is none."""
         return self._current().get(agent_id)
 
     def list(self) -> list[RegisteredAgent]:
-        """All agents, in the order of their ids."""
+        """Return all agents, in the order of their ids."""
         return list(self._current().values())
 
     def checked(self) -> dict[str, Checked]:
-        """What the last check depended on, by framework."""
+        """Return what the last check depended on, by framework."""
         self._current()
         return self._checked
 
     def written_at(self) -> float:
-        """When the map was written (Unix seconds); 0 while there is none."""
+        """Return when the map was written (Unix seconds); 0 while there is none."""
         self._current()
         return self._seen[0] / 1e9 if self._seen else 0.0
 

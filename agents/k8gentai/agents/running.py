@@ -69,7 +69,7 @@ class AgentRun(KeptEvents):
         raise asyncio.CancelledError("the client runs a tool")
 
     def begin(self, name: str | None, *, shown: bool = True) -> "ModelStep":
-        """A model call begins.
+        """Begin a model call.
 
         Args:
             name: the agent that makes it.

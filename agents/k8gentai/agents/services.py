@@ -17,7 +17,7 @@ class StackServices(Protocol):
     :class:`~k8gentai.agents.turn.ToolFailedError` where the stack refuses or does not answer in time."""
 
     async def search_vector_store(self, vector_store_id: str, search: dict[str, Any]) -> list[dict[str, Any]]:
-        """What a vector store finds.
+        """Return what a vector store finds.
 
         Args:
             vector_store_id: the store.
@@ -29,7 +29,7 @@ class StackServices(Protocol):
         ...
 
     async def search_web(self, arguments: dict[str, Any]) -> str:
-        """What the stack's tool ``web_search`` finds.
+        """Return what the stack's tool ``web_search`` finds.
 
         Args:
             arguments: as the model gave them.
@@ -37,7 +37,7 @@ class StackServices(Protocol):
         ...
 
     async def violation(self, text: str, guardrail: str) -> str | None:
-        """Why a guardrail blocks a text, for the client; None where it does not.
+        """Return why a guardrail blocks a text, for the client; None where it does not.
 
         Args:
             text: what the model was told or says.
@@ -46,5 +46,5 @@ class StackServices(Protocol):
         ...
 
     async def file(self, file_id: str) -> StackFile:
-        """A file with its content."""
+        """Return a file with its content."""
         ...

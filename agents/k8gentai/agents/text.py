@@ -39,7 +39,7 @@ def jsonable(value: object) -> Any:
 
 
 def message_of(error: BaseException) -> str:
-    """The message of an error, encodable; what stands in for it where the error cannot be printed."""
+    """Return the message of an error, encodable; what stands in for it where the error cannot be printed."""
     try:
         return encodable(str(error))
     except BaseException as failed:  # noqa: BLE001 - whatever its own code raises, the turn ends with an error

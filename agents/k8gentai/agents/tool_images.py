@@ -45,7 +45,7 @@ def text_without_images(result: Any) -> str | None:
 
 
 def _address(part: Any) -> str | None:
-    """The address of the image that a part is, as OpenAI, MCP and CrewAI write one."""
+    """Return the address of the image that a part is, as OpenAI, MCP and CrewAI write one."""
     if isinstance(part, str):
         kind, _, data = part.removeprefix(_SENTINEL).partition(":")
         return f"data:{kind};base64,{data}" if part.startswith(_SENTINEL) and data else None

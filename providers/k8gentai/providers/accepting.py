@@ -158,7 +158,7 @@ class Acceptor:
         return turn_id
 
     async def _continued(self, request: CreateRequest, agent: str) -> tuple[Replay | None, ClassicPart | None]:
-        """What the request goes on with, where it answers what a suspended turn asked.
+        """Return what the request goes on with, where it answers what a suspended turn asked.
 
         Raises:
             ApiError: it answers what was not asked, or not of this agent, or not in the place where it was asked.
@@ -211,7 +211,7 @@ def _check_parts(request: CreateRequest, target: Target) -> None:
 
 
 def _trace() -> dict[str, str]:
-    """The caller's trace, for the worker to go on with (https://www.w3.org/TR/trace-context/)."""
+    """Return the caller's trace, for the worker to go on with (https://www.w3.org/TR/trace-context/)."""
     trace: dict[str, str] = {}
     propagate.inject(trace)
     return trace

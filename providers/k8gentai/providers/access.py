@@ -52,12 +52,12 @@ class Access:
         self._policy = policy
 
     def allows(self, action: str, turn_id: str, owner: Owner | None) -> bool:
-        """Whether the current caller may do ``action`` (read, update, delete) to a turn of ``owner``."""
+        """Return whether the current caller may do ``action`` (read, update, delete) to a turn of ``owner``."""
         resource = _Resource(f"sql_record::{TABLE}", turn_id, _user(owner))
         return self._decide(action, resource)
 
     def may_use_model(self, identifier: str) -> bool:
-        """Whether the current caller may use an agent or model listed under this id."""
+        """Return whether the current caller may use an agent or model listed under this id."""
         return self._decide("read", _Resource("model", identifier, None))
 
     def _decide(self, action: str, resource: _Resource) -> bool:

@@ -53,7 +53,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def api_error(error: Exception) -> ApiError:
-    """What a client is told about an exception."""
+    """Return what a client is told about an exception."""
     match error:
         case ApiError():
             return error
@@ -102,7 +102,7 @@ class AnsweringRoute(APIRoute):
 
     @staticmethod
     def error_body(error: ApiError) -> dict[str, Any]:
-        """The JSON that tells of an error; the OpenAI API's, where a subclass says nothing else."""
+        """Return the JSON that tells of an error; the OpenAI API's, where a subclass says nothing else."""
         return error.body()
 
     def get_route_handler(self) -> Handler:
@@ -120,7 +120,7 @@ class AnsweringRoute(APIRoute):
 
 
 async def json_body(request: Request, max_bytes: int) -> Any:
-    """The request's body.
+    """Return the request's body.
 
     Args:
         max_bytes: how large it may be.
@@ -145,7 +145,7 @@ async def json_body(request: Request, max_bytes: int) -> Any:
 
 
 async def _raw_body(request: Request, max_bytes: int) -> bytes:
-    """The body's bytes, of which no more than ``max_bytes`` are ever held."""
+    """Return the body's bytes, of which no more than ``max_bytes`` are ever held."""
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await whole(request.stream(), max_bytes)
@@ -167,7 +167,7 @@ def _check_depth(body: Any) -> None:
 
 
 def _nested(value: Any) -> list[Any]:
-    """The objects and lists in an object or a list."""
+    """Return the objects and lists in an object or a list."""
     inside = value.values() if isinstance(value, dict) else value
     return [inner for inner in inside if isinstance(inner, dict | list)]
 
@@ -189,7 +189,7 @@ def _no_number(name: str) -> None:
 
 
 def event_stream(events: AsyncIterator[ServerSentEvent]) -> Response:
-    """A response of server-sent events, kept alive while nothing happens."""
+    """Return a response of server-sent events, kept alive while nothing happens."""
     return EventSourceResponse(
         events,
         headers={"X-Accel-Buffering": "no"},

@@ -22,7 +22,7 @@ _UNCLEAR = "the decisions contradict each other"
 
 
 def asking_turn(items: Sequence[Item]) -> str | None:
-    """The turn that a request's input answers.
+    """Return the turn that a request's input answers.
 
     Returns:
         The turn's id; None where the input answers nothing.
@@ -49,7 +49,7 @@ def asking_turn(items: Sequence[Item]) -> str | None:
 
 
 def unknown_request(index: int, item: Item) -> ApiError:
-    """An answer to what was not asked (400)."""
+    """Return the error of an answer to what was not asked (400)."""
     return invalid(
         f"No approval was requested as '{item['approval_request_id']}'.",
         f"input[{index}].approval_request_id",
@@ -58,7 +58,7 @@ def unknown_request(index: int, item: Item) -> ApiError:
 
 
 def continued(record: TurnRecord, events: Iterable[Event], items: Sequence[Item], now: float) -> Replay:
-    """What the turn that brings these answers goes on with.
+    """Return what the turn that brings these answers goes on with.
 
     Args:
         record: the suspended turn.
@@ -90,7 +90,7 @@ def continued(record: TurnRecord, events: Iterable[Event], items: Sequence[Item]
 
 
 def questions(record: TurnRecord, events: Iterable[Event]) -> dict[str, Interrupt]:
-    """What a turn asked, by the id of the item that asks."""
+    """Return what a turn asked, by the id of the item that asks."""
     rendering = Rendering(record)
     for event in events:
         rendering.feed(event)
@@ -100,7 +100,7 @@ def questions(record: TurnRecord, events: Iterable[Event]) -> dict[str, Interrup
 def answering_turn(
     record: TurnRecord, events: Iterable[Event], decisions: Sequence[Item], now: float
 ) -> AcceptedTurn:
-    """A turn in which somebody at the command line answers on behalf of the suspended turn's owner.
+    """Return a turn in which somebody at the command line answers on behalf of the suspended turn's owner.
 
     Args:
         record: the suspended turn.
@@ -117,7 +117,7 @@ def answering_turn(
 
 
 def retrying_turn(record: TurnRecord) -> AcceptedTurn:
-    """A turn that runs one that failed again, from its journal."""
+    """Return a turn that runs one that failed again, from its journal."""
     turn_id = new_turn_id()
     before = record.replay.answers if record.replay else {}
     replay = Replay(of=record.turn.id, turn=_seen(record), answers=before, retry=True)
@@ -125,13 +125,15 @@ def retrying_turn(record: TurnRecord) -> AcceptedTurn:
 
 
 def next_part(record: TurnRecord) -> ClassicPart | None:
-    """What a turn that goes on with this one is to the classic Agents API: one more part of the same turn."""
+    """Return what a turn that goes on with this one is to the classic Agents API: one more part of the
+    same turn.
+    """
     part = record.classic
     return None if part is None else part.model_copy(update={"tool_calls": [], "tool_responses": []})
 
 
 def _seen(record: TurnRecord) -> Turn:
-    """The turn as its agent first saw it."""
+    """Return the turn as its agent first saw it."""
     return record.replay.turn if record.replay else record.turn
 
 

@@ -50,7 +50,7 @@ class Link:
     """How many items there are up to and with its own."""
 
     def columns(self) -> dict[str, Any]:
-        """What the response's row has of it."""
+        """Return what the response's row has of it."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
@@ -65,7 +65,7 @@ class Chains:
         self._sql = sql
 
     async def row(self, response_id: str) -> Row | None:
-        """The row, be it that of a deleted response."""
+        """Return the row, be it that of a deleted response."""
         found: Row | None = await self._sql.fetch_one(TABLE, where={"id": response_id})
         return found
 
@@ -93,13 +93,13 @@ class Chains:
         return replace(linked, chain=before["chain"], place=before["place"] + 1)
 
     async def standing(self, link: Link, history: list[Item]) -> Link | None:
-        """A link that needs no other row, where the one that it names was deleted meanwhile; else None."""
+        """Return a link that needs no other row, where the one that it names was deleted meanwhile; else None."""
         if link.previous is None or await self.row(link.previous):
             return None
         return replace(link, previous=None, earlier=history)
 
     async def history(self, row: Row) -> list[Item]:
-        """The items before a row's own, oldest first.
+        """Return the items before a row's own, oldest first.
 
         Raises:
             ChainBrokenError: some are gone.
@@ -141,7 +141,7 @@ class Chains:
         return Link(chain, place, last["id"], history[_length(last) :], length)
 
     async def _taken(self, before: Row) -> bool:
-        """Whether the place behind a row is taken."""
+        """Return whether the place behind a row is taken."""
         place = {"chain": before["chain"], "place": before["place"] + 1}
         return await self._first(place) is not None
 
@@ -153,7 +153,7 @@ class Chains:
         return found
 
     async def _before(self, row: Row) -> dict[str, Row]:
-        """The rows of a row's chain that stand before it, by their ids; those of branches among them."""
+        """Return the rows of a row's chain that stand before it, by their ids; those of branches among them."""
         if not row["place"]:
             return {}
         where = {"chain": row["chain"], "place": {"<": row["place"]}}
@@ -167,7 +167,7 @@ class Chains:
 
 
 def own_items(row: Row) -> list[Item]:
-    """A row's input, and what later turns see of its output."""
+    """Return a row's input, and what later turns see of its output."""
     return [*row["input"], *usable(row["response"]["output"])]
 
 
@@ -181,7 +181,7 @@ def _length(row: Row) -> int:
 
 
 def _begins_with(history: list[Item], row: Row) -> bool:
-    """Whether a history begins with a row's and its own items: their number and the last of them say so."""
+    """Return whether a history begins with a row's and its own items: their number and the last of them say so."""
     given, output, length = row["input"], row["response"]["output"], _length(row)
     last = {items[-1]["id"] for items in (own_items(row), joined(row["id"], given, output)) if items}
     return len(history) >= length and bool(last) and history[length - 1]["id"] in last

@@ -23,7 +23,7 @@ _TAKEN = ("model", "previous_response_id", "instructions", "prompt_cache_key")
 
 
 def summary_request(body: Any) -> dict[str, Any]:
-    """The request for the turn that sums up.
+    """Return the request for the turn that sums up.
 
     Args:
         body: the compaction's, as it came. What else it says, of tools for instance, is for turns in which
@@ -46,7 +46,7 @@ def summary_request(body: Any) -> dict[str, Any]:
 
 
 def compact(response: dict[str, Any], history: list[Item], given: list[Item]) -> tuple[dict[str, Any], list[Item]]:
-    """What a turn that summed up has made, for those that continue it.
+    """Return what a turn that summed up has made, for those that continue it.
 
     Args:
         response: as it was rendered.
@@ -70,7 +70,7 @@ def compact(response: dict[str, Any], history: list[Item], given: list[Item]) ->
 
 
 def compaction_resource(response: dict[str, Any], given: list[Item]) -> dict[str, Any]:
-    """The answer to the request.
+    """Return the answer to the request.
 
     Args:
         response: from :func:`compact`.

@@ -30,7 +30,7 @@ _UNREAD_BYTES = 64_000_000
 
 
 def create_router(inference: Any, max_body_bytes: int = MAX_BODY_BYTES) -> APIRouter:
-    """The route.
+    """Return the route.
 
     Args:
         inference: the host's Inference API.
@@ -59,7 +59,9 @@ def create_router(inference: Any, max_body_bytes: int = MAX_BODY_BYTES) -> APIRo
 
 
 def as_json(answer: Any) -> str:
-    """A chunk or a completion as JSON; half a character, whose other half may be in the next chunk, is kept."""
+    """Return a chunk or a completion as JSON; half a character, whose other half may be in the next chunk, is
+    kept.
+    """
     try:
         text: str = answer.model_dump_json()
     except PydanticSerializationError:
@@ -68,7 +70,7 @@ def as_json(answer: Any) -> str:
 
 
 def told(error: Exception) -> dict[str, Any]:
-    """What a caller is told of an error: in the words of the model's endpoint, where it has any."""
+    """Return what a caller is told of an error: in the words of the model's endpoint, where it has any."""
     if not isinstance(error, APIError):
         return host.error_body(error)
     said = error.body if isinstance(error.body, dict) else {}

@@ -46,7 +46,7 @@ class ConversationItems:
         await self._conversations.get_conversation(host.GetConversationRequest(conversation_id=conversation))
 
     async def all(self, conversation: str) -> list[Any]:
-        """The conversation's items, oldest first, as the host's types."""
+        """Return the conversation's items, oldest first, as the host's types."""
         await self.check(conversation)
         return host.items_of(in_order(await self._rows({"conversation_id": conversation})))
 
@@ -127,7 +127,7 @@ class ConversationItems:
             await self._insert_missing(rows, await self._rows({"conversation_id": conversation}))
 
     async def _edge(self, conversation: str, item_id: str, descending: bool) -> int:
-        """The first position, in the order of a page, of what may stand behind an item."""
+        """Return the first position, in the order of a page, of what may stand behind an item."""
         row = await self._row(conversation, item_id)
         if row is None:
             raise host.ConversationItemNotFoundError(item_id, conversation)
@@ -225,7 +225,7 @@ def blocks(rows: list[Row]) -> list[list[Row]]:
 
 
 def _whole(rows: list[Row]) -> list[Row]:
-    """Those of rows, in the order of their positions, that no unread one behind them may stand among.
+    """Return those of rows, in the order of their positions, that no unread one behind them may stand among.
 
     A turn's items follow one another without a gap, so one that goes on has a row next to the last that was read.
     """
@@ -236,7 +236,7 @@ def _whole(rows: list[Row]) -> list[Row]:
 
 
 def _group(row: Row) -> str:
-    """The turn of a row, or else itself."""
+    """Return the turn of a row, or else itself."""
     return turn_of(row["id"]) or str(row["id"])
 
 

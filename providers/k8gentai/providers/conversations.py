@@ -17,7 +17,7 @@ from k8gentai.providers.inputs import validation_error
 
 
 def create_router(items: ConversationItems, max_body_bytes: int = MAX_BODY_BYTES) -> APIRouter:
-    """The routes.
+    """Return the routes.
 
     Args:
         items: what they call.

@@ -32,7 +32,7 @@ class ApiError(Exception):
         self.headers = headers or {}
 
     def body(self) -> dict[str, Any]:
-        """The JSON body."""
+        """Return the JSON body."""
         return {"error": {"message": self.message, "type": self._type, "param": self.param, "code": self.code}}
 
     @property
@@ -43,7 +43,7 @@ class ApiError(Exception):
 
 
 def invalid(message: str, param: str | None = None, code: str = "invalid_value") -> ApiError:
-    """A request whose content is wrong (400)."""
+    """Return the error of a request whose content is wrong (400)."""
     return ApiError(400, message, code=code, param=param)
 
 
@@ -53,7 +53,7 @@ def response_not_found(response_id: str) -> ApiError:
 
 
 def previous_response_not_found(response_id: str) -> ApiError:
-    """The response to go on from is not there, or is none this caller may see (404)."""
+    """Return the error of a response to go on from that is not there, or is none this caller may see (404)."""
     code = "previous_response_not_found"
     return ApiError(404, _no_response(response_id), code=code, param="previous_response_id")
 
@@ -64,7 +64,7 @@ def _no_response(response_id: str) -> str:
 
 
 def conversation_busy(turn_id: str) -> ApiError:
-    """A turn of the conversation waits or runs, and the new one is not to wait (409); nothing was accepted."""
+    """Return the error of a turn that was not to wait for its conversation's (409): it was not accepted."""
     return ApiError(
         409,
         f"The conversation has a turn under way that this one may not end ('{turn_id}'). Wait for it, cancel it, "
@@ -77,7 +77,9 @@ def conversation_busy(turn_id: str) -> ApiError:
 
 
 def server_stopping(response_id: str) -> ApiError:
-    """The server stops while a client waits (503). Sending the request again would begin another turn."""
+    """Return the error of a server that stops while a client waits (503). A request sent anew begins
+    another turn.
+    """
     return ApiError(
         503,
         f"The server is stopping; the turn goes on. GET /v1/responses/{response_id} gives its response.",

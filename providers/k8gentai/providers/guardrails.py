@@ -31,7 +31,7 @@ class ModerationEndpoint:
         await self._client.aclose()
 
     async def violation(self, text: str) -> str | None:
-        """Why a text is blocked, in the host's own words; None where it is not.
+        """Return why a text is blocked, in the host's own words; None where it is not.
 
         Raises:
             ApiError: the endpoint does not answer (503), or not as it should (400).
@@ -73,7 +73,7 @@ class Guardrails:
             await self._endpoint.close()
 
     async def names(self, asked: Any) -> list[str]:
-        """The names of those that a request asks for.
+        """Return the names of those that a request asks for.
 
         Args:
             asked: the ``guardrails`` of a request, in the host's shape.
@@ -98,7 +98,7 @@ class Guardrails:
         return names
 
     async def violation(self, text: str, guardrail: str) -> str | None:
-        """Why a guardrail blocks a text; None where it does not.
+        """Return why a guardrail blocks a text; None where it does not.
 
         Raises:
             ApiError: it does not answer.

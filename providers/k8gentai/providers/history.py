@@ -34,7 +34,7 @@ class Histories:
         self._access = access
 
     async def before(self, accepted: AcceptedTurn) -> list[Item]:
-        """What stands before a turn now, oldest first.
+        """Return what stands before a turn now, oldest first.
 
         Raises:
             ApiError: the conversation or the previous response is not there or not usable.
@@ -84,7 +84,7 @@ class Histories:
         return [item.model_dump(mode="json", exclude_none=True) for item in items]
 
     async def _with(self, response_id: str) -> list[Item]:
-        """The items up to and with a response's own."""
+        """Return the items up to and with a response's own."""
         try:
             record = await self._turns.get(response_id)
         except TurnDeletedError:

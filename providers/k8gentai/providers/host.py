@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 def _name() -> str:
-    """The host that is running, else the one that is installed."""
+    """Return the host that is running, else the one that is installed."""
     for name in ("ogx", "llama_stack"):
         if f"{name}.core" in sys.modules:
             return name
@@ -113,7 +113,7 @@ request_provider_data_context = _core("request_headers").request_provider_data_c
 
 
 async def sql_store(backend: str, table: str, policy: list[Any]) -> Any:
-    """The host's SQL store, which lets each caller see what the policy allows.
+    """Return the host's SQL store, which lets each caller see what the policy allows.
 
     Args:
         backend: a name in the run YAML's ``storage.backends``.
@@ -147,7 +147,7 @@ async def create_indexes(sql: Any, table: str, indexes: dict[str, tuple[str, ...
 
 
 async def has_vector_store(vector_io: Any, store: str) -> bool:
-    """Whether there is a vector store that the caller may see.
+    """Return whether there is a vector store that the caller may see.
 
     Args:
         vector_io: the host's Vector IO API, which looks for stores in the same list.
@@ -157,7 +157,7 @@ async def has_vector_store(vector_io: Any, store: str) -> bool:
 
 
 def item_rows(conversation: str, items: list[dict[str, Any]], first: int) -> list[dict[str, Any]]:
-    """What the host's table keeps of a conversation's items.
+    """Return what the host's table keeps of a conversation's items.
 
     Args:
         conversation: its id.
@@ -180,13 +180,13 @@ def item_rows(conversation: str, items: list[dict[str, Any]], first: int) -> lis
 
 
 def items_of(rows: list[dict[str, Any]]) -> list[Any]:
-    """The items that rows of the host's table keep."""
+    """Return the items that rows of the host's table keep."""
     found: list[Any] = _ITEMS.validate_python([row["item_data"] for row in rows])
     return found
 
 
 def error_body(error: Exception) -> dict[str, Any]:
-    """What the host tells a client about an exception, in the OpenAI API's shape."""
+    """Return what the host tells a client about an exception, in the OpenAI API's shape."""
     told = _core("exceptions.translation").translate_exception(error)
     code = getattr(error, "code", None) or told.status_code
     body: dict[str, Any] = _errors.OpenAIErrorResponse.from_message(told.detail, code=str(code)).to_dict()
@@ -194,7 +194,7 @@ def error_body(error: Exception) -> dict[str, Any]:
 
 
 def found(hit: Any) -> dict[str, Any]:
-    """One hit of a vector store's search, ready for JSON, with the file's id.
+    """Return one hit of a vector store's search, ready for JSON, with the file's id.
 
     A passage that is the query itself has an infinite score with Faiss. OGX's processor of texts and PDFs numbers
     documents anew, and its search gives that number where the file's id belongs, which is then only among the
@@ -206,7 +206,7 @@ def found(hit: Any) -> dict[str, Any]:
 
 
 async def violation(safety: Any, text: str, guardrail: str) -> str | None:
-    """Why a guardrail blocks a text, in the host's own words; None where it does not.
+    """Return why a guardrail blocks a text, in the host's own words; None where it does not.
 
     Args:
         safety: the host's Safety API.
@@ -254,7 +254,8 @@ def put_around_app(middleware: Callable[[Any, ASGIApp], ASGIApp]) -> None:
 
 
 def cors(server: Any) -> Any:
-    """What ``server.cors`` of the run YAML allows; None where it allows nothing, or the host knows no such field.
+    """Return what ``server.cors`` of the run YAML allows; None where it allows nothing, or the host knows no such
+    field.
 
     Args:
         server: the host's ``ServerConfig``.

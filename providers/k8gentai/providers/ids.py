@@ -32,7 +32,7 @@ _ITEM_ID = re.compile(r"[a-z]+_([0-9a-f]{36})")
 
 
 def new_turn_id() -> str:
-    """A fresh turn id."""
+    """Return a fresh turn id."""
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     fraction = rest * 4096 // 1_000_000
     value = milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbits(62)
@@ -40,17 +40,17 @@ def new_turn_id() -> str:
 
 
 def item_id(turn_id: str, index: int, item_type: str) -> str:
-    """The id of the item at ``index`` (from 0, input before output) of a turn."""
+    """Return the id of the item at ``index`` (from 0, input before output) of a turn."""
     return f"{_PREFIXES.get(item_type, 'item')}_{turn_id.removeprefix('resp_')}{index:04x}"
 
 
 def belongs_to(turn_id: str, id_: str | None) -> bool:
-    """Whether an item id was made by :func:`item_id` for this turn."""
+    """Return whether an item id was made by :func:`item_id` for this turn."""
     match = _ITEM_ID.fullmatch(id_ or "")
     return match is not None and match[1].startswith(turn_id.removeprefix("resp_"))
 
 
 def turn_of(id_: str) -> str | None:
-    """The turn an item id was made for; None if it is none of ours."""
+    """Return the turn an item id was made for; None if it is none of ours."""
     match = _ITEM_ID.fullmatch(id_)
     return f"resp_{match[1][:32]}" if match else None

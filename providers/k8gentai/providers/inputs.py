@@ -39,7 +39,7 @@ _WITH_STATUS = frozenset({"message", "function_call", "function_call_output"})
 
 
 def input_items(turn_id: str, value: Any) -> list[Item]:
-    """A request's ``input`` as items that have a type, an id, and content in parts.
+    """Return a request's ``input`` as items that have a type, an id, and content in parts.
 
     Args:
         turn_id: names the items that came without an id.
@@ -82,7 +82,9 @@ def _item(turn_id: str, index: int, item: Any) -> Item:
 
 
 def _without_nulls(part: Any) -> Any:
-    """A content part without the fields that say nothing, which the specification allows and the host does not."""
+    """Return a content part without the fields that say nothing, which the specification allows and the host does
+    not.
+    """
     return {name: value for name, value in part.items() if value is not None} if isinstance(part, dict) else part
 
 
@@ -95,7 +97,7 @@ def _content(role: str, content: Any) -> list[dict[str, Any]]:
 
 
 def validation_error(error: ValidationError, prefix: str = "") -> ApiError:
-    """What pydantic found wrong, as an error that names the request's field.
+    """Return what pydantic found wrong, as an error that names the request's field.
 
     Of the ways a union could have matched, the one that came furthest is what the client meant.
     """

@@ -32,7 +32,7 @@ _COMMON = frozenset(
 
 
 def embed(text: str) -> list[float]:
-    """A text's vector, of length 1; all zeros where the text has no word of its own.
+    """Return a text's vector, of length 1; all zeros where the text has no word of its own.
 
     Args:
         text: in any language that puts something between its words.
@@ -46,7 +46,7 @@ def embed(text: str) -> list[float]:
 
 
 def words(text: str) -> list[str]:
-    """A text's words in lower case, but for those that every text has."""
+    """Return a text's words in lower case, but for those that every text has."""
     return [word for word in _WORD.findall(text.lower()) if word not in _COMMON]
 
 

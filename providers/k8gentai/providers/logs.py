@@ -58,7 +58,7 @@ def _json_formatter() -> ProcessorFormatter:
 
 
 def _handlers() -> Iterator[tuple[logging.Logger, logging.Handler]]:
-    """Every handler there is, with its logger."""
+    """Yield every handler there is, with its logger."""
     for name in (None, *logging.root.manager.loggerDict):
         logger = logging.getLogger(name)
         for handler in tuple(logger.handlers):

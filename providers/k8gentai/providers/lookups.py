@@ -34,7 +34,7 @@ class Lookups:
         self._guardrails = guardrails
 
     async def complete(self, turn_id: str, request: CreateRequest, framework: str) -> CreateRequest:
-        """The request with what it names put in, or found to be there.
+        """Return the request with what it names put in, or found to be there.
 
         Args:
             turn_id: the turn's.
@@ -97,7 +97,7 @@ class Lookups:
         await _found(self._apis.files.openai_retrieve_file(request), message, place, "file_not_found")
 
     async def _guarded(self, request: CreateRequest, framework: str) -> CreateRequest:
-        """The request with its guardrails' names."""
+        """Return the request with its guardrails' names."""
         asked = request.parameters.get("guardrails")
         if not asked:
             return request
@@ -109,7 +109,7 @@ class Lookups:
 
 
 async def _found(looking: Awaitable[Any], message: str, place: str, code: str) -> Any:
-    """What a lookup gives.
+    """Return what a lookup gives.
 
     Raises:
         ApiError: nothing, or nothing that the caller may see: the two look the same.
@@ -144,7 +144,7 @@ def _check_addresses(items: list[Item], framework: str) -> None:
 
 
 def _file_ids(items: list[Item]) -> Iterator[tuple[str, str]]:
-    """The files that input items name by id, each with its place."""
+    """Yield the files that input items name by id, each with its place."""
     for place, part in file_parts(items):
         if part.get("file_id"):
             yield f"{place}.file_id", part["file_id"]

@@ -21,7 +21,7 @@ _ASK_EVERY = 15
 
 
 def as_model(agent: RegisteredAgent, provider_id: str) -> Any:
-    """An agent as the host lists it."""
+    """Return an agent as the host lists it."""
     definition = agent.definition
     metadata: dict[str, Any] = {
         "framework": agent.framework,

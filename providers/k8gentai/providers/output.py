@@ -17,7 +17,7 @@ class Emit(Protocol):
 
 
 def rest_of(whole: str, streamed: str) -> str:
-    """What is still to be streamed of ``whole``; nothing where it departs from what was streamed."""
+    """Return what is still to be streamed of ``whole``; nothing where it departs from what was streamed."""
     return whole[len(streamed) :] if whole.startswith(streamed) else ""
 
 
@@ -45,7 +45,7 @@ class OutputItem:
         return self.status == "in_progress"
 
     def view(self) -> Item:
-        """The item as it is now, as a fresh dictionary."""
+        """Return the item as it is now, as a fresh dictionary."""
         raise NotImplementedError
 
     def close(self, status: str) -> None:

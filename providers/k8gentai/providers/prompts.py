@@ -17,8 +17,8 @@ _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
 async def with_prompt(prompts: Any, turn_id: str, request: CreateRequest) -> CreateRequest:
-    """The request with its prompt's text in its instructions, and images and files among its variables in its
-    input, as Llama Stack's own provider does it.
+    """Return the request with its prompt's text in its instructions, and images and files among its variables in
+    its input, as Llama Stack's own provider does it.
 
     Args:
         prompts: the host's Prompts API.
@@ -58,7 +58,7 @@ async def _found(prompts: Any, prompt_id: str, version: str | None) -> Any:
 
 
 def _filled(text: str, variables: dict[str, Any]) -> str:
-    """The text with its variables; those without a value stay as they are."""
+    """Return the text with its variables; those without a value stay as they are."""
 
     def value(match: re.Match[str]) -> str:
         given = variables.get(match[1])
@@ -71,7 +71,7 @@ def _filled(text: str, variables: dict[str, Any]) -> str:
 
 
 def _media(turn_id: str, request: CreateRequest, variables: dict[str, Any]) -> list[Item]:
-    """The images and files among variables, as one more message of the user's."""
+    """Return the images and files among variables, as one more message of the user's."""
     parts = [given.model_dump(mode="json", exclude_none=True) for given in variables.values()]
     media = [part for part in parts if part["type"] != "input_text"]
     if not media:

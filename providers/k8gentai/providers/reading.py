@@ -49,7 +49,7 @@ class TurnReader:
         self._stopping.set()
 
     async def record(self, turn_id: str, action: str) -> TurnRecord:
-        """The turn, if the caller may do that (read, update, delete) to it.
+        """Return the turn, if the caller may do that (read, update, delete) to it.
 
         Raises:
             TurnNotFoundError: also where it may not, and where the client asked not to keep it.
@@ -60,7 +60,7 @@ class TurnReader:
         return record
 
     async def so_far(self, record: TurnRecord) -> tuple[TurnRecord, list[Event]]:
-        """The turn's events, and its record as it stands with the last of them."""
+        """Return the turn's events, and its record as it stands with the last of them."""
         events = [event for _, event in await self._turns.events(record.turn.id)]
         if events and isinstance(events[-1], TurnEnd) and record.ended_at is None:
             # It ended between the two reads.
@@ -68,7 +68,7 @@ class TurnReader:
         return record, events
 
     async def stream(self, fold: Fold, turn_id: str, patience: float = math.inf) -> AsyncIterator[dict[str, Any]]:
-        """What the fold makes of the turn's events, those to come included.
+        """Yield what the fold makes of the turn's events, those to come included.
 
         Args:
             fold: makes it.
@@ -109,7 +109,7 @@ class TurnReader:
             stopping.cancel()
 
     async def _follow(self, turn_id: str, patience: float) -> AsyncIterator[tuple[Event, float | None]]:
-        """The turn's events to its end, the last with the time of it; while Redis is away it waits."""
+        """Yield the turn's events to its end, the last with the time of it; while Redis is away it waits."""
         seq = 0
         away_since: float | None = None
         while True:
@@ -126,8 +126,9 @@ class TurnReader:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _ended_at(self, turn_id: str) -> float | None:
-        """When the turn ended (Unix seconds); None where it was deleted meanwhile, which leaves its last event to
-        tell."""
+        """Return when the turn ended (Unix seconds); None where it was deleted meanwhile, which leaves its last
+        event to tell.
+        """
         try:
             return (await self._turns.get(turn_id)).ended_at
         except TurnNotFoundError:

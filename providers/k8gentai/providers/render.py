@@ -101,7 +101,7 @@ class Rendering:
         return out
 
     def response(self) -> dict[str, Any]:
-        """The response object as it stands."""
+        """Return the response object as it stands."""
         output = [item.view() for item in self._items if item.shown]
         usage = self._usage.resource() if self._usage.counted else self._base["usage"]
         return {**self._base, "output": output, "usage": usage}

@@ -135,7 +135,9 @@ def _conversation_id(value: Any) -> str | None:
 
 
 def _prompt(value: Any) -> Any:
-    """A prompt whose variables are content parts: OpenAI's API takes plain texts as well, the host does not."""
+    """Return a prompt whose variables are content parts: OpenAI's API takes plain texts as well, the host does
+    not.
+    """
     if not isinstance(value, dict) or not isinstance(value.get("variables"), dict):
         return value
     variables = {
@@ -156,7 +158,9 @@ def _strategy(value: Any) -> MultitaskStrategy | None:
 
 
 def _tools(given: Any) -> Any:
-    """The tools, and of a function that takes nothing ``parameters`` that say so: the host wants the field."""
+    """Return the tools, and of a function that takes nothing ``parameters`` that say so: the host wants
+    the field.
+    """
     if not isinstance(given, list):
         return given
     return [

@@ -79,7 +79,7 @@ class Resolver:
         return Target(identifier, "llama-stack", implicit=True)
 
     def model_of(self, model: str) -> str:
-        """The plain model behind a name: that of the agent's definition, or the name itself.
+        """Return the plain model behind a name: that of the agent's definition, or the name itself.
 
         Raises:
             ApiError: the agent has its model in its code (400), or is broken (503).
@@ -111,7 +111,7 @@ class Resolver:
         return agent
 
     async def _served(self, model: str) -> str | None:
-        """The id of the served model a name means: the id itself, or what follows the provider's prefix if
+        """Return the id of the served model a name means: the id itself, or what follows the provider's prefix if
         that is unambiguous."""
         listed = [
             candidate

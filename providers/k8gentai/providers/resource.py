@@ -41,7 +41,7 @@ _SECRET_TOOL_FIELDS = frozenset({"authorization", "headers"})
 
 
 def resource_base(record: AcceptedTurn) -> dict[str, Any]:
-    """A response before anything happened: queued, without output."""
+    """Return a response before anything happened: queued, without output."""
     request = record.request
     echoed = {
         name: default if (value := request.get(name)) is None else value for name, default in _ECHOED.items()
@@ -86,7 +86,7 @@ def _text(requested: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
-    """The tool as the client sent it, without its credentials."""
+    """Return the tool as the client sent it, without its credentials."""
     shown = {name: value for name, value in tool.items() if name not in _SECRET_TOOL_FIELDS}
     if shown.get("type") == "function":
         shown = {"description": None, "parameters": None, "strict": None, **shown}
@@ -94,13 +94,15 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
 
 
 def error_of(event: TurnFailed) -> dict[str, Any]:
-    """Why a turn failed: the API's ``code``, of which there are few, and our own more exact one as ``reason``."""
+    """Return why a turn failed: the API's ``code``, of which there are few, and our own more exact one as
+    ``reason``.
+    """
     code = event.code if event.code in RESPONSES_API else _CODES.get(event.code, "server_error")
     return {"code": code, "message": event.message, "reason": event.code}
 
 
 def refusals(given: list[Item]) -> set[str]:
-    """The approval requests that an input refuses, and nowhere approves."""
+    """Return the approval requests that an input refuses, and nowhere approves."""
     answers = [item for item in given if item["type"] == "mcp_approval_response"]
     approved = {item["approval_request_id"] for item in answers if item["approve"] is True}
     return {item["approval_request_id"] for item in answers} - approved
@@ -112,12 +114,12 @@ def usable(output: list[Item]) -> list[Item]:
 
 
 def joins(response: dict[str, Any]) -> bool:
-    """Whether an ended turn ended well enough to join its conversation."""
+    """Return whether an ended turn ended well enough to join its conversation."""
     return response["status"] in _JOINING
 
 
 def joined(turn_id: str, given: list[Item], output: list[Item]) -> list[Item]:
-    """A turn's items as they join its conversation."""
+    """Return a turn's items as they join its conversation."""
     return [
         # The host's items are unique by id across all conversations: an id that a client chose could
         # take an item out of somebody else's.

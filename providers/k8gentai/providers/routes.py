@@ -33,7 +33,7 @@ _WITHOUT_DONE = ("0.2.", "0.3.", "0.4.", "0.5.", "0.6.")
 
 
 def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTES) -> APIRouter:
-    """The routes.
+    """Return the routes.
 
     Args:
         service: what they call.

@@ -54,7 +54,7 @@ class ResponsesService:
         await self._store.open()
 
     async def wait(self, turn_id: str) -> dict[str, Any]:
-        """The response when its turn has ended.
+        """Return the response when its turn has ended.
 
         Raises:
             ApiError: the server stops before that (503), or the turn failed because an MCP server of the request
@@ -69,15 +69,16 @@ class ResponsesService:
         return response
 
     async def accepted(self, turn_id: str) -> dict[str, Any]:
-        """The response as its turn was accepted, however far it has come: so a repeated request is answered like
-        the first."""
+        """Return the response as its turn was accepted, however far it has come: so a repeated request is answered
+        like the first.
+        """
         try:
             return resource_base(await self._reader.record(turn_id, "read"))
         except TurnNotFoundError:
             return await self.get(turn_id)
 
     async def compaction(self, turn_id: str) -> dict[str, Any]:
-        """The answer to a compaction's request, when its turn has ended.
+        """Return the answer to a compaction's request, when its turn has ended.
 
         Raises:
             ApiError: there is no summary (409, 502), or the server stops before that (503).
@@ -87,7 +88,7 @@ class ResponsesService:
         return compaction_resource(made.response, made.input)
 
     async def get(self, response_id: str) -> dict[str, Any]:
-        """The response as it stands.
+        """Return the response as it stands.
 
         Raises:
             ApiError: there is none that the caller may see (404).
@@ -95,7 +96,7 @@ class ResponsesService:
         return (await self._whole(response_id)).response
 
     async def stream(self, response_id: str, after: int = -1) -> AsyncIterator[StreamEvent]:
-        """The response's stream events with a sequence number above ``after``, those to come included.
+        """Return the response's stream events with a sequence number above ``after``, those to come included.
 
         Raises:
             ApiError: there is no such response (404), before the first event is asked for.
@@ -116,7 +117,7 @@ class ResponsesService:
         return self._after(self._reader.stream(Rendering(record), response_id), after)
 
     async def input(self, response_id: str) -> list[Item]:
-        """The response's input items, in their order.
+        """Return the response's input items, in their order.
 
         Raises:
             ApiError: there is no such response (404).

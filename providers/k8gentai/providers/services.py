@@ -25,7 +25,7 @@ class StackApis:
 
     @classmethod
     def of(cls, deps: dict[Any, Any]) -> "StackApis":
-        """Those among what the host hands a provider."""
+        """Return those among what the host hands a provider."""
         optional = {api.value: deps.get(api) for api in host.OPTIONAL_APIS}
         return cls(deps[host.Api.connectors], deps[host.Api.prompts], **optional)
 
@@ -73,13 +73,13 @@ class StackServices:
         await self._guardrails.close()
 
     async def search_files(self, asked: FileSearch) -> dict[str, Any]:
-        """What a vector store finds."""
+        """Return what a vector store finds."""
         search = host.SearchVectorStoreRequest(**asked.search)
         page = await self._apis.vector_io.openai_search_vector_store(asked.vector_store_id, search)
         return {"data": [host.found(hit) for hit in page.data]}
 
     async def search_web(self, asked: WebSearch) -> dict[str, Any]:
-        """What the tool ``web_search`` finds.
+        """Return what the tool ``web_search`` finds.
 
         Raises:
             ApiError: the tool failed.
@@ -90,11 +90,11 @@ class StackServices:
         return {"text": _text(result.content)}
 
     async def moderate(self, asked: Moderation) -> dict[str, Any]:
-        """What a guardrail says of a text."""
+        """Return what a guardrail says of a text."""
         return {"violation": await self._guardrails.violation(asked.text, asked.guardrail)}
 
     async def file(self, asked: File) -> dict[str, Any]:
-        """A file with its content, in base64."""
+        """Return a file with its content, in base64."""
         files = self._apis.files
         file = await files.openai_retrieve_file(host.RetrieveFileRequest(file_id=asked.file_id))
         content = await files.openai_retrieve_file_content(host.RetrieveFileContentRequest(file_id=asked.file_id))
@@ -102,7 +102,7 @@ class StackServices:
 
 
 def _text(content: Any) -> str:
-    """A tool's content: text, or a list of parts."""
+    """Return a tool's content: text, or a list of parts."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else [content]

@@ -21,7 +21,7 @@ from k8gentai.workers.services import SERVICES_PATH
 
 
 def create_router(services: StackServices, acceptor: Acceptor, max_body_bytes: int) -> APIRouter:
-    """The routes.
+    """Return the routes.
 
     Args:
         services: what they call.

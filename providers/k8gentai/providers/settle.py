@@ -130,7 +130,7 @@ class Settler:
             await self._unless_deleted(before)
 
     async def _unsettled(self, turn_id: str | None) -> TurnRecord | None:
-        """The turn, where it is to be written to the table and is not there yet."""
+        """Return the turn, where it is to be written to the table and is not there yet."""
         if turn_id is None or await self._store.has(turn_id):
             return None
         with contextlib.suppress(TurnNotFoundError):

@@ -30,7 +30,7 @@ class StoredResponse:
 
     @classmethod
     def of(cls, record: TurnRecord, events: Iterable[Event]) -> Self:
-        """A turn as these events leave it."""
+        """Return a turn as these events leave it."""
         _, response = render(record, events, ended_at=record.ended_at)
         turn = record.turn
         if record.compaction:
@@ -104,16 +104,16 @@ class ResponseStore:
         await self._sql.upsert(TABLE, row, conflict_columns=["id"])
 
     async def get(self, response_id: str) -> StoredResponse | None:
-        """The response, if there is one that the caller may see."""
+        """Return the response, if there is one that the caller may see."""
         row = await self._visible(response_id)
         return None if row is None else _stored(row)
 
     async def has(self, response_id: str) -> bool:
-        """Whether a row of the response is kept, be it for those that continue it only."""
+        """Return whether a row of the response is kept, be it for those that continue it only."""
         return await self._chains.row(response_id) is not None
 
     async def items(self, response_id: str) -> list[Item] | None:
-        """The items up to and with a response's own, oldest first, if the caller may see it.
+        """Return the items up to and with a response's own, oldest first, if the caller may see it.
 
         Raises:
             ChainBrokenError: some of them are gone.

@@ -49,7 +49,7 @@ class FormRoutes:
         self._app = app
 
     def takes_form(self, scope: Scope) -> bool:
-        """Whether a request goes to one of them."""
+        """Return whether a request goes to one of them."""
         return any(
             scope["method"] in methods and pattern.match(scope["path"]) for methods, pattern in self._routes
         )

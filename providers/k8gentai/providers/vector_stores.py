@@ -20,7 +20,7 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def create_router(vector_io: Any) -> APIRouter:
-    """The routes.
+    """Return the routes.
 
     Args:
         vector_io: the host's Vector IO API.

@@ -31,7 +31,7 @@ class WireReading:
         _reading.set(self)
 
     def take(self, event: ServerSentEvent) -> ServerSentEvent | None:
-        """An event as the host can read it; None for one that is no chunk."""
+        """Return an event as the host can read it; None for one that is no chunk."""
         if event.data.startswith("[DONE]"):
             self.done = True
             return event
@@ -63,7 +63,7 @@ def _mending(
 
 
 def _error(chunk: dict[str, Any]) -> dict[str, Any] | None:
-    """An error in the form that the SDK knows."""
+    """Return an error in the form that the SDK knows."""
     if chunk.get("object") == "error":
         return {"error": {name: chunk.get(name) for name in ("message", "type", "code", "param")}}
     error = chunk.get("error")
@@ -73,7 +73,7 @@ def _error(chunk: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _mended(chunk: dict[str, Any]) -> dict[str, Any]:
-    """A chunk whose parts have the types that the host's router counts on."""
+    """Return a chunk whose parts have the types that the host's router counts on."""
     choices = chunk.get("choices")
     chunk["choices"] = [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
     for number, choice in enumerate(chunk["choices"]):

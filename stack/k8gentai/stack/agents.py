@@ -63,7 +63,7 @@ def call(settings: Settings, agent_id: str, text: str, console: Console) -> bool
 
 
 def _decider() -> question.Decide | None:
-    """What asks the person at the terminal; None where there is none."""
+    """Return what asks the person at the terminal; None where there is none."""
     if not sys.stdin.isatty():
         return None
 

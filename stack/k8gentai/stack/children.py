@@ -96,12 +96,12 @@ class Children:
             )
 
     def runs(self, name: str) -> bool:
-        """Whether a child was started and has not ended."""
+        """Return whether a child was started and has not ended."""
         child = self._children.get(name)
         return child is not None and child.returncode is None
 
     def pid(self, name: str) -> int:
-        """A child's process id."""
+        """Return a child's process id."""
         return self._children[name].pid
 
     def send(self, name: str, signum: signal.Signals) -> None:
@@ -114,7 +114,7 @@ class Children:
         await _stop(self._children[name])
 
     def log(self, name: str) -> Path:
-        """Where a child's output goes."""
+        """Return where a child's output goes."""
         return self._logs / f"{name}.log"
 
     async def ended(self, name: str) -> int:
@@ -159,7 +159,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 
 def tail(log: Path) -> str:
-    """The last lines of a log."""
+    """Return the last lines of a log."""
     try:
         lines = log.read_text(errors="replace").splitlines()
     except OSError:

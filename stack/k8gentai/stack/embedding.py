@@ -28,7 +28,7 @@ class EmbeddingModel:
 
 
 def named_model(environment: Mapping[str, str], endpoint: Endpoint) -> EmbeddingModel | None:
-    """The model the environment names; none: passages are found by their words.
+    """Return the model the environment names; none: passages are found by their words.
 
     Args:
         environment: ``EMBEDDING_…``.
@@ -46,7 +46,7 @@ def named_model(environment: Mapping[str, str], endpoint: Endpoint) -> Embedding
 
 
 def _dimension(name: str, endpoint: Endpoint) -> int:
-    """How long a model's vectors are, which no endpoint says but by making one."""
+    """Return how long a model's vectors are, which no endpoint says but by making one."""
     where = f"The embedding model '{name}' (EMBEDDING_MODEL) at {endpoint.base_url} (from {endpoint.origin})"
     try:
         answer = httpx.post(

@@ -44,7 +44,7 @@ class Endpoint:
 
 
 def named_endpoint(environment: Mapping[str, str]) -> Endpoint | None:
-    """The endpoint the environment names, or an Ollama that has a model; None: use the embedded model."""
+    """Return the endpoint the environment names, or an Ollama that has a model; None: use the embedded model."""
     key = environment.get("OPENAI_API_KEY") or NO_KEY
     if url := environment.get("OPENAI_BASE_URL"):
         return Endpoint(url.rstrip("/"), key, "OPENAI_BASE_URL")
@@ -64,7 +64,7 @@ def _ollama(url: str) -> str:
 
 
 def chat_models(endpoint: Endpoint, seconds: float = 10) -> list[str]:
-    """The names of the models an endpoint lists, those left out that clearly do not chat.
+    """Return the names of the models an endpoint lists, those left out that clearly do not chat.
 
     Raises:
         SetUpError: it does not answer, refuses the key, or does not list models.
@@ -85,7 +85,7 @@ def chat_models(endpoint: Endpoint, seconds: float = 10) -> list[str]:
 
 
 def stack_model(wanted: str | None, listed: list[str], endpoint: Endpoint) -> str:
-    """The id under which the stack knows the model that agents are to use.
+    """Return the id under which the stack knows the model that agents are to use.
 
     Args:
         wanted: ``INFERENCE_MODEL``: the endpoint's own name for it, or the stack's id.

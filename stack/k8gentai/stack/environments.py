@@ -43,7 +43,7 @@ class SetUpError(Exception):
 
 
 def interpreter_for(home: str, say: Say) -> Path:
-    """The Python that runs a framework of :data:`HOMES`; its environment is made first where needed.
+    """Return the Python that runs a framework of :data:`HOMES`; its environment is made first where needed.
 
     This interpreter is kept where it has the framework itself: in a container, and in ``.venvs/dev``.
 
@@ -135,7 +135,7 @@ def _uv(name: str, *arguments: str) -> None:
 
 
 def _digest(lock: Path) -> str:
-    """What an environment depends on: its lock, how this package is built, and where it lies (the paths in
+    """Return what an environment depends on: its lock, how this package is built, and where it lies (the paths in
     an environment are absolute)."""
     parts = [lock, ROOT / "locks" / "build.txt", ROOT / "pyproject.toml"]
     content = b"\0".join([str(ROOT).encode(), *(part.read_bytes() for part in parts)])

@@ -35,7 +35,7 @@ class NamedAdapter:
 
 
 def named_adapters(environment: Mapping[str, str] = os.environ) -> dict[str, NamedAdapter]:
-    """The adapters that the operator names, by their framework.
+    """Return the adapters that the operator names, by their framework.
 
     Raises:
         SetUpError: the variable cannot be read, or names a framework that we have an adapter for.
@@ -57,7 +57,7 @@ def named_adapters(environment: Mapping[str, str] = os.environ) -> dict[str, Nam
 
 
 def all_frameworks() -> tuple[str, ...]:
-    """The names of all frameworks there is an adapter for here.
+    """Return the names of all frameworks there is an adapter for here.
 
     Raises:
         SetUpError: see `named_adapters`.
@@ -80,7 +80,7 @@ def check_framework(name: str, *more: str) -> None:
 
 
 def python_of(framework: str, say: Say) -> Path:
-    """The Python that runs a framework; the environment of one of ours is made first where needed.
+    """Return the Python that runs a framework; the environment of one of ours is made first where needed.
 
     Raises:
         SetUpError: there is no such framework or interpreter, or its environment cannot be made.

@@ -38,7 +38,7 @@ class Host:
         os.environ["SQLITE_STORE_DIR"] = str(data)
 
     def command(self, port: int, say: Callable[[str], None], run_yaml: Path = RUN_YAML) -> list[str]:
-        """What serves a run YAML; the host's environment is made first where needed.
+        """Return what serves a run YAML; the host's environment is made first where needed.
 
         Args:
             port: where it listens.
@@ -64,7 +64,7 @@ HOSTS = {
 
 
 def host_named(name: str) -> Host:
-    """The host of that name.
+    """Return the host of that name.
 
     Raises:
         SetUpError: there is none.

@@ -52,7 +52,7 @@ def posted(state: Path, notice: Notice) -> Iterator[None]:
 
 
 def read(state: Path) -> Notice | None:
-    """The notice of a stack that is up; one that was killed left a notice that no longer counts."""
+    """Return the notice of a stack that is up; one that was killed left a notice that no longer counts."""
     try:
         path = state / _NAME
         notice = Notice(**json.loads(path.read_text()))

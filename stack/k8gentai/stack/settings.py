@@ -37,7 +37,9 @@ class Settings:
         return self.state / "redis"
 
     def worker_redis_url(self) -> str:
-        """Where a worker finds the queue: what is named, an embedded Redis that is there, else the usual port."""
+        """Return where a worker finds the queue: what is named, an embedded Redis that is there, else the usual
+        port.
+        """
         if self.redis_url is not None:
             return self.redis_url
         if valkey.socket_path(self.redis_directory).exists():
@@ -52,8 +54,8 @@ def take_stack_api_key() -> str | None:
 
 
 def settings_of_up() -> Settings:
-    """The settings of the stack that is up in this directory, but for what is set in this process's environment.
-    Sets the variables that are not set here as they are there.
+    """Return the settings of the stack that is up in this directory, but for what is set in this process's
+    environment. Sets the variables that are not set here as they are there.
 
     Raises:
         SetUpError: a variable cannot be read.
@@ -66,7 +68,7 @@ def settings_of_up() -> Settings:
 
 
 def read_settings() -> Settings:
-    """The settings of this process; an empty variable counts as one that is not set.
+    """Return the settings of this process; an empty variable counts as one that is not set.
 
     What is not set is that of the stack that is up in this directory, if one is.
 

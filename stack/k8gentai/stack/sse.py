@@ -8,7 +8,7 @@ import httpx
 
 
 async def events(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
-    """The JSON of each event; the stack writes one ``data`` line an event."""
+    """Yield the JSON of each event; the stack writes one ``data`` line an event."""
     async for line in answer.aiter_lines():
         data = line.removeprefix("data:").strip()
         if line.startswith("data:") and data != "[DONE]":

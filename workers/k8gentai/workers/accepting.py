@@ -81,14 +81,14 @@ class IdempotencyConflictError(Exception):
 
 
 def digest_of(request: dict[str, Any]) -> str:
-    """A digest that equal requests have in common."""
+    """Return a digest that equal requests have in common."""
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
 
 def request_json(
     accepted: AcceptedTurn, terms: Terms, *, version: str, queue_limit: int, keep_seconds: int
 ) -> str:
-    """The request as ``lua/accept.lua`` takes it.
+    """Return the request as ``lua/accept.lua`` takes it.
 
     Args:
         version: of the conversation's lane when its history was read.

@@ -43,7 +43,7 @@ class AgentTools:
         self._stack = stack
 
     def of(self, ready: ReadyAgent, started: Started, slot: Slot) -> list[DeclaredTool]:
-        """The agents among the tools of a definition, for one attempt.
+        """Return the agents among the tools of a definition, for one attempt.
 
         Args:
             ready: whose definition.
@@ -84,7 +84,7 @@ class _Question:
         self._slot = slot
 
     async def ask(self, arguments: dict[str, Any]) -> str:
-        """The other agent's answer.
+        """Return the other agent's answer.
 
         Raises:
             ToolFailedError: it cannot be asked, or came to no answer.
@@ -129,7 +129,7 @@ class _Question:
         )
 
     def _answer(self, response: dict[str, Any]) -> str:
-        """The last thing the other agent said.
+        """Return the last thing the other agent said.
 
         Raises:
             ToolFailedError: it did not come to its end.
@@ -145,8 +145,9 @@ class _Question:
 
 
 def _root(started: Started) -> str:
-    """The turn by which calls are known: a turn that continues another one finds what that one asked for, and one
-    that tries a failed one again asks anew."""
+    """Return the turn by which calls are known: a turn that continues another one finds what that one asked for,
+    and one that tries a failed one again asks anew.
+    """
     replay = started.accepted.replay
     return started.accepted.turn.id if replay is None or replay.retry else replay.turn.id
 

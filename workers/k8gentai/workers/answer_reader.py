@@ -47,7 +47,7 @@ class _Call:
     characters: Characters = field(default_factory=Characters)
 
     def whole(self) -> bool:
-        """Whether the arguments are complete."""
+        """Return whether the arguments are complete."""
         return arguments_object(self.arguments) is not None
 
 
@@ -77,11 +77,11 @@ class _Choice:
         self._characters = {name: Characters() for name in _TEXTS}
 
     def text(self, name: str, sent: str) -> str:
-        """A piece of a text; half a character is kept until the other half comes."""
+        """Return a piece of a text; half a character is kept until the other half comes."""
         return self._characters[name].feed(sent)
 
     def held_texts(self) -> dict[str, str]:
-        """What is left of the texts at their end."""
+        """Return what is left of the texts at their end."""
         return {name: left for name, held in self._characters.items() if (left := held.end())}
 
     def piece(self, piece: _Piece) -> list[dict[str, Any]]:
@@ -144,14 +144,14 @@ class _Choice:
         return [head, *_arguments(call, call.arguments)]
 
     def _may_go_on(self, name: str) -> bool:
-        """Whether a name is only the beginning of a tool's."""
+        """Return whether a name is only the beginning of a tool's."""
         return name not in self._tools and self._is_beginning(name)
 
     def _is_beginning(self, name: str) -> bool:
         return any(tool != name and tool.startswith(name) for tool in self._tools)
 
     def _begins(self, call: _Call, piece: _Piece) -> bool:
-        """Whether a piece begins another call, though its index is that of ``call``."""
+        """Return whether a piece begins another call, though its index is that of ``call``."""
         if piece.sent_id and call.sent_id and piece.sent_id != call.sent_id:
             # Some give each piece an id of its own; only the first has the name then.
             return bool(piece.name) or (bool(piece.arguments) and call.whole())
@@ -185,7 +185,7 @@ class AnswerReader:
         """What the model thought, by the name of the field it came in."""
 
     def calls(self) -> dict[str, str]:
-        """The arguments of the tool calls by their ids, as the model wrote them."""
+        """Return the arguments of the tool calls by their ids, as the model wrote them."""
         return {call.id: call.arguments for choice in self._choices.values() for call in choice.calls}
 
     def read(self, chunk: Chunk) -> list[Chunk]:
@@ -289,7 +289,7 @@ def read_whole(completion: Chunk, call_id: CallId) -> tuple[dict[str, str], dict
 
 
 def _read_delta(sent: Any) -> tuple[dict[str, Any], list[_Piece]]:
-    """A delta or message without its tool calls, and their pieces."""
+    """Return a delta or message without its tool calls, and their pieces."""
     delta = dict(sent) if isinstance(sent, dict) else {}
     calls = [call for call in _list(delta.pop("tool_calls", None)) if isinstance(call, dict)]
     if isinstance(legacy := delta.pop(_LEGACY, None), dict) and not calls:
@@ -307,7 +307,7 @@ def _read_delta(sent: Any) -> tuple[dict[str, Any], list[_Piece]]:
 
 
 def _finish_reason(sent: Any, *, called: bool) -> Any:
-    """Why an answer ended, in today's words.
+    """Return why an answer ended, in today's words.
 
     Raises:
         AnswerError: for a call that is not there.
@@ -333,14 +333,14 @@ def _read_piece(position: int, sent: dict[str, Any]) -> _Piece:
 
 
 def written_arguments(sent: Any) -> str:
-    """A call's arguments as text: some endpoints send the object itself, or nothing."""
+    """Return a call's arguments as text: some endpoints send the object itself, or nothing."""
     if sent is None or isinstance(sent, str):
         return sent or ""
     return json.dumps(sent, ensure_ascii=False)
 
 
 def read_content(content: Any) -> tuple[str | None, str]:
-    """A content's text, and the reasoning in it: some endpoints send a list of parts."""
+    """Return a content's text, and the reasoning in it: some endpoints send a list of parts."""
     if content is None or isinstance(content, str):
         return content, ""
     text, thoughts = "", ""
@@ -376,7 +376,7 @@ def _add_usage(known: dict[str, Any], sent: Any) -> None:
 
 
 def _figures(sent: Any) -> dict[str, Any]:
-    """The usage of an answer with all the counts that the API documents; 0 where none can be read."""
+    """Return the usage of an answer with all the counts that the API documents; 0 where none can be read."""
     usage = sent if isinstance(sent, dict) else {}
     details = {name: _counts(value) for name, value in usage.items() if isinstance(value, dict)}
     counts = {"prompt_tokens": 0, "completion_tokens": 0, **_counts(usage)}
@@ -396,7 +396,7 @@ def _arguments(call: _Call, text: str) -> list[dict[str, Any]]:
 
 
 def _joined(name: str, more: str) -> str:
-    """A name that comes in pieces, or again as far as it is known."""
+    """Return a name that comes in pieces, or again as far as it is known."""
     return more if more.startswith(name) else name + more
 
 

@@ -56,7 +56,7 @@ class Approvals:
         return self._over.done()
 
     def waits_for(self, call_id: str) -> bool:
-        """Whether a person is asked about a call. Read from any thread."""
+        """Return whether a person is asked about a call. Read from any thread."""
         return call_id in self._questions
 
     async def ask(self, call_id: str, name: str, arguments: str, waiting: Sequence[str] = ()) -> Decision:

@@ -48,7 +48,7 @@ class StackClient:
     async def respond(
         self, body: dict[str, Any], key: str, parent: Parent, trace: dict[str, str]
     ) -> dict[str, Any]:
-        """The response to a request, when its turn has ended.
+        """Return the response to a request, when its turn has ended.
 
         Args:
             body: of ``POST /v1/responses``.
@@ -64,7 +64,7 @@ class StackClient:
     async def post(
         self, path: str, body: dict[str, Any], parent: Parent, headers: dict[str, str]
     ) -> dict[str, Any]:
-        """The answer to a request that may be sent more than once.
+        """Return the answer to a request that may be sent more than once.
 
         Whatever happens to the stack's server, it is sent until there is an answer. To be called under a time
         limit.
@@ -95,7 +95,7 @@ class StackClient:
 
 
 def _pause(answer: httpx.Response) -> float:
-    """How long to wait before asking again.
+    """Return how long to wait before asking again.
 
     Raises:
         ToolFailedError: asking again would not help.

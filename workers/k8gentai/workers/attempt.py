@@ -177,7 +177,7 @@ class Attempt:
         )
 
     def _outcome(self, consuming: asyncio.Task[TurnEnd], quiet: asyncio.Task[None]) -> TurnEnd:
-        """What the turn ends with, as one of the ways is done or none in time."""
+        """Return what the turn ends with, as one of the ways is done or none in time."""
         if self.calls.lost.done():
             seconds = self._limits.seconds
             raise BrokeOffError(stack_lost(self.calls.lost.result(), seconds), seconds=seconds)
@@ -210,7 +210,7 @@ class Attempt:
         return end
 
     def _over_time(self) -> TurnEnd:
-        """What the turn ends with whose time is over.
+        """Return what the turn ends with whose time is over.
 
         Raises:
             BrokeOffError: it was not its own: code of another turn let nothing else run.
@@ -225,7 +225,8 @@ class Attempt:
         return end
 
     def judged(self, end: TurnEnd) -> TurnEnd:
-        """What a turn ends with that ended well, but may have been asked for JSON: its last message is the answer.
+        """Return what a turn ends with that ended well, but may have been asked for JSON: its last message is the
+        answer.
 
         What a model makes of the format is its own affair, unless code of the agent's stands between.
         """
@@ -262,13 +263,13 @@ async def _stopped(tasks: set[asyncio.Task[Any]], seconds: float) -> set[asyncio
 
 
 def _asked(limits: Limits, turn: Turn) -> Limits:
-    """The limits of a turn whose request may allow fewer model calls."""
+    """Return the limits of a turn whose request may allow fewer model calls."""
     most = turn.parameters.get("max_infer_iters")
     return limits.model_copy(update={"steps": min(limits.steps, most)}) if most else limits
 
 
 def _policies(tools: Iterable[Tool], declared: Iterable[DeclaredTool]) -> dict[str, Tool]:
-    """What the definition says of its tools, by name."""
+    """Return what the definition says of its tools, by name."""
     return {tool.name: tool for tool in tools} | {tool.name: tool.policy for tool in declared}
 
 

@@ -210,17 +210,17 @@ class Attempts:
             raise FencedError(lease.turn_id)
 
     async def journal(self, lease: Lease) -> dict[str, str]:
-        """The turn's journal as earlier attempts left it."""
+        """Return the turn's journal as earlier attempts left it."""
         entries = await self._redis.hgetall(keys.TURN + lease.turn_id + keys.JOURNAL)
         return {key.decode(): value.decode() for key, value in entries.items()}
 
     async def published(self, lease: Lease) -> list[Event]:
-        """The events of earlier attempts."""
+        """Return the events of earlier attempts."""
         entries = await self._redis.xrange(keys.TURN + lease.turn_id + keys.EVENTS)
         return [parse_event(fields[b"e"]) for _, fields in entries]
 
     async def before(self, lease: Lease) -> list[Event]:
-        """The events of the turns that this one continues."""
+        """Return the events of the turns that this one continues."""
         entries = await self._redis.lrange(keys.TURN + lease.turn_id + keys.BEFORE, 0, -1)
         return [parse_event(entry) for entry in entries]
 

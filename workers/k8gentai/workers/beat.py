@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 def beat_seconds(lease_seconds: float) -> float:
-    """The pause between beats that keep leases which last so long."""
+    """Return the pause between beats that keep leases which last so long."""
     return lease_seconds / 5
 
 

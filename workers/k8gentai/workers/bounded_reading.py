@@ -8,7 +8,7 @@ class TooLargeError(Exception):
 
 
 async def whole(blocks: AsyncIterator[bytes], limit: int) -> bytes:
-    """All of it.
+    """Return all of it.
 
     Args:
         blocks: as they arrive.

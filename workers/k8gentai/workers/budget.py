@@ -43,7 +43,7 @@ class Budget:
         self._tokens += usage.input_tokens + usage.output_tokens
 
     def tokens_left(self) -> int | None:
-        """What the turn may still use; None where there is no limit."""
+        """Return what the turn may still use; None where there is no limit."""
         return None if self._limits.tokens is None else max(0, self._limits.tokens - self._tokens)
 
     def model_call(self) -> None:

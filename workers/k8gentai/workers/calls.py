@@ -247,5 +247,5 @@ class OpenAttempts:
         calls.stop()
 
     def find(self, key: str | None) -> ModelCalls | None:
-        """The attempt a key belongs to."""
+        """Return the attempt a key belongs to."""
         return self._by_key.get(key) if key else None

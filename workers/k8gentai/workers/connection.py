@@ -108,7 +108,7 @@ async def until_back[T](ask: Callable[[], Awaitable[T]], **context: object) -> T
 
 
 def connect(url: str) -> redis.asyncio.Redis:
-    """An asyncio client; it connects on the first command, in the event loop that sends it.
+    """Return an asyncio client; it connects on the first command, in the event loop that sends it.
 
     Args:
         url: see `read_url`.
@@ -135,7 +135,7 @@ def connect(url: str) -> redis.asyncio.Redis:
 
 
 def connect_blocking(url: str) -> redis.Redis:
-    """The same for threads and for RQ's own code."""
+    """Return the same for threads and for RQ's own code."""
     read = read_url(url)
     retry = Retry(ExponentialBackoff(cap=0.2, base=0.05), 2, (RedisConnectionError,))
     options: dict[str, Any] = {

@@ -153,7 +153,7 @@ def contain_files() -> None:
 
 
 def _is_of_a_loop(file: Path) -> bool:
-    """Whether an open file is what an event loop waits with, which is open for as long as the loop is."""
+    """Return whether an open file is what an event loop waits with, which is open for as long as the loop is."""
     try:
         return "eventpoll" in str(file.readlink())
     except OSError:

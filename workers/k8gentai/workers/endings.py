@@ -11,7 +11,7 @@ _LONGEST = 1_000
 
 
 def failure(error: BaseException, calls: ModelCalls | None) -> TurnFailed:
-    """What a turn ends with when its attempt raised ``error``.
+    """Return what a turn ends with when its attempt raised ``error``.
 
     Args:
         error: what the adapter or the agent raised.
@@ -42,12 +42,14 @@ def failure(error: BaseException, calls: ModelCalls | None) -> TurnFailed:
 
 
 def _is_timeout(error: BaseException) -> bool:
-    """Whether an error is a time-out, in one of the ways in which frameworks and HTTP clients have their own."""
+    """Return whether an error is a time-out, in one of the ways in which frameworks and HTTP clients have their
+    own.
+    """
     return isinstance(error, TimeoutError) or "Timeout" in type(error).__name__
 
 
 def over_time(seconds: float, place: str | None = None) -> TurnFailed:
-    """What a turn ends with that ran longer than its definition allows.
+    """Return what a turn ends with that ran longer than its definition allows.
 
     Args:
         seconds: the limit.
@@ -59,7 +61,8 @@ def over_time(seconds: float, place: str | None = None) -> TurnFailed:
 
 
 def stack_lost(error: Exception, seconds: float) -> TurnFailed:
-    """What a turn ends with whose model's answers were cut off, again and again, by the end of the stack's server.
+    """Return what a turn ends with whose model's answers were cut off, again and again, by the end of the stack's
+    server.
 
     Args:
         error: how the last one was.
@@ -70,7 +73,7 @@ def stack_lost(error: Exception, seconds: float) -> TurnFailed:
 
 
 def _root(error: BaseException) -> BaseException:
-    """The error inside groups that hold only one; what the agent raised, where that was contained."""
+    """Return the error inside groups that hold only one; what the agent raised, where that was contained."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error.__cause__ or error if isinstance(error, AgentExitError) else error

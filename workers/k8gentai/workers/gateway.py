@@ -37,7 +37,7 @@ _BUFFERED_CHUNKS = 100
 
 
 def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
-    """The gateway's application.
+    """Return the gateway's application.
 
     Args:
         attempts: who may call.
@@ -94,7 +94,7 @@ class _Call:
             self._body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
 
     async def whole(self) -> Response:
-        """The answer in one piece."""
+        """Return the answer in one piece."""
         if recorded := self._calls.journal.answer(self._key):
             return self._completion(recorded[0], self._recorded_id)
         self._calls.waited_for[self._key] = self._model
@@ -127,13 +127,13 @@ class _Call:
             self._calls.waited_for.pop(self._key, None)
 
     def _completion(self, completion: Chunk, call_id: CallId) -> Response:
-        """The response that brings the agent an answer in one piece, which is brought into its form."""
+        """Return the response that brings the agent an answer in one piece, which is brought into its form."""
         self._calls.answered(*read_whole(completion, call_id))
         self._note(completion)
         return Response(_json(completion), media_type="application/json")
 
     async def streamed(self) -> Response:
-        """The answer in chunks; its status is known once the first is there."""
+        """Return the answer in chunks; its status is known once the first is there."""
         chunks: asyncio.Queue[Chunk | ModelError | None] = asyncio.Queue(_BUFFERED_CHUNKS)
         status = 502
         self._calls.waited_for[self._key] = self._model
@@ -174,7 +174,7 @@ class _Call:
         return UpstreamError(f"its answer cannot be read: {type(error).__name__}")
 
     async def _recorded(self) -> AsyncGenerator[Chunk]:
-        """The answer's chunks: those of an earlier attempt, or the model's own, kept before their end shows.
+        """Yield the answer's chunks: those of an earlier attempt, or the model's own, kept before their end shows.
 
         An agent that has seen the end of an answer goes on to its tools, whose calls must be the same should
         the turn be run again.
@@ -221,7 +221,7 @@ class _Call:
             cancel_once(asking)
 
     async def _asked_whole(self) -> Chunk:
-        """The model's answer in one piece, by a call without the images of tools where it refuses them.
+        """Return the model's answer in one piece, by a call without the images of tools where it refuses them.
 
         Raises:
             UpstreamError: there is none.
@@ -234,7 +234,7 @@ class _Call:
             return await self._upstream.complete(self._body, self._calls.trace)
 
     async def _asked_in_chunks(self) -> AsyncGenerator[Chunk]:
-        """The same in chunks."""
+        """Yield the same in chunks."""
         begun = False
         try:
             async with aclosing(self._upstream.stream(self._body, self._calls.trace)) as chunks:
@@ -292,12 +292,12 @@ class _Call:
 
 
 def _json(answer: Chunk) -> str:
-    """An answer as JSON that every client can read."""
+    """Return an answer as JSON that every client can read."""
     return encodable(json.dumps(answer, ensure_ascii=False))
 
 
 def _tool_names(body: dict[str, Any]) -> frozenset[str]:
-    """The names of the functions that a request offers."""
+    """Return the names of the functions that a request offers."""
     tools = body.get("tools")
     offered = tools if isinstance(tools, list) else []
     functions = [tool.get("function") for tool in offered if isinstance(tool, dict)]
@@ -311,13 +311,13 @@ def _tell_end(chunks: "asyncio.Queue[Chunk | ModelError | None]") -> None:
 
 
 def _key(request: Request) -> str | None:
-    """The attempt's key: our own header, or the throw-away API key of code that was handed one."""
+    """Return the attempt's key: our own header, or the throw-away API key of code that was handed one."""
     header = request.headers.get(TURN_HEADER)
     return header or request.headers.get("authorization", "").removeprefix("Bearer ")
 
 
 def _unknown(request: Request) -> JSONResponse:
-    """The answer to a call of no turn that runs."""
+    """Return the answer to a call of no turn that runs."""
     if TURN_HEADER not in request.headers:
         return _error(401, "this address answers model calls of running turns only", "unknown_turn")
     place = unquote(request.headers.get(PLACE_HEADER, ""))

@@ -111,7 +111,9 @@ class Harness:
     async def _taken_up(
         self, started: Started, stream: EventStream
     ) -> tuple[Callable[[Event], None], dict[str, str]]:
-        """What takes the events of an attempt, less those that earlier ones published, and what they recorded."""
+        """Return what takes the events of an attempt, less those that earlier ones published, and what they
+        recorded.
+        """
         if started.lease.attempt == 1 and not started.accepted.replay:
             return stream.put, {}
         before = await until_back(partial(self._attempts.before, started.lease))
@@ -154,7 +156,7 @@ class Harness:
         return end
 
     async def _ready(self, started: Started) -> ReadyAgent:
-        """The agent, imported.
+        """Return the agent, imported.
 
         Raises:
             AgentMissingError: this worker has not got it.
@@ -182,6 +184,6 @@ async def _written(writing: asyncio.Task[None]) -> None:
 
 
 def _being_cancelled() -> bool:
-    """Whether the current task is being stopped from without, rather than by what its agent raised."""
+    """Return whether the current task is being stopped from without, rather than by what its agent raised."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

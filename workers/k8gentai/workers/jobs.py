@@ -20,7 +20,7 @@ _UNUSED = redis.Redis()
 
 
 def job_fields(turn_id: str, agent: str, framework: str) -> dict[str, str | bytes | int | float]:
-    """The fields of the hash ``rq:job:{turn_id}`` for a queued turn, as RQ itself writes them."""
+    """Return the fields of the hash ``rq:job:{turn_id}`` for a queued turn, as RQ itself writes them."""
     job = Job.create(
         FUNCTION,
         args=(turn_id,),
@@ -37,5 +37,5 @@ def job_fields(turn_id: str, agent: str, framework: str) -> dict[str, str | byte
 
 
 def rq_now() -> str:
-    """The time now as RQ writes times."""
+    """Return the time now as RQ writes times."""
     return str(utcformat(datetime.now(UTC)))

@@ -62,7 +62,7 @@ class Journal:
         self._answered = {"models": 0, "tools": 0}
 
     def model_key(self, request: dict[str, Any]) -> str:
-        """The key of the model call that is about to be made. Counts it.
+        """Return the key of the model call that is about to be made. Counts it.
 
         Args:
             request: the body of the call.
@@ -73,7 +73,7 @@ class Journal:
         return f"model {digest} {self._asked[digest]}"
 
     def answer(self, key: str) -> Answer | None:
-        """What was answered to a model call in an earlier attempt."""
+        """Return what was answered to a model call in an earlier attempt."""
         recorded = self._recorded.get(key)
         if recorded is None:
             return None
@@ -90,7 +90,7 @@ class Journal:
         await self._record(key, json.dumps(answer, separators=(",", ":")))
 
     def tool(self, call_id: str) -> ToolEntry | None:
-        """What became of a tool call in an earlier attempt."""
+        """Return what became of a tool call in an earlier attempt."""
         recorded = self._recorded.get(_tool_key(call_id))
         if recorded is None:
             return None

@@ -79,7 +79,7 @@ class LoadedAgents:
         return failed
 
     async def for_turn(self, accepted: AcceptedTurn) -> ReadyAgent:
-        """The agent a turn is for.
+        """Return the agent a turn is for.
 
         Raises:
             AgentLoadError: it cannot be imported, or was taken out of the registry.
@@ -89,12 +89,12 @@ class LoadedAgents:
         return await self._registered(accepted.turn.agent)
 
     def description(self, agent_id: str) -> str | None:
-        """What is said of an agent, of whatever framework."""
+        """Return what is said of an agent, of whatever framework."""
         agent = self._registry.get(agent_id)
         return agent.definition.spec.description if agent and agent.definition else None
 
     def missing(self) -> dict[str, str]:
-        """The agents that could not be imported when that was last tried, each with the reason."""
+        """Return the agents that could not be imported when that was last tried, each with the reason."""
         return {agent_id: str(failed.error) for agent_id, failed in self._failed.items()}
 
     async def _registered(self, agent_id: str) -> ReadyAgent:

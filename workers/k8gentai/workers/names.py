@@ -22,7 +22,9 @@ class ModelNames:
         self._listed_at: float | None = None
 
     async def served(self, name: str) -> str:
-        """The id of the model that a name means; the name itself where the stack has none, or does not say."""
+        """Return the id of the model that a name means; the name itself where the stack has none, or does
+        not say.
+        """
         due = self._listed_at is None or time.monotonic() - self._listed_at > _AGAIN_SECONDS
         if name not in self._served and due:
             await self._list()

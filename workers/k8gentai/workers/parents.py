@@ -32,7 +32,7 @@ class Parent(BaseModel):
 
 
 def bounded(limits: Limits, parent: Parent | None, now: float) -> Limits:
-    """A turn's own limits, or what its parent leaves it at Redis' time ``now``, where that is less."""
+    """Return a turn's own limits, or what its parent leaves it at Redis' time ``now``, where that is less."""
     if parent is None:
         return limits
     tokens = [tokens for tokens in (limits.tokens, parent.tokens) if tokens is not None]
@@ -46,7 +46,7 @@ def bounded(limits: Limits, parent: Parent | None, now: float) -> Limits:
 
 
 async def signing_key(redis: Redis) -> bytes:
-    """What workers and servers of one Redis sign with, and nobody else knows."""
+    """Return what workers and servers of one Redis sign with, and nobody else knows."""
     connection: Any = redis
     await connection.set(keys.SIGNING_KEY, secrets.token_hex(32), nx=True)
     key: bytes = await connection.get(keys.SIGNING_KEY)
@@ -54,13 +54,13 @@ async def signing_key(redis: Redis) -> bytes:
 
 
 def signed(parent: Parent, key: bytes) -> str:
-    """The header that says so."""
+    """Return the header that says so."""
     claims = base64.urlsafe_b64encode(parent.model_dump_json().encode())
     return f"{claims.decode()}.{_signature(claims, key)}"
 
 
 def verified(header: str, key: bytes) -> Parent | None:
-    """What a header says; None where no worker of this stack signed it."""
+    """Return what a header says; None where no worker of this stack signed it."""
     claims, _, signature = header.partition(".")
     if not hmac.compare_digest(signature.encode(), _signature(claims.encode(), key).encode()):
         return None

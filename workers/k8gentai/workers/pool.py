@@ -49,7 +49,7 @@ class Pool:
         self._background: set[asyncio.Task[None]] = set()
 
     def leases(self) -> list[Lease]:
-        """The leases this process holds."""
+        """Return the leases this process holds."""
         return list(self._tasks)
 
     def drop(self, lost: list[Lease]) -> None:

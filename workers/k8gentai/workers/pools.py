@@ -21,12 +21,12 @@ class Pools:
         self._redis: Any = redis
 
     async def waiting(self) -> dict[str, int]:
-        """How many turns of each agent are queued; agents without any are left out."""
+        """Return how many turns of each agent are queued; agents without any are left out."""
         counts: dict[bytes, bytes] = await self._redis.hgetall(keys.WAITING)
         return {name.decode(): int(count) for name, count in counts.items() if name.decode() != keys.ALL_AGENTS}
 
     async def workers(self) -> dict[str, int]:
-        """How many worker processes of each framework are alive; a killed one counts until its heartbeat is
+        """Return how many worker processes of each framework are alive; a killed one counts until its heartbeat is
         overdue."""
         queues = [
             queue.decode().removeprefix(keys.RQ_QUEUE) for queue in await self._redis.smembers(keys.RQ_QUEUES)
@@ -34,7 +34,7 @@ class Pools:
         return {queue: await self._alive(queue) for queue in queues}
 
     async def missing(self, framework: str, agent_id: str) -> dict[str, str]:
-        """The living workers of a framework that cannot import an agent, each with the reason."""
+        """Return the living workers of a framework that cannot import an agent, each with the reason."""
         names: set[bytes] = await self._redis.smembers(keys.RQ_WORKERS + framework)
         found: dict[str, str] = {}
         for name in names:

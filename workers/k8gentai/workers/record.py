@@ -23,7 +23,7 @@ class Owner(BaseModel):
 
 
 def principal_of(owner: Owner | None) -> str:
-    """The principal as it stands in keys; empty where the host runs without authentication."""
+    """Return the principal as it stands in keys; empty where the host runs without authentication."""
     return owner.principal if owner else ""
 
 
@@ -39,7 +39,7 @@ class Answer(BaseModel):
     versions."""
 
     def is_about(self, name: str, arguments: str) -> bool:
-        """Whether the person saw just this name and these arguments."""
+        """Return whether the person saw just this name and these arguments."""
         return self.seen is None or self.seen == seen_digest(name, arguments)
 
 

@@ -77,7 +77,7 @@ def _address(host: str) -> tuple[str, int]:
 
 
 def masked(url: str) -> str:
-    """The URL as a log or an error may show it: without passwords."""
+    """Return the URL as a log or an error may show it: without passwords."""
     parts = urlsplit(url)
     credentials, _, hosts = parts.netloc.rpartition("@")
     user, has_password, _ = credentials.partition(":")

@@ -41,7 +41,7 @@ class _Text:
     again: int = 0
 
     def fits(self, text: str, *, whole: bool) -> bool:
-        """Whether a text that is being said again may be this one.
+        """Return whether a text that is being said again may be this one.
 
         Args:
             text: as far as it was said again.
@@ -50,7 +50,7 @@ class _Text:
         return self.said.startswith(text) or (not whole and text.startswith(self.said))
 
     def news(self, piece: str) -> str | None:
-        """What of a piece is new: nothing, its end, or None where it departs from what was said."""
+        """Return what of a piece is new: nothing, its end, or None where it departs from what was said."""
         old = self.said[self.again : self.again + len(piece)]
         if not piece.startswith(old):
             return None
@@ -89,7 +89,7 @@ class _Again:
     reasoning: str = ""
 
     def is_of(self, item: _Item) -> bool:
-        """Whether what it says so far is what a published message says."""
+        """Return whether what it says so far is what a published message says."""
         whole = item.whole is not None
         return item.text.fits(self.text, whole=whole) and item.reasoning.fits(self.reasoning, whole=whole)
 
@@ -187,7 +187,7 @@ class Republisher:
                 del self._items[item_id]
 
     def _name(self, event: TextDelta | ReasoningDelta | MessageDone) -> str:
-        """The id by which the message of an event is published."""
+        """Return the id by which the message of an event is published."""
         message = self._messages.setdefault(event.message_id, _Again())
         if message.name and message.name not in self._items:
             return message.name
@@ -247,7 +247,7 @@ class Republisher:
             self._put(TextDelta(message_id=name, delta=before.text))
 
     def _is_open(self, name: str) -> bool:
-        """Whether no whole message was published by an id."""
+        """Return whether no whole message was published by an id."""
         item = self._items.get(name)
         return item is None or item.whole is None
 
@@ -337,7 +337,7 @@ class Republisher:
 
 
 def _lists_tools(event: Event) -> bool:
-    """Whether it tells what tools a server has, which each turn does for itself."""
+    """Return whether it tells what tools a server has, which each turn does for itself."""
     match event:
         case ItemStarted() | ItemDone():
             return bool(event.item["type"] == "mcp_list_tools")
@@ -347,5 +347,5 @@ def _lists_tools(event: Event) -> bool:
 
 
 def _json(event: Event) -> str:
-    """The event without its time, which is another whenever it comes again."""
+    """Return the event without its time, which is another whenever it comes again."""
     return event.model_dump_json(exclude={"at"})

@@ -19,7 +19,7 @@ _CONTAINERS = {"XGROUP", "XINFO"}
 
 @cache
 def script(name: str) -> str:
-    """The text of ``lua/{name}.lua`` with all it needs in front of it.
+    """Return the text of ``lua/{name}.lua`` with all it needs in front of it.
 
     Raises:
         FileNotFoundError: there is no such script.

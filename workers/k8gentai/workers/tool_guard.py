@@ -92,7 +92,7 @@ class ToolGuard:
                 raise error
 
     def _made_up(self, result: "_Result") -> str | None:
-        """The tool of the due call that a result under an id of the agent's own is for."""
+        """Return the tool of the due call that a result under an id of the agent's own is for."""
         example = replace(result, call_id="")
         if result.call_id in self._known or result.call_id in self._came or example in self._examples:
             return None
@@ -116,7 +116,7 @@ class _Result:
 
 
 def _results(messages: object) -> Iterator[_Result]:
-    """The results in a request's messages, with the calls before them."""
+    """Yield the results in a request's messages, with the calls before them."""
     calls: dict[str, dict[str, Any]] = {}
     for message in messages if isinstance(messages, list) else ():
         if not isinstance(message, dict):

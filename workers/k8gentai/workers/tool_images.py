@@ -47,13 +47,13 @@ def _is_tool(message: Any) -> bool:
 
 
 def _images(message: Any, images: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    """The further images of the result that a message is, as parts of a user's message."""
+    """Return the further images of the result that a message is, as parts of a user's message."""
     urls = images.get(str(message.get("tool_call_id")), ()) if _is_tool(message) else ()
     return [{"type": "image_url", "image_url": {"url": url}} for url in urls]
 
 
 def _has_parts(message: Any) -> bool:
-    """Whether it is a tool's message with more than text in it."""
+    """Return whether it is a tool's message with more than text in it."""
     return (
         _is_tool(message)
         and isinstance(parts := message.get("content"), list)

@@ -72,7 +72,7 @@ class Toolbox:
 
 
 def _of_this_loop(tool: DeclaredTool) -> DeclaredTool:
-    """A tool whose connections are of the worker's own loop, to be called from any."""
+    """Return a tool whose connections are of the worker's own loop, to be called from any."""
     home = asyncio.get_running_loop()
 
     async def call(arguments: dict[str, Any]) -> str:

@@ -77,7 +77,7 @@ _around: ContextVar[tuple[RunningCall, ...]] = ContextVar("running_tool_calls", 
 
 
 def running_call() -> RunningCall:
-    """The call that the code at hand answers. To be called by tools only."""
+    """Return the call that the code at hand answers. To be called by tools only."""
     return _around.get()[-1]
 
 
@@ -140,7 +140,7 @@ class Tools:
         return any(not running.asks for running in self._running)
 
     def tokens_left(self) -> int | None:
-        """What the turn may still use; None where there is no limit."""
+        """Return what the turn may still use; None where there is no limit."""
         return self._budget.tokens_left()
 
     def exempt(self, call_id: str) -> None:
@@ -153,7 +153,7 @@ class Tools:
             key.over = True
 
     def seconds(self, name: str) -> float | None:
-        """How long a call of a tool may take; None for as long as it likes."""
+        """Return how long a call of a tool may take; None for as long as it likes."""
         policy = self._policies.get(name)
         return policy.timeout_seconds if policy else None
 
@@ -228,7 +228,7 @@ class Tools:
         return ToolOutcome(entry.output, is_error=entry.is_error, raw=entry.raw, results=entry.results)
 
     def _is_one_too_many(self, call_id: str) -> bool:
-        """Whether the request allows no such call. One that an earlier attempt made was allowed."""
+        """Return whether the request allows no such call. One that an earlier attempt made was allowed."""
         return self._most is not None and self._made >= self._most and self._journal.tool(call_id) is None
 
     def _skip(self, call: ToolCall) -> ToolOutcome:
@@ -250,7 +250,7 @@ class Tools:
         known: ToolEntry | None,
         run: Callable[[], Awaitable[str | ToolOutcome]],
     ) -> ToolEntry:
-        """What a call came to, now or before. It is in the journal."""
+        """Return what a call came to, now or before. It is in the journal."""
         call_id, images = running.call_id, running.images
         if known is not None and known.state == "done":
             return known
@@ -290,7 +290,7 @@ class Tools:
 
 
 def _denial(decision: Decision) -> ToolEntry | None:
-    """What the model sees of a call that was not approved."""
+    """Return what the model sees of a call that was not approved."""
     if decision.approve:
         return None
     because = f": {decision.reason}" if decision.reason else ""
@@ -298,7 +298,7 @@ def _denial(decision: Decision) -> ToolEntry | None:
 
 
 def _unread(arguments: str | None) -> ToolEntry | None:
-    """What the model sees of a call whose arguments cannot be read: no tool is run with others."""
+    """Return what the model sees of a call whose arguments cannot be read: no tool is run with others."""
     if arguments is None:
         return None
     output = f"the arguments are not a JSON object, so the tool was not run: {arguments[:_ARGUMENTS_SHOWN]}"

@@ -40,12 +40,12 @@ class Trust:
     authenticated: bool = False
 
     def host(self, host: str) -> bool:
-        """Whether a ``Host`` header is one of the allowed, or of loopback."""
+        """Return whether a ``Host`` header is one of the allowed, or of loopback."""
         name = _name(host)
         return name == "localhost" or _is_loopback(name) or name in self.hosts or "*" in self.hosts
 
     def origin(self, origin: str) -> bool:
-        """Whether pages of an origin are allowed."""
+        """Return whether pages of an origin are allowed."""
         if origin in self.origins or "*" in self.origins:
             return True
         return self.origin_pattern is not None and re.fullmatch(self.origin_pattern, origin) is not None
@@ -110,7 +110,9 @@ class TransportSecurity:
         return None
 
     def _checks_host(self, scope: Scope) -> bool:
-        """Whether the request came over loopback, where nothing but the name tells pages of others apart."""
+        """Return whether the request came over loopback, where nothing but the name tells pages of others
+        apart.
+        """
         if self._trust.authenticated:
             return False
         server = scope.get("server")
@@ -141,7 +143,7 @@ def _has_body(headers: Headers) -> bool:
 
 
 def _name(host: str) -> str:
-    """The name in a ``Host`` header, without its port."""
+    """Return the name in a ``Host`` header, without its port."""
     try:
         return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
     except ValueError:

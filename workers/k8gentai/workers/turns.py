@@ -145,11 +145,13 @@ class Turns:
             # The conversation moved while its history was read: read it again.
 
     async def parent(self, header: str) -> Parent | None:
-        """What a worker's header says of the turn it asks for; None where no worker of this Redis sent it."""
+        """Return what a worker's header says of the turn it asks for; None where no worker of this Redis
+        sent it.
+        """
         return verified(header, await signing_key(self._redis))
 
     async def _lane(self, conversation: str) -> tuple[int, str]:
-        """How many turns of a conversation are under way, and its version."""
+        """Return how many turns of a conversation are under way, and its version."""
         if not conversation:
             return 0, "0"
         lane = keys.LANE + conversation
@@ -158,7 +160,7 @@ class Turns:
         return ahead, version.decode() if version else "0"
 
     async def get(self, turn_id: str) -> TurnRecord:
-        """How the turn stands; its history is empty once it is settled and nothing runs it again.
+        """Return how the turn stands; its history is empty once it is settled and nothing runs it again.
 
         Raises:
             TurnNotFoundError: there is none; TurnDeletedError: there was, a moment ago.
@@ -185,12 +187,12 @@ class Turns:
         return float(seconds + microseconds / 1_000_000)
 
     async def events(self, turn_id: str, after: int = 0) -> list[tuple[int, Event]]:
-        """The events that are there now, with ``seq`` above ``after``."""
+        """Return the events that are there now, with ``seq`` above ``after``."""
         entries = await self._redis.xrange(_events(turn_id), min=f"({after}-0")
         return [_entry(entry) for entry in entries]
 
     async def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[tuple[int, Event]]:
-        """The events with ``seq`` above ``after``, those to come included, up to and with the turn's last.
+        """Yield the events with ``seq`` above ``after``, those to come included, up to and with the turn's last.
 
         Raises:
             TurnNotFoundError: there is no such turn, or it was deleted meanwhile.
@@ -232,17 +234,17 @@ class Turns:
         return found
 
     async def unsettled(self, owner: Owner | None) -> list[str]:
-        """Ids of that owner's turns which are not in the SQL store yet, newest first."""
+        """Return ids of that owner's turns which are not in the SQL store yet, newest first."""
         ids: list[bytes] = await self._redis.zrange(keys.UNSETTLED + principal_of(owner), 0, _PAGE - 1, desc=True)
         return [turn_id.decode() for turn_id in ids]
 
     async def in_conversation(self, conversation: str) -> list[str]:
-        """Ids of the conversation's turns that are not in the SQL store yet, in their order."""
+        """Return ids of the conversation's turns that are not in the SQL store yet, in their order."""
         ids: list[bytes] = await self._redis.lrange(keys.LANE + conversation, 0, -1)
         return [turn_id.decode() for turn_id in ids]
 
     async def recent(self, limit: int, status: str | None = None) -> list[TurnRecord]:
-        """The newest turns that Redis keeps, newest first. For people: it walks over all keys.
+        """Return the newest turns that Redis keeps, newest first. For people: it walks over all keys.
 
         Args:
             limit: how many at most.
@@ -285,7 +287,7 @@ class Turns:
         await self._redis.delete(turn, *(turn + part for part in parts))
 
     async def finished(self, server: str) -> AsyncIterator[str]:
-        """Ids of ended turns that are to be settled, without end.
+        """Yield ids of ended turns that are to be settled, without end.
 
         Each goes to one server, and to another one if the first has not called :meth:`settled` for it within
         30 seconds; so settling must be idempotent.
@@ -363,7 +365,7 @@ class Turns:
     async def _following(
         self, turn_id: str, load_history: Callable[[TurnRecord], Awaitable[list[Item]]]
     ) -> tuple[str, list[Item]]:
-        """The turn that waits behind this one in its conversation, if any, and its history."""
+        """Return the turn that waits behind this one in its conversation, if any, and its history."""
         conversation = await self._redis.hget(keys.TURN + turn_id, "conversation")
         if not conversation:
             return "", []

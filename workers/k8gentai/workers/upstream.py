@@ -104,7 +104,7 @@ class Upstream:
         await self._client.aclose()
 
     async def complete(self, body: dict[str, Any], headers: dict[str, str]) -> Chunk:
-        """A completion in one piece.
+        """Return a completion in one piece.
 
         Raises:
             UpstreamError
@@ -120,7 +120,7 @@ class Upstream:
         return await self._retrying(once)
 
     async def stream(self, body: dict[str, Any], headers: dict[str, str]) -> AsyncGenerator[Chunk]:
-        """A completion in chunks. Closing the iterator closes the model's stream.
+        """Yield a completion in chunks. Closing the iterator closes the model's stream.
 
         Raises:
             UpstreamError: also in mid-stream, when the model hangs up or reports an error.
@@ -196,7 +196,7 @@ async def _guarded[T](waiting: Awaitable[T]) -> T:
 
 
 async def _body(response: httpx.Response) -> bytes:
-    """An answer in one piece."""
+    """Return an answer in one piece."""
     return await _guarded(whole(response.aiter_bytes(), _ANSWER_BYTES))
 
 
@@ -219,7 +219,7 @@ class _Error:
         return cls(str(message), code, f"{error.get('type') or ''} {code or ''}")
 
     def raised(self, cause: str, status: int, **retrying: Any) -> UpstreamError:
-        """The exception for it.
+        """Return the exception for it.
 
         Args:
             cause: what happened, before the endpoint's own words.
@@ -251,12 +251,12 @@ def _refused(response: httpx.Response, body: bytes) -> UpstreamError:
 
 
 def _unstreamed(body: dict[str, Any]) -> dict[str, Any]:
-    """The same call for an answer in one piece."""
+    """Return the same call for an answer in one piece."""
     return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
 
 
 def _completion(body: bytes) -> Chunk:
-    """An answer in one piece.
+    """Return an answer in one piece.
 
     Raises:
         UpstreamError: it is none, or an error in place of one.
@@ -285,14 +285,15 @@ def _error_in(chunk: Chunk) -> Chunk | None:
 
 
 def _broke_off(sent: Any) -> UpstreamError:
-    """The error that came where an answer, or more of one, was to come."""
+    """Return the error that came where an answer, or more of one, was to come."""
     error = _Error.of(sent)
     status = error.code if isinstance(error.code, int) and error.code in range(400, 600) else 502
     return error.raised("broke off", status, retry=True)
 
 
 async def _chunks(response: httpx.Response) -> AsyncIterator[Chunk]:
-    """The chunks of a streamed completion (server-sent events of the OpenAI API), or the one that a completion is.
+    """Yield the chunks of a streamed completion (server-sent events of the OpenAI API), or the one that a
+    completion is.
 
     A stream that ends without a ``finish_reason`` and without ``[DONE]`` was cut off, unless it holds nothing at
     all. Lines that are no chunks are left out, as are comments.

@@ -100,7 +100,7 @@ class Watchdog:
         self._on_blocked(self.blocked)
 
     def _attempt(self) -> RunningAttempt | None:
-        """The attempt that the loop's current task works for."""
+        """Return the attempt that the loop's current task works for."""
         task = asyncio.current_task(self._loop)
         return task.get_context().get(current_attempt) if task else None
 
@@ -118,6 +118,8 @@ class Watchdog:
 
 
 def _waits(stack: Sequence[traceback.FrameSummary]) -> bool:
-    """Whether the loop itself is what waits at the end of a stack: subprocess, too, waits with a selector."""
+    """Return whether the loop itself is what waits at the end of a stack: subprocess, too, waits with a
+    selector.
+    """
     caller, frame = stack[-2].name, str(stack[-1].filename)
     return frame.endswith("selectors.py") and caller == "_run_once"

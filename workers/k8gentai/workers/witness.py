@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def death_of(notes: str) -> "Death | None":
-    """How a worker ended.
+    """Return how a worker ended.
 
     Args:
         notes: what it left.
@@ -116,7 +116,7 @@ def _not_started(notes: bytes) -> str:
 
 
 def _stopped(worker: int) -> bool:
-    """Whether a process was stopped by a signal or a debugger: it is not for us to end it."""
+    """Return whether a process was stopped by a signal or a debugger: it is not for us to end it."""
     import psutil
 
     try:
@@ -153,7 +153,7 @@ def _signal(fatal: str) -> str:
 
 
 def _place(dump: str) -> str:
-    """The innermost line of the agent's own code in the fault handler's dump."""
+    """Return the innermost line of the agent's own code in the fault handler's dump."""
     from k8gentai.agents.loading import is_own_code
 
     current = _CURRENT.search(dump)

@@ -319,5 +319,5 @@ class _Worker:
 
 
 async def _watchdog(on_blocked: Callable[[Blocked | None], None], alive: Callable[[], None]) -> Watchdog:
-    """A watchdog of the loop that awaits this."""
+    """Return a watchdog of the loop that awaits this."""
     return Watchdog(on_blocked=on_blocked, alive=alive)

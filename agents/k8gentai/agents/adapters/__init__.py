@@ -16,7 +16,7 @@ FRAMEWORKS = tuple(PACKAGES)
 
 
 def adapter_for(framework: str) -> Adapter:
-    """A new adapter of that framework, which must be installed in this environment.
+    """Return a new adapter of that framework, which must be installed in this environment.
 
     Raises:
         LookupError: there is no adapter for it.

@@ -91,7 +91,7 @@ def _refused(error: ValidationError) -> str:
 
 
 def _read_docstring(text: str) -> tuple[str, dict[str, str]]:
-    """What a docstring says of the function before its first section, and of each of its arguments."""
+    """Return what a docstring says of the function before its first section, and of each of its arguments."""
     before, *sections = _SECTION.split(text)
     described: dict[str, str] = {}
     for heading, section in batched(sections, 2):

@@ -9,7 +9,9 @@ from k8gentai.agents.turn import Adapter, AgentLoadError, FoundTools, LoadedAgen
 
 
 def found_tools(adapter: Adapter, agent: LoadedAgent) -> FoundTools:
-    """The tools of a loaded agent: its adapter's, which may know none, and those that its definition names."""
+    """Return the tools of a loaded agent: its adapter's, which may know none, and those that its
+    definition names.
+    """
     found = adapter.tools(agent) if hasattr(adapter, "tools") else FoundTools()
     tools = agent.definition.spec.tools
     brought = {entry.name for entry in tools if entry.function or entry.agent}

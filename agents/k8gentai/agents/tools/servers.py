@@ -122,7 +122,7 @@ async def _address(url: str, headers: dict[str, str]) -> AsyncIterator[ClientSes
 
 
 async def _list(entry: Tool, server: McpServer, keeper: SessionKeeper) -> list[ServerTool]:
-    """The tools of a server that the definition wants.
+    """Return the tools of a server that the definition wants.
 
     Raises:
         McpServerError: naming the tool's entry, the server and the cause.
@@ -176,8 +176,9 @@ def _declared(tool: ServerTool, keeper: SessionKeeper, policy: Tool) -> Declared
 
 
 def _as_text(result: CallToolResult) -> str:
-    """A result for the model: its texts, names for images and other data, and the JSON of what is none of these.
-    The images are shown."""
+    """Return a result for the model: its texts, names for images and other data, and the JSON of what is none of
+    these. The images are shown.
+    """
     return "\n".join(map(_block_text, result.content))
 
 
@@ -205,7 +206,7 @@ def _said(entry: Tool, server: McpServer, what: str) -> str:
 
 
 def _shown(server: McpServer) -> str:
-    """The server without what may be secret: a program's arguments, an address's query and user."""
+    """Return the server without what may be secret: a program's arguments, an address's query and user."""
     if server.command:
         return repr(server.command)
     address = urlsplit(server.url or "")

@@ -50,7 +50,7 @@ class Session:
         self.ended = asyncio.Event()
 
     async def list_tools(self) -> ListToolsResult:
-        """All tools of the server.
+        """Return all tools of the server.
 
         Raises:
             ConnectionError: it hung up; UnsentError: it had done so before.
@@ -108,7 +108,7 @@ class SessionKeeper:
         self._opened: asyncio.Future[Session] | None = None
 
     async def session(self) -> Session:
-        """The session.
+        """Return the session.
 
         Raises:
             Exception: the server could not be reached, or refused.
@@ -160,7 +160,7 @@ async def wait_for_ends(owners: set[asyncio.Task[None]], seconds: float) -> None
 
 
 def first_error(error: BaseException) -> BaseException:
-    """The first error within nested groups."""
+    """Return the first error within nested groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -30,7 +30,7 @@ _NEUTRAL_PENALTY = 1.0
 def request_fields(
     config: AgentConfig, tools: list[dict[str, Any]], *, registered: bool, tool_config: ToolConfig | None
 ) -> dict[str, Any]:
-    """What the configuration asks for, as fields of ``POST /v1/responses`` without ``model`` and ``input``.
+    """Return what the configuration asks for, as fields of ``POST /v1/responses`` without ``model`` and ``input``.
 
     Args:
         config: the agent's.

@@ -23,7 +23,7 @@ _IMAGE_TYPES = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif
 
 
 def input_items(messages: list[UserMessage | ToolResponseMessage], documents: list[Document]) -> list[Item]:
-    """What a turn begins with.
+    """Return what a turn begins with.
 
     Text of documents follows the last message, as the API has it.
 
@@ -43,7 +43,7 @@ def input_items(messages: list[UserMessage | ToolResponseMessage], documents: li
 
 
 def tool_outputs(responses: list[ToolResponse]) -> list[Item]:
-    """What the client's tools answered."""
+    """Return what the client's tools answered."""
     return [
         _output(response.call_id, f"tool_responses[{index}]", response.content)
         for index, response in enumerate(responses)

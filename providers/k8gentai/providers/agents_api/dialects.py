@@ -22,20 +22,20 @@ def _message_0_2(message: Json) -> Json:
 
 
 def step_0_2(step: Json) -> Json:
-    """A step as clients 0.2 know it."""
+    """Return a step as clients 0.2 know it."""
     if step["step_type"] == "inference":
         return {**step, "model_response": _message_0_2(step["model_response"])}
     return {**step, "tool_calls": [_call_0_2(call) for call in step["tool_calls"]]}
 
 
 def turn_0_2(turn: Json) -> Json:
-    """A turn as clients 0.2 know it."""
+    """Return a turn as clients 0.2 know it."""
     steps = [step_0_2(step) for step in turn["steps"]]
     return {**turn, "steps": steps, "output_message": _message_0_2(turn["output_message"])}
 
 
 def chunk_0_2(chunk: Json) -> Json:
-    """A chunk of a turn's stream as clients 0.2 know it."""
+    """Return a chunk of a turn's stream as clients 0.2 know it."""
     if "event" not in chunk:
         return chunk
     payload = dict(chunk["event"]["payload"])

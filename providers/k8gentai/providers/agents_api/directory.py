@@ -40,7 +40,7 @@ class Directory:
         self._provider_id = provider_id
 
     async def config(self, agent_id: str) -> AgentConfig:
-        """The configuration of the agent of that id; a registered one's names just itself.
+        """Return the configuration of the agent of that id; a registered one's names just itself.
 
         Raises:
             ApiError: there is none that the caller may use (404).
@@ -53,14 +53,16 @@ class Directory:
         return AgentConfig.model_validate(stored.config)
 
     def registered(self, name: str) -> RegisteredAgent | None:
-        """The registered agent of that id, with or without the provider's prefix, if the caller may use it."""
+        """Return the registered agent of that id, with or without the provider's prefix, if the caller may
+        use it.
+        """
         agent = self._registry.get(name.removeprefix(f"{self._provider_id}/"))
         if agent is None or not self._access.may_use_model(f"{self._provider_id}/{agent.id}"):
             return None
         return agent
 
     def named(self, config: AgentConfig) -> tuple[str, bool]:
-        """What a configuration names: the ``model`` of its turns, and whether that is a registered agent.
+        """Return what a configuration names: the ``model`` of its turns, and whether that is a registered agent.
 
         Raises:
             ApiError: it names a registered agent that is not there, or neither agent nor model (400).
@@ -94,7 +96,7 @@ class Directory:
         return page, len(found) > start + limit
 
     async def describe(self, agent_id: str) -> dict[str, Any]:
-        """What ``GET /v1/agents/{id}`` says.
+        """Return what ``GET /v1/agents/{id}`` says.
 
         Raises:
             ApiError: there is none that the caller may see (404).
@@ -144,7 +146,7 @@ class Directory:
 
 
 def _names(config: AgentConfig) -> list[str]:
-    """All names under which a configuration may mean a registered agent, the strongest first."""
+    """Return all names under which a configuration may mean a registered agent, the strongest first."""
     named = (config.agent_id, (config.metadata or {}).get("agent_id"), config.name, config.model)
     return [str(name) for name in named if name]
 
@@ -152,7 +154,7 @@ def _names(config: AgentConfig) -> list[str]:
 def _health(
     agent: RegisteredAgent | None, name: str, framework: str, waiting: dict[str, int], workers: dict[str, int]
 ) -> dict[str, Any]:
-    """How an agent is.
+    """Return how an agent is.
 
     Args:
         agent: the registered one that does the work, if it is one.

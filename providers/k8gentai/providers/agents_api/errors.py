@@ -11,7 +11,7 @@ _NO_RETRY = {"X-Should-Retry": "false"}
 
 
 def error_body(error: ApiError) -> dict[str, Any]:
-    """The JSON body. Where a field is at fault, ``detail`` lists it as the API's own servers did."""
+    """Return the JSON body. Where a field is at fault, ``detail`` lists it as the API's own servers did."""
     detail: Any = error.message
     if error.param and error.status_code == 400:
         detail = {"errors": [{"loc": ["body", *error.param.split(".")], "msg": error.message, "type": error.code}]}
@@ -19,7 +19,7 @@ def error_body(error: ApiError) -> dict[str, Any]:
 
 
 def not_supported(param: str, reason: str) -> ApiError:
-    """What the API has and we have not (501)."""
+    """Return what the API has and we have not (501)."""
     return ApiError(
         501, f"'{param}' is not supported: {reason}", code="not_supported", param=param, headers=_NO_RETRY
     )
@@ -32,7 +32,7 @@ def not_found(what: str, id_: str, how_to_list: str) -> ApiError:
 
 
 def turn_error(turn_id: str, error: dict[str, str]) -> ApiError:
-    """A turn that went wrong, told to a client that waited for it without a stream."""
+    """Return a turn that went wrong, told to a client that waited for it without a stream."""
     status = 400 if error["code"] == "invalid_request" else 500
     message = f"Turn '{turn_id}' went wrong: {error['message']}"
     return ApiError(status, message, code=error["code"], headers=_NO_RETRY)
@@ -55,7 +55,7 @@ def read[Model: BaseModel](model: type[Model], body: Any) -> Model:
 
 
 def _field(place: tuple[int | str, ...], body: Any) -> str:
-    """Where in the body an error is. Pydantic puts the ways of its unions between the fields' names."""
+    """Return where in the body an error is. Pydantic puts the ways of its unions between the fields' names."""
     found, value = "", body
     for index, part in enumerate(place):
         if isinstance(part, int):

@@ -14,7 +14,7 @@ def takes(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _inlined(value: Any, definitions: dict[str, Any]) -> Any:
-    """The schema without references, which FastAPI would have to know. Ours do not refer to themselves."""
+    """Return the schema without references, which FastAPI would have to know. Ours do not refer to themselves."""
     if isinstance(value, list):
         return [_inlined(each, definitions) for each in value]
     if not isinstance(value, dict):

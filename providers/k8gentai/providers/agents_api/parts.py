@@ -34,7 +34,7 @@ def as_time(unix: float | None) -> str | None:
 
 
 def turn_of(parts: list[Part]) -> dict[str, Any]:
-    """The API's ``Turn``.
+    """Return the API's ``Turn``.
 
     Args:
         parts: all of the turn's, in their order; at least one.

@@ -80,7 +80,7 @@ class PartRendering:
         return out
 
     def part(self) -> Part:
-        """The part as it stands."""
+        """Return the part as it stands."""
         answers = [step for step in self._shown() if isinstance(step, InferenceStep)]
         calls = [*self._for_client.values(), *self._for_person.values()]
         return Part(
@@ -97,7 +97,7 @@ class PartRendering:
         )
 
     def turn(self) -> dict[str, Any]:
-        """The whole turn as it stands."""
+        """Return the whole turn as it stands."""
         return turn_of([*self._before, self.part()])
 
     @property
@@ -153,18 +153,20 @@ class PartRendering:
             self._complete(step, event.at)
 
     def _answering(self) -> InferenceStep | None:
-        """The model call that speaks now: the latest that goes on."""
+        """Return the model call that speaks now: the latest that goes on."""
         models = (step for step in reversed(self._steps) if isinstance(step, InferenceStep) and step.open)
         return next(models, None)
 
     def _unasked(self) -> InferenceStep:
-        """A step for text that belongs to no model call."""
+        """Return a step for text that belongs to no model call."""
         step = InferenceStep(*self._named(), None)
         self._begin(step)
         return step
 
     def _of_message(self, message_id: str) -> InferenceStep:
-        """The step a message belongs to. Where several model calls go on at once, each message has its own."""
+        """Return the step a message belongs to. Where several model calls go on at once, each message has
+        its own.
+        """
         step = self._messages.get(message_id)
         if step is None:
             waiting = [
@@ -291,7 +293,7 @@ class PartRendering:
 
 
 def render_part(record: AcceptedTurn, events: Iterable[ev.Event], ended_at: float | None) -> Part:
-    """A part as it stands with these events."""
+    """Return a part as it stands with these events."""
     rendering = PartRendering(record)
     rendering.ended_at = ended_at
     for event in events:

@@ -36,7 +36,7 @@ class AgentsRoute(AnsweringRoute):
 
 
 def create_router(service: AgentsService, max_body_bytes: int = MAX_BODY_BYTES) -> APIRouter:
-    """The routes of both versions.
+    """Return the routes of both versions.
 
     Args:
         service: what they call.
@@ -149,7 +149,7 @@ def _turns(service: AgentsService, dialect: Dialect, max_body_bytes: int) -> API
 
 
 def _tools(service: AgentsService) -> APIRouter:
-    """What ``Agent`` of clients 0.2 asks for each of its tool groups."""
+    """Return what ``Agent`` of clients 0.2 asks for each of its tool groups."""
     router = APIRouter(route_class=AgentsRoute, tags=["Agents"])
 
     @router.get("/v1/tools", summary="The tools of a tool group.")

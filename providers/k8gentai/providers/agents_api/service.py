@@ -181,12 +181,12 @@ class AgentsService:
         return Accepted(part_id, before, request.stream)
 
     async def stream(self, accepted: Accepted) -> AsyncIterator[Chunk]:
-        """The turn's chunks, those to come included."""
+        """Return the turn's chunks, those to come included."""
         rendering = await self._rendering(accepted)
         return self._reader.stream(rendering, accepted.part_id)
 
     async def wait(self, accepted: Accepted) -> dict[str, Any]:
-        """The turn when it has ended or waits for input.
+        """Return the turn when it has ended or waits for input.
 
         Raises:
             ApiError: it failed, or the server stops before that.
@@ -199,11 +199,11 @@ class AgentsService:
         return turn
 
     async def turn(self, agent_id: str, session_id: str, turn_id: str) -> dict[str, Any]:
-        """The turn as it stands."""
+        """Return the turn as it stands."""
         return turn_of(await self.sessions.parts(agent_id, session_id, turn_id))
 
     async def step(self, agent_id: str, session_id: str, turn_id: str, step_id: str) -> dict[str, Any]:
-        """The step as it stands.
+        """Return the step as it stands.
 
         Raises:
             ApiError: there is no such session, turn or step (404).
@@ -227,7 +227,7 @@ class AgentsService:
         tools: list[dict[str, Any]],
         tool_config: ToolConfig | None = None,
     ) -> dict[str, Any]:
-        """What ``POST /v1/responses`` would be sent."""
+        """Return what ``POST /v1/responses`` would be sent."""
         model, registered = self.directory.named(config)
         tools = [*await self.toolgroups.tools(config.toolgroups, _CONFIGURED), *tools]
         fields = request_fields(config, tools, registered=registered, tool_config=tool_config)
@@ -238,7 +238,7 @@ class AgentsService:
 
 
 def _asking(parts: list[Part], responses: list[ToolResponse]) -> Part:
-    """The part that asked for these responses.
+    """Return the part that asked for these responses.
 
     Raises:
         ApiError: none did.

@@ -48,7 +48,7 @@ class Sessions:
         return session.id
 
     async def find(self, agent_id: str, session_id: str) -> StoredSession:
-        """The session.
+        """Return the session.
 
         Raises:
             ApiError: the agent has none of that id that the caller may see (404).
@@ -59,11 +59,11 @@ class Sessions:
         return session
 
     async def of_agent(self, agent_id: str) -> list[dict[str, Any]]:
-        """All sessions of an agent, oldest first, without their turns."""
+        """Return all sessions of an agent, oldest first, without their turns."""
         return [_shown(session, []) for session in await self._store.sessions(agent_id)]
 
     async def show(self, agent_id: str, session_id: str, turn_ids: set[str] | None) -> dict[str, Any]:
-        """The session with its turns.
+        """Return the session with its turns.
 
         Args:
             turn_ids: those to show; None for all.
@@ -75,7 +75,7 @@ class Sessions:
         return _shown(session, turns)
 
     async def parts(self, agent_id: str, session_id: str, turn_id: str) -> list[Part]:
-        """All parts of a turn, in their order.
+        """Return all parts of a turn, in their order.
 
         Raises:
             ApiError: there is no such session or turn (404).
@@ -118,7 +118,7 @@ class Sessions:
         await self._store.delete_part(part_id)
 
     async def _by_turn(self, session_id: str) -> list[tuple[str, list[Part]]]:
-        """The session's turns, in the order they came, each with its parts."""
+        """Return the session's turns, in the order they came, each with its parts."""
         # Turns under way first: one that is settled meanwhile shows in the store, and counts once.
         found = {part.id: part for part in await self._unsettled(session_id)}
         found |= {part.id: part for part in await self._store.parts(session_id)}
@@ -140,8 +140,9 @@ class Sessions:
 
 
 def _ended(part: Part) -> float:
-    """When a part ended, by Redis' clock. One turn of a session runs at a time, so those that have not ended come
-    last, and are sorted already."""
+    """Return when a part ended, by Redis' clock. One turn of a session runs at a time, so those that have not
+    ended come last, and are sorted already.
+    """
     return math.inf if part.ended_at is None else part.ended_at
 
 

@@ -32,7 +32,7 @@ ContentItem = Annotated[TextItem | ImageItem, Field(discriminator="type")]
 
 
 def _kind(value: Any) -> str | None:
-    """Which way of a content union a value means, so that an error is told of that one alone."""
+    """Return which way of a content union a value means, so that an error is told of that one alone."""
     if isinstance(value, str | list):
         return type(value).__name__
     if isinstance(value, Url) or (isinstance(value, dict) and "uri" in value):

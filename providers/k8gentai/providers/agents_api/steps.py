@@ -10,13 +10,13 @@ ToolCall = dict[str, Any]
 
 
 def completion(text: str, calls: list[ToolCall], stop_reason: str | None = None) -> dict[str, Any]:
-    """A ``CompletionMessage``. What stops for tool calls is a message's end and not the turn's."""
+    """Return a ``CompletionMessage``. What stops for tool calls is a message's end and not the turn's."""
     reason = stop_reason or ("end_of_message" if calls else "end_of_turn")
     return {"role": "assistant", "content": text, "stop_reason": reason, "tool_calls": calls}
 
 
 def call_delta(status: str, call: str | ToolCall) -> dict[str, Any]:
-    """A ``ToolCallDelta``: a piece of the arguments, or the whole call."""
+    """Return a ``ToolCallDelta``: a piece of the arguments, or the whole call."""
     return {"type": "tool_call", "parse_status": status, "tool_call": call}
 
 
@@ -33,7 +33,7 @@ class Step:
     kind = ""
 
     def view(self) -> dict[str, Any]:
-        """The step as it is now."""
+        """Return the step as it is now."""
         return {
             "step_id": self.id,
             "turn_id": self.turn_id,

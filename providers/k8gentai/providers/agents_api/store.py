@@ -64,7 +64,7 @@ class _Table:
         return True
 
     async def rows(self, where: dict[str, Any], limit: int | None = None) -> list[dict[str, Any]]:
-        """The first ``limit`` rows that the caller may see, all where it is None."""
+        """Return the first ``limit`` rows that the caller may see, all where it is None."""
         found: list[dict[str, Any]] = []
         after: str | None = None
         while limit is None or len(found) < limit:
@@ -120,7 +120,7 @@ class AgentStore:
         return None if row is None else _agent(row)
 
     async def agents(self, limit: int) -> list[StoredAgent]:
-        """The first ``limit``, oldest first."""
+        """Return the first ``limit``, oldest first."""
         return [_agent(row) for row in await self._agents.rows({}, limit)]
 
     async def delete_agent(self, agent_id: str) -> bool:
@@ -135,7 +135,7 @@ class AgentStore:
         return None if row is None else _session(row)
 
     async def sessions(self, agent_id: str) -> list[StoredSession]:
-        """The agent's, oldest first."""
+        """Return the agent's, oldest first."""
         found = [_session(row) for row in await self._sessions.rows({"agent_id": agent_id})]
         return sorted(found, key=lambda session: session.created_at)
 
@@ -148,7 +148,7 @@ class AgentStore:
         await self._parts.put({"id": part.id, "session_id": part.session_id, "part": part.model_dump(mode="json")})
 
     async def parts(self, session_id: str) -> list[Part]:
-        """Those of the session's turns that are settled, in their order."""
+        """Return those of the session's turns that are settled, in their order."""
         return [Part.model_validate(row["part"]) for row in await self._parts.rows({"session_id": session_id})]
 
     async def delete_part(self, part_id: str) -> None:

@@ -28,7 +28,7 @@ class Toolgroups:
         self._connectors = connectors
 
     async def tools(self, groups: list[Toolgroup] | None, place: str) -> list[dict[str, Any]]:
-        """The groups as tools of a Responses API request.
+        """Return the groups as tools of a Responses API request.
 
         Args:
             groups: as the client named them.
@@ -60,7 +60,7 @@ class Toolgroups:
         return _mcp(connector, tool)
 
     async def listed(self, group_id: str) -> list[dict[str, Any]]:
-        """The tools of a group, in the shapes of clients 0.2 and 0.3 together.
+        """Return the tools of a group, in the shapes of clients 0.2 and 0.3 together.
 
         Raises:
             ApiError: there is no such group (404).

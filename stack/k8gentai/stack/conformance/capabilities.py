@@ -78,6 +78,6 @@ def check(*capabilities: Capability) -> Callable[[Run], Run]:
 
 
 def registered() -> tuple[Check, ...]:
-    """The checks, in the order of their capabilities; those of modules that were imported."""
+    """Return the checks, in the order of their capabilities; those of modules that were imported."""
     order = list(Capability)
     return tuple(sorted(_checks, key=lambda check: order.index(check.capability)))

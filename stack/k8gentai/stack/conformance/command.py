@@ -72,7 +72,7 @@ def _words(check: Check) -> str:
 
 
 def _subject(adapter: str, given: Given, err: Console) -> Subject:
-    """What a name on the command line stands for."""
+    """Return what a name on the command line stands for."""
     if adapter in FRAMEWORKS:
         kit = read_kit(given.agents or OWN_AGENTS / adapter.replace("-", "_"))
         return Subject(kit, given.python if given.declared else python_of(adapter, err.print))
@@ -88,7 +88,7 @@ def _subject(adapter: str, given: Given, err: Console) -> Subject:
 
 
 def _describe(adapter: str, python: Path) -> tuple[str, Path]:
-    """The framework of a third party's adapter, and the file that defines it."""
+    """Return the framework of a third party's adapter, and the file that defines it."""
     command = [str(python), "-m", "k8gentai.agents.named_adapter", adapter]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - as the operator says

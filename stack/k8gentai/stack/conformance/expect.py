@@ -47,7 +47,7 @@ def contains(what: str, text: object, part: str) -> None:
 
 
 def one(what: str, found: Sequence[Any]) -> Any:
-    """The only element.
+    """Return the only element.
 
     Raises:
         CheckFailedError

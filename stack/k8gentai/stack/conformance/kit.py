@@ -85,7 +85,7 @@ class Kit:
     """What the framework cannot do, and why."""
 
     def why_not(self, capabilities: tuple[Capability, ...]) -> str | None:
-        """Why the framework cannot have one of these; None where it can have all."""
+        """Return why the framework cannot have one of these; None where it can have all."""
         return next((self.cannot[capability] for capability in capabilities if capability in self.cannot), None)
 
     def write(self, directory: Path) -> None:
@@ -120,7 +120,7 @@ def read_kit(directory: Path) -> Kit:
 
 
 def read_cannot(directory: Path) -> dict[Capability, str]:
-    """What a framework declares that it cannot do, and why.
+    """Return what a framework declares that it cannot do, and why.
 
     Raises:
         SetUpError: the file cannot be read, names no capability, or gives no reason.
@@ -142,7 +142,7 @@ def read_cannot(directory: Path) -> dict[Capability, str]:
 
 
 def _read_definitions(directory: Path) -> dict[str, dict[str, Any]]:
-    """The definitions of a directory, by id."""
+    """Return the definitions of a directory, by id."""
     if not directory.is_dir():
         raise SetUpError(f"{directory}: there is no such directory of agents.")
     found: dict[str, dict[str, Any]] = {}
@@ -158,7 +158,7 @@ def _read_definitions(directory: Path) -> dict[str, dict[str, Any]]:
 def _with_more(
     head: Mapping[str, Any], agent_id: str, spec: Mapping[str, Any], more: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A definition with more in its ``spec``: tools are added by name, the rest is replaced."""
+    """Return a definition with more in its ``spec``: tools are added by name, the rest is replaced."""
     known = {tool["name"]: dict(tool) for tool in spec.get("tools", ())}
     for tool in more.get("tools", ()):
         known[tool["name"]] = {**known.get(tool["name"], {}), **tool}

@@ -60,7 +60,9 @@ class Lab:
     """The file that the scribe writes to."""
 
     def prompt(self, words: str = "Hello.", part: object = "") -> str:
-        """A prompt that the model answers by the check's script, or by a part of it that :meth:`script` named."""
+        """Return a prompt that the model answers by the check's script, or by a part of it that :meth:`script`
+        named.
+        """
         return f"[[{self._key(part)}]] {words}"
 
     def script(self, *steps: Step, part: object = "") -> None:
@@ -68,7 +70,7 @@ class Lab:
         self.model.script(self._key(part), *steps)
 
     def requests(self, part: object = "") -> list[Received]:
-        """What the model was asked, in order."""
+        """Return what the model was asked, in order."""
         return self.model.requests(self._key(part))
 
     async def request(self, number: int = 0, part: object = "") -> Received:
@@ -89,7 +91,7 @@ class Lab:
         return await self.send(model=agent, input=self.prompt(words, part), **options)
 
     async def answer(self, agent: str, words: str = "Hello.", part: object = "", **options: Any) -> Any:
-        """The same of a turn that must complete.
+        """Return the same of a turn that must complete.
 
         Raises:
             CheckFailedError: it did not.
@@ -101,15 +103,15 @@ class Lab:
         return str((await self.ask(agent, part=part, background=True, **options)).id)
 
     async def stream(self, agent: str, **options: Any) -> list[Any]:
-        """The events of a turn, whose numbers are right."""
+        """Return the events of a turn, whose numbers are right."""
         return await read(await self.ask(agent, stream=True, **options))
 
     async def follow(self, turn_id: str) -> list[Any]:
-        """The events of a turn that was begun, from its first to its last."""
+        """Return the events of a turn that was begun, from its first to its last."""
         return await read(await self.client.responses.retrieve(turn_id, stream=True))
 
     async def record(self, turn_id: str) -> TurnRecord:
-        """How a turn stands in Redis."""
+        """Return how a turn stands in Redis."""
         return await self.turns.get(turn_id)
 
     async def kill_worker_of(self, turn_id: str) -> None:
@@ -121,7 +123,7 @@ class Lab:
         await self.processes.kill_worker(int(name.rsplit("-", 2)[1]))
 
     def write(self, line: object, tool: str = "write") -> Call:
-        """A call of one of the scribe's tools."""
+        """Return a call of one of the scribe's tools."""
         return Call(tool, {"path": str(self.page), "line": str(line)})
 
     def release(self) -> None:
@@ -129,7 +131,7 @@ class Lab:
         self.page.with_suffix(".go").touch()
 
     def lines(self) -> list[str]:
-        """What tools wrote so far: each line, and the idempotency key of its call behind a space."""
+        """Return what tools wrote so far: each line, and the idempotency key of its call behind a space."""
         return self.page.read_text().splitlines() if self.page.exists() else []
 
     async def written(self, count: int) -> list[str]:
@@ -168,7 +170,7 @@ async def open_lab(
 
 
 async def read(stream: Any) -> list[Any]:
-    """All events of a stream.
+    """Return all events of a stream.
 
     Raises:
         CheckFailedError: their numbers have gaps, or the last is not the only end.
@@ -181,7 +183,7 @@ async def read(stream: Any) -> list[Any]:
 
 
 def completed(response: Any) -> Any:
-    """The response of a turn that must have completed.
+    """Return the response of a turn that must have completed.
 
     Raises:
         CheckFailedError: it did not; with its own message.
@@ -208,15 +210,15 @@ def failed(response: Any, code: str, *words: str) -> None:
 
 
 def items(response: Any, kind: str) -> list[Any]:
-    """A response's output items of one type."""
+    """Return a response's output items of one type."""
     return [item for item in response.output if item.type == kind]
 
 
 def calls(response: Any) -> list[tuple[str, Any]]:
-    """The tools that ran: name and arguments."""
+    """Return the tools that ran: name and arguments."""
     return [(item.name, json.loads(item.arguments)) for item in items(response, "mcp_call")]
 
 
 def said(events: list[Any]) -> str:
-    """The text that a stream's deltas make."""
+    """Return the text that a stream's deltas make."""
     return "".join(event.delta for event in events if event.type == "response.output_text.delta")

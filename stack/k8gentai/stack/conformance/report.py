@@ -31,7 +31,7 @@ class Outcome(BaseModel):
 
     @classmethod
     def of(cls, framework: str, check: Check, state: str, reason: str, seconds: float) -> Self:
-        """An outcome."""
+        """Return an outcome."""
         return cls(
             framework=framework,
             capability=check.capability,
@@ -47,7 +47,7 @@ Rows = Mapping[Capability, tuple[State, str]]
 
 
 def declared(kit: Kit, checks: Iterable[Check]) -> list[Outcome]:
-    """What the checks come to where all pass that the framework does not declare impossible."""
+    """Return what the checks come to where all pass that the framework does not declare impossible."""
     return [
         Outcome.of(kit.framework, check, "impossible", why, 0)
         if (why := kit.why_not(check.capabilities))
@@ -105,7 +105,7 @@ def show_failure(outcome: Outcome, console: Console) -> None:
 
 
 def markdown(outcomes: Iterable[Outcome]) -> str:
-    """The table of the capabilities, with reasons as notes below it."""
+    """Return the table of the capabilities, with reasons as notes below it."""
     found = rows(outcomes)
     notes = _notes(found)
     lines = [f"| capability | {' | '.join(found)} |", f"|---|{'---|' * len(found)}"]
@@ -121,7 +121,7 @@ def markdown(outcomes: Iterable[Outcome]) -> str:
 
 
 def _notes(found: Mapping[str, Rows]) -> list[str]:
-    """Why frameworks cannot have something: each reason once."""
+    """Return why frameworks cannot have something: each reason once."""
     why = {
         _note(framework, reason): None
         for framework, row in found.items()
@@ -136,7 +136,7 @@ def _note(framework: str, reason: str) -> str:
 
 
 def _capabilities(found: Mapping[str, Rows]) -> list[Capability]:
-    """Those that any framework was put to, in the order of the table."""
+    """Return those that any framework was put to, in the order of the table."""
     return [capability for capability in Capability if any(capability in row for row in found.values())]
 
 

@@ -130,7 +130,7 @@ class _Events:
             self._item_event(event)
 
     def close(self) -> Findings:
-        """What was found. A turn without an end is not looked at for what it has yet to say."""
+        """Return what was found. A turn without an end is not looked at for what it has yet to say."""
         if isinstance(self._end, TurnCompleted):
             for item_id, item in self._items.items():
                 self._check_complete(item_id, item)

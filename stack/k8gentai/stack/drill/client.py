@@ -63,7 +63,7 @@ class Client:
                 await self._read(self._take, "GET", f"/{self.turn_id}", params=params)
 
     async def again(self) -> list[StreamEvent]:
-        """The stream once more, from its start.
+        """Return the stream once more, from its start.
 
         Raises:
             GoneError

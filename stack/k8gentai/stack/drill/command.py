@@ -41,7 +41,7 @@ def framework_of(settings: Settings, agent_id: str) -> str:
 
 
 def faults_of(settings: Settings, names: str) -> tuple[str, ...]:
-    """The faults of a list, split by commas.
+    """Return the faults of a list, split by commas.
 
     Raises:
         SetUpError: one is unknown, or cannot be made here.
@@ -58,7 +58,7 @@ def faults_of(settings: Settings, names: str) -> tuple[str, ...]:
 
 
 def worker_command(python: Path, plan: Plan) -> Sequence[str]:
-    """What starts a worker for the drill."""
+    """Return what starts a worker for the drill."""
     command = [str(python), "-m", "k8gentai.stack.cli", "worker", plan.framework]
     return [*command, "--lease-seconds", f"{plan.lease_seconds:g}", "--grace-seconds", str(_GRACE_SECONDS)]
 

@@ -68,7 +68,7 @@ class Proxies:
         return f"http://127.0.0.1:{self._server.port}"
 
     def strikes(self) -> Mapping[str, Strike]:
-        """What each fault does."""
+        """Return what each fault does."""
         return {"redis-errors": self._refuse, "link": self._cut, "server": self._restart}
 
     async def _refuse(self) -> str:

@@ -129,7 +129,7 @@ class Proxy:
             link.close()
 
     def _route(self, server: asyncio.StreamWriter, client: asyncio.StreamWriter) -> Route:
-        """Where what one client says goes."""
+        """Return where what one client says goes."""
         return lambda data: (server, data)
 
     async def _copy(self, link: _Link, reader: asyncio.StreamReader, route: Route) -> None:

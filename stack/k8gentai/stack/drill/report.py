@@ -78,7 +78,7 @@ class Report(BaseModel):
 def add_up(
     agent: str, seconds: float, turns: list[TurnReport], strikes: Counter[str], attempts_on_own_workers: int
 ) -> Report:
-    """The report of a drill.
+    """Return the report of a drill.
 
     Args:
         seconds: how long it took.

@@ -119,7 +119,9 @@ async def run(
 
 
 def _through(proxies: Proxies, place: Place, plan: Plan) -> Place:
-    """The same place, with proxies where faults are to be made. The drill itself looks at Redis without one."""
+    """Return the same place, with proxies where faults are to be made. The drill itself looks at Redis without
+    one.
+    """
     environment = {**place.environment, "REDIS_URL": proxies.redis_url}
     if "server" not in plan.faults:
         return replace(place, environment=environment)
@@ -226,7 +228,7 @@ class _Drill:
         self._on_progress(self._progress)
 
     async def _look(self, sent: _Sent) -> TurnReport:
-        """What came of a turn."""
+        """Return what came of a turn."""
         turn_id = sent.client.turn_id
         if turn_id is None:
             return TurnReport(id=None)

@@ -129,7 +129,7 @@ class Workers:
         await asyncio.gather(*(self._children.end(worker.child) for worker in self._workers))
 
     def are(self, name: str) -> bool:
-        """Whether a worker of that name is one of these, or was."""
+        """Return whether a worker of that name is one of these, or was."""
         return name.startswith(self._prefix) and _pid(name) in self._pids
 
     async def replace_dead(self) -> None:
@@ -161,7 +161,7 @@ class Workers:
         worker.stopped = False
 
     async def _victim(self, how: str) -> _Worker | None:
-        """One that runs turns, none of which would be given up for it; and another is left to take them."""
+        """Return one that runs turns, none of which would be given up for it; and another is left to take them."""
         ready = await self._ready()
         if len(ready) < 2:
             return None
@@ -174,23 +174,24 @@ class Workers:
         return None
 
     async def may_be_lost(self) -> bool:
-        """Whether all of them could lose their turns, none of which would be given up for it."""
+        """Return whether all of them could lose their turns, none of which would be given up for it."""
         running = {watch.worker for watch in self._watches if watch.worker is not None}
         return not any([await self._last_attempt(worker) for worker in running])
 
     async def _last_attempt(self, worker: str) -> bool:
-        """Whether that worker runs a turn that would be given up with it."""
+        """Return whether that worker runs a turn that would be given up with it."""
         running = [watch for watch in self._watches if watch.worker == worker]
         return any([await self._losses(watch) + 1 >= MAX_ATTEMPTS for watch in running])
 
     async def _losses(self, watch: Watch) -> int:
-        """How many workers a turn is held to have ended, and one more where its worker was just struck: nobody may
-        have found that yet."""
+        """Return how many workers a turn is held to have ended, and one more where its worker was just struck:
+        nobody may have found that yet.
+        """
         crashes = await until_back(partial(self._redis.hget, keys.TURN + watch.turn_id, "crashes"))
         return int(crashes or 0) + watch.is_struck
 
     async def _ready(self) -> dict[str, _Worker]:
-        """Those that take turns, by the names they gave themselves."""
+        """Return those that take turns, by the names they gave themselves."""
         registered = await until_back(lambda: self._redis.smembers("rq:workers"))
         names = (key.decode().removeprefix("rq:worker:") for key in registered)
         pids = {_pid(name): name for name in names if name.startswith(self._prefix)}
@@ -205,5 +206,5 @@ class Workers:
 
 
 def _pid(name: str) -> int:
-    """The process id in a worker's name: ``{framework}-{host}-{pid}-{hex}``."""
+    """Return the process id in a worker's name: ``{framework}-{host}-{pid}-{hex}``."""
     return int(name.rsplit("-", 2)[1])

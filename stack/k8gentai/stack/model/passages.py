@@ -13,7 +13,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n{2,}")
 
 
 def nearest(text: str, question: str) -> str:
-    """The sentence of a text that has most in common with a question; the whole text if it is short.
+    """Return the sentence of a text that has most in common with a question; the whole text if it is short.
 
     Args:
         text: what a tool answered.

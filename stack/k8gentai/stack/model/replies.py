@@ -12,14 +12,14 @@ Json = dict[str, Any]
 
 
 def whole(name: str, arguments: str, usage: Json) -> Json:
-    """One chat completion whose message is the call."""
+    """Return one chat completion whose message is the call."""
     message = {"role": "assistant", "content": None, "tool_calls": [_call(name, arguments)]}
     choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
     return {**_head("chat.completion"), "choices": [choice], "usage": usage}
 
 
 def chunks(name: str, arguments: str, usage: Json | None) -> Iterator[str]:
-    """The same as server-sent events, ``[DONE]`` included; the usage comes last where it was asked for."""
+    """Yield the same as server-sent events, ``[DONE]`` included; the usage comes last where it was asked for."""
     head = _head("chat.completion.chunk")
     first = {"index": 0, **_call(name, "")}
     rest = {"index": 0, "function": {"arguments": arguments}}
@@ -32,7 +32,7 @@ def chunks(name: str, arguments: str, usage: Json | None) -> Iterator[str]:
 
 
 def error(message: str, code: str) -> Json:
-    """An error as the OpenAI API shows it."""
+    """Return an error as the OpenAI API shows it."""
     return {"error": {"message": message, "type": "server_error", "param": None, "code": code}}
 
 

@@ -48,7 +48,7 @@ class Round:
 
 
 def read_round(messages: list[Json]) -> Round:
-    """What the messages of a request come to: the last question, and the calls and results after it."""
+    """Return what the messages of a request come to: the last question, and the calls and results after it."""
     last = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=0)
     question = _whole_question(messages[: last + 1])
     asked = len(NUMBER.findall(question))
@@ -67,7 +67,7 @@ def read_round(messages: list[Json]) -> Round:
 
 
 def _whole_question(messages: list[Json]) -> str:
-    """The last message's text; where it has one number only ("now add 9 to it"), after the number that the
+    """Return the last message's text; where it has one number only ("now add 9 to it"), after the number that the
     answer before it ended with."""
     question = text_of(messages[-1]) if messages else ""
     if len(NUMBER.findall(question)) == 1:
@@ -78,7 +78,7 @@ def _whole_question(messages: list[Json]) -> str:
 
 
 def text_of(message: Json) -> str:
-    """A message's text, whether it is a string or a list of content parts."""
+    """Return a message's text, whether it is a string or a list of content parts."""
     content = message.get("content") or ""
     if isinstance(content, str):
         return content
@@ -86,13 +86,13 @@ def text_of(message: Json) -> str:
 
 
 def tidy(text: str) -> str:
-    """A whole number without ``.0``; any other text without the space around it."""
+    """Return a whole number without ``.0``; any other text without the space around it."""
     text = text.strip()
     return text[:-2] if NUMBER.fullmatch(text) and text.endswith(".0") else text
 
 
 def offered(request: Json, now: Round) -> list[Json]:
-    """The functions the model may call now; none means that it is to answer.
+    """Return the functions the model may call now; none means that it is to answer.
 
     A function is offered while there are numbers for the numbers it requires. One that requires none is
     offered for the question itself, and not again after a result: the model would never stop.
@@ -111,7 +111,7 @@ def offered(request: Json, now: Round) -> list[Json]:
 
 
 def call_request(tools: list[Json], now: Round, model: str) -> Json:
-    """The request that makes the model write one call: ``{"tool": name, parameter: value, …}``."""
+    """Return the request that makes the model write one call: ``{"tool": name, parameter: value, …}``."""
     most = max(len(_numeric(tool)) for tool in tools)
     question, numbers = now.question, now.numbers
     if len(numbers) > most > 0:
@@ -140,7 +140,7 @@ def call_request(tools: list[Json], now: Round, model: str) -> Json:
 
 
 def read_call(content: str) -> tuple[str, str]:
-    """The call the model wrote: the function's name, and its arguments as JSON text.
+    """Return the call the model wrote: the function's name, and its arguments as JSON text.
 
     Raises:
         ValueError: if it is not whole, which happens where the model ran out of tokens.
@@ -154,7 +154,7 @@ def read_call(content: str) -> tuple[str, str]:
 
 
 def answer_request(now: Round, model: str) -> Json:
-    """The request that makes the model say the last tool's result in one sentence."""
+    """Return the request that makes the model say the last tool's result in one sentence."""
     result = passages.nearest(now.results[-1], now.question)
     request = {
         "model": model,
@@ -194,13 +194,13 @@ def _required(tool: Json) -> list[str]:
 
 
 def _numeric(tool: Json) -> list[str]:
-    """The required parameters that are numbers, in order."""
+    """Return the required parameters that are numbers, in order."""
     properties = _properties(tool)
     return [name for name in _required(tool) if properties.get(name, {}).get("type") in ("number", "integer")]
 
 
 def _summary(tool: Json) -> str:
-    """The first line of a function's description."""
+    """Return the first line of a function's description."""
     return next(iter((tool.get("description") or "").strip().splitlines()), tool["name"])
 
 
@@ -213,7 +213,7 @@ def _example(tool: Json) -> Json:
 
 
 def _alternatives(tools: list[Json], numbers: list[str], question: str) -> list[Json]:
-    """A JSON schema for each way to call one of the functions with these numbers, each used once."""
+    """Return a JSON schema for each way to call one of the functions with these numbers, each used once."""
     schemas = []
     for tool in tools:
         numeric = _numeric(tool)

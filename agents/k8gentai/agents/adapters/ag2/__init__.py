@@ -56,7 +56,7 @@ class AG2Agent:
     """What the entrypoint names, if there is one."""
 
     async def agent(self, context: AgentContext) -> Agent:
-        """The agent of a turn.
+        """Return the agent of a turn.
 
         Raises:
             AgentLoadError: the factory returned something else.

@@ -26,7 +26,7 @@ _clients: dict[asyncio.AbstractEventLoop, _Client] = {}
 
 
 def shared_client() -> _Client:
-    """The client of the running event loop."""
+    """Return the client of the running event loop."""
     loop = asyncio.get_running_loop()
     for closed in [known for known in _clients if known.is_closed()]:
         del _clients[closed]

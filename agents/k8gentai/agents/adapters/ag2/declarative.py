@@ -35,7 +35,7 @@ def build_agent(definition: AgentDefinition, context: AgentContext) -> Agent:
 
 
 def _bound(declared: DeclaredTool) -> FunctionTool:
-    """A tool in AG2's terms; the middleware that every agent has brings its calls to the boundary."""
+    """Return a tool in AG2's terms; the middleware that every agent has brings its calls to the boundary."""
 
     async def call(**arguments: Any) -> str:
         # AG2's context comes with them.

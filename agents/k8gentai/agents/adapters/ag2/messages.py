@@ -26,7 +26,7 @@ from k8gentai.agents.turn import RequestError, Turn
 
 
 def to_events(turn: Turn) -> tuple[list[str], list[BaseEvent]]:
-    """The turn's instructions, and its history and input as events; the last of them is to be answered.
+    """Return the turn's instructions, and its history and input as events; the last of them is to be answered.
 
     AG2 knows no system messages within a conversation, so all of them become instructions.
 

@@ -34,7 +34,7 @@ class Instructions(BaseMiddleware):
 
     @classmethod
     def of(cls, instructions: Sequence[str]) -> Callable[[BaseEvent, Context], "Instructions"]:
-        """What makes it for a turn."""
+        """Return what makes it for a turn."""
 
         def make(event: BaseEvent, context: Context) -> Instructions:
             made = cls(event, context)
@@ -44,7 +44,7 @@ class Instructions(BaseMiddleware):
         return make
 
     async def on_turn(self, call_next: Any, event: BaseEvent, context: Context) -> ModelResponse:
-        """The agent's own prompt is known; the model has not been called yet."""
+        """Begin a run: the agent's own prompt is known, and its model has not been called yet."""
         context.prompt.extend(self.instructions)
         return await call_next(event, context)
 
@@ -63,7 +63,7 @@ class Follower(BaseMiddleware):
         self._agent = agent
 
     async def on_llm_call(self, call_next: Any, events: Sequence[BaseEvent], context: Context) -> ModelResponse:
-        """A model call of the agent's."""
+        """Make a model call of the agent's."""
         run = current_run.get()
         if run is None:
             return await call_next(events, context)
@@ -92,7 +92,7 @@ class Follower(BaseMiddleware):
             return response
 
     async def on_tool_execution(self, call_next: Any, event: ToolCallEvent, context: Context) -> Any:
-        """A tool call of the agent's."""
+        """Make a tool call of the agent's."""
         run = current_run.get()
         if run is None or event.name in run.client_tools:
             return await call_next(event, context)

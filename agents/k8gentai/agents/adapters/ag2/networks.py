@@ -41,6 +41,6 @@ def _end(error: BaseException) -> None:
 
 
 def _reacts(hub: Hub) -> bool:
-    """Whether the network's own code is to hear of failures: what comes of them is its affair then."""
+    """Return whether the network's own code is to hear of failures: what comes of them is its affair then."""
     hooks = (getattr(listener, _HOOK, None) for listener in (hub, *hub._listeners))
     return any(hook is not None and not hook.__module__.startswith("ag2.") for hook in hooks)

@@ -8,7 +8,7 @@ from k8gentai.agents.json_text import shown_json
 
 
 async def answer(run: TurnRun, request: HumanInputRequest) -> str:
-    """What a person says to a request: their own words, where they are more than a yes or a no.
+    """Return what a person says to a request: their own words, where they are more than a yes or a no.
 
     Raises:
         asyncio.CancelledError: nobody has said anything yet; the turn is suspended.

@@ -70,7 +70,7 @@ async def call_tool(
 
 
 def read_arguments(call: ToolCallEvent) -> dict[str, Any] | None:
-    """A call's arguments as the model wrote them; None where they cannot be read."""
+    """Return a call's arguments as the model wrote them; None where they cannot be read."""
     try:
         read = json.loads(call.arguments or "{}")
     except ValueError:
@@ -79,7 +79,7 @@ def read_arguments(call: ToolCallEvent) -> dict[str, Any] | None:
 
 
 def _texts(agent: Agent, result: ToolResult) -> list[str]:
-    """What a model is shown of a result as text. The images are shown beside it."""
+    """Return what a model is shown of a result as text. The images are shown beside it."""
     texts = []
     for part in result.parts:
         if isinstance(part, TextInput):
@@ -92,7 +92,7 @@ def _texts(agent: Agent, result: ToolResult) -> list[str]:
 
 
 def _image(part: Input) -> str | None:
-    """The address of the image that a part is."""
+    """Return the address of the image that a part is."""
     match part:
         case BinaryInput(kind=BinaryType.IMAGE):
             return f"data:{part.media_type};base64,{base64.b64encode(part.data).decode()}"
@@ -102,14 +102,14 @@ def _image(part: Input) -> str | None:
 
 
 def _recorded(texts: list[str], *, final: bool) -> str:
-    """A result as text, where what the model is shown does not say it all."""
+    """Return a result as text, where what the model is shown does not say it all."""
     if len(texts) == 1 and not final:
         return ""
     return json.dumps({"parts": texts, "final": final})
 
 
 def _remade(outcome: ToolOutcome) -> ToolResult:
-    """The result again, from what an earlier attempt recorded of it."""
+    """Return the result again, from what an earlier attempt recorded of it."""
     return ToolResult(**json.loads(outcome.raw)) if outcome.raw else ToolResult(outcome.output)
 
 

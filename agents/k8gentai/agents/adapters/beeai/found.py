@@ -9,7 +9,7 @@ from k8gentai.agents.turn import FoundTools
 
 
 def find_tools(found: object | None) -> FoundTools:
-    """The tools that code holds or names: more may come of what makes an agent for a turn.
+    """Return the tools that code holds or names: more may come of what makes an agent for a turn.
 
     Args:
         found: what the entrypoint names; None for a declarative agent, whose tools are its definition's.

@@ -19,7 +19,7 @@ from k8gentai.agents.turn import RequestError, Turn
 
 
 def to_beeai(turn: Turn) -> tuple[list[str], list[AnyMessage]]:
-    """The turn's instructions, and its history and input as messages; the last of them is to be answered.
+    """Return the turn's instructions, and its history and input as messages; the last of them is to be answered.
 
     BeeAI's agents write their own system message, so all of them become instructions.
 

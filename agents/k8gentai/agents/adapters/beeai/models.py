@@ -213,7 +213,7 @@ def _lenient(check: Callable[..., None]) -> Callable[..., None]:
 
 
 def _wants_call(final: AnyTool, asked: ChatModelInput, words: str) -> bool:
-    """Whether an agent does not make the call of plain words by itself."""
+    """Return whether an agent does not make the call of plain words by itself."""
     if isinstance(final, FinalAnswerTool):
         # It takes an object in the words for the call's arguments, and asks again where they are none.
         return not final.custom_schema and "{" in words and '"response"' not in words
@@ -222,7 +222,7 @@ def _wants_call(final: AnyTool, asked: ChatModelInput, words: str) -> bool:
 
 
 def _final_answer(run: TurnRun, final: AnyTool, words: str) -> MessageToolCallContent | None:
-    """The call of ``final_answer`` that plain words stand for; None where they are not of its shape."""
+    """Return the call of ``final_answer`` that plain words stand for; None where they are not of its shape."""
     fields = final.input_schema.model_fields
     given = {"response": words} if list(fields) == ["response"] else parse_broken_json(words, fallback=None)
     try:
@@ -291,7 +291,7 @@ class _TurnTime(datetime):
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # any datetime will do
-        """The time the turn was asked at; outside of a turn, the time."""
+        """Return the time the turn was asked at; outside of a turn, the time."""
         run = current_run.get()
         return datetime.now(tz) if run is None else run.asked_at
 

@@ -31,7 +31,7 @@ async def own_agent(agent: RequirementAgent, instructions: list[str], tools: lis
 
 
 def _instructed(prompt: PromptTemplate[Any], instructions: list[str]) -> PromptTemplate[Any]:
-    """A prompt that says the instructions after its own."""
+    """Return a prompt that says the instructions after its own."""
     own = prompt.fork(None)
     before = own._config.defaults.get("instructions")
     own._config.defaults["instructions"] = "\n\n".join([*([before] if before else []), *instructions])

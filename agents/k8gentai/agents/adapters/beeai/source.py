@@ -93,7 +93,7 @@ class BeeAIAgent:
 
 
 def read_source(definition: AgentDefinition, found: object | None) -> BeeAIAgent:
-    """The agent that a definition and what its entrypoint names make.
+    """Return the agent that a definition and what its entrypoint names make.
 
     Args:
         found: None where the definition has no entrypoint.

@@ -8,7 +8,7 @@ from k8gentai.agents.turn import Turn
 
 
 def structured_answer(turn: Turn) -> type[BaseModel] | None:
-    """What the answer has to be; None where plain text will do.
+    """Return what the answer has to be; None where plain text will do.
 
     BeeAI would take an answer that is JSON for the arguments of its ``final_answer``. Whether it keeps to its
     schema is the model server's affair: here any object will do.

@@ -92,7 +92,7 @@ class _KnownError(ToolError):
     """A failure whose words are known from the boundary."""
 
     def explain(self) -> str:
-        """What the model is shown."""
+        """Return what the model is shown."""
         return self.message
 
 
@@ -124,14 +124,14 @@ def _through_boundary(run_tool: Callable[..., Run[ToolOutput]]) -> Callable[...,
 
 
 def _is_at_the_boundary(tool: Tool[Any, Any, Any], message: MessageToolCallContent | None) -> bool:
-    """Whether a tool runs for a call that is there already: a tool may wrap another of its name."""
+    """Return whether a tool runs for a call that is there already: a tool may wrap another of its name."""
     return message is not None and message.id == current_call.get() and message.tool_name == tool.name
 
 
 def _call_of(
     run: TurnRun, tool: Tool[Any, Any, Any], message: MessageToolCallContent | None, given: Any
 ) -> MessageToolCallContent:
-    """The call that a tool runs for: the model's, or one that code makes or reads from the model's text."""
+    """Return the call that a tool runs for: the model's, or one that code makes or reads from the model's text."""
     if message is not None and message.id != current_call.get():
         return message
     arguments = given.model_dump(mode="json") if isinstance(given, BaseModel) else given

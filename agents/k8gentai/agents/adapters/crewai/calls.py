@@ -180,7 +180,7 @@ class ModelCalls:
         return same is not None
 
     def _new_message_id(self) -> str:
-        """The id of the turn's next message: the same whenever the turn is run again."""
+        """Return the id of the turn's next message: the same whenever the turn is run again."""
         self._messages += 1
         return f"m{self._messages}"
 

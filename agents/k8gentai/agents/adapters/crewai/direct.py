@@ -42,7 +42,7 @@ def hook_direct_calls() -> None:
 
 
 def _run_for(tool: Any) -> CrewRun | None:
-    """The run whose boundary a tool is still to pass."""
+    """Return the run whose boundary a tool is still to pass."""
     passes = isinstance(tool, BaseAgentTool) or current_tool.get() == sanitize_tool_name(tool.name)
     return None if passes else current_run.get()
 
@@ -89,7 +89,7 @@ def _handed(handle: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _handed_first(handle: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, where the calls come as the model made them: the first is made."""
+    """Return the same, where the calls come as the model made them: the first is made."""
 
     @wraps(handle)
     def handed(
@@ -104,7 +104,7 @@ def _handed_first(handle: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _bounded(functions: dict[str, Any], name: str) -> dict[str, Any]:
-    """The functions, of which the named one passes the boundary."""
+    """Return the functions, of which the named one passes the boundary."""
     run, function = current_run.get(), functions.get(name)
     if run is None or function is None or name in _INTERNAL:
         return functions
@@ -174,7 +174,7 @@ class _Direct:
 
 
 def _recorded(result: Any) -> str:
-    """A result as text, where what the model is shown of it does not make the same one again."""
+    """Return a result as text, where what the model is shown of it does not make the same one again."""
     if isinstance(result, str):
         return ""
     try:

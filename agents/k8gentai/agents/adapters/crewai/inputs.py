@@ -31,7 +31,7 @@ class Request:
 
 
 def messages_of(turn: Turn) -> list[Message]:
-    """The turn as chat messages, the user's last one included.
+    """Return the turn as chat messages, the user's last one included.
 
     CrewAI makes a prompt of the text of that one, so what else it holds is a message of its own before it.
     """
@@ -45,7 +45,7 @@ def messages_of(turn: Turn) -> list[Message]:
 
 
 def request_of(turn: Turn) -> Request:
-    """The turn as text."""
+    """Return the turn as text."""
     messages = to_messages([*turn.history, *turn.input])
     last = max((i for i, message in enumerate(messages) if message["role"] == "user"), default=None)
     text = _text(messages[last]) if last is not None else ""
@@ -64,8 +64,8 @@ def request_of(turn: Turn) -> Request:
 
 
 def crew_inputs(crew: Crew, request: Request) -> dict[str, Any]:
-    """The inputs for a crew's placeholders. A crew without a place for the request, for what was said before or
-    for instructions has them added to its first task.
+    """Return the inputs for a crew's placeholders. A crew without a place for the request, for what was said
+    before or for instructions has them added to its first task.
 
     Args:
         crew: this turn's own.
@@ -100,7 +100,7 @@ def crew_inputs(crew: Crew, request: Request) -> dict[str, Any]:
 
 
 def flow_inputs(flow: Flow[Any], request: Request) -> dict[str, Any]:
-    """The inputs for a flow's state: all of them where it is a dictionary, else those it has fields for."""
+    """Return the inputs for a flow's state: all of them where it is a dictionary, else those it has fields for."""
     known = {**_known(request), **request.given}
     state = flow.state
     model = getattr(state, "_unwrap", lambda: state)()

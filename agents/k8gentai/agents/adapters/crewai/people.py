@@ -41,7 +41,7 @@ class _Tasks(SyncHumanInputProvider):  # type: ignore[misc]  # Any, where CrewAI
         return answer
 
     async def handle_feedback_async(self, formatted_answer: Any, context: Any) -> Any:
-        """The same, on an event loop of CrewAI's own, which may be blocked."""
+        """Return the same, on an event loop of CrewAI's own, which may be blocked."""
         answer = formatted_answer
         while context.ask_for_human_input:
             if feedback := self._feedback(answer, context):
@@ -62,18 +62,18 @@ class _Flows:
     """A flow's provider of feedback and of input."""
 
     def request_feedback(self, context: Any, flow: Any) -> str:
-        """What a person says to a method's result; empty for the default outcome."""
+        """Return what a person says to a method's result; empty for the default outcome."""
         told = {"message": context.message, "result": context.method_output, "outcomes": context.emit}
         decision = _ask("human_feedback", told, context.method_name)
         return decision.reason or ("" if decision.approve else _DENIED)
 
     def request_input(self, message: str, flow: Any, metadata: dict[str, Any] | None = None) -> str | None:
-        """A person's answer to a question; None where they gave none."""
+        """Return a person's answer to a question; None where they gave none."""
         return _ask("ask", {"message": message}, current_flow_method_name.get("")).reason
 
 
 def _position(context: Any) -> str:
-    """Which of its crew's tasks an executor is at."""
+    """Return which of its crew's tasks an executor is at."""
     tasks = getattr(context.crew, "tasks", ()) if getattr(context, "crew", None) else ()
     return str(next((number for number, task in enumerate(tasks) if task is context.task), ""))
 

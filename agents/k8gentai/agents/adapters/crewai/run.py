@@ -76,7 +76,7 @@ class CrewRun:
         running.add_done_callback(self._end)
 
     async def next_event(self) -> Event | None:
-        """The next event; None at a good end.
+        """Return the next event; None at a good end.
 
         Raises:
             BaseException: what the run ended with.

@@ -87,7 +87,7 @@ class CrewAIAgent:
 
 
 def read_source(definition: AgentDefinition, found: object | None) -> CrewAIAgent:
-    """The agent that a definition and what its entrypoint names make.
+    """Return the agent that a definition and what its entrypoint names make.
 
     Args:
         found: None where the definition has no entrypoint.
@@ -119,7 +119,7 @@ def read_source(definition: AgentDefinition, found: object | None) -> CrewAIAgen
 
 
 def _copy_agent(agent: Agent) -> Agent:
-    """A turn's own agent: its tools, knowledge and models are shared, what a run writes into it is not.
+    """Return a turn's own agent: its tools, knowledge and models are shared, what a run writes into it is not.
 
     ``Agent.copy`` would leave its MCP servers behind.
     """
@@ -146,7 +146,7 @@ def _copy_crew(crew: Crew) -> Crew:
 
 
 def _copy_flow(flow: Flow[Any]) -> Flow[Any]:
-    """A new flow of the same class, with the fields that this one was given."""
+    """Return a new flow of the same class, with the fields that this one was given."""
     return type(flow)(**{name: getattr(flow, name) for name in flow.model_fields_set})
 
 
@@ -155,7 +155,7 @@ async def _awaited(made: Any) -> object:
 
 
 def _answer(result: object) -> Answer:
-    """What a kickoff came to: the object that its output was made into, or what was said."""
+    """Return what a kickoff came to: the object that its output was made into, or what was said."""
     for made in (getattr(result, "pydantic", None), getattr(result, "json_dict", None)):
         if made is not None:
             return Answer(answer_text(made), structured=True)

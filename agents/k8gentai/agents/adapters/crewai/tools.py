@@ -75,7 +75,7 @@ class OwnTool(BaseTool):  # type: ignore[misc]
 
 
 def declared_tools(tools: Iterable[DeclaredTool]) -> list[BaseTool]:
-    """The definition's tools, as an agent takes them."""
+    """Return the definition's tools, as an agent takes them."""
     bound = []
     for tool in tools:
         schema = create_model_from_schema(tool.parameters, model_name=tool.name)
@@ -86,7 +86,7 @@ def declared_tools(tools: Iterable[DeclaredTool]) -> list[BaseTool]:
 
 
 def client_tools(tools: list[dict[str, Any]]) -> list[BaseTool]:
-    """The request's tools, as an agent takes them.
+    """Return the request's tools, as an agent takes them.
 
     Args:
         tools: as chat completions takes them.
@@ -231,7 +231,7 @@ def _written(execute: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _read(written: Any) -> dict[str, Any] | None:
-    """A call's arguments; None where they are no JSON."""
+    """Return a call's arguments; None where they are no JSON."""
     try:
         arguments = json.loads(written) if isinstance(written, str) else written
     except ValueError:

@@ -66,7 +66,7 @@ class LangGraphAgent:
     source: Graph | Factory
 
     async def graph(self, turn: Turn, context: TurnContext, tools: list[dict[str, Any]]) -> Graph:
-        """The graph to run this turn.
+        """Return the graph to run this turn.
 
         Raises:
             RequestError: the request brings tools, which a graph that is already built cannot take.
@@ -151,7 +151,7 @@ class LangGraphAdapter:
 
 
 def _prepare(found: object, definition: AgentDefinition) -> Graph:
-    """A graph ready to run: compiled, without a memory of its own.
+    """Return a graph ready to run: compiled, without a memory of its own.
 
     Raises:
         AgentLoadError: it is no graph, or not one that talks in messages.

@@ -108,7 +108,7 @@ class Answers:
             self._be(answer)
 
     def _left(self, said: list[BaseMessage]) -> tuple[list[BaseMessage], list[Published]]:
-        """The messages of a state that were not published, and what was published and is not among them.
+        """Return the messages of a state that were not published, and what was published and is not among them.
 
         Messages are paired by their ids, where their words are the same, then by their words, in order.
         """
@@ -156,7 +156,7 @@ class Answers:
 
 
 def _by_id(message: BaseMessage, published: list[Published]) -> Published | None:
-    """The published message that a message of the state is; none where its words were replaced."""
+    """Return the published message that a message of the state is; none where its words were replaced."""
     text = text_and_reasoning(message)[0].strip()
     return next((each for each in published if message.id in each.ids and each.text.strip() == text), None)
 
@@ -166,14 +166,14 @@ def _field(state: Any, name: str) -> Any:
 
 
 def _messages(state: Any) -> list[AnyMessage]:
-    """The messages of a state, or of what a function of the functional API returned."""
+    """Return the messages of a state, or of what a function of the functional API returned."""
     found = state if isinstance(state, list | BaseMessage) else _field(state, _KEY)
     listed = found if isinstance(found, list) else [] if found is None else [found]
     return [message for each in listed for message in _converted(each)]
 
 
 def _converted(message: Any) -> list[Any]:
-    """A message as LangGraph's own reducer would read it; nothing where it is none."""
+    """Return a message as LangGraph's own reducer would read it; nothing where it is none."""
     if isinstance(message, str):
         return []
     try:
@@ -187,21 +187,21 @@ def _name(message: BaseMessage) -> object:
 
 
 def _new(state: Any, given: set[object]) -> list[BaseMessage]:
-    """The messages of a state that came after those the graph was given."""
+    """Return the messages of a state that came after those the graph was given."""
     messages = _messages(state)
     known = [number for number, message in enumerate(messages) if _name(message) in given]
     return list(messages[known[-1] + 1 if known else 0 :])
 
 
 def _speaks(message: BaseMessage) -> bool:
-    """Whether an agent says it: as a model's message, or, for a supervisor, as a user's with a name."""
+    """Return whether an agent says it: as a model's message, or, for a supervisor, as a user's with a name."""
     if isinstance(message, ChatMessage):
         return message.role in ("assistant", "ai")
     return isinstance(message, AIMessage) or (isinstance(message, HumanMessage) and bool(message.name))
 
 
 def _other_output(state: Any, outputs: Iterable[str]) -> str:
-    """What a graph came to that has its answer elsewhere than in messages."""
+    """Return what a graph came to that has its answer elsewhere than in messages."""
     names = [name for name in outputs if name != _KEY]
     if names == [END]:
         # A function of the functional API: the state is what it returned.

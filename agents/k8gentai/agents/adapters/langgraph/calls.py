@@ -115,12 +115,12 @@ class ModelCalls(BaseCallbackHandler):
         """How many model calls there were."""
 
     def new_message_id(self) -> str:
-        """The id of the turn's next message: the same whenever the turn is run again."""
+        """Return the id of the turn's next message: the same whenever the turn is run again."""
         self._messages += 1
         return f"m{self._messages}"
 
     def has_called(self, call_id: str) -> bool:
-        """Whether a tool call was published."""
+        """Return whether a tool call was published."""
         return call_id in self._called
 
     def close_failed(self) -> None:
@@ -275,7 +275,8 @@ def let_run(message: AIMessage) -> None:
 
 
 def _is_internal(told: dict[str, Any]) -> bool:
-    """Whether a model call is for the graph's own purposes: its answer is read by code, and is not the agent's.
+    """Return whether a model call is for the graph's own purposes: its answer is read by code, and is not the
+    agent's.
 
     LangChain's middleware marks its own calls (summaries, selections of tools), ``with_structured_output`` those
     whose answer becomes an object, and code by a tag those that are not to be streamed.
@@ -301,7 +302,7 @@ def _stop_caller(reason: str) -> None:
 
 
 def tool_calls(message: AIMessage, streamed: dict[str, str], client_tools: AbstractSet[str]) -> list[ToolCall]:
-    """The tool calls of a whole message, those with unreadable arguments included.
+    """Return the tool calls of a whole message, those with unreadable arguments included.
 
     Args:
         streamed: the arguments as the model wrote them, by call id, where they were streamed.

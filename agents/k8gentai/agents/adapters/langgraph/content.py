@@ -4,7 +4,7 @@ from langchain_core.messages import BaseMessage, ToolMessage
 
 
 def text_and_reasoning(message: BaseMessage) -> tuple[str, str]:
-    """A message's text and its reasoning, either of which may be empty.
+    """Return a message's text and its reasoning, either of which may be empty.
 
     Content is a string, or blocks as OpenAI's Responses API, Anthropic or LangChain itself write them; several
     servers put reasoning beside the content, as ``reasoning_content``.

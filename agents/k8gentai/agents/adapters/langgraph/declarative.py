@@ -26,7 +26,7 @@ def build_graph(definition: AgentDefinition, context: AgentContext) -> Pregel[An
 
 
 def _bound(tool: DeclaredTool) -> StructuredTool:
-    """A tool in LangChain's terms; the graph's tool node brings its calls to the boundary."""
+    """Return a tool in LangChain's terms; the graph's tool node brings its calls to the boundary."""
 
     async def call(**arguments: Any) -> str:
         return await tool.call(arguments)

@@ -30,7 +30,7 @@ def check_input(graph: Pregel[Any, Any, Any, Any], entrypoint: str | None) -> No
 
 
 def graph_input(graph: Pregel[Any, Any, Any, Any], turn: Turn, messages: list[BaseMessage]) -> Any:
-    """What the graph is run with.
+    """Return what the graph is run with.
 
     Args:
         messages: the turn's history, input and instructions.
@@ -46,17 +46,17 @@ def graph_input(graph: Pregel[Any, Any, Any, Any], turn: Turn, messages: list[Ba
 
 
 def takes_text(graph: Pregel[Any, Any, Any, Any]) -> bool:
-    """Whether a graph is a function of a text."""
+    """Return whether a graph is a function of a text."""
     return _is_functional(graph) and _parameter(graph) is str
 
 
 def _is_functional(graph: Pregel[Any, Any, Any, Any]) -> bool:
-    """Whether it is a function under ``@entrypoint``."""
+    """Return whether it is a function under ``@entrypoint``."""
     return _PREVIOUS in graph.channels
 
 
 def _parameter(graph: Pregel[Any, Any, Any, Any]) -> type | None:
-    """What a function's parameter is by its annotation; a list where it has none."""
+    """Return what a function's parameter is by its annotation; a list where it has none."""
     annotation = getattr(graph.channels[_START], "typ", Any)
     if annotation is Any:
         return list

@@ -43,8 +43,10 @@ class OpenCalls:
                 call.open = call.open and call.call_id != call_id
 
     def take(self, name: str, arguments: Mapping[str, Any]) -> str | None:
-        """The open call that a tool run by hand answers, which closes it: of the same arguments, or else the first
-        of that tool, as code may read a call's arguments before it passes them on. None where there is none."""
+        """Return the open call that a tool run by hand answers, which closes it: of the same arguments, or else
+        the first of that tool, as code may read a call's arguments before it passes them on. None where there is
+        none.
+        """
         with self._lock:
             named = [call for call in self._asked if call.open and call.name == name]
             found = next((call for call in named if call.arguments == arguments), next(iter(named), None))
@@ -54,6 +56,6 @@ class OpenCalls:
             return found.call_id
 
     def were_asked(self, name: str, arguments: Mapping[str, Any]) -> bool:
-        """Whether a model asked for such a call, be it run or not."""
+        """Return whether a model asked for such a call, be it run or not."""
         with self._lock:
             return any(call.name == name and call.arguments == arguments for call in self._asked)

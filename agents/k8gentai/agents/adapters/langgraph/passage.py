@@ -125,7 +125,7 @@ class Passage:
         return self._made
 
     def _outcome(self, result: Any) -> ToolOutcome:
-        """What the model is shown of a result: the tool message that answers the call."""
+        """Return what the model is shown of a result: the tool message that answers the call."""
         raw = recorded(result)
         for item in result if isinstance(result, list) else [result]:
             for message in _messages(item):
@@ -203,19 +203,19 @@ _current: ContextVar[tuple[Passage, bool] | None] = ContextVar("current_passage"
 
 
 def open_passage() -> Passage | None:
-    """The passage that the tool which is about to run may belong to."""
+    """Return the passage that the tool which is about to run may belong to."""
     current = _current.get()
     return current[0] if current is not None and current[1] else None
 
 
 def current_call() -> str:
-    """The id of the call whose tool the code at hand belongs to; empty where there is none."""
+    """Return the id of the call whose tool the code at hand belongs to; empty where there is none."""
     current = _current.get()
     return current[0].call_id if current is not None else ""
 
 
 def _error(outcome: ToolOutcome) -> Exception:
-    """The exception of an earlier attempt again: of its own kind where that is one of Python's."""
+    """Return the exception of an earlier attempt again: of its own kind where that is one of Python's."""
     kind = getattr(builtins, outcome.raw.removeprefix(_RAISED), None)
     if isinstance(kind, type) and issubclass(kind, Exception):
         try:

@@ -67,7 +67,7 @@ def _namespace() -> str:
 
 
 def last_calls(state: Any) -> list[ToolCall]:
-    """The tool calls of the last message of a graph's state, if it has messages."""
+    """Return the tool calls of the last message of a graph's state, if it has messages."""
     messages = state.get("messages") if isinstance(state, dict) else None
     last = messages[-1] if isinstance(messages, list) and messages else None
     return last.tool_calls if isinstance(last, AIMessage) else []

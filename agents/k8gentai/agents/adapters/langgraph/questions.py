@@ -151,7 +151,7 @@ class Questions:
         )
 
     def _answered_by(self, decision: Decision, calls: list[ToolCall]) -> list[str]:
-        """The ids of the calls that a node may answer with what a person said to its question.
+        """Return the ids of the calls that a node may answer with what a person said to its question.
 
         After words that are no refusal the node may run a tool as well, and what the definition says holds.
         """
@@ -161,8 +161,9 @@ class Questions:
         return [call["id"] for call in allowed if call["id"]]
 
     def _action(self, here: str, action: Action) -> _Part:
-        """What is asked of a call goes by the call's own id, as the definition's approval does: answered once, for
-        both."""
+        """Return what is asked of a call goes by the call's own id, as the definition's approval does: answered
+        once, for both.
+        """
         arguments, call = shown_json(action.arguments), action.call_id
         question = call or self._ids.make(action.name, here, arguments)
         return _Part(question, action.name, arguments, (call,) if call else ())
@@ -193,7 +194,7 @@ def hook_interrupts(question_of: Callable[[], Questions | None]) -> None:
 
 
 def has_breakpoints(graph: Pregel[Any, Any, Any, Any]) -> bool:
-    """Whether a graph or one within it was compiled to stop before or after some of its nodes."""
+    """Return whether a graph or one within it was compiled to stop before or after some of its nodes."""
     graphs = (graph, *(inner for _, inner in graph.get_subgraphs(recurse=True)))
     return any(
         each.interrupt_before_nodes or each.interrupt_after_nodes for each in graphs if isinstance(each, Pregel)
@@ -205,15 +206,16 @@ def _key(interrupt: Interrupt) -> tuple[str, str]:
 
 
 def _validated(answer: Any, response_schema: Any) -> Any:
-    """An answer in the type that the graph asks for, as LangGraph has it."""
+    """Return an answer in the type that the graph asks for, as LangGraph has it."""
     if response_schema is None or isinstance(response_schema, dict):
         return answer
     return TypeAdapter(response_schema).validate_python(answer)
 
 
 def _resumed(decision: Decision) -> Any:
-    """What ``interrupt()`` returns: whether it was approved, or in place of a plain yes what the person said, read
-    as JSON where it is that."""
+    """Return what ``interrupt()`` returns: whether it was approved, or in place of a plain yes what the person
+    said, read as JSON where it is that.
+    """
     if not decision.approve or decision.reason is None:
         return decision.approve
     try:

@@ -14,7 +14,9 @@ _SERIALIZER = JsonPlusSerializer(allowed_msgpack_modules=None)
 
 
 def recorded(result: Any) -> str:
-    """A tool's result as text; empty where the text of its message says it all, or where it cannot be kept."""
+    """Return a tool's result as text; empty where the text of its message says it all, or where it
+    cannot be kept.
+    """
     if isinstance(result, ToolMessage) and isinstance(result.content, str) and result.artifact is None:
         return ""
     try:
@@ -27,7 +29,7 @@ def recorded(result: Any) -> str:
 
 
 def remade(raw: str) -> Any:
-    """The result again.
+    """Return the result again.
 
     Args:
         raw: what :func:`recorded` gave, not empty.

@@ -47,7 +47,7 @@ class Refusals(BaseCallbackHandler):
 
 
 def _messages(outputs: Any) -> Iterable[Any]:
-    """The messages that a node adds to the state."""
+    """Return the messages that a node adds to the state."""
     if isinstance(outputs, list):
         return [message for output in outputs for message in _messages(output)]
     update = outputs.update if isinstance(outputs, Command) else outputs

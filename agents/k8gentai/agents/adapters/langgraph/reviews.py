@@ -36,7 +36,7 @@ class Review:
     answer: Callable[[list[Decision]], Any]
 
     def refused(self, decisions: list[Decision]) -> list[str]:
-        """The ids of the calls that the middleware answers in the tool's place."""
+        """Return the ids of the calls that the middleware answers in the tool's place."""
         taken = zip(self.actions, decisions, strict=True)
         return [
             action.call_id
@@ -76,7 +76,7 @@ def _batch(requests: list[Any], configs: Iterable[Any], calls: list[ToolCall]) -
 
 
 def _allowed(response_schema: Any) -> list[str]:
-    """The kinds of decisions that a schema takes."""
+    """Return the kinds of decisions that a schema takes."""
     if response_schema is None:
         return list(_DECISIONS)
     schema = json.dumps(TypeAdapter(response_schema).json_schema())
@@ -84,7 +84,7 @@ def _allowed(response_schema: Any) -> list[str]:
 
 
 def _call_of(request: Any, left: list[ToolCall]) -> str | None:
-    """The id of the call that a request is about. The middleware asks in the order of the calls.
+    """Return the id of the call that a request is about. The middleware asks in the order of the calls.
 
     Args:
         left: the calls that no request was about so far.
@@ -97,7 +97,7 @@ def _call_of(request: Any, left: list[ToolCall]) -> str | None:
 
 
 def _taken(decision: Decision, action: Action) -> dict[str, Any]:
-    """A decision as the middleware takes it: the person's own one, where the reason is that."""
+    """Return a decision as the middleware takes it: the person's own one, where the reason is that."""
     own = _read(decision.reason) if decision.approve else None
     if own is not None:
         return own
@@ -110,7 +110,7 @@ def _taken(decision: Decision, action: Action) -> dict[str, Any]:
 
 
 def _read(reason: str | None) -> dict[str, Any] | None:
-    """The decision that a reason holds as JSON, if any."""
+    """Return the decision that a reason holds as JSON, if any."""
     try:
         read = json.loads(reason or "")
     except ValueError:

@@ -130,7 +130,7 @@ class GraphRun(KeptEvents):
         return False
 
     async def next_event(self) -> Event | None:
-        """The next event; None at a good end.
+        """Return the next event; None at a good end.
 
         Raises:
             Exception: what the run ended with.
@@ -145,7 +145,7 @@ class GraphRun(KeptEvents):
         self.calls.close_failed()
 
     def _for_a_tool(self, namespace: tuple[str, ...]) -> bool:
-        """Whether a subgraph works for a tool: what it says is that tool's affair."""
+        """Return whether a subgraph works for a tool: what it says is that tool's affair."""
         tasks = ("|".join(namespace[:length]) for length in range(1, len(namespace) + 1))
         return any(task in self.calls.tool_tasks for task in tasks)
 

@@ -43,7 +43,7 @@ def _inner(part: object) -> list[object]:
 
 
 def _named(function: object) -> list[object]:
-    """The graphs, tool nodes and dictionaries that a function's code names, and the functions around it."""
+    """Return the graphs, tool nodes and dictionaries that a function's code names, and the functions around it."""
     try:
         named = inspect.getclosurevars(cast("Callable[..., Any]", function))
     except (TypeError, ValueError):

@@ -67,7 +67,7 @@ def _async_node(arun_one: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
 
 
 def _in_thread(wrapper: Callable[..., Result]) -> AsyncWrapper:
-    """A tool node's hook that blocks, as one that does not."""
+    """Return a tool node's hook that blocks, as one that does not."""
 
     async def wrapped(request: ToolCallRequest, execute: AsyncExecute) -> Result:
         loop = asyncio.get_running_loop()
@@ -154,7 +154,7 @@ def _of_node(call: ToolCall) -> Passage | None:
 
 
 def _entered_by(tool: BaseTool, call_id: str | None) -> Passage | None:
-    """The passage that a tool is run by."""
+    """Return the passage that a tool is run by."""
     passage = open_passage()
     if passage is None or passage.given_id != call_id:
         return None
@@ -162,8 +162,9 @@ def _entered_by(tool: BaseTool, call_id: str | None) -> Passage | None:
 
 
 def _by_hand(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | None:
-    """A passage for a tool that code runs by itself; None where that is the agent's own affair: no model asked for
-    it, and the agent's definition does not speak of it."""
+    """Return a passage for a tool that code runs by itself; None where that is the agent's own affair: no model
+    asked for it, and the agent's definition does not speak of it.
+    """
     if (run := current_run.get(None)) is None:
         return None
     arguments = tool._filter_injected_args(tool_input) if isinstance(tool_input, dict) else {"input": tool_input}
@@ -179,7 +180,7 @@ def _by_hand(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | 
 
 
 def _place() -> str:
-    """The nodes that the code at hand is in. Their tasks have other ids whenever a graph runs."""
+    """Return the nodes that the code at hand is in. Their tasks have other ids whenever a graph runs."""
     config = var_child_runnable_config.get() or {}
     tasks = str(config.get("metadata", {}).get("langgraph_checkpoint_ns", ""))
     return "/".join(part.partition(":")[0] for part in tasks.split("|"))

@@ -64,7 +64,7 @@ class LlamaStackAdapter:
         return LlamaStackAgent(definition)
 
     def tools(self, agent: LoadedAgent) -> FoundTools:
-        """The loop's own searches. A request may bring servers with more tools."""
+        """Return the loop's own searches. A request may bring servers with more tools."""
         return FoundTools(frozenset(SEARCHES))
 
     def refuses(self, agent: LoadedAgent) -> frozenset[RequestPart]:

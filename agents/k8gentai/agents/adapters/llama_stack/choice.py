@@ -12,7 +12,7 @@ from k8gentai.agents.turn import TurnContext
 
 
 def on_client(request: CreateResponseRequest, context: TurnContext) -> AbstractSet[str] | None:
-    """The names of the tools that the client runs; None where any name may be one.
+    """Return the names of the tools that the client runs; None where any name may be one.
 
     The loop leaves a name that the model made up to the client, where the request brings tools at all, and drops
     it otherwise. An agent with tools of its own tells the model that there is no such tool, as does one whose
@@ -24,7 +24,7 @@ def on_client(request: CreateResponseRequest, context: TurnContext) -> AbstractS
 
 
 def allows(choice: Any, name: str, server_label: str | None) -> bool:
-    """Whether the model may call a tool that runs here.
+    """Return whether the model may call a tool that runs here.
 
     Args:
         choice: the request's tool choice.

@@ -12,7 +12,7 @@ _BEGUN = re.compile(r" ?(<(\|(f(i(l(e(-([A-Za-z0-9_-]+\|?)?)?)?)?)?)?)?)?$")
 
 
 def cited(text: str, files: Mapping[str, str]) -> tuple[str, list[dict[str, Any]]]:
-    """A text without marks, and its citations in Responses API shape.
+    """Return a text without marks, and its citations in Responses API shape.
 
     Args:
         text: the model's.
@@ -29,7 +29,7 @@ class MarkFilter:
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """What of the text so far can be shown now."""
+        """Return what of the text so far can be shown now."""
         text = _MARK.sub("", self._held + piece)
         begun = _BEGUN.search(text)
         shown = text[: begun.start()] if begun else text

@@ -35,7 +35,7 @@ class Guardrails:
         return self
 
     async def list_shields(self) -> Any:
-        """The guardrails, each with itself as its model: the stack finds the model."""
+        """Return the guardrails, each with itself as its model: the stack finds the model."""
         return SimpleNamespace(
             data=[SimpleNamespace(identifier=name, provider_resource_id=name) for name in self.names]
         )
@@ -58,7 +58,7 @@ class Guardrails:
 
 
 def told(messages: Sequence[Any]) -> str:
-    """All text that a model is told."""
+    """Return all text that a model is told."""
     contents = [message.content or "" for message in messages]
     parts = [content if isinstance(content, list) else [content] for content in contents]
     texts = [part if isinstance(part, str) else getattr(part, "text", "") for content in parts for part in content]

@@ -36,7 +36,7 @@ class ModelCallError(Exception):
 
 
 def new_client() -> httpx.AsyncClient:
-    """A client for many turns at once. Time is limited by the turn's limits, not per read."""
+    """Return a client for many turns at once. Time is limited by the turn's limits, not per read."""
     return httpx.AsyncClient(
         timeout=httpx.Timeout(None, connect=5),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
@@ -164,7 +164,7 @@ def _body(params: OpenAIChatCompletionRequestWithExtraBody) -> dict[str, Any]:
 
 
 def _error_message(body: bytes) -> str:
-    """The message in an error's body, in OpenAI's shape or FastAPI's; else the body's beginning."""
+    """Return the message in an error's body, in OpenAI's shape or FastAPI's; else the body's beginning."""
     try:
         data = json.loads(body)
         error = data.get("error", data)

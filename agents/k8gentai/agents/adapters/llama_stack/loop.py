@@ -200,7 +200,7 @@ async def _build(
     guardrails: Guardrails,
     translator: Translator,
 ) -> _Loop:
-    """The loop with its parts, as ``OpenAIResponsesImpl`` puts them together where nothing is stored."""
+    """Return the loop with its parts, as ``OpenAIResponsesImpl`` puts them together where nothing is stored."""
     files = InputFiles(context.stack)
     messages = await convert_response_input_to_chat_messages(request.input, files_api=files)
     if request.instructions:
@@ -262,7 +262,7 @@ def _mcp_servers(request: CreateResponseRequest) -> str:
 
 
 def _asked_steps(request: CreateResponseRequest) -> int | None:
-    """The number of model calls the request itself allows; the field's default is nobody's wish."""
+    """Return the number of model calls the request itself allows; the field's default is nobody's wish."""
     steps: int | None = request.max_infer_iters if "max_infer_iters" in request.model_fields_set else None
     return steps
 

@@ -25,7 +25,7 @@ _WRITTEN_BY_LOOP = frozenset(
 
 
 def definition_parameters(definition: AgentDefinition) -> dict[str, Any]:
-    """What the definition says of the model, under the names of Responses API parameters."""
+    """Return what the definition says of the model, under the names of Responses API parameters."""
     model = definition.spec.model
     parameters = {
         "temperature": model.temperature,
@@ -38,7 +38,7 @@ def definition_parameters(definition: AgentDefinition) -> dict[str, Any]:
 
 
 def build_request(definition: AgentDefinition, turn: Turn, model: str) -> CreateResponseRequest:
-    """The request for one turn: the definition's parameters, overridden by the turn's own.
+    """Return the request for one turn: the definition's parameters, overridden by the turn's own.
 
     Raises:
         RequestError: an item, tool or parameter cannot be used; the message names it.
@@ -64,21 +64,23 @@ def build_request(definition: AgentDefinition, turn: Turn, model: str) -> Create
 
 
 def _tools(turn: Turn) -> list[dict[str, Any]]:
-    """The request's tools. The loop sees to it by itself that the model calls no server's tool which it may not;
-    of functions it would let the client run any."""
+    """Return the request's tools. The loop sees to it by itself that the model calls no server's tool which it may
+    not; of functions it would let the client run any.
+    """
     permitted = permitted_tools(turn)
     return [tool for tool in turn.tools if tool.get("type") != "function" or tool in permitted]
 
 
 def _instructions(definition: AgentDefinition, turn: Turn) -> str | None:
-    """The agent's own prompt, then what this request adds to it."""
+    """Return the agent's own prompt, then what this request adds to it."""
     parts = [part for part in (definition.spec.system_prompt, turn.instructions) if part]
     return "\n\n".join(parts) or None
 
 
 def _input(turn: Turn) -> list[Item]:
-    """The turn's own input. Clients send a call's output with the message that led to the call, which the history
-    has: the model would read it as asked a second time."""
+    """Return the turn's own input. Clients send a call's output with the message that led to the call, which the
+    history has: the model would read it as asked a second time.
+    """
     asked = next((item for item in reversed(turn.history) if item.get("role") == "user"), None)
     if asked is None or all(item.get("type") != "function_call_output" for item in turn.input):
         return turn.input
@@ -102,7 +104,7 @@ def _read_item(number: int, item: Item) -> Any:
 
 
 def _told(search: Item) -> Item:
-    """A file search of an earlier turn as a call with a result: the loop tells models of no other."""
+    """Return a file search of an earlier turn as a call with a result: the loop tells models of no other."""
     found = [f"{hit['filename']} ({hit['file_id']}): {hit['text']}" for hit in search["results"]]
     query = next(iter(search.get("queries") or ()), "")
     return {

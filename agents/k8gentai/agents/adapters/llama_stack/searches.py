@@ -37,7 +37,9 @@ class ToolDefinitions:
     """The part of Llama Stack's ``ToolGroups`` its Responses loop uses."""
 
     async def get_tool(self, tool_name: str) -> ToolDef | None:
-        """The tool as the model is shown it: the same in every attempt, whatever the stack says meanwhile."""
+        """Return the tool as the model is shown it: the same in every attempt, whatever the stack says
+        meanwhile.
+        """
         return _WEB_SEARCH if tool_name == _WEB_SEARCH.name else None
 
 
@@ -111,7 +113,7 @@ async def search_web(stack: StackServices, *, offered: bool, arguments: dict[str
 
 
 def _results(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """What was found as the item shows it. Old stores keep a file's id among its attributes."""
+    """Return what was found as the item shows it. Old stores keep a file's id among its attributes."""
     rows = zip(found["document_ids"], found["chunks"], found["scores"], found["attributes"], strict=True)
     results = []
     for document_id, text, score, attributes in rows:

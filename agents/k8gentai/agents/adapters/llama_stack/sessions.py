@@ -31,7 +31,7 @@ class McpSessions:
         await wait_for_ends(set().union(*owners), _CLOSING_SECONDS)
 
     async def get_session(self, endpoint: str, headers: dict[str, str]) -> Session:
-        """The session with a server, a new one if there is none or it broke.
+        """Return the session with a server, a new one if there is none or it broke.
 
         Raises:
             Exception: the server could not be reached, or refused.

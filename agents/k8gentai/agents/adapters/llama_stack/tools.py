@@ -139,7 +139,7 @@ def _item(
     server: OpenAIResponseInputToolMCP | None,
     outcome: ToolOutcome,
 ) -> Any:
-    """The call as the loop keeps it. The client is shown what the tool boundary tells."""
+    """Return the call as the loop keeps it. The client is shown what the tool boundary tells."""
     status = "failed" if outcome.is_error else "completed"
     name, arguments = tool_call.function.name, tool_call.function.arguments or "{}"
     if server is not None:
@@ -158,8 +158,9 @@ def _item(
 
 
 def _needs_approval(server: OpenAIResponseInputToolMCP, name: str) -> bool:
-    """Whether the request wants a person to approve calls of this tool; where it names some tools only and not
-    this one, it does."""
+    """Return whether the request wants a person to approve calls of this tool; where it names some tools only and
+    not this one, it does.
+    """
     wanted = server.require_approval
     if isinstance(wanted, str):
         return wanted == "always"

@@ -199,7 +199,7 @@ class Translator:
 
 
 def _token(token: dict[str, Any]) -> dict[str, Any]:
-    """A token's probability with all that the Responses API has of it: models may leave out the bytes."""
+    """Return a token's probability with all that the Responses API has of it: models may leave out the bytes."""
     return {**_with_bytes(token), "top_logprobs": [_with_bytes(other) for other in token.get("top_logprobs", ())]}
 
 

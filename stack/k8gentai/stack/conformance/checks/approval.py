@@ -10,14 +10,14 @@ from k8gentai.stack.conformance.scripted import Answer
 
 
 async def _suspended(lab: Lab, agent: str = "guarded") -> tuple[Any, Any]:
-    """A turn that waits before it writes a line, and its request."""
+    """Return a turn that waits before it writes a line, and its request."""
     lab.script(Answer("I shall write. ", lab.write("one")), Answer("That is it."))
     response = await lab.answer(agent)
     return response, one("approval requests", items(response, "mcp_approval_request"))
 
 
 async def _decide(lab: Lab, asked: Any, *requests: Any, approve: bool, **more: str) -> Any:
-    """The turn that goes on."""
+    """Return the turn that goes on."""
     answers = [
         {
             "type": "mcp_approval_response",

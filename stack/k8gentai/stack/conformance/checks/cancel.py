@@ -89,7 +89,7 @@ async def _cancel_many(lab: Lab, name: str) -> None:
 
 
 def _threads(lab: Lab) -> int:
-    """How many threads the workers have."""
+    """Return how many threads the workers have."""
     count = 0
     for pid in lab.processes.worker_pids():
         found = re.search(r"^Threads:\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
@@ -98,7 +98,7 @@ def _threads(lab: Lab) -> int:
 
 
 async def _steady(lab: Lab) -> int:
-    """The number of threads once it stays the same."""
+    """Return the number of threads once it stays the same."""
     seen: list[int] = []
 
     async def look() -> list[int]:

@@ -8,7 +8,7 @@ from k8gentai.stack.conformance.scripted.steps import text_of
 
 
 def _heard(request: Received) -> list[tuple[str, str]]:
-    """What the model was told, but for the system's words."""
+    """Return what the model was told, but for the system's words."""
     return [
         (message["role"], text)
         for message in request.messages

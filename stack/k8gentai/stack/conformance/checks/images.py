@@ -10,7 +10,7 @@ from k8gentai.stack.conformance.tools import PIXEL
 
 
 def _images(request: Received) -> list[Any]:
-    """The addresses of the images in a model call."""
+    """Return the addresses of the images in a model call."""
     contents = [message["content"] for message in request.messages if isinstance(message.get("content"), list)]
     parts = [part for content in contents for part in content if part.get("type") == "image_url"]
     return [part["image_url"]["url"] for part in parts]

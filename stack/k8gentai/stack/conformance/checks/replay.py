@@ -11,7 +11,7 @@ from k8gentai.workers.record import TurnRecord
 
 
 async def _begin(lab: Lab, agent: str) -> tuple[str, "asyncio.Task[list[Any]]"]:
-    """A turn, and its stream being read."""
+    """Return a turn, and its stream being read."""
     turn_id = await lab.begin(agent)
     return turn_id, asyncio.create_task(lab.follow(turn_id))
 

@@ -36,7 +36,7 @@ class Chunks:
         return self._event({"role": "assistant", "content": ""})
 
     def text(self, delta: str) -> bytes:
-        """A piece of text; with what it is to the model, if that was asked for: one token, and likely."""
+        """Return a piece of text; with what it is to the model, if that was asked for: one token, and likely."""
         token: dict[str, Any] = {"token": delta, "bytes": None, "logprob": -0.25, "top_logprobs": []}
         return self._event({"content": delta}, logprobs={"content": [token]} if self._logprobs_wanted else None)
 
@@ -47,7 +47,7 @@ class Chunks:
         return raw.sent.encode() if isinstance(raw.sent, str) else _sse({**self._head, **raw.sent})
 
     def call(self, call: Call) -> list[bytes]:
-        """The call's head, then its arguments in pieces."""
+        """Return the call's head, then its arguments in pieces."""
         index = self._calls
         self._calls += 1
         function = {"name": call.name, "arguments": ""}
@@ -68,7 +68,7 @@ class Chunks:
         ]
 
     def last(self) -> bytes:
-        """The finish reason, the usage where it was asked for, and the terminator."""
+        """Return the finish reason, the usage where it was asked for, and the terminator."""
         end = self._event({}, self._answer.finish) if self._answer.finish else b""
         if self._usage_wanted:
             end += _sse({**self._head, "choices": [], "usage": usage_of(self._answer)})
@@ -85,7 +85,7 @@ def usage_of(answer: Answer) -> dict[str, int]:
 
 
 def whole(body: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
-    """The answer as one ``chat.completion`` object."""
+    """Return the answer as one ``chat.completion`` object."""
     calls = [
         {
             "id": f"call_{next(_ids)}" if part.id is None else part.id,

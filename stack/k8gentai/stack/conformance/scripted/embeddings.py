@@ -12,8 +12,9 @@ DIMENSION = len(MEANINGS) + 1
 
 
 def embeddings(body: dict[str, Any]) -> dict[str, Any] | None:
-    """The answer to a request; none where it is refused: for another model, or where it says how long the vectors
-    are to be, as endpoints do whose model knows one length only."""
+    """Return the answer to a request; none where it is refused: for another model, or where it says how long the
+    vectors are to be, as endpoints do whose model knows one length only.
+    """
     if body["model"] != MODEL or "dimensions" in body:
         return None
     texts = [body["input"]] if isinstance(body["input"], str) else body["input"]

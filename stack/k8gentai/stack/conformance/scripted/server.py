@@ -24,7 +24,7 @@ class ScriptedModel(LoopbackServer):
         self._app.script(key, *steps)
 
     def requests(self, key: str | None = None) -> list[Received]:
-        """The requests received, of one key or all, in the order they came."""
+        """Return the requests received, of one key or all, in the order they came."""
         with self._app.arrived:
             return [request for request in self._app.received if key is None or request.key == key]
 

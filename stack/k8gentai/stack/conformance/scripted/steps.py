@@ -166,7 +166,7 @@ class Received:
         return messages
 
     def texts(self, role: str) -> list[str]:
-        """The texts of the messages of one role, in order."""
+        """Return the texts of the messages of one role, in order."""
         return [text_of(message) for message in self.messages if message["role"] == role]
 
     async def wait_closed(self, timeout: float = 120) -> None:  # noqa: ASYNC109 - the limit belongs to the assertion
@@ -182,7 +182,7 @@ class Received:
 
 
 def text_of(message: Mapping[str, Any]) -> str:
-    """A chat message's text, whether it is a string or a list of parts."""
+    """Return a chat message's text, whether it is a string or a list of parts."""
     content = message.get("content") or ""
     if isinstance(content, str):
         return content
