@@ -20,6 +20,7 @@ class Boundary:
     def __init__(self) -> None:
         self.outcomes: dict[str, ToolOutcome] = {}
         self.arguments: dict[str, dict] = {}
+        self.names: dict[str, str] = {}
         self.recorded: dict[str, ToolOutcome] = {}
         """Outcomes known from before, which are given without running the tool."""
         self.asked: list[tuple] = []
@@ -33,6 +34,7 @@ class Boundary:
     async def call(self, call_id, name, arguments, run, *, approval=False):
         assert call_id not in self.outcomes, "a tool ran twice"
         self.arguments[call_id] = arguments
+        self.names[call_id] = name
         try:
             result = self.recorded.get(call_id) or await run()
         except Exception as error:  # noqa: BLE001 - whatever a tool raises
@@ -42,6 +44,7 @@ class Boundary:
     def wait(self, call_id, name, arguments, run):
         assert call_id not in self.outcomes, "a tool ran twice"
         self.arguments[call_id] = arguments
+        self.names[call_id] = name
         try:
             result = self.recorded.get(call_id) or run()
         except Exception as error:  # noqa: BLE001 - whatever a tool raises

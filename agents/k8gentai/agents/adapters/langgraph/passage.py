@@ -141,7 +141,8 @@ class Passage:
         if outcome.raw:
             return remade(outcome.raw)
         status = "error" if outcome.is_error else "success"
-        return ToolMessage(outcome.output, name=self.name, tool_call_id=self.call_id, status=status)
+        answered = self.given_id or self.call_id
+        return ToolMessage(outcome.output, name=self.name, tool_call_id=answered, status=status)
 
 
 class ToolPassage(Passage):
@@ -188,6 +189,7 @@ class ToolPassage(Passage):
     def _given(self, outcome: ToolOutcome) -> Any:
         if outcome.raw.startswith(_RAISED):
             self._run.answered(self.call_id)
+            self._run.raised.add(self.call_id)
             known = self._made is not None and outcome == self._made
             raise self._result.error if known else _error(outcome)
         if self.given_id is not None or outcome.raw:

@@ -52,6 +52,8 @@ class GraphRun(KeptEvents):
         self.named = named
         self.call_ids = CallIds()
         self.open_calls = OpenCalls()
+        self.raised: set[str] = set()
+        """The calls whose tools raised to the code that ran them, which may try again."""
         self.calls = ModelCalls(
             self.publish,
             self.halt,

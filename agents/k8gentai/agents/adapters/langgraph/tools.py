@@ -7,7 +7,7 @@ belongs to none is not touched.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import wraps
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
 
 from k8gentai.agents.adapters.langgraph.passage import Passage, ToolPassage, current_call, open_passage
-from k8gentai.agents.adapters.langgraph.run import current_run
+from k8gentai.agents.adapters.langgraph.run import GraphRun, current_run
 from k8gentai.agents.text import jsonable
 
 Result = ToolMessage | Command[Any]
@@ -29,16 +29,41 @@ AsyncWrapper = Callable[[ToolCallRequest, AsyncExecute], Awaitable[Result]]
 
 def hook_tools() -> None:
     """Wrap what runs tools. Doing it twice changes nothing."""
-    node: Any = ToolNode
-    if hasattr(node._run_one, "__wrapped__"):
+    if hasattr(ToolNode._run_one, "__wrapped__"):
         return
-    node._run_one = _node(node._run_one)
-    node._arun_one = _async_node(node._arun_one)
+    _hook_nodes()
     tool: Any = BaseTool
     tool.run = _run(tool.run)
     tool.arun = _arun(tool.arun)
     for kind in cast("tuple[Any, ...]", (StructuredTool, Tool)):
         kind.ainvoke = _ainvoke(kind.ainvoke)
+
+
+def _hook_nodes() -> None:
+    """Wrap tool nodes, and those of agents' own classes, which may run tools by other means."""
+
+    def hook_new(cls: Any, /, **options: Any) -> None:
+        super(ToolNode, cls).__init_subclass__(**options)
+        _hook_node(cls)
+
+    node: Any = ToolNode
+    node.__init_subclass__ = classmethod(hook_new)
+    for kind in _with_subclasses(ToolNode):
+        _hook_node(kind)
+
+
+def _with_subclasses(kind: type[ToolNode]) -> Iterator[type[ToolNode]]:
+    yield kind
+    for subclass in kind.__subclasses__():
+        yield from _with_subclasses(subclass)
+
+
+def _hook_node(kind: Any) -> None:
+    own = vars(kind)
+    if "_run_one" in own:
+        kind._run_one = _node(own["_run_one"])
+    if "_arun_one" in own:
+        kind._arun_one = _async_node(own["_arun_one"])
 
 
 def _node(run_one: Callable[..., Any]) -> Callable[..., Any]:
@@ -146,19 +171,31 @@ def _is_call(given: Any) -> bool:
 
 
 def _of_node(call: ToolCall) -> Passage | None:
+    """Return a passage for a tool node's call; None where it is in one, or belongs to no turn."""
     run, call_id = current_run.get(None), call["id"]
-    if run is None or not call_id:
+    if run is None or not call_id or _is_passing(call_id):
         return None
     run.open_calls.close(call_id)
     return Passage(run, call_id, call["name"], call["args"], call_id)
 
 
-def _entered_by(tool: BaseTool, call_id: str | None) -> Passage | None:
-    """Return the passage that a tool is run by."""
+def _is_passing(call_id: str) -> bool:
     passage = open_passage()
-    if passage is None or passage.given_id != call_id:
+    return passage is not None and passage.given_id == call_id
+
+
+def _entered_by(tool: BaseTool, call_id: str | None) -> Passage | None:
+    """Return the passage that a tool is run by: for the call, or by code around it that runs the tool by hand.
+
+    Code may have a call made by another tool, but not by one that the definition says something of.
+    """
+    passage = open_passage()
+    if passage is None:
         return None
-    return passage if call_id is not None or passage.name == tool.name else None
+    if passage.name == tool.name:
+        return passage if call_id in (None, passage.given_id) else None
+    is_ruled = (run := current_run.get(None)) is not None and tool.name in run.named
+    return passage if call_id is not None and call_id == passage.given_id and not is_ruled else None
 
 
 def _by_hand(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | None:
@@ -168,15 +205,22 @@ def _by_hand(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | 
     if (run := current_run.get(None)) is None:
         return None
     arguments = tool._filter_injected_args(tool_input) if isinstance(tool_input, dict) else {"input": tool_input}
+    own = _own_id(run, tool, arguments)
     if call_id:
         run.open_calls.close(call_id)
-        return ToolPassage(run, call_id, tool.name, arguments, call_id, asked=True)
+        again = call_id in run.raised or _is_passing(call_id)
+        return ToolPassage(run, own() if again else call_id, tool.name, arguments, call_id, asked=True)
     if (answered := run.open_calls.take(tool.name, arguments)) is not None:
         return ToolPassage(run, answered, tool.name, arguments, None, asked=True)
     if tool.name not in run.named and not run.open_calls.were_asked(tool.name, arguments):
         return None
-    own = run.call_ids.make(_place(), current_call(), tool.name, json.dumps(jsonable(arguments), sort_keys=True))
-    return ToolPassage(run, own, tool.name, arguments, None, asked=False)
+    return ToolPassage(run, own(), tool.name, arguments, None, asked=False)
+
+
+def _own_id(run: GraphRun, tool: BaseTool, arguments: dict[str, Any]) -> Callable[[], str]:
+    """Return what makes an id for a call that has none, or whose own names another try or another tool."""
+    written = json.dumps(jsonable(arguments), sort_keys=True)
+    return lambda: run.call_ids.make(_place(), current_call(), tool.name, written)
 
 
 def _place() -> str:
