@@ -143,6 +143,32 @@ async def test_twenty_turns_of_one_crew(client, model, key):
         assert f"Notes {number}." in model.requests(f"{key}-{number}")[1].texts("user")[-1]
 
 
+@pytest.mark.parametrize("shared", ["sharing", "talking"])
+async def test_turns_at_once_of_code_that_shares_its_agents(client, model, key, shared):
+    gate = Gate()
+    model.script(f"{key}-a", Answer(gate, Call("add", {"a": 1, "b": 2})), Answer("Three."))
+    model.script(f"{key}-b", Answer("Nothing."))
+    first = asyncio.create_task(client.responses.create(model=shared, input=prompt(f"{key}-a")))
+    await model.request(f"{key}-a")
+    other = await client.responses.create(model=shared, input=prompt(f"{key}-b"))
+    gate.open()
+    assert [r.output_text for r in (await first, other)] == ["Three.", "Nothing."]
+    assert [len(model.requests(f"{key}-{part}")) for part in "ab"] == [2, 1]
+    assert f"{key}-b" not in json.dumps([r.messages for r in model.requests(f"{key}-a")])
+    assert f"{key}-a" not in json.dumps([r.messages for r in model.requests(f"{key}-b")])
+
+
+async def test_a_turn_has_nothing_of_those_before_it(client, model, key):
+    agents = ["sharing", "shared", "sharing", "shared"]
+    for number, agent in enumerate(agents):
+        model.script(f"{key}-{number}", Answer(f"{number}."))
+        response = await client.responses.create(model=agent, input=prompt(f"{key}-{number}"))
+        assert response.output_text == f"{number}."
+        (request,) = model.requests(f"{key}-{number}")
+        said = json.dumps(request.messages)
+        assert [other for other in range(len(agents)) if f"{key}-{other}" in said] == [number]
+
+
 async def test_a_crew_survives_the_end_of_its_worker(lab, client, model, key, page):
     gate = Gate()
     model.script(

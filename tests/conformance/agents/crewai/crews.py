@@ -30,6 +30,13 @@ hierarchical = Crew(
     manager_llm=LLM(model="gpt-4.1-mini"),
 )
 
+_editor = Agent(role="Editor", goal="Edit {input}", backstory="You cut.", tools=[_add])
+
+shared = Crew(
+    agents=[_editor],
+    tasks=[Task(description="Edit: {input}", expected_output="An edited {input}", agent=_editor)],
+)
+
 two_inputs = Crew(
     agents=[_writer],
     tasks=[Task(description="Write about {topic} in {year}.", expected_output="A text", agent=_writer)],
@@ -88,6 +95,22 @@ class Curious(Flow):
     @start()
     def greet(self) -> str:
         return f"Hello, {self.ask('Your name?')}."
+
+
+class Sharing(Flow):
+    """A flow that kicks off a crew which all its turns share."""
+
+    @start()
+    def work(self) -> str:
+        return shared.kickoff(inputs={"input": self.state["input"]}).raw
+
+
+class Talking(Flow):
+    """A flow that kicks off an agent which all its turns share."""
+
+    @start()
+    def work(self) -> str:
+        return _reader.kickoff(self.state["input"]).raw
 
 
 @CrewBase

@@ -9,11 +9,13 @@ the agent, as CrewAI keeps a run's state in its objects.
 from collections.abc import AsyncGenerator
 
 from k8gentai.agents.adapters.crewai import quiet  # noqa: F401 - before all that imports CrewAI
-from k8gentai.agents.adapters.crewai.calls import Answer, leave_retries_to_the_gateway
+from k8gentai.agents.adapters.crewai.calls import Answer
+from k8gentai.agents.adapters.crewai.copies import hook_crews
 from k8gentai.agents.adapters.crewai.found import find_tools
 from k8gentai.agents.adapters.crewai.inputs import messages_of, request_of
 from k8gentai.agents.adapters.crewai.people import hook_flows, hook_tasks
 from k8gentai.agents.adapters.crewai.reasoning import show_reasoning
+from k8gentai.agents.adapters.crewai.retries import hook_agents, leave_retries_to_the_gateway
 from k8gentai.agents.adapters.crewai.run import CrewRun
 from k8gentai.agents.adapters.crewai.source import CrewAIAgent, read_source
 from k8gentai.agents.adapters.crewai.tools import hook_tools
@@ -36,6 +38,8 @@ class CrewAIAdapter:
         hook_tools()
         show_reasoning()
         hook_flows()
+        hook_agents()
+        hook_crews()
 
     def load(self, definition: AgentDefinition) -> CrewAIAgent:
         """Import the entrypoint and find out what it is; for a declarative agent, check its definition.

@@ -17,7 +17,6 @@ from crewai.events.types.llm_events import (
     LLMStreamChunkEvent,
     LLMThinkingChunkEvent,
 )
-from crewai.llms.retry import _active_llm_rate_limit_retry
 from crewai.utilities.agent_utils import extract_tool_call_info
 
 from k8gentai.agents.answers import same_answer
@@ -36,12 +35,6 @@ from k8gentai.agents.events import (
     ToolSide,
 )
 from k8gentai.agents.turn import StepLimitReached
-
-
-def leave_retries_to_the_gateway() -> None:
-    """Have CrewAI take a refused model call as it is: the gateway has tried again by then. To be called where the
-    turn begins, as it is a matter of the context."""
-    _active_llm_rate_limit_retry.set(True)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from crewai import Agent, Crew, Flow
-from crewai.agents.agent_builder.base_agent import BaseAgent
-from crewai.agents.cache.cache_handler import CacheHandler
-from crewai.agents.tools_handler import ToolsHandler
 from pydantic import BaseModel
 
 from k8gentai.agents.adapters.crewai.calls import Answer
+from k8gentai.agents.adapters.crewai.copies import copy_agent, copy_crew, copy_flow
 from k8gentai.agents.adapters.crewai.declarative import build_agent
 from k8gentai.agents.adapters.crewai.inputs import Request, crew_inputs, flow_inputs
 from k8gentai.agents.adapters.crewai.tools import client_tools
@@ -101,11 +99,12 @@ def read_source(definition: AgentDefinition, found: object | None) -> CrewAIAgen
             raise AgentLoadError("spec.model.name: an agent without an entrypoint names its model")
         return CrewAIAgent(definition, lambda context: build_agent(definition, context))
     if isinstance(found, Agent):
-        return CrewAIAgent(definition, lambda context: _copy_agent(found), found)
+        return CrewAIAgent(definition, lambda context: copy_agent(found), found)
     if isinstance(found, Crew):
-        return CrewAIAgent(definition, lambda context: _copy_crew(found), found)
+        kept = copy_crew(found)
+        return CrewAIAgent(definition, lambda context: copy_crew(kept), found)
     if isinstance(found, Flow):
-        return CrewAIAgent(definition, lambda context: _copy_flow(found), found)
+        return CrewAIAgent(definition, lambda context: copy_flow(found), found)
     if isinstance(found, type) and issubclass(found, Flow):
         return CrewAIAgent(definition, lambda context: found(), found)
     if isinstance(found, type) and getattr(found, "is_crew_class", False):
@@ -116,38 +115,6 @@ def read_source(definition: AgentDefinition, found: object | None) -> CrewAIAgen
             "or a function with one parameter, an AgentContext, that returns one"
         )
     return CrewAIAgent(definition, found, found)
-
-
-def _copy_agent(agent: Agent) -> Agent:
-    """Return a turn's own agent: its tools, knowledge and models are shared, what a run writes into it is not.
-
-    ``Agent.copy`` would leave its MCP servers behind.
-    """
-    copied = agent.model_copy()
-    _own_state(copied, agent)
-    return copied
-
-
-def _own_state(copied: BaseAgent, agent: BaseAgent) -> None:
-    copied.tools = list(agent.tools or [])
-    copied.tools_results = []
-    copied.agent_executor = None
-    caches = agent.tools_handler is not None and agent.tools_handler.cache is not None
-    copied.tools_handler = ToolsHandler(CacheHandler()) if caches else ToolsHandler()
-    copied.reset_tool_failures()
-
-
-def _copy_crew(crew: Crew) -> Crew:
-    copied = crew.copy()
-    for made, agent in zip(copied.agents, crew.agents, strict=True):
-        # What Crew.copy leaves behind.
-        made.mcps, made.apps = agent.mcps, agent.apps
-    return copied
-
-
-def _copy_flow(flow: Flow[Any]) -> Flow[Any]:
-    """Return a new flow of the same class, with the fields that this one was given."""
-    return type(flow)(**{name: getattr(flow, name) for name in flow.model_fields_set})
 
 
 async def _awaited(made: Any) -> object:
