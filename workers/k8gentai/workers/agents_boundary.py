@@ -36,8 +36,8 @@ class AgentsBoundary:
         self._waiting: set[asyncio.Task[Any]] = set()
         """The calls of threads that wait for them."""
         self._blocking: list[str] = []
-        self._closed = False
         """The calls that the thread of the agents' loop waits for, the innermost last."""
+        self._closed = False
 
     @property
     def stalled(self) -> bool:
