@@ -1,5 +1,6 @@
 """Function tools that run on the client: ``function_call`` out, ``function_call_output`` back."""
 
+import openai
 import pytest
 
 from tests.integration.helpers import IMPLICIT, LLAMA_STACK, check_sequence, collect, prompt
@@ -78,7 +79,7 @@ async def test_a_client_tool_beside_the_agents_own(client, model, key):
 async def test_a_finished_graph_says_that_it_takes_no_tools(client, model, key):
     """Its code bound its tools long ago; to leave the client's out silently would be worse."""
     model.script(key, Answer("Not asked."))
-    response = await client.responses.create(model="plain", input=prompt(key), tools=[WEATHER])
-    assert response.status == "failed"
-    assert "tools" in response.error.message
+    with pytest.raises(openai.BadRequestError) as refused:
+        await client.responses.create(model="plain", input=prompt(key), tools=[WEATHER])
+    assert refused.value.param == "tools"
     assert model.requests(key) == []

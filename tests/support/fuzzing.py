@@ -74,6 +74,8 @@ def valid_turns() -> dict[str, Any]:
     schemas["InputFileContentParam"]["properties"]["file_data"] = {"const": "data:text/plain;base64,SGk="}
     del schemas["InputFileContentParam"]["properties"]["file_url"]
     schemas["InputFileContentParam"]["additionalProperties"] = False
+    # The host knows this field, of which the specification says nothing.
+    schemas["ReasoningItemParam"]["properties"]["status"] = {"enum": ["in_progress", "completed", "incomplete"]}
     fields = body["properties"]
     fields["model"] = {"enum": ["math", "amf/math", "openai/gpt-4o"]}
     fields["input"] = {
