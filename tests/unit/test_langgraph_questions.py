@@ -4,6 +4,7 @@ import asyncio
 import json
 import operator
 import random
+import uuid
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -22,6 +23,10 @@ from k8gentai.agents.adapters.langgraph import LangGraphAdapter
 from k8gentai.agents.idempotency import CallKey, current_call_key
 from k8gentai.agents.turn import Decision, TurnError
 from tests.support.langgraph import Boundary, context_of, loaded, of_type, texts, turn_of
+
+
+class Handler:
+    """An object that JSON has no word for."""
 
 
 class Person(Boundary):
@@ -229,6 +234,28 @@ async def test_questions_asked_at_once_get_their_own_answers(make):
     for _ in range(8):
         (said,) = await answered(Talk(make()), answers, chance)
         assert said == " ".join(f"{name}={name.upper() * 2}" for name in ("abcd" if len(said) > 14 else "abc"))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: AIMessage("A draft.", id=f"lc_run--{uuid.uuid4()}"),
+        lambda: {"drafts": [AIMessage("A draft.", id=str(uuid.uuid4())).model_dump()]},
+        lambda: {"by": Handler()},
+    ],
+)
+async def test_a_question_that_holds_what_each_attempt_makes_anew_is_asked_once(made):
+    kept = []
+
+    def node(state):
+        # What comes to lie at the address of what was there would be equal by chance.
+        kept.append(made())
+        return {"lines": [interrupt({"ok?": kept[-1]})]}
+
+    talk = await Talk(fan({"node": node}).compile()).run()
+    (question,) = talk.waiting
+    talk.answer(question, "yes")
+    assert (await talk.run()).said == ["yes"]
 
 
 async def test_equal_questions_get_answers_by_their_place():

@@ -7,6 +7,7 @@ whatever order the graph comes to it again. The graph runs from its beginning wh
 
 import asyncio
 import json
+import re
 import sys
 import threading
 from collections import defaultdict
@@ -29,6 +30,11 @@ from k8gentai.agents.call_ids import CallIds
 from k8gentai.agents.idempotency import idempotency_key
 from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.turn import Decision, ToolBoundary, TurnError
+
+_MESSAGE_FIELDS = {"type", "content", "id", "additional_kwargs"}
+"""Fields by which the JSON of one of LangChain's messages is known."""
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")
+"""Of an object, as Python prints it."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,7 @@ class Questions:
         )
 
     def _single(self, here: str, value: Any, calls: list[ToolCall]) -> _Asked:
-        arguments = shown_json(value)
+        arguments = _question_json(value)
         call = (idempotency_key() or "").partition(":")[2]
         part = _Part(self._ids.make("interrupt", here, arguments), "interrupt", arguments, (call,) if call else ())
         return _Asked(
@@ -199,6 +205,23 @@ def has_breakpoints(graph: Pregel[Any, Any, Any, Any]) -> bool:
     return any(
         each.interrupt_before_nodes or each.interrupt_after_nodes for each in graphs if isinstance(each, Pregel)
     )
+
+
+def _question_json(value: object) -> str:
+    """Return what an ``interrupt()`` asks as JSON, without what is another one in every attempt: the ids that
+    LangChain and LangGraph make up for messages, and the addresses of objects.
+    """
+    asked = _without_message_ids(json.loads(shown_json(value)))
+    return _ADDRESS.sub("", json.dumps(asked, ensure_ascii=False))
+
+
+def _without_message_ids(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_message_ids(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    is_message = value.keys() >= _MESSAGE_FIELDS
+    return {name: _without_message_ids(each) for name, each in value.items() if not (is_message and name == "id")}
 
 
 def _key(interrupt: Interrupt) -> tuple[str, str]:
