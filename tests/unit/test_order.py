@@ -1,5 +1,7 @@
 """One order for what adapters, tools and the gateway say (k8gentai.workers.order)."""
 
+import pytest
+
 from k8gentai.agents.events import (
     Event,
     MessageDone,
@@ -93,12 +95,13 @@ def test_a_message_that_was_cut_off_is_not_told_as_whole() -> None:
     assert types(put) == ["text.delta", "usage"]
 
 
-def test_a_message_that_the_model_cut_off_stays_open_where_the_turn_ends_with_it() -> None:
+@pytest.mark.parametrize("reason", ["length", "model_length"])
+def test_a_message_that_the_model_cut_off_stays_open_where_the_turn_ends_with_it(reason: str) -> None:
     put: list[Event] = []
     order = EventOrder(put.append)
     order.from_adapter(StepStarted(step_id="s", kind="inference"))
     order.from_adapter(TextDelta(message_id="m", delta="One "))
-    order.answered("length")
+    order.answered(reason)
     order.from_adapter(MessageDone(message_id="m", text="One two"))
     order.from_adapter(StepCompleted(step_id="s", kind="inference"))
     order.finish(completed=False)

@@ -19,7 +19,12 @@ from k8gentai.agents.events import (
     Usage,
 )
 
-_CUT_OFF = {"length": "max_output_tokens", "content_filter": "content_filter"}
+_CUT_OFF = {
+    "length": "max_output_tokens",
+    # Mistral: no room was left in the model's context.
+    "model_length": "max_output_tokens",
+    "content_filter": "content_filter",
+}
 """Finish reasons of chat completions whose answer is not whole, as reasons of an incomplete response."""
 
 
