@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from k8gentai.agents.events import TurnCompleted
+from k8gentai.workers import keys
 from k8gentai.workers.attempts import Attempts, Leases
 from k8gentai.workers.connection import AWAY, connect_blocking
 from k8gentai.workers.turns import Turns
@@ -19,6 +20,21 @@ def forbidding(command):
     return forbid
 
 
+def hiding(prefix):
+    """Let the user have all keys and channels but those of a prefix."""
+    names = [name for name in keys.ALL.values() if name.startswith(("amf:", "rq:")) and name != prefix]
+    allowed = [f"~{name}*" if name.endswith(":") else f"~{name}" for name in names]
+
+    def hide(admin):
+        admin.execute_command("ACL", "SETUSER", "default", "resetkeys", *allowed)
+
+    return hide
+
+
+def hide_channel(admin):
+    admin.execute_command("ACL", "SETUSER", "default", "resetchannels", f"&{keys.TURN}*")
+
+
 def change_password(admin):
     admin.execute_command("ACL", "SETUSER", "default", "resetpass", ">another")
     admin.client_kill_filter(_type="normal", skipme=True)
@@ -31,15 +47,37 @@ def fill_up(admin):
 
 FAULTS = [pytest.param(forbidding(command), id=command) for command in ("xadd", "sadd", "publish", "evalsha")]
 FAULTS += [change_password, fill_up]
+SHARED = {
+    keys.TURN,
+    keys.LEASES,
+    keys.WAITING,
+    keys.FINISHED,
+    keys.RQ_JOB,
+    keys.RQ_QUEUE,
+    keys.RQ_QUEUES,
+    keys.RQ_STARTED,
+    keys.RQ_FINISHED,
+    keys.RQ_FAILED,
+    keys.RQ_CANCELED,
+}
+"""Keys that every script may write: a turn may end in each."""
+FAULTS += [pytest.param(hiding(prefix), id=prefix) for prefix in sorted(SHARED)]
+FAULTS += [hide_channel]
 
 
 @pytest.fixture
 def admin(valkey):
     with valkey.client() as client:
         client.flushall()
+        client.execute_command("ACL", "SETUSER", "admin", "on", ">admin", "+@all", "~*", "&*")
+        client.execute_command("AUTH", "admin", "admin")
         yield client
-        client.execute_command("ACL", "SETUSER", "default", "+@all", "nopass")
-        client.config_set("maxclients", 10_000)
+        restore(client)
+
+
+def restore(admin):
+    admin.execute_command("ACL", "SETUSER", "default", "+@all", "nopass", "~*", "&*")
+    admin.config_set("maxclients", 10_000)
 
 
 def kept(admin):
@@ -69,12 +107,37 @@ async def test_what_redis_refuses_is_away_and_not_done_by_half(valkey, admin, fa
                 with pytest.raises(AWAY):
                     await step()
                 assert kept(admin) == before
-            admin.execute_command("ACL", "SETUSER", "default", "+@all", "nopass")
-            admin.config_set("maxclients", 10_000)
+            restore(admin)
             assert await ask(turns)
             assert leases.renew([lease]) == []
             await attempts.append(lease, 2, [TurnCompleted()])
             assert (await turns.get(turn_id)).status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "refused"),
+    [
+        (keys.LANE, "ask"),
+        (keys.UNSETTLED, "ask"),
+        (keys.IDEMPOTENCY, "ask"),
+        (keys.RETRIED, "ask"),
+        (keys.DEAD, "reap"),
+        (keys.LOST, "reap"),
+        (keys.SOLVED, "reap"),
+    ],
+)
+async def test_a_script_that_may_not_have_its_own_keys_writes_nothing(valkey, admin, prefix, refused):
+    with connect_blocking(valkey.url) as blocking:
+        async with connected(valkey.url) as client:
+            turns = Turns(client)
+            leases = Leases(blocking, "langgraph", lease_seconds=60)
+            await ask(turns)
+            before = kept(admin)
+            hiding(prefix)(admin)
+            steps = {"ask": lambda: ask(turns), "reap": lambda: asyncio.to_thread(leases.reap)}
+            with pytest.raises(AWAY):
+                await steps[refused]()
+            assert kept(admin) == before
 
 
 @pytest.mark.parametrize("fault", [forbidding("blmove"), change_password, fill_up])
@@ -85,6 +148,5 @@ async def test_taking_a_turn_is_away_and_loses_none(valkey, admin, fault):
         attempts = Attempts(client, "langgraph", "worker")
         with pytest.raises(AWAY):
             await attempts.take(1)
-        admin.execute_command("ACL", "SETUSER", "default", "+@all", "nopass")
-        admin.config_set("maxclients", 10_000)
+        restore(admin)
         assert await attempts.take(1) == turn_id

@@ -13,6 +13,7 @@ from k8gentai.agents.events import TurnCancelled
 from k8gentai.workers import keys
 
 _COMMAND = re.compile(r"redis\.call\('([A-Z]+)'")
+_KEY = re.compile(r"\bkeys\.(\w+)")
 _CONTAINERS = {"XGROUP", "XINFO"}
 """Commands that are none without a second word."""
 
@@ -34,16 +35,26 @@ def script(name: str) -> str:
 
 
 def _permitted(code: list[str]) -> str:
-    """Lua that ends a script before it has written anything, where it may not run one of its commands.
+    """Return Lua that ends a script before it has written anything, where a command or a key is denied to it.
 
     Redis undoes nothing of a script that fails in the middle. Redis 6 cannot be asked.
     """
-    commands = sorted(set(_COMMAND.findall("\n".join(code))) - _CONTAINERS)
-    names = ", ".join(f"'{command}'" for command in commands)
+    text = "\n".join(code)
+    commands = sorted(set(_COMMAND.findall(text)) - _CONTAINERS)
+    asked = [(command, keys.TURN) for command in commands]
+    # All of them stand in the prelude, so each script has one that reads and writes, and one for channels.
+    names = sorted({keys.ALL[name] for name in _KEY.findall(text)} - {keys.TURN})
+    asked += [("PUBLISH" if name == keys.WORKER else "HINCRBY", name) for name in names if _is_key(name)]
+    table = ", ".join(f"{{'{command}', '{key}'}}" for command, key in asked)
     return f"""if redis.acl_check_cmd then
-  for _, command in ipairs({{{names}}}) do
-    if not redis.acl_check_cmd(command, keys.turn) then
-      return redis.error_reply("NOPERM The user may not run '" .. command .. "' on " .. keys.turn)
+  for _, asked in ipairs({{{table}}}) do
+    if not redis.acl_check_cmd(asked[1], asked[2]) then
+      return redis.error_reply("NOPERM The user may not run '" .. asked[1] .. "' on " .. asked[2])
     end
   end
 end"""
+
+
+def _is_key(name: str) -> bool:
+    """Whether a name is that of a key or the beginning of one; others stand behind one, or are no key's."""
+    return name.startswith(("amf:", "rq:"))
