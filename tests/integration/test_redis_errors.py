@@ -1,6 +1,7 @@
 """Redis that answers with errors for a while, and links to it that die without a word."""
 
 import asyncio
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -31,8 +32,25 @@ async def server(own_stack, proxy):
     return made
 
 
+@contextmanager
+def nothing_permitted(stack):
+    """Redis lets its users do nothing, reads included."""
+    with stack.redis() as admin:
+        admin.acl_setuser("admin", enabled=True, nopass=True, categories=["+@all"], keys=["*"], channels=["*"])
+        admin.execute_command("AUTH", "admin", "")
+        admin.execute_command("ACL", "SETUSER", "default", "-@all")
+        try:
+            yield
+        finally:
+            admin.execute_command("ACL", "SETUSER", "default", "+@all")
+
+
 async def refused(http, key):
-    answer = await http.post("/v1/responses", json={"model": "plain", "input": prompt(key), "background": True})
+    body = {"model": "plain", "input": prompt(key), "background": True}
+    unavailable(await http.post("/v1/responses", json=body))
+
+
+def unavailable(answer):
     assert answer.status_code == 503, answer.text
     assert answer.json()["error"]["code"] == "store_unavailable"
     assert int(answer.headers["retry-after"]) > 0
@@ -68,14 +86,26 @@ async def test_errors_that_redis_answers_are_waited_out(own_stack, proxy, server
         with own_stack.redis() as redis:
             assert redis.hmget(f"amf:turn:{response.id}", "attempt", "crashes") == [b"1", b"0"]
             assert len(list(redis.scan_iter("amf:turn:*", _type="hash"))) <= 2
-        await taken_up_after_a_kill(own_stack, client, model, f"{key}kill")
+        with nothing_permitted(own_stack):
+            await refused(http, key)
+            unavailable(await http.get(f"/v1/responses/{response.id}"))
+        assert (await client.responses.retrieve(response.id)).output_text == response.output_text
+        await taken_up_after_a_kill(own_stack, proxy, client, model, f"{key}kill")
 
 
-async def taken_up_after_a_kill(own_stack, client, model, key):
-    """A worker that lived through it all takes up the turn of one that is killed."""
+async def output(process):
+    return process.output()
+
+
+async def taken_up_after_a_kill(own_stack, proxy, client, model, key):
+    """A worker that lived through it all takes up the turn of one that is killed, which started while Redis
+    refused."""
     held = Gate()
     model.script(key, Answer("Half, ", held), Answer("Whole."))
-    victim = await asyncio.to_thread(own_stack.add_worker, "langgraph")
+    with proxy.refusing("MISCONF"):
+        victim = await asyncio.to_thread(own_stack.add_worker, "langgraph", ready=False)
+        await eventually(partial(output, victim), lambda log: "worker_ready" in log)
+    await asyncio.to_thread(victim.wait_until, lambda: own_stack.registered(victim), "ready", 60)
     survivors = [pid for pid in own_stack.worker_pids() if pid != victim.pid]
     turn = await client.responses.create(model="plain", input=prompt(key), background=True)
     await held.reached()

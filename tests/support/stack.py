@@ -159,7 +159,7 @@ class Stack:
         worker = Process(f"worker{next(self._numbers)}-{framework}", command, self.directory, environment)
         self._processes.append(worker)
         if ready:
-            worker.wait_until(lambda: self._registered(worker), "ready", 300)
+            worker.wait_until(lambda: self.registered(worker), "ready", 300)
         return worker
 
     def worker_pids(self) -> list[int]:
@@ -170,7 +170,7 @@ class Stack:
         """The worker of a process id."""
         return next(process for process in self._processes if process.pid == pid)
 
-    def _registered(self, worker: Process) -> bool:
+    def registered(self, worker: Process) -> bool:
         """Whether the worker is among those RQ knows; its name there holds its process id."""
         with self.redis() as client:
             return any(f"-{worker.pid}-" in name.decode() for name in client.smembers("rq:workers"))

@@ -289,7 +289,11 @@ class _Worker:
         )
         agents_loop.start()
         watchdog = await in_loop(agents_loop.loop, _watchdog(on_blocked, self._last_words.alive))
-        registration.register()
+        try:
+            registration.register()
+        except AWAY as error:
+            # The beat registers as soon as Redis takes it.
+            log.warning("redis_away", error=str(error))
         beat.start()
         watchdog.start()
         taking = asyncio.create_task(pool.take())

@@ -22,7 +22,7 @@ REFUSALS = {
 """What Redis answers to writes, by the error's code."""
 
 _HARMLESS = frozenset(
-    b"HELLO AUTH SELECT CLIENT PING SUBSCRIBE UNSUBSCRIBE GET HGETALL HGET EXISTS XRANGE".split()
+    b"HELLO AUTH SELECT CLIENT PING INFO SUBSCRIBE UNSUBSCRIBE GET HGETALL HGET EXISTS XRANGE".split()
 )
 """Commands that Redis carries out in that state too."""
 
