@@ -63,7 +63,8 @@ class Chaos:
             faults: of the drill's own.
             strikes: what else is done; by default the server and Redis are killed, and turns end their workers.
         """
-        more = [self._kill_redis, self._kill_server, self._poison] if strikes is None else strikes
+        await self._end_poison()
+        more = [self._poison, self._kill_redis, self._kill_server] if strikes is None else strikes
         return await run(self._plan(turns, faults), self._place(worker), more)
 
     def _plan(self, turns: int, faults: tuple[str, ...]) -> Plan:
@@ -72,9 +73,9 @@ class Chaos:
             framework="langgraph",
             message=f"Enter {LINES} lines in {self.book}.",
             turns=turns,
-            at_once=12,
+            at_once=8,
             workers=3,
-            every_seconds=4,
+            every_seconds=3,
             turn_seconds=120,
             lease_seconds=4,
             faults=faults,
@@ -120,6 +121,12 @@ class Chaos:
         async with self._stack.server.openai() as client:
             turns = [await client.responses.retrieve(turn_id) for turn_id in self.poison]
         return {turn.id: turn.error and turn.error.message for turn in turns if turn.status not in WAITING}
+
+    async def _end_poison(self) -> None:
+        """Cancel those that an earlier drill left: they would end workers that are to start."""
+        async with self._stack.server.openai() as client:
+            for turn_id in set(self.poison) - set(await self.poisoned()):
+                await client.responses.cancel(turn_id)
 
 
 def entered(book: Path) -> dict[str, list[tuple[int, str]]]:
