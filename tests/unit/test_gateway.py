@@ -99,6 +99,30 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upstream_module, "_RETRIES_SECONDS", (0.0, 0.0))
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_call_that_breaks_each_connection_is_made_five_times(monkeypatch, stream) -> None:
+    def reset(request: httpx.Request) -> httpx.Response:
+        raise httpx.RemoteProtocolError("Server disconnected", request=request)
+
+    monkeypatch.setattr(upstream_module, "_KNOCK_SECONDS", 0.0)
+    bench = Bench(reset)
+    refused = await bench.post({"model": "m", "messages": [], "stream": stream})
+    assert "the connection to the stack broke (Server disconnected)" in refused.json()["error"]["message"]
+    assert len(bench.asked) == 5
+    assert bench.calls.lost.done(), "the attempt is made again"
+
+
+async def test_a_call_that_cannot_be_sent_is_made_once() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.LocalProtocolError("Illegal header value", request=request)
+
+    bench = Bench(refuse)
+    refused = await bench.post({"model": "m", "messages": []})
+    assert "the call cannot be sent (Illegal header value)" in refused.json()["error"]["message"]
+    assert len(bench.asked) == 1
+    assert not bench.calls.lost.done()
+
+
 async def test_a_stack_that_stays_away_is_told() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("All connection attempts failed", request=request)

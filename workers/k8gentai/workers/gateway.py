@@ -119,8 +119,7 @@ class _Call:
         try:
             return await answer
         except UpstreamError as error:
-            failed = self._calls.failed(self._model, str(error), error.code)
-            return _error(error.status, str(failed), "model_error")
+            return _error(error.status, str(self._failed(error)), "model_error")
         except asyncio.CancelledError:
             return _error(409, "the turn is over", "turn_ended")
         finally:
@@ -148,10 +147,8 @@ class _Call:
             except FencedError:
                 log.info("turn_ended_elsewhere", turn=self._calls.turn_id)
             except UpstreamError as error:
-                if isinstance(error, StackLostError):
-                    self._calls.lose(error)
                 status = error.status
-                last = self._calls.failed(self._model, str(error), error.code)
+                last = self._failed(error)
             except Exception as error:  # noqa: BLE001 - the agent waits
                 last = self._calls.failed(self._model, str(self._unread(error)), "answer_not_read")
             self._calls.waited_for.pop(self._key, None)
@@ -165,6 +162,12 @@ class _Call:
         if isinstance(first, ModelError):
             return _error(status, str(first), "model_error")
         return StreamingResponse(self._sent(first, chunks, asking), media_type="text/event-stream")
+
+    def _failed(self, error: UpstreamError) -> ModelError:
+        """Note why the call failed; where it was the stack's server that ended, the attempt is made again."""
+        if isinstance(error, StackLostError):
+            self._calls.lose(error)
+        return self._calls.failed(self._model, str(error), error.code)
 
     def _unread(self, error: Exception) -> UpstreamError:
         """Return the error of an answer that is of no form known here, for whoever waits for it."""

@@ -18,6 +18,8 @@ from k8gentai.workers.names import ModelNames
 _RETRIES_SECONDS = (0.5, 1.5)
 """Pauses before the second and the third try."""
 _KNOCK_SECONDS = 0.5
+_MOST_LOSSES = 5
+"""How often in a row a call may lose its connection before anything of its answer came: it may be what ends it."""
 _LONGEST_RETRY_SECONDS = 10.0
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 """Statuses worth another try: those the OpenAI SDK retries, and Anthropic's for an overloaded model."""
@@ -138,7 +140,7 @@ class Upstream:
         response, chunks, first = await self._retrying(once)
         try:
             # An endpoint may know no streams: the stack makes an empty one of its answer in one piece.
-            yield first or await self.complete(_unstreamed(body), headers)
+            yield await self.complete(_unstreamed(body), headers) if first is None else first
             async for chunk in chunks:
                 yield chunk
         finally:
@@ -160,6 +162,7 @@ class Upstream:
         """Try while it is worth it: the model answered nothing yet, and may if asked again."""
         until = time.monotonic() + self._restart_seconds
         pauses = iter(_RETRIES_SECONDS)
+        losses = 0
         while True:
             try:
                 return await once()
@@ -169,6 +172,9 @@ class Upstream:
                 await asyncio.sleep(_KNOCK_SECONDS)
             except StackLostError:
                 # Nothing of an answer was seen. The model did nothing wrong: it is the server that starts anew.
+                losses += 1
+                if losses == _MOST_LOSSES:
+                    raise
                 until = time.monotonic() + self._restart_seconds
                 await asyncio.sleep(_KNOCK_SECONDS)
             except UpstreamError as error:
@@ -189,6 +195,8 @@ async def _guarded[T](waiting: Awaitable[T]) -> T:
         raise StackAwayError(f"the stack could not be reached ({error})") from error
     except httpx.TimeoutException as error:
         raise UpstreamError(f"no answer within {_SILENCE_SECONDS:.0f} s", 504) from error
+    except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
+        raise UpstreamError(f"the call cannot be sent ({error})") from error
     except httpx.TransportError as error:
         raise StackLostError(f"the connection to the stack broke ({error})", 502, retry=True) from error
     except TooLargeError as error:
