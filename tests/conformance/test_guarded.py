@@ -1,9 +1,12 @@
 """A tool that wants approval asks, whatever in the framework runs it."""
 
+import json
+
 import pytest
 
 from tests.conformance.guarded import GUARDED, agent_id
-from tests.conformance.helpers import answer, items_of
+from tests.conformance.helpers import answer, items_of, prompt
+from tests.scripted import Answer
 
 SHAPES = [(framework, shape) for framework, shapes in GUARDED.items() for shape in shapes]
 
@@ -22,3 +25,22 @@ async def test_a_tool_asks_before_it_runs(framework, shape, client, model, key, 
     outputs = [call.output for call in items_of(done, "mcp_call") if call.name == "write"]
     assert outputs[-1] == "wrote one"
     assert len(outputs) == 1
+
+
+@pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
+@pytest.mark.parametrize("around", ["[1], {}", "[]{}[]", "[],{}]"])
+async def test_a_written_call_runs_with_no_other_arguments_than_it_shows(
+    framework, client, model, key, page, around
+):
+    """CrewAI mends such a text to other arguments than it has to anybody else."""
+    arguments = around.replace("{}", json.dumps({"path": str(page), "line": "one"}))
+    model.script(
+        key,
+        Answer(f"Thought: I write.\nAction: write\nAction Input: {arguments}\n"),
+        Answer("Thought: It cannot be done.\nFinal Answer: Not done."),
+    )
+    ended = await client.responses.create(model=agent_id("written"), input=prompt(key))
+    assert ended.status == "completed", ended.error
+    assert items_of(ended, "mcp_approval_request") == []
+    assert not page.exists()
+    assert "not a valid key, value dictionary" in str(model.requests(key)[1].messages)

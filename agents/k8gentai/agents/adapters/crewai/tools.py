@@ -4,8 +4,10 @@ CrewAI runs a tool in one of three places, none of which a hook of its own can s
 a process. Which turn a call belongs to, a context variable says; code that belongs to none is not touched.
 """
 
+import ast
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 
@@ -20,6 +22,7 @@ from crewai.tools.tool_failure import ToolExecutionFailedError, ToolFailure
 from crewai.tools.tool_types import ToolResult
 from crewai.utilities import agent_utils
 from crewai.utilities.agent_utils import NativeToolCallResult, extract_tool_call_info
+from crewai.utilities.i18n import I18N_DEFAULT
 from crewai.utilities.pydantic_schema_utils import create_model_from_schema
 from crewai.utilities.string_utils import sanitize_tool_name
 from pydantic import PrivateAttr
@@ -220,14 +223,34 @@ def _written(execute: Callable[..., Any]) -> Callable[..., Any]:
         run = current_run.get()
         if run is None:
             return execute(agent_action, tools=tools, **options)
+        arguments = _written_arguments(agent_action.tool_input)
+        if arguments is None:
+            return ToolResult(I18N_DEFAULT.errors("tool_arguments_error"), result_as_answer=False)
+        # CrewAI reads the text once more, and would mend it: what runs is what was shown.
+        action = replace(agent_action, tool_input=json.dumps(arguments))
         call_id = run.call_ids.make(str(options.get("agent_role")), agent_action.text)
         came = _Execution(
-            lambda: execute(agent_action, tools=tools, **options), lambda result: ToolOutcome(str(result.result))
-        ).through(run, call_id, agent_action.tool, _read(agent_action.tool_input) or {})
+            lambda: execute(action, tools=tools, **options), lambda result: ToolOutcome(str(result.result))
+        ).through(run, call_id, agent_action.tool, arguments)
         final = any(tool.name == agent_action.tool and tool.result_as_answer for tool in tools)
         return ToolResult(came.output, result_as_answer=final and not came.is_error)
 
     return wrapped
+
+
+def _written_arguments(written: str | None) -> dict[str, Any] | None:
+    """Return the arguments of a call that is text, as JSON or Python writes them; None where they are neither."""
+    if written is None:
+        return {}
+    for read in (json.loads, ast.literal_eval):
+        try:
+            arguments = read(written)
+            if isinstance(arguments, dict):
+                json.dumps(arguments)
+                return arguments
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return None
 
 
 def _read(written: Any) -> dict[str, Any] | None:
