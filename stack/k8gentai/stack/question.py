@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from k8gentai.stack import sse
+from k8gentai.stack.printable import printable
 
 ANSWER_SECONDS = 180
 """The longest silence in an answer; a worker that has just started imports its framework first."""
@@ -62,7 +63,7 @@ def described(name: str, arguments: str) -> str:
         name: of the tool.
         arguments: JSON text.
     """
-    return f"{name}({arguments})"
+    return printable(f"{name}({arguments})")
 
 
 def how_to_answer(response_id: str) -> str:
@@ -82,7 +83,7 @@ async def _show(client: httpx.AsyncClient, body: dict[str, Any], console: Consol
             elif "response" in event:
                 shown.id, shown.status = event["response"]["id"], event["response"]["status"]
                 if error := event["response"].get("error"):
-                    console.print(f"[red]{escape(str(error['message']))}[/]", soft_wrap=True)
+                    console.print(f"[red]{escape(printable(str(error['message'])))}[/]", soft_wrap=True)
     return shown
 
 
@@ -94,7 +95,7 @@ async def _without_text(
     async for event in events:
         if event["type"] == "response.output_text.delta":
             console.print("" if in_text else f"[bold]{agent}[/]: ", end="")
-            console.print(event["delta"], end="", markup=False, highlight=False, soft_wrap=True)
+            console.print(printable(event["delta"]), end="", markup=False, highlight=False, soft_wrap=True)
             in_text = True
             continue
         if in_text:
@@ -110,7 +111,7 @@ def _show_item(item: dict[str, Any], agent: str, shown: _Shown, console: Console
         line, verb = described(item["name"], item["arguments"]), "asks to call"
     elif item["type"] == "mcp_call" and item["status"] != "incomplete":
         outcome = f"failed: {item['error']}" if item.get("error") else item.get("output")
-        line, verb = f"{described(item['name'], item['arguments'])} -> {outcome}", "calls"
+        line, verb = printable(f"{described(item['name'], item['arguments'])} -> {outcome}"), "calls"
     else:
         # A call that was not made is asked about, or was left.
         return
