@@ -53,3 +53,13 @@ agent = (
     .add_edge("act", "think")
     .compile()
 )
+
+ending = (
+    StateGraph(MessagesState)
+    .add_node(think)
+    .add_node(act)
+    .add_edge(START, "think")
+    .add_conditional_edges("think", lambda state: "act" if state["messages"][-1].tool_calls else END)
+    .add_edge("act", END)
+    .compile()
+)

@@ -225,17 +225,25 @@ class Attempt:
         return end
 
     def judged(self, end: TurnEnd) -> TurnEnd:
-        """Return what a turn ends with that ended well, but may have been asked for JSON: its last message is the
-        answer.
+        """Return what a turn ends with that ended well, but may have run a tool past the tool boundary, or been
+        asked for JSON: its last message is the answer.
 
         What a model makes of the format is its own affair, unless code of the agent's stands between.
         """
+        if missed := self._missed():
+            return missed
         if self._order.handed_over or not wants_json(self._turn.parameters) or self._order.keep_last_text(is_json):
             return end
         if not self._agent.definition.spec.entrypoint:
             return end
         message = "text.format: the request asks for JSON, and the agent answered in other words"
         return TurnFailed(code=RequestError.code, message=message)
+
+    def _missed(self) -> TurnFailed | None:
+        """Return what the turn ends with for a call that code of the agent's kept from the boundary."""
+        if self._order.handed_over or not self._agent.definition.spec.entrypoint:
+            return None
+        return self._guard.missed(self._order.called)
 
     def _take(self, event: Event) -> None:
         try:

@@ -6,6 +6,7 @@ the model's message that asked for it, another tells of calls after the message,
 
 from collections import defaultdict
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 
 from k8gentai.agents.events import (
     Event,
@@ -57,6 +58,11 @@ class EventOrder:
         """The turn goes back to the client, for its tools."""
         self._withheld: list[MessageDone] = []
         """Ends of messages that are not whole if the turn ends with them."""
+
+    @property
+    def called(self) -> AbstractSet[str]:
+        """The ids of the calls that were told of."""
+        return self._called
 
     def from_adapter(self, event: Event) -> None:
         """Take an event the adapter yielded."""

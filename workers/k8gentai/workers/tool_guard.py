@@ -1,6 +1,6 @@
 """Sees to it that no tool runs past the tool boundary: what the model is told of a call came through it."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -91,6 +91,17 @@ class ToolGuard:
                 self._halt(TurnFailed(code=error.code, message=str(error)))
                 raise error
 
+    def missed(self, used: Container[str]) -> TurnFailed | None:
+        """Return what a turn ends with in place of a good end, where a call that the definition rules never came.
+
+        Args:
+            used: the ids of the calls that the agent took from the model's answers.
+        """
+        for call_id, name in tuple(self._due.items()):
+            if name in self._ruled and call_id in used:
+                return TurnFailed(code=ToolBypassedError.code, message=_missed(name, self._entrypoint))
+        return None
+
     def _made_up(self, result: "_Result") -> str | None:
         """Return the tool of the due call that a result under an id of the agent's own is for."""
         example = replace(result, call_id="")
@@ -137,4 +148,13 @@ def _said(name: str, place: str) -> str:
         f"the tool {name!r} was run past the tool boundary: the model was to be sent its result{where}, without "
         "record, approval, limit or time-out. Have the framework run the tool, or name it in the definition's "
         "tools with 'boundary: none'"
+    )
+
+
+def _missed(name: str, place: str) -> str:
+    where = f" in {place}" if place else ""
+    return (
+        f"the model called the tool {name!r}, which the definition names, and the call never came to the tool "
+        f"boundary{where}: no record, approval, limit or time-out held for it. Have the framework run the tool, "
+        "or name it in the definition's tools with 'boundary: none'"
     )

@@ -128,6 +128,7 @@ class GraphRun(KeptEvents):
         if await self.questions.ask_at_breakpoint(await graph.aget_state(config)):
             return True
         for call_id in self.unanswered():
+            self.context.tools.exempt(call_id)
             self.publish(ToolResult(call_id=call_id, output=NOT_APPROVED, is_error=True))
         return False
 
