@@ -12,6 +12,8 @@ from k8gentai.agents.idempotency import idempotency_key
 from k8gentai.agents.turn import Decision
 from k8gentai.workers.budget import Budget
 from k8gentai.workers.clock import Clock
+from k8gentai.workers.journal import ToolEntry
+from k8gentai.workers.record import seen_digest
 from k8gentai.workers.tool_guard import ToolGuard
 from k8gentai.workers.tools import Tools
 
@@ -206,3 +208,43 @@ async def test_what_a_tool_leaves_behind_has_no_idempotency_key_once_the_attempt
     assert left[0].run(idempotency_key) == "resp_1:call_1"
     tools.close()
     assert left[0].run(idempotency_key) is None
+
+
+def written_anew(person, journal, written):
+    """The tools of an attempt whose model wrote these arguments."""
+    policies = {"pay": Tool(name="pay", approval="required", retry="never")}
+    budget, guard = Budget(Limits(), lambda end: None), ToolGuard((), (), (), lambda end: None)
+    return Tools(
+        "resp_1", policies, journal, _ignore, person, budget, math.inf, Clock(0), written=written, guard=guard
+    )
+
+
+@pytest.mark.parametrize("state", ["running", "left", "done"])
+async def test_other_arguments_under_the_id_of_a_recorded_call_are_another_call(person, journal, state):
+    keys = []
+
+    async def pay():
+        keys.append(idempotency_key())
+        return "paid 5000"
+
+    journal.entries["c1"] = ToolEntry(state=state, output="paid 5", asked=seen_digest("pay", '{"amount": 5}'))
+    tools = written_anew(person, journal, {"c1": '{"amount": 5000}'})
+    calling = asyncio.create_task(tools.call("c1", "pay", {"amount": 5000}, pay))
+    await person.asked.wait()
+    person.answer.set_result(Decision(approve=True))
+    assert (await calling).output == "paid 5000"
+    assert keys != ["resp_1:c1"]
+    assert journal.entries["c1"].output == "paid 5"
+    again = written_anew(person, journal, {"c1": '{"amount":5000}'})
+    assert (await again.call("c1", "pay", {"amount": 5000}, pay)).output == "paid 5000"
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize("asked", [None, seen_digest("pay", '{"amount": 5}')])
+async def test_what_code_adds_to_the_arguments_of_a_call_makes_no_other_of_it(person, journal, asked):
+    async def pay():
+        raise AssertionError("it was paid before")
+
+    journal.entries["c1"] = ToolEntry(state="done", output="paid 5", asked=asked)
+    tools = written_anew(person, journal, {"c1": '{"amount": 5}'})
+    assert (await tools.call("c1", "pay", {"amount": 5, "at": "another time"}, pay)).output == "paid 5"

@@ -135,6 +135,7 @@ class Attempt:
             self._clock,
             self.calls.unreadable,
             None if counts else self._turn.parameters.get("max_tool_calls"),
+            written=self.calls.written,
             guard=self._guard,
             images=self.calls.images,
         )

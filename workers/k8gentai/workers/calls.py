@@ -108,6 +108,8 @@ class ModelCalls:
         """Whether the model has refused a call with such images, and answered the same without."""
         self.unreadable: dict[str, str] = {}
         """The arguments of tool calls that are no JSON object, by the call's id."""
+        self.written: dict[str, str] = {}
+        """The arguments of all tool calls as the model wrote them, by the call's id."""
 
     def begin(self, messages: object, place: str) -> None:
         """Count a call.
@@ -182,6 +184,7 @@ class ModelCalls:
             written: the calls' arguments by their ids, as the model wrote them.
             reasoning: what the model thought before it made them, by the name of the field it came in; or nothing.
         """
+        self.written.update(written)
         for call_id, arguments in written.items():
             if arguments_object(arguments) is None:
                 self.unreadable[call_id] = arguments

@@ -40,6 +40,13 @@ class ToolEntry(BaseModel):
     """The addresses of the images in its result, data URLs among them."""
     usage: list[Usage] = []
     """What it used of models, as agents do that are asked as tools."""
+    asked: str | None = None
+    """A digest of the tool's name and of the arguments as the model wrote them, from
+    :func:`k8gentai.workers.record.seen_digest`; None where no model did, and in entries of older versions."""
+
+    def is_about(self, asked: str) -> bool:
+        """Return whether the call has that digest."""
+        return self.asked in (None, asked)
 
 
 class Journal:

@@ -5,6 +5,7 @@ import contextlib
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from k8gentai.agents.definition import Tool
@@ -19,6 +20,7 @@ from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.budget import Budget
 from k8gentai.workers.clock import Clock
 from k8gentai.workers.journal import Journal, ToolEntry
+from k8gentai.workers.record import seen_digest
 from k8gentai.workers.tool_guard import ToolGuard
 
 _INTERRUPTED = (
@@ -29,6 +31,9 @@ _INTERRUPTED = (
 _ARGUMENTS_SHOWN = 500
 """Characters of arguments that cannot be read which the model is shown again."""
 
+_DIGEST_LETTERS = 16
+"""How much of a digest tells calls of one id apart."""
+
 
 class RunningCall:
     """A tool call under way.
@@ -37,10 +42,12 @@ class RunningCall:
         call_id: the call.
         seconds: how long it may take; None for as long as it likes.
         tools: whose call it is.
+        recorded: what the journal has of it, and by which id.
     """
 
-    def __init__(self, call_id: str, seconds: float | None, tools: "Tools") -> None:
+    def __init__(self, call_id: str, seconds: float | None, tools: "Tools", recorded: "_Recorded") -> None:
         self.call_id = call_id
+        self.recorded = recorded
         self.tools = tools
         self.images: list[str] = []
         """The images that it has shown."""
@@ -72,6 +79,17 @@ class RunningCall:
             self.limit.reschedule(when)
 
 
+@dataclass(frozen=True)
+class _Recorded:
+    """A call's place in the journal."""
+
+    id: str
+    """The call's own id, unless the journal has another call by that."""
+    asked: str | None
+    """A digest of what the model wrote; None where no model did."""
+    entry: ToolEntry | None
+
+
 _around: ContextVar[tuple[RunningCall, ...]] = ContextVar("running_tool_calls", default=())
 """The tool calls that the code at hand works for: several, where a tool is an agent."""
 
@@ -96,6 +114,7 @@ class Tools:
         unreadable: the arguments that are no JSON object, by the ids of the calls that have them, whatever a
             framework makes of those.
         most: how many calls the request allows; further ones are not made, and the model is told so.
+        written: the arguments as the model wrote them, by the ids of its calls.
         guard: is to know of every call.
         images: takes the images of results, by the ids of the calls, before the agent sees the results.
     """
@@ -113,6 +132,7 @@ class Tools:
         unreadable: Mapping[str, str] | None = None,
         most: int | None = None,
         *,
+        written: Mapping[str, str] | None = None,
         guard: ToolGuard,
         images: dict[str, list[str]] | None = None,
     ) -> None:
@@ -127,6 +147,7 @@ class Tools:
         self._approvals = approvals
         self._budget = budget
         self._unreadable = {} if unreadable is None else unreadable
+        self._written = {} if written is None else written
         self._guard = guard
         self._images = {} if images is None else images
         self._running: set[RunningCall] = set()
@@ -202,16 +223,17 @@ class Tools:
         policy = self._policies.get(name) or Tool(name=name)
         self._publish(call_id, ToolCall(call_id=call_id, name=name, arguments=arguments_json))
         try:
-            known = self._journal.tool(call_id)
+            recorded = self._recorded(call_id, name)
+            known = recorded.entry
             denial = _unread(unreadable) if known is None else None
             if denial is None and known is None and (approval or policy.approval == "required"):
                 denial = _denial(await self.ask(call_id, name, arguments_json))
             if not again:
                 self._publish(call_id, StepStarted(step_id=step_id, kind="tool", name=name))
-            running = RunningCall(call_id, policy.timeout_seconds, self)
+            running = RunningCall(call_id, policy.timeout_seconds, self, recorded)
             self._running.add(running)
             try:
-                entry = denial or await self._once(running, policy, known, run)
+                entry = denial or await self._once(running, policy, run)
             finally:
                 self._running.discard(running)
         except FencedError as error:
@@ -238,6 +260,20 @@ class Tools:
         self._publish(call.call_id, ToolResult(call_id=call.call_id, output=text, is_error=True))
         return ToolOutcome(text, is_error=True)
 
+    def _recorded(self, call_id: str, name: str) -> _Recorded:
+        """Return what the journal has of a call.
+
+        A model that is asked again, as its answer did not fit the journal, may write something else under the id
+        of a call that was made. That is another call, which nobody approved and which has not run.
+        """
+        written = self._written.get(call_id)
+        asked = None if written is None else seen_digest(name, written)
+        entry = self._journal.tool(call_id)
+        if asked is None or entry is None or entry.is_about(asked):
+            return _Recorded(call_id, asked, entry)
+        other = f"{call_id}-{asked[:_DIGEST_LETTERS]}"
+        return _Recorded(other, asked, self._journal.tool(other))
+
     def _call_key(self, call_id: str) -> CallKey:
         key = CallKey(f"{self._turn_id}:{call_id}")
         self._call_keys.append(key)
@@ -247,18 +283,19 @@ class Tools:
         self,
         running: RunningCall,
         policy: Tool,
-        known: ToolEntry | None,
         run: Callable[[], Awaitable[str | ToolOutcome]],
     ) -> ToolEntry:
         """Return what a call came to, now or before. It is in the journal."""
-        call_id, images = running.call_id, running.images
+        recorded, images = running.recorded, running.images
+        known = recorded.entry
         if known is not None and known.state == "done":
             return known
         if known is not None and known.state == "running" and policy.retry == "never":
             outcome = ToolOutcome(_INTERRUPTED, is_error=True)
         else:
-            await self._journal.record_tool(call_id, ToolEntry(state="running"))
-            token, around = current_call_key.set(self._call_key(call_id)), _around.set((*_around.get(), running))
+            await self._journal.record_tool(recorded.id, ToolEntry(state="running", asked=recorded.asked))
+            token = current_call_key.set(self._call_key(recorded.id))
+            around = _around.set((*_around.get(), running))
             showing = shown_images.set(images)
             try:
                 outcome = await _guarded(running, policy, run)
@@ -268,7 +305,7 @@ class Tools:
             except BaseException as error:
                 # It stops for a person: cancelled while it asks, or by an exception of the framework's own.
                 if running.asks or not isinstance(error, asyncio.CancelledError):
-                    await self._journal.record_tool(call_id, ToolEntry(state="left"))
+                    await self._journal.record_tool(recorded.id, ToolEntry(state="left", asked=recorded.asked))
                 raise
             finally:
                 current_call_key.reset(token)
@@ -284,8 +321,9 @@ class Tools:
             results=outcome.results,
             images=images,
             usage=running.usage,
+            asked=recorded.asked,
         )
-        await self._journal.record_tool(call_id, entry)
+        await self._journal.record_tool(recorded.id, entry)
         return entry
 
 
