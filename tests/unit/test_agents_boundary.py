@@ -191,5 +191,42 @@ async def test_nothing_runs_for_an_attempt_that_is_over(agents, boundary):
     with pytest.raises(asyncio.CancelledError):
         await boundary.call("c1", "tool", {}, tool)
     with pytest.raises(asyncio.CancelledError):
-        boundary.wait("c2", "tool", {}, lambda: str(ran.append("waited")))
+        await asyncio.to_thread(boundary.wait, "c2", "tool", {}, lambda: str(ran.append("waited")))
+    assert ran == []
+
+
+async def test_a_call_on_its_way_as_the_attempt_ends_runs_nothing(agents, boundary):
+    ran = []
+    outcomes = []
+
+    def act():
+        try:
+            outcomes.append(boundary.wait("call_1", "pay", {}, lambda: ran.append("pay") or "paid"))
+        except asyncio.CancelledError as error:
+            outcomes.append(error)
+
+    async def act_in_loop(begun):
+        async def run():
+            ran.append("pay")
+            return "paid"
+
+        begun.set()
+        await boundary.call("call_2", "pay", {}, run)
+
+    async def ask(begun):
+        begun.set()
+        await boundary.ask("call_3", "pay", "{}")
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    coming = []
+    for work in (act_in_loop, ask):
+        begun = threading.Event()
+        coming.append(asyncio.run_coroutine_threadsafe(work(begun), agents.loop))
+        begun.wait()
+    # This loop has not run since: what the calls brought to it waits there.
+    boundary.close()
+    await asyncio.to_thread(thread.join)
+    ends = await asyncio.gather(*map(asyncio.wrap_future, coming), return_exceptions=True)
+    assert [type(end) for end in (*outcomes, *ends)] == [asyncio.CancelledError] * 3
     assert ran == []

@@ -6,6 +6,7 @@ import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -56,17 +57,12 @@ class AgentsBoundary:
         async def execute() -> str | ToolOutcome:
             return await run()
 
-        self._check_open(name)
-        return await in_loop(
-            self._home,
-            self._tools.call(
-                call_id,
-                name,
-                arguments,
-                lambda: in_loop(self._agents.loop, execute()),
-                approval=approval,
-            ),
-        )
+        def calling() -> Coroutine[Any, Any, ToolOutcome]:
+            return self._tools.call(
+                call_id, name, arguments, lambda: in_loop(self._agents.loop, execute()), approval=approval
+            )
+
+        return await in_loop(self._home, self._while_open(name, calling))
 
     def exempt(self, call_id: str) -> None:
         self._tools.exempt(call_id)
@@ -75,12 +71,12 @@ class AgentsBoundary:
         return self._tools.decision(question, name, arguments)
 
     async def ask(self, call_id: str, name: str, arguments: str, about: Sequence[str] = ()) -> Decision:
-        return await in_loop(self._home, self._tools.ask(call_id, name, arguments, about))
+        asking = partial(self._tools.ask, call_id, name, arguments, about)
+        return await in_loop(self._home, self._while_open(name, asking))
 
     def wait(
         self, call_id: str, name: str, arguments: dict[str, Any], run: Callable[[], str | ToolOutcome]
     ) -> ToolOutcome:
-        self._check_open(name)
         jobs: SimpleQueue[_Job | None] = SimpleQueue()
 
         def execute() -> Coroutine[Any, Any, str | ToolOutcome]:
@@ -88,8 +84,8 @@ class AgentsBoundary:
             put = _start_thread if self._tools.seconds(name) is not None else jobs.put
             return _done_by(put, run)
 
-        calling = self._tools.call(call_id, name, arguments, execute)
-        coming = asyncio.run_coroutine_threadsafe(self._tracked(calling), self._home)
+        calling = partial(self._tools.call, call_id, name, arguments, execute)
+        coming = asyncio.run_coroutine_threadsafe(self._tracked(self._while_open(name, calling)), self._home)
         coming.add_done_callback(lambda _: jobs.put(None))
         with self._noted(call_id):
             while (job := jobs.get()) is not None:
@@ -106,10 +102,16 @@ class AgentsBoundary:
         for task in self._waiting:
             task.cancel()
 
-    def _check_open(self, name: str) -> None:
-        """See that the attempt goes on: code that it left behind may not act for it any more."""
+    async def _while_open[T](self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do work for agents' code in the worker's own loop, where the attempt is closed too: not even a call that
+        was on its way by then may act for it.
+
+        Raises:
+            asyncio.CancelledError: the attempt is over.
+        """
         if self._closed:
             raise asyncio.CancelledError(f"the turn is over for {name}")
+        return await work()
 
     async def _tracked(self, calling: Coroutine[Any, Any, ToolOutcome]) -> ToolOutcome:
         task = asyncio.current_task()
