@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from k8gentai.stack import restarts
 from k8gentai.stack.children import ChildError, Children, tail
 from k8gentai.stack.restarts import WorkerProcess, kept_running
 from k8gentai.workers.exits import REPLACE
@@ -89,7 +90,10 @@ async def test_a_worker_that_ends_is_started_again_and_the_others_stay(tmp_path:
     assert log.read_text() == "last words\n" * 3
 
 
-async def test_a_worker_that_asks_for_it_is_replaced_at_once_and_not_later_the_next_time(tmp_path: Path) -> None:
+async def test_a_worker_that_asks_for_it_is_replaced_at_once_and_not_later_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restarts, "_SETTLED_SECONDS", 0)
     starts = tmp_path / "starts"
     # Every third end is not asked for.
     ends = (
@@ -106,3 +110,16 @@ async def test_a_worker_that_asks_for_it_is_replaced_at_once_and_not_later_the_n
     replaced = f"'worker' ended with exit code {REPLACE} and is started again at once. Its log: {log}"
     ended = "'worker' ended with exit code 1 and is started again in {} s. Its log: {}"
     assert said == [replaced, replaced, ended.format(0.5, log), replaced, replaced, ended.format(1, log)]
+
+
+async def test_a_worker_that_cannot_be_replaced_is_tried_later_each_time(tmp_path: Path) -> None:
+    program = tmp_path / "worker.sh"
+    program.write_text(f"#!/bin/sh\nrm {program}\nexit {REPLACE}\n")
+    program.chmod(0o755)
+    worker = WorkerProcess("worker", [str(program)], dict(os.environ))
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    async with Children(tmp_path) as children:
+        await worker.start(children)
+        async with kept_running(children, [worker], lines.put_nowait):
+            said = [await asyncio.wait_for(lines.get(), 60) for _ in range(3)]
+    assert ["in 0.5 s" in said[0], "cannot be started" in said[1], "in 1 s" in said[2]] == [True, True, True]

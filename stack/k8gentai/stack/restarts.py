@@ -12,6 +12,8 @@ from k8gentai.workers.exits import REPLACE
 
 _STEADY_SECONDS = 60
 """A worker that ran for so long is started again as if it had never ended."""
+_SETTLED_SECONDS = 10
+"""A worker that ran for so long and asks to be replaced is replaced at once."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class WorkerProcess:
 async def kept_running(children: Children, workers: Iterable[WorkerProcess], say: Say) -> AsyncIterator[None]:
     """While inside, start each of these children again when it ends, later each time if it goes on so.
 
-    One that asks to be replaced is started again at once, and that does not make it later the next time.
+    One that asks to be replaced after it ran for a while is started again at once, and that does not make it later
+    the next time.
 
     Args:
         children: where they were started.
@@ -66,9 +69,10 @@ async def _keep(children: Children, worker: WorkerProcess, say: Say) -> None:
     while True:
         began = time.monotonic()
         code = await children.ended(worker.name)
-        if time.monotonic() - began >= _STEADY_SECONDS:
+        ran = time.monotonic() - began
+        if ran >= _STEADY_SECONDS:
             pauses = _pauses()
-        pause = 0 if code == REPLACE else next(pauses)
+        pause = 0 if code == REPLACE and ran >= _SETTLED_SECONDS else next(pauses)
         when = f"in {pause:g} s" if pause else "at once"
         log = children.log(worker.name)
         say(f"'{worker.name}' ended with {how_it_ended(code)} and is started again {when}. Its log: {log}")
