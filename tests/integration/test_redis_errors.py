@@ -86,11 +86,28 @@ async def test_errors_that_redis_answers_are_waited_out(own_stack, proxy, server
         with own_stack.redis() as redis:
             assert redis.hmget(f"amf:turn:{response.id}", "attempt", "crashes") == [b"1", b"0"]
             assert len(list(redis.scan_iter("amf:turn:*", _type="hash"))) <= 2
-        with nothing_permitted(own_stack):
-            await refused(http, key)
-            unavailable(await http.get(f"/v1/responses/{response.id}"))
-        assert (await client.responses.retrieve(response.id)).output_text == response.output_text
+        await unreadable_while_nothing_is_permitted(own_stack, http, model, f"{key}read")
         await taken_up_after_a_kill(own_stack, proxy, client, model, f"{key}kill")
+
+
+async def unreadable_while_nothing_is_permitted(own_stack, http, model, key):
+    """A turn that runs is neither read nor joined by another then; afterwards it goes on."""
+    held = Gate()
+    model.script(key, Answer("Half, ", held, "whole."))
+    body = {"model": "plain", "input": prompt(key), "background": True}
+    path = f"/v1/responses/{(await http.post('/v1/responses', json=body)).json()['id']}"
+    await held.reached()
+    with nothing_permitted(own_stack):
+        await refused(http, key)
+        unavailable(await http.get(path))
+    assert (await http.get(path)).json()["status"] == "in_progress"
+    held.open()
+
+    async def read():
+        return (await http.get(path)).json()
+
+    turn = await eventually(read, lambda turn: turn["status"] != "in_progress")
+    assert turn["output"][0]["content"][0]["text"] == "Half, whole."
 
 
 async def output(process):
