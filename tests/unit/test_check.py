@@ -335,9 +335,55 @@ def test_a_variable_that_is_missing_takes_no_agent_off(monkeypatch):
     ready = tiny()
     monkeypatch.delenv("A_MODEL")
     seen = []
-    assert tiny(keep=True, approve=seen.append) == ready
     reason = "agents/good.yaml:7: the environment variable A_MODEL is not set, and there is no default"
+    kept = tiny(keep=True, approve=seen.append)["good"]
+    assert kept == ready["good"].model_copy(update={"warnings": [f"was not checked again: {reason}"]})
     assert (seen[0].kept, seen[0].changed, seen[0].same) == ({"good": reason}, {}, 1)
     assert tiny()["good"].state == "broken"
     # Nothing stands that could be kept.
+    assert tiny(keep=True)["good"].state == "broken"
+
+
+SETTINGS = """\
+from pydantic_settings import BaseSettings
+
+class Shop(BaseSettings, env_prefix="A_"):
+    url: str
+
+agent = Shop()
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import os\nagent = os.environ['A_URL']\n", "KeyError: 'A_URL'"),
+        ("import os\nagent = os.getenv('A_URL')\nif not agent:\n    raise ValueError('set A_URL')\n", "set A_URL"),
+        (SETTINGS, "url\n  Field required"),
+    ],
+)
+def test_a_variable_that_code_lacks_takes_no_agent_off(monkeypatch, code, reason):
+    define_tiny("good", code)
+    define_tiny("other")
+    monkeypatch.setenv("A_URL", "u")
+    assert tiny()["good"].state == "ready"
+    monkeypatch.delenv("A_URL")
+    define_tiny("other", "agent = 2\n")
+    seen = []
+    agents = tiny(keep=True, approve=seen.append)
+    assert agents["good"].state == "ready"
+    assert reason in agents["good"].warnings[0]
+    assert (list(seen[0].kept), seen[0].changed) == (["good"], {"other": "ready"})
+    # It is not taken for checked: the next check loads it.
+    monkeypatch.setenv("A_URL", "u")
+    assert tiny(keep=True)["good"].warnings == []
+    monkeypatch.delenv("A_URL")
+    define_tiny("good", code + "# changed\n")
+    assert tiny()["good"].state == "broken"
+
+
+def test_code_that_is_wrong_is_broken_whatever_variables_it_lacks(monkeypatch):
+    define_tiny("good")
+    tiny()
+    define_tiny("good", "import os\nos.getenv('A_URL')\nagent = [][3]\n")
     assert tiny(keep=True)["good"].state == "broken"

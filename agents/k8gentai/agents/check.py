@@ -50,6 +50,8 @@ class _Verdict:
     """What the agent takes of no request."""
     warnings: Sequence[str] = ()
     """What could not be checked."""
+    lacks: Sequence[str] = ()
+    """The variables of the environment for want of which there is an error."""
 
 
 @dataclass
@@ -74,8 +76,8 @@ class Terms:
     seconds: float = 60
     """How long one agent's check may take."""
     keep: bool = False
-    """Whether an agent that was ready stays as it is where its definition cannot be read for a variable of the
-    environment that is not set here."""
+    """Whether an agent that was ready stays as it is where its definition cannot be read, or its code cannot be
+    loaded, for a variable of the environment that is not set here."""
 
 
 def update(
@@ -125,12 +127,14 @@ def _register(
     registered: list[RegisteredAgent] = []
     kept: dict[str, str] = {}
     for agent_id, same in sorted(_by_id(documents).items()):
-        known = before.get(agent_id)
-        if terms.keep and known and known.state == "ready" and _lacks_variables(same):
-            registered.append(known)
-            kept[agent_id] = "; ".join(str(fault) for fault in same[0].faults)
+        known, verdict = before.get(agent_id), verdicts.get(agent_id)
+        agent = _registered(same, verdict, references.get(agent_id, []))
+        if terms.keep and known and known.state == "ready" and _lacks_variables(same, verdict):
+            # Checked again by the next check: it is not known whether it is ready as it stands now.
+            why = agent.error or ""
+            registered.append(known.model_copy(update={"warnings": [f"was not checked again: {why}"]}))
+            kept[agent_id] = "; ".join(why.splitlines())
             continue
-        agent = _registered(same, verdicts.get(agent_id), references.get(agent_id, []))
         # .venvs/NAME/bin/python
         interpreter = terms.interpreters.get(agent.framework)
         registered.append(
@@ -139,9 +143,11 @@ def _register(
     return registered, kept
 
 
-def _lacks_variables(documents: list[Document]) -> bool:
+def _lacks_variables(documents: list[Document], verdict: _Verdict | None) -> bool:
+    """Return whether variables of the environment are all that an agent is not ready for."""
     faults = documents[0].faults
-    return len(documents) == 1 and bool(faults) and all(fault.variable for fault in faults)
+    missing = bool(faults) or bool(verdict and verdict.lacks)
+    return len(documents) == 1 and missing and all(fault.variable for fault in faults)
 
 
 def _check(

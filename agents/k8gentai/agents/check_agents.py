@@ -3,10 +3,10 @@
 
 Reads a JSON array of definitions from standard input, all of one framework, and loads each. Writes to the file
 descriptor FD, a JSON object a line: ``{"checking": id}`` before each, then ``{"id", "digest", "error",
-"version", "tools", "refuses", "warnings"}``: the framework's version, the names of the tools that were found, what
-the agent takes of no request, and what could not be checked; at the end ``{"files"}``, what the check depended on
-(:mod:`k8gentai.agents.fingerprint`). Agent code may print what it likes:
-standard output is not looked at. ADAPTER names one that is not among ours.
+"version", "tools", "refuses", "warnings", "lacks"}``: the framework's version, the names of the tools that were
+found, what the agent takes of no request, what could not be checked, and the variables for want of which there is
+an error; at the end ``{"files"}``, what the check depended on (:mod:`k8gentai.agents.fingerprint`). Agent code may
+print what it likes: standard output is not looked at. ADAPTER names one that is not among ours.
 """
 
 import json
@@ -25,11 +25,13 @@ from k8gentai.agents.parts import refused_parts
 from k8gentai.agents.tools.declared import load_functions
 from k8gentai.agents.tools.policies import check_policies, found_tools
 from k8gentai.agents.turn import Adapter, AgentLoadError
+from k8gentai.agents.variables import missing_variables, note_missing_variables
 
 
 def main() -> None:
     """Check what standard input names."""
     began_ns, read = time.time_ns(), ReadFiles()
+    note_missing_variables()
     definitions = [AgentDefinition.model_validate(value) for value in json.load(sys.stdin)]
     with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as results:
         adapter = load_adapter(sys.argv[2]) if sys.argv[2:] else adapter_for(definitions[0].spec.framework)
@@ -48,9 +50,9 @@ def main() -> None:
 
 
 def _load(adapter: Adapter, definition: AgentDefinition) -> dict[str, Any]:
-    """Find an agent's ``tools``, what it ``refuses``, the ``warnings`` of what could not be checked, and the
-    ``error`` by which it cannot be used, or None."""
-    result: dict[str, Any] = {"tools": [], "refuses": [], "warnings": [], "error": None}
+    """Find an agent's ``tools``, what it ``refuses``, the ``warnings`` of what could not be checked, the
+    ``error`` by which it cannot be used, or None, and the variables that it ``lacks`` by that."""
+    result: dict[str, Any] = {"tools": [], "refuses": [], "warnings": [], "error": None, "lacks": []}
     try:
         agent = adapter.load(definition)
         load_functions(definition)
@@ -59,9 +61,9 @@ def _load(adapter: Adapter, definition: AgentDefinition) -> dict[str, Any]:
         result["refuses"] = sorted(refused_parts(adapter, agent))
         check_policies(definition, found, _served(definition, result["warnings"]))
     except AgentLoadError as error:
-        result["error"] = str(error)
+        result |= {"error": str(error), "lacks": missing_variables(error)}
     except Exception as error:  # noqa: BLE001 - one bad agent must not hide the others
-        result["error"] = f"{type(error).__name__}: {error}"
+        result |= {"error": f"{type(error).__name__}: {error}", "lacks": missing_variables(error)}
     return result
 
 

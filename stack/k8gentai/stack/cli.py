@@ -194,7 +194,7 @@ def agents_update(
     changed. Exit code 1 if one is broken, or stays as it was because a variable of the environment is not set.
 
     Where an `up` runs in this directory, what is not set here is as it is set there: AMF_AGENTS, variables that
-    definitions name, the model. Agents of frameworks it does not run are unused.
+    definitions and code read, the model. Agents of frameworks it does not run are unused.
     """
     from k8gentai.agents.changes import Changes
     from k8gentai.stack import registering

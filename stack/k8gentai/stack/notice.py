@@ -12,6 +12,8 @@ import psutil
 _NAME = "up.json"
 _KEPT = {"AMF_STACK_API_KEY"}
 """Credentials that agents' code, which is imported to check it, must not see."""
+_OF_THE_PROCESS = ("PYTHON", "VIRTUAL_ENV", "LD_", "DYLD_", "MALLOC_")
+"""Variables that begin so say how a process runs, and would change how this one's children do."""
 _CLOCK_SECONDS = 2
 """How far the start of a process may seem to be off."""
 
@@ -32,11 +34,12 @@ class Notice:
 def take_environment(notice: Notice) -> None:
     """Set the variables of the environment that its ``up`` was started with and that are not set here.
 
-    What is read from the environment is then read as there. Where the system does not show them, nothing is set.
+    What definitions and agents' code read from the environment is then read as there; what says how a process
+    runs is not taken. Where the system does not show the variables, nothing is set.
     """
     with suppress(psutil.Error):
         for name, value in psutil.Process(notice.pid).environ().items():
-            if name not in _KEPT and not os.environ.get(name):
+            if name not in _KEPT and not name.startswith(_OF_THE_PROCESS) and not os.environ.get(name):
                 os.environ[name] = value
 
 
