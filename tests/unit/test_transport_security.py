@@ -187,9 +187,46 @@ async def test_a_server_that_asks_who_calls_goes_by_any_name() -> None:
     assert await asked(guarded(Trust(authenticated=True)), headers={"host": "elsewhere.example"}) == 200
 
 
-async def test_a_server_on_a_network_goes_by_any_name() -> None:
-    """The name a worker calls it by, in a cluster, is the operator's."""
-    assert await asked(guarded(), url="http://server:8321") == 200
+async def on(server: str, host: str, trust: Trust | None = None) -> int:
+    app = guarded(trust)
+
+    async def came_to(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "server": (server, 8321)}, receive, send)
+
+    return await asked(came_to, headers={"host": host})
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "10.0.0.1",
+        "10.0.0.1:8321",
+        "[fd00::1]:8321",
+        "localhost:8321",
+        "server:8321",
+        "stack.agents.svc.cluster.local",
+        "host.docker.internal:8321",
+        "box.home.arpa",
+    ],
+)
+async def test_a_server_on_a_network_goes_by_names_that_no_page_can_have(host: str) -> None:
+    """A published port of a container is one: the browser's loopback is another address inside."""
+    assert await on("172.17.0.2", host) == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["elsewhere.example", "10.0.0.1.nip.io:8321", "local.example", "arpa.example", ""]
+)
+async def test_and_by_none_that_could_be_bound_to_it(host: str) -> None:
+    assert await on("172.17.0.2", host) == 421
+    assert await on("172.17.0.2", host, Trust(authenticated=True)) == 200
+
+
+async def test_a_server_on_a_network_can_be_given_names() -> None:
+    trust = Trust(hosts=["stack.example"])
+    assert await on("172.17.0.2", "stack.example:8321", trust) == 200
+    assert await on("172.17.0.2", "server:8321", trust) == 200
+    assert await on("172.17.0.2", "elsewhere.example", trust) == 421
 
 
 @pytest.mark.parametrize(
@@ -198,12 +235,7 @@ async def test_a_server_on_a_network_goes_by_any_name() -> None:
 )
 async def test_loopback_is_known_in_each_of_its_forms(server: str, expected: int) -> None:
     """A socket of both families shows clients of the older one by mapped addresses."""
-    app = guarded()
-
-    async def came_to(scope: Any, receive: Any, send: Any) -> None:
-        await app({**scope, "server": (server, 8321)}, receive, send)
-
-    assert await asked(came_to, headers={"host": "elsewhere.example"}) == expected
+    assert await on(server, "server:8321") == expected
 
 
 async def test_the_gateway_of_models_is_protected() -> None:

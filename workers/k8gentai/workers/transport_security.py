@@ -20,6 +20,9 @@ from starlette.websockets import WebSocketClose
 _POLICY_VIOLATION = 1008
 """RFC 6455, section 7.4.1."""
 _READING = frozenset({"GET", "HEAD"})
+_NEVER_PUBLIC = frozenset({"localhost", "local", "internal", "test", "home.arpa"})
+"""Ends of names that no public DNS answers for, so that no page has one: RFC 6761, 6762 and 8375, and ICANN's
+resolution 2024.07.29.06."""
 _FORMS = frozenset({"multipart/form-data", "application/x-www-form-urlencoded"})
 
 
@@ -39,10 +42,18 @@ class Trust:
     origin_pattern: str | None = None
     authenticated: bool = False
 
-    def host(self, host: str) -> bool:
-        """Return whether a ``Host`` header is one of the allowed, or of loopback."""
+    def host(self, host: str, *, on_loopback: bool) -> bool:
+        """Return whether a server may be called by a ``Host`` header.
+
+        Args:
+            host: the header.
+            on_loopback: whether the request came over loopback, where a server has names of its own. Elsewhere it
+                may be called by what no page of others could be called: an address, or a name of no public DNS.
+        """
         name = _name(host)
-        return name == "localhost" or _is_loopback(name) or name in self.hosts or "*" in self.hosts
+        if name in self.hosts or "*" in self.hosts:
+            return True
+        return name == "localhost" or _is_loopback(name) if on_loopback else _is_not_public(name)
 
     def origin(self, origin: str) -> bool:
         """Return whether pages of an origin are allowed."""
@@ -87,7 +98,7 @@ class TransportSecurity:
         headers = Headers(scope=scope)
         # Browsers send it always. Clients of HTTP/1.0, such as health checks, may leave it out.
         host = headers.get("host")
-        if host is not None and self._checks_host(scope) and not self._trust.host(host):
+        if host is not None and not self._may_be_called(host, scope):
             return _Refusal(
                 421,
                 "host_not_allowed",
@@ -109,14 +120,13 @@ class TransportSecurity:
             )
         return None
 
-    def _checks_host(self, scope: Scope) -> bool:
-        """Return whether the request came over loopback, where nothing but the name tells pages of others
-        apart.
+    def _may_be_called(self, host: str, scope: Scope) -> bool:
+        """Return whether a request names the server by one of its names, which tells pages of others apart whose
+        name was bound anew to its address.
         """
-        if self._trust.authenticated:
-            return False
         server = scope.get("server")
-        return bool(self._trust.hosts) or (server is not None and _is_loopback(server[0]))
+        on_loopback = server is not None and _is_loopback(server[0])
+        return self._trust.authenticated or self._trust.host(host, on_loopback=on_loopback)
 
     def _is_cross_site(self, scope: Scope, headers: Headers) -> bool:
         if (origin := headers.get("origin")) is not None:
@@ -150,13 +160,26 @@ def _name(host: str) -> str:
         return host
 
 
-def _is_loopback(name: str) -> bool:
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that a name is, if it is one."""
     try:
         address = ipaddress.ip_address(name)
-        # As a socket of both families shows clients of the older one.
-        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
     except ValueError:
-        return False
+        return None
+    # As a socket of both families shows clients of the older one.
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_loopback(name: str) -> bool:
+    address = _address(name)
+    return address is not None and address.is_loopback
+
+
+def _is_not_public(name: str) -> bool:
+    """Return whether no public DNS answers for a name: it is an address, has one label or a reserved end."""
+    labels = name.split(".")
+    ends = {".".join(labels[-count:]) for count in (1, 2)}
+    return _address(name) is not None or (len(labels) == 1 and name != "") or not ends.isdisjoint(_NEVER_PUBLIC)
 
 
 def _answer(refusal: _Refusal) -> JSONResponse:
