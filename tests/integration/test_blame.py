@@ -84,6 +84,43 @@ async def test_a_turn_that_ends_its_worker_alone_is_convicted_and_named_after_it
     )
 
 
+async def test_causes_that_are_noted_late_are_named_all_the_same(bench, valkey):
+    """On a busy machine leases run out before the witness speaks."""
+    (poison,) = (await bench.accept("poison")).values()
+    with valkey.client() as blocking:
+        leases = Leases(blocking, "langgraph", lease_seconds=30, witness_seconds=60)
+
+        async def run_out():
+            worker = await bench.worker()
+            lease = (await bench.run(worker))[poison].lease
+            await bench.connection.zadd(keys.LEASES + "langgraph", {lease.member: time.time() - 1})
+            return worker
+
+        first = await run_out()
+        assert leases.reap() == [(poison, "queued")]
+        leases.bury(first.worker, SEGFAULT)
+        await run_out()
+        assert leases.reap() == [(poison, "queued")]
+        last = await run_out()
+        # Nothing runs it again, so that it waits for the word.
+        assert leases.reap() == []
+        leases.bury(last.worker, SEGFAULT)
+        assert leases.reap() == [(poison, "failed")]
+    assert await bench.message(poison) == (
+        "the turn was tried 3 times and each time its worker was lost: its process ended with signal 11 "
+        "(SIGSEGV), then was not heard of any more, then ended with signal 11 (SIGSEGV); see the workers' logs"
+    )
+
+
+async def test_a_turn_is_given_up_without_a_cause_where_no_witness_speaks(bench, valkey):
+    (poison,) = (await bench.accept("poison")).values()
+    with valkey.client() as blocking:
+        leases = Leases(blocking, "langgraph", lease_seconds=30, max_attempts=1, witness_seconds=60)
+        lease = (await bench.run(await bench.worker()))[poison].lease
+        await bench.connection.zadd(keys.LEASES + "langgraph", {lease.member: time.time() - 61})
+        assert leases.reap() == [(poison, "failed")]
+
+
 async def test_neighbours_of_a_crash_are_suspects_and_the_next_crash_convicts_one(bench):
     named = await bench.accept("innocent", "poison", "other")
     worker = await bench.worker()

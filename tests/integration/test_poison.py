@@ -51,6 +51,15 @@ async def workers(own_stack):
         await keeping
 
 
+async def ready(stack):
+    """The process ids of both workers, once both take turns: the test before may have ended one."""
+
+    async def registered():
+        return {pid for pid in stack.worker_pids() if stack.registered(stack.worker(pid))}
+
+    return await eventually(registered, lambda pids: len(pids) == 2)
+
+
 def counts(stack, turn_id):
     """A turn's attempts, crashes and crashes that it shared."""
     with stack.redis() as redis:
@@ -93,7 +102,7 @@ async def ask(client, deed, agent="poison"):
     ],
 )
 async def test_what_can_be_caught_fails_its_turn_at_the_first_attempt(own_stack, client, deed, message):
-    pids = set(own_stack.worker_pids())
+    pids = await ready(own_stack)
     response = await ask(client, deed)
     assert (response.status, response.error.message) == ("failed", message)
     assert counts(own_stack, response.id) == (1, 0, 0)
@@ -138,7 +147,7 @@ async def test_a_tools_text_that_cannot_be_encoded_reaches_the_model_with_a_repl
 )
 async def test_what_is_no_harm_to_a_process_of_its_own_is_none_here(own_stack, client, model, key, deed):
     """Nor to those beside it, and after it."""
-    pids, gate = set(own_stack.worker_pids()), Gate()
+    pids, gate = await ready(own_stack), Gate()
     model.script(key, Answer("Half ", gate, "and half."))
     beside = await client.responses.create(model="plain", input=prompt(key), background=True)
     await model.request(key)
@@ -204,7 +213,7 @@ async def test_code_that_blocks_loses_its_turn_and_its_process_while_others_go_o
     model.script(key, Answer("Half ", gate), *(Answer("Whole.") for _ in range(5)))
     innocent = await client.responses.create(model="plain", input=prompt(key), background=True)
     await model.request(key)
-    workers = [own_stack.worker(pid) for pid in own_stack.worker_pids()]
+    workers = [own_stack.worker(pid) for pid in await ready(own_stack)]
     blocking = [await client.responses.create(model="poison", input="do: block", background=True) for _ in workers]
     for turn in blocking:
         response = await ended(client, turn.id)

@@ -31,6 +31,10 @@ HAND_OVERS = 30
 OTHERS_SECONDS = 30.0
 """How long a turn whose worker has not got its agent waits for one that has."""
 
+WITNESS_SECONDS = 20.0
+"""How long a turn that is about to be given up waits for the cause of its last crash: far longer than a witness
+needs on a busy machine."""
+
 _NOTE_SECONDS = 86_400
 _FAR_SECONDS = 30 * 86_400
 
@@ -301,6 +305,7 @@ class Leases:
         lease_seconds: how long a worker may be silent before its turns are given to another.
         max_attempts: a turn that ended this many workers is failed.
         keep_seconds: how long RQ shows the job of an ended turn.
+        witness_seconds: how long a turn that is about to be given up waits for the cause of its last crash.
     """
 
     def __init__(
@@ -311,7 +316,9 @@ class Leases:
         lease_seconds: float,
         max_attempts: int = MAX_ATTEMPTS,
         keep_seconds: int = 86_400,
+        witness_seconds: float = 0.0,
     ) -> None:
+        self._witness_seconds = witness_seconds
         self._framework = framework
         self._lease_seconds = lease_seconds
         self._max_attempts = max_attempts
@@ -348,6 +355,7 @@ class Leases:
                 rq_now(),
                 self._keep_seconds,
                 "buried" if buried else "",
+                self._witness_seconds,
             ]
         )
         return [(turn_id, what) for turn_id, what in (entry.decode().split() for entry in done)]

@@ -22,7 +22,14 @@ from k8gentai.workers import keys, preflight
 from k8gentai.workers.agent_tools import AgentTools
 from k8gentai.workers.agents_loop import AgentsLoop, in_loop
 from k8gentai.workers.asking import StackClient
-from k8gentai.workers.attempts import LEASE_SECONDS, MAX_ATTEMPTS, Attempts, Lease, Leases
+from k8gentai.workers.attempts import (
+    LEASE_SECONDS,
+    MAX_ATTEMPTS,
+    WITNESS_SECONDS,
+    Attempts,
+    Lease,
+    Leases,
+)
 from k8gentai.workers.attribution import attribute_calls
 from k8gentai.workers.beat import Beat, beat_seconds
 from k8gentai.workers.calls import OpenAttempts
@@ -279,6 +286,7 @@ class _Worker:
                 self._framework,
                 lease_seconds=self._lease_seconds,
                 max_attempts=self._max_attempts,
+                witness_seconds=WITNESS_SECONDS,
             ),
             registration,
             running=pool.leases,

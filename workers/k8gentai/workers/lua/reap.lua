@@ -2,9 +2,10 @@
 -- each is a suspect that is run alone, and one whose worker is lost while it is alone has done it. Only that counts
 -- against a turn, and often enough fails it. Any number of workers may run this at once.
 -- ARGV: framework, lease in seconds, crashes a turn survives, ended at (for RQ), seconds RQ keeps the job, 'buried'
---       where only the turns of workers known to be dead are to be looked at.
+--       where only the turns of workers known to be dead are to be looked at, seconds the last crash of a turn waits
+--       for its cause: a witness on a busy machine is slow, and nothing runs the turn again.
 -- Returns what was done, as '{id} {what}'.
-local framework, lease, crashes, ended, keep, only = unpack(ARGV)
+local framework, lease, crashes, ended, keep, only, patience = unpack(ARGV)
 local leases, done = keys.leases .. framework, {}
 local intermediate = keys.rq_queue .. framework .. keys.rq_intermediate
 
@@ -30,8 +31,14 @@ local function alone(id, worker)
   return (turns_of[worker] or 1) == 1 and redis.call('SCARD', lost) == 1
 end
 
-local function gave_up(causes)
+local function noted(worker)
+  local note = redis.call('GET', keys.dead .. worker)
+  return note and cjson.decode(note) or {}
+end
+
+local function gave_up(causes, unheard)
   local same, died = true, true
+  for i, worker in pairs(unheard) do causes[tonumber(i)] = noted(worker).cause or '' end
   for _, cause in ipairs(causes) do
     same = same and cause == causes[1]
     died = died and cause ~= ''
@@ -46,12 +53,22 @@ end
 
 -- The turn ended its worker. Returns the last event of one that has done so often enough.
 local function convict(turn, worker, note)
-  local suspected, causes = unpack(redis.call('HMGET', turn, 'suspect', 'causes'))
+  local suspected, causes, unheard = unpack(redis.call('HMGET', turn, 'suspect', 'causes', 'unheard'))
   if suspected then redis.call('SET', keys.solved .. suspected, 1, 'EX', 86400) end
   causes = causes and cjson.decode(causes) or {}
   causes[#causes + 1] = note.cause or ''
-  redis.call('HSET', turn, 'suspect', worker, 'causes', cjson.encode(causes))
-  if redis.call('HINCRBY', turn, 'crashes', 1) >= tonumber(crashes) then return gave_up(causes) end
+  -- Whose witness may yet speak, by the place of the cause.
+  unheard = unheard and cjson.decode(unheard) or {}
+  if not note.cause then unheard[tostring(#causes)] = worker end
+  redis.call('HSET', turn, 'suspect', worker, 'causes', cjson.encode(causes), 'unheard', cjson.encode(unheard))
+  if redis.call('HINCRBY', turn, 'crashes', 1) >= tonumber(crashes) then return gave_up(causes, unheard) end
+end
+
+-- Whether a turn would be given up now, and the cause may yet be noted.
+local function waits(turn, since)
+  local worker, crashed = unpack(redis.call('HMGET', turn, 'worker', 'crashes'))
+  if (crashed or 0) + 1 < tonumber(crashes) or now() > since + (patience or 0) then return false end
+  return redis.call('EXISTS', keys.dead .. worker) == 0
 end
 
 -- Its worker died beside it. A process that was killed from outside is no sign against its turns, twice may be one.
@@ -62,8 +79,7 @@ local function suspect(turn, worker, note)
 end
 
 local function lost(id, turn, worker)
-  local noted = redis.call('GET', keys.dead .. worker)
-  local note = noted and cjson.decode(noted) or {}
+  local note = noted(worker)
   local was_alone = alone(id, worker)
   if note.turn == id or was_alone and (note.turn or '') == '' then return convict(turn, worker, note) end
   suspect(turn, worker, note)
@@ -71,16 +87,18 @@ end
 
 for _, entry in ipairs(due) do
   local id, attempt = entry:match('^(%S+) (%S+)$')
-  local turn = keys.turn .. id
+  local turn, since = keys.turn .. id, redis.call('ZSCORE', leases, entry)
   -- Out of memory Redis refuses this, and by that the whole, as it refuses the living to renew their leases.
-  redis.call('ZADD', leases, 'XX', now(), entry)
-  redis.call('ZREM', leases, entry)
+  redis.call('ZADD', leases, 'XX', since, entry)
+  local is_held = attempt ~= 'taken' and held(id, attempt)
+  local waiting = is_held and waits(turn, since)
+  if not waiting then redis.call('ZREM', leases, entry) end
   if attempt == 'taken' then
     if redis.call('LREM', intermediate, 1, id) == 1 and redis.call('HGET', turn, 'status') == 'queued' then
       push(id, framework, 'LPUSH')
       done[#done + 1] = id .. ' taken'
     end
-  elseif held(id, attempt) then
+  elseif is_held and not waiting then
     local event = lost(id, turn, redis.call('HGET', turn, 'worker'))
     if event then
       end_turn(id, 'failed', event, ended, keep)
