@@ -227,18 +227,29 @@ class Attempt:
 
     def judged(self, end: TurnEnd) -> TurnEnd:
         """Return what a turn ends with that ended well, but may have run a tool past the tool boundary, or been
-        asked for JSON: its last message is the answer.
+        asked for JSON: its last message is the answer. All its events are in order by now.
 
         What a model makes of the format is its own affair, unless code of the agent's stands between.
         """
         if missed := self._missed():
             return missed
-        if self._order.handed_over or not wants_json(self._turn.parameters) or self._order.keep_last_text(is_json):
-            return end
-        if not self._agent.definition.spec.entrypoint:
+        if not self._agent.definition.spec.entrypoint or not self._owes_json() or self._answers_json():
             return end
         message = "text.format: the request asks for JSON, and the agent answered in other words"
         return TurnFailed(code=RequestError.code, message=message)
+
+    def leave_answer(self) -> None:
+        """Drop what was published before the answer, where the request asks for JSON and the answer is JSON."""
+        if self._owes_json() and self._answers_json():
+            self._order.drop_all_but_last_text()
+
+    def _owes_json(self) -> bool:
+        return wants_json(self._turn.parameters) and not self._order.handed_over
+
+    def _answers_json(self) -> bool:
+        """Return whether the answer is JSON, or there is none."""
+        text = self._order.last_text()
+        return not text or is_json(text)
 
     def _missed(self) -> TurnFailed | None:
         """Return what the turn ends with for a call that code of the agent's kept from the boundary."""

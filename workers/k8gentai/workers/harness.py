@@ -150,9 +150,11 @@ class Harness:
                 self._settings.restore()
         if isinstance(end, TurnCompleted) and order.cut_off:
             end = TurnIncomplete(reason=order.cut_off)
+        order.finish(completed=isinstance(end, TurnCompleted))
         if isinstance(end, TurnCompleted) and attempt is not None:
             end = attempt.judged(end)
-        order.finish(completed=isinstance(end, TurnCompleted))
+        if isinstance(end, TurnCompleted) and attempt is not None:
+            attempt.leave_answer()
         return end
 
     async def _ready(self, started: Started) -> ReadyAgent:

@@ -7,6 +7,7 @@ the model's message that asked for it, another tells of calls after the message,
 from collections import defaultdict
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 
 from k8gentai.agents.events import (
     Event,
@@ -29,6 +30,14 @@ _CUT_OFF = {
 """Finish reasons of chat completions whose answer is not whole, as reasons of an incomplete response."""
 
 
+@dataclass
+class _Message:
+    """A message as far as it was published."""
+
+    pieces: list[str] = field(default_factory=list)
+    is_done: bool = False
+
+
 class EventOrder:
     """One attempt's events, put in order.
 
@@ -48,12 +57,10 @@ class EventOrder:
         self._answered: set[str] = set()
         self._held: defaultdict[str, list[Event]] = defaultdict(list)
         """What the boundary said of calls that the adapter has not told of."""
-        self._texts: dict[str, str] = {}
-        """Messages that were begun and are not done."""
+        self._messages: dict[str, _Message] = {}
+        """The messages, by their ids, in the order in which they began."""
         self.cut_off: str | None = None
         """Why the model's last answer is not whole, as one of the Responses API's ``incomplete_details``."""
-        self._whole: dict[str, str] = {}
-        """The texts of the messages that are done, by their ids."""
         self.handed_over = False
         """The turn goes back to the client, for its tools."""
         self._withheld: list[MessageDone] = []
@@ -78,17 +85,16 @@ class EventOrder:
                     return
                 self._answered.add(event.call_id)
             case TextDelta():
-                self._texts[event.message_id] = self._texts.get(event.message_id, "") + event.delta
+                self._message(event.message_id).pieces.append(event.delta)
             case MessageDone():
-                streamed = self._texts.pop(event.message_id, "")
-                if event.text:
-                    self._whole[event.message_id] = event.text
+                message = self._message(event.message_id)
+                streamed = "".join(message.pieces)
+                message.pieces, message.is_done = [event.text], True
                 if self.cut_off:
                     self._withhold(event, streamed)
                     return
             case ItemDropped():
-                self._texts.pop(event.item_id, None)
-                self._whole.pop(event.item_id, None)
+                self._messages.pop(event.item_id, None)
                 self._withheld = [done for done in self._withheld if done.message_id != event.item_id]
             case StepStarted(kind="inference"):
                 self._release(list(self._held))
@@ -114,14 +120,14 @@ class EventOrder:
         """Take why a model's answer ended, before the agent sees that it did."""
         self.cut_off = _CUT_OFF.get(finish_reason)
 
-    def keep_last_text(self, fits: Callable[[str], bool]) -> bool:
-        """Drop all messages but the last, where that one is as asked. Returns whether it is, or is none."""
-        *before, (last, text) = self._whole.items() or [("", "")]
-        if last and not fits(text):
-            return False
-        for message_id, _ in before:
+    def last_text(self) -> str:
+        """Return the text of the message that began last, of those that hold any; empty where none does."""
+        return next(reversed(self._texts().values()), "")
+
+    def drop_all_but_last_text(self) -> None:
+        """Drop the messages that hold a text, but the one that began last."""
+        for message_id in list(self._texts())[:-1]:
             self._put(ItemDropped(item_id=message_id))
-        return True
 
     def finish(self, *, completed: bool) -> None:
         """Put what is still held: the turn is about to end.
@@ -132,9 +138,17 @@ class EventOrder:
         self._release(list(self._held))
         if completed:
             self._put_withheld()
-            for message_id, text in self._texts.items():
-                self._put(MessageDone(message_id=message_id, text=text))
+            for message_id, message in self._messages.items():
+                if not message.is_done:
+                    self._put(MessageDone(message_id=message_id, text="".join(message.pieces)))
         self._put_usage()
+
+    def _message(self, message_id: str) -> _Message:
+        return self._messages.setdefault(message_id, _Message())
+
+    def _texts(self) -> dict[str, str]:
+        texts = {message_id: "".join(message.pieces) for message_id, message in self._messages.items()}
+        return {message_id: text for message_id, text in texts.items() if text}
 
     def _withhold(self, done: MessageDone, streamed: str) -> None:
         """Leave a message open: the turn's end closes it, unless the agent goes on."""

@@ -1,0 +1,103 @@
+"""How an attempt ends (k8gentai.workers.harness)."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from k8gentai.agents.definition import Metadata, Spec, implicit_agent
+from k8gentai.agents.events import Event, ItemDropped, MessageDone, TextDelta, TurnCompleted, TurnEnd
+from k8gentai.agents.turn import FoundTools, Turn, TurnContext
+from k8gentai.workers.agents_loop import AgentsLoop
+from k8gentai.workers.attempts import Lease, Started
+from k8gentai.workers.calls import OpenAttempts
+from k8gentai.workers.clock import Clock
+from k8gentai.workers.harness import Harness
+from k8gentai.workers.journal import Journal
+from k8gentai.workers.loaded import ReadyAgent
+from k8gentai.workers.record import AcceptedTurn
+
+WANTS_JSON = {"text": {"format": {"type": "json_object"}}}
+
+
+class Says:
+    """An agent that publishes certain events."""
+
+    def __init__(self, *events: Event) -> None:
+        self._events = events
+        definition = implicit_agent("m")
+        spec = Spec.model_validate({**definition.spec.model_dump(by_alias=True), "entrypoint": "code:agent"})
+        self.definition = definition.model_copy(update={"spec": spec, "metadata": Metadata(name="says")})
+
+    async def run(self, agent: object, turn: Turn, context: TurnContext) -> AsyncIterator[Event]:
+        for event in self._events:
+            yield event
+
+    async def for_turn(self, accepted: AcceptedTurn) -> ReadyAgent:
+        return ReadyAgent(self, [], FoundTools())  # type: ignore[arg-type]
+
+    @asynccontextmanager
+    async def open(self, *_: Any) -> AsyncIterator[tuple[()]]:
+        yield ()
+
+
+@pytest.fixture
+async def loop() -> AsyncIterator[AgentsLoop]:
+    made = AgentsLoop(1)
+    made.start()
+    yield made
+    await made.stop()
+
+
+async def ended(loop: AgentsLoop, *events: Event, **parameters: Any) -> tuple[TurnEnd, list[Event]]:
+    """Run an attempt at a turn of an agent. Returns what it ends with, and what was published before that."""
+    says, put = Says(*events), list[Event]()
+    turn = Turn(id="resp_1", agent="says", input=[], parameters=parameters)
+    accepted = AcceptedTurn(turn=turn, framework="langgraph", accepted_at=0)
+    started = Started(Lease("resp_1", 1), 0, accepted, Clock(time.time()))
+    nothing = SimpleNamespace(restore=lambda: None)
+    harness = Harness(
+        says,  # type: ignore[arg-type]
+        says,  # type: ignore[arg-type]
+        says,  # type: ignore[arg-type]
+        nothing,  # type: ignore[arg-type]
+        OpenAttempts("http://gateway/v1"),
+        nothing,  # type: ignore[arg-type]
+        lambda: None,
+        loop,
+        nothing,  # type: ignore[arg-type]
+    )
+    journal = Journal(nothing, started.lease, {})  # type: ignore[arg-type]
+    end = await asyncio.wait_for(harness._end(started, nothing, journal, put.append), 30)  # type: ignore[arg-type]
+    return end, put
+
+
+async def test_a_message_that_the_end_of_the_turn_closes_is_the_answer_that_is_judged(loop: AgentsLoop) -> None:
+    prose = MessageDone(message_id="m1", text="Let me look.")
+    end, put = await ended(loop, prose, TextDelta(message_id="m2", delta='{"a": 1}'), **WANTS_JSON)
+    assert end == TurnCompleted()
+    assert put[-2:] == [MessageDone(message_id="m2", text='{"a": 1}'), ItemDropped(item_id="m1")]
+
+
+async def test_json_before_other_words_is_not_the_answer(loop: AgentsLoop) -> None:
+    json = MessageDone(message_id="m1", text='{"a": 1}')
+    end, put = await ended(loop, json, TextDelta(message_id="m2", delta="Done."), **WANTS_JSON)
+    assert "text.format" in getattr(end, "message", "")
+    assert not any(isinstance(event, ItemDropped) for event in put)
+
+
+async def test_the_answer_is_the_message_that_began_last(loop: AgentsLoop) -> None:
+    prose = TextDelta(message_id="m1", delta="Let me look.")
+    end, put = await ended(loop, prose, MessageDone(message_id="m2", text="[1]"), **WANTS_JSON)
+    assert end == TurnCompleted()
+    assert [event for event in put if isinstance(event, ItemDropped)] == [ItemDropped(item_id="m1")]
+
+
+async def test_nothing_is_dropped_where_the_request_asks_for_no_form(loop: AgentsLoop) -> None:
+    texts = MessageDone(message_id="m1", text="Let me look."), MessageDone(message_id="m2", text="[1]")
+    end, put = await ended(loop, *texts)
+    assert (end, put) == (TurnCompleted(), list(texts))
