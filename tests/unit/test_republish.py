@@ -24,6 +24,7 @@ from k8gentai.agents.events import (
     TurnSuspended,
     Usage,
 )
+from k8gentai.workers import republish
 from k8gentai.workers.republish import Republisher
 
 TURN: list[Event] = [
@@ -205,3 +206,62 @@ def _mixed(chance: random.Random, *parts: list[tuple[str, ...]]) -> list[Event]:
             begun[place] = f"m{number}"
         events.append(words(begun[place], *text)[index])
     return events
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many characters of published texts are looked at or put together, a time."""
+    counts: list[int] = []
+    text, part, is_of = republish._Pieces.text, republish._Pieces.part, republish._Again.is_of
+
+    def counted_text(pieces: republish._Pieces) -> str:
+        if len(pieces._pieces) > 1:
+            counts.append(pieces.length)
+        return text(pieces)
+
+    def counted_part(pieces: republish._Pieces, start: int, length: int) -> str:
+        found = part(pieces, start, length)
+        counts.append(len(found))
+        return found
+
+    def counted_is_of(message: republish._Again, item: republish._Item) -> bool:
+        counts.append(1)
+        return is_of(message, item)
+
+    monkeypatch.setattr(republish._Pieces, "text", counted_text)
+    monkeypatch.setattr(republish._Pieces, "part", counted_part)
+    monkeypatch.setattr(republish._Again, "is_of", counted_is_of)
+    return counts
+
+
+def _a_long_message(size: int) -> list[Event]:
+    pieces = [f"word {number:05d} " for number in range(size)]
+    deltas: list[Event] = [TextDelta(message_id="m", delta=piece) for piece in pieces]
+    arguments: list[Event] = [ToolCallDelta(call_id="c", delta=piece) for piece in pieces]
+    return [*deltas, MessageDone(message_id="m", text="".join(pieces)), *arguments]
+
+
+def _many_messages(size: int) -> list[Event]:
+    return [event for number in range(size) for event in words(f"m{number}", f"text {number} ", "and more")]
+
+
+def _under_other_ids(events: list[Event]) -> list[Event]:
+    def renamed(event: Event) -> Event:
+        message_id = getattr(event, "message_id", None)
+        return event.model_copy(update={"message_id": f"other {message_id}"}) if message_id else event
+
+    return list(map(renamed, events))
+
+
+@pytest.mark.parametrize("made", [_a_long_message, _many_messages])
+@pytest.mark.parametrize("cut", [1.0, 0.5])
+@pytest.mark.parametrize("renamed", [False, True])
+def test_twice_as_much_is_twice_the_work(made, cut: float, renamed: bool, compared: list[int]) -> None:
+    work = []
+    for size in (200, 400):
+        compared.clear()
+        attempt = made(size)
+        published = attempt[: int(len(attempt) * cut)]
+        again(published, _under_other_ids(attempt) if renamed else attempt)
+        work.append(sum(compared))
+    assert 0 < work[1] < 3 * work[0]

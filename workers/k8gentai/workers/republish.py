@@ -9,8 +9,8 @@ not count as published to the turn that continues it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from itertools import chain
 
 from k8gentai.agents.events import (
     Event,
@@ -33,12 +33,35 @@ from k8gentai.agents.events import (
 )
 
 
-@dataclass
-class _Text:
+class _Pieces:
+    """A text that comes in pieces, which are joined when they are looked at."""
+
+    def __init__(self, text: str = "") -> None:
+        self._pieces = [text]
+        self.length = len(text)
+
+    def add(self, piece: str) -> None:
+        """Put a piece at the text's end."""
+        self._pieces.append(piece)
+        self.length += len(piece)
+
+    def text(self) -> str:
+        """Return the text as far as it came."""
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0]
+
+    def part(self, start: int, length: int) -> str:
+        """Return what stands at a place of the text; nothing at its end."""
+        return self.text()[start : start + length] if start < self.length else ""
+
+
+class _Text(_Pieces):
     """A text that was published in pieces, and how much of it the new attempt has said again."""
 
-    said: str = ""
-    again: int = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.again = 0
 
     def fits(self, text: str, *, whole: bool) -> bool:
         """Return whether a text that is being said again may be this one.
@@ -47,16 +70,28 @@ class _Text:
             text: as far as it was said again.
             whole: no more of this one will be published.
         """
-        return self.said.startswith(text) or (not whole and text.startswith(self.said))
+        return self.goes_on(0, text, whole=whole)
+
+    def goes_on(self, start: int, piece: str, *, whole: bool) -> bool:
+        """Return whether a text that fits as far as a place does so with its next piece as well.
+
+        Args:
+            start: the place.
+            piece: what is said again from there on.
+            whole: no more of this text will be published.
+        """
+        old = self.part(start, len(piece))
+        return old == piece or (not whole and piece.startswith(old))
 
     def news(self, piece: str) -> str | None:
         """Return what of a piece is new: nothing, its end, or None where it departs from what was said."""
-        old = self.said[self.again : self.again + len(piece)]
+        old = self.part(self.again, len(piece))
         if not piece.startswith(old):
             return None
         self.again += len(piece)
         new = piece[len(old) :]
-        self.said += new
+        if new:
+            self.add(new)
         return new
 
 
@@ -75,23 +110,53 @@ class _Item:
     def said_again(self, message: "_Again | None") -> None:
         """Note how far a message of the new attempt has said it again."""
         self.seen = message is not None
-        self.text.again = len(message.text) if message else 0
-        self.reasoning.again = len(message.reasoning) if message else 0
+        self.text.again = message.text.length if message else 0
+        self.reasoning.again = message.reasoning.length if message else 0
 
 
-@dataclass
 class _Again:
-    """A message of the new attempt."""
+    """A message of the new attempt.
 
-    name: str = ""
-    """The id by which it is published."""
-    text: str = ""
-    reasoning: str = ""
+    Args:
+        name: the id by which it is published.
+        text: what it says so far.
+        reasoning: the same of its reasoning.
+    """
+
+    def __init__(self, name: str = "", text: str = "", reasoning: str = "") -> None:
+        self.name = name
+        self.text = _Pieces(text)
+        self.reasoning = _Pieces(reasoning)
+
+    def copy(self) -> "_Again":
+        """Return the message as it stands."""
+        return _Again(self.name, self.text.text(), self.reasoning.text())
+
+    def take(self, event: TextDelta | ReasoningDelta | MessageDone) -> None:
+        """Take what the message says next, or all that it says."""
+        match event:
+            case TextDelta():
+                self.text.add(event.delta)
+            case ReasoningDelta():
+                self.reasoning.add(event.delta)
+            case MessageDone():
+                self.text, self.reasoning = _Pieces(event.text), _Pieces(event.reasoning)
 
     def is_of(self, item: _Item) -> bool:
         """Return whether what it says so far is what a published message says."""
         whole = item.whole is not None
-        return item.text.fits(self.text, whole=whole) and item.reasoning.fits(self.reasoning, whole=whole)
+        texts = (item.text, self.text), (item.reasoning, self.reasoning)
+        return all(published.fits(said.text(), whole=whole) for published, said in texts)
+
+    def goes_on(self, item: _Item, event: TextDelta | ReasoningDelta | MessageDone) -> bool:
+        """Return whether what it says next is what the published message that it is taken for says there."""
+        whole = item.whole is not None
+        match event:
+            case TextDelta():
+                return item.text.goes_on(self.text.length, event.delta, whole=whole)
+            case ReasoningDelta():
+                return item.reasoning.goes_on(self.reasoning.length, event.delta, whole=whole)
+        return False
 
 
 class Republisher:
@@ -106,10 +171,12 @@ class Republisher:
     def __init__(self, before: Iterable[Event], published: Iterable[Event], put: Callable[[Event], None]) -> None:
         self._put = put
         self._items: dict[str, _Item] = {}
-        self._said: set[str] = set()
-        """The ids of the messages that were published."""
+        self._said: dict[str, None] = {}
+        """The ids of the messages that were published, in their order."""
         self._messages: dict[str, _Again] = {}
         """The messages of the new attempt, by their ids in it."""
+        self._holders: dict[str, _Again] = {}
+        """The same by the ids by which they are published."""
         self._others: Counter[str] = Counter()
         self._whole_items: dict[str, str] = {}
         """Ids of items without a word of their own, by the JSON of their events."""
@@ -120,6 +187,8 @@ class Republisher:
                 self._note(event)
         for event in published:
             self._note(event)
+        self._unheld = dict(self._said)
+        """Those of the published messages that none of the new attempt is taken for."""
 
     def put(self, event: Event) -> None:
         """Take the attempt's next event."""
@@ -147,19 +216,21 @@ class Republisher:
 
     def _note(self, event: Event) -> None:
         if isinstance(event, TextDelta | ReasoningDelta | MessageDone):
-            self._said.add(event.message_id)
+            self._said[event.message_id] = None
         match event:
             case TextDelta():
-                self._item(event.message_id).text.said += event.delta
+                self._item(event.message_id).text.add(event.delta)
             case ReasoningDelta():
-                self._item(event.message_id).reasoning.said += event.delta
+                self._item(event.message_id).reasoning.add(event.delta)
             case ToolCallDelta():
-                self._item(event.call_id).text.said += event.delta
+                self._item(event.call_id).text.add(event.delta)
             case MessageDone():
                 item = self._item(event.message_id)
                 item.whole = event
-                item.text.said = item.text.said or event.text
-                item.reasoning.said = item.reasoning.said or event.reasoning
+                if not item.text.length:
+                    item.text.add(event.text)
+                if not item.reasoning.length:
+                    item.reasoning.add(event.reasoning)
             case ToolCall():
                 self._item(event.call_id).whole = event
             case ToolCallStarted():
@@ -168,6 +239,7 @@ class Republisher:
                 self._item(event.call_id).result = event
             case ItemDropped():
                 self._items.pop(event.item_id, None)
+                self._said.pop(event.item_id, None)
                 for event_json, item_id in list(self._whole_items.items()):
                     if item_id == event.item_id:
                         del self._whole_items[event_json]
@@ -189,47 +261,62 @@ class Republisher:
     def _name(self, event: TextDelta | ReasoningDelta | MessageDone) -> str:
         """Return the id by which the message of an event is published."""
         message = self._messages.setdefault(event.message_id, _Again())
-        if message.name and message.name not in self._items:
-            return message.name
-        before = replace(message)
-        match event:
-            case TextDelta():
-                message.text += event.delta
-            case ReasoningDelta():
-                message.reasoning += event.delta
-            case MessageDone():
-                message.text, message.reasoning = event.text, event.reasoning
-        holders = {other.name: other for other in self._messages.values() if other is not message}
-        name = self._published(message, message.name or event.message_id, holders)
+        if message.name:
+            item = self._items.get(message.name)
+            if item is None:
+                return message.name
+            if message.goes_on(item, event):
+                message.take(event)
+                return message.name
+        before = message.copy()
+        message.take(event)
+        name = self._published(message, message.name or event.message_id)
         if name is None:
-            self._depart(message, event, before, holders)
+            self._depart(message, event, before)
         elif name != message.name:
-            self._exchange(message, name, holders.get(name), before)
+            self._exchange(message, name, before)
         return message.name
 
-    def _published(self, message: _Again, likely: str, holders: Mapping[str, _Again]) -> str | None:
+    def _published(self, message: _Again, likely: str) -> str | None:
         """Find the published message that one of the new attempt is, if it is one.
 
         Args:
             message: as far as it was said again.
             likely: the id to look at first.
-            holders: the other messages of the new attempt, by what they are taken for.
         """
         current = self._items.get(message.name)
-        for name in (likely, *self._items):
-            if name not in self._said or not (item := self._items.get(name)) or not message.is_of(item):
+        # One that is taken for none yet cannot change with another.
+        names = self._said if current is not None else self._unheld
+        for name in chain((likely,), names):
+            if name not in self._said or not (item := self._items.get(name)):
                 continue
-            holder = holders.get(name)
-            if holder is None or (current is not None and holder.is_of(current)):
+            holder = self._holder(name, message)
+            if holder is not None and (current is None or not holder.is_of(current)):
+                continue
+            if message.is_of(item):
                 return name
         return None
+
+    def _holder(self, name: str, message: _Again) -> _Again | None:
+        """Return the other message of the new attempt that is published by an id."""
+        holder = self._holders.get(name)
+        return None if holder is message else holder
+
+    def _hold(self, message: _Again, name: str) -> None:
+        """Publish a message by an id from here on."""
+        if self._holders.get(message.name) is message:
+            del self._holders[message.name]
+            if message.name in self._said:
+                self._unheld[message.name] = None
+        message.name = name
+        self._holders[name] = message
+        self._unheld.pop(name, None)
 
     def _depart(
         self,
         message: _Again,
         event: TextDelta | ReasoningDelta | MessageDone,
         before: _Again,
-        holders: Container[str],
     ) -> None:
         """Find that a message is none of the published ones. Those that are whole may yet come: it takes an id of
         its own, and is published under it from its beginning."""
@@ -238,27 +325,29 @@ class Republisher:
         if message.name:
             self._items[message.name].said_again(None)
         name = event.message_id
-        while name in holders or not self._is_open(name):
+        while self._holder(name, message) or not self._is_open(name):
             name += "+"
-        message.name = name
-        if before.reasoning:
-            self._put(ReasoningDelta(message_id=name, delta=before.reasoning))
-        if before.text:
-            self._put(TextDelta(message_id=name, delta=before.text))
+        self._hold(message, name)
+        if before.reasoning.length:
+            self._put(ReasoningDelta(message_id=name, delta=before.reasoning.text()))
+        if before.text.length:
+            self._put(TextDelta(message_id=name, delta=before.text.text()))
 
     def _is_open(self, name: str) -> bool:
         """Return whether no whole message was published by an id."""
         item = self._items.get(name)
         return item is None or item.whole is None
 
-    def _exchange(self, message: _Again, name: str, holder: _Again | None, before: _Again) -> None:
+    def _exchange(self, message: _Again, name: str, before: _Again) -> None:
         """Take a message for another one than it was taken for, which its holder changes for that one."""
+        holder = self._holder(name, message)
         if item := self._items.get(message.name):
             item.said_again(holder)
+        left = message.name
+        self._hold(message, name)
         if holder is not None:
-            holder.name = message.name
+            self._hold(holder, left)
         self._items[name].said_again(before)
-        message.name = name
 
     def _item(self, item_id: str) -> _Item:
         return self._items.setdefault(item_id, _Item())
@@ -270,12 +359,14 @@ class Republisher:
             return
         item.seen = True
         text = item.reasoning if isinstance(event, ReasoningDelta) else item.text
-        before = text.said[: text.again]
+        start = text.again
         new = text.news(event.delta)
         if new is None or (new and item.whole is not None):
             self._drop(item_id)
+            before = text.part(0, start)
             if isinstance(event, TextDelta) and item.reasoning.again:
-                self._put(ReasoningDelta(message_id=item_id, delta=item.reasoning.said[: item.reasoning.again]))
+                reasoning = item.reasoning.part(0, item.reasoning.again)
+                self._put(ReasoningDelta(message_id=item_id, delta=reasoning))
             if isinstance(event, ToolCallDelta) and item.begun is not None:
                 self._put(item.begun)
             self._put(event.model_copy(update={"delta": before + event.delta}))
@@ -288,7 +379,7 @@ class Republisher:
             item.seen = True
             if item.whole == event:
                 return
-            if item.whole is not None or not text.startswith(item.text.said):
+            if item.whole is not None or not text.startswith(item.text.text()):
                 self._drop(item_id)
             else:
                 item.whole = event
@@ -328,7 +419,7 @@ class Republisher:
     def _drop_rest(self) -> None:
         """Drop what the new attempt never came to, or did not come to the end of."""
         for item_id, item in list(self._items.items()):
-            unfinished = item.whole is None and item.text.again < len(item.text.said)
+            unfinished = item.whole is None and item.text.again < item.text.length
             if not item.seen or unfinished:
                 self._drop(item_id)
         left = {item_id for event_json, item_id in self._whole_items.items() if self._others[event_json] > 0}
