@@ -579,6 +579,31 @@ async def test_a_framework_that_waits_no_longer_names_the_model_it_waited_for() 
         bench.run_again()
 
 
+async def test_a_stream_that_the_agent_left_is_not_what_it_waits_for() -> None:
+    class Unending(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield f"data: {json.dumps(TEXT)}\n\n".encode()
+            await asyncio.Event().wait()
+
+    bench = Bench(lambda _: httpx.Response(200, stream=Unending()))
+    call = _Call(bench.calls, bench.upstream, {"model": "m", "stream": True})
+    answer = (await call.streamed()).body_iterator
+    await anext(answer)
+    assert failure(TimeoutError(), bench.calls).code == "model_error"
+    await answer.aclose()
+    await asyncio.wait(list(bench.calls._running))
+    assert failure(TimeoutError("my own database did not answer"), bench.calls).message == (
+        "the agent raised TimeoutError: my own database did not answer"
+    )
+    headers = {TURN_HEADER: bench.calls.attempt.key}
+    gave_up = httpx.ReadTimeout("", request=httpx.Request("POST", "http://gateway", headers=headers))
+    sdk_timeout = TimeoutError("Request timed out.")
+    sdk_timeout.__cause__ = gave_up
+    assert failure(sdk_timeout, bench.calls).code == "model_error"
+    elsewhere = httpx.ReadTimeout("", request=httpx.Request("POST", "http://elsewhere"))
+    assert failure(elsewhere, bench.calls).code == "agent_error"
+
+
 async def test_a_models_own_name_finds_the_model_the_stack_serves() -> None:
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
     for name in ("gpt-4o", "openai/gpt-4o", "unheard-of"):

@@ -94,6 +94,8 @@ class ModelCalls:
         """Why the last call failed; None after one that went well."""
         self.waited_for: dict[str, str] = {}
         """The models of calls whose answers have not come to their ends, by the calls' keys."""
+        self.last_asked: str | None = None
+        """The model of the last call."""
         self.lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         """Done once the stack's server went away in an answer that was shown in part."""
         self._max_steps = max_steps

@@ -1,9 +1,11 @@
 """How a turn ends that did not end well: one sentence a person can act on, never a stack trace."""
 
+import contextlib
+
 from k8gentai.agents.events import TurnFailed
 from k8gentai.agents.text import message_of
 from k8gentai.agents.turn import AgentLoadError, StepLimitReached, TurnError
-from k8gentai.workers.calls import ModelCalls, ModelError
+from k8gentai.workers.calls import TURN_HEADER, ModelCalls, ModelError
 from k8gentai.workers.containment import AgentExitError
 
 _LONGEST = 1_000
@@ -29,8 +31,7 @@ def failure(error: BaseException, calls: ModelCalls | None) -> TurnFailed:
         case ModelError():
             return TurnFailed(code=cause.code, message=message_of(cause))
     words = message_of(error)[:_LONGEST]
-    if calls and calls.waited_for and _is_timeout(error):
-        model = next(iter(calls.waited_for.values()))
+    if calls and (model := _waited_for(error, calls)):
         message = f"model {model}: the agent waited no longer for its answer ({type(error).__name__}: {words})"
         return TurnFailed(code="model_error", message=message)
     return TurnFailed(
@@ -39,6 +40,28 @@ def failure(error: BaseException, calls: ModelCalls | None) -> TurnFailed:
         if words
         else f"the agent raised {type(error).__name__}",
     )
+
+
+def _waited_for(error: BaseException, calls: ModelCalls) -> str | None:
+    """Return the model whose answer a time-out says that the agent waited no longer for."""
+    if not _is_timeout(error):
+        return None
+    # A client that gives up closes its connection before its error gets here.
+    return next(iter(calls.waited_for.values()), calls.last_asked if _is_of_model_call(error) else None)
+
+
+def _is_of_model_call(error: BaseException) -> bool:
+    """Return whether an error, or one that it came of, is an HTTP client's about a call of the model gateway."""
+    seen: list[BaseException] = []
+    more: BaseException | None = error
+    while more is not None and more not in seen:
+        seen.append(more)
+        # Clients raise an error of their own where there is no request.
+        with contextlib.suppress(Exception):
+            if TURN_HEADER in more.request.headers:  # type: ignore[attr-defined]
+                return True
+        more = more.__cause__ or more.__context__
+    return False
 
 
 def _is_timeout(error: BaseException) -> bool:

@@ -82,6 +82,7 @@ class _Call:
         """The messages without the images of tools, where there are any."""
         self._model = str(body["model"])
         self._key = calls.journal.model_key(body)
+        calls.last_asked = self._model
         # Counting needs the figures; an agent that did not ask for them is not shown the extra chunk.
         self._shows_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         self._tools = _tool_names(body)
@@ -151,7 +152,8 @@ class _Call:
                 last = self._failed(error)
             except Exception as error:  # noqa: BLE001 - the agent waits
                 last = self._calls.failed(self._model, str(self._unread(error)), "answer_not_read")
-            self._calls.waited_for.pop(self._key, None)
+            finally:
+                self._calls.waited_for.pop(self._key, None)
             await chunks.put(last)
 
         asking = asyncio.create_task(ask())
