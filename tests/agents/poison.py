@@ -6,6 +6,7 @@ import ctypes
 import faulthandler
 import gc
 import io
+import logging
 import os
 import re
 import signal
@@ -80,6 +81,14 @@ def _close_each_file() -> None:
             os.close(number)
 
 
+def _close_standard_streams() -> None:
+    sys.stdout.close()
+    sys.stderr.close()
+    logging.getLogger().error("there is nowhere to write this")
+    open(1, "w").close()
+    open(2, "w").close()
+
+
 def _change_settings() -> None:
     os.chdir("/")
     os.environ["OPENAI_BASE_URL"] = "http://elsewhere/v1"
@@ -118,6 +127,8 @@ def _crash_with_another_handler() -> None:
 
 def _settings() -> str:
     """What of the process a turn finds."""
+    for stream in (sys.stdout, sys.stderr):
+        print("settings", file=stream, flush=True)
     found = (
         Path.cwd() != Path("/"),
         "127.0.0.1" in os.environ["OPENAI_BASE_URL"],
@@ -140,6 +151,7 @@ DEEDS = {
     "handle signals in the loop": lambda: asyncio.get_running_loop().add_signal_handler(15, print),
     "close all files": lambda: os.closerange(3, 1024),
     "close each file": _close_each_file,
+    "close standard streams": _close_standard_streams,
     "change settings": _change_settings,
     "settings": _settings,
     "fail in a thread": _fail_in_a_thread,

@@ -143,6 +143,7 @@ async def test_a_tools_text_that_cannot_be_encoded_reaches_the_model_with_a_repl
         "fail in a thread",
         "print much",
         "change settings",
+        "close standard streams",
     ],
 )
 async def test_what_is_no_harm_to_a_process_of_its_own_is_none_here(own_stack, client, model, key, deed):

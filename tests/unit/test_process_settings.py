@@ -54,6 +54,14 @@ def test_what_was_changed_is_as_it_was(settings, monkeypatch):
     assert os.environ.pop("OWN") == "kept"
 
 
+def test_a_standard_file_that_was_closed_is_open_again(capfd):
+    made = ProcessSettings()
+    open(1, "w").close()
+    made.restore()
+    os.write(1, b"here")
+    assert capfd.readouterr().out == "here"
+
+
 def test_what_cannot_be_restored_keeps_nothing_else_from_it(settings, tmp_path, monkeypatch):
     gone = tmp_path / "gone"
     gone.mkdir()

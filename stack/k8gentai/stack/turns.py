@@ -1,6 +1,7 @@
 """``k8gentai turns``: what runs, what ran, and on which attempts."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, get_args
@@ -111,7 +112,7 @@ def with_redis[T](settings: Settings, work: Callable[[Redis], Coroutine[Any, Any
     Raises:
         SetUpError: it is away.
     """
-    configure_logs()
+    configure_logs(sys.stderr)
     url = settings.worker_redis_url()
 
     async def connected() -> T:

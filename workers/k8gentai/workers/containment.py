@@ -21,6 +21,7 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 """Signals by which a worker is told to end."""
 
 _FILES = Path("/proc/self/fd")
+_STANDARD_FILES = {0, 1, 2}
 
 log = structlog.get_logger(__name__)
 
@@ -135,10 +136,10 @@ def contain_files() -> None:
     """
     worker, close, close_range = os.getpid(), os.close, os.closerange
     files = [*_FILES.iterdir()] if _FILES.is_dir() else []
-    loops = {int(file.name) for file in files if _is_of_a_loop(file)}
+    own = _STANDARD_FILES | {int(file.name) for file in files if _is_of_a_loop(file)}
 
     def check(*numbers: int) -> None:
-        if current_attempt.get() is not None and os.getpid() == worker and loops.intersection(numbers):
+        if current_attempt.get() is not None and os.getpid() == worker and own.intersection(numbers):
             raise AgentExitError("files were closed that are the worker's own")
 
     def contained_close(fd: int) -> None:
@@ -146,7 +147,7 @@ def contain_files() -> None:
         close(fd)
 
     def contained_close_range(fd_low: int, fd_high: int, /) -> None:
-        check(*(number for number in loops if fd_low <= number < fd_high))
+        check(*(number for number in own if fd_low <= number < fd_high))
         close_range(fd_low, fd_high)
 
     os.close, os.closerange = contained_close, contained_close_range

@@ -5,7 +5,8 @@ import gc
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ class _Setting:
 
     name: str
     read: Callable[[], Any]
-    write: Callable[[Any], None]
+    write: Callable[[Any], object]
 
 
 def _attribute(owner: object, name: str) -> _Setting:
@@ -38,6 +39,26 @@ def _working_directory() -> str | None:
         return str(Path.cwd())
     except OSError:  # It was removed.
         return None
+
+
+def _file(number: int) -> _Setting:
+    """Return the setting of which file an open descriptor is of."""
+    kept = os.dup(number)
+
+    def read() -> tuple[int, int] | None:
+        try:
+            status = os.fstat(number)
+        except OSError:  # It was closed.
+            return None
+        return status.st_dev, status.st_ino
+
+    return _Setting(f"file {number}", read, lambda _: os.dup2(kept, number))
+
+
+def _standard_files() -> Iterator[_Setting]:
+    for number in (1, 2):
+        with suppress(OSError):  # Who started the process closed it.
+            yield _file(number)
 
 
 _ALWAYS = (
@@ -60,7 +81,7 @@ class ProcessSettings:
     """
 
     def __init__(self, *variables: str) -> None:
-        settings = (*_ALWAYS, *map(_variable, variables))
+        settings = (*_ALWAYS, *_standard_files(), *map(_variable, variables))
         self._kept = [(setting, setting.read()) for setting in settings]
 
     def restore(self) -> None:

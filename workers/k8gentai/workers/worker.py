@@ -41,7 +41,7 @@ from k8gentai.workers.gateway import gateway
 from k8gentai.workers.harness import Harness
 from k8gentai.workers.last_words import LastWords
 from k8gentai.workers.loaded import LoadedAgents
-from k8gentai.workers.logs import configure_logs
+from k8gentai.workers.logs import configure_logs, open_log
 from k8gentai.workers.memory import Memory
 from k8gentai.workers.notifications import Notifications
 from k8gentai.workers.pool import Pool
@@ -50,6 +50,7 @@ from k8gentai.workers.pulse import HUNG_SECONDS, Pulse
 from k8gentai.workers.registration import TurnWorker
 from k8gentai.workers.relief import Relief
 from k8gentai.workers.shutdown import Shutdown
+from k8gentai.workers.standard_streams import keep_streams_open
 from k8gentai.workers.thread_context import carry_context
 from k8gentai.workers.toolbox import Toolbox
 from k8gentai.workers.upstream import Upstream
@@ -160,6 +161,7 @@ class _Worker:
         self._max_attempts = max_attempts
         self._max_memory = max_memory
         self._api_key = api_key
+        self._log = open_log()
         self._name = f"{framework}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
     def run(self) -> int:
@@ -178,7 +180,7 @@ class _Worker:
         return attempt.turn_id if attempt else ""
 
     async def serve(self) -> int:
-        configure_logs()
+        configure_logs(self._log)
         connection = connect(self._redis_url)
         try:
             await preflight.check(connection)
@@ -224,6 +226,7 @@ class _Worker:
         carry_context()
         contain_signals()
         contain_files()
+        keep_streams_open()
 
     def _load_adapter(self) -> Adapter:
         if self._adapter is None:
@@ -239,7 +242,7 @@ class _Worker:
         agents = LoadedAgents(self._registry, adapter)
         failed = await agents.warm(self._last_words.starting)
         self._last_words.starting("the registration")
-        configure_logs()
+        configure_logs(self._log)
         for agent_id, error in failed:
             log.error("agent_unavailable", agent=agent_id, error=str(error))
         attempts = Attempts(connection, self._framework, self._name, lease_seconds=self._lease_seconds)

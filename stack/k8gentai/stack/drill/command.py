@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def drill(settings: Settings, plan: Plan, as_json: bool, out: Console, err: Cons
     Raises:
         SetUpError: the stack or Redis is away, the agent is not accepted, or workers cannot be started.
     """
-    configure_logs()
+    configure_logs(sys.stderr)
     redis_url = settings.worker_redis_url()
     wait_until_ready(redis_url, _REDIS_SECONDS)
     try:

@@ -1,0 +1,59 @@
+"""What agents' code does to standard output and error ends no worker, and loses no line of its log."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import io, logging, os, sys
+import structlog
+from k8gentai.workers.logs import configure_logs, open_log
+from k8gentai.workers.standard_streams import keep_streams_open
+
+configure_logs(open_log())
+keep_streams_open()
+log = structlog.get_logger()
+{deed}
+log.warning("still_here")
+logging.getLogger("asyncio").error("an error of the loop")
+"""
+
+
+def run(deed):
+    program = PROGRAM.format(deed=deed)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "sys.stdout.close(); sys.stderr.close()",
+        "sys.stdout.buffer.close(); sys.stderr.buffer.close()",
+        "os.close(1); os.close(2)",
+        "open(1, 'w').close(); open(2, 'w').close()",
+        "sys.stderr = io.StringIO(); sys.stderr.close()",
+        "sys.stdout = sys.stderr = None",
+        "file = open(os.devnull, 'w'); os.dup2(file.fileno(), 2)",
+    ],
+)
+def test_the_log_goes_on(deed):
+    done = run(deed)
+    # 120: Python could not write out what was left in a stream.
+    assert done.returncode in (0, 120), done.stderr
+    lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    assert [line["event"] for line in lines] == ["still_here"]
+
+
+def test_a_stream_that_was_closed_takes_what_others_print():
+    done = run(
+        "print('before'); sys.stdout.close(); sys.stderr.close(); print('after'); print('too', file=sys.stderr)"
+    )
+    assert done.stdout == "before\nafter\n"
+    assert "too\n" in done.stderr
+
+
+def test_a_log_that_cannot_be_written_ends_nothing():
+    full = "os.dup2(os.open('/dev/full', os.O_WRONLY), structlog.get_config()['logger_factory']._file._descriptor)"
+    assert run(full).returncode == 0
