@@ -9,7 +9,9 @@ import pytest
 
 from k8gentai.agents.definition import implicit_agent
 from k8gentai.agents.turn import AgentLoadError, Turn
+from k8gentai.workers import loaded as loaded_agents
 from k8gentai.workers.loaded import LoadedAgents
+from k8gentai.workers.own_variables import own_variables
 from k8gentai.workers.record import AcceptedTurn
 
 
@@ -55,6 +57,23 @@ async def test_whatever_an_import_raises_the_agent_cannot_be_had(error):
     # The same code is not imported again at once.
     assert adapter.loads == 1
     assert list(loaded.missing()) == ["a"]
+
+
+async def test_what_an_import_sets_for_itself_is_kept_for_the_agents_turns(monkeypatch):
+    def load(_: Any) -> Any:
+        own = own_variables.get()
+        assert own is not None
+        own["OPENAI_BASE_URL"] = "http://elsewhere/v1"
+        return "agent"
+
+    monkeypatch.setattr(loaded_agents, "load_functions", lambda _: [])
+    monkeypatch.setattr(loaded_agents, "found_tools", lambda *_: None)
+    monkeypatch.setattr(loaded_agents, "check_policies", lambda *_: None)
+    loaded, _ = agents(load)
+    for _ in range(2):
+        ready = await loaded.for_turn(accepted())
+        assert ready.variables == {"OPENAI_BASE_URL": "http://elsewhere/v1"}
+    assert own_variables.get() is None
 
 
 async def test_an_import_that_does_not_end_is_given_up_and_begun_once():

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import io
 import os
 import sys
 import threading
@@ -15,9 +16,7 @@ from k8gentai.workers.process_settings import ProcessSettings
 @pytest.fixture
 def settings(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OPENAI_BASE_URL", "http://gateway/v1")
-    monkeypatch.setenv("OPENAI_API_KEY", "placeholder")
-    made = ProcessSettings("OPENAI_BASE_URL", "OPENAI_API_KEY")
+    made = ProcessSettings()
     yield made
     made.restore()
 
@@ -25,8 +24,6 @@ def settings(monkeypatch, tmp_path):
 def read():
     return (
         Path.cwd(),
-        os.environ.get("OPENAI_BASE_URL"),
-        os.environ.get("OPENAI_API_KEY"),
         gc.isenabled(),
         sys.getrecursionlimit(),
         threading.excepthook,
@@ -40,8 +37,6 @@ def read():
 def test_what_was_changed_is_as_it_was(settings, monkeypatch):
     before = read()
     os.chdir("/")
-    os.environ["OPENAI_BASE_URL"] = "http://elsewhere/v1"
-    del os.environ["OPENAI_API_KEY"]
     os.environ["OWN"] = "kept"
     gc.disable()
     sys.setrecursionlimit(5_000)
@@ -66,9 +61,27 @@ def test_what_cannot_be_restored_keeps_nothing_else_from_it(settings, tmp_path, 
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
-    made = ProcessSettings("OPENAI_BASE_URL")
+    made = ProcessSettings()
     os.chdir("/")
     gone.rmdir()
-    os.environ["OPENAI_BASE_URL"] = "http://elsewhere/v1"
+    gc.disable()
     made.restore()
-    assert os.environ["OPENAI_BASE_URL"] == "http://gateway/v1"
+    assert gc.isenabled()
+
+
+def test_nothing_is_put_back_under_an_attempt_that_runs(settings):
+    before = read()
+    with settings.attempt():
+        os.chdir("/")
+        sys.stdout = other = io.StringIO()
+        with settings.attempt():
+            assert (Path.cwd(), sys.stdout) == (Path("/"), other)
+        assert (Path.cwd(), sys.stdout) == (Path("/"), other)
+    assert read() == before
+
+
+def test_the_first_attempt_finds_what_code_left_behind_changed_as_it_was(settings):
+    before = read()
+    os.chdir("/")
+    with settings.attempt():
+        assert read() == before

@@ -30,6 +30,7 @@ from k8gentai.workers.failures import AgentMissingError, BrokeOffError
 from k8gentai.workers.journal import Journal
 from k8gentai.workers.loaded import LoadedAgents, ReadyAgent
 from k8gentai.workers.order import EventOrder
+from k8gentai.workers.own_variables import own_variables
 from k8gentai.workers.process_settings import ProcessSettings
 from k8gentai.workers.republish import Republisher
 from k8gentai.workers.services import TurnServices
@@ -53,7 +54,7 @@ class Harness:
         stack: what turns ask of it beside models.
         blocked: returns what holds up the agents' loop now.
         agents_loop: where agents' code runs.
-        settings: those of the process, which each attempt finds as they were.
+        settings: those of the process, which are put back while no attempt runs.
     """
 
     def __init__(
@@ -132,10 +133,11 @@ class Harness:
                 attempt = Attempt(
                     started, ready, declared, services, journal, order, self._blocked, self._agents_loop
                 )
-                self._settings.restore()
                 endpoint = self._open_attempts.open(attempt.calls)
                 current_attempt.set(attempt.calls.attempt)
-                end = await attempt.run(self._adapter, endpoint)
+                own_variables.set(dict(ready.variables))
+                with self._settings.attempt():
+                    end = await attempt.run(self._adapter, endpoint)
         except (BrokeOffError, AgentMissingError):
             raise
         except BaseException as error:
@@ -147,7 +149,6 @@ class Harness:
             if attempt is not None:
                 self._open_attempts.close(attempt.calls)
                 attempt.close()
-                self._settings.restore()
         if isinstance(end, TurnCompleted) and order.cut_off:
             end = TurnIncomplete(reason=order.cut_off)
         order.finish(completed=isinstance(end, TurnCompleted))

@@ -3,9 +3,9 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from k8gentai.agents.definition import AgentDefinition, implicit_agent
 from k8gentai.agents.registry import RegisteredAgent, Registry
@@ -13,6 +13,7 @@ from k8gentai.agents.text import message_of
 from k8gentai.agents.tools.declared import load_functions
 from k8gentai.agents.tools.policies import check_policies, found_tools
 from k8gentai.agents.turn import Adapter, AgentLoadError, DeclaredTool, FoundTools, LoadedAgent
+from k8gentai.workers.own_variables import own_variables
 from k8gentai.workers.record import AcceptedTurn
 
 _IMPORT_SECONDS = 120.0
@@ -29,6 +30,8 @@ class ReadyAgent:
     functions: list[DeclaredTool]
     found: FoundTools
     """The tools that it was found to have."""
+    variables: Mapping[str, str | None] = field(default_factory=dict)
+    """The environment variables that its import set for itself alone; None for what it deleted."""
 
 
 @dataclass(frozen=True)
@@ -146,11 +149,13 @@ class LoadedAgents:
         return loading.result()
 
     def _load(self, definition: AgentDefinition) -> ReadyAgent:
+        variables: dict[str, str | None] = {}
+        own_variables.set(variables)
         agent, functions = self._adapter.load(definition), load_functions(definition)
         # The code may be another one than when it was registered.
         found = found_tools(self._adapter, agent)
         check_policies(definition, found)
-        return ReadyAgent(agent, functions, found)
+        return ReadyAgent(agent, functions, found, variables)
 
 
 def _in_a_thread(load: Callable[[], ReadyAgent]) -> asyncio.Future[ReadyAgent]:

@@ -1,4 +1,4 @@
-"""What of a process all its turns share, and agents' code can change: it is put back around each attempt."""
+"""What of a process all its turns share, and agents' code can change: it is put back while no attempt runs."""
 
 import asyncio
 import gc
@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,6 @@ class _Setting:
 def _attribute(owner: object, name: str) -> _Setting:
     label = f"{getattr(owner, '__name__', owner)}.{name}"
     return _Setting(label, lambda: getattr(owner, name), lambda value: setattr(owner, name, value))
-
-
-def _variable(name: str) -> _Setting:
-    return _Setting(name, lambda: os.environ.get(name), lambda value: os.environ.update({name: value}))
 
 
 def _working_directory() -> str | None:
@@ -61,7 +57,7 @@ def _standard_files() -> Iterator[_Setting]:
             yield _file(number)
 
 
-_ALWAYS = (
+_SETTINGS = (
     _Setting("working directory", _working_directory, os.chdir),
     _Setting("recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
     _Setting("garbage collection", gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
@@ -74,15 +70,30 @@ _ALWAYS = (
 
 
 class ProcessSettings:
-    """The settings as they are when this is made.
+    """The settings as they are when this is made."""
 
-    Args:
-        variables: names of environment variables that are among them.
-    """
+    def __init__(self) -> None:
+        self._kept = [(setting, setting.read()) for setting in (*_SETTINGS, *_standard_files())]
+        self._running = 0
 
-    def __init__(self, *variables: str) -> None:
-        settings = (*_ALWAYS, *_standard_files(), *map(_variable, variables))
-        self._kept = [(setting, setting.read()) for setting in settings]
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Run an attempt inside. The first to begin finds the settings as they were; the last leaves them so.
+
+        Attempts that run at the same time share what any of them changes, such as a tool's working directory or
+        standard output: put back under a running tool, it would have that tool write elsewhere.
+        """
+        self._restore_unless_running()
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+            self._restore_unless_running()
+
+    def _restore_unless_running(self) -> None:
+        if not self._running:
+            self.restore()
 
     def restore(self) -> None:
         """Set what was changed meanwhile as it was."""

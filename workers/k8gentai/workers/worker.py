@@ -44,6 +44,7 @@ from k8gentai.workers.loaded import LoadedAgents
 from k8gentai.workers.logs import configure_logs, open_log
 from k8gentai.workers.memory import Memory
 from k8gentai.workers.notifications import Notifications
+from k8gentai.workers.own_variables import part_variables
 from k8gentai.workers.pool import Pool
 from k8gentai.workers.process_settings import ProcessSettings
 from k8gentai.workers.pulse import HUNG_SECONDS, Pulse
@@ -222,6 +223,7 @@ class _Worker:
     def _prepare_environment(self, base_url: str, host: str, port: int) -> None:
         """Point model SDKs in agent code at the gateway. Before any agent is imported."""
         os.environ.update(zip(_GATEWAY_VARIABLES, (base_url, _PLACEHOLDER_KEY), strict=True))
+        part_variables()
         attribute_calls(host, port)
         carry_context()
         contain_signals()
@@ -260,7 +262,7 @@ class _Worker:
             stack,
             lambda: watchdog.blocked,
             agents_loop,
-            ProcessSettings(*_GATEWAY_VARIABLES),
+            ProcessSettings(),
         )
         pool = Pool(attempts, harness, concurrency)
         loop = asyncio.get_running_loop()
