@@ -57,7 +57,7 @@ async def lease_of_a_turn(stack: Stack) -> tuple[Attempts, Lease]:
         return []
 
     turn = Turn(id="resp_bench", agent="bench", input=[])
-    accepted = AcceptedTurn(turn=turn, framework="langgraph", accepted_at=time.time())
+    accepted = AcceptedTurn(turn=turn, framework="langgraph")
     await Turns(redis).accept(accepted, no_history)
     attempts = Attempts(redis, "langgraph", "bench", lease_seconds=3600)
     taken = await attempts.take(1)

@@ -35,9 +35,7 @@ class Bench:
             return []
 
         turn = Turn(id=f"resp_0192f3a0c1d27e3fb1234567890{number:05}", agent="plain", input=[])
-        await self.turns.accept(
-            AcceptedTurn(turn=turn, framework="langgraph", accepted_at=time.time()), no_history
-        )
+        await self.turns.accept(AcceptedTurn(turn=turn, framework="langgraph"), no_history)
         return turn.id
 
     async def worker(self):

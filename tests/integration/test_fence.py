@@ -1,7 +1,6 @@
 """An attempt that lost its turn may write nothing more: Redis itself refuses it."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -28,7 +27,7 @@ async def accepted(turns):
     async def no_history():
         return []
 
-    await turns.accept(AcceptedTurn(turn=turn, framework="langgraph", accepted_at=time.time()), no_history)
+    await turns.accept(AcceptedTurn(turn=turn, framework="langgraph"), no_history)
     return TURN
 
 

@@ -54,7 +54,7 @@ SUSPENDED = TurnSuspended(expires_at=time.time() + 60)
 async def accepted(turns, history, **fields):
     """A turn with a history. Returns its id."""
     turn = Turn(id=new_turn_id(), agent="plain", input=[])
-    fields = {"framework": "langgraph", "accepted_at": time.time(), **fields}
+    fields = {"framework": "langgraph", **fields}
 
     async def load():
         return history

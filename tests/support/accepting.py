@@ -1,7 +1,5 @@
 """Turns in a Valkey alone, without a server or a worker process."""
 
-import time
-
 from k8gentai.agents.turn import Turn
 from k8gentai.providers.ids import new_turn_id
 from k8gentai.workers.accepting import Terms
@@ -18,7 +16,6 @@ async def ask(turns, agent="plain", conversation=None, owner=None, **terms):
     accepted = AcceptedTurn(
         turn=turn,
         framework="langgraph",
-        accepted_at=time.time(),
         owner=Owner(principal=owner) if owner else None,
         request={"input": "Hello."},
     )

@@ -123,7 +123,9 @@ class MemoryTurns:
             if request != accepted.request:
                 raise IdempotencyConflictError(idempotency_key)
             return turn_id
-        record = TurnRecord.model_validate({**accepted.model_dump(), "status": "queued"})
+        record = TurnRecord.model_validate(
+            {**accepted.model_dump(), "status": "queued", "accepted_at": time.time()}
+        )
         record.turn.history = await load_history()
         self.records[accepted.turn.id] = record
         if idempotency_key:

@@ -8,20 +8,20 @@ from k8gentai.providers.agents_api.dialects import chunk_0_2
 from k8gentai.providers.agents_api.parts import turn_of
 from k8gentai.providers.agents_api.render import PartRendering, render_part
 from k8gentai.providers.approvals import retrying_turn
-from k8gentai.workers.record import AcceptedTurn, ClassicPart, TurnRecord
+from k8gentai.workers.record import ClassicPart, TurnRecord
 
 ASKED = [{"role": "user", "content": "2+2"}]
 FIRST = "resp_" + "1" * 32
 SECOND = "resp_" + "2" * 32
 
 
-def accepted(turn_id: str = FIRST, **part: Any) -> AcceptedTurn:
+def accepted(turn_id: str = FIRST, **part: Any) -> TurnRecord:
     classic = ClassicPart(agent_id="math", turn_id=FIRST, input_messages=ASKED, **part)
     turn = Turn(id=turn_id, agent="math", input=[], conversation="conv_1")
-    return AcceptedTurn(turn=turn, framework="langgraph", accepted_at=1000.0, classic=classic)
+    return TurnRecord(turn=turn, framework="langgraph", status="queued", accepted_at=1000.0, classic=classic)
 
 
-def rendered(*events: ev.Event, record: AcceptedTurn | None = None) -> tuple[list[dict[str, Any]], PartRendering]:
+def rendered(*events: ev.Event, record: TurnRecord | None = None) -> tuple[list[dict[str, Any]], PartRendering]:
     """The payloads of the stream, and the fold."""
     rendering = PartRendering(record or accepted())
     rendering.ended_at = 1009.0
@@ -234,8 +234,8 @@ def test_a_turn_that_waits_for_a_person_is_not_for_the_client_to_answer() -> Non
 def test_a_part_that_failed_and_ran_again_does_not_count() -> None:
     response = {"call_id": "c", "tool_name": "add", "content": "4", "metadata": {}}
     record = accepted(SECOND, tool_calls=[{"call_id": "c"}], tool_responses=[response])
-    failed = TurnRecord(**record.model_dump(), status="failed")
-    again = retrying_turn(failed)
+    failed = record.model_copy(update={"status": "failed"})
+    again = TurnRecord(**retrying_turn(failed).model_dump(), status="queued", accepted_at=1000.0)
     assert again.classic == record.classic
     parts = [
         render_part(accepted(), ASKS_CLIENT, 1009.0),

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy import text
 
 from k8gentai.agents import events as ev
@@ -168,6 +169,19 @@ async def test_an_id_that_a_client_chose_takes_nothing(client: httpx.AsyncClient
     assert (await texts(client, theirs), await texts(client, mine)) == (["theirs"], ["mine"])
     again = await client.post(f"/v1/conversations/{theirs}/items", json=body)
     assert (again.status_code, again.json()["error"]["message"][-29:]) == (400, "Item already in conversation.")
+
+
+async def test_a_conversation_whose_items_cannot_be_added_is_not_made(
+    client: httpx.AsyncClient, served: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any, **__: Any) -> int:
+        raise RedisConnectionError("away")
+
+    monkeypatch.setattr(served.items._positions, "place", away)
+    made = await client.post("/v1/conversations", json={"items": [said("x")]})
+    assert (made.status_code, made.headers["retry-after"].isdecimal()) == (503, True)
+    async with served.conversations.sql_store.sql_store.async_session() as session:
+        assert (await session.execute(text("SELECT count(*) FROM openai_conversations"))).scalar() == 0
 
 
 def test_rows_that_the_host_wrote_stand_turn_by_turn() -> None:

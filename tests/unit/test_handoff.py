@@ -3,9 +3,12 @@
 import asyncio
 import threading
 
-from k8gentai.agents.events import MessageDone, ReasoningDelta, TextDelta, TurnCompleted
-from k8gentai.workers.attempts import Lease
+from k8gentai.agents.events import MessageDone, ReasoningDelta, StepStarted, TextDelta, TurnCompleted
+from k8gentai.agents.turn import Turn
+from k8gentai.workers.attempts import Lease, Started
+from k8gentai.workers.clock import Clock
 from k8gentai.workers.handoff import EventHandoff
+from k8gentai.workers.record import AcceptedTurn
 from k8gentai.workers.stream import EventStream
 
 MANY = 100_000
@@ -68,9 +71,24 @@ class Away:
         self.kept += events
 
 
+def started(at=0.0):
+    accepted = AcceptedTurn(turn=Turn(id="resp_1", agent="a", input=[]), framework="langgraph")
+    return Started(Lease("resp_1", 1), 0, accepted, Clock(at))
+
+
+async def test_steps_are_dated_by_the_clock_of_redis():
+    away = Away()
+    away.back.set()
+    stream = EventStream(away, started(at=1_000_000.0))
+    stream.put(StepStarted(step_id="s1", kind="inference"))
+    stream.put(TurnCompleted())
+    await stream.write()
+    assert 1_000_000 <= away.kept[0].at < 1_001_000
+
+
 async def test_what_waits_for_redis_is_bounded_and_whole():
     away = Away()
-    stream = EventStream(away, Lease("resp_1", 1), 0)
+    stream = EventStream(away, started())
     writing = asyncio.create_task(stream.write())
     for number in range(MANY):
         stream.put(ReasoningDelta(message_id="m1", delta=f"{number} "))

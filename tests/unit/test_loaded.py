@@ -40,7 +40,7 @@ def agents(load: Any, seconds: float = 30.0) -> tuple[LoadedAgents, Adapter]:
 
 
 def accepted() -> AcceptedTurn:
-    return AcceptedTurn(turn=Turn(id="resp_1", agent="a", input=[]), framework="langgraph", accepted_at=0)
+    return AcceptedTurn(turn=Turn(id="resp_1", agent="a", input=[]), framework="langgraph")
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), ImportError("no"), AgentLoadError("no")])

@@ -32,7 +32,7 @@ class Attempts:
         self._taken: dict[str, Started] = {}
 
     def put(self, name: str, *, suspect: bool = False, breaks: int = 0) -> None:
-        accepted = AcceptedTurn(turn=Turn(id=name, agent="a", input=[]), framework="langgraph", accepted_at=0)
+        accepted = AcceptedTurn(turn=Turn(id=name, agent="a", input=[]), framework="langgraph")
         self.queue.put_nowait(Started(Lease(name, 1), 1, accepted, Clock(0), suspect, breaks))
 
     async def take(self, _: float) -> str:

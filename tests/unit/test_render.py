@@ -11,13 +11,13 @@ from k8gentai.agents import events as ev
 from k8gentai.agents.turn import Turn
 from k8gentai.providers.ids import belongs_to
 from k8gentai.providers.render import Rendering, StreamEvent, render
-from k8gentai.workers.record import AcceptedTurn, Answer, Replay
+from k8gentai.workers.record import Answer, Replay, TurnRecord
 
 STREAM_EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 TURN_ID = "resp_0192f3a0c1d27e3fb1234567890abcde"
 
 
-def accepted(**changes: Any) -> AcceptedTurn:
+def accepted(**changes: Any) -> TurnRecord:
     turn = Turn(
         id=TURN_ID,
         agent="langgraph-math",
@@ -25,7 +25,7 @@ def accepted(**changes: Any) -> AcceptedTurn:
         tools=changes.pop("tools", []),
         conversation=changes.pop("conversation", None),
     )
-    return AcceptedTurn(turn=turn, framework="langgraph", accepted_at=1_700_000_000.9, **changes)
+    return TurnRecord(turn=turn, framework="langgraph", status="queued", accepted_at=1_700_000_000.9, **changes)
 
 
 START = [ev.TurnAccepted(), ev.TurnStarted(attempt=1, worker="w1")]

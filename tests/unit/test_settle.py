@@ -101,6 +101,39 @@ async def test_what_was_deleted_while_it_was_written_stays_deleted(served: Floor
     assert await served.store.get(turn_id) is None
 
 
+async def test_a_long_chain_that_nothing_was_settled_of_is_settled_from_its_beginning(
+    served: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the database was away for long: each turn is read and written about once, however many there are."""
+    first = await create(served)
+    await served.turns.append(first, *ANSWER)
+    chain = [f"{first[:-4]}{number:04x}" for number in range(1_100)]
+    for turn_id, before in zip(chain, [None, *chain], strict=False):
+        record = served.turns.records[first].model_copy(deep=True, update={"previous_response_id": before})
+        record.turn.id = turn_id
+        served.turns.records[turn_id], served.turns.kept[turn_id] = record, served.turns.kept[first]
+    written: list[str] = []
+    read: list[str] = []
+    get = served.turns.get
+
+    async def put(stored: Any) -> None:
+        written.append(stored.response["id"])
+
+    async def has(turn_id: str) -> bool:
+        return turn_id in written
+
+    async def getting(turn_id: str) -> Any:
+        read.append(turn_id)
+        return await get(turn_id)
+
+    monkeypatch.setattr(served.store, "put", put)
+    monkeypatch.setattr(served.store, "has", has)
+    monkeypatch.setattr(served.turns, "get", getting)
+    await served.settler.settle(chain[-1])
+    assert written == chain
+    assert len(read) < 4 * len(chain)
+
+
 async def test_the_row_belongs_to_who_asked(served: Floor) -> None:
     with acting_as(ALICE):
         turn_id = await create(served)

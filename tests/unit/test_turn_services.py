@@ -28,9 +28,7 @@ class Stack:
 
 def services_of(stack):
     turn = Turn(id="resp_1", agent="model", input=[])
-    return TurnServices(
-        stack, AcceptedTurn(turn=turn, framework="llama-stack", accepted_at=0, trace={"traceparent": "00-1"})
-    )
+    return TurnServices(stack, AcceptedTurn(turn=turn, framework="llama-stack", trace={"traceparent": "00-1"}))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Accepts turns: every way of asking for one, of whichever API, comes through here."""
 
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -126,7 +125,6 @@ class Acceptor:
             previous_response_id=request.previous_response_id,
             background=request.background,
             store=request.store,
-            accepted_at=time.time(),
             trace=_trace(),
             replay=replay,
             classic=classic(turn_id) if classic else part,

@@ -5,7 +5,6 @@ them, what follows is one turn of its own: it runs the suspended turn's agent ag
 tells only what is new. What cannot be told for certain counts as a denial.
 """
 
-import time
 from collections.abc import Iterable, Sequence
 
 from k8gentai.agents.events import Event, Interrupt
@@ -149,7 +148,6 @@ def _following(record: TurnRecord, turn_id: str, items: list[Item], replay: Repl
         previous_response_id=record.previous_response_id if replay.retry else of_turn,
         background=True,
         store=record.store,
-        accepted_at=time.time(),
         replay=replay,
         classic=record.classic if replay.retry else next_part(record),
     )

@@ -79,10 +79,18 @@ class ConversationItems:
 
         Args:
             asked: the host's ``CreateConversationRequest``.
+
+        Raises:
+            InvalidParameterError: an item cannot be added. As with any other error, there is no new conversation.
         """
         made = await self._conversations.create_conversation(asked.model_copy(update={"items": None}))
-        if asked.items:
-            await self.append(made.id, asked.items)
+        try:
+            if asked.items:
+                await self.append(made.id, asked.items)
+        except BaseException:
+            unknown = host.DeleteConversationRequest(conversation_id=made.id)
+            await self._conversations.openai_delete_conversation(unknown)
+            raise
         return made
 
     async def append(self, conversation: str, items: Sequence[Any]) -> Any:

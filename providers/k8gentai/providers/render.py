@@ -25,7 +25,7 @@ from k8gentai.providers.ids import item_id
 from k8gentai.providers.output import FunctionCall, McpCall, Message, OutputItem, Reasoning, WholeItem
 from k8gentai.providers.resource import UsageSum, error_of, refusals, resource_base
 from k8gentai.providers.search_output import SearchCall
-from k8gentai.workers.record import AcceptedTurn
+from k8gentai.workers.record import TurnRecord
 
 StreamEvent = dict[str, Any]
 """One event of a Responses API stream, ready for JSON."""
@@ -41,7 +41,7 @@ class Rendering:
         record: the turn; only what was fixed when it was accepted is read.
     """
 
-    def __init__(self, record: AcceptedTurn) -> None:
+    def __init__(self, record: TurnRecord) -> None:
         self.ended_at: float | None = None
         """When the turn ended (Unix seconds). To be set before its last event is fed, as events carry
         no time."""
@@ -283,7 +283,7 @@ class Rendering:
 
 
 def render(
-    record: AcceptedTurn, events: Iterable[ev.Event], *, ended_at: float | None = None
+    record: TurnRecord, events: Iterable[ev.Event], *, ended_at: float | None = None
 ) -> tuple[list[StreamEvent], dict[str, Any]]:
     """Render the events a turn has.
 

@@ -10,7 +10,7 @@ from k8gentai.agents.error_codes import RESPONSES_API
 from k8gentai.agents.events import TurnFailed, Usage
 from k8gentai.agents.turn import Item
 from k8gentai.providers.ids import belongs_to, item_id
-from k8gentai.workers.record import AcceptedTurn
+from k8gentai.workers.record import TurnRecord
 
 _ECHOED: dict[str, Any] = {
     "instructions": None,
@@ -40,7 +40,7 @@ _JOINING = frozenset({"completed", "incomplete"})
 _SECRET_TOOL_FIELDS = frozenset({"authorization", "headers"})
 
 
-def resource_base(record: AcceptedTurn) -> dict[str, Any]:
+def resource_base(record: TurnRecord) -> dict[str, Any]:
     """Return a response before anything happened: queued, without output."""
     request = record.request
     echoed = {

@@ -110,28 +110,37 @@ class Settler:
         log.info("turn_settled", turn=turn.id, agent=turn.agent, status=response["status"])
 
     async def _put_after_previous(self, stored: StoredResponse) -> None:
-        """Write a response. The one that it continues is written first where that is still to be settled: this one
-        would have to hold its whole history without it."""
-        before = await self._unsettled(stored.response["previous_response_id"])
-        if before is None:
-            await self._store.put(stored)
-            return
-        try:
-            with acting_as(before.owner):
-                events = [event for _, event in await self._turns.events(before.turn.id)]
-                await self._put_after_previous(StoredResponse.of(before, events))
-        except AWAY:
-            raise
-        except Exception:
-            # One that cannot be written must not hold up the others.
-            log.exception("settling_failed", turn=before.turn.id)
+        """Write a response, after those before it that are still to be settled: without the one that it continues
+        it would have to hold its whole history."""
+        for turn_id in await self._unsettled_before(stored.response["previous_response_id"]):
+            try:
+                await self._put_previous(turn_id)
+            except AWAY:
+                raise
+            except Exception:
+                # One that cannot be written must not hold up the others.
+                log.exception("settling_failed", turn=turn_id)
         await self._store.put(stored)
-        with acting_as(before.owner):
-            await self._unless_deleted(before)
 
-    async def _unsettled(self, turn_id: str | None) -> TurnRecord | None:
+    async def _unsettled_before(self, turn_id: str | None) -> list[str]:
+        """Return the turns from the first that is not settled up to one, each the one that the next continues."""
+        found: list[str] = []
+        while turn_id and (record := await self._unsettled(turn_id)):
+            found.insert(0, turn_id)
+            turn_id = record.previous_response_id
+        return found
+
+    async def _put_previous(self, turn_id: str) -> None:
+        """Write the response of a turn, unless that was done meanwhile."""
+        if record := await self._unsettled(turn_id):
+            with acting_as(record.owner):
+                events = [event for _, event in await self._turns.events(turn_id)]
+                await self._store.put(StoredResponse.of(record, events))
+                await self._unless_deleted(record)
+
+    async def _unsettled(self, turn_id: str) -> TurnRecord | None:
         """Return the turn, where it is to be written to the table and is not there yet."""
-        if turn_id is None or await self._store.has(turn_id):
+        if await self._store.has(turn_id):
             return None
         with contextlib.suppress(TurnNotFoundError):
             record = await self._turns.get(turn_id)

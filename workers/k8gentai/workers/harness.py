@@ -91,7 +91,7 @@ class Harness:
             AgentMissingError: this worker has not got the agent.
             BrokeOffError: the attempt has to be made again, as with the stack's server gone in mid-answer.
         """
-        stream = EventStream(self._attempts, started.lease, started.last_seq)
+        stream = EventStream(self._attempts, started)
         stream.put(TurnStarted(attempt=started.lease.attempt, worker=self._attempts.worker))
         put, recorded = await self._taken_up(started, stream)
         journal = Journal(self._attempts, started.lease, recorded)

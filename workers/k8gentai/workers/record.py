@@ -104,8 +104,6 @@ class AcceptedTurn(BaseModel):
     previous_response_id: str | None = None
     background: bool = False
     store: bool = True
-    accepted_at: float
-    """By the clock of the server that took it, Unix time in seconds; for people."""
     trace: dict[str, str] = Field(default_factory=dict)
     """The caller's trace context (W3C traceparent), as OpenTelemetry injected it."""
     replay: Replay | None = None
@@ -146,10 +144,12 @@ class TurnRecord(AcceptedTurn, CallCounts):
     attempt: int = 0
     last_seq: int = 0
     worker: str | None = None
+    accepted_at: float
+    """This and the following by Redis' clock, Unix time in seconds."""
     started_at: float | None = None
     ended_at: float | None = None
     expires_at: float | None = None
-    """Of a suspended turn: until when it waits, by Redis' clock (Unix time in seconds)."""
+    """Of a suspended turn: until when it waits."""
     answered: str | None = None
     """Of a suspended turn: the turn that continues it."""
     settled: bool = False

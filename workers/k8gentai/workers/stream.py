@@ -1,11 +1,10 @@
 """Writes one attempt's events to its turn's stream, in order, as fast as Redis takes them."""
 
 import asyncio
-import time
 from functools import partial
 
 from k8gentai.agents.events import Event, ReasoningDelta, StepCompleted, StepStarted, TextDelta, TurnEnd
-from k8gentai.workers.attempts import Attempts, Lease
+from k8gentai.workers.attempts import Attempts, Started
 from k8gentai.workers.connection import until_back
 
 _MANY = 1_000
@@ -23,14 +22,14 @@ class EventStream:
 
     Args:
         attempts: does the writing.
-        lease: the attempt.
-        last_seq: the ``seq`` of the last event before this attempt.
+        started: the attempt.
     """
 
-    def __init__(self, attempts: Attempts, lease: Lease, last_seq: int) -> None:
+    def __init__(self, attempts: Attempts, started: Started) -> None:
         self._attempts = attempts
-        self._lease = lease
-        self._next_seq = last_seq + 1
+        self._lease = started.lease
+        self._clock = started.clock
+        self._next_seq = started.last_seq + 1
         self._waiting: list[Event] = []
         self._more = asyncio.Event()
         self._ended = False
@@ -41,7 +40,7 @@ class EventStream:
         if self._ended:
             return
         if isinstance(event, StepStarted | StepCompleted):
-            event = event.model_copy(update={"at": time.time()})
+            event = event.model_copy(update={"at": self._clock.now()})
         self._ended = isinstance(event, TurnEnd)
         if len(self._waiting) >= _MANY and (longer := _joined(self._waiting[-1], event)):
             self._waiting[-1] = longer

@@ -19,7 +19,7 @@ from k8gentai.agents import events as ev
 from k8gentai.providers.agents_api.parts import Part, PartStatus, turn_of
 from k8gentai.providers.agents_api.steps import InferenceStep, Step, ToolCall, ToolStep, call_delta, completion
 from k8gentai.providers.output import rest_of
-from k8gentai.workers.record import AcceptedTurn
+from k8gentai.workers.record import TurnRecord
 
 Chunk = dict[str, Any]
 """One chunk of the stream, ready for JSON."""
@@ -33,7 +33,7 @@ class PartRendering:
         before: the turn's earlier parts.
     """
 
-    def __init__(self, record: AcceptedTurn, before: Iterable[Part] = ()) -> None:
+    def __init__(self, record: TurnRecord, before: Iterable[Part] = ()) -> None:
         if record.classic is None:
             raise ValueError(f"{record.turn.id} did not come through the Agents API")
         self.ended_at: float | None = None
@@ -292,7 +292,7 @@ class PartRendering:
         self._tell("turn_awaiting_input" if waits else "turn_complete", turn=self.turn())
 
 
-def render_part(record: AcceptedTurn, events: Iterable[ev.Event], ended_at: float | None) -> Part:
+def render_part(record: TurnRecord, events: Iterable[ev.Event], ended_at: float | None) -> Part:
     """Return a part as it stands with these events."""
     rendering = PartRendering(record)
     rendering.ended_at = ended_at

@@ -125,7 +125,7 @@ end
 
 give_way(ending)
 redis.call('HSET', turn, 'accepted', accepted, 'history', ahead == 0 and history or '[]', 'agent', request.agent,
-  'framework', request.framework, 'conversation', conversation, 'principal', request.principal, 'attempt', 0,
+  'framework', request.framework, 'accepted_at', now(), 'conversation', conversation, 'principal', request.principal, 'attempt', 0,
   'crashes', 0, 'seq', 0, 'keep', request.keep)
 set_status(turn, 'queued')
 append(turn, event)
