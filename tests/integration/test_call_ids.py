@@ -83,3 +83,35 @@ async def test_a_number_that_is_none_is_null_for_client_and_model(client, model,
     (shown,) = model.requests(key)[-1].texts("tool")
     for text in (call.output, shown):
         assert json.loads(text, parse_constant=pytest.fail) == measured
+
+
+def pieces(*sent):
+    return Raw({"choices": [{"index": 0, "delta": {"tool_calls": list(sent)}, "finish_reason": None}]})
+
+
+async def test_pieces_without_an_index_belong_to_the_call_that_has_their_id(client, model, key):
+    model.script(
+        key,
+        Answer(
+            pieces(*({"id": name, "type": "function", "function": {"name": "add"}} for name in "ab")),
+            pieces({"id": "a", "function": {"arguments": '{"a": 1, '}}),
+            pieces({"id": "b", "function": {"arguments": '{"a": 1, "b": 2}'}}),
+            pieces({"id": "a", "function": {"arguments": '"b": 1}'}}),
+            finish="tool_calls",
+        ),
+        Answer("Added."),
+    )
+    response = await client.responses.create(model="calculator", input=prompt(key))
+    assert [(json.loads(call.arguments)["b"], call.output) for call in calls(response)] == [(1, "2.0"), (2, "3.0")]
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e999"])
+async def test_a_number_that_is_none_runs_no_tool_and_goes_to_no_model(client, model, key, number):
+    function = {"name": "add", "arguments": f'{{"a": 1, "b": {number}}}'}
+    model.script(key, Answer(pieces({"index": 0, "function": function}), finish="tool_calls"), Answer("Sorry."))
+    response = await client.responses.create(model="calculator", input=prompt(key))
+    assert [call.error for call in calls(response)] == [
+        f"the arguments are not a JSON object, so the tool was not run: {function['arguments']}"
+    ]
+    (made,) = next(m["tool_calls"] for m in model.requests(key)[-1].messages if m.get("tool_calls"))
+    assert json.loads(made["function"]["arguments"], parse_constant=pytest.fail) in ({}, {"a": 1, "b": None})

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k8gentai.agents.characters import Characters
+from k8gentai.agents.characters import Characters, EscapedCharacters, encodable_json
 from k8gentai.agents.json_text import arguments_object, json_text, read_json, shown_json
 from k8gentai.agents.text import encodable
 from k8gentai.workers.answer_reader import AnswerError, AnswerReader, read_whole
@@ -105,6 +105,34 @@ ONE, TWO = '{"amount": 1}', '{"amount": 99999}'
             ],
             id="again",
         ),
+        pytest.param(
+            [
+                [piece("pay", "", id="a"), piece("pay", "", id="b")],
+                [piece(None, ONE, id="a")],
+                [piece(None, TWO, id="b")],
+            ],
+            id="no index, pieces by their ids",
+        ),
+        pytest.param(
+            [
+                [piece("pay", ONE[:3], id="a")],
+                [piece("pay", TWO[:4], id="b")],
+                [piece(None, ONE[3:6], id="a")],
+                [piece(None, TWO[4:9], id="b"), piece(None, ONE[6:], id="a")],
+                [piece(None, TWO[9:], id="b")],
+                [],
+            ],
+            id="no index, by turns",
+        ),
+        pytest.param(
+            [
+                [piece("pay", ONE, index=0, id="a")],
+                [piece("pay", TWO[:4], index="1", id="b")],
+                [piece(None, TWO[4:], index=1)],
+                [piece(None, ONE, id="a")],
+            ],
+            id="an index that is a text, and none",
+        ),
     ],
 )
 def test_two_calls_are_two(pieces: list[list[dict[str, Any]]]) -> None:
@@ -134,10 +162,22 @@ def test_two_calls_are_two(pieces: list[list[dict[str, Any]]]) -> None:
         pytest.param(
             [[piece("get_weather", ONE, index=0)], [piece(None, "", index=0, id="a")]], id="the id is late"
         ),
+        pytest.param(
+            [
+                [piece("get_weather", ONE[:4], index=0, id="a")],
+                [piece(None, ONE[4:], index=0)],
+                [piece(None, ONE, index=0, id="a")],
+            ],
+            id="all arguments again",
+        ),
     ],
 )
 def test_one_call_is_one(pieces: list[list[dict[str, Any]]]) -> None:
     assert calls_of(*pieces) == [("get_weather", ONE)]
+
+
+def test_blanks_under_an_id_of_their_own_begin_no_call() -> None:
+    assert calls_of([piece("pay", "{}", index=0, id="a")], [piece(None, " ", index=0, id="b")]) == [("pay", "{} ")]
 
 
 @pytest.mark.parametrize("arguments", ["", None, {}, " "])
@@ -175,7 +215,8 @@ def test_halves_of_characters_are_joined_in_every_text() -> None:
             "Hm",
         ),
         (["a", {"type": "image_url"}, 3], "a", ""),
-        (7, "", ""),
+        ({"type": "text", "text": "a"}, "a", ""),
+        (7, "7", ""),
     ],
 )
 def test_content_in_parts_is_text(content: Any, text: str, reasoning: str) -> None:
@@ -488,6 +529,48 @@ def test_whatever_comes_calls_have_ids_of_their_own_and_it_can_be_written(chunks
     assert sorted(heads) == sorted(reader.calls())
     for index in {choice["index"] for out in shown for choice in out["choices"]}:
         assert len(assembled(shown, index)["finish"]) == 1
+
+
+ESCAPES = st.sampled_from(
+    [
+        "\\ud83d",
+        "\\ude00",
+        "\\uD83D\\uDE00",
+        "\\\\",
+        "\\n",
+        '\\"',
+        "\\u00e9",
+        "\\",
+        "\\u",
+        "ud83d",
+        "a",
+        "\ud83d",
+        "é",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(ESCAPES, max_size=8).map("".join), st.data())
+def test_escaped_characters_are_whole_however_they_are_split(text: str, data: st.DataObject) -> None:
+    characters = EscapedCharacters()
+    read = "".join(characters.feed(part) for part in split(data.draw, text)) + characters.end()
+    assert read == encodable_json(text)
+    read.encode()
+    try:
+        sent = json.loads(f'"{encodable(text)}"', strict=False)
+    except ValueError:
+        return
+    assert json.loads(f'"{read}"', strict=False) == encodable(sent)
+
+
+def test_arguments_hold_no_halves_of_characters() -> None:
+    escaped = '{"a": "\\ud83d \\ud83d\\ude00 \\\\ud83d"}'
+    read = '{"a": "\\ufffd \\ud83d\\ude00 \\\\ud83d"}'
+    pieces = [[piece("pay", escaped[:10], index=0)], [piece(None, escaped[10:22], index=0)]]
+    assert calls_of(*pieces, [piece(None, escaped[22:], index=0)]) == [("pay", read)]
+    whole = {"choices": [{"message": {"tool_calls": [piece("pay", escaped)]}}]}
+    assert read_whole(whole, own_id)[0] == {"own-0-0": read}
 
 
 @settings(max_examples=40, deadline=None)

@@ -604,6 +604,15 @@ async def test_a_stream_that_the_agent_left_is_not_what_it_waits_for() -> None:
     assert failure(elsewhere, bench.calls).code == "agent_error"
 
 
+async def test_what_no_json_has_a_word_for_never_reaches_the_model() -> None:
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+    body = '{"model": "m", "temperature": NaN, "messages": [{"role": "user", "content": "a\\ud83d"}]}'
+    headers = {TURN_HEADER: bench.calls.attempt.key, "content-type": "application/json"}
+    assert (await bench.client.post("/v1/chat/completions", content=body, headers=headers)).status_code == 200
+    sent = json.loads(bench.asked[0].content, parse_constant=pytest.fail)
+    assert (sent["temperature"], sent["messages"][0]["content"]) == (None, "a\ufffd")
+
+
 async def test_a_models_own_name_finds_the_model_the_stack_serves() -> None:
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
     for name in ("gpt-4o", "openai/gpt-4o", "unheard-of"):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k8gentai.agents.events import ToolResult
-from k8gentai.agents.json_text import read_json, result_json
-from k8gentai.workers.tool_results import with_json_results
+from k8gentai.agents.json_text import arguments_object, read_json, result_json
+from k8gentai.workers.tool_results import with_json_calls
 
 WORDS = st.sampled_from(["NaN", "-Infinity", '"NaN', "\\", '\\"', "[NaN]", "é", "\u2028"])
 TEXTS = st.lists(WORDS | st.text(max_size=3), max_size=4).map("".join)
@@ -64,7 +64,7 @@ def test_events_and_models_get_the_same(text: str, shown: str) -> None:
         {"role": "assistant", "content": None},
         None,
     ]
-    assert with_json_results({"messages": messages})["messages"] == [
+    assert with_json_calls({"messages": messages})["messages"] == [
         messages[0],
         {"role": "tool", "content": shown},
         {"role": "tool", "content": [{"type": "text", "text": shown}, shown, {"type": "image_url"}, 3]},
@@ -72,9 +72,29 @@ def test_events_and_models_get_the_same(text: str, shown: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ('{"amount":3.0}', '{"amount":3.0}'),
+        ('{"amount": NaN, "é": [-Infinity]}', '{"amount": null, "é": [null]}'),
+        ('{"amount": 1e999}', '{"amount": null}'),
+        ('{"amo', "{}"),
+        ("[1]", "{}"),
+        ("", ""),
+    ],
+)
+def test_the_arguments_of_calls_are_json_in_every_request(written: str, shown: str) -> None:
+    def message(arguments: object) -> dict[str, object]:
+        return {"role": "assistant", "tool_calls": [{"id": "a", "function": {"arguments": arguments}}, None]}
+
+    assert with_json_calls({"messages": [message(written)]}) == {"messages": [message(shown)]}
+    assert with_json_calls({"messages": [message({"a": 1})]}) == {"messages": [message({"a": 1})]}
+    assert (arguments_object(written) is not None) == (written == shown != "")
+
+
 def test_a_call_without_messages_is_left_alone() -> None:
-    assert with_json_results({"messages": "?"}) == {"messages": "?"}
-    assert with_json_results({}) == {}
+    assert with_json_calls({"messages": "?"}) == {"messages": "?"}
+    assert with_json_calls({}) == {}
 
 
 def test_a_result_is_written_once_however_long_it_is() -> None:

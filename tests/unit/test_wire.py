@@ -89,6 +89,26 @@ def test_odd_parts_have_the_types_that_the_host_counts_on() -> None:
     }
 
 
+def test_pieces_without_an_index_have_that_of_their_call() -> None:
+    reading = WireReading()
+
+    def indexes(*pieces: dict[str, Any]) -> list[int]:
+        chunk = {"choices": [{"index": 0, "delta": {"tool_calls": list(pieces)}}]}
+        event = reading.take(ServerSentEvent(data=json.dumps(chunk)))
+        assert event is not None
+        return [call["index"] for call in json.loads(event.data)["choices"][0]["delta"]["tool_calls"]]
+
+    assert indexes({"id": "a", "function": {"name": "f"}}, {"id": "b", "function": {"name": "g"}}) == [0, 1]
+    assert indexes({"id": "b", "function": {"arguments": "{"}}) == [1]
+    assert indexes({"id": "a", "function": {"arguments": "{"}}, {"id": "b"}) == [0, 1]
+    assert indexes({"id": "c", "function": {"name": "f"}}) == [2]
+    assert indexes({"function": {"arguments": "{}"}}) == [2]
+
+
+def test_a_content_that_is_a_number_is_text() -> None:
+    assert delta({"content": 5}) == {"content": "5"}
+
+
 async def chunks_of(content: bytes, *, mended: bool = True) -> list[Any]:
     """The chunks that the SDK reads."""
     transport = httpx.MockTransport(

@@ -24,12 +24,25 @@ def read_json(text: str | bytes) -> Any:
 
 
 def arguments_object(text: str) -> dict[str, Any] | None:
-    """Read the arguments of a tool call; None where the text is no JSON object. NaN and Infinity are not JSON."""
+    """Read the arguments of a tool call; None where the text is no JSON object. NaN and Infinity are not JSON, and
+    neither are numbers that are as large."""
     try:
-        read = json.loads(text, parse_constant=_refuse)
+        read = json.loads(text, parse_constant=_refuse, parse_float=_measured)
     except (ValueError, RecursionError):
         return None
     return read if isinstance(read, dict) else None
+
+
+def json_arguments(text: str) -> str:
+    """Return the arguments of a tool call in a form that every reader takes: as they are where they are a JSON
+    object, with null in place of NaN and Infinity where they are one but for these, and else an empty one."""
+    if arguments_object(text) is not None or not text.strip():
+        return text
+    try:
+        read = read_json(text)
+    except (ValueError, RecursionError):
+        read = None
+    return json.dumps(read, ensure_ascii=False) if isinstance(read, dict) else "{}"
 
 
 def json_text(value: object) -> str:
@@ -64,6 +77,12 @@ def result_json(text: str) -> str:
 
 def _refuse(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _measured(number: str) -> float:
+    if (value := _finite(number)) is None:
+        raise ValueError(f"{number} is too large")
+    return value
 
 
 def _finite(number: str) -> float | None:

@@ -5,6 +5,7 @@ pass here first.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from functools import wraps
@@ -14,6 +15,7 @@ from openai._streaming import AsyncStream, ServerSentEvent
 
 from k8gentai.agents.json_text import read_json
 from k8gentai.workers.answer_reader import read_content, written_arguments
+from k8gentai.workers.call_indexes import CallIndexes
 
 _reading: ContextVar["WireReading | None"] = ContextVar("wire_reading", default=None)
 
@@ -24,6 +26,8 @@ class WireReading:
     def __init__(self) -> None:
         self.done = False
         """Whether the endpoint said that it was done."""
+        self._indexes: defaultdict[int, CallIndexes] = defaultdict(CallIndexes)
+        """The indexes of the tool calls, by those of their choices."""
 
     def begin(self) -> None:
         """Have the events that this task reads from here on pass here."""
@@ -41,7 +45,27 @@ class WireReading:
             return None
         if not isinstance(chunk, dict):
             return None
-        return ServerSentEvent(data=json.dumps(_error(chunk) or _mended(chunk)), id=event.id, retry=event.retry)
+        return ServerSentEvent(
+            data=json.dumps(_error(chunk) or self._mended(chunk)), id=event.id, retry=event.retry
+        )
+
+    def _mended(self, chunk: dict[str, Any]) -> dict[str, Any]:
+        """Return a chunk whose parts have the types that the host's router counts on."""
+        choices = chunk.get("choices")
+        chunk["choices"] = [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
+        for number, choice in enumerate(chunk["choices"]):
+            choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else number
+            delta = choice["delta"] = choice["delta"] if isinstance(choice.get("delta"), dict) else {}
+            if not isinstance(delta.get("content", ""), str | None):
+                delta["content"], thoughts = read_content(delta["content"])
+                if thoughts:
+                    delta["reasoning_content"] = thoughts
+            if "tool_calls" in delta:
+                delta["tool_calls"] = [c for c in delta["tool_calls"] or () if isinstance(c, dict)]
+            for position, call in enumerate(delta.get("tool_calls") or ()):
+                call["index"] = self._indexes[choice["index"]].index(call, position)
+                _mend_call(call)
+        return chunk
 
 
 def _hook() -> None:
@@ -72,26 +96,6 @@ def _error(chunk: dict[str, Any]) -> dict[str, Any] | None:
     return {"error": error if isinstance(error, dict) else {"message": str(error)}}
 
 
-def _mended(chunk: dict[str, Any]) -> dict[str, Any]:
-    """Return a chunk whose parts have the types that the host's router counts on."""
-    choices = chunk.get("choices")
-    chunk["choices"] = [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
-    for number, choice in enumerate(chunk["choices"]):
-        choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else number
-        delta = choice["delta"] = choice["delta"] if isinstance(choice.get("delta"), dict) else {}
-        if isinstance(delta.get("content"), list):
-            delta["content"], thoughts = read_content(delta["content"])
-            if thoughts:
-                delta["reasoning_content"] = thoughts
-        if "tool_calls" in delta:
-            delta["tool_calls"] = [c for c in delta["tool_calls"] or () if isinstance(c, dict)]
-        for position, call in enumerate(delta.get("tool_calls") or ()):
-            _mend_call(position, call)
-    return chunk
-
-
-def _mend_call(position: int, call: dict[str, Any]) -> None:
-    if call.get("index") is None:
-        call["index"] = position
+def _mend_call(call: dict[str, Any]) -> None:
     function = call["function"] = call["function"] if isinstance(call.get("function"), dict) else {}
     function["arguments"] = written_arguments(function.get("arguments"))

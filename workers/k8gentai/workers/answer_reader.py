@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from k8gentai.agents.characters import Characters
+from k8gentai.agents.characters import Characters, EscapedCharacters, encodable_json
 from k8gentai.agents.json_text import arguments_object
 from k8gentai.agents.text import encodable
+from k8gentai.workers.call_indexes import CallIndexes
 
 Chunk = dict[str, Any]
 
@@ -32,6 +33,20 @@ class AnswerError(Exception):
 
 
 @dataclass
+class _Piece:
+    """A piece of a tool call."""
+
+    sent: dict[str, Any]
+    """The piece as it came."""
+    position: int
+    """Its place among the pieces of its chunk."""
+    sent_id: str
+    name: str
+    arguments: str
+    extras: dict[str, Any]
+
+
+@dataclass
 class _Call:
     """A tool call as far as it was read."""
 
@@ -44,22 +59,16 @@ class _Call:
     """Its place among those that were shown, once it is."""
     id: str = ""
     """Empty until the call is shown."""
-    characters: Characters = field(default_factory=Characters)
+    characters: EscapedCharacters = field(default_factory=EscapedCharacters)
 
     def whole(self) -> bool:
         """Return whether the arguments are complete."""
         return arguments_object(self.arguments) is not None
 
-
-@dataclass
-class _Piece:
-    """A piece of a tool call."""
-
-    index: Any
-    sent_id: str
-    name: str
-    arguments: str
-    extras: dict[str, Any]
+    def comes_again(self, piece: _Piece) -> bool:
+        """Return whether a piece is the whole call once more, or its whole arguments."""
+        names_it = bool(piece.name and self.name)
+        return (names_it or piece.arguments == self.arguments) and self.whole()
 
 
 class _Choice:
@@ -71,7 +80,8 @@ class _Choice:
         self.role = ""
         self.calls: list[_Call] = []
         self._shown = 0
-        self._by_index: dict[Any, _Call] = {}
+        self._indexes = CallIndexes()
+        self._by_index: dict[int, _Call] = {}
         self._tools = tools
         self._call_id = call_id
         self._characters = {name: Characters() for name in _TEXTS}
@@ -86,13 +96,13 @@ class _Choice:
 
     def piece(self, piece: _Piece) -> list[dict[str, Any]]:
         """Take a piece of a tool call. Returns the pieces to show."""
-        call = self._by_index.get(piece.index)
+        index = self._indexes.index(piece.sent, piece.position)
+        call = self._by_index.get(index)
         if call is None or self._begins(call, piece):
             call = _Call(piece.sent_id)
             self.calls.append(call)
-            self._by_index[piece.index] = call
-        elif piece.name and call.name and call.whole():
-            # The whole call comes once more.
+            self._by_index[index] = call
+        elif call.comes_again(piece):
             return []
         call.sent_id = call.sent_id or piece.sent_id
         return self._take(call, piece) + self._show_ready()
@@ -154,7 +164,7 @@ class _Choice:
         """Return whether a piece begins another call, though its index is that of ``call``."""
         if piece.sent_id and call.sent_id and piece.sent_id != call.sent_id:
             # Some give each piece an id of its own; only the first has the name then.
-            return bool(piece.name) or (bool(piece.arguments) and call.whole())
+            return bool(piece.name) or (bool(piece.arguments.strip()) and call.whole())
         if not piece.name or not call.name:
             return False
         if piece.name == call.name:
@@ -274,7 +284,7 @@ def read_whole(completion: Chunk, call_id: CallId) -> tuple[dict[str, str], dict
         message |= {name: encodable(message[name]) for name in _TEXTS if message.get(name)}
         calls = []
         for number, piece in enumerate(pieces):
-            arguments = encodable(piece.arguments)
+            arguments = encodable_json(piece.arguments)
             function = {"name": encodable(piece.name) or _UNNAMED, "arguments": arguments}
             if not arguments.strip():
                 function["arguments"] = "{}"
@@ -321,10 +331,10 @@ def _finish_reason(sent: Any, *, called: bool) -> Any:
 
 def _read_piece(position: int, sent: dict[str, Any]) -> _Piece:
     function = sent["function"] if isinstance(sent.get("function"), dict) else {}
-    index = position if sent.get("index") is None else sent["index"]
     extras = {name: value for name, value in sent.items() if name not in ("index", "id", "type", "function")}
     return _Piece(
-        str(index),
+        sent,
+        position,
         str(sent.get("id") or ""),
         str(function.get("name") or ""),
         written_arguments(function.get("arguments")),
@@ -340,11 +350,13 @@ def written_arguments(sent: Any) -> str:
 
 
 def read_content(content: Any) -> tuple[str | None, str]:
-    """Return a content's text, and the reasoning in it: some endpoints send a list of parts."""
+    """Return a content's text, and the reasoning in it: some endpoints send a list of parts, or a number."""
     if content is None or isinstance(content, str):
         return content, ""
+    if isinstance(content, int | float):
+        return json.dumps(content), ""
     text, thoughts = "", ""
-    for part in _list(content):
+    for part in content if isinstance(content, list) else [content]:
         if isinstance(part, str):
             text += part
         elif isinstance(part, dict) and isinstance(thinking := part.get("thinking"), str | list):

@@ -23,7 +23,7 @@ from k8gentai.workers.answer_reader import AnswerError, AnswerReader, CallId, re
 from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.calls import PLACE_HEADER, TURN_HEADER, ModelCalls, ModelError, OpenAttempts, cancel_once
 from k8gentai.workers.tool_images import with_tool_images
-from k8gentai.workers.tool_results import with_json_results
+from k8gentai.workers.tool_results import with_json_calls
 from k8gentai.workers.transport_security import TransportSecurity
 from k8gentai.workers.upstream import Chunk, StackLostError, Upstream, UpstreamError
 
@@ -65,7 +65,7 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
         except TurnError as refusal:
             return _error(400, str(refusal), refusal.code)
         asked = with_asked({**body, "model": model}, calls.asked)
-        call = _Call(calls, upstream, with_json_results(asked))
+        call = _Call(calls, upstream, with_json_calls(asked))
         return await call.streamed() if body.get("stream") else await call.whole()
 
     return app

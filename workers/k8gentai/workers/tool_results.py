@@ -1,4 +1,5 @@
-"""Brings tools' results to models as JSON where Python wrote them with NaN or Infinity, which JSON does not have.
+"""Brings arguments and results of tool calls to models as JSON where Python wrote them with NaN or Infinity, which
+JSON does not have.
 
 Frameworks hand a result that a tool returned to their models as they wrote it; run again, they hand over the text
 of its event. Both are the same request only if the numbers are the same in both.
@@ -6,11 +7,12 @@ of its event. Both are the same request only if the numbers are the same in both
 
 from typing import Any
 
-from k8gentai.agents.json_text import result_json
+from k8gentai.agents.json_text import json_arguments, result_json
 
 
-def with_json_results(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a model call whose tools' messages hold JSON that every reader takes, where they hold JSON at all."""
+def with_json_calls(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a model call whose messages hold JSON that every reader takes: in the arguments of tool calls, and in
+    tools' results where these hold JSON at all."""
     messages = body.get("messages")
     if not isinstance(messages, list):
         return body
@@ -18,6 +20,8 @@ def with_json_results(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(message: Any) -> Any:
+    if isinstance(message, dict) and isinstance(calls := message.get("tool_calls"), list):
+        return {**message, "tool_calls": [_call(call) for call in calls]}
     if not isinstance(message, dict) or message.get("role") not in ("tool", "function"):
         return message
     content = message.get("content")
@@ -26,6 +30,13 @@ def _read(message: Any) -> Any:
     if isinstance(content, list):
         return {**message, "content": [_part(part) for part in content]}
     return message
+
+
+def _call(call: Any) -> Any:
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, dict) or not isinstance(arguments := function.get("arguments"), str):
+        return call
+    return {**call, "function": {**function, "arguments": json_arguments(arguments)}}
 
 
 def _part(part: Any) -> Any:

@@ -11,7 +11,7 @@ import httpx
 import structlog
 
 from k8gentai.agents.error_codes import model_error_code
-from k8gentai.agents.json_text import read_json
+from k8gentai.agents.json_text import json_text, read_json
 from k8gentai.workers.bounded_reading import TooLargeError, lines, whole
 from k8gentai.workers.names import ModelNames
 
@@ -149,7 +149,9 @@ class Upstream:
     async def _send(self, body: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
         """Ask once; the answer's status is good and its body unread."""
         body = {**body, "model": await self._names.served(body["model"])}
-        request = self._client.build_request("POST", "/v1/chat/completions", json=body, headers=headers)
+        headers = {**headers, "content-type": "application/json"}
+        content = json_text(body)
+        request = self._client.build_request("POST", "/v1/chat/completions", content=content, headers=headers)
         response = await _guarded(self._client.send(request, stream=True))
         if response.status_code == httpx.codes.OK:
             return response
