@@ -1,12 +1,15 @@
 """Agents' code on a loop of its own, and its way to the tool boundary on the worker's."""
 
 import asyncio
+import multiprocessing
 import threading
 from contextvars import ContextVar
+from functools import partial
 
 import pytest
 
 from k8gentai.agents.definition import Limits, Tool
+from k8gentai.agents.home_process import ForkedCallError
 from k8gentai.agents.turn import ToolOutcome
 from k8gentai.workers.agents_boundary import AgentsBoundary
 from k8gentai.workers.agents_loop import AgentsLoop, in_loop
@@ -104,6 +107,39 @@ async def test_a_blocked_loop_has_its_tools_run_in_its_own_thread(agents, bounda
 
     assert await in_loop(agents.loop, node()) == "agents"
     assert journal.states() == {"c1": "done"}
+
+
+def in_a_fork(work):
+    """Do something in a forked child. Returns what it raised, or came to."""
+    processes = multiprocessing.get_context("fork")
+    here, there = processes.Pipe()
+
+    def run():
+        try:
+            there.send(work())
+        except ForkedCallError as error:
+            there.send(error)
+
+    child = processes.Process(target=run)
+    child.start()
+    child.join()
+    return here.recv()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda boundary: boundary.wait("c1", "pay", {}, str),
+        lambda boundary: asyncio.run(boundary.call("c1", "pay", {}, lambda: asyncio.sleep(0, "paid"))),
+        lambda boundary: asyncio.run(boundary.ask("q1", "pay", "{}")),
+        lambda boundary: boundary.decision("q1", "pay", "{}"),
+    ],
+)
+async def test_a_call_in_a_forked_child_fails_at_once(boundary, journal, call):
+    """Nothing there could record or approve it."""
+    with pytest.raises(ForkedCallError, match="pay was called in a child process"):
+        raise await asyncio.to_thread(in_a_fork, partial(call, boundary))
+    assert journal.states() == {}
 
 
 async def test_threads_that_a_blocked_loop_waits_for_have_their_tools(agents, boundary):

@@ -10,6 +10,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
+from k8gentai.agents.home_process import HomeProcess
 from k8gentai.agents.turn import Decision, ToolOutcome
 from k8gentai.workers.agents_loop import AgentsLoop, in_loop
 from k8gentai.workers.approvals import Approvals
@@ -34,6 +35,7 @@ class AgentsBoundary:
         self._approvals = approvals
         self._agents = agents
         self._home = asyncio.get_running_loop()
+        self._process = HomeProcess()
         self._waiting: set[asyncio.Task[Any]] = set()
         """The calls of threads that wait for them."""
         self._blocking: list[str] = []
@@ -54,6 +56,8 @@ class AgentsBoundary:
         *,
         approval: bool = False,
     ) -> ToolOutcome:
+        self._process.check(name)
+
         async def execute() -> str | ToolOutcome:
             return await run()
 
@@ -68,15 +72,18 @@ class AgentsBoundary:
         self._tools.exempt(call_id)
 
     def decision(self, question: str, name: str, arguments: str) -> Decision | None:
+        self._process.check(name)
         return self._tools.decision(question, name, arguments)
 
     async def ask(self, call_id: str, name: str, arguments: str, about: Sequence[str] = ()) -> Decision:
+        self._process.check(name)
         asking = partial(self._tools.ask, call_id, name, arguments, about)
         return await in_loop(self._home, self._while_open(name, asking))
 
     def wait(
         self, call_id: str, name: str, arguments: dict[str, Any], run: Callable[[], str | ToolOutcome]
     ) -> ToolOutcome:
+        self._process.check(name)
         jobs: SimpleQueue[_Job | None] = SimpleQueue()
 
         def execute() -> Coroutine[Any, Any, str | ToolOutcome]:

@@ -37,6 +37,7 @@ from k8gentai.workers.connection import AWAY, connect, connect_blocking, masked
 from k8gentai.workers.containment import contain_files, contain_signals
 from k8gentai.workers.current_attempt import current_attempt
 from k8gentai.workers.exits import end_for_certain
+from k8gentai.workers.forks import end_forks_with_worker
 from k8gentai.workers.gateway import gateway
 from k8gentai.workers.harness import Harness
 from k8gentai.workers.last_words import LastWords
@@ -229,6 +230,7 @@ class _Worker:
         contain_signals()
         contain_files()
         keep_streams_open()
+        end_forks_with_worker()
 
     def _load_adapter(self) -> Adapter:
         if self._adapter is None:

@@ -17,6 +17,7 @@ from crewai_core.printer import set_suppress_console_output
 from k8gentai.agents.adapters.crewai.calls import Answer, ModelCalls
 from k8gentai.agents.call_ids import CallIds
 from k8gentai.agents.events import Event
+from k8gentai.agents.home_process import HomeProcess
 from k8gentai.agents.idempotency import idempotency_key
 from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.turn import Decision, ToolOutcome, TurnContext, TurnError
@@ -51,6 +52,7 @@ class CrewRun:
     def __init__(self, context: TurnContext, client_tools: set[str], ruled: AbstractSet[str]) -> None:
         self.ruled = ruled
         self._context = context
+        self._process = HomeProcess()
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event | _Ended] = asyncio.Queue()
         self._waiting: set[concurrent.futures.Future[Any]] = set()
@@ -116,6 +118,8 @@ class CrewRun:
             BaseException: what the boundary raised to end the turn.
         """
 
+        self._process.check(name)
+
         async def call() -> ToolOutcome:
             return await self._context.tools.call(call_id, name, arguments, lambda: self._in_thread(execute))
 
@@ -138,6 +142,7 @@ class CrewRun:
         Raises:
             Stopped: the turn is over, or waits for the answer without this attempt.
         """
+        self._process.check(name)
         arguments = shown_json(told)
         question = self.call_ids.make(name, idempotency_key() or "", place, arguments)
         return self._wait(self._context.tools.ask(question, name, arguments))

@@ -1,0 +1,36 @@
+"""A child that agents' code forks lives as long as its worker, and no longer."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import multiprocessing, os, signal, threading
+from k8gentai.workers.forks import end_forks_with_worker
+
+end_forks_with_worker()
+processes = multiprocessing.get_context("fork")
+thread_is_over, going_on = processes.Event(), processes.Event()
+
+def child():
+    thread_is_over.wait()
+    print("the child goes on", flush=True)
+    processes.Process(target=grandchild).start()
+
+def grandchild():
+    print("so does its own", flush=True)
+    going_on.set()
+    processes.Event().wait()
+
+thread = threading.Thread(target=processes.Process(target=child).start)
+thread.start()
+thread.join()
+thread_is_over.set()
+going_on.wait()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_it_ends_with_a_worker_that_is_killed_and_not_before():
+    # Whoever lives has the pipe that is read to its end here.
+    done = subprocess.run([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, timeout=60)
+    assert done.stdout == "the child goes on\nso does its own\n"
