@@ -248,3 +248,22 @@ async def test_what_code_adds_to_the_arguments_of_a_call_makes_no_other_of_it(pe
     journal.entries["c1"] = ToolEntry(state="done", output="paid 5", asked=asked)
     tools = written_anew(person, journal, {"c1": '{"amount": 5}'})
     assert (await tools.call("c1", "pay", {"amount": 5, "at": "another time"}, pay)).output == "paid 5"
+
+
+async def test_calls_of_code_under_one_id_are_calls_of_their_own_in_any_order(person, journal):
+    paid = []
+
+    async def results(tools, *amounts):
+        async def pay(amount):
+            paid.append(amount)
+            return f"paid {amount}"
+
+        return [
+            (await tools.call("abc123", "pay", {"amount": each}, lambda each=each: pay(each))).output
+            for each in amounts
+        ]
+
+    person.answer.set_result(Decision(approve=True))
+    assert await results(written_anew(person, journal, {}), 1, 2, 3) == ["paid 1", "paid 2", "paid 3"]
+    assert await results(written_anew(person, journal, {}), 3, 1, 2) == ["paid 3", "paid 1", "paid 2"]
+    assert paid == [1, 2, 3]

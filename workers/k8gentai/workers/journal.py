@@ -41,8 +41,8 @@ class ToolEntry(BaseModel):
     usage: list[Usage] = []
     """What it used of models, as agents do that are asked as tools."""
     asked: str | None = None
-    """A digest of the tool's name and of the arguments as the model wrote them, from
-    :func:`k8gentai.workers.record.seen_digest`; None where no model did, and in entries of older versions."""
+    """A digest of the tool's name and of the arguments as the model or the agent's code wrote them, from
+    :func:`k8gentai.workers.record.seen_digest`; None in entries of older versions."""
 
     def is_about(self, asked: str) -> bool:
         """Return whether the call has that digest."""
@@ -66,7 +66,9 @@ class Journal:
         self._lease = lease
         self._recorded = recorded
         self._asked: Counter[str] = Counter()
-        self._answered = {"models": 0, "tools": 0}
+        self._answered = 0
+        self._finished: set[str] = set()
+        """The ids of the tool calls whose results were asked for."""
 
     def model_key(self, request: dict[str, Any]) -> str:
         """Return the key of the model call that is about to be made. Counts it.
@@ -84,7 +86,7 @@ class Journal:
         recorded = self._recorded.get(key)
         if recorded is None:
             return None
-        self._answered["models"] += 1
+        self._answered += 1
         answer: Answer = json.loads(recorded)
         return answer
 
@@ -102,7 +104,8 @@ class Journal:
         if recorded is None:
             return None
         entry = ToolEntry.model_validate_json(recorded)
-        self._answered["tools"] += entry.state == "done"
+        if entry.state == "done":
+            self._finished.add(call_id)
         return entry
 
     async def record_tool(self, call_id: str, entry: ToolEntry) -> None:
@@ -119,8 +122,9 @@ class Journal:
         Raises:
             FencedError: the attempt is over.
         """
-        if any(self._answered.values()):
-            replayed = partial(self._attempts.replayed, self._lease, **self._answered)
+        if self._answered or self._finished:
+            models, tools = self._answered, len(self._finished)
+            replayed = partial(self._attempts.replayed, self._lease, models=models, tools=tools)
             await until_back(replayed, turn=self._lease.turn_id)
 
     async def _record(self, key: str, value: str) -> None:

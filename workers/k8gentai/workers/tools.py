@@ -86,7 +86,7 @@ class _Recorded:
     id: str
     """The call's own id, unless the journal has another call by that."""
     asked: str | None
-    """A digest of what the model wrote; None where no model did."""
+    """A digest of what the model or the agent's code wrote; None where the id itself holds it."""
     entry: ToolEntry | None
 
 
@@ -151,6 +151,8 @@ class Tools:
         self._guard = guard
         self._images = {} if images is None else images
         self._running: set[RunningCall] = set()
+        self._made_by_code: dict[str, str] = {}
+        """Digests of the first calls under ids that are no model's."""
         self._begun: set[str] = set()
         """Calls of this attempt. A framework makes one again whose tool stopped to ask a person."""
         self._call_keys: list[CallKey] = []
@@ -210,8 +212,9 @@ class Tools:
             BudgetExceededError: it was one call too many; the turn ends.
         """
         self._guard.came(call_id)
-        again = call_id in self._begun
         unreadable = self._unreadable.get(call_id)
+        call_id = self._own_id(call_id, name, arguments)
+        again = call_id in self._begun
         arguments_json = shown_json(arguments) if unreadable is None else unreadable
         if not again and self._is_one_too_many(call_id):
             return self._skip(ToolCall(call_id=call_id, name=name, arguments=arguments_json))
@@ -260,6 +263,15 @@ class Tools:
         self._publish(call.call_id, ToolResult(call_id=call.call_id, output=text, is_error=True))
         return ToolOutcome(text, is_error=True)
 
+    def _own_id(self, call_id: str, name: str, arguments: dict[str, Any]) -> str:
+        """Return the id of a call: code that makes calls without a model may give several one id."""
+        if call_id in self._written:
+            return call_id
+        made = seen_digest(name, shown_json(arguments))
+        entry = self._journal.tool(call_id) if call_id not in self._made_by_code else None
+        first = self._made_by_code.setdefault(call_id, (entry and entry.asked) or made)
+        return call_id if first == made else f"{call_id}-{made[:_DIGEST_LETTERS]}"
+
     def _recorded(self, call_id: str, name: str) -> _Recorded:
         """Return what the journal has of a call.
 
@@ -267,7 +279,7 @@ class Tools:
         of a call that was made. That is another call, which nobody approved and which has not run.
         """
         written = self._written.get(call_id)
-        asked = None if written is None else seen_digest(name, written)
+        asked = self._made_by_code.get(call_id) if written is None else seen_digest(name, written)
         entry = self._journal.tool(call_id)
         if asked is None or entry is None or entry.is_about(asked):
             return _Recorded(call_id, asked, entry)
