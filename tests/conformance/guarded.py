@@ -77,6 +77,13 @@ GUARDED = {
     },
 }
 
+DISPATCHING = {
+    "crewai": "tests.conformance.agents.crewai.guarded:Dispatching",
+    "ag2": "tests.conformance.agents.dispatching:answer",
+    "beeai": "tests.conformance.agents.dispatching:answer",
+}
+"""What runs the function ``write`` by itself where a model calls it, so that nothing can ask, by framework."""
+
 
 def agent_id(shape):
     """The id of the agent of a shape."""
@@ -91,12 +98,15 @@ def definitions(framework):
         "model": {"name": "${env.INFERENCE_MODEL}"},
         "tools": [{"name": "write", "approval": "required"}],
     }
+    entrypoints = {agent_id(shape): f"{module}:{shape.partition(',')[0]}" for shape in GUARDED.get(framework, ())}
+    if framework in DISPATCHING:
+        entrypoints[agent_id("dispatching")] = DISPATCHING[framework]
     return {
-        agent_id(shape): {
+        name: {
             "apiVersion": "kagent.dev/v1alpha1",
             "kind": "Agent",
-            "metadata": {"name": agent_id(shape)},
-            "spec": {**spec, "entrypoint": f"{module}:{shape.partition(',')[0]}"},
+            "metadata": {"name": name},
+            "spec": {**spec, "entrypoint": entrypoint},
         }
-        for shape in GUARDED.get(framework, ())
+        for name, entrypoint in entrypoints.items()
     }

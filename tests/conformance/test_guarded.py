@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.conformance.guarded import GUARDED, agent_id
-from tests.conformance.helpers import answer, items_of, prompt
+from tests.conformance.guarded import DISPATCHING, GUARDED, agent_id
+from tests.conformance.helpers import answer, items_of, prompt, write
 from tests.scripted import Answer
 
 SHAPES = [(framework, shape) for framework, shapes in GUARDED.items() for shape in shapes]
@@ -25,6 +25,15 @@ async def test_a_tool_asks_before_it_runs(framework, shape, client, model, key, 
     outputs = [call.output for call in items_of(done, "mcp_call") if call.name == "write"]
     assert outputs[-1] == "wrote one"
     assert len(outputs) == 1
+
+
+@pytest.mark.parametrize("framework", DISPATCHING, indirect=True, scope="session")
+async def test_a_function_that_code_runs_for_the_model_ends_the_turn(framework, client, model, key, page):
+    model.script(key, Answer(write(page, "one")))
+    ended = await client.responses.create(model=agent_id("dispatching"), input=prompt(key))
+    assert ended.status == "failed"
+    assert ended.error.reason == "tool_bypassed"
+    assert "the tool 'write'" in ended.error.message
 
 
 @pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")

@@ -4,6 +4,7 @@ import pytest
 
 from k8gentai.agents.events import (
     Event,
+    ItemDropped,
     MessageDone,
     StepCompleted,
     StepStarted,
@@ -61,6 +62,44 @@ def test_a_call_the_adapter_never_tells_of_is_told_from_the_tool() -> None:
         order.from_tool("a", event)
     order.from_adapter(StepStarted(step_id="s2", kind="inference"))
     assert types(put) == ["tool.call", "step.started", "tool.result", "step.completed", "step.started"]
+
+
+def test_a_call_that_no_model_made_is_published_as_it_is_made() -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    order.is_of_model = {"a"}.__contains__
+    order.from_tool("a", call("a"))
+    for event in tool_events("b"):
+        order.from_tool("b", event)
+    order.from_adapter(TextDelta(message_id="m", delta="Done."))
+    assert types(put) == ["tool.call", "step.started", "tool.result", "step.completed", "text.delta"]
+
+
+def test_a_call_that_code_changed_is_shown_as_it_is_made() -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    written = ToolCall(call_id="a", name="add", arguments='{"n":1}', server_label="desk")
+    order.from_adapter(written)
+    order.from_tool("a", ToolCall(call_id="a", name="add", arguments='{"n": 10}'))
+    order.from_tool("a", ToolResult(call_id="a", output="10"))
+    order.from_adapter(StepCompleted(step_id="s", kind="inference"))
+    order.from_tool("a", ToolCall(call_id="a", name="add", arguments='{"n": 10}'))
+    assert put == [
+        written,
+        StepCompleted(step_id="s", kind="inference"),
+        ItemDropped(item_id="a"),
+        written.model_copy(update={"arguments": '{"n": 10}'}),
+        ToolResult(call_id="a", output="10"),
+    ]
+
+
+def test_a_call_that_is_made_as_it_was_written_is_shown_once() -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    order.from_adapter(ToolCall(call_id="a", name="add", arguments='{"n":1,"m":2}'))
+    order.from_adapter(StepCompleted(step_id="s", kind="inference"))
+    order.from_tool("a", ToolCall(call_id="a", name="add", arguments='{"m": 2, "n": 1}'))
+    assert types(put) == ["tool.call", "step.completed"]
 
 
 def test_a_result_is_told_once_whoever_tells_it_first() -> None:

@@ -61,10 +61,25 @@ def test_wherever_a_turn_was_cut_off_the_same_turn_goes_on_there(cut: int) -> No
     assert again(TURN[:cut], TURN) == TURN[cut:]
 
 
-def test_so_it_does_after_a_second_crash() -> None:
-    for first, second in product(range(len(TURN)), repeat=2):
-        published = TURN[:first] + again(TURN[:first], TURN[:second])
-        assert published + again(published, TURN) == TURN
+CHANGED: list[Event] = [
+    *TURN[:10],
+    ItemDropped(item_id="c1"),
+    ToolCall(call_id="c1", name="add", arguments='{"a": 10}'),
+    *TURN[10:],
+]
+"""A turn whose code changed the arguments of the model's call."""
+
+
+@pytest.mark.parametrize("cut", range(len(CHANGED)))
+def test_so_does_one_whose_call_was_shown_anew(cut: int) -> None:
+    assert again(CHANGED[:cut], CHANGED) == CHANGED[cut:]
+
+
+@pytest.mark.parametrize("turn", [TURN, CHANGED])
+def test_so_it_does_after_a_second_crash(turn: list[Event]) -> None:
+    for first, second in product(range(len(turn)), repeat=2):
+        published = turn[:first] + again(turn[:first], turn[:second])
+        assert published + again(published, turn) == turn
 
 
 def test_a_delta_that_was_cut_otherwise_gives_only_its_end() -> None:

@@ -13,7 +13,6 @@ from typing import Any
 from k8gentai.agents.home_process import HomeProcess
 from k8gentai.agents.turn import Decision, ToolOutcome
 from k8gentai.workers.agents_loop import AgentsLoop, in_loop
-from k8gentai.workers.approvals import Approvals
 from k8gentai.workers.tools import Tools
 
 _Job = Callable[[], None]
@@ -26,13 +25,11 @@ class AgentsBoundary:
 
     Args:
         tools: does the work, in the worker's own loop.
-        approvals: the attempt's questions.
         agents: the loop that agents run on.
     """
 
-    def __init__(self, tools: Tools, approvals: Approvals, agents: AgentsLoop) -> None:
+    def __init__(self, tools: Tools, agents: AgentsLoop) -> None:
         self._tools = tools
-        self._approvals = approvals
         self._agents = agents
         self._home = asyncio.get_running_loop()
         self._process = HomeProcess()
@@ -45,7 +42,7 @@ class AgentsBoundary:
     @property
     def stalled(self) -> bool:
         """Whether agents' loop is blocked by a call that waits for a person: nothing else comes to its end."""
-        return any(map(self._approvals.waits_for, self._blocking))
+        return any(map(self._tools.waits_for, self._blocking))
 
     async def call(
         self,

@@ -55,10 +55,6 @@ class Approvals:
         """Whether nobody is asked any more, as the attempt is over."""
         return self._over.done()
 
-    def waits_for(self, call_id: str) -> bool:
-        """Return whether a person is asked about a call. Read from any thread."""
-        return call_id in self._questions
-
     async def ask(self, call_id: str, name: str, arguments: str, waiting: Sequence[str] = ()) -> Decision:
         """Return the decision about a call, where there is one.
 

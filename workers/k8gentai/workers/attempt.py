@@ -96,10 +96,11 @@ class Attempt:
         self._policies = _policies(spec.tools, declared)
         self._guard = _guard(self._turn, self._policies, ready.found, self._halt, spec.entrypoint)
         self.calls = self._model_calls(accepted, journal)
+        order.is_of_model = self.calls.written.__contains__
         answers = accepted.replay.answers if accepted.replay else {}
         self._approvals = Approvals(answers, order.from_tool, self._busy)
         self._tools = self._make_tools(journal)
-        self._boundary = AgentsBoundary(self._tools, self._approvals, agents_loop)
+        self._boundary = AgentsBoundary(self._tools, agents_loop)
         self._handoff = EventHandoff(self._take)
 
     def _model_calls(self, accepted: AcceptedTurn, journal: Journal) -> ModelCalls:
@@ -255,7 +256,7 @@ class Attempt:
         """Return what the turn ends with for a call that code of the agent's kept from the boundary."""
         if self._order.handed_over or not self._agent.definition.spec.entrypoint:
             return None
-        return self._guard.missed(self._order.called)
+        return self._guard.missed()
 
     def _take(self, event: Event) -> None:
         try:

@@ -6,7 +6,6 @@ the model's message that asked for it, another tells of calls after the message,
 
 from collections import defaultdict
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from k8gentai.agents.events import (
@@ -20,6 +19,7 @@ from k8gentai.agents.events import (
     ToolResult,
     Usage,
 )
+from k8gentai.workers.record import seen_digest
 
 _CUT_OFF = {
     "length": "max_output_tokens",
@@ -49,9 +49,11 @@ class EventOrder:
         self._sink = put
         self.admits: Callable[[Event], bool] = lambda _: True
         """Whether the turn may have an event."""
+        self.is_of_model: Callable[[str], bool] = lambda _: True
+        """Whether a model made a call, which the adapter may still have to tell of."""
         self._usage: list[Usage] = []
-        self._called: set[str] = set()
-        """Calls that were told of."""
+        self._called: dict[str, ToolCall] = {}
+        """Calls that were published, by their ids."""
         self._open_calls: set[str] = set()
         """Those of them whose model call goes on."""
         self._answered: set[str] = set()
@@ -66,18 +68,13 @@ class EventOrder:
         self._withheld: list[MessageDone] = []
         """Ends of messages that are not whole if the turn ends with them."""
 
-    @property
-    def called(self) -> AbstractSet[str]:
-        """The ids of the calls that were told of."""
-        return self._called
-
     def from_adapter(self, event: Event) -> None:
         """Take an event the adapter yielded."""
         match event:
             case ToolCall():
                 if event.call_id in self._called:
                     return
-                self._called.add(event.call_id)
+                self._called[event.call_id] = event
                 self._open_calls.add(event.call_id)
                 self.handed_over |= event.side == "client"
             case ToolResult():
@@ -109,7 +106,8 @@ class EventOrder:
     def from_tool(self, call_id: str, event: Event) -> None:
         """Take an event the tool boundary published about a call."""
         self._held[call_id].append(event)
-        if call_id in self._called and call_id not in self._open_calls:
+        is_told = call_id in self._called and call_id not in self._open_calls
+        if is_told or not self.is_of_model(call_id):
             self._release([call_id])
 
     def from_gateway(self, usage: Usage) -> None:
@@ -165,6 +163,17 @@ class EventOrder:
         if self.admits(event):
             self._sink(event)
 
+    def _put_run(self, call: ToolCall) -> None:
+        """Put a call as it is made, also where code changed what the model wrote: that is shown no more."""
+        known = self._called.get(call.call_id)
+        if known is not None:
+            if seen_digest(known.name, known.arguments) == seen_digest(call.name, call.arguments):
+                return
+            self._put(ItemDropped(item_id=call.call_id))
+            call = known.model_copy(update={"name": call.name, "arguments": call.arguments})
+        self._called[call.call_id] = call
+        self._put(call)
+
     def _put_usage(self) -> None:
         for usage in self._usage:
             self._put(usage)
@@ -175,9 +184,8 @@ class EventOrder:
             self._open_calls.discard(call_id)
             for event in self._held.pop(call_id):
                 if isinstance(event, ToolCall):
-                    if call_id in self._called:
-                        continue
-                    self._called.add(call_id)
+                    self._put_run(event)
+                    continue
                 if isinstance(event, ToolResult):
                     if call_id in self._answered:
                         continue

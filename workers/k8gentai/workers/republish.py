@@ -180,6 +180,8 @@ class Republisher:
         self._others: Counter[str] = Counter()
         self._whole_items: dict[str, str] = {}
         """Ids of items without a word of their own, by the JSON of their events."""
+        self._replaced: dict[str, ToolCall] = {}
+        """Calls that were published and dropped, as others are shown in their place, by their ids."""
         for event in before:
             if isinstance(event, TurnSuspended):
                 self._forget_open_calls()
@@ -196,6 +198,8 @@ class Republisher:
             event = event.model_copy(update={"message_id": self._name(event)})
         elif isinstance(event, ItemDropped) and event.item_id in self._messages:
             event = event.model_copy(update={"item_id": self._messages[event.item_id].name})
+        if self._was_replaced(event):
+            return
         match event:
             case TextDelta() | ReasoningDelta():
                 self._delta(event.message_id, event)
@@ -209,6 +213,10 @@ class Republisher:
                 self._once(event.call_id, event)
             case ToolResult():
                 self._once(event.call_id, event)
+            case ItemDropped():
+                if event.item_id not in self._said:
+                    self._items.pop(event.item_id, None)
+                self._put(event)
             case _:
                 if isinstance(event, TurnEnd):
                     self._drop_rest()
@@ -238,8 +246,10 @@ class Republisher:
             case ToolResult():
                 self._item(event.call_id).result = event
             case ItemDropped():
-                self._items.pop(event.item_id, None)
+                dropped = self._items.pop(event.item_id, None)
                 self._said.pop(event.item_id, None)
+                if dropped is not None and isinstance(dropped.whole, ToolCall):
+                    self._replaced[event.item_id] = dropped.whole
                 for event_json, item_id in list(self._whole_items.items()):
                     if item_id == event.item_id:
                         del self._whole_items[event_json]
@@ -257,6 +267,18 @@ class Republisher:
         for item_id, item in list(self._items.items()):
             if item.result is None and (item.begun is not None or isinstance(item.whole, ToolCall)):
                 del self._items[item_id]
+        self._replaced = {item_id: call for item_id, call in self._replaced.items() if item_id in self._items}
+
+    def _was_replaced(self, event: Event) -> bool:
+        """Return whether an event is of a call that was published, and dropped for another in its place."""
+        match event:
+            case ToolCallStarted() | ToolCallDelta():
+                return event.call_id in self._replaced
+            case ToolCall():
+                return self._replaced.get(event.call_id) == event
+            case ItemDropped():
+                return self._replaced.pop(event.item_id, None) is not None
+        return False
 
     def _name(self, event: TextDelta | ReasoningDelta | MessageDone) -> str:
         """Return the id by which the message of an event is published."""

@@ -1,6 +1,6 @@
 """Sees to it that no tool runs past the tool boundary: what the model is told of a call came through it."""
 
-from collections.abc import Callable, Collection, Container, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -91,14 +91,10 @@ class ToolGuard:
                 self._halt(TurnFailed(code=error.code, message=str(error)))
                 raise error
 
-    def missed(self, used: Container[str]) -> TurnFailed | None:
-        """Return what a turn ends with in place of a good end, where a call that the definition rules never came.
-
-        Args:
-            used: the ids of the calls that the agent took from the model's answers.
-        """
-        for call_id, name in tuple(self._due.items()):
-            if name in self._ruled and call_id in used:
+    def missed(self) -> TurnFailed | None:
+        """Return what a turn ends with in place of a good end, where a call that the definition rules never came."""
+        for name in tuple(self._due.values()):
+            if name in self._ruled:
                 return TurnFailed(code=ToolBypassedError.code, message=_missed(name, self._entrypoint))
         return None
 

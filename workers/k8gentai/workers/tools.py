@@ -153,6 +153,8 @@ class Tools:
         self._running: set[RunningCall] = set()
         self._made_by_code: dict[str, str] = {}
         """Digests of the first calls under ids that are no model's."""
+        self._asking: set[str] = set()
+        """The ids, as the agent has them, of calls that a person was asked to approve."""
         self._begun: set[str] = set()
         """Calls of this attempt. A framework makes one again whose tool stopped to ask a person."""
         self._call_keys: list[CallKey] = []
@@ -179,6 +181,14 @@ class Tools:
         """Return how long a call of a tool may take; None for as long as it likes."""
         policy = self._policies.get(name)
         return policy.timeout_seconds if policy else None
+
+    def waits_for(self, call_id: str) -> bool:
+        """Return whether a call waits for a person's approval. Read from any thread.
+
+        Args:
+            call_id: the call's id as the agent has it.
+        """
+        return call_id in self._asking
 
     def decision(self, question: str, name: str, arguments: str) -> Decision | None:
         """Return what was decided; see :class:`k8gentai.workers.approvals.Approvals`."""
@@ -213,7 +223,7 @@ class Tools:
         """
         self._guard.came(call_id)
         unreadable = self._unreadable.get(call_id)
-        call_id = self._own_id(call_id, name, arguments)
+        given_id, call_id = call_id, self._own_id(call_id, name, arguments)
         again = call_id in self._begun
         arguments_json = shown_json(arguments) if unreadable is None else unreadable
         if not again and self._is_one_too_many(call_id):
@@ -230,7 +240,9 @@ class Tools:
             known = recorded.entry
             denial = _unread(unreadable) if known is None else None
             if denial is None and known is None and (approval or policy.approval == "required"):
+                self._asking.add(given_id)
                 denial = _denial(await self.ask(call_id, name, arguments_json))
+                self._asking.discard(given_id)
             if not again:
                 self._publish(call_id, StepStarted(step_id=step_id, kind="tool", name=name))
             running = RunningCall(call_id, policy.timeout_seconds, self, recorded)

@@ -8,6 +8,7 @@ from crewai.lite_agent import LiteAgent
 from crewai.tools import BaseTool, tool
 
 from k8gentai.stack.conformance import tools
+from tests.conformance.agents.dispatching import answer
 
 _write = tool("write")(tools.write)
 _MODEL = "gpt-4.1-mini"
@@ -98,6 +99,14 @@ class FunctionsOfModel(Flow):
         return LLM(model=_MODEL).call(
             self.state["input"], tools=[schema], available_functions={"write": tools.write}
         )
+
+
+class Dispatching(Flow):
+    """A method runs the function that a model calls."""
+
+    @start()
+    async def work(self) -> str:
+        return await answer(self.state["input"])
 
 
 def _without_functions() -> LLM:
