@@ -406,3 +406,75 @@ async def test_a_node_that_asks_a_person_may_answer_a_call_with_what_they_said(m
     boundary.decisions[question] = decision
     await run(agent, turn_of(f"[[{second}]]"), context_of(boundary))
     assert boundary.exempted == exempted
+
+
+async def test_a_call_that_code_makes_again_under_its_id_is_made_again():
+    seen = []
+
+    def look(job: int) -> str:
+        """See how far a job is."""
+        seen.append(job)
+        return "done" if len(seen) == 3 else "running"
+
+    looking = ToolNode([look])
+
+    def ask(state: MessagesState) -> dict[str, list[AIMessage]]:
+        # As LangGraph's own guides make a call by hand.
+        return {"messages": [AIMessage("", tool_calls=[{"name": "look", "args": {"job": 1}, "id": "abc123"}])]}
+
+    graph = StateGraph(MessagesState).add_node(ask).add_node("look", looking).add_edge(START, "ask")
+    graph.add_edge("ask", "look")
+    graph.add_conditional_edges("look", lambda state: END if state["messages"][-1].content == "done" else "ask")
+    boundary = Boundary()
+    events = await run(graph.compile(), turn_of("Wait for job 1."), context_of(boundary))
+    assert seen == [1, 1, 1]
+    assert [outcome.output for outcome in boundary.outcomes.values()] == ["running", "running", "done"]
+    assert texts(events) == ["done"]
+
+
+@pytest.mark.parametrize(
+    ("called", "changed", "run_as"),
+    [
+        # The only call of the tool is the one meant.
+        ([{"a": 1, "b": 1}], lambda args: {**args, "a": 10}, {"c0": {"a": 10, "b": 1}}),
+        # Several are told apart by what the model wrote.
+        (
+            [{"a": 1}, {"a": 2}],
+            lambda args: {**args, "b": 7},
+            {"c0": {"a": 1, "b": 7}, "c1": {"a": 2, "b": 7}},
+        ),
+        # Where that is changed, each is a call of its own: it could be any.
+        (
+            [{"a": 1, "b": 0}, {"a": 2, "b": 0}],
+            lambda args: {**args, "a": 10 * args["a"]},
+            {"": {"a": 10, "b": 0}, "+": {"a": 20, "b": 0}},
+        ),
+    ],
+)
+async def test_arguments_that_code_changes_are_those_of_the_call(model, called, changed, run_as):
+    adding = tool(add)
+
+    async def act(state: MessagesState) -> dict:
+        said = await chat(model).bind_tools([adding]).ainvoke(state["messages"])
+        results = [
+            ToolMessage(adding.invoke(changed(call["args"])), tool_call_id=call["id"])
+            for call in reversed(said.tool_calls)
+        ]
+        return {"messages": [said, *results]}
+
+    key = f"changed-{len(run_as)}-{'c0' in run_as}"
+    model.script(key, Answer(*(Call("add", args, id=f"c{number}") for number, args in enumerate(called))))
+    graph = StateGraph(MessagesState).add_node(act).add_edge(START, "act").add_edge("act", END)
+    boundary = Boundary()
+    events = await run(graph.compile(), turn_of(f"[[{key}]]"), context_of(boundary))
+    if "c0" in run_as:
+        assert boundary.arguments == run_as
+        return
+    assert sorted(boundary.arguments.values(), key=str) == sorted(run_as.values(), key=str)
+    assert not {"c0", "c1"} & boundary.arguments.keys()
+    # No call of the model's is left that could have run past the boundary; each has the result that the model is told.
+    assert sorted(boundary.exempted) == ["c0", "c1"]
+    assert {(result.call_id, result.output) for result in of_type(events, "tool.result")} == {
+        ("c0", "10"),
+        ("c1", "20"),
+    }

@@ -1,12 +1,16 @@
 """Tells which tool call of a model code answers that runs a tool by hand: ``tool.invoke(call["args"])`` names no
 call."""
 
+import json
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+
+from k8gentai.agents.text import jsonable
 
 
 @dataclass
@@ -15,6 +19,8 @@ class _Asked:
     name: str
     arguments: dict[str, Any]
     open: bool = True
+    covered: bool = False
+    """Whether it is answered by a call of the agent's code, which may be another of that tool than it."""
 
 
 class OpenCalls:
@@ -23,6 +29,28 @@ class OpenCalls:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._asked: list[_Asked] = []
+        self._tasks: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
+        """The tasks that made a call which no model asked for, by its id, name and arguments."""
+
+    def own_id(self, call_id: str, name: str, arguments: Mapping[str, Any], task: str) -> str:
+        """Return the id of a call that came with one. Code that makes calls by itself may give all of them the
+        same, also where it makes the same call again, as to see whether something is done; a task that runs once
+        more makes the call it made.
+
+        Args:
+            call_id: the id that it came with.
+            name: the tool's.
+            arguments: the call's.
+            task: the graph's task that makes it.
+        """
+        with self._lock:
+            if any(call.call_id == call_id for call in self._asked):
+                return call_id
+            tasks = self._tasks[call_id, name, json.dumps(jsonable(arguments), sort_keys=True)]
+            if task not in tasks:
+                tasks.append(task)
+            number = tasks.index(task)
+        return f"{call_id}-{number + 1}" if number else call_id
 
     def asked(self, message: AIMessage) -> None:
         """Note the calls of a model's answer."""
@@ -43,16 +71,30 @@ class OpenCalls:
                 call.open = call.open and call.call_id != call_id
 
     def take(self, name: str, arguments: Mapping[str, Any]) -> str | None:
-        """Return the open call that a tool run by hand answers, which closes it: of the same arguments, or else
-        the first of that tool, as code may read a call's arguments before it passes them on. None where there is
-        none.
+        """Return the open call that a tool run by hand answers, which closes it: of the same arguments; or else,
+        as code may change a call's arguments before it passes them on, the only one of that tool, or the only one
+        whose arguments are among those. None where there is none, or it may be several.
         """
         with self._lock:
             named = [call for call in self._asked if call.open and call.name == name]
-            found = next((call for call in named if call.arguments == arguments), next(iter(named), None))
+            found = next((call for call in named if call.arguments == arguments), None)
+            if found is None and len(named) > 1:
+                named = [call for call in named if call.arguments and call.arguments.items() <= arguments.items()]
+            if found is None and len(named) == 1:
+                (found,) = named
             if found is None:
                 return None
             found.open = False
+            return found.call_id
+
+    def cover(self, name: str) -> str | None:
+        """Return an open call of a tool that code runs with arguments that may be any of its open calls'. As many
+        of them are known to be run as the tool is. None where there is none."""
+        with self._lock:
+            found = next((c for c in self._asked if c.open and not c.covered and c.name == name), None)
+            if found is None:
+                return None
+            found.covered = True
             return found.call_id
 
     def were_asked(self, name: str, arguments: Mapping[str, Any]) -> bool:

@@ -176,7 +176,8 @@ def _of_node(call: ToolCall) -> Passage | None:
     if run is None or not call_id or _is_passing(call_id):
         return None
     run.open_calls.close(call_id)
-    return Passage(run, call_id, call["name"], call["args"], call_id)
+    own = run.open_calls.own_id(call_id, call["name"], call["args"], _task())
+    return Passage(run, own, call["name"], call["args"], call_id)
 
 
 def _is_passing(call_id: str) -> bool:
@@ -208,11 +209,15 @@ def _by_hand(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | 
     own = _own_id(run, tool, arguments)
     if call_id:
         run.open_calls.close(call_id)
-        again = call_id in run.raised or _is_passing(call_id)
-        return ToolPassage(run, own() if again else call_id, tool.name, arguments, call_id, asked=True)
+        given = run.open_calls.own_id(call_id, tool.name, arguments, _task())
+        again = given in run.raised or _is_passing(call_id)
+        return ToolPassage(run, own() if again else given, tool.name, arguments, call_id, asked=True)
     if (answered := run.open_calls.take(tool.name, arguments)) is not None:
         return ToolPassage(run, answered, tool.name, arguments, None, asked=True)
-    if tool.name not in run.named and not run.open_calls.were_asked(tool.name, arguments):
+    covered = run.open_calls.cover(tool.name)
+    if covered is not None:
+        run.context.tools.exempt(covered)
+    elif tool.name not in run.named and not run.open_calls.were_asked(tool.name, arguments):
         return None
     return ToolPassage(run, own(), tool.name, arguments, None, asked=False)
 
@@ -225,6 +230,10 @@ def _own_id(run: GraphRun, tool: BaseTool, arguments: dict[str, Any]) -> Callabl
 
 def _place() -> str:
     """Return the nodes that the code at hand is in. Their tasks have other ids whenever a graph runs."""
+    return "/".join(part.partition(":")[0] for part in _task().split("|"))
+
+
+def _task() -> str:
+    """Return the task of the graph, within those around it, that the code at hand is in."""
     config = var_child_runnable_config.get() or {}
-    tasks = str(config.get("metadata", {}).get("langgraph_checkpoint_ns", ""))
-    return "/".join(part.partition(":")[0] for part in tasks.split("|"))
+    return str(config.get("metadata", {}).get("langgraph_checkpoint_ns", ""))
