@@ -83,9 +83,9 @@ async def test_what_was_not_answered_is_asked_again_and_not_denied() -> None:
     await asyncio.gather(*both, return_exceptions=True)
 
 
-def test_an_answer_of_an_older_version_counts_by_its_id() -> None:
+def test_an_answer_of_an_older_version_which_does_not_say_what_was_seen_counts_for_nothing() -> None:
     old = Answer.model_validate({"approve": True, "request_id": "r1"})
-    assert old.is_about("pay", "{}")
+    assert not old.is_about("pay", "{}")
 
 
 def test_an_answer_that_is_given_again_to_another_question_takes_the_place_of_the_first() -> None:

@@ -472,7 +472,7 @@ async def test_arguments_that_code_changes_are_those_of_the_call(model, called, 
         return
     assert sorted(boundary.arguments.values(), key=str) == sorted(run_as.values(), key=str)
     assert not {"c0", "c1"} & boundary.arguments.keys()
-    # No call of the model's is left that could have run past the boundary; each has the result that the model is told.
+    # No call of the model's is left to have run past the boundary; each has the result that the model is told.
     assert sorted(boundary.exempted) == ["c0", "c1"]
     assert {(result.call_id, result.output) for result in of_type(events, "tool.result")} == {
         ("c0", "10"),

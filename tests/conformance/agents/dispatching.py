@@ -4,7 +4,13 @@ import json
 
 from openai import AsyncOpenAI
 
-from k8gentai.stack.conformance.tools import write
+from k8gentai.stack.conformance import tools
+
+
+def write(path: str, line: str) -> str:
+    """Add a line to a file."""
+    return tools.write(path, line)
+
 
 _FUNCTIONS = {"write": write}
 _PARAMETERS = {

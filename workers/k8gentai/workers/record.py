@@ -36,11 +36,11 @@ class Answer(BaseModel):
     """The id of the item that asked."""
     seen: str | None = None
     """A digest of the name and arguments that the person saw, from :func:`seen_digest`; None in records of older
-    versions."""
+    versions, whose answers count for nothing: the question is asked again."""
 
     def is_about(self, name: str, arguments: str) -> bool:
         """Return whether the person saw just this name and these arguments."""
-        return self.seen is None or self.seen == seen_digest(name, arguments)
+        return self.seen == seen_digest(name, arguments)
 
 
 def seen_digest(name: str, arguments: str) -> str:

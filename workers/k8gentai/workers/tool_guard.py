@@ -92,7 +92,7 @@ class ToolGuard:
                 raise error
 
     def missed(self) -> TurnFailed | None:
-        """Return what a turn ends with in place of a good end, where a call that the definition rules never came."""
+        """Return what a turn ends with in place of a good end: a call that the definition rules never came."""
         for name in tuple(self._due.values()):
             if name in self._ruled:
                 return TurnFailed(code=ToolBypassedError.code, message=_missed(name, self._entrypoint))

@@ -34,6 +34,7 @@ from k8gentai.agents.events import (
     ToolResult,
     ToolSide,
 )
+from k8gentai.agents.json_text import arguments_object
 from k8gentai.agents.turn import StepLimitReached
 
 
@@ -48,6 +49,19 @@ class Answer:
 
     text: str
     structured: bool = False
+
+
+@dataclass
+class _Begun:
+    """A tool call that a model writes."""
+
+    name: str
+    written: str = ""
+    """Its arguments, as far as they are written."""
+
+    def is_of(self, name: str, arguments: dict[str, Any]) -> bool:
+        """Return whether it is a call of a tool with those arguments."""
+        return self.name == name and arguments_object(self.written or "{}") == arguments
 
 
 @dataclass
@@ -93,8 +107,8 @@ class ModelCalls:
         self._said: dict[str, str] = {}
         """The texts that were published, by the ids of their messages."""
         self._unanswered: dict[str, None] = {}
-        self._shown: dict[str, str] = {}
-        """The names of the tools of calls that were begun and not told of as a whole, by the calls' ids."""
+        self._shown: dict[str, _Begun] = {}
+        """Calls that were begun and not published as a whole, by their ids."""
         self.halted = False
         """The turn goes back to the client, for its tools."""
 
@@ -126,11 +140,11 @@ class ModelCalls:
         with self._lock:
             self._unanswered.pop(call_id, None)
 
-    def claim(self, name: str) -> str | None:
-        """Return the id of a call that a model has begun of a tool, for the one who makes it; None where there is
-        none."""
+    def claim(self, name: str, arguments: dict[str, Any]) -> str | None:
+        """Return the id of the call that a model has begun of a tool with those arguments, for whoever makes it;
+        None where there is none."""
         with self._lock:
-            call_id = next((begun for begun, tool in self._shown.items() if tool == name), None)
+            call_id = next((begun for begun, call in self._shown.items() if call.is_of(name, arguments)), None)
             if call_id is not None:
                 del self._shown[call_id]
             return call_id
@@ -202,9 +216,11 @@ class ModelCalls:
             return
         if call_id not in call.begun:
             call.begun.add(call_id)
-            self._shown[call_id] = name
+            self._shown[call_id] = _Begun(name)
             self._publish(ToolCallStarted(call_id=call_id, name=name, side=self._side(name)))
         if event.chunk:
+            if shown := self._shown.get(call_id):
+                shown.written += event.chunk
             self._publish(ToolCallDelta(call_id=call_id, delta=event.chunk))
 
     def _delta(self, call: _Call | None, text: str, reasoning: str) -> None:
