@@ -419,6 +419,24 @@ async def test_the_answer_of_a_turn_before_is_not_said_again():
     assert answered(events) == ["Now."]
 
 
+async def test_what_a_node_wrote_anew_of_before_is_no_answer(model):
+    model.script("anew", Answer("Fresh."), Answer("Newer."), Answer("Newest."))
+
+    async def trim(state: MessagesState) -> Any:
+        said = await chat(model).ainvoke([("user", "[[anew]]")])
+        before = [HumanMessage("A summary.", name="summary"), AIMessage("Earlier I said hello.")]
+        return {"messages": [RemoveMessage(REMOVE_ALL_MESSAGES), *before, said]}
+
+    def end(state: MessagesState) -> Any:
+        return {"messages": [AIMessage("By hand."), AIMessage("The end.")]}
+
+    async def again(state: MessagesState) -> Any:
+        return await trim(state)
+
+    assert answered(await run(chain(trim), turn_of("[[anew]]"))) == ["Fresh."]
+    assert answered(await run(chain(trim, again, end), turn_of("Go on"))) == ["Newest.", "By hand.", "The end."]
+
+
 async def test_messages_of_nodes_come_in_the_order_of_the_nodes(model):
     model.script("ordered", Answer("By a model."))
 

@@ -65,7 +65,12 @@ class Answers:
         self._publish = publish
         self._publish_calls = publish_calls
         self._given: dict[tuple[str, ...], set[object]] = {}
-        """What each graph's state had when it began, by its namespace."""
+        """What each graph's state had when it began, or was written anew, by its namespace."""
+        self._anew: dict[tuple[str, ...], set[object]] = {}
+        """What a node had the state begin with that wrote the conversation anew, by the graph's namespace: it is of
+        before, and no answer."""
+        self._begun: set[tuple[str, ...]] = set()
+        """The graphs whose states had what they began with."""
         self._final: Any = None
 
     def begin(self, messages: Iterable[BaseMessage]) -> None:
@@ -79,7 +84,11 @@ class Answers:
         if namespace not in self._given:
             self._given[namespace] = {_name(message) for message in _messages(state)}
             return
-        said = _new(state, self._given[namespace])
+        if namespace in self._begun and not _has(state, self._given[namespace]):
+            self._write_anew(namespace, _messages(state))
+        elif _has(state, self._given[namespace]):
+            self._begun.add(namespace)
+        said = self._said(namespace, state)
         for message in self._left(said)[0]:
             self._say(message)
 
@@ -93,7 +102,7 @@ class Answers:
         if structured is not None:
             self._be(answer_text(structured))
             return
-        said = _new(self._final, self._given[()])
+        said = self._said((), self._final)
         spoken = [message for message in said if _speaks(message)]
         missing, extra = self._left(said)
         for message in missing:
@@ -106,6 +115,21 @@ class Answers:
                 self._say_text(last)
         elif answer := last or _other_output(self._final, outputs):
             self._be(answer)
+
+    def _write_anew(self, namespace: tuple[str, ...], messages: list[AnyMessage]) -> None:
+        """Note what a node wrote in place of a graph's conversation: of what it wrote only the last is new, and what
+        the turn has said before."""
+        if messages:
+            old = {_name(message) for message in self._left(list(messages[:-1]))[0]}
+            self._anew[namespace] = old
+            self._given[namespace] = {_name(message) for message in messages}
+
+    def _said(self, namespace: tuple[str, ...], state: Any) -> list[BaseMessage]:
+        """Return the messages of a graph's state that are of this turn."""
+        old = self._anew.get(namespace)
+        if old is None:
+            return _new(state, self._given[namespace])
+        return [message for message in _messages(state) if _name(message) not in old]
 
     def _left(self, said: list[BaseMessage]) -> tuple[list[BaseMessage], list[Published]]:
         """Return the messages of a state that were not published, and what was published and is not among them.
@@ -184,6 +208,10 @@ def _converted(message: Any) -> list[Any]:
 
 def _name(message: BaseMessage) -> object:
     return message.id or (message.type, str(message.content))
+
+
+def _has(state: Any, given: set[object]) -> bool:
+    return any(_name(message) in given for message in _messages(state))
 
 
 def _new(state: Any, given: set[object]) -> list[BaseMessage]:
