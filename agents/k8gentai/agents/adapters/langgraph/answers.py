@@ -67,7 +67,7 @@ class Answers:
         self._given: dict[tuple[str, ...], set[object]] = {}
         """What each graph's state had when it began, or was written anew, by its namespace."""
         self._anew: dict[tuple[str, ...], set[object]] = {}
-        """What a node had the state begin with that wrote the conversation anew, by the graph's namespace: it is of
+        """What a node that wrote the conversation anew had it begin with, by the graph's namespace: it is of
         before, and no answer."""
         self._begun: set[tuple[str, ...]] = set()
         """The graphs whose states had what they began with."""
@@ -117,8 +117,8 @@ class Answers:
             self._be(answer)
 
     def _write_anew(self, namespace: tuple[str, ...], messages: list[AnyMessage]) -> None:
-        """Note what a node wrote in place of a graph's conversation: of what it wrote only the last is new, and what
-        the turn has said before."""
+        """Note what a node wrote in place of a graph's conversation: only the last of that is new, and what the
+        turn has said before."""
         if messages:
             old = {_name(message) for message in self._left(list(messages[:-1]))[0]}
             self._anew[namespace] = old
