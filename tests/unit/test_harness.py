@@ -1,6 +1,7 @@
 """How an attempt ends (k8gentai.workers.harness)."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,9 +58,9 @@ async def ended(loop: AgentsLoop, *events: Event, **parameters: Any) -> tuple[Tu
     """Run an attempt at a turn of an agent. Returns what it ends with, and what was published before that."""
     says, put = Says(*events), list[Event]()
     turn = Turn(id="resp_1", agent="says", input=[], parameters=parameters)
-    accepted = AcceptedTurn(turn=turn, framework="langgraph", accepted_at=0)
+    accepted = AcceptedTurn(turn=turn, framework="langgraph")
     started = Started(Lease("resp_1", 1), 0, accepted, Clock(time.time()))
-    nothing = SimpleNamespace(restore=lambda: None)
+    nothing = SimpleNamespace(attempt=contextlib.nullcontext)
     harness = Harness(
         says,  # type: ignore[arg-type]
         says,  # type: ignore[arg-type]

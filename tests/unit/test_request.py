@@ -82,6 +82,9 @@ def test_the_multitask_strategy_is_no_parameter_of_the_model() -> None:
     assert read().multitask_strategy is None
 
 
+APPROVAL = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1"}
+
+
 @pytest.mark.parametrize(
     ("changes", "param"),
     [
@@ -92,6 +95,10 @@ def test_the_multitask_strategy_is_no_parameter_of_the_model() -> None:
         ({"input": [{"role": "user"}]}, "input[0].content"),
         ({"input": [{"role": "wizard", "content": "x"}]}, "input[0].role"),
         ({"input": [{"role": "user", "content": [{"type": "smell"}]}]}, "input[0].content[0]"),
+        *[
+            ({"input": [{**APPROVAL, "approve": given}]}, "input[0].approve")
+            for given in ("true", "no", 1, 0, None)
+        ],
         ({"input": "x", "temperature": 7}, "temperature"),
         ({"model": None}, "model"),
         ({"tools": [{"type": "mystery"}]}, "tools[0]"),

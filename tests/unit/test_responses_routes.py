@@ -1,6 +1,7 @@
 """``/v1/responses`` over HTTP: what is answered, streamed, listed and refused."""
 
 import asyncio
+import time
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 from pydantic import BaseModel, RootModel
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from k8gentai.agents import events as ev
 from k8gentai.agents.registry import write_registry
 from k8gentai.providers import api
 from k8gentai.workers.accepting import Terms
@@ -100,6 +102,22 @@ async def test_a_settled_response_is_the_same_from_the_store(client: httpx.Async
     assert (await client.get(url, params={"stream": True})).json()["error"]["code"] == "stream_expired"
     served.turns.away = RedisConnectionError("away")
     assert (await client.get(url)).json() == response
+
+
+async def test_what_is_not_to_be_kept_can_be_answered_while_it_waits(
+    client: httpx.AsyncClient, served: Floor
+) -> None:
+    asks = [ev.Interrupt(call_id="c", name="pay", arguments="{}"), ev.TurnSuspended(expires_at=time.time() + 60)]
+    response = await ask(client, served, ev.TurnStarted(attempt=1, worker="w"), *asks, store=False, input="Pay.")
+    await served.settle()
+    answer = {"type": "mcp_approval_response", "approval_request_id": response["output"][0]["id"], "approve": True}
+    following = await ask(client, served, *ANSWER, previous_response_id=response["id"], input=[answer])
+    record = served.turns.records[following["id"]]
+    assert (record.replay.of, record.replay.answers["c"].approve) == (response["id"], True)
+    assert [item["type"] for item in record.turn.history] == ["message", "mcp_approval_request"]
+    other = {**ASK, "previous_response_id": response["id"]}
+    again = await client.post("/v1/responses", json=other)
+    assert (again.status_code, again.json()["error"]["param"]) == (404, "previous_response_id")
 
 
 async def test_store_false_is_forgotten_once_settled(client: httpx.AsyncClient, served: Floor) -> None:

@@ -165,7 +165,8 @@ class Acceptor:
         if turn_id is None:
             return None, None
         try:
-            record = await self._reader.record(turn_id, "update")
+            # What was not to be kept is there for as long as it waits for the answer.
+            record = await self._reader.record(turn_id, "update", unkept=True)
         except TurnNotFoundError:
             raise unknown_request(0, request.input[0]) from None
         if request.previous_response_id != turn_id and (

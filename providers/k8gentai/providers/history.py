@@ -42,7 +42,7 @@ class Histories:
         if accepted.turn.conversation:
             return await self._of_conversation(accepted.turn.conversation)
         if accepted.previous_response_id:
-            return await self._with(accepted.previous_response_id)
+            return await self._with(accepted.previous_response_id, answered=accepted.replay is not None)
         return []
 
     async def check_conversation(self, conversation: str) -> None:
@@ -83,15 +83,15 @@ class Histories:
         items = await self._items.all(conversation)
         return [item.model_dump(mode="json", exclude_none=True) for item in items]
 
-    async def _with(self, response_id: str) -> list[Item]:
-        """Return the items up to and with a response's own."""
+    async def _with(self, response_id: str, *, answered: bool) -> list[Item]:
+        """Return the items up to and with a response's own; of an unkept one, where it is answered."""
         try:
             record = await self._turns.get(response_id)
         except TurnDeletedError:
             raise previous_response_not_found(response_id) from None
         except TurnNotFoundError:
             return await self._stored(response_id)
-        if not self._access.allows("read", response_id, record.owner) or not record.store:
+        if not self._access.allows("read", response_id, record.owner) or not (record.store or answered):
             raise previous_response_not_found(response_id)
         if record.status not in ENDED:
             raise invalid(
@@ -99,8 +99,8 @@ class Histories:
                 "previous_response_id",
                 "previous_response_not_ended",
             )
-        if record.settled:
-            # Redis keeps its history no longer.
+        if record.settled and record.store:
+            # Redis may keep its history no longer.
             return await self._stored(response_id)
         events = [event for _, event in await self._turns.events(response_id)]
         ended = StoredResponse.of(record, events)

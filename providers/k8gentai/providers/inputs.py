@@ -35,6 +35,9 @@ _ITEM_TYPES: dict[str, type[BaseModel]] = {
 _UNION_TAGS = frozenset({"str", "function", "mcp", "web_search", "file_search", *_ITEM_TYPES})
 """What pydantic puts into the place of an error beside field names."""
 
+_STRICT = frozenset({"mcp_approval_response"})
+"""Items of which nothing is guessed: the text "false" is no denial, and "true" none either."""
+
 _WITH_STATUS = frozenset({"message", "function_call", "function_call_output"})
 
 
@@ -71,7 +74,7 @@ def _item(turn_id: str, index: int, item: Any) -> Item:
         if isinstance(parts := named.get(name), list):
             named[name] = [_without_nulls(part) for part in parts]
     try:
-        _ITEM_TYPES[item_type].model_validate(named)
+        _ITEM_TYPES[item_type].model_validate(named, strict=item_type in _STRICT)
     except ValidationError as error:
         raise validation_error(error, param) from None
     if item_type in _WITH_STATUS:

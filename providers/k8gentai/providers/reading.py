@@ -48,14 +48,20 @@ class TurnReader:
         """The server is to stop: answer whoever waits for a turn, which goes on without them."""
         self._stopping.set()
 
-    async def record(self, turn_id: str, action: str) -> TurnRecord:
+    async def record(self, turn_id: str, action: str, *, unkept: bool = False) -> TurnRecord:
         """Return the turn, if the caller may do that (read, update, delete) to it.
+
+        Args:
+            turn_id: the turn.
+            action: what the caller does.
+            unkept: whether it is also returned where the client asked not to keep it, and it has ended.
 
         Raises:
             TurnNotFoundError: also where it may not, and where the client asked not to keep it.
         """
         record = await self._turns.get(turn_id)
-        if not self._access.allows(action, turn_id, record.owner) or (record.settled and not record.store):
+        forgotten = record.settled and not record.store and not unkept
+        if forgotten or not self._access.allows(action, turn_id, record.owner):
             raise TurnNotFoundError(turn_id)
         return record
 
