@@ -186,6 +186,29 @@ async def test_turns_of_a_worker_that_was_killed_are_suspects_the_second_time_on
         await bench.die(worker, KILLED)
 
 
+async def test_turns_of_a_worker_that_was_told_to_stop_are_no_suspects(bench):
+    """It was killed as it took too long, alone with a turn or not."""
+    (turn,) = (await bench.accept("one")).values()
+    for _ in range(HAND_OVERS):
+        worker = await bench.worker()
+        assert not (await bench.run(worker))[turn].suspect
+        became = await bench.die(worker, Death(cause="was told to stop", told=True))
+    assert became == {turn: "failed"}
+    record = await bench.record(turn)
+    assert (record.crashes, record.shared_crashes, record.hand_overs) == (0, 0, HAND_OVERS)
+    assert f"was handed over {HAND_OVERS} times, as each worker" in await bench.message(turn)
+
+
+async def test_a_suspect_is_alone_for_as_long_as_it_had_run(bench):
+    (turn,) = (await bench.accept("one")).values()
+    for ran, expected in ((0, 0), (100, 0), (5, 100)):
+        worker = await bench.worker()
+        started = (await bench.run(worker))[turn]
+        assert round(started.alone_seconds, -1) == expected
+        await bench.connection.hset(keys.TURN + turn, "attempted_at", time.time() - ran)
+        await bench.die(worker, SEGFAULT)
+
+
 async def test_a_record_of_an_old_worker_is_read_leniently(bench):
     """It wrote no word of suspects, causes or breaks."""
     (turn,) = (await bench.accept("one")).values()

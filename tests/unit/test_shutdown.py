@@ -6,7 +6,7 @@ import pytest
 
 from k8gentai.workers import shutdown
 from k8gentai.workers.exits import REPLACE
-from k8gentai.workers.shutdown import Shutdown
+from k8gentai.workers.shutdown import LeasesError, Shutdown
 
 
 @pytest.fixture
@@ -27,10 +27,14 @@ def timers(monkeypatch):
 
 
 async def test_one_that_lost_its_leases_ends_with_1_though_its_loop_is_held_up(timers):
-    ending = Shutdown(30)
+    ends = []
+    ending = Shutdown(30, ends.append)
     await asyncio.to_thread(ending.lose_leases)
     ((seconds, end, arguments),) = timers
-    assert (seconds, end, arguments) == (40, shutdown.os._exit, (1,))
+    assert seconds == 40
+    # Not an exit that could be an agent's.
+    end(*arguments)
+    assert [type(error) for error in ends] == [LeasesError]
     await ending.wanted.wait()
     assert (ending.exit_code, ending.leases_lost) == (1, True)
     ending.replace_blocked()
@@ -38,7 +42,7 @@ async def test_one_that_lost_its_leases_ends_with_1_though_its_loop_is_held_up(t
 
 
 async def test_one_that_is_to_be_replaced_says_so(timers):
-    grown, blocked = Shutdown(30), Shutdown(30)
+    grown, blocked = Shutdown(30, print), Shutdown(30, print)
     await asyncio.to_thread(grown.replace_grown)
     await grown.wanted.wait()
     blocked.replace_blocked()

@@ -118,7 +118,8 @@ async def test_what_a_turn_leaves_behind_takes_no_place():
 class Worker:
     """The places and the door of a worker, which is emptied when a test says so."""
 
-    def __init__(self, places=1):
+    def __init__(self, places=1, alone_seconds=60):
+        self.alone_seconds = alone_seconds
         self.places = asyncio.Semaphore(places)
         self.door = Door()
         self.emptying = asyncio.Event()
@@ -130,7 +131,7 @@ class Worker:
 
     async def whole(self):
         await self.places.acquire()
-        return WholeWorker(self.places, self.door, self.emptied)
+        return WholeWorker(self.places, self.door, self.emptied, self.alone_seconds)
 
 
 async def test_a_turn_alone_keeps_the_door_closed_but_while_it_lends_its_place():
@@ -145,6 +146,21 @@ async def test_a_turn_alone_keeps_the_door_closed_but_while_it_lends_its_place()
     slot.free()
     assert worker.door.is_open
     assert not worker.places.locked()
+
+
+async def test_a_turn_is_alone_for_a_while_and_then_has_a_place_as_any_other():
+    worker = Worker(2, alone_seconds=0)
+    worker.empty.set()
+    slot = await worker.whole()
+    await slot.begin()
+    await worker.door.opened()
+    worker.emptying.clear()
+    async with slot.lent():
+        pass
+    assert worker.door.is_open
+    assert not worker.emptying.is_set()
+    slot.free()
+    assert worker.door.is_open
 
 
 async def left(worker, slot):

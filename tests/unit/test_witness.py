@@ -1,8 +1,9 @@
 """What a worker leaves says how it ended."""
 
-import signal
+import os
 import subprocess
 import sys
+from typing import ClassVar
 
 import pytest
 
@@ -68,6 +69,26 @@ def test_it_says_what_step_of_its_start_it_takes(tmp_path):
     assert witness._not_started(notes).startswith("was killed, as the import of agent shop did not")
 
 
+@pytest.mark.parametrize(
+    ("deed", "cause"),
+    [
+        ("words.ended(); os._exit(0)", None),
+        ("words.raised(ValueError('no')); os._exit(1)", "ended with ValueError: no"),
+        ("words.end(ValueError('no'))", "ended with ValueError: no"),
+    ],
+)
+def test_a_timer_that_ends_it_for_certain_is_no_agents_exit(tmp_path, deed, cause):
+    death = death_of(left_by(deed, tmp_path))
+    assert (death and death.cause) == cause
+    assert death is None or not death.own
+
+
+@pytest.mark.parametrize(("end", "told"), [("os.kill(os.getpid(), 9)", True), ("os.abort()", False)])
+def test_one_that_is_killed_when_it_was_told_to_stop_is_told_apart(tmp_path, end, told):
+    death = death_of(left_by(f"words.stopping(); {end}", tmp_path))
+    assert (death.told, death.own) == (told, not told)
+
+
 def test_an_end_in_order_is_no_death(tmp_path):
     assert death_of(left_by("words.ended()", tmp_path)) is None
 
@@ -80,6 +101,18 @@ def test_children_that_crash_are_not_the_worker(tmp_path):
 def test_a_child_that_leaves_is_not_the_worker(tmp_path):
     fork = "pid = os.fork(); pid or os._exit(3); os.waitpid(pid, 0); os.kill(os.getpid(), signal.SIGKILL)"
     assert death_of(left_by(fork, tmp_path)).cause.startswith("was killed")
+
+
+class Worker:
+    """A worker's process, as a test has it be."""
+
+    ends: ClassVar[list[int]] = []
+    lives = True
+    stopped = False
+    killed = False
+
+    def kill(self):
+        self.killed = True
 
 
 WHOSE = b'{"worker": "w1"}\n'
@@ -109,7 +142,8 @@ START = [SILENCE] * 40
 )
 def test_a_silent_worker_is_killed(monkeypatch, capsys, reads, killed):
     """An import may take minutes, and no more; once it has run a worker is never silent for one."""
-    left, signals, now = [*reads, b""], [], 0
+    left, now = [*reads, b""], 0
+    worker = Worker()
 
     def wait(files, *_):
         nonlocal now
@@ -121,11 +155,34 @@ def test_a_silent_worker_is_killed(monkeypatch, capsys, reads, killed):
 
     monkeypatch.setattr(witness.select, "select", wait)
     monkeypatch.setattr(witness.os, "read", lambda *_: left.pop(0))
-    monkeypatch.setattr(witness.os, "kill", lambda *sent: signals.append(sent))
     monkeypatch.setattr(witness.time, "monotonic", lambda: now)
-    monkeypatch.setattr(witness, "_stopped", lambda worker: False)
-    notes, cause = witness._read(0, 4711)
+    notes, cause = witness._read(0, worker)
     assert notes.startswith(WHOSE)
     assert cause == killed
-    assert signals == ([(4711, signal.SIGKILL)] if killed else [])
+    assert worker.killed == bool(killed)
     assert killed in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("has_pidfd", [True, False])
+def test_a_child_that_holds_the_pipe_keeps_no_end_from_being_noted(monkeypatch, has_pidfd):
+    """Forked in C, it does not know that it should close it."""
+    here, there = os.pipe()
+    os.write(there, WHOSE)
+    worker = Worker()
+    with subprocess.Popen(["true"]) as process:
+        worker.ends = [os.pidfd_open(process.pid)] if has_pidfd else []
+    worker.lives = False
+    monkeypatch.setattr(witness, "SILENT_SECONDS", 0.04)
+    assert witness._read(here, worker) == (WHOSE, "")
+    for file in (here, there, *worker.ends):
+        os.close(file)
+
+
+def test_a_process_that_has_the_id_of_the_dead_worker_is_not_killed(monkeypatch):
+    """The worker is the parent of its witness, and nobody else ever is."""
+    monkeypatch.setattr(witness.os, "kill", lambda *sent: pytest.fail(f"killed {sent}"))
+    worker = witness._Worker(os.getpid())
+    assert not worker.lives
+    worker.kill()
+    for file in worker.ends:
+        os.close(file)

@@ -35,6 +35,11 @@ WITNESS_SECONDS = 20.0
 """How long a turn that is about to be given up waits for the cause of its last crash: far longer than a witness
 needs on a busy machine."""
 
+_HANDED_OVER = TurnFailed(
+    code="worker_lost",
+    message=f"the turn was handed over {HAND_OVERS} times, as each worker that ran it was told to end; "
+    "see the workers' logs",
+)
 _NOTE_SECONDS = 86_400
 _FAR_SECONDS = 30 * 86_400
 
@@ -69,6 +74,8 @@ class Death(BaseModel):
     """Whether code that it ran ended it: a fault in it, or an exit."""
     turn: str = ""
     """The turn whose code did, if that is known."""
+    told: bool = False
+    """Whether it had been told to stop, and was killed as it took too long: none of its turns is at fault."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,8 @@ class Started:
     clock: Clock = field(compare=False)
     suspect: bool = False
     """Whether it may be what ended the worker that had it before, and is to run alone."""
+    alone_seconds: float = 0.0
+    """How long it had run when it was one of those that may have ended their worker, at the longest."""
     breaks: int = 0
     """How many attempts in a row broke off by something that neither the agent nor its worker's end did."""
 
@@ -155,13 +164,13 @@ class Attempts:
             raise DeclinedBeforeError(turn_id)
         if outcome[0] != b"started":
             return None
-        _, attempt, last_seq, accepted, history, suspect, breaks, now = outcome
+        _, attempt, last_seq, accepted, history, suspect, breaks, now, alone = outcome
         record = json.loads(accepted)
         record["turn"]["history"] = json.loads(history)
         lease = Lease(turn_id, attempt)
         clock = Clock(float(now))
         kept = AcceptedTurn.model_validate(record)
-        return Started(lease, int(last_seq), kept, clock, bool(suspect), breaks)
+        return Started(lease, int(last_seq), kept, clock, bool(suspect), float(alone), breaks)
 
     async def append(self, lease: Lease, first_seq: int, events: list[Event]) -> None:
         """Append events; the last one may end the turn. May be sent again when the answer was lost.
@@ -235,12 +244,14 @@ class Attempts:
             What became of it: ``queued``, ``failed`` where that was once too often, or ``fenced`` where it was
             lost meanwhile.
         """
-        message = (
-            f"the turn was handed over {HAND_OVERS} times, as each worker that ran it was told to end; "
-            "see the workers' logs"
-        )
-        end = TurnFailed(code="worker_lost", message=message).model_dump_json()
-        args: list[str | int] = [lease.turn_id, lease.attempt, HAND_OVERS, end, rq_now(), self._keep_seconds]
+        args: list[str | int] = [
+            lease.turn_id,
+            lease.attempt,
+            HAND_OVERS,
+            _HANDED_OVER.model_dump_json(),
+            rq_now(),
+            self._keep_seconds,
+        ]
         now = await self._hand_back(args=args)
         return str(now.decode())
 
@@ -356,6 +367,8 @@ class Leases:
                 self._keep_seconds,
                 "buried" if buried else "",
                 self._witness_seconds,
+                HAND_OVERS,
+                _HANDED_OVER.model_dump_json(),
             ]
         )
         return [(turn_id, what) for turn_id, what in (entry.decode().split() for entry in done)]

@@ -29,8 +29,10 @@ class LastWords:
         self._turn = turn
         self._process = os.getpid()
         # In a session of its own: what ends a whole group of processes is to leave a witness.
-        witness = subprocess.Popen(
-            [sys.executable, "-m", "k8gentai.workers.witness"], stdin=subprocess.PIPE, start_new_session=True
+        witness = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "k8gentai.workers.witness", str(self._process)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
         )
         assert witness.stdin is not None  # noqa: S101 - it was asked for
         self._pipe = witness.stdin
@@ -50,6 +52,10 @@ class LastWords:
     def alive(self) -> None:
         """Say that code runs in this process. From any thread."""
         self._write(ALIVE)
+
+    def stopping(self) -> None:
+        """Say that the process was told to stop: whoever kills it now does so as it takes too long."""
+        self._say({"stopping": True})
 
     def raised(self, error: BaseException) -> None:
         """Say that the process ends with an error."""

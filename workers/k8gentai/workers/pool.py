@@ -19,6 +19,10 @@ from k8gentai.workers.slots import Door, Slot, WholeWorker
 
 _NEIGHBOURS_SECONDS = 15.0
 """How long turns may take to end beside which another one waits to be alone."""
+_ALONE_SECONDS = 15.0
+_ALONE_TIMES = 2.0
+"""A suspect is alone for so long and so many times what it had run when its worker ended: it comes to that place
+sooner, as its record answers, and the others of a worker are not held up for all the time that it may take."""
 _DECLINED_SECONDS = 1.0
 """How long a turn is kept from the queue that this worker has taken again and cannot run."""
 _FIRST_PAUSE_SECONDS = 0.5
@@ -131,7 +135,8 @@ class Pool:
         if not started.suspect:
             return Slot(self._places)
         log.info("suspect_runs_alone", turn=started.lease.turn_id)
-        return WholeWorker(self._places, self.door, lambda: self._empty(started.lease))
+        seconds = _ALONE_SECONDS + _ALONE_TIMES * started.alone_seconds
+        return WholeWorker(self._places, self.door, lambda: self._empty(started.lease), seconds)
 
     async def _empty(self, stays: Lease) -> None:
         """Have all turns but one leave."""
@@ -190,8 +195,7 @@ class Pool:
     async def _run(self, started: Started, slot: Slot) -> None:
         lease = started.lease
         try:
-            if started.suspect:
-                await self._empty(lease)
+            await slot.begin()
             await self._harness.run(started, slot)
         except FencedError:
             log.info("turn_ended_elsewhere", turn=lease.turn_id)

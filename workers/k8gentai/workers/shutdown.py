@@ -1,8 +1,8 @@
 """When a worker's process is to end, and with which exit code."""
 
 import asyncio
-import os
 import threading
+from collections.abc import Callable
 
 from k8gentai.workers.exits import REPLACE
 
@@ -12,14 +12,23 @@ _END_SECONDS = 10
 """How long ending may take, once running turns had their grace."""
 
 
+class LeasesError(Exception):
+    """This process cannot keep its turns' leases, though Redis answers."""
+
+    def __init__(self) -> None:
+        super().__init__("leases cannot be kept: see the log above")
+
+
 class Shutdown:
     """The end of one worker. To be made in its own loop.
 
     Args:
         grace_seconds: how long running turns may go on then.
+        end: ends the process at once, with an error. From any thread.
     """
 
-    def __init__(self, grace_seconds: float) -> None:
+    def __init__(self, grace_seconds: float, end: Callable[[BaseException], object]) -> None:
+        self._end_at_once = end
         self._loop = asyncio.get_running_loop()
         self.grace_seconds = grace_seconds
         self.exit_code = 0
@@ -41,7 +50,7 @@ class Shutdown:
         self.leases_lost = True
         self._loop.call_soon_threadsafe(self._end, 1)
         # Where the loop is held up, nobody else would end the process.
-        ending = threading.Timer(self.grace_seconds + _END_SECONDS, os._exit, (1,))
+        ending = threading.Timer(self.grace_seconds + _END_SECONDS, self._end_at_once, (LeasesError(),))
         ending.daemon = True
         ending.start()
 

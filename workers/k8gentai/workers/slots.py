@@ -52,6 +52,9 @@ class Slot:
         """Takes the place back."""
         self._over = False
 
+    async def begin(self) -> None:
+        """Wait until the turn may run."""
+
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[None]:
         """Leave the place to others for as long as this lasts. Who is cancelled does not wait to have it back."""
@@ -102,25 +105,42 @@ class Slot:
 
 
 class WholeWorker(Slot):
-    """The place of a turn beside which nothing else runs.
+    """The place of a turn beside which nothing else runs, for a while.
 
     Args:
         places: the worker's.
         door: the worker's, closed when this is made.
         emptied: has all other turns leave.
+        seconds: how long nothing else runs once it has begun: others wait for a worker meanwhile.
     """
 
-    def __init__(self, places: asyncio.Semaphore, door: Door, emptied: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, places: asyncio.Semaphore, door: Door, emptied: Callable[[], Awaitable[None]], seconds: float
+    ) -> None:
         super().__init__(places)
         self._door = door
         self._emptied = emptied
+        self._seconds = seconds
+        self._shared = False
         door.close(self)
+
+    async def begin(self) -> None:
+        """Wait until it is alone."""
+        await self._emptied()
+        asyncio.get_running_loop().call_later(self._seconds, self._share)
+
+    def _share(self) -> None:
+        self._shared = True
+        self._door.open(self)
 
     def _leave(self) -> None:
         self._door.open(self)
         super()._leave()
 
     async def _enter(self) -> None:
+        if self._shared:
+            await super()._enter()
+            return
         self._door.close(self)
         try:
             await super()._enter()

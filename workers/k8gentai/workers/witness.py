@@ -1,8 +1,9 @@
 """Sees how a worker's process ends, and notes it in Redis: a process that crashes has no time to.
 
-``python -m k8gentai.workers.witness``: a child of the worker, which holds the other end of its standard input. The
-first line there says whose witness it is; then come the worker's notes, and what Python's fault handler writes.
-The end of the input is the end of the worker. Nothing large is imported before that.
+``python -m k8gentai.workers.witness PID``: a child of the worker, which holds the other end of its standard input.
+The first line there says whose witness it is; then come the worker's notes, and what its fault handler writes.
+The end of the input is the end of the worker, but where a child that it forked past Python holds the input open.
+Nothing large is imported before that.
 """
 
 import json
@@ -41,12 +42,58 @@ _CURRENT = re.compile(r"^(?:Current thread|Stack) .*\n((?:  .*\n?)*)", re.MULTIL
 _FRAME = re.compile(r'^  File "(.+)", line (\d+)', re.MULTILINE)
 
 
+_ENDS = {"ended", "raised", "exit"}
+"""What a worker says as it ends. What it says first counts: its own timers end it for certain after that."""
+
+
+class _Worker:
+    """The worker's process. Its id names it for as long as it is the parent of this one, and nobody else.
+
+    Args:
+        pid: its id.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.ends = _end_of(pid)
+        """A file that can be read once it has ended; none where the system has no such."""
+
+    @property
+    def lives(self) -> bool:
+        """Whether it has not ended."""
+        return os.getppid() == self._pid
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped by a signal or a debugger: it is not for us to end it."""
+        import psutil
+
+        try:
+            return psutil.Process(self._pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+        except psutil.Error:
+            return True
+
+    def kill(self) -> None:
+        """Kill it."""
+        if self.lives:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+
+
+def _end_of(pid: int) -> list[int]:
+    if not hasattr(os, "pidfd_open"):
+        return []
+    try:
+        return [os.pidfd_open(pid)]
+    except OSError:  # It has ended already, or the kernel is an old one.
+        return []
+
+
 def main() -> None:
     """Wait for the end of the worker, and note it unless that was in order."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
-    stdin = sys.stdin.fileno()
-    notes, killed = _read(stdin, os.getppid())
+    notes, killed = _read(sys.stdin.fileno(), _Worker(int(sys.argv[1])))
     first, _, rest = notes.partition(b"\n")
     if not first:
         return
@@ -66,19 +113,19 @@ def death_of(notes: str) -> "Death | None":
     """
     from k8gentai.workers.attempts import Death
 
-    last: dict[str, Any] = next(
-        (json.loads(line) for line in reversed(notes.splitlines()) if line.startswith("{")), {}
-    )
-    if last.get("ended"):
+    said: list[dict[str, Any]] = [json.loads(line) for line in notes.splitlines() if line.startswith("{")]
+    end = next((words for words in said if _ENDS & words.keys()), {})
+    if "ended" in end:
         return None
-    if "raised" in last:
-        return Death(cause=f"ended with {last['raised']}")
-    if "exit" in last:
-        return Death(
-            cause=f"ended itself with exit code {last['exit']}{_at(last['place'])}", own=True, turn=last["turn"]
-        )
+    if "raised" in end:
+        return Death(cause=f"ended with {end['raised']}")
+    if "exit" in end:
+        place = _at(end["place"])
+        return Death(cause=f"ended itself with exit code {end['exit']}{place}", own=True, turn=end["turn"])
     if fatal := _FATAL.search(notes):
         return Death(cause=f"ended with {_signal(fatal[1])}{_at(_place(notes))}", own=True)
+    if any("stopping" in words for words in said):
+        return Death(cause="was told to stop, and killed before its turns had ended", told=True)
     return Death(cause="was killed (from outside, or by the kernel as memory ran out)")
 
 
@@ -88,41 +135,32 @@ def _silenced(cause: str) -> "Death":
     return Death(cause=cause, own=True)
 
 
-def _read(stdin: int, worker: int) -> tuple[bytes, str]:
+def _read(stdin: int, worker: _Worker) -> tuple[bytes, str]:
     """Read to the end of the worker. Returns its notes, and why it had to be killed, "" where it had not."""
     notes, killed = b"", ""
     heard, limit = time.monotonic(), STARTING_SECONDS
     while True:
-        ready, _, _ = select.select([stdin], [], [], SILENT_SECONDS / 4)
-        if ready:
+        ready, _, _ = select.select([stdin, *worker.ends], [], [], SILENT_SECONDS / 4)
+        if stdin in ready:
             if not (read := os.read(stdin, 65_536)):
                 return notes, killed
             notes += read.replace(ALIVE, b"")
             heard = time.monotonic()
             if ALIVE in read:
                 limit = SILENT_SECONDS
-        elif time.monotonic() - heard > limit and not killed and not _stopped(worker):
+        elif ready or not worker.lives:
+            return notes, killed
+        elif time.monotonic() - heard > limit and not killed and not worker.stopped:
             killed = _HELD if limit == SILENT_SECONDS else _not_started(notes)
             # To the worker's log, which says nothing else of this.
             sys.stderr.write(f"The worker's process {killed}.\n")
-            with suppress(ProcessLookupError):
-                os.kill(worker, signal.SIGKILL)
+            worker.kill()
 
 
 def _not_started(notes: bytes) -> str:
     lines = (json.loads(line) for line in reversed(notes.splitlines()) if line.startswith(b"{"))
     step = next((line["starting"] for line in lines if "starting" in line), "its start")
     return f"was killed, as {step} did not come to an end within {STARTING_SECONDS:.0f} s"
-
-
-def _stopped(worker: int) -> bool:
-    """Return whether a process was stopped by a signal or a debugger: it is not for us to end it."""
-    import psutil
-
-    try:
-        return psutil.Process(worker).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
-    except psutil.Error:
-        return True
 
 
 def _note(whose: dict[str, Any], death: "Death") -> None:

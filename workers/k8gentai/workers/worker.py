@@ -51,7 +51,7 @@ from k8gentai.workers.process_settings import ProcessSettings
 from k8gentai.workers.pulse import HUNG_SECONDS, Pulse
 from k8gentai.workers.registration import TurnWorker
 from k8gentai.workers.relief import Relief
-from k8gentai.workers.shutdown import Shutdown
+from k8gentai.workers.shutdown import LeasesError, Shutdown
 from k8gentai.workers.standard_streams import keep_streams_open
 from k8gentai.workers.thread_context import carry_context
 from k8gentai.workers.toolbox import Toolbox
@@ -66,10 +66,6 @@ _PLACEHOLDER_KEY = "amf-worker"
 """What an SDK in agent code finds as its API key. It opens nothing; the gateway goes by the turn's header."""
 
 log = structlog.get_logger(__name__)
-
-
-class LeasesError(Exception):
-    """This process cannot keep its turns' leases, though Redis answers."""
 
 
 class _Server(uvicorn.Server):
@@ -192,10 +188,15 @@ class _Worker:
         except preflight.UnfitError as error:
             log.error("redis_unfit", url=masked(self._redis_url), error=str(error))
             return 1
-        shutdown = Shutdown(self._grace_seconds)
+        shutdown = Shutdown(self._grace_seconds, self._last_words.end)
         loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            self._last_words.stopping()
+            shutdown.wanted.set()
+
         for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, shutdown.wanted.set)
+            loop.add_signal_handler(signum, stop)
         listening = socket.create_server(("127.0.0.1", 0))
         host, port = listening.getsockname()
         open_attempts = OpenAttempts(f"http://{host}:{port}/v1")
@@ -213,6 +214,11 @@ class _Worker:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         try:
             await self._work(connection, open_attempts, shutdown)
+            # Its turns are given back, and what remains may take too long.
+            self._last_words.ended()
+        except BaseException as error:
+            self._last_words.raised(error)
+            raise
         finally:
             end_for_certain(shutdown.exit_code)
             server.should_exit = True
@@ -334,7 +340,7 @@ class _Worker:
                 if isinstance(outcome, Exception):
                     raise outcome
         if shutdown.leases_lost:
-            raise LeasesError("leases cannot be kept: see the log above")
+            raise LeasesError
 
 
 async def _watchdog(on_blocked: Callable[[Blocked | None], None], alive: Callable[[], None]) -> Watchdog:

@@ -5,7 +5,7 @@
 local id, attempt, often, event, ended, keep = unpack(ARGV)
 local turn = keys.turn .. id
 if not held(id, attempt) then return 'fenced' end
-if redis.call('HINCRBY', turn, 'hand_overs', 1) >= tonumber(often) then
+if handed_over(turn, often) then
   end_turn(id, 'failed', event, ended, keep)
   return 'failed'
 end

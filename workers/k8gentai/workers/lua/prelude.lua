@@ -46,6 +46,11 @@ local function went_on(turn)
   redis.call('HDEL', turn, 'broke_off_at', 'broke_off_for', 'breaks_in_a_row')
 end
 
+-- Counts that a turn is given back which did nothing wrong. Returns whether that was once too often.
+local function handed_over(turn, often)
+  return redis.call('HINCRBY', turn, 'hand_overs', 1) >= tonumber(often)
+end
+
 -- Whether a list of names, a line each, has one.
 local function has_line(list, name)
   return list and ('\n' .. list .. '\n'):find('\n' .. name .. '\n', 1, true) ~= nil

@@ -3,9 +3,10 @@
 -- against a turn, and often enough fails it. Any number of workers may run this at once.
 -- ARGV: framework, lease in seconds, crashes a turn survives, ended at (for RQ), seconds RQ keeps the job, 'buried'
 --       where only the turns of workers known to be dead are to be looked at, seconds the last crash of a turn waits
---       for its cause: a witness on a busy machine is slow, and nothing runs the turn again.
+--       for its cause: a witness on a busy machine is slow, and nothing runs the turn again; how often a turn is
+--       given back, last event of one that was so often.
 -- Returns what was done, as '{id} {what}'.
-local framework, lease, crashes, ended, keep, only, patience = unpack(ARGV)
+local framework, lease, crashes, ended, keep, only, patience, often, handed = unpack(ARGV)
 local leases, done = keys.leases .. framework, {}
 local intermediate = keys.rq_queue .. framework .. keys.rq_intermediate
 
@@ -51,6 +52,13 @@ local function gave_up(causes, unheard)
     message = 'the turn was tried ' .. what .. ": its process " .. how .. "; see the workers' logs"})
 end
 
+-- Marks a turn that may have ended its worker, with how long it had run, at the longest: it is alone for about as long.
+local function mark(turn, worker)
+  local begun, before = unpack(redis.call('HMGET', turn, 'attempted_at', 'alone_seconds'))
+  local ran = math.max(begun and now() - begun or 0, tonumber(before or 0))
+  redis.call('HSET', turn, 'suspect', worker, 'alone_seconds', ran)
+end
+
 -- The turn ended its worker. Returns the last event of one that has done so often enough.
 local function convict(turn, worker, note)
   local suspected, causes, unheard = unpack(redis.call('HMGET', turn, 'suspect', 'causes', 'unheard'))
@@ -60,7 +68,8 @@ local function convict(turn, worker, note)
   -- Whose witness may yet speak, by the place of the cause.
   unheard = unheard and cjson.decode(unheard) or {}
   if not note.cause then unheard[tostring(#causes)] = worker end
-  redis.call('HSET', turn, 'suspect', worker, 'causes', cjson.encode(causes), 'unheard', cjson.encode(unheard))
+  mark(turn, worker)
+  redis.call('HSET', turn, 'causes', cjson.encode(causes), 'unheard', cjson.encode(unheard))
   if redis.call('HINCRBY', turn, 'crashes', 1) >= tonumber(crashes) then return gave_up(causes, unheard) end
 end
 
@@ -75,11 +84,12 @@ end
 local function suspect(turn, worker, note)
   local shared = redis.call('HINCRBY', turn, 'shared_crashes', 1)
   local known = note.turn and note.turn ~= ''
-  if not known and (note.own or shared > 1) then redis.call('HSET', turn, 'suspect', worker) end
+  if not known and (note.own or shared > 1) then mark(turn, worker) end
 end
 
 local function lost(id, turn, worker)
   local note = noted(worker)
+  if note.told then return handed_over(turn, often) and handed end
   local was_alone = alone(id, worker)
   if note.turn == id or was_alone and (note.turn or '') == '' then return convict(turn, worker, note) end
   suspect(turn, worker, note)

@@ -11,10 +11,10 @@ redis.call('LREM', keys.rq_queue .. framework .. keys.rq_intermediate, 1, id)
 redis.call('ZREM', keys.leases .. framework, id .. ' taken')
 if not status then return {'unknown'} end
 local function begun(number)
-  local found = redis.call('HMGET', turn, 'seq', 'accepted', 'history', 'suspect', 'breaks_in_a_row')
+  local found = redis.call('HMGET', turn, 'seq', 'accepted', 'history', 'suspect', 'breaks_in_a_row', 'alone_seconds')
   local suspect = found[4] and redis.call('EXISTS', keys.solved .. found[4]) == 0
   return {'started', tonumber(number), found[1], found[2], found[3], suspect and 1 or 0, tonumber(found[5] or 0),
-    tostring(now())}
+    tostring(now()), found[6] or '0'}
 end
 -- Sent again, because the answer to the first sending was lost.
 if status == 'running' and taken == taking then return begun(attempt) end
@@ -22,7 +22,7 @@ if status ~= 'queued' then return {status} end
 
 attempt = redis.call('HINCRBY', turn, 'attempt', 1)
 set_status(turn, 'running')
-redis.call('HSET', turn, 'worker', worker, 'taking', taking)
+redis.call('HSET', turn, 'worker', worker, 'taking', taking, 'attempted_at', now())
 redis.call('HSETNX', turn, 'started_at', now())
 redis.call('ZADD', keys.leases .. framework, now() + lease, id .. ' ' .. attempt)
 -- Far off, because whoever counts this registry makes RQ fail what is past its time; our leases decide that.
