@@ -1,12 +1,15 @@
 """The loop that agents run on ends at once where nothing runs, and soon where something will not."""
 
 import asyncio
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from k8gentai.workers import agents_loop
 from k8gentai.workers.agents_loop import AgentsLoop, in_loop
+from k8gentai.workers.containment import AgentExitError
 
 
 @pytest.fixture
@@ -46,6 +49,34 @@ async def test_nothing_is_waited_for_where_nothing_runs(loop, waits):
     await loop.stop()
     assert waits == []
     assert loop.loop.is_closed()
+
+
+async def _replace_executor():
+    with ThreadPoolExecutor(1) as pool:
+        asyncio.get_running_loop().set_default_executor(pool)
+
+
+async def _end_executor():
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+
+async def _replace_tasks():
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+
+
+@pytest.mark.parametrize("work", [_replace_executor, _end_executor, _replace_tasks])
+async def test_no_agent_ends_what_the_others_run_by(loop, work):
+    async def run():
+        with pytest.raises(AgentExitError):
+            await asyncio.create_task(leave())
+        return await asyncio.to_thread(str, "ran")
+
+    async def leave():
+        sys.exit(3)
+
+    await in_loop(loop.loop, work())
+    assert await in_loop(loop.loop, run()) == "ran"
+    await loop.stop()
 
 
 async def test_what_runs_is_cancelled(loop):

@@ -41,6 +41,22 @@ def own(_=None):
     return current_attempt.get()
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda function: asyncio.to_thread(function),
+        lambda function: asyncio.get_running_loop().run_in_executor(None, function),
+        lambda function: asyncio.wrap_future(ThreadPoolExecutor(1).submit(function)),
+    ],
+)
+async def test_a_function_that_raises_stop_iteration_keeps_nobody_waiting(of_a_turn, call):
+    def first():
+        return next(item for item in ())
+
+    with pytest.raises(RuntimeError, match="raised StopIteration"):
+        await asyncio.wait_for(call(first), 30)
+
+
 POOLS = {
     "submit": lambda pool: pool.submit(own).result(),
     "map": lambda pool: next(pool.map(own, [0])),

@@ -12,11 +12,39 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import structlog
+
 from k8gentai.workers.containment import contained_task, run_on
 
 _UNWINDING_SECONDS = 6.0
 """How long work in another loop may take to end once it is cancelled: a little more than adapters give agents."""
 _STOPPING_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class _SharedLoop(asyncio.SelectorEventLoop):
+    """An event loop whose executor and tasks are everybody's: no agent replaces or ends what makes them.
+
+    Args:
+        executor: runs blocking calls.
+    """
+
+    def __init__(self, executor: ThreadPoolExecutor) -> None:
+        super().__init__()
+        super().set_default_executor(executor)
+        super().set_task_factory(contained_task)
+
+    def set_default_executor(self, executor: object) -> None:
+        """Keep the executor there is."""
+        log.warning("executor_kept", advice="agents share their loop: name the executor in run_in_executor")
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncio's own
+        """Do nothing: other agents use it."""
+
+    def set_task_factory(self, factory: object) -> None:
+        """Keep the factory there is."""
+        log.warning("task_factory_kept", advice="agents share their loop")
 
 
 class AgentsLoop:
@@ -27,9 +55,7 @@ class AgentsLoop:
     """
 
     def __init__(self, threads: int) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.loop.set_task_factory(contained_task)
-        self.loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="agent"))
+        self.loop = _SharedLoop(ThreadPoolExecutor(threads, thread_name_prefix="agent"))
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="agents", daemon=True)
 

@@ -54,9 +54,21 @@ def _submitted(submit: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]
         if current_attempt.get() is None:
             return submit(self, function, *args, **options)
         # Its thread, which may be started here, works for other turns later.
-        return Context().run(submit, self, copy_context().run, _to_its_end, function, *args, **options)
+        return Context().run(submit, self, copy_context().run, _for_a_future, function, *args, **options)
 
     return submitted
+
+
+def _for_a_future(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Call a function. No asyncio future takes StopIteration: who awaited it would wait for ever.
+
+    Raises:
+        RuntimeError: it raised StopIteration, as where a generator does (PEP 479).
+    """
+    try:
+        return _to_its_end(function, *args, **options)
+    except StopIteration as error:
+        raise RuntimeError(f"{getattr(function, '__name__', 'the function')} raised StopIteration") from error
 
 
 def _to_its_end(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
