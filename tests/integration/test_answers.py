@@ -3,7 +3,7 @@
 from pydantic import BaseModel
 
 from tests.integration.helpers import check_sequence, collect, prompt, text_of
-from tests.scripted import Answer, Call
+from tests.scripted import Answer, Call, Raw
 
 
 class Plan(BaseModel):
@@ -34,3 +34,14 @@ async def test_a_structured_answer_is_json_that_the_sdk_reads(client, model, key
     # What was said on the way is no part of the answer, and the tool that nobody runs is none.
     assert [item.type for item in response.output] == ["mcp_call", "message"]
     assert response.output[0].name == "note"
+
+
+async def test_a_refusal_in_pieces_is_the_answer_and_figures_count_wherever_they_are(client, model, key):
+    pieces = [{"choices": [{"index": 0, "delta": {"refusal": word}}]} for word in ("I ", "can't.")]
+    figures = {"x_groq": {"usage": {"prompt_tokens": 50, "completion_tokens": 60}}, "choices": []}
+    model.script(key, Answer(*map(Raw, [*pieces, figures])))
+    events = await collect(await client.responses.create(model="calculator", input=prompt(key), stream=True))
+    check_sequence(events)
+    response = events[-1].response
+    assert text_of(events) == response.output_text == "I can't."
+    assert (response.usage.input_tokens, response.usage.output_tokens) == (50, 60)

@@ -229,6 +229,42 @@ def test_content_in_parts_is_text(content: Any, text: str, reasoning: str) -> No
     assert ((message["content"] or ""), message.get("reasoning_content", "")) == (text, reasoning)
 
 
+def test_a_refusal_is_the_text_where_there_is_no_other() -> None:
+    def deltas(*sent: dict[str, Any]) -> list[tuple[Any, Any]]:
+        shown = answered(*map(chunk, sent))[1]
+        read = [out["choices"][0]["delta"] for out in shown]
+        # Recorded answers are read again.
+        assert [out["choices"][0]["delta"] for out in answered(*shown)[1]] == [*read[:-1], {}]
+        return [(delta.get("content"), delta.get("refusal")) for delta in read[:-1]]
+
+    assert deltas({"refusal": "I "}, {"refusal": "can't"}) == [("I ", "I "), ("can't", "can't")]
+    assert deltas({"content": "No."}, {"refusal": "I can't"}) == [("No.", None), (None, "I can't")]
+    for content in (None, "No."):
+        whole = {"choices": [{"message": {"content": content, "refusal": "I can't"}}]}
+        read_whole(whole, own_id)
+        message = whole["choices"][0]["message"]
+        assert (message["content"], message["refusal"]) == (content or "I can't", "I can't")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        chunk({}, "stop", usage={"prompt_tokens": 5, "completion_tokens": 2}),
+        chunk({}, "stop", usage={"input_tokens": 5, "output_tokens": 2}),
+        chunk({}, "stop", usage={"input_tokens": 2, "output_tokens": 2, "cache_read_input_tokens": 3}),
+        chunk({}, "stop", x_groq={"id": "r", "usage": {"prompt_tokens": 5, "completion_tokens": 2}}),
+        {"choices": [{"delta": {}, "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}}]},
+    ],
+)
+def test_figures_are_found_wherever_an_endpoint_has_them(sent: dict[str, Any]) -> None:
+    whole = {**copy.deepcopy(sent), "choices": [{"message": {}, "usage": sent["choices"][0].get("usage")}]}
+    read_whole(whole, own_id)
+    for usage in (answered(chunk({"content": "a"}), sent)[1][-1]["usage"], whole["usage"]):
+        assert (usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]) == (5, 2, 7)
+    if "cache_read_input_tokens" in sent.get("usage", {}):
+        assert whole["usage"]["prompt_tokens_details"] == {"cached_tokens": 3}
+
+
 def test_odd_chunks_do_not_matter() -> None:
     _, shown = answered(
         {"choices": None},

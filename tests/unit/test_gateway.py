@@ -515,6 +515,70 @@ async def test_so_they_are_where_they_come_in_a_stream(
     assert (told.code, told.message) == (code, f"model m: broke off: {words}")
 
 
+@pytest.mark.parametrize("before", [b"", f"data: {json.dumps(TEXT)}\n\n".encode()])
+@pytest.mark.parametrize(
+    "data", [{"message": "too long", "code": "context_length_exceeded"}, "too long: maximum context"]
+)
+async def test_an_event_that_is_an_error_is_told_in_its_own_words(before: bytes, data: Any) -> None:
+    text = data if isinstance(data, str) else json.dumps(data)
+    sent = before + f"event: error\r\ndata: {text}\r\n\r\n".encode()
+    bench = Bench(lambda _: httpx.Response(200, content=sent, headers={"content-type": "text/event-stream"}))
+    await bench.post({"model": "m", "stream": True})
+    told = failure(ValueError("as the framework puts it"), bench.calls)
+    words = data if isinstance(data, str) else data["message"]
+    assert (told.code, told.message) == ("context_length_exceeded", f"model m: broke off: {words}")
+
+
+async def test_an_event_of_another_kind_is_read_by_its_data() -> None:
+    sent = b"event: message\ndata: " + json.dumps(TEXT).encode() + b"\n\nevent: error\n\ndata: [DONE]\n\n"
+    bench = Bench(lambda _: httpx.Response(200, content=sent, headers={"content-type": "text/event-stream"}))
+    assert (
+        read(await bench.post({"model": "m", "stream": True}))[0]["choices"][0]["delta"]
+        == TEXT["choices"][0]["delta"]
+    )
+    assert bench.calls.error is None
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        ({"message": "no", "code": "context_length_exceeded"}, 1),
+        ({"message": "the maximum context is 8 tokens"}, 1),
+        ({"message": "no", "code": 400}, 1),
+        ({"message": "no", "code": "404"}, 1),
+        ({"message": "no", "status": 422, "code": "odd"}, 1),
+        ({"message": "no", "type": "invalid_request_error"}, 1),
+        ({"message": "no", "type": "BadRequestError"}, 1),
+        ({"message": "no", "code": "insufficient_quota"}, 1),
+        ({"message": "no", "code": "invalid_image"}, 1),
+        ({"message": "Overloaded", "code": 529}, 3),
+        ({"message": "no", "code": 429}, 3),
+        ({"message": "no", "type": "server_error"}, 3),
+        ({"message": "no"}, 3),
+    ],
+)
+async def test_only_what_may_pass_is_tried_again_where_an_error_is_the_answer(error: Any, tries: int) -> None:
+    sent = {"error": error}
+    for answer in (lambda _: stream(sent), lambda _: httpx.Response(200, json=sent)):
+        bench = Bench(answer)
+        await bench.post({"model": "m", "messages": [], "stream": True})
+        assert len(bench.asked) == tries
+
+
+async def test_no_status_has_a_call_made_again_that_would_fail_again() -> None:
+    error = {"message": "no", "code": "context_length_exceeded"}
+    bench = Bench(lambda _: httpx.Response(500, json={"error": error}))
+    await bench.post({"model": "m", "messages": []})
+    assert len(bench.asked) == 1
+
+
+async def test_an_error_without_a_cause_says_where_the_cause_is() -> None:
+    error = {"message": "Internal server error: An unexpected error occurred."}
+    bench = Bench(lambda _: stream(TEXT, {"error": error}))
+    await bench.post({"model": "m", "stream": True})
+    assert "its log does" in str(bench.calls.error)
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("reason", ["error", "abort"])
 async def test_an_answer_that_ends_with_an_error_is_not_whole(streamed: bool, reason: str) -> None:

@@ -55,7 +55,8 @@ async def test_reasoning_is_shown():
 
 
 async def test_a_refusal_is_an_item():
-    events, _ = await answered(chunk(refusal="I will "), chunk("stop", refusal="not."))
+    pieces = ({"refusal": piece, "content": piece} for piece in ("I will ", "not."))
+    events, _ = await answered(*(chunk(**piece) for piece in pieces), chunk("stop"))
     started, *progress, done = events[1:-1]
     assert started.item["status"] == "in_progress"
     assert [p.event["type"] for p in progress] == [

@@ -61,6 +61,20 @@ def test_an_error_has_the_sdks_form(sent: Any, error: Any) -> None:
     assert taken(sent) == {"error": error}
 
 
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        ('{"message": "too long", "code": "c"}', {"message": "too long", "code": "c"}),
+        ('{"error": {"message": "too long"}}', {"message": "too long"}),
+        ("too long", {"message": "too long"}),
+    ],
+)
+def test_so_has_an_event_that_is_an_error(data: str, error: Any) -> None:
+    event = WireReading().take(ServerSentEvent(event="error", data=data))
+    assert event is not None
+    assert json.loads(event.data) == {"error": error}
+
+
 @pytest.mark.parametrize("line", ["nonsense", "[1]", "3", ""])
 def test_what_is_no_chunk_is_left_out(line: str) -> None:
     assert taken(line) is None

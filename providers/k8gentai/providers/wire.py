@@ -42,7 +42,9 @@ class WireReading:
         try:
             chunk = read_json(event.data)
         except ValueError:
-            return None
+            chunk = event.data
+        if event.event == "error" and not (isinstance(chunk, dict) and chunk.get("error")):
+            chunk = {"error": chunk}
         if not isinstance(chunk, dict):
             return None
         return ServerSentEvent(

@@ -24,6 +24,14 @@ CallId = Callable[[str, int, int], str]
 _UNNAMED = "unnamed"
 """The name of a tool call whose model named no tool: there is no such tool, which the model is then told."""
 _TEXTS = ("content", "reasoning_content", "refusal")
+_RESPONSES_NAMES = {
+    "prompt_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+    "prompt_tokens_details": "input_tokens_details",
+    "completion_tokens_details": "output_tokens_details",
+}
+"""The names of figures in chat completions, and in the Responses API."""
+_ANTHROPIC_CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens")
 _LEGACY = "function_call"
 """The field of an answer's one call, and the finish reason, in the API before there were tools."""
 
@@ -78,6 +86,8 @@ class _Choice:
         self.index = index
         self.finish_reason: str | None = None
         self.role = ""
+        self.speaks = False
+        """Whether it has said anything but a refusal."""
         self.calls: list[_Call] = []
         self._shown = 0
         self._indexes = CallIndexes()
@@ -203,7 +213,8 @@ class AnswerReader:
         for name in self._head:
             if name != "object" and chunk.get(name):
                 self._head[name] = chunk[name]
-        _add_usage(self._usage, chunk.get("usage"))
+        for usage in _usages(chunk):
+            _add_usage(self._usage, usage)
         extras = {n: v for n, v in chunk.items() if n not in self._head and n not in ("choices", "usage")}
         choices = [choice for choice in _list(chunk.get("choices")) if isinstance(choice, dict)]
         return [self._chunk([shown], extras) for choice in choices for shown in self._read_choice(choice)]
@@ -242,6 +253,10 @@ class AnswerReader:
         for name in _TEXTS:
             if delta.get(name):
                 delta[name] = choice.text(name, delta[name])
+        choice.speaks = choice.speaks or bool(delta.get("content"))
+        if not choice.speaks and delta.get("refusal"):
+            # Frameworks know no refusals in streams.
+            delta["content"] = delta["refusal"]
         _add_reasoning(self.reasoning, sent.get("delta"), delta)
         extras = {n: v for n, v in sent.items() if n not in ("index", "finish_reason", "delta", "message")}
         shown: list[dict[str, Any]] = []
@@ -274,8 +289,9 @@ def read_whole(completion: Chunk, call_id: CallId) -> tuple[dict[str, str], dict
     """
     written: dict[str, str] = {}
     reasoning: dict[str, str] = {}
-    if (usage := completion.pop("usage", None)) and isinstance(usage, dict):
-        completion["usage"] = _figures(usage)
+    usages, _ = _usages(completion), completion.pop("usage", None)
+    if usages:
+        completion["usage"] = _figures(usages[0])
     completion["choices"] = [choice for choice in _list(completion.get("choices")) if isinstance(choice, dict)]
     for place, choice in enumerate(completion["choices"]):
         index = choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else place
@@ -291,7 +307,8 @@ def read_whole(completion: Chunk, call_id: CallId) -> tuple[dict[str, str], dict
             own = call_id(piece.sent_id, index, number)
             written[own] = function["arguments"]
             calls.append({"id": own, "type": "function", **piece.extras, "function": function})
-        choice["message"] = {"role": "assistant", "content": None, **message}
+        choice["message"] = {"role": "assistant", **message}
+        choice["message"]["content"] = message.get("content") or message.get("refusal") or message.get("content")
         if calls:
             choice["message"]["tool_calls"] = calls
         choice["finish_reason"] = _finish_reason(choice.get("finish_reason"), called=bool(calls))
@@ -374,6 +391,13 @@ def _add_reasoning(known: dict[str, str], sent: Any, read: dict[str, Any]) -> No
         known[name] = known.get(name, "") + more
 
 
+def _usages(sent: Chunk) -> list[dict[str, Any]]:
+    """Return the usage in a chunk or completion, and in the other places where endpoints have it."""
+    places = [sent, sent.get("x_groq"), *_list(sent.get("choices"))]
+    found = [place.get("usage") for place in places if isinstance(place, dict)]
+    return [usage for usage in found if usage and isinstance(usage, dict)]
+
+
 def _add_usage(known: dict[str, Any], sent: Any) -> None:
     """Take figures that may have come before: those of a stream only ever grow."""
     for name, value in sent.items() if isinstance(sent, dict) else ():
@@ -387,12 +411,24 @@ def _add_usage(known: dict[str, Any], sent: Any) -> None:
             known[name] = value
 
 
-def _figures(sent: Any) -> dict[str, Any]:
+def _figures(sent: dict[str, Any]) -> dict[str, Any]:
     """Return the usage of an answer with all the counts that the API documents; 0 where none can be read."""
-    usage = sent if isinstance(sent, dict) else {}
+    usage = _renamed(sent)
     details = {name: _counts(value) for name, value in usage.items() if isinstance(value, dict)}
     counts = {"prompt_tokens": 0, "completion_tokens": 0, **_counts(usage)}
     return {"total_tokens": counts["prompt_tokens"] + counts["completion_tokens"], **counts, **details}
+
+
+def _renamed(usage: dict[str, Any]) -> dict[str, Any]:
+    """Return a usage in the words of chat completions, where it is in those of the Responses API or of Anthropic,
+    which counts what was cached beside its input."""
+    old = {new: usage.get(name) for new, name in _RESPONSES_NAMES.items() if usage.get(new) is None}
+    named = {**usage, **{name: value for name, value in old.items() if value is not None}}
+    cached = [_counts(usage).get(name, 0) for name in _ANTHROPIC_CACHED]
+    if "prompt_tokens" in old and any(cached):
+        named["prompt_tokens"] = _counts(named).get("prompt_tokens", 0) + sum(cached)
+        named.setdefault("prompt_tokens_details", {"cached_tokens": cached[0]})
+    return named
 
 
 def _counts(sent: dict[str, Any]) -> dict[str, int]:

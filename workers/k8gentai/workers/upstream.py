@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -25,6 +26,14 @@ _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 """Statuses worth another try: those the OpenAI SDK retries, and Anthropic's for an overloaded model."""
 _BROKEN = frozenset({"error", "abort"})
 """Finish reasons of answers that are not whole: Mistral's and OpenRouter's, and vLLM's."""
+_PASSING = frozenset({"model_error", "model_overloaded", "rate_limit_exceeded"})
+"""Codes of errors that may be gone when the same call is made again."""
+_FINAL = re.compile(
+    r"invalid|bad_?request|authentication|permission|not_?found|unprocessable|insufficient_quota|billing"
+    r"|content_(filter|policy)|too_large",
+    re.IGNORECASE,
+)
+"""Types and codes of errors that the same call would have again, where no status tells."""
 _UNTOLD = "Internal server error: An unexpected error occurred."
 """What Llama Stack 0.7 answers in place of a cause, such as an endpoint that cannot be reached."""
 _CONNECT_SECONDS = 5.0
@@ -217,16 +226,35 @@ class _Error:
     message: str
     code: object = None
     kind: str = ""
+    told_status: object = None
 
     @classmethod
     def of(cls, body: Any) -> "_Error":
         """Read the JSON of an error: OpenAI's, FastAPI's, or a text alone."""
         error = body.get("error") or body if isinstance(body, dict) else body
         if not isinstance(error, dict):
-            return cls(str(error))
+            return cls(_words(error))
         message = error.get("message") or error.get("detail") or json.dumps(error)
         code = error.get("code")
-        return cls(str(message), code, f"{error.get('type') or ''} {code or ''}")
+        return cls(_words(message), code, f"{error.get('type') or ''} {code or ''}", error.get("status"))
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status that it names, where it does."""
+        for told in (self.told_status, self.code):
+            if str(told).isdecimal() and (status := int(str(told))) in range(400, 600):
+                return status
+        return None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the same call would fail again, as far as can be known."""
+        code = model_error_code(self.status or 0, self.code, f"{self.kind} {self.message}")
+        if self.status is not None:
+            return self.status not in _RETRIED or code == "context_length_exceeded"
+        return code not in ("model_error", "model_overloaded", "rate_limit_exceeded") or bool(
+            _FINAL.search(self.kind)
+        )
 
     def raised(self, cause: str, status: int, **retrying: Any) -> UpstreamError:
         """Return the exception for it.
@@ -240,22 +268,30 @@ class _Error:
         return UpstreamError(f"{cause}: {self.message}", status, self.code, words=words, **retrying)
 
 
+def _words(message: object) -> str:
+    """Return what an endpoint says, as far as a message carries it."""
+    words = str(message)[:_WORDS]
+    return "the stack does not say why (its log does); is its model endpoint up?" if words == _UNTOLD else words
+
+
+def _read_error(body: bytes) -> Any:
+    """Return the body of an error: JSON, or the text that it is."""
+    try:
+        return read_json(body)
+    except ValueError:
+        return body.decode(errors="replace")
+
+
 def _refused(response: httpx.Response, body: bytes) -> UpstreamError:
     status = response.status_code
-    try:
-        error = _Error.of(read_json(body))
-    except ValueError:
-        error = _Error(body.decode(errors="replace"))
-    message = error.message[:_WORDS]
-    if message == _UNTOLD:
-        message = "the stack does not say why (its log does); is its model endpoint up?"
+    error = _Error.of(_read_error(body))
     header = response.headers.get("retry-after", "")
     # The stack's own client says so of what it has tried again itself.
     tried = response.headers.get("x-should-retry") == "false"
-    return replace(error, message=message).raised(
+    return error.raised(
         f"answered {status}",
         status,
-        retry=status in _RETRIED and not tried,
+        retry=status in _RETRIED and not tried and not error.is_final,
         retry_after=float(header) if header.isdecimal() else None,
     )
 
@@ -297,8 +333,7 @@ def _error_in(chunk: Chunk) -> Chunk | None:
 def _broke_off(sent: Any) -> UpstreamError:
     """Return the error that came where an answer, or more of one, was to come."""
     error = _Error.of(sent)
-    status = error.code if isinstance(error.code, int) and error.code in range(400, 600) else 502
-    return error.raised("broke off", status, retry=True)
+    return error.raised("broke off", error.status or 502, retry=not error.is_final)
 
 
 async def _chunks(response: httpx.Response) -> AsyncIterator[Chunk]:
@@ -311,15 +346,18 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[Chunk]:
     if response.headers.get("content-type", "").startswith("application/json"):
         yield _completion(await _body(response))
         return
-    begun = finished = False
+    begun = finished = is_error = False
     sent = lines(response.aiter_bytes(), _ANSWER_BYTES)
     while (line := await _within(anext(sent, None))) is not None:
+        is_error = line[6:].strip() == b"error" if line.startswith(b"event:") else is_error and bool(line)
         if not line.startswith(b"data:") or not (data := line[5:].strip()):
             continue
         begun = True
         if data == b"[DONE]":
             finished = True
             break
+        if is_error:
+            raise _broke_off(_read_error(data))
         try:
             chunk = read_json(data)
         except ValueError:

@@ -148,6 +148,9 @@ def _narrow(choice: dict[str, Any]) -> str:
     """Take what the models do not know out of a choice, in place. Returns the reasoning in it."""
     delta = choice["delta"]
     delta.pop("role", None)
+    if delta.get("refusal"):
+        # The gateway repeats it there.
+        delta.pop("content", None)
     for call in delta.get("tool_calls") or ():
         # A later piece of a call has no name.
         call["function"] = {"name": "", "arguments": "", **call["function"]}
