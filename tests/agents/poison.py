@@ -81,6 +81,13 @@ def _close_each_file() -> None:
             os.close(number)
 
 
+async def _grow() -> None:
+    """For longer than a beat lasts."""
+    grown = b"x" * 100 * 2**20
+    await asyncio.sleep(2)
+    del grown
+
+
 def _close_standard_streams() -> None:
     sys.stdout.close()
     sys.stderr.close()
@@ -151,6 +158,7 @@ DEEDS = {
     "handle signals in the loop": lambda: asyncio.get_running_loop().add_signal_handler(15, print),
     "close all files": lambda: os.closerange(3, 1024),
     "close each file": _close_each_file,
+    "grow": _grow,
     "close standard streams": _close_standard_streams,
     "change settings": _change_settings,
     "settings": _settings,

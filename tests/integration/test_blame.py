@@ -266,6 +266,26 @@ async def test_a_turn_that_breaks_off_too_long_or_too_often_fails_with_the_cause
     assert await bench.message(named["long"]) == END.message
 
 
+async def test_a_turn_that_broke_off_is_kept_from_the_queue_for_a_while(bench):
+    """By Redis: no worker has to live for it."""
+    named = await bench.accept("again", "cancelled")
+    worker = await bench.worker()
+    started = await bench.run(worker, 2)
+    for turn in named.values():
+        broken = await worker.break_off(started[turn].lease, END, seconds=60, often=9, pause=30)
+        assert (broken, (await bench.record(turn)).status) == ("queued", "queued")
+    assert bench.leases.reap() == []
+    assert await worker.take(0.01) is None
+    await bench.turns.cancel(named["cancelled"])
+    for turn in named.values():
+        await bench.connection.zadd(keys.LEASES + "langgraph", {f"{turn} taken": time.time() - 1})
+    assert bench.leases.reap() == [(named["again"], "taken")]
+    assert await worker.take(1) == named["again"]
+    assert await worker.take(0.01) is None
+    assert (await worker.start(named["again"], "next")).breaks == 1
+    assert (await bench.record(named["again"])).crashes == 0
+
+
 async def test_breaks_are_counted_from_where_the_turn_came_last(bench):
     (turn,) = (await bench.accept("one")).values()
     worker = await bench.worker()

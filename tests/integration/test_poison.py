@@ -231,7 +231,19 @@ async def test_code_that_blocks_loses_its_turn_and_its_process_while_others_go_o
     await eventually(codes, lambda found: 75 in found)
 
 
-async def test_a_worker_that_has_grown_is_to_be_replaced(own_stack):
+async def test_a_worker_that_is_too_large_before_its_first_turn_is_refused(own_stack):
     worker = own_stack.add_worker("langgraph", "--max-memory", "1", ready=False)
+    assert await asyncio.to_thread(worker.wait, 120) == 1
+    assert "--max-memory is 1 MB, and the worker takes" in worker.output()
+
+
+async def test_a_worker_that_has_grown_is_to_be_replaced(own_stack, client):
+    (pid, *_) = await ready(own_stack)
+    most = psutil.Process(pid).memory_info().rss // 2**20 + 60
+    worker = own_stack.add_worker("langgraph", "--max-memory", str(most))
+    for _ in range(20):
+        assert (await ask(client, "grow")).output_text == "Done."
+        if worker.exit_code is not None:
+            break
     assert await asyncio.to_thread(worker.wait, 120) == 75
     assert "memory_grown" in worker.output()

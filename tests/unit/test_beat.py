@@ -43,7 +43,7 @@ class Registration:
         pass
 
 
-def beating(leases: Leases, on_end: Any, lease_seconds: float = 0.05) -> Beat:
+def beating(leases: Leases, on_end: Any, lease_seconds: float = 0.05, on_beat: Any = lambda: None) -> Beat:
     registration: Any = Registration()
     held: Any = leases
     return Beat(
@@ -52,6 +52,7 @@ def beating(leases: Leases, on_end: Any, lease_seconds: float = 0.05) -> Beat:
         running=lambda: [Lease("resp_1", 1)],
         on_lost=lambda _: None,
         on_end=on_end,
+        on_beat=on_beat,
         lease_seconds=lease_seconds,
     )
 
@@ -86,6 +87,19 @@ def test_it_goes_on_where_only_reaping_fails():
     assert leases.well.wait(30)
     beat.stop()
     assert leases.renewed >= 20
+    assert not ended.is_set()
+
+
+def test_leases_are_kept_where_the_process_cannot_be_looked_at():
+    def fail():
+        raise RuntimeError("no such process")
+
+    ended = threading.Event()
+    leases = Leases(*[None] * 20)
+    beat = beating(leases, ended.set, on_beat=fail)
+    beat.start()
+    assert leases.well.wait(30)
+    beat.stop()
     assert not ended.is_set()
 
 

@@ -137,6 +137,18 @@ async def test_a_subscription_whose_link_the_kernel_gave_up_begins_anew_and_does
         assert await heard.get() == b"after"
 
 
+async def test_a_listener_that_raises_keeps_no_word_from_the_others(client):
+    def fail(_):
+        raise RuntimeError("a fault of ours")
+
+    heard, notifications = asyncio.Queue(), Notifications(client)
+    with notifications.listening("channel", fail), notifications.listening("channel", heard.put_nowait):
+        assert await heard.get() is None
+        for word in (b"first", b"second"):
+            await client.publish("channel", word)
+            assert await heard.get() == word
+
+
 async def test_get_message_does_not_take_a_dead_link_for_silence(client):
     """redis-py alone answers None at once, each time."""
     async with client.pubsub(ignore_subscribe_messages=True) as pubsub:

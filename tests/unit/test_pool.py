@@ -28,6 +28,7 @@ class Attempts:
     def __init__(self) -> None:
         self.queue: asyncio.Queue[Started] = asyncio.Queue()
         self.written: list[tuple[str, ...]] = []
+        self.pauses: list[float] = []
         self.declined: set[str] = set()
         self._taken: dict[str, Started] = {}
 
@@ -48,8 +49,9 @@ class Attempts:
     async def hand_back(self, lease: Lease) -> str:
         self.written.append(("handed back", lease.turn_id))
 
-    async def break_off(self, lease: Lease, end: TurnFailed, *, seconds: float, often: int) -> str:
+    async def break_off(self, lease: Lease, end: TurnFailed, *, seconds: float, often: int, pause: float) -> str:
         self.written.append(("broke off", lease.turn_id, end.code))
+        self.pauses.append(pause)
         return "queued"
 
     async def decline(self, lease: Lease, end: TurnFailed) -> str:
@@ -99,7 +101,6 @@ async def harness():
 
 @pytest.fixture
 async def pool(attempts, harness, monkeypatch):
-    monkeypatch.setattr(pools, "_FIRST_PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(pools, "_DECLINED_SECONDS", 0.0)
     made: Any = Pool(attempts, harness, 4)
     taking = asyncio.create_task(made.take())
@@ -171,6 +172,18 @@ async def test_an_attempt_that_broke_off_is_given_back_as_such(pool, attempts, h
     await idle()
     assert attempts.written == [("broke off", "one", "model_error")]
     assert pool.leases() == []
+
+
+async def test_a_pause_holds_neither_place_nor_lease(pool, attempts, harness):
+    """With the stack away the turns that wait for it would fill all places."""
+    for breaks in range(8):
+        attempts.put(f"away{breaks}", breaks=breaks)
+        turn = await harness.begun.get()
+        harness.end(turn, BrokeOffError(END, often=100))
+    attempts.put("other")
+    assert await harness.begun.get() == "other"
+    assert attempts.pauses == [0.5, 1, 2, 4, 8, 16, 20, 20]
+    assert {lease.turn_id for lease in pool.leases()} == {"other"}
 
 
 async def test_a_fault_of_ours_is_no_crash(pool, attempts, harness):

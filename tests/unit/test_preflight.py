@@ -1,11 +1,12 @@
 """A Redis that would lose turns is refused before the first."""
 
 import pytest
-from redis.exceptions import NoPermissionError
+from redis.exceptions import BusyLoadingError, NoPermissionError
 
 from k8gentai.stack import valkey as embedded
 from k8gentai.stack.environments import SetUpError
 from k8gentai.workers import preflight
+from k8gentai.workers.links import StoreRefusesError
 from tests.support.connected import connected
 
 
@@ -37,6 +38,21 @@ async def test_one_that_tells_nothing_of_itself_is_taken(valkey, evicting):
         with pytest.raises(NoPermissionError):
             await client.info()
         await preflight.check(client)
+
+
+@pytest.mark.parametrize("busy", [BusyLoadingError("LOADING"), StoreRefusesError("BUSY a script runs")])
+async def test_one_that_is_busy_is_waited_for(busy):
+    answers = [busy, busy, {}]
+
+    class Busy:
+        async def info(self):
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    await preflight.check(Busy())
+    assert answers == []
 
 
 def test_a_cluster_is_refused():

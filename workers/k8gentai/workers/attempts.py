@@ -89,10 +89,10 @@ class Started:
     clock: Clock = field(compare=False)
     suspect: bool = False
     """Whether it may be what ended the worker that had it before, and is to run alone."""
-    alone_seconds: float = 0.0
-    """How long it had run when it was one of those that may have ended their worker, at the longest."""
     breaks: int = 0
     """How many attempts in a row broke off by something that neither the agent nor its worker's end did."""
+    alone_seconds: float = 0.0
+    """How long it had run when it was one of those that may have ended their worker, at the longest."""
 
 
 class Attempts:
@@ -170,7 +170,7 @@ class Attempts:
         lease = Lease(turn_id, attempt)
         clock = Clock(float(now))
         kept = AcceptedTurn.model_validate(record)
-        return Started(lease, int(last_seq), kept, clock, bool(suspect), float(alone), breaks)
+        return Started(lease, int(last_seq), kept, clock, bool(suspect), breaks, float(alone))
 
     async def append(self, lease: Lease, first_seq: int, events: list[Event]) -> None:
         """Append events; the last one may end the turn. May be sent again when the answer was lost.
@@ -255,7 +255,9 @@ class Attempts:
         now = await self._hand_back(args=args)
         return str(now.decode())
 
-    async def break_off(self, lease: Lease, end: TurnFailed, *, seconds: float, often: int) -> str:
+    async def break_off(
+        self, lease: Lease, end: TurnFailed, *, seconds: float, often: int, pause: float = 0.0
+    ) -> str:
         """Give a turn back whose attempt broke off, by something that neither the agent nor a dead worker did.
 
         Args:
@@ -263,6 +265,7 @@ class Attempts:
             end: what the turn ends with that has broken off long or often enough.
             seconds: how long that is.
             often: how often that is.
+            pause: how long it is kept from the queue, in seconds, by Redis: any worker puts it back then.
 
         Returns:
             What became of it: ``queued``, ``failed``, or ``fenced`` where it was lost meanwhile.
@@ -276,6 +279,7 @@ class Attempts:
                 end.model_dump_json(),
                 rq_now(),
                 self._keep_seconds,
+                pause,
             ]
         )
         return str(now.decode())

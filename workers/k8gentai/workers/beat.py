@@ -73,13 +73,20 @@ class Beat:
     def _beat(self) -> None:
         try:
             while not self._stop.wait(self._every_seconds) and self._failures < _FAILURES:
-                self._on_beat()
+                self._look_after_itself()
                 if self._keep_leases():
                     self._look_after_others()
         finally:
             if not self._stop.is_set():
                 log.critical("leases_cannot_be_kept")
                 self._on_end()
+
+    def _look_after_itself(self) -> None:
+        try:
+            self._on_beat()
+        except Exception:
+            # Its leases are kept all the same.
+            log.exception("beat_failed")
 
     def _keep_leases(self) -> bool:
         try:

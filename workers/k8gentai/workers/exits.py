@@ -4,7 +4,7 @@ import os
 import threading
 
 REPLACE = os.EX_TEMPFAIL
-"""The exit code of a worker that has given its turns back and is to be started again at once: an agent's code
+"""The exit code of a worker that has given its turns back and is to be started again: an agent's code
 blocks it for good, or it has grown too large."""
 
 _LINGER_SECONDS = 5.0

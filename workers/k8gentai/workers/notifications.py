@@ -43,7 +43,7 @@ class Notifications:
 
         Args:
             channel: its name.
-            heard: called in the event loop; must not raise.
+            heard: called in the event loop; what it raises is logged.
         """
         self._listeners.setdefault(channel, []).append(heard)
         self._changed()
@@ -127,4 +127,8 @@ class Notifications:
 
     def _tell(self, channel: str, data: bytes | None) -> None:
         for heard in list(self._listeners.get(channel, ())):
-            heard(data)
+            try:
+                heard(data)
+            except Exception:
+                # The others wait for theirs.
+                log.exception("listener_failed", channel=channel)

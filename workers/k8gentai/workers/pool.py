@@ -216,7 +216,6 @@ class Pool:
     async def _break_off(self, started: Started, error: BrokeOffError) -> None:
         pause = min(_FIRST_PAUSE_SECONDS * 2**started.breaks, _LONGEST_PAUSE_SECONDS) if error.often > 1 else 0
         log.warning("broke_off", turn=started.lease.turn_id, error=error.end.message, again_in=pause)
-        await asyncio.sleep(pause)
-        break_off = partial(self._attempts.break_off, started.lease, error.end)
+        break_off = partial(self._attempts.break_off, started.lease, error.end, pause=pause)
         ways = partial(break_off, seconds=error.seconds, often=error.often)
         await until_back(ways, turn=started.lease.turn_id)

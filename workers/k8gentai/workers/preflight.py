@@ -1,11 +1,18 @@
 """What a Redis must be to keep turns."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import BusyLoadingError, NoPermissionError
+
+from k8gentai.workers.connection import pauses
+from k8gentai.workers.links import StoreRefusesError
+
+log = structlog.get_logger(__name__)
 
 
 class UnfitError(Exception):
@@ -13,12 +20,23 @@ class UnfitError(Exception):
 
 
 async def check(redis: AsyncRedis) -> None:
-    """See that a Redis can keep turns.
+    """See that a Redis can keep turns, once it has loaded them or ended a script that runs.
 
     Raises:
         UnfitError: it cannot.
         AWAY: it is away.
     """
+    for pause in pauses():
+        try:
+            await _check_now(redis)
+        except (BusyLoadingError, StoreRefusesError) as error:
+            log.warning("redis_busy", error=str(error), retry_in=pause)
+            await asyncio.sleep(pause)
+        else:
+            return
+
+
+async def _check_now(redis: AsyncRedis) -> None:
     try:
         _check(await redis.info())
     except NoPermissionError:

@@ -43,7 +43,7 @@ from k8gentai.workers.harness import Harness
 from k8gentai.workers.last_words import LastWords
 from k8gentai.workers.loaded import LoadedAgents
 from k8gentai.workers.logs import configure_logs, open_log
-from k8gentai.workers.memory import Memory
+from k8gentai.workers.memory import Memory, MemoryLimitError
 from k8gentai.workers.notifications import Notifications
 from k8gentai.workers.own_variables import part_variables
 from k8gentai.workers.pool import Pool
@@ -105,7 +105,8 @@ def main(
         api_key: the credential the stack asks for.
 
     Returns:
-        The process's exit code: 0 after a drain, 1 if Redis could not be reached at the start,
+        The process's exit code: 0 after a drain, 1 if Redis could not be reached at the start or the process was
+        larger than it may grow before its first turn,
         :data:`k8gentai.workers.exits.REPLACE` where it is to be started again.
 
     Raises:
@@ -255,6 +256,13 @@ class _Worker:
         configure_logs(self._log)
         for agent_id, error in failed:
             log.error("agent_unavailable", agent=agent_id, error=str(error))
+        memory = Memory(self._max_memory, shutdown.replace_grown)
+        try:
+            memory.check()
+        except MemoryLimitError as error:
+            log.error("memory_limit_too_low", error=str(error))
+            shutdown.exit_code = 1
+            return
         attempts = Attempts(connection, self._framework, self._name, lease_seconds=self._lease_seconds)
         stack = StackClient(self._stack_url, self._api_key, connection)
         toolbox = Toolbox(AgentTools(agents, stack))
@@ -286,7 +294,6 @@ class _Worker:
         def on_blocked(blocked: Blocked | None) -> None:
             loop.call_soon_threadsafe(relief.take, blocked)
 
-        memory = Memory(self._max_memory, shutdown.replace_grown)
         pulse = Pulse(round(HUNG_SECONDS / beat_seconds(self._lease_seconds)), self._last_words.end)
 
         def on_beat() -> None:

@@ -109,6 +109,16 @@ local function requeue(id, framework, attempt)
   push(id, framework, 'LPUSH')
 end
 
+-- Gives a running turn back to be queued after a pause: it stands as one that a worker took and never began, which is
+-- put back when its time is over.
+local function requeue_later(id, framework, attempt, seconds)
+  release(id, framework, attempt)
+  set_status(keys.turn .. id, 'queued')
+  redis.call('HSET', keys.rq_job .. id, 'status', 'queued')
+  redis.call('RPUSH', keys.rq_queue .. framework .. keys.rq_intermediate, id)
+  redis.call('ZADD', keys.leases .. framework, now() + seconds, id .. ' taken')
+end
+
 -- Gives a turn what another one recorded, and what was told before it. Of a turn told anew that one's own events
 -- do not count as told.
 local function take_over(id, other, anew)
