@@ -1,15 +1,21 @@
 """An attempt that lost its turn may write nothing more: Redis itself refuses it."""
 
 import asyncio
+import math
 
 import pytest
 
+from k8gentai.agents.definition import Limits
 from k8gentai.agents.events import MessageDone, TextDelta, TurnCompleted, TurnStarted
 from k8gentai.agents.turn import Turn
 from k8gentai.workers import keys
-from k8gentai.workers.attempts import Attempts, FencedError, Leases
+from k8gentai.workers.attempts import JOURNAL_BYTES, Attempts, FencedError, Leases
+from k8gentai.workers.budget import Budget, JournalFullError
+from k8gentai.workers.clock import Clock
 from k8gentai.workers.journal import Journal, ToolEntry
 from k8gentai.workers.record import AcceptedTurn
+from k8gentai.workers.tool_guard import ToolGuard
+from k8gentai.workers.tools import Tools
 from k8gentai.workers.turns import Turns
 
 TURN = "resp_0192f3a0c1d27e3fb1234567890abcde"
@@ -41,6 +47,63 @@ async def start(attempts):
 
 async def types(turns):
     return [event.type for _, event in await turns.events(TURN)]
+
+
+class Effect:
+    """A tool that counts its runs, and returns a text of some size."""
+
+    def __init__(self, size):
+        self.size, self.runs = size, 0
+
+    async def __call__(self):
+        self.runs += 1
+        return "x" * self.size
+
+
+def boundary(journal):
+    """Return the tool boundary of an attempt, and what it ends the turn with."""
+    ends = []
+    budget, guard = Budget(Limits(output_bytes=10**8), ends.append), ToolGuard((), (), (), ends.append)
+    nobody, published = None, []
+    tools = Tools(
+        TURN, {}, journal, lambda *event: published.append(event), nobody, budget, math.inf, Clock(0), guard=guard
+    )
+    return tools, ends
+
+
+async def begin(attempts, lease):
+    return Journal(attempts, lease, await attempts.journal(lease))
+
+
+async def test_a_tool_whose_result_does_not_fit_ends_the_turn_and_runs_once(connection, turns, accepted):
+    attempts, effect = worker(connection, "w"), Effect(JOURNAL_BYTES)
+    lease = await start(attempts)
+    tools, ends = boundary(await begin(attempts, lease))
+    with pytest.raises(JournalFullError):
+        await tools.call("c1", "pay", {}, effect)
+    assert [end.code for end in ends] == ["journal_full"]
+    assert (await turns.get(TURN)).unrecorded == 1
+    again, _ = boundary(await begin(attempts, lease))
+    outcome = await again.call("c1", "pay", {}, effect)
+    assert (effect.runs, outcome.is_error) == (1, True)
+
+
+async def test_after_an_answer_that_does_not_fit_no_tool_begins(connection, turns, accepted):
+    attempts, effect = worker(connection, "w"), Effect(1)
+    lease = await start(attempts)
+    journal = await begin(attempts, lease)
+    tools, ends = boundary(journal)
+    assert (await tools.call("c1", "pay", {}, effect)).output == "x"
+    answer = [{"choices": [{"delta": {"content": "x" * JOURNAL_BYTES}}]}]
+    await journal.record_answer(journal.model_key({"model": "m"}), answer)
+    assert ends == []
+    with pytest.raises(JournalFullError):
+        await tools.call("c2", "pay", {}, effect)
+    assert [end.code for end in ends] == ["journal_full"]
+    assert (await turns.get(TURN)).unrecorded == 1
+    again, _ = boundary(await begin(attempts, lease))
+    assert (await again.call("c1", "pay", {}, effect)).output == "x"
+    assert effect.runs == 1
 
 
 async def test_a_stale_attempts_append_is_refused(valkey, connection, turns, accepted):

@@ -21,6 +21,8 @@ from k8gentai.workers.tools import Tools
 class Recorded:
     """A journal in memory."""
 
+    is_full = False
+
     def __init__(self):
         self.entries = {}
 
@@ -29,6 +31,7 @@ class Recorded:
 
     async def record_tool(self, call_id, entry):
         self.entries[call_id] = entry
+        return True
 
     def states(self):
         return {call_id: entry.state for call_id, entry in self.entries.items()}

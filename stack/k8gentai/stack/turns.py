@@ -160,6 +160,8 @@ def _facts(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
         ("tool calls", _calls(record.tools_made, record.tools_replayed, record.tools_repeated)),
         ("events", str(len(events))),
     ]
+    if record.unrecorded:
+        facts.append(("journal", f"full: {record.unrecorded} answers or results were not recorded"))
     if events and events[-1].type == "turn.failed":
         facts.append(("error", events[-1].message))
     return facts

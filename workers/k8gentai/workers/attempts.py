@@ -23,6 +23,9 @@ MAX_ATTEMPTS = 3
 """How often a turn is tried whose workers die, where nothing else is said."""
 
 JOURNAL_BYTES = 16 * 2**20
+_RESERVE_BYTES = 2**20
+"""What a journal that is full has left for entries that are short: that a tool began, or that it ran."""
+_SHORT_BYTES = 4096
 """What a turn's journal may hold. What does not fit is run again, should the turn be."""
 
 HAND_OVERS = 30
@@ -208,7 +211,8 @@ class Attempts:
         Raises:
             FencedError: nothing was written.
         """
-        outcome = await self._record(args=[lease.turn_id, lease.attempt, key, value, JOURNAL_BYTES])
+        limit = JOURNAL_BYTES + (_RESERVE_BYTES if len(value) <= _SHORT_BYTES else 0)
+        outcome = await self._record(args=[lease.turn_id, lease.attempt, key, value, limit])
         if outcome == b"fenced":
             raise FencedError(lease.turn_id)
         return bool(outcome == b"ok")

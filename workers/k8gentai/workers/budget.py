@@ -1,6 +1,7 @@
 """What one turn may use: a turn that wants more is ended, with an error that says of what."""
 
 from collections.abc import Callable
+from typing import NoReturn
 
 from k8gentai.agents.definition import Limits
 from k8gentai.agents.events import Event, StepCompleted, StepStarted, TurnEnd, TurnFailed, Usage, size_of
@@ -17,6 +18,12 @@ class OutputLimitError(TurnError):
     """The turn writes more than it may."""
 
     code = "output_limit"
+
+
+class JournalFullError(TurnError):
+    """The turn has done more than its journal holds."""
+
+    code = "journal_full"
 
 
 _WRITTEN_ANYWAY = StepStarted, StepCompleted, Usage
@@ -86,6 +93,17 @@ class Budget:
             limit = f"the turn may write {self._limits.output_bytes} bytes, and has written {self._written}"
             self._exceeded(OutputLimitError(f"a tool's result has {size} characters; {limit}"))
 
-    def _exceeded(self, error: TurnError) -> None:
+    def unrecorded(self, what: str) -> NoReturn:
+        """End a turn that goes on with something that cannot be recorded: run again, it would do that twice.
+
+        Args:
+            what: what that is.
+
+        Raises:
+            JournalFullError: always.
+        """
+        self._exceeded(JournalFullError(f"{what} (a turn's journal holds 16 MB, and this one is full)"))
+
+    def _exceeded(self, error: TurnError) -> NoReturn:
         self._halt(TurnFailed(code=error.code, message=str(error)))
         raise error

@@ -67,6 +67,8 @@ class Journal:
         self._recorded = recorded
         self._asked: Counter[str] = Counter()
         self._answered = 0
+        self.is_full = False
+        """Whether something of this attempt did not fit: run again, the turn would go another way from there."""
         self._finished: set[str] = set()
         """The ids of the tool calls whose results were asked for."""
 
@@ -91,7 +93,7 @@ class Journal:
         return answer
 
     async def record_answer(self, key: str, answer: Answer) -> None:
-        """Keep a model's whole answer. To be done before the agent sees its end.
+        """Keep a model's whole answer. To be done before the agent sees its end. What does not fit is not kept.
 
         Raises:
             FencedError: the attempt is over.
@@ -108,13 +110,16 @@ class Journal:
             self._finished.add(call_id)
         return entry
 
-    async def record_tool(self, call_id: str, entry: ToolEntry) -> None:
+    async def record_tool(self, call_id: str, entry: ToolEntry) -> bool:
         """Keep what becomes of a tool call: before it begins, and before the agent sees its result.
+
+        Returns:
+            Whether there was room for it.
 
         Raises:
             FencedError: the attempt is over.
         """
-        await self._record(_tool_key(call_id), entry.model_dump_json())
+        return await self._record(_tool_key(call_id), entry.model_dump_json())
 
     async def close(self) -> None:
         """The agent came to its end: note how many calls were answered from here.
@@ -127,10 +132,13 @@ class Journal:
             replayed = partial(self._attempts.replayed, self._lease, models=models, tools=tools)
             await until_back(replayed, turn=self._lease.turn_id)
 
-    async def _record(self, key: str, value: str) -> None:
+    async def _record(self, key: str, value: str) -> bool:
         record = partial(self._attempts.record, self._lease, key, value)
-        if not await until_back(record, turn=self._lease.turn_id):
-            log.warning("journal_full", turn=self._lease.turn_id, bytes=len(value))
+        fits = await until_back(record, turn=self._lease.turn_id)
+        if not fits:
+            self.is_full = True
+            log.warning("journal_full", turn=self._lease.turn_id, entry=key.partition(" ")[0], bytes=len(value))
+        return fits
 
 
 def _tool_key(call_id: str) -> str:

@@ -135,6 +135,8 @@ class CallCounts(BaseModel):
     tools_replayed: int = 0
     tools_repeated: int = 0
     """The same of tool calls: those that came to their end."""
+    unrecorded: int = 0
+    """How often something did not fit the turn's journal."""
 
 
 class TurnRecord(AcceptedTurn, CallCounts):

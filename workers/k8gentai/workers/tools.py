@@ -28,6 +28,9 @@ _INTERRUPTED = (
     "whether it took effect is not known"
 )
 
+_NOT_BEGUN = "a tool was not run, as an earlier answer or result could not be recorded"
+_TOO_LARGE = "this tool ran, and its result was too large to be kept"
+
 _ARGUMENTS_SHOWN = 500
 """Characters of arguments that cannot be read which the model is shown again."""
 
@@ -220,6 +223,7 @@ class Tools:
 
         Raises:
             BudgetExceededError: it was one call too many; the turn ends.
+            JournalFullError: it cannot be recorded; the turn ends.
         """
         self._guard.came(call_id)
         unreadable = self._unreadable.get(call_id)
@@ -239,6 +243,8 @@ class Tools:
             recorded = self._recorded(call_id, name)
             known = recorded.entry
             denial = _unread(unreadable) if known is None else None
+            if denial is None and self._journal.is_full and (known is None or known.state != "done"):
+                self._budget.unrecorded(_NOT_BEGUN)
             if denial is None and known is None and (approval or policy.approval == "required"):
                 self._asking.add(given_id)
                 denial = _denial(await self.ask(call_id, name, arguments_json))
@@ -317,7 +323,9 @@ class Tools:
         if known is not None and known.state == "running" and policy.retry == "never":
             outcome = ToolOutcome(_INTERRUPTED, is_error=True)
         else:
-            await self._journal.record_tool(recorded.id, ToolEntry(state="running", asked=recorded.asked))
+            begun = ToolEntry(state="running", asked=recorded.asked)
+            if not await self._journal.record_tool(recorded.id, begun):
+                self._budget.unrecorded(_NOT_BEGUN)
             token = current_call_key.set(self._call_key(recorded.id))
             around = _around.set((*_around.get(), running))
             showing = shown_images.set(images)
@@ -347,7 +355,13 @@ class Tools:
             usage=running.usage,
             asked=recorded.asked,
         )
-        await self._journal.record_tool(recorded.id, entry)
+        if not await self._journal.record_tool(recorded.id, entry):
+            # It ran, and is not to run again in a turn that tries this one anew.
+            short = ToolEntry(
+                state="done", output=_TOO_LARGE, is_error=True, usage=running.usage, asked=recorded.asked
+            )
+            await self._journal.record_tool(recorded.id, short)
+            self._budget.unrecorded("a tool ran, and its result is too large to be recorded")
         return entry
 
 

@@ -1,6 +1,7 @@
 -- Writes an entry of a turn's journal, for the attempt that holds the turn, and counts on the turn what was done
 -- to make it: a model call that was answered, a tool that came to its end. An entry that was final and is
--- written again with something else is counted as repeated: what it stands for was done twice.
+-- written again with something else is counted as repeated: what it stands for was done twice. One that does not
+-- fit is counted as unrecorded.
 -- ARGV: id, attempt, key, value, bytes a journal may have.
 local id, attempt, key, value, limit = unpack(ARGV)
 local turn = keys.turn .. id
@@ -22,6 +23,7 @@ if final(value) and not repeated then went_on(turn) end
 local more = #value - (before and #before or 0)
 if redis.call('HINCRBY', turn, 'journal_bytes', more) > tonumber(limit) then
   redis.call('HINCRBY', turn, 'journal_bytes', -more)
+  redis.call('HINCRBY', turn, 'unrecorded', 1)
   return 'full'
 end
 redis.call('HSET', turn .. keys.journal, key, value)
