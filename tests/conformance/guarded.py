@@ -55,6 +55,8 @@ GUARDED = {
         "LiteInMethod": _in_text("Action", "Action Input", "Final Answer"),
         "ByHand": _by_code,
         "ByHandAsync": _by_code,
+        "ImplementationByHand": _by_code,
+        "limited": _by_the_model,
         "FunctionsOfModel": _by_a_function,
         "written": _in_text("Action", "Action Input", "Final Answer"),
         "written, misspelt": _in_text("Action", "Action Input", "Final Answer", "writee"),

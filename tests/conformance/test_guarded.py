@@ -37,6 +37,17 @@ async def test_a_function_that_code_runs_for_the_model_ends_the_turn(framework, 
 
 
 @pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
+async def test_a_use_that_the_record_answered_counts_for_the_limit_of_a_tool(framework, client, model, key, page):
+    model.script(key, Answer(write(page, "one")), Answer(write(page, "two")), Answer("Done."))
+    first = await client.responses.create(model=agent_id("limited"), input=prompt(key))
+    second = await answer(client, first, *items_of(first, "mcp_approval_request"), approve=True)
+    done = await answer(client, second, *items_of(second, "mcp_approval_request"), approve=True)
+    assert done.status == "completed", done.error
+    assert "reached its usage limit of 1" in items_of(done, "mcp_call")[-1].output
+    assert page.read_text().splitlines() == ["one"]
+
+
+@pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
 @pytest.mark.parametrize("around", ["[1], {}", "[]{}[]", "[],{}]"])
 async def test_a_written_call_runs_with_no_other_arguments_than_it_shows(
     framework, client, model, key, page, around

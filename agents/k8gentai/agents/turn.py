@@ -68,6 +68,8 @@ class ToolOutcome:
     """What the framework needs beside ``output`` to make the same result again from the turn's record, as text."""
     results: list[dict[str, Any]] = field(default_factory=list)
     """What a file search found, as the ``results`` of its item in the Responses API."""
+    recorded: bool = field(default=False, compare=False)
+    """Whether the turn's record answered, and nothing ran."""
 
     def __post_init__(self) -> None:
         # A tool may read its text from anywhere, and neither a model nor a journal takes half a surrogate pair.

@@ -268,7 +268,9 @@ class Tools:
         result = ToolResult(call_id=call_id, output=entry.output, is_error=entry.is_error, results=entry.results)
         self._publish(call_id, result)
         self._publish(call_id, StepCompleted(step_id=step_id, kind="tool"))
-        return ToolOutcome(entry.output, is_error=entry.is_error, raw=entry.raw, results=entry.results)
+        return ToolOutcome(
+            entry.output, is_error=entry.is_error, raw=entry.raw, results=entry.results, recorded=True
+        )
 
     def _is_one_too_many(self, call_id: str) -> bool:
         """Return whether the request allows no such call. One that an earlier attempt made was allowed."""

@@ -25,6 +25,8 @@ def _task(agent: Agent | None, **options: Any) -> Task:
 _clerk = _agent()
 task_tools = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[_write])])
 
+limited = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[tool("write", max_usage_count=1)(tools.write)])])
+
 delegation = Crew(
     agents=[_agent("Writer", tools=[_write]), _agent("Poet")],
     tasks=[_task(None)],
@@ -79,6 +81,14 @@ class AsyncWrite(BaseTool):
 
     async def _arun(self, path: str, line: str) -> str:
         return tools.write(path, line)
+
+
+class ImplementationByHand(Flow):
+    """A method calls what runs the tool, beside the checks that CrewAI makes."""
+
+    @start()
+    async def work(self) -> str:
+        return await AsyncWrite()._arun(path=self.state["path"], line=self.state["line"])
 
 
 class ByHandAsync(Flow):

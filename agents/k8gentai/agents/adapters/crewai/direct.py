@@ -6,8 +6,9 @@ already is let through by its name.
 """
 
 import asyncio
+import inspect
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any
@@ -35,10 +36,48 @@ def hook_direct_calls() -> None:
     for tool in (BaseTool, Tool):
         tool.run = _called(tool.run)
         tool.arun = _awaited(tool.arun)
+    BaseTool.__init_subclass__ = classmethod(_hooking_subclasses(BaseTool.__init_subclass__.__func__))
+    for kind in _subclasses(BaseTool):
+        _hook_implementation(kind)
     CrewStructuredTool.invoke = _called(CrewStructuredTool.invoke)
     CrewStructuredTool.ainvoke = _awaited(CrewStructuredTool.ainvoke)
     BaseLLM._handle_tool_execution = _handed(BaseLLM._handle_tool_execution)
     LLM._handle_tool_call = _handed_first(LLM._handle_tool_call)
+
+
+def _hooking_subclasses(init: Callable[..., None]) -> Callable[..., None]:
+    """Around what is called for each new class of tools."""
+
+    @wraps(init)
+    def init_subclass(cls: type[BaseTool], **kwargs: Any) -> None:
+        init(cls, **kwargs)
+        _hook_implementation(cls)
+
+    return init_subclass
+
+
+def _hook_implementation(kind: type[BaseTool]) -> None:
+    """Wrap what a class of tools brings of its own to run them, which code may call itself."""
+    for name in ("_run", "_arun"):
+        own = vars(kind).get(name)
+        if inspect.iscoroutinefunction(own):
+            setattr(kind, name, _awaited(own))
+        elif inspect.isfunction(own):
+            setattr(kind, name, _called(own))
+
+
+def _subclasses(kind: type[Any]) -> Iterator[type[Any]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from _subclasses(below)
+
+
+def count_use(tool: Any) -> None:
+    """Count a use of a tool of CrewAI's that does not run."""
+    if isinstance(tool, CrewStructuredTool):
+        tool._increment_usage_count()
+    elif isinstance(tool, BaseTool):
+        tool._claim_usage()
 
 
 def _run_for(tool: Any) -> CrewRun | None:
@@ -53,7 +92,7 @@ def _called(call: Callable[..., Any]) -> Callable[..., Any]:
         run = _run_for(self)
         if run is None:
             return call(self, *args, **kwargs)
-        return _through(run, self.name, _arguments(self, args, kwargs), lambda: call(self, *args, **kwargs))
+        return _through(run, self.name, _arguments(self, args, kwargs), lambda: call(self, *args, **kwargs), self)
 
     return called
 
@@ -70,7 +109,7 @@ def _awaited(call: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Cor
             return asyncio.run_coroutine_threadsafe(call(self, *args, **kwargs), here).result()
 
         # The boundary blocks, and this loop is to run the tool meanwhile.
-        return await asyncio.to_thread(_through, run, self.name, _arguments(self, args, kwargs), execute)
+        return await asyncio.to_thread(_through, run, self.name, _arguments(self, args, kwargs), execute, self)
 
     return awaited
 
@@ -124,7 +163,7 @@ def _arguments(tool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict
     return {**named, **kwargs}
 
 
-def _through(run: CrewRun, name: str, arguments: dict[str, Any], call: Callable[[], Any]) -> Any:
+def _through(run: CrewRun, name: str, arguments: dict[str, Any], call: Callable[[], Any], tool: Any = None) -> Any:
     """Run a tool that no agent runs. Returns what it returned, or a failure that CrewAI knows, with the boundary's
     words.
 
@@ -139,6 +178,8 @@ def _through(run: CrewRun, name: str, arguments: dict[str, Any], call: Callable[
     outcome = run.call_tool(call_id, name, shown, execution.execute)
     if execution.error is not None:
         raise execution.error
+    if outcome.recorded:
+        count_use(tool)
     if outcome.is_error:
         return ToolFailure(message=outcome.output)
     if execution.done:

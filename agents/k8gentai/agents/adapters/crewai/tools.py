@@ -27,7 +27,7 @@ from crewai.utilities.pydantic_schema_utils import create_model_from_schema
 from crewai.utilities.string_utils import sanitize_tool_name
 from pydantic import PrivateAttr
 
-from k8gentai.agents.adapters.crewai.direct import current_tool, hook_direct_calls
+from k8gentai.agents.adapters.crewai.direct import count_use, current_tool, hook_direct_calls
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
 from k8gentai.agents.text import message_of
 from k8gentai.agents.tool_images import text_without_images
@@ -164,6 +164,13 @@ class _Execution:
         return self._made
 
 
+def _count(outcome: ToolOutcome, tool: Any) -> None:
+    """Count a use of a tool that the turn's record answered, as CrewAI counts what runs: ``max_usage_count`` is that
+    of the whole turn."""
+    if outcome.recorded and tool is not None:
+        count_use(tool)
+
+
 def _native(execute: Callable[..., Any]) -> Callable[..., Any]:
     """Around a tool call that the model made by its API."""
 
@@ -184,6 +191,7 @@ def _native(execute: Callable[..., Any]) -> Callable[..., Any]:
             lambda: execute(self, tool_call),
             lambda result: ToolOutcome(str(result["result"]), is_error=result.get("tool_failure") is not None),
         ).through(run, call_id, name, arguments)
+        _count(came, self._tool_name_mapping.get(name))
         return {
             "call_id": call_id,
             "func_name": name,
@@ -232,7 +240,9 @@ def _written(execute: Callable[..., Any]) -> Callable[..., Any]:
         came = _Execution(
             lambda: execute(action, tools=tools, **options), lambda result: ToolOutcome(str(result.result))
         ).through(run, call_id, agent_action.tool, arguments)
-        final = any(tool.name == agent_action.tool and tool.result_as_answer for tool in tools)
+        named = next((tool for tool in tools if tool.name == agent_action.tool), None)
+        _count(came, named)
+        final = named is not None and named.result_as_answer
         return ToolResult(came.output, result_as_answer=final and not came.is_error)
 
     return wrapped
