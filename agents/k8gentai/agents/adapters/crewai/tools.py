@@ -165,8 +165,7 @@ class _Execution:
 
 
 def _count(outcome: ToolOutcome, tool: Any) -> None:
-    """Count a use of a tool that the turn's record answered, as CrewAI counts what runs: ``max_usage_count`` is that
-    of the whole turn."""
+    """Count a use of a tool that the turn's record answered, as CrewAI counts what runs."""
     if outcome.recorded and tool is not None:
         count_use(tool)
 
