@@ -73,17 +73,28 @@ async def test_the_host_loop_skips_calls_beyond_max_tool_calls(client, model, ke
     assert "maximum tool calls limit (1)" in model.requests(key)[1].texts("tool")[1]
 
 
+NAMED = {"user": "u", "safety_identifier": "s", "prompt_cache_key": "k", "service_tier": "flex"}
+
+
+@pytest.mark.parametrize("agent", ["equipped-langgraph", "equipped-llama-stack"])
+async def test_who_asks_reaches_the_calls_of_agents_without_code(client, model, key, agent):
+    model.script(key, Answer("Hi."))
+    await client.responses.create(model=agent, input=prompt(key), **NAMED)
+    assert model.requests(key)[0].body.items() >= NAMED.items()
+
+
 async def test_what_is_asked_reaches_the_calls_of_code(client, model, key):
     plan = {"city": "Oslo", "days": 3}
     model.script(key, Answer("I note. ", Call("note", {"n": 1})), Answer(json.dumps(plan)))
     response = await client.responses.parse(
-        model="noting", input=prompt(key), text_format=Plan, temperature=0.5, max_output_tokens=99
+        model="noting", input=prompt(key), text_format=Plan, temperature=0.5, max_output_tokens=99, **NAMED
     )
     assert response.output_parsed == Plan(**plan)
     for request in model.requests(key):
         # OGX asks OpenAI's models by the newer of the two names.
         most = request.body.get("max_tokens") or request.body.get("max_completion_tokens")
         assert (request.body["temperature"], most) == (0.5, 99)
+        assert request.body.items() >= NAMED.items()
         assert request.body["response_format"]["json_schema"]["name"] == "Plan"
 
 

@@ -137,3 +137,38 @@ def test_fields_that_the_host_would_leave_out_are_refused(given, place):
     with pytest.raises(ApiError) as caught:
         read_request("resp_1", {"model": "m", "input": "Hi.", **given})
     assert (caught.value.status_code, caught.value.param) == (400, place)
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"schema": {}}, "text.format.name"),
+        ({"name": "a b", "schema": {}}, "text.format.name"),
+        ({"name": "", "schema": {}}, "text.format.name"),
+        ({"name": "plan"}, "text.format.schema"),
+        ({"name": "plan", "schema": {"type": "nope"}}, "text.format.schema"),
+        ({"name": "plan", "schema": {"properties": {"a": {"type": 3}}}}, "text.format.schema"),
+        (
+            {"name": "plan", "schema": {"required": "a", "$schema": "http://json-schema.org/draft-07/schema#"}},
+            "text.format.schema",
+        ),
+    ],
+)
+def test_a_format_that_is_none_is_refused_by_its_field(asked: dict[str, Any], param: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        read(text={"format": {"type": "json_schema", **asked}})
+    assert (refused.value.status_code, refused.value.param) == (400, param)
+    assert param in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"type": "text"},
+        {"type": "json_object"},
+        {"type": "json_schema", "name": "plan-1", "schema": {"type": "object", "$defs": {}}, "strict": True},
+        {"type": "json_schema", "name": "plan", "schema": {}},
+    ],
+)
+def test_a_format_is_taken_as_it_is(asked: dict[str, Any]) -> None:
+    assert read(text={"format": asked}).parameters["text"]["format"].items() >= asked.items()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from k8gentai.agents.parameters import CHECKED_ELSEWHERE, unsupported, wants_json, with_asked
+from k8gentai.agents.parameters import CHECKED_ELSEWHERE, passed_on, unsupported, wants_json, with_asked
 from k8gentai.providers import host
 from k8gentai.providers.request import _NOT_PARAMETERS
 
@@ -47,6 +47,48 @@ def test_each_value_is_done_or_refused_by_name(name, value, who):
         place = unsupported({name: value}, declarative=declarative)
         assert (place is None) is done
         assert place is None or place.startswith(name)
+
+
+PASSED = {
+    "prompt_cache_key": "key",
+    "safety_identifier": "someone",
+    "service_tier": "flex",
+    "user": "someone",
+    "temperature": 0.5,
+    "top_p": 0.5,
+    "frequency_penalty": 1,
+    "presence_penalty": 1,
+}
+"""Parameters that a model call has under their own names."""
+RENAMED = {
+    "max_output_tokens": (16, {"max_tokens": 16}),
+    "text": ({"format": {"type": "json_object"}}, {"response_format": {"type": "json_object"}}),
+    "reasoning": ({"effort": "low"}, {"reasoning_effort": "low"}),
+    "parallel_tool_calls": (False, {"parallel_tool_calls": False}),
+}
+NOT_OF_MODEL_CALLS = {
+    "max_tool_calls": "the tool boundary counts",
+    "max_infer_iters": "the gateway counts",
+    "tool_choice": "only which of the request's tools are offered, where there is code",
+    "include": "how the response is shown",
+    "truncation": "repeated, and said to cut nothing: docs/api.md",
+    "top_logprobs": "refused but for 0",
+}
+
+
+def test_every_parameter_that_is_taken_reaches_the_model_calls_or_says_why_not():
+    assert set(TABLE) | {"user"} == {*PASSED, *RENAMED, *NOT_OF_MODEL_CALLS}
+    tools = {"tools": [{}]}
+    for name, value in PASSED.items():
+        assert unsupported({name: value}, declarative=False) is None
+        assert with_asked(tools, {name: value}) == {**tools, name: value}
+    for name, (value, sent) in RENAMED.items():
+        assert with_asked(tools, {name: value}) == {**tools, **sent}
+
+
+def test_some_are_passed_on_for_agents_without_code_as_well():
+    asked = {"service_tier": "flex", "user": None, "safety_identifier": "s", "temperature": 1}
+    assert passed_on(asked) == {"service_tier": "flex", "safety_identifier": "s"}
 
 
 def test_every_field_of_a_request_is_in_the_table_or_handled_by_the_server():

@@ -62,8 +62,11 @@ def _tool_choice(asked: str | dict[str, Any] | None) -> str | dict[str, Any] | N
     return {"type": "function", "function": {"name": asked["name"]}} if asked.get("type") == "function" else asked
 
 
-_REPEATED = frozenset({"prompt_cache_key", "safety_identifier", "service_tier", "truncation", "user"})
+_REPEATED = frozenset({"truncation"})
 """Parameters that ask nothing of an agent: the response repeats them."""
+
+_PASSED = ("prompt_cache_key", "safety_identifier", "service_tier", "user")
+"""Parameters that the gateway passes on with every model call, whatever the agent, under the same names."""
 
 _LIMITS = frozenset({"max_infer_iters", "max_tool_calls"})
 """Parameters that the worker keeps, whatever the agent."""
@@ -98,7 +101,7 @@ def _place(name: str, value: Any, declarative: bool) -> str | None:
     if (
         value is None
         or value in _DEFAULTS.get(name, ())
-        or name in _REPEATED | _LIMITS | _CALLS | CHECKED_ELSEWHERE
+        or name in _REPEATED.union(_PASSED, _LIMITS, _CALLS, CHECKED_ELSEWHERE)
     ):
         return None
     match name:
@@ -126,6 +129,11 @@ def _unknown_part(name: str, value: dict[str, Any], known: set[str]) -> str | No
     return f"{name}.{asked[0]}" if asked else None
 
 
+def passed_on(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a request's parameters every model call of its turn has, whatever the agent."""
+    return {name: parameters[name] for name in _PASSED if parameters.get(name) is not None}
+
+
 def with_asked(body: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     """Set what a request asks of model calls in a call that an agent's code makes.
 
@@ -137,7 +145,7 @@ def with_asked(body: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
         asked: the request's parameters under their Responses API names.
     """
     names = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
-    changed = {**body, **{name: asked[name] for name in names if asked.get(name) is not None}}
+    changed = {**body, **{name: asked[name] for name in names if asked.get(name) is not None}, **passed_on(asked)}
     if effort := (asked.get("reasoning") or {}).get("effort"):
         changed["reasoning_effort"] = effort
     if most := asked.get("max_output_tokens"):

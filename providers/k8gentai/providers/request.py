@@ -11,6 +11,7 @@ from k8gentai.agents.definition import MultitaskStrategy
 from k8gentai.agents.turn import Item
 from k8gentai.providers import host
 from k8gentai.providers.errors import invalid
+from k8gentai.providers.formats import check_format
 from k8gentai.providers.inputs import input_items, validation_error
 
 _NOT_PARAMETERS = frozenset(
@@ -87,6 +88,7 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
     _check_tools(tools)
     given = request.model_dump(mode="json", exclude_unset=True)
     _check_known(body, given)
+    check_format((given.get("text") or {}).get("format") or {})
     _check_combinations(request, conversation)
     if conversation and any(item["type"] == "compaction" for item in items):
         raise invalid("A compaction stands for a whole history, and cannot join a conversation.", "conversation")

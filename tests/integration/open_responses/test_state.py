@@ -81,7 +81,7 @@ async def test_the_default_tier(http, model, key, tier):
     "service_tier",
     "Higher tiers should receive faster scheduling.",
     "there is one tier here: all turns of an agent wait in one queue. What was asked for is repeated, and handed "
-    "on to the model's endpoint where a plain model is asked",
+    "on to the model's endpoint",
 )
 async def test_another_tier(http, model, key):
     model.script(key, Answer("Yes."))

@@ -16,7 +16,7 @@ from k8gentai.agents.events import (
     TurnFailed,
     TurnSuspended,
 )
-from k8gentai.agents.parameters import wants_json
+from k8gentai.agents.parameters import passed_on, wants_json
 from k8gentai.agents.turn import (
     Adapter,
     DeclaredTool,
@@ -117,9 +117,8 @@ class Attempt:
             origin=self._turn.id,
             guard=self._guard,
         )
-        if spec.entrypoint:
-            # A declarative agent makes its calls with them by itself.
-            calls.asked = self._turn.parameters
+        # A declarative agent makes its calls with the others by itself.
+        calls.asked = self._turn.parameters if spec.entrypoint else passed_on(self._turn.parameters)
         return calls
 
     def _make_tools(self, journal: Journal) -> Tools:
