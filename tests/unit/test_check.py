@@ -1,10 +1,13 @@
 """Checking agents: each in a process of its framework's environment, and none at the cost of another."""
 
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from k8gentai.agents import check
 from k8gentai.agents.changes import Changes
 from k8gentai.agents.check import Terms, update
 from k8gentai.agents.registry import Registry
@@ -238,6 +241,14 @@ class Tiny:
 """
 
 
+UNTIL_LET = "while not pathlib.Path('let').exists():\n    time.sleep(0.01)\n"
+
+
+def wait_for(condition) -> None:
+    while not condition():
+        time.sleep(0.01)
+
+
 def define_tiny(name: str, code: str = "agent = 1\n") -> None:
     """An agent of a framework that is imported in no time."""
     Path("tiny_adapter.py").write_text(ADAPTER)
@@ -387,3 +398,24 @@ def test_code_that_is_wrong_is_broken_whatever_variables_it_lacks(monkeypatch):
     tiny()
     define_tiny("good", "import os\nos.getenv('A_URL')\nagent = [][3]\n")
     assert tiny(keep=True)["good"].state == "broken"
+
+
+def test_of_two_checks_at_once_the_later_keeps_what_the_other_registered():
+    """The first is held up while it imports; the second begins, and must see what the first wrote."""
+    define_tiny("slow", "import pathlib, time\npathlib.Path('began').touch()\n" + UNTIL_LET + "agent = 1\n")
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(tiny)
+        wait_for(Path("began").exists)
+        define_tiny("newer")
+        second = threads.submit(tiny)
+        Path("let").touch()
+        assert set(first.result()) == {"slow"}
+        assert set(second.result()) == {"newer", "slow"}
+    assert Registry(Path("state/registry.json")).get("newer").state == "ready"
+
+
+def test_a_check_that_does_not_end_is_named(monkeypatch):
+    define_tiny("one")
+    monkeypatch.setattr(check, "_CLAIM_SECONDS", 0)
+    with check._claimed(Path("state/registry.json")), pytest.raises(TimeoutError, match="another check"):
+        tiny()

@@ -1,5 +1,7 @@
 """Definitions from YAML: what is wrong is named with its line."""
 
+import os
+
 import pytest
 
 from k8gentai.agents.reading import read_documents
@@ -150,3 +152,38 @@ def test_a_fault_tells_no_secret(tmp_path, tried):
     (document,) = read(tmp_path, DECLARATIVE.replace("TRIED", tried), {"SECRET": "hush"})
     assert document.faults
     assert "hush" not in str(document.faults)
+
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[" * 20_000, "agent.yaml:1: nested too deeply"),
+        ("metadata: &m {name: rec, x: *m}\n", "agent.yaml:1: more than 10000 values, or an alias inside"),
+        (LAUGHS, "agent.yaml:1: more than 10000 values"),
+    ],
+)
+def test_a_file_that_would_take_all_down_is_broken_alone(tmp_path, monkeypatch, text, reason):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.yaml").write_text(WHOLE)
+    broken, good = read(tmp_path, text)
+    assert str(broken.faults[0]).startswith(reason)
+    assert (broken.id, good.faults) == ("agent", ())
+
+
+def test_an_alias_stands_for_what_it_names(tmp_path):
+    text = WHOLE.replace("name: tried", "name: &n tried")
+    (document,) = read(tmp_path, text.replace("spec:\n", "spec:\n  description: *n\n"))
+    assert (document.faults, document.definition.spec.description) == ((), "tried")
+
+
+def test_a_file_whose_name_is_no_text_has_one(tmp_path):
+    (tmp_path / os.fsdecode(b"bad\xff.yaml")).write_text("no: agent")
+    (document,) = read_documents(tmp_path, {})
+    assert document.file.endswith("bad\ufffd.yaml")
+    assert document.file.encode()

@@ -4,6 +4,7 @@ The definitions are read here; the code they name is imported in its framework's
 that may crash, hang or print without harm to the other agents.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -12,8 +13,9 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -35,6 +37,8 @@ _IMPORT_ENVIRONMENT = {
 
 _START_SECONDS = 300
 """How long an environment may take to import its framework, before the first agent."""
+_CLAIM_SECONDS = 600
+"""How long one check waits for another to end."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +105,38 @@ def update(
 
     Raises:
         NotADirectoryError: there is no such directory of definitions.
-        OSError: the map cannot be written; the old one stands.
+        OSError: the map cannot be written, or another check does not end; the old map stands.
     """
-    documents = read_documents(agents_dir, frameworks=(*FRAMEWORKS, *terms.adapters))
-    before = Registry(registry_path)
-    verdicts, checked = _check(documents, before, terms)
-    agents, kept = _register(documents, verdicts, before, terms)
-    approve(changes(before.list(), agents, kept))
-    write_registry(registry_path, agents, checked)
+    with _claimed(registry_path):
+        documents = read_documents(agents_dir, frameworks=(*FRAMEWORKS, *terms.adapters))
+        before = Registry(registry_path)
+        verdicts, checked = _check(documents, before, terms)
+        agents, kept = _register(documents, verdicts, before, terms)
+        approve(changes(before.list(), agents, kept))
+        write_registry(registry_path, agents, checked)
     return agents
+
+
+@contextmanager
+def _claimed(registry_path: Path) -> Iterator[None]:
+    """Keep other checks of the same map from reading and writing it meanwhile: the one that ends last would take
+    away what the other registered.
+
+    Raises:
+        TimeoutError: another check goes on for long.
+    """
+    registry_path.parent.mkdir(parents=True, exist_ok=True)
+    with (registry_path.parent / f"{registry_path.name}.lock").open("w") as claim:
+        deadline = time.monotonic() + _CLAIM_SECONDS
+        while True:
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"another check has gone on for {_CLAIM_SECONDS} s") from None
+                time.sleep(0.1)
+        yield
 
 
 def _by_id(documents: Iterable[Document]) -> dict[str, list[Document]]:

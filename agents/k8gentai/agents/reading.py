@@ -5,6 +5,7 @@ Llama Stack (``llama_stack.core.stack.replace_env_vars``): an empty variable cou
 an empty default is no value at all.
 """
 
+import math
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -18,10 +19,13 @@ from pydantic_core import ErrorDetails
 
 from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.definition import FRAMEWORKS_HERE, UNKNOWN_FRAMEWORK, AgentDefinition
+from k8gentai.agents.text import encodable
 
 _VARIABLE = re.compile(r"\$\{env\.([A-Za-z0-9_]+)(?::=([^}]*))?\}")
 _STRING = "tag:yaml.org,2002:str"
 _NULL = "tag:yaml.org,2002:null"
+_MANY_VALUES = 10_000
+"""More than a definition can mean to have. An alias counts as all that it stands for."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +94,13 @@ def _read_file(path: Path, environment: Mapping[str, str], frameworks: Collectio
             node = loader.get_node()
             if node is not None and node.tag != _NULL:
                 yield _read_document(loader, node, file, environment, frameworks)
+    except RecursionError:
+        yield _unread(file, Fault(file, 1, "nested too deeply"))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        yield _unread(file, path.stem, Fault(file, line, f"not YAML: {error.problem}"))
+        yield _unread(file, Fault(file, line, f"not YAML: {error.problem}"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        yield _unread(file, path.stem, Fault(file, 1, f"cannot be read: {error}"))
+        yield _unread(file, Fault(file, 1, f"cannot be read: {error}"))
 
 
 def _read_document(
@@ -105,6 +111,9 @@ def _read_document(
     frameworks: Collection[str],
 ) -> Document:
     first = node.start_mark.line + 1
+    if _count(node, {}) > _MANY_VALUES:
+        reason = f"more than {_MANY_VALUES} values, or an alias inside what it stands for"
+        return _unread(file, Fault(file, first, reason))
     agent_id, framework = _named(node, "metadata", "name"), _named(node, "spec", "framework")
     definition: AgentDefinition | None = None
     faults: tuple[Fault, ...] = ()
@@ -124,16 +133,26 @@ def _read_document(
     return Document(file, first, agent_id or Path(file).stem, framework or "", definition, faults, node)
 
 
-def _unread(file: str, stem: str, fault: Fault) -> Document:
-    return Document(file, fault.line, stem, "", None, (fault,))
+def _unread(file: str, fault: Fault) -> Document:
+    return Document(file, fault.line, Path(file).stem, "", None, (fault,))
 
 
 def _shown(path: Path) -> str:
     """Return the path as a person would name it: from the working directory, if it is below."""
     try:
-        return str(path.resolve().relative_to(Path.cwd()))
+        return encodable(str(path.resolve().relative_to(Path.cwd())))
     except ValueError:
-        return str(path)
+        return encodable(str(path))
+
+
+def _count(node: yaml.Node, counted: dict[int, float]) -> float:
+    """Return how many values a node holds with all that its aliases stand for; infinity where one holds itself."""
+    if id(node) not in counted:
+        counted[id(node)] = math.inf
+        inner = [value for _, value in node.value] if isinstance(node, yaml.MappingNode) else node.value
+        held = () if isinstance(node, yaml.ScalarNode) else inner
+        counted[id(node)] = 1 + sum(_count(value, counted) for value in held)
+    return counted[id(node)]
 
 
 def _substitute(node: yaml.Node, file: str, environment: Mapping[str, str]) -> Iterator[Fault]:
