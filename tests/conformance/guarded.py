@@ -58,6 +58,7 @@ GUARDED = {
         "ImplementationByHand": _by_code,
         "limited": _by_the_model,
         "FunctionsOfModel": _by_a_function,
+        "ForTheModel": _by_the_model,
         "written": _in_text("Action", "Action Input", "Final Answer"),
         "written, misspelt": _in_text("Action", "Action Input", "Final Answer", "writee"),
     },
@@ -76,6 +77,7 @@ GUARDED = {
         "react": _in_text("Function Name", "Function Input", "Final Answer"),
         "by_hand": _by_code,
         "step": _by_code,
+        "for_the_model": _by_the_model,
     },
 }
 

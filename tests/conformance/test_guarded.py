@@ -64,3 +64,14 @@ async def test_a_written_call_runs_with_no_other_arguments_than_it_shows(
     assert items_of(ended, "mcp_approval_request") == []
     assert not page.exists()
     assert "not a valid key, value dictionary" in str(model.requests(key)[1].messages)
+
+
+@pytest.mark.parametrize("framework", ["beeai"], indirect=True, scope="session")
+async def test_a_call_that_the_framework_does_not_make_is_no_bypass(framework, client, model, key, page):
+    """BeeAI takes a call that comes twice for a loop, and does not make it."""
+    model.script(key, Answer(write(page, "one")), Answer(write(page, "one")), Answer("Enough."))
+    asked = await client.responses.create(model=agent_id("made_in_turn"), input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    ended = await answer(client, asked, request, approve=True)
+    assert ended.status == "completed", ended.error
+    assert len(page.read_text().splitlines()) == 1

@@ -115,3 +115,19 @@ async def test_a_number_that_is_none_runs_no_tool_and_goes_to_no_model(client, m
     ]
     (made,) = next(m["tool_calls"] for m in model.requests(key)[-1].messages if m.get("tool_calls"))
     assert json.loads(made["function"]["arguments"], parse_constant=pytest.fail) in ({}, {"a": 1, "b": None})
+
+
+async def test_calls_that_code_makes_under_one_id_are_asked_for_and_made_one_by_one(client, key):
+    response = await client.responses.create(model="repeating", input=prompt(key))
+    made = []
+    for amount in (1, 2, 2):
+        (question,) = asked(response)
+        assert json.loads(question.arguments) == {"amount": amount}
+        response = await client.responses.create(
+            model="repeating", previous_response_id=response.id, input=[answer(question)]
+        )
+        made += [(call.approval_request_id, call.output) for call in calls(response)]
+        assert made[-1] == (question.id, f"paid {amount}")
+    assert len(made) == 3
+    assert [item.type for item in response.output] == ["mcp_call", "message"]
+    assert response.output_text == "paid 1, paid 2, paid 2"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import json
 import math
 
 import pytest
@@ -270,3 +271,35 @@ async def test_calls_of_code_under_one_id_are_calls_of_their_own_in_any_order(pe
     assert await results(written_anew(person, journal, {}), 1, 2, 3) == ["paid 1", "paid 2", "paid 3"]
     assert await results(written_anew(person, journal, {}), 3, 1, 2) == ["paid 3", "paid 1", "paid 2"]
     assert paid == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("written", "arguments", "nested", "claimed", "left"),
+    [
+        # Of the same arguments, wherever it stands.
+        ({"c1": {"amount": 1}, "c2": {"amount": 2}}, {"amount": 2}, False, "c2", ["c1"]),
+        ({"c1": {"amount": 1}, "c2": {"amount": 2}}, {"amount": 2}, True, "c2", ["c1"]),
+        # The only one, or the only one that it can be.
+        ({"c1": {"amount": 1}}, {"amount": 10}, False, "c1", []),
+        ({"c1": {"amount": 1}, "c2": {"amount": 2}}, {"amount": 2, "by": "me"}, False, "c2", ["c1"]),
+        # Any of them: a call of its own, beside which one less is left.
+        ({"c1": {"amount": 1}, "c2": {"amount": 2}}, {"amount": 20}, False, None, ["c2"]),
+        # What a tool runs in turn is not what the model called beside that tool.
+        ({"c1": {"amount": 1}}, {"amount": 10}, True, None, ["c1"]),
+        ({}, {"amount": 1}, False, None, []),
+    ],
+)
+async def test_code_that_runs_a_tool_answers_a_call_of_the_model(
+    person, written, arguments, nested, claimed, left
+):
+    budget, guard = Budget(Limits(), lambda end: None), ToolGuard((), (), (), lambda end: None)
+    for call_id in written:
+        guard.made(call_id, "pay", {"pay"}, forced=False)
+    guard.made("c3", "pay", {"pay"}, forced=False)  # The model still writes it.
+    as_written = {call_id: json.dumps(given) for call_id, given in written.items()}
+    tools = Tools(
+        "resp_1", {}, Recorded(), _ignore, person, budget, math.inf, Clock(0), written=as_written, guard=guard
+    )
+    assert tools.claim("pay", arguments, nested=nested) == claimed
+    assert guard.due("pay") == [*left, "c3"]
+    assert tools.claim("other", arguments, nested=nested) is None

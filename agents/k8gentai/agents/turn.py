@@ -118,6 +118,18 @@ class ToolBoundary(Protocol):
         """
         ...
 
+    def claim(self, name: str, arguments: dict[str, Any], *, nested: bool) -> str | None:
+        """Return the id of the model's call that code answers which runs a tool by itself; None where that is a
+        call of its own: no model asked for it, or it may be any of several, one of which counts as made then. To
+        be called from any thread.
+
+        Args:
+            name: the tool's.
+            arguments: those that it is run with, which code may have changed.
+            nested: it runs for another call, and answers none whose arguments are not the same.
+        """
+        ...
+
     def wait(
         self, call_id: str, name: str, arguments: dict[str, Any], run: Callable[[], str | ToolOutcome]
     ) -> ToolOutcome:

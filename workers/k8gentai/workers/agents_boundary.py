@@ -68,6 +68,9 @@ class AgentsBoundary:
     def exempt(self, call_id: str) -> None:
         self._tools.exempt(call_id)
 
+    def claim(self, name: str, arguments: dict[str, Any], *, nested: bool) -> str | None:
+        return self._tools.claim(name, arguments, nested=nested)
+
     def decision(self, question: str, name: str, arguments: str) -> Decision | None:
         self._process.check(name)
         return self._tools.decision(question, name, arguments)

@@ -75,6 +75,10 @@ class ToolGuard:
         self._came.add(call_id)
         self._due.pop(call_id, None)
 
+    def due(self, name: str) -> list[str]:
+        """Return the ids of a tool's calls that have not come to the boundary, in their order. From any thread."""
+        return [call_id for call_id, tool in tuple(self._due.items()) if tool == name]
+
     def check(self, messages: object, place: str) -> None:
         """See that the results in a request for the model are all of the boundary's.
 

@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import math
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from k8gentai.agents.call_matching import matching_call
 from k8gentai.agents.definition import Tool
 from k8gentai.agents.events import Event, StepCompleted, StepStarted, ToolCall, ToolResult, Usage, tool_step
 from k8gentai.agents.idempotency import CallKey, current_call_key
-from k8gentai.agents.json_text import shown_json
+from k8gentai.agents.json_text import arguments_object, shown_json
 from k8gentai.agents.text import message_of
 from k8gentai.agents.tool_images import shown_images
 from k8gentai.agents.turn import NOT_APPROVED, Decision, ToolFailedError, ToolOutcome
@@ -161,6 +163,7 @@ class Tools:
         self._begun: set[str] = set()
         """Calls of this attempt. A framework makes one again whose tool stopped to ask a person."""
         self._call_keys: list[CallKey] = []
+        self._claiming = threading.Lock()
 
     @property
     def busy(self) -> bool:
@@ -174,6 +177,18 @@ class Tools:
     def exempt(self, call_id: str) -> None:
         """Note that no tool runs for a call."""
         self._guard.came(call_id)
+
+    def claim(self, name: str, arguments: dict[str, Any], *, nested: bool) -> str | None:
+        """Return the model's call that code answers; see :class:`k8gentai.agents.turn.ToolBoundary`."""
+        with self._claiming:
+            read = {call_id: arguments_object(self._written.get(call_id, "")) for call_id in self._guard.due(name)}
+            asked = {call_id: written for call_id, written in read.items() if written is not None}
+            if nested:
+                asked = {call_id: written for call_id, written in asked.items() if written == arguments}
+            found = matching_call(arguments, asked)
+            if (made := found or next(iter(asked), None)) is not None:
+                self._guard.came(made)
+            return found
 
     def close(self) -> None:
         """Withdraw the idempotency keys of the attempt's calls: it is over."""

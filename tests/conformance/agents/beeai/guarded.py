@@ -4,7 +4,7 @@ import json
 
 from beeai_framework.agents.react import ReActAgent
 from beeai_framework.agents.requirement import RequirementAgent
-from beeai_framework.backend import ChatModel
+from beeai_framework.backend import AnyMessage, ChatModel, MessageToolResultContent, ToolMessage, UserMessage
 from beeai_framework.memory import UnconstrainedMemory
 from beeai_framework.tools import tool
 from beeai_framework.tools.handoff import HandoffTool
@@ -42,6 +42,22 @@ async def react(question: str) -> str:
 async def by_hand(question: str) -> str:
     """Code runs the tool itself."""
     return (await _write.run(json.loads(question.removeprefix("user: ")))).get_text_content()
+
+
+async def for_the_model(question: str) -> str:
+    """Code runs the tool that a model calls, and tells the model what it came to."""
+    messages: list[AnyMessage] = [UserMessage(question)]
+    while True:
+        said = await _llm.run(messages, tools=[_write])
+        messages += said.output
+        if not (calls := said.get_tool_calls()):
+            return said.get_text_content()
+        for call in calls:
+            came = await _write.run(json.loads(call.args))
+            result = MessageToolResultContent(
+                result=came.get_text_content(), tool_name=call.tool_name, tool_call_id=call.id
+            )
+            messages.append(ToolMessage(result))
 
 
 class _State(BaseModel):

@@ -1,17 +1,21 @@
 """Ways of CrewAI's documentation in which a tool comes to be run: each is to ask before it writes."""
 
+import json
 from typing import Any
 
 from crewai import LLM, Agent, Crew, Process, Task
 from crewai.flow.flow import Flow, start
 from crewai.lite_agent import LiteAgent
 from crewai.tools import BaseTool, tool
+from crewai.utilities.agent_utils import extract_tool_call_info
 
 from k8gentai.stack.conformance import tools
 from tests.conformance.agents.dispatching import answer
 
 _write = tool("write")(tools.write)
 _MODEL = "gpt-4.1-mini"
+_PARAMETERS = {"type": "object", "properties": {name: {"type": "string"} for name in ("path", "line")}}
+_SCHEMA = {"type": "function", "function": {"name": "write", "description": "W", "parameters": _PARAMETERS}}
 
 
 def _agent(role: str = "Clerk", **options: Any) -> Agent:
@@ -104,11 +108,27 @@ class FunctionsOfModel(Flow):
 
     @start()
     def work(self) -> str:
-        parameters = {"type": "object", "properties": {name: {"type": "string"} for name in ("path", "line")}}
-        schema = {"type": "function", "function": {"name": "write", "description": "W", "parameters": parameters}}
         return LLM(model=_MODEL).call(
-            self.state["input"], tools=[schema], available_functions={"write": tools.write}
+            self.state["input"], tools=[_SCHEMA], available_functions={"write": tools.write}
         )
+
+
+class ForTheModel(Flow):
+    """A method runs the tool that a model calls, and tells the model what it came to."""
+
+    @start()
+    def work(self) -> str:
+        messages: list[Any] = [{"role": "user", "content": self.state["input"]}]
+        called = LLM(model=_MODEL).call(messages, tools=[_SCHEMA])
+        for call in called:
+            call_id, name, arguments = extract_tool_call_info(call)
+            asked = {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+            result = _write.run(**json.loads(arguments))
+            messages += [
+                {"role": "assistant", "content": "", "tool_calls": [asked]},
+                {"role": "tool", "tool_call_id": call_id, "content": result},
+            ]
+        return LLM(model=_MODEL).call(messages)
 
 
 class Dispatching(Flow):

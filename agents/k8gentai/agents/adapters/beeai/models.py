@@ -90,9 +90,10 @@ class _Answer:
 
     def fail(self) -> None:
         """The answer is none: its tool calls will not be made."""
-        for call in self._calls.values():
+        for call_id, call in self._calls.items():
+            self._run.context.tools.exempt(call_id)
             if call.tool_name != FINAL_ANSWER:
-                self._run.publish(ItemDropped(item_id=call.id))
+                self._run.publish(ItemDropped(item_id=call_id))
         self._run.broke_off(self._step)
 
     def end(self, output: ChatModelOutput) -> None:
@@ -110,6 +111,8 @@ class _Answer:
             written = self._calls.get(call.id, call).args
             calls.append(ToolCall(call_id=call.id, name=call.tool_name, arguments=written, side=side))
         self._step.end(calls)
+        ids = [call.call_id for call in calls]
+        self._run.beside.update(dict.fromkeys(ids, ids))
         if any(call.side == "client" for call in calls):
             self._run.hand_over()
 

@@ -27,3 +27,5 @@ class TurnRun(AgentRun):
         super().__init__(context)
         self.asked_at: datetime = turn.asked_at
         self.client_tools = client_tools
+        self.beside: dict[str, list[str]] = {}
+        """The ids of all calls of a model's answer, by the id of each."""

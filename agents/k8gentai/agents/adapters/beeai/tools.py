@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any
 
 import beeai_framework.tools
+from beeai_framework.agents.tool_calling.utils import ToolCallChecker
 from beeai_framework.backend import MessageToolCallContent
 from beeai_framework.context import Run, RunContext
 from beeai_framework.emitter import Emitter
@@ -19,12 +20,14 @@ from pydantic import BaseModel
 
 from k8gentai.agents.adapters.beeai.models import FINAL_ANSWER
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
+from k8gentai.agents.json_text import arguments_object
 from k8gentai.agents.turn import DeclaredTool, ToolOutcome
 
 
 def hook_tools() -> None:
     """Have every tool call of a turn's agents go through the boundary. Call once, before tools are made."""
     Tool.run = _through_boundary(Tool.run)
+    ToolCallChecker.register = _exempting(ToolCallChecker.register)
     made = _threaded(beeai_framework.tools.tool)
     beeai_framework.tools.tool = made
     # The function hides the module of its name.
@@ -96,6 +99,20 @@ class _KnownError(ToolError):
         return self.message
 
 
+def _exempting(register: Callable[..., None]) -> Callable[..., None]:
+    """Around what has an agent make no call of an answer one of whose calls comes again and again."""
+
+    @wraps(register)
+    def registered(self: ToolCallChecker, value: MessageToolCallContent) -> None:
+        register(self, value)
+        run = current_run.get()
+        if self.cycle_found and run is not None:
+            for call_id in run.beside.get(value.id, ()):
+                run.context.tools.exempt(call_id)
+
+    return registered
+
+
 def _through_boundary(run_tool: Callable[..., Run[ToolOutput]]) -> Callable[..., Run[ToolOutput]]:
     @wraps(run_tool)
     def through(self: Tool[Any, Any, Any], given: Any, options: Any = None) -> Run[ToolOutput]:
@@ -136,7 +153,9 @@ def _call_of(
         return message
     arguments = given.model_dump(mode="json") if isinstance(given, BaseModel) else given
     written = json.dumps(arguments, default=str)
-    call_id = run.call_ids.make(tool.name, current_call.get() or "", written)
+    around = current_call.get()
+    claimed = run.context.tools.claim(tool.name, arguments_object(written) or {}, nested=around is not None)
+    call_id = claimed or run.call_ids.make(tool.name, around or "", written)
     return MessageToolCallContent(id=call_id, tool_name=tool.name, args=written)
 
 

@@ -34,7 +34,6 @@ from k8gentai.agents.events import (
     ToolResult,
     ToolSide,
 )
-from k8gentai.agents.json_text import arguments_object
 from k8gentai.agents.turn import StepLimitReached
 
 
@@ -49,19 +48,6 @@ class Answer:
 
     text: str
     structured: bool = False
-
-
-@dataclass
-class _Begun:
-    """A tool call that a model writes."""
-
-    name: str
-    written: str = ""
-    """Its arguments, as far as they are written."""
-
-    def is_of(self, name: str, arguments: dict[str, Any]) -> bool:
-        """Return whether it is a call of a tool with those arguments."""
-        return self.name == name and arguments_object(self.written or "{}") == arguments
 
 
 @dataclass
@@ -107,8 +93,6 @@ class ModelCalls:
         self._said: dict[str, str] = {}
         """The texts that were published, by the ids of their messages."""
         self._unanswered: dict[str, None] = {}
-        self._shown: dict[str, _Begun] = {}
-        """Calls that were begun and not published as a whole, by their ids."""
         self.halted = False
         """The turn goes back to the client, for its tools."""
 
@@ -130,7 +114,6 @@ class ModelCalls:
                     self._complete(event)
                 case LLMCallFailedEvent():
                     if call := self._running.pop(event.call_id, None):
-                        self._forget(call)
                         self._failed.append(call)
                 case MethodExecutionStartedEvent():
                     self._methods[event.event_id] = event.method_name
@@ -139,15 +122,6 @@ class ModelCalls:
         """A result was published, by the tool boundary or by :meth:`answer`."""
         with self._lock:
             self._unanswered.pop(call_id, None)
-
-    def claim(self, name: str, arguments: dict[str, Any]) -> str | None:
-        """Return the id of the call that a model has begun of a tool with those arguments, for whoever makes it;
-        None where there is none."""
-        with self._lock:
-            call_id = next((begun for begun, call in self._shown.items() if call.is_of(name, arguments)), None)
-            if call_id is not None:
-                del self._shown[call_id]
-            return call_id
 
     def answer(self, call_id: str, output: str, *, is_error: bool) -> None:
         """Publish the result of a call that no tool took."""
@@ -216,11 +190,8 @@ class ModelCalls:
             return
         if call_id not in call.begun:
             call.begun.add(call_id)
-            self._shown[call_id] = _Begun(name)
             self._publish(ToolCallStarted(call_id=call_id, name=name, side=self._side(name)))
         if event.chunk:
-            if shown := self._shown.get(call_id):
-                shown.written += event.chunk
             self._publish(ToolCallDelta(call_id=call_id, delta=event.chunk))
 
     def _delta(self, call: _Call | None, text: str, reasoning: str) -> None:
@@ -237,7 +208,6 @@ class ModelCalls:
         call = self._running.pop(event.call_id, None)
         if call is None:
             return
-        self._forget(call)
         calls: list[ToolCall] = []
         if call.shown:
             if isinstance(event.response, str) and not call.text:
@@ -254,10 +224,6 @@ class ModelCalls:
                 if tool_call.side == "client":
                     self.answered(tool_call.call_id)
             self.halted = True
-
-    def _forget(self, call: _Call) -> None:
-        for call_id in call.begun:
-            self._shown.pop(call_id, None)
 
     def _tool_calls(self, response: list[Any]) -> list[ToolCall]:
         read = [info for item in response if (info := extract_tool_call_info(item)) is not None]

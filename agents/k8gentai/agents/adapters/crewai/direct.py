@@ -174,7 +174,8 @@ def _through(run: CrewRun, name: str, arguments: dict[str, Any], call: Callable[
     execution = _Direct(name, call)
     # What a model cannot have written is shown as text.
     shown = json.loads(json.dumps(arguments, default=str))
-    call_id = run.calls.claim(name, shown) or run.call_ids.make(name, json.dumps(shown))
+    call_id = run.claim(name, shown, nested=current_tool.get() is not None)
+    call_id = call_id or run.call_ids.make(name, json.dumps(shown))
     outcome = run.call_tool(call_id, name, shown, execution.execute)
     if execution.error is not None:
         raise execution.error

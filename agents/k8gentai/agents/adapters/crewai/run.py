@@ -127,6 +127,11 @@ class CrewRun:
         self.calls.answered(call_id)
         return outcome
 
+    def claim(self, name: str, arguments: dict[str, Any], *, nested: bool) -> str | None:
+        """Return the model's call that code answers which runs a tool by itself; see
+        :meth:`k8gentai.agents.turn.ToolBoundary.claim`."""
+        return self._context.tools.claim(name, arguments, nested=nested)
+
     def exempt(self, call_id: str) -> None:
         """Note that CrewAI answers a call by itself."""
         self._context.tools.exempt(call_id)

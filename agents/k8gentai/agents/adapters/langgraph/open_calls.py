@@ -5,12 +5,17 @@ import json
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
+from k8gentai.agents.call_matching import matching_call
 from k8gentai.agents.text import jsonable
+
+answering: ContextVar[str] = ContextVar("answering", default="")
+"""The id of the call whose tool the code at hand belongs to; empty where there is none."""
 
 
 @dataclass
@@ -18,6 +23,8 @@ class _Asked:
     call_id: str
     name: str
     arguments: dict[str, Any]
+    scope: str
+    """The call whose tool asked the model; empty where none did."""
     open: bool = True
     covered: bool = False
     """Whether it is answered by a call of the agent's code, which may be another of that tool than it."""
@@ -55,7 +62,8 @@ class OpenCalls:
     def asked(self, message: AIMessage) -> None:
         """Note the calls of a model's answer."""
         with self._lock:
-            self._asked += (_Asked(c["id"], c["name"], c["args"]) for c in message.tool_calls if c["id"])
+            scope = answering.get()
+            self._asked += (_Asked(c["id"], c["name"], c["args"], scope) for c in message.tool_calls if c["id"])
 
     def shown(self, messages: Iterable[BaseMessage]) -> None:
         """Close the calls whose results a model is shown, whoever made the results."""
@@ -71,27 +79,25 @@ class OpenCalls:
                 call.open = call.open and call.call_id != call_id
 
     def take(self, name: str, arguments: Mapping[str, Any]) -> str | None:
-        """Return the open call that a tool run by hand answers, which closes it: of the same arguments; or else,
-        as code may change a call's arguments before it passes them on, the only one of that tool, or the only one
-        whose arguments are among those. None where there is none, or it may be several.
+        """Return the open call that a tool run by hand answers, which closes it; None where there is none, or it
+        may be several. Of calls that were not asked for here, but for a tool around or within this one, it is none
+        unless its arguments are the same.
         """
         with self._lock:
-            named = [call for call in self._asked if call.open and call.name == name]
-            found = next((call for call in named if call.arguments == arguments), None)
-            if found is None and len(named) > 1:
-                named = [call for call in named if call.arguments and call.arguments.items() <= arguments.items()]
-            if found is None and len(named) == 1:
-                (found,) = named
-            if found is None:
-                return None
-            found.open = False
-            return found.call_id
+            named = {call.call_id: call for call in self._asked if call.open and call.name == name}
+            here = {call_id: call.arguments for call_id, call in named.items() if call.scope == answering.get()}
+            same = (call_id for call_id, call in named.items() if call.arguments == arguments)
+            found = matching_call(arguments, here) or next(same, None)
+            if found is not None:
+                named[found].open = False
+            return found
 
     def cover(self, name: str) -> str | None:
         """Return an open call of a tool that code runs with arguments that may be any of its open calls'. As many
         of them are known to be run as the tool is. None where there is none."""
         with self._lock:
-            found = next((c for c in self._asked if c.open and not c.covered and c.name == name), None)
+            left = (c for c in self._asked if c.open and not c.covered and c.name == name)
+            found = next((call for call in left if call.scope == answering.get()), None)
             if found is None:
                 return None
             found.covered = True

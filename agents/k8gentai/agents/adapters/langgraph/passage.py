@@ -18,6 +18,7 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command
 
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
+from k8gentai.agents.adapters.langgraph.open_calls import answering
 from k8gentai.agents.adapters.langgraph.recorded import recorded, remade
 from k8gentai.agents.adapters.langgraph.run import GraphRun
 from k8gentai.agents.text import jsonable, message_of
@@ -99,15 +100,16 @@ class Passage:
     @contextmanager
     def begun(self) -> Iterator[None]:
         """While inside, the tool itself is at work: what it runs are other calls."""
-        token = _current.set((self, False))
+        token, of_call = _current.set((self, False)), answering.set(self.call_id)
         try:
             yield
         finally:
             _current.reset(token)
+            answering.reset(of_call)
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
-        token = _current.set((self, True))
+        token, of_call = _current.set((self, True)), answering.set(self.call_id)
         try:
             yield
         except GraphBubbleUp as bubble:
@@ -117,6 +119,7 @@ class Passage:
             raise RuntimeError(f"the tool called sys.exit({error})") from error
         finally:
             _current.reset(token)
+            answering.reset(of_call)
 
     def _came(self, result: Any) -> ToolOutcome:
         _mend(result)
@@ -208,12 +211,6 @@ def open_passage() -> Passage | None:
     """Return the passage that the tool which is about to run may belong to."""
     current = _current.get()
     return current[0] if current is not None and current[1] else None
-
-
-def current_call() -> str:
-    """Return the id of the call whose tool the code at hand belongs to; empty where there is none."""
-    current = _current.get()
-    return current[0].call_id if current is not None else ""
 
 
 def _error(outcome: ToolOutcome) -> Exception:

@@ -18,7 +18,8 @@ from langgraph.prebuilt import ToolNode
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
 
-from k8gentai.agents.adapters.langgraph.passage import Passage, ToolPassage, current_call, open_passage
+from k8gentai.agents.adapters.langgraph.open_calls import answering
+from k8gentai.agents.adapters.langgraph.passage import Passage, ToolPassage, open_passage
 from k8gentai.agents.adapters.langgraph.run import GraphRun, current_run
 from k8gentai.agents.text import jsonable
 
@@ -225,7 +226,7 @@ def _by_hand(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | 
 def _own_id(run: GraphRun, tool: BaseTool, arguments: dict[str, Any]) -> Callable[[], str]:
     """Return what makes an id for a call that has none, or whose own names another try or another tool."""
     written = json.dumps(jsonable(arguments), sort_keys=True)
-    return lambda: run.call_ids.make(_place(), current_call(), tool.name, written)
+    return lambda: run.call_ids.make(_place(), answering.get(), tool.name, written)
 
 
 def _place() -> str:
