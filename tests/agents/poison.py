@@ -7,6 +7,7 @@ import faulthandler
 import gc
 import io
 import logging
+import multiprocessing
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from langchain.agents import create_agent
@@ -244,3 +246,19 @@ def half_command(runtime: ToolRuntime) -> Command:
 
 middleware = create_agent(ChatOpenAI(model="m"), [], middleware=[_Leaving()])
 leaver = create_agent(ChatOpenAI(model="m"), [leave, half, half_with_artifact, fail_half, half_command])
+
+_calling = ChatOpenAI(model="m").bind_tools([half])
+
+
+def _run_half(arguments: dict) -> str:
+    return half.invoke(arguments)
+
+
+def _in_a_child(state: MessagesState) -> dict:
+    asked = _calling.invoke(state["messages"])
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+        results = list(pool.map(_run_half, [call["args"] for call in asked.tool_calls]))
+    return {"messages": [asked, *results]}
+
+
+forker = StateGraph(MessagesState).add_node("do", _in_a_child).add_edge(START, "do").compile()

@@ -123,6 +123,13 @@ async def test_an_exit_in_a_tool_is_shown_to_the_model(client, model, key):
     assert "SystemExit" in str(response.output[0].error) or "sys.exit" in str(response.output[0].error)
 
 
+async def test_a_tool_that_is_called_in_a_forked_child_fails_the_turn_at_once(client, model, key):
+    model.script(key, Answer(Call("half", {})))
+    response = await client.responses.create(model="poison-forker", input=prompt(key))
+    assert response.status == "failed"
+    assert "half was called in a child process" in response.error.message
+
+
 @pytest.mark.parametrize("name", ["half", "half_with_artifact", "half_command", "fail_half"])
 async def test_a_tools_text_that_cannot_be_encoded_reaches_the_model_with_a_replacement(client, model, key, name):
     model.script(key, Answer(Call(name, {})), Answer("I see."))
