@@ -62,3 +62,11 @@ async def test_tokens_are_counted_although_the_agent_did_not_ask(client, http, m
     assert (usage["input_tokens"], usage["output_tokens"]) == (50, 5)
     gate.open()
     assert all(request.body["stream_options"]["include_usage"] for request in model.requests(key))
+
+
+async def test_code_embeds_by_the_stacks_models(client, model, key):
+    model.script(key, Answer(Call("embed", {"text": "a bag"})), Answer("Embedded."))
+    response = await client.responses.create(model="spy", input=prompt(key))
+    call, _ = response.output
+    assert call.error is None
+    assert int(call.output) > 0

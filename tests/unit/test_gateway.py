@@ -834,3 +834,71 @@ async def test_an_example_is_let_be_where_no_call_is_due() -> None:
     for number in range(2):
         messages = [*exchanged(f"example-{number}", "pay", "paid 3"), *exchanged(call_id, "pay", "paid 5")]
         assert (await bench.post({"model": "m", "messages": messages})).status_code == 200
+
+
+VECTORS = {"object": "list", "data": [{"index": 0, "embedding": [0.5]}], "usage": {"prompt_tokens": 3}}
+
+
+async def embedded(bench: Bench, body: object) -> httpx.Response:
+    return await bench.client.post("/v1/embeddings", json=body, headers={TURN_HEADER: bench.calls.attempt.key})
+
+
+async def test_embeddings_are_of_the_codes_own_model_counted_and_recorded() -> None:
+    bench = Bench(lambda _: httpx.Response(200, json=VECTORS), model="m", max_steps=0)
+    body = {"model": "gpt-4o", "input": ["a"]}
+    for _ in range(2):
+        assert (await embedded(bench, body)).json() == VECTORS
+        assert [(used.model, used.input_tokens) for used in bench.usage] == [("gpt-4o", 3)] * len(bench.usage)
+        bench.run_again()
+    (asked,) = bench.asked
+    assert (asked.url.path, json.loads(asked.content)) == ("/v1/embeddings", {**body, "model": "openai/gpt-4o"})
+    assert len(bench.usage) == 2
+
+
+async def test_embeddings_of_whole_documents_are_asked_for_again() -> None:
+    many = {"data": [{"index": 0, "embedding": [0.5] * 100_000}]}
+    bench = Bench(lambda _: httpx.Response(200, json=many))
+    for _ in range(2):
+        assert (await embedded(bench, {"model": "e", "input": "a"})).json() == many
+        bench.run_again()
+    assert (len(bench.asked), bench.kept.entries) == (2, {})
+
+
+async def test_an_embedding_model_that_fails_is_the_cause() -> None:
+    bench = Bench(lambda _: httpx.Response(404, json={"error": {"message": "no such model"}}))
+    answer = await embedded(bench, {"model": "e", "input": "a"})
+    assert answer.status_code == 404
+    assert failure(ValueError(), bench.calls).message == "model e: answered 404: no such model"
+    assert (await embedded(bench, [])).status_code == 400
+    assert (await bench.client.post("/v1/embeddings", json={"model": "e"})).status_code == 401
+
+
+async def test_an_embedding_ends_with_its_attempt() -> None:
+    asked = asyncio.Event()
+
+    class Silent(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            asked.set()
+            await asyncio.Event().wait()
+            yield b""
+
+    bench = Bench(lambda _: httpx.Response(200, stream=Silent()))
+    reading = asyncio.create_task(embedded(bench, {"model": "e", "input": "a"}))
+    await asyncio.wait_for(asked.wait(), 10)
+    assert failure(TimeoutError(), bench.calls).code == "model_error"
+    bench.attempts.close(bench.calls)
+    assert (await asyncio.wait_for(reading, 10)).status_code == 409
+
+
+async def test_what_the_gateway_has_not_is_named_and_what_to_use() -> None:
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+    headers = {TURN_HEADER: bench.calls.attempt.key}
+    other = await bench.client.get("/v1/models", headers=headers)
+    assert (other.status_code, bench.calls.error) == (404, None)
+    assert "POST /v1/chat/completions" in other.json()["error"]["message"]
+    assert (await bench.client.post("/v1/responses", json={})).status_code == 401
+    refused = await bench.client.post("/v1/responses", json={"model": "m"}, headers=headers)
+    assert refused.status_code == 404
+    assert "use_responses_api=False" in refused.json()["error"]["message"]
+    told = failure(ValueError("Error code: 404"), bench.calls)
+    assert (told.code, told.message) == ("agent_error", refused.json()["error"]["message"])

@@ -30,7 +30,7 @@ def _call_id(told: str) -> str:
     return "".join(_ALPHABET[number // len(_ALPHABET) ** place % len(_ALPHABET)] for place in range(_ID_LETTERS))
 
 
-def cancel_once(call: asyncio.Task[None]) -> None:
+def cancel_once(call: asyncio.Task[Any]) -> None:
     """Cancel a call, unless it is being cancelled: a second time would interrupt the closing of its stream."""
     if not call.cancelling():
         call.cancel()
@@ -101,7 +101,7 @@ class ModelCalls:
         self._max_steps = max_steps
         self._budget = budget
         self._made = 0
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
         self._call_ids: dict[str, tuple[str, int, int]] = {}
         self._reasoning: dict[str, dict[str, str]] = {}
         self.images: dict[str, list[str]] = {}
@@ -207,7 +207,7 @@ class ModelCalls:
         ids = [call.get("id") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
         return next((self._reasoning[call_id] for call_id in ids if call_id in self._reasoning), {})
 
-    def track(self, call: asyncio.Task[None]) -> None:
+    def track(self, call: asyncio.Task[Any]) -> None:
         """End this call with the attempt, should it outlive it."""
         self._running.add(call)
         call.add_done_callback(self._running.discard)

@@ -16,12 +16,14 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from k8gentai.agents.events import Usage
+from k8gentai.agents.json_text import json_text
 from k8gentai.agents.parameters import with_asked
 from k8gentai.agents.text import encodable
 from k8gentai.agents.turn import StepLimitReached, TurnError
 from k8gentai.workers.answer_reader import AnswerError, AnswerReader, CallId, read_whole
 from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.calls import PLACE_HEADER, TURN_HEADER, ModelCalls, ModelError, OpenAttempts, cancel_once
+from k8gentai.workers.embedding_calls import embeddings
 from k8gentai.workers.tool_images import with_tool_images
 from k8gentai.workers.tool_results import with_json_calls
 from k8gentai.workers.transport_security import TransportSecurity
@@ -31,6 +33,14 @@ log = structlog.get_logger(__name__)
 
 _REFUSALS = frozenset({400, 415, 422})
 """How endpoints answer a call with content that their model does not take."""
+
+_NO_BODY = "the body must be a JSON object that names a model"
+_PATHS = "POST /v1/chat/completions and POST /v1/embeddings"
+_RESPONSES = "v1/responses"
+_NO_RESPONSES = (
+    "the agent's code calls its model by the Responses API, which the model gateway does not have: have it call "
+    f"chat completions (LangChain: ChatOpenAI(use_responses_api=False)). The gateway takes {_PATHS}"
+)
 
 _BUFFERED_CHUNKS = 100
 """Chunks the model may be ahead of a slow agent."""
@@ -55,7 +65,7 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
             body = await request.json()
             model = calls.model or body["model"]
         except (ValueError, KeyError, TypeError):
-            return _error(400, "the body must be a JSON object that names a model", "invalid_body")
+            return _error(400, _NO_BODY, "invalid_body")
         if body.get("functions"):
             return _error(400, "calls of 'functions' have no ids to be recorded by: use 'tools'", "functions")
         try:
@@ -68,7 +78,48 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
         call = _Call(calls, upstream, with_json_calls(asked))
         return await call.streamed() if body.get("stream") else await call.whole()
 
+    @app.post("/v1/embeddings")
+    async def embed(request: Request) -> Response:
+        calls = attempts.find(_key(request))
+        if calls is None:
+            return _unknown(request)
+        return await _embedded(calls, upstream, request)
+
+    @app.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+    async def refuse(request: Request, path: str) -> Response:
+        calls = attempts.find(_key(request))
+        if calls is None:
+            return _unknown(request)
+        return _refused(calls, request.method, path)
+
     return app
+
+
+async def _embedded(calls: ModelCalls, upstream: Upstream, request: Request) -> Response:
+    """Return the answer to a call of an embedding model."""
+    try:
+        body = await request.json()
+        model = str(body["model"])
+    except (ValueError, KeyError, TypeError):
+        return _error(400, _NO_BODY, "invalid_body")
+    calls.error = None
+    try:
+        return Response(json_text(await embeddings(calls, upstream, body)), media_type="application/json")
+    except UpstreamError as error:
+        if isinstance(error, StackLostError):
+            calls.lose(error)
+        return _error(error.status, str(calls.failed(model, str(error), error.code)), "model_error")
+    except (FencedError, asyncio.CancelledError):
+        return _error(409, "the turn is over", "turn_ended")
+
+
+def _refused(calls: ModelCalls, method: str, path: str) -> JSONResponse:
+    """Return the answer to a call of what the gateway has not. A model call of another API ends the turn so."""
+    message = f"the model gateway has no {method} /{path}: it takes {_PATHS}"
+    if path.startswith(_RESPONSES):
+        message = _NO_RESPONSES
+        calls.error = ModelError(message, "agent_error")
+    return _error(404, message, "not_served")
 
 
 class _Call:

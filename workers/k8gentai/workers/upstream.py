@@ -130,6 +130,22 @@ class Upstream:
 
         return await self._retrying(once)
 
+    async def embed(self, body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+        """Return the answer of an embedding model.
+
+        Raises:
+            UpstreamError
+        """
+
+        async def once() -> dict[str, Any]:
+            response = await self._send(body, headers, "/v1/embeddings")
+            try:
+                return _answer(await _body(response), "data")
+            finally:
+                await response.aclose()
+
+        return await self._retrying(once)
+
     async def stream(self, body: dict[str, Any], headers: dict[str, str]) -> AsyncGenerator[Chunk]:
         """Yield a completion in chunks. Closing the iterator closes the model's stream.
 
@@ -155,12 +171,14 @@ class Upstream:
         finally:
             await response.aclose()
 
-    async def _send(self, body: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+    async def _send(
+        self, body: dict[str, Any], headers: dict[str, str], path: str = "/v1/chat/completions"
+    ) -> httpx.Response:
         """Ask once; the answer's status is good and its body unread."""
         body = {**body, "model": await self._names.served(body["model"])}
         headers = {**headers, "content-type": "application/json"}
         content = json_text(body)
-        request = self._client.build_request("POST", "/v1/chat/completions", content=content, headers=headers)
+        request = self._client.build_request("POST", path, content=content, headers=headers)
         response = await _guarded(self._client.send(request, stream=True))
         if response.status_code == httpx.codes.OK:
             return response
@@ -307,15 +325,25 @@ def _completion(body: bytes) -> Chunk:
     Raises:
         UpstreamError: it is none, or an error in place of one.
     """
-    try:
-        completion = read_json(body)
-    except ValueError as error:
-        raise UpstreamError("sent an answer that is no JSON", retry=True) from error
-    if not isinstance(completion, dict) or not isinstance(completion.get("choices"), list):
-        raise _broke_off(completion)
+    completion = _answer(body, "choices")
     if told := _error_in(completion):
         raise _broke_off(told)
     return completion
+
+
+def _answer(body: bytes, holds: str) -> dict[str, Any]:
+    """Return the object that an answer is, which holds a list of that name.
+
+    Raises:
+        UpstreamError: it is none.
+    """
+    try:
+        answer = read_json(body)
+    except ValueError as error:
+        raise UpstreamError("sent an answer that is no JSON", retry=True) from error
+    if not isinstance(answer, dict) or not isinstance(answer.get(holds), list):
+        raise _broke_off(answer)
+    return answer
 
 
 def _error_in(chunk: Chunk) -> Chunk | None:

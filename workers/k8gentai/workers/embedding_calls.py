@@ -1,0 +1,50 @@
+"""Calls of embedding models by agents' code, on their way to the stack's ``/v1/embeddings``."""
+
+import asyncio
+import json
+from typing import Any
+
+from k8gentai.agents.events import Usage
+from k8gentai.workers.calls import ModelCalls
+from k8gentai.workers.upstream import Upstream
+
+_RECORDED_BYTES = 2**18
+"""How large an answer may be to be recorded: that to a question is. To be asked again for those of whole documents
+costs tokens, and changes nothing."""
+
+
+async def embeddings(calls: ModelCalls, upstream: Upstream, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer to a call of an embedding model: that of an earlier attempt, or the model's own.
+
+    Args:
+        calls: whose call it is.
+        upstream: who answers.
+        body: the call.
+
+    Raises:
+        UpstreamError: there is none.
+        asyncio.CancelledError: the attempt is over.
+    """
+    model = str(body["model"])
+    key = calls.journal.model_key({"embeddings": body})
+    if recorded := calls.journal.answer(key):
+        _count(calls, model, recorded[0])
+        return recorded[0]
+    calls.last_asked = calls.waited_for[key] = model
+    asking = asyncio.create_task(upstream.embed(body, calls.trace))
+    calls.track(asking)
+    try:
+        answer = await asking
+    finally:
+        calls.waited_for.pop(key, None)
+    _count(calls, model, answer)
+    if len(json.dumps(answer)) <= _RECORDED_BYTES:
+        await calls.journal.record_answer(key, [answer])
+    return answer
+
+
+def _count(calls: ModelCalls, model: str, answer: dict[str, Any]) -> None:
+    usage = answer.get("usage")
+    tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+    if isinstance(tokens, int):
+        calls.on_usage(Usage(model=model, input_tokens=tokens, output_tokens=0))
