@@ -353,3 +353,15 @@ async def test_only_function_tools_are_taken():
     agent = LangGraphAdapter().load(definition(model={"name": "scripted-model"}))
     with pytest.raises(RequestError, match="not 'web_search'"):
         await run(agent, turn_of("hi", tools=[{"type": "web_search"}]))
+
+
+async def test_a_file_stays_of_its_type(model):
+    """LangChain takes what chat completions call a file for a PDF."""
+    model.script("file", Answer("Read."))
+    file = {"type": "input_file", "filename": "a.txt", "file_data": "data:text/plain;base64,aGVsbG8="}
+    turn = turn_of("")
+    content = [{"type": "input_text", "text": "[[file]] Read this."}, file]
+    turn = turn.model_copy(update={"input": [{"type": "message", "id": "m", "role": "user", "content": content}]})
+    await run(create_agent(chat(model)), turn)
+    sent = model.requests("file")[0].messages[-1]["content"][1]
+    assert sent == {"type": "file", "file": {"file_data": file["file_data"], "filename": "a.txt"}}

@@ -17,7 +17,7 @@ def chat_parameters(definition: AgentDefinition, context: AgentContext) -> dict[
         "presence_penalty": _first(asked.get("presence_penalty"), model.presence_penalty),
         "max_tokens": _first(asked.get("max_output_tokens"), model.max_tokens),
         "reasoning_effort": (asked.get("reasoning") or {}).get("effort"),
-        "response_format": _response_format((asked.get("text") or {}).get("format")),
+        "response_format": response_format((asked.get("text") or {}).get("format")),
     }
     if context.tools or context.declared:
         parameters["tool_choice"] = _tool_choice(asked.get("tool_choice"))
@@ -42,7 +42,7 @@ def _first(*values: float | None) -> float | None:
     return next((value for value in values if value is not None), None)
 
 
-def _response_format(asked: dict[str, Any] | None) -> dict[str, Any] | None:
+def response_format(asked: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return a Responses API text format as chat completions takes it."""
     if not asked or asked.get("type") == "text":
         return None
@@ -153,7 +153,7 @@ def with_asked(body: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
         changed[name] = min(most, body.get(name) or most)
     if body.get("tools") and asked.get("parallel_tool_calls") is not None:
         changed["parallel_tool_calls"] = asked["parallel_tool_calls"]
-    shape = _response_format((asked.get("text") or {}).get("format"))
+    shape = response_format((asked.get("text") or {}).get("format"))
     if shape and not body.get("response_format") and body.get("tool_choice", "auto") in ("auto", "none", None):
         changed["response_format"] = shape
     return changed
@@ -161,4 +161,4 @@ def with_asked(body: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
 
 def wants_json(parameters: dict[str, Any]) -> bool:
     """Return whether a request asks for an answer that is JSON."""
-    return _response_format((parameters.get("text") or {}).get("format")) is not None
+    return response_format((parameters.get("text") or {}).get("format")) is not None

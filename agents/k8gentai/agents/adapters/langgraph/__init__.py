@@ -23,6 +23,7 @@ from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 
 from k8gentai.agents.adapters.langgraph.chunks import hook_chunks
+from k8gentai.agents.adapters.langgraph.content import file_block
 from k8gentai.agents.adapters.langgraph.declarative import build_graph
 from k8gentai.agents.adapters.langgraph.found import find_tools
 from k8gentai.agents.adapters.langgraph.inputs import check_input, graph_input, takes_text
@@ -170,4 +171,6 @@ def _messages(turn: Turn) -> list[BaseMessage]:
     # LangGraph tells messages apart by their ids; these tell what was given from what the agent says.
     for number, message in enumerate(messages):
         message.id = f"given-{number}"
+        if isinstance(message.content, list):
+            message.content = [file_block(block) for block in message.content]
     return messages

@@ -1,6 +1,24 @@
 """What is in a LangChain message's content."""
 
+import re
+from typing import Any
+
 from langchain_core.messages import BaseMessage, ToolMessage
+
+_DATA_URL = re.compile(r"data:([^;,]+)(?:;[^;,]+)*;base64,(.*)", re.DOTALL)
+"""RFC 2397."""
+
+
+def file_block(block: Any) -> Any:
+    """Return a content block as it is, but a file's as LangChain's own block: it takes what is in the one of chat
+    completions for a PDF whatever it is.
+    """
+    file = block.get("file") if isinstance(block, dict) and block.get("type") == "file" else None
+    found = _DATA_URL.fullmatch((file or {}).get("file_data") or "")
+    if not file or not found:
+        return block
+    named = {"filename": file["filename"]} if file.get("filename") else {}
+    return {"type": "file", "base64": found[2], "mime_type": found[1], **named}
 
 
 def text_and_reasoning(message: BaseMessage) -> tuple[str, str]:

@@ -12,17 +12,18 @@ from llama_stack.providers.inline.responses.builtin.responses.streaming import S
 from llama_stack.providers.inline.responses.builtin.responses.types import ChatCompletionContext, ToolContext  # type: ignore[import-untyped]
 from llama_stack.providers.inline.responses.builtin.responses.utils import (  # type: ignore[import-untyped]
     convert_response_input_to_chat_messages,
-    convert_response_text_to_chat_response_format,
     extract_guardrail_ids,
     run_guardrails,
 )
 from llama_stack_api import (  # type: ignore[import-untyped]
     CreateResponseRequest,
+    OpenAIResponseFormatParam,
     OpenAIResponseInputToolMCP,
     OpenAIResponseText,
     OpenAIResponseTextFormat,
     OpenAISystemMessageParam,
 )
+from pydantic import TypeAdapter
 
 from k8gentai.agents.adapters.llama_stack.choice import allows, on_client
 from k8gentai.agents.adapters.llama_stack.files import InputFiles
@@ -33,8 +34,11 @@ from k8gentai.agents.adapters.llama_stack.sessions import McpSessions
 from k8gentai.agents.adapters.llama_stack.tools import OWN_URL, BoundaryToolExecutor
 from k8gentai.agents.adapters.llama_stack.translation import DecidedCall, Translator
 from k8gentai.agents.events import Event, TurnIncomplete
+from k8gentai.agents.parameters import response_format
 from k8gentai.agents.tools.sessions import McpServerError, McpUnauthorizedError, first_error
 from k8gentai.agents.turn import DeclaredTool, StepLimitReached, TurnContext
+
+_FORMAT: TypeAdapter[Any] = TypeAdapter(OpenAIResponseFormatParam)
 
 
 class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
@@ -216,7 +220,7 @@ async def _build(
         temperature=request.temperature,
         top_p=request.top_p,
         frequency_penalty=request.frequency_penalty,
-        response_format=await convert_response_text_to_chat_response_format(text),
+        response_format=_FORMAT.validate_python(response_format(text.format) or {"type": "text"}),
         tool_context=ToolContext(request.tools),
         inputs=request.input,
         extra_body=request.model_extra,
