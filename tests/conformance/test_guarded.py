@@ -25,6 +25,8 @@ async def test_a_tool_asks_before_it_runs(framework, shape, client, model, key, 
     outputs = [call.output for call in items_of(done, "mcp_call") if call.name == "write"]
     assert outputs[-1] == "wrote one"
     assert len(outputs) == 1
+    types = [item.type for item in done.output]
+    assert "message" not in types[: types.index("mcp_call")], types
 
 
 @pytest.mark.parametrize("framework", DISPATCHING, indirect=True, scope="session")

@@ -68,11 +68,27 @@ def test_a_call_that_no_model_made_is_published_as_it_is_made() -> None:
     put: list[Event] = []
     order = EventOrder(put.append)
     order.is_of_model = {"a"}.__contains__
+    order.from_adapter(StepStarted(step_id="s", kind="inference"))
     order.from_tool("a", call("a"))
     for event in tool_events("b"):
         order.from_tool("b", event)
     order.from_adapter(TextDelta(message_id="m", delta="Done."))
-    assert types(put) == ["tool.call", "step.started", "tool.result", "step.completed", "text.delta"]
+    made = ["tool.call", "step.started", "tool.result", "step.completed"]
+    assert types(put) == ["step.started", *made, "text.delta"]
+
+
+def test_a_call_of_a_model_that_the_adapter_does_not_follow_is_published_as_it_is_made() -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    order.from_adapter(StepStarted(step_id="s", kind="inference"))
+    for event in tool_events("a"):
+        order.from_tool("a", event)
+    order.from_adapter(StepCompleted(step_id="s", kind="inference"))
+    for event in tool_events("b"):
+        order.from_tool("b", event)
+    order.from_adapter(TextDelta(message_id="m", delta="Done."))
+    made = ["tool.call", "step.started", "tool.result", "step.completed"]
+    assert types(put) == ["step.started", "step.completed", *made, *made, "text.delta"]
 
 
 def test_a_call_that_code_changed_is_shown_as_it_is_made() -> None:

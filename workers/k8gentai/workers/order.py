@@ -56,6 +56,8 @@ class EventOrder:
         """Calls that were published, by their ids."""
         self._open_calls: set[str] = set()
         """Those of them whose model call goes on."""
+        self._open_steps: set[str] = set()
+        """The model calls under way that the adapter publishes."""
         self._answered: set[str] = set()
         self._held: defaultdict[str, list[Event]] = defaultdict(list)
         """What the boundary said of calls that the adapter has not told of."""
@@ -94,20 +96,26 @@ class EventOrder:
                 self._messages.pop(event.item_id, None)
                 self._withheld = [done for done in self._withheld if done.message_id != event.item_id]
             case StepStarted(kind="inference"):
+                self._open_steps.add(event.step_id)
                 self._release(list(self._held))
                 self._put_withheld()
             case StepCompleted(kind="inference"):
+                self._open_steps.discard(event.step_id)
                 self._put_usage()
         self._put(event)
         if isinstance(event, StepCompleted):
             ready, self._open_calls = self._open_calls, set()
-            self._release([call_id for call_id in self._held if call_id in ready])
+            self._release([call_id for call_id in self._held if call_id in ready or not self._open_steps])
 
     def from_tool(self, call_id: str, event: Event) -> None:
-        """Take an event the tool boundary published about a call."""
+        """Take an event the tool boundary published about a call.
+
+        It is held while the adapter may still publish the call: not where no model made it, nor where code of the
+        agent's asked the model past the framework.
+        """
         self._held[call_id].append(event)
-        is_told = call_id in self._called and call_id not in self._open_calls
-        if is_told or not self.is_of_model(call_id):
+        may_be_told = call_id in self._open_calls if call_id in self._called else bool(self._open_steps)
+        if not may_be_told or not self.is_of_model(call_id):
             self._release([call_id])
 
     def from_gateway(self, usage: Usage) -> None:
