@@ -77,3 +77,22 @@ async def test_a_call_that_the_framework_does_not_make_is_no_bypass(framework, c
     ended = await answer(client, asked, request, approve=True)
     assert ended.status == "completed", ended.error
     assert len(page.read_text().splitlines()) == 1
+    made, left_out = items_of(ended, "mcp_call")
+    assert (made.status, made.output) == ("completed", "wrote one")
+    assert (left_out.status, left_out.output) == ("failed", None)
+    assert "not run" in str(left_out.error)
+
+
+@pytest.mark.parametrize("framework", ["beeai"], indirect=True, scope="session")
+async def test_equal_calls_of_one_answer_are_made(framework, client, model, key, page):
+    model.script(key, Answer(write(page, "one"), write(page, "one")), Answer("Done."))
+    asked = await client.responses.create(model=agent_id("made_in_turn"), input=prompt(key))
+    requests = items_of(asked, "mcp_approval_request")
+    assert len(requests) == 2
+    decisions = [
+        {"type": "mcp_approval_response", "approval_request_id": request.id, "approve": True}
+        for request in requests
+    ]
+    ended = await client.responses.create(model=asked.model, previous_response_id=asked.id, input=decisions)
+    assert [call.output for call in items_of(ended, "mcp_call")] == ["wrote one", "wrote one"]
+    assert page.read_text().splitlines() == ["one", "one"]

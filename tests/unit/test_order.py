@@ -91,6 +91,25 @@ def test_a_call_of_a_model_that_the_adapter_does_not_follow_is_published_as_it_i
     assert types(put) == ["step.started", "step.completed", *made, *made, "text.delta"]
 
 
+def test_a_call_that_nobody_ran_is_an_error_and_an_answer_of_a_shape_is_none() -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    order.is_shaped = {"shape"}.__contains__
+    for call_id in ("left", "shape", "dropped"):
+        order.from_adapter(call(call_id))
+    order.from_adapter(ItemDropped(item_id="dropped"))
+    order.from_adapter(ToolCall(call_id="theirs", name="add", arguments="{}", side="client"))
+    order.finish(completed=True)
+    assert put[-2:] == [
+        ToolResult(
+            call_id="left",
+            output="not run: the agent's framework or code left this tool call out",
+            is_error=True,
+        ),
+        ToolResult(call_id="shape", output=""),
+    ]
+
+
 def test_a_call_that_code_changed_is_shown_as_it_is_made() -> None:
     put: list[Event] = []
     order = EventOrder(put.append)

@@ -89,10 +89,6 @@ class KeptEvents:
             return
         if error is None:
             self.close_failed()
-            for call_id in list(self._unanswered):
-                # Structured output and hand-offs call tools that nobody runs: the call itself is the answer.
-                self._put(ToolResult(call_id=call_id, output=""))
-            self._unanswered.clear()
         self._over = True
         self._put(_Ended(error))
 

@@ -29,6 +29,8 @@ _CUT_OFF = {
 }
 """Finish reasons of chat completions whose answer is not whole, as reasons of an incomplete response."""
 
+_NOT_RUN = "not run: the agent's framework or code left this tool call out"
+
 
 @dataclass
 class _Message:
@@ -51,6 +53,8 @@ class EventOrder:
         """Whether the turn may have an event."""
         self.is_of_model: Callable[[str], bool] = lambda _: True
         """Whether a model made a call, which the adapter may still have to tell of."""
+        self.is_shaped: Callable[[str], bool] = lambda _: False
+        """Whether a call is an answer of a shape, for which no tool runs."""
         self._usage: list[Usage] = []
         self._called: dict[str, ToolCall] = {}
         """Calls that were published, by their ids."""
@@ -93,6 +97,7 @@ class EventOrder:
                     self._withhold(event, streamed)
                     return
             case ItemDropped():
+                self._called.pop(event.item_id, None)
                 self._messages.pop(event.item_id, None)
                 self._withheld = [done for done in self._withheld if done.message_id != event.item_id]
             case StepStarted(kind="inference"):
@@ -143,6 +148,7 @@ class EventOrder:
         """
         self._release(list(self._held))
         if completed:
+            self._answer_left_out()
             self._put_withheld()
             for message_id, message in self._messages.items():
                 if not message.is_done:
@@ -181,6 +187,13 @@ class EventOrder:
             call = known.model_copy(update={"name": call.name, "arguments": call.arguments})
         self._called[call.call_id] = call
         self._put(call)
+
+    def _answer_left_out(self) -> None:
+        """Put the results of the worker's calls that nobody ran: an error, as no tool did what was asked."""
+        for call in self._called.values():
+            if call.side == "worker" and call.call_id not in self._answered:
+                shaped = self.is_shaped(call.call_id)
+                self._put(ToolResult(call_id=call.call_id, output="" if shaped else _NOT_RUN, is_error=not shaped))
 
     def _put_usage(self) -> None:
         for usage in self._usage:

@@ -51,6 +51,8 @@ class ToolGuard:
         self._due: dict[str, str] = {}
         """The names of the tools of calls that have not come to the boundary, by the calls' ids."""
         self._came: set[str] = set()
+        self._shaped: set[str] = set()
+        """The ids of calls that are answers of a shape: no tool is to run for them."""
         self._known = set(earlier)
         """The ids of calls that were made, in this attempt or before the turn."""
         self._examples: set[_Result] = set()
@@ -67,13 +69,19 @@ class ToolGuard:
         """
         self._known.add(call_id)
         is_shape = name in self._shapes or (forced and set(offered) == {name} and name not in self._ruled)
-        if name in offered and name not in self._elsewhere and not is_shape and call_id not in self._came:
+        if is_shape:
+            self._shaped.add(call_id)
+        elif name in offered and name not in self._elsewhere and call_id not in self._came:
             self._due[call_id] = name
 
     def came(self, call_id: str) -> None:
         """A call comes to the boundary, or no tool runs for it. From any thread."""
         self._came.add(call_id)
         self._due.pop(call_id, None)
+
+    def is_shaped(self, call_id: str) -> bool:
+        """Return whether a call is an answer of a shape, for which no tool is to run."""
+        return call_id in self._shaped
 
     def due(self, name: str) -> list[str]:
         """Return the ids of a tool's calls that have not come to the boundary, in their order. From any thread."""

@@ -29,3 +29,5 @@ class TurnRun(AgentRun):
         self.client_tools = client_tools
         self.beside: dict[str, list[str]] = {}
         """The ids of all calls of a model's answer, by the id of each."""
+        self.compared: set[tuple[str, str, str]] = set()
+        """What was looked at for loops: the first id of an answer's calls, a tool's name and its arguments."""

@@ -100,14 +100,23 @@ class _KnownError(ToolError):
 
 
 def _exempting(register: Callable[..., None]) -> Callable[..., None]:
-    """Around what has an agent make no call of an answer one of whose calls comes again and again."""
+    """Around what has an agent make no call of an answer one of whose calls comes again and again. An answer that
+    makes a call twice is no loop: it counts once."""
 
     @wraps(register)
     def registered(self: ToolCallChecker, value: MessageToolCallContent) -> None:
-        register(self, value)
         run = current_run.get()
-        if self.cycle_found and run is not None:
-            for call_id in run.beside.get(value.id, ()):
+        beside = run.beside.get(value.id) if run is not None else None
+        if run is None or not beside:
+            register(self, value)
+            return
+        compared = (beside[0], value.tool_name, value.args)
+        if compared in run.compared:
+            return
+        run.compared.add(compared)
+        register(self, value)
+        if self.cycle_found:
+            for call_id in beside:
                 run.context.tools.exempt(call_id)
 
     return registered

@@ -92,7 +92,6 @@ class ModelCalls:
         self._made = 0
         self._said: dict[str, str] = {}
         """The texts that were published, by the ids of their messages."""
-        self._unanswered: dict[str, None] = {}
         self.halted = False
         """The turn goes back to the client, for its tools."""
 
@@ -118,14 +117,8 @@ class ModelCalls:
                 case MethodExecutionStartedEvent():
                     self._methods[event.event_id] = event.method_name
 
-    def answered(self, call_id: str) -> None:
-        """A result was published, by the tool boundary or by :meth:`answer`."""
-        with self._lock:
-            self._unanswered.pop(call_id, None)
-
     def answer(self, call_id: str, output: str, *, is_error: bool) -> None:
         """Publish the result of a call that no tool took."""
-        self.answered(call_id)
         self._publish(ToolResult(call_id=call_id, output=output, is_error=is_error))
 
     def finish(self, answer: Answer) -> None:
@@ -138,10 +131,6 @@ class ModelCalls:
             self._failed += self._running.values()
             self._running.clear()
             self._close_failed()
-            for call_id in self._unanswered:
-                # Structured output asks for tools that nobody runs: the call itself is the answer.
-                self._publish(ToolResult(call_id=call_id, output=""))
-            self._unanswered.clear()
             wanted = answer.text.strip()
             if answer.structured:
                 known = self._keep_only(wanted)
@@ -215,14 +204,10 @@ class ModelCalls:
             elif isinstance(event.response, list):
                 calls = self._tool_calls(event.response)
             for tool_call in calls:
-                self._unanswered[tool_call.call_id] = None
                 self._publish(tool_call)
         self._close(call)
         self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
         if any(tool_call.side == "client" for tool_call in calls):
-            for tool_call in calls:
-                if tool_call.side == "client":
-                    self.answered(tool_call.call_id)
             self.halted = True
 
     def _tool_calls(self, response: list[Any]) -> list[ToolCall]:

@@ -123,9 +123,7 @@ class CrewRun:
         async def call() -> ToolOutcome:
             return await self._context.tools.call(call_id, name, arguments, lambda: self._in_thread(execute))
 
-        outcome = self._wait(call())
-        self.calls.answered(call_id)
-        return outcome
+        return self._wait(call())
 
     def claim(self, name: str, arguments: dict[str, Any], *, nested: bool) -> str | None:
         """Return the model's call that code answers which runs a tool by itself; see
