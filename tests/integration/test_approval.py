@@ -141,6 +141,29 @@ async def test_a_decision_that_comes_too_late_is_a_denial(client, model, key, pa
     assert lines(page) == []
 
 
+@pytest.mark.parametrize("store", [True, False])
+async def test_a_turn_that_waits_can_be_cancelled_and_is_not_answered_then(client, model, key, page, store):
+    first = await suspended(client, model, key, page, store=store)
+    cancelled = await client.responses.cancel(first.id)
+    assert cancelled.status == "cancelled"
+    with pytest.raises(openai.APIStatusError):
+        await client.responses.create(
+            model="guarded", previous_response_id=first.id, input=[answer(asked(first)[0])]
+        )
+    assert lines(page) == []
+    if store:
+        assert (await client.responses.cancel(first.id)).status == "cancelled"
+        assert (await client.responses.retrieve(first.id)).status == "cancelled"
+
+
+@pytest.mark.parametrize("store", [True, False])
+async def test_a_turn_that_waits_can_be_deleted(client, model, key, page, store):
+    first = await suspended(client, model, key, page, store=store)
+    await client.responses.delete(first.id)
+    with pytest.raises(openai.NotFoundError):
+        await client.responses.delete(first.id)
+
+
 async def test_an_answer_counts_once(client, model, key, page):
     first = await suspended(client, model, key, page)
     (request,) = asked(first)

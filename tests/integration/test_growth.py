@@ -11,10 +11,12 @@ from k8gentai.agents.events import TurnCancelled, TurnCompleted, TurnFailed, Tur
 from k8gentai.agents.turn import Turn
 from k8gentai.providers.ids import new_turn_id
 from k8gentai.workers import keys
+from k8gentai.workers.accepting import AnsweredError
 from k8gentai.workers.attempts import Attempts, Leases
+from k8gentai.workers.parents import Parent
 from k8gentai.workers.record import AcceptedTurn, Replay
 from k8gentai.workers.registration import TurnWorker
-from k8gentai.workers.turns import Turns
+from k8gentai.workers.turns import TurnNotFoundError, Turns
 from tests.integration.helpers import eventually
 from tests.support.accepting import ask, no_history
 
@@ -144,6 +146,106 @@ async def test_a_turn_that_was_deleted_while_it_was_settled_leaves_nothing(conne
     await turns.delete(turn_id)
     await settle(turns)
     assert not await connection.keys(f"{keys.TURN}*")
+
+
+async def longest(connection, *turn_ids):
+    """Return for how many seconds some key of these turns is kept; 0 where there is none."""
+    found = [key for turn_id in turn_ids for key in await connection.keys(f"*{turn_id}*")]
+    return max([0, *[await connection.ttl(key) for key in found]])
+
+
+@pytest.mark.parametrize("is_settled", [False, True])
+async def test_a_turn_that_waits_for_a_person_can_be_cancelled(connection, is_settled):
+    turns = Turns(connection, keep_seconds=10)
+    turn_id = await accepted(turns, HISTORY)
+    await run(connection, TurnSuspended(expires_at=time.time() + 1000))
+    if is_settled:
+        await settle(turns)
+        assert await longest(connection, turn_id) > 900
+    seen = (await turns.get(turn_id)).turn
+    assert await turns.cancel(turn_id) == "suspended"
+    assert await turns.cancel(turn_id) == "cancelled"
+    assert (await turns.get(turn_id)).status == "cancelled"
+    with pytest.raises(AnsweredError, match="waits for no answer"):
+        await accepted(turns, HISTORY, replay=Replay(of=turn_id, turn=seen))
+    assert [event for _, event in await turns.events(turn_id)][-1] == TurnCancelled()
+    await settle(turns)
+    assert await connection.xlen(keys.FINISHED) == 0
+    assert 0 < await longest(connection, turn_id) <= 10
+    assert await connection.zrange(keys.RQ_FINISHED + "langgraph", 0, -1) == []
+    assert await connection.zrange(keys.RQ_CANCELED + "langgraph", 0, -1) == [turn_id.encode()]
+
+
+async def test_a_turn_that_is_cancelled_while_it_is_settled_is_written_again(connection):
+    turns = Turns(connection)
+    turn_id = await accepted(turns, [])
+    await run(connection, SUSPENDED)
+    async for _ in turns.finished("server"):
+        break
+    await turns.cancel(turn_id)
+    assert not await turns.settled(turn_id, no_history, "suspended")
+    assert not (await turns.get(turn_id)).settled
+    assert await turns.settled(turn_id, no_history, "cancelled")
+
+
+@pytest.mark.parametrize("is_settled", [False, True])
+async def test_a_turn_that_was_answered_cannot_be_cancelled_and_is_kept_as_any_other(connection, is_settled):
+    turns = Turns(connection, keep_seconds=10)
+    asked = await accepted(turns, [], store=False)
+    await run(connection, TurnSuspended(expires_at=time.time() + 1000))
+    if is_settled:
+        await settle(turns)
+    answer = await accepted(turns, [], store=False, replay=Replay(of=asked, turn=(await turns.get(asked)).turn))
+    with pytest.raises(AnsweredError, match=answer):
+        await turns.cancel(asked)
+    await run(connection, TurnCompleted())
+    await settle(turns, 1 if is_settled else 2)
+    assert 0 < await longest(connection, asked, answer) <= 10
+
+
+@pytest.mark.parametrize("is_settled", [False, True])
+async def test_a_deleted_turn_takes_what_it_asked_for_along_and_leaves_nothing(connection, is_settled):
+    """Both wait for a person: the one passes on what the other asks."""
+    turns = Turns(connection, keep_seconds=10)
+    attempts = Attempts(connection, "langgraph", "worker")
+    parent = await accepted(turns, [])
+    started = await attempts.start(await attempts.take(1))
+    asks = Parent(turn_id=parent, depth=1, tokens=None, deadline=time.time() + 60)
+    child = await accepted(turns, [], parent=asks)
+    await run(connection, SUSPENDED)
+    await attempts.append(started.lease, 2, [SUSPENDED])
+    assert (await turns.get(child)).status == "suspended"
+    if is_settled:
+        await settle(turns, 2)
+    assert await turns.delete(parent) == [parent, child]
+    with pytest.raises(TurnNotFoundError):
+        await turns.delete(parent)
+    if not is_settled:
+        await settle(turns, 2)
+    assert not await connection.keys(f"{keys.TURN}*")
+    assert await longest(connection, parent, child) <= 10
+    assert await connection.xlen(keys.FINISHED) == 0
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        (TurnCancelled(), "cancelled"),
+        (TurnCompleted(), "cancelled"),
+        (SUSPENDED, "suspended"),
+        (FAILED, "suspended"),
+    ],
+)
+async def test_what_a_tool_call_asked_for_waits_as_long_as_its_turn_may_go_on(connection, end, status):
+    turns = Turns(connection)
+    attempts = Attempts(connection, "langgraph", "worker")
+    parent = await accepted(turns, [])
+    started = await attempts.start(await attempts.take(1))
+    asks = Parent(turn_id=parent, depth=1, tokens=None, deadline=time.time() + 60)
+    child = await accepted(turns, [], parent=asks)
+    await run(connection, SUSPENDED)
+    await attempts.append(started.lease, 2, [end])
+    assert (await turns.get(child)).status == status
 
 
 async def settling(turns, name):

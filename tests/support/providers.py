@@ -162,7 +162,7 @@ class MemoryTurns:
 
     async def cancel(self, turn_id: str) -> Status:
         status = (await self.get(turn_id)).status
-        if status not in ENDED:
+        if status not in ENDED or status == "suspended":
             await self.append(turn_id, ev.TurnCancelled())
         return status
 
@@ -179,19 +179,27 @@ class MemoryTurns:
             if not each.settled and each.turn.conversation == conversation
         )
 
-    async def delete(self, turn_id: str) -> None:
+    async def delete(self, turn_id: str) -> list[str]:
         await self.cancel(turn_id)
         del self.records[turn_id]
+        return [turn_id]
 
     async def finished(self, server: str) -> AsyncIterator[str]:
         while True:
             yield await self.ended.get()
 
-    async def settled(self, turn_id: str, load_history: Callable[[TurnRecord], Awaitable[list[Item]]]) -> None:
-        if record := self.records.get(turn_id):
+    async def settled(
+        self,
+        turn_id: str,
+        load_history: Callable[[TurnRecord], Awaitable[list[Item]]],
+        written: Status | None = None,
+    ) -> bool:
+        record = self.records.get(turn_id)
+        if record and written in (None, record.status):
             record.settled = True
             if record.status == "completed" and not record.compaction:
                 record.turn = record.turn.model_copy(update={"history": []})
+        return record is None or record.settled
 
     def _answer(self) -> None:
         if self.away:

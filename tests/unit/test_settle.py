@@ -165,9 +165,10 @@ async def test_it_goes_on_when_redis_comes_back_and_past_what_cannot_be_settled(
     await_settled = asyncio.Event()
     settled = served.turns.settled
 
-    async def tell(turn_id: str, load_history: Any) -> None:
-        await settled(turn_id, load_history)
+    async def tell(turn_id: str, load_history: Any, written: Any) -> bool:
+        done: bool = await settled(turn_id, load_history, written)
         await_settled.set()
+        return done
 
     monkeypatch.setattr(served.turns, "settled", tell)
     served.settler.start()

@@ -54,13 +54,14 @@ class TurnReader:
         Args:
             turn_id: the turn.
             action: what the caller does.
-            unkept: whether it is also returned where the client asked not to keep it, and it has ended.
+            unkept: whether it is also returned where the client asked not to keep it, and it waits for a person.
 
         Raises:
             TurnNotFoundError: also where it may not, and where the client asked not to keep it.
         """
         record = await self._turns.get(turn_id)
-        forgotten = record.settled and not record.store and not unkept
+        waits = unkept and record.status == "suspended"
+        forgotten = record.settled and not record.store and not waits
         if forgotten or not self._access.allows(action, turn_id, record.owner):
             raise TurnNotFoundError(turn_id)
         return record

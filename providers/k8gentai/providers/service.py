@@ -125,22 +125,23 @@ class ResponsesService:
         return (await self._whole(response_id)).input
 
     async def cancel(self, response_id: str) -> dict[str, Any]:
-        """End the response's turn as cancelled, unless it has ended.
+        """End the response's turn as cancelled, unless it has ended. One that waits for a person is ended, too.
 
         Returns:
             The cancelled response; also where it had been cancelled before.
 
         Raises:
             ApiError: there is no such response (404), or it has ended otherwise (409).
+            AnsweredError: it waited for a person, and was answered.
         """
         try:
-            await self._reader.record(response_id, "update")
+            await self._reader.record(response_id, "update", unkept=True)
             status: str = await self._turns.cancel(response_id)
-            response = await self.get(response_id)
+            response = (await self._render(await self._turns.get(response_id))).response
         except TurnNotFoundError:
             response = await self.get(response_id)
             status = response["status"]
-        if status in ENDED and status != "cancelled":
+        if status in ENDED - {"cancelled", "suspended"}:
             raise ApiError(
                 409,
                 f"Response '{response_id}' has ended ({status}) and cannot be cancelled.",
@@ -150,20 +151,21 @@ class ResponsesService:
         return response
 
     async def delete(self, response_id: str) -> None:
-        """Forget the response; a turn that has not ended is cancelled.
+        """Forget the response, and those that its tool calls asked for as far as Redis knows them; a turn that has
+        not ended is cancelled.
 
         Raises:
             ApiError: there is no such response (404).
         """
         try:
-            await self._reader.record(response_id, "delete")
-            await self._turns.delete(response_id)
-            found = True
+            await self._reader.record(response_id, "delete", unkept=True)
+            forgotten = await self._turns.delete(response_id)
         except TurnDeletedError:
             raise response_not_found(response_id) from None
         except TurnNotFoundError:
-            found = False
-        if not await self._store.delete(response_id) and not found:
+            forgotten = []
+        stored = [await self._store.delete(each) for each in forgotten or [response_id]]
+        if not forgotten and not any(stored):
             raise response_not_found(response_id)
 
     async def page(

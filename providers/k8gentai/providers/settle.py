@@ -16,7 +16,7 @@ from k8gentai.providers.errors import ApiError
 from k8gentai.providers.history import Histories
 from k8gentai.providers.store import ResponseStore, StoredResponse
 from k8gentai.workers.connection import AWAY
-from k8gentai.workers.record import TurnRecord
+from k8gentai.workers.record import Status, TurnRecord
 from k8gentai.workers.turns import TurnNotFoundError, Turns
 
 log = structlog.get_logger(__name__)
@@ -87,15 +87,23 @@ class Settler:
 
     async def settle(self, turn_id: str) -> None:
         """Settle a finished turn; doing it twice is doing it once."""
+        settled = False
+        while not settled:
+            written = await self._write(turn_id)
+            settled = await self._turns.settled(turn_id, self._next_history, written)
+
+    async def _write(self, turn_id: str) -> Status | None:
+        """Write a turn where it is kept. Returns its status; None where it was deleted, or is settled already."""
         try:
             record = await self._turns.get(turn_id)
         except TurnNotFoundError:
             log.info("turn_deleted", turn=turn_id)
-        else:
-            if not record.settled:
-                with acting_as(record.owner):
-                    await self._keep(record)
-        await self._turns.settled(turn_id, self._next_history)
+            return None
+        if record.settled:
+            return None
+        with acting_as(record.owner):
+            await self._keep(record)
+        return record.status
 
     async def _keep(self, record: TurnRecord) -> None:
         turn = record.turn

@@ -295,7 +295,7 @@ def turns_events(
 
 @turns_app.command("cancel")
 def turns_cancel(turn_id: TurnId) -> None:
-    """End a turn that is queued or running, at once. Exit code 1 if it had ended."""
+    """End a turn that is queued, runs, or waits for a person, at once. Exit code 1 if it had ended."""
     from k8gentai.stack import turns
     from k8gentai.stack.settings import read_settings
 

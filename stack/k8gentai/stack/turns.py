@@ -15,6 +15,7 @@ from k8gentai.agents.events import Event, TurnStarted, Usage
 from k8gentai.stack.environments import SetUpError
 from k8gentai.stack.question import described, how_to_answer
 from k8gentai.stack.settings import Settings
+from k8gentai.workers.accepting import AnsweredError
 from k8gentai.workers.connection import AWAY, connect, masked
 from k8gentai.workers.logs import configure_logs
 from k8gentai.workers.record import ENDED, Status, TurnRecord
@@ -95,13 +96,16 @@ def print_events(settings: Settings, turn_id: str, follow: bool, console: Consol
 
 
 def cancel(settings: Settings, turn_id: str) -> str:
-    """End a turn that is queued or running. Returns the status it had.
+    """End a turn that is queued, runs, or waits for a person. Returns the status it had.
 
     Raises:
         SetUpError: Redis is away, there is no such turn, or it had ended.
     """
-    found = with_turns(settings, lambda turns: turns.cancel(turn_id))
-    if found in ENDED:
+    try:
+        found = with_turns(settings, lambda turns: turns.cancel(turn_id))
+    except AnsweredError as error:
+        raise SetUpError(f"{error} Cancel that one.") from error
+    if found in ENDED - {"suspended"}:
         raise SetUpError(f"The turn had ended before ({found}).")
     return found
 

@@ -25,7 +25,7 @@ from k8gentai.workers.connection import BLOCK_SECONDS
 from k8gentai.workers.jobs import job_fields, rq_now
 from k8gentai.workers.notifications import Notifications
 from k8gentai.workers.parents import Parent, signing_key, verified
-from k8gentai.workers.record import ENDED, AcceptedTurn, Owner, Status, TurnRecord, principal_of
+from k8gentai.workers.record import AcceptedTurn, Owner, Status, TurnRecord, principal_of
 from k8gentai.workers.scripts import script
 
 RECLAIM_SECONDS = 30
@@ -77,6 +77,7 @@ class Turns:
         self._keep_seconds = keep_seconds
         self._accept = redis.register_script(script("accept"))
         self._cancel = redis.register_script(script("cancel"))
+        self._delete = redis.register_script(script("delete"))
         self._settled = redis.register_script(script("settled"))
         self._drop_history = redis.register_script(script("drop_history"))
         self._forget_servers = redis.register_script(script("forget_servers"))
@@ -217,21 +218,27 @@ class Turns:
                     news.clear()
 
     async def cancel(self, turn_id: str) -> Status:
-        """End the turn as cancelled at once, whoever runs it; its worker is told to stop.
+        """End the turn as cancelled at once, whoever runs it; its worker is told to stop. What it asked a person
+        can be answered no more.
 
         Returns:
-            The status the turn had. One that had ended is left as it was.
+            The status the turn had. One that had ended, and does not wait for a person, is left as it was.
 
         Raises:
             TurnNotFoundError
+            AnsweredError: another turn continues it.
         """
-        status = await self._cancel(
-            args=[turn_id, TurnCancelled().model_dump_json(), rq_now(), self._keep_seconds]
-        )
-        if status is None:
-            raise TurnNotFoundError(turn_id)
-        found: Status = status.decode()
-        return found
+        match await self._cancel(args=self._ending(turn_id)):
+            case [b"answered", by]:
+                raise AnsweredError(by.decode())
+            case [bytes() as status]:
+                found: Status = status.decode()  # type: ignore[assignment]  # what the script returns
+                return found
+        raise TurnNotFoundError(turn_id)
+
+    def _ending(self, turn_id: str) -> list[Any]:
+        """Return what a script takes that ends a turn as cancelled."""
+        return [turn_id, TurnCancelled().model_dump_json(), rq_now(), self._keep_seconds]
 
     async def unsettled(self, owner: Owner | None) -> list[str]:
         """Return ids of that owner's turns which are not in the SQL store yet, newest first."""
@@ -266,20 +273,20 @@ class Turns:
                     records.append(record)
         return records
 
-    async def delete(self, turn_id: str) -> None:
-        """Forget a turn and its events; one that runs is cancelled.
+    async def delete(self, turn_id: str) -> list[str]:
+        """Forget a turn and its events, and the turns that its tool calls asked for. One that is queued, runs, or
+        waits for a person is cancelled.
+
+        Returns:
+            The ids of the turns that were forgotten.
 
         Raises:
             TurnNotFoundError
         """
-        record = await self.get(turn_id)
-        if record.status not in ENDED:
-            await self.cancel(turn_id)
-        if record.settled:
-            await self._forget(turn_id)
-        else:
-            # Settling still has to let the conversation's next turn go.
-            await self._redis.hset(keys.TURN + turn_id, "deleted", "1")
+        found = await self._delete(args=self._ending(turn_id))
+        if not found:
+            raise TurnNotFoundError(turn_id)
+        return [each.decode() for each in found]
 
     async def _forget(self, turn_id: str) -> None:
         turn = keys.TURN + turn_id
@@ -320,24 +327,42 @@ class Turns:
                 raise
         await self._forget_servers(args=[_FORGOTTEN_SECONDS * 1000])
 
-    async def settled(self, turn_id: str, load_history: Callable[[TurnRecord], Awaitable[list[Item]]]) -> None:
+    async def settled(
+        self,
+        turn_id: str,
+        load_history: Callable[[TurnRecord], Awaitable[list[Item]]],
+        written: Status | None = None,
+    ) -> bool:
         """The turn is in the SQL store and its conversation: let the conversation's next turn go.
 
         Args:
             turn_id: one that :meth:`finished` of this object gave.
             load_history: gives the history for the turn that waited.
+            written: the status with which it is in the store; None where it was not written.
+
+        Returns:
+            Whether the turn still has that status; else nothing was done, and it is to be written again.
         """
         while True:
             following, history = await self._following(turn_id, load_history)
             outcome = await self._settled(
-                args=[turn_id, self._entries[turn_id], self._keep_seconds, following, json.dumps(history)]
+                args=[
+                    turn_id,
+                    written or "",
+                    self._entries[turn_id],
+                    self._keep_seconds,
+                    following,
+                    json.dumps(history),
+                ]
             )
+            if outcome == b"changed":
+                return False
             if outcome == b"ok":
                 del self._entries[turn_id]
                 if await self._redis.hexists(keys.TURN + turn_id, "deleted"):
                     await self._forget(turn_id)
                 await self._drop_histories(turn_id)
-                return
+                return True
 
     async def _drop_histories(self, turn_id: str) -> None:
         """Drop the history of a settled turn, and of the one that it answers, unless something may run them again.

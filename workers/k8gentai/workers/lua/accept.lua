@@ -131,7 +131,7 @@ set_status(turn, 'queued')
 append(turn, event)
 redis.call('ZADD', keys.unsettled .. request.principal, now(), id)
 if request.parent ~= '' then redis.call('SADD', keys.turn .. request.parent .. keys.children, id) end
-if request.continued ~= '' then take_over(id, request.continued, request.anew ~= '') end
+if request.continued ~= '' then take_over(id, request.continued, request.anew ~= '', request.keep) end
 redis.call('HSET', keys.rq_job .. id, unpack(ARGV, 5))
 remember()
 if conversation ~= '' then redis.call('RPUSH', lane, id) end

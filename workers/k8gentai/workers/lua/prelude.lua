@@ -56,14 +56,36 @@ local function has_line(list, name)
   return list and ('\n' .. list .. '\n'):find('\n' .. name .. '\n', 1, true) ~= nil
 end
 
+-- Whether a turn has asked a person, and nobody has answered.
+local function waits(id)
+  local found = redis.call('HMGET', keys.turn .. id, 'status', 'answered')
+  return found[1] == 'suspended' and not found[2]
+end
+
+-- Sets an end to all that is kept of a turn.
+local function expire(turn, seconds)
+  for _, part in ipairs({'', keys.events, keys.journal, keys.before, keys.children}) do
+    redis.call('EXPIRE', turn .. part, seconds)
+  end
+end
+
 local stop
+
+-- Ends what the turn's tool calls asked for and it did not wait for. What waits for a person is asked for again where
+-- the turn goes on or is run again.
+local function stop_children(turn, status, ended, keep)
+  local goes_on = status == 'suspended' or status == 'failed'
+  for _, child in ipairs(redis.call('SMEMBERS', turn .. keys.children)) do
+    if not (goes_on and waits(child)) then stop(child, 'cancelled', events.cancelled, ended, keep) end
+  end
+end
 
 -- The turn's last write: its last event, its status, and the word to the servers that it is to be settled. What its
 -- tool calls asked for and did not wait for ends with it.
 local function end_turn(id, status, event, ended, keep)
   local turn = keys.turn .. id
-  local found = redis.call('HMGET', turn, 'framework', 'attempt', 'keep')
-  local framework, attempt = found[1], found[2]
+  local found = redis.call('HMGET', turn, 'framework', 'attempt', 'keep', 'status', 'settled')
+  local framework, attempt, waited, settled = found[1], found[2], found[4] == 'suspended', found[5]
   -- What the server that accepted it says; a turn of an older one does not have it.
   keep = found[3] or keep
   append(turn, event)
@@ -76,19 +98,23 @@ local function end_turn(id, status, event, ended, keep)
   local registry = registries[status][1] .. framework
   redis.call('ZADD', registry, now() + keep, id)
   redis.call('ZREMRANGEBYSCORE', registry, '-inf', now())
-  redis.call('XADD', keys.finished, '*', 'turn', id)
-  for _, child in ipairs(redis.call('SMEMBERS', turn .. keys.children)) do
-    stop(child, 'cancelled', events.cancelled, ended, keep)
+  if waited then
+    redis.call('ZREM', registries.suspended[1] .. framework, id)
+    redis.call('HDEL', turn, 'settled', 'expires_at')
   end
+  -- One that waited and is not settled yet is in the stream.
+  if settled or not waited then redis.call('XADD', keys.finished, '*', 'turn', id) end
+  stop_children(turn, status, ended, keep)
 end
 
--- Ends a turn that waits or runs, whoever runs it, and leaves any other as it is. Returns the status it had.
+-- Ends a turn that is queued, runs, or waits for a person, whoever runs it, and leaves any other as it is. Returns the
+-- status it had.
 stop = function(id, status, event, ended, keep)
   local found = redis.call('HMGET', keys.turn .. id, 'status', 'framework', 'worker')
   local was, framework, worker = unpack(found)
   if was == 'queued' then
     redis.call('LREM', keys.rq_queue .. framework, 1, id)
-  elseif was ~= 'running' then
+  elseif was ~= 'running' and not waits(id) then
     return was
   end
   end_turn(id, status, event, ended, keep)
@@ -121,7 +147,7 @@ end
 
 -- Gives a turn what another one recorded, and what was told before it. Of a turn told anew that one's own events
 -- do not count as told.
-local function take_over(id, other, anew)
+local function take_over(id, other, anew, keep)
   local turn, of = keys.turn .. id, keys.turn .. other
   redis.call('COPY', of .. keys.journal, turn .. keys.journal)
   redis.call('PERSIST', turn .. keys.journal)
@@ -130,6 +156,8 @@ local function take_over(id, other, anew)
   redis.call('PERSIST', turn .. keys.before)
   if anew then return end
   redis.call('HSET', of, 'answered', id)
+  -- It was kept for as long as it waited.
+  if redis.call('HGET', of, 'settled') then expire(of, keep) end
   for _, entry in ipairs(redis.call('XRANGE', of .. keys.events, '-', '+')) do
     redis.call('RPUSH', turn .. keys.before, entry[2][2])
   end

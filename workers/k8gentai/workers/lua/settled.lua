@@ -1,12 +1,14 @@
 -- The turn is in the SQL store: lets its conversation's next turn go and sets an end to the turn's keys.
--- ARGV: id, entry in the stream of ended turns, seconds the turn stays readable, the conversation's next turn as
---       the caller saw it or '', its history.
-local id, entry, keep, expected, history = unpack(ARGV)
+-- ARGV: id, status that was written or '', entry in the stream of ended turns, seconds the turn stays readable, the
+--       conversation's next turn as the caller saw it or '', its history.
+local id, written, entry, keep, expected, history = unpack(ARGV)
 local turn = keys.turn .. id
-local found = redis.call('HMGET', turn, 'conversation', 'principal', 'expires_at')
+local found = redis.call('HMGET', turn, 'conversation', 'principal', 'expires_at', 'status', 'deleted')
 local conversation, principal = found[1], found[2]
+-- One that waited for a person was cancelled meanwhile.
+if written ~= '' and found[4] and found[4] ~= written and not found[5] then return 'changed' end
 -- A turn that waits for a person is kept for as long as it waits.
-keep = math.ceil(math.max(keep, (tonumber(found[3]) or 0) - now() + keep))
+if waits(id) then keep = math.ceil(math.max(keep, (tonumber(found[3]) or 0) - now() + keep)) end
 
 if conversation and conversation ~= '' then
   local lane = keys.lane .. conversation
@@ -29,11 +31,7 @@ end
 if principal then
   redis.call('ZREM', keys.unsettled .. principal, id)
   redis.call('HSET', turn, 'settled', 1)
-  redis.call('EXPIRE', turn, keep)
-  redis.call('EXPIRE', turn .. keys.events, keep)
-  redis.call('EXPIRE', turn .. keys.journal, keep)
-  redis.call('EXPIRE', turn .. keys.before, keep)
-  redis.call('EXPIRE', turn .. keys.children, keep)
+  expire(turn, keep)
 end
 redis.call('XACK', keys.finished, keys.servers, entry)
 redis.call('XDEL', keys.finished, entry)

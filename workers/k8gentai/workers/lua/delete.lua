@@ -1,0 +1,24 @@
+-- Forgets a turn, and the turns that its tool calls asked for. One that is queued, runs, or waits for a person is ended.
+-- Returns the ids of all of them; none where there is no such turn.
+-- ARGV: id, last event, ended at (for RQ), seconds RQ keeps the job.
+local id, event, ended, keep = unpack(ARGV)
+local gone = {}
+
+local function forget(which)
+  local turn = keys.turn .. which
+  local found = redis.call('HMGET', turn, 'status', 'settled', 'deleted')
+  if not found[1] or found[3] then return end
+  gone[#gone + 1] = which
+  local children = redis.call('SMEMBERS', turn .. keys.children)
+  if found[2] then
+    redis.call('DEL', turn, turn .. keys.events, turn .. keys.journal, turn .. keys.before, turn .. keys.children)
+  else
+    -- Settling still has to let the conversation's next turn go.
+    stop(which, 'cancelled', event, ended, keep)
+    redis.call('HSET', turn, 'deleted', 1)
+  end
+  for _, child in ipairs(children) do forget(child) end
+end
+
+forget(id)
+return gone
