@@ -21,7 +21,7 @@ from k8gentai.agents.events import (
     TurnCompleted,
     TurnStarted,
 )
-from k8gentai.stack.drill.check import check_events, check_stream
+from k8gentai.stack.drill.check import check_events, check_kept, check_stream
 from k8gentai.stack.drill.report import TurnReport, add_up
 
 BEGIN: list[Event] = [TurnAccepted(), TurnStarted(attempt=1, worker="w")]
@@ -124,6 +124,21 @@ STREAM = [
 )
 def test_a_stream_is_compared_with_itself_read_again(read, again, lost: int, doubled: int) -> None:
     findings = check_stream(read, again)
+    assert (len(findings.lost), len(findings.doubled)) == (lost, doubled)
+
+
+RESPONSE = {"output": [{"type": "message"}]}
+READ = [*STREAM[:2], {**STREAM[2], "response": RESPONSE}]
+
+
+@pytest.mark.parametrize(
+    ("read", "response", "lost", "doubled"),
+    [(READ, RESPONSE, 0, 0), (READ[:1] + READ[2:], RESPONSE, 1, 0), (READ, {"output": []}, 1, 0)],
+)
+def test_a_turn_that_redis_kept_no_longer_is_compared_with_its_response(
+    read, response, lost: int, doubled: int
+) -> None:
+    findings = check_kept(read, response)
     assert (len(findings.lost), len(findings.doubled)) == (lost, doubled)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from k8gentai.stack.drill import client as client_module
 from k8gentai.stack.drill.client import Client, GoneError, RefusedError
+from k8gentai.stack.drill.run import look_at_kept
 
 EVENTS = [
     {"type": "response.created", "sequence_number": 0, "response": {"id": "resp_1"}},
@@ -71,3 +72,26 @@ async def test_a_turn_that_is_refused_and_one_that_is_gone_are_told_apart():
         await run(refusal)
     with pytest.raises(GoneError, match="resp_1"):
         await run(stream(*EVENTS[:1]), httpx.Response(404))
+
+
+@pytest.mark.parametrize(
+    ("kept", "status", "lost"),
+    [
+        (httpx.Response(200, json={"status": "completed", "error": None, "output": []}), "completed", 0),
+        (httpx.Response(404), "gone", 1),
+    ],
+)
+async def test_a_turn_that_has_expired_is_not_lost_while_its_response_is_kept(kept, status, lost):
+    answers = iter([httpx.ConnectError("away"), httpx.Response(503), kept])
+
+    def answer(_):
+        found = next(answers)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async with httpx.AsyncClient(base_url="http://stack", transport=httpx.MockTransport(answer)) as http:
+        client = Client(http, "agent", "Hello.", lambda _: None)
+        client.events = [*EVENTS[:2], {**EVENTS[2], "response": {"output": []}}]
+        report = await look_at_kept("resp_1", client, in_time=True, watch=None)
+    assert (report.status, len(report.lost), report.expired) == (status, lost, not lost)

@@ -22,9 +22,11 @@ from k8gentai.agents.events import (
     ToolCallStarted,
     ToolResult,
     TurnAccepted,
+    TurnCancelled,
     TurnCompleted,
     TurnEnd,
     TurnStarted,
+    TurnSuspended,
 )
 
 STREAM_ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
@@ -85,6 +87,20 @@ def check_stream(read: Sequence[StreamEvent], again: Sequence[StreamEvent]) -> F
     return findings
 
 
+def check_kept(read: Sequence[StreamEvent], response: dict[str, Any]) -> Findings:
+    """Find what is lost or doubled of a turn whose events are kept no longer.
+
+    Args:
+        read: its stream as the client got it, to the end.
+        response: the response as it is kept.
+    """
+    findings = Findings()
+    _check_numbers("the client's stream", read, findings)
+    if response["output"] != read[-1]["response"]["output"]:
+        findings.lost.append("the output that is kept is another than the client's")
+    return findings
+
+
 def _check_numbers(name: str, events: Sequence[StreamEvent], findings: Findings) -> None:
     following = 0
     for event in events:
@@ -118,7 +134,9 @@ class _Events:
         if seq == 1 and not isinstance(event, TurnAccepted):
             self._lost("turn.accepted")
         self._next_seq = max(self._next_seq, seq + 1)
-        if self._end is not None:
+        if isinstance(self._end, TurnSuspended) and isinstance(event, TurnCancelled):
+            self._end = event
+        elif self._end is not None:
             self._doubled(f"{event.type} after the end")
         elif isinstance(event, TurnEnd):
             self._end = event

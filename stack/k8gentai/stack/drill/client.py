@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -73,6 +74,18 @@ class Client:
             await self._read(events.append, "GET", f"/{self.turn_id}", params={"stream": True})
             if _ended(events):
                 return events
+
+    async def kept(self) -> dict[str, Any] | None:
+        """Return the response as the stack keeps it; None where it does not know it."""
+        while True:
+            with suppress(httpx.TransportError):
+                answer = await self._http.get(f"/v1/responses/{self.turn_id}")
+                if answer.is_success:
+                    response: dict[str, Any] = answer.json()
+                    return response
+                if answer.status_code not in _WAITED_OUT:
+                    return None
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def delete(self) -> None:
         """Have the stack forget the turn."""

@@ -22,6 +22,8 @@ class TurnReport(CallCounts):
     status: str = "endless"
     """How it ended; ``endless``: it did not, in the time it had."""
     error: str | None = None
+    expired: bool = False
+    """Redis kept it no longer, so that its response and what its client read are all that was looked at."""
     events: int = 0
     attempts: int = 0
     recoveries: list[tuple[str, float]] = Field(default_factory=list)
@@ -64,6 +66,8 @@ class Report(BaseModel):
     lost: int
     doubled: int
     endless: int
+    expired: int
+    """Turns that Redis kept no longer when they were looked at."""
     models_repeated: int
     tools_repeated: int
     findings: list[TurnReport]
@@ -110,6 +114,7 @@ def add_up(
         lost=sum(len(turn.lost) for turn in turns),
         doubled=sum(len(turn.doubled) for turn in turns),
         endless=sum(turn.status == "endless" for turn in turns),
+        expired=sum(turn.expired for turn in turns),
         models_repeated=sum(turn.models_repeated for turn in turns),
         tools_repeated=sum(turn.tools_repeated for turn in turns),
         findings=[turn for turn in turns if not turn.clean or turn.error],
@@ -122,6 +127,12 @@ def show(report: Report, console: Console) -> None:
     for name, value in _rows(report):
         table.add_row(name, value)
     console.print(table)
+    if report.expired:
+        console.print(
+            f"[yellow]{report.expired} turns were no longer in Redis[/] and could be looked at by half: set "
+            "AMF_KEEP_SECONDS of the server to more than a drill takes.",
+            soft_wrap=True,
+        )
     for turn in report.findings[:_SHOWN]:
         console.print(f"[red]{turn.id}[/] ({turn.status}): {escape(_wrong(turn))}", soft_wrap=True)
     if len(report.findings) > _SHOWN:

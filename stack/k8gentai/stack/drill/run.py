@@ -13,8 +13,8 @@ import httpx
 
 from k8gentai.agents.events import TurnEnd, TurnFailed
 from k8gentai.stack.children import Children
-from k8gentai.stack.drill.check import check_events, check_stream
-from k8gentai.stack.drill.client import TIMEOUT, Client, GoneError
+from k8gentai.stack.drill.check import check_events, check_kept, check_stream
+from k8gentai.stack.drill.client import TIMEOUT, Client, GoneError, RefusedError
 from k8gentai.stack.drill.faults import PROCESSES, PROXIED, Proxies, Strike
 from k8gentai.stack.drill.report import Report, TurnReport, add_up
 from k8gentai.stack.drill.watch import Watch
@@ -239,8 +239,8 @@ class _Drill:
             events = await until_back(lambda: self._turns.events(turn_id))
             ended = any(isinstance(event, TurnEnd) for _, event in events)
             again = await sent.client.again() if ended else []
-        except (TurnNotFoundError, GoneError):
-            return TurnReport(id=turn_id, status="gone", lost=["the whole turn, which was accepted"])
+        except (TurnNotFoundError, GoneError, RefusedError):
+            return await look_at_kept(turn_id, sent.client, sent.watch, in_time=sent.in_time)
         found = check_events(events)
         if sent.in_time and ended:
             read = check_stream(sent.client.events, again)
@@ -276,3 +276,28 @@ class _Drill:
         except ExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
         return [task.result() for task in tasks]
+
+
+async def look_at_kept(turn_id: str, client: Client, watch: Watch | None, *, in_time: bool) -> TurnReport:
+    """Return what came of a turn that is no longer in Redis.
+
+    Args:
+        turn_id: the turn.
+        client: who sent it.
+        watch: when it was taken up by whom.
+        in_time: it was read to its end.
+    """
+    response = await client.kept()
+    if not in_time or response is None:
+        return TurnReport(id=turn_id, status="gone", lost=["the whole turn, which was accepted"])
+    found = check_kept(client.events, response)
+    return TurnReport(
+        id=turn_id,
+        status=response["status"],
+        error=(response["error"] or {}).get("message"),
+        expired=True,
+        recoveries=watch.recoveries if watch else [],
+        attempts=len(watch.attempts) if watch else 0,
+        lost=found.lost,
+        doubled=found.doubled,
+    )
