@@ -31,6 +31,9 @@ async def begin(client, model, key, call):
     ("name", "words"),
     [
         ("leave", "8"),
+        ("interrupt", "KeyboardInterrupt"),
+        ("cancel", "CancelledError"),
+        ("close", "GeneratorExit"),
         ("mumble", ""),
         ("halve", "half \ufffd"),
         ("halve_and_fail", "half \ufffd"),

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from k8gentai.agents.exits import AgentExitError
 from k8gentai.workers import agents_loop
 from k8gentai.workers.agents_loop import AgentsLoop, in_loop
-from k8gentai.workers.containment import AgentExitError
 
 
 @pytest.fixture

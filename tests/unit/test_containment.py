@@ -10,7 +10,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from k8gentai.workers.containment import AgentExitError, contain_files, contain_signals, contained_task, run_on
+from k8gentai.agents.exits import AgentExitError
+from k8gentai.workers.containment import contain_files, contain_signals, contained_task, run_on
 from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
 from k8gentai.workers.endings import failure
 

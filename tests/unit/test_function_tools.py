@@ -46,6 +46,18 @@ def ending() -> None:
     raise SystemExit(3)
 
 
+def interrupted() -> None:
+    raise KeyboardInterrupt("by hand")
+
+
+def cancelled() -> None:
+    raise asyncio.CancelledError("by hand")
+
+
+def closed() -> None:
+    raise GeneratorExit("by hand")
+
+
 def thread_of() -> str:
     return threading.current_thread().name
 
@@ -99,9 +111,19 @@ async def test_a_blocking_function_does_not_hold_up_the_loop():
     assert await tool_of("thread_of").call({}) != threading.main_thread().name
 
 
-async def test_a_function_that_ends_the_process_ends_its_call_only():
-    with pytest.raises(ToolFailedError, match=r"SystemExit\(3\)"):
-        await tool_of("ending").call({})
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("ending", "SystemExit(3)"),
+        ("interrupted", "KeyboardInterrupt(by hand)"),
+        ("cancelled", "CancelledError(by hand)"),
+        ("closed", "GeneratorExit(by hand)"),
+    ],
+)
+async def test_a_function_that_would_end_more_ends_its_call_only(name, cause):
+    with pytest.raises(ToolFailedError) as raised:
+        await tool_of(name).call({})
+    assert str(raised.value) == f"the tool raised {cause}"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from k8gentai.agents.definition import Limits, Tool
 from k8gentai.agents.events import TurnEnd
+from k8gentai.agents.exits import contained_in_thread
 from k8gentai.agents.idempotency import idempotency_key
 from k8gentai.agents.turn import Decision
 from k8gentai.workers.budget import Budget
@@ -107,6 +108,22 @@ async def test_calls_that_were_stopped_while_they_asked_begin_again(tools, perso
     with pytest.raises(asyncio.CancelledError):
         await calling
     assert journal.states() == {"outer": "left", "inner": "left"}
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (asyncio.CancelledError("by hand"), "CancelledError: by hand"),
+        (GeneratorExit(), "GeneratorExit"),
+        (contained_in_thread(StopIteration(3)), "StopIteration: 3"),
+    ],
+)
+async def test_what_a_tool_raises_that_is_no_ordinary_error_is_its_result(tools, error, words):
+    async def run():
+        raise error
+
+    outcome = await tools.call("c", "tool", {}, run)
+    assert (outcome.output, outcome.is_error) == (words, True)
 
 
 async def test_calls_that_were_stopped_at_work_may_have_taken_effect(tools, person, journal):

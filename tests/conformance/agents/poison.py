@@ -1,5 +1,6 @@
 """Tools that do what their worker would not survive, or not well; they need no framework."""
 
+import asyncio
 import os
 import sys
 import time
@@ -16,6 +17,21 @@ class UnprintableError(Exception):
 def leave() -> str:
     """Leave."""
     sys.exit(8)
+
+
+def interrupt() -> str:
+    """Raise what Ctrl-C does."""
+    raise KeyboardInterrupt("by hand")
+
+
+def cancel() -> str:
+    """Raise what a task that is cancelled does."""
+    raise asyncio.CancelledError("by hand")
+
+
+def close() -> str:
+    """Raise what a generator that is closed does."""
+    raise GeneratorExit("by hand")
 
 
 def leave_hard() -> str:
@@ -45,7 +61,7 @@ async def hold(path: str) -> str:
     return "held"
 
 
-TOOLS = (leave, leave_hard, mumble, halve, halve_and_fail, hold)
+TOOLS = (leave, interrupt, cancel, close, leave_hard, mumble, halve, halve_and_fail, hold)
 
 
 def leaving(context: object) -> None:

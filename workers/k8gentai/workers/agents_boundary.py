@@ -10,6 +10,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
+from k8gentai.agents.exits import contained_in_thread
 from k8gentai.agents.home_process import HomeProcess
 from k8gentai.agents.turn import Decision, ToolOutcome
 from k8gentai.workers.agents_loop import AgentsLoop, in_loop
@@ -157,12 +158,11 @@ async def _done_by(put: Callable[[_Job], None], run: Callable[[], str | ToolOutc
     def job() -> None:
         try:
             result = context.run(run)
-        except StopIteration as error:
-            # No future takes it.
-            fault = RuntimeError(f"the tool raised {type(error).__name__}({error})")
-            loop.call_soon_threadsafe(_settle, done.set_exception, fault)
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
+        except asyncio.CancelledError as error:
+            # It waited for another call when the attempt ended.
             loop.call_soon_threadsafe(_settle, done.set_exception, error)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
+            loop.call_soon_threadsafe(_settle, done.set_exception, contained_in_thread(error))
         else:
             loop.call_soon_threadsafe(_settle, done.set_result, result)
 

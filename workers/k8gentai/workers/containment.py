@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from k8gentai.agents.exits import AgentExitError, contained
 from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
@@ -24,10 +25,6 @@ _FILES = Path("/proc/self/fd")
 _STANDARD_FILES = {0, 1, 2}
 
 log = structlog.get_logger(__name__)
-
-
-class AgentExitError(Exception):
-    """Agents' code wanted to end the process. The cause is what it raised."""
 
 
 class _Contained(Coroutine[Any, Any, Any]):
@@ -182,7 +179,7 @@ def _contained(step: Callable[..., Any], *arguments: Any) -> Any:
     worker = os.getpid()
     try:
         return step(*arguments)
-    except (SystemExit, KeyboardInterrupt) as error:
-        raise AgentExitError(f"{type(error).__name__}({error})") from error
+    except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+        raise contained(error) from error
     finally:
         end_if_forked(worker)

@@ -3,10 +3,10 @@
 import contextlib
 
 from k8gentai.agents.events import TurnFailed
+from k8gentai.agents.exits import raised, words_of
 from k8gentai.agents.text import message_of
 from k8gentai.agents.turn import AgentLoadError, StepLimitReached, TurnError
 from k8gentai.workers.calls import TURN_HEADER, ModelCalls, ModelError
-from k8gentai.workers.containment import AgentExitError
 
 _LONGEST = 1_000
 """Characters of an agent's own words that a message carries."""
@@ -34,12 +34,7 @@ def failure(error: BaseException, calls: ModelCalls | None) -> TurnFailed:
     if calls and (model := _waited_for(error, calls)):
         message = f"model {model}: the agent waited no longer for its answer ({type(error).__name__}: {words})"
         return TurnFailed(code="model_error", message=message)
-    return TurnFailed(
-        code="agent_error",
-        message=f"the agent raised {type(error).__name__}: {words}"
-        if words
-        else f"the agent raised {type(error).__name__}",
-    )
+    return TurnFailed(code="agent_error", message=f"the agent raised {words_of(error)[:_LONGEST]}")
 
 
 def _waited_for(error: BaseException, calls: ModelCalls) -> str | None:
@@ -99,4 +94,4 @@ def _root(error: BaseException) -> BaseException:
     """Return the error inside groups that hold only one; what the agent raised, where that was contained."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    return error.__cause__ or error if isinstance(error, AgentExitError) else error
+    return raised(error)

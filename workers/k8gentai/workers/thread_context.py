@@ -60,15 +60,17 @@ def _submitted(submit: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]
 
 
 def _for_a_future(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """Call a function. No asyncio future takes StopIteration: who awaited it would wait for ever.
+    """Call a function. No asyncio future takes StopIteration, so that who awaited it would wait for ever, nor
+    GeneratorExit, which would close who awaits it.
 
     Raises:
-        RuntimeError: it raised StopIteration, as where a generator does (PEP 479).
+        RuntimeError: it raised one of them, as where a generator does (PEP 479).
     """
     try:
         return _to_its_end(function, *args, **options)
-    except StopIteration as error:
-        raise RuntimeError(f"{getattr(function, '__name__', 'the function')} raised StopIteration") from error
+    except (StopIteration, GeneratorExit) as error:
+        name = getattr(function, "__name__", "the function")
+        raise RuntimeError(f"{name} raised {type(error).__name__}") from error
 
 
 def _to_its_end(function: Callable[..., Any], *args: Any, **options: Any) -> Any:

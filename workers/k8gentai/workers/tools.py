@@ -12,6 +12,7 @@ from typing import Any
 from k8gentai.agents.call_matching import matching_call
 from k8gentai.agents.definition import Tool
 from k8gentai.agents.events import Event, StepCompleted, StepStarted, ToolCall, ToolResult, Usage, tool_step
+from k8gentai.agents.exits import words_of
 from k8gentai.agents.idempotency import CallKey, current_call_key
 from k8gentai.agents.json_text import arguments_object, shown_json
 from k8gentai.agents.text import message_of
@@ -62,6 +63,12 @@ class RunningCall:
         self._seconds = seconds
         self.asks = 0
         """How many questions of its have no answer. It does nothing meanwhile, and its time stands still."""
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody stops it, so that a cancellation is none that its own code raised."""
+        task = asyncio.current_task()
+        return bool(self.asks) or self.tools.is_over or task is None or task.cancelling() > 0
 
     def ask(self) -> None:
         """It asks a person."""
@@ -169,6 +176,11 @@ class Tools:
     def busy(self) -> bool:
         """Whether any tool does something, other than to wait for a person."""
         return any(not running.asks for running in self._running)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the attempt has ended."""
+        return self._approvals.over
 
     def tokens_left(self) -> int | None:
         """Return what the turn may still use; None where there is no limit."""
@@ -406,8 +418,12 @@ async def _guarded(
             result = await run()
     except ToolFailedError as error:
         return ToolOutcome(message_of(error), is_error=True)
-    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - for the model to read
+    except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as error:  # noqa: BLE001 - for the model to read
         if isinstance(error, TimeoutError) and running.limit.expired():
             return ToolOutcome(f"the tool did not answer within {policy.timeout_seconds:g} s", is_error=True)
-        return ToolOutcome(f"{type(error).__name__}: {message_of(error)}", is_error=True)
+        return ToolOutcome(words_of(error), is_error=True)
+    except asyncio.CancelledError as error:
+        if running.is_cancelled:
+            raise
+        return ToolOutcome(words_of(error), is_error=True)
     return result if isinstance(result, ToolOutcome) else ToolOutcome(result)

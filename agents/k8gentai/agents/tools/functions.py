@@ -12,6 +12,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerati
 from pydantic_core import ArgsKwargs
 
 from k8gentai.agents.definition import Tool
+from k8gentai.agents.exits import contained_in_thread
 from k8gentai.agents.json_text import json_text
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.tool_images import text_without_images
@@ -65,9 +66,10 @@ def _caller(
             return adapter.validate_python(ArgsKwargs((), arguments))
         except ValidationError as error:
             raise ToolFailedError(_refused(error)) from error
-        except (SystemExit, StopIteration) as error:
-            # The one would end the worker, and with it every other turn; the other no future takes.
-            raise ToolFailedError(f"the tool raised {type(error).__name__}({error})") from error
+        except BaseException as error:
+            if (stand_in := contained_in_thread(error)) is error:
+                raise
+            raise ToolFailedError(f"the tool raised {stand_in}") from error
 
     async def call(arguments: dict[str, Any]) -> str:
         # Whether it blocks is not known of a plain function.

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from k8gentai.agents.adapters.beeai.models import FINAL_ANSWER
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
+from k8gentai.agents.exits import contained_in_thread
 from k8gentai.agents.json_text import arguments_object
 from k8gentai.agents.turn import DeclaredTool, ToolOutcome
 
@@ -236,6 +237,5 @@ def _threaded(make_tool: Callable[..., Any]) -> Callable[..., Any]:
 def _run_blocking(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     try:
         return function(**arguments)
-    except SystemExit as error:
-        # It would end the worker, and with it every other turn.
-        raise RuntimeError(f"the tool called sys.exit({error})") from error
+    except BaseException as error:
+        raise contained_in_thread(error) from error

@@ -18,7 +18,6 @@ from crewai.llms.base_llm import BaseLLM
 from crewai.tools.agent_tools.base_agent_tools import BaseAgentTool
 from crewai.tools.base_tool import BaseTool, Tool
 from crewai.tools.structured_tool import CrewStructuredTool
-from crewai.tools.tool_failure import ToolFailure
 from crewai.utilities.string_utils import sanitize_tool_name
 
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
@@ -149,8 +148,7 @@ def _bounded(functions: dict[str, Any], name: str) -> dict[str, Any]:
         return functions
 
     def bounded(**arguments: Any) -> Any:
-        result = _through(run, name, arguments, lambda: function(**arguments))
-        return result.as_agent_message() if isinstance(result, ToolFailure) else result
+        return _through(run, name, arguments, lambda: function(**arguments))
 
     return {**functions, name: bounded}
 
@@ -164,8 +162,8 @@ def _arguments(tool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict
 
 
 def _through(run: CrewRun, name: str, arguments: dict[str, Any], call: Callable[[], Any], tool: Any = None) -> Any:
-    """Run a tool that no agent runs. Returns what it returned, or a failure that CrewAI knows, with the boundary's
-    words.
+    """Run a tool that no agent runs. Returns what it returned, or the boundary's words where it was not run: code
+    that runs a tool by itself reads text.
 
     Raises:
         Exception: what the tool raised.
@@ -182,7 +180,7 @@ def _through(run: CrewRun, name: str, arguments: dict[str, Any], call: Callable[
     if outcome.recorded:
         count_use(tool)
     if outcome.is_error:
-        return ToolFailure(message=outcome.output)
+        return outcome.output
     if execution.done:
         return execution.result
     return json.loads(outcome.raw) if outcome.raw else outcome.output

@@ -17,6 +17,7 @@ from crewai_core.printer import set_suppress_console_output
 from k8gentai.agents.adapters.crewai.calls import Answer, ModelCalls
 from k8gentai.agents.call_ids import CallIds
 from k8gentai.agents.events import Event
+from k8gentai.agents.exits import contained_in_thread
 from k8gentai.agents.home_process import HomeProcess
 from k8gentai.agents.idempotency import idempotency_key
 from k8gentai.agents.json_text import shown_json
@@ -232,11 +233,8 @@ class CrewRun:
             told: tuple[Callable[[Any], None], object]
             try:
                 told = future.set_result, context.run(function)
-            except (SystemExit, StopIteration) as error:
-                # The one would end the worker, and with it every other turn; the other no future takes.
-                told = future.set_exception, RuntimeError(f"the agent raised {type(error).__name__}({error})")
             except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
-                told = future.set_exception, error
+                told = future.set_exception, contained_in_thread(error)
             with contextlib.suppress(RuntimeError):  # the worker's loop is closed, and nobody waits
                 self._loop.call_soon_threadsafe(deliver, *told)
 
