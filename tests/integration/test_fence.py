@@ -6,7 +6,7 @@ import math
 import pytest
 
 from k8gentai.agents.definition import Limits
-from k8gentai.agents.events import MessageDone, TextDelta, TurnCompleted, TurnStarted
+from k8gentai.agents.events import MessageDone, TextDelta, TurnCompleted, TurnFailed, TurnStarted
 from k8gentai.agents.turn import Turn
 from k8gentai.workers import keys
 from k8gentai.workers.attempts import JOURNAL_BYTES, Attempts, FencedError, Leases
@@ -82,7 +82,8 @@ async def test_a_tool_whose_result_does_not_fit_ends_the_turn_and_runs_once(conn
     with pytest.raises(JournalFullError):
         await tools.call("c1", "pay", {}, effect)
     assert [end.code for end in ends] == ["journal_full"]
-    assert (await turns.get(TURN)).unrecorded == 1
+    found = await turns.get(TURN)
+    assert (found.unrecorded, found.tools_made, found.tools_repeated) == (1, 1, 0)
     again, _ = boundary(await begin(attempts, lease))
     outcome = await again.call("c1", "pay", {}, effect)
     assert (effect.runs, outcome.is_error) == (1, True)
@@ -104,6 +105,20 @@ async def test_after_an_answer_that_does_not_fit_no_tool_begins(connection, turn
     again, _ = boundary(await begin(attempts, lease))
     assert (await again.call("c1", "pay", {}, effect)).output == "x"
     assert effect.runs == 1
+
+
+async def test_an_answer_that_never_fits_does_not_keep_a_turn_from_being_given_up(connection, turns, accepted):
+    attempts = worker(connection, "w")
+    became = []
+    for _ in range(3):
+        lease = await start(attempts)
+        journal = await begin(attempts, lease)
+        await journal.record_answer(journal.model_key({"model": "m"}), [{"id": "x" * JOURNAL_BYTES}])
+        end = TurnFailed(code="stack_lost", message="gone")
+        became.append(await attempts.break_off(lease, end, seconds=60, often=3))
+    assert became == ["queued", "queued", "failed"]
+    found = await turns.get(TURN)
+    assert (found.unrecorded, found.models_made) == (3, 0)
 
 
 async def test_a_stale_attempts_append_is_refused(valkey, connection, turns, accepted):

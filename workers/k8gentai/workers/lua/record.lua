@@ -1,7 +1,7 @@
 -- Writes an entry of a turn's journal, for the attempt that holds the turn, and counts on the turn what was done
 -- to make it: a model call that was answered, a tool that came to its end. An entry that was final and is
 -- written again with something else is counted as repeated: what it stands for was done twice. One that does not
--- fit is counted as unrecorded.
+-- fit is counted as unrecorded, and as nothing else.
 -- ARGV: id, attempt, key, value, bytes a journal may have.
 local id, attempt, key, value, limit = unpack(ARGV)
 local turn = keys.turn .. id
@@ -15,10 +15,6 @@ local kind = key:match('^%a+')
 local function final(entry)
   return kind == 'model' or kind == 'tool' and cjson.decode(entry).state == 'done'
 end
-local repeated = before and final(before)
-if final(value) then redis.call('HINCRBY', turn, kind .. 's_made', 1) end
-if repeated then redis.call('HINCRBY', turn, kind .. 's_repeated', 1) end
-if final(value) and not repeated then went_on(turn) end
 
 local more = #value - (before and #before or 0)
 if redis.call('HINCRBY', turn, 'journal_bytes', more) > tonumber(limit) then
@@ -27,4 +23,8 @@ if redis.call('HINCRBY', turn, 'journal_bytes', more) > tonumber(limit) then
   return 'full'
 end
 redis.call('HSET', turn .. keys.journal, key, value)
+local repeated = before and final(before)
+if final(value) then redis.call('HINCRBY', turn, kind .. 's_made', 1) end
+if repeated then redis.call('HINCRBY', turn, kind .. 's_repeated', 1) end
+if final(value) and not repeated then went_on(turn) end
 return 'ok'
