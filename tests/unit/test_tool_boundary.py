@@ -12,7 +12,7 @@ from k8gentai.agents.events import TurnEnd
 from k8gentai.agents.exits import contained_in_thread
 from k8gentai.agents.idempotency import idempotency_key
 from k8gentai.agents.turn import Decision
-from k8gentai.workers.budget import Budget
+from k8gentai.workers.budget import Budget, BudgetExceededError
 from k8gentai.workers.clock import Clock
 from k8gentai.workers.journal import ToolEntry
 from k8gentai.workers.record import seen_digest
@@ -288,6 +288,167 @@ async def test_calls_of_code_under_one_id_are_calls_of_their_own_in_any_order(pe
     assert await results(written_anew(person, journal, {}), 1, 2, 3) == ["paid 1", "paid 2", "paid 3"]
     assert await results(written_anew(person, journal, {}), 3, 1, 2) == ["paid 3", "paid 1", "paid 2"]
     assert paid == [1, 2, 3]
+
+
+PAY_1 = seen_digest("pay", '{"amount": 1}')
+PAY_5000 = seen_digest("pay", '{"amount": 5000}')
+FIRST, SECOND = "c1", f"c1-{PAY_5000[:16]}"
+
+
+class Attempt(Recorded):
+    """An attempt of code that answers the model's call c1 with several payments.
+
+    Its journal answers what stood when the attempt began, and a person approves all that is asked.
+    """
+
+    over = False
+
+    def __init__(self, before=None, limits=None, retry="always"):
+        super().__init__()
+        self.before = dict(before or {})
+        self.entries = dict(self.before)
+        self.questions = []
+        self.paid = []
+        self.keys = []
+        self.shown = {}
+        policy = Tool(name="pay", approval="required", retry=retry)
+        self.tools = Tools(
+            "resp_1",
+            {"pay": policy, "refund": policy},
+            self,
+            self.publish,
+            self,
+            Budget(limits or Limits(), lambda end: None),
+            math.inf,
+            Clock(0),
+            written={"c1": '{"amount": 1}'},
+            guard=ToolGuard((), (), (), lambda end: None),
+        )
+
+    def tool(self, call_id):
+        return self.before.get(call_id)
+
+    def publish(self, call_id, event):
+        if event.type == "tool.call":
+            self.shown[call_id] = json.loads(event.arguments)
+
+    async def ask(self, call_id, name, arguments, waiting):
+        self.questions.append((call_id, name, json.loads(arguments)))
+        return Decision(approve=True)
+
+    async def pay(self, amount, name="pay", **added):
+        async def run():
+            self.paid.append(amount)
+            self.keys.append(idempotency_key())
+            return f"{name} {amount}"
+
+        return (await self.tools.call("c1", name, {"amount": amount, **added}, run)).output
+
+
+async def test_what_code_runs_again_with_other_arguments_is_another_call():
+    attempt = Attempt()
+    assert [await attempt.pay(amount) for amount in (1, 5000)] == ["pay 1", "pay 5000"]
+    assert attempt.questions == [(FIRST, "pay", {"amount": 1}), (SECOND, "pay", {"amount": 5000})]
+    assert attempt.shown == {FIRST: {"amount": 1}, SECOND: {"amount": 5000}}
+    assert attempt.keys == [f"resp_1:{FIRST}", f"resp_1:{SECOND}"]
+    assert {key: (entry.output, entry.ran) for key, entry in attempt.entries.items()} == {
+        FIRST: ("pay 1", PAY_1),
+        SECOND: ("pay 5000", PAY_5000),
+    }
+
+
+@pytest.mark.parametrize("amounts", [(1, 5000), (5000, 1)])
+async def test_each_run_of_one_id_is_answered_by_its_own_record(amounts):
+    first = Attempt()
+    for amount in (1, 5000):
+        await first.pay(amount)
+    again = Attempt(first.entries)
+    assert [await again.pay(amount) for amount in amounts] == [f"pay {amount}" for amount in amounts]
+    assert (again.questions, again.paid) == ([], [])
+
+
+@pytest.mark.parametrize("amounts", [(1, 5000), (5000, 1)])
+@pytest.mark.parametrize("state", ["running", "left", "done"])
+async def test_a_call_that_was_begun_lets_no_other_run_unasked_nor_takes_its_place(state, amounts):
+    attempt = Attempt({"c1": ToolEntry(state=state, output="pay 1", asked=PAY_1, ran=PAY_1)})
+    assert [await attempt.pay(amount) for amount in amounts] == [f"pay {amount}" for amount in amounts]
+    assert attempt.questions == [(SECOND, "pay", {"amount": 5000})]
+    assert sorted(attempt.paid) == ([5000] if state == "done" else [1, 5000])
+
+
+@pytest.mark.parametrize("state", ["running", "left", "done"])
+async def test_what_older_versions_recorded_answers_the_first_run(state):
+    attempt = Attempt({"c1": ToolEntry(state=state, output="pay 1", asked=PAY_1)})
+    assert [await attempt.pay(amount) for amount in (1, 5000)] == ["pay 1", "pay 5000"]
+    assert attempt.questions == [(SECOND, "pay", {"amount": 5000})]
+
+
+async def test_the_first_run_is_the_models_call_with_what_code_adds_to_it():
+    first = Attempt()
+    assert await first.pay(1, user="ann") == "pay 1"
+    assert first.questions == [(FIRST, "pay", {"amount": 1, "user": "ann"})]
+    again = Attempt(first.entries)
+    assert [await again.pay(1, user="ann"), await again.pay(5000, user="ann")] == ["pay 1", "pay 5000"]
+    assert [arguments for *_, arguments in again.questions] == [{"amount": 5000, "user": "ann"}]
+    assert again.paid == [5000]
+
+
+@pytest.mark.parametrize(
+    ("state", "retry", "asked", "output"),
+    [
+        ("running", "always", True, "pay 1"),
+        ("left", "always", True, "pay 1"),
+        ("running", "never", False, "the worker died"),
+        ("done", "always", False, "recorded"),
+    ],
+)
+async def test_a_first_run_that_is_made_with_other_additions_is_asked_about_before_it_runs(
+    state, retry, asked, output
+):
+    ran = seen_digest("pay", '{"amount": 1, "at": "noon"}')
+    attempt = Attempt({"c1": ToolEntry(state=state, output="recorded", asked=PAY_1, ran=ran)}, retry=retry)
+    assert (await attempt.pay(1, at="night")).startswith(output)
+    assert attempt.questions == ([(FIRST, "pay", {"amount": 1, "at": "night"})] if asked else [])
+    assert attempt.paid == ([1] if asked else [])
+
+
+async def test_a_run_that_is_recorded_is_not_made_again_after_one_with_other_additions():
+    ran = seen_digest("pay", '{"amount": 1, "at": "noon"}')
+    attempt = Attempt({"c1": ToolEntry(state="done", output="recorded", asked=PAY_1, ran=ran)})
+    assert [await attempt.pay(1, at="night"), await attempt.pay(1, at="noon")] == ["recorded"] * 2
+    assert attempt.paid == []
+
+
+async def test_another_tool_under_the_same_id_is_another_call():
+    first = Attempt()
+    assert [await first.pay(1), await first.pay(1, "refund")] == ["pay 1", "refund 1"]
+    assert [name for _, name, _ in first.questions] == ["pay", "refund"]
+    again = Attempt(first.entries)
+    assert [await again.pay(1), await again.pay(1, "refund")] == ["pay 1", "refund 1"]
+    assert (again.questions, again.paid) == ([], [])
+
+
+async def test_each_run_of_one_id_counts_for_the_limit_of_tool_calls():
+    attempt = Attempt(limits=Limits(tool_calls=2))
+    for amount in (1, 1, 2):  # A framework makes a call again whose tool stopped to ask.
+        await attempt.pay(amount)
+    with pytest.raises(BudgetExceededError):
+        await attempt.pay(3)
+    assert attempt.paid == [1, 1, 2]
+
+
+async def test_a_call_that_was_stopped_while_a_person_was_asked_waits_no_more(person, journal):
+    async def pay():
+        raise AssertionError("nobody approved it")
+
+    tools = written_anew(person, journal, {"c1": "{}"})
+    first, second = [asyncio.create_task(tools.call("c1", "pay", {"to": to}, pay)) for to in ("ann", "bob")]
+    await person.asked.wait()
+    for calling, waits in ((first, True), (second, False)):
+        calling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+        assert tools.waits_for("c1") is waits
 
 
 @pytest.mark.parametrize(

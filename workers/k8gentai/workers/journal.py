@@ -43,6 +43,9 @@ class ToolEntry(BaseModel):
     asked: str | None = None
     """A digest of the tool's name and of the arguments as the model or the agent's code wrote them, from
     :func:`k8gentai.workers.record.seen_digest`; None in entries of older versions."""
+    ran: str | None = None
+    """The same of the arguments that the tool runs with, to which code may have added; None in entries of older
+    versions."""
 
     def is_about(self, asked: str) -> bool:
         """Return whether the call has that digest."""

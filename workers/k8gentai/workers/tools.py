@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import math
 import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from k8gentai.agents.call_matching import matching_call
@@ -21,9 +22,9 @@ from k8gentai.agents.turn import NOT_APPROVED, Decision, ToolFailedError, ToolOu
 from k8gentai.workers.approvals import Approvals
 from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.budget import Budget
+from k8gentai.workers.call_places import CallPlace, CallPlaces
 from k8gentai.workers.clock import Clock
 from k8gentai.workers.journal import Journal, ToolEntry
-from k8gentai.workers.record import seen_digest
 from k8gentai.workers.tool_guard import ToolGuard
 
 _INTERRUPTED = (
@@ -37,9 +38,6 @@ _TOO_LARGE = "this tool ran, and its result was too large to be kept"
 _ARGUMENTS_SHOWN = 500
 """Characters of arguments that cannot be read which the model is shown again."""
 
-_DIGEST_LETTERS = 16
-"""How much of a digest tells calls of one id apart."""
-
 
 class RunningCall:
     """A tool call under way.
@@ -48,12 +46,12 @@ class RunningCall:
         call_id: the call.
         seconds: how long it may take; None for as long as it likes.
         tools: whose call it is.
-        recorded: what the journal has of it, and by which id.
+        place: where it is in the journal, and what that has of it.
     """
 
-    def __init__(self, call_id: str, seconds: float | None, tools: "Tools", recorded: "_Recorded") -> None:
+    def __init__(self, call_id: str, seconds: float | None, tools: "Tools", place: CallPlace) -> None:
         self.call_id = call_id
-        self.recorded = recorded
+        self.place = place
         self.tools = tools
         self.images: list[str] = []
         """The images that it has shown."""
@@ -89,17 +87,6 @@ class RunningCall:
     def _end_at(self, when: float | None) -> None:
         with contextlib.suppress(RuntimeError):  # It has ended, and what it left behind asks.
             self.limit.reschedule(when)
-
-
-@dataclass(frozen=True)
-class _Recorded:
-    """A call's place in the journal."""
-
-    id: str
-    """The call's own id, unless the journal has another call by that."""
-    asked: str | None
-    """A digest of what the model or the agent's code wrote; None where the id itself holds it."""
-    entry: ToolEntry | None
 
 
 _around: ContextVar[tuple[RunningCall, ...]] = ContextVar("running_tool_calls", default=())
@@ -163,10 +150,9 @@ class Tools:
         self._guard = guard
         self._images = {} if images is None else images
         self._running: set[RunningCall] = set()
-        self._made_by_code: dict[str, str] = {}
-        """Digests of the first calls under ids that are no model's."""
-        self._asking: set[str] = set()
-        """The ids, as the agent has them, of calls that a person was asked to approve."""
+        self._places = CallPlaces(journal, self._written)
+        self._asking: Counter[str] = Counter()
+        """How many calls a person is asked to approve, by their ids as the agent has them."""
         self._begun: set[str] = set()
         """Calls of this attempt. A framework makes one again whose tool stopped to ask a person."""
         self._call_keys: list[CallKey] = []
@@ -218,7 +204,7 @@ class Tools:
         Args:
             call_id: the call's id as the agent has it.
         """
-        return call_id in self._asking
+        return self._asking[call_id] > 0
 
     def decision(self, question: str, name: str, arguments: str) -> Decision | None:
         """Return what was decided; see :class:`k8gentai.workers.approvals.Approvals`."""
@@ -254,10 +240,11 @@ class Tools:
         """
         self._guard.came(call_id)
         unreadable = self._unreadable.get(call_id)
-        given_id, call_id = call_id, self._own_id(call_id, name, arguments)
-        again = call_id in self._begun
         arguments_json = shown_json(arguments) if unreadable is None else unreadable
-        if not again and self._is_one_too_many(call_id):
+        place = self._places.find(call_id, name, arguments_json)
+        given_id, call_id, known = call_id, place.call_id, place.entry
+        again = call_id in self._begun
+        if not again and self._is_one_too_many(known):
             return self._skip(ToolCall(call_id=call_id, name=name, arguments=arguments_json))
         if not again:
             self._begun.add(call_id)
@@ -267,18 +254,15 @@ class Tools:
         policy = self._policies.get(name) or Tool(name=name)
         self._publish(call_id, ToolCall(call_id=call_id, name=name, arguments=arguments_json))
         try:
-            recorded = self._recorded(call_id, name)
-            known = recorded.entry
             denial = _unread(unreadable) if known is None else None
             if denial is None and self._journal.is_full and (known is None or known.state != "done"):
                 self._budget.unrecorded(_NOT_BEGUN)
-            if denial is None and known is None and (approval or policy.approval == "required"):
-                self._asking.add(given_id)
-                denial = _denial(await self.ask(call_id, name, arguments_json))
-                self._asking.discard(given_id)
+            is_asked = (approval or policy.approval == "required") and not _is_interrupted(known, policy)
+            if denial is None and is_asked and not place.is_passed:
+                denial = await self._ask_whether(given_id, call_id, name, arguments_json)
             if not again:
                 self._publish(call_id, StepStarted(step_id=step_id, kind="tool", name=name))
-            running = RunningCall(call_id, policy.timeout_seconds, self, recorded)
+            running = RunningCall(call_id, policy.timeout_seconds, self, place)
             self._running.add(running)
             try:
                 entry = denial or await self._once(running, policy, run)
@@ -288,7 +272,7 @@ class Tools:
             # The turn is not ours any more. Frameworks show ordinary exceptions to the model; this one stops them.
             raise asyncio.CancelledError from error
         if entry.images:
-            self._images[call_id] = entry.images
+            self._images[given_id] = entry.images
         for usage in entry.usage:
             self._budget.use(usage)
             self._publish(call_id, usage)
@@ -299,9 +283,9 @@ class Tools:
             entry.output, is_error=entry.is_error, raw=entry.raw, results=entry.results, recorded=True
         )
 
-    def _is_one_too_many(self, call_id: str) -> bool:
+    def _is_one_too_many(self, known: ToolEntry | None) -> bool:
         """Return whether the request allows no such call. One that an earlier attempt made was allowed."""
-        return self._most is not None and self._made >= self._most and self._journal.tool(call_id) is None
+        return self._most is not None and self._made >= self._most and known is None
 
     def _skip(self, call: ToolCall) -> ToolOutcome:
         """Answer a call that is not made, as Llama Stack's loop does."""
@@ -310,28 +294,13 @@ class Tools:
         self._publish(call.call_id, ToolResult(call_id=call.call_id, output=text, is_error=True))
         return ToolOutcome(text, is_error=True)
 
-    def _own_id(self, call_id: str, name: str, arguments: dict[str, Any]) -> str:
-        """Return the id of a call: code that makes calls without a model may give several one id."""
-        if call_id in self._written:
-            return call_id
-        made = seen_digest(name, shown_json(arguments))
-        entry = self._journal.tool(call_id) if call_id not in self._made_by_code else None
-        first = self._made_by_code.setdefault(call_id, (entry and entry.asked) or made)
-        return call_id if first == made else f"{call_id}-{made[:_DIGEST_LETTERS]}"
-
-    def _recorded(self, call_id: str, name: str) -> _Recorded:
-        """Return what the journal has of a call.
-
-        A model that is asked again, as its answer did not fit the journal, may write something else under the id
-        of a call that was made. That is another call, which nobody approved and which has not run.
-        """
-        written = self._written.get(call_id)
-        asked = self._made_by_code.get(call_id) if written is None else seen_digest(name, written)
-        entry = self._journal.tool(call_id)
-        if asked is None or entry is None or entry.is_about(asked):
-            return _Recorded(call_id, asked, entry)
-        other = f"{call_id}-{asked[:_DIGEST_LETTERS]}"
-        return _Recorded(other, asked, self._journal.tool(other))
+    async def _ask_whether(self, given_id: str, call_id: str, name: str, arguments_json: str) -> ToolEntry | None:
+        """Ask a person whether a call may run. Returns what the model sees of it if it may not."""
+        self._asking[given_id] += 1
+        try:
+            return _denial(await self.ask(call_id, name, arguments_json))
+        finally:
+            self._asking[given_id] -= 1
 
     def _call_key(self, call_id: str) -> CallKey:
         key = CallKey(f"{self._turn_id}:{call_id}")
@@ -345,17 +314,17 @@ class Tools:
         run: Callable[[], Awaitable[str | ToolOutcome]],
     ) -> ToolEntry:
         """Return what a call came to, now or before. It is in the journal."""
-        recorded, images = running.recorded, running.images
-        known = recorded.entry
+        place, images = running.place, running.images
+        about = partial(ToolEntry, asked=place.asked, ran=place.ran)
+        known = place.entry
         if known is not None and known.state == "done":
             return known
-        if known is not None and known.state == "running" and policy.retry == "never":
+        if _is_interrupted(known, policy):
             outcome = ToolOutcome(_INTERRUPTED, is_error=True)
         else:
-            begun = ToolEntry(state="running", asked=recorded.asked)
-            if not await self._journal.record_tool(recorded.id, begun):
+            if not await self._journal.record_tool(place.key, about(state="running")):
                 self._budget.unrecorded(_NOT_BEGUN)
-            token = current_call_key.set(self._call_key(recorded.id))
+            token = current_call_key.set(self._call_key(place.key))
             around = _around.set((*_around.get(), running))
             showing = shown_images.set(images)
             try:
@@ -366,7 +335,7 @@ class Tools:
             except BaseException as error:
                 # It stops for a person: cancelled while it asks, or by an exception of the framework's own.
                 if running.asks or not isinstance(error, asyncio.CancelledError):
-                    await self._journal.record_tool(recorded.id, ToolEntry(state="left", asked=recorded.asked))
+                    await self._journal.record_tool(place.key, about(state="left"))
                 raise
             finally:
                 current_call_key.reset(token)
@@ -374,7 +343,7 @@ class Tools:
                 shown_images.reset(showing)
         # Before anybody else gets it: neither Redis nor a model takes what has no measure.
         self._budget.tool_result(len(outcome.output) + len(outcome.raw) + sum(map(len, images)))
-        entry = ToolEntry(
+        entry = about(
             state="done",
             output=outcome.output,
             is_error=outcome.is_error,
@@ -382,16 +351,18 @@ class Tools:
             results=outcome.results,
             images=images,
             usage=running.usage,
-            asked=recorded.asked,
         )
-        if not await self._journal.record_tool(recorded.id, entry):
+        if not await self._journal.record_tool(place.key, entry):
             # It ran, and is not to run again in a turn that tries this one anew.
-            short = ToolEntry(
-                state="done", output=_TOO_LARGE, is_error=True, usage=running.usage, asked=recorded.asked
-            )
-            await self._journal.record_tool(recorded.id, short)
+            short = about(state="done", output=_TOO_LARGE, is_error=True, usage=running.usage)
+            await self._journal.record_tool(place.key, short)
             self._budget.unrecorded("a tool ran, and its result is too large to be recorded")
         return entry
+
+
+def _is_interrupted(known: ToolEntry | None, policy: Tool) -> bool:
+    """Return whether a call was begun that is not to be run again."""
+    return known is not None and known.state == "running" and policy.retry == "never"
 
 
 def _denial(decision: Decision) -> ToolEntry | None:
