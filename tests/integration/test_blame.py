@@ -119,6 +119,24 @@ async def test_a_turn_is_given_up_without_a_cause_where_no_witness_speaks(bench,
         assert leases.reap() == [(poison, "failed")]
 
 
+async def test_a_turn_that_was_not_alone_waits_for_no_witness_and_is_not_given_up(bench, valkey):
+    """Where the machine is lost nobody speaks."""
+    (turn,) = (await bench.accept("one")).values()
+    for _ in range(2):
+        worker = await bench.worker()
+        await bench.run(worker)
+        await bench.die(worker, SEGFAULT)
+    neighbour = await bench._accept(1)
+    started = await bench.run(await bench.worker(), 2)
+    for one in started.values():
+        await bench.connection.zadd(keys.LEASES + "langgraph", {one.lease.member: time.time() - 1})
+    with valkey.client() as blocking:
+        leases = Leases(blocking, "langgraph", lease_seconds=30, witness_seconds=60)
+        assert dict(leases.reap()) == {turn: "queued", neighbour: "queued"}
+    record = await bench.record(turn)
+    assert (record.status, record.crashes, record.shared_crashes) == ("queued", 2, 1)
+
+
 async def test_neighbours_of_a_crash_are_suspects_and_the_next_crash_convicts_one(bench):
     named = await bench.accept("innocent", "poison", "other")
     worker = await bench.worker()
@@ -197,6 +215,16 @@ async def test_turns_of_a_worker_that_was_told_to_stop_are_no_suspects(bench):
     record = await bench.record(turn)
     assert (record.crashes, record.shared_crashes, record.hand_overs) == (0, 0, HAND_OVERS)
     assert f"was handed over {HAND_OVERS} times, as each worker" in await bench.message(turn)
+
+
+async def test_a_fault_of_the_workers_own_counts_against_no_turn(bench):
+    (turn,) = (await bench.accept("one")).values()
+    for _ in range(4):
+        worker = await bench.worker()
+        assert not (await bench.run(worker))[turn].suspect
+        assert await bench.die(worker, Death(cause="ended with LeasesError", ours=True)) == {turn: "queued"}
+    record = await bench.record(turn)
+    assert (record.crashes, record.shared_crashes, record.hand_overs) == (0, 0, 4)
 
 
 async def test_a_suspect_is_alone_for_as_long_as_it_had_run(bench):

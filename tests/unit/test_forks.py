@@ -34,3 +34,24 @@ def test_it_ends_with_a_worker_that_is_killed_and_not_before():
     # Whoever lives has the pipe that is read to its end here.
     done = subprocess.run([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, timeout=60)
     assert done.stdout == "the child goes on\nso does its own\n"
+
+
+DESCENDANTS = """
+import os
+from k8gentai.workers.forks import end_forks_with_worker
+
+end_forks_with_worker()
+if os.fork() == 0:
+    file = open("/etc/passwd")
+    if os.fork() == 0:
+        print("read" if file.read() else "", flush=True)
+        os._exit(0)
+    os.wait()
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_files_that_a_child_opens_are_open_in_its_own_children():
+    done = subprocess.run([sys.executable, "-c", DESCENDANTS], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "read\n"

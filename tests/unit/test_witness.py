@@ -56,6 +56,7 @@ def test_a_process_says_how_it_ends(tmp_path, deed, cause, turn):
     death = death_of(left_by(deed, tmp_path))
     assert (death.cause, death.turn) == (cause.format(file=tmp_path / "crash.py"), turn)
     assert death.own is not deed.startswith("words")
+    assert death.ours is deed.startswith("words")
 
 
 def test_one_that_is_killed_says_nothing(tmp_path):
@@ -80,7 +81,7 @@ def test_it_says_what_step_of_its_start_it_takes(tmp_path):
 def test_a_timer_that_ends_it_for_certain_is_no_agents_exit(tmp_path, deed, cause):
     death = death_of(left_by(deed, tmp_path))
     assert (death and death.cause) == cause
-    assert death is None or not death.own
+    assert death is None or (death.ours and not death.own)
 
 
 @pytest.mark.parametrize(("end", "told"), [("os.kill(os.getpid(), 9)", True), ("os.abort()", False)])

@@ -1,6 +1,7 @@
 """What agents' code does to standard output and error ends no worker, and loses no line of its log."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -21,9 +22,9 @@ logging.getLogger("asyncio").error("an error of the loop")
 """
 
 
-def run(deed):
-    program = PROGRAM.format(deed=deed)
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+def run(deed, **variables):
+    program = [sys.executable, "-c", PROGRAM.format(deed=deed)]
+    return subprocess.run(program, capture_output=True, text=True, timeout=60, env=os.environ | variables)
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,10 @@ def test_a_stream_that_was_closed_takes_what_others_print():
 def test_a_log_that_cannot_be_written_ends_nothing():
     full = "os.dup2(os.open('/dev/full', os.O_WRONLY), structlog.get_config()['logger_factory']._file._descriptor)"
     assert run(full).returncode == 0
+
+
+@pytest.mark.parametrize(("unbuffered", "printed"), [("1", "out\n"), ("", "")])
+def test_unbuffered_streams_write_at_once(unbuffered, printed):
+    """Nothing writes out the others where a process ends so."""
+    done = run("print('out'); print('err', file=sys.stderr); os._exit(1)", PYTHONUNBUFFERED=unbuffered)
+    assert (done.stdout, done.stderr) == (printed, "err\n")

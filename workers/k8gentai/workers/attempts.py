@@ -40,8 +40,8 @@ needs on a busy machine."""
 
 _HANDED_OVER = TurnFailed(
     code="worker_lost",
-    message=f"the turn was handed over {HAND_OVERS} times, as each worker that ran it was told to end; "
-    "see the workers' logs",
+    message=f"the turn was handed over {HAND_OVERS} times, as each worker that ran it was told to end, or ended "
+    "by a fault of its own; see the workers' logs",
 )
 _NOTE_SECONDS = 86_400
 _FAR_SECONDS = 30 * 86_400
@@ -79,6 +79,8 @@ class Death(BaseModel):
     """The turn whose code did, if that is known."""
     told: bool = False
     """Whether it had been told to stop, and was killed as it took too long: none of its turns is at fault."""
+    ours: bool = False
+    """Whether a fault of the worker's own ended it, no agent's: none of its turns is at fault."""
 
 
 @dataclass(frozen=True)

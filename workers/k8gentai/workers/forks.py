@@ -19,8 +19,12 @@ def end_forks_with_worker() -> None:
         os._exit(1)
 
     def watch() -> None:
-        with suppress(OSError):  # It was forked by a child, and its parent has closed it.
-            os.close(held)
+        nonlocal held
+        if held >= 0:
+            with suppress(OSError):  # Agents' code may close every file.
+                os.close(held)
+        # A child of this child may have another file of that number.
+        held = -1
         with suppress(RuntimeError):  # There may be no more threads.
             threading.Thread(target=wait, name="worker's end", daemon=True).start()
 

@@ -31,8 +31,10 @@ def keep_streams_open() -> None:
 def _kept(stream: io.TextIOWrapper) -> _StandardStream:
     stream.flush()
     return _StandardStream(
-        open(stream.fileno(), "wb", closefd=False),
+        # An unbuffered stream writes at once, as ``PYTHONUNBUFFERED`` asks for.
+        open(stream.fileno(), "wb", buffering=0 if stream.write_through else -1, closefd=False),
         encoding=stream.encoding,
         errors=stream.errors,
         line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
     )

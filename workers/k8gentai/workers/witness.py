@@ -118,7 +118,8 @@ def death_of(notes: str) -> "Death | None":
     if "ended" in end:
         return None
     if "raised" in end:
-        return Death(cause=f"ended with {end['raised']}")
+        # What agents' code raises is contained: this is the worker's.
+        return Death(cause=f"ended with {end['raised']}", ours=True)
     if "exit" in end:
         place = _at(end["place"])
         return Death(cause=f"ended itself with exit code {end['exit']}{place}", own=True, turn=end["turn"])

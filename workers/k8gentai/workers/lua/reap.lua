@@ -73,10 +73,10 @@ local function convict(turn, worker, note)
   if redis.call('HINCRBY', turn, 'crashes', 1) >= tonumber(crashes) then return gave_up(causes, unheard) end
 end
 
--- Whether a turn would be given up now, and the cause may yet be noted.
-local function waits(turn, since)
-  local worker, crashed = unpack(redis.call('HMGET', turn, 'worker', 'crashes'))
-  if (crashed or 0) + 1 < tonumber(crashes) or now() > since + (patience or 0) then return false end
+-- Whether a turn that was alone would be given up now, and the cause may yet be noted.
+local function waits(turn, worker, since)
+  local crashed = redis.call('HGET', turn, 'crashes') or 0
+  if crashed + 1 < tonumber(crashes) or now() > since + (patience or 0) then return false end
   return redis.call('EXISTS', keys.dead .. worker) == 0
 end
 
@@ -87,10 +87,9 @@ local function suspect(turn, worker, note)
   if not known and (note.own or shared > 1) then mark(turn, worker) end
 end
 
-local function lost(id, turn, worker)
+local function lost(id, turn, worker, was_alone)
   local note = noted(worker)
-  if note.told then return handed_over(turn, often) and handed end
-  local was_alone = alone(id, worker)
+  if note.told or note.ours then return handed_over(turn, often) and handed end
   if note.turn == id or was_alone and (note.turn or '') == '' then return convict(turn, worker, note) end
   suspect(turn, worker, note)
 end
@@ -101,7 +100,10 @@ for _, entry in ipairs(due) do
   -- Out of memory Redis refuses this, and by that the whole, as it refuses the living to renew their leases.
   redis.call('ZADD', leases, 'XX', since, entry)
   local is_held = attempt ~= 'taken' and held(id, attempt)
-  local waiting = is_held and waits(turn, since)
+  local worker = is_held and redis.call('HGET', turn, 'worker')
+  -- Seen at once, and each time: the neighbours are not known for as long as a turn may wait.
+  local was_alone = is_held and alone(id, worker)
+  local waiting = was_alone and waits(turn, worker, since)
   if not waiting then redis.call('ZREM', leases, entry) end
   if attempt == 'taken' then
     if redis.call('LREM', intermediate, 1, id) == 1 and redis.call('HGET', turn, 'status') == 'queued' then
@@ -109,7 +111,7 @@ for _, entry in ipairs(due) do
       done[#done + 1] = id .. ' taken'
     end
   elseif is_held and not waiting then
-    local event = lost(id, turn, redis.call('HGET', turn, 'worker'))
+    local event = lost(id, turn, worker, was_alone)
     if event then
       end_turn(id, 'failed', event, ended, keep)
     else
