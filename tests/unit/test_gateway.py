@@ -395,6 +395,47 @@ async def test_a_journal_of_an_older_version_is_answered_with_the_ids_that_are_i
     assert bench.asked == []
 
 
+_GOLDEN = {
+    "model": "m",
+    "user": "own",
+    "messages": [
+        {"role": "user", "content": "Zähle \U0001f600"},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"x": NaN}'}},
+                {"id": "c2", "type": "function", "function": {"name": "f", "arguments": '{"x": 1'}},
+            ],
+        },
+        {"role": "tool", "tool_call_id": "c1", "content": '{"y": NaN}'},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "digest"),
+    [
+        ({"model": "m", "messages": []}, "6c168fe79e1c109e0f7a5c92a4a22d1a5cf4f20b5472909b5072a53252bff2b2"),
+        (_GOLDEN, "06adce11dd9fe2df653a147b9d63aa49792aed456e8964089e437439b14570aa"),
+    ],
+)
+async def test_a_call_is_known_by_the_digest_that_earlier_versions_stored(
+    body: dict[str, Any], digest: str
+) -> None:
+    """The digests are stored in journals: where this fails, turns that are under way ask and run everything anew."""
+    passed = {"user": "u", "safety_identifier": "s", "prompt_cache_key": "k", "service_tier": "flex"}
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+    bench.calls.asked = {**passed, "temperature": 0.5}
+    assert (await bench.post(body)).status_code == 200
+    assert list(bench.kept.entries) == [f"model {digest} 1"]
+    (asked,) = bench.asked
+    sent = json.loads(asked.content)
+    assert sent == {**body, **passed, "model": sent["model"], "temperature": 0.5, "messages": sent["messages"]}
+    arguments = [call["function"]["arguments"] for m in sent["messages"] for call in m.get("tool_calls", ())]
+    assert arguments == ['{"x": null}', "{}"][: len(arguments)]
+
+
 async def test_a_call_whose_arguments_are_no_json_object_is_known_before_the_answer_ends() -> None:
     for written in ('{"a": 1', "[1]", '{"a": NaN}', "null", "x"):
         calls = calls_of("a")

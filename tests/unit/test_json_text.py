@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from k8gentai.agents.events import ToolResult
 from k8gentai.agents.json_text import arguments_object, read_json, result_json
-from k8gentai.workers.tool_results import with_json_calls
+from k8gentai.workers.tool_results import with_json_arguments, with_json_results
 
 WORDS = st.sampled_from(["NaN", "-Infinity", '"NaN', "\\", '\\"', "[NaN]", "é", "\u2028"])
 TEXTS = st.lists(WORDS | st.text(max_size=3), max_size=4).map("".join)
@@ -64,7 +64,7 @@ def test_events_and_models_get_the_same(text: str, shown: str) -> None:
         {"role": "assistant", "content": None},
         None,
     ]
-    assert with_json_calls({"messages": messages})["messages"] == [
+    assert with_json_results({"messages": messages})["messages"] == [
         messages[0],
         {"role": "tool", "content": shown},
         {"role": "tool", "content": [{"type": "text", "text": shown}, shown, {"type": "image_url"}, 3]},
@@ -87,14 +87,15 @@ def test_the_arguments_of_calls_are_json_in_every_request(written: str, shown: s
     def message(arguments: object) -> dict[str, object]:
         return {"role": "assistant", "tool_calls": [{"id": "a", "function": {"arguments": arguments}}, None]}
 
-    assert with_json_calls({"messages": [message(written)]}) == {"messages": [message(shown)]}
-    assert with_json_calls({"messages": [message({"a": 1})]}) == {"messages": [message({"a": 1})]}
+    assert with_json_arguments({"messages": [message(written)]}) == {"messages": [message(shown)]}
+    assert with_json_arguments({"messages": [message({"a": 1})]}) == {"messages": [message({"a": 1})]}
     assert (arguments_object(written) is not None) == (written == shown != "")
 
 
 def test_a_call_without_messages_is_left_alone() -> None:
-    assert with_json_calls({"messages": "?"}) == {"messages": "?"}
-    assert with_json_calls({}) == {}
+    for read in (with_json_arguments, with_json_results):
+        assert read({"messages": "?"}) == {"messages": "?"}
+        assert read({}) == {}
 
 
 def test_a_result_is_written_once_however_long_it_is() -> None:

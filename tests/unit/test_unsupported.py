@@ -81,7 +81,7 @@ def test_every_parameter_that_is_taken_reaches_the_model_calls_or_says_why_not()
     tools = {"tools": [{}]}
     for name, value in PASSED.items():
         assert unsupported({name: value}, declarative=False) is None
-        assert with_asked(tools, {name: value}) == {**tools, name: value}
+        assert {**with_asked(tools, {name: value}), **passed_on({name: value})} == {**tools, name: value}
     for name, (value, sent) in RENAMED.items():
         assert with_asked(tools, {name: value}) == {**tools, **sent}
 

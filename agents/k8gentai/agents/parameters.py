@@ -130,7 +130,10 @@ def _unknown_part(name: str, value: dict[str, Any], known: set[str]) -> str | No
 
 
 def passed_on(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return what of a request's parameters every model call of its turn has, whatever the agent."""
+    """Return what of a request's parameters every model call of its turn has, whatever the agent.
+
+    It is no part of the request that the journal knows a call by.
+    """
     return {name: parameters[name] for name in _PASSED if parameters.get(name) is not None}
 
 
@@ -145,7 +148,7 @@ def with_asked(body: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
         asked: the request's parameters under their Responses API names.
     """
     names = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
-    changed = {**body, **{name: asked[name] for name in names if asked.get(name) is not None}, **passed_on(asked)}
+    changed = {**body, **{name: asked[name] for name in names if asked.get(name) is not None}}
     if effort := (asked.get("reasoning") or {}).get("effort"):
         changed["reasoning_effort"] = effort
     if most := asked.get("max_output_tokens"):

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from k8gentai.agents.events import Usage
 from k8gentai.agents.json_text import json_text
-from k8gentai.agents.parameters import with_asked
+from k8gentai.agents.parameters import passed_on, with_asked
 from k8gentai.agents.text import encodable
 from k8gentai.agents.turn import StepLimitReached, TurnError
 from k8gentai.workers.answer_reader import AnswerError, AnswerReader, CallId, read_whole
@@ -25,7 +25,7 @@ from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.calls import PLACE_HEADER, TURN_HEADER, ModelCalls, ModelError, OpenAttempts, cancel_once
 from k8gentai.workers.embedding_calls import embeddings
 from k8gentai.workers.tool_images import with_tool_images
-from k8gentai.workers.tool_results import with_json_calls
+from k8gentai.workers.tool_results import with_json_arguments, with_json_results
 from k8gentai.workers.transport_security import TransportSecurity
 from k8gentai.workers.upstream import Chunk, StackLostError, Upstream, UpstreamError
 
@@ -75,7 +75,7 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
         except TurnError as refusal:
             return _error(400, str(refusal), refusal.code)
         asked = with_asked({**body, "model": model}, calls.asked)
-        call = _Call(calls, upstream, with_json_calls(asked))
+        call = _Call(calls, upstream, with_json_results(asked))
         return await call.streamed() if body.get("stream") else await call.whole()
 
     @app.post("/v1/embeddings")
@@ -128,11 +128,14 @@ class _Call:
     def __init__(self, calls: ModelCalls, upstream: Upstream, given: dict[str, Any]) -> None:
         self._calls = calls
         self._upstream = upstream
-        body = with_tool_images(given, calls.images)
-        self._plain = None if body is given else with_tool_images(given, calls.images, show=False)["messages"]
+        known = with_tool_images(given, calls.images)
+        self._key = calls.journal.model_key(known)
+        body = {**with_json_arguments(known), **passed_on(calls.asked)}
+        self._plain: list[Any] | None = None
         """The messages without the images of tools, where there are any."""
+        if known is not given:
+            self._plain = with_json_arguments(with_tool_images(given, calls.images, show=False))["messages"]
         self._model = str(body["model"])
-        self._key = calls.journal.model_key(body)
         calls.last_asked = self._model
         # Counting needs the figures; an agent that did not ask for them is not shown the extra chunk.
         self._shows_usage = bool((body.get("stream_options") or {}).get("include_usage"))

@@ -5,23 +5,38 @@ Frameworks hand a result that a tool returned to their models as they wrote it; 
 of its event. Both are the same request only if the numbers are the same in both.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from k8gentai.agents.json_text import json_arguments, result_json
 
 
-def with_json_calls(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a model call whose messages hold JSON that every reader takes: in the arguments of tool calls, and in
-    tools' results where these hold JSON at all."""
+def with_json_results(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a model call whose messages hold tools' results as JSON that every reader takes, where these hold JSON
+    at all."""
+    return _with_messages(body, _result)
+
+
+def with_json_arguments(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a model call whose messages hold arguments of tool calls as JSON that every reader takes.
+
+    The journal knows a call by what it was before.
+    """
+    return _with_messages(body, _calls)
+
+
+def _with_messages(body: dict[str, Any], read: Callable[[Any], Any]) -> dict[str, Any]:
     messages = body.get("messages")
-    if not isinstance(messages, list):
-        return body
-    return {**body, "messages": [_read(message) for message in messages]}
+    return {**body, "messages": [read(message) for message in messages]} if isinstance(messages, list) else body
 
 
-def _read(message: Any) -> Any:
-    if isinstance(message, dict) and isinstance(calls := message.get("tool_calls"), list):
-        return {**message, "tool_calls": [_call(call) for call in calls]}
+def _calls(message: Any) -> Any:
+    if not isinstance(message, dict) or not isinstance(calls := message.get("tool_calls"), list):
+        return message
+    return {**message, "tool_calls": [_call(call) for call in calls]}
+
+
+def _result(message: Any) -> Any:
     if not isinstance(message, dict) or message.get("role") not in ("tool", "function"):
         return message
     content = message.get("content")
