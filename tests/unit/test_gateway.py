@@ -423,7 +423,7 @@ _GOLDEN = {
 async def test_a_call_is_known_by_the_digest_that_earlier_versions_stored(
     body: dict[str, Any], digest: str
 ) -> None:
-    """The digests are stored in journals: where this fails, turns that are under way ask and run everything anew."""
+    """Journals hold these digests: where this fails, turns that are under way ask and run everything anew."""
     passed = {"user": "u", "safety_identifier": "s", "prompt_cache_key": "k", "service_tier": "flex"}
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
     bench.calls.asked = {**passed, "temperature": 0.5}

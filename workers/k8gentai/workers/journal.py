@@ -5,9 +5,9 @@ A model call is known by its canonical request and by how many equal ones came b
 call by its call id. A request that differs from all recorded ones is simply made. Requests are kept as hashes and
 answers without headers, so no credential is ever written.
 
-The canonical request is part of what is stored: a turn that one version began is run again by another, in a rolling
-update and when a person answers, and finds its answers and the ids of its tool calls by it alone. What a later version
-adds to model calls, or mends in them, is added after :meth:`Journal.model_key`.
+The canonical request is part of what is stored: a turn that one version began is run again by another, in a
+rolling update and when a person answers, and finds its answers and the ids of its tool calls by it alone. What a
+later version adds to model calls, or mends in them, is added after :meth:`Journal.model_key`.
 """
 
 import hashlib

@@ -12,8 +12,8 @@ from k8gentai.agents.json_text import json_arguments, result_json
 
 
 def with_json_results(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a model call whose messages hold tools' results as JSON that every reader takes, where these hold JSON
-    at all."""
+    """Return a model call whose messages hold tools' results as JSON that every reader takes, where these are
+    JSON at all."""
     return _with_messages(body, _result)
 
 
