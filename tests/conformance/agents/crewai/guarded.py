@@ -7,7 +7,6 @@ from crewai import LLM, Agent, Crew, Process, Task
 from crewai.flow.flow import Flow, start
 from crewai.lite_agent import LiteAgent
 from crewai.tools import BaseTool, tool
-from crewai.utilities.agent_utils import extract_tool_call_info
 
 from k8gentai.stack.conformance import tools
 from tests.conformance.agents.dispatching import answer
@@ -121,12 +120,10 @@ class ForTheModel(Flow):
         messages: list[Any] = [{"role": "user", "content": self.state["input"]}]
         called = LLM(model=_MODEL).call(messages, tools=[_SCHEMA])
         for call in called:
-            call_id, name, arguments = extract_tool_call_info(call)
-            asked = {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
-            result = _write.run(**json.loads(arguments))
+            result = _write.run(**json.loads(call.function.arguments))
             messages += [
-                {"role": "assistant", "content": "", "tool_calls": [asked]},
-                {"role": "tool", "tool_call_id": call_id, "content": result},
+                {"role": "assistant", "content": "", "tool_calls": [call.model_dump()]},
+                {"role": "tool", "tool_call_id": call.id, "content": result},
             ]
         return LLM(model=_MODEL).call(messages)
 

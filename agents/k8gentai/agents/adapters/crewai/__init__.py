@@ -18,6 +18,7 @@ from k8gentai.agents.adapters.crewai.reasoning import show_reasoning
 from k8gentai.agents.adapters.crewai.retries import hook_agents, leave_retries_to_the_gateway
 from k8gentai.agents.adapters.crewai.run import CrewRun
 from k8gentai.agents.adapters.crewai.source import CrewAIAgent, read_source
+from k8gentai.agents.adapters.crewai.streaming import hook_streaming
 from k8gentai.agents.adapters.crewai.tools import hook_tools
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.entrypoint import function_tools
@@ -36,6 +37,7 @@ class CrewAIAdapter:
 
     def __init__(self) -> None:
         hook_tools()
+        hook_streaming()
         show_reasoning()
         hook_flows()
         hook_agents()

@@ -1,4 +1,4 @@
-"""Sends the tools of agents through the turn's tool boundary, and makes every model call a streamed one.
+"""Sends the tools of agents through the turn's tool boundary.
 
 CrewAI runs a tool in one of three places, none of which a hook of its own can stand around; each is wrapped, once
 a process. Which turn a call belongs to, a context variable says; code that belongs to none is not touched.
@@ -15,7 +15,6 @@ from crewai import lite_agent
 from crewai.agents import agent_executor, step_executor
 from crewai.agents.agent_executor import AgentExecutor
 from crewai.hooks.dispatch import HookAborted
-from crewai.llms.base_llm import BaseLLM
 from crewai.tools.agent_tools.base_agent_tools import BaseAgentTool
 from crewai.tools.base_tool import BaseTool
 from crewai.tools.tool_failure import ToolExecutionFailedError, ToolFailure
@@ -38,8 +37,8 @@ _STOPS = (HookAborted, ToolExecutionFailedError)
 
 
 def hook_tools() -> None:
-    """Wrap what runs tools and what says whether a model call is streamed. Doing it twice changes nothing."""
-    if hasattr(BaseLLM._effective_stream, "__wrapped__"):
+    """Wrap what runs tools. Doing it twice changes nothing."""
+    if hasattr(AgentExecutor._execute_single_native_tool_call, "__wrapped__"):
         return
     AgentExecutor._execute_single_native_tool_call = _native(AgentExecutor._execute_single_native_tool_call)
     step_executor.execute_single_native_tool_call = _planned(step_executor.execute_single_native_tool_call)
@@ -47,7 +46,6 @@ def hook_tools() -> None:
         module.format_native_tool_output_for_agent = _without_images(module.format_native_tool_output_for_agent)
     for module in (agent_executor, step_executor, lite_agent):
         module.execute_tool_and_check_finality = _written(module.execute_tool_and_check_finality)
-    BaseLLM._effective_stream = _streamed(BaseLLM._effective_stream)
     hook_direct_calls()
 
 
@@ -115,14 +113,6 @@ def _without_images(write: Callable[[Any, Any], str]) -> Callable[[Any, Any], st
         return write(tool, result) if text is None else text
 
     return wrapped
-
-
-def _streamed(effective_stream: Callable[[BaseLLM], bool | None]) -> Callable[[BaseLLM], bool | None]:
-    @wraps(effective_stream)
-    def streamed(self: BaseLLM) -> bool | None:
-        return effective_stream(self) or current_run.get() is not None
-
-    return streamed
 
 
 class _Execution:
