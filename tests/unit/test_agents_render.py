@@ -235,7 +235,7 @@ def test_a_part_that_failed_and_ran_again_does_not_count() -> None:
     response = {"call_id": "c", "tool_name": "add", "content": "4", "metadata": {}}
     record = accepted(SECOND, tool_calls=[{"call_id": "c"}], tool_responses=[response])
     failed = record.model_copy(update={"status": "failed"})
-    again = TurnRecord(**retrying_turn(failed).model_dump(), status="queued", accepted_at=1000.0)
+    again = TurnRecord(**{**retrying_turn(failed).model_dump(), "status": "queued", "accepted_at": 1000.0})
     assert again.classic == record.classic
     parts = [
         render_part(accepted(), ASKS_CLIENT, 1009.0),

@@ -393,10 +393,10 @@ def test_a_variable_that_code_lacks_takes_no_agent_off(monkeypatch, code, reason
     assert tiny()["good"].state == "broken"
 
 
-def test_code_that_is_wrong_is_broken_whatever_variables_it_lacks(monkeypatch):
+def test_code_that_is_wrong_is_broken_whatever_variables_it_lacks():
     define_tiny("good")
     tiny()
-    define_tiny("good", "import os\nos.getenv('A_URL')\nagent = [][3]\n")
+    define_tiny("good", "import os\nos.getenv('IDE')\nraise ValueError('DECIDE on IDE-as')\n")
     assert tiny(keep=True)["good"].state == "broken"
 
 

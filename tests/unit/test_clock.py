@@ -9,7 +9,7 @@ from k8gentai.agents.turn import Turn
 from k8gentai.providers.approvals import continued, questions
 from k8gentai.providers.ids import new_turn_id
 from k8gentai.workers.clock import Clock
-from k8gentai.workers.record import TurnRecord
+from k8gentai.workers.record import AcceptedTurn, TurnRecord
 
 
 def test_it_goes_on_from_redis_time_whatever_the_time_of_day(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,3 +32,8 @@ def test_an_answer_is_too_late_by_redis_clock(now: float, approved: bool) -> Non
     answer = {"type": "mcp_approval_response", "approval_request_id": request, "approve": True}
     replay = continued(record, asked, [answer], now)
     assert replay.answers["c"].approve is approved
+
+
+def test_a_turn_is_written_as_versions_before_the_hash_had_its_time_read_it() -> None:
+    accepted = AcceptedTurn(turn=Turn(id=new_turn_id(), agent="a", input=[]), framework="f")
+    assert '"accepted_at":0.0' in accepted.model_dump_json()

@@ -77,7 +77,9 @@ class Bench:
         """Begin a new attempt, with the journal of those before."""
         journal = Journal(self.kept, Lease("resp_1", 1), dict(self.kept.entries))  # type: ignore[arg-type]
         took = self.usage.append, self.ended.append
-        self.guard = ToolGuard({"theirs"}, {"Shape"}, {"ruled"}, self.ends.append, earlier={"earlier"})
+        self.guard = ToolGuard(
+            {"theirs"}, {"Shape"}, {"ruled", "kept"}, self.ends.append, earlier={"earlier"}, asking={"ruled"}
+        )
         self.calls = ModelCalls(
             turn_id,
             *self.limits,  # type: ignore[arg-type]
@@ -806,6 +808,12 @@ async def test_a_ruled_call_has_to_come_to_the_boundary() -> None:
     assert missed.code == "tool_bypassed"
     assert "'ruled'" in missed.message
     bench.guard.came(call_id)
+    assert bench.guard.missed() is None
+
+
+async def test_a_call_that_nobody_is_to_approve_may_be_left_out() -> None:
+    bench = Bench(lambda _: calling(("a", "kept")))
+    await bench.post(asking("kept"))
     assert bench.guard.missed() is None
 
 

@@ -205,6 +205,7 @@ async def on(server: str, host: str, trust: Trust | None = None) -> int:
         "localhost:8321",
         "server:8321",
         "stack.agents.svc.cluster.local",
+        "stack.agents.svc:8321",
         "host.docker.internal:8321",
         "box.home.arpa",
     ],

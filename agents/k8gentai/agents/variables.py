@@ -4,11 +4,13 @@ An agent that could not be loaded for want of one is not broken: where the varia
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 _noted: set[str] = set()
+_WORD = re.compile(r"(?<![\w-])\w+(?![\w-])")
 
 
 class _NotingEnvironment(os._Environ[str]):
@@ -35,8 +37,8 @@ def missing_variables(error: BaseException) -> list[str]:
     """
     found: set[str] = set()
     for cause in _chain(error):
-        text = str(cause).upper()
-        found |= {name for name in _noted if name.upper() in text} | _missing_settings(cause)
+        words = set(_WORD.findall(str(cause)))
+        found |= (_noted & words) | _missing_settings(cause)
     return sorted(found)
 
 

@@ -305,4 +305,5 @@ def _guard(
     elsewhere |= {name for name, policy in policies.items() if policy.boundary == "none"}
     items = [*turn.history, *turn.input]
     earlier = {str(item[name]) for item in items for name in ("call_id", "id") if item.get(name)}
-    return ToolGuard(elsewhere, found.shapes, policies, halt, entrypoint or "", earlier)
+    asking = {name for name, policy in policies.items() if policy.approval == "required"}
+    return ToolGuard(elsewhere, found.shapes, policies, halt, entrypoint or "", earlier, asking)

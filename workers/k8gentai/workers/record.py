@@ -104,6 +104,9 @@ class AcceptedTurn(BaseModel):
     previous_response_id: str | None = None
     background: bool = False
     store: bool = True
+    accepted_at: float = 0.0
+    """0 as it is written, for workers and servers of earlier versions, which read no turn without it. What counts
+    is the field of the turn's hash: Redis' time, Unix time in seconds."""
     trace: dict[str, str] = Field(default_factory=dict)
     """The caller's trace context (W3C traceparent), as OpenTelemetry injected it."""
     replay: Replay | None = None
@@ -146,8 +149,7 @@ class TurnRecord(AcceptedTurn, CallCounts):
     attempt: int = 0
     last_seq: int = 0
     worker: str | None = None
-    accepted_at: float
-    """This and the following by Redis' clock, Unix time in seconds."""
+    # The times are Redis', Unix time in seconds.
     started_at: float | None = None
     ended_at: float | None = None
     expires_at: float | None = None

@@ -32,6 +32,8 @@ class ToolGuard:
         halt: ends the attempt, whatever the agent makes of the error.
         entrypoint: names the agent's code, where a nearer place is not known.
         earlier: the ids of the calls of earlier turns.
+        asking: the names of the tools whose calls a person is to approve. One that never came may have run
+            unasked; one of another tool is taken for left out, which code may do.
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class ToolGuard:
         halt: Callable[[TurnEnd], None],
         entrypoint: str = "",
         earlier: Collection[str] = (),
+        asking: Collection[str] = (),
     ) -> None:
+        self._asking = asking
         self._entrypoint = entrypoint
         self._elsewhere = elsewhere
         self._shapes = set(shapes).difference(ruled)
@@ -104,9 +108,9 @@ class ToolGuard:
                 raise error
 
     def missed(self) -> TurnFailed | None:
-        """Return what a turn ends with in place of a good end: a call that the definition rules never came."""
+        """Return what a turn ends with in place of a good end: a call that a person is to approve never came."""
         for name in tuple(self._due.values()):
-            if name in self._ruled:
+            if name in self._asking:
                 return TurnFailed(code=ToolBypassedError.code, message=_missed(name, self._entrypoint))
         return None
 
@@ -162,7 +166,7 @@ def _said(name: str, place: str) -> str:
 def _missed(name: str, place: str) -> str:
     where = f" in {place}" if place else ""
     return (
-        f"the model called the tool {name!r}, which the definition names, and the call never came to the tool "
-        f"boundary{where}: no record, approval, limit or time-out held for it. Have the framework run the tool, "
+        f"the model called the tool {name!r}, which wants approval, and the call never came to the tool "
+        f"boundary{where}: the agent's code left it out, or ran it unasked. Have the framework run the tool, "
         "or name it in the definition's tools with 'boundary: none'"
     )

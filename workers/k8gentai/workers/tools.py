@@ -279,9 +279,8 @@ class Tools:
         result = ToolResult(call_id=call_id, output=entry.output, is_error=entry.is_error, results=entry.results)
         self._publish(call_id, result)
         self._publish(call_id, StepCompleted(step_id=step_id, kind="tool"))
-        return ToolOutcome(
-            entry.output, is_error=entry.is_error, raw=entry.raw, results=entry.results, recorded=True
-        )
+        recorded = denial is None and known is not None and known.state == "done"
+        return ToolOutcome(entry.output, entry.is_error, entry.raw, entry.results, recorded=recorded)
 
     def _is_one_too_many(self, known: ToolEntry | None) -> bool:
         """Return whether the request allows no such call. One that an earlier attempt made was allowed."""

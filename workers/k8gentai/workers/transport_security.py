@@ -20,9 +20,9 @@ from starlette.websockets import WebSocketClose
 _POLICY_VIOLATION = 1008
 """RFC 6455, section 7.4.1."""
 _READING = frozenset({"GET", "HEAD"})
-_NEVER_PUBLIC = frozenset({"localhost", "local", "internal", "test", "home.arpa"})
-"""Ends of names that no public DNS answers for, so that no page has one: RFC 6761, 6762 and 8375, and ICANN's
-resolution 2024.07.29.06."""
+_NEVER_PUBLIC = frozenset({"localhost", "local", "internal", "test", "home.arpa", "svc"})
+"""Ends of names that no public DNS answers for, so that no page has one: RFC 6761, 6762 and 8375, ICANN's
+resolution 2024.07.29.06, and what Kubernetes calls a service inside its cluster."""
 _FORMS = frozenset({"multipart/form-data", "application/x-www-form-urlencoded"})
 
 

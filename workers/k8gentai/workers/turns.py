@@ -31,7 +31,7 @@ from k8gentai.workers.scripts import script
 RECLAIM_SECONDS = 30
 """After this long another server settles what the first one took and did not report."""
 
-_STANDING = TurnRecord.model_fields.keys() - AcceptedTurn.model_fields.keys() - {"last_seq"}
+_STANDING = (TurnRecord.model_fields.keys() - AcceptedTurn.model_fields.keys() - {"last_seq"}) | {"accepted_at"}
 """What of a turn's record changes and has a field of its own in its hash."""
 
 _DONE: frozenset[Status] = frozenset({"completed", "incomplete", "cancelled"})

@@ -12,7 +12,7 @@ from k8gentai.agents.adapters.crewai.run import current_run
 
 
 def hook_streaming() -> None:
-    """Wrap what says whether a model call is streamed, and what it returns then. Doing it twice changes nothing."""
+    """Wrap what says whether a model call is streamed, and what it returns. Doing it twice changes nothing."""
     asked = BaseLLM._effective_stream
     if not hasattr(asked, "__wrapped__"):
         BaseLLM._effective_stream = _streamed(asked)
@@ -29,7 +29,7 @@ def _streamed(effective_stream: Callable[[BaseLLM], bool | None]) -> Callable[[B
 
 
 def _whole(finalize: Callable[..., Any], asked: Callable[[BaseLLM], bool | None]) -> Callable[..., Any]:
-    """Around what makes the result of a streamed call: its tool calls are dicts, those of any other are objects."""
+    """Around what makes the result of a streamed call: its tool calls are dicts, those of others are objects."""
 
     @wraps(finalize)
     def whole(self: OpenAICompletion, *args: Any, **kwargs: Any) -> Any:
