@@ -913,6 +913,17 @@ async def test_embeddings_of_whole_documents_are_asked_for_again() -> None:
     assert (len(bench.asked), bench.kept.entries) == (2, {})
 
 
+async def test_embeddings_leave_the_journal_to_what_cannot_be_done_again() -> None:
+    many = {"data": [{"index": 0, "embedding": [0.5] * 40_000}]}
+    bench = Bench(lambda _: httpx.Response(200, json=many))
+    for number in range(30):
+        assert (await embedded(bench, {"model": "e", "input": str(number)})).status_code == 200
+    assert 0 < sum(map(len, bench.kept.entries.values())) <= 2**22
+    bench.run_again()
+    assert (await embedded(bench, {"model": "e", "input": "0"})).json() == many
+    assert len(bench.asked) == 30
+
+
 async def test_an_embedding_model_that_fails_is_the_cause() -> None:
     bench = Bench(lambda _: httpx.Response(404, json={"error": {"message": "no such model"}}))
     answer = await embedded(bench, {"model": "e", "input": "a"})

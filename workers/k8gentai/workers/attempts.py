@@ -23,10 +23,11 @@ MAX_ATTEMPTS = 3
 """How often a turn is tried whose workers die, where nothing else is said."""
 
 JOURNAL_BYTES = 16 * 2**20
+"""What a turn's journal may hold."""
 _RESERVE_BYTES = 2**20
 """What a journal that is full has left for entries that are short: that a tool began, or that it ran."""
 _SHORT_BYTES = 4096
-"""What a turn's journal may hold. What does not fit is run again, should the turn be."""
+"""How long an entry is that is short."""
 
 HAND_OVERS = 30
 """How often a turn is handed over: far more often than workers are stopped while one turn runs."""

@@ -94,6 +94,8 @@ class ModelCalls:
         """Why the last call failed; None after one that went well."""
         self.waited_for: dict[str, str] = {}
         """The models of calls whose answers have not come to their ends, by the calls' keys."""
+        self.embedded_bytes = 0
+        """How much of the journal answers of embedding models take, those of earlier attempts included."""
         self.last_asked: str | None = None
         """The model of the last call."""
         self.lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()

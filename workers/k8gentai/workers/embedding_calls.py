@@ -11,6 +11,8 @@ from k8gentai.workers.upstream import Upstream
 _RECORDED_BYTES = 2**18
 """How large an answer may be to be recorded: that to a question is. To be asked again for those of whole documents
 costs tokens, and changes nothing."""
+_RECORDED_IN_ALL = 2**22
+"""How much of a turn's journal they may take: the rest is for what cannot be done again."""
 
 
 async def embeddings(calls: ModelCalls, upstream: Upstream, body: dict[str, Any]) -> dict[str, Any]:
@@ -28,6 +30,7 @@ async def embeddings(calls: ModelCalls, upstream: Upstream, body: dict[str, Any]
     model = str(body["model"])
     key = calls.journal.model_key({"embeddings": body})
     if recorded := calls.journal.answer(key):
+        calls.embedded_bytes += len(json.dumps(recorded[0]))
         _count(calls, model, recorded[0])
         return recorded[0]
     calls.last_asked = calls.waited_for[key] = model
@@ -38,7 +41,9 @@ async def embeddings(calls: ModelCalls, upstream: Upstream, body: dict[str, Any]
     finally:
         calls.waited_for.pop(key, None)
     _count(calls, model, answer)
-    if len(json.dumps(answer)) <= _RECORDED_BYTES:
+    size = len(json.dumps(answer))
+    if size <= _RECORDED_BYTES and calls.embedded_bytes + size <= _RECORDED_IN_ALL:
+        calls.embedded_bytes += size
         await calls.journal.record_answer(key, [answer])
     return answer
 
