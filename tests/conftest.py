@@ -3,11 +3,18 @@
 import signal
 import uuid
 
+import hypothesis
 import pytest
 
 from tests.scripted import ScriptedModel
 from tests.support.grouping import ByStack
 from tests.support.valkey import Valkey
+
+# Every run tries the same examples, so that a change is what fails it; ``--hypothesis-profile=explore`` tries many
+# others.
+hypothesis.settings.register_profile("repeatable", max_examples=100, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("explore", max_examples=5000, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 
 def pytest_configure():

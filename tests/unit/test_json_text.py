@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from k8gentai.agents.events import ToolResult
@@ -24,7 +24,6 @@ def refuse(name: str) -> None:
     pytest.fail(f"{name} is not JSON")
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(VALUES, max_size=4), st.sampled_from([None, 2]), st.booleans())
 def test_what_python_writes_is_the_same_json_with_null_in_place_of_what_is_no_number(
     value: list[Any], indent: int | None, ascii_only: bool
@@ -33,7 +32,6 @@ def test_what_python_writes_is_the_same_json_with_null_in_place_of_what_is_no_nu
     assert json.loads(result_json(text), parse_constant=refuse) == read_json(text)
 
 
-@settings(max_examples=40, deadline=None)
 @given(TEXTS)
 def test_a_text_that_is_no_json_object_or_array_is_left_alone(text: str) -> None:
     try:
