@@ -924,6 +924,21 @@ async def test_embeddings_leave_the_journal_to_what_cannot_be_done_again() -> No
     assert len(bench.asked) == 30
 
 
+async def test_embeddings_end_with_the_turns_tokens_as_model_calls_do() -> None:
+    bench = Bench(lambda _: httpx.Response(200, json=VECTORS), tokens=3)
+    body = {"model": "e", "input": "a"}
+    assert (await embedded(bench, body)).json() == VECTORS
+    message = "the turn has used 3 tokens; its limit is 3"
+    refused = await embedded(bench, {"model": "e", "input": "b"})
+    assert (refused.status_code, refused.headers["x-should-retry"]) == (400, "false")
+    assert refused.json() == (await bench.post({"model": "m", "messages": []})).json()
+    assert refused.json()["error"]["message"] == message
+    assert refused.json()["error"]["code"] == "budget_exceeded"
+    assert set(bench.ends) == {TurnFailed(code="budget_exceeded", message=message)}
+    assert failure(ValueError("Error code: 400"), bench.calls).code == "budget_exceeded"
+    assert len(bench.asked) == 1
+
+
 async def test_an_embedding_model_that_fails_is_the_cause() -> None:
     bench = Bench(lambda _: httpx.Response(404, json={"error": {"message": "no such model"}}))
     answer = await embedded(bench, {"model": "e", "input": "a"})

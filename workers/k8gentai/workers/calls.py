@@ -138,6 +138,19 @@ class ModelCalls:
         self._made += 1
         self.error = None
 
+    def begin_embedding(self) -> None:
+        """Check that an embedding model may be called, which is no step of the agent's.
+
+        Raises:
+            BudgetExceededError: the turn's tokens are used up.
+        """
+        try:
+            self._budget.model_call()
+        except TurnError as error:
+            self.error = error
+            raise
+        self.error = None
+
     @property
     def busy(self) -> bool:
         """Whether a call is under way."""

@@ -102,9 +102,11 @@ async def _embedded(calls: ModelCalls, upstream: Upstream, request: Request) -> 
         model = str(body["model"])
     except (ValueError, KeyError, TypeError):
         return _error(400, _NO_BODY, "invalid_body")
-    calls.error = None
     try:
+        calls.begin_embedding()
         return Response(json_text(await embeddings(calls, upstream, body)), media_type="application/json")
+    except TurnError as refusal:
+        return _error(400, str(refusal), refusal.code)
     except UpstreamError as error:
         if isinstance(error, StackLostError):
             calls.lose(error)
