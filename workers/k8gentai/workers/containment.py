@@ -17,12 +17,12 @@ import structlog
 
 from k8gentai.agents.exits import AgentExitError, contained
 from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
+from k8gentai.workers.standard_streams import STANDARD_FILES
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 """Signals by which a worker is told to end."""
 
 _FILES = Path("/proc/self/fd")
-_STANDARD_FILES = {0, 1, 2}
 
 log = structlog.get_logger(__name__)
 
@@ -133,7 +133,7 @@ def contain_files() -> None:
     """
     worker, close, close_range = os.getpid(), os.close, os.closerange
     files = [*_FILES.iterdir()] if _FILES.is_dir() else []
-    own = _STANDARD_FILES | {int(file.name) for file in files if _is_of_a_loop(file)}
+    own = STANDARD_FILES | {int(file.name) for file in files if _is_of_a_loop(file)}
 
     def check(*numbers: int) -> None:
         if current_attempt.get() is not None and os.getpid() == worker and own.intersection(numbers):

@@ -1,9 +1,18 @@
-"""Standard output and error of a process that many agents share: no code of theirs closes them for the others."""
+"""Standard input, output and error of a process that many agents share: none of them closes them for the others.
 
+A descriptor that is free becomes the next connection's: what is printed would go into another turn's request.
+"""
+
+import builtins
 import io
 import logging
 import sys
 from contextlib import suppress
+from functools import wraps
+from typing import IO, Any
+
+STANDARD_FILES = frozenset({0, 1, 2})
+"""The descriptors."""
 
 
 class _StandardStream(io.TextIOWrapper):
@@ -26,6 +35,28 @@ def keep_streams_open() -> None:
             kept = _kept(stream)
             setattr(sys, name, kept)
             setattr(sys, f"__{name}__", kept)
+    _keep_files_open()
+
+
+def _keep_files_open() -> None:
+    """Have files that are opened by a standard descriptor's number leave it open when they are closed."""
+    original = io.open
+
+    @wraps(original)
+    def opened(
+        file: Any,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        closefd: bool = True,
+        opener: Any = None,
+    ) -> IO[Any]:
+        closes = closefd and not (isinstance(file, int) and file in STANDARD_FILES)
+        return original(file, mode, buffering, encoding, errors, newline, closes, opener)
+
+    io.open = builtins.open = opened  # type: ignore[assignment]
 
 
 def _kept(stream: io.TextIOWrapper) -> _StandardStream:
