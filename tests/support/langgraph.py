@@ -28,7 +28,7 @@ class Boundary:
         self.decisions: dict[str, Decision] = {}
         self.exempted: list[str] = []
 
-    def exempt(self, call_id):
+    def exempt(self, call_id, *, ran=False):
         self.exempted.append(call_id)
 
     async def call(self, call_id, name, arguments, run, *, approval=False):

@@ -811,6 +811,15 @@ async def test_a_ruled_call_has_to_come_to_the_boundary() -> None:
     assert bench.guard.missed() is None
 
 
+async def test_calls_that_run_elsewhere_or_are_shapes_have_no_result_of_their_own() -> None:
+    names = ("add", "Shape", "theirs", "pay")
+    bench = Bench(lambda _: calling(*((name, name) for name in names)))
+    answer = (await bench.post(asking(*names))).json()
+    made = {call["function"]["name"]: call["id"] for call in answer["choices"][0]["message"]["tool_calls"]}
+    bench.guard.came(made["pay"], elsewhere=True)
+    assert {name for name, call_id in made.items() if bench.guard.is_silent(call_id)} == {"Shape", "theirs", "pay"}
+
+
 async def test_a_call_that_nobody_is_to_approve_may_be_left_out() -> None:
     bench = Bench(lambda _: calling(("a", "kept")))
     await bench.post(asking("kept"))

@@ -535,6 +535,20 @@ async def test_a_denial_by_hand_is_told_to_the_model(model):
     assert PAID == []
 
 
+async def test_a_denial_of_a_call_that_may_be_either_of_the_models_is_told_to_the_model(model):
+    class Denying(Boundary):
+        def wait(self, call_id, *call):
+            self.recorded[call_id] = ToolOutcome("a person did not approve this call", is_error=True)
+            return super().wait(call_id, *call)
+
+    calls = (Call("pay", {"amount": amount}, id=f"c{amount}") for amount in (7, 8))
+    model.script("either", Answer(*calls), Answer("Not paid."))
+    graph = looping(chat(model), by_hand(lambda call: pay.invoke({"amount": call["args"]["amount"] / 10})))
+    assert texts(await run(graph, turn_of("[[either]]"), context_of(Denying()))) == ["Not paid."]
+    assert model.requests("either")[1].texts("tool") == ["a person did not approve this call"] * 2
+    assert PAID == []
+
+
 @pytest.mark.parametrize("written", ["no JSON", "[1]", '{"amount": 1'])
 async def test_a_call_that_cannot_be_read_reaches_the_boundary_from_joined_chunks(model, written):
     """The boundary knows what the model wrote, and tells it."""

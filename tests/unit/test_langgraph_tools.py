@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 from langchain.agents import create_agent
-from langchain.agents.middleware import ToolCallLimitMiddleware, wrap_tool_call
-from langchain_core.messages import AIMessage, ToolMessage
+from langchain.agents.middleware import ToolCallLimitMiddleware, after_model, wrap_tool_call
+from langchain_core.messages import AIMessage, RemoveMessage, ToolMessage
 from langchain_core.tools import InjectedToolCallId, tool
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, create_react_agent, tools_condition
@@ -364,6 +364,51 @@ async def test_what_a_hook_after_the_model_refuses_runs_no_tool(model):
     assert (boundary.outcomes, boundary.exempted) == ({}, ["c1"])
 
 
+@after_model(can_jump_to=["end"])
+def withdraw(state, runtime):
+    return {"messages": [AIMessage("I will not.", id=state["messages"][-1].id)], "jump_to": "end"}
+
+
+@after_model(can_jump_to=["end"])
+def take_out(state, runtime):
+    return {"messages": [RemoveMessage(state["messages"][-1].id), AIMessage("I will not.")], "jump_to": "end"}
+
+
+@pytest.mark.filterwarnings("ignore:create_react_agent")
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda chat: create_agent(chat, [add], middleware=[withdraw]),
+        lambda chat: create_agent(chat, [add], middleware=[take_out]),
+        lambda chat: create_react_agent(chat, [add]).with_config(recursion_limit=2),
+    ],
+    ids=["replaced", "taken out", "at the limit"],
+)
+async def test_no_tool_runs_for_a_call_that_a_graph_withdraws(model, build):
+    key = uuid4().hex
+    model.script(key, Answer(Call("add", {"a": 1, "b": 1}, id="c1")))
+    boundary = Boundary()
+    await run(build(chat(model)), turn_of(f"[[{key}]]"), context_of(boundary))
+    assert (boundary.outcomes, boundary.exempted) == ({}, ["c1"])
+
+
+async def test_a_call_whose_message_no_conversation_had_is_not_known_to_be_withdrawn(model):
+    """Its code may have run the function by itself."""
+    model.script("inside", Answer(Call("add", {"a": 1, "b": 1}, id="c1")))
+
+    async def act(state: MessagesState) -> dict:
+        asked = await chat(model).bind_tools([add]).ainvoke(state["messages"])
+        return {"messages": [AIMessage(f"That is {add(**asked.tool_calls[0]['args'])}.")]}
+
+    boundary = Boundary()
+    await run(
+        StateGraph(MessagesState).add_node(act).add_edge(START, "act"),
+        turn_of("[[inside]]"),
+        context_of(boundary),
+    )
+    assert boundary.exempted == []
+
+
 @pytest.mark.parametrize(
     ("decision", "named", "exempted"),
     [
@@ -371,7 +416,8 @@ async def test_what_a_hook_after_the_model_refuses_runs_no_tool(model):
         (Decision(approve=False), (), ["c1"]),
         (Decision(approve=True, reason="Less, please."), (), ["c1"]),
         (Decision(approve=False), ("add",), ["c1"]),
-        (Decision(approve=True, reason="Less, please."), ("add",), []),
+        (Decision(approve=True, reason="Less, please."), ("add",), ["c1"]),
+        (Decision(approve=True), ("add",), []),
     ],
 )
 async def test_a_node_that_asks_a_person_may_answer_a_call_with_what_they_said(model, decision, named, exempted):

@@ -91,11 +91,11 @@ def test_a_call_of_a_model_that_the_adapter_does_not_follow_is_published_as_it_i
     assert types(put) == ["step.started", "step.completed", *made, *made, "text.delta"]
 
 
-def test_a_call_that_nobody_ran_is_an_error_and_an_answer_of_a_shape_is_none() -> None:
+def test_a_call_that_nobody_ran_is_an_error_and_one_without_a_result_is_none() -> None:
     put: list[Event] = []
     order = EventOrder(put.append)
-    order.is_shaped = {"shape"}.__contains__
-    for call_id in ("left", "shape", "dropped"):
+    order.is_silent = {"silent"}.__contains__
+    for call_id in ("left", "silent", "dropped"):
         order.from_adapter(call(call_id))
     order.from_adapter(ItemDropped(item_id="dropped"))
     order.from_adapter(ToolCall(call_id="theirs", name="add", arguments="{}", side="client"))
@@ -106,7 +106,7 @@ def test_a_call_that_nobody_ran_is_an_error_and_an_answer_of_a_shape_is_none() -
             output="not run: the agent's framework or code left this tool call out",
             is_error=True,
         ),
-        ToolResult(call_id="shape", output=""),
+        ToolResult(call_id="silent", output=""),
     ]
 
 

@@ -109,12 +109,16 @@ class ToolBoundary(Protocol):
         """
         ...
 
-    def exempt(self, call_id: str) -> None:
+    def exempt(self, call_id: str, *, ran: bool = False) -> None:
         """Note that no tool runs for a call: its framework answers it by itself, as it hands the turn over to
         another agent, takes the call for the answer, or cannot read its arguments.
 
         A call that is neither made here nor exempted ends the turn once it is answered. To be called from any
         thread.
+
+        Args:
+            call_id: the call.
+            ran: its tool does run, as a call of the agent's code, which has an id and a result of its own.
         """
         ...
 

@@ -66,8 +66,8 @@ class AgentsBoundary:
 
         return await in_loop(self._home, self._while_open(name, calling))
 
-    def exempt(self, call_id: str) -> None:
-        self._tools.exempt(call_id)
+    def exempt(self, call_id: str, *, ran: bool = False) -> None:
+        self._tools.exempt(call_id, ran=ran)
 
     def claim(self, name: str, arguments: dict[str, Any], *, nested: bool) -> str | None:
         return self._tools.claim(name, arguments, nested=nested)

@@ -95,7 +95,7 @@ class Attempt:
         order.admits = self._budget.write
         self._policies = _policies(spec.tools, declared)
         self._guard = _guard(self._turn, self._policies, ready.found, self._halt, spec.entrypoint)
-        order.is_shaped = self._guard.is_shaped
+        order.is_silent = self._guard.is_silent
         self.calls = self._model_calls(accepted, journal)
         order.is_of_model = self.calls.written.__contains__
         answers = accepted.replay.answers if accepted.replay else {}

@@ -53,8 +53,8 @@ class EventOrder:
         """Whether the turn may have an event."""
         self.is_of_model: Callable[[str], bool] = lambda _: True
         """Whether a model made a call, which the adapter may still have to tell of."""
-        self.is_shaped: Callable[[str], bool] = lambda _: False
-        """Whether a call is an answer of a shape, for which no tool runs."""
+        self.is_silent: Callable[[str], bool] = lambda _: False
+        """Whether a call may have no result of its own: it is an answer of a shape, or its tool runs elsewhere."""
         self._usage: list[Usage] = []
         self._called: dict[str, ToolCall] = {}
         """Calls that were published, by their ids."""
@@ -192,8 +192,8 @@ class EventOrder:
         """Put the results of the worker's calls that nobody ran: an error, as no tool did what was asked."""
         for call in self._called.values():
             if call.side == "worker" and call.call_id not in self._answered:
-                shaped = self.is_shaped(call.call_id)
-                self._put(ToolResult(call_id=call.call_id, output="" if shaped else _NOT_RUN, is_error=not shaped))
+                silent = self.is_silent(call.call_id)
+                self._put(ToolResult(call_id=call.call_id, output="" if silent else _NOT_RUN, is_error=not silent))
 
     def _put_usage(self) -> None:
         for usage in self._usage:

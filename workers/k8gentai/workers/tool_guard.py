@@ -55,8 +55,8 @@ class ToolGuard:
         self._due: dict[str, str] = {}
         """The names of the tools of calls that have not come to the boundary, by the calls' ids."""
         self._came: set[str] = set()
-        self._shaped: set[str] = set()
-        """The ids of calls that are answers of a shape: no tool is to run for them."""
+        self._silent: set[str] = set()
+        """The ids of calls that have no result to tell of: answers of a shape, and those that run elsewhere."""
         self._known = set(earlier)
         """The ids of calls that were made, in this attempt or before the turn."""
         self._examples: set[_Result] = set()
@@ -73,19 +73,28 @@ class ToolGuard:
         """
         self._known.add(call_id)
         is_shape = name in self._shapes or (forced and set(offered) == {name} and name not in self._ruled)
-        if is_shape:
-            self._shaped.add(call_id)
-        elif name in offered and name not in self._elsewhere and call_id not in self._came:
+        if is_shape or name in self._elsewhere:
+            self._silent.add(call_id)
+        elif name in offered and call_id not in self._came:
             self._due[call_id] = name
 
-    def came(self, call_id: str) -> None:
-        """A call comes to the boundary, or no tool runs for it. From any thread."""
+    def came(self, call_id: str, *, elsewhere: bool = False) -> None:
+        """A call comes to the boundary, or no tool runs for it. From any thread.
+
+        Args:
+            call_id: the call's id.
+            elsewhere: its tool runs for another call, of the agent's own code.
+        """
+        if elsewhere:
+            self._silent.add(call_id)
         self._came.add(call_id)
         self._due.pop(call_id, None)
 
-    def is_shaped(self, call_id: str) -> bool:
-        """Return whether a call is an answer of a shape, for which no tool is to run."""
-        return call_id in self._shaped
+    def is_silent(self, call_id: str) -> bool:
+        """Return whether a call may have no result of its own: it is an answer of a shape, or its tool runs
+        elsewhere.
+        """
+        return call_id in self._silent
 
     def due(self, name: str) -> list[str]:
         """Return the ids of a tool's calls that have not come to the boundary, in their order. From any thread."""
@@ -157,9 +166,9 @@ def _results(messages: object) -> Iterator[_Result]:
 def _said(name: str, place: str) -> str:
     where = f" at {place}" if place else ""
     return (
-        f"the tool {name!r} was run past the tool boundary: the model was to be sent its result{where}, without "
-        "record, approval, limit or time-out. Have the framework run the tool, or name it in the definition's "
-        "tools with 'boundary: none'"
+        f"the tool {name!r} was run past the tool boundary, or its call answered by the agent's own code: the "
+        f"model was to be sent a result{where} without record, approval, limit or time-out. Have the framework "
+        "run the tool, or name it in the definition's tools with 'boundary: none'"
     )
 
 

@@ -172,9 +172,9 @@ class Tools:
         """Return what the turn may still use; None where there is no limit."""
         return self._budget.tokens_left()
 
-    def exempt(self, call_id: str) -> None:
-        """Note that no tool runs for a call."""
-        self._guard.came(call_id)
+    def exempt(self, call_id: str, *, ran: bool = False) -> None:
+        """Note that no tool runs for a call; see :class:`k8gentai.agents.turn.ToolBoundary`."""
+        self._guard.came(call_id, elsewhere=ran)
 
     def claim(self, name: str, arguments: dict[str, Any], *, nested: bool) -> str | None:
         """Return the model's call that code answers; see :class:`k8gentai.agents.turn.ToolBoundary`."""
@@ -185,7 +185,7 @@ class Tools:
                 asked = {call_id: written for call_id, written in asked.items() if written == arguments}
             found = matching_call(arguments, asked)
             if (made := found or next(iter(asked), None)) is not None:
-                self._guard.came(made)
+                self._guard.came(made, elsewhere=found is None)
             return found
 
     def close(self) -> None:

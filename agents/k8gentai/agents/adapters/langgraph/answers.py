@@ -82,10 +82,10 @@ class Answers:
         if not namespace:
             self._final = state
         if namespace not in self._given:
-            self._given[namespace] = {_name(message) for message in _messages(state)}
+            self._given[namespace] = {_name(message) for message in messages_of(state)}
             return
         if namespace in self._begun and not _has(state, self._given[namespace]):
-            self._write_anew(namespace, _messages(state))
+            self._write_anew(namespace, messages_of(state))
         elif _has(state, self._given[namespace]):
             self._begun.add(namespace)
         said = self._said(namespace, state)
@@ -129,7 +129,7 @@ class Answers:
         old = self._anew.get(namespace)
         if old is None:
             return _new(state, self._given[namespace])
-        return [message for message in _messages(state) if _name(message) not in old]
+        return [message for message in messages_of(state) if _name(message) not in old]
 
     def _left(self, said: list[BaseMessage]) -> tuple[list[BaseMessage], list[Published]]:
         """Return the messages of a state that were not published, and what was published and is not among them.
@@ -189,7 +189,7 @@ def _field(state: Any, name: str) -> Any:
     return state.get(name) if isinstance(state, dict) else getattr(state, name, None)
 
 
-def _messages(state: Any) -> list[AnyMessage]:
+def messages_of(state: Any) -> list[AnyMessage]:
     """Return the messages of a state, or of what a function of the functional API returned."""
     found = state if isinstance(state, list | BaseMessage) else _field(state, _KEY)
     listed = found if isinstance(found, list) else [] if found is None else [found]
@@ -211,12 +211,12 @@ def _name(message: BaseMessage) -> object:
 
 
 def _has(state: Any, given: set[object]) -> bool:
-    return any(_name(message) in given for message in _messages(state))
+    return any(_name(message) in given for message in messages_of(state))
 
 
 def _new(state: Any, given: set[object]) -> list[BaseMessage]:
     """Return the messages of a state that came after those the graph was given."""
-    messages = _messages(state)
+    messages = messages_of(state)
     known = [number for number, message in enumerate(messages) if _name(message) in given]
     return list(messages[known[-1] + 1 if known else 0 :])
 
@@ -233,7 +233,7 @@ def _other_output(state: Any, outputs: Iterable[str]) -> str:
     names = [name for name in outputs if name != _KEY]
     if names == [END]:
         # A function of the functional API: the state is what it returned.
-        return "" if _messages(state) else answer_text(state)
+        return "" if messages_of(state) else answer_text(state)
     found = {name: value for name in names if (value := _field(state, name)) not in (None, "", [], {})}
     if len(found) != 1:
         return answer_text(found) if found else ""

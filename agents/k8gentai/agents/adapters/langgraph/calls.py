@@ -21,6 +21,7 @@ from langgraph.constants import TAG_NOSTREAM
 from k8gentai.agents.adapters.langgraph.answers import Published
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
 from k8gentai.agents.adapters.langgraph.open_calls import OpenCalls
+from k8gentai.agents.adapters.langgraph.withdrawn import WithdrawnCalls
 from k8gentai.agents.events import (
     Event,
     MessageDone,
@@ -79,6 +80,7 @@ class ModelCalls(BaseCallbackHandler):
         structured: tools that nobody runs: calling one is how the model answers in a structure.
         exempt: takes a call for which no tool ran.
         open_calls: is told what models ask for.
+        withdrawn: is told so as well.
     """
 
     run_inline = True
@@ -92,6 +94,7 @@ class ModelCalls(BaseCallbackHandler):
         client_tools: AbstractSet[str],
         exempt: Callable[[str], None],
         open_calls: OpenCalls,
+        withdrawn: WithdrawnCalls,
         structured: AbstractSet[str] = frozenset(),
     ) -> None:
         self._exempt = exempt
@@ -101,6 +104,7 @@ class ModelCalls(BaseCallbackHandler):
         self._client_tools = client_tools
         self._structured = structured
         self._open_calls = open_calls
+        self._withdrawn = withdrawn
         self._running: dict[UUID, _Call] = {}
         self._failed: list[_Call] = []
         self._messages = 0
@@ -207,6 +211,7 @@ class ModelCalls(BaseCallbackHandler):
         if isinstance(message, AIMessage):
             let_run(message)
             self._open_calls.asked(message)
+            self._withdrawn.made(message)
         self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
         if any(tool_call.side == "client" for tool_call in calls):
             self._halt(None)

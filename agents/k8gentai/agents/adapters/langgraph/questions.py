@@ -12,7 +12,6 @@ import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -65,13 +64,11 @@ class Questions:
     Args:
         boundary: asks.
         places: of the graph's tasks.
-        named: the tools that the agent's definition speaks of.
     """
 
-    def __init__(self, boundary: ToolBoundary, places: Places, named: AbstractSet[str]) -> None:
+    def __init__(self, boundary: ToolBoundary, places: Places) -> None:
         self._boundary = boundary
         self._places = places
-        self._named = named
         self._ids = CallIds()
         self._open: defaultdict[tuple[str, str], list[_Asked]] = defaultdict(list)
         """What was not answered, by the ids and contents of LangGraph's interrupts."""
@@ -153,18 +150,8 @@ class Questions:
         return _Asked(
             (part,),
             lambda decisions: _resumed(decisions[0]),
-            lambda decisions: self._answered_by(decisions[0], calls),
+            lambda decisions: _answered_by(decisions[0], calls),
         )
-
-    def _answered_by(self, decision: Decision, calls: list[ToolCall]) -> list[str]:
-        """Return the ids of the calls that a node may answer with what a person said to its question.
-
-        After words that are no refusal the node may run a tool as well, and what the definition says holds.
-        """
-        if decision.approve and decision.reason is None:
-            return []
-        allowed = [call for call in calls if not decision.approve or call["name"] not in self._named]
-        return [call["id"] for call in allowed if call["id"]]
 
     def _action(self, here: str, action: Action) -> _Part:
         """Return what is asked of a call goes by the call's own id, as the definition's approval does: answered
@@ -222,6 +209,15 @@ def _without_message_ids(value: Any) -> Any:
         return value
     is_message = value.keys() >= _MESSAGE_FIELDS
     return {name: _without_message_ids(each) for name, each in value.items() if not (is_message and name == "id")}
+
+
+def _answered_by(decision: Decision, calls: list[ToolCall]) -> list[str]:
+    """Return the ids of the calls that a node may answer with what a person said to its question about them, or
+    leave out. After a plain yes there is nothing to answer with; the tools are to run then.
+    """
+    if decision.approve and decision.reason is None:
+        return []
+    return [call["id"] for call in calls if call["id"]]
 
 
 def _key(interrupt: Interrupt) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from k8gentai.agents.adapters.langgraph.open_calls import OpenCalls
 from k8gentai.agents.adapters.langgraph.places import Places
 from k8gentai.agents.adapters.langgraph.questions import Questions, has_breakpoints
 from k8gentai.agents.adapters.langgraph.refusals import Refusals
+from k8gentai.agents.adapters.langgraph.withdrawn import WithdrawnCalls
 from k8gentai.agents.call_ids import CallIds
 from k8gentai.agents.events import Event, ToolResult
 from k8gentai.agents.kept_events import KeptEvents
@@ -52,6 +53,7 @@ class GraphRun(KeptEvents):
         self.named = named
         self.call_ids = CallIds()
         self.open_calls = OpenCalls()
+        self._withdrawn = WithdrawnCalls()
         self.raised: set[str] = set()
         """The calls whose tools raised to the code that ran them, which may try again."""
         self.calls = ModelCalls(
@@ -61,6 +63,7 @@ class GraphRun(KeptEvents):
             client_tools,
             context.tools.exempt,
             self.open_calls,
+            self._withdrawn,
             structured,
         )
         self._answers = Answers(
@@ -68,7 +71,7 @@ class GraphRun(KeptEvents):
         )
         self._places = Places()
         self._refusals = Refusals(context.tools.exempt)
-        self.questions = Questions(context.tools, self._places, named)
+        self.questions = Questions(context.tools, self._places)
 
     async def drive(
         self, graph: Pregel[Any, Any, Any, Any], messages: list[BaseMessage], graph_input: Any, thread_id: str
@@ -110,6 +113,7 @@ class GraphRun(KeptEvents):
                 if part["type"] == "values":
                     if not self._for_a_tool(part["ns"]):
                         self._answers.take(part["ns"], part["data"])
+                        self._withdrawn.take(part["ns"], part["data"])
                     continue
                 message, _ = cast("tuple[BaseMessage, dict[str, Any]]", part["data"])
                 if isinstance(message, ToolMessage):
@@ -120,6 +124,8 @@ class GraphRun(KeptEvents):
                 graph_input = None
                 stopped = await self._passes_breakpoint(graph, config)
         self.close_failed()
+        for call_id in self._withdrawn.ids():
+            self.context.tools.exempt(call_id)
         outputs = graph.output_channels
         self._answers.finish([outputs] if isinstance(outputs, str) else outputs)
 

@@ -217,10 +217,10 @@ def _by_hand(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | 
         return ToolPassage(run, answered, tool.name, arguments, None, asked=True)
     covered = run.open_calls.cover(tool.name)
     if covered is not None:
-        run.context.tools.exempt(covered)
+        run.context.tools.exempt(covered, ran=True)
     elif tool.name not in run.named and not run.open_calls.were_asked(tool.name, arguments):
         return None
-    return ToolPassage(run, own(), tool.name, arguments, None, asked=False)
+    return ToolPassage(run, own(), tool.name, arguments, None, asked=covered is not None)
 
 
 def _own_id(run: GraphRun, tool: BaseTool, arguments: dict[str, Any]) -> Callable[[], str]:
