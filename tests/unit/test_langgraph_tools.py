@@ -9,9 +9,9 @@ import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import ToolCallLimitMiddleware, after_model, wrap_tool_call
 from langchain_core.messages import AIMessage, RemoveMessage, ToolMessage
-from langchain_core.tools import InjectedToolCallId, tool
+from langchain_core.tools import InjectedToolArg, InjectedToolCallId, tool
 from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.prebuilt import ToolNode, create_react_agent, tools_condition
+from langgraph.prebuilt import InjectedState, ToolNode, ToolRuntime, create_react_agent, tools_condition
 from langgraph.types import Command, interrupt
 
 from k8gentai.agents.adapters.langgraph.recorded import recorded
@@ -180,34 +180,125 @@ async def test_what_cannot_be_read_back_safely_is_not_kept():
     assert recorded(ToolMessage("text", tool_call_id="c1")) == ""
 
 
-@pytest.mark.parametrize("kind", ["async", "sync"])
-async def test_a_hook_that_was_there_runs_inside_ours(model, kind):
-    order = []
-
-    async def hook_async(request, execute):
-        order.append("hook")
-        return await execute(request.override(tool_call={**request.tool_call, "args": {"a": 5, "b": 5}}))
-
-    def hook_sync(request, execute):
-        order.append("hook")
-        return execute(request.override(tool_call={**request.tool_call, "args": {"a": 5, "b": 5}}))
-
-    hooks = {"awrap_tool_call": hook_async} if kind == "async" else {"wrap_tool_call": hook_sync}
-    node = ToolNode([add], **hooks)
+def hooked(model, tools, **hooks) -> StateGraph:
+    """A graph whose tool node has hooks."""
 
     async def ask(state: MessagesState) -> dict:
-        return {"messages": [await chat(model).bind_tools([add]).ainvoke(state["messages"])]}
+        return {"messages": [await chat(model).bind_tools(tools).ainvoke(state["messages"])]}
 
-    graph = StateGraph(MessagesState).add_node(ask).add_node("tools", node)
-    graph.add_edge(START, "ask").add_conditional_edges("ask", tools_condition).add_edge("tools", "ask")
-    agent = loaded(graph)
-    loaded(graph)
-    model.script(f"hook-{kind}", Answer(Call("add", {"a": 1, "b": 1}, id="c1")), Answer("Ten."))
+    graph = StateGraph(MessagesState).add_node(ask).add_node("tools", ToolNode(tools, **hooks))
+    return (
+        graph.add_edge(START, "ask")
+        .add_conditional_edges("ask", tools_condition)
+        .add_edge("tools", "ask")
+        .compile()
+    )
+
+
+def other(request, **args):
+    """The same request with other arguments."""
+    return request.override(tool_call={**request.tool_call, "args": args})
+
+
+async def hook_async(request, execute):
+    return await execute(other(request, a=5, b=5))
+
+
+def hook_sync(request, execute):
+    return execute(other(request, a=5, b=5))
+
+
+async def hook_in_place(request, execute):
+    request.tool_call["args"].update(a=5, b=5)
+    return await execute(request)
+
+
+async def hook_by_hand(request, execute):
+    return ToolMessage(await request.tool.ainvoke({"a": 5, "b": 5}), tool_call_id=request.tool_call["id"])
+
+
+async def hook_of_the_call(request, execute):
+    return await request.tool.ainvoke({**request.tool_call, "args": {"a": 5, "b": 5}, "type": "tool_call"})
+
+
+@pytest.mark.parametrize("ruled", [False, True])
+@pytest.mark.parametrize("hook", [hook_async, hook_sync, hook_in_place, hook_by_hand, hook_of_the_call])
+async def test_what_a_hook_changes_is_a_call_of_its_own(model, hook, ruled):
+    """A person is asked about what runs, and what the call itself came to is shown beside it."""
+    graph = hooked(model, [add], **{"wrap_tool_call" if hook is hook_sync else "awrap_tool_call": hook})
+    agent = loaded(graph, tools=[{"name": "add", "approval": "required"}] if ruled else [])
+    boundary, denying = Boundary(), Boundary()
+    for one in (boundary, denying):
+        key = uuid4().hex
+        model.script(key, Answer(Call("add", {"a": 1, "b": 1}, id="c1")), Answer("Ten."))
+        assert texts(await run(agent, turn_of(f"[[{key}]]"), context_of(one))) == ["Ten."]
+        own, call = one.outcomes
+        assert call == "c1"
+        assert one.names[own] == "add"
+        assert one.arguments == {"c1": {"a": 1, "b": 1}, own: {"a": 5, "b": 5}}
+        denying.recorded[own] = ToolOutcome("a person did not approve this call", is_error=True)
+    assert {outcome.output for outcome in boundary.outcomes.values()} == {"10"}
+    assert "did not approve" in denying.outcomes["c1"].output
+    assert "did not approve" in answers(model.requests(key)[1])["c1"]
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_each_run_that_a_hook_makes_of_a_tool_is_a_call(model, by_hand):
+    async def hook(request, execute):
+        for args in ({"a": 1, "b": 1}, {"a": 1, "b": 1}, {"a": 2, "b": 2}, {"a": 3, "b": 3}):
+            if by_hand:
+                last = ToolMessage(await request.tool.ainvoke(args), tool_call_id=request.tool_call["id"])
+            else:
+                last = await execute(other(request, **args))
+        return last
+
+    agent = loaded(hooked(model, [add], awrap_tool_call=hook))
+    calls = [Call("add", {"a": 1, "b": 1}, id="c1"), Call("add", {"a": 2, "b": 2}, id="c2")]
+    key = uuid4().hex
+    model.script(key, Answer(*calls), Answer("Done."))
     boundary = Boundary()
-    assert texts(await run(agent, turn_of(f"[[hook-{kind}]]"), context_of(boundary))) == ["Ten."]
-    assert boundary.arguments == {"c1": {"a": 1, "b": 1}}
-    assert boundary.outcomes == {"c1": ToolOutcome("10")}
-    assert order == ["hook"]
+    await run(agent, turn_of(f"[[{key}]]"), context_of(boundary))
+    assert boundary.arguments["c1"] == {"a": 1, "b": 1}
+    assert boundary.arguments["c2"] == {"a": 2, "b": 2}
+    # The first of each call's runs is its own where it has the call's arguments.
+    of_first, of_second = [1, 2, 3], [1, 1, 3]
+    assert sorted(args["a"] for args in boundary.arguments.values()) == sorted([1, 2, *of_first, *of_second])
+
+
+@pytest.mark.parametrize("hook", ["none", "async", "sync"])
+async def test_what_langgraph_puts_in_or_reads_otherwise_is_no_change(model, hook):
+    """Neither what it injects, nor defaults, nor what it makes of the model's types, nor what a model forges."""
+
+    @tool
+    def note(
+        text: str,
+        times: int,
+        call_id: Annotated[str, InjectedToolCallId],
+        messages: Annotated[list, InjectedState("messages")],
+        state: Annotated[dict, InjectedState],
+        runtime: ToolRuntime,
+        owner: Annotated[str, InjectedToolArg] = "nobody",
+        mark: str = "!",
+    ) -> str:
+        """Note something."""
+        assert runtime.tool_call_id == call_id
+        assert len(messages) == len(state["messages"])
+        return f"{owner}: {text * times}{mark}"
+
+    async def pass_on(request, execute):
+        return await execute(other(request, **request.tool_call["args"]))
+
+    def pass_on_sync(request, execute):
+        return execute(other(request, **request.tool_call["args"]))
+
+    hooks = {"none": {}, "async": {"awrap_tool_call": pass_on}, "sync": {"wrap_tool_call": pass_on_sync}}[hook]
+    agent = loaded(hooked(model, [note], **hooks))
+    key = uuid4().hex
+    arguments = {"text": "a", "times": "2", "owner": "the model", "state": {"messages": []}}
+    model.script(key, Answer(Call("note", arguments, id="c1")), Answer("Noted."))
+    boundary = Boundary()
+    await run(agent, turn_of(f"[[{key}]]"), context_of(boundary))
+    assert boundary.outcomes == {"c1": ToolOutcome("nobody: aa!")}
 
 
 async def test_middleware_that_tries_again_is_one_call_of_the_boundary(model):

@@ -66,6 +66,22 @@ class Passage:
         self._result: Any = None
         self._made: ToolOutcome | None = None
         """What the tool came to in this attempt; None where it did not come to anything."""
+        self._taken = False
+        """Whether the call's tool is at work, or has done it."""
+
+    def admits(self, shown: Callable[[Any], dict[str, Any]], tool_input: Any) -> bool:
+        """Return whether the call's tool may run in it: with the arguments that were admitted, and once, unless it
+        failed.
+
+        Args:
+            shown: returns a tool's arguments without those that LangGraph puts in.
+            tool_input: what the tool is about to run with.
+        """
+        if self._taken:
+            return False
+        if isinstance(tool_input, str):
+            return list(shown(self._arguments).values()) == [jsonable(tool_input)]
+        return bool(shown(self._arguments) == jsonable(shown(tool_input)))
 
     async def through(self, execute: Callable[[], Awaitable[Any]]) -> Any:
         """Pass the boundary. Returns what running the tool returns, or returned in an earlier attempt.
@@ -101,11 +117,20 @@ class Passage:
     def begun(self) -> Iterator[None]:
         """While inside, the tool itself is at work: what it runs are other calls."""
         token, of_call = _current.set((self, False)), answering.set(self.call_id)
+        self._taken = True
         try:
             yield
+        except BaseException:
+            self._taken = False
+            raise
         finally:
             _current.reset(token)
             answering.reset(of_call)
+
+    def ended(self, result: Any) -> Any:
+        """Take what the tool returned, and return it. Where that is an error, the tool may be tried again."""
+        self._taken = getattr(result, "status", None) != "error"
+        return result
 
     @contextmanager
     def _entered(self) -> Iterator[None]:

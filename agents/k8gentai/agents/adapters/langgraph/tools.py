@@ -119,9 +119,8 @@ def _run(run: Callable[..., Any]) -> Callable[..., Any]:
         def execute() -> Any:
             return run(self, tool_input, *rest, tool_call_id=tool_call_id, **options)
 
-        if passage := _entered_by(self, tool_call_id):
-            with passage.begun():
-                return execute()
+        if passage := _entered_by(self, tool_input, tool_call_id):
+            return _begin(passage, execute)
         made = _by_hand(self, tool_input, tool_call_id)
         return execute() if made is None else made.through_blocking(lambda: _begin(made, execute))
 
@@ -130,7 +129,7 @@ def _run(run: Callable[..., Any]) -> Callable[..., Any]:
 
 def _begin(passage: Passage, execute: Callable[[], Any]) -> Any:
     with passage.begun():
-        return execute()
+        return passage.ended(execute())
 
 
 def _arun(arun: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
@@ -143,9 +142,9 @@ def _arun(arun: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
 
         async def begin(passage: Passage) -> Any:
             with passage.begun():
-                return await execute()
+                return passage.ended(await execute())
 
-        if passage := _entered_by(self, tool_call_id):
+        if passage := _entered_by(self, tool_input, tool_call_id):
             return await begin(passage)
         made = _by_hand(self, tool_input, tool_call_id)
         return await (execute() if made is None else made.through(lambda: begin(made)))
@@ -159,7 +158,7 @@ def _ainvoke(ainvoke: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
     @wraps(ainvoke)
     async def wrapped(self: BaseTool, given: Any, *rest: Any, **options: Any) -> Any:
         tool_input, call_id = (given["args"], given["id"]) if _is_call(given) else (given, None)
-        made = None if _entered_by(self, call_id) else _by_hand(self, tool_input, call_id)
+        made = None if _entered_by(self, tool_input, call_id) else _by_hand(self, tool_input, call_id)
         if made is None:
             return await ainvoke(self, given, *rest, **options)
         return await made.through(lambda: ainvoke(self, given, *rest, **options))
@@ -186,16 +185,18 @@ def _is_passing(call_id: str) -> bool:
     return passage is not None and passage.given_id == call_id
 
 
-def _entered_by(tool: BaseTool, call_id: str | None) -> Passage | None:
+def _entered_by(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | None:
     """Return the passage that a tool is run by: for the call, or by code around it that runs the tool by hand.
 
-    Code may have a call made by another tool, but not by one that the definition says something of.
+    Code may have a call made by another tool, but not by one that the definition says something of. The call's own
+    tool runs in it once, with the call's arguments: what a middleware changes, or runs again, nobody has admitted.
     """
     passage = open_passage()
     if passage is None:
         return None
     if passage.name == tool.name:
-        return passage if call_id in (None, passage.given_id) else None
+        is_its = call_id in (None, passage.given_id)
+        return passage if is_its and passage.admits(lambda given: _shown(tool, given), tool_input) else None
     is_ruled = (run := current_run.get(None)) is not None and tool.name in run.named
     return passage if call_id is not None and call_id == passage.given_id and not is_ruled else None
 
@@ -206,13 +207,15 @@ def _by_hand(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | 
     """
     if (run := current_run.get(None)) is None:
         return None
-    arguments = tool._filter_injected_args(tool_input) if isinstance(tool_input, dict) else {"input": tool_input}
+    arguments = _shown(tool, tool_input)
     own = _own_id(run, tool, arguments)
     if call_id:
         run.open_calls.close(call_id)
         given = run.open_calls.own_id(call_id, tool.name, arguments, _task())
         again = given in run.raised or _is_passing(call_id)
         return ToolPassage(run, own() if again else given, tool.name, arguments, call_id, asked=True)
+    if (around := open_passage()) is not None and around.name == tool.name:
+        return ToolPassage(run, own(), tool.name, arguments, None, asked=False)
     if (answered := run.open_calls.take(tool.name, arguments)) is not None:
         return ToolPassage(run, answered, tool.name, arguments, None, asked=True)
     covered = run.open_calls.cover(tool.name)
@@ -221,6 +224,11 @@ def _by_hand(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | 
     elif tool.name not in run.named and not run.open_calls.were_asked(tool.name, arguments):
         return None
     return ToolPassage(run, own(), tool.name, arguments, None, asked=covered is not None)
+
+
+def _shown(tool: BaseTool, tool_input: Any) -> dict[str, Any]:
+    """Return the arguments of a tool without those that LangGraph puts in."""
+    return tool._filter_injected_args(tool_input) if isinstance(tool_input, dict) else {"input": tool_input}
 
 
 def _own_id(run: GraphRun, tool: BaseTool, arguments: dict[str, Any]) -> Callable[[], str]:
