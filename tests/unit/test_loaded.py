@@ -1,6 +1,8 @@
 """Agents that a worker cannot import, or not in time."""
 
 import asyncio
+import os
+import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -8,10 +10,11 @@ from typing import Any
 import pytest
 
 from k8gentai.agents.definition import implicit_agent
+from k8gentai.agents.loading import load_object
 from k8gentai.agents.turn import AgentLoadError, Turn
 from k8gentai.workers import loaded as loaded_agents
 from k8gentai.workers.loaded import LoadedAgents
-from k8gentai.workers.own_variables import own_variables
+from k8gentai.workers.own_variables import own_variables, part_variables
 from k8gentai.workers.record import AcceptedTurn
 
 
@@ -39,8 +42,18 @@ def agents(load: Any, seconds: float = 30.0) -> tuple[LoadedAgents, Adapter]:
     return LoadedAgents(registry, adapter, seconds), adapter
 
 
-def accepted() -> AcceptedTurn:
-    return AcceptedTurn(turn=Turn(id="resp_1", agent="a", input=[]), framework="langgraph")
+def registered(name: str, entrypoint: str, digest: str = "1") -> Any:
+    definition = implicit_agent(name)
+    definition = definition.model_copy(
+        update={"spec": definition.spec.model_copy(update={"entrypoint": entrypoint})}
+    )
+    return SimpleNamespace(
+        id=name, framework="langgraph", state="ready", definition=definition, digest=digest, error=None, file=None
+    )
+
+
+def accepted(agent: str = "a") -> AcceptedTurn:
+    return AcceptedTurn(turn=Turn(id="resp_1", agent=agent, input=[]), framework="langgraph")
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), ImportError("no"), AgentLoadError("no")])
@@ -74,6 +87,45 @@ async def test_what_an_import_sets_for_itself_is_kept_for_the_agents_turns(monke
         ready = await loaded.for_turn(accepted())
         assert ready.variables == {"OPENAI_BASE_URL": "http://elsewhere/v1"}
     assert own_variables.get() is None
+
+
+async def test_what_a_module_sets_is_found_by_all_agents_that_it_holds(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(os.environ, "__class__", os.environ.__class__)
+    part_variables()
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://gateway/v1")
+    (tmp_path / "loaded_first.py").write_text("import loaded_shop\none = 1\n")
+    (tmp_path / "loaded_shop.py").write_text(
+        "import os, loaded_address\ndef make():\n    return os.environ['OPENAI_BASE_URL']\n"
+    )
+    (tmp_path / "loaded_address.py").write_text(
+        "import os\nos.environ['OPENAI_BASE_URL'] = 'http://shop/v1'\ndel os.environ['OPENAI_API_KEY']\n"
+    )
+    monkeypatch.setenv("OPENAI_API_KEY", "placeholder")
+    monkeypatch.setattr(loaded_agents, "found_tools", lambda *_: None)
+    monkeypatch.setattr(loaded_agents, "check_policies", lambda *_: None)
+    entrypoints = {"a": "loaded_first:one", "b": "loaded_shop:make", "c": "loaded_shop:make", "d": "string:digits"}
+    known = {name: registered(name, entrypoint) for name, entrypoint in entrypoints.items()}
+
+    def load(definition: Any) -> Any:
+        made = load_object(definition.spec.entrypoint)
+        return made() if callable(made) else os.environ["OPENAI_BASE_URL"]
+
+    registry: Any = SimpleNamespace(get=known.get, list=lambda: list(known.values()))
+    adapter: Any = Adapter(load)
+    loaded = LoadedAgents(registry, adapter)
+    for name in ("a", "b", "c"):
+        ready = await loaded.for_turn(accepted(name))
+        assert ready.agent == "http://shop/v1"
+        assert ready.variables == {"OPENAI_BASE_URL": "http://shop/v1", "OPENAI_API_KEY": None}
+    ready = await loaded.for_turn(accepted("d"))
+    assert (ready.agent, ready.variables) == ("http://gateway/v1", {})
+    # The module is imported anew where its source changed, and sets what it sets now.
+    (tmp_path / "loaded_shop.py").write_text("def make():\n    return 'made anew'\n")
+    known["b"] = registered("b", entrypoints["b"], digest="changed")
+    ready = await loaded.for_turn(accepted("b"))
+    assert (ready.agent, ready.variables) == ("made anew", {})
 
 
 async def test_an_import_that_does_not_end_is_given_up_and_begun_once():

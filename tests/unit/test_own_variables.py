@@ -1,25 +1,41 @@
 """An agent that sets where models are does so for itself."""
 
+import _posixsubprocess
+import asyncio
 import contextvars
+import multiprocessing
 import os
 import subprocess
 import sys
 import threading
+from multiprocessing import forkserver
+from pathlib import Path
 
 import pytest
 
+from k8gentai.workers.child_environment import pass_on_variables
 from k8gentai.workers.own_variables import own_variables, part_variables
 
+REPLACED = (
+    (_posixsubprocess, "fork_exec"),
+    (subprocess, "_fork_exec"),
+    (os, "execv"),
+    (os, "system"),
+    (forkserver.ForkServer, "ensure_running"),
+)
 GATEWAY = "http://gateway/v1"
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
     was = os.environ.__class__
+    for owner, name in REPLACED:
+        monkeypatch.setattr(owner, name, getattr(owner, name))
     monkeypatch.setenv("OPENAI_BASE_URL", GATEWAY)
     monkeypatch.setenv("OPENAI_API_KEY", "placeholder")
     monkeypatch.delenv("HTTPS_PROXY", raising=False)
     part_variables()
+    pass_on_variables()
     yield
     os.environ.__class__ = was
 
@@ -94,3 +110,98 @@ def test_other_variables_are_those_of_the_process(monkeypatch):
 def test_a_value_that_is_no_text_is_refused(value):
     with pytest.raises(TypeError):
         agent(lambda: os.environ.__setitem__("OPENAI_BASE_URL", value))
+
+
+PRINTING = "echo $OPENAI_BASE_URL $HTTPS_PROXY ${OPENAI_API_KEY-none}"
+SHELL = ["/bin/sh", "-c", PRINTING]
+
+
+def by_subprocess(into: Path) -> None:
+    with into.open("w") as file:
+        subprocess.run(SHELL, stdout=file, check=True)
+
+
+def by_asyncio(into: Path) -> None:
+    async def run() -> None:
+        with into.open("w") as file:
+            await (await asyncio.create_subprocess_exec(*SHELL, stdout=file)).wait()
+
+    asyncio.run(run())
+
+
+def by_posix_spawn(into: Path) -> None:
+    with into.open("w") as file:
+        subprocess.run(SHELL, stdout=file, check=True, close_fds=False)
+
+
+def by_popen(into: Path) -> None:
+    with os.popen(PRINTING) as program:
+        into.write_text(program.read())
+
+
+def by_system(into: Path) -> None:
+    assert os.waitstatus_to_exitcode(os.system(f"{PRINTING} > {into}; exit 3")) == 3
+
+
+def by_exec(into: Path) -> None:
+    assert os.spawnlp(os.P_WAIT, "sh", "sh", "-c", f"{PRINTING} > {into}") == 0
+
+
+def by_fork(into: Path) -> None:
+    if (child := os.fork()) == 0:
+        os.execv("/bin/sh", ["sh", "-c", f"{PRINTING} > {into}"])
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def by_multiprocessing(into: Path) -> None:
+    child = multiprocessing.get_context("spawn").Process(target=by_subprocess, args=(into,))
+    child.start()
+    child.join()
+
+
+WAYS = [
+    by_subprocess,
+    by_asyncio,
+    by_posix_spawn,
+    by_popen,
+    by_system,
+    by_exec,
+    by_fork,
+    by_multiprocessing,
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_programs_that_it_starts_find_what_it_set(way, tmp_path, monkeypatch):
+    into = tmp_path / "found"
+
+    def work():
+        change()
+        way(into)
+
+    agent(work)
+    assert into.read_text() == "http://elsewhere/v1 http://proxy none\n"
+    agent(lambda: way(into))
+    assert into.read_text() == f"{GATEWAY} placeholder\n"
+
+
+def test_a_program_that_is_given_an_environment_has_that():
+    def work():
+        change()
+        return subprocess.check_output(SHELL, env={"HTTPS_PROXY": "http://other"}, text=True)
+
+    assert agent(work) == "http://other none\n"
+
+
+def test_children_of_a_server_that_forks_for_all_agents_have_no_agents_variables(tmp_path):
+    def work():
+        change()
+        child = multiprocessing.get_context("forkserver").Process(target=by_subprocess, args=(tmp_path / "found",))
+        child.start()
+        child.join()
+
+    try:
+        agent(work)
+    finally:
+        forkserver._forkserver._stop()
+    assert (tmp_path / "found").read_text() == f"{GATEWAY} placeholder\n"

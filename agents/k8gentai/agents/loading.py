@@ -56,11 +56,16 @@ def digest(definition: AgentDefinition) -> str:
     packages only.
     """
     content = hashlib.sha256(definition.model_dump_json(by_alias=True).encode())
-    named = [definition.spec.entrypoint, *(tool.function for tool in definition.spec.tools)]
-    for reference in filter(None, named):
-        if source := _source(reference.partition(":")[0]):
+    for module in named_modules(definition):
+        if source := _source(module):
             content.update(source)
     return content.hexdigest()
+
+
+def named_modules(definition: AgentDefinition) -> list[str]:
+    """Return the names of the modules that a definition names, that of its entrypoint first."""
+    named = [definition.spec.entrypoint, *(tool.function for tool in definition.spec.tools)]
+    return [reference.partition(":")[0] for reference in named if reference]
 
 
 def _source(module: str) -> bytes | None:

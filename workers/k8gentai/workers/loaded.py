@@ -8,12 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from k8gentai.agents.definition import AgentDefinition, implicit_agent
+from k8gentai.agents.loading import load_object, named_modules
 from k8gentai.agents.registry import RegisteredAgent, Registry
 from k8gentai.agents.text import message_of
 from k8gentai.agents.tools.declared import load_functions
 from k8gentai.agents.tools.policies import check_policies, found_tools
 from k8gentai.agents.turn import Adapter, AgentLoadError, DeclaredTool, FoundTools, LoadedAgent
-from k8gentai.workers.own_variables import own_variables
+from k8gentai.workers.own_variables import own_variables, set_by_import
 from k8gentai.workers.record import AcceptedTurn
 
 _IMPORT_SECONDS = 120.0
@@ -151,11 +152,21 @@ class LoadedAgents:
     def _load(self, definition: AgentDefinition) -> ReadyAgent:
         variables: dict[str, str | None] = {}
         own_variables.set(variables)
+        if definition.spec.entrypoint:
+            # A factory that it names finds what the module set for another agent.
+            load_object(definition.spec.entrypoint)
+            variables.update(_set_by_imports(definition))
         agent, functions = self._adapter.load(definition), load_functions(definition)
+        variables.update({**_set_by_imports(definition), **variables})
         # The code may be another one than when it was registered.
         found = found_tools(self._adapter, agent)
         check_policies(definition, found)
         return ReadyAgent(agent, functions, found, variables)
+
+
+def _set_by_imports(definition: AgentDefinition) -> dict[str, str | None]:
+    """Return the variables that the modules of an agent set when they were imported, be it for another agent."""
+    return {name: value for module in named_modules(definition) for name, value in set_by_import(module).items()}
 
 
 def _in_a_thread(load: Callable[[], ReadyAgent]) -> asyncio.Future[ReadyAgent]:

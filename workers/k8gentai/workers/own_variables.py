@@ -4,9 +4,13 @@ Model SDKs find their endpoint by them. An agent that sets its own, as it may un
 the model calls of every other agent there.
 """
 
+import inspect
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
+from types import ModuleType
+from weakref import WeakKeyDictionary
 
 _MODEL_NAMES = ("OPENAI_BASE_URL", "OPENAI_API_BASE", "OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
 _PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -15,11 +19,12 @@ _NAMES = {*_MODEL_NAMES, *_PROXY_NAMES, *map(str.lower, _PROXY_NAMES)}
 own_variables: ContextVar[dict[str, str | None] | None] = ContextVar("amf_variables", default=None)
 """What the agent whose code is at hand set of these; None for what it deleted. No such thing without an agent."""
 
+_at_import: WeakKeyDictionary[ModuleType, dict[str, str | None]] = WeakKeyDictionary()
+"""What the import of each module set of them: it is that of all agents that the module holds."""
+
 
 class _Environment(os._Environ[str]):
-    """The environment as the code at hand sees it. Child processes that are given none of their own get the
-    process's.
-    """
+    """The environment as the code at hand sees it."""
 
     def __getitem__(self, key: str) -> str:
         own = _own(key)
@@ -34,7 +39,9 @@ class _Environment(os._Environ[str]):
             super().__setitem__(key, value)
         else:
             # Checks both as it always does.
-            own[self.decodekey(self.encodekey(key))] = self.decodevalue(self.encodevalue(value))
+            key, value = self.decodekey(self.encodekey(key)), self.decodevalue(self.encodevalue(value))
+            own[key] = value
+            _note(key, value)
 
     def __delitem__(self, key: str) -> None:
         if (own := _own(key)) is None:
@@ -42,6 +49,7 @@ class _Environment(os._Environ[str]):
         else:
             self[key]
             own[key] = None
+            _note(key, None)
 
     def __iter__(self) -> Iterator[str]:
         own = own_variables.get() or {}
@@ -54,6 +62,24 @@ class _Environment(os._Environ[str]):
 
 def _own(key: object) -> dict[str, str | None] | None:
     return own_variables.get() if key in _NAMES else None
+
+
+def _note(key: str, value: str | None) -> None:
+    """Note a change for each module that is being imported here."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "<module>":
+            module = sys.modules.get(frame.f_globals.get("__name__", ""))
+            if module is not None and vars(module) is frame.f_globals:
+                _at_import.setdefault(module, {})[key] = value
+        frame = frame.f_back
+
+
+def set_by_import(module: str) -> Mapping[str, str | None]:
+    """Return what the import of a module set of these variables, whichever agent it was for; None for what it
+    deleted."""
+    known = sys.modules.get(module)
+    return {} if known is None else _at_import.get(known, {})
 
 
 def part_variables() -> None:

@@ -33,6 +33,7 @@ from k8gentai.workers.attempts import (
 from k8gentai.workers.attribution import attribute_calls
 from k8gentai.workers.beat import Beat, beat_seconds
 from k8gentai.workers.calls import OpenAttempts
+from k8gentai.workers.child_environment import pass_on_variables
 from k8gentai.workers.connection import AWAY, connect, connect_blocking, masked
 from k8gentai.workers.containment import contain_files, contain_signals
 from k8gentai.workers.current_attempt import current_attempt
@@ -232,6 +233,7 @@ class _Worker:
         """Point model SDKs in agent code at the gateway. Before any agent is imported."""
         os.environ.update(zip(_GATEWAY_VARIABLES, (base_url, _PLACEHOLDER_KEY), strict=True))
         part_variables()
+        pass_on_variables()
         attribute_calls(host, port)
         carry_context()
         contain_signals()
