@@ -32,6 +32,7 @@ def run(deed, **variables):
     [
         "sys.stdout.close(); sys.stderr.close()",
         "sys.stdout.buffer.close(); sys.stderr.buffer.close()",
+        "sys.stdout.detach(); sys.stderr.detach()",
         "os.close(1); os.close(2)",
         "open(1, 'w').close(); open(2, 'w').close()",
         "sys.stderr = io.StringIO(); sys.stderr.close()",
@@ -47,12 +48,34 @@ def test_the_log_goes_on(deed):
     assert [line["event"] for line in lines] == ["still_here"]
 
 
-def test_a_stream_that_was_closed_takes_what_others_print():
-    done = run(
-        "print('before'); sys.stdout.close(); sys.stderr.close(); print('after'); print('too', file=sys.stderr)"
-    )
-    assert done.stdout == "before\nafter\n"
-    assert "too\n" in done.stderr
+@pytest.mark.parametrize("unbuffered", ["1", ""])
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "{0}.close()",
+        "{0}.detach()",
+        "{0}.detach().close()",
+        "{0} = io.TextIOWrapper({0}.detach(), encoding='utf-8')",
+        "{0}.buffer.close()",
+        "with {0}.buffer: pass",
+        "{0}.buffer.detach()",
+        "{0}.buffer.raw.close()",
+        "{0}.buffer.detach().close()",
+        "io.TextIOWrapper({0}.buffer)",
+    ],
+)
+def test_a_stream_that_was_closed_takes_what_others_print(deed, unbuffered):
+    if unbuffered:
+        # There is no buffer between.
+        deed = deed.replace(".buffer.raw", ".buffer").replace(".buffer.detach()", ".buffer")
+    deeds = "\n".join(deed.format(name) for name in ("sys.stdout", "sys.stderr"))
+    back = "sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__"
+    printing = "print('after'); print('too', file=sys.stderr)"
+    done = run(f"print('before')\n{deeds}\n{printing}\n{back}\n{printing}", PYTHONUNBUFFERED=unbuffered)
+    assert done.stdout == "before\nafter\nafter\n"
+    assert done.stderr.count("too\n") == 2
+    assert "Exception ignored" not in done.stderr
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize(

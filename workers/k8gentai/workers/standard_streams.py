@@ -15,13 +15,42 @@ STANDARD_FILES = frozenset({0, 1, 2})
 """The descriptors."""
 
 
-class _StandardStream(io.TextIOWrapper):
-    """A standard stream that closing leaves open."""
+class _File(io.FileIO):
+    """The file under a standard stream, which closing leaves open."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class _Buffer(io.BufferedWriter):
+    """The buffer of a standard stream, which closing leaves open and in its place."""
 
     def close(self) -> None:
         """Write out what is in it."""
-        with suppress(OSError, ValueError):
-            self.flush()
+        _write_out(self)
+
+    def detach(self) -> Any:
+        """Write out what is in it. Returns the file under it."""
+        _write_out(self)
+        return self.raw
+
+
+class _StandardStream(io.TextIOWrapper):
+    """A standard stream that closing leaves open, and that goes on where code takes its buffer for another."""
+
+    def close(self) -> None:
+        """Write out what is in it."""
+        _write_out(self)
+
+    def detach(self) -> Any:
+        """Write out what is in it. Returns its buffer."""
+        _write_out(self)
+        return self.buffer
+
+
+def _write_out(stream: io.TextIOWrapper | io.BufferedWriter) -> None:
+    with suppress(OSError, ValueError):
+        stream.flush()
 
 
 def keep_streams_open() -> None:
@@ -61,9 +90,10 @@ def _keep_files_open() -> None:
 
 def _kept(stream: io.TextIOWrapper) -> _StandardStream:
     stream.flush()
+    file = _File(stream.fileno(), "wb", closefd=False)
     return _StandardStream(
         # An unbuffered stream writes at once, as ``PYTHONUNBUFFERED`` asks for.
-        open(stream.fileno(), "wb", buffering=0 if stream.write_through else -1, closefd=False),
+        file if stream.write_through else _Buffer(file),
         encoding=stream.encoding,
         errors=stream.errors,
         line_buffering=stream.line_buffering,
