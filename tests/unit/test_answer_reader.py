@@ -597,6 +597,24 @@ def test_escaped_characters_are_whole_however_they_are_split(text: str, data: st
     assert json.loads(f'"{read}"', strict=False) == encodable(sent)
 
 
+def test_pieces_of_calls_that_come_by_turns_are_shown_one_call_after_the_other() -> None:
+    """Frameworks give a piece without an id to the call that began last."""
+    turns = [
+        piece("pay", "", index=0),
+        piece("add", "", index=1),
+        piece(None, '{"a', index=0),
+        piece(None, '{"b": ', index=1),
+        piece(None, '": 1}', index=0),
+        piece(None, "2}", index=1),
+        piece("add", "", index=2),
+        piece("pay", '{"c": 3}', index=3),
+    ]
+    _, shown = answered(*(chunk({"tool_calls": [sent]}) for sent in turns), chunk({}, "tool_calls"))
+    calls = [c for out in shown for choice in out["choices"] for c in choice["delta"].get("tool_calls", ())]
+    assert [call["index"] for call in calls] == sorted(call["index"] for call in calls)
+    assert [text for _, _, text in assembled(shown)["calls"]] == ['{"a": 1}', '{"b": 2}', "{}", '{"c": 3}']
+
+
 def test_arguments_hold_no_halves_of_characters() -> None:
     escaped = '{"a": "\\ud83d \\ud83d\\ude00 \\\\ud83d"}'
     read = '{"a": "\\ufffd \\ud83d\\ude00 \\\\ud83d"}'

@@ -7,6 +7,7 @@ head comes before its arguments, each choice has one finish reason, and the figu
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,10 +69,16 @@ class _Call:
     id: str = ""
     """Empty until the call is shown."""
     characters: EscapedCharacters = field(default_factory=EscapedCharacters)
+    _judged: tuple[int, bool] = (0, False)
+    """How long the arguments were when they were last read, and whether they were complete."""
 
     def whole(self) -> bool:
         """Return whether the arguments are complete."""
-        return arguments_object(self.arguments) is not None
+        length, is_whole = self._judged
+        if len(self.arguments) != length:
+            is_whole = self.arguments.rstrip().endswith("}") and arguments_object(self.arguments) is not None
+            self._judged = len(self.arguments), is_whole
+        return is_whole
 
     def comes_again(self, piece: _Piece) -> bool:
         """Return whether a piece is the whole call once more, or its whole arguments."""
@@ -89,7 +96,11 @@ class _Choice:
         self.speaks = False
         """Whether it has said anything but a refusal."""
         self.calls: list[_Call] = []
-        self._shown = 0
+        self._shown: list[_Call] = []
+        self._held: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+        """Pieces that wait for an earlier call to be whole, by the place of their own."""
+        self._current = 0
+        """The place of the call whose pieces are shown."""
         self._indexes = CallIndexes()
         self._by_index: dict[int, _Call] = {}
         self._tools = tools
@@ -115,7 +126,7 @@ class _Choice:
         elif call.comes_again(piece):
             return []
         call.sent_id = call.sent_id or piece.sent_id
-        return self._take(call, piece) + self._show_ready()
+        return self._in_turn(self._take(call, piece) + self._show_ready())
 
     def end(self) -> list[dict[str, Any]]:
         """Show what is left of the calls: the answer is whole."""
@@ -126,6 +137,22 @@ class _Choice:
             rest = call.characters.end() or ("" if call.arguments.strip() else "{}")
             call.arguments += rest
             shown += _arguments(call, rest)
+        shown = self._in_turn(shown)
+        return shown + [piece for _, held in sorted(self._held.items()) for piece in held]
+
+    def _in_turn(self, pieces: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the pieces to show now. Endpoints may send those of several calls by turns, and some frameworks
+        take a piece without an id for one of the call that began last.
+        """
+        for piece in pieces:
+            self._held[piece["index"]].append(piece)
+        shown: list[dict[str, Any]] = []
+        for number in sorted(self._held):
+            if number > self._current:
+                if not all(call.whole() for call in self._shown[self._current : number]):
+                    break
+                self._current = number
+            shown += self._held.pop(number)
         return shown
 
     def _take(self, call: _Call, piece: _Piece) -> list[dict[str, Any]]:
@@ -157,7 +184,8 @@ class _Choice:
 
     def _show(self, call: _Call) -> list[dict[str, Any]]:
         call.name = encodable(call.name) or _UNNAMED
-        call.number, self._shown = self._shown, self._shown + 1
+        call.number = len(self._shown)
+        self._shown.append(call)
         call.id = self._call_id(call.sent_id, self.index, call.number)
         function = {"name": call.name, "arguments": ""}
         head = {"index": call.number, "id": call.id, "type": "function", **call.extras, "function": function}
