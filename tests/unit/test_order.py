@@ -110,6 +110,36 @@ def test_a_call_that_nobody_ran_is_an_error_and_one_without_a_result_is_none() -
     ]
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_call_of_the_clients_comes_once_after_the_calls_beside_it(*, asked: bool) -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    theirs = ToolCall(call_id="theirs", name="locate", arguments="{}", side="client")
+    order.from_adapter(StepStarted(step_id="s", kind="inference"))
+    order.from_adapter(theirs)
+    order.from_adapter(call("a"))
+    order.from_adapter(StepCompleted(step_id="s", kind="inference"))
+    assert theirs not in put
+    if asked:
+        order.finish(completed=False, suspended=True)
+        assert theirs not in put
+        return
+    for event in tool_events("a"):
+        order.from_tool("a", event)
+    order.finish(completed=True)
+    assert put[-1] == theirs
+
+
+def test_a_call_of_the_clients_alone_is_of_its_model_call() -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    order.from_adapter(StepStarted(step_id="s", kind="inference"))
+    order.from_adapter(ToolCall(call_id="theirs", name="locate", arguments="{}", side="client"))
+    order.from_adapter(StepCompleted(step_id="s", kind="inference"))
+    order.finish(completed=True)
+    assert types(put) == ["step.started", "tool.call", "step.completed"]
+
+
 def test_a_call_that_code_changed_is_shown_as_it_is_made() -> None:
     put: list[Event] = []
     order = EventOrder(put.append)

@@ -13,6 +13,7 @@ from k8gentai.agents.events import (
     TurnEnd,
     TurnIncomplete,
     TurnStarted,
+    TurnSuspended,
 )
 from k8gentai.agents.turn import (
     Adapter,
@@ -151,7 +152,7 @@ class Harness:
                 attempt.close()
         if isinstance(end, TurnCompleted) and order.cut_off:
             end = TurnIncomplete(reason=order.cut_off)
-        order.finish(completed=isinstance(end, TurnCompleted))
+        order.finish(completed=isinstance(end, TurnCompleted), suspended=isinstance(end, TurnSuspended))
         if isinstance(end, TurnCompleted) and attempt is not None:
             end = attempt.judged(end)
         if isinstance(end, TurnCompleted) and attempt is not None:

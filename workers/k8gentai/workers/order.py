@@ -71,6 +71,9 @@ class EventOrder:
         """Why the model's last answer is not whole, as one of the Responses API's ``incomplete_details``."""
         self.handed_over = False
         """The turn goes back to the client, for its tools."""
+        self._handed: list[ToolCall] = []
+        """The client's calls that are not put: a person may be asked about another beside them, and they are
+        made again in the turn that goes on with the answer."""
         self._withheld: list[MessageDone] = []
         """Ends of messages that are not whole if the turn ends with them."""
 
@@ -82,7 +85,10 @@ class EventOrder:
                     return
                 self._called[event.call_id] = event
                 self._open_calls.add(event.call_id)
-                self.handed_over |= event.side == "client"
+                if event.side == "client":
+                    self.handed_over = True
+                    self._handed.append(event)
+                    return
             case ToolResult():
                 if event.call_id in self._answered or event.call_id in self._held:
                     return
@@ -100,6 +106,7 @@ class EventOrder:
                 self._called.pop(event.item_id, None)
                 self._messages.pop(event.item_id, None)
                 self._withheld = [done for done in self._withheld if done.message_id != event.item_id]
+                self._handed = [call for call in self._handed if call.call_id != event.item_id]
             case StepStarted(kind="inference"):
                 self._open_steps.add(event.step_id)
                 self._release(list(self._held))
@@ -107,6 +114,8 @@ class EventOrder:
             case StepCompleted(kind="inference"):
                 self._open_steps.discard(event.step_id)
                 self._put_usage()
+                if all(call.side == "client" or call.call_id in self._answered for call in self._called.values()):
+                    self._put_handed()
         self._put(event)
         if isinstance(event, StepCompleted):
             ready, self._open_calls = self._open_calls, set()
@@ -140,13 +149,16 @@ class EventOrder:
         for message_id in list(self._texts())[:-1]:
             self._put(ItemDropped(item_id=message_id))
 
-    def finish(self, *, completed: bool) -> None:
+    def finish(self, *, completed: bool, suspended: bool = False) -> None:
         """Put what is still held: the turn is about to end.
 
         Args:
             completed: the turn ends well, so messages it began are whole; otherwise they were cut off.
+            suspended: it waits for a person.
         """
         self._release(list(self._held))
+        if not suspended:
+            self._put_handed()
         if completed:
             self._answer_left_out()
             self._put_withheld()
@@ -194,6 +206,11 @@ class EventOrder:
             if call.side == "worker" and call.call_id not in self._answered:
                 silent = self.is_silent(call.call_id)
                 self._put(ToolResult(call_id=call.call_id, output="" if silent else _NOT_RUN, is_error=not silent))
+
+    def _put_handed(self) -> None:
+        for call in self._handed:
+            self._put(call)
+        self._handed.clear()
 
     def _put_usage(self) -> None:
         for usage in self._usage:
