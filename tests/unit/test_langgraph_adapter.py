@@ -344,6 +344,27 @@ async def test_a_call_to_a_tool_of_the_client_ends_the_turn(model):
     assert texts(await run(agent, turn_of("[[client]]", *items, tools=[WEATHER]), context)) == ["Rain."]
 
 
+async def test_tools_beside_one_of_the_clients_run_before_the_turn_ends(model):
+    def add(a: int, b: int) -> int:
+        """Add."""
+        return a + b
+
+    async def make(context: AgentContext) -> StateGraph:
+        return create_agent(chat(model), [add, *context.tools])
+
+    calls = (Call("weather", id="c1"), Call("add", {"a": 1, "b": 2}, id="c2"))
+    model.script("beside", Answer(*calls), Answer("It went on."))
+    context = context_of(base_url=model.base_url)
+    events = await run(make, turn_of("[[beside]]", tools=[WEATHER]), context)
+    assert {event.call_id: event.side for event in of_type(events, "tool.call")} == {
+        "c1": "client",
+        "c2": "worker",
+    }
+    assert {call_id: outcome.output for call_id, outcome in context.tools.outcomes.items()} == {"c2": "3"}
+    assert texts(events) == []
+    assert len(model.requests("beside")) == 1
+
+
 async def test_a_finished_graph_refuses_tools_of_the_request(model):
     with pytest.raises(RequestError, match="'tried' is a finished graph and cannot take tools"):
         await run(create_agent(chat(model)), turn_of("hi", tools=[WEATHER]))

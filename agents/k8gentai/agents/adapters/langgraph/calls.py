@@ -37,6 +37,8 @@ from k8gentai.agents.events import (
 from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.turn import StepLimitReached
 
+_HANDED_OVER = "the turn goes back to the client, for its tools"
+
 
 class _Halted(Exception):  # noqa: N818 - it says that the turn is over, not that something went wrong
     """Keeps the graph from going on after the turn's end."""
@@ -117,6 +119,8 @@ class ModelCalls(BaseCallbackHandler):
         """The tasks of the graph that run tools."""
         self.made = 0
         """How many model calls there were."""
+        self._hands_over = False
+        """The client has a call of its own to make."""
 
     def new_message_id(self) -> str:
         """Return the id of the turn's next message: the same whenever the turn is run again."""
@@ -213,9 +217,14 @@ class ModelCalls(BaseCallbackHandler):
             self._open_calls.asked(message)
             self._withdrawn.made(message)
         self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
-        if any(tool_call.side == "client" for tool_call in calls):
+        if not any(tool_call.side == "client" for tool_call in calls):
+            return
+        if all(tool_call.side == "client" for tool_call in calls) or not isinstance(message, AIMessage):
             self._halt(None)
-            raise _Halted("the turn goes back to the client, for its tools")
+            raise _Halted(_HANDED_OVER)
+        # The graph runs the other tools before. It comes as far as the next model call.
+        message.tool_calls = [each for each in message.tool_calls if each["name"] not in self._client_tools]
+        self._hands_over = True
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """A model call broke off. The agent may try again; else what was said stays open for the turn's end."""
@@ -225,6 +234,10 @@ class ModelCalls(BaseCallbackHandler):
     def _begin(self, run_id: UUID, told: dict[str, Any]) -> None:
         metadata = told.get("metadata") or {}
         self.close_failed()
+        if self._hands_over:
+            self._halt(None)
+            _stop_caller(_HANDED_OVER)
+            return
         if self.made >= self._limit:
             self._halt(StepLimitReached(self._limit))
             _stop_caller(f"the turn may make no more than {self._limit} model calls")
