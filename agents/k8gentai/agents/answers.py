@@ -23,6 +23,11 @@ def same_answer(text: str, answer: str) -> bool:
         return False
 
 
+def same_words(text: str, other: str) -> bool:
+    """Return whether two texts are the same but for spaces, and for capital letters."""
+    return "".join(text.split()).casefold() == "".join(other.split()).casefold()
+
+
 def is_json(text: str) -> bool:
     """Return whether a text is JSON."""
     try:

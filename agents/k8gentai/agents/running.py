@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from k8gentai.agents.answers import answer_text, same_answer
+from k8gentai.agents.answers import answer_text, same_answer, same_words
 from k8gentai.agents.call_ids import CallIds
 from k8gentai.agents.events import (
     Event,
@@ -41,6 +41,8 @@ class AgentRun(KeptEvents):
         self._failed: list[ModelStep] = []
         self._said: dict[str, str] = {}
         """The texts that were published, by the ids of their messages."""
+        self._begun: dict[str, None] = {}
+        """The ids of the messages that were begun, in their order."""
 
     async def events(self, work: Coroutine[Any, Any, None]) -> AsyncGenerator[Event]:
         """Run the agent and yield its events. Closing the iterator stops the agent, wherever in it there is work.
@@ -90,11 +92,24 @@ class AgentRun(KeptEvents):
     def say(self, text: str) -> None:
         """Publish a message that no model call made, unless one said just that."""
         if text.strip() and not any(said.strip() == text.strip() for said in self._said.values()):
-            self._messages += 1
-            message_id = f"m{self._messages}"
-            self._said[message_id] = text
-            self.publish(TextDelta(message_id=message_id, delta=text))
-            self.publish(MessageDone(message_id=message_id, text=text))
+            self.speak(text)
+
+    def speak(self, text: str) -> str:
+        """Publish a message that no model call made. Returns its id."""
+        self._messages += 1
+        message_id = f"m{self._messages}"
+        self.begun(message_id)
+        self._said[message_id] = text
+        self.publish(TextDelta(message_id=message_id, delta=text))
+        self.publish(MessageDone(message_id=message_id, text=text))
+        return message_id
+
+    def drop(self, message_id: str) -> None:
+        """Take a message out of the turn's answer, as far as it was published."""
+        self._said.pop(message_id, None)
+        if message_id in self._begun:
+            del self._begun[message_id]
+            self.publish(ItemDropped(item_id=message_id))
 
     def answer(self, structured: object) -> None:
         """Have a structured answer be all of the turn's answer, as JSON: what was said on the way is dropped."""
@@ -102,17 +117,32 @@ class AgentRun(KeptEvents):
         text = answer_text(structured)
         same = next((each for each, said in reversed(self._said.items()) if same_answer(said, text)), None)
         for message_id in [each for each in self._said if each != same]:
-            del self._said[message_id]
-            self.publish(ItemDropped(item_id=message_id))
+            self.drop(message_id)
         if same is None:
             self.say(text)
 
     def conclude(self, result: object) -> None:
-        """Publish what code returned: a text where no model said it, anything else as the structured answer."""
+        """Publish what code returned: a text as the last message, anything else as the structured answer."""
         if result is None or isinstance(result, str):
-            self.say(result or "")
+            self._end_with(result or "")
         else:
             self.answer(result)
+
+    def _end_with(self, text: str) -> None:
+        """Have a text be the last message: one that was said before takes its place at the end."""
+        if not text.strip():
+            return
+        self.close_failed()
+        spoken = [each for each in self._begun if self._said.get(each, "").strip()]
+        if spoken and self._said[spoken[-1]].strip() == text.strip():
+            return
+        if same := [each for each in spoken if same_words(self._said[each], text)]:
+            self.drop(same[-1])
+        self.speak(text)
+
+    def begun(self, message_id: str) -> None:
+        """Note that a message is published from here on."""
+        self._begun.setdefault(message_id)
 
     def said(self, message_id: str, text: str) -> None:
         """Note what a model call said in the turn's answer."""
@@ -170,12 +200,14 @@ class ModelStep:
         """A piece of the answer."""
         self._text += delta
         if self._shown and delta:
+            self._run.begun(self._message_id)
             self._run.publish(TextDelta(message_id=self._message_id, delta=delta))
 
     def reasoning(self, delta: str) -> None:
         """A piece of the model's reasoning."""
         self._reasoning += delta
         if self._shown and delta:
+            self._run.begun(self._message_id)
             self._run.publish(ReasoningDelta(message_id=self._message_id, delta=delta))
 
     def end(self, calls: list[ToolCall] | None = None) -> None:
