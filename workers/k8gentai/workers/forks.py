@@ -1,12 +1,16 @@
-"""Keeps children that agents' code forks, as by ``multiprocessing``, from outliving their worker."""
+"""Has children that agents' code forks (``multiprocessing``) end with their worker and when they are told to."""
 
 import os
+import signal
 import threading
 from contextlib import suppress
 
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+"""The signals that a worker handles."""
+
 
 def end_forks_with_worker() -> None:
-    """Have every forked child end when this process does, however that is. To be called once.
+    """Have every forked child end when this process does, however that is, or by a signal. To be called once.
 
     A child holds the worker's sockets, and may wait for ever for something from it. The kernel's own signal for
     this (``PR_SET_PDEATHSIG``) goes by the thread that forked, which may end long before the process.
@@ -29,3 +33,25 @@ def end_forks_with_worker() -> None:
             threading.Thread(target=wait, name="worker's end", daemon=True).start()
 
     os.register_at_fork(after_in_child=watch)
+    _part_signals()
+
+
+def _part_signals() -> None:
+    """Have signals that are to end a forked child do so. The worker's event loop would take them for its own: it
+    learns of signals by a file that the child has, too.
+    """
+    forking = threading.local()
+
+    def hold() -> None:
+        forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+
+    def let_come() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, forking.mask)
+
+    def reset() -> None:
+        signal.set_wakeup_fd(-1)
+        for signum in _ENDING:
+            signal.signal(signum, signal.SIG_DFL)
+        let_come()
+
+    os.register_at_fork(before=hold, after_in_parent=let_come, after_in_child=reset)
