@@ -89,6 +89,10 @@ DISPATCHING = {
 """What runs the function ``write`` by itself where a model calls it, so that nothing can ask, by framework."""
 
 
+HOOKED = ("langgraph", "crewai", "ag2", "beeai")
+"""The frameworks in which code can change a call's arguments behind the boundary."""
+
+
 def agent_id(shape):
     """The id of the agent of a shape."""
     return f"guarded-{shape.partition(',')[0].replace('_', '-').lower()}"
@@ -103,6 +107,10 @@ def definitions(framework):
         "tools": [{"name": "write", "approval": "required"}],
     }
     entrypoints = {agent_id(shape): f"{module}:{shape.partition(',')[0]}" for shape in GUARDED.get(framework, ())}
+    if framework in HOOKED:
+        entrypoints[agent_id("hooked")] = f"{module}:hooked"
+    if framework == "crewai":
+        entrypoints[agent_id("twice")] = f"{module}:twice"
     if framework in DISPATCHING:
         entrypoints[agent_id("dispatching")] = DISPATCHING[framework]
     return {

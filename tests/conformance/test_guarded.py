@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.conformance.guarded import DISPATCHING, GUARDED, agent_id
+from tests.conformance.guarded import DISPATCHING, GUARDED, HOOKED, agent_id
 from tests.conformance.helpers import answer, items_of, prompt, write
 from tests.scripted import Answer
 
@@ -46,6 +46,55 @@ async def test_a_use_that_the_record_answered_counts_for_the_limit_of_a_tool(fra
     done = await answer(client, second, *items_of(second, "mcp_approval_request"), approve=True)
     assert done.status == "completed", done.error
     assert "reached its usage limit of 1" in str(items_of(done, "mcp_call")[-1].error)
+    assert len(page.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
+async def test_each_use_of_a_tool_counts_once_and_a_denied_one_does_not(framework, client, model, key, page):
+    lines = ["one", "two", "three", "four"]
+    model.script(key, Answer(*(write(page, line) for line in lines[:3])), Answer(write(page, "four")), Answer("."))
+    asked = await client.responses.create(model=agent_id("twice"), input=prompt(key))
+    while requests := items_of(asked, "mcp_approval_request"):
+        request = requests[0]
+        approve = json.loads(request.arguments)["line"] != "one"
+        asked = await answer(client, asked, request, approve=approve)
+    assert asked.status == "completed", asked.error
+    assert [line.split()[0] for line in page.read_text().splitlines()] == ["two", "three"]
+    assert "reached its usage limit of 2" in str(model.requests(key)[-1].messages[-1])
+
+
+@pytest.mark.parametrize("framework", HOOKED, indirect=True, scope="session")
+@pytest.mark.parametrize("approve", [True, False])
+async def test_a_person_is_asked_about_the_arguments_that_run(framework, client, model, key, page, approve):
+    model.script(key, Answer(write(page, "changing")), Answer("Done."))
+    asked = await client.responses.create(model=agent_id("hooked"), input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    assert json.loads(request.arguments)["line"] == "changing"
+    asked = await answer(client, asked, request, approve=True)
+    (request,) = items_of(asked, "mcp_approval_request")
+    assert json.loads(request.arguments)["line"] == "changed"
+    assert not page.exists()
+    ended = await answer(client, asked, request, approve=approve)
+    assert ended.status == "completed", ended.error
+    said = str(model.requests(key)[-1].messages[-1])
+    if approve:
+        assert [line.split()[0] for line in page.read_text().splitlines()] == ["changed"]
+        calls = [json.loads(call.arguments)["line"] for call in items_of(ended, "mcp_call")]
+        assert sorted(calls) == ["changed", "changing"]
+        assert "wrote changed" in said
+    else:
+        assert not page.exists()
+        assert "did not approve" in said
+
+
+@pytest.mark.parametrize("framework", HOOKED, indirect=True, scope="session")
+async def test_a_call_that_hooks_pass_on_as_it_is_asks_once(framework, client, model, key, page):
+    model.script(key, Answer(write(page, "one")), Answer("Done."))
+    asked = await client.responses.create(model=agent_id("hooked"), input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    ended = await answer(client, asked, request, approve=True)
+    assert ended.status == "completed", ended.error
+    assert [call.output for call in items_of(ended, "mcp_call")] == ["wrote one"]
     assert len(page.read_text().splitlines()) == 1
 
 

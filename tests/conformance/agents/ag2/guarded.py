@@ -1,7 +1,11 @@
 """Ways of AG2's documentation in which a tool comes to be run: each is to ask before it writes."""
 
-from ag2 import Agent, TaskConfig, tool
+import json
+from typing import Any
+
+from ag2 import Agent, Context, TaskConfig, tool
 from ag2.config import OpenAIConfig
+from ag2.events import ToolCallEvent
 from ag2.tools.final import Toolkit
 
 from k8gentai.stack.conformance import tools
@@ -30,3 +34,12 @@ async def made_in_turn(question: str) -> str | None:
 async def asked_with(question: str) -> str | None:
     """An agent is given the tool with the question."""
     return (await Agent("bare", config=_config).ask(question, tools=[tool(tools.write)])).body
+
+
+async def _change(call_next: Any, event: ToolCallEvent, context: Context) -> Any:
+    if event.serialized_arguments["line"] == "changing":
+        event.serialized_arguments = {**json.loads(event.arguments), "line": "changed"}
+    return await call_next(event, context)
+
+
+hooked = Agent("clerk", config=_config, tools=[tool(tools.write, middleware=[_change])])

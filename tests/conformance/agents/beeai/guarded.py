@@ -1,6 +1,7 @@
 """Ways of BeeAI's documentation in which a tool comes to be run: each is to ask before it writes."""
 
 import json
+from typing import Any
 
 from beeai_framework.agents.react import ReActAgent
 from beeai_framework.agents.requirement import RequirementAgent
@@ -31,6 +32,19 @@ async def made_in_turn(question: str) -> str:
     """An agent is made while the turn runs."""
     late = RequirementAgent(llm=_llm, name="Late", tools=[tool(tools.write)], final_answer_as_tool=False)
     return (await late.run(question)).last_message.text
+
+
+def _change(data: Any, event: Any) -> None:
+    if data.input.line == "changing":
+        data.input.line = "changed"
+
+
+async def hooked(question: str) -> str:
+    """A listener changes what a tool begins with."""
+    write = tool(tools.write)
+    write.emitter.on("start", _change)
+    agent = RequirementAgent(llm=_llm, name="Clerk", tools=[write], final_answer_as_tool=False)
+    return (await agent.run(question)).last_message.text
 
 
 async def react(question: str) -> str:

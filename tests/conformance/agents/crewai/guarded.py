@@ -5,6 +5,7 @@ from typing import Any
 
 from crewai import LLM, Agent, Crew, Process, Task
 from crewai.flow.flow import Flow, start
+from crewai.hooks import ToolCallHookContext, register_before_tool_call_hook
 from crewai.lite_agent import LiteAgent
 from crewai.tools import BaseTool, tool
 
@@ -28,7 +29,21 @@ def _task(agent: Agent | None, **options: Any) -> Task:
 _clerk = _agent()
 task_tools = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[_write])])
 
-limited = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[tool("write", max_usage_count=1)(tools.write)])])
+
+def _limited(uses: int) -> Crew:
+    return Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[tool("write", max_usage_count=uses)(tools.write)])])
+
+
+limited, twice = _limited(1), _limited(2)
+
+
+def _change(context: ToolCallHookContext) -> None:
+    if context.tool_input.get("line") == "changing":
+        context.tool_input["line"] = "changed"
+
+
+register_before_tool_call_hook(_change)
+hooked = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[_write])])
 
 delegation = Crew(
     agents=[_agent("Writer", tools=[_write]), _agent("Poet")],

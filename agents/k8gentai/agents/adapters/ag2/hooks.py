@@ -10,6 +10,7 @@ from ag2.config import OpenAIConfig
 from ag2.context import ConversationContext
 from ag2.events import HumanInputRequest
 
+from k8gentai.agents.adapters.ag2.admitted import hook_tools
 from k8gentai.agents.adapters.ag2.clients import shared_client
 from k8gentai.agents.adapters.ag2.middleware import Follower
 from k8gentai.agents.adapters.ag2.networks import follow_networks
@@ -49,3 +50,4 @@ def follow_agents() -> None:
     # A function that is not async goes to a thread, and this one is called for every token.
     ContextField.use = use
     follow_networks()
+    hook_tools()

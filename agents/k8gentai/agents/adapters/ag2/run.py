@@ -3,6 +3,7 @@
 from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 
+from ag2 import Agent
 from ag2.events import ToolCallEvent
 
 from k8gentai.agents.running import AgentRun
@@ -13,6 +14,9 @@ current_run: ContextVar["TurnRun | None"] = ContextVar("current_run", default=No
 
 current_call: ContextVar[ToolCallEvent | None] = ContextVar("current_call", default=None)
 """The tool call that the code at hand works for, if for one."""
+
+current_agent: ContextVar[Agent | None] = ContextVar("current_agent", default=None)
+"""The agent that made that call."""
 
 
 class TurnRun(AgentRun):

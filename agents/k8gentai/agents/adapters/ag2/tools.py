@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any
 
 from ag2 import Agent, Context, ToolResult
@@ -20,8 +19,9 @@ from ag2.events import (
     UrlInput,
 )
 
-from k8gentai.agents.adapters.ag2.run import TurnRun, current_call
-from k8gentai.agents.text import encodable
+from k8gentai.agents.adapters.ag2.run import TurnRun, current_agent, current_call
+from k8gentai.agents.admission import admit
+from k8gentai.agents.text import encodable, jsonable
 from k8gentai.agents.tool_images import show_image
 from k8gentai.agents.turn import ToolOutcome
 
@@ -33,7 +33,12 @@ _TEXTS = (TextInput, DataInput)
 
 
 async def call_tool(
-    run: TurnRun, agent: Agent, execute: Execute, event: ToolCallEvent, context: Context
+    run: TurnRun,
+    agent: Agent,
+    execute: Execute,
+    event: ToolCallEvent,
+    context: Context,
+    call_id: str | None = None,
 ) -> ToolResultEvent:
     """Run a tool call, unless its outcome is known from an earlier attempt.
 
@@ -42,12 +47,20 @@ async def call_tool(
         execute: runs it.
         event: the call.
         context: the agent's.
+        call_id: the call's id where it is not the model's call, but one of its own in place of that.
     """
+    call_id = call_id or event.id
+    arguments = running_arguments(event)
     result: ToolResultEvent | None = None
+
+    async def enter() -> ToolResultEvent:
+        admit(call_id, event.name, arguments)
+        current_agent.set(agent)
+        return await _execute(execute, event, context)
 
     async def run_tool() -> ToolOutcome:
         nonlocal result
-        result = made = await _in_a_task(partial(_execute, execute, event, context))
+        result = made = await _in_a_task(enter)
         if isinstance(made, ToolErrorEvent):
             raise made.error
         texts = _texts(agent, made.result)
@@ -57,8 +70,8 @@ async def call_tool(
             result = None
         return ToolOutcome("\n".join(shown), raw=_recorded(shown, final=made.result.final))
 
-    outcome = await run.context.tools.call(event.id, event.name, read_arguments(event) or {}, run_tool)
-    run.answered(event.id)
+    outcome = await run.context.tools.call(call_id, event.name, arguments, run_tool)
+    run.answered(call_id)
     if outcome.is_error:
         return ToolErrorEvent(
             parent_id=event.id,
@@ -76,6 +89,14 @@ def read_arguments(call: ToolCallEvent) -> dict[str, Any] | None:
     except ValueError:
         return None
     return read if isinstance(read, dict) else None
+
+
+def running_arguments(call: ToolCallEvent) -> dict[str, Any]:
+    """Return the arguments that a call's tool runs with, which code may have changed; none that cannot be read."""
+    if read_arguments(call) is None or not isinstance(call.serialized_arguments, dict):
+        return {}
+    arguments: dict[str, Any] = jsonable(call.serialized_arguments)
+    return arguments
 
 
 def _texts(agent: Agent, result: ToolResult) -> list[str]:

@@ -18,16 +18,18 @@ from beeai_framework.tools.tool import get_input_schema
 from beeai_framework.utils.models import JSONSchemaModel
 from pydantic import BaseModel
 
+from k8gentai.agents.adapters.beeai.admitted import as_json, hook_implementations, is_admitted
 from k8gentai.agents.adapters.beeai.models import FINAL_ANSWER
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
+from k8gentai.agents.admission import Admission, current_admission
 from k8gentai.agents.exits import contained_in_thread
-from k8gentai.agents.json_text import arguments_object
 from k8gentai.agents.turn import DeclaredTool, ToolOutcome
 
 
 def hook_tools() -> None:
     """Have every tool call of a turn's agents go through the boundary. Call once, before tools are made."""
     Tool.run = _through_boundary(Tool.run)
+    hook_implementations(_call_tool)
     ToolCallChecker.register = _exempting(ToolCallChecker.register)
     made = _threaded(beeai_framework.tools.tool)
     beeai_framework.tools.tool = made
@@ -133,7 +135,7 @@ def _through_boundary(run_tool: Callable[..., Run[ToolOutput]]) -> Callable[...,
             run = current_run.get()
             # What a tool runs itself has its call's message, too.
             message = running._run_context.context.get("tool_call_msg")
-            if run is None or _is_at_the_boundary(self, message):
+            if run is None or (_is_at_the_boundary(self, message) and is_admitted(self, given)):
                 return await execute()
             if self.name == FINAL_ANSWER:
                 if message is not None:
@@ -161,10 +163,12 @@ def _call_of(
     """Return the call that a tool runs for: the model's, or one that code makes or reads from the model's text."""
     if message is not None and message.id != current_call.get():
         return message
-    arguments = given.model_dump(mode="json") if isinstance(given, BaseModel) else given
-    written = json.dumps(arguments, default=str)
+    arguments = as_json(given)
+    written = json.dumps(arguments)
     around = current_call.get()
-    claimed = run.context.tools.claim(tool.name, arguments_object(written) or {}, nested=around is not None)
+    is_changed = message is not None and message.tool_name == tool.name
+    # What runs in place of a call, with other arguments, is not another one of the model's.
+    claimed = None if is_changed else run.context.tools.claim(tool.name, arguments, nested=around is not None)
     call_id = claimed or run.call_ids.make(tool.name, around or "", written)
     return MessageToolCallContent(id=call_id, tool_name=tool.name, args=written)
 
@@ -184,6 +188,7 @@ async def _call_tool(run: TurnRun, message: MessageToolCallContent, execute: Cal
     async def run_tool() -> ToolOutcome:
         nonlocal came
         token = current_call.set(message.id)
+        of_call = current_admission.set(Admission(message.id, message.tool_name, arguments))
         try:
             output = await execute()
         except ToolError as error:
@@ -192,6 +197,7 @@ async def _call_tool(run: TurnRun, message: MessageToolCallContent, execute: Cal
             return ToolOutcome(text, is_error=True)
         finally:
             current_call.reset(token)
+            current_admission.reset(of_call)
         text = output.get_text_content()
         came = output, text
         return ToolOutcome(text)

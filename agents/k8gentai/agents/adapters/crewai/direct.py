@@ -2,29 +2,27 @@
 functions does.
 
 Their classes are wrapped, so a tool is found whoever holds it. One that runs for a call which is at the boundary
-already is let through by its name.
+already is let through, where its arguments are those that were admitted there.
 """
 
 import asyncio
 import inspect
 import json
 from collections.abc import Callable, Coroutine, Iterator
-from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
 from crewai.llm import LLM
 from crewai.llms.base_llm import BaseLLM
-from crewai.tools.agent_tools.base_agent_tools import BaseAgentTool
 from crewai.tools.base_tool import BaseTool, Tool
 from crewai.tools.structured_tool import CrewStructuredTool
 from crewai.utilities.string_utils import sanitize_tool_name
 
+from k8gentai.agents.adapters.crewai.admitted import admitted, passes, shown
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
+from k8gentai.agents.admission import admit, current_admission
+from k8gentai.agents.json_text import arguments_object
 from k8gentai.agents.turn import ToolOutcome
-
-current_tool: ContextVar[str | None] = ContextVar("current_crew_tool", default=None)
-"""The name of the tool that the code at hand is run for, if for one."""
 
 _INTERNAL = frozenset({"create_reasoning_plan"})
 """Functions that CrewAI has a model call for purposes of its own."""
@@ -60,9 +58,9 @@ def _hook_implementation(kind: type[BaseTool]) -> None:
     for name in ("_run", "_arun"):
         own = vars(kind).get(name)
         if inspect.iscoroutinefunction(own):
-            setattr(kind, name, _awaited(own))
+            setattr(kind, name, _awaited(own, layer=True))
         elif inspect.isfunction(own):
-            setattr(kind, name, _called(own))
+            setattr(kind, name, _called(own, layer=True))
 
 
 def _subclasses(kind: type[Any]) -> Iterator[type[Any]]:
@@ -79,36 +77,47 @@ def count_use(tool: Any) -> None:
         tool._claim_usage()
 
 
-def _run_for(tool: Any) -> CrewRun | None:
-    """Return the run whose boundary a tool is still to pass."""
-    passes = isinstance(tool, BaseAgentTool) or current_tool.get() == sanitize_tool_name(tool.name)
-    return None if passes else current_run.get()
+def _called(call: Callable[..., Any], *, layer: bool = False) -> Callable[..., Any]:
+    """Around what runs a tool.
 
+    Args:
+        call: does so.
+        layer: it is a layer of the tool itself.
+    """
 
-def _called(call: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(call)
     def called(self: Any, *args: Any, **kwargs: Any) -> Any:
-        run = _run_for(self)
-        if run is None:
+        run = current_run.get()
+        if run is None or passes(run, self):
             return call(self, *args, **kwargs)
-        return _through(run, self.name, _arguments(self, args, kwargs), lambda: call(self, *args, **kwargs), self)
+        arguments = shown(_arguments(self, args, kwargs))
+        if (own := admitted(self, arguments, layer=layer)) is not None:
+            with own.at_work():
+                return call(self, *args, **kwargs)
+        return _through(run, self.name, arguments, lambda: call(self, *args, **kwargs), self)
 
     return called
 
 
-def _awaited(call: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
+def _awaited(
+    call: Callable[..., Coroutine[Any, Any, Any]], *, layer: bool = False
+) -> Callable[..., Coroutine[Any, Any, Any]]:
     @wraps(call)
     async def awaited(self: Any, *args: Any, **kwargs: Any) -> Any:
-        run = _run_for(self)
-        if run is None:
+        run = current_run.get()
+        if run is None or passes(run, self):
             return await call(self, *args, **kwargs)
+        arguments = shown(_arguments(self, args, kwargs))
+        if (own := admitted(self, arguments, layer=layer)) is not None:
+            with own.at_work():
+                return await call(self, *args, **kwargs)
         here = asyncio.get_running_loop()
 
         def execute() -> Any:
             return asyncio.run_coroutine_threadsafe(call(self, *args, **kwargs), here).result()
 
         # The boundary blocks, and this loop is to run the tool meanwhile.
-        return await asyncio.to_thread(_through, run, self.name, _arguments(self, args, kwargs), execute, self)
+        return await asyncio.to_thread(_through, run, self.name, arguments, execute, self)
 
     return awaited
 
@@ -148,7 +157,7 @@ def _bounded(functions: dict[str, Any], name: str) -> dict[str, Any]:
         return functions
 
     def bounded(**arguments: Any) -> Any:
-        return _through(run, name, arguments, lambda: function(**arguments))
+        return _through(run, name, shown(arguments), lambda: function(**arguments))
 
     return {**functions, name: bounded}
 
@@ -156,7 +165,8 @@ def _bounded(functions: dict[str, Any], name: str) -> dict[str, Any]:
 def _arguments(tool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     if isinstance(tool, CrewStructuredTool):
         given = args[0] if args else kwargs.get("input")
-        return given if isinstance(given, dict) else {"input": given}
+        read = arguments_object(given) if isinstance(given, str) else given
+        return read if isinstance(read, dict) else {"input": given}
     named = dict(zip(getattr(tool.args_schema, "model_fields", ()), args, strict=False))
     return {**named, **kwargs}
 
@@ -168,18 +178,23 @@ def _through(run: CrewRun, name: str, arguments: dict[str, Any], call: Callable[
     Raises:
         Exception: what the tool raised.
     """
-    name = sanitize_tool_name(name)
-    execution = _Direct(name, call)
-    # What a model cannot have written is shown as text.
-    shown = json.loads(json.dumps(arguments, default=str))
-    call_id = run.claim(name, shown, nested=current_tool.get() is not None)
-    call_id = call_id or run.call_ids.make(name, json.dumps(shown))
-    outcome = run.call_tool(call_id, name, shown, execution.execute)
+    name, around = sanitize_tool_name(name), current_admission.get()
+    changed = around if around is not None and around.name == name else None
+    told = name, json.dumps(arguments)
+    if changed is not None:
+        # What runs in place of a call, with other arguments, is not another one of the model's.
+        call_id = run.call_ids.make(changed.call_id, *told)
+    else:
+        call_id = run.claim(name, arguments, nested=around is not None) or run.call_ids.make(*told)
+    execution = _Direct(call_id, name, arguments, call)
+    outcome = run.call_tool(call_id, name, arguments, execution.execute)
     if execution.error is not None:
         raise execution.error
     if outcome.recorded:
         count_use(tool)
     if outcome.is_error:
+        if changed is not None:
+            changed.refusal = outcome.output
         return outcome.output
     if execution.done:
         return execution.result
@@ -190,12 +205,14 @@ class _Direct:
     """One execution of a tool that code called.
 
     Args:
+        call_id: the call.
         name: the tool's.
+        arguments: the call's.
         call: runs it.
     """
 
-    def __init__(self, name: str, call: Callable[[], Any]) -> None:
-        self._name = name
+    def __init__(self, call_id: str, name: str, arguments: dict[str, Any], call: Callable[[], Any]) -> None:
+        self._of = call_id, name, arguments
         self._call = call
         self.done = False
         self.result: Any = None
@@ -203,9 +220,9 @@ class _Direct:
 
     def execute(self) -> ToolOutcome:
         """Run the tool, in a context of its own."""
-        current_tool.set(self._name)
         try:
-            self.result = self._call()
+            with admit(*self._of).at_work():
+                self.result = self._call()
         except Exception as error:
             self.error = error
             raise

@@ -26,8 +26,9 @@ from crewai.utilities.pydantic_schema_utils import create_model_from_schema
 from crewai.utilities.string_utils import sanitize_tool_name
 from pydantic import PrivateAttr
 
-from k8gentai.agents.adapters.crewai.direct import count_use, current_tool, hook_direct_calls
+from k8gentai.agents.adapters.crewai.direct import count_use, hook_direct_calls
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
+from k8gentai.agents.admission import Admission, admit
 from k8gentai.agents.text import message_of
 from k8gentai.agents.tool_images import text_without_images
 from k8gentai.agents.turn import DeclaredTool, ToolOutcome
@@ -126,7 +127,7 @@ class _Execution:
     def __init__(self, execute: Callable[[], Any], outcome: Callable[[Any], ToolOutcome]) -> None:
         self._execute = execute
         self._outcome = outcome
-        self._name = ""
+        self._of: tuple[str, str, dict[str, Any]] = "", "", {}
         self._made: ToolOutcome | None = None
         self._stop: BaseException | None = None
 
@@ -136,22 +137,28 @@ class _Execution:
         Raises:
             BaseException: what ends the run.
         """
-        self._name = sanitize_tool_name(name)
-        outcome = run.call_tool(call_id, self._name, arguments if isinstance(arguments, dict) else {}, self._call)
+        self._of = call_id, sanitize_tool_name(name), arguments if isinstance(arguments, dict) else {}
+        outcome = run.call_tool(*self._of, self._call)
         if self._stop is not None and outcome == self._made:
             raise self._stop
         return outcome
 
     def _call(self) -> ToolOutcome:
-        current_tool.set(self._name)
+        admission = admit(*self._of)
         try:
             result = self._execute()
         except _STOPS as error:
             self._stop = error
             self._made = ToolOutcome(message_of(error), is_error=True)
         else:
-            self._made = self._outcome(result)
+            made = self._outcome(result)
+            self._made = replace(made, is_error=made.is_error or _is_refused(admission, made))
         return self._made
+
+
+def _is_refused(admission: Admission, outcome: ToolOutcome) -> bool:
+    """Return whether what a call came to is what the boundary said of the tool's run."""
+    return admission.refusal is not None and admission.refusal in outcome.output
 
 
 def _count(outcome: ToolOutcome, tool: Any) -> None:

@@ -21,6 +21,7 @@ from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
 from k8gentai.agents.adapters.langgraph.open_calls import answering
 from k8gentai.agents.adapters.langgraph.recorded import recorded, remade
 from k8gentai.agents.adapters.langgraph.run import GraphRun
+from k8gentai.agents.admission import Admission
 from k8gentai.agents.text import jsonable, message_of
 from k8gentai.agents.turn import ToolOutcome
 
@@ -62,26 +63,22 @@ class Passage:
         self.name = name
         self.given_id = given_id
         self._run = run
-        self._arguments = jsonable(arguments)
+        self._admission = Admission(call_id, name, arguments)
         self._result: Any = None
         self._made: ToolOutcome | None = None
         """What the tool came to in this attempt; None where it did not come to anything."""
-        self._taken = False
-        """Whether the call's tool is at work, or has done it."""
 
     def admits(self, shown: Callable[[Any], dict[str, Any]], tool_input: Any) -> bool:
-        """Return whether the call's tool may run in it: with the arguments that were admitted, and once, unless it
-        failed.
+        """Return whether the call's tool may run in it.
 
         Args:
             shown: returns a tool's arguments without those that LangGraph puts in.
             tool_input: what the tool is about to run with.
         """
-        if self._taken:
-            return False
+        admitted = shown(self._admission.arguments)
         if isinstance(tool_input, str):
-            return list(shown(self._arguments).values()) == [jsonable(tool_input)]
-        return bool(shown(self._arguments) == jsonable(shown(tool_input)))
+            return self._admission.is_open and list(admitted.values()) == [jsonable(tool_input)]
+        return self._admission.is_open and admitted == jsonable(shown(tool_input))
 
     async def through(self, execute: Callable[[], Awaitable[Any]]) -> Any:
         """Pass the boundary. Returns what running the tool returns, or returned in an earlier attempt.
@@ -95,7 +92,9 @@ class Passage:
                 return self._came(await execute())
 
         try:
-            outcome = await self._run.context.tools.call(self.call_id, self.name, self._arguments, run_tool)
+            outcome = await self._run.context.tools.call(
+                self.call_id, self.name, self._admission.arguments, run_tool
+            )
         except _Bubble as bubble:
             raise bubble.carried from None
         return self._given(outcome)
@@ -108,7 +107,7 @@ class Passage:
                 return self._came(execute())
 
         try:
-            outcome = self._run.context.tools.wait(self.call_id, self.name, self._arguments, run_tool)
+            outcome = self._run.context.tools.wait(self.call_id, self.name, self._admission.arguments, run_tool)
         except _Bubble as bubble:
             raise bubble.carried from None
         return self._given(outcome)
@@ -117,19 +116,17 @@ class Passage:
     def begun(self) -> Iterator[None]:
         """While inside, the tool itself is at work: what it runs are other calls."""
         token, of_call = _current.set((self, False)), answering.set(self.call_id)
-        self._taken = True
         try:
-            yield
-        except BaseException:
-            self._taken = False
-            raise
+            with self._admission.at_work():
+                yield
         finally:
             _current.reset(token)
             answering.reset(of_call)
 
     def ended(self, result: Any) -> Any:
-        """Take what the tool returned, and return it. Where that is an error, the tool may be tried again."""
-        self._taken = getattr(result, "status", None) != "error"
+        """Take what the tool returned, and return it."""
+        if getattr(result, "status", None) == "error":
+            self._admission.failed()
         return result
 
     @contextmanager

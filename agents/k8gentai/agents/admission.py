@@ -1,0 +1,72 @@
+"""Holds a tool to the call that was admitted: what runs is what the record and a person know of."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from k8gentai.agents.text import jsonable
+
+
+class Admission:
+    """One call that passed the tool boundary: its tool runs for it once, unless it fails, and with its arguments.
+
+    Between the boundary and the tool is code of the agent's, such as middleware. What that changes, or runs once
+    more, was not admitted: it is a call of its own.
+
+    Args:
+        call_id: the call.
+        name: the tool's.
+        arguments: without those that a framework puts in.
+    """
+
+    def __init__(self, call_id: str, name: str, arguments: dict[str, Any]) -> None:
+        self.call_id = call_id
+        self.name = name
+        self.arguments: dict[str, Any] = jsonable(arguments)
+        self.reading: dict[str, Any] | None = None
+        """The arguments as the tool reads them, with its defaults; None where that is not known."""
+        self.refusal: str | None = None
+        """What the boundary answered in place of the tool's last run for it, where that was a call of its own."""
+        self._taken = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the tool is yet to run, or failed."""
+        return not self._taken
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the code at hand is part of the tool."""
+        return _at_work.get() is self
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """While inside, the tool runs; one that raises may be tried again."""
+        self._taken = True
+        token = _at_work.set(self)
+        try:
+            yield
+        except BaseException:
+            self._taken = False
+            raise
+        finally:
+            _at_work.reset(token)
+
+    def failed(self) -> None:
+        """Take note that what the tool returned is an error, so that it may be tried again."""
+        self._taken = False
+
+
+current_admission: ContextVar[Admission | None] = ContextVar("current_admission", default=None)
+"""The call that the code at hand works for, if for one."""
+
+_at_work: ContextVar[Admission | None] = ContextVar("tool_at_work", default=None)
+"""The call whose tool the code at hand is part of, if it is of one."""
+
+
+def admit(call_id: str, name: str, arguments: dict[str, Any]) -> Admission:
+    """Have the code at hand, in a context of its own, work for a call that has passed the boundary."""
+    admission = Admission(call_id, name, arguments)
+    current_admission.set(admission)
+    return admission
