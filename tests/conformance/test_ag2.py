@@ -147,6 +147,66 @@ async def test_ag2s_approval_is_a_question_about_the_call(client, model, key, pa
     assert [call.output for call in items_of(done, "mcp_call")] == (["wrote one"] if approve else [])
 
 
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        (["card ", "4111 ok"], "card **** ok"),
+        (["Draft one"], "A good one."),
+        (["Bye."], "Goodbye."),
+        (["Take it again."], "A good one."),
+    ],
+)
+async def test_what_middleware_makes_of_an_answer_is_the_answer(client, model, key, said, answer, stream):
+    model.script(key, Answer(*said), Answer("A good one."), Answer("Next."))
+    response = await client.responses.create(model="filtered", input=prompt(key), stream=stream)
+    if stream:
+        events = await collect(response)
+        check_sequence(events)
+        response = events[-1].response
+    assert [item.content[0].text for item in items_of(response, "message")] == [answer]
+    model.script(f"{key}-next", Answer("Next."))
+    await client.responses.create(model="filtered", input=prompt(f"{key}-next"), previous_response_id=response.id)
+    assert model.requests(f"{key}-next")[0].texts("assistant") == [answer]
+
+
+async def test_words_beside_a_call_are_replaced_in_their_place(client, model, key):
+    model.script(key, Answer("4111 it is. ", Call("add", {"a": 1, "b": 2})), Answer("Three."))
+    response = await client.responses.create(model="filtered", input=prompt(key))
+    assert [item.type for item in response.output] == ["message", "mcp_call", "message"]
+    assert response.output_text == "**** it is. Three."
+
+
+async def test_an_agent_that_judges_an_answer_says_nothing_of_it(client, stack, model, key):
+    model.script(key, Answer(f"Bad words [[{key}]]."), Answer("Not fine."))
+    response = await client.responses.create(model="judged", input=prompt(key))
+    assert response.output_text == "I cannot say."
+    assert len(items_of(response, "message")) == 1
+    assert steps_of(stack, response.id) == ["speaker", "judge"]
+
+
+@pytest.mark.parametrize("agent", ["filtered", "filtered-asking"])
+@pytest.mark.parametrize(
+    ("line", "told"), [("one", "blocked by policy"), ("secret", "PermissionError: no secrets")]
+)
+async def test_a_call_that_middleware_refuses_does_not_end_the_turn(client, model, key, page, agent, line, told):
+    model.script(key, Answer(write(page, line)), Answer("Done."))
+    response = await client.responses.create(model=agent, input=prompt(key))
+    assert (response.status, response.output_text) == ("completed", "Done."), response.error
+    (call,) = items_of(response, "mcp_call")
+    assert told in (str(call.error) if line == "secret" else call.output)
+    assert model.requests(key)[1].texts("tool") == [told]
+    assert not page.exists()
+
+
+@pytest.mark.parametrize("agent", ["filtered", "filtered-asking"])
+async def test_a_call_that_middleware_takes_out_of_an_answer_is_not_there(client, model, key, agent):
+    model.script(key, Answer("I try. ", Call("fail", {"reason": "none"})))
+    response = await client.responses.create(model=agent, input=prompt(key))
+    assert (response.status, response.output_text) == ("completed", "I will not."), response.error
+    assert [item.type for item in response.output] == ["message"]
+
+
 async def test_a_network_survives_the_end_of_its_worker(lab, client, model, key):
     gate = Gate()
     model.script(key, Answer(f"A draft [[{key}]]."), Answer("A te", gate, FOREVER), Answer("A text."))

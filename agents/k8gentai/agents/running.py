@@ -1,7 +1,7 @@
 """What adapters of frameworks with their own loop share: an agent runs in a task, its events are handed on."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -184,7 +184,7 @@ class ModelStep:
 
     def __init__(self, run: AgentRun, number: int, name: str | None, *, shown: bool) -> None:
         self._run = run
-        self._message_id = f"m{number}"
+        self.message_id = f"m{number}"
         self._step_id = f"s{number}"
         self._shown = shown
         self._text = ""
@@ -200,23 +200,37 @@ class ModelStep:
         """A piece of the answer."""
         self._text += delta
         if self._shown and delta:
-            self._run.begun(self._message_id)
-            self._run.publish(TextDelta(message_id=self._message_id, delta=delta))
+            self._run.begun(self.message_id)
+            self._run.publish(TextDelta(message_id=self.message_id, delta=delta))
 
     def reasoning(self, delta: str) -> None:
         """A piece of the model's reasoning."""
         self._reasoning += delta
         if self._shown and delta:
-            self._run.begun(self._message_id)
-            self._run.publish(ReasoningDelta(message_id=self._message_id, delta=delta))
+            self._run.begun(self.message_id)
+            self._run.publish(ReasoningDelta(message_id=self.message_id, delta=delta))
 
-    def end(self, calls: list[ToolCall] | None = None) -> None:
-        """The answer is whole."""
-        for call in calls or ():
+    @property
+    def said(self) -> str:
+        """The answer's text so far."""
+        return self._text
+
+    def end(self, calls: Sequence[ToolCall] = ()) -> str:
+        """The answer is whole. Returns the id of its message."""
+        for call in calls:
             self._run.publish(call)
         if self._shown and not self.silent:
-            self._run.said(self._message_id, self._text)
-            self._run.publish(MessageDone(message_id=self._message_id, text=self._text, reasoning=self._reasoning))
+            self._run.said(self.message_id, self._text)
+            self._run.publish(MessageDone(message_id=self.message_id, text=self._text, reasoning=self._reasoning))
+        self.complete()
+        return self.message_id
+
+    def drop(self) -> None:
+        """What was said is no part of the turn's answer."""
+        self._run.drop(self.message_id)
+
+    def complete(self) -> None:
+        """The model call is over."""
         self._run.publish(StepCompleted(step_id=self._step_id, kind="inference"))
 
 

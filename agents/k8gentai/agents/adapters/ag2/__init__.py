@@ -1,7 +1,7 @@
 """AG2 1.x agents: an ``Agent``, a factory of one, a function that runs several, or none (declarative).
 
-Existing code runs unchanged: the adapter knows of model calls and tools by a middleware that every agent gets when
-it is made, and of the turn they belong to by a context variable; so delegated sub-tasks and the members of a
+Existing code runs unchanged: the adapter knows of model calls and tools by a middleware that every agent gets for
+its turn, and of the turn of ours they belong to by a context variable; so delegated sub-tasks and the members of a
 network are followed wherever they run. All answers are streamed, whatever the model's configuration says.
 The text of an agent that works for a tool call is that tool's result and is not shown; its steps are.
 """
@@ -149,4 +149,3 @@ async def _drive(run: TurnRun, agent: AG2Agent, turn: Turn, tools: list[dict[str
         with suppress(ValidationError):
             run.answer(await reply.content())
             return
-    run.say(reply.body or "")

@@ -1,10 +1,9 @@
 """What is hung into AG2, once a process: its own code runs as before, and agents of a turn are followed."""
 
 from dataclasses import replace
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
-from ag2 import Agent
 from ag2.annotations import ContextField
 from ag2.config import OpenAIConfig
 from ag2.context import ConversationContext
@@ -12,23 +11,17 @@ from ag2.events import HumanInputRequest
 
 from k8gentai.agents.adapters.ag2.admitted import hook_tools
 from k8gentai.agents.adapters.ag2.clients import shared_client
-from k8gentai.agents.adapters.ag2.middleware import Follower
+from k8gentai.agents.adapters.ag2.following import follow_turns
 from k8gentai.agents.adapters.ag2.networks import follow_networks
 from k8gentai.agents.adapters.ag2.people import answer
 from k8gentai.agents.adapters.ag2.run import current_run
 
 
 def follow_agents() -> None:
-    """Have every agent made from now on followed, every model streamed and every question asked by the turn."""
-    make = Agent.__init__
+    """Have every agent followed, every model streamed and every question asked by the turn."""
     create = OpenAIConfig.create
     ask = ConversationContext.ask
     give = ContextField.use
-
-    @wraps(make)
-    def made(self: Agent, *args: Any, **kwargs: Any) -> None:
-        make(self, *args, **kwargs)
-        self.add_middleware(partial(Follower, agent=self))
 
     @wraps(create)
     def created(self: OpenAIConfig) -> Any:
@@ -44,10 +37,10 @@ def follow_agents() -> None:
     async def use(self: ContextField, /, **kwargs: Any) -> dict[str, Any]:
         return give(self, **kwargs)
 
-    Agent.__init__ = made
     OpenAIConfig.create = created
     ConversationContext.ask = asked
     # A function that is not async goes to a thread, and this one is called for every token.
     ContextField.use = use
+    follow_turns()
     follow_networks()
     hook_tools()

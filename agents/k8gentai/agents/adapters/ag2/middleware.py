@@ -1,9 +1,7 @@
-"""How the adapter follows AG2's agents: a middleware that every agent gets when it is made. Outside of a turn it
-does nothing."""
+"""How the adapter follows AG2's agents: a middleware that every agent gets for a turn of ours."""
 
 import re
 from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any
 
 from ag2 import Agent, Context
@@ -12,16 +10,14 @@ from ag2.events import (
     ModelMessageChunk,
     ModelReasoning,
     ModelResponse,
-    TextInput,
     ToolCallEvent,
-    ToolResultsEvent,
 )
 from ag2.middleware import BaseMiddleware
 
+from k8gentai.agents.adapters.ag2.answers import Answers
 from k8gentai.agents.adapters.ag2.clients import closed_at_the_end
-from k8gentai.agents.adapters.ag2.run import TurnRun, current_call, current_run
-from k8gentai.agents.adapters.ag2.tools import call_tool, read_arguments
-from k8gentai.agents.events import ToolCall, ToolResult, ToolSide
+from k8gentai.agents.adapters.ag2.run import TurnRun
+from k8gentai.agents.adapters.ag2.tools import call_tool
 
 _SUBTASK = re.compile(r"^subtask-[0-9a-f]{8}$")
 """What AG2 names the agents that it makes for sub-tasks."""
@@ -52,26 +48,34 @@ class Instructions(BaseMiddleware):
 class Follower(BaseMiddleware):
     """Publishes the model calls of one agent's turn, and sends its tools through the boundary.
 
+    It is the innermost: what other middleware does to answers and calls, it does around it.
+
     Args:
         event: what the agent is to answer.
         context: the agent's.
         agent: the agent.
+        run: the turn's.
+        answers: those of the agent's turn.
     """
 
-    def __init__(self, event: BaseEvent, context: Context, *, agent: Agent) -> None:
+    def __init__(
+        self, event: BaseEvent, context: Context, *, agent: Agent, run: TurnRun, answers: Answers
+    ) -> None:
         super().__init__(event, context)
         self._agent = agent
+        self._run = run
+        self._answers = answers
+
+    async def on_turn(self, call_next: Any, event: BaseEvent, context: Context) -> ModelResponse:
+        """Have the agent take its turn."""
+        self._answers.go()
+        return await call_next(event, context)
 
     async def on_llm_call(self, call_next: Any, events: Sequence[BaseEvent], context: Context) -> ModelResponse:
         """Make a model call of the agent's."""
-        run = current_run.get()
-        if run is None:
-            return await call_next(events, context)
-        with run.at_work():
-            _answer_unknown(run, events)
+        with self._run.at_work():
             # A random part of a name would make the step another one when the turn is run again.
-            name = _SUBTASK.sub("subtask", self._agent.name)
-            step = run.begin(name or None, shown=current_call.get() is None)
+            step = self._answers.begin(_SUBTASK.sub("subtask", self._agent.name) or None)
 
             async def take(event: BaseEvent) -> None:
                 if isinstance(event, ModelReasoning):
@@ -84,34 +88,14 @@ class Follower(BaseMiddleware):
                     async with closed_at_the_end():
                         response: ModelResponse = await call_next(events, context)
             except BaseException:
-                run.broke_off(step)
+                self._answers.broke_off(step)
                 raise
-            if step.silent:
-                step.text(response.content or "")
-            step.end([_tool_call(call, run.client_tools) for call in response.tool_calls.calls])
+            self._answers.take(step, response)
             return response
 
     async def on_tool_execution(self, call_next: Any, event: ToolCallEvent, context: Context) -> Any:
         """Make a tool call of the agent's."""
-        run = current_run.get()
-        if run is None or event.name in run.client_tools:
+        if event.name in self._run.client_tools:
             return await call_next(event, context)
-        with run.at_work():
-            return await call_tool(run, self._agent, call_next, event, context)
-
-
-def _tool_call(call: ToolCallEvent, client_tools: AbstractSet[str]) -> ToolCall:
-    if read_arguments(call) is None:
-        # AG2 reads them again for the next model call, and would end the turn.
-        call.serialized_arguments = {}
-    side: ToolSide = "client" if call.name in client_tools else "worker"
-    return ToolCall(call_id=call.id, name=call.name, arguments=call.arguments, side=side)
-
-
-def _answer_unknown(run: TurnRun, events: Sequence[BaseEvent]) -> None:
-    """Publish the results of calls of tools that are not there: no middleware sees those."""
-    for event in events:
-        for result in event.results if isinstance(event, ToolResultsEvent) else ():
-            if run.waits_for(result.parent_id):
-                text = "".join(part.content for part in result.result.parts if isinstance(part, TextInput))
-                run.publish(ToolResult(call_id=result.parent_id, output=text.strip(), is_error=True))
+        with self._run.at_work():
+            return await call_tool(self._run, self._agent, call_next, event, context)

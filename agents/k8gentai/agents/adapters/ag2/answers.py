@@ -1,0 +1,163 @@
+"""Holds what was published of a model's words against what the code around the model makes of them.
+
+What a model says is published while it says it. Middleware may then change the answer, take calls out of it or
+have the model say another one. AG2 puts what comes of that on the agent's stream, and that is the answer: what was
+published and is no part of it is dropped.
+"""
+
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from ag2.events import ModelResponse, ToolCallEvent
+
+from k8gentai.agents.adapters.ag2.run import TurnRun
+from k8gentai.agents.adapters.ag2.tools import read_arguments
+from k8gentai.agents.events import ToolCall, ToolSide
+from k8gentai.agents.running import ModelStep
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """What a model said, before the code around it had its say."""
+
+    step: ModelStep
+    calls: Sequence[ToolCallEvent] = ()
+    is_whole: bool = True
+    """False for a model call that broke off."""
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """An answer as AG2 has it."""
+
+    text: str
+    message_id: str | None
+    """None where it was not published: it has no text, or is not shown."""
+    is_last: bool
+    """Whether the agent makes no calls after it."""
+
+
+class Answers:
+    """The answers of one agent in one turn of its own.
+
+    Args:
+        run: the turn's.
+        shown: they are part of the turn's answer.
+    """
+
+    def __init__(self, run: TurnRun, *, shown: bool) -> None:
+        self._run = run
+        self._shown = shown
+        self._drafts: list[_Draft] = []
+        """What models said since the last answer, in their order."""
+        self._goes: list[list[_Answer]] = [[]]
+        """The answers of each go at the turn: middleware may have the agent take it again."""
+        self._called: set[str] = set()
+        """The ids of the calls that were published."""
+
+    def begin(self, name: str | None) -> ModelStep:
+        """Begin a model call.
+
+        Args:
+            name: the agent's.
+
+        Raises:
+            asyncio.CancelledError: the turn may make no more model calls; it is ended.
+        """
+        return self._run.begin(name, shown=self._shown)
+
+    def take(self, step: ModelStep, response: ModelResponse) -> None:
+        """Take what a model said."""
+        if step.silent:
+            step.text(response.content or "")
+        self._drafts.append(_Draft(step, tuple(response.tool_calls.calls)))
+
+    def broke_off(self, step: ModelStep) -> None:
+        """A model call failed. The code around it may have it made again."""
+        self._drafts.append(_Draft(step, is_whole=False))
+
+    def go(self) -> None:
+        """The agent takes its turn, be it again."""
+        self._goes.append([])
+
+    def answer(self, response: ModelResponse) -> None:
+        """Take an answer as AG2 has it."""
+        drafts, self._drafts = self._drafts, []
+        self._withdraw(drafts, response)
+        text = response.content or ""
+        kept = next((each for each in reversed(drafts) if each.is_whole and _same(each.step.said, text)), None)
+        replaced = [draft.step for draft in drafts if draft is not kept]
+        for step in replaced:
+            step.drop()
+        calls = self._new_calls(response, of_model=bool(drafts))
+        message_id = self._say(text, calls) if kept is None else kept.step.end(calls)
+        for step in replaced:
+            step.complete()
+        self._goes[-1].append(_Answer(text, message_id, is_last=not response.tool_calls.calls))
+
+    def finish(self, response: ModelResponse) -> None:
+        """Take what the turn came to: the last answer, or what middleware made of it."""
+        text = response.content or ""
+        kept = next((go for go in reversed(self._goes) if go and _same(go[-1].text, text)), None)
+        if kept is None:
+            kept = self._goes[-1]
+            if kept and kept[-1].is_last:
+                self._drop(kept.pop())
+            self._say(text)
+        for go in self._goes:
+            for answer in go if go is not kept else ():
+                self._drop(answer)
+
+    def fail(self, error: BaseException) -> None:
+        """Take what the turn raised: an answer that middleware did not let pass is dropped, and what a model said
+        as it broke off is left open."""
+        drafts, self._drafts = self._drafts, []
+        self._withdraw(drafts, ModelResponse())
+        for draft in drafts:
+            if draft.is_whole and isinstance(error, Exception):
+                draft.step.drop()
+                draft.step.complete()
+            else:
+                self._run.broke_off(draft.step)
+
+    def _new_calls(self, response: ModelResponse, *, of_model: bool) -> list[ToolCall]:
+        """Return the calls of an answer that are to be published; those of the worker's tools that no model made
+        are, when they come to the boundary."""
+        calls = [_tool_call(call, self._run) for call in response.tool_calls.calls]
+        new = [call for call in calls if call.call_id not in self._called and (of_model or call.side == "client")]
+        self._called.update(call.call_id for call in new)
+        return new
+
+    def _withdraw(self, drafts: Sequence[_Draft], response: ModelResponse) -> None:
+        """Exempt the calls that middleware took out of an answer: no tool runs for those."""
+        left = {call.id for call in response.tool_calls.calls}
+        for call_id in {call.id for draft in drafts for call in draft.calls} - left:
+            self._run.context.tools.exempt(call_id)
+
+    def _say(self, text: str, calls: Sequence[ToolCall] = ()) -> str | None:
+        """Publish an answer that no model gave. Returns its message's id, where it has one."""
+        message_id = self._run.speak(text) if self._shown and text.strip() else None
+        for call in calls:
+            self._run.publish(call)
+        return message_id
+
+    def _drop(self, answer: _Answer) -> None:
+        if answer.message_id is not None:
+            self._run.drop(answer.message_id)
+
+
+current_answers: ContextVar[Answers | None] = ContextVar("current_answers", default=None)
+"""Those of the agent whose turn the code at hand works in, if in one."""
+
+
+def _same(text: str, other: str) -> bool:
+    return text.strip() == other.strip()
+
+
+def _tool_call(call: ToolCallEvent, run: TurnRun) -> ToolCall:
+    if read_arguments(call) is None:
+        # AG2 reads them again for the next model call, and would end the turn.
+        call.serialized_arguments = {}
+    side: ToolSide = "client" if call.name in run.client_tools else "worker"
+    return ToolCall(call_id=call.id, name=call.name, arguments=call.arguments, side=side)
