@@ -76,6 +76,7 @@ class MemoryTurns:
         self.ended: asyncio.Queue[str] = asyncio.Queue()
         self.keys: dict[str, tuple[str, Any]] = {}
         self.terms: list[Terms] = []
+        self.children: dict[str, list[str]] = {}
         self.full = False
         self.busy: str | None = None
         self.away: Exception | None = None
@@ -179,10 +180,15 @@ class MemoryTurns:
             if not each.settled and each.turn.conversation == conversation
         )
 
+    async def with_children(self, turn_id: str) -> list[str]:
+        return [turn_id, *self.children.get(turn_id, [])]
+
     async def delete(self, turn_id: str) -> list[str]:
-        await self.cancel(turn_id)
-        del self.records[turn_id]
-        return [turn_id]
+        found = await self.with_children(turn_id)
+        for each in found:
+            await self.cancel(each)
+            del self.records[each]
+        return found
 
     async def finished(self, server: str) -> AsyncIterator[str]:
         while True:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from typing import Any
+from unittest.mock import AsyncMock
 
 import httpx
 import pytest
@@ -153,6 +154,20 @@ async def test_delete_cancels_and_forgets(client: httpx.AsyncClient, served: Flo
     await served.settle()
     assert (await client.get(url)).status_code == 404
     assert (await client.delete(url)).status_code == 404
+
+
+async def test_delete_while_the_database_is_away_may_be_tried_again(
+    client: httpx.AsyncClient, served: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, child = [(await ask(client, served))["id"] for _ in range(2)]
+    await served.settle()
+    served.turns.children[parent] = [child]
+    with monkeypatch.context() as away:
+        away.setattr(served.store, "delete", AsyncMock(side_effect=OSError("away")))
+        assert (await client.delete(f"/v1/responses/{parent}")).status_code == 500
+    assert (await client.delete(f"/v1/responses/{parent}")).status_code == 200
+    assert served.turns.records == {}
+    assert [await served.store.get(each) for each in (parent, child)] == [None, None]
 
 
 async def test_delete_of_a_settled_response(client: httpx.AsyncClient, served: Floor) -> None:

@@ -101,6 +101,29 @@ async def test_what_was_deleted_while_it_was_written_stays_deleted(served: Floor
     assert await served.store.get(turn_id) is None
 
 
+async def test_one_that_is_cancelled_while_it_is_settled_again_is_written_as_cancelled(
+    served: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A turn that waited for a person is given out twice: its end must not be lost on the second time."""
+    turn_id = await create(served)
+    await served.turns.append(turn_id, *ANSWER[:-1], ev.TurnSuspended(expires_at=2e9))
+    await served.settler.settle(turn_id)
+    get = served.turns.get
+
+    async def get_and_cancel(turn_id: str) -> Any:
+        record = (await get(turn_id)).model_copy(deep=True)
+        monkeypatch.setattr(served.turns, "get", get)
+        served.turns.records[turn_id].settled = False
+        await served.turns.append(turn_id, ev.TurnCancelled())
+        return record
+
+    monkeypatch.setattr(served.turns, "get", get_and_cancel)
+    await served.settler.settle(turn_id)
+    stored = await served.store.get(turn_id)
+    assert stored is not None
+    assert stored.response["status"] == "cancelled"
+
+
 async def test_a_long_chain_that_nothing_was_settled_of_is_settled_from_its_beginning(
     served: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

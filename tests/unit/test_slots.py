@@ -163,6 +163,26 @@ async def test_a_turn_is_alone_for_a_while_and_then_has_a_place_as_any_other():
     assert worker.door.is_open
 
 
+async def test_one_whose_while_is_over_before_its_place_is_back_leaves_the_others_running():
+    worker = Worker(alone_seconds=0)
+    worker.empty.set()
+    slot = await worker.whole()
+    lent = slot.lent()
+    await lent.__aenter__()
+    other = await taken(worker.places)
+    back = asyncio.create_task(lent.__aexit__(None, None, None))
+    await idle()
+    assert not worker.door.is_open
+    await slot.begin()
+    await worker.door.opened()
+    worker.emptying.clear()
+    other.free()
+    await back
+    assert not worker.emptying.is_set()
+    assert worker.door.is_open
+    await left(worker, slot)
+
+
 async def left(worker, slot):
     """Have the turn end, and see that it leaves the worker as it found it."""
     slot.free()

@@ -5,6 +5,7 @@ touches a turn: a client that goes away changes nothing.
 """
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -159,14 +160,21 @@ class ResponsesService:
         """
         try:
             await self._reader.record(response_id, "delete", unkept=True)
-            forgotten = await self._turns.delete(response_id)
         except TurnDeletedError:
             raise response_not_found(response_id) from None
         except TurnNotFoundError:
-            forgotten = []
-        stored = [await self._store.delete(each) for each in forgotten or [response_id]]
-        if not forgotten and not any(stored):
-            raise response_not_found(response_id)
+            if not await self._store.delete(response_id):
+                raise response_not_found(response_id) from None
+            return
+        # Those in the database first: where it is away, who tries again still finds them all.
+        await self._delete_stored(await self._turns.with_children(response_id))
+        with suppress(TurnNotFoundError):
+            # One that was settled meanwhile was written there again.
+            await self._delete_stored(await self._turns.delete(response_id))
+
+    async def _delete_stored(self, response_ids: list[str]) -> None:
+        for response_id in response_ids:
+            await self._store.delete(response_id)
 
     async def page(
         self, *, after: str | None, limit: int, model: str | None, descending: bool

@@ -93,16 +93,15 @@ class Settler:
             settled = await self._turns.settled(turn_id, self._next_history, written)
 
     async def _write(self, turn_id: str) -> Status | None:
-        """Write a turn where it is kept. Returns its status; None where it was deleted, or is settled already."""
+        """Write a turn where it is kept, unless that was done. Returns its status; None where it was deleted."""
         try:
             record = await self._turns.get(turn_id)
         except TurnNotFoundError:
             log.info("turn_deleted", turn=turn_id)
             return None
-        if record.settled:
-            return None
-        with acting_as(record.owner):
-            await self._keep(record)
+        if not record.settled:
+            with acting_as(record.owner):
+                await self._keep(record)
         return record.status
 
     async def _keep(self, record: TurnRecord) -> None:

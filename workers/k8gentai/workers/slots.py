@@ -147,4 +147,6 @@ class WholeWorker(Slot):
         except asyncio.CancelledError:
             self._door.open(self)
             raise
-        await self._emptied()
+        # Others may have come in while it waited for its place.
+        if not self._shared:
+            await self._emptied()

@@ -288,6 +288,13 @@ class Turns:
             raise TurnNotFoundError(turn_id)
         return [each.decode() for each in found]
 
+    async def with_children(self, turn_id: str) -> list[str]:
+        """Return the ids of a turn and of all that tool calls asked for, its own and those of such turns."""
+        found = [turn_id]
+        for each in found:
+            found += [child.decode() for child in await self._redis.smembers(keys.TURN + each + keys.CHILDREN)]
+        return found
+
     async def _forget(self, turn_id: str) -> None:
         turn = keys.TURN + turn_id
         parts = (keys.EVENTS, keys.JOURNAL, keys.BEFORE, keys.CHILDREN)
@@ -338,7 +345,7 @@ class Turns:
         Args:
             turn_id: one that :meth:`finished` of this object gave.
             load_history: gives the history for the turn that waited.
-            written: the status with which it is in the store; None where it was not written.
+            written: the status with which it is in the store; None where it was deleted.
 
         Returns:
             Whether the turn still has that status; else nothing was done, and it is to be written again.
