@@ -338,6 +338,35 @@ def test_more_than_half_is_too_many(gone, same, empties):
     assert changes.empties is empties
 
 
+def test_definitions_that_are_none_any_more_count_as_gone():
+    for name in ("one", "two", "three"):
+        define_tiny(name)
+    tiny()
+    for name in ("one", "two"):
+        Path(f"agents/{name}.yaml").write_text("<<<<<<< HEAD\n: [\n")
+    seen = []
+    tiny(approve=seen.append)
+    (found,) = seen
+    assert list(found.undefined) == ["one", "two"]
+    assert found.undefined["one"].startswith("agents/one.yaml:")
+    assert found.empties
+    # Code that does not load is no reason: it is what a check is for.
+    assert not Changes(new=[], changed={"one": "ready -> broken"}, gone=[], same=0).empties
+
+
+@pytest.mark.parametrize("content", ["", "{"])
+def test_a_map_that_cannot_be_read_is_not_emptied_unasked(content):
+    define_tiny("one")
+    tiny()
+    Path("state/registry.json").write_text(content)
+    seen = []
+    tiny(approve=seen.append)
+    Path("state/registry.json").write_text(content)
+    Path("agents/one.yaml").unlink()
+    tiny(approve=seen.append)
+    assert [found.empties for found in seen] == [False, True]
+
+
 def test_a_variable_that_is_missing_takes_no_agent_off(monkeypatch):
     define_tiny("good")
     path = Path("agents/good.yaml")

@@ -47,6 +47,25 @@ def test_several_documents_and_files_and_none(tmp_path):
     assert [(d.id, d.line) for d in documents] == [("one", 1), ("tried", 3), ("two", 11)]
 
 
+def test_links_are_followed_and_each_file_is_read_once(tmp_path):
+    """As where a ConfigMap is mounted, beside a directory that is linked from elsewhere."""
+    agents, elsewhere = tmp_path / "agents", tmp_path / "elsewhere"
+    (agents / "..2026_11").mkdir(parents=True)
+    (agents / "..2026_11" / "one.yaml").write_text(WHOLE.replace("tried", "one"))
+    (agents / "..data").symlink_to("..2026_11")
+    (agents / "one.yaml").symlink_to("..data/one.yaml")
+    elsewhere.mkdir()
+    (elsewhere / "two.yaml").write_text(WHOLE.replace("tried", "two"))
+    (elsewhere / "back").symlink_to(agents)
+    (agents / "linked").symlink_to(elsewhere)
+    (agents / "dead.yaml").symlink_to("nothing")
+    documents = read_documents(agents, {})
+    assert [(d.id, d.file) for d in documents] == [
+        ("two", str(agents / "linked" / "two.yaml")),
+        ("one", str(agents / "one.yaml")),
+    ]
+
+
 @pytest.mark.parametrize(
     ("written", "environment", "name"),
     [

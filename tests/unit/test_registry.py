@@ -34,8 +34,12 @@ def test_a_map_that_cannot_be_read_leaves_the_last_one(tmp_path):
     write_registry(path, [agent("a")])
     registry = Registry(path)
     assert registry.get("a")
+    assert registry.was_read()
     path.write_text('{"version": 1, "agents": [{"id"')
     assert registry.get("a")
+    assert not registry.was_read()
+    write_registry(path, [agent("a")])
+    assert registry.was_read()
 
 
 def test_a_write_that_fails_leaves_the_last_map_and_nothing_else(tmp_path, monkeypatch):

@@ -18,16 +18,25 @@ class Changes:
     """How many stand as they stood."""
     kept: Mapping[str, str] = field(default_factory=dict)
     """Agents that stand as they stood because a variable of the environment is missing, with the faults."""
+    undefined: Mapping[str, str] = field(default_factory=dict)
+    """Agents that were ready and whose definitions are none any more, with the faults."""
+    was_read: bool = True
+    """Whether the agents that there were are known: the registry could be read, or there was none."""
 
     @property
     def empties(self) -> bool:
-        """Whether more than half of the agents there were are gone."""
+        """Whether more than half of the agents there were are gone or no longer defined; whether none is left,
+        where it is not known which there were."""
         before = len(self.gone) + len(self.changed) + self.same
-        return len(self.gone) * 2 > before
+        return (len(self.gone) + len(self.undefined)) * 2 > before or not (self.was_read or self.new)
 
 
 def changes(
-    before: Iterable[RegisteredAgent], after: Iterable[RegisteredAgent], kept: Mapping[str, str]
+    before: Iterable[RegisteredAgent],
+    after: Iterable[RegisteredAgent],
+    kept: Mapping[str, str],
+    *,
+    was_read: bool = True,
 ) -> Changes:
     """Compare two registries.
 
@@ -35,6 +44,7 @@ def changes(
         before: the agents as they stand.
         after: the agents as they are to be.
         kept: see :attr:`Changes.kept`.
+        was_read: see :attr:`Changes.was_read`.
     """
     old, new = {agent.id: agent for agent in before}, {agent.id: agent for agent in after}
     both = sorted(old.keys() & new.keys())
@@ -45,7 +55,13 @@ def changes(
         gone=sorted(old.keys() - new.keys()),
         same=len(both) - len(changed),
         kept=kept,
+        undefined={name: new[name].error or "" for name in both if _is_undefined(old[name], new[name])},
+        was_read=was_read,
     )
+
+
+def _is_undefined(before: RegisteredAgent, after: RegisteredAgent) -> bool:
+    return before.state == "ready" and after.definition is None
 
 
 def _content(agent: RegisteredAgent) -> tuple[object, ...]:

@@ -112,7 +112,7 @@ def update(
         before = Registry(registry_path)
         verdicts, checked = _check(documents, before, terms)
         agents, kept = _register(documents, verdicts, before, terms)
-        approve(changes(before.list(), agents, kept))
+        approve(changes(before.list(), agents, kept, was_read=before.was_read()))
         write_registry(registry_path, agents, checked)
     return agents
 

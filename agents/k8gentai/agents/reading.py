@@ -72,6 +72,8 @@ def read_documents(
 ) -> list[Document]:
     """Read every ``*.yaml`` and ``*.yml`` under a directory, in the order of their paths.
 
+    Links are followed; a file that is there by several paths is read once.
+
     Args:
         agents_dir: the directory.
         environment: the variables that values may name.
@@ -82,8 +84,30 @@ def read_documents(
     """
     if not agents_dir.is_dir():
         raise NotADirectoryError(f"{agents_dir}: no such directory of agent definitions")
-    paths = sorted(path for path in agents_dir.rglob("*") if path.suffix in {".yaml", ".yml"} and path.is_file())
-    return [document for path in paths for document in _read_file(path, environment, frameworks)]
+    found = (path for path in _files(agents_dir, set()) if path.suffix in {".yaml", ".yml"} and path.is_file())
+    # The shortest path is what a person looks for: Kubernetes mounts files as links into hidden directories.
+    once = {path.resolve(): path for path in sorted(found, key=lambda path: len(path.parts), reverse=True)}
+    return [document for path in sorted(once.values()) for document in _read_file(path, environment, frameworks)]
+
+
+def _files(directory: Path, entered: set[Path]) -> Iterator[Path]:
+    """Yield what is under a directory and is none, each directory being entered once."""
+    if (real := directory.resolve()) in entered:
+        return
+    entered.add(real)
+    for path in sorted(_listed(directory)):
+        if path.is_dir():
+            yield from _files(path, entered)
+        else:
+            yield path
+
+
+def _listed(directory: Path) -> list[Path]:
+    """Return what is in a directory; nothing where that must not be read, as in a file system's ``lost+found``."""
+    try:
+        return [*directory.iterdir()]
+    except PermissionError:
+        return []
 
 
 def _read_file(path: Path, environment: Mapping[str, str], frameworks: Collection[str]) -> Iterator[Document]:

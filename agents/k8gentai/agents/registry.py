@@ -76,6 +76,7 @@ class Registry:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen: tuple[int, int, int] | None = None
+        self._was_read = True
         self._agents: dict[str, RegisteredAgent] = {}
         self._checked: dict[str, Checked] = {}
 
@@ -97,11 +98,16 @@ class Registry:
         self._current()
         return self._seen[0] / 1e9 if self._seen else 0.0
 
+    def was_read(self) -> bool:
+        """Return whether the map could be read when it was last replaced; True while there is none."""
+        self._current()
+        return self._was_read
+
     def _current(self) -> dict[str, RegisteredAgent]:
         try:
             status = self._path.stat()
         except FileNotFoundError:
-            self._seen, self._agents, self._checked = None, {}, {}
+            self._seen, self._agents, self._checked, self._was_read = None, {}, {}, True
             return self._agents
         # The inode too: two replacements may fall into one tick of the file system's clock.
         seen = (status.st_mtime_ns, status.st_size, status.st_ino)
@@ -113,7 +119,9 @@ class Registry:
             except (OSError, ValidationError) as error:
                 # What was good a moment ago is better than no agent at all.
                 _log.warning("registry not read", path=str(self._path), error=str(error))
+                self._was_read = False
             else:
+                self._was_read = True
                 self._agents = {agent.id: agent for agent in content.agents}
                 self._checked = content.checked
         return self._agents

@@ -49,17 +49,23 @@ def update(
 
 
 def refuse_to_empty(settings: Settings, found: Changes) -> None:
-    """Refuse changes that would take more than half of the agents off the registry.
+    """Refuse changes that would take more than half of the agents off the registry, or leave them without a
+    definition.
 
     Raises:
         SetUpError: naming them, and what to do.
     """
-    if found.empties:
-        raise SetUpError(
-            f"{settings.agents} no longer defines {len(found.gone)} of the agents in {settings.registry}: "
-            f"{', '.join(found.gone)}. Nothing was changed: name their directory in AMF_AGENTS, or take them off "
-            "with --yes."
-        )
+    if not found.empties:
+        return
+    lost = sorted((*found.gone, *found.undefined))
+    what = f"no longer defines {len(lost)} of the agents in {settings.registry}: {', '.join(lost)}"
+    if not lost:
+        what = f"defines no agent, and {settings.registry} cannot be read"
+    faults = "".join(f" {fault}." for fault in "\n".join(found.undefined.values()).splitlines())
+    raise SetUpError(
+        f"{settings.agents} {what}.{faults} Nothing was changed: mend them, name their directory in AMF_AGENTS, "
+        "or take them off with --yes."
+    )
 
 
 def show_changes(found: Changes, console: Console) -> None:
