@@ -69,6 +69,9 @@ GUARDED = {
         "several": _by_the_model,
         "made_in_turn": _by_the_model,
         "asked_with": _by_the_model,
+        "by_hand": _by_code,
+        "solved": _by_code,
+        "for_the_model": _by_the_model,
     },
     "beeai": {
         "handoff": _by_another("writer", task="Write."),

@@ -207,6 +207,16 @@ async def test_a_call_that_middleware_takes_out_of_an_answer_is_not_there(client
     assert [item.type for item in response.output] == ["message"]
 
 
+async def test_a_call_is_shown_with_what_middleware_makes_of_its_result(client, model, key):
+    told = ["fine now", "product: 6"]
+    model.script(key, Answer(Call("flaky", {"key": key}), Call("multiply", {"a": 2, "b": 3})), Answer("Done."))
+    events = await collect(await client.responses.create(model="filtered", input=prompt(key), stream=True))
+    check_sequence(events)
+    calls = items_of(events[-1].response, "mcp_call")
+    assert sorted((call.output, call.error) for call in calls) == [(text, None) for text in told]
+    assert sorted(model.requests(key)[1].texts("tool")) == told
+
+
 async def test_a_network_survives_the_end_of_its_worker(lab, client, model, key):
     gate = Gate()
     model.script(key, Answer(f"A draft [[{key}]]."), Answer("A te", gate, FOREVER), Answer("A text."))

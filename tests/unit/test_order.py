@@ -180,6 +180,21 @@ def test_a_result_is_told_once_whoever_tells_it_first() -> None:
     assert types(put).count("tool.call") == 1
 
 
+def test_a_call_that_the_adapter_drops_may_be_told_again_with_another_result() -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    order.from_adapter(StepStarted(step_id="s", kind="inference"))
+    order.from_adapter(call("a"))
+    order.from_adapter(StepCompleted(step_id="s", kind="inference"))
+    for event in tool_events("a"):
+        order.from_tool("a", event)
+    again = [ItemDropped(item_id="a"), call("a"), ToolResult(call_id="a", output="three")]
+    for event in again:
+        order.from_adapter(event)
+    order.finish(completed=True)
+    assert put[-3:] == again
+
+
 def test_a_message_that_was_not_closed_is_closed_at_the_end_and_no_usage_is_lost() -> None:
     put: list[Event] = []
     order = EventOrder(put.append)

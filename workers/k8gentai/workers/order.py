@@ -104,6 +104,7 @@ class EventOrder:
                     return
             case ItemDropped():
                 self._called.pop(event.item_id, None)
+                self._answered.discard(event.item_id)
                 self._messages.pop(event.item_id, None)
                 self._withheld = [done for done in self._withheld if done.message_id != event.item_id]
                 self._handed = [call for call in self._handed if call.call_id != event.item_id]

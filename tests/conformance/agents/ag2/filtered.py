@@ -45,17 +45,22 @@ class Guard(BaseMiddleware):
         return response
 
     async def on_tool_execution(self, call_next: Any, event: Any, context: Any) -> Any:
-        """Refuse to write, and try again what failed."""
+        """Refuse to write, try again what failed, and put a word before a product."""
         if event.name == "write" and event.serialized_arguments["line"] == "secret":
             raise PermissionError("no secrets")
         if event.name == "write":
             return ToolResultEvent.from_call(event, "blocked by policy")
         result = await call_next(event, context)
+        if event.name == "multiply":
+            return ToolResultEvent.from_call(event, f"product: {result.result.parts[0].data:g}")
         return await call_next(event, context) if isinstance(result, ToolErrorEvent) else result
 
 
 filtered = Agent(
-    "clerk", config=_config, tools=[tools.add, tools.write, tools.fail, flaky], middleware=[Middleware(Guard)]
+    "clerk",
+    config=_config,
+    tools=[tools.add, tools.multiply, tools.write, tools.fail, flaky],
+    middleware=[Middleware(Guard)],
 )
 
 _judge = Agent("judge", config=_config)

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from ag2 import Agent, Context, TaskConfig, tool
+from ag2 import Agent, Context, MemoryStream, TaskConfig, tool
 from ag2.config import OpenAIConfig
-from ag2.events import ToolCallEvent
+from ag2.events import ModelRequest, TextInput, ToolCallEvent
 from ag2.tools.final import Toolkit
 
 from k8gentai.stack.conformance import tools
@@ -43,3 +43,30 @@ async def _change(call_next: Any, event: ToolCallEvent, context: Context) -> Any
 
 
 hooked = Agent("clerk", config=_config, tools=[tool(tools.write, middleware=[_change])])
+
+
+_write = tool(tools.write)
+
+
+async def by_hand(question: str) -> str:
+    """Code calls the tool."""
+    call = ToolCallEvent(id="own", name="write", arguments=question.removeprefix("user: "))
+    came = await _write(call, Context(MemoryStream()))
+    return str(came.result.parts[0].content)
+
+
+async def solved(question: str) -> str:
+    """Code solves the tool's model."""
+    given = json.loads(question.removeprefix("user: "))
+    return str(await _write.model.asolve(**given, stack=None, cache_dependencies={}))
+
+
+async def for_the_model(question: str) -> str:
+    """Code calls the tool that a model calls."""
+    context = Context(MemoryStream())
+    client = _config.create()
+    request = [ModelRequest([TextInput(question)])]
+    given = {"tools": [_write.schema], "response_schema": None, "serializer": _writer.serializer}
+    said = await client(request, context, **given)
+    came = [await _write(call, context) for call in said.tool_calls.calls]
+    return str(came[0].result.parts[0].content)

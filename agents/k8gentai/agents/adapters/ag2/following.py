@@ -14,6 +14,7 @@ from k8gentai.agents.adapters.ag2.answers import Answers, current_answers
 from k8gentai.agents.adapters.ag2.middleware import Follower
 from k8gentai.agents.adapters.ag2.results import take_result
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_call, current_run
+from k8gentai.agents.adapters.ag2.tools import encoder_of
 
 Drive = Callable[[], Awaitable[AgentReply[Any, Any]]]
 """Has an agent take the turn that was opened."""
@@ -36,26 +37,28 @@ def _followed(open_turn: Callable[..., Opened]) -> Callable[..., Opened]:
         answers = Answers(run, shown=current_call.get() is None and current_answers.get() is None)
         follower = partial(Follower, agent=self, run=run, answers=answers)
         opened = open_turn(self, event, additional_middleware=(*additional_middleware, follower), **options)
-        return _heard(opened, options["context"], run, answers)
+        return _heard(opened, options["context"], self, run, answers)
 
     return followed
 
 
 @asynccontextmanager
 async def _heard(
-    opened: Opened, context: ConversationContext, run: TurnRun, answers: Answers
+    opened: Opened, context: ConversationContext, agent: Agent, run: TurnRun, answers: Answers
 ) -> AsyncIterator[Drive]:
     """Take what comes of the answers and calls of an agent's turn, before anything of AG2's does."""
+
+    encode = encoder_of(agent)
 
     async def hear(event: BaseEvent) -> None:
         match event:
             case ModelResponse():
                 answers.answer(event)
             case ToolResultEvent():
-                take_result(run, event)
+                take_result(run, encode, event)
             case ToolResultsEvent():
                 for result in event.results:
-                    take_result(run, result)
+                    take_result(run, encode, result)
 
     with context.stream.where(ModelResponse | ToolResultEvent | ToolResultsEvent).sub_scope(hear):
         async with opened as drive:

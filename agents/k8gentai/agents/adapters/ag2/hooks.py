@@ -10,6 +10,7 @@ from ag2.context import ConversationContext
 from ag2.events import HumanInputRequest
 
 from k8gentai.agents.adapters.ag2.admitted import hook_tools
+from k8gentai.agents.adapters.ag2.by_hand import hook_models
 from k8gentai.agents.adapters.ag2.clients import shared_client
 from k8gentai.agents.adapters.ag2.following import follow_turns
 from k8gentai.agents.adapters.ag2.networks import follow_networks
@@ -41,6 +42,7 @@ def follow_agents() -> None:
     ConversationContext.ask = asked
     # A function that is not async goes to a thread, and this one is called for every token.
     ContextField.use = use
+    hook_models()
     follow_turns()
     follow_networks()
     hook_tools()

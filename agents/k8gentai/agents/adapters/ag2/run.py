@@ -2,12 +2,15 @@
 
 from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 from ag2 import Agent
+from ag2 import ToolResult as AG2Result
 from ag2.events import ToolCallEvent
 
+from k8gentai.agents.events import ToolCall, ToolResult
 from k8gentai.agents.running import AgentRun
-from k8gentai.agents.turn import TurnContext
+from k8gentai.agents.turn import ToolOutcome, TurnContext
 
 current_run: ContextVar["TurnRun | None"] = ContextVar("current_run", default=None)
 """The run that the code at hand belongs to."""
@@ -17,6 +20,19 @@ current_call: ContextVar[ToolCallEvent | None] = ContextVar("current_call", defa
 
 current_agent: ContextVar[Agent | None] = ContextVar("current_agent", default=None)
 """The agent that made that call."""
+
+
+@dataclass
+class MadeCall:
+    """A call of a model's that came to the boundary."""
+
+    call: ToolCall
+    shown: ToolResult
+    """What it is shown with."""
+    result: AG2Result
+    """What the boundary answered last."""
+    outcome: ToolResult
+    """The same, as it would be shown."""
 
 
 class TurnRun(AgentRun):
@@ -30,3 +46,18 @@ class TurnRun(AgentRun):
     def __init__(self, context: TurnContext, client_tools: AbstractSet[str]) -> None:
         super().__init__(context)
         self.client_tools = client_tools
+        self.made_calls: dict[str, MadeCall] = {}
+        """Those of the turn, by their ids."""
+
+    def made(self, call_id: str, name: str, arguments: str, outcome: ToolOutcome, result: AG2Result) -> None:
+        """Note that the boundary answered a call of a model's, be it again.
+
+        Args:
+            arguments: as they are shown.
+            outcome: what it came to.
+            result: what AG2 has of that.
+        """
+        call = ToolCall(call_id=call_id, name=name, arguments=arguments)
+        told = ToolResult(call_id=call_id, output=outcome.output, is_error=outcome.is_error)
+        known = self.made_calls.get(call_id)
+        self.made_calls[call_id] = MadeCall(call, known.shown if known else told, result, told)

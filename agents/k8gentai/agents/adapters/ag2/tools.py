@@ -21,6 +21,7 @@ from ag2.events import (
 
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_agent, current_call
 from k8gentai.agents.admission import admit
+from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.text import encodable, jsonable
 from k8gentai.agents.tool_images import show_image
 from k8gentai.agents.turn import ToolOutcome
@@ -60,10 +61,10 @@ async def call_tool(
 
     async def run_tool() -> ToolOutcome:
         nonlocal result
-        result = made = await _in_a_task(enter)
+        result = made = await in_a_task(enter)
         if isinstance(made, ToolErrorEvent):
             raise made.error
-        texts = _texts(agent, made.result)
+        texts = texts_of(encoder_of(agent), made.result)
         shown = [encodable(text) for text in texts]
         if shown != texts or not all(isinstance(part, _TEXTS) for part in made.result.parts):
             # AG2's own could not be sent to a model.
@@ -72,14 +73,23 @@ async def call_tool(
 
     outcome = await run.context.tools.call(call_id, event.name, arguments, run_tool)
     run.answered(call_id)
+    told = _told(event, outcome, result)
+    if call_id == event.id:
+        run.made(call_id, event.name, _shown(event, arguments), outcome, told.result)
+    return told
+
+
+def _told(event: ToolCallEvent, outcome: ToolOutcome, result: ToolResultEvent | None) -> ToolResultEvent:
+    """Return what AG2 is told of a call: its own result where the boundary has no other."""
     if outcome.is_error:
-        return ToolErrorEvent(
-            parent_id=event.id,
-            name=event.name,
-            error=RuntimeError(outcome.output),
-            result=ToolResult(outcome.output),
-        )
+        error, shown = RuntimeError(outcome.output), ToolResult(outcome.output)
+        return ToolErrorEvent(parent_id=event.id, name=event.name, error=error, result=shown)
     return result or ToolResultEvent.from_call(event, _remade(outcome))
+
+
+def _shown(call: ToolCallEvent, arguments: dict[str, Any]) -> str:
+    """Return the arguments of a call as the model wrote them, unless it runs with others."""
+    return call.arguments if read_arguments(call) in (None, arguments) else shown_json(arguments)
 
 
 def read_arguments(call: ToolCallEvent) -> dict[str, Any] | None:
@@ -99,14 +109,23 @@ def running_arguments(call: ToolCallEvent) -> dict[str, Any]:
     return arguments
 
 
-def _texts(agent: Agent, result: ToolResult) -> list[str]:
-    """Return what a model is shown of a result as text. The images are shown beside it."""
+def encoder_of(agent: Agent) -> Callable[[Any], str]:
+    """Return what writes values that are no text, as an agent does for its model."""
+    return lambda value: agent.serializer.encode(value).decode()
+
+
+def texts_of(encode: Callable[[Any], str], result: ToolResult) -> list[str]:
+    """Return what a model is shown of a result as text. The images are shown beside it.
+
+    Args:
+        encode: writes values that are no text.
+    """
     texts = []
     for part in result.parts:
         if isinstance(part, TextInput):
             texts.append(part.content)
         elif isinstance(part, DataInput):
-            texts.append(agent.serializer.encode(part.data).decode())
+            texts.append(encode(part.data))
         else:
             texts.append(show_image(url) if (url := _image(part)) else "[file]")
     return texts
@@ -145,7 +164,7 @@ async def _execute(execute: Execute, event: ToolCallEvent, context: Context) -> 
         raise RuntimeError(f"the tool called sys.exit({error})") from error
 
 
-async def _in_a_task[T](work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+async def in_a_task[T](work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Await work in a task of its own, which is left behind when we are cancelled: AG2 runs sync tools in threads
     and would not be cancelled before they end."""
     task = asyncio.create_task(work())
