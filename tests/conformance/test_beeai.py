@@ -33,6 +33,91 @@ async def test_an_answer_that_is_a_tool_call_is_streamed_as_text(client, model, 
     assert len([event for event in events if event.type == "response.output_text.delta"]) > 1
 
 
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        pytest.param((Answer("Let me answer: ", final("42 it is")),), "42 it is", id="beside words"),
+        pytest.param((Answer(final("one"), final("two")),), "two", id="two"),
+        pytest.param(
+            (Answer(Call("final_answer", {"answer": "x"})), Answer(final("later"))), "later", id="other arguments"
+        ),
+        pytest.param((Answer(Call("final_answer", {})), Answer("later")), "later", id="no arguments"),
+        pytest.param(
+            (Answer(Call("final_answer", {"response": ["x"]})), Answer("later")), "later", id="not a text"
+        ),
+        pytest.param((Answer('{"response": "inner words"}'),), "inner words", id="as JSON"),
+        pytest.param((Answer('{"response": ["x"]}'), Answer("later")), "later", id="as JSON, not a text"),
+    ],
+)
+@pytest.mark.parametrize("agent", ["calculator", "formal"])
+async def test_the_answer_is_what_the_agent_takes_for_it(client, model, key, agent, answers, said):
+    if agent == "formal" and said == "two":
+        pytest.skip("it takes one call only")
+    model.script(key, *answers, Answer("More."))
+    events = await collect(await client.responses.create(model=agent, input=prompt(key), stream=True))
+    check_sequence(events)
+    response = events[-1].response
+    assert (response.status, response.output_text) == ("completed", said)
+    assert len(model.requests(key)) == len(answers)
+    await client.responses.create(model=agent, input=prompt(key), previous_response_id=response.id)
+    assert model.requests(key)[-1].texts("assistant") == [said]
+
+
+async def test_an_answer_that_comes_too_early_is_dropped(client, model, key):
+    model.script(
+        key,
+        Answer(final("At once.")),
+        Answer("In words."),
+        Answer(Call("add", {"a": 1, "b": 2})),
+        Answer(final("3.")),
+    )
+    response = await client.responses.create(model="structured", input=prompt(key))
+    assert [item.type for item in response.output] == ["mcp_call", "message"]
+    assert response.output_text == "3."
+
+
+async def test_an_answer_that_a_guard_refuses_is_dropped(client, model, key):
+    model.script(key, Answer(final("My secret.")), Answer(final("Nothing.")))
+    response = await client.responses.create(model="discreet", input=prompt(key))
+    assert response.output_text == "Nothing."
+    assert "Tell no secrets." in str(model.requests(key)[1].messages)
+
+
+async def test_the_format_that_an_agent_has_its_model_write_is_not_shown(client, model, key, page):
+    called = json.dumps({"path": str(page), "item": "tea"})
+    model.script(
+        key,
+        Answer(f"Thought: I look.\nFunction Name: look\nFunction Input: {called}\n"),
+        Answer("Thought: I know.\n", "Final ", "Answer: It ", "costs\n", "3."),
+    )
+    events = await collect(await client.responses.create(model="react", input=prompt(key), stream=True))
+    check_sequence(events)
+    assert text_of(events) == events[-1].response.output_text == "It costs\n3."
+    assert len([event for event in events if event.type == "response.output_text.delta"]) > 1
+    assert [item.type for item in events[-1].response.output] == ["mcp_call", "message"]
+
+
+async def test_a_text_that_is_not_of_the_format_is_the_answer(client, model, key):
+    model.script(key, Answer("It ", "costs 3."))
+    response = await client.responses.create(model="react", input=prompt(key))
+    assert response.output_text == "It costs 3."
+
+
+async def test_a_call_beside_one_of_the_clients_is_made(client, model, key):
+    tool = {"type": "function", "name": "locate", "parameters": {"type": "object", "properties": {}}}
+    model.script(key, Answer(Call("locate", {}), Call("add", {"a": 1, "b": 2})), Answer("Three, here."))
+    response = await client.responses.create(model="calculator", input=prompt(key), tools=[tool])
+    assert [call.output for call in items_of(response, "mcp_call")] == ["3.0"]
+    (call,) = items_of(response, "function_call")
+    assert len(model.requests(key)) == 1
+    located = {"type": "function_call_output", "call_id": call.call_id, "output": "here"}
+    done = await client.responses.create(
+        model="calculator", input=[located], tools=[tool], previous_response_id=response.id
+    )
+    assert done.output_text == "Three, here."
+    assert sorted(model.requests(key)[1].texts("tool")) == ["3.0", "here"]
+
+
 async def test_what_the_agent_requires_stays_required(client, model, key):
     model.script(key, Answer(Call("add", {"a": 1, "b": 2})), Answer(final("Three.")))
     response = await client.responses.create(model="structured", input=prompt(key), instructions="In Latin.")

@@ -1,5 +1,7 @@
 """What an agent's run makes of the texts of its models and of what code returns."""
 
+from collections.abc import Callable
+
 import pytest
 
 from k8gentai.agents.events import ItemDropped, MessageDone
@@ -9,14 +11,23 @@ from tests.support.langgraph import Boundary, context_of
 
 async def answers(texts: list[str], returned: str) -> list[str]:
     """Return the messages of a turn whose code returns a text after models said some."""
-    run = AgentRun(context_of(Boundary()))
 
-    async def work() -> None:
+    def speak(run: AgentRun) -> None:
         for text in texts:
             step = run.begin("agent")
             step.text(text)
             step.end()
         run.conclude(returned)
+
+    return await messages_of(speak)
+
+
+async def messages_of(speak: Callable[[AgentRun], None]) -> list[str]:
+    """Return the messages of a turn."""
+    run = AgentRun(context_of(Boundary()))
+
+    async def work() -> None:
+        speak(run)
 
     messages: dict[str, str] = {}
     async for event in run.events(work()):
@@ -41,3 +52,26 @@ async def answers(texts: list[str], returned: str) -> list[str]:
 )
 async def test_the_text_that_code_returns_is_the_last_message(texts, returned, messages):
     assert await answers(texts, returned) == messages
+
+
+async def test_what_a_model_call_said_that_broke_off_is_dropped_where_the_agent_goes_on():
+    def speak(run: AgentRun) -> None:
+        broken = run.begin("agent")
+        broken.text("one t")
+        run.broke_off(broken)
+        again = run.begin("agent")
+        again.text("one two")
+        again.end()
+
+    assert await messages_of(speak) == ["one two"]
+
+
+@pytest.mark.parametrize("said", ["", "42", "Let me see: "])
+async def test_an_answer_takes_the_place_of_what_its_model_said_before(said):
+    def speak(run: AgentRun) -> None:
+        step = run.begin("agent")
+        step.text(said)
+        step.be("42 it is")
+        step.end()
+
+    assert await messages_of(speak) == ["42 it is"]

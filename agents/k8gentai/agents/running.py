@@ -86,8 +86,12 @@ class AgentRun(KeptEvents):
             self.halt(StepLimitReached(limit))
             raise asyncio.CancelledError(f"the turn may make no more than {limit} model calls")
         self._made += 1
+        return ModelStep(self, name, shown=shown)
+
+    def new_message_id(self) -> str:
+        """Return the id of the turn's next message: the same whenever the turn is run again."""
         self._messages += 1
-        return ModelStep(self, self._messages, name, shown=shown)
+        return f"m{self._messages}"
 
     def say(self, text: str) -> None:
         """Publish a message that no model call made, unless one said just that."""
@@ -96,8 +100,7 @@ class AgentRun(KeptEvents):
 
     def speak(self, text: str) -> str:
         """Publish a message that no model call made. Returns its id."""
-        self._messages += 1
-        message_id = f"m{self._messages}"
+        message_id = self.new_message_id()
         self.begun(message_id)
         self._said[message_id] = text
         self.publish(TextDelta(message_id=message_id, delta=text))
@@ -166,9 +169,10 @@ class AgentRun(KeptEvents):
             self._working.discard(task)
 
     def close_failed(self) -> None:
-        """Close the messages of model calls that broke off, as the agent went on without them."""
+        """Drop the messages of model calls that broke off, as the agent went on without them."""
         for step in self._failed:
-            step.end()
+            step.drop()
+            step.complete()
         self._failed.clear()
 
 
@@ -177,15 +181,14 @@ class ModelStep:
 
     Args:
         run: the turn's.
-        number: of its message and step, from 1.
         name: the agent that makes it.
         shown: its text is part of the turn's answer.
     """
 
-    def __init__(self, run: AgentRun, number: int, name: str | None, *, shown: bool) -> None:
+    def __init__(self, run: AgentRun, name: str | None, *, shown: bool) -> None:
         self._run = run
-        self.message_id = f"m{number}"
-        self._step_id = f"s{number}"
+        self.message_id = run.new_message_id()
+        self._step_id = f"s{self.message_id[1:]}"
         self._shown = shown
         self._text = ""
         self._reasoning = ""
@@ -214,6 +217,21 @@ class ModelStep:
     def said(self) -> str:
         """The answer's text so far."""
         return self._text
+
+    def be(self, text: str) -> None:
+        """Have a text be all that the model says: what it said beside that is dropped."""
+        if not text.startswith(self._text):
+            self.take_back()
+        self.text(text[len(self._text) :])
+
+    def take_back(self) -> None:
+        """Drop what the model said, but for its reasoning."""
+        if not self._text:
+            return
+        reasoning, self._text, self._reasoning = self._reasoning, "", ""
+        self.drop()
+        self.message_id = self._run.new_message_id()
+        self.reasoning(reasoning)
 
     def end(self, calls: Sequence[ToolCall] = ()) -> str:
         """The answer is whole. Returns the id of its message."""

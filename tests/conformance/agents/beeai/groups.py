@@ -4,7 +4,9 @@ from beeai_framework.agents.requirement import RequirementAgent
 from beeai_framework.agents.requirement.requirements.ask_permission import AskPermissionRequirement
 from beeai_framework.agents.requirement.requirements.conditional import ConditionalRequirement
 from beeai_framework.backend import ChatModel
-from beeai_framework.tools import tool
+from beeai_framework.context import RunContext, RunContextStartEvent
+from beeai_framework.emitter import EmitterOptions, EventMeta
+from beeai_framework.tools import StringToolOutput, tool
 from beeai_framework.tools.handoff import HandoffTool
 from beeai_framework.utils.io import io_read
 from beeai_framework.workflows.agent import AgentWorkflow
@@ -42,6 +44,22 @@ structured = RequirementAgent(
     tools=[_add],
     requirements=[ConditionalRequirement(_add, force_at_step=1)],
 )
+
+
+def _guard(context: RunContext) -> None:
+    """Refuse answers that tell a secret."""
+
+    def look(data: RunContextStartEvent, _: EventMeta) -> None:
+        if "secret" in str(data.input):
+            data.output = StringToolOutput("Tell no secrets.")
+
+    def begins(event: EventMeta) -> bool:
+        return event.path == "run.tool.final_answer.start"
+
+    context.emitter.on(begins, look, EmitterOptions(is_blocking=True, match_nested=True))
+
+
+discreet = RequirementAgent(llm=_llm, name="Discreet", middlewares=[_guard])
 
 careful = RequirementAgent(
     llm=_llm, name="Careful", tools=[_write], requirements=[AskPermissionRequirement([_write])]

@@ -21,10 +21,7 @@ from beeai_framework.backend import (
     AssistantMessage,
     ChatModel,
     ChatModelError,
-    ChatModelNewTokenEvent,
     ChatModelOutput,
-    MessageReasoningContent,
-    MessageTextContent,
     MessageToolCallContent,
     ToolMessage,
 )
@@ -34,18 +31,26 @@ from beeai_framework.context import RunContext
 from beeai_framework.emitter import EmitterOptions
 from beeai_framework.errors import FrameworkError
 from beeai_framework.tools import AnyTool
+from beeai_framework.utils.strings import find_first_pair
 from pydantic import ValidationError
 
+from k8gentai.agents.adapters.beeai.answers import (
+    FINAL_ANSWER,
+    ModelAnswer,
+    final_tool,
+    takes_text,
+    text_answer,
+)
+from k8gentai.agents.adapters.beeai.react import follow_react_agents, react_text
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
-from k8gentai.agents.events import ItemDropped, ToolCall, ToolCallDelta, ToolCallStarted, ToolResult, ToolSide
+from k8gentai.agents.events import ToolResult
 from k8gentai.agents.json_text import arguments_object
-from k8gentai.agents.running import ModelStep
-
-FINAL_ANSWER = "final_answer"
-"""The tool that BeeAI's agents have the model call to answer."""
 
 _AGENT = "k8gentai_agent"
 """Where a context keeps the name of the agent that it belongs to."""
+
+_PARENT = "k8gentai_parent"
+"""Where the context of a model's run keeps that of whose it is."""
 
 
 def follow_models() -> None:
@@ -56,89 +61,10 @@ def follow_models() -> None:
     RunContext.__init__ = _named(RunContext.__init__)
     beeai_framework.context.ensure_async = _at_once
     litellm_chat.acompletion = _noted(litellm_chat.acompletion)
+    follow_react_agents()
     react_runner.datetime = SimpleNamespace(datetime=_TurnTime, UTC=UTC)
     for prompt in (RequirementAgentSystemPrompt, ToolCallingAgentSystemPrompt, GraniteSystemPromptTemplate):
         prompt._config.functions["formatDate"] = _dated(prompt._config.functions["formatDate"])
-
-
-class _Answer:
-    """What a model says, as it says it.
-
-    Args:
-        run: the turn's.
-        step: the model call.
-        hidden: its text is a tool call that the model was made to write, as it has no API for it.
-    """
-
-    def __init__(self, run: TurnRun, step: ModelStep, *, hidden: bool) -> None:
-        self._run = run
-        self._step = step
-        self._hidden = hidden
-        self._calls: dict[str, MessageToolCallContent] = {}
-        self._said = ""
-
-    def take(self, event: ChatModelNewTokenEvent, _: object = None) -> None:
-        """A piece of the answer."""
-        for message in event.value.output:
-            for part in message.content:
-                if isinstance(part, MessageReasoningContent):
-                    self._step.reasoning(part.text)
-                elif isinstance(part, MessageTextContent) and not self._hidden:
-                    self._step.text(part.text)
-                elif isinstance(part, MessageToolCallContent):
-                    self._piece(part)
-
-    def fail(self) -> None:
-        """The answer is none: its tool calls will not be made."""
-        for call_id, call in self._calls.items():
-            self._run.context.tools.exempt(call_id)
-            if call.tool_name != FINAL_ANSWER:
-                self._run.publish(ItemDropped(item_id=call_id))
-        self._run.broke_off(self._step)
-
-    def end(self, output: ChatModelOutput) -> None:
-        """The answer is whole, and its tool calls are as the agent will make them."""
-        calls: list[ToolCall] = []
-        for call in output.get_tool_calls():
-            if call.tool_name == FINAL_ANSWER:
-                if self._said or self._step.silent:
-                    self._answer(call.args)
-                if self._step.silent:
-                    # An answer of a shape of its own.
-                    self._step.text(call.args)
-                continue
-            side = _side(self._run, call.tool_name)
-            written = self._calls.get(call.id, call).args
-            calls.append(ToolCall(call_id=call.id, name=call.tool_name, arguments=written, side=side))
-        self._step.end(calls)
-        ids = [call.call_id for call in calls]
-        self._run.beside.update(dict.fromkeys(ids, ids))
-        if any(call.side == "client" for call in calls):
-            self._run.hand_over()
-
-    def _piece(self, piece: MessageToolCallContent) -> None:
-        # Only the first piece of a call has its id.
-        call_id = piece.id or next(reversed(self._calls), "")
-        call = self._calls.get(call_id)
-        if call is None:
-            call = self._calls[call_id] = piece.model_copy()
-            if call.tool_name != FINAL_ANSWER:
-                side = _side(self._run, call.tool_name)
-                self._run.publish(ToolCallStarted(call_id=call_id, name=call.tool_name, side=side))
-        else:
-            call.args += piece.args
-        if call.tool_name == FINAL_ANSWER:
-            self._answer(call.args)
-        elif piece.args:
-            self._run.publish(ToolCallDelta(call_id=call_id, delta=piece.args))
-
-    def _answer(self, arguments: str) -> None:
-        """Say what is new of the answer that a call of its tool brings."""
-        read = parse_broken_json(arguments, fallback={}, stream_stable=True)
-        response = read.get("response") if isinstance(read, dict) else None
-        if isinstance(response, str) and response.startswith(self._said):
-            self._step.text(response[len(self._said) :])
-            self._said = response
 
 
 def _followed(call_model: Callable[..., Awaitable[ChatModelOutput]]) -> Callable[..., Awaitable[ChatModelOutput]]:
@@ -151,9 +77,12 @@ def _followed(call_model: Callable[..., Awaitable[ChatModelOutput]]) -> Callable
             return await call_model(self, asked, response=response, context=context, **options)
         with run.at_work():
             _answer_unknown(run, asked)
+            if run.hands_over and current_call.get() is None:
+                run.hand_over()
             step = run.begin(getattr(context, _AGENT), shown=current_call.get() is None)
             written = response.force_tool_call_via_response_format
-            answer = _Answer(run, step, hidden=written)
+            react = react_text(getattr(context, _PARENT))
+            answer = ModelAnswer(run, step, final_tool(asked), written=written, react=react)
             asked.stream = asked.stream_partial_tool_calls = True
             forget = context.emitter.on("new_token", answer.take, EmitterOptions(is_blocking=True))
             opened: list[Any] = []
@@ -175,7 +104,7 @@ def _followed(call_model: Callable[..., Awaitable[ChatModelOutput]]) -> Callable
                 for call in output.get_tool_calls():
                     # BeeAI's are random, and a call has to be known when the turn is run again.
                     call.id = run.call_ids.make(call.tool_name, call.args)
-            answer.end(output)
+            await answer.end(output)
             return output
 
     return followed
@@ -202,7 +131,7 @@ def _lenient(check: Callable[..., None]) -> Callable[..., None]:
     @wraps(check)
     def checked(self: ChatModel, *, input: ChatModelInput, output: ChatModelOutput) -> None:  # noqa: A002
         run, words = current_run.get(), output.get_text_content()
-        final = next((tool for tool in input.tools or () if tool.name == FINAL_ANSWER), None)
+        final = final_tool(input)
         if run is None or final is None or not words or output.get_tool_calls():
             check(self, input=input, output=output)
         elif _wants_call(final, input, words):
@@ -216,22 +145,31 @@ def _lenient(check: Callable[..., None]) -> Callable[..., None]:
 
 
 def _wants_call(final: AnyTool, asked: ChatModelInput, words: str) -> bool:
-    """Return whether an agent does not make the call of plain words by itself."""
+    """Return whether an agent does not make the call of plain words by itself, or one of other words."""
     if isinstance(final, FinalAnswerTool):
         # It takes an object in the words for the call's arguments, and asks again where they are none.
-        return not final.custom_schema and "{" in words and '"response"' not in words
+        return not final.custom_schema and "{" in words
     # A workflow's agents know an answer by nothing but the call.
-    return asked.tool_choice not in (None, "auto")
+    return asked.tool_choice not in (None, "auto") or (takes_text(final) and _object(words) is not None)
+
+
+def _object(words: str) -> dict[str, Any] | None:
+    """Return the object in plain words that BeeAI takes for the arguments of ``final_answer``, if there is one."""
+    found = find_first_pair(words, ("{", "}")) if '"response"' in words else None
+    read = parse_broken_json(found.outer, fallback=None) if found else None
+    return read if isinstance(read, dict) else None
 
 
 def _final_answer(run: TurnRun, final: AnyTool, words: str) -> MessageToolCallContent | None:
     """Return the call of ``final_answer`` that plain words stand for; None where they are not of its shape."""
-    fields = final.input_schema.model_fields
-    given = {"response": words} if list(fields) == ["response"] else parse_broken_json(words, fallback=None)
-    try:
-        final.input_schema.model_validate(given)
-    except ValidationError:
-        return None
+    if takes_text(final):
+        given = _object(words) or text_answer(words)
+    else:
+        given = parse_broken_json(words, fallback=None)
+        try:
+            final.input_schema.model_validate(given)
+        except ValidationError:
+            return None
     arguments = json.dumps(given, ensure_ascii=False)
     return MessageToolCallContent(
         id=run.call_ids.make(FINAL_ANSWER, arguments), tool_name=FINAL_ANSWER, args=arguments
@@ -247,6 +185,7 @@ def _named(make: Callable[..., None]) -> Callable[..., None]:
         setattr(
             self, _AGENT, instance.meta.name if isinstance(instance, BaseAgent) else getattr(parent, _AGENT, None)
         )
+        setattr(self, _PARENT, parent)
 
     return named
 
@@ -305,7 +244,3 @@ def _answer_unknown(run: TurnRun, asked: ChatModelInput) -> None:
         for result in message.get_tool_results() if isinstance(message, ToolMessage) else ():
             if run.waits_for(result.tool_call_id):
                 run.publish(ToolResult(call_id=result.tool_call_id, output=str(result.result), is_error=True))
-
-
-def _side(run: TurnRun, name: str) -> ToolSide:
-    return "client" if name in run.client_tools else "worker"

@@ -4,7 +4,7 @@ from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from datetime import datetime
 
-from k8gentai.agents.running import AgentRun
+from k8gentai.agents.running import AgentRun, ModelStep
 from k8gentai.agents.turn import Turn, TurnContext
 
 current_run: ContextVar["TurnRun | None"] = ContextVar("current_run", default=None)
@@ -29,5 +29,9 @@ class TurnRun(AgentRun):
         self.client_tools = client_tools
         self.beside: dict[str, list[str]] = {}
         """The ids of all calls of a model's answer, by the id of each."""
+        self.answers: dict[str, ModelStep] = {}
+        """The model calls that brought an answer, by the ids of their calls of ``final_answer``."""
+        self.hands_over = False
+        """The client has a call of its own to make, once the worker has made those beside it."""
         self.compared: set[tuple[str, str, str]] = set()
         """What was looked at for loops: the first id of an answer's calls, a tool's name and its arguments."""

@@ -69,7 +69,7 @@ class BeeAIAgent:
         if isinstance(made, AgentWorkflow):
             self._refuse(turn, tools, "workflow")
             finished = await made.run([AgentWorkflowInput(prompt=text)])
-            run.say(finished.state.final_answer or "")
+            run.conclude(finished.state.final_answer)
         elif isinstance(made, RequirementAgent):
             instructions, messages = to_beeai(turn)
             own = await own_agent(made, instructions, [ClientTool(tool["function"]) for tool in tools])

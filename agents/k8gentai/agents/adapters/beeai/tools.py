@@ -4,11 +4,12 @@ import asyncio
 import inspect
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
 
 import beeai_framework.tools
+from beeai_framework.agents.requirement.utils._tool import FinalAnswerTool
 from beeai_framework.agents.tool_calling.utils import ToolCallChecker
 from beeai_framework.backend import MessageToolCallContent
 from beeai_framework.context import Run, RunContext
@@ -19,7 +20,7 @@ from beeai_framework.utils.models import JSONSchemaModel
 from pydantic import BaseModel
 
 from k8gentai.agents.adapters.beeai.admitted import as_json, hook_implementations, is_admitted
-from k8gentai.agents.adapters.beeai.models import FINAL_ANSWER
+from k8gentai.agents.adapters.beeai.answers import FINAL_ANSWER
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
 from k8gentai.agents.admission import Admission, current_admission
 from k8gentai.agents.exits import contained_in_thread
@@ -75,7 +76,7 @@ class OwnTool(_DescribedTool):
 
 
 class ClientTool(_DescribedTool):
-    """A tool that the client runs: a call to it ends the turn before it comes here.
+    """A tool that the client runs: nothing runs here, and a call to it ends the turn before the next model call.
 
     Args:
         function: as chat completions takes it.
@@ -91,7 +92,7 @@ class ClientTool(_DescribedTool):
         options: ToolRunOptions | None,
         context: RunContext,
     ) -> StringToolOutput:
-        raise ToolError(f"{self.name} runs on the client")
+        return StringToolOutput("")
 
 
 class _KnownError(ToolError):
@@ -138,8 +139,8 @@ def _through_boundary(run_tool: Callable[..., Run[ToolOutput]]) -> Callable[...,
             if run is None or (_is_at_the_boundary(self, message) and is_admitted(self, given)):
                 return await execute()
             if self.name == FINAL_ANSWER:
-                if message is not None:
-                    run.context.tools.exempt(message.id)
+                return await _answer(run, self, message, execute)
+            if isinstance(self, ClientTool):
                 return await execute()
             try:
                 return await _call_tool(run, _call_of(run, self, message, given), execute)
@@ -150,6 +151,22 @@ def _through_boundary(run_tool: Callable[..., Run[ToolOutput]]) -> Callable[...,
         return running
 
     return through
+
+
+async def _answer(
+    run: TurnRun,
+    tool: Tool[Any, Any, Any],
+    message: MessageToolCallContent | None,
+    execute: Callable[[], Awaitable[ToolOutput]],
+) -> ToolOutput:
+    """Run ``final_answer``. An answer that it does not come to take is dropped: the agent goes on without it."""
+    call_id = message.id if message is not None else ""
+    run.context.tools.exempt(call_id)
+    try:
+        return await execute()
+    finally:
+        if call_id in run.answers and isinstance(tool, FinalAnswerTool) and tool._state.answer is None:
+            run.answers[call_id].drop()
 
 
 def _is_at_the_boundary(tool: Tool[Any, Any, Any], message: MessageToolCallContent | None) -> bool:
