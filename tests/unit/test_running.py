@@ -34,7 +34,7 @@ async def messages_of(speak: Callable[[AgentRun], None]) -> list[str]:
         if isinstance(event, MessageDone):
             messages[event.message_id] = event.text
         elif isinstance(event, ItemDropped):
-            del messages[event.item_id]
+            messages.pop(event.item_id, None)
     return list(messages.values())
 
 
