@@ -47,9 +47,10 @@ async def test_the_agents_api_is_in_the_servers_openapi_document(http):
 async def test_an_agent_is_shown(stack):
     lines = (await agents(stack, "show", "guarded")).stdout.splitlines()
     facts = {line[:15].strip(): line[15:].strip() for line in lines}
+    assert "outputBytes 20000000" in facts["limits"]
     assert (facts["framework"], facts["state"], facts["workers"]) == ("langgraph", "ready", "1")
     assert (facts["tools"], facts["entrypoint"]) == (
-        "linger, linger_once, write",
+        "linger, linger_once, write (approval: required)",
         "tests.agents.scribe:agent",
     )
 
@@ -78,6 +79,11 @@ async def test_an_agent_that_waits_says_for_what_and_how_to_answer(stack, client
     assert f"k8gentai turns approve {waiting}" in shown
     assert (await turns(stack, "approve", waiting)).returncode == 0
     record = (await turns(stack, "show", waiting)).stdout
+    assert waiting not in (await turns(stack, "list", "--status", "suspended")).stdout
+    (row,) = [line for line in (await turns(stack, "list")).stdout.splitlines() if waiting in line]
+    assert row.split()[1:4] == ["guarded", "answered", "1"]
+    again = await turns(stack, "approve", waiting)
+    assert again.stderr.startswith("The turn was answered by resp_")
     following = next(line.split()[-1] for line in record.splitlines() if line.startswith("answered by"))
     assert (await ended(client, following)).output_text == "Written."
     refused = await turns(stack, "list", "--status", "asleep")

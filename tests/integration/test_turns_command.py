@@ -14,7 +14,8 @@ async def turns(stack, *words):
         "k8gentai.stack.cli",
         "turns",
         *words,
-        environment={**stack.environment, "COLUMNS": "200"},
+        # Nobody reads it at a terminal: nothing is cut.
+        environment={**stack.environment, "COLUMNS": "30"},
     )
 
 

@@ -72,13 +72,13 @@ def api_error(error: Exception) -> ApiError:
             return conversation_busy(error.turn_id)
         case AnsweredError():
             by = (
-                f"answered by response '{error.by}', which asks again for what is left of it"
+                f"was answered by response '{error.by}' and waits no longer: that one asks what is still open"
                 if error.by
-                else "not waiting for an answer"
+                else "is not waiting for an answer"
             )
             # The SDKs try again what is answered by 409.
             headers = {"X-Should-Retry": "false"}
-            return ApiError(409, f"This response is {by}.", code="approval_answered", headers=headers)
+            return ApiError(409, f"This response {by}.", code="approval_answered", headers=headers)
         case ParentEndedError():
             return ApiError(409, "The turn that asks for this one has ended.", code="parent_ended")
         case IdempotencyConflictError():

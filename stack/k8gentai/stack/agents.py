@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.definition import AgentDefinition, Tool
 from k8gentai.agents.registry import RegisteredAgent, Registry
 from k8gentai.stack import question
+from k8gentai.stack.console import print_whole_lines
 from k8gentai.stack.environments import SetUpError
 from k8gentai.stack.settings import Settings
 from k8gentai.stack.turns import clock, with_redis
@@ -36,11 +37,12 @@ def show(settings: Settings, agent_id: str, console: Console) -> None:
         *([("error", agent.error)] if agent.error else []),
         *(("not checked", warning) for warning in agent.warnings),
         *_of_pool(settings, agent),
-        ("tools", ", ".join(agent.tools) or "none were found"),
+        ("tools", ", ".join(_tools(agent)) or "none were found"),
         *(_of_definition(agent.definition) if agent.definition else []),
         ("file", agent.file),
         ("registered", clock(registry.written_at())),
     ]
+    print_whole_lines(console)
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in facts:
         table.add_row(name, escape(value))
@@ -97,6 +99,25 @@ def _of_pool(settings: Settings, agent: RegisteredAgent) -> list[tuple[str, str]
     ]
 
 
+def _tools(agent: RegisteredAgent) -> list[str]:
+    """Return the names of an agent's tools, each with what its definition says of how it is called."""
+    policies = {tool.name: tool for tool in agent.definition.spec.tools} if agent.definition else {}
+    return [f"{name}{_terms(policies[name])}" if name in policies else name for name in agent.tools]
+
+
+def _terms(tool: Tool) -> str:
+    terms = [
+        *(["approval: required"] if tool.approval == "required" else []),
+        *([f"retry: {tool.retry}"] if tool.retry != "idempotent" else []),
+        *([f"timeoutSeconds: {_number(tool.timeout_seconds)}"] if tool.timeout_seconds else []),
+    ]
+    return f" ({', '.join(terms)})" if terms else ""
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{value:g}"
+
+
 def _of_definition(definition: AgentDefinition) -> list[tuple[str, str]]:
     spec = definition.spec
     limits = spec.limits.model_dump(exclude_none=True, by_alias=True)
@@ -104,5 +125,5 @@ def _of_definition(definition: AgentDefinition) -> list[tuple[str, str]]:
         ("description", " ".join(spec.description.split())),
         ("entrypoint", spec.entrypoint or "none: it is declarative"),
         ("model", spec.model.name or "as its code names it"),
-        ("limits", ", ".join(f"{name} {value:g}" for name, value in limits.items())),
+        ("limits", ", ".join(f"{name} {_number(value)}" for name, value in limits.items())),
     ]

@@ -10,6 +10,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+_COLUMNS = 1_000
+"""More than a line has that nobody reads at a terminal."""
+
 out = Console()
 err = Console(stderr=True)
 
@@ -27,6 +30,12 @@ def one_line_errors() -> Iterator[None]:
         if error.errno == errno.ENOSPC:
             fail(f"The disk is full ({error.filename or Path.cwd()}): make room and try again.")
         fail(str(error))
+
+
+def print_whole_lines(console: Console) -> None:
+    """Have lines cut or broken at a terminal only, so that what reads them elsewhere finds them whole."""
+    if not console.is_terminal:
+        console.width = _COLUMNS
 
 
 def fail(message: str) -> NoReturn:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from k8gentai.agents.events import Event, TurnStarted, Usage
+from k8gentai.stack.console import print_whole_lines
 from k8gentai.stack.environments import SetUpError
 from k8gentai.stack.question import described, how_to_answer
 from k8gentai.stack.settings import Settings
@@ -32,7 +33,7 @@ def list_turns(settings: Settings, limit: int, status: str | None, console: Cons
     Raises:
         SetUpError: Redis is away, or there is no such status.
     """
-    known = get_args(Status)
+    known = (*get_args(Status), "answered")
     if status is not None and status not in known:
         raise SetUpError(f"There is no status {status!r}; it is one of {', '.join(known)}.")
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -41,11 +42,12 @@ def list_turns(settings: Settings, limit: int, status: str | None, console: Cons
         table.add_column(column, no_wrap=True, overflow="ignore")
     for column in ("status", "attempts", "accepted", "waited", "ran"):
         table.add_column(column)
+    print_whole_lines(console)
     for record in with_turns(settings, lambda turns: turns.recent(limit, status)):
         table.add_row(
             record.turn.id,
             record.turn.agent,
-            record.status,
+            record.standing,
             str(record.attempt),
             clock(record.accepted_at),
             _span(record.accepted_at, record.started_at),
@@ -64,6 +66,7 @@ def show(settings: Settings, turn_id: str, console: Console) -> None:
     async def read(turns: Turns) -> tuple[TurnRecord, list[Event]]:
         return await turns.get(turn_id), [event for _, event in await turns.events(turn_id)]
 
+    print_whole_lines(console)
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in _facts(*with_turns(settings, read)):
         table.add_row(name, escape(value))
@@ -151,7 +154,7 @@ def _facts(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
     facts = [
         ("turn", record.turn.id),
         ("agent", f"{record.turn.agent} ({record.framework})"),
-        ("status", f"{record.status}{'' if record.settled else ', not settled yet'}"),
+        ("status", f"{record.standing}{'' if record.settled else ', not settled yet'}"),
         *_waiting(record, events),
         ("conversation", record.turn.conversation or "none"),
         ("accepted", clock(record.accepted_at)),
@@ -190,10 +193,10 @@ def _waiting(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
 
     asked = questions(record, events)
     waits = "\n".join(f"{id_}  {described(each.name, each.arguments)}" for id_, each in asked.items())
-    facts = [("waits for", waits), ("until", "-" if record.expires_at is None else clock(record.expires_at))]
     if record.answered:
-        return [*facts, ("answered by", record.answered)]
-    return [*facts, ("answer with", how_to_answer(record.turn.id))]
+        return [("asked for", waits), ("answered by", record.answered)]
+    until = "-" if record.expires_at is None else clock(record.expires_at)
+    return [("waits for", waits), ("until", until), ("answer with", how_to_answer(record.turn.id))]
 
 
 def _calls(made: int, replayed: int, repeated: int) -> str:

@@ -68,7 +68,7 @@ class AnsweredError(Exception):
     """
 
     def __init__(self, by: str | None) -> None:
-        super().__init__(f"It was answered by {by}." if by else "It waits for no answer.")
+        super().__init__(f"The turn was answered by {by}." if by else "The turn waits for no answer.")
         self.by = by
 
 

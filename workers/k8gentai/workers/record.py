@@ -157,3 +157,8 @@ class TurnRecord(AcceptedTurn, CallCounts):
     answered: str | None = None
     """Of a suspended turn: the turn that continues it."""
     settled: bool = False
+
+    @property
+    def standing(self) -> str:
+        """How the turn stands for people: its status, or ``answered`` once it waits no more."""
+        return "answered" if self.status == "suspended" and self.answered else self.status

@@ -255,7 +255,7 @@ class Turns:
 
         Args:
             limit: how many at most.
-            status: only those that have it; all where it is None.
+            status: only those that stand so (:attr:`TurnRecord.standing`); all where it is None.
         """
         ids = [
             key.decode().removeprefix(keys.TURN)
@@ -269,7 +269,7 @@ class Turns:
                 break
             with suppress(TurnNotFoundError):
                 record = await self.get(turn_id)
-                if status in (None, record.status):
+                if status in (None, record.standing):
                     records.append(record)
         return records
 
