@@ -31,6 +31,16 @@ def names(request: dict[str, Any]) -> list[str]:
     return [found["name"] for found in shim.offered(request, shim.read_round(request["messages"]))]
 
 
+def test_what_is_no_text_is_named() -> None:
+    image, text = {"type": "image_url", "image_url": {"url": "u"}}, {"type": "text", "text": "t"}
+    messages = [
+        user("What is it?"),
+        {"role": "user", "content": [text, image, image, {"type": "file", "file": {}}]},
+    ]
+    assert shim.unread_parts([*messages, *called("add", {}, "3")]) == ["file", "image_url"]
+    assert shim.unread_parts([{"role": "user", "content": [text]}]) == []
+
+
 def test_a_question_with_numbers_is_offered_the_tools() -> None:
     request = {"messages": [user("What is 17 times 23?")], "tools": [tool("add"), tool("multiply")]}
     assert names(request) == ["add", "multiply"]

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -112,15 +113,26 @@ class _Stack:
         model = await self._choose_model(children)
         # What is read from the environment from here on: definitions, agents' checks, every child.
         os.environ.update(model, REDIS_URL=redis_url, AMF_STACK_URL=self.url)
-        with self._console.status("Checking the agents"):
+        with self.doing("Checking the agents"):
             agents = await asyncio.to_thread(registering.update, self._settings, self.say, self._plan.frameworks)
-        with self._console.status("Starting the stack"):
+        with self.doing("Starting the server"):
             await self._start_server(children)
+        with self.doing(f"Starting the workers of {', '.join(self._plan.frameworks)}"):
             for framework in self._plan.frameworks:
                 await self._start_worker(children, framework)
             for worker in self.workers:
                 await unless_a_child_fails(children, takes_turns(children, worker.name, redis_url))
         return agents
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Show what goes on: at a terminal for as long as it lasts, elsewhere in a line of its own."""
+        if self._console.is_terminal:
+            with self._console.status(what):
+                yield
+        else:
+            self.say(what)
+            yield
 
     def say(self, text: str) -> None:
         """Print what takes a while, or happens meanwhile."""
@@ -154,7 +166,7 @@ class _Stack:
     async def _start_model(self, children: Children) -> Endpoint:
         python = await asyncio.to_thread(interpreter_for, "model", self.say)
         port = free_port()
-        with self._console.status("Loading the embedded model"):
+        with self.doing("Loading the embedded model"):
             command = [str(python), "-m", "k8gentai.stack.model", str(port)]
             await children.start("model", command, os.environ)
             await answers(children, "model", f"http://127.0.0.1:{port}/health")

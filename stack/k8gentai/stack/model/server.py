@@ -86,6 +86,9 @@ async def _models() -> Json:
 async def _chat_completions(request: Request) -> Response:
     body: Json = await request.json()
     llama: httpx.AsyncClient = request.app.state.llama
+    if unread := shim.unread_parts(body.get("messages") or []):
+        message = f"the embedded model takes text only, and is sent {', '.join(unread)}: name another model"
+        return JSONResponse(replies.error(message, "content_not_supported"), 400)
     if body.get("tools"):
         now = shim.read_round(body["messages"])
         tools = shim.offered(body, now)

@@ -24,6 +24,7 @@ NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w]|\.\d)")
 MOST_NUMBERS = 6
 """Of a question; the orders in which they can be arguments are all written into the schema."""
 MOST_ORDERS = 120
+_UNREAD = {"file", "image_url", "input_audio"}
 QUERY = "query"
 """The parameter of a search, as tools that search call it."""
 _EXAMPLE = "What is 5 plus 9?"
@@ -108,6 +109,14 @@ def offered(request: Json, now: Round) -> list[Json]:
             return []
         return [tool for tool in tools if 0 < len(_numeric(tool)) <= len(now.numbers)]
     return [tool for tool in tools if len(_numeric(tool)) <= len(now.numbers)]
+
+
+def unread_parts(messages: list[Json]) -> list[str]:
+    """Return the types of the parts of messages that the model cannot read, in order."""
+    contents = [message.get("content") for message in messages]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    types = {str(part.get("type")) for part in parts if isinstance(part, dict)}
+    return sorted(types & _UNREAD)
 
 
 def call_request(tools: list[Json], now: Round, model: str) -> Json:
