@@ -203,9 +203,9 @@ async def test_a_turn_that_was_answered_cannot_be_cancelled_and_is_kept_as_any_o
     assert 0 < await longest(connection, asked, answer) <= 10
 
 
-@pytest.mark.parametrize("is_settled", [False, True])
-async def test_a_deleted_turn_takes_what_it_asked_for_along_and_leaves_nothing(connection, is_settled):
-    """Both wait for a person: the one passes on what the other asks."""
+@pytest.fixture
+async def asking(connection):
+    """A turn that runs, another that it asked for and that waits for a person, and what ends the first."""
     turns = Turns(connection, keep_seconds=10)
     attempts = Attempts(connection, "langgraph", "worker")
     parent = await accepted(turns, [])
@@ -213,10 +213,22 @@ async def test_a_deleted_turn_takes_what_it_asked_for_along_and_leaves_nothing(c
     asks = Parent(turn_id=parent, depth=1, tokens=None, deadline=time.time() + 60)
     child = await accepted(turns, [], parent=asks)
     await run(connection, SUSPENDED)
-    await attempts.append(started.lease, 2, [SUSPENDED])
+
+    async def end(event):
+        await attempts.append(started.lease, 2, [event])
+
+    return turns, parent, child, end
+
+
+@pytest.mark.parametrize("is_settled", [False, True])
+async def test_a_deleted_turn_takes_what_it_asked_for_along_and_leaves_nothing(connection, asking, is_settled):
+    """Both wait for a person: the one passes on what the other asks."""
+    turns, parent, child, end = asking
+    await end(SUSPENDED)
     assert (await turns.get(child)).status == "suspended"
     if is_settled:
         await settle(turns, 2)
+    assert await turns.with_children(parent) == [parent, child]
     assert await turns.delete(parent) == [parent, child]
     with pytest.raises(TurnNotFoundError):
         await turns.delete(parent)
@@ -228,7 +240,7 @@ async def test_a_deleted_turn_takes_what_it_asked_for_along_and_leaves_nothing(c
 
 
 @pytest.mark.parametrize(
-    ("end", "status"),
+    ("ending", "status"),
     [
         (TurnCancelled(), "cancelled"),
         (TurnCompleted(), "cancelled"),
@@ -236,15 +248,9 @@ async def test_a_deleted_turn_takes_what_it_asked_for_along_and_leaves_nothing(c
         (FAILED, "suspended"),
     ],
 )
-async def test_what_a_tool_call_asked_for_waits_as_long_as_its_turn_may_go_on(connection, end, status):
-    turns = Turns(connection)
-    attempts = Attempts(connection, "langgraph", "worker")
-    parent = await accepted(turns, [])
-    started = await attempts.start(await attempts.take(1))
-    asks = Parent(turn_id=parent, depth=1, tokens=None, deadline=time.time() + 60)
-    child = await accepted(turns, [], parent=asks)
-    await run(connection, SUSPENDED)
-    await attempts.append(started.lease, 2, [end])
+async def test_what_a_tool_call_asked_for_waits_as_long_as_its_turn_may_go_on(asking, ending, status):
+    turns, _, child, end = asking
+    await end(ending)
     assert (await turns.get(child)).status == status
 
 
