@@ -217,6 +217,31 @@ async def test_a_call_is_shown_with_what_middleware_makes_of_its_result(client, 
     assert sorted(model.requests(key)[1].texts("tool")) == told
 
 
+LOCATE = {
+    "type": "function",
+    "name": "locate",
+    "parameters": {"type": "object", "properties": {"who": {"type": "string"}}},
+}
+
+
+async def test_a_client_s_call_that_middleware_refuses_is_not_handed_to_it(client, model, key):
+    model.script(key, Answer(Call("locate", {"who": "me"})), Answer("I may not."))
+    response = await client.responses.create(model="filtered", input=prompt(key), tools=[LOCATE])
+    assert [item.type for item in response.output] == ["message"]
+    assert model.requests(key)[1].texts("tool") == ["not allowed"]
+
+
+async def test_a_client_s_call_comes_as_middleware_lets_it_pass(client, model, key):
+    model.script(key, Answer("I look. ", Call("locate", {"who": "you"})))
+    events = await collect(
+        await client.responses.create(model="filtered", input=prompt(key), tools=[LOCATE], stream=True)
+    )
+    check_sequence(events)
+    response = events[-1].response
+    assert [item.type for item in response.output] == ["message", "function_call"]
+    assert json.loads(response.output[1].arguments) == {"who": "nobody"}
+
+
 async def test_a_network_survives_the_end_of_its_worker(lab, client, model, key):
     gate = Gate()
     model.script(key, Answer(f"A draft [[{key}]]."), Answer("A te", gate, FOREVER), Answer("A text."))

@@ -195,6 +195,17 @@ def test_a_call_that_the_adapter_drops_may_be_told_again_with_another_result() -
     assert put[-3:] == again
 
 
+def test_a_client_s_call_that_is_dropped_does_not_hand_the_turn_over() -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    order.from_adapter(StepStarted(step_id="s", kind="inference"))
+    order.from_adapter(ToolCall(call_id="a", name="locate", arguments="{}", side="client"))
+    order.from_adapter(StepCompleted(step_id="s", kind="inference"))
+    assert order.handed_over
+    order.from_adapter(ItemDropped(item_id="a"))
+    assert not order.handed_over
+
+
 def test_a_message_that_was_not_closed_is_closed_at_the_end_and_no_usage_is_lost() -> None:
     put: list[Event] = []
     order = EventOrder(put.append)

@@ -69,13 +69,16 @@ class EventOrder:
         """The messages, by their ids, in the order in which they began."""
         self.cut_off: str | None = None
         """Why the model's last answer is not whole, as one of the Responses API's ``incomplete_details``."""
-        self.handed_over = False
-        """The turn goes back to the client, for its tools."""
         self._handed: list[ToolCall] = []
         """The client's calls that are not put: a person may be asked about another beside them, and they are
         made again in the turn that goes on with the answer."""
         self._withheld: list[MessageDone] = []
         """Ends of messages that are not whole if the turn ends with them."""
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether the turn goes back to the client, for its tools."""
+        return any(call.side == "client" for call in self._called.values())
 
     def from_adapter(self, event: Event) -> None:
         """Take an event the adapter yielded."""
@@ -86,7 +89,6 @@ class EventOrder:
                 self._called[event.call_id] = event
                 self._open_calls.add(event.call_id)
                 if event.side == "client":
-                    self.handed_over = True
                     self._handed.append(event)
                     return
             case ToolResult():

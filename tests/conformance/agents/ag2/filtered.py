@@ -4,7 +4,7 @@ from typing import Any
 
 from ag2 import Agent
 from ag2.config import OpenAIConfig
-from ag2.events import ModelMessage, ModelResponse, ToolErrorEvent, ToolResultEvent
+from ag2.events import ModelMessage, ModelResponse, ToolCallEvent, ToolErrorEvent, ToolResultEvent
 from ag2.middleware import BaseMiddleware, Middleware
 
 from k8gentai.stack.conformance import tools
@@ -45,7 +45,11 @@ class Guard(BaseMiddleware):
         return response
 
     async def on_tool_execution(self, call_next: Any, event: Any, context: Any) -> Any:
-        """Refuse to write, try again what failed, and put a word before a product."""
+        """Refuse to write, try again what failed, put a word before a product, and see to what the client does."""
+        if event.name == "locate" and event.serialized_arguments["who"] == "me":
+            return ToolResultEvent.from_call(event, "not allowed")
+        if event.name == "locate":
+            event = ToolCallEvent(id=event.id, name=event.name, arguments='{"who": "nobody"}')
         if event.name == "write" and event.serialized_arguments["line"] == "secret":
             raise PermissionError("no secrets")
         if event.name == "write":

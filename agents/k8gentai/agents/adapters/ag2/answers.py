@@ -13,7 +13,7 @@ from ag2.events import ModelResponse, ToolCallEvent
 
 from k8gentai.agents.adapters.ag2.run import TurnRun
 from k8gentai.agents.adapters.ag2.tools import read_arguments
-from k8gentai.agents.events import ToolCall, ToolSide
+from k8gentai.agents.events import ItemDropped, ToolCall, ToolSide
 from k8gentai.agents.running import ModelStep
 
 
@@ -53,8 +53,8 @@ class Answers:
         """What models said since the last answer, in their order."""
         self._goes: list[list[_Answer]] = [[]]
         """The answers of each go at the turn: middleware may have the agent take it again."""
-        self._called: set[str] = set()
-        """The ids of the calls that were published."""
+        self._called: dict[str, ToolCall] = {}
+        """The calls that were published, by their ids."""
 
     def begin(self, name: str | None) -> ModelStep:
         """Begin a model call.
@@ -122,12 +122,22 @@ class Answers:
                 self._run.broke_off(draft.step)
 
     def _new_calls(self, response: ModelResponse, *, of_model: bool) -> list[ToolCall]:
-        """Return the calls of an answer that are to be published; those of the worker's tools that no model made
-        are, when they come to the boundary."""
+        """Return the calls of an answer that are to be published. Those of the worker's tools that no model made
+        are, when they come to the boundary; those of the client's come again, as middleware lets them pass."""
         calls = [_tool_call(call, self._run) for call in response.tool_calls.calls]
-        new = [call for call in calls if call.call_id not in self._called and (of_model or call.side == "client")]
-        self._called.update(call.call_id for call in new)
+        new = [call for call in calls if self._is_new(call, of_model=of_model)]
+        for call in new:
+            if call.call_id in self._called:
+                self._run.publish(ItemDropped(item_id=call.call_id))
+            self._called[call.call_id] = call
+            if call.side == "client":
+                self._run.client_calls.add(call.call_id)
         return new
+
+    def _is_new(self, call: ToolCall, *, of_model: bool) -> bool:
+        if call.side == "client":
+            return self._called.get(call.call_id) != call
+        return of_model and call.call_id not in self._called
 
     def _withdraw(self, drafts: Sequence[_Draft], response: ModelResponse) -> None:
         """Exempt the calls that middleware took out of an answer: no tool runs for those."""

@@ -25,6 +25,10 @@ def take_result(run: TurnRun, encode: Callable[[Any], str], event: ToolResultEve
         encode: writes values that are no text, as the agent does for its model.
     """
     call_id = event.parent_id
+    if call_id in run.client_calls:
+        # Middleware refuses it: the client is not to make it.
+        run.client_calls.discard(call_id)
+        run.publish(ItemDropped(item_id=call_id))
     made = run.made_calls.get(call_id)
     if made is not None and event.result is made.result:
         told = made.outcome

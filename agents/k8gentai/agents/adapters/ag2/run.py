@@ -46,6 +46,8 @@ class TurnRun(AgentRun):
     def __init__(self, context: TurnContext, client_tools: AbstractSet[str]) -> None:
         super().__init__(context)
         self.client_tools = client_tools
+        self.client_calls: set[str] = set()
+        """The ids of the calls that the client is to make."""
         self.made_calls: dict[str, MadeCall] = {}
         """Those of the turn, by their ids."""
 
