@@ -95,6 +95,10 @@ DISPATCHING = {
 HOOKED = ("langgraph", "crewai", "ag2", "beeai")
 """The frameworks in which code can change a call's arguments behind the boundary."""
 
+ADDED = {"crewai": ("twice", "reading"), "ag2": ("around", "reading"), "beeai": ("reading",)}
+"""Further agents, by framework: one may use its tool twice, one has middleware before the boundary, and the
+tool of another reads its arguments in its own way."""
+
 
 def agent_id(shape):
     """The id of the agent of a shape."""
@@ -112,8 +116,8 @@ def definitions(framework):
     entrypoints = {agent_id(shape): f"{module}:{shape.partition(',')[0]}" for shape in GUARDED.get(framework, ())}
     if framework in HOOKED:
         entrypoints[agent_id("hooked")] = f"{module}:hooked"
-    if framework == "crewai":
-        entrypoints[agent_id("twice")] = f"{module}:twice"
+    for shape in ADDED.get(framework, ()):
+        entrypoints[agent_id(shape)] = f"{module}:{shape}"
     if framework in DISPATCHING:
         entrypoints[agent_id("dispatching")] = DISPATCHING[framework]
     return {

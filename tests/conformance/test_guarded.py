@@ -6,7 +6,7 @@ import pytest
 
 from tests.conformance.guarded import DISPATCHING, GUARDED, HOOKED, agent_id
 from tests.conformance.helpers import answer, items_of, prompt, write
-from tests.scripted import Answer
+from tests.scripted import Answer, Call
 
 SHAPES = [(framework, shape) for framework, shapes in GUARDED.items() for shape in shapes]
 
@@ -96,6 +96,28 @@ async def test_a_call_that_hooks_pass_on_as_it_is_asks_once(framework, client, m
     assert ended.status == "completed", ended.error
     assert [call.output for call in items_of(ended, "mcp_call")] == ["wrote one"]
     assert len(page.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("framework", ["ag2"], indirect=True, scope="session")
+async def test_what_middleware_changes_before_the_boundary_is_the_call(framework, client, model, key, page):
+    model.script(key, Answer(write(page, "changing")), Answer("Done."))
+    asked = await client.responses.create(model=agent_id("around"), input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    assert json.loads(request.arguments)["line"] == "changed"
+    ended = await answer(client, asked, request, approve=True)
+    assert [call.output for call in items_of(ended, "mcp_call")] == ["wrote changed"]
+
+
+@pytest.mark.parametrize("framework", ["crewai", "ag2", "beeai"], indirect=True, scope="session")
+async def test_arguments_as_a_tool_reads_them_are_those_of_the_call(framework, client, model, key, page):
+    """What a framework makes of the model's types, puts in and adds as a default changes no call."""
+    model.script(key, Answer(Call("write", {"path": str(page), "line": "one", "times": "2"})), Answer("Done."))
+    asked = await client.responses.create(model=agent_id("reading"), input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    assert json.loads(request.arguments)["times"] == "2"
+    ended = await answer(client, asked, request, approve=True)
+    assert ended.status == "completed", ended.error
+    assert [call.output for call in items_of(ended, "mcp_call")] == ["wrote oneone!"]
 
 
 @pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")

@@ -6,6 +6,7 @@ from typing import Any
 from ag2 import Agent, Context, MemoryStream, TaskConfig, tool
 from ag2.config import OpenAIConfig
 from ag2.events import ModelRequest, TextInput, ToolCallEvent
+from ag2.middleware import BaseMiddleware, Middleware
 from ag2.tools.final import Toolkit
 
 from k8gentai.stack.conformance import tools
@@ -70,3 +71,19 @@ async def for_the_model(question: str) -> str:
     said = await client(request, context, **given)
     came = [await _write(call, context) for call in said.tool_calls.calls]
     return str(came[0].result.parts[0].content)
+
+
+class _Changing(BaseMiddleware):
+    async def on_tool_execution(self, call_next: Any, event: ToolCallEvent, context: Context) -> Any:
+        return await _change(call_next, event, context)
+
+
+around = Agent("clerk", config=_config, tools=[tools.write], middleware=[Middleware(_Changing)])
+
+
+def _times(context: Context, path: str, line: str, times: int, mark: str = "!") -> str:
+    """Add a line to a file, several times over."""
+    return tools.write(path, line * times + mark)
+
+
+reading = Agent("clerk", config=_config, tools=[tool(_times, name="write")])

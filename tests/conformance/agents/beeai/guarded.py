@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 from beeai_framework.agents.react import ReActAgent
 from beeai_framework.agents.requirement import RequirementAgent
@@ -11,7 +12,7 @@ from beeai_framework.tools import tool
 from beeai_framework.tools.handoff import HandoffTool
 from beeai_framework.workflows import Workflow
 from beeai_framework.workflows.agent import AgentWorkflow
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from k8gentai.stack.conformance import tools
 
@@ -45,6 +46,23 @@ async def hooked(question: str) -> str:
     write.emitter.on("start", _change)
     agent = RequirementAgent(llm=_llm, name="Clerk", tools=[write], final_answer_as_tool=False)
     return (await agent.run(question)).last_message.text
+
+
+class _Order(BaseModel):
+    path: str
+    line: str
+    times: int
+    mark: str = "!"
+    number: str = Field(default_factory=lambda: uuid4().hex)
+
+
+@tool(name="write", input_schema=_Order)
+def _times(path: str, line: str, times: int, mark: str, number: str) -> str:
+    """Add a line to a file, several times over."""
+    return tools.write(path, line * times + mark)
+
+
+reading = RequirementAgent(llm=_llm, name="Clerk", tools=[_times], final_answer_as_tool=False)
 
 
 async def react(question: str) -> str:

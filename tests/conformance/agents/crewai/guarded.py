@@ -43,6 +43,14 @@ def _change(context: ToolCallHookContext) -> None:
 
 
 register_before_tool_call_hook(_change)
+
+
+def _times(path: str, line: str, times: int, mark: str = "!") -> str:
+    """Add a line to a file, several times over."""
+    return tools.write(path, line * times + mark)
+
+
+reading = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[tool("write")(_times)])])
 hooked = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[_write])])
 
 delegation = Crew(
