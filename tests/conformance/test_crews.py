@@ -67,6 +67,13 @@ async def test_a_flow_shows_its_agents_and_the_models_it_calls_itself(client, st
     assert steps_of(stack, response.id) == ["Reader", "Reader", "write"]
 
 
+async def test_an_answer_that_was_said_before_is_the_last_message(client, model, key):
+    model.script(key, Answer("A draft."), Answer("Good enough."))
+    response = await client.responses.create(model="judged", input=prompt(key))
+    texts = [item.content[0].text for item in items_of(response, "message")]
+    assert texts == ["Good enough.", "A draft."]
+
+
 async def test_an_answer_no_model_said_is_the_last_message(client, model):
     response = await client.responses.create(model="loose", input="Louder.")
     assert response.output_text == "LOUDER."

@@ -81,6 +81,20 @@ class Report(Flow[Draft]):
 report = Report()
 
 
+class Judged(Flow[Draft]):
+    """A model writes, and another one judges what the first said, which is the answer."""
+
+    @start()
+    def write(self) -> str:
+        self.state.notes = LLM(model="gpt-4.1-mini").call(self.state.question)
+        return self.state.notes
+
+    @listen(write)
+    def judge(self) -> str:
+        LLM(model="gpt-4.1-mini").call(f"Judge this: {self.state.question} {self.state.notes}")
+        return self.state.notes
+
+
 class Loose(Flow):
     """A flow whose state is a dictionary, and whose answer no model said."""
 

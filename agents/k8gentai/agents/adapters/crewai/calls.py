@@ -19,7 +19,7 @@ from crewai.events.types.llm_events import (
 )
 from crewai.utilities.agent_utils import extract_tool_call_info
 
-from k8gentai.agents.answers import same_answer
+from k8gentai.agents.answers import same_answer, same_words
 from k8gentai.agents.events import (
     Event,
     ItemDropped,
@@ -128,18 +128,26 @@ class ModelCalls:
             answer: what it came to; published where no model said it.
         """
         with self._lock:
-            self._failed += self._running.values()
+            self._drop_failed()
+            for call in self._running.values():
+                self._close(call)
+                self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
             self._running.clear()
-            self._close_failed()
             wanted = answer.text.strip()
-            if answer.structured:
-                known = self._keep_only(wanted)
-            else:
-                known = any(said.endswith(wanted) for said in self._said.values())
+            known = self._keep_only(wanted) if answer.structured else self._ends_with(wanted)
             if wanted and not known:
                 message_id = self._new_message_id()
                 self._publish(TextDelta(message_id=message_id, delta=answer.text))
                 self._publish(MessageDone(message_id=message_id, text=answer.text))
+
+    def _ends_with(self, answer: str) -> bool:
+        """Return whether the last message says the answer. An earlier one of the same words is dropped."""
+        spoken = [each for each, said in self._said.items() if said]
+        if spoken and self._said[spoken[-1]].endswith(answer):
+            return True
+        if same := [each for each in spoken if same_words(self._said[each], answer)]:
+            self._publish(ItemDropped(item_id=same[-1]))
+        return False
 
     def _keep_only(self, answer: str) -> bool:
         """Drop what was said on the way to a structured answer. Returns whether the answer itself was said."""
@@ -155,7 +163,7 @@ class ModelCalls:
         return f"m{self._messages}"
 
     def _begin(self, event: LLMCallStartedEvent) -> None:
-        self._close_failed()
+        self._drop_failed()
         if self._made >= self._limit:
             raise StepLimitReached(self._limit)
         self._made += 1
@@ -225,9 +233,10 @@ class ModelCalls:
             self._said[call.message_id] = call.text.strip()
             self._publish(MessageDone(message_id=call.message_id, text=call.text, reasoning=call.reasoning))
 
-    def _close_failed(self) -> None:
-        """Close the messages of model calls that broke off, as the agent went on without them."""
+    def _drop_failed(self) -> None:
+        """Drop the messages of model calls that broke off, as the agent went on without them."""
         for call in self._failed:
-            self._close(call)
+            if call.text or call.reasoning:
+                self._publish(ItemDropped(item_id=call.message_id))
             self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
         self._failed.clear()
