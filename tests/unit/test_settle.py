@@ -143,6 +143,7 @@ async def test_a_long_chain_that_nothing_was_settled_of_is_settled_from_its_begi
         written.append(stored.response["id"])
 
     async def has(turn_id: str) -> bool:
+        await asyncio.sleep(0)  # The others go on meanwhile.
         return turn_id in written
 
     async def getting(turn_id: str) -> Any:
@@ -152,8 +153,9 @@ async def test_a_long_chain_that_nothing_was_settled_of_is_settled_from_its_begi
     monkeypatch.setattr(served.store, "put", put)
     monkeypatch.setattr(served.store, "has", has)
     monkeypatch.setattr(served.turns, "get", getting)
-    await served.settler.settle(chain[-1])
-    assert written == chain
+    await asyncio.gather(*map(served.settler.settle, reversed(chain[-8:])))
+    assert list(dict.fromkeys(written)) == chain
+    assert len(written) <= len(chain) + 8
     assert len(read) < 4 * len(chain)
 
 

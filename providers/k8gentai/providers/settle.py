@@ -42,6 +42,8 @@ class Settler:
         self._sessions = sessions
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._task: asyncio.Task[None] | None = None
+        self._catching_up = asyncio.Lock()
+        """Held by the one that writes what is missing before it: the others of its chain then find it written."""
 
     def start(self) -> None:
         """Begin, in the running event loop; a second call changes nothing."""
@@ -119,7 +121,15 @@ class Settler:
     async def _put_after_previous(self, stored: StoredResponse) -> None:
         """Write a response, after those before it that are still to be settled: without the one that it continues
         it would have to hold its whole history."""
-        for turn_id in await self._unsettled_before(stored.response["previous_response_id"]):
+        before = stored.response["previous_response_id"]
+        if before and await self._unsettled(before):
+            async with self._catching_up:
+                await self._put_all_before(before)
+        await self._store.put(stored)
+
+    async def _put_all_before(self, last: str) -> None:
+        """Write the responses up to one that are still to be settled."""
+        for turn_id in await self._unsettled_before(last):
             try:
                 await self._put_previous(turn_id)
             except AWAY:
@@ -127,7 +137,6 @@ class Settler:
             except Exception:
                 # One that cannot be written must not hold up the others.
                 log.exception("settling_failed", turn=turn_id)
-        await self._store.put(stored)
 
     async def _unsettled_before(self, turn_id: str | None) -> list[str]:
         """Return the turns from the first that is not settled up to one, each the one that the next continues."""
