@@ -39,6 +39,28 @@ async def test_a_function_that_code_runs_for_the_model_ends_the_turn(framework, 
 
 
 @pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
+@pytest.mark.parametrize(
+    ("decision", "told"),
+    [
+        ({"approve": True, "reason": "yes"}, "wrote asking"),
+        ({"approve": True}, "blocked"),
+        ({"approve": False, "reason": "yes"}, "blocked"),
+    ],
+)
+async def test_a_hook_that_asks_a_person_waits_for_the_answer(framework, client, model, key, page, decision, told):
+    model.script(key, Answer(write(page, "asking")), Answer("Done."))
+    first = await client.responses.create(model=agent_id("hooked"), input=prompt(key))
+    second = await answer(client, first, *items_of(first, "mcp_approval_request"), approve=True)
+    (request,) = items_of(second, "mcp_approval_request")
+    assert (request.name, json.loads(request.arguments)["prompt"]) == ("request_human_input", "Write it?")
+    assert not page.exists()
+    done = await answer(client, second, request, **decision)
+    assert done.output_text == "Done.", done.error
+    assert page.exists() == (told != "blocked")
+    assert told in model.requests(key)[1].texts("tool")[0]
+
+
+@pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
 async def test_a_use_that_the_record_answered_counts_for_the_limit_of_a_tool(framework, client, model, key, page):
     model.script(key, Answer(write(page, "one")), Answer(write(page, "two")), Answer("Done."))
     first = await client.responses.create(model=agent_id("limited"), input=prompt(key))

@@ -37,9 +37,12 @@ def _limited(uses: int) -> Crew:
 limited, twice = _limited(1), _limited(2)
 
 
-def _change(context: ToolCallHookContext) -> None:
+def _change(context: ToolCallHookContext) -> bool | None:
     if context.tool_input.get("line") == "changing":
         context.tool_input["line"] = "changed"
+    if context.tool_input.get("line") == "asking":
+        return None if context.request_human_input("Write it?", "Type 'yes'.") == "yes" else False
+    return None
 
 
 register_before_tool_call_hook(_change)

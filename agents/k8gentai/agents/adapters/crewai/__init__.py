@@ -13,7 +13,7 @@ from k8gentai.agents.adapters.crewai.calls import Answer
 from k8gentai.agents.adapters.crewai.copies import hook_crews
 from k8gentai.agents.adapters.crewai.found import find_tools
 from k8gentai.agents.adapters.crewai.inputs import messages_of, request_of
-from k8gentai.agents.adapters.crewai.people import hook_flows, hook_tasks
+from k8gentai.agents.adapters.crewai.people import hook_flows, hook_hooks, hook_tasks
 from k8gentai.agents.adapters.crewai.reasoning import show_reasoning
 from k8gentai.agents.adapters.crewai.retries import hook_agents, leave_retries_to_the_gateway
 from k8gentai.agents.adapters.crewai.run import CrewRun
@@ -40,6 +40,7 @@ class CrewAIAdapter:
         hook_streaming()
         show_reasoning()
         hook_flows()
+        hook_hooks()
         hook_agents()
         hook_crews()
 

@@ -3,14 +3,19 @@
 Who approves without a word is content. Any word is feedback, and so is a denial.
 """
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from crewai.core.providers.human_input import SyncHumanInputProvider, set_provider
 from crewai.flow.flow_config import flow_config
 from crewai.flow.flow_context import current_flow_method_name
+from crewai.hooks.dispatch import HookAborted
+from crewai.hooks.llm_hooks import LLMCallHookContext
+from crewai.hooks.tool_hooks import ToolCallHookContext
 
 from k8gentai.agents.adapters.crewai.run import current_run
-from k8gentai.agents.turn import Decision, TurnError
+from k8gentai.agents.turn import NOT_APPROVED, Decision, TurnError
 
 _DENIED = "This is not approved."
 
@@ -19,6 +24,31 @@ def hook_flows() -> None:
     """Let flows (``@human_feedback``, ``ask``) ask through their turn. A provider that is set already stays."""
     flow_config.hitl_provider = flow_config.hitl_provider or _Flows()
     flow_config.input_provider = flow_config.input_provider or _Flows()
+
+
+def hook_hooks() -> None:
+    """Let hooks around tools and model calls (``request_human_input``) ask through their turn."""
+    tool, llm = ToolCallHookContext.request_human_input, LLMCallHookContext.request_human_input
+    if not hasattr(tool, "__wrapped__"):
+        ToolCallHookContext.request_human_input = _asking(tool)
+        LLMCallHookContext.request_human_input = _asking(llm)
+
+
+def _asking(request: Callable[..., str]) -> Callable[..., str]:
+    @wraps(request)
+    def asked(self: Any, prompt: str, *default: str, **named: str) -> str:
+        if current_run.get() is None:
+            return request(self, prompt, *default, **named)
+        message = next(iter((*default, *named.values())), "")
+        tool = getattr(self, "tool_name", "")
+        told = {"prompt": prompt, "message": message, **({"tool": tool, "input": self.tool_input} if tool else {})}
+        decision = _ask("request_human_input", told, tool)
+        if tool and self.tool_result is None and not decision.approve:
+            # CrewAI would run the tool where the hook reads nothing else from an answer.
+            raise HookAborted(reason=decision.reason or NOT_APPROVED)
+        return decision.reason or ("" if decision.approve else _DENIED)
+
+    return asked
 
 
 def hook_tasks() -> None:
