@@ -95,9 +95,9 @@ DISPATCHING = {
 HOOKED = ("langgraph", "crewai", "ag2", "beeai")
 """The frameworks in which code can change a call's arguments behind the boundary."""
 
-ADDED = {"crewai": ("twice", "reading"), "ag2": ("around", "reading"), "beeai": ("reading",)}
-"""Further agents, by framework: one may use its tool twice, one has middleware before the boundary, and the
-tool of another reads its arguments in its own way."""
+ADDED = {"crewai": ("twice", "returning", "reading"), "ag2": ("around", "reading"), "beeai": ("reading",)}
+"""Further agents, by framework: one may use its tool twice, one answers with its tool's result, one has middleware
+before the boundary, and the tool of another reads its arguments in its own way."""
 
 
 def agent_id(shape):

@@ -79,6 +79,21 @@ async def test_an_answer_no_model_said_is_the_last_message(client, model):
     assert response.output_text == "LOUDER."
 
 
+async def test_what_a_guardrail_turned_down_or_took_out_is_not_in_the_answer(client, model, key):
+    model.script(key, Answer("A draft."), Answer("Card 4111."), Answer("I see."))
+    first = await client.responses.create(model="redacting", input=prompt(key))
+    assert [item.content[0].text for item in items_of(first, "message")] == ["Card ****."]
+    await client.responses.create(model="redacting", input=prompt(key), previous_response_id=first.id)
+    assert "Card ****." in str(model.requests(key)[2].messages)
+    assert "4111" not in str(model.requests(key)[2].messages)
+
+
+async def test_what_a_flow_returns_is_the_last_message_whatever_was_said_before(client, model, key):
+    model.script(key, Answer("Result: 15"))
+    response = await client.responses.create(model="short", input=prompt(key))
+    assert [item.content[0].text for item in items_of(response, "message")] == ["Result: 15", "5"]
+
+
 async def test_a_class_of_the_project_template(client, model, key):
     model.script(key, Answer("Done."))
     response = await client.responses.create(model="project", input=prompt(key))

@@ -39,6 +39,17 @@ async def test_a_function_that_code_runs_for_the_model_ends_the_turn(framework, 
 
 
 @pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
+async def test_calls_beside_one_whose_result_is_the_answer_are_left_out(framework, client, model, key, page):
+    model.script(key, Answer(write(page, "one"), write(page, "two")))
+    asked = await client.responses.create(model=agent_id("returning"), input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    done = await answer(client, asked, request, approve=True)
+    assert (done.status, done.output_text) == ("completed", "wrote one"), done.error
+    made, left_out = items_of(done, "mcp_call")
+    assert (made.output, "not run" in str(left_out.error)) == ("wrote one", True)
+
+
+@pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
 @pytest.mark.parametrize(
     ("decision", "told"),
     [

@@ -3,6 +3,7 @@
 from crewai import LLM, Agent, Crew, Process, Task
 from crewai.flow.flow import Flow, listen, start
 from crewai.project import CrewBase, agent, crew, task
+from crewai.tasks import TaskOutput
 from crewai.tools import tool
 from pydantic import BaseModel
 
@@ -101,6 +102,24 @@ class Loose(Flow):
     @start()
     async def shout(self) -> str:
         return self.state["input"].upper()
+
+
+def _redacted(output: TaskOutput) -> tuple[bool, str]:
+    return "draft" not in output.raw, output.raw.replace("4111", "****")
+
+
+redacting = Crew(
+    agents=[_editor],
+    tasks=[Task(description="Edit: {input}", expected_output="A text", agent=_editor, guardrail=_redacted)],
+)
+
+
+class Short(Flow):
+    """A flow that returns the end of what its model said."""
+
+    @start()
+    def work(self) -> str:
+        return _reader.kickoff(self.state["input"]).raw[-1]
 
 
 class Curious(Flow):

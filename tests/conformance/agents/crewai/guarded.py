@@ -35,6 +35,7 @@ def _limited(uses: int) -> Crew:
 
 
 limited, twice = _limited(1), _limited(2)
+returning = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[tool("write", result_as_answer=True)(tools.write)])])
 
 
 def _change(context: ToolCallHookContext) -> bool | None:

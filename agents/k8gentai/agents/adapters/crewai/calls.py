@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
+from crewai.events.types.agent_events import LiteAgentExecutionCompletedEvent
 from crewai.events.types.flow_events import MethodExecutionStartedEvent
 from crewai.events.types.llm_events import (
     LLMCallCompletedEvent,
@@ -17,6 +18,7 @@ from crewai.events.types.llm_events import (
     LLMStreamChunkEvent,
     LLMThinkingChunkEvent,
 )
+from crewai.events.types.task_events import TaskCompletedEvent
 from crewai.utilities.agent_utils import extract_tool_call_info
 
 from k8gentai.agents.answers import same_answer, same_words
@@ -35,6 +37,9 @@ from k8gentai.agents.events import (
     ToolSide,
 )
 from k8gentai.agents.turn import StepLimitReached
+
+_OWN_ROLES = ("Task Execution Planner", "Guardrail Agent")
+"""The roles of agents that CrewAI makes for its own purposes: their words are read by code."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ class _Call:
 
     number: int
     shown: bool
+    worker: str = ""
+    """The task that it is made for, by its id; where there is none, the role of the agent that makes it."""
     text: str = ""
     reasoning: str = ""
     begun: set[str] = field(default_factory=set)
@@ -68,6 +75,19 @@ class _Call:
     @property
     def step_id(self) -> str:
         return f"s{self.number}"
+
+
+@dataclass
+class _Said:
+    """A message that was published."""
+
+    message_id: str
+    text: str
+    worker: str
+    answers: bool
+    """No tool call came with it: its agent was done, unless it was sent back."""
+    settled: bool = False
+    """What its agent's work came to is known."""
 
 
 class ModelCalls:
@@ -90,8 +110,10 @@ class ModelCalls:
         """The names of the flow methods that were begun, by the id of the event that told so."""
         self._messages = 0
         self._made = 0
-        self._said: dict[str, str] = {}
-        """The texts that were published, by the ids of their messages."""
+        self._said: list[_Said] = []
+        """The messages that were published, in their order."""
+        self._beside: dict[str, list[str]] = {}
+        """The calls of each answer, by the id of each."""
         self.halted = False
         """The turn goes back to the client, for its tools."""
 
@@ -116,10 +138,18 @@ class ModelCalls:
                         self._failed.append(call)
                 case MethodExecutionStartedEvent():
                     self._methods[event.event_id] = event.method_name
+                case TaskCompletedEvent():
+                    self._settle(str(event.task.id), event.output.raw)
+                case LiteAgentExecutionCompletedEvent():
+                    self._settle(str(event.agent_info.get("role", "")).strip(), event.output)
 
     def answer(self, call_id: str, output: str, *, is_error: bool) -> None:
         """Publish the result of a call that no tool took."""
         self._publish(ToolResult(call_id=call_id, output=output, is_error=is_error))
+
+    def beside(self, call_id: str) -> list[str]:
+        """Return the ids of the calls of a call's answer, its own among them."""
+        return self._beside.get(call_id, [])
 
     def finish(self, answer: Answer) -> None:
         """The run ended well.
@@ -133,29 +163,56 @@ class ModelCalls:
                 self._close(call)
                 self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
             self._running.clear()
-            wanted = answer.text.strip()
-            known = self._keep_only(wanted) if answer.structured else self._ends_with(wanted)
-            if wanted and not known:
-                message_id = self._new_message_id()
-                self._publish(TextDelta(message_id=message_id, delta=answer.text))
-                self._publish(MessageDone(message_id=message_id, text=answer.text))
-
-    def _ends_with(self, answer: str) -> bool:
-        """Return whether the last message says the answer. An earlier one of the same words is dropped."""
-        spoken = [each for each, said in self._said.items() if said]
-        if spoken and self._said[spoken[-1]].endswith(answer):
-            return True
-        if same := [each for each in spoken if same_words(self._said[each], answer)]:
-            self._publish(ItemDropped(item_id=same[-1]))
-        return False
+            if not answer.text.strip():
+                return
+            known = self._keep_only(answer.text) if answer.structured else self._is_last(answer.text)
+            if not known:
+                self._say(answer.text)
 
     def _keep_only(self, answer: str) -> bool:
         """Drop what was said on the way to a structured answer. Returns whether the answer itself was said."""
-        same = next((each for each, said in reversed(self._said.items()) if same_answer(said, answer)), None)
-        for message_id in self._said:
-            if message_id != same:
-                self._publish(ItemDropped(item_id=message_id))
+        same = next((said for said in reversed(self._said) if same_answer(said.text, answer)), None)
+        for said in [said for said in self._said if said is not same]:
+            self._drop(said)
         return same is not None
+
+    def _is_last(self, answer: str) -> bool:
+        """Return whether an answer was said last. If not, what it takes the place of is dropped: the same words
+        that came earlier, and, but for flows, whose methods return what they like, the last answer of a model."""
+        spoken = [said for said in self._said if said.text]
+        if spoken and spoken[-1].text == answer.strip():
+            return True
+        same = next((said for said in reversed(spoken) if same_words(said.text, answer)), None)
+        replaced = spoken[-1] if spoken and spoken[-1].answers and not self._methods else None
+        for said in {id(said): said for said in (same, replaced) if said is not None}.values():
+            self._drop(said)
+        return False
+
+    def _settle(self, worker: str, output: str) -> None:
+        """A task or an agent is done. What its models answered and it did not come to is dropped: what a guardrail
+        or a person turned down, what a hook changed, and how agents without tool calls write down their thoughts.
+        """
+        said = [said for said in self._said if said.worker == worker and not said.settled]
+        same = next((each for each in reversed(said) if same_answer(each.text, output)), None)
+        refused = [each for each in said if each.answers and each.text and each is not same]
+        for each in refused:
+            self._drop(each)
+        if refused and same is None and output.strip():
+            said.append(self._say(output, worker))
+        for each in said:
+            each.settled = True
+
+    def _say(self, text: str, worker: str = "") -> _Said:
+        """Publish a message that no model call made."""
+        said = _Said(self._new_message_id(), text.strip(), worker, answers=True)
+        self._said.append(said)
+        self._publish(TextDelta(message_id=said.message_id, delta=text))
+        self._publish(MessageDone(message_id=said.message_id, text=text))
+        return said
+
+    def _drop(self, said: _Said) -> None:
+        self._said.remove(said)
+        self._publish(ItemDropped(item_id=said.message_id))
 
     def _new_message_id(self) -> str:
         """Return the id of the turn's next message: the same whenever the turn is run again."""
@@ -169,10 +226,11 @@ class ModelCalls:
         self._made += 1
         method = self._methods.get(event.parent_event_id or "")
         # CrewAI asks models for its own purposes too: to sort memories, to rewrite a search, to convert a result.
+        role = (event.agent_role or "").strip()
         shown = event.agent_role is not None or method is not None
-        call = _Call(int(self._new_message_id()[1:]), shown)
+        call = _Call(int(self._new_message_id()[1:]), shown and role not in _OWN_ROLES, event.task_id or role)
         self._running[event.call_id] = call
-        name = (event.agent_role or "").strip() or method
+        name = role or method
         self._publish(StepStarted(step_id=call.step_id, kind="inference", name=name))
 
     def _chunk(self, event: LLMStreamChunkEvent) -> None:
@@ -212,8 +270,9 @@ class ModelCalls:
             elif isinstance(event.response, list):
                 calls = self._tool_calls(event.response)
             for tool_call in calls:
+                self._beside[tool_call.call_id] = [each.call_id for each in calls]
                 self._publish(tool_call)
-        self._close(call)
+        self._close(call, answers=not calls)
         self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
         if any(tool_call.side == "client" for tool_call in calls):
             self.halted = True
@@ -228,9 +287,9 @@ class ModelCalls:
     def _side(self, name: str) -> ToolSide:
         return "client" if name in self._client_tools else "worker"
 
-    def _close(self, call: _Call) -> None:
+    def _close(self, call: _Call, *, answers: bool = False) -> None:
         if call.text or call.reasoning:
-            self._said[call.message_id] = call.text.strip()
+            self._said.append(_Said(call.message_id, call.text.strip(), call.worker, answers))
             self._publish(MessageDone(message_id=call.message_id, text=call.text, reasoning=call.reasoning))
 
     def _drop_failed(self) -> None:

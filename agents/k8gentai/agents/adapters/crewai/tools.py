@@ -187,14 +187,19 @@ def _native(execute: Callable[..., Any]) -> Callable[..., Any]:
             lambda: execute(self, tool_call),
             lambda result: ToolOutcome(str(result["result"]), is_error=result.get("tool_failure") is not None),
         ).through(run, call_id, name, arguments)
-        _count(came, self._tool_name_mapping.get(name))
+        tool = self._tool_name_mapping.get(name)
+        _count(came, tool)
+        if getattr(tool, "result_as_answer", False) and not came.is_error:
+            # CrewAI ends with it, and makes none of the calls beside it.
+            for left_out in run.calls.beside(call_id):
+                run.exempt(left_out)
         return {
             "call_id": call_id,
             "func_name": name,
             "result": came.output,
             "tool_args": arguments,
             "from_cache": False,
-            "original_tool": self._tool_name_mapping.get(name),
+            "original_tool": tool,
             "tool_failure": ToolFailure(message=came.output) if came.is_error else None,
         }
 
