@@ -365,6 +365,24 @@ async def test_tools_beside_one_of_the_clients_run_before_the_turn_ends(model):
     assert len(model.requests("beside")) == 1
 
 
+async def test_a_tool_beside_one_of_the_clients_may_ask_a_model(model):
+    async def summarise() -> str:
+        """Summarise."""
+        return (await chat(model).ainvoke("[[inside-a-tool]]")).text
+
+    async def make(context: AgentContext) -> StateGraph:
+        return create_agent(chat(model), [summarise, *context.tools])
+
+    model.script("inside-a-tool", Answer("A summary."))
+    model.script(
+        "asking-beside", Answer(Call("weather", id="c1"), Call("summarise", {}, id="c2")), Answer("It went on.")
+    )
+    context = context_of(base_url=model.base_url)
+    await run(make, turn_of("[[asking-beside]]", tools=[WEATHER]), context)
+    assert {call_id: outcome.output for call_id, outcome in context.tools.outcomes.items()} == {"c2": "A summary."}
+    assert len(model.requests("asking-beside")) == 1
+
+
 async def test_a_finished_graph_refuses_tools_of_the_request(model):
     with pytest.raises(RequestError, match="'tried' is a finished graph and cannot take tools"):
         await run(create_agent(chat(model)), turn_of("hi", tools=[WEATHER]))

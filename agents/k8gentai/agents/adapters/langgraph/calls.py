@@ -234,7 +234,8 @@ class ModelCalls(BaseCallbackHandler):
     def _begin(self, run_id: UUID, told: dict[str, Any]) -> None:
         metadata = told.get("metadata") or {}
         self.close_failed()
-        if self._hands_over:
+        for_a_tool = told.get("parent_run_id") in self._in_tools
+        if self._hands_over and not for_a_tool:
             self._halt(None)
             _stop_caller(_HANDED_OVER)
             return
@@ -246,7 +247,7 @@ class ModelCalls(BaseCallbackHandler):
         task = str(metadata.get("langgraph_checkpoint_ns", ""))
         number = int(self.new_message_id()[1:])
         shown = not _is_internal(told)
-        speaks = shown and told.get("parent_run_id") not in self._in_tools
+        speaks = shown and not for_a_tool
         call = _Call(number, shown, speaks, {f"lc_run--{run_id}"})
         self._running[run_id] = call
         # "research:<task>|model:<task>" is the node "model" of the subgraph in the node "research".
