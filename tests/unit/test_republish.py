@@ -70,12 +70,23 @@ CHANGED: list[Event] = [
 """A turn whose code changed the arguments of the model's call."""
 
 
-@pytest.mark.parametrize("cut", range(len(CHANGED)))
-def test_so_does_one_whose_call_was_shown_anew(cut: int) -> None:
-    assert again(CHANGED[:cut], CHANGED) == CHANGED[cut:]
+RESULT = next(place for place, event in enumerate(TURN) if isinstance(event, ToolResult)) + 1
+RETOLD: list[Event] = [
+    *TURN[:RESULT],
+    ItemDropped(item_id="c1"),
+    next(event for event in TURN if isinstance(event, ToolCall)),
+    ToolResult(call_id="c1", output="another"),
+    *TURN[RESULT:],
+]
+"""A turn whose code made another result of the tool's."""
 
 
-@pytest.mark.parametrize("turn", [TURN, CHANGED])
+@pytest.mark.parametrize(("turn", "cut"), [(turn, cut) for turn in (CHANGED, RETOLD) for cut in range(len(turn))])
+def test_so_does_one_whose_call_was_shown_anew(turn: list[Event], cut: int) -> None:
+    assert again(turn[:cut], turn) == turn[cut:]
+
+
+@pytest.mark.parametrize("turn", [TURN, CHANGED, RETOLD])
 def test_so_it_does_after_a_second_crash(turn: list[Event]) -> None:
     for first, second in product(range(len(turn)), repeat=2):
         published = turn[:first] + again(turn[:first], turn[:second])

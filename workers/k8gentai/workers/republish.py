@@ -181,7 +181,9 @@ class Republisher:
         self._whole_items: dict[str, str] = {}
         """Ids of items without a word of their own, by the JSON of their events."""
         self._replaced: dict[str, ToolCall] = {}
-        """Calls that were published and dropped, as others are shown in their place, by their ids."""
+        """Calls that were published and dropped, to be shown otherwise or with another result, by their ids."""
+        self._replaced_results: dict[str, ToolResult] = {}
+        """Results of calls that were dropped, as the calls are shown with others, by the calls' ids."""
         for event in before:
             if isinstance(event, TurnSuspended):
                 self._forget_open_calls()
@@ -250,6 +252,8 @@ class Republisher:
                 self._said.pop(event.item_id, None)
                 if dropped is not None and isinstance(dropped.whole, ToolCall):
                     self._replaced[event.item_id] = dropped.whole
+                    if dropped.result is not None:
+                        self._replaced_results[event.item_id] = dropped.result
                 for event_json, item_id in list(self._whole_items.items()):
                     if item_id == event.item_id:
                         del self._whole_items[event_json]
@@ -270,14 +274,19 @@ class Republisher:
         self._replaced = {item_id: call for item_id, call in self._replaced.items() if item_id in self._items}
 
     def _was_replaced(self, event: Event) -> bool:
-        """Return whether an event is of a call that was published, and dropped for another in its place."""
+        """Return whether an event is of a call that was published, and dropped for another or with its result."""
         match event:
             case ToolCallStarted() | ToolCallDelta():
                 return event.call_id in self._replaced
             case ToolCall():
                 return self._replaced.get(event.call_id) == event
+            case ToolResult():
+                return self._replaced_results.get(event.call_id) == event
             case ItemDropped():
-                return self._replaced.pop(event.item_id, None) is not None
+                call, result = (
+                    known.pop(event.item_id, None) for known in (self._replaced, self._replaced_results)
+                )
+                return call is not None or result is not None
         return False
 
     def _name(self, event: TextDelta | ReasoningDelta | MessageDone) -> str:
