@@ -94,6 +94,10 @@ def test_no_connection_gets_the_number_of_a_standard_stream(opened):
     assert done.stdout == "True\n"
 
 
+def test_open_is_no_method_of_a_class_that_has_it():
+    assert run(f"class Files:\n    opened = open\nFiles().opened({os.devnull!r}).close()").returncode == 0
+
+
 def test_a_log_that_cannot_be_written_ends_nothing():
     full = "os.dup2(os.open('/dev/full', os.O_WRONLY), structlog.get_config()['logger_factory']._file._descriptor)"
     assert run(full).returncode == 0

@@ -7,8 +7,9 @@ import builtins
 import io
 import logging
 import sys
+from collections.abc import Callable
 from contextlib import suppress
-from functools import wraps
+from functools import update_wrapper
 from typing import IO, Any
 
 STANDARD_FILES = frozenset({0, 1, 2})
@@ -69,10 +70,22 @@ def keep_streams_open() -> None:
 
 def _keep_files_open() -> None:
     """Have files that are opened by a standard descriptor's number leave it open when they are closed."""
-    original = io.open
+    io.open = builtins.open = _Open(io.open)  # type: ignore[assignment]
 
-    @wraps(original)
-    def opened(
+
+class _Open:
+    """Python's ``open``; as that, no function, which a class that has it as an attribute would make a method.
+
+    Args:
+        original: the same, which closes what it is told to.
+    """
+
+    def __init__(self, original: Callable[..., IO[Any]]) -> None:
+        update_wrapper(self, original)
+        self._original = original
+
+    def __call__(
+        self,
         file: Any,
         mode: str = "r",
         buffering: int = -1,
@@ -83,9 +96,7 @@ def _keep_files_open() -> None:
         opener: Any = None,
     ) -> IO[Any]:
         closes = closefd and not (isinstance(file, int) and file in STANDARD_FILES)
-        return original(file, mode, buffering, encoding, errors, newline, closes, opener)
-
-    io.open = builtins.open = opened  # type: ignore[assignment]
+        return self._original(file, mode, buffering, encoding, errors, newline, closes, opener)
 
 
 def _kept(stream: io.TextIOWrapper) -> _StandardStream:
