@@ -102,6 +102,25 @@ async def test_calls_that_wait_for_a_person_do_nothing(tools, person):
     assert (await calling).output == "yes"
 
 
+@pytest.mark.parametrize(("inner", "output"), [("pay", "a person did not approve this call"), ("look", "ran")])
+async def test_what_runs_in_place_of_a_call_that_its_agent_had_approved_is_asked_about(
+    tools, person, inner, output
+):
+    """The agent's own code asked about the call: no definition does."""
+
+    async def run():
+        return "ran"
+
+    async def outer():
+        await tools.ask("outer", "pay", '{"amount": 1}')
+        person.answer = asyncio.get_running_loop().create_future()
+        person.answer.set_result(Decision(approve=False))
+        return (await tools.call("changed", inner, {"amount": 9}, run)).output
+
+    person.answer.set_result(Decision(approve=True))
+    assert (await tools.call("outer", "pay", {"amount": 1}, outer)).output == output
+
+
 async def test_calls_that_were_stopped_while_they_asked_begin_again(tools, person, journal):
     calling = await begun(tools, person)
     calling.cancel()

@@ -44,13 +44,15 @@ class RunningCall:
 
     Args:
         call_id: the call.
+        name: the tool's.
         seconds: how long it may take; None for as long as it likes.
         tools: whose call it is.
         place: where it is in the journal, and what that has of it.
     """
 
-    def __init__(self, call_id: str, seconds: float | None, tools: "Tools", place: CallPlace) -> None:
+    def __init__(self, call_id: str, name: str, seconds: float | None, tools: "Tools", place: CallPlace) -> None:
         self.call_id = call_id
+        self.name = name
         self.place = place
         self.tools = tools
         self.images: list[str] = []
@@ -153,6 +155,8 @@ class Tools:
         self._places = CallPlaces(journal, self._written)
         self._asking: Counter[str] = Counter()
         """How many calls a person is asked to approve, by their ids as the agent has them."""
+        self._put_to_people: set[str] = set()
+        """What a person was asked, by the questions' ids: those of calls where it is about one."""
         self._begun: set[str] = set()
         """Calls of this attempt. A framework makes one again whose tool stopped to ask a person."""
         self._call_keys: list[CallKey] = []
@@ -208,10 +212,12 @@ class Tools:
 
     def decision(self, question: str, name: str, arguments: str) -> Decision | None:
         """Return what was decided; see :class:`k8gentai.workers.approvals.Approvals`."""
+        self._put_to_people.add(question)
         return self._approvals.decision(question, name, arguments)
 
     async def ask(self, call_id: str, name: str, arguments: str, about: Sequence[str] = ()) -> Decision:
         """Ask a person; see :class:`k8gentai.workers.approvals.Approvals`."""
+        self._put_to_people.add(call_id)
         around = _around.get()
         for running in around:
             running.ask()
@@ -257,12 +263,13 @@ class Tools:
             denial = _unread(unreadable) if known is None else None
             if denial is None and self._journal.is_full and (known is None or known.state != "done"):
                 self._budget.unrecorded(_NOT_BEGUN)
-            is_asked = (approval or policy.approval == "required") and not _is_interrupted(known, policy)
+            wants_asking = approval or policy.approval == "required" or self._replaces_approved(name)
+            is_asked = wants_asking and not _is_interrupted(known, policy)
             if denial is None and is_asked and not place.is_passed:
                 denial = await self._ask_whether(given_id, call_id, name, arguments_json)
             if not again:
                 self._publish(call_id, StepStarted(step_id=step_id, kind="tool", name=name))
-            running = RunningCall(call_id, policy.timeout_seconds, self, place)
+            running = RunningCall(call_id, name, policy.timeout_seconds, self, place)
             self._running.add(running)
             try:
                 entry = denial or await self._once(running, policy, run)
@@ -281,6 +288,11 @@ class Tools:
         self._publish(call_id, StepCompleted(step_id=step_id, kind="tool"))
         recorded = denial is None and known is not None and known.state == "done"
         return ToolOutcome(entry.output, entry.is_error, entry.raw, entry.results, recorded=recorded)
+
+    def _replaces_approved(self, name: str) -> bool:
+        """Return whether a call is made in place of one around it, of the same tool, that its agent's own code or
+        framework has put to a person: they approved that one."""
+        return any(call.name == name and call.call_id in self._put_to_people for call in _around.get())
 
     def _is_one_too_many(self, known: ToolEntry | None) -> bool:
         """Return whether the request allows no such call. One that an earlier attempt made was allowed."""
