@@ -94,6 +94,23 @@ async def test_what_a_flow_returns_is_the_last_message_whatever_was_said_before(
     assert [item.content[0].text for item in items_of(response, "message")] == ["Result: 15", "5"]
 
 
+async def test_what_a_task_came_to_stays_where_the_next_comes_to_a_tools_result(client, model, key):
+    model.script(key, Answer("A text."), Answer(Call("add", {"a": 1, "b": 2})))
+    response = await client.responses.create(model="summing", input=prompt(key))
+    assert [item.content[0].text for item in items_of(response, "message")] == ["A text.", "3.0"]
+
+
+async def test_agents_of_one_role_at_the_same_time_keep_their_answers(client, model, key):
+    gate = Gate()
+    model.script(key, Answer("One", gate, "."), Answer("Two", gate, "."))
+    asking = asyncio.create_task(client.responses.create(model="poets", input=prompt(key)))
+    for number in range(2):
+        await model.request(key, number)
+    gate.open()
+    texts = [item.content[0].text for item in items_of(await asking, "message")]
+    assert (sorted(texts[:2]), texts[2:]) == (["One.", "Two."], ["One. Two."])
+
+
 async def test_a_class_of_the_project_template(client, model, key):
     model.script(key, Answer("Done."))
     response = await client.responses.create(model="project", input=prompt(key))

@@ -1,5 +1,7 @@
 """Crews and flows as CrewAI's documentation writes them: made when the module is imported."""
 
+import asyncio
+
 from crewai import LLM, Agent, Crew, Process, Task
 from crewai.flow.flow import Flow, listen, start
 from crewai.project import CrewBase, agent, crew, task
@@ -112,6 +114,30 @@ redacting = Crew(
     agents=[_editor],
     tasks=[Task(description="Edit: {input}", expected_output="A text", agent=_editor, guardrail=_redacted)],
 )
+
+
+summing = Crew(
+    agents=[_editor],
+    tasks=[
+        Task(description="Edit: {input}", expected_output="A text", agent=_editor),
+        Task(
+            description="Add: {input}",
+            expected_output="A sum",
+            agent=_editor,
+            tools=[tool("add", result_as_answer=True)(tools.add)],
+        ),
+    ],
+)
+
+
+class Pair(Flow):
+    """Two agents of one role work at the same time."""
+
+    @start()
+    async def work(self) -> str:
+        pair = [Agent(role="Poet", goal="Write", backstory="You rhyme.") for _ in range(2)]
+        made = await asyncio.gather(*(poet.kickoff_async(self.state["input"]) for poet in pair))
+        return " ".join(sorted(each.raw for each in made))
 
 
 class Short(Flow):

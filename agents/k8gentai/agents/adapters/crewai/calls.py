@@ -9,7 +9,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
-from crewai.events.types.agent_events import LiteAgentExecutionCompletedEvent
+from crewai.events.base_events import BaseEvent
+from crewai.events.types.agent_events import LiteAgentExecutionCompletedEvent, LiteAgentExecutionStartedEvent
 from crewai.events.types.flow_events import MethodExecutionStartedEvent
 from crewai.events.types.llm_events import (
     LLMCallCompletedEvent,
@@ -18,7 +19,7 @@ from crewai.events.types.llm_events import (
     LLMStreamChunkEvent,
     LLMThinkingChunkEvent,
 )
-from crewai.events.types.task_events import TaskCompletedEvent
+from crewai.events.types.task_events import TaskCompletedEvent, TaskStartedEvent
 from crewai.utilities.agent_utils import extract_tool_call_info
 
 from k8gentai.agents.answers import same_answer, same_words
@@ -55,14 +56,17 @@ class Answer:
     structured: bool = False
 
 
+Work = tuple[str, str]
+"""What an agent works at: the event by which the task or the agent by itself began, and the task, by their ids."""
+
+
 @dataclass
 class _Call:
     """One model call under way."""
 
     number: int
     shown: bool
-    worker: str = ""
-    """The task that it is made for, by its id; where there is none, the role of the agent that makes it."""
+    work: Work = ("", "")
     text: str = ""
     reasoning: str = ""
     begun: set[str] = field(default_factory=set)
@@ -83,7 +87,7 @@ class _Said:
 
     message_id: str
     text: str
-    worker: str
+    work: Work
     answers: bool
     """No tool call came with it: its agent was done, unless it was sent back."""
     settled: bool = False
@@ -108,6 +112,12 @@ class ModelCalls:
         self._failed: list[_Call] = []
         self._methods: dict[str, str] = {}
         """The names of the flow methods that were begun, by the id of the event that told so."""
+        self._parents: dict[str, str | None] = {}
+        """The events within which events came, by their ids."""
+        self._begun: set[str] = set()
+        """The events by which tasks, and agents by themselves, began."""
+        self._settled: Work | None = None
+        """What was done last."""
         self._messages = 0
         self._made = 0
         self._said: list[_Said] = []
@@ -124,6 +134,8 @@ class ModelCalls:
             StepLimitReached: a model is about to be called once more than the turn allows.
         """
         with self._lock:
+            if isinstance(event, BaseEvent):
+                self._parents[event.event_id] = event.parent_event_id
             match event:
                 case LLMCallStartedEvent():
                     self._begin(event)
@@ -138,10 +150,12 @@ class ModelCalls:
                         self._failed.append(call)
                 case MethodExecutionStartedEvent():
                     self._methods[event.event_id] = event.method_name
+                case TaskStartedEvent() | LiteAgentExecutionStartedEvent():
+                    self._begun.add(event.event_id)
                 case TaskCompletedEvent():
-                    self._settle(str(event.task.id), event.output.raw)
+                    self._settle((event.started_event_id or "", str(event.task.id)), event.output.raw)
                 case LiteAgentExecutionCompletedEvent():
-                    self._settle(str(event.agent_info.get("role", "")).strip(), event.output)
+                    self._settle((event.started_event_id or "", ""), event.output)
 
     def answer(self, call_id: str, output: str, *, is_error: bool) -> None:
         """Publish the result of a call that no tool took."""
@@ -178,33 +192,35 @@ class ModelCalls:
 
     def _is_last(self, answer: str) -> bool:
         """Return whether an answer was said last. If not, what it takes the place of is dropped: the same words
-        that came earlier, and, but for flows, whose methods return what they like, the last answer of a model."""
+        that came earlier, and, but for flows, whose methods return what they like, the answer of the last task."""
         spoken = [said for said in self._said if said.text]
         if spoken and spoken[-1].text == answer.strip():
             return True
         same = next((said for said in reversed(spoken) if same_words(said.text, answer)), None)
-        replaced = spoken[-1] if spoken and spoken[-1].answers and not self._methods else None
+        of_last = spoken and spoken[-1].answers and spoken[-1].work == self._settled
+        replaced = spoken[-1] if of_last and not self._methods else None
         for said in {id(said): said for said in (same, replaced) if said is not None}.values():
             self._drop(said)
         return False
 
-    def _settle(self, worker: str, output: str) -> None:
+    def _settle(self, work: Work, output: str) -> None:
         """A task or an agent is done. What its models answered and it did not come to is dropped: what a guardrail
         or a person turned down, what a hook changed, and how agents without tool calls write down their thoughts.
         """
-        said = [said for said in self._said if said.worker == worker and not said.settled]
+        self._settled = work
+        said = [said for said in self._said if said.work == work and not said.settled]
         same = next((each for each in reversed(said) if same_answer(each.text, output)), None)
         refused = [each for each in said if each.answers and each.text and each is not same]
         for each in refused:
             self._drop(each)
         if refused and same is None and output.strip():
-            said.append(self._say(output, worker))
+            said.append(self._say(output, work))
         for each in said:
             each.settled = True
 
-    def _say(self, text: str, worker: str = "") -> _Said:
+    def _say(self, text: str, work: Work = ("", "")) -> _Said:
         """Publish a message that no model call made."""
-        said = _Said(self._new_message_id(), text.strip(), worker, answers=True)
+        said = _Said(self._new_message_id(), text.strip(), work, answers=True)
         self._said.append(said)
         self._publish(TextDelta(message_id=said.message_id, delta=text))
         self._publish(MessageDone(message_id=said.message_id, text=text))
@@ -228,10 +244,17 @@ class ModelCalls:
         # CrewAI asks models for its own purposes too: to sort memories, to rewrite a search, to convert a result.
         role = (event.agent_role or "").strip()
         shown = event.agent_role is not None or method is not None
-        call = _Call(int(self._new_message_id()[1:]), shown and role not in _OWN_ROLES, event.task_id or role)
+        work = self._begun_by(event.parent_event_id), event.task_id or ""
+        call = _Call(int(self._new_message_id()[1:]), shown and role not in _OWN_ROLES, work)
         self._running[event.call_id] = call
         name = role or method
         self._publish(StepStarted(step_id=call.step_id, kind="inference", name=name))
+
+    def _begun_by(self, event_id: str | None) -> str:
+        """Return the event by which the work began that an event is part of; empty where it is part of none."""
+        while event_id is not None and event_id not in self._begun:
+            event_id = self._parents.get(event_id)
+        return event_id or ""
 
     def _chunk(self, event: LLMStreamChunkEvent) -> None:
         call = self._running.get(event.call_id)
@@ -289,7 +312,7 @@ class ModelCalls:
 
     def _close(self, call: _Call, *, answers: bool = False) -> None:
         if call.text or call.reasoning:
-            self._said.append(_Said(call.message_id, call.text.strip(), call.worker, answers))
+            self._said.append(_Said(call.message_id, call.text.strip(), call.work, answers))
             self._publish(MessageDone(message_id=call.message_id, text=call.text, reasoning=call.reasoning))
 
     def _drop_failed(self) -> None:
