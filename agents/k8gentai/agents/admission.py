@@ -29,6 +29,7 @@ class Admission:
         self.refusal: str | None = None
         """What the boundary answered in place of the tool's last run for it, where that was a call of its own."""
         self._taken = False
+        self._entered = False
 
     @property
     def is_open(self) -> bool:
@@ -43,7 +44,7 @@ class Admission:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """While inside, the tool runs; one that raises may be tried again."""
-        self._taken = True
+        self._taken, self._entered = True, False
         token = _at_work.set(self)
         try:
             yield
@@ -52,6 +53,12 @@ class Admission:
             raise
         finally:
             _at_work.reset(token)
+
+    def enter(self) -> bool:
+        """Note that the tool's function begins. Returns whether it has not before in this run of the tool: what it
+        runs in turn are calls of their own."""
+        entered, self._entered = self._entered, True
+        return not entered
 
     def failed(self) -> None:
         """Take note that what the tool returned is an error, so that it may be tried again."""

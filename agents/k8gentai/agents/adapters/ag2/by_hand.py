@@ -70,7 +70,8 @@ def _is_at_the_boundary(tool: str, context: Context | None) -> bool:
     admission, call = current_admission.get(), current_call.get()
     if admission is None or call is None or not admission.is_at_work:
         return False
-    return admission.name == tool or (context is not None and context.tool_call_id == call.id)
+    is_its = admission.name == tool or (context is not None and context.tool_call_id == call.id)
+    return is_its and admission.enter()
 
 
 async def _call(
@@ -93,7 +94,9 @@ async def _call(
     async def work() -> Any:
         current_call.set(ToolCallEvent(id=call_id, name=tool, arguments=written))
         try:
-            with admit(call_id, tool, arguments).at_work():
+            admission = admit(call_id, tool, arguments)
+            with admission.at_work():
+                admission.enter()
                 return await execute()
         except BaseException as error:
             # In a task of its own it would end the worker.

@@ -4,6 +4,7 @@ agent's hook, which would hold a worker for as long as the person thinks."""
 from ag2.events import HumanInputRequest, ToolApprovalRequest
 
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_call
+from k8gentai.agents.adapters.ag2.tools import running_arguments, shown_arguments
 from k8gentai.agents.json_text import shown_json
 
 
@@ -16,7 +17,8 @@ async def answer(run: TurnRun, request: HumanInputRequest) -> str:
     call = current_call.get()
     if isinstance(request, ToolApprovalRequest) and call is not None:
         # The question that the definition's own approval would be: answered once, for both.
-        decision = await run.context.tools.ask(call.id, call.name, call.arguments)
+        arguments = shown_arguments(call, running_arguments(call))
+        decision = await run.context.tools.ask(call.id, call.name, arguments)
         return "y" if decision.approve else "n"
     shown = shown_json({"message": request.content})
     question = run.call_ids.make("input", call.id if call else "", shown)

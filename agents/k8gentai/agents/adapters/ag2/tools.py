@@ -75,7 +75,7 @@ async def call_tool(
     run.answered(call_id)
     told = _told(event, outcome, result)
     if call_id == event.id:
-        run.made(call_id, event.name, _shown(event, arguments), outcome, told.result)
+        run.made(call_id, event.name, shown_arguments(event, arguments), outcome, told.result)
     return told
 
 
@@ -87,7 +87,7 @@ def _told(event: ToolCallEvent, outcome: ToolOutcome, result: ToolResultEvent | 
     return result or ToolResultEvent.from_call(event, _remade(outcome))
 
 
-def _shown(call: ToolCallEvent, arguments: dict[str, Any]) -> str:
+def shown_arguments(call: ToolCallEvent, arguments: dict[str, Any]) -> str:
     """Return the arguments of a call as the model wrote them, unless it runs with others."""
     return call.arguments if read_arguments(call) in (None, arguments) else shown_json(arguments)
 
