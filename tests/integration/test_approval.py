@@ -365,7 +365,7 @@ async def test_who_answers_at_the_same_time_as_another_is_told_where_the_rest_is
         (refused,) = [error for error in came if isinstance(error, Exception)]
         assert isinstance(refused, openai.ConflictError)
         assert second.id in refused.message
-        assert "asks again" in refused.message
+        assert "asks what is still open" in refused.message
         (rest,) = asked(second)
         who = json.loads(rest.arguments)["who"]
         third = await other.responses.create(

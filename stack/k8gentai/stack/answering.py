@@ -55,8 +55,8 @@ def approve(
     except (AnsweredError, QueueFullError) as error:
         raise SetUpError(str(error)) from error
     for call in decided:
-        console.print(f"{'Denied' if deny else 'Approved'}: {call}", markup=False, highlight=False)
-    console.print(f"{following} goes on with it.", markup=False, highlight=False)
+        console.print(f"{'Denied' if deny else 'Approved'}: {call}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{following} goes on with it.", markup=False, highlight=False, soft_wrap=True)
 
 
 def retry(settings: Settings, turn_id: str, console: Console) -> None:
@@ -77,7 +77,7 @@ def retry(settings: Settings, turn_id: str, console: Console) -> None:
         following = with_turns(settings, again)
     except QueueFullError as error:
         raise SetUpError(str(error)) from error
-    console.print(f"{following} runs it again.", markup=False, highlight=False)
+    console.print(f"{following} runs it again.", markup=False, highlight=False, soft_wrap=True)
 
 
 async def _history_of(record: TurnRecord) -> list[Item]:
