@@ -181,17 +181,19 @@ async def test_a_turn_may_cancel_what_an_ended_turn_left_behind():
 @pytest.fixture
 async def files(monkeypatch):
     """What is closed, instead of closing it, and the file by which this loop waits."""
-    closed = []
-    monkeypatch.setattr(os, "close", closed.append)
-    monkeypatch.setattr(os, "closerange", lambda low, high: closed.append((low, high)))
-    contain_files()
-    return closed, asyncio.get_running_loop()._selector.fileno()
+    closed, log = [], os.dup(2)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "close", closed.append)
+        patched.setattr(os, "closerange", lambda low, high: closed.append((low, high)))
+        contain_files()
+        yield closed, asyncio.get_running_loop()._selector.fileno(), log
+    os.close(log)
 
 
 async def test_a_turns_code_cannot_close_the_workers_files(files):
-    closed, own = files
+    closed, own, log = files
     token = current_attempt.set(RunningAttempt("resp_1"))
-    for close in (lambda: os.close(own), lambda: os.closerange(own - 1, own + 1)):
+    for close in (lambda: os.close(own), lambda: os.closerange(own - 1, own + 1), lambda: os.close(log)):
         with pytest.raises(AgentExitError, match="the worker's own"):
             close()
     os.close(1_000)

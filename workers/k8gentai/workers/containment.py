@@ -133,7 +133,7 @@ def contain_files() -> None:
     """
     worker, close, close_range = os.getpid(), os.close, os.closerange
     files = [*_FILES.iterdir()] if _FILES.is_dir() else []
-    own = STANDARD_FILES | {int(file.name) for file in files if _is_of_a_loop(file)}
+    own = STANDARD_FILES | {int(file.name) for file in files if _is_of_a_loop(file) or _is_standard_error(file)}
 
     def check(*numbers: int) -> None:
         if current_attempt.get() is not None and os.getpid() == worker and own.intersection(numbers):
@@ -148,6 +148,15 @@ def contain_files() -> None:
         close_range(fd_low, fd_high)
 
     os.close, os.closerange = contained_close, contained_close_range
+
+
+def _is_standard_error(file: Path) -> bool:
+    """Return whether an open file is standard error, as the log's is: were its number free, the log would be
+    written into the next connection."""
+    try:
+        return os.path.sameopenfile(int(file.name), 2)
+    except OSError:
+        return False
 
 
 def _is_of_a_loop(file: Path) -> bool:
