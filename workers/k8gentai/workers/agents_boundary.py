@@ -93,9 +93,10 @@ class AgentsBoundary:
             return _done_by(put, run)
 
         calling = partial(self._tools.call, call_id, name, arguments, execute)
-        coming = asyncio.run_coroutine_threadsafe(self._tracked(self._while_open(name, calling)), self._home)
-        coming.add_done_callback(lambda _: jobs.put(None))
+        # Before it may ask somebody.
         with self._noted(call_id):
+            coming = asyncio.run_coroutine_threadsafe(self._tracked(self._while_open(name, calling)), self._home)
+            coming.add_done_callback(lambda _: jobs.put(None))
             while (job := jobs.get()) is not None:
                 job()
         try:
