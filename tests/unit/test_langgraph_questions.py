@@ -397,7 +397,10 @@ async def test_a_person_may_say_more_to_the_middleware_than_yes_and_no(mode):
     told = results(await decided(mode, None))
     assert [told[f"p{number}"] for number in range(3)] == ["paid 5", "paid 5", "paid 7"]
     edit = {"type": "edit", "edited_action": {"name": "pay", "args": {"amount": 1}}}
-    assert all("paid 1" in result for result in results(await decided(mode, json.dumps(edit))).values())
+    edited = await decided(mode, json.dumps(edit))
+    assert all("paid 1" in result for result in results(edited).values())
+    # They run as the calls that were asked about: nobody is asked about what they wrote.
+    assert set(edited.outcomes) == {"p0", "p1", "p2"}
     respond = {"type": "respond", "message": "Paid it myself."}
     assert set(results(await decided(mode, json.dumps(respond))).values()) == {"Paid it myself."}
     refused = results(await decided(mode, "Too much.", approve=False))

@@ -75,10 +75,13 @@ class Passage:
             shown: returns a tool's arguments without those that LangGraph puts in.
             tool_input: what the tool is about to run with.
         """
+        if not self._admission.is_open:
+            return False
         admitted = shown(self._admission.arguments)
         if isinstance(tool_input, str):
-            return self._admission.is_open and list(admitted.values()) == [jsonable(tool_input)]
-        return self._admission.is_open and admitted == jsonable(shown(tool_input))
+            return list(admitted.values()) == [jsonable(tool_input)]
+        given = jsonable(shown(tool_input))
+        return given == admitted or self._run.questions.is_edit(self.given_id, self.name, given)
 
     async def through(self, execute: Callable[[], Awaitable[Any]]) -> Any:
         """Pass the boundary. Returns what running the tool returns, or returned in an earlier attempt.

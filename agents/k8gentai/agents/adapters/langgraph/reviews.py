@@ -37,12 +37,20 @@ class Review:
 
     def refused(self, decisions: list[Decision]) -> list[str]:
         """Return the ids of the calls that the middleware answers in the tool's place."""
-        taken = zip(self.actions, decisions, strict=True)
-        return [
-            action.call_id
-            for action, decision in taken
-            if action.call_id and _taken(decision, action)["type"] in {"reject", "respond"}
-        ]
+        return [call_id for call_id, taken in self._taken(decisions) if taken["type"] in {"reject", "respond"}]
+
+    def edited(self, decisions: list[Decision]) -> dict[str, Any]:
+        """Return what is to run in place of calls, by their ids: LangChain's ``Action``, a name and arguments."""
+        return {
+            call_id: taken.get("edited_action")
+            for call_id, taken in self._taken(decisions)
+            if taken["type"] == "edit"
+        }
+
+    def _taken(self, decisions: list[Decision]) -> list[tuple[str, dict[str, Any]]]:
+        """Return the decisions as the middleware takes them, with the ids of the calls that have any."""
+        pairs = zip(self.actions, decisions, strict=True)
+        return [(action.call_id, _taken(decision, action)) for action, decision in pairs if action.call_id]
 
 
 def review_of(value: Any, calls: Iterable[ToolCall], response_schema: Any) -> Review | None:
