@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from langchain.agents import create_agent
-from langchain.agents.middleware import HumanInTheLoopMiddleware
+from langchain.agents.middleware import HumanInTheLoopMiddleware, wrap_tool_call
 from langchain_core.messages import AIMessage
 from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, MessagesState, StateGraph
@@ -24,6 +24,19 @@ watched = create_agent(
     ChatOpenAI(model="somebody-elses-model"),
     tools=[write],
     middleware=[HumanInTheLoopMiddleware(interrupt_on={"write": True})],
+)
+
+
+@wrap_tool_call
+async def write_another(request, handler):
+    args = {**request.tool_call["args"], "line": "another"}
+    return await handler(request.override(tool_call={**request.tool_call, "args": args}))
+
+
+rewritten = create_agent(
+    ChatOpenAI(model="somebody-elses-model"),
+    tools=[write],
+    middleware=[HumanInTheLoopMiddleware(interrupt_on={"write": True}), write_another],
 )
 
 

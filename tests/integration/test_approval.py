@@ -283,6 +283,21 @@ async def test_a_person_may_change_what_the_middleware_asks_about(client, model,
     assert lines(page) == ["two"]
 
 
+async def test_what_middleware_runs_in_place_of_what_a_person_approved_is_asked_about(client, model, key, page):
+    first = await suspended(client, model, key, page, agent="rewritten")
+    (request,) = asked(first)
+    second = await client.responses.create(
+        model="rewritten", previous_response_id=first.id, input=[answer(request)]
+    )
+    (request,) = asked(second)
+    assert (request.name, json.loads(request.arguments)["line"], lines(page)) == ("write", "another", [])
+    refusal = answer(request, False, "Not that.")
+    third = await client.responses.create(model="rewritten", previous_response_id=second.id, input=[refusal])
+    assert third.status == "completed", third.error
+    assert lines(page) == []
+    assert "Not that." in str(model.requests(key)[-1].messages[-1])
+
+
 def inquiries(*names):
     """An answer of the model that asks several people the same, at once."""
     return Answer(*(Call("inquire", {"who": name, "question": "Which way?"}) for name in names))

@@ -7,9 +7,11 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.language_models import FakeMessagesListChatModel
 from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import NodeCancelledError
 from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode, tools_condition
 
 from k8gentai.agents.adapters.langgraph import LangGraphAdapter
 from k8gentai.agents.context import AgentContext
@@ -363,6 +365,34 @@ async def test_tools_beside_one_of_the_clients_run_before_the_turn_ends(model):
     assert {call_id: outcome.output for call_id, outcome in context.tools.outcomes.items()} == {"c2": "3"}
     assert texts(events) == []
     assert len(model.requests("beside")) == 1
+
+
+@pytest.mark.parametrize("node", ["prebuilt", "by hand"])
+async def test_a_node_that_adds_up_what_a_model_streams_leaves_the_clients_call_to_it(model, node):
+    own = tool(add)
+
+    def by_hand(state: MessagesState) -> MessagesState:
+        named = {own.name: own}
+        return {"messages": [named[call["name"]].invoke(call) for call in state["messages"][-1].tool_calls]}
+
+    async def make(context: AgentContext) -> StateGraph:
+        asked = chat(model).bind_tools([own, *context.tools])
+
+        async def ask(state: MessagesState) -> MessagesState:
+            chunks = [chunk async for chunk in asked.astream(state["messages"])]
+            return {"messages": [sum(chunks[1:], start=chunks[0])]}
+
+        graph = StateGraph(MessagesState).add_node(ask)
+        graph.add_node("tools", ToolNode([own]) if node == "prebuilt" else by_hand)
+        return graph.add_edge(START, "ask").add_conditional_edges("ask", tools_condition).add_edge("tools", "ask")
+
+    calls = (Call("add", {"a": 1, "b": 2}, id="c2"), Call("weather", id="c1"))
+    model.script(f"streamed-{node[:2]}", Answer(*calls), Answer("It went on."))
+    context = context_of(base_url=model.base_url)
+    events = await run(make, turn_of(f"[[streamed-{node[:2]}]]", tools=[WEATHER]), context)
+    assert {call.call_id: call.side for call in of_type(events, "tool.call")} == {"c1": "client", "c2": "worker"}
+    assert {call_id: outcome.output for call_id, outcome in context.tools.outcomes.items()} == {"c2": "3"}
+    assert len(model.requests(f"streamed-{node[:2]}")) == 1
 
 
 async def test_a_tool_beside_one_of_the_clients_may_ask_a_model(model):

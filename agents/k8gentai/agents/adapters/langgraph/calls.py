@@ -37,7 +37,7 @@ from k8gentai.agents.events import (
 from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.turn import StepLimitReached
 
-_HANDED_OVER = "the turn goes back to the client, for its tools"
+HANDED_OVER = "the turn goes back to the client, for its tools"
 
 
 class _Halted(Exception):  # noqa: N818 - it says that the turn is over, not that something went wrong
@@ -119,8 +119,21 @@ class ModelCalls(BaseCallbackHandler):
         """The tasks of the graph that run tools."""
         self.made = 0
         """How many model calls there were."""
-        self._hands_over = False
-        """The client has a call of its own to make."""
+        self._handed_over: dict[str, str] = {}
+        """The names of the tools that the client is to run, by the ids of its calls."""
+
+    @property
+    def _hands_over(self) -> bool:
+        """Whether the client has a call of its own to make."""
+        return bool(self._handed_over)
+
+    def is_clients(self, call_id: str) -> bool:
+        """Return whether a call is the client's to make, which the graph's own code may come across."""
+        return call_id in self._handed_over
+
+    def missed_clients(self, error: BaseException) -> bool:
+        """Return whether code failed as it looked for a tool that the client runs: ``tools[call["name"]]``."""
+        return isinstance(error, KeyError) and error.args[:1] in {(name,) for name in self._handed_over.values()}
 
     def new_message_id(self) -> str:
         """Return the id of the turn's next message: the same whenever the turn is run again."""
@@ -221,10 +234,10 @@ class ModelCalls(BaseCallbackHandler):
             return
         if all(tool_call.side == "client" for tool_call in calls) or not isinstance(message, AIMessage):
             self._halt(None)
-            raise _Halted(_HANDED_OVER)
+            raise _Halted(HANDED_OVER)
         # The graph runs the other tools before. It comes as far as the next model call.
         message.tool_calls = [each for each in message.tool_calls if each["name"] not in self._client_tools]
-        self._hands_over = True
+        self._handed_over |= {each.call_id: each.name for each in calls if each.side == "client"}
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """A model call broke off. The agent may try again; else what was said stays open for the turn's end."""
@@ -237,7 +250,7 @@ class ModelCalls(BaseCallbackHandler):
         for_a_tool = told.get("parent_run_id") in self._in_tools
         if self._hands_over and not for_a_tool:
             self._halt(None)
-            _stop_caller(_HANDED_OVER)
+            _stop_caller(HANDED_OVER)
             return
         if self.made >= self._limit:
             self._halt(StepLimitReached(self._limit))
