@@ -37,3 +37,13 @@ async def test_an_object_that_code_returns_is_the_answer(client, model, key):
     response = await client.responses.create(model="coded", input=prompt(key))
     assert response.status == "completed", response.error
     assert Plan.model_validate_json(response.output_text) == Plan(city="Oslo", days=3)
+
+
+async def test_an_object_of_another_shape_than_is_asked_for_fails_the_turn(client, model, key):
+    model.script(key, Answer("Oslo"))
+    schema = {"type": "object", "properties": {"price": {"type": "number"}}, "required": ["price"]}
+    asked = {"format": {"type": "json_schema", "name": "offer", "schema": schema, "strict": True}}
+    response = await client.responses.create(model="coded", input=prompt(key), text=asked)
+    assert (response.status, response.error.reason) == ("failed", "invalid_request")
+    assert "text.format: the answer is not of the schema" in response.error.message
+    assert "'price' is a required property" in response.error.message

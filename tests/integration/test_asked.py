@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from tests.integration.helpers import DECLARED, LANGGRAPH, LLAMA_STACK, prompt
-from tests.scripted import Answer, Call
+from tests.scripted import Answer, Call, Raw
 
 TEXT = {"type": "input_text", "text": "What is on it?"}
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
@@ -18,6 +18,9 @@ class Plan(BaseModel):
 
     city: str
     days: int
+
+
+PLAN = {"type": "json_schema", "name": "plan", "schema": Plan.model_json_schema()}
 
 
 def asking(*parts):
@@ -98,12 +101,20 @@ async def test_what_is_asked_reaches_the_calls_of_code(client, model, key):
         assert request.body["response_format"]["json_schema"]["name"] == "Plan"
 
 
-async def test_words_where_json_was_asked_for_fail_the_turn(client, model, key):
-    model.script(key, Answer("No JSON."))
-    wanted = {"type": "json_schema", "name": "plan", "schema": Plan.model_json_schema()}
-    response = await client.responses.create(model="noting", input=prompt(key), text={"format": wanted})
+@pytest.mark.parametrize(("said", "fault"), [("No JSON.", "in other words"), ('{"city": "Oslo"}', "'days'")])
+async def test_an_answer_of_another_form_than_is_asked_for_fails_the_turn(client, model, key, said, fault):
+    model.script(key, Answer(said))
+    response = await client.responses.create(model="noting", input=prompt(key), text={"format": PLAN})
     assert (response.status, response.error.reason) == ("failed", "invalid_request")
     assert "text.format" in response.error.message
+    assert fault in response.error.message
+
+
+async def test_a_refusal_is_an_answer_whatever_form_is_asked_for(client, model, key):
+    pieces = [{"choices": [{"index": 0, "delta": {"refusal": word}}]} for word in ("I ", "can't.")]
+    model.script(key, Answer(*map(Raw, pieces)))
+    response = await client.responses.create(model="noting", input=prompt(key), text={"format": PLAN})
+    assert (response.status, response.output_text) == ("completed", "I can't.")
 
 
 @pytest.mark.parametrize(

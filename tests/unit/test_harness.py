@@ -11,7 +11,18 @@ from typing import Any
 import pytest
 
 from k8gentai.agents.definition import Metadata, Spec, implicit_agent
-from k8gentai.agents.events import Event, ItemDropped, MessageDone, TextDelta, TurnCompleted, TurnEnd
+from k8gentai.agents.events import (
+    Event,
+    ItemDropped,
+    MessageDone,
+    TextDelta,
+    ToolCall,
+    TurnCompleted,
+    TurnEnd,
+    TurnFailed,
+    TurnIncomplete,
+    TurnSuspended,
+)
 from k8gentai.agents.turn import FoundTools, Turn, TurnContext
 from k8gentai.workers.agents_loop import AgentsLoop
 from k8gentai.workers.attempts import Lease, Started
@@ -102,3 +113,28 @@ async def test_nothing_is_dropped_where_the_request_asks_for_no_form(loop: Agent
     texts = MessageDone(message_id="m1", text="Let me look."), MessageDone(message_id="m2", text="[1]")
     end, put = await ended(loop, *texts)
     assert (end, put) == (TurnCompleted(), list(texts))
+
+
+async def test_json_of_another_shape_than_the_schema_fails_the_turn(loop: AgentsLoop) -> None:
+    schema = {"type": "object", "properties": {"days": {"type": "integer"}}, "required": ["days"]}
+    asked = {"text": {"format": {"type": "json_schema", "name": "plan", "schema": schema, "strict": True}}}
+    end, _ = await ended(loop, MessageDone(message_id="m1", text='{"days": "three"}'), **asked)
+    assert isinstance(end, TurnFailed)
+    assert end.code == "invalid_request"
+    assert "text.format" in end.message
+    assert "$.days" in end.message
+    assert (await ended(loop, MessageDone(message_id="m1", text='{"days": 3}'), **asked))[0] == TurnCompleted()
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (TurnSuspended(expires_at=1.0),),
+        (ToolCall(call_id="c1", name="weather", arguments="{}", side="client"), TurnCompleted()),
+        (MessageDone(message_id="m1", text='{"days'), TurnIncomplete(reason="max_output_tokens")),
+    ],
+    ids=["suspended", "handed over", "incomplete"],
+)
+async def test_only_answers_are_judged_by_their_form(loop: AgentsLoop, events: tuple[Event, ...]) -> None:
+    end, _ = await ended(loop, *events, **WANTS_JSON)
+    assert end == events[-1]

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from k8gentai.agents.json_text import json_text
+from k8gentai.agents.json_text import json_text, strict_json
 
 
 def answer_text(value: Any) -> str:
@@ -31,7 +31,7 @@ def same_words(text: str, other: str) -> bool:
 def is_json(text: str) -> bool:
     """Return whether a text is JSON."""
     try:
-        json.loads(text)
-    except ValueError:
+        strict_json(text)
+    except (ValueError, RecursionError):
         return False
     return True

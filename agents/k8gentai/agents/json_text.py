@@ -23,11 +23,20 @@ def read_json(text: str | bytes) -> Any:
     return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
 
 
+def strict_json(text: str) -> Any:
+    """Read JSON text. NaN and Infinity are not JSON, and neither are numbers that are as large.
+
+    Raises:
+        ValueError: it is not JSON.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(text, parse_constant=_refuse, parse_float=_measured)
+
+
 def arguments_object(text: str) -> dict[str, Any] | None:
-    """Read the arguments of a tool call; None where the text is no JSON object. NaN and Infinity are not JSON, and
-    neither are numbers that are as large."""
+    """Read the arguments of a tool call; None where the text is no JSON object."""
     try:
-        read = json.loads(text, parse_constant=_refuse, parse_float=_measured)
+        read = strict_json(text)
     except (ValueError, RecursionError):
         return None
     return read if isinstance(read, dict) else None

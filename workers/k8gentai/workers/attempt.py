@@ -29,6 +29,7 @@ from k8gentai.agents.turn import (
 )
 from k8gentai.workers.agents_boundary import AgentsBoundary
 from k8gentai.workers.agents_loop import AgentsLoop, in_loop
+from k8gentai.workers.answer_format import format_fault
 from k8gentai.workers.approvals import Approvals
 from k8gentai.workers.attempts import Started
 from k8gentai.workers.budget import Budget
@@ -226,7 +227,7 @@ class Attempt:
             raise BrokeOffError(end, seconds=seconds)
         return end
 
-    def judged(self, end: TurnEnd) -> TurnEnd:
+    async def judged(self, end: TurnEnd) -> TurnEnd:
         """Return what a turn ends with that ended well, but may have run a tool past the tool boundary, or been
         asked for JSON: its last message is the answer. All its events are in order by now.
 
@@ -234,23 +235,20 @@ class Attempt:
         """
         if missed := self._missed():
             return missed
-        if not self._agent.definition.spec.entrypoint or not self._owes_json() or self._answers_json():
+        text = self._order.last_text()
+        if not self._agent.definition.spec.entrypoint or not self._owes_json() or text in self.calls.refusals:
             return end
-        message = "text.format: the request asks for JSON, and the agent answered in other words"
-        return TurnFailed(code=RequestError.code, message=message)
+        # In a thread: long answers take a while, in which other turns go on.
+        fault = await asyncio.to_thread(format_fault, text, self._turn.parameters["text"]["format"])
+        return TurnFailed(code=RequestError.code, message=f"text.format: {fault}") if fault else end
 
     def leave_answer(self) -> None:
         """Drop what was published before the answer, where the request asks for JSON and the answer is JSON."""
-        if self._owes_json() and self._answers_json():
+        if self._owes_json() and is_json(self._order.last_text()):
             self._order.drop_all_but_last_text()
 
     def _owes_json(self) -> bool:
         return wants_json(self._turn.parameters) and not self._order.handed_over
-
-    def _answers_json(self) -> bool:
-        """Return whether the answer is JSON, or there is none."""
-        text = self._order.last_text()
-        return not text or is_json(text)
 
     def _missed(self) -> TurnFailed | None:
         """Return what the turn ends with for a call that code of the agent's kept from the boundary."""

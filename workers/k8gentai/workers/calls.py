@@ -114,6 +114,8 @@ class ModelCalls:
         """The arguments of tool calls that are no JSON object, by the call's id."""
         self.written: dict[str, str] = {}
         """The arguments of all tool calls as the model wrote them, by the call's id."""
+        self.refusals: set[str] = set()
+        """The texts of answers that are refusals."""
 
     def begin(self, messages: object, place: str) -> None:
         """Count a call.
@@ -209,6 +211,11 @@ class ModelCalls:
                 self.guard.came(call_id)
             if reasoning:
                 self._reasoning[call_id] = reasoning
+
+    def refused(self, refusal: str) -> None:
+        """Note what a whole answer refuses with; nothing where it does not."""
+        if refusal:
+            self.refusals.add(refusal)
 
     def with_reasoning(self, messages: Any) -> Any:
         """Return a request's messages with the reasoning that led to their tool calls: frameworks leave it out,

@@ -143,6 +143,8 @@ class _Call:
         self._shows_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         self._tools = _tool_names(body)
         self._forced = isinstance(body.get("tool_choice"), dict)
+        self._refusal = ""
+        """What the answer refuses with, as far as it was read."""
         self._body = body
         if "messages" in body:
             messages = self._plain if self._plain and calls.images_refused else body["messages"]
@@ -331,11 +333,14 @@ class _Call:
     def _note(self, answer: Chunk) -> None:
         """Tell the turn which tools are called, why the answer ended, and what the model says the call used."""
         for choice in answer.get("choices", ()):
-            for call in (choice.get("delta") or choice.get("message") or {}).get("tool_calls") or ():
+            said = choice.get("delta") or choice.get("message") or {}
+            self._refusal += said.get("refusal") or ""
+            for call in said.get("tool_calls") or ():
                 if call.get("id"):
                     name = (call.get("function") or {}).get("name") or ""
                     self._calls.guard.made(call["id"], name, self._tools, forced=self._forced)
             if reason := choice.get("finish_reason"):
+                self._calls.refused(self._refusal)
                 self._calls.on_answer(reason)
         usage = answer.get("usage")
         if not usage:

@@ -154,7 +154,7 @@ class Harness:
             end = TurnIncomplete(reason=order.cut_off)
         order.finish(completed=isinstance(end, TurnCompleted), suspended=isinstance(end, TurnSuspended))
         if isinstance(end, TurnCompleted) and attempt is not None:
-            end = attempt.judged(end)
+            end = await attempt.judged(end)
         if isinstance(end, TurnCompleted) and attempt is not None:
             attempt.leave_answer()
         return end
