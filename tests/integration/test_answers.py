@@ -45,3 +45,11 @@ async def test_a_refusal_in_pieces_is_the_answer_and_figures_count_wherever_they
     response = events[-1].response
     assert text_of(events) == response.output_text == "I can't."
     assert (response.usage.input_tokens, response.usage.output_tokens) == (50, 60)
+
+
+async def test_a_whole_answer_in_a_stream_is_the_answer_and_another_choice_is_not(client, model, key):
+    message = {"role": "assistant", "content": "I am whole."}
+    other = {"index": 1, "delta": {"content": "No, me!"}, "finish_reason": "stop"}
+    model.script(key, Answer(Raw({"choices": [{"index": 0, "delta": {}, "message": message}, other]})))
+    response = await client.responses.create(model="calculator", input=prompt(key))
+    assert (response.status, response.output_text) == ("completed", "I am whole.")

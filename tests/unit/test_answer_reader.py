@@ -29,9 +29,9 @@ def piece(name: Any = None, arguments: Any = "", **more: Any) -> dict[str, Any]:
     return {"function": {**({} if name is None else {"name": name}), "arguments": arguments}, **more}
 
 
-def answered(*chunks: dict[str, Any]) -> tuple[AnswerReader, list[dict[str, Any]]]:
+def answered(*chunks: dict[str, Any], several: bool = False) -> tuple[AnswerReader, list[dict[str, Any]]]:
     """The reader at the end of an answer, and the chunks it shows."""
-    reader = AnswerReader("m", TOOLS, own_id)
+    reader = AnswerReader("m", TOOLS, own_id, several=several)
     shown = [out for sent in chunks for out in reader.read(copy.deepcopy(sent))]
     return reader, [*shown, *reader.end()]
 
@@ -282,12 +282,50 @@ def test_odd_chunks_do_not_matter() -> None:
     assert (shown[-1]["id"], shown[-1]["created"], shown[-1]["model"]) == ("x", 3, "other")
 
 
-def test_choices_are_told_apart() -> None:
-    _, shown = answered(
-        chunk({"content": "a", "tool_calls": [piece("pay", ONE, index=0, id="x")]}, index=0),
-        chunk({"content": "b", "tool_calls": [piece("pay", TWO, index=0, id="x")]}, index=1),
-        chunk({}, "length", index=1),
-    )
+TWO_CHOICES = (
+    chunk({"content": "a", "tool_calls": [piece("pay", ONE, index=0, id="x")]}, index=0),
+    chunk({"content": "b", "tool_calls": [piece("pay", TWO, index=0, id="x")]}, index=1),
+    chunk({}, "length", index=1),
+)
+
+
+def test_a_choice_that_was_not_asked_for_is_no_part_of_the_answer() -> None:
+    reader, shown = answered(*TWO_CHOICES)
+    assert assembled(shown)["finish"] == ["tool_calls"]
+    assert {choice["index"] for out in shown for choice in out["choices"]} == {0}
+    assert reader.calls() == {"own-0-0": ONE}
+
+
+def test_nor_is_it_in_one_chunk_or_in_one_piece() -> None:
+    (one,), (two,) = (chunk({"content": text}, "stop", index)["choices"] for index, text in enumerate("ab"))
+    _, shown = answered({"choices": [one, two]})
+    assert [choice["delta"].get("content") for out in shown for choice in out["choices"]] == ["a", None]
+    whole = {"choices": [{"message": {"content": text}} for text in "ab"]}
+    read_whole(whole, own_id)
+    assert [choice["message"]["content"] for choice in whole["choices"]] == ["a"]
+
+
+def test_the_only_choice_may_have_any_index() -> None:
+    _, shown = answered(chunk({"content": "a"}, index=1), chunk({"content": "b"}, "stop", index=1))
+    assert assembled(shown, 1)["content"] == "ab"
+
+
+@pytest.mark.parametrize("delta", [{}, None, {"role": "assistant"}, {"content": None}])
+def test_a_message_in_place_of_deltas_is_read(delta: Any) -> None:
+    message = {"role": "assistant", "content": "whole", "tool_calls": [piece("pay", ONE, id="x")]}
+    _, shown = answered({"choices": [{"index": 0, "delta": delta, "message": message, "finish_reason": "stop"}]})
+    answer = assembled(shown)
+    assert (answer["content"], answer["calls"]) == ("whole", [["own-0-0", "pay", ONE]])
+
+
+def test_a_message_behind_deltas_is_not_said_twice() -> None:
+    last = {"choices": [{"index": 0, "delta": {}, "message": {"content": "ab"}, "finish_reason": "stop"}]}
+    _, shown = answered(chunk({"content": "a"}), chunk({"content": "b"}), last)
+    assert assembled(shown)["content"] == "ab"
+
+
+def test_choices_that_are_asked_for_are_told_apart() -> None:
+    _, shown = answered(*TWO_CHOICES, several=True)
     first, second = (assembled(shown, number) for number in (0, 1))
     assert (first["content"], first["calls"], first["finish"]) == ("a", [["own-0-0", "pay", ONE]], ["tool_calls"])
     assert (second["content"], second["calls"], second["finish"]) == ("b", [["own-1-0", "pay", TWO]], ["length"])

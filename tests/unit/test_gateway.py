@@ -632,6 +632,41 @@ async def test_an_answer_that_ends_with_an_error_is_not_whole(streamed: bool, re
     assert str(bench.calls.error) == f"model m: broke off: its answer ended with the finish reason {reason!r}"
 
 
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize(
+    ("message", "is_empty"),
+    [({"content": ""}, True), ({"content": "hi"}, False), ({"tool_calls": [{"function": {"name": "f"}}]}, False)],
+)
+async def test_an_error_after_an_empty_answer_names_the_model_that_said_nothing(
+    message, is_empty, streamed
+) -> None:
+    choice = {"index": 0, "delta" if streamed else "message": message, "finish_reason": "stop"}
+    answer = stream({"choices": [choice]}) if streamed else httpx.Response(200, json={"choices": [choice]})
+    bench = Bench(lambda _: answer)
+    read = await bench.post({"model": "m", "messages": [], "stream": streamed})
+    await read.aread()
+    told = failure(ValueError("nothing there"), bench.calls).message
+    said = " (model m answered with neither words nor calls)" if is_empty else ""
+    assert told == f"the agent raised ValueError: nothing there{said}"
+
+
+@pytest.mark.parametrize("several", [{}, {"n": 1}, {"n": 2}])
+async def test_choices_are_as_many_as_are_asked_for(several: dict[str, int]) -> None:
+    deltas = [{"index": n, "delta": {"content": text}, "finish_reason": "stop"} for n, text in enumerate("ab")]
+    wholes = [{"index": n, "message": {"content": text}, "finish_reason": "stop"} for n, text in enumerate("ab")]
+    bench = Bench(
+        lambda asked: (
+            stream({"choices": deltas})
+            if b"stream" in asked.content
+            else httpx.Response(200, json={"choices": wholes})
+        )
+    )
+    body = {"model": "m", "messages": [], **several}
+    streamed = {c["index"] for chunk in read(await bench.post({**body, "stream": True})) for c in chunk["choices"]}
+    whole = {choice["index"] for choice in (await bench.post(body)).json()["choices"]}
+    assert streamed == whole == set(range(several.get("n", 1)))
+
+
 async def test_what_the_stacks_own_client_tried_again_is_not_tried_again() -> None:
     error = {"error": {"message": "no"}}
     bench = Bench(lambda _: httpx.Response(500, json=error, headers={"x-should-retry": "false"}))

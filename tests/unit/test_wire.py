@@ -123,6 +123,21 @@ def test_a_content_that_is_a_number_is_text() -> None:
     assert delta({"content": 5}) == {"content": "5"}
 
 
+def test_a_message_is_the_delta_of_a_choice_that_has_none() -> None:
+    message = {"role": "assistant", "content": "a"}
+    reading = WireReading()
+
+    def read(**choice: Any) -> Any:
+        event = reading.take(ServerSentEvent(data=json.dumps({"choices": [{"index": 0, **choice}]})))
+        assert event is not None
+        return json.loads(event.data)["choices"]
+
+    assert read(delta={}, message=message) == [{"index": 0, "delta": message}]
+    assert read(message={"content": "b"}) == [{"index": 0, "delta": {"content": "b"}}]
+    assert read(delta={"content": "c"}) == [{"index": 0, "delta": {"content": "c"}}]
+    assert read(delta={}, message={"content": "abc"}) == [{"index": 0, "delta": {}}]
+
+
 async def chunks_of(content: bytes, *, mended: bool = True) -> list[Any]:
     """The chunks that the SDK reads."""
     transport = httpx.MockTransport(

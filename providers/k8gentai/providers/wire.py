@@ -14,7 +14,7 @@ from typing import Any
 from openai._streaming import AsyncStream, ServerSentEvent
 
 from k8gentai.agents.json_text import read_json
-from k8gentai.workers.answer_reader import read_content, written_arguments
+from k8gentai.workers.answer_reader import read_content, sent_delta, written_arguments
 from k8gentai.workers.call_indexes import CallIndexes
 
 _reading: ContextVar["WireReading | None"] = ContextVar("wire_reading", default=None)
@@ -28,6 +28,8 @@ class WireReading:
         """Whether the endpoint said that it was done."""
         self._indexes: defaultdict[int, CallIndexes] = defaultdict(CallIndexes)
         """The indexes of the tool calls, by those of their choices."""
+        self._spoken: set[int] = set()
+        """The indexes of the choices that a delta has come of."""
 
     def begin(self) -> None:
         """Have the events that this task reads from here on pass here."""
@@ -57,7 +59,9 @@ class WireReading:
         chunk["choices"] = [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
         for number, choice in enumerate(chunk["choices"]):
             choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else number
-            delta = choice["delta"] = choice["delta"] if isinstance(choice.get("delta"), dict) else {}
+            delta = choice["delta"] = sent_delta(choice, self._spoken)
+            # The answer so far, once more: the host knows no such field.
+            choice.pop("message", None)
             if not isinstance(delta.get("content", ""), str | None):
                 delta["content"], thoughts = read_content(delta["content"])
                 if thoughts:

@@ -8,7 +8,7 @@ head comes before its arguments, each choice has one finish reason, and the figu
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -221,13 +221,18 @@ class AnswerReader:
         model: the model that was asked, for chunks that do not name it.
         tools: the names of the functions that the request offers.
         call_id: names the tool calls.
+        several: the request asks for more than one choice. Otherwise the first to come is the answer: frameworks
+            would mix it with others.
     """
 
-    def __init__(self, model: str, tools: Collection[str], call_id: CallId) -> None:
+    def __init__(self, model: str, tools: Collection[str], call_id: CallId, *, several: bool = False) -> None:
+        self._several = several
         self._head: Chunk = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": model}
         self._tools = tools
         self._call_id = call_id
         self._choices: dict[int, _Choice] = {}
+        self._spoken: set[int] = set()
+        """The indexes of the choices that a delta has come of."""
         self._usage: dict[str, Any] = {}
         self.reasoning: dict[str, str] = {}
         """What the model thought, by the name of the field it came in."""
@@ -244,8 +249,8 @@ class AnswerReader:
         for usage in _usages(chunk):
             _add_usage(self._usage, usage)
         extras = {n: v for n, v in chunk.items() if n not in self._head and n not in ("choices", "usage")}
-        choices = [choice for choice in _list(chunk.get("choices")) if isinstance(choice, dict)]
-        return [self._chunk([shown], extras) for choice in choices for shown in self._read_choice(choice)]
+        shown = [shown for choice in self._wanted(chunk) for shown in self._read_choice(choice)]
+        return [self._chunk([choice], extras) for choice in shown]
 
     def end(self) -> list[Chunk]:
         """Return the chunks that end the answer, which is whole.
@@ -270,11 +275,18 @@ class AnswerReader:
     def _chunk(self, choices: list[dict[str, Any]], extras: dict[str, Any] | None = None) -> Chunk:
         return {**self._head, **(extras or {}), "choices": choices}
 
+    def _wanted(self, chunk: Chunk) -> Iterator[dict[str, Any]]:
+        """Yield the choices in a chunk that are part of the answer."""
+        for choice in _choices(chunk):
+            if self._several or not self._choices or choice_index(choice) in self._choices:
+                yield choice
+
     def _read_choice(self, sent: dict[str, Any]) -> list[dict[str, Any]]:
-        choice = self._choice(sent.get("index"))
+        choice = self._choice(choice_index(sent))
         if reason := sent.get("finish_reason"):
             choice.finish_reason = str(reason)
-        delta, pieces = _read_delta(sent.get("delta") or sent.get("message"))
+        given = sent_delta(sent, self._spoken)
+        delta, pieces = _read_delta(given)
         if choice.role:
             delta.pop("role", None)
         choice.role = choice.role or delta.get("role") or ""
@@ -285,7 +297,7 @@ class AnswerReader:
         if not choice.speaks and delta.get("refusal"):
             # Frameworks know no refusals in streams.
             delta["content"] = delta["refusal"]
-        _add_reasoning(self.reasoning, sent.get("delta"), delta)
+        _add_reasoning(self.reasoning, given, delta)
         extras = {n: v for n, v in sent.items() if n not in ("index", "finish_reason", "delta", "message")}
         shown: list[dict[str, Any]] = []
         if any(value is not None and value != "" for value in delta.values()) or any(extras.values()):
@@ -294,19 +306,41 @@ class AnswerReader:
             shown += [_shown(choice.index, {"tool_calls": [call]}) for call in choice.piece(piece)]
         return shown
 
-    def _choice(self, index: Any) -> _Choice:
-        number = index if isinstance(index, int) else 0
-        if number not in self._choices:
-            self._choices[number] = _Choice(number, self._tools, self._call_id)
-        return self._choices[number]
+    def _choice(self, index: int) -> _Choice:
+        if index not in self._choices:
+            self._choices[index] = _Choice(index, self._tools, self._call_id)
+        return self._choices[index]
 
 
-def read_whole(completion: Chunk, call_id: CallId) -> tuple[dict[str, str], dict[str, str]]:
+def choice_index(choice: dict[str, Any]) -> int:
+    """Return the index of a choice in a chunk: some endpoints leave it out."""
+    index = choice.get("index")
+    return index if isinstance(index, int) else 0
+
+
+def sent_delta(choice: dict[str, Any], spoken: set[int]) -> dict[str, Any]:
+    """Return what a chunk adds to a choice: its delta, or the message in its place, as proxies send it that wrap
+    whole answers. A message behind deltas is what they came to, once more.
+
+    Args:
+        choice: the choice in the chunk.
+        spoken: the indexes of choices that a delta has come of, to which this one's is added if it has one.
+    """
+    delta, message = (part if isinstance(part := choice.get(name), dict) else {} for name in ("delta", "message"))
+    if any(value for name, value in delta.items() if name != "role"):
+        spoken.add(choice_index(choice))
+    return delta if choice_index(choice) in spoken else message or delta
+
+
+def read_whole(
+    completion: Chunk, call_id: CallId, *, several: bool = False
+) -> tuple[dict[str, str], dict[str, str]]:
     """Bring an answer in one piece into the API's form, in place.
 
     Args:
         completion: the answer.
         call_id: names the tool calls.
+        several: the request asks for more than one choice; otherwise the first is left.
 
     Returns:
         The arguments of its tool calls by their ids, as the model wrote them; and what the model thought, by the
@@ -320,7 +354,7 @@ def read_whole(completion: Chunk, call_id: CallId) -> tuple[dict[str, str], dict
     usages, _ = _usages(completion), completion.pop("usage", None)
     if usages:
         completion["usage"] = _figures(usages[0])
-    completion["choices"] = [choice for choice in _list(completion.get("choices")) if isinstance(choice, dict)]
+    completion["choices"] = _choices(completion)[: None if several else 1]
     for place, choice in enumerate(completion["choices"]):
         index = choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else place
         message, pieces = _read_delta(choice.get("message"))
@@ -474,6 +508,10 @@ def _arguments(call: _Call, text: str) -> list[dict[str, Any]]:
 def _joined(name: str, more: str) -> str:
     """Return a name that comes in pieces, or again as far as it is known."""
     return more if more.startswith(name) else name + more
+
+
+def _choices(sent: Chunk) -> list[dict[str, Any]]:
+    return [choice for choice in _list(sent.get("choices")) if isinstance(choice, dict)]
 
 
 def _list(value: Any) -> list[Any]:

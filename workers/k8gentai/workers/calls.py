@@ -114,6 +114,8 @@ class ModelCalls:
         """The arguments of tool calls that are no JSON object, by the call's id."""
         self.written: dict[str, str] = {}
         """The arguments of all tool calls as the model wrote them, by the call's id."""
+        self.silent: str | None = None
+        """The model of the last call, where its answer holds neither words nor calls."""
         self.refusals: set[str] = set()
         """The texts of answers that are refusals."""
 
@@ -139,6 +141,7 @@ class ModelCalls:
             raise
         self._made += 1
         self.error = None
+        self.silent = None
 
     def begin_embedding(self) -> None:
         """Check that an embedding model may be called, which is no step of the agent's.

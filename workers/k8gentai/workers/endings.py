@@ -34,7 +34,8 @@ def failure(error: BaseException, calls: ModelCalls | None) -> TurnFailed:
     if calls and (model := _waited_for(error, calls)):
         message = f"model {model}: the agent waited no longer for its answer ({type(error).__name__}: {words})"
         return TurnFailed(code="model_error", message=message)
-    return TurnFailed(code="agent_error", message=f"the agent raised {words_of(error)[:_LONGEST]}")
+    silent = f" (model {calls.silent} answered with neither words nor calls)" if calls and calls.silent else ""
+    return TurnFailed(code="agent_error", message=f"the agent raised {words_of(error)[:_LONGEST]}{silent}")
 
 
 def _waited_for(error: BaseException, calls: ModelCalls) -> str | None:

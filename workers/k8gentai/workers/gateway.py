@@ -142,9 +142,12 @@ class _Call:
         # Counting needs the figures; an agent that did not ask for them is not shown the extra chunk.
         self._shows_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         self._tools = _tool_names(body)
+        self._several = (body.get("n") or 1) != 1
         self._forced = isinstance(body.get("tool_choice"), dict)
         self._refusal = ""
         """What the answer refuses with, as far as it was read."""
+        self._is_empty = True
+        """Whether the answer holds neither words nor calls, as far as it was read."""
         self._body = body
         if "messages" in body:
             messages = self._plain if self._plain and calls.images_refused else body["messages"]
@@ -186,7 +189,7 @@ class _Call:
 
     def _completion(self, completion: Chunk, call_id: CallId) -> Response:
         """Return the response that brings the agent an answer in one piece, which is brought into its form."""
-        self._calls.answered(*read_whole(completion, call_id))
+        self._calls.answered(*read_whole(completion, call_id, several=self._several))
         self._note(completion)
         return Response(_json(completion), media_type="application/json")
 
@@ -244,7 +247,8 @@ class _Call:
         """
         journal = self._calls.journal
         recorded = journal.answer(self._key)
-        reader = AnswerReader(self._model, self._tools, self._recorded_id if recorded else self._own_id)
+        call_id = self._recorded_id if recorded else self._own_id
+        reader = AnswerReader(self._model, self._tools, call_id, several=self._several)
         for sent in recorded or ():
             for chunk in reader.read(sent):
                 yield chunk
@@ -335,12 +339,14 @@ class _Call:
         for choice in answer.get("choices", ()):
             said = choice.get("delta") or choice.get("message") or {}
             self._refusal += said.get("refusal") or ""
+            self._is_empty = self._is_empty and not (said.get("content") or said.get("tool_calls"))
             for call in said.get("tool_calls") or ():
                 if call.get("id"):
                     name = (call.get("function") or {}).get("name") or ""
                     self._calls.guard.made(call["id"], name, self._tools, forced=self._forced)
             if reason := choice.get("finish_reason"):
                 self._calls.refused(self._refusal)
+                self._calls.silent = self._model if self._is_empty else None
                 self._calls.on_answer(reason)
         usage = answer.get("usage")
         if not usage:
