@@ -1,5 +1,7 @@
 """How ``REDIS_URL`` is read and shown."""
 
+import re
+
 import pytest
 
 from k8gentai.workers.connection import connect, connect_blocking
@@ -58,6 +60,25 @@ def test_each_kind_of_url_makes_a_client(of, url):
 )
 def test_others_are_refused(url):
     with pytest.raises(ValueError, match="it must"):
+        read_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("redis://h/0?foo=bar", "connections of redis:// have no option 'foo'"),
+        ("redis://h?ssl_ca_certs=/ca.pem", "no option 'ssl_ca_certs'; those of TLS are for rediss://"),
+        (
+            "rediss://h?ssl_cert_reqs=sometimes",
+            "not accepted: Invalid SSL Certificate Requirements Flag: sometimes",
+        ),
+        ("unix:///run/redis.sock?port=1", "no option 'port'"),
+        ("redis+sentinel://h/turns?sentinel_foo=bar", "no option 'foo'"),
+        ("redis://h/zero", "the database is a number, not 'zero'"),
+    ],
+)
+def test_options_that_no_connection_takes_are_refused(url, reason):
+    with pytest.raises(ValueError, match=re.escape(reason)):
         read_url(url)
 
 

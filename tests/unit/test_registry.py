@@ -1,5 +1,8 @@
 """The registry: read again when it was replaced, never read half."""
 
+import errno
+from pathlib import Path
+
 import pytest
 
 from k8gentai.agents.registry import RegisteredAgent, Registry, write_registry
@@ -40,6 +43,37 @@ def test_a_map_that_cannot_be_read_leaves_the_last_one(tmp_path):
     assert not registry.was_read()
     write_registry(path, [agent("a")])
     assert registry.was_read()
+
+
+def test_a_map_that_was_out_of_reach_is_read_again_though_it_is_the_same(tmp_path, monkeypatch):
+    path = tmp_path / "registry.json"
+    write_registry(path, [agent("a")])
+    registry = Registry(path)
+    with monkeypatch.context() as without_descriptors:
+        without_descriptors.setattr(Path, "read_bytes", lambda _: _raise(OSError(errno.EMFILE, "too many")))
+        assert registry.get("a") is None
+        assert not registry.was_read()
+    assert registry.get("a")
+    assert registry.was_read()
+
+
+def test_a_map_whose_directory_is_gone_bad_leaves_the_last_one(tmp_path):
+    path = tmp_path / "there" / "registry.json"
+    write_registry(path, [agent("a")])
+    registry = Registry(path)
+    written = registry.written_at()
+    path.parent.rename(tmp_path / "away")
+    path.parent.write_text("A file where the directory was.")
+    assert registry.get("a")
+    assert (registry.was_read(), registry.written_at()) == (False, written)
+    path.parent.unlink()
+    (tmp_path / "away").rename(path.parent)
+    assert registry.get("a")
+    assert registry.was_read()
+
+
+def _raise(error):
+    raise error
 
 
 def test_a_write_that_fails_leaves_the_last_map_and_nothing_else(tmp_path, monkeypatch):

@@ -76,7 +76,9 @@ class Registry:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen: tuple[int, int, int] | None = None
-        self._was_read = True
+        self._written_at = 0.0
+        self._trouble: str | None = None
+        """Why the map could not be read when it was last looked at; None where it could."""
         self._agents: dict[str, RegisteredAgent] = {}
         self._checked: dict[str, Checked] = {}
 
@@ -96,35 +98,48 @@ class Registry:
     def written_at(self) -> float:
         """Return when the map was written (Unix seconds); 0 while there is none."""
         self._current()
-        return self._seen[0] / 1e9 if self._seen else 0.0
+        return self._written_at
 
     def was_read(self) -> bool:
-        """Return whether the map could be read when it was last replaced; True while there is none."""
+        """Return whether the map could be read; True while there is none."""
         self._current()
-        return self._was_read
+        return self._trouble is None
 
     def _current(self) -> dict[str, RegisteredAgent]:
+        """Return the agents, read anew if the file was replaced. Those of a moment ago stay while it cannot be
+        read: they are better than none.
+        """
         try:
             status = self._path.stat()
+            # The inode too: two replacements may fall into one tick of the file system's clock.
+            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if seen != self._seen:
+                self._read(self._path.read_bytes())
+                # As it was before reading: a file replaced meanwhile is read again by the next look-up.
+                self._seen, self._written_at = seen, status.st_mtime
         except FileNotFoundError:
-            self._seen, self._agents, self._checked, self._was_read = None, {}, {}, True
-            return self._agents
-        # The inode too: two replacements may fall into one tick of the file system's clock.
-        seen = (status.st_mtime_ns, status.st_size, status.st_ino)
-        if seen != self._seen:
-            # Noted before reading: a file replaced meanwhile is read again by the next look-up.
-            self._seen = seen
-            try:
-                content = _Map.model_validate_json(self._path.read_bytes())
-            except (OSError, ValidationError) as error:
-                # What was good a moment ago is better than no agent at all.
-                _log.warning("registry not read", path=str(self._path), error=str(error))
-                self._was_read = False
-            else:
-                self._was_read = True
-                self._agents = {agent.id: agent for agent in content.agents}
-                self._checked = content.checked
+            self._seen, self._written_at, self._agents, self._checked, self._trouble = None, 0.0, {}, {}, None
+        except OSError as error:
+            # Permissions and descriptors come back without a change of the file, so it is looked at again.
+            self._seen = None
+            self._note(str(error))
         return self._agents
+
+    def _read(self, content: bytes) -> None:
+        try:
+            read = _Map.model_validate_json(content)
+        except ValidationError as error:
+            self._note(str(error))
+        else:
+            self._trouble = None
+            self._agents = {agent.id: agent for agent in read.agents}
+            self._checked = read.checked
+
+    def _note(self, trouble: str) -> None:
+        """Log why the map is not read, once until it is."""
+        if trouble != self._trouble:
+            _log.warning("registry not read", path=str(self._path), error=trouble)
+        self._trouble = trouble
 
 
 def write_registry(

@@ -1,15 +1,20 @@
 """Where Redis is: one server, or the primary that sentinels name."""
 
+import inspect
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from redis.connection import parse_url
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection, parse_url
+from redis.exceptions import RedisError
 
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 
 _SENTINEL_PORT = 26379
 _SENTINEL_PREFIX = "sentinel_"
+
+_POOL_OPTIONS = {"max_connections", "timeout"}
+"""Options that are not a connection's, but of the pool that keeps them."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,12 @@ def read_url(url: str) -> RedisUrl:
         raise ValueError(f"it must begin with one of {known}")
     if scheme.endswith("+sentinel"):
         return _read_sentinel_url(scheme, url)
+    database = urlsplit(url).path.strip("/")
+    if scheme != "unix" and not (database or "0").isdigit():
+        raise ValueError(f"the database is a number, not {database!r}")
     options = dict(parse_url(url))  # type: ignore[no-untyped-call]
     options.pop("connection_class", None)
+    _check_options(scheme, options)
     return RedisUrl(scheme, options)
 
 
@@ -65,8 +74,31 @@ def _read_sentinel_url(scheme: str, url: str) -> RedisUrl:
     to_sentinels = {name: value for name, value in options.items() if name.startswith(("ssl_", "socket_"))}
     for name in given.keys() - options.keys():
         to_sentinels[name.removeprefix(_SENTINEL_PREFIX)] = given[name]
+    _check_options(scheme, options)
+    _check_options(scheme, to_sentinels)
     sentinels = tuple(_address(host) for host in hosts.split(","))
     return RedisUrl(scheme, options, sentinels, unquote(service), to_sentinels)
+
+
+def _check_options(scheme: str, options: dict[str, Any]) -> None:
+    """Raise ValueError where redis-py's connections do not take the options: it says so at the first command."""
+    kind = _connection_class(scheme)
+    parents = (vars(parent).get("__init__") for parent in kind.__mro__[:-1])
+    known = {name for init in parents if init for name in inspect.signature(init).parameters}
+    given = {name: value for name, value in options.items() if name not in _POOL_OPTIONS}
+    for name in given.keys() - known:
+        hint = "; those of TLS are for rediss://" if name.startswith("ssl_") else ""
+        raise ValueError(f"connections of {scheme}:// have no option {name!r}{hint}")
+    try:
+        kind(**given)
+    except (RedisError, TypeError, ValueError) as error:
+        raise ValueError(f"its options are not accepted: {error}") from error
+
+
+def _connection_class(scheme: str) -> type[Connection | UnixDomainSocketConnection]:
+    if scheme == "unix":
+        return UnixDomainSocketConnection
+    return SSLConnection if scheme.startswith("rediss") else Connection
 
 
 def _address(host: str) -> tuple[str, int]:
