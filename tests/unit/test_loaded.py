@@ -1,6 +1,7 @@
 """Agents that a worker cannot import, or not in time."""
 
 import asyncio
+import builtins
 import os
 import sys
 import threading
@@ -89,22 +90,84 @@ async def test_what_an_import_sets_for_itself_is_kept_for_the_agents_turns(monke
     assert own_variables.get() is None
 
 
-async def test_what_a_module_sets_is_found_by_all_agents_that_it_holds(monkeypatch, tmp_path):
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    """Where modules of agents are, which set variables for themselves alone."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr(os.environ, "__class__", os.environ.__class__)
+    monkeypatch.setattr(builtins, "__import__", builtins.__import__)
     part_variables()
     monkeypatch.setenv("OPENAI_BASE_URL", "http://gateway/v1")
-    (tmp_path / "loaded_first.py").write_text("import loaded_shop\none = 1\n")
-    (tmp_path / "loaded_shop.py").write_text(
+    monkeypatch.setattr(loaded_agents, "found_tools", lambda *_: None)
+    monkeypatch.setattr(loaded_agents, "check_policies", lambda *_: None)
+    return tmp_path
+
+
+def loading(known: dict[str, Any], load: Any) -> LoadedAgents:
+    registry: Any = SimpleNamespace(get=known.get, list=lambda: list(known.values()))
+    adapter: Any = Adapter(load)
+    return LoadedAgents(registry, adapter)
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import shared.settings",
+        "from shared import settings",
+        "from shared.settings import URL",
+        "from shared.deep import reach",
+        "def f():\n    from shared import settings\nf()",
+    ],
+)
+async def test_what_a_shared_module_sets_is_found_by_all_that_import_it(folder, monkeypatch, imports):
+    for name in [name for name in sys.modules if name.split(".")[0] in ("shared", "shop_a", "shop_b", "shop_c")]:
+        monkeypatch.delitem(sys.modules, name)
+    (folder / "shared").mkdir()
+    (folder / "shared" / "__init__.py").write_text("")
+    (folder / "shared" / "deep.py").write_text("from . import settings\nreach = 1\n")
+    (folder / "shared" / "settings.py").write_text(
+        "import os\nURL = os.environ['OPENAI_BASE_URL'] = 'http://mine/v1'\n"
+    )
+    own = "\nimport os\nos.environ['OPENAI_BASE_URL'] = 'http://own/v1'\n"
+    for name, code in {"shop_a": imports, "shop_b": imports, "shop_c": imports + own}.items():
+        (folder / f"{name}.py").write_text(f"{code}\nagent = 1\n")
+    known = {name: registered(name, f"shop_{name}:agent") for name in "abc"}
+    known["d"] = registered("d", "string:digits")
+    loaded = loading(known, lambda definition: load_object(definition.spec.entrypoint))
+
+    async def found(name: str) -> Any:
+        return dict((await loaded.for_turn(accepted(name))).variables)
+
+    mine, own = ({"OPENAI_BASE_URL": f"http://{name}/v1"} for name in ("mine", "own"))
+    assert [await found(name) for name in "abcd"] == [mine, mine, own, {}]
+    # The agent's module is imported anew where its source changed, the one that it imports is not.
+    (folder / "shop_a.py").write_text(f"{imports}\nagent = 2\n")
+    known["a"] = registered("a", "shop_a:agent", digest="changed")
+    assert await found("a") == mine
+
+
+async def test_what_code_imports_later_is_found_then(folder, monkeypatch):
+    monkeypatch.delitem(sys.modules, "later_settings", raising=False)
+    (folder / "later_settings.py").write_text("import os\nos.environ['OPENAI_BASE_URL'] = 'http://mine/v1'\n")
+    for _ in range(2):
+        own_variables.set({})
+        assert os.environ["OPENAI_BASE_URL"] == "http://gateway/v1"
+        import later_settings  # noqa: F401
+
+        assert os.environ["OPENAI_BASE_URL"] == "http://mine/v1"
+    own_variables.set(None)
+
+
+async def test_what_a_module_sets_is_found_by_all_agents_that_it_holds(folder, monkeypatch):
+    (folder / "loaded_first.py").write_text("import loaded_shop\none = 1\n")
+    (folder / "loaded_shop.py").write_text(
         "import os, loaded_address\ndef make():\n    return os.environ['OPENAI_BASE_URL']\n"
     )
-    (tmp_path / "loaded_address.py").write_text(
+    (folder / "loaded_address.py").write_text(
         "import os\nos.environ['OPENAI_BASE_URL'] = 'http://shop/v1'\ndel os.environ['OPENAI_API_KEY']\n"
     )
     monkeypatch.setenv("OPENAI_API_KEY", "placeholder")
-    monkeypatch.setattr(loaded_agents, "found_tools", lambda *_: None)
-    monkeypatch.setattr(loaded_agents, "check_policies", lambda *_: None)
     entrypoints = {"a": "loaded_first:one", "b": "loaded_shop:make", "c": "loaded_shop:make", "d": "string:digits"}
     known = {name: registered(name, entrypoint) for name, entrypoint in entrypoints.items()}
 
@@ -112,9 +175,7 @@ async def test_what_a_module_sets_is_found_by_all_agents_that_it_holds(monkeypat
         made = load_object(definition.spec.entrypoint)
         return made() if callable(made) else os.environ["OPENAI_BASE_URL"]
 
-    registry: Any = SimpleNamespace(get=known.get, list=lambda: list(known.values()))
-    adapter: Any = Adapter(load)
-    loaded = LoadedAgents(registry, adapter)
+    loaded = loading(known, load)
     for name in ("a", "b", "c"):
         ready = await loaded.for_turn(accepted(name))
         assert ready.agent == "http://shop/v1"
@@ -122,7 +183,7 @@ async def test_what_a_module_sets_is_found_by_all_agents_that_it_holds(monkeypat
     ready = await loaded.for_turn(accepted("d"))
     assert (ready.agent, ready.variables) == ("http://gateway/v1", {})
     # The module is imported anew where its source changed, and sets what it sets now.
-    (tmp_path / "loaded_shop.py").write_text("def make():\n    return 'made anew'\n")
+    (folder / "loaded_shop.py").write_text("def make():\n    return 'made anew'\n")
     known["b"] = registered("b", entrypoints["b"], digest="changed")
     ready = await loaded.for_turn(accepted("b"))
     assert (ready.agent, ready.variables) == ("made anew", {})

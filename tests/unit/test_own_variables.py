@@ -2,6 +2,7 @@
 
 import _posixsubprocess
 import asyncio
+import builtins
 import contextvars
 import multiprocessing
 import os
@@ -17,6 +18,7 @@ from k8gentai.workers.child_environment import pass_on_variables
 from k8gentai.workers.own_variables import own_variables, part_variables
 
 REPLACED = (
+    (builtins, "__import__"),
     (_posixsubprocess, "fork_exec"),
     (subprocess, "_fork_exec"),
     (os, "execv"),

@@ -4,11 +4,13 @@ Model SDKs find their endpoint by them. An agent that sets its own, as it may un
 the model calls of every other agent there.
 """
 
+import builtins
 import inspect
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from functools import wraps
 from types import ModuleType
 from weakref import WeakKeyDictionary
 
@@ -66,13 +68,59 @@ def _own(key: object) -> dict[str, str | None] | None:
 
 def _note(key: str, value: str | None) -> None:
     """Note a change for each module that is being imported here."""
+    for module in _being_imported():
+        _at_import.setdefault(module, {})[key] = value
+
+
+def _being_imported() -> Iterator[ModuleType]:
+    """Yield the modules whose import is under way here, the innermost first."""
     frame = inspect.currentframe()
     while frame is not None:
         if frame.f_code.co_name == "<module>":
             module = sys.modules.get(frame.f_globals.get("__name__", ""))
             if module is not None and vars(module) is frame.f_globals:
-                _at_import.setdefault(module, {})[key] = value
+                yield module
         frame = frame.f_back
+
+
+def _find_what_imports_set() -> None:
+    """Have agents' code that imports a module find what its import set, be it for another agent: a module runs
+    once. To be called once.
+    """
+    original = builtins.__import__
+
+    @wraps(original)
+    def importing(
+        name: str,
+        globals: Mapping[str, object] | None = None,  # noqa: A002 - as Python's own
+        locals: Mapping[str, object] | None = None,  # noqa: A002
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        imported = original(name, globals, locals, fromlist or (), level)
+        if _at_import and (own := own_variables.get()) is not None:
+            # What is named from the importing package always has names out of it, so that it is what was returned.
+            whole = imported.__name__ if level else name
+            for module in _packages_and_modules(whole, fromlist or ()):
+                _take_over(own, set_by_import(module))
+        return imported
+
+    builtins.__import__ = importing
+
+
+def _packages_and_modules(name: str, fromlist: Sequence[str]) -> Iterator[str]:
+    """Yield the names of all modules that an import statement may import."""
+    parts = name.split(".")
+    yield from (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+    yield from (f"{name}.{part}" for part in fromlist)
+
+
+def _take_over(own: dict[str, str | None], known: Mapping[str, str | None]) -> None:
+    """Set what an import set, but for what the agent's code or the importing module has set otherwise."""
+    for key, value in dict(known).items():
+        own.setdefault(key, value)
+        for module in _being_imported():
+            _at_import.setdefault(module, {}).setdefault(key, value)
 
 
 def set_by_import(module: str) -> Mapping[str, str | None]:
@@ -85,3 +133,4 @@ def set_by_import(module: str) -> Mapping[str, str | None]:
 def part_variables() -> None:
     """Have each agent change these variables for itself alone. To be called before agents are imported, once."""
     os.environ.__class__ = _Environment
+    _find_what_imports_set()
