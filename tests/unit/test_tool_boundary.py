@@ -102,9 +102,10 @@ async def test_calls_that_wait_for_a_person_do_nothing(tools, person):
     assert (await calling).output == "yes"
 
 
+@pytest.mark.parametrize("question", ["outer", "question"])
 @pytest.mark.parametrize(("inner", "output"), [("pay", "a person did not approve this call"), ("look", "ran")])
 async def test_what_runs_in_place_of_a_call_that_its_agent_had_approved_is_asked_about(
-    tools, person, inner, output
+    tools, person, inner, output, question
 ):
     """The agent's own code asked about the call: no definition does."""
 
@@ -112,7 +113,7 @@ async def test_what_runs_in_place_of_a_call_that_its_agent_had_approved_is_asked
         return "ran"
 
     async def outer():
-        await tools.ask("outer", "pay", '{"amount": 1}')
+        await tools.ask(question, "pay", '{"amount": 1}')
         person.answer = asyncio.get_running_loop().create_future()
         person.answer.set_result(Decision(approve=False))
         return (await tools.call("changed", inner, {"amount": 9}, run)).output

@@ -156,7 +156,7 @@ class Tools:
         self._asking: Counter[str] = Counter()
         """How many calls a person is asked to approve, by their ids as the agent has them."""
         self._put_to_people: set[str] = set()
-        """What a person was asked, by the questions' ids: those of calls where it is about one."""
+        """What a person was asked about: calls, and other questions, by their ids."""
         self._begun: set[str] = set()
         """Calls of this attempt. A framework makes one again whose tool stopped to ask a person."""
         self._call_keys: list[CallKey] = []
@@ -221,6 +221,7 @@ class Tools:
         around = _around.get()
         for running in around:
             running.ask()
+            self._put_to_people.add(running.call_id)
         waiting = [*about, *(running.call_id for running in around)]
         decision = await self._approvals.ask(call_id, name, arguments, waiting)
         for running in around:
