@@ -92,12 +92,19 @@ DISPATCHING = {
 """What runs the function ``write`` by itself where a model calls it, so that nothing can ask, by framework."""
 
 
+APPROVING = ("crewai", "ag2", "beeai")
+"""The frameworks with an approval of their own, behind which code changes the call. The definition wants none."""
+
 HOOKED = ("langgraph", "crewai", "ag2", "beeai")
 """The frameworks in which code can change a call's arguments behind the boundary."""
 
-ADDED = {"crewai": ("twice", "returning", "reading"), "ag2": ("around", "reading"), "beeai": ("reading",)}
-"""Further agents, by framework: one may use its tool twice, one answers with its tool's result, one has middleware
-before the boundary, and the tool of another reads its arguments in its own way."""
+ADDED = {
+    "crewai": ("twice", "returning", "answering", "reading"),
+    "ag2": ("around", "answering", "reading"),
+    "beeai": ("reading",),
+}
+"""Further agents, by framework: one may use its tool twice, two answer with their tool's result, one has
+middleware before the boundary, and the tool of another reads its arguments in its own way."""
 
 
 def agent_id(shape):
@@ -120,12 +127,15 @@ def definitions(framework):
         entrypoints[agent_id(shape)] = f"{module}:{shape}"
     if framework in DISPATCHING:
         entrypoints[agent_id("dispatching")] = DISPATCHING[framework]
+    specs = {name: {**spec, "entrypoint": entrypoint} for name, entrypoint in entrypoints.items()}
+    if framework in APPROVING:
+        specs[agent_id("approving")] = {**spec, "tools": [], "entrypoint": f"{module}:approving"}
     return {
         name: {
             "apiVersion": "kagent.dev/v1alpha1",
             "kind": "Agent",
             "metadata": {"name": name},
-            "spec": {**spec, "entrypoint": entrypoint},
+            "spec": own,
         }
-        for name, entrypoint in entrypoints.items()
+        for name, own in specs.items()
     }

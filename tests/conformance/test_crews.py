@@ -79,6 +79,24 @@ async def test_an_answer_no_model_said_is_the_last_message(client, model):
     assert response.output_text == "LOUDER."
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Answer("A plan. READY: I am ready to execute the task."),
+        Answer(Call("create_reasoning_plan", {"plan": "A plan.", "ready": True, "steps": []})),
+    ],
+    ids=["text", "call"],
+)
+async def test_a_plan_is_a_step_without_text(client, stack, model, key, plan):
+    model.script(key, plan, Answer("Done."))
+    events = await collect(await client.responses.create(model="thoughtful", input=prompt(key), stream=True))
+    response = events[-1].response
+    assert [item.type for item in response.output] == ["message"], response.error
+    assert text_of(events) == "Done."
+    assert "A plan." not in str(events)
+    assert steps_of(stack, response.id) == ["Thinker", "Thinker"]
+
+
 async def test_what_a_guardrail_turned_down_or_took_out_is_not_in_the_answer(client, model, key):
     model.script(key, Answer("A draft."), Answer("Card 4111."), Answer("I see."))
     first = await client.responses.create(model="redacting", input=prompt(key))

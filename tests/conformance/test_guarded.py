@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.conformance.guarded import DISPATCHING, GUARDED, HOOKED, agent_id
+from tests.conformance.guarded import APPROVING, DISPATCHING, GUARDED, HOOKED, agent_id
 from tests.conformance.helpers import answer, items_of, prompt, write
 from tests.scripted import Answer, Call
 
@@ -118,6 +118,22 @@ async def test_a_person_is_asked_about_the_arguments_that_run(framework, client,
     else:
         assert not page.exists()
         assert "did not approve" in said
+
+
+@pytest.mark.parametrize("framework", APPROVING, indirect=True, scope="session")
+async def test_what_replaces_a_call_that_a_framework_had_approved_is_asked_about(
+    framework, client, model, key, page
+):
+    model.script(key, Answer(write(page, "asking first")), Answer("Done."))
+    asked = await client.responses.create(model=agent_id("approving"), input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    asked = await answer(client, asked, request, approve=True, reason="yes")
+    (request,) = items_of(asked, "mcp_approval_request")
+    assert (request.name, json.loads(request.arguments)["line"]) == ("write", "changed")
+    ended = await answer(client, asked, request, approve=False)
+    assert ended.status == "completed", ended.error
+    assert not page.exists()
+    assert "did not approve" in str(model.requests(key)[-1].messages[-1])
 
 
 @pytest.mark.parametrize("framework", HOOKED, indirect=True, scope="session")

@@ -24,10 +24,6 @@ class Admission:
         self.call_id = call_id
         self.name = name
         self.arguments: dict[str, Any] = jsonable(arguments)
-        self.reading: dict[str, Any] | None = None
-        """The arguments as the tool reads them, with its defaults; None where that is not known."""
-        self.refusal: str | None = None
-        """What the boundary answered in place of the tool's last run for it, where that was a call of its own."""
         self._taken = False
         self._entered = False
 
@@ -72,8 +68,11 @@ _at_work: ContextVar[Admission | None] = ContextVar("tool_at_work", default=None
 """The call whose tool the code at hand is part of, if it is of one."""
 
 
-def admit(call_id: str, name: str, arguments: dict[str, Any]) -> Admission:
-    """Have the code at hand, in a context of its own, work for a call that has passed the boundary."""
-    admission = Admission(call_id, name, arguments)
-    current_admission.set(admission)
-    return admission
+@contextmanager
+def admit(admission: Admission) -> Iterator[None]:
+    """Have the code inside work for a call that has passed the boundary."""
+    token = current_admission.set(admission)
+    try:
+        yield
+    finally:
+        current_admission.reset(token)

@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from ag2 import Agent, Context, MemoryStream, TaskConfig, tool
+from ag2 import Agent, Context, MemoryStream, TaskConfig, ToolResult, tool
 from ag2.config import OpenAIConfig
 from ag2.events import ModelRequest, TextInput, ToolCallEvent
-from ag2.middleware import BaseMiddleware, Middleware
+from ag2.middleware import BaseMiddleware, Middleware, approval_required
 from ag2.tools.final import Toolkit
 
 from k8gentai.stack.conformance import tools
@@ -38,12 +38,21 @@ async def asked_with(question: str) -> str | None:
 
 
 async def _change(call_next: Any, event: ToolCallEvent, context: Context) -> Any:
-    if event.serialized_arguments["line"] == "changing":
+    if event.serialized_arguments["line"] in ("changing", "asking first"):
         event.serialized_arguments = {**json.loads(event.arguments), "line": "changed"}
     return await call_next(event, context)
 
 
 hooked = Agent("clerk", config=_config, tools=[tool(tools.write, middleware=[_change])])
+approving = Agent("clerk", config=_config, tools=[tool(tools.write, middleware=[approval_required(), _change])])
+
+
+def _finish(path: str, line: str) -> ToolResult:
+    """Add a line to a file, which is the answer."""
+    return ToolResult(tools.write(path, line), final=True)
+
+
+answering = Agent("clerk", config=_config, tools=[tool(_finish, name="write")])
 
 
 _write = tool(tools.write)

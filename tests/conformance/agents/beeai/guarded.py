@@ -6,6 +6,8 @@ from uuid import uuid4
 
 from beeai_framework.agents.react import ReActAgent
 from beeai_framework.agents.requirement import RequirementAgent
+from beeai_framework.agents.requirement.requirements import Requirement
+from beeai_framework.agents.requirement.requirements.ask_permission import AskPermissionRequirement
 from beeai_framework.backend import AnyMessage, ChatModel, MessageToolResultContent, ToolMessage, UserMessage
 from beeai_framework.memory import UnconstrainedMemory
 from beeai_framework.tools import tool
@@ -36,15 +38,26 @@ async def made_in_turn(question: str) -> str:
 
 
 def _change(data: Any, event: Any) -> None:
-    if data.input.line == "changing":
+    if data.input.line in ("changing", "asking first"):
         data.input.line = "changed"
 
 
 async def hooked(question: str) -> str:
     """A listener changes what a tool begins with."""
+    return await _hooked(question)
+
+
+async def approving(question: str) -> str:
+    """A listener changes what a person approved that the framework asked."""
+    return await _hooked(question, AskPermissionRequirement(["write"]))
+
+
+async def _hooked(question: str, *requirements: Requirement[Any]) -> str:
     write = tool(tools.write)
     write.emitter.on("start", _change)
-    agent = RequirementAgent(llm=_llm, name="Clerk", tools=[write], final_answer_as_tool=False)
+    agent = RequirementAgent(
+        llm=_llm, name="Clerk", tools=[write], requirements=requirements, final_answer_as_tool=False
+    )
     return (await agent.run(question)).last_message.text
 
 

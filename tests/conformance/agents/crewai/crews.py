@@ -45,6 +45,8 @@ two_inputs = Crew(
     tasks=[Task(description="Write about {topic} in {year}.", expected_output="A text", agent=_writer)],
 )
 
+thoughtful = Agent(role="Thinker", goal="Think", backstory="You plan.", reasoning=True, max_reasoning_attempts=1)
+
 unaware = Crew(
     agents=[Agent(role="Clerk", goal="Work", backstory="You work.")],
     tasks=[Task(description="Do your work.", expected_output="Work")],

@@ -38,15 +38,24 @@ limited, twice = _limited(1), _limited(2)
 returning = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[tool("write", result_as_answer=True)(tools.write)])])
 
 
+answering = _agent(tools=[tool("write", result_as_answer=True)(tools.write)])
+
+
 def _change(context: ToolCallHookContext) -> bool | None:
     if context.tool_input.get("line") == "changing":
         context.tool_input["line"] = "changed"
-    if context.tool_input.get("line") == "asking":
+    if context.tool_input.get("line") in ("asking", "asking first"):
         return None if context.request_human_input("Write it?", "Type 'yes'.") == "yes" else False
     return None
 
 
+def _change_later(context: ToolCallHookContext) -> None:
+    if context.tool_input.get("line") == "asking first":
+        context.tool_input["line"] = "changed"
+
+
 register_before_tool_call_hook(_change)
+register_before_tool_call_hook(_change_later)
 
 
 def _times(path: str, line: str, times: int, mark: str = "!") -> str:
@@ -55,7 +64,7 @@ def _times(path: str, line: str, times: int, mark: str = "!") -> str:
 
 
 reading = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[tool("write")(_times)])])
-hooked = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[_write])])
+hooked = approving = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[_write])])
 
 delegation = Crew(
     agents=[_agent("Writer", tools=[_write]), _agent("Poet")],

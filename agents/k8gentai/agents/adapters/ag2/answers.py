@@ -6,6 +6,7 @@ published and is no part of it is dropped.
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -108,6 +109,13 @@ class Answers:
         for go in self._goes:
             for answer in go if go is not kept else ():
                 self._drop(answer)
+        self._take_back({call.id for call in response.tool_calls.calls})
+
+    def _take_back(self, handed: AbstractSet[str]) -> None:
+        """Drop the client's calls that the turn did not end with: a tool's result was the answer."""
+        for call_id in [each for each in self._called if each in self._run.client_calls - handed]:
+            self._run.client_calls.discard(call_id)
+            self._run.publish(ItemDropped(item_id=call_id))
 
     def fail(self, error: BaseException) -> None:
         """Take what the turn raised: an answer that middleware did not let pass is dropped, and what a model said

@@ -16,7 +16,7 @@ from ag2.utils import CONTEXT_OPTION_NAME, CallModel
 
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_call, current_run
 from k8gentai.agents.adapters.ag2.tools import in_a_task, texts_of
-from k8gentai.agents.admission import admit, current_admission
+from k8gentai.agents.admission import Admission, admit, current_admission
 from k8gentai.agents.exits import contained
 from k8gentai.agents.json_text import json_text, shown_json
 from k8gentai.agents.turn import ToolOutcome
@@ -93,9 +93,9 @@ async def _call(
 
     async def work() -> Any:
         current_call.set(ToolCallEvent(id=call_id, name=tool, arguments=written))
+        admission = Admission(call_id, tool, arguments)
         try:
-            admission = admit(call_id, tool, arguments)
-            with admission.at_work():
+            with admit(admission), admission.at_work():
                 admission.enter()
                 return await execute()
         except BaseException as error:

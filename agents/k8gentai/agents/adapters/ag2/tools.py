@@ -20,7 +20,7 @@ from ag2.events import (
 )
 
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_agent, current_call
-from k8gentai.agents.admission import admit
+from k8gentai.agents.admission import Admission, admit
 from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.text import encodable, jsonable
 from k8gentai.agents.tool_images import show_image
@@ -55,9 +55,9 @@ async def call_tool(
     result: ToolResultEvent | None = None
 
     async def enter() -> ToolResultEvent:
-        admit(call_id, event.name, arguments)
         current_agent.set(agent)
-        return await _execute(execute, event, context)
+        with admit(Admission(call_id, event.name, arguments)):
+            return await _execute(execute, event, context)
 
     async def run_tool() -> ToolOutcome:
         nonlocal result

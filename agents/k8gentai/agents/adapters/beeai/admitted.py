@@ -20,6 +20,13 @@ Run = Callable[..., Coroutine[Any, Any, ToolOutput]]
 """Runs a tool's own code."""
 
 
+class ReadAdmission(Admission):
+    """A call that passed the boundary, whose tool reads its arguments: it fills in what is left out."""
+
+    reading: dict[str, Any] | None = None
+    """The arguments as the tool reads them, with its defaults; None where that is not known."""
+
+
 def hook_implementations(call_tool: CallTool) -> None:
     """Wrap what the tools of every class run, now and later. Call once.
 
@@ -42,8 +49,8 @@ def hook_implementations(call_tool: CallTool) -> None:
 
 def is_admitted(tool: Any, given: Any) -> bool:
     """Return whether a tool is run for the call that the code at hand works for, with just its arguments."""
-    admission = current_admission.get()
-    if admission is None or admission.name != tool.name:
+    admission = _of(tool)
+    if admission is None:
         return False
     is_its = as_json(given) in (admission.arguments, admission.reading)
     return is_its and (admission.is_at_work or admission.is_open)
@@ -66,8 +73,8 @@ def _read(validate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     @wraps(validate)
     def read(self: Any, given: Any) -> Any:
         made = validate(self, given)
-        admission = current_admission.get()
-        if admission is not None and admission.name == self.name and as_json(given) == admission.arguments:
+        admission = _of(self)
+        if admission is not None and as_json(given) == admission.arguments:
             admission.reading = as_json(made)
         return made
 
@@ -84,8 +91,8 @@ def _held(run_tool: Run, call_tool: CallTool) -> Run:
 
     @wraps(run_tool)
     async def held(self: Any, *args: Any, **named: Any) -> ToolOutput:
-        run, admission = current_run.get(), current_admission.get()
-        if run is None or admission is None or admission.name != self.name or admission.is_at_work:
+        run, admission = current_run.get(), _of(self)
+        if run is None or admission is None or admission.is_at_work:
             return await run_tool(self, *args, **named)
         arguments = as_json(args[0] if args else named.get("input"))
         if admission.is_open and arguments in _readings(self, admission):
@@ -99,7 +106,13 @@ def _held(run_tool: Run, call_tool: CallTool) -> Run:
     return held
 
 
-def _readings(tool: Any, admission: Admission) -> list[dict[str, Any] | None]:
+def _of(tool: Any) -> ReadAdmission | None:
+    """Return the call of a tool that the code at hand works for, if it does for one."""
+    admission = current_admission.get()
+    return admission if isinstance(admission, ReadAdmission) and admission.name == tool.name else None
+
+
+def _readings(tool: Any, admission: ReadAdmission) -> list[dict[str, Any] | None]:
     """Return what a call's arguments may be to its tool: as they are, or as it reads them."""
     if admission.reading is None:
         try:

@@ -19,10 +19,10 @@ from beeai_framework.tools.tool import get_input_schema
 from beeai_framework.utils.models import JSONSchemaModel
 from pydantic import BaseModel
 
-from k8gentai.agents.adapters.beeai.admitted import as_json, hook_implementations, is_admitted
+from k8gentai.agents.adapters.beeai.admitted import ReadAdmission, as_json, hook_implementations, is_admitted
 from k8gentai.agents.adapters.beeai.answers import FINAL_ANSWER
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
-from k8gentai.agents.admission import Admission, current_admission
+from k8gentai.agents.admission import admit
 from k8gentai.agents.exits import contained_in_thread
 from k8gentai.agents.turn import DeclaredTool, ToolOutcome
 
@@ -205,16 +205,15 @@ async def _call_tool(run: TurnRun, message: MessageToolCallContent, execute: Cal
     async def run_tool() -> ToolOutcome:
         nonlocal came
         token = current_call.set(message.id)
-        of_call = current_admission.set(Admission(message.id, message.tool_name, arguments))
         try:
-            output = await execute()
+            with admit(ReadAdmission(message.id, message.tool_name, arguments)):
+                output = await execute()
         except ToolError as error:
             text = error.explain()
             came = error, text
             return ToolOutcome(text, is_error=True)
         finally:
             current_call.reset(token)
-            current_admission.reset(of_call)
         text = output.get_text_content()
         came = output, text
         return ToolOutcome(text)

@@ -14,6 +14,7 @@ from k8gentai.agents.adapters.crewai.copies import hook_crews
 from k8gentai.agents.adapters.crewai.found import find_tools
 from k8gentai.agents.adapters.crewai.inputs import messages_of, request_of
 from k8gentai.agents.adapters.crewai.people import hook_flows, hook_hooks, hook_tasks
+from k8gentai.agents.adapters.crewai.planning import hook_planning
 from k8gentai.agents.adapters.crewai.reasoning import show_reasoning
 from k8gentai.agents.adapters.crewai.retries import hook_agents, leave_retries_to_the_gateway
 from k8gentai.agents.adapters.crewai.run import CrewRun
@@ -38,6 +39,7 @@ class CrewAIAdapter:
     def __init__(self) -> None:
         hook_tools()
         hook_streaming()
+        hook_planning()
         show_reasoning()
         hook_flows()
         hook_hooks()
@@ -56,7 +58,7 @@ class CrewAIAdapter:
     def tools(self, agent: LoadedAgent) -> FoundTools:
         """Find the tools that an agent, its crew and its tasks have, and those that its code names."""
         assert isinstance(agent, CrewAIAgent)  # noqa: S101 - load made it
-        return find_tools(agent.found)
+        return find_tools(agent.found, agent.ruled)
 
     def refuses(self, agent: LoadedAgent) -> frozenset[RequestPart]:
         """Find what an agent takes of no request: crews take a text alone, flows have their tools."""
@@ -75,8 +77,7 @@ class CrewAIAdapter:
         turn = await with_files(turn, context.stack)
         tools = function_tools(permitted_tools(turn), self.framework)
         request, messages = request_of(turn), messages_of(turn)
-        ruled = {entry.name for entry in agent.definition.spec.tools}
-        run = CrewRun(context, {tool["function"]["name"] for tool in tools}, ruled)
+        run = CrewRun(context, {tool["function"]["name"] for tool in tools}, agent.ruled)
 
         def kickoff() -> Answer:
             hook_tasks()

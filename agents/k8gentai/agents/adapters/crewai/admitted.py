@@ -6,15 +6,22 @@ from collections.abc import Iterator
 from typing import Any
 
 from crewai.tools.agent_tools.base_agent_tools import BaseAgentTool
-from crewai.utilities.string_utils import sanitize_tool_name
 
+from k8gentai.agents.adapters.crewai.names import tool_name
 from k8gentai.agents.adapters.crewai.run import CrewRun
 from k8gentai.agents.admission import Admission, current_admission
 
 
+class CrewAdmission(Admission):
+    """A call that passed the boundary, in place of which hooks may have others made."""
+
+    refusal: str | None = None
+    """What the boundary answered in place of the tool's last run for it, where it did not run."""
+
+
 def passes(run: CrewRun, tool: Any) -> bool:
     """Return whether a tool is no matter for the boundary: an agent that works for another one."""
-    return isinstance(tool, BaseAgentTool) and sanitize_tool_name(tool.name) not in run.ruled
+    return isinstance(tool, BaseAgentTool) and tool_name(tool.name) not in run.ruled
 
 
 def admitted(tool: Any, arguments: dict[str, Any], *, layer: bool) -> Admission | None:
@@ -26,7 +33,7 @@ def admitted(tool: Any, arguments: dict[str, Any], *, layer: bool) -> Admission 
         layer: what is called is a layer of the tool itself, and no way for others to run it.
     """
     admission = current_admission.get()
-    if admission is None or admission.name != sanitize_tool_name(tool.name):
+    if admission is None or admission.name != tool_name(tool.name):
         return None
     if layer and admission.is_at_work:
         return admission

@@ -22,6 +22,8 @@ from crewai.events.types.llm_events import (
 from crewai.events.types.task_events import TaskCompletedEvent, TaskStartedEvent
 from crewai.utilities.agent_utils import extract_tool_call_info
 
+from k8gentai.agents.adapters.crewai.planning import plans
+from k8gentai.agents.admission import current_admission
 from k8gentai.agents.answers import same_answer, same_words
 from k8gentai.agents.events import (
     Event,
@@ -122,9 +124,11 @@ class ModelCalls:
         self._made = 0
         self._said: list[_Said] = []
         """The messages that were published, in their order."""
-        self._beside: dict[str, list[str]] = {}
+        self._beside: dict[str, list[ToolCall]] = {}
         """The calls of each answer, by the id of each."""
-        self.halted = False
+        self._hands_over = False
+        """The client has a call of its own to make, once the worker has made those beside it."""
+        self.is_over = False
         """The turn goes back to the client, for its tools."""
 
     def take(self, event: object) -> None:
@@ -161,9 +165,16 @@ class ModelCalls:
         """Publish the result of a call that no tool took."""
         self._publish(ToolResult(call_id=call_id, output=output, is_error=is_error))
 
-    def beside(self, call_id: str) -> list[str]:
-        """Return the ids of the calls of a call's answer, its own among them."""
-        return self._beside.get(call_id, [])
+    def end_with(self, call_id: str) -> list[str]:
+        """Drop the client's calls beside a call whose result is the agent's answer: nobody waits for them. Returns
+        the ids of all calls of the model's answer."""
+        with self._lock:
+            calls = self._beside.get(call_id, [])
+            for call in calls:
+                if call.side == "client":
+                    self._publish(ItemDropped(item_id=call.call_id))
+                    self._hands_over = False
+            return [call.call_id for call in calls]
 
     def finish(self, answer: Answer) -> None:
         """The run ended well.
@@ -237,13 +248,17 @@ class ModelCalls:
 
     def _begin(self, event: LLMCallStartedEvent) -> None:
         self._drop_failed()
+        if self._hands_over and current_admission.get() is None:
+            self.is_over = True
+            return
         if self._made >= self._limit:
             raise StepLimitReached(self._limit)
         self._made += 1
         method = self._methods.get(event.parent_event_id or "")
-        # CrewAI asks models for its own purposes too: to sort memories, to rewrite a search, to convert a result.
+        # CrewAI asks models for its own purposes too: to plan, to sort memories, to rewrite a search, to convert a
+        # result.
         role = (event.agent_role or "").strip()
-        shown = event.agent_role is not None or method is not None
+        shown = (event.agent_role is not None or method is not None) and not plans.get()
         work = self._begun_by(event.parent_event_id), event.task_id or ""
         call = _Call(int(self._new_message_id()[1:]), shown and role not in _OWN_ROLES, work)
         self._running[event.call_id] = call
@@ -293,12 +308,13 @@ class ModelCalls:
             elif isinstance(event.response, list):
                 calls = self._tool_calls(event.response)
             for tool_call in calls:
-                self._beside[tool_call.call_id] = [each.call_id for each in calls]
+                self._beside[tool_call.call_id] = calls
                 self._publish(tool_call)
         self._close(call, answers=not calls)
         self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
-        if any(tool_call.side == "client" for tool_call in calls):
-            self.halted = True
+        theirs = [tool_call.side == "client" for tool_call in calls]
+        self._hands_over |= any(theirs)
+        self.is_over |= any(theirs) and all(theirs)
 
     def _tool_calls(self, response: list[Any]) -> list[ToolCall]:
         read = [info for item in response if (info := extract_tool_call_info(item)) is not None]

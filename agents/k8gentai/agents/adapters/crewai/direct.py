@@ -16,9 +16,9 @@ from crewai.llm import LLM
 from crewai.llms.base_llm import BaseLLM
 from crewai.tools.base_tool import BaseTool, Tool
 from crewai.tools.structured_tool import CrewStructuredTool
-from crewai.utilities.string_utils import sanitize_tool_name
 
-from k8gentai.agents.adapters.crewai.admitted import admitted, passes, shown
+from k8gentai.agents.adapters.crewai.admitted import CrewAdmission, admitted, passes, shown
+from k8gentai.agents.adapters.crewai.names import tool_name
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
 from k8gentai.agents.admission import admit, current_admission
 from k8gentai.agents.json_text import arguments_object
@@ -144,7 +144,7 @@ def _handed_first(handle: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         functions = available_functions
         if tool_calls and available_functions:
-            functions = _bounded(available_functions, sanitize_tool_name(tool_calls[0].function.name))
+            functions = _bounded(available_functions, tool_name(tool_calls[0].function.name))
         return handle(self, tool_calls, functions, *args, **kwargs)
 
     return handed
@@ -178,8 +178,8 @@ def _through(run: CrewRun, name: str, arguments: dict[str, Any], call: Callable[
     Raises:
         Exception: what the tool raised.
     """
-    name, around = sanitize_tool_name(name), current_admission.get()
-    changed = around if around is not None and around.name == name else None
+    name, around = tool_name(name), current_admission.get()
+    changed = around if isinstance(around, CrewAdmission) and around.name == name else None
     told = name, json.dumps(arguments)
     if changed is not None:
         # What runs in place of a call, with other arguments, is not another one of the model's.
@@ -192,9 +192,9 @@ def _through(run: CrewRun, name: str, arguments: dict[str, Any], call: Callable[
         raise execution.error
     if outcome.recorded:
         count_use(tool)
+    if changed is not None:
+        changed.refusal = outcome.output if outcome.is_error else None
     if outcome.is_error:
-        if changed is not None:
-            changed.refusal = outcome.output
         return outcome.output
     if execution.done:
         return execution.result
@@ -221,7 +221,8 @@ class _Direct:
     def execute(self) -> ToolOutcome:
         """Run the tool, in a context of its own."""
         try:
-            with admit(*self._of).at_work():
+            admission = CrewAdmission(*self._of)
+            with admit(admission), admission.at_work():
                 self.result = self._call()
         except Exception as error:
             self.error = error

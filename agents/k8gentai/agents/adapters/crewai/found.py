@@ -1,5 +1,7 @@
 """Finds the tools of an agent, a crew or a flow, without running it."""
 
+from collections.abc import Set as AbstractSet
+
 from crewai import Agent, Crew
 from crewai.tools.base_tool import BaseTool
 from crewai.tools.structured_tool import CrewStructuredTool
@@ -9,12 +11,13 @@ from k8gentai.agents.reachable import data_classes, handed_on, reachable
 from k8gentai.agents.turn import FoundTools
 
 
-def find_tools(found: object | None) -> FoundTools:
+def find_tools(found: object | None, ruled: AbstractSet[str]) -> FoundTools:
     """Return the tools that code holds or names: more may come of servers, of apps and of what makes an agent for
     a turn.
 
     Args:
         found: what the entrypoint names; None for a declarative agent, whose tools are its definition's.
+        ruled: the names that the definition says something of; models know such a tool by just that.
     """
     if found is None:
         return FoundTools(complete=True)
@@ -32,5 +35,7 @@ def find_tools(found: object | None) -> FoundTools:
     if not made:
         names |= handed_on(found)
     return FoundTools(
-        frozenset(map(sanitize_tool_name, names)), made and not remote, frozenset(data_classes(found))
+        frozenset(name if name in ruled else sanitize_tool_name(name) for name in names),
+        made and not remote,
+        frozenset(data_classes(found)),
     )

@@ -52,6 +52,8 @@ class CrewRun:
 
     def __init__(self, context: TurnContext, client_tools: set[str], ruled: AbstractSet[str]) -> None:
         self.ruled = ruled
+        self.named = ruled | client_tools | {tool.name for tool in context.declared}
+        """The tools that the definition or the request names."""
         self._context = context
         self._process = HomeProcess()
         self._loop = asyncio.get_running_loop()
@@ -194,7 +196,7 @@ class CrewRun:
         except Exception as error:
             self._end_with(error)
             raise Stopped from error
-        if self.calls.halted:
+        if self.calls.is_over:
             self.calls.finish(Answer(""))
             self._end_with(None)
             raise Stopped

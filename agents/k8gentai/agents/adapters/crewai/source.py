@@ -35,6 +35,11 @@ class CrewAIAgent:
     found: object | None = None
     """What the entrypoint names, if there is one."""
 
+    @property
+    def ruled(self) -> frozenset[str]:
+        """The names of the tools that the definition says something of."""
+        return frozenset(entry.name for entry in self.definition.spec.tools)
+
     def kickoff(
         self,
         turn: Turn,

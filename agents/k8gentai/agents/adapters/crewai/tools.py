@@ -23,12 +23,13 @@ from crewai.utilities import agent_utils
 from crewai.utilities.agent_utils import NativeToolCallResult, extract_tool_call_info
 from crewai.utilities.i18n import I18N_DEFAULT
 from crewai.utilities.pydantic_schema_utils import create_model_from_schema
-from crewai.utilities.string_utils import sanitize_tool_name
 from pydantic import PrivateAttr
 
+from k8gentai.agents.adapters.crewai.admitted import CrewAdmission
 from k8gentai.agents.adapters.crewai.direct import count_use, hook_direct_calls
+from k8gentai.agents.adapters.crewai.names import hook_names, tool_name
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
-from k8gentai.agents.admission import Admission, admit
+from k8gentai.agents.admission import admit
 from k8gentai.agents.text import message_of
 from k8gentai.agents.tool_images import text_without_images
 from k8gentai.agents.turn import DeclaredTool, ToolOutcome
@@ -41,6 +42,7 @@ def hook_tools() -> None:
     """Wrap what runs tools. Doing it twice changes nothing."""
     if hasattr(AgentExecutor._execute_single_native_tool_call, "__wrapped__"):
         return
+    hook_names()
     AgentExecutor._execute_single_native_tool_call = _native(AgentExecutor._execute_single_native_tool_call)
     step_executor.execute_single_native_tool_call = _planned(step_executor.execute_single_native_tool_call)
     for module in (agent_executor, agent_utils):
@@ -137,16 +139,17 @@ class _Execution:
         Raises:
             BaseException: what ends the run.
         """
-        self._of = call_id, sanitize_tool_name(name), arguments if isinstance(arguments, dict) else {}
+        self._of = call_id, tool_name(name), arguments if isinstance(arguments, dict) else {}
         outcome = run.call_tool(*self._of, self._call)
         if self._stop is not None and outcome == self._made:
             raise self._stop
         return outcome
 
     def _call(self) -> ToolOutcome:
-        admission = admit(*self._of)
+        admission = CrewAdmission(*self._of)
         try:
-            result = self._execute()
+            with admit(admission):
+                result = self._execute()
         except _STOPS as error:
             self._stop = error
             self._made = ToolOutcome(message_of(error), is_error=True)
@@ -156,9 +159,9 @@ class _Execution:
         return self._made
 
 
-def _is_refused(admission: Admission, outcome: ToolOutcome) -> bool:
-    """Return whether what a call came to is what the boundary said of the tool's run."""
-    return admission.refusal is not None and admission.refusal in outcome.output
+def _is_refused(admission: CrewAdmission, outcome: ToolOutcome) -> bool:
+    """Return whether what a call came to is what the boundary said of the tool's run: CrewAI adds to that."""
+    return admission.refusal is not None and outcome.output.startswith(admission.refusal)
 
 
 def _count(outcome: ToolOutcome, tool: Any) -> None:
@@ -176,8 +179,12 @@ def _native(execute: Callable[..., Any]) -> Callable[..., Any]:
         if run is None or info is None:
             return execute(self, tool_call)
         call_id, name, written = info
+        tool = self._tool_name_mapping.get(name)
+        if isinstance(tool, ClientTool):
+            # The turn ends before a model is called again.
+            return _native_result(call_id, name, {}, ToolOutcome(""), tool)
         arguments = _read(written)
-        if isinstance(self._tool_name_mapping.get(name), BaseAgentTool) and name not in run.ruled:
+        if isinstance(tool, BaseAgentTool) and name not in run.ruled:
             # An agent that works for another is no tool: what it does is recorded, and it may wait for a person.
             run.exempt(call_id)
             result = execute(self, tool_call)
@@ -187,23 +194,24 @@ def _native(execute: Callable[..., Any]) -> Callable[..., Any]:
             lambda: execute(self, tool_call),
             lambda result: ToolOutcome(str(result["result"]), is_error=result.get("tool_failure") is not None),
         ).through(run, call_id, name, arguments)
-        tool = self._tool_name_mapping.get(name)
         _count(came, tool)
-        if getattr(tool, "result_as_answer", False) and not came.is_error:
-            # CrewAI ends with it, and makes none of the calls beside it.
-            for left_out in run.calls.beside(call_id):
-                run.exempt(left_out)
-        return {
-            "call_id": call_id,
-            "func_name": name,
-            "result": came.output,
-            "tool_args": arguments,
-            "from_cache": False,
-            "original_tool": tool,
-            "tool_failure": ToolFailure(message=came.output) if came.is_error else None,
-        }
+        _answers(run, call_id, tool, came)
+        return _native_result(call_id, name, arguments, came, tool)
 
     return wrapped
+
+
+def _native_result(call_id: str, name: str, arguments: Any, came: ToolOutcome, tool: Any) -> dict[str, Any]:
+    """Return what CrewAI has of a call that it made."""
+    return {
+        "call_id": call_id,
+        "func_name": name,
+        "result": came.output,
+        "tool_args": arguments,
+        "from_cache": False,
+        "original_tool": tool,
+        "tool_failure": ToolFailure(message=came.output) if came.is_error else None,
+    }
 
 
 def _planned(execute: Callable[..., Any]) -> Callable[..., Any]:
@@ -215,13 +223,35 @@ def _planned(execute: Callable[..., Any]) -> Callable[..., Any]:
         if run is None or info is None:
             return execute(tool_call, **options)
         call_id, name, written = info
+        tool = next((each for each in options["original_tools"] or () if tool_name(each.name) == name), None)
+        if isinstance(tool, ClientTool):
+            # The turn ends before a model is called again.
+            return _planned_result(call_id, name, "")
+        answers = getattr(tool, "result_as_answer", False)
         came = _Execution(
-            lambda: execute(tool_call, **options), lambda result: ToolOutcome(result.result)
+            lambda: execute(tool_call, **options),
+            # CrewAI does not take what failed for the answer.
+            lambda result: ToolOutcome(result.result, is_error=answers and not result.result_as_answer),
         ).through(run, call_id, name, _read(written))
-        message = {"role": "tool", "tool_call_id": call_id, "name": name, "content": came.output}
-        return NativeToolCallResult(call_id=call_id, func_name=name, result=came.output, tool_message=message)
+        _count(came, tool)
+        return replace(
+            _planned_result(call_id, name, came.output), result_as_answer=_answers(run, call_id, tool, came)
+        )
 
     return wrapped
+
+
+def _planned_result(call_id: str, name: str, output: str) -> NativeToolCallResult:
+    message = {"role": "tool", "tool_call_id": call_id, "name": name, "content": output}
+    return NativeToolCallResult(call_id=call_id, func_name=name, result=output, tool_message=message)
+
+
+def _answers(run: CrewRun, call_id: str, tool: Any, came: ToolOutcome) -> bool:
+    """Return whether CrewAI ends with what a call came to: it makes none of the calls beside it."""
+    answers = getattr(tool, "result_as_answer", False) and not came.is_error
+    for left_out in run.calls.end_with(call_id) if answers else ():
+        run.exempt(left_out)
+    return answers
 
 
 def _written(execute: Callable[..., Any]) -> Callable[..., Any]:
