@@ -34,6 +34,7 @@ from k8gentai.providers.settle import Settler
 from k8gentai.providers.store import ResponseStore
 from k8gentai.workers import preflight
 from k8gentai.workers.connection import AWAY, connect, masked
+from k8gentai.workers.descriptors import raise_limit
 from k8gentai.workers.pools import Pools
 from k8gentai.workers.positions import Positions
 from k8gentai.workers.turns import Turns
@@ -126,6 +127,7 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
     """Called by the host. Where its event loop does not live on, no connection may be kept here."""
     # The host shows warnings only of what it does not know.
     logging.getLogger("k8gentai").setLevel(logging.INFO)
+    raise_limit()
     await _require_redis(config.redis_url)
     redis = connect(config.redis_url)
     turns = Turns(redis, queue_limit=config.queue_limit, keep_seconds=config.keep_seconds)

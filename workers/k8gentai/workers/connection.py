@@ -160,4 +160,10 @@ def _sentinel_options(read: RedisUrl, retry: object) -> dict[str, Any]:
 
 
 def _timing(retry: object) -> dict[str, Any]:
-    return {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": REPLY_SECONDS, "retry": retry}
+    return {
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_timeout": REPLY_SECONDS,
+        "retry": retry,
+        # It would look up its own version in a file for each connection.
+        "driver_info": None,
+    }

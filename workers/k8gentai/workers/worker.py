@@ -37,6 +37,7 @@ from k8gentai.workers.child_environment import pass_on_variables
 from k8gentai.workers.connection import AWAY, connect, connect_blocking, masked
 from k8gentai.workers.containment import contain_files, contain_signals
 from k8gentai.workers.current_attempt import current_attempt
+from k8gentai.workers.descriptors import raise_limit
 from k8gentai.workers.exits import end_for_certain
 from k8gentai.workers.forks import end_forks_with_worker
 from k8gentai.workers.gateway import gateway
@@ -116,6 +117,7 @@ def main(
         ValueError: a URL of another kind.
         LeasesError: leases could not be kept.
     """
+    raise_limit()
     worker = _Worker(
         framework,
         adapter,
