@@ -367,6 +367,20 @@ def test_a_map_that_cannot_be_read_is_not_emptied_unasked(content):
     assert [found.empties for found in seen] == [False, True]
 
 
+def test_nor_for_definitions_that_are_none():
+    define_tiny("one")
+    tiny()
+    Path("state/registry.json").write_text("{")
+    Path("agents/one.yaml").write_text("<<<<<<< HEAD\n: [\n")
+    seen = []
+    tiny(approve=seen.append)
+    define_tiny("two")
+    Path("state/registry.json").write_text("{")
+    tiny(approve=seen.append)
+    assert [found.empties for found in seen] == [True, False]
+    assert seen[0].undefined["one"].startswith("agents/one.yaml:")
+
+
 def test_a_variable_that_is_missing_takes_no_agent_off(monkeypatch):
     define_tiny("good")
     path = Path("agents/good.yaml")

@@ -19,16 +19,21 @@ class Changes:
     kept: Mapping[str, str] = field(default_factory=dict)
     """Agents that stand as they stood because a variable of the environment is missing, with the faults."""
     undefined: Mapping[str, str] = field(default_factory=dict)
-    """Agents that were ready and whose definitions are none any more, with the faults."""
+    """Agents that were ready and whose definitions are none any more, with the faults; where it is not known which
+    were, all whose definitions are none."""
     was_read: bool = True
     """Whether the agents that there were are known: the registry could be read, or there was none."""
+    defines: bool = True
+    """Whether the new registry holds an agent whose definition is one."""
 
     @property
     def empties(self) -> bool:
-        """Whether more than half of the agents there were are gone or no longer defined; whether none is left,
+        """Whether more than half of the agents there were are gone or no longer defined; whether none is defined,
         where it is not known which there were."""
+        if not self.was_read:
+            return not self.defines
         before = len(self.gone) + len(self.changed) + self.same
-        return (len(self.gone) + len(self.undefined)) * 2 > before or not (self.was_read or self.new)
+        return (len(self.gone) + len(self.undefined)) * 2 > before
 
 
 def changes(
@@ -48,6 +53,11 @@ def changes(
     """
     old, new = {agent.id: agent for agent in before}, {agent.id: agent for agent in after}
     both = sorted(old.keys() & new.keys())
+
+    def is_undefined(agent: RegisteredAgent) -> bool:
+        was_ready = agent.id in old and old[agent.id].state == "ready"
+        return agent.definition is None and (was_ready or not was_read)
+
     changed = {name: _state(old[name], new[name]) for name in both if _content(old[name]) != _content(new[name])}
     return Changes(
         new=sorted(new.keys() - old.keys()),
@@ -55,13 +65,10 @@ def changes(
         gone=sorted(old.keys() - new.keys()),
         same=len(both) - len(changed),
         kept=kept,
-        undefined={name: new[name].error or "" for name in both if _is_undefined(old[name], new[name])},
+        undefined={name: agent.error or "" for name, agent in sorted(new.items()) if is_undefined(agent)},
         was_read=was_read,
+        defines=any(agent.definition is not None for agent in new.values()),
     )
-
-
-def _is_undefined(before: RegisteredAgent, after: RegisteredAgent) -> bool:
-    return before.state == "ready" and after.definition is None
 
 
 def _content(agent: RegisteredAgent) -> tuple[object, ...]:

@@ -59,7 +59,7 @@ def refuse_to_empty(settings: Settings, found: Changes) -> None:
         return
     lost = sorted((*found.gone, *found.undefined))
     what = f"no longer defines {len(lost)} of the agents in {settings.registry}: {', '.join(lost)}"
-    if not lost:
+    if not found.was_read:
         what = f"defines no agent, and {settings.registry} cannot be read"
     faults = "".join(f" {fault}." for fault in "\n".join(found.undefined.values()).splitlines())
     raise SetUpError(
