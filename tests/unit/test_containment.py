@@ -14,6 +14,7 @@ from k8gentai.agents.exits import AgentExitError
 from k8gentai.workers.containment import contain_files, contain_signals, contained_task, run_on
 from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
 from k8gentai.workers.endings import failure
+from k8gentai.workers.own_variables import own_variables
 
 
 @pytest.fixture
@@ -190,15 +191,17 @@ async def files(monkeypatch):
     os.close(log)
 
 
-async def test_a_turns_code_cannot_close_the_workers_files(files):
+@pytest.mark.parametrize(("at_hand", "value"), [(current_attempt, RunningAttempt("resp_1")), (own_variables, {})])
+async def test_an_agents_code_cannot_close_the_workers_files(files, at_hand, value):
+    """In a turn, and when it is imported."""
     closed, own, log = files
-    token = current_attempt.set(RunningAttempt("resp_1"))
+    token = at_hand.set(value)
     for close in (lambda: os.close(own), lambda: os.closerange(own - 1, own + 1), lambda: os.close(log)):
         with pytest.raises(AgentExitError, match="the worker's own"):
             close()
     os.close(1_000)
     os.closerange(own + 1, own + 1)
-    current_attempt.reset(token)
+    at_hand.reset(token)
     os.close(own)
     assert closed == [1_000, (own + 1, own + 1), own]
 

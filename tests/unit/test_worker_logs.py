@@ -85,6 +85,9 @@ def test_a_stream_that_was_closed_takes_what_others_print(deed, unbuffered):
         "open(1, 'wb', 0, None, None, None, True)",
         "os.fdopen(1, 'w')",
         "io.open(file=1, mode='w')",
+        "io.FileIO(1, 'w')",
+        "io.BufferedWriter(io.FileIO(file=2, mode='w', closefd=True))",
+        "type('File', (io.FileIO,), {})(1, 'w')",
         "sys.stdin",
     ],
 )
@@ -92,6 +95,20 @@ def test_no_connection_gets_the_number_of_a_standard_stream(opened):
     """What is printed would go into it."""
     done = run(f"{opened}.close(); print(min(os.pipe()) > 2)")
     assert done.stdout == "True\n"
+
+
+def test_a_file_by_its_name_is_as_python_has_it(tmp_path):
+    (tmp_path / "words").write_text("words")
+    checks = (
+        "with io.FileIO('words') as file: assert file.read() == b'words'",
+        "assert file.closed and isinstance(file, io.FileIO) and isinstance(file, io.RawIOBase)",
+        "raw = open('words', 'rb', 0); assert isinstance(raw, io.FileIO) and issubclass(type(raw), io.FileIO)",
+        "class Mine(io.FileIO, io.RawIOBase): pass",
+        "assert Mine('words').read() == b'words' and not isinstance(raw, Mine)",
+        "number = os.open('words', 0); io.FileIO(number).close(); assert os.open('words', 0) == number",
+    )
+    done = run("\n".join((f"os.chdir({str(tmp_path)!r})", *checks)))
+    assert done.returncode == 0, done.stderr
 
 
 def test_open_is_no_method_of_a_class_that_has_it():

@@ -17,10 +17,9 @@ import structlog
 
 from k8gentai.agents.exits import AgentExitError, contained
 from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
+from k8gentai.workers.exits import ENDING_SIGNALS
+from k8gentai.workers.own_variables import own_variables
 from k8gentai.workers.standard_streams import STANDARD_FILES
-
-_ENDING = (signal.SIGTERM, signal.SIGINT)
-"""Signals by which a worker is told to end."""
 
 _FILES = Path("/proc/self/fd")
 
@@ -105,13 +104,18 @@ def contain_signals() -> None:
 
 
 def _check_signal(signum: int, *, ours: bool) -> None:
-    """Let a signal pass, unless a turn's code tells the worker to end by it.
+    """Let a signal pass, unless an agent's code tells the worker to end by it.
 
     Raises:
         AgentExitError: it does.
     """
-    if ours and signum in _ENDING and current_attempt.get() is not None:
+    if ours and signum in ENDING_SIGNALS and _is_agents_code():
         raise AgentExitError(f"{signal.Signals(signum).name} was sent to the worker's own process")
+
+
+def _is_agents_code() -> bool:
+    """Return whether the code at hand is an agent's, in a turn or being imported."""
+    return current_attempt.get() is not None or own_variables.get() is not None
 
 
 def end_if_forked(worker: int) -> None:
@@ -136,7 +140,7 @@ def contain_files() -> None:
     own = STANDARD_FILES | {int(file.name) for file in files if _is_of_a_loop(file) or _is_standard_error(file)}
 
     def check(*numbers: int) -> None:
-        if current_attempt.get() is not None and os.getpid() == worker and own.intersection(numbers):
+        if _is_agents_code() and os.getpid() == worker and own.intersection(numbers):
             raise AgentExitError("files were closed that are the worker's own")
 
     def contained_close(fd: int) -> None:

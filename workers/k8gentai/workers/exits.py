@@ -1,7 +1,11 @@
-"""How a worker's process ends, for those that start it again."""
+"""How a worker's process is told to end, and how it ends, for those that start it again."""
 
 import os
+import signal
 import threading
+
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""Signals by which a worker is told to end."""
 
 REPLACE = os.EX_TEMPFAIL
 """The exit code of a worker that has given its turns back and is to be started again: an agent's code

@@ -5,8 +5,7 @@ import signal
 import threading
 from contextlib import suppress
 
-_ENDING = (signal.SIGTERM, signal.SIGINT)
-"""The signals that a worker handles."""
+from k8gentai.workers.exits import ENDING_SIGNALS
 
 
 def end_forks_with_worker() -> None:
@@ -43,14 +42,14 @@ def _part_signals() -> None:
     forking = threading.local()
 
     def hold() -> None:
-        forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
 
     def let_come() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, forking.mask)
 
     def reset() -> None:
         signal.set_wakeup_fd(-1)
-        for signum in _ENDING:
+        for signum in ENDING_SIGNALS:
             signal.signal(signum, signal.SIG_DFL)
         let_come()
 

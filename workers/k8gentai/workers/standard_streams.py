@@ -7,6 +7,7 @@ import builtins
 import io
 import logging
 import sys
+from abc import ABCMeta
 from collections.abc import Callable
 from contextlib import suppress
 from functools import update_wrapper
@@ -14,6 +15,8 @@ from typing import IO, Any
 
 STANDARD_FILES = frozenset({0, 1, 2})
 """The descriptors."""
+_PYTHONS = io.FileIO
+"""The class of the files that Python itself opens."""
 
 
 class _File(io.FileIO):
@@ -71,6 +74,7 @@ def keep_streams_open() -> None:
 def _keep_files_open() -> None:
     """Have files that are opened by a standard descriptor's number leave it open when they are closed."""
     io.open = builtins.open = _Open(io.open)  # type: ignore[assignment]
+    io.FileIO = _NumberedFile  # type: ignore[misc]
 
 
 class _Open:
@@ -95,8 +99,29 @@ class _Open:
         closefd: bool = True,
         opener: Any = None,
     ) -> IO[Any]:
-        closes = closefd and not (isinstance(file, int) and file in STANDARD_FILES)
+        closes = closefd and not _is_standard(file)
         return self._original(file, mode, buffering, encoding, errors, newline, closes, opener)
+
+
+class _FileType(ABCMeta):
+    """The type of the class that takes the place of ``FileIO``: what Python opens itself is of the original."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return super().__instancecheck__(instance) or (cls is _NumberedFile and isinstance(instance, _PYTHONS))
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return super().__subclasscheck__(subclass) or (cls is _NumberedFile and issubclass(subclass, _PYTHONS))
+
+
+class _NumberedFile(io.FileIO, metaclass=_FileType):
+    """Python's ``FileIO``."""
+
+    def __init__(self, file: Any, mode: str = "r", closefd: bool = True, opener: Any = None) -> None:
+        super().__init__(file, mode, closefd and not _is_standard(file), opener)
+
+
+def _is_standard(file: Any) -> bool:
+    return isinstance(file, int) and file in STANDARD_FILES
 
 
 def _kept(stream: io.TextIOWrapper) -> _StandardStream:

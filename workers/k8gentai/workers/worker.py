@@ -3,7 +3,6 @@
 import asyncio
 import os
 import secrets
-import signal
 import socket
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -38,7 +37,7 @@ from k8gentai.workers.connection import AWAY, connect, connect_blocking, masked
 from k8gentai.workers.containment import contain_files, contain_signals
 from k8gentai.workers.current_attempt import current_attempt
 from k8gentai.workers.descriptors import raise_limit
-from k8gentai.workers.exits import end_for_certain
+from k8gentai.workers.exits import ENDING_SIGNALS, end_for_certain
 from k8gentai.workers.forks import end_forks_with_worker
 from k8gentai.workers.gateway import gateway
 from k8gentai.workers.harness import Harness
@@ -199,7 +198,7 @@ class _Worker:
             self._last_words.stopping()
             shutdown.wanted.set()
 
-        for signum in (signal.SIGTERM, signal.SIGINT):
+        for signum in ENDING_SIGNALS:
             loop.add_signal_handler(signum, stop)
         listening = socket.create_server(("127.0.0.1", 0))
         host, port = listening.getsockname()
