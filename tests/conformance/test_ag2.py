@@ -242,16 +242,26 @@ async def test_a_client_s_call_comes_as_middleware_lets_it_pass(client, model, k
     assert json.loads(response.output[1].arguments) == {"who": "nobody"}
 
 
-async def test_a_network_survives_the_end_of_its_worker(lab, client, model, key):
-    gate = Gate()
-    model.script(key, Answer(f"A draft [[{key}]]."), Answer("A te", gate, FOREVER), Answer("A text."))
-    turn = await client.responses.create(model="panel", input=prompt(key), background=True)
-    reading = asyncio.create_task(collect(await client.responses.retrieve(turn.id, stream=True)))
-    await gate.reached()
-    await lab.kill_worker_of(turn.id)
-    events = await reading
-    check_sequence(events)
-    assert events[-1].response.status == "completed"
-    assert text_of(events) == f"A draft [[{key}]].A text."
+async def test_networks_and_what_middleware_dropped_survive_the_end_of_their_worker(lab, client, model, key):
+    gates, other = (Gate(), Gate()), f"{key}-other"
+    model.script(key, Answer(f"A draft [[{key}]]."), Answer("A te", gates[0], FOREVER), Answer("A text."))
+    model.script(other, Answer("Draft one"), Answer("A go", gates[1], FOREVER), Answer("A good one."))
+    turns = [
+        await client.responses.create(model=agent, input=prompt(script), background=True)
+        for agent, script in (("panel", key), ("filtered", other))
+    ]
+    reading = [
+        asyncio.create_task(collect(await client.responses.retrieve(turn.id, stream=True))) for turn in turns
+    ]
+    for gate in gates:
+        await gate.reached()
+    await lab.kill_worker_of(turns[0].id)
+    for events, said in zip(
+        await asyncio.gather(*reading), ([f"A draft [[{key}]].", "A text."], ["A good one."]), strict=True
+    ):
+        check_sequence(events)
+        response = events[-1].response
+        assert response.status == "completed"
+        assert [item.content[0].text for item in items_of(response, "message")] == said
     # One was recorded, one was cut off, one came after.
-    assert len(model.requests(key)) == 3
+    assert [len(model.requests(script)) for script in (key, other)] == [3, 3]

@@ -62,3 +62,31 @@ async def test_a_client_gets_no_call_beside_one_whose_result_is_the_answer(frame
     ended = await answer(client, first, first.output[0], approve=True)
     assert [item.type for item in ended.output] == ["mcp_call", "message"], ended.error
     assert ended.output_text == "wrote one"
+
+
+@pytest.mark.parametrize(
+    ("framework", "agent", "tool", "named"),
+    [("ag2", "as_tool", "task_writer", "objective"), ("beeai", "handoff", "writer", "task")],
+    indirect=["framework"],
+    scope="session",
+)
+async def test_a_client_gets_its_call_after_an_approval_in_an_agent_beside_it(
+    framework, agent, tool, named, client, model, key, page
+):
+    calls = Call(tool, {named: prompt(key, "Write.")}), Call("getTown", _WHO)
+    model.script(key, Answer(*calls), Answer(write(page, "one")), Answer("Written."), Answer("Done."))
+    first = await client.responses.create(model=agent_id(agent), input=prompt(key), tools=[LOCATE])
+    requests = items_of(first, "mcp_approval_request")
+    assert ([request.name for request in requests], items_of(first, "function_call")) == (["write"], []), (
+        first.error
+    )
+    second = await answer(client, first, requests[0], approve=True)
+    assert {call.name: call.output for call in items_of(second, "mcp_call")} == {
+        tool: "Written.",
+        "write": "wrote one",
+    }
+    (call,) = items_of(second, "function_call")
+    assert len(model.requests(key)) == 3
+    third = await _go_on(client, second, call)
+    assert [item.type for item in third.output] == ["message"], third.error
+    assert len(page.read_text().splitlines()) == 1

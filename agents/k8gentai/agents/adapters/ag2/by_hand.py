@@ -14,6 +14,7 @@ from ag2.events import ToolCallEvent
 from ag2.tools.final import FunctionTool
 from ag2.utils import CONTEXT_OPTION_NAME, CallModel
 
+from k8gentai.agents.adapters.ag2.recorded import outcome_of_result, outcome_of_value, value_of
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_call, current_run
 from k8gentai.agents.adapters.ag2.tools import in_a_task, texts_of
 from k8gentai.agents.admission import Admission, admit, current_admission
@@ -108,27 +109,14 @@ async def _call(
         except Exception as error:
             failed.append(error)
             raise
-        return _outcome(came[0])
+        value = came[0]
+        if isinstance(value, ToolResult):
+            return outcome_of_result(texts_of(json_text, value), final=value.final)
+        return outcome_of_value(value)
 
     with run.at_work():
         outcome = await run.context.tools.call(call_id, tool, arguments, run_tool)
     run.answered(call_id)
     if outcome.is_error:
         raise failed[0] if failed else RuntimeError(outcome.output)
-    return came[0] if came else _again(outcome)
-
-
-def _outcome(value: Any) -> ToolOutcome:
-    """Return what a tool returned as text, and what makes it again where that does not."""
-    if isinstance(value, str):
-        return ToolOutcome(value)
-    if isinstance(value, ToolResult):
-        texts = texts_of(json_text, value)
-        return ToolOutcome("\n".join(texts), raw=json.dumps({"parts": texts, "final": value.final}))
-    text = json_text(value)
-    return ToolOutcome(text, raw=json.dumps({"value": json.loads(text)}))
-
-
-def _again(outcome: ToolOutcome) -> Any:
-    kept = json.loads(outcome.raw) if outcome.raw else {"value": outcome.output}
-    return kept["value"] if "value" in kept else ToolResult(**kept)
+    return came[0] if came else value_of(outcome)

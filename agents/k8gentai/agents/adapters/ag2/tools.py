@@ -19,6 +19,7 @@ from ag2.events import (
     UrlInput,
 )
 
+from k8gentai.agents.adapters.ag2.recorded import outcome_of_result, outcome_of_value, result_of
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_agent, current_call
 from k8gentai.agents.admission import Admission, admit
 from k8gentai.agents.json_text import shown_json
@@ -65,11 +66,12 @@ async def call_tool(
         if isinstance(made, ToolErrorEvent):
             raise made.error
         texts = texts_of(encoder_of(agent), made.result)
-        shown = [encodable(text) for text in texts]
-        if shown != texts or not all(isinstance(part, _TEXTS) for part in made.result.parts):
+        if list(map(encodable, texts)) != texts or not all(isinstance(part, _TEXTS) for part in made.result.parts):
             # AG2's own could not be sent to a model.
             result = None
-        return ToolOutcome("\n".join(shown), raw=_recorded(shown, final=made.result.final))
+        if len(texts) == 1 and not made.result.final:
+            return outcome_of_value(texts[0])
+        return outcome_of_result(texts, final=made.result.final)
 
     outcome = await run.context.tools.call(call_id, event.name, arguments, run_tool)
     run.answered(call_id)
@@ -84,7 +86,7 @@ def _told(event: ToolCallEvent, outcome: ToolOutcome, result: ToolResultEvent | 
     if outcome.is_error:
         error, shown = RuntimeError(outcome.output), ToolResult(outcome.output)
         return ToolErrorEvent(parent_id=event.id, name=event.name, error=error, result=shown)
-    return result or ToolResultEvent.from_call(event, _remade(outcome))
+    return result or ToolResultEvent.from_call(event, result_of(outcome))
 
 
 def shown_arguments(call: ToolCallEvent, arguments: dict[str, Any]) -> str:
@@ -139,18 +141,6 @@ def _image(part: Input) -> str | None:
         case UrlInput(kind=BinaryType.IMAGE):
             return part.url
     return None
-
-
-def _recorded(texts: list[str], *, final: bool) -> str:
-    """Return a result as text, where what the model is shown does not say it all."""
-    if len(texts) == 1 and not final:
-        return ""
-    return json.dumps({"parts": texts, "final": final})
-
-
-def _remade(outcome: ToolOutcome) -> ToolResult:
-    """Return the result again, from what an earlier attempt recorded of it."""
-    return ToolResult(**json.loads(outcome.raw)) if outcome.raw else ToolResult(outcome.output)
 
 
 async def _execute(execute: Execute, event: ToolCallEvent, context: Context) -> ToolResultEvent:

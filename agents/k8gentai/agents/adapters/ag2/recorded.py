@@ -1,0 +1,41 @@
+"""Writes what AG2's tools came to into the turn's record, and makes the same of it again in a later attempt."""
+
+import json
+from typing import Any
+
+from ag2 import ToolResult
+
+from k8gentai.agents.json_text import json_text
+from k8gentai.agents.text import encodable
+from k8gentai.agents.turn import ToolOutcome
+
+
+def outcome_of_result(texts: list[str], *, final: bool) -> ToolOutcome:
+    """Return a result as the record has it.
+
+    Args:
+        texts: its parts.
+        final: it is the agent's answer.
+    """
+    shown = [encodable(text) for text in texts]
+    return ToolOutcome("\n".join(shown), raw=json.dumps({"parts": shown, "final": final}))
+
+
+def outcome_of_value(value: object) -> ToolOutcome:
+    """Return what a tool's function returned as the record has it, where that is no result of AG2's."""
+    if isinstance(value, str):
+        return ToolOutcome(value)
+    text = json_text(value)
+    return ToolOutcome(text, raw=json.dumps({"value": json.loads(text)}))
+
+
+def value_of(outcome: ToolOutcome) -> Any:
+    """Return what a tool's function returned."""
+    kept = json.loads(outcome.raw) if outcome.raw else {"value": outcome.output}
+    return kept["value"] if "value" in kept else ToolResult(**kept)
+
+
+def result_of(outcome: ToolOutcome) -> ToolResult:
+    """Return the result that AG2 makes of it."""
+    value = value_of(outcome)
+    return value if isinstance(value, ToolResult) else ToolResult(value)
