@@ -128,6 +128,9 @@ def definitions(framework):
     if framework in DISPATCHING:
         entrypoints[agent_id("dispatching")] = DISPATCHING[framework]
     specs = {name: {**spec, "entrypoint": entrypoint} for name, entrypoint in entrypoints.items()}
+    if framework in HOOKED:
+        never = [{"name": "write", "retry": "never"}]
+        specs[agent_id("reviewing")] = {**spec, "tools": never, "entrypoint": f"{module}:reviewing"}
     if framework in APPROVING:
         specs[agent_id("approving")] = {**spec, "tools": [], "entrypoint": f"{module}:approving"}
     return {

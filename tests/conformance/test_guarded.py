@@ -71,6 +71,18 @@ async def test_a_hook_that_asks_a_person_waits_for_the_answer(framework, client,
     assert told in model.requests(key)[1].texts("tool")[0]
 
 
+@pytest.mark.parametrize("framework", HOOKED, indirect=True, scope="session")
+async def test_a_tool_whose_result_a_person_reviews_does_not_run_again(framework, client, model, key, page):
+    model.script(key, Answer(write(page, "reviewed")), Answer("Done."))
+    asked = await client.responses.create(model=agent_id("reviewing"), input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    assert len(page.read_text().splitlines()) == 1
+    done = await answer(client, asked, request, approve=True, reason="yes")
+    assert done.output_text == "Done.", done.error
+    assert "wrote reviewed" in model.requests(key)[1].texts("tool")[0]
+    assert len(page.read_text().splitlines()) == 1
+
+
 @pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
 async def test_a_use_that_the_record_answered_counts_for_the_limit_of_a_tool(framework, client, model, key, page):
     model.script(key, Answer(write(page, "one")), Answer(write(page, "two")), Answer("Done."))

@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from k8gentai.agents.admission import current_own_result
 from k8gentai.agents.definition import Limits, Tool
 from k8gentai.agents.events import TurnEnd
 from k8gentai.agents.exits import contained_in_thread
@@ -128,6 +129,59 @@ async def test_calls_that_were_stopped_while_they_asked_begin_again(tools, perso
     with pytest.raises(asyncio.CancelledError):
         await calling
     assert journal.states() == {"outer": "left", "inner": "left"}
+
+
+@pytest.mark.parametrize(
+    ("kept", "retry", "states", "ran"),
+    [
+        ("paid", "never", ["running", "left", "running", "done"], ["asked about paid"]),
+        ("paid", "idempotent", ["running", "left", "running", "done"], ["asked about paid"]),
+        (None, "never", ["running", "done"], []),
+    ],
+)
+async def test_a_tool_that_returned_before_its_call_asked_is_known_to_have(
+    person, journal, kept, retry, states, ran
+):
+    """What was kept of its result is there when the call is made again; where it cannot be kept, it was begun."""
+    written = []
+    record = journal.record_tool
+
+    async def record_tool(call_id, entry):
+        written.append(entry.state)
+        return await record(call_id, entry)
+
+    journal.record_tool = record_tool
+    again = []
+
+    def boundary():
+        budget, guard = Budget(Limits(), _ignore_end), ToolGuard((), (), (), _ignore_end)
+        policies = {"pay": Tool(name="pay", retry=retry)}
+        return Tools("resp_1", policies, journal, _ignore, person, budget, math.inf, Clock(0), guard=guard)
+
+    async def pay_and_ask():
+        own = current_own_result.get()
+        if own.text is None:
+            own.keep(kept)
+        else:
+            again.append(f"asked about {own.text}")
+        await tools.ask("question", "input", "{}")
+        return "kept"
+
+    tools = boundary()
+    calling = asyncio.create_task(tools.call("c1", "pay", {}, pay_and_ask))
+    await person.asked.wait()
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    person.answer.set_result(Decision(approve=True))
+    tools = boundary()
+    outcome = await tools.call("c1", "pay", {}, pay_and_ask)
+    assert (written, again) == (states, ran)
+    assert ("cannot be kept" in outcome.output, outcome.is_error) == (kept is None, kept is None)
+
+
+def _ignore_end(end):
+    """Take what the turn ends with."""
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,30 @@ from typing import Any
 from k8gentai.agents.text import jsonable
 
 
+class OwnResult:
+    """What the tool of a call returned itself, before code of the agent's around it made the call's result of it.
+
+    That code may stop to ask a person. The call is made again once there is an answer, and its tool does not run
+    again: it returned this.
+
+    Args:
+        text: the result as the framework's adapter wrote it in an earlier attempt; None where it has none.
+    """
+
+    def __init__(self, text: str | None = None) -> None:
+        self.text = text
+        self.is_lost = False
+        """Whether the tool returned what cannot be written."""
+
+    def keep(self, text: str | None) -> None:
+        """Note that the tool returned.
+
+        Args:
+            text: what it returned; None where that cannot be written.
+        """
+        self.text, self.is_lost = text, text is None
+
+
 class Admission:
     """One call that passed the tool boundary: its tool runs for it once, unless it fails, and with its arguments.
 
@@ -37,6 +61,11 @@ class Admission:
         """Whether the code at hand is part of the tool."""
         return _at_work.get() is self
 
+    def own_result(self) -> OwnResult:
+        """Return what takes the result of the tool that is about to run, and may have it already."""
+        holder = None if self.is_at_work else current_own_result.get()
+        return OwnResult() if holder is None else holder
+
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """While inside, the tool runs; one that raises may be tried again."""
@@ -63,6 +92,9 @@ class Admission:
 
 current_admission: ContextVar[Admission | None] = ContextVar("current_admission", default=None)
 """The call that the code at hand works for, if for one."""
+
+current_own_result: ContextVar[OwnResult | None] = ContextVar("current_own_result", default=None)
+"""Takes what the tool of the call at hand returns. The tool boundary sets it."""
 
 _at_work: ContextVar[Admission | None] = ContextVar("tool_at_work", default=None)
 """The call whose tool the code at hand is part of, if it is of one."""

@@ -51,6 +51,10 @@ class ToolEntry(BaseModel):
     """The same of the arguments that the tool runs with, to which code may have added; None in entries of older
     versions."""
 
+    returned: Text | None = None
+    """What its tool itself returned, where code around it stopped to ask a person: see
+    :class:`k8gentai.agents.admission.OwnResult`."""
+
     def is_about(self, asked: str) -> bool:
         """Return whether the call has that digest."""
         return self.asked in (None, asked)

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
+from k8gentai.agents.admission import OwnResult, current_own_result
 from k8gentai.agents.call_matching import matching_call
 from k8gentai.agents.definition import Tool
 from k8gentai.agents.events import Event, StepCompleted, StepStarted, ToolCall, ToolResult, Usage, tool_step
@@ -30,6 +31,11 @@ from k8gentai.workers.tool_guard import ToolGuard
 _INTERRUPTED = (
     "the worker died while this tool ran, and its definition says that it is not run again: "
     "whether it took effect is not known"
+)
+
+_LOST = (
+    "this tool ran, and code around it asked a person: what it returned cannot be kept until they answer, and its "
+    "definition says that it is not run again"
 )
 
 _NOT_BEGUN = "a tool was not run, as an earlier answer or result could not be recorded"
@@ -334,11 +340,13 @@ class Tools:
         if _is_interrupted(known, policy):
             outcome = ToolOutcome(_INTERRUPTED, is_error=True)
         else:
-            if not await self._journal.record_tool(place.key, about(state="running")):
+            own = OwnResult(known.returned if known is not None else None)
+            if not await self._journal.record_tool(place.key, about(state="running", returned=own.text)):
                 self._budget.unrecorded(_NOT_BEGUN)
             token = current_call_key.set(self._call_key(place.key))
             around = _around.set((*_around.get(), running))
             showing = shown_images.set(images)
+            returning = current_own_result.set(own)
             try:
                 outcome = await _guarded(running, policy, run)
                 if running.asks and self._approvals.over:
@@ -347,12 +355,17 @@ class Tools:
             except BaseException as error:
                 # It stops for a person: cancelled while it asks, or by an exception of the framework's own.
                 if running.asks or not isinstance(error, asyncio.CancelledError):
-                    await self._journal.record_tool(place.key, about(state="left"))
+                    if own.is_lost and policy.retry == "never":
+                        left = about(state="done", output=_LOST, is_error=True)
+                    else:
+                        left = about(state="left", returned=own.text)
+                    await self._journal.record_tool(place.key, left)
                 raise
             finally:
                 current_call_key.reset(token)
                 _around.reset(around)
                 shown_images.reset(showing)
+                current_own_result.reset(returning)
         # Before anybody else gets it: neither Redis nor a model takes what has no measure.
         self._budget.tool_result(len(outcome.output) + len(outcome.raw) + sum(map(len, images)))
         entry = about(
@@ -373,8 +386,9 @@ class Tools:
 
 
 def _is_interrupted(known: ToolEntry | None, policy: Tool) -> bool:
-    """Return whether a call was begun that is not to be run again."""
-    return known is not None and known.state == "running" and policy.retry == "never"
+    """Return whether a call was begun that is not to be run again, and it is not known that its tool returned."""
+    is_open = known is not None and known.state == "running" and known.returned is None
+    return is_open and policy.retry == "never"
 
 
 def _denial(decision: Decision) -> ToolEntry | None:

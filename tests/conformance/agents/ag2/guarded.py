@@ -5,7 +5,7 @@ from typing import Any
 
 from ag2 import Agent, Context, MemoryStream, TaskConfig, ToolResult, tool
 from ag2.config import OpenAIConfig
-from ag2.events import ModelRequest, TextInput, ToolCallEvent
+from ag2.events import ModelRequest, TextInput, ToolCallEvent, ToolResultEvent
 from ag2.middleware import BaseMiddleware, Middleware, approval_required
 from ag2.tools.final import Toolkit
 
@@ -45,6 +45,16 @@ async def _change(call_next: Any, event: ToolCallEvent, context: Context) -> Any
 
 hooked = Agent("clerk", config=_config, tools=[tool(tools.write, middleware=[_change])])
 approving = Agent("clerk", config=_config, tools=[tool(tools.write, middleware=[approval_required(), _change])])
+
+
+async def _review(call_next: Any, event: ToolCallEvent, context: Context) -> Any:
+    result = await call_next(event, context)
+    keep = await context.input("Keep it?") == "yes"
+    text = f"kept: {result.result.parts[0].content}" if keep else "withheld"
+    return ToolResultEvent.from_call(event, text)
+
+
+reviewing = Agent("clerk", config=_config, tools=[tool(tools.write, middleware=[_review])])
 
 
 def _finish(path: str, line: str) -> ToolResult:

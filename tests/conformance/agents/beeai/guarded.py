@@ -10,8 +10,9 @@ from beeai_framework.agents.requirement.requirements import Requirement
 from beeai_framework.agents.requirement.requirements.ask_permission import AskPermissionRequirement
 from beeai_framework.backend import AnyMessage, ChatModel, MessageToolResultContent, ToolMessage, UserMessage
 from beeai_framework.memory import UnconstrainedMemory
-from beeai_framework.tools import tool
+from beeai_framework.tools import StringToolOutput, tool
 from beeai_framework.tools.handoff import HandoffTool
+from beeai_framework.utils.io import io_read
 from beeai_framework.workflows import Workflow
 from beeai_framework.workflows.agent import AgentWorkflow
 from pydantic import BaseModel, Field
@@ -58,6 +59,19 @@ async def _hooked(question: str, *requirements: Requirement[Any]) -> str:
     agent = RequirementAgent(
         llm=_llm, name="Clerk", tools=[write], requirements=requirements, final_answer_as_tool=False
     )
+    return (await agent.run(question)).last_message.text
+
+
+async def _review(data: Any, event: Any) -> None:
+    keep = await io_read("Keep it?") == "yes"
+    data.output = StringToolOutput(f"kept: {data.output.get_text_content()}" if keep else "withheld")
+
+
+async def reviewing(question: str) -> str:
+    """A listener asks a person about what a tool returned."""
+    write = tool(tools.write)
+    write.emitter.on("success", _review)
+    agent = RequirementAgent(llm=_llm, name="Clerk", tools=[write], final_answer_as_tool=False)
     return (await agent.run(question)).last_message.text
 
 

@@ -5,7 +5,11 @@ from typing import Any
 
 from crewai import LLM, Agent, Crew, Process, Task
 from crewai.flow.flow import Flow, start
-from crewai.hooks import ToolCallHookContext, register_before_tool_call_hook
+from crewai.hooks import (
+    ToolCallHookContext,
+    register_after_tool_call_hook,
+    register_before_tool_call_hook,
+)
 from crewai.lite_agent import LiteAgent
 from crewai.tools import BaseTool, tool
 
@@ -55,7 +59,17 @@ def _change_later(context: ToolCallHookContext) -> None:
 
 
 register_before_tool_call_hook(_change)
+
+
+def _review(context: ToolCallHookContext) -> str | None:
+    if context.tool_input.get("line") != "reviewed":
+        return None
+    keep = context.request_human_input("Keep it?", "Type 'yes'.") == "yes"
+    return f"kept: {context.tool_result}" if keep else "withheld"
+
+
 register_before_tool_call_hook(_change_later)
+register_after_tool_call_hook(_review)
 
 
 def _times(path: str, line: str, times: int, mark: str = "!") -> str:
@@ -64,7 +78,7 @@ def _times(path: str, line: str, times: int, mark: str = "!") -> str:
 
 
 reading = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[tool("write")(_times)])])
-hooked = approving = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[_write])])
+hooked = approving = reviewing = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[_write])])
 
 delegation = Crew(
     agents=[_agent("Writer", tools=[_write]), _agent("Poet")],

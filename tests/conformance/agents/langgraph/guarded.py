@@ -5,6 +5,7 @@ from typing import Any
 from langchain.agents import create_agent
 from langchain.agents.middleware import wrap_tool_call
 from langchain_openai import ChatOpenAI
+from langgraph.types import interrupt
 
 from k8gentai.stack.conformance import tools
 
@@ -17,4 +18,13 @@ async def _change(request: Any, handler: Any) -> Any:
     return await handler(request.override(tool_call={**call, "args": {**call["args"], "line": "changed"}}))
 
 
+@wrap_tool_call
+async def _review(request: Any, handler: Any) -> Any:
+    result = await handler(request)
+    kept = interrupt({"question": "Keep it?"}) == "yes"
+    result.content = f"kept: {result.content}" if kept else "withheld"
+    return result
+
+
+reviewing = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[tools.write], middleware=[_review])
 hooked = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[tools.write], middleware=[_change])

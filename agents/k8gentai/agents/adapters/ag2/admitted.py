@@ -7,13 +7,13 @@ from copy import copy
 from functools import partial, wraps
 from typing import Any
 
-from ag2 import Context
-from ag2.events import ToolCallEvent, ToolErrorEvent, ToolResultEvent
+from ag2 import Context, ToolResult
+from ag2.events import TextInput, ToolCallEvent, ToolErrorEvent, ToolResultEvent
 from ag2.tools.final import ClientTool
 from ag2.tools.tool import Tool
 
 from k8gentai.agents.adapters.ag2.run import current_agent, current_run
-from k8gentai.agents.adapters.ag2.tools import call_tool, running_arguments
+from k8gentai.agents.adapters.ag2.tools import TEXTS, call_tool, running_arguments
 from k8gentai.agents.admission import Admission, current_admission
 
 Run = Callable[[Any, ToolCallEvent, Context], Coroutine[Any, Any, ToolResultEvent]]
@@ -49,10 +49,15 @@ def _held(call: Run) -> Run:
         if run is None or agent is None or admission is None or admission.is_at_work:
             return await call(self, event, context)
         if _is_its(admission, self, event):
+            returned = admission.own_result()
             with admission.at_work():
+                if returned.text is not None:
+                    return ToolResultEvent.from_call(event, ToolResult(**json.loads(returned.text)))
                 came = await call(self, event, context)
             if isinstance(came, ToolErrorEvent):
                 admission.failed()
+            else:
+                returned.keep(_written(came.result))
             return came
         written = json.dumps(running_arguments(event), sort_keys=True)
         own = run.call_ids.make(admission.call_id, self.name, written)
@@ -65,6 +70,17 @@ def _is_its(admission: Admission, tool: Any, event: ToolCallEvent) -> bool:
     """Return whether a tool runs for the admitted call, with just its arguments."""
     is_open = admission.name == tool.name and admission.is_open
     return is_open and admission.arguments == running_arguments(event)
+
+
+def _written(result: ToolResult) -> str | None:
+    """Return a tool's result as JSON; None where it is more than text."""
+    if not all(isinstance(part, TEXTS) for part in result.parts):
+        return None
+    parts = [part.content if isinstance(part, TextInput) else part.data for part in result.parts]
+    try:
+        return json.dumps({"parts": parts, "final": result.final})
+    except (TypeError, ValueError):
+        return None
 
 
 def _named(event: ToolCallEvent, name: str) -> ToolCallEvent:

@@ -30,7 +30,7 @@ from k8gentai.agents.turn import ToolOutcome
 Execute = Callable[[ToolCallEvent, Context], Coroutine[Any, Any, ToolResultEvent]]
 """Runs a tool call."""
 
-_TEXTS = (TextInput, DataInput)
+TEXTS = (TextInput, DataInput)
 """The parts of results that a model is shown as text."""
 
 
@@ -66,7 +66,7 @@ async def call_tool(
         if isinstance(made, ToolErrorEvent):
             raise made.error
         texts = texts_of(encoder_of(agent), made.result)
-        if list(map(encodable, texts)) != texts or not all(isinstance(part, _TEXTS) for part in made.result.parts):
+        if list(map(encodable, texts)) != texts or not all(isinstance(part, TEXTS) for part in made.result.parts):
             # AG2's own could not be sent to a model.
             result = None
         if len(texts) == 1 and not made.result.final:

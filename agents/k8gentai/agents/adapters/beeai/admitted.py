@@ -7,7 +7,7 @@ from functools import partial, wraps
 from typing import Any
 
 from beeai_framework.backend import MessageToolCallContent
-from beeai_framework.tools import Tool, ToolOutput
+from beeai_framework.tools import StringToolOutput, Tool, ToolOutput
 from pydantic import BaseModel
 
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_run
@@ -96,8 +96,13 @@ def _held(run_tool: Run, call_tool: CallTool) -> Run:
             return await run_tool(self, *args, **named)
         arguments = as_json(args[0] if args else named.get("input"))
         if admission.is_open and arguments in _readings(self, admission):
+            returned = admission.own_result()
             with admission.at_work():
-                return await run_tool(self, *args, **named)
+                if returned.text is not None:
+                    return StringToolOutput(returned.text)
+                output = await run_tool(self, *args, **named)
+                returned.keep(output.get_text_content())
+                return output
         written = json.dumps(arguments)
         own = run.call_ids.make(self.name, admission.call_id, written)
         message = MessageToolCallContent(id=own, tool_name=self.name, args=written)

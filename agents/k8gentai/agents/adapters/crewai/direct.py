@@ -92,8 +92,13 @@ def _called(call: Callable[..., Any], *, layer: bool = False) -> Callable[..., A
             return call(self, *args, **kwargs)
         arguments = shown(_arguments(self, args, kwargs))
         if (own := admitted(self, arguments, layer=layer)) is not None:
+            returned = own.own_result()
             with own.at_work():
-                return call(self, *args, **kwargs)
+                if returned.text is not None:
+                    return _known(returned.text, self)
+                result = call(self, *args, **kwargs)
+                returned.keep(_written(result) or json.dumps(str(result)))
+                return result
         return _through(run, self.name, arguments, lambda: call(self, *args, **kwargs), self)
 
     return called
@@ -109,8 +114,13 @@ def _awaited(
             return await call(self, *args, **kwargs)
         arguments = shown(_arguments(self, args, kwargs))
         if (own := admitted(self, arguments, layer=layer)) is not None:
+            returned = own.own_result()
             with own.at_work():
-                return await call(self, *args, **kwargs)
+                if returned.text is not None:
+                    return _known(returned.text, self)
+                result = await call(self, *args, **kwargs)
+                returned.keep(_written(result) or json.dumps(str(result)))
+                return result
         here = asyncio.get_running_loop()
 
         def execute() -> Any:
@@ -233,9 +243,18 @@ class _Direct:
 
 def _recorded(result: Any) -> str:
     """Return a result as text, where what the model is shown of it does not make the same one again."""
-    if isinstance(result, str):
-        return ""
+    return "" if isinstance(result, str) else _written(result) or ""
+
+
+def _written(result: Any) -> str | None:
+    """Return what a tool returned as JSON; None where JSON has no such thing."""
     try:
         return json.dumps(result)
     except (TypeError, ValueError):
-        return ""
+        return None
+
+
+def _known(text: str, tool: Any) -> Any:
+    """Return what a tool returned in an earlier attempt, which counts as a use of it."""
+    count_use(tool)
+    return json.loads(text)

@@ -19,9 +19,9 @@ from langgraph.types import Command
 
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
 from k8gentai.agents.adapters.langgraph.open_calls import answering
-from k8gentai.agents.adapters.langgraph.recorded import recorded, remade
+from k8gentai.agents.adapters.langgraph.recorded import recorded, remade, written
 from k8gentai.agents.adapters.langgraph.run import GraphRun
-from k8gentai.agents.admission import Admission
+from k8gentai.agents.admission import Admission, OwnResult
 from k8gentai.agents.text import jsonable, message_of
 from k8gentai.agents.turn import ToolOutcome
 
@@ -115,6 +115,11 @@ class Passage:
             raise bubble.carried from None
         return self._given(outcome)
 
+    def own_result(self, tool: str) -> OwnResult:
+        """Return what takes the result of a tool that is about to run, and may have it already. Code may have the
+        call made by several others: the results of those are not kept."""
+        return self._admission.own_result() if tool == self.name else OwnResult()
+
     @contextmanager
     def begun(self) -> Iterator[None]:
         """While inside, the tool itself is at work: what it runs are other calls."""
@@ -126,10 +131,12 @@ class Passage:
             _current.reset(token)
             answering.reset(of_call)
 
-    def ended(self, result: Any) -> Any:
+    def ended(self, own: OwnResult, result: Any) -> Any:
         """Take what the tool returned, and return it."""
         if getattr(result, "status", None) == "error":
             self._admission.failed()
+        else:
+            own.keep(written(result))
         return result
 
     @contextmanager

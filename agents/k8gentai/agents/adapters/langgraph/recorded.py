@@ -19,12 +19,17 @@ def recorded(result: Any) -> str:
     """
     if isinstance(result, ToolMessage) and isinstance(result.content, str) and result.artifact is None:
         return ""
+    return written(result) or ""
+
+
+def written(result: Any) -> str | None:
+    """Return what a tool returned as text; None where it cannot be kept."""
     try:
         kind, data = _SERIALIZER.dumps_typed(result)
         if _SERIALIZER.dumps_typed(_SERIALIZER.loads_typed((kind, data))) != (kind, data):
-            return ""
+            return None
     except (TypeError, ValueError):
-        return ""
+        return None
     return f"{kind}:{base64.b64encode(data).decode()}"
 
 
@@ -32,7 +37,7 @@ def remade(raw: str) -> Any:
     """Return the result again.
 
     Args:
-        raw: what :func:`recorded` gave, not empty.
+        raw: what :func:`recorded` or :func:`written` returned, not empty.
     """
     kind, _, data = raw.partition(":")
     return _SERIALIZER.loads_typed((kind, base64.b64decode(data)))

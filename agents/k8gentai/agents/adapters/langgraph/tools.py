@@ -21,6 +21,7 @@ from langgraph.types import Command
 from k8gentai.agents.adapters.langgraph.calls import HANDED_OVER
 from k8gentai.agents.adapters.langgraph.open_calls import answering
 from k8gentai.agents.adapters.langgraph.passage import Passage, ToolPassage, open_passage
+from k8gentai.agents.adapters.langgraph.recorded import remade
 from k8gentai.agents.adapters.langgraph.run import GraphRun, current_run
 from k8gentai.agents.text import jsonable
 
@@ -125,16 +126,17 @@ def _run(run: Callable[..., Any]) -> Callable[..., Any]:
             return run(self, tool_input, *rest, tool_call_id=tool_call_id, **options)
 
         if passage := _entered_by(self, tool_input, tool_call_id):
-            return _begin(passage, execute)
+            return _begin(passage, self.name, execute)
         made = _by_hand(self, tool_input, tool_call_id)
-        return execute() if made is None else made.through_blocking(lambda: _begin(made, execute))
+        return execute() if made is None else made.through_blocking(lambda: _begin(made, self.name, execute))
 
     return wrapped
 
 
-def _begin(passage: Passage, execute: Callable[[], Any]) -> Any:
+def _begin(passage: Passage, tool: str, execute: Callable[[], Any]) -> Any:
+    own = passage.own_result(tool)
     with passage.begun():
-        return passage.ended(execute())
+        return remade(own.text) if own.text is not None else passage.ended(own, execute())
 
 
 def _arun(arun: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
@@ -146,8 +148,9 @@ def _arun(arun: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
             return await arun(self, tool_input, *rest, tool_call_id=tool_call_id, **options)
 
         async def begin(passage: Passage) -> Any:
+            own = passage.own_result(self.name)
             with passage.begun():
-                return passage.ended(await execute())
+                return remade(own.text) if own.text is not None else passage.ended(own, await execute())
 
         if passage := _entered_by(self, tool_input, tool_call_id):
             return await begin(passage)
