@@ -1,6 +1,7 @@
 """Finished turns reach the store and their conversation, once, as their owner's."""
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -157,6 +158,53 @@ async def test_a_long_chain_that_nothing_was_settled_of_is_settled_from_its_begi
     assert list(dict.fromkeys(written)) == chain
     assert len(written) <= len(chain) + 8
     assert len(read) < 4 * len(chain)
+
+
+async def test_turns_that_wait_for_their_chain_hold_up_no_others(
+    served: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await served.store.open()
+    first, other = await create(served), await create(served)
+    for turn_id in (first, other):
+        await served.turns.append(turn_id, *ANSWER)
+        served.turns.ended.get_nowait()
+    chain = [first, *(f"{first[:-4]}{number:04x}" for number in range(20))]
+    for before, turn_id in itertools.pairwise(chain):
+        record = served.turns.records[first].model_copy(deep=True, update={"previous_response_id": before})
+        record.turn.id = turn_id
+        served.turns.records[turn_id], served.turns.kept[turn_id] = record, served.turns.kept[first]
+    put, may_be_written, written = served.store.put, asyncio.Event(), dict.fromkeys([*chain, other], 0)
+
+    async def put_the_first_later(stored: Any) -> None:
+        turn_id = stored.response["id"]
+        if turn_id == first:
+            await may_be_written.wait()
+        await put(stored)
+        written[turn_id] += 1
+
+    settled, all_settled = served.turns.settled, {turn_id: asyncio.Event() for turn_id in (*chain, other)}
+
+    async def note(turn_id: str, *more: Any) -> bool:
+        done: bool = await settled(turn_id, *more)
+        all_settled[turn_id].set()
+        return done
+
+    monkeypatch.setattr(served.store, "put", put_the_first_later)
+    monkeypatch.setattr(served.turns, "settled", note)
+    for turn_id in (*chain[1:], other, first):
+        served.turns.ended.put_nowait(turn_id)
+    served.settler.start()
+    await asyncio.wait_for(all_settled[other].wait(), 30)
+    assert not any(all_settled[turn_id].is_set() for turn_id in chain)
+    may_be_written.set()
+    for event in all_settled.values():
+        await asyncio.wait_for(event.wait(), 30)
+    await served.settler.stop()
+    assert served.settler._room._value == 8
+    assert served.settler._catching_up == {}
+    with acting_as(served.turns.records[first].owner):
+        for turn_id in chain:
+            assert await served.store.get(turn_id) is not None
 
 
 async def test_the_row_belongs_to_who_asked(served: Floor) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import socket
+from collections.abc import AsyncIterator
 
 import structlog
 
@@ -42,8 +43,10 @@ class Settler:
         self._sessions = sessions
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._task: asyncio.Task[None] | None = None
-        self._catching_up = asyncio.Lock()
-        """Held by the one that writes what is missing before it: the others of its chain then find it written."""
+        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._catching_up: dict[str, asyncio.Event] = {}
+        """Turns that are being written because a later one continues them, each with what is set once they
+        are: the others of the chain then find them written."""
 
     def start(self) -> None:
         """Begin, in the running event loop; a second call changes nothing."""
@@ -60,15 +63,14 @@ class Settler:
 
     async def _run(self) -> None:
         failures = 0
-        room = asyncio.Semaphore(_AT_ONCE)
         while True:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     async for turn_id in self._turns.finished(self._name):
                         failures = 0
-                        await room.acquire()
+                        await self._room.acquire()
                         task = tasks.create_task(self._try(turn_id))
-                        task.add_done_callback(lambda _: room.release())
+                        task.add_done_callback(lambda _: self._room.release())
             except* AWAY as group:
                 log.warning("redis_away", error=str(group.exceptions[0]))
             except* Exception:
@@ -98,6 +100,13 @@ class Settler:
         """Write a turn where it is kept, unless that was done. Returns its status; None where it was deleted."""
         try:
             record = await self._turns.get(turn_id)
+            if await self._is_ahead(record):
+                before, owner = str(record.previous_response_id), record.owner
+                # Many may wait here, and a record holds a whole history.
+                del record
+                with acting_as(owner):
+                    await self._put_all_before(before)
+                record = await self._turns.get(turn_id)
         except TurnNotFoundError:
             log.info("turn_deleted", turn=turn_id)
             return None
@@ -112,39 +121,55 @@ class Settler:
         stored = StoredResponse.of(record, events)
         response = stored.response
         if record.store:
-            await self._put_after_previous(stored)
+            await self._store.put(stored)
         await self._sessions.settled(record, events)
         await self._histories.join(record, response)
         await self._unless_deleted(record)
         log.info("turn_settled", turn=turn.id, agent=turn.agent, status=response["status"])
 
-    async def _put_after_previous(self, stored: StoredResponse) -> None:
-        """Write a response, after those before it that are still to be settled: without the one that it continues
-        it would have to hold its whole history."""
-        before = stored.response["previous_response_id"]
-        if before and await self._unsettled(before):
-            async with self._catching_up:
-                await self._put_all_before(before)
-        await self._store.put(stored)
+    async def _is_ahead(self, record: TurnRecord) -> bool:
+        """Return whether a turn is to be written, and the one that it continues is not written yet."""
+        if record.settled or not record.store or not record.previous_response_id:
+            return False
+        return await self._unsettled(record.previous_response_id) is not None
 
     async def _put_all_before(self, last: str) -> None:
-        """Write the responses up to one that are still to be settled."""
-        for turn_id in await self._unsettled_before(last):
-            try:
-                await self._put_previous(turn_id)
-            except AWAY:
-                raise
-            except Exception:
-                # One that cannot be written must not hold up the others.
-                log.exception("settling_failed", turn=turn_id)
+        """Write the responses up to one that are still to be settled, each after the one that it continues: it
+        would have to hold its whole history without.
+        """
+        written = asyncio.Event()
+        chain: list[str] = []
+        try:
+            async for turn_id in self._unsettled_before(last):
+                self._catching_up[turn_id] = written
+                chain.append(turn_id)
+            for turn_id in reversed(chain):
+                await self._try_previous(turn_id)
+        finally:
+            for turn_id in chain:
+                del self._catching_up[turn_id]
+            written.set()
 
-    async def _unsettled_before(self, turn_id: str | None) -> list[str]:
-        """Return the turns from the first that is not settled up to one, each the one that the next continues."""
-        found: list[str] = []
+    async def _unsettled_before(self, last: str) -> AsyncIterator[str]:
+        """Yield the turns from one back to the first that is not settled, each continued by the one before; only
+        those behind what is being written for another turn, which is waited for."""
+        turn_id: str | None = last
         while turn_id and (record := await self._unsettled(turn_id)):
-            found.insert(0, turn_id)
+            if written := self._catching_up.get(turn_id):
+                async with _given_back(self._room):
+                    await written.wait()
+                return
+            yield turn_id
             turn_id = record.previous_response_id
-        return found
+
+    async def _try_previous(self, turn_id: str) -> None:
+        try:
+            await self._put_previous(turn_id)
+        except AWAY:
+            raise
+        except Exception:
+            # One that cannot be written must not hold up the others.
+            log.exception("settling_failed", turn=turn_id)
 
     async def _put_previous(self, turn_id: str) -> None:
         """Write the response of a turn, unless that was done meanwhile."""
@@ -178,3 +203,13 @@ class Settler:
             except ApiError as error:
                 log.warning("history_gone", turn=following.turn.id, error=error.message)
                 return []
+
+
+@contextlib.asynccontextmanager
+async def _given_back(room: asyncio.Semaphore) -> AsyncIterator[None]:
+    """Leave a turn's room to others for a while."""
+    room.release()
+    try:
+        yield
+    finally:
+        await room.acquire()
