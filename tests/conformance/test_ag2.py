@@ -9,6 +9,7 @@ from tests.conformance.helpers import (
     answer,
     check_sequence,
     collect,
+    ended,
     items_of,
     prompt,
     steps_of,
@@ -75,6 +76,22 @@ async def test_a_network_shows_each_of_its_agents(client, stack, model, key):
     texts = [item.content[0].text for item in items_of(response, "message")]
     assert texts == [f"A draft [[{key}]].", "A better one."]
     assert steps_of(stack, response.id) == ["drafter", "editor"]
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        ("leave", "SystemExit: 3"),
+        ("group", "BaseExceptionGroup: two ends"),
+        ("cancel", "cancelled it"),
+        ("close", "GeneratorExit"),
+    ],
+)
+async def test_what_ends_an_agent_of_a_network_ends_the_turn(client, key, end, told):
+    turn = await client.responses.create(model="broken-panel", input=f"{end} {prompt(key)}", background=True)
+    response = await ended(client, turn.id)
+    assert response.status == "failed"
+    assert told in response.error.message
 
 
 async def test_twenty_networks_at_once(client, model, key):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from k8gentai.agents.events import Event, ToolCall, ToolResult
+from k8gentai.agents.exits import contained
 from k8gentai.agents.turn import TurnError
 
 
@@ -60,6 +61,12 @@ class KeptEvents:
         """End the turn here, with an error or well, whatever the agent would do next."""
         self._put_end(error)
 
+    def failed(self, error: BaseException) -> None:
+        """End the turn with what agents' code raised."""
+        # Passed on as it is, a cancellation would look as if we were cancelled ourselves.
+        is_cancelled = isinstance(error, asyncio.CancelledError)
+        self._put_end(TurnError("the agent's own code cancelled it") if is_cancelled else contained(error))
+
     def waits_for(self, call_id: str) -> bool:
         """Return whether a tool call has no result yet."""
         return call_id in self._unanswered
@@ -74,11 +81,11 @@ class KeptEvents:
 
     def ended(self, task: asyncio.Task[Any]) -> None:
         """The agent's task is done."""
-        if task.cancelled():
-            # Passed on as it is, it would look as if we were cancelled ourselves.
-            self._put_end(TurnError("the agent's own code cancelled it"))
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is None:
+            self._put_end(None)
         else:
-            self._put_end(task.exception())
+            self.failed(error)
 
     def close_failed(self) -> None:
         """Close the messages of model calls that broke off, as the agent went on without them."""

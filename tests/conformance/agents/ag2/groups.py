@@ -1,5 +1,7 @@
 """Several agents together, and agents that ask a person, as AG2's documentation writes them."""
 
+import asyncio
+
 from ag2 import Agent, Context, TaskConfig, tool
 from ag2.config import OpenAIConfig
 from ag2.events import HumanInputRequest, HumanMessage
@@ -28,10 +30,31 @@ async def relay(question: str) -> str | None:
 
 async def panel(question: str) -> str:
     """A drafter and an editor on a network, one after the other."""
+    return await _edited(question, Agent("drafter", config=_config))
+
+
+_ENDS = {
+    "leave": SystemExit(3),
+    "group": BaseExceptionGroup("two ends", [KeyboardInterrupt(), ValueError()]),
+    "cancel": asyncio.CancelledError(),
+    "close": GeneratorExit(),
+}
+
+
+async def broken_panel(question: str) -> str:
+    """The same, whose drafter's prompt raises what the question names."""
+
+    def prompt(context: Context) -> str:
+        raise next(end for kind, end in _ENDS.items() if kind in question)
+
+    return await _edited(question, Agent("drafter", prompt, config=_config))
+
+
+async def _edited(question: str, drafts: Agent) -> str:
     hub = await Hub.open(MemoryKnowledgeStore(), ttl_sweep_interval=0)
     try:
         user = await HubClient(LocalLink(hub), hub=hub).register_human(Passport(name="user", kind="human"))
-        drafter = await hub.register(Agent("drafter", config=_config))
+        drafter = await hub.register(drafts)
         editor = await hub.register(Agent("editor", config=_config))
         speakers = [user.agent_id, drafter.agent_id, editor.agent_id]
         channel = await user.open(

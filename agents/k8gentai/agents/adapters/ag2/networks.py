@@ -1,5 +1,7 @@
 """Ends a turn when an agent of a network fails: AG2 writes that to a log, and the network waits for ever."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
 
@@ -12,7 +14,7 @@ _HOOK = "on_turn_failed"
 
 
 def follow_networks() -> None:
-    """Hook the two places where what an agent of a network raises comes up."""
+    """Hook the places where what an agent of a network raises comes up, and the tasks that nobody awaits."""
     report = HubClient.report_turn_failure
     receive = AgentClient.receive
 
@@ -32,12 +34,34 @@ def follow_networks() -> None:
 
     HubClient.report_turn_failure = reported
     AgentClient.receive = received
+    HubClient._dispatch_notify_safe = _ending(HubClient._dispatch_notify_safe)
+    Hub._handle_endpoint = _ending(Hub._handle_endpoint)
+
+
+def _ending(serve: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Around what deals with every ``Exception`` itself: anything else would end its task unseen."""
+
+    @wraps(serve)
+    async def served(*given: Any) -> None:
+        try:
+            await serve(*given)
+        except BaseException as error:
+            if not _being_closed():
+                _end(error)
+            raise
+
+    return served
 
 
 def _end(error: BaseException) -> None:
-    run = current_run.get()
-    if run is not None and isinstance(error, Exception):
-        run.halt(error)
+    if (run := current_run.get()) is not None:
+        run.failed(error)
+
+
+def _being_closed() -> bool:
+    """Return whether the network stops the task at hand, rather than code in it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _reacts(hub: Hub) -> bool:
