@@ -17,6 +17,8 @@ from tests.conformance.helpers import (
 )
 from tests.scripted import FOREVER, Answer, Call, Gate
 
+_PLAN = '{"list_of_plans_per_task": [{"task_number": 1, "task": "Write.", "plan": "Write it."}]}'
+
 pytestmark = pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
 
 
@@ -95,6 +97,20 @@ async def test_a_plan_is_a_step_without_text(client, stack, model, key, plan):
     assert text_of(events) == "Done."
     assert "A plan." not in str(events)
     assert steps_of(stack, response.id) == ["Thinker", "Thinker"]
+
+
+@pytest.mark.parametrize(
+    ("agent", "first", "second"),
+    [("planned", _PLAN, None), ("polite", None, '{"valid": true, "feedback": null}')],
+    ids=["plan", "verdict"],
+)
+async def test_what_crewai_asks_for_itself_is_no_part_of_the_answer(client, model, key, agent, first, second):
+    said = f"Done [[{key}]]."
+    model.script(key, Answer(first or said), Answer(second or said))
+    response = await client.responses.create(model=agent, input=prompt(key))
+    assert [item.type for item in response.output] == ["message"], response.error
+    assert response.output_text == said
+    assert len(model.requests(key)) == 2
 
 
 async def test_what_a_guardrail_turned_down_or_took_out_is_not_in_the_answer(client, model, key):

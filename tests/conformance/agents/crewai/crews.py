@@ -35,6 +35,10 @@ hierarchical = Crew(
 
 _editor = Agent(role="Editor", goal="Edit {input}", backstory="You cut.", tools=[_add])
 
+_edit = {"description": "Edit: {input}", "expected_output": "A text", "agent": _editor}
+planned = Crew(agents=[_editor], tasks=[Task(**_edit)], planning=True, planning_llm=LLM(model="gpt-4.1-mini"))
+polite = Crew(agents=[_editor], tasks=[Task(**_edit, guardrail="It is polite.")])
+
 shared = Crew(
     agents=[_editor],
     tasks=[Task(description="Edit: {input}", expected_output="An edited {input}", agent=_editor)],
