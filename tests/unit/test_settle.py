@@ -255,3 +255,33 @@ async def test_it_goes_on_when_redis_comes_back_and_past_what_cannot_be_settled(
     assert served.turns.records[well].settled
     assert not served.turns.records[sick].settled
     await served.settler.stop()
+
+
+async def test_one_that_redis_fails_does_not_hold_up_the_others_and_is_settled_when_it_is_back(
+    served: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sick, well = await create(served), await create(served)
+    put = served.store.put
+    away = [RedisConnectionError("away")]
+
+    async def put_if_back(stored: Any) -> None:
+        if away and stored.response["id"] == sick:
+            raise away[0]
+        await put(stored)
+
+    done: asyncio.Queue[str] = asyncio.Queue()
+    settled = served.turns.settled
+
+    async def tell(turn_id: str, load_history: Any, written: Any) -> bool:
+        done.put_nowait(turn_id)
+        return bool(await settled(turn_id, load_history, written))
+
+    monkeypatch.setattr(served.store, "put", put_if_back)
+    monkeypatch.setattr(served.turns, "settled", tell)
+    served.settler.start()
+    for turn_id in (sick, well):
+        await served.turns.append(turn_id, *ANSWER)
+    assert await done.get() == well
+    away.clear()
+    assert await done.get() == sick
+    await served.settler.stop()

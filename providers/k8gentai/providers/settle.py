@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator
+from functools import partial
 
 import structlog
 
@@ -16,9 +17,9 @@ from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.errors import ApiError
 from k8gentai.providers.history import Histories
 from k8gentai.providers.store import ResponseStore, StoredResponse
-from k8gentai.workers.connection import AWAY
+from k8gentai.workers.connection import AWAY, until_back
 from k8gentai.workers.record import Status, TurnRecord
-from k8gentai.workers.turns import TurnNotFoundError, Turns
+from k8gentai.workers.turns import RECLAIM_SECONDS, TurnNotFoundError, Turns
 
 log = structlog.get_logger(__name__)
 
@@ -63,28 +64,26 @@ class Settler:
 
     async def _run(self) -> None:
         failures = 0
-        while True:
-            try:
-                async with asyncio.TaskGroup() as tasks:
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                try:
                     async for turn_id in self._turns.finished(self._name):
                         failures = 0
                         await self._room.acquire()
                         task = tasks.create_task(self._try(turn_id))
                         task.add_done_callback(lambda _: self._room.release())
-            except* AWAY as group:
-                log.warning("redis_away", error=str(group.exceptions[0]))
-            except* Exception:
-                log.exception("settling_failed")
-            delay = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
-            failures += 1
-            await asyncio.sleep(delay)
+                except AWAY as error:
+                    log.warning("redis_away", error=str(error))
+                except Exception:
+                    log.exception("settling_failed")
+                delay = _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
+                failures += 1
+                await asyncio.sleep(delay)
 
     async def _try(self, turn_id: str) -> None:
-        """Settle one turn. What fails is given out again after a while."""
+        """Settle one turn, as soon as Redis does its work. What fails is given out again after a while."""
         try:
-            await self.settle(turn_id)
-        except AWAY:
-            raise
+            await until_back(partial(self.settle, turn_id), patience=RECLAIM_SECONDS, turn=turn_id)
         except Exception:
             # One turn that cannot be settled must not hold up the others.
             log.exception("settling_failed", turn=turn_id)

@@ -1,8 +1,12 @@
 """How every process of ours connects to Redis, and what it does while Redis is away."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import repeat
+from math import inf
 from typing import Any
 
 import redis
@@ -45,6 +49,7 @@ __all__ = [
     "connect",
     "connect_blocking",
     "masked",
+    "sent_once",
     "until_back",
 ]
 
@@ -91,20 +96,51 @@ def pauses() -> Iterator[float]:
     yield from repeat(1.0)
 
 
-async def until_back[T](ask: Callable[[], Awaitable[T]], **context: object) -> T:
+async def until_back[T](ask: Callable[[], Awaitable[T]], *, patience: float = inf, **context: object) -> T:
     """Ask Redis, and ask again for as long as it is away. Logs each try.
 
     Args:
         ask: sends the command; it may be sent again after it was carried out, where the answer was lost.
+        patience: seconds after which it is not asked again.
         context: fields of the log's events.
+
+    Raises:
+        One of :data:`AWAY`: it is away for longer than that.
     """
+    began = time.monotonic()
     for pause in pauses():
         try:
             return await ask()
         except AWAY as error:
+            if time.monotonic() - began > patience:
+                raise
             log.warning("redis_away", error=str(error), retry_in=pause, **context)
             await asyncio.sleep(pause)
     raise AssertionError("pauses() has no end")
+
+
+_sent_once: ContextVar[bool] = ContextVar("sent_once", default=False)
+
+
+@contextmanager
+def sent_once() -> Iterator[None]:
+    """Send what is asked in this context once: where the link is lost before the answer, that is raised. For
+    commands whose answer cannot be had by sending them again."""
+    token = _sent_once.set(True)
+    try:
+        yield
+    finally:
+        _sent_once.reset(token)
+
+
+class _AsyncRetry(AsyncRetry):
+    """Sends a command again where the link is lost before its answer, unless it is `sent_once`."""
+
+    async def call_with_retry(self, do: Any, fail: Any, *args: Any, **options: Any) -> Any:
+        if _sent_once.get():
+            once = AsyncRetry(self._backoff, 0, self._supported_errors)
+            return await once.call_with_retry(do, fail, *args, **options)
+        return await super().call_with_retry(do, fail, *args, **options)
 
 
 def connect(url: str) -> redis.asyncio.Redis:
@@ -118,7 +154,7 @@ def connect(url: str) -> redis.asyncio.Redis:
     """
     read = read_url(url)
     # A command whose answer did not come in time is not sent again here: its sender has its own patience.
-    retry = AsyncRetry(ExponentialBackoff(cap=0.2, base=0.05), 2, (RedisConnectionError,))
+    retry = _AsyncRetry(ExponentialBackoff(cap=0.2, base=0.05), 2, (RedisConnectionError,))
     options: dict[str, Any] = {
         "connection_class": LINKS[read.scheme],
         "parser_class": Parser,

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -21,7 +21,7 @@ from k8gentai.workers.accepting import (
     Terms,
     request_json,
 )
-from k8gentai.workers.connection import BLOCK_SECONDS
+from k8gentai.workers.connection import BLOCK_SECONDS, sent_once
 from k8gentai.workers.jobs import job_fields, rq_now
 from k8gentai.workers.notifications import Notifications
 from k8gentai.workers.parents import Parent, signing_key, verified
@@ -304,27 +304,45 @@ class Turns:
         """Yield ids of ended turns that are to be settled, without end.
 
         Each goes to one server, and to another one if the first has not called :meth:`settled` for it within
-        30 seconds; so settling must be idempotent.
+        30 seconds; so settling must be idempotent. After an error this is to be called anew: then it yields first
+        what Redis gave to this server and this method did not, as where the answer was lost.
 
         Args:
             server: a name for this process.
         """
         await self._join_servers()
+        for entry_id, turn_id in await self._given(server):
+            if self._entries.get(turn_id) != entry_id:
+                self._entries[turn_id] = entry_id
+                yield turn_id
         while True:
+            for entry_id, turn_id in await self._next(server):
+                self._entries[turn_id] = entry_id
+                yield turn_id
+
+    async def _given(self, server: str) -> list[tuple[bytes, str]]:
+        """Return the entries that a server was given and has not settled, each with its turn's id."""
+        given: list[tuple[bytes, str]] = []
+        while page := await self._read_finished(server, given[-1][0] if given else "0"):
+            given += page
+        return given
+
+    async def _next(self, server: str) -> list[tuple[bytes, str]]:
+        """Return the entries that no server has been given, or has settled in time; waits a while for one."""
+        # Sent again, they would give what comes next, and not what the lost answer held.
+        with sent_once():
             _, claimed, _ = await self._redis.xautoclaim(
                 keys.FINISHED, keys.SERVERS, server, min_idle_time=RECLAIM_SECONDS * 1000, count=_PAGE
             )
-            found = await self._redis.xreadgroup(
-                keys.SERVERS,
-                server,
-                {keys.FINISHED: ">"},
-                count=_PAGE,
-                block=None if claimed else BLOCK_SECONDS * 1000,
-            )
-            for entry_id, fields in [*claimed, *(entry for _, entries in found for entry in entries)]:
-                turn_id = fields[b"turn"].decode()
-                self._entries[turn_id] = entry_id
-                yield turn_id
+            block = None if claimed else BLOCK_SECONDS * 1000
+            return [*_finished(claimed), *await self._read_finished(server, ">", block)]
+
+    async def _read_finished(
+        self, server: str, after: bytes | str, block: int | None = None
+    ) -> list[tuple[bytes, str]]:
+        streams = {keys.FINISHED: after}
+        found = await self._redis.xreadgroup(keys.SERVERS, server, streams, count=_PAGE, block=block)
+        return _finished(entry for _, entries in found for entry in entries)
 
     async def _join_servers(self) -> None:
         try:
@@ -350,13 +368,13 @@ class Turns:
         Returns:
             Whether the turn still has that status; else nothing was done, and it is to be written again.
         """
-        while True:
+        while entry := self._entries.get(turn_id):
             following, history = await self._following(turn_id, load_history)
             outcome = await self._settled(
                 args=[
                     turn_id,
                     written or "",
-                    self._entries[turn_id],
+                    entry,
                     self._keep_seconds,
                     following,
                     json.dumps(history),
@@ -365,11 +383,13 @@ class Turns:
             if outcome == b"changed":
                 return False
             if outcome == b"ok":
-                del self._entries[turn_id]
+                self._entries.pop(turn_id, None)
                 if await self._redis.hexists(keys.TURN + turn_id, "deleted"):
                     await self._forget(turn_id)
                 await self._drop_histories(turn_id)
                 return True
+        # It was given a second time meanwhile, and settled by who was given it first.
+        return True
 
     async def _drop_histories(self, turn_id: str) -> None:
         """Drop the history of a settled turn, and of the one that it answers, unless something may run them again.
@@ -420,6 +440,11 @@ async def _within(seconds: float, happened: asyncio.Event) -> None:
 
 def _events(turn_id: str) -> str:
     return keys.TURN + turn_id + keys.EVENTS
+
+
+def _finished(entries: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> list[tuple[bytes, str]]:
+    """Return the ids of entries in the stream of ended turns, each with its turn's id."""
+    return [(entry_id, fields[b"turn"].decode()) for entry_id, fields in entries]
 
 
 def _entry(entry: tuple[bytes, dict[bytes, bytes]]) -> tuple[int, Event]:
