@@ -133,6 +133,9 @@ def definitions(framework):
         specs[agent_id("reviewing")] = {**spec, "tools": never, "entrypoint": f"{module}:reviewing"}
     if framework in APPROVING:
         specs[agent_id("approving")] = {**spec, "tools": [], "entrypoint": f"{module}:approving"}
+    if framework == "crewai":
+        rule = {"name": "addLine", "approval": "required"}
+        specs[agent_id("named")] = {**spec, "tools": [rule], "entrypoint": f"{module}:named"}
     return {
         name: {
             "apiVersion": "kagent.dev/v1alpha1",

@@ -84,6 +84,17 @@ async def test_a_tool_whose_result_a_person_reviews_does_not_run_again(framework
 
 
 @pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
+async def test_a_rule_holds_for_a_tool_by_the_name_that_its_code_has(framework, client, model, key, page):
+    """CrewAI would have models know it by another one."""
+    model.script(key, Answer(write(page, "one", "addLine")), Answer("Done."))
+    asked = await client.responses.create(model=agent_id("named"), input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    assert (request.name, page.exists()) == ("addLine", False)
+    ended = await answer(client, asked, request, approve=True)
+    assert [call.output for call in items_of(ended, "mcp_call")] == ["wrote one"]
+
+
+@pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
 async def test_a_use_that_the_record_answered_counts_for_the_limit_of_a_tool(framework, client, model, key, page):
     model.script(key, Answer(write(page, "one")), Answer(write(page, "two")), Answer("Done."))
     first = await client.responses.create(model=agent_id("limited"), input=prompt(key))

@@ -45,6 +45,9 @@ returning = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[tool("write", resu
 answering = _agent(tools=[tool("write", result_as_answer=True)(tools.write)])
 
 
+named = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[tool("addLine")(tools.write)])])
+
+
 def _change(context: ToolCallHookContext) -> bool | None:
     if context.tool_input.get("line") == "changing":
         context.tool_input["line"] = "changed"
