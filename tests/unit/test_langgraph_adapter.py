@@ -5,6 +5,7 @@ import time
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.caches import InMemoryCache
 from langchain_core.language_models import FakeMessagesListChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
@@ -393,6 +394,53 @@ async def test_a_node_that_adds_up_what_a_model_streams_leaves_the_clients_call_
     assert {call.call_id: call.side for call in of_type(events, "tool.call")} == {"c1": "client", "c2": "worker"}
     assert {call_id: outcome.output for call_id, outcome in context.tools.outcomes.items()} == {"c2": "3"}
     assert len(model.requests(f"streamed-{node[:2]}")) == 1
+
+
+async def test_a_node_that_knows_no_tool_of_the_clients_runs_its_own_first(model):
+    own = tool(add)
+
+    def by_hand(state: MessagesState) -> MessagesState:
+        named = {own.name: own}
+        return {"messages": [named[call["name"]].invoke(call) for call in state["messages"][-1].tool_calls]}
+
+    async def make(context: AgentContext) -> StateGraph:
+        asked = chat(model).bind_tools([own, *context.tools])
+
+        async def ask(state: MessagesState) -> MessagesState:
+            return {"messages": [await asked.ainvoke(state["messages"])]}
+
+        graph = StateGraph(MessagesState).add_node(ask).add_node("tools", by_hand)
+        return graph.add_edge(START, "ask").add_conditional_edges("ask", tools_condition).add_edge("tools", "ask")
+
+    calls = (Call("weather", id="c1"), Call("add", {"a": 1, "b": 2}, id="c2"))
+    model.script("unknown", Answer(*calls), Answer("It went on."))
+    context = context_of(base_url=model.base_url)
+    events = await run(make, turn_of("[[unknown]]", tools=[WEATHER]), context)
+    assert [(call.call_id, call.side) for call in of_type(events, "tool.call")] == [
+        ("c1", "client"),
+        ("c2", "worker"),
+    ]
+    assert {call_id: outcome.output for call_id, outcome in context.tools.outcomes.items()} == {"c2": "3"}
+
+
+async def test_an_answer_that_a_cache_keeps_keeps_its_calls(model):
+    """LangChain's cache holds the very message that a graph gets."""
+
+    async def make(context: AgentContext) -> StateGraph:
+        return create_agent(chat(model, cache=cache), [add, *context.tools])
+
+    cache = InMemoryCache()
+    calls = (Call("weather", id="c1"), Call("add", {"a": 1, "b": 2}, id="c2"))
+    model.script("cached", Answer(*calls))
+    for _ in range(2):
+        context = context_of(base_url=model.base_url)
+        events = await run(make, turn_of("[[cached]]", tools=[WEATHER]), context)
+        assert {call.call_id: call.side for call in of_type(events, "tool.call")} == {
+            "c1": "client",
+            "c2": "worker",
+        }
+        assert {call_id: outcome.output for call_id, outcome in context.tools.outcomes.items()} == {"c2": "3"}
+    assert len(model.requests("cached")) == 1
 
 
 async def test_a_tool_beside_one_of_the_clients_may_ask_a_model(model):

@@ -5,11 +5,12 @@ import json
 import operator
 import random
 import uuid
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import pytest
 from langchain.agents import create_agent
-from langchain.agents.middleware import HumanInTheLoopMiddleware
+from langchain.agents.middleware import HumanInTheLoopMiddleware, wrap_tool_call
 from langchain_core.language_models import FakeMessagesListChatModel
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
@@ -89,7 +90,7 @@ class Talk:
             await asyncio.sleep(0)
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-        self.waiting, self.outcomes = person.waiting, person.outcomes
+        self.waiting, self.outcomes, self.ran = person.waiting, person.outcomes, person.arguments
         return self
 
     def asked(self) -> list[Any]:
@@ -405,6 +406,41 @@ async def test_a_person_may_say_more_to_the_middleware_than_yes_and_no(mode):
     assert set(results(await decided(mode, json.dumps(respond))).values()) == {"Paid it myself."}
     refused = results(await decided(mode, "Too much.", approve=False))
     assert all("Too much." in result for result in refused.values())
+
+
+@wrap_tool_call
+async def _pay_five(request, handler):
+    return await handler(request.override(tool_call={**request.tool_call, "args": {"amount": 5}}))
+
+
+def reviewed_with(mode: str, *, inside: bool) -> object:
+    """An agent that is asked to pay 10; middleware inside or outside of the review has it pay 5."""
+    review = HumanInTheLoopMiddleware(interrupt_on={"pay": True}, interrupt_mode=mode)
+    calls = [{"id": "p0", "name": "pay", "args": {"amount": 10}}]
+    answers = [AIMessage("", tool_calls=calls), AIMessage("Done.")]
+    order = [review, _pay_five] if inside else [_pay_five, review]
+    return create_agent(Scripted(responses=answers), [pay], middleware=order)
+
+
+async def approved(agent: Callable[[], object], reason: str | None = None) -> Talk:
+    talk = await Talk(agent()).run()
+    talk.answer("p0", reason)
+    talk._agent = loaded(agent())
+    return await talk.run()
+
+
+async def test_what_a_person_saw_is_what_runs_for_the_call():
+    """Middleware around the review changes the call before a person sees it."""
+    talk = await approved(lambda: reviewed_with("per_call", inside=False))
+    assert {call_id: outcome.output for call_id, outcome in talk.outcomes.items()} == {"p0": "paid 5"}
+
+
+@pytest.mark.parametrize("mode", ["batched", "per_call"])
+async def test_what_middleware_makes_of_a_persons_edit_is_a_call_of_its_own(mode):
+    edit = {"type": "edit", "edited_action": {"name": "pay", "args": {"amount": 1}}}
+    talk = await approved(lambda: reviewed_with(mode, inside=True), json.dumps(edit))
+    (own,) = set(talk.outcomes) - {"p0"}
+    assert (talk.ran[own], talk.outcomes[own].output) == ({"amount": 5}, "paid 5")
 
 
 @pytest.mark.parametrize("mode", ["batched", "per_call"])

@@ -235,8 +235,9 @@ class ModelCalls(BaseCallbackHandler):
         if all(tool_call.side == "client" for tool_call in calls) or not isinstance(message, AIMessage):
             self._halt(None)
             raise _Halted(HANDED_OVER)
-        # The graph runs the other tools before. It comes as far as the next model call.
-        message.tool_calls = [each for each in message.tool_calls if each["name"] not in self._client_tools]
+        # The graph runs the other tools before: also by a node that does not know the client's. It comes as far as
+        # the next model call. The message may be a cache's, so it keeps its calls.
+        message.tool_calls.sort(key=lambda each: each["name"] in self._client_tools)
         self._handed_over |= {each.call_id: each.name for each in calls if each.side == "client"}
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:

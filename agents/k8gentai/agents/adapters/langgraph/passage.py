@@ -77,11 +77,11 @@ class Passage:
         """
         if not self._admission.is_open:
             return False
-        admitted = shown(self._admission.arguments)
+        settled = self._run.questions.settled(self.call_id, self.name)
+        admitted = shown(self._admission.arguments if settled is None else jsonable(settled))
         if isinstance(tool_input, str):
             return list(admitted.values()) == [jsonable(tool_input)]
-        given = jsonable(shown(tool_input))
-        return given == admitted or self._run.questions.is_edit(self.given_id, self.name, given)
+        return bool(admitted == jsonable(shown(tool_input)))
 
     async def through(self, execute: Callable[[], Awaitable[Any]]) -> Any:
         """Pass the boundary. Returns what running the tool returns, or returned in an earlier attempt.

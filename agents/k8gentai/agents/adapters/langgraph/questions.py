@@ -56,8 +56,8 @@ class _Asked:
     answer: Callable[[list[Decision]], Any]
     refused: Callable[[list[Decision]], list[str]]
     """Returns the calls that are not to be made then: the person answers in the tool's place."""
-    edited: Callable[[list[Decision]], dict[str, Any]] = lambda _: {}
-    """Returns what the person has run in place of calls, by their ids."""
+    settled: Callable[[list[Decision]], dict[str, Any]] = lambda _: {}
+    """Returns what the person has run for calls, by their ids."""
 
 
 class Questions:
@@ -74,13 +74,14 @@ class Questions:
         self._ids = CallIds()
         self._open: defaultdict[tuple[str, str], list[_Asked]] = defaultdict(list)
         """What was not answered, by the ids and contents of LangGraph's interrupts."""
-        self._edited: dict[str, Any] = {}
-        """What people wrote to be run in place of calls, by their ids: each a name and arguments."""
+        self._settled: dict[str, Any] = {}
+        """What people had run for calls, by their ids: each a name and arguments."""
         self._lock = threading.Lock()
 
-    def is_edit(self, call_id: str | None, name: str, arguments: dict[str, Any]) -> bool:
-        """Return whether a person wrote that a tool is to run with these arguments in place of a call."""
-        return call_id is not None and self._edited.get(call_id) == {"name": name, "args": arguments}
+    def settled(self, call_id: str, name: str) -> dict[str, Any] | None:
+        """Return the arguments that a person had a tool run with for a call; None where nobody was asked."""
+        found = self._settled.get(call_id)
+        return found["args"] if isinstance(found, dict) and found.get("name") == name else None
 
     def interrupt(self, stop: Callable[[], Any], value: Any, response_schema: Any) -> Any:
         """Return what a person answered to an ``interrupt()``.
@@ -100,7 +101,7 @@ class Questions:
         if len(known) == len(decisions):
             for call_id in asked.refused(known):
                 self._boundary.exempt(call_id)
-            self._edited |= asked.edited(known)
+            self._settled |= asked.settled(known)
             return _validated(asked.answer(known), response_schema)
         try:
             return stop()
@@ -152,7 +153,7 @@ class Questions:
             tuple(self._action(here, action) for action in review.actions),
             review.answer,
             review.refused,
-            review.edited,
+            review.settled,
         )
 
     def _single(self, here: str, value: Any, calls: list[ToolCall]) -> _Asked:

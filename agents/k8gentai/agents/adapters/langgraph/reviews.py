@@ -39,12 +39,19 @@ class Review:
         """Return the ids of the calls that the middleware answers in the tool's place."""
         return [call_id for call_id, taken in self._taken(decisions) if taken["type"] in {"reject", "respond"}]
 
-    def edited(self, decisions: list[Decision]) -> dict[str, Any]:
-        """Return what is to run in place of calls, by their ids: LangChain's ``Action``, a name and arguments."""
+    def settled(self, decisions: list[Decision]) -> dict[str, Any]:
+        """Return what is to run for calls, by their ids, as LangChain's ``Action``: a name and arguments. They are
+        those that the person saw, or wrote.
+        """
+        approved = {
+            action.call_id: {"name": action.name, "args": action.arguments}
+            for action in self.actions
+            if action.call_id
+        }
         return {
-            call_id: taken.get("edited_action")
+            call_id: taken.get("edited_action") if taken["type"] == "edit" else approved[call_id]
             for call_id, taken in self._taken(decisions)
-            if taken["type"] == "edit"
+            if taken["type"] in {"approve", "edit"}
         }
 
     def _taken(self, decisions: list[Decision]) -> list[tuple[str, dict[str, Any]]]:
