@@ -9,6 +9,7 @@ from tests.conformance.helpers import (
     answer,
     check_sequence,
     collect,
+    ended,
     items_of,
     prompt,
     steps_of,
@@ -40,6 +41,14 @@ async def test_a_sequential_crew_shows_its_agents_one_after_the_other(client, st
     assert float(call.output) == 3
     assert steps_of(stack, response.id) == ["Researcher", "Researcher", "Writer"]
     assert "Notes: 3." in model.requests(key)[2].texts("user")[-1]
+
+
+async def test_an_exit_of_a_task_beside_others_fails_the_turn(client, model, key):
+    model.script(key, Answer("Notes."))
+    turn = await client.responses.create(model="leaving-beside", input=prompt(key), background=True)
+    response = await ended(client, turn.id)
+    assert response.status == "failed"
+    assert "SystemExit: 6" in response.error.message
 
 
 async def test_a_hierarchical_crew_delegates_through_the_boundary(client, stack, model, key):

@@ -51,15 +51,20 @@ async def test_calls_beside_one_whose_result_is_the_answer_are_left_out(framewor
 
 @pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
 @pytest.mark.parametrize(
-    ("decision", "told"),
+    ("line", "decision", "told"),
     [
-        ({"approve": True, "reason": "yes"}, "wrote asking"),
-        ({"approve": True}, "blocked"),
-        ({"approve": False, "reason": "yes"}, "blocked"),
+        ("asking", {"approve": True, "reason": "yes"}, "wrote asking"),
+        ("asking", {"approve": True}, "wrote asking"),
+        ("asking plainly", {"approve": True}, "wrote asking plainly"),
+        ("asking for a word", {"approve": True}, "wrote asking for a word"),
+        ("asking", {"approve": True, "reason": "not now"}, "blocked"),
+        ("asking", {"approve": False, "reason": "yes"}, "blocked"),
     ],
 )
-async def test_a_hook_that_asks_a_person_waits_for_the_answer(framework, client, model, key, page, decision, told):
-    model.script(key, Answer(write(page, "asking")), Answer("Done."))
+async def test_a_hook_that_asks_a_person_waits_for_the_answer(
+    framework, client, model, key, page, line, decision, told
+):
+    model.script(key, Answer(write(page, line)), Answer("Done."))
     first = await client.responses.create(model=agent_id("hooked"), input=prompt(key))
     second = await answer(client, first, *items_of(first, "mcp_approval_request"), approve=True)
     (request,) = items_of(second, "mcp_approval_request")

@@ -1,6 +1,7 @@
 """Crews and flows as CrewAI's documentation writes them: made when the module is imported."""
 
 import asyncio
+import sys
 
 from crewai import LLM, Agent, Crew, Process, Task
 from crewai.flow.flow import Flow, listen, start
@@ -220,3 +221,22 @@ class Coded(Flow):
     @start()
     def plan(self) -> Plan:
         return Plan(city=_reader.kickoff(self.state["input"]).raw.strip(), days=3)
+
+
+def _leave(output: TaskOutput) -> None:
+    sys.exit(6)
+
+
+leaving_beside = Crew(
+    agents=[_researcher, _writer],
+    tasks=[
+        Task(
+            description="Research {topic}.",
+            expected_output="Notes",
+            agent=_researcher,
+            async_execution=True,
+            callback=_leave,
+        ),
+        _report,
+    ],
+)

@@ -53,6 +53,11 @@ def _change(context: ToolCallHookContext) -> bool | None:
         context.tool_input["line"] = "changed"
     if context.tool_input.get("line") in ("asking", "asking first"):
         return None if context.request_human_input("Write it?", "Type 'yes'.") == "yes" else False
+    if context.tool_input.get("line") == "asking plainly":
+        return None if context.request_human_input("Write it?") == "yes" else False
+    if context.tool_input.get("line") == "asking for a word":
+        answer = context.request_human_input("Write it?", default_message="Type 'approve' to continue:")
+        return None if answer.lower() == "approve" else False
     return None
 
 

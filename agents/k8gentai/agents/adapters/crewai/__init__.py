@@ -9,6 +9,7 @@ the agent, as CrewAI keeps a run's state in its objects.
 from collections.abc import AsyncGenerator
 
 from k8gentai.agents.adapters.crewai import quiet  # noqa: F401 - before all that imports CrewAI
+from k8gentai.agents.adapters.crewai.async_tasks import hook_async_tasks
 from k8gentai.agents.adapters.crewai.calls import Answer
 from k8gentai.agents.adapters.crewai.copies import hook_crews
 from k8gentai.agents.adapters.crewai.found import find_tools
@@ -45,6 +46,7 @@ class CrewAIAdapter:
         hook_hooks()
         hook_agents()
         hook_crews()
+        hook_async_tasks()
 
     def load(self, definition: AgentDefinition) -> CrewAIAgent:
         """Import the entrypoint and find out what it is; for a declarative agent, check its definition.

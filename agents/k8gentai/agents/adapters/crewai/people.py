@@ -1,6 +1,7 @@
 """Where CrewAI asks a person at the console: the turn asks in its place, and waits without a worker.
 
 Who approves without a word is content. Any word is feedback, and so is a denial.
+A hook gets the word that it asks for.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from crewai.hooks.dispatch import HookAborted
 from crewai.hooks.llm_hooks import LLMCallHookContext
 from crewai.hooks.tool_hooks import ToolCallHookContext
 
+from k8gentai.agents.adapters.crewai.assent import assent
 from k8gentai.agents.adapters.crewai.run import current_run
 from k8gentai.agents.turn import NOT_APPROVED, Decision, TurnError
 
@@ -46,7 +48,9 @@ def _asking(request: Callable[..., str]) -> Callable[..., str]:
         if tool and self.tool_result is None and not decision.approve:
             # CrewAI would run the tool where the hook reads nothing else from an answer.
             raise HookAborted(reason=decision.reason or NOT_APPROVED)
-        return decision.reason or ("" if decision.approve else _DENIED)
+        if decision.reason or not decision.approve:
+            return decision.reason or _DENIED
+        return assent(f"{prompt} {message}", ahead=(self.tool_result if tool else self.response) is None)
 
     return asked
 
