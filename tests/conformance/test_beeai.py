@@ -9,6 +9,7 @@ from tests.conformance.helpers import (
     answer,
     check_sequence,
     collect,
+    ended,
     items_of,
     prompt,
     steps_of,
@@ -31,6 +32,22 @@ async def test_an_answer_that_is_a_tool_call_is_streamed_as_text(client, model, 
     assert [item.type for item in events[-1].response.output] == ["message"]
     assert text_of(events) == "It is forty-two."
     assert len([event for event in events if event.type == "response.output_text.delta"]) > 1
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ("listen", "ValueError: heard too much"),
+        ("by hand", "LookupError: it failed: the tool did"),
+        ("workflow", "SystemExit: 6"),
+    ],
+)
+async def test_a_turn_fails_with_what_was_raised_not_with_what_beeai_makes_of_it(client, model, key, part, told):
+    model.script(key, Answer("Heard."))
+    turn = await client.responses.create(model="broken", input=prompt(key, part), background=True)
+    response = await ended(client, turn.id)
+    assert response.status == "failed"
+    assert response.error.message.endswith(told)
 
 
 @pytest.mark.parametrize(

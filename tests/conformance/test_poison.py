@@ -31,6 +31,7 @@ async def begin(client, model, key, call):
     ("name", "words"),
     [
         ("leave", "8"),
+        ("leave_later", "9"),
         ("interrupt", "KeyboardInterrupt"),
         ("cancel", "CancelledError"),
         ("close", "GeneratorExit"),

@@ -34,6 +34,11 @@ def close() -> str:
     raise GeneratorExit("by hand")
 
 
+async def leave_later() -> str:
+    """Leave, on the event loop."""
+    sys.exit(9)
+
+
 def leave_hard() -> str:
     """Leave at once."""
     os._exit(7)
@@ -61,7 +66,7 @@ async def hold(path: str) -> str:
     return "held"
 
 
-TOOLS = (leave, interrupt, cancel, close, leave_hard, mumble, halve, halve_and_fail, hold)
+TOOLS = (leave, interrupt, cancel, close, leave_later, leave_hard, mumble, halve, halve_and_fail, hold)
 
 
 def leaving(context: object) -> None:

@@ -1,5 +1,8 @@
 """Several agents together, and agents that ask a person, as BeeAI's documentation writes them."""
 
+import sys
+from typing import Any
+
 from beeai_framework.agents.requirement import RequirementAgent
 from beeai_framework.agents.requirement.requirements.ask_permission import AskPermissionRequirement
 from beeai_framework.agents.requirement.requirements.conditional import ConditionalRequirement
@@ -9,7 +12,9 @@ from beeai_framework.emitter import EmitterOptions, EventMeta
 from beeai_framework.tools import StringToolOutput, tool
 from beeai_framework.tools.handoff import HandoffTool
 from beeai_framework.utils.io import io_read
+from beeai_framework.workflows import Workflow
 from beeai_framework.workflows.agent import AgentWorkflow
+from pydantic import BaseModel
 
 from k8gentai.stack.conformance import tools
 
@@ -36,6 +41,32 @@ async def relay(question: str) -> str:
     notes = await _researcher.run(question)
     reply = await _writer.run(f"Write about this: {notes.last_message.text}")
     return reply.last_message.text
+
+
+def _overhear(data: Any, event: EventMeta) -> None:
+    raise ValueError("heard too much")
+
+
+class _State(BaseModel):
+    """Of a workflow with one step."""
+
+
+async def _leave(state: _State) -> str:
+    sys.exit(6)
+
+
+_leaving = Workflow(schema=_State)
+_leaving.add_step("leave", _leave)
+
+
+async def broken(question: str) -> None:
+    """A listener, a tool that code runs, or a step of a workflow raises."""
+    if "listen" in question:
+        await _writer.run(question).on("success", _overhear)
+    elif "by hand" in question:
+        await tool(tools.fail).run({"reason": "the tool did"})
+    else:
+        await _leaving.run(_State())
 
 
 structured = RequirementAgent(

@@ -101,7 +101,9 @@ async def _call(
                 return await execute()
         except BaseException as error:
             # In a task of its own it would end the worker.
-            raise contained(error) from error
+            if (stand_in := contained(error)) is error:
+                raise
+            raise stand_in from error
 
     async def run_tool() -> ToolOutcome:
         try:

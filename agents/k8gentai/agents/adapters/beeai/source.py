@@ -11,6 +11,7 @@ from beeai_framework.errors import FrameworkError
 from beeai_framework.workflows.agent import AgentWorkflow, AgentWorkflowInput
 from pydantic import BaseModel
 
+from k8gentai.agents.adapters.beeai.causes import cause_of
 from k8gentai.agents.adapters.beeai.declarative import build_agent
 from k8gentai.agents.adapters.beeai.messages import to_beeai
 from k8gentai.agents.adapters.beeai.own import own_agent
@@ -54,8 +55,8 @@ class BeeAIAgent:
         try:
             await self._answer(run, turn, tools)
         except FrameworkError as error:
-            # BeeAI's own say little of what happened.
-            raise error.get_cause() from error
+            cause = cause_of(error)
+            raise cause from cause.__cause__
 
     async def _answer(self, run: TurnRun, turn: Turn, tools: list[dict[str, Any]]) -> None:
         text = to_text([*turn.history, *turn.input], turn.instructions)

@@ -14,6 +14,7 @@ from beeai_framework.agents.tool_calling.utils import ToolCallChecker
 from beeai_framework.backend import MessageToolCallContent
 from beeai_framework.context import Run, RunContext
 from beeai_framework.emitter import Emitter
+from beeai_framework.errors import FrameworkError
 from beeai_framework.tools import StringToolOutput, Tool, ToolError, ToolOutput, ToolRunOptions
 from beeai_framework.tools.tool import get_input_schema
 from beeai_framework.utils.models import JSONSchemaModel
@@ -21,6 +22,7 @@ from pydantic import BaseModel
 
 from k8gentai.agents.adapters.beeai.admitted import ReadAdmission, as_json, hook_implementations, is_admitted
 from k8gentai.agents.adapters.beeai.answers import FINAL_ANSWER
+from k8gentai.agents.adapters.beeai.causes import cause_of
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
 from k8gentai.agents.admission import admit
 from k8gentai.agents.exits import contained_in_thread
@@ -212,6 +214,9 @@ async def _call_tool(run: TurnRun, message: MessageToolCallContent, execute: Cal
             text = error.explain()
             came = error, text
             return ToolOutcome(text, is_error=True)
+        except FrameworkError as error:
+            cause = cause_of(error)
+            raise cause from cause.__cause__
         finally:
             current_call.reset(token)
         text = output.get_text_content()
@@ -260,4 +265,7 @@ def _run_blocking(function: Callable[..., Any], arguments: dict[str, Any]) -> An
     try:
         return function(**arguments)
     except BaseException as error:
-        raise contained_in_thread(error) from error
+        # An error that is its own cause would have BeeAI search for ever.
+        if (stand_in := contained_in_thread(error)) is error:
+            raise
+        raise stand_in from error
