@@ -18,11 +18,13 @@ from k8gentai.providers.access import acting_as, caller
 from k8gentai.providers.errors import (
     ApiError,
     conversation_busy,
+    database_away,
     invalid,
     response_not_found,
     server_busy,
     store_away,
 )
+from k8gentai.providers.storage import STORAGE_AWAY
 from k8gentai.workers.accepting import (
     AnsweredError,
     ConversationBusyError,
@@ -92,6 +94,10 @@ def api_error(error: Exception) -> ApiError:
             return server_busy()
         case _ if isinstance(error, AWAY):
             return store_away()
+        case _ if isinstance(error, STORAGE_AWAY):
+            # Redis is spoken of by whoever asks it; of the database, nobody else says why.
+            log.warning("store_away", error=str(error) or repr(error))
+            return database_away()
         case _:
             log.exception("unexpected_error", exc_info=error)
             return ApiError(500, "Something went wrong in the server; its log says what.", code="internal_error")

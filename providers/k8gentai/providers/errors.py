@@ -98,6 +98,16 @@ def store_away() -> ApiError:
     )
 
 
+def database_away() -> ApiError:
+    """Return the error of a request that needs the SQL database while it is away (503)."""
+    return ApiError(
+        503,
+        "The database does not answer. Try again.",
+        code="store_unavailable",
+        headers={"Retry-After": "1"},
+    )
+
+
 def store_away_meanwhile(response_id: str) -> ApiError:
     """Redis is away while a client waits for a turn that was accepted (503)."""
     return ApiError(

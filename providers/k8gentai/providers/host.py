@@ -18,6 +18,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from k8gentai.providers.storage import STORAGE_AWAY
+
 log = structlog.get_logger(__name__)
 
 
@@ -140,10 +142,10 @@ async def create_indexes(sql: Any, table: str, indexes: dict[str, tuple[str, ...
             try:
                 await session.execute(text(f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({', '.join(columns)})"))
                 await session.commit()
-            except DBAPIError as error:
-                # Another server makes it at this moment.
+            except (DBAPIError, *STORAGE_AWAY) as error:
+                # Another server makes it at this moment, or it takes long.
                 await session.rollback()
-                log.warning("index_not_made", index=name, error=str(error.orig))
+                log.warning("index_not_made", index=name, error=str(getattr(error, "orig", error)))
 
 
 async def has_vector_store(vector_io: Any, store: str) -> bool:

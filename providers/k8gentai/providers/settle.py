@@ -16,6 +16,7 @@ from k8gentai.providers.access import acting_as
 from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.errors import ApiError
 from k8gentai.providers.history import Histories
+from k8gentai.providers.storage import STORAGE_AWAY
 from k8gentai.providers.store import ResponseStore, StoredResponse
 from k8gentai.workers.connection import AWAY, until_back
 from k8gentai.workers.record import Status, TurnRecord
@@ -25,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0)
 _AT_ONCE = 8
+_AWAY = (*AWAY, *STORAGE_AWAY)
 
 
 class Settler:
@@ -81,9 +83,13 @@ class Settler:
                 await asyncio.sleep(delay)
 
     async def _try(self, turn_id: str) -> None:
-        """Settle one turn, as soon as Redis does its work. What fails is given out again after a while."""
+        """Settle one turn, as soon as Redis and the database do their work. What fails is given out again after a
+        while."""
+        settle = partial(self.settle, turn_id)
         try:
-            await until_back(partial(self.settle, turn_id), patience=RECLAIM_SECONDS, turn=turn_id)
+            await until_back(settle, patience=RECLAIM_SECONDS, away=_AWAY, turn=turn_id)
+        except STORAGE_AWAY as error:
+            log.warning("settling_put_off", turn=turn_id, error=str(error) or repr(error))
         except Exception:
             # One turn that cannot be settled must not hold up the others.
             log.exception("settling_failed", turn=turn_id)
@@ -164,7 +170,7 @@ class Settler:
     async def _try_previous(self, turn_id: str) -> None:
         try:
             await self._put_previous(turn_id)
-        except AWAY:
+        except _AWAY:
             raise
         except Exception:
             # One that cannot be written must not hold up the others.

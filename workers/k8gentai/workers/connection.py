@@ -87,6 +87,8 @@ what was asked is asked again.
 Every other error of Redis (``WRONGTYPE``, wrong arguments, a fault in a script) is a fault of ours, and is raised.
 """
 
+Errors = tuple[type[Exception], ...]
+
 log = structlog.get_logger(__name__)
 
 
@@ -96,25 +98,29 @@ def pauses() -> Iterator[float]:
     yield from repeat(1.0)
 
 
-async def until_back[T](ask: Callable[[], Awaitable[T]], *, patience: float = inf, **context: object) -> T:
-    """Ask Redis, and ask again for as long as it is away. Logs each try.
+async def until_back[T](
+    ask: Callable[[], Awaitable[T]], *, patience: float = inf, away: Errors = AWAY, **context: object
+) -> T:
+    """Ask Redis, or another store, and ask again for as long as it is away. Logs each try.
 
     Args:
         ask: sends the command; it may be sent again after it was carried out, where the answer was lost.
         patience: seconds after which it is not asked again.
+        away: what is raised while it is.
         context: fields of the log's events.
 
     Raises:
-        One of :data:`AWAY`: it is away for longer than that.
+        One of ``away``: it is away for longer than that.
     """
     began = time.monotonic()
     for pause in pauses():
         try:
             return await ask()
-        except AWAY as error:
+        except away as error:
             if time.monotonic() - began > patience:
                 raise
-            log.warning("redis_away", error=str(error), retry_in=pause, **context)
+            event = "redis_away" if isinstance(error, AWAY) else "store_away"
+            log.warning(event, error=str(error), retry_in=pause, **context)
             await asyncio.sleep(pause)
     raise AssertionError("pauses() has no end")
 
