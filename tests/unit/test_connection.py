@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import errno
+import pkgutil
 import socket
+import time
 
 import pytest
 import redis.exceptions as errors
@@ -285,3 +287,34 @@ async def test_an_answer_that_drips_is_away():
         async with connected(url) as client:
             with pytest.raises(AWAY):
                 await client.get("key")
+
+
+@pytest.mark.parametrize(
+    ("waits", "option"),
+    [
+        ("asyncio.open_connection", "socket_connect_timeout"),
+        (f"{links.__name__}.Parser.read_from_socket", "socket_timeout"),
+    ],
+)
+async def test_what_came_while_the_loop_was_held_up_is_no_silence(valkey, monkeypatch, waits, option):
+    waiting = pkgutil.resolve_name(waits)
+
+    async def held_up(*args, **options):
+        asyncio.get_running_loop().call_soon(time.sleep, 0.5)
+        return await waiting(*args, **options)
+
+    monkeypatch.setattr(waits, held_up)
+    async with connected(f"{valkey.url}?{option}=0.2") as client:
+        assert await client.ping()
+
+
+async def test_redis_that_is_silent_is_away():
+    async def silent(reader, writer):
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with connected(f"redis://127.0.0.1:{port}/0?socket_timeout=0.2") as client:
+            with pytest.raises(errors.TimeoutError):
+                await client.ping()

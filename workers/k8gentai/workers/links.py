@@ -1,6 +1,7 @@
 """The connections under our Redis clients: redis-py's own, with what it gets wrong about links that died."""
 
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from redis import connection as blocking
@@ -8,6 +9,9 @@ from redis import sentinel as blocking_sentinel
 from redis.asyncio import connection, sentinel
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from k8gentai.workers.patience import hearing
 
 
 class StoreRefusesError(ResponseError):
@@ -61,7 +65,8 @@ class BlockingParser(_BlockingParser):  # type: ignore[misc]  # as above
 
 
 class _Link(_Connection):
-    """Never writes into a closed transport, and leaves a server that has become a replica."""
+    """Never writes into a closed transport, leaves a server that has become a replica, and takes what lies unread
+    while the event loop is held up for no silence."""
 
     async def connect(self) -> None:
         await self._leave_closed()
@@ -71,9 +76,22 @@ class _Link(_Connection):
         await self._leave_closed()
         await super().send_packed_command(command, check_health)
 
+    async def _connect(self) -> None:
+        patience, self.socket_connect_timeout = self.socket_connect_timeout, None
+        try:
+            async with hearing(patience):
+                await super()._connect()  # type: ignore[no-untyped-call, safe-super]  # of the class beside this one
+        finally:
+            self.socket_connect_timeout = patience
+
     async def read_response(self, *args: Any, **options: Any) -> Any:
         try:
-            return await super().read_response(*args, **options)
+            if options.get("timeout") is not None:
+                return await super().read_response(*args, **options)
+            async with hearing(self.socket_timeout):
+                return await super().read_response(*args, **{**options, "timeout": inf})
+        except TimeoutError:
+            raise RedisTimeoutError(f"Redis at {self._host_error()} does not answer") from None
         except ReadOnlyError:
             # The name in the URL may stand for another server by now.
             await self.disconnect(nowait=True)
