@@ -89,7 +89,7 @@ def server_stopping(response_id: str) -> ApiError:
 
 
 def store_away() -> ApiError:
-    """Redis is away (503); nothing was accepted."""
+    """Redis is away (503). Nothing was accepted, or the word of it was lost: then the next try finds the turn."""
     return ApiError(
         503,
         "The turn store (Redis) does not answer. Try again.",

@@ -1,4 +1,4 @@
-"""Turns are settled as soon as Redis does its work again, also those that an error or a lost answer met."""
+"""One error or one lost answer of Redis while a turn is accepted or settled: there is one turn, and it goes on."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,35 +9,14 @@ from llama_stack_api.conversations import CreateConversationRequest
 
 from k8gentai.agents.events import TurnCompleted
 from k8gentai.providers.settle import Settler
-from k8gentai.stack.drill.proxy import RedisProxy, Route, serving
+from k8gentai.stack.drill.proxy import serving
 from k8gentai.workers.attempts import Attempts
+from k8gentai.workers.connection import AWAY, sent_once
 from k8gentai.workers.turns import Turns
 from tests.support.accepting import ask
+from tests.support.aimed import Aimed
 from tests.support.connected import connected
 from tests.support.providers import Floor
-
-
-class Aimed(RedisProxy):
-    """Makes one fault, at one command."""
-
-    command = b""
-    refusal: str | None = None
-    """What is answered in its stead; where there is none, it is carried out and its answer is lost."""
-
-    def _route(self, server: asyncio.StreamWriter, client: asyncio.StreamWriter) -> Route:
-        passing = super()._route(server, client)
-
-        def route(data: bytes) -> tuple[asyncio.StreamWriter, bytes]:
-            if not self.command or self.command not in data:
-                return passing(data)
-            self.command = b""
-            if self.refusal is None:
-                client.transport.abort()
-                return passing(data)
-            with self.refusing(self.refusal):
-                return passing(data)
-
-        return route
 
 
 @pytest.fixture
@@ -70,3 +49,24 @@ async def test_a_fault_while_a_turn_is_settled_does_not_hold_up_its_conversation
         await settler.stop()
         assert proxy.command == b""
         assert taken == following
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [({"idempotency_key": "k"}, {"idempotency_key": "k"}), ({"sdk_try": 0}, {"sdk_try": 1})],
+    ids=["key", "sdk"],
+)
+async def test_a_turn_whose_accepting_was_not_answered_is_found_by_the_next_try(
+    valkey: Any, proxy: Aimed, first: dict[str, Any], again: dict[str, Any]
+) -> None:
+    async with connected(valkey.url) as redis, connected(f"redis://127.0.0.1:{proxy.port}/0") as faulty:
+        await redis.flushall()
+        turns = Turns(faulty)
+        # The script is there from now on.
+        other = await ask(turns, owner="other")
+        proxy.command = b"EVALSHA"
+        with pytest.raises(AWAY), sent_once():
+            await ask(turns, **first)
+        assert proxy.command == b""
+        (accepted,) = {each.turn.id for each in await turns.recent(9)} - {other}
+        assert await ask(turns, **again) == accepted
