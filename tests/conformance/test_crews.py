@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from k8gentai.stack.conformance.tools import PIXEL
 from tests.conformance.helpers import (
     answer,
     check_sequence,
@@ -49,6 +50,13 @@ async def test_an_exit_of_a_task_beside_others_fails_the_turn(client, model, key
     response = await ended(client, turn.id)
     assert response.status == "failed"
     assert "SystemExit: 6" in response.error.message
+
+
+async def test_an_image_is_refused_by_a_flow_that_has_no_place_for_it(client, key):
+    words, image = {"type": "input_text", "text": prompt(key)}, {"type": "input_image", "image_url": PIXEL}
+    response = await client.responses.create(model="loose", input=[{"role": "user", "content": [words, image]}])
+    assert (response.status, response.error.code) == ("failed", "invalid_prompt")
+    assert response.error.message.startswith("input[0].content[1]: ")
 
 
 async def test_a_hierarchical_crew_delegates_through_the_boundary(client, stack, model, key):

@@ -24,6 +24,9 @@ from ag2.events import (
 from k8gentai.agents.messages import Message, to_messages
 from k8gentai.agents.turn import RequestError, Turn
 
+_DETAILS = ("low", "high")
+"""How closely a model may be asked to look at an image, where that is not left to it."""
+
 
 def to_events(turn: Turn) -> tuple[list[str], list[BaseEvent]]:
     """Return the turn's instructions, and its history and input as events; the last of them is to be answered.
@@ -74,20 +77,37 @@ def _input(part: dict[str, Any]) -> Input:
         case "text":
             return TextInput(part["text"])
         case "image_url":
-            return UrlInput(part["image_url"]["url"], kind=BinaryType.IMAGE)
+            return _image(part["image_url"])
     file = part["file"]
     if "file_id" in file:
         return FileIdInput(file["file_id"])
-    head, _, data = file.get("file_data", "").partition(";base64,")
-    try:
-        content = base64.b64decode(data, validate=True)
-    except ValueError:
-        content = b""
-    if not content:
+    if (decoded := _decoded(file.get("file_data", ""))) is None:
         raise RequestError("input: file_data is not a data URL with base64 in it")
+    media_type, content = decoded
     return BinaryInput(
         content,
-        media_type=head.removeprefix("data:"),
+        media_type=media_type,
         kind=BinaryType.DOCUMENT,
         vendor_metadata={"filename": file.get("filename", "file")},
     )
+
+
+def _image(image: dict[str, Any]) -> Input:
+    """Return an image. AG2 has a place for its detail beside bytes alone."""
+    is_data = image.get("detail") in _DETAILS and image["url"].startswith("data:")
+    decoded = _decoded(image["url"]) if is_data else None
+    if decoded is None:
+        return UrlInput(image["url"], kind=BinaryType.IMAGE)
+    media_type, content = decoded
+    detail = {"detail": image["detail"]}
+    return BinaryInput(content, media_type=media_type, kind=BinaryType.IMAGE, vendor_metadata=detail)
+
+
+def _decoded(url: str) -> tuple[str, bytes] | None:
+    """Return the media type and the bytes of a data URL with base64 in it; None for any other."""
+    head, _, data = url.partition(";base64,")
+    try:
+        content = base64.b64decode(data, validate=True)
+    except ValueError:
+        return None
+    return (head.removeprefix("data:"), content) if content else None

@@ -102,8 +102,7 @@ def crew_inputs(crew: Crew, request: Request) -> dict[str, Any]:
 def flow_inputs(flow: Flow[Any], request: Request) -> dict[str, Any]:
     """Return the inputs for a flow's state: all of them where it is a dictionary, else those it has fields for."""
     known = {**_known(request), **request.given}
-    state = flow.state
-    model = getattr(state, "_unwrap", lambda: state)()
+    model = _state(flow)
     if not isinstance(model, BaseModel):
         return known
     fields = type(model).model_fields
@@ -112,6 +111,17 @@ def flow_inputs(flow: Flow[Any], request: Request) -> dict[str, Any]:
         if len(texts) == 1:
             known[texts[0]] = request.text
     return {name: value for name, value in known.items() if name in fields}
+
+
+def takes_messages(flow: Flow[Any]) -> bool:
+    """Return whether a flow's state has a place for chat messages: a dictionary has where it comes with one."""
+    state = _state(flow)
+    return "messages" in (type(state).model_fields if isinstance(state, BaseModel) else state)
+
+
+def _state(flow: Flow[Any]) -> Any:
+    state = flow.state
+    return getattr(state, "_unwrap", lambda: state)()
 
 
 def _known(request: Request) -> dict[str, Any]:

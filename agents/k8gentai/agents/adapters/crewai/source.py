@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from k8gentai.agents.adapters.crewai.calls import Answer
 from k8gentai.agents.adapters.crewai.copies import copy_agent, copy_crew, copy_flow
 from k8gentai.agents.adapters.crewai.declarative import build_agent
-from k8gentai.agents.adapters.crewai.inputs import Request, crew_inputs, flow_inputs
+from k8gentai.agents.adapters.crewai.inputs import Request, crew_inputs, flow_inputs, takes_messages
 from k8gentai.agents.adapters.crewai.tools import client_tools
 from k8gentai.agents.answers import answer_text
 from k8gentai.agents.context import AgentContext, agent_context
@@ -76,10 +76,9 @@ class CrewAIAgent:
         if isinstance(made, Crew):
             check_text_only(turn, "crew")
             return _answer(made.kickoff(crew_inputs(made, request)))
-        inputs = flow_inputs(made, request)
-        if "messages" not in inputs:
+        if not takes_messages(made):
             check_text_only(turn, "flow without 'messages' in its state")
-        return _answer(made.kickoff(inputs))
+        return _answer(made.kickoff(flow_inputs(made, request)))
 
     def refuses(self) -> frozenset[RequestPart]:
         """Find what it takes of no request."""
