@@ -59,6 +59,8 @@ class CrewRun:
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event | _Ended] = asyncio.Queue()
         self._waiting: set[concurrent.futures.Future[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        """What is waited for, on the worker's loop."""
         self._lock = threading.Lock()
         self._over = False
         self.call_ids = CallIds()
@@ -102,7 +104,10 @@ class CrewRun:
         for call in waiting:
             call.cancel()
         if waiting:
-            await asyncio.wait([asyncio.wrap_future(call) for call in waiting], timeout=_CLOSING_SECONDS)
+            # The futures are done as soon as they are cancelled; a call still has to record that it was left.
+            await asyncio.sleep(0)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_CLOSING_SECONDS)
 
     def publish(self, event: Event) -> None:
         """Keep an event, from any thread."""
@@ -178,7 +183,7 @@ class CrewRun:
             if self._over:
                 waited_for.close()
                 raise Stopped
-            waiting = asyncio.run_coroutine_threadsafe(waited_for, self._loop)
+            waiting = asyncio.run_coroutine_threadsafe(self._tracked(waited_for), self._loop)
             self._waiting.add(waiting)
         try:
             return waiting.result()
@@ -200,6 +205,13 @@ class CrewRun:
             self.calls.finish(Answer(""))
             self._end_with(None)
             raise Stopped
+
+    async def _tracked[T](self, waited_for: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine that runs is in one
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await waited_for
 
     def _end_with(self, error: BaseException | None) -> None:
         """End the turn here, whatever CrewAI would do next."""
