@@ -1,9 +1,13 @@
 """A tool that wants approval asks, whatever in the framework runs it."""
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
+from k8gentai.agents.check import Terms, update
+from k8gentai.stack.frameworks import python_of
 from tests.conformance.guarded import APPROVING, DISPATCHING, GUARDED, HOOKED, agent_id
 from tests.conformance.helpers import answer, items_of, prompt, write
 from tests.scripted import Answer, Call
@@ -97,6 +101,27 @@ async def test_a_rule_holds_for_a_tool_by_the_name_that_its_code_has(framework, 
     assert (request.name, page.exists()) == ("addLine", False)
     ended = await answer(client, asked, request, approve=True)
     assert [call.output for call in items_of(ended, "mcp_call")] == ["wrote one"]
+
+
+def test_a_rule_for_a_name_that_no_model_takes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("agents").mkdir()
+    names = {"spaced": "Send Mail", "foreign": "\u90ae\u4ef6"}
+    for agent, name in names.items():
+        spec = {"framework": "crewai", "model": {"name": "m"}, "tools": [{"name": name, "dynamic": True}]}
+        definition = {
+            "apiVersion": "kagent.dev/v1alpha1",
+            "kind": "Agent",
+            "metadata": {"name": agent},
+            "spec": spec,
+        }
+        Path("agents", f"{agent}.yaml").write_text(yaml.safe_dump(definition))
+    agents = update(Path("agents"), Path("registry.json"), Terms({"crewai": python_of("crewai", print)}))
+    errors = {agent.id: agent.error.partition("spec.")[2] for agent in agents}
+    hints = {"spaced": "; did you mean 'send_mail'?", "foreign": ""}
+    assert errors == {
+        agent: f"tools.0.name: {name!r} is no name that models take{hints[agent]}" for agent, name in names.items()
+    }
 
 
 @pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")

@@ -24,7 +24,7 @@ end and are forgotten."""
 ENTRYPOINT = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 """``package.module:object``, as in Python's entry points specification."""
 
-TOOL_NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
+TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What OpenAI's chat completions API takes as a function's name."""
 
 
@@ -140,7 +140,7 @@ class Tool(_Part):
     def _one_source(self) -> Self:
         if sum(source is not None for source in (self.function, self.mcp, self.agent)) > 1:
             raise ValueError("a tool has one of function, mcp and agent")
-        if (self.function or self.agent) and not TOOL_NAME.match(self.name):
+        if (self.function or self.agent) and not TOOL_NAME.fullmatch(self.name):
             raise ValueError(f"{self.name!r} is no name that models take: letters, digits, _ and -, 64 at most")
         if self.description is not None and not (self.function or self.agent):
             raise ValueError("description is of a function or an agent; an MCP server describes its tools itself")

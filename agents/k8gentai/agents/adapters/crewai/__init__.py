@@ -14,6 +14,7 @@ from k8gentai.agents.adapters.crewai.calls import Answer
 from k8gentai.agents.adapters.crewai.copies import hook_crews
 from k8gentai.agents.adapters.crewai.found import find_tools
 from k8gentai.agents.adapters.crewai.inputs import messages_of, request_of
+from k8gentai.agents.adapters.crewai.names import check_names
 from k8gentai.agents.adapters.crewai.people import hook_flows, hook_hooks, hook_tasks
 from k8gentai.agents.adapters.crewai.planning import hook_planning
 from k8gentai.agents.adapters.crewai.reasoning import show_reasoning
@@ -54,6 +55,7 @@ class CrewAIAdapter:
         Raises:
             AgentLoadError: naming file, line and reason.
         """
+        check_names(definition)
         entrypoint = definition.spec.entrypoint
         return read_source(definition, load_object(entrypoint) if entrypoint else None)
 

@@ -7,6 +7,8 @@ from crewai.llms.providers.utils import common
 from crewai.utilities import string_utils
 
 from k8gentai.agents.adapters.crewai.run import current_run
+from k8gentai.agents.definition import TOOL_NAME, AgentDefinition
+from k8gentai.agents.turn import AgentLoadError
 
 _NAME = "sanitize_tool_name"
 _sanitize = string_utils.sanitize_tool_name
@@ -21,6 +23,18 @@ def tool_name(name: str, *most: int) -> str:
         most: how long it may be.
     """
     return name if _is_named(name) else _sanitize(name, *most)
+
+
+def check_names(definition: AgentDefinition) -> None:
+    """Refuse a rule for a name that models do not take: they know such a tool by the one that CrewAI makes of it.
+
+    Raises:
+        AgentLoadError: naming the field at fault.
+    """
+    for number, entry in enumerate(definition.spec.tools):
+        if entry.source is None and not TOOL_NAME.fullmatch(entry.name):
+            hint = f"; did you mean {made!r}?" if (made := _sanitize(entry.name)) else ""
+            raise AgentLoadError(f"spec.tools.{number}.name: {entry.name!r} is no name that models take{hint}")
 
 
 def hook_names() -> None:
