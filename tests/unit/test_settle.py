@@ -160,6 +160,48 @@ async def test_a_long_chain_that_nothing_was_settled_of_is_settled_from_its_begi
     assert len(read) < 4 * len(chain)
 
 
+async def test_a_turn_is_written_after_those_that_another_failed_to_write(
+    served: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await served.store.open()
+    first = await create(served)
+    await served.turns.append(first, *ANSWER)
+    chain = [first, *(f"{first[:-4]}{number:04x}" for number in range(4))]
+    for before, turn_id in itertools.pairwise(chain):
+        record = served.turns.records[first].model_copy(deep=True, update={"previous_response_id": before})
+        record.turn.id = turn_id
+        served.turns.records[turn_id], served.turns.kept[turn_id] = record, served.turns.kept[first]
+    put, may_fail, away = served.store.put, asyncio.Event(), [RedisConnectionError("away")]
+    written: list[str] = []
+    writing = asyncio.Event()
+
+    async def fail_once(stored: Any) -> None:
+        if away:
+            writing.set()
+            await may_fail.wait()
+            raise away.pop()
+        await put(stored)
+        written.append(stored.response["id"])
+
+    waiting, wait = asyncio.Event(), served.settler._room.release
+
+    def note_waiting() -> None:
+        waiting.set()
+        wait()
+
+    monkeypatch.setattr(served.store, "put", fail_once)
+    monkeypatch.setattr(served.settler._room, "release", note_waiting)
+    failing = asyncio.create_task(served.settler.settle(chain[2]))
+    await writing.wait()
+    following = asyncio.create_task(served.settler.settle(chain[4]))
+    await waiting.wait()
+    may_fail.set()
+    with pytest.raises(RedisConnectionError):
+        await failing
+    await following
+    assert written == chain
+
+
 async def test_turns_that_wait_for_their_chain_hold_up_no_others(
     served: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

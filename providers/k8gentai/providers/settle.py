@@ -156,16 +156,16 @@ class Settler:
             written.set()
 
     async def _unsettled_before(self, last: str) -> AsyncIterator[str]:
-        """Yield the turns from one back to the first that is not settled, each continued by the one before; only
-        those behind what is being written for another turn, which is waited for."""
+        """Yield the turns from one back to the first that is not settled, each continued by the one before. What
+        is being written for another turn is waited for, and is yielded where that failed."""
         turn_id: str | None = last
         while turn_id and (record := await self._unsettled(turn_id)):
             if written := self._catching_up.get(turn_id):
                 async with _given_back(self._room):
                     await written.wait()
-                return
-            yield turn_id
-            turn_id = record.previous_response_id
+            else:
+                yield turn_id
+                turn_id = record.previous_response_id
 
     async def _try_previous(self, turn_id: str) -> None:
         try:
