@@ -185,6 +185,8 @@ def connect_blocking(url: str) -> redis.Redis:
         "parser_class": BlockingParser,
         **_options(read, retry),
     }
+    # Its pool does not wait for a connection to become free.
+    options.pop("timeout", None)
     if not read.sentinels:
         return redis.Redis.from_pool(redis.ConnectionPool(**options))
     sentinels: Any = Sentinel

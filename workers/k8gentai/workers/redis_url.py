@@ -1,20 +1,59 @@
 """Where Redis is: one server, or the primary that sentinels name."""
 
-import inspect
+import re
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection, parse_url
+from redis.connection import parse_url
 from redis.exceptions import RedisError
+
+from k8gentai.workers.links import BLOCKING_LINKS, LINKS
 
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 
+_SENTINEL = "+sentinel"
 _SENTINEL_PORT = 26379
 _SENTINEL_PREFIX = "sentinel_"
 
+_DATABASE = re.compile(r"[0-9]*")
+
+_TLS_OPTIONS = {
+    "ssl_ca_certs",
+    "ssl_ca_data",
+    "ssl_ca_path",
+    "ssl_cert_reqs",
+    "ssl_certfile",
+    "ssl_check_hostname",
+    "ssl_ciphers",
+    "ssl_exclude_verify_flags",
+    "ssl_include_verify_flags",
+    "ssl_keyfile",
+    "ssl_min_version",
+    "ssl_password",
+}
+_OPTIONS = {
+    "client_name",
+    "db",
+    "health_check_interval",
+    "lib_name",
+    "lib_version",
+    "max_connections",
+    "password",
+    "protocol",
+    "retry_on_timeout",
+    "socket_connect_timeout",
+    "socket_keepalive",
+    "socket_read_size",
+    "socket_timeout",
+    "username",
+}
+"""What connections of asyncio and blocking ones take alike, and a URL can hold; not what shapes the replies,
+which are read as redis-py reads them by itself."""
 _POOL_OPTIONS = {"max_connections", "timeout"}
 """Options that are not a connection's, but of the pool that keeps them."""
+_MAY_BE_ZERO = {"db", "health_check_interval"}
 
 
 @dataclass(frozen=True)
@@ -38,8 +77,8 @@ def read_url(url: str) -> RedisUrl:
     Args:
         url: ``redis://``, ``rediss://`` (TLS) or ``unix://`` as redis-py reads them, or
             ``redis+sentinel://[user:password@]host[:port][,host[:port]…]/service[/database]``, with
-            ``rediss+sentinel://`` for TLS. ``?name=value`` sets an option of redis-py's connections, with the
-            prefix ``sentinel_`` one of those to the sentinels.
+            ``rediss+sentinel://`` for TLS. ``?name=value`` sets an option of connections to it, with the prefix
+            ``sentinel_`` one of those to the sentinels.
 
     Raises:
         ValueError: the URL is none of these.
@@ -48,14 +87,15 @@ def read_url(url: str) -> RedisUrl:
     if scheme not in SCHEMES:
         known = ", ".join(f"{known}://" for known in SCHEMES)
         raise ValueError(f"it must begin with one of {known}")
-    if scheme.endswith("+sentinel"):
+    if scheme.endswith(_SENTINEL):
         return _read_sentinel_url(scheme, url)
-    database = urlsplit(url).path.strip("/")
-    if scheme != "unix" and not (database or "0").isdigit():
+    database = unquote(urlsplit(url).path).strip("/")
+    if scheme != "unix" and not _DATABASE.fullmatch(database):
         raise ValueError(f"the database is a number, not {database!r}")
     options = dict(parse_url(url))  # type: ignore[no-untyped-call]
     options.pop("connection_class", None)
-    _check_options(scheme, options)
+    address = {"path"} if scheme == "unix" else {"host", "port"}
+    _check_options(scheme, options, address | {"timeout"})
     return RedisUrl(scheme, options)
 
 
@@ -63,42 +103,50 @@ def _read_sentinel_url(scheme: str, url: str) -> RedisUrl:
     parts = urlsplit(url)
     credentials, _, hosts = parts.netloc.rpartition("@")
     service, _, database = parts.path.strip("/").partition("/")
-    if not hosts or not service or not (database or "0").isdigit():
+    database = unquote(database)
+    if not hosts or not service or not _DATABASE.fullmatch(database):
         raise ValueError("it must read redis+sentinel://host:port,host:port/service/database")
-    # redis-py knows the types of the options; the host is a stand-in.
-    one_server = urlunsplit(("redis", f"{credentials}@-" if credentials else "-", "", parts.query, ""))
-    given = dict(parse_url(one_server))  # type: ignore[no-untyped-call]
-    del given["host"]
-    options = {name: value for name, value in given.items() if not name.startswith(_SENTINEL_PREFIX)}
+    given = parse_qsl(parts.query)
+    options = _typed(credentials, [pair for pair in given if not pair[0].startswith(_SENTINEL_PREFIX)])
     options.setdefault("db", int(database or 0))
     to_sentinels = {name: value for name, value in options.items() if name.startswith(("ssl_", "socket_"))}
-    for name in given.keys() - options.keys():
-        to_sentinels[name.removeprefix(_SENTINEL_PREFIX)] = given[name]
-    _check_options(scheme, options)
+    prefixed = [pair for pair in given if pair[0].startswith(_SENTINEL_PREFIX)]
+    to_sentinels |= _typed("", [(name.removeprefix(_SENTINEL_PREFIX), value) for name, value in prefixed])
+    _check_options(scheme, options, {"timeout"})
     _check_options(scheme, to_sentinels)
     sentinels = tuple(_address(host) for host in hosts.split(","))
     return RedisUrl(scheme, options, sentinels, unquote(service), to_sentinels)
 
 
-def _check_options(scheme: str, options: dict[str, Any]) -> None:
-    """Raise ValueError where redis-py's connections do not take the options: it says so at the first command."""
-    kind = _connection_class(scheme)
-    parents = (vars(parent).get("__init__") for parent in kind.__mro__[:-1])
-    known = {name for init in parents if init for name in inspect.signature(init).parameters}
+def _typed(credentials: str, pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """Return options as redis-py reads them of a URL: it knows their types."""
+    # The host is a stand-in.
+    address = f"{credentials}@-" if credentials else "-"
+    options = dict(parse_url(f"redis://{address}?{urlencode(pairs)}"))  # type: ignore[no-untyped-call]
+    del options["host"]
+    return options
+
+
+def _check_options(scheme: str, options: dict[str, Any], more: AbstractSet[str] = frozenset()) -> None:
+    """Raise ValueError where connections do not take the options: redis-py does so at the first command.
+
+    Args:
+        more: options that are allowed here beside those of all connections.
+    """
+    has_tls = scheme.startswith("rediss")
+    for name in sorted(options.keys() - _OPTIONS - more - (_TLS_OPTIONS if has_tls else set())):
+        hint = "; those of TLS are for rediss://" if name in _TLS_OPTIONS else ""
+        raise ValueError(f"{scheme}:// has no option {name!r}{hint}")
+    for name, value in options.items():
+        if type(value) in (int, float) and not (value > 0 or (value == 0 and name in _MAY_BE_ZERO)):
+            raise ValueError(f"its option {name!r} cannot be {value}")
     given = {name: value for name, value in options.items() if name not in _POOL_OPTIONS}
-    for name in given.keys() - known:
-        hint = "; those of TLS are for rediss://" if name.startswith("ssl_") else ""
-        raise ValueError(f"connections of {scheme}:// have no option {name!r}{hint}")
+    server = scheme.removesuffix(_SENTINEL)
     try:
-        kind(**given)
+        for links in (LINKS, BLOCKING_LINKS):
+            links[server](**given)
     except (RedisError, TypeError, ValueError) as error:
         raise ValueError(f"its options are not accepted: {error}") from error
-
-
-def _connection_class(scheme: str) -> type[Connection | UnixDomainSocketConnection]:
-    if scheme == "unix":
-        return UnixDomainSocketConnection
-    return SSLConnection if scheme.startswith("rediss") else Connection
 
 
 def _address(host: str) -> tuple[str, int]:
