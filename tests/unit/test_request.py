@@ -152,6 +152,13 @@ def test_fields_that_the_host_would_leave_out_are_refused(given, place):
             {"name": "plan", "schema": {"required": "a", "$schema": "http://json-schema.org/draft-07/schema#"}},
             "text.format.schema",
         ),
+        ({"name": "plan", "schema": {"$ref": "https://example.com/x"}}, "text.format.schema"),
+        ({"name": "plan", "schema": {"anyOf": [{"items": {"$ref": "x.json"}}]}}, "text.format.schema"),
+        ({"name": "plan", "schema": {"$defs": {"a": {"$ref": "#/$defs/b"}}}}, "text.format.schema"),
+        ({"name": "plan", "schema": {"$ref": "#/allOf/x", "allOf": [{}]}}, "text.format.schema"),
+        ({"name": "plan", "schema": {"$ref": "http://["}}, "text.format.schema"),
+        ({"name": "plan", "schema": {"$ref": "#a"}}, "text.format.schema"),
+        ({"name": "plan", "schema": {"$ref": "#/x", "x": {"$ref": "y"}}}, "text.format.schema"),
     ],
 )
 def test_a_format_that_is_none_is_refused_by_its_field(asked: dict[str, Any], param: str) -> None:
@@ -159,6 +166,28 @@ def test_a_format_that_is_none_is_refused_by_its_field(asked: dict[str, Any], pa
         read(text={"format": {"type": "json_schema", **asked}})
     assert (refused.value.status_code, refused.value.param) == (400, param)
     assert param in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#"}}},
+        {"$ref": "#a", "$defs": {"a": {"$anchor": "a"}}},
+        {"$id": "https://example.com/x", "items": {"$ref": "x#/$defs/a"}, "$defs": {"a": True}},
+        {"$ref": "https://example.com/a", "$defs": {"a": {"$id": "https://example.com/a"}}},
+        {"$ref": "#/components/a", "components": {"a": {"$schema": "urn:none"}}},
+        {"properties": {"$ref": {"const": {"$ref": "https://example.com/x"}}}, "enum": [{"$ref": "x"}]},
+        {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "definitions": {"a": {}},
+            "$ref": "#/definitions/a",
+        },
+        {"$schema": "https://json-schema.org/draft/2019-09/schema", "items": {"$recursiveRef": "#"}},
+        {"$dynamicAnchor": "a", "items": {"$dynamicRef": "#a"}},
+    ],
+)
+def test_references_within_a_schema_are_taken(schema: dict[str, Any]) -> None:
+    read(text={"format": {"type": "json_schema", "name": "plan", "schema": schema}})
 
 
 @pytest.mark.parametrize(

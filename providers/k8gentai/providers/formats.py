@@ -4,9 +4,9 @@ import re
 from typing import Any
 
 from jsonschema import SchemaError  # type: ignore[import-untyped]
-from jsonschema.validators import Draft202012Validator, validator_for  # type: ignore[import-untyped]
 
 from k8gentai.providers.errors import invalid
+from k8gentai.workers.json_schema import dialect_of, of_one_dialect
 
 _NAME = re.compile("[a-zA-Z0-9_-]{1,64}")
 """What model endpoints take: https://platform.openai.com/docs/api-reference/responses/create"""
@@ -15,7 +15,7 @@ _WORDS = 300
 
 
 def check_format(asked: dict[str, Any]) -> None:
-    """See that a format is one: a JSON schema has a name and is a schema.
+    """See that a format is one: a JSON schema has a name, is a schema, and refers to nothing outside it.
 
     Args:
         asked: the request's ``text.format``; empty where it has none.
@@ -40,9 +40,12 @@ def check_format(asked: dict[str, Any]) -> None:
 def _fault(schema: dict[str, Any]) -> str | None:
     """Find what is wrong with a JSON schema, and where in it."""
     try:
-        validator_for(schema, Draft202012Validator).check_schema(schema)
+        dialect_of(schema).check_schema(schema)
+        of_one_dialect(schema)
     except SchemaError as error:
         return f"{error.json_path}: {error.message}"[:_WORDS]
     except RecursionError:
         return "it is nested too deeply"
+    except ValueError as error:
+        return str(error)[:_WORDS]
     return None

@@ -1,36 +1,42 @@
 """Checks an agent's answer against the form that a request asks it to have (``text.format``).
 
-The schema is a client's. No address in it is looked up, the steps of a check are counted, and patterns are
-searched for by an engine whose time grows with the text alone.
+The schema is a client's. No address in it is looked up, and the check ends after some seconds. What cannot be
+checked is no fault of an answer: neither by itself, nor where a schema turns on whether it holds.
 """
 
+import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
+import structlog
 from jsonschema.exceptions import ValidationError, best_match  # type: ignore[import-untyped]
-from jsonschema.validators import Draft202012Validator, extend, validator_for  # type: ignore[import-untyped]
-from pydantic_core import SchemaError, SchemaValidator, core_schema
+from jsonschema.validators import extend  # type: ignore[import-untyped]
 from referencing.jsonschema import EMPTY_REGISTRY
 
 from k8gentai.agents.answers import is_json
 from k8gentai.agents.json_text import strict_json
+from k8gentai.workers.json_schema import dialect_of, of_one_dialect
+from k8gentai.workers.patterns import Patterns
 
-_STEPS = 200_000
-"""How often keywords of a schema are applied to one answer, at most: some seconds' worth."""
-_COMPARED_ITEMS = 1_000
-"""How long an array may be whose items are compared with each other."""
+_SECONDS = 5.0
+"""How long a check may take; what it has not come to by then is not checked."""
 _WORDS = 300
 """Characters of what is wrong with an answer that a message carries."""
+_TURNING = ("contains", "disallow", "not", "oneOf", "unevaluatedItems")
+"""Keywords that may refuse a value because it is of a schema: one too many, or one that it must not be of."""
 
-_Check = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
+_Check = Callable[[Any, Any, Any, Any], Iterator[ValidationError]]
 """A keyword's function, as jsonschema has it: of the validator, the keyword's value, the answer's, the schema."""
+
+log = structlog.get_logger(__name__)
 
 
 def format_fault(text: str, asked: dict[str, Any]) -> str | None:
     """Find why an answer is not of the form that a request asks for.
 
-    Patterns that need more than a finite automaton, properties that go by patterns, and the uniqueness of the
-    items of long arrays are not checked; neither is a schema that need not be kept (``strict: false``).
+    Patterns that need more than a finite automaton or are large, properties that go by patterns, unevaluated
+    properties and formats of texts are not checked; neither is a schema that need not be kept (``strict: false``).
 
     Args:
         text: the answer.
@@ -43,10 +49,7 @@ def format_fault(text: str, asked: dict[str, Any]) -> str | None:
         return f"the request asks for JSON, and the agent answered {'in other words' if text else 'nothing'}"
     if asked.get("type") != "json_schema" or asked.get("strict") is False:
         return None
-    try:
-        fault = best_match(_validator(asked["schema"]).iter_errors(strict_json(text)))
-    except Exception as error:  # noqa: BLE001 - as a reference that leads nowhere, or round in a circle
-        return f"the answer cannot be checked against the schema: {type(error).__name__}: {error}"[:_WORDS]
+    fault = best_match(_faults(strict_json(text), asked["schema"]))
     if fault is None:
         return None
     found = fault.message
@@ -56,73 +59,114 @@ def format_fault(text: str, asked: dict[str, Any]) -> str | None:
     return f"the answer is not of the schema that the request asks for: {fault.json_path[:_WORDS]}: {found}"
 
 
+def _faults(value: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
+    """Yield what is wrong with a value, as far as the check comes."""
+    try:
+        yield from _validator(schema).iter_errors(value)
+    except Exception as error:  # noqa: BLE001 - out of time, or a reference that leads round in a circle
+        log.warning("format_not_wholly_checked", error=type(error).__name__)
+
+
 def _validator(schema: dict[str, Any]) -> Any:
-    """Return what checks values against a schema, each time anew: its steps are counted."""
-    dialect = validator_for(schema, Draft202012Validator)
-    checks = {**dialect.VALIDATORS, **_bounded(dialect.VALIDATORS)}
-    work = _Work()
-    counting = extend(dialect, {keyword: work.counted(check) for keyword, check in checks.items()})
-    return counting(_of_one_dialect(schema), registry=EMPTY_REGISTRY)
+    """Return what checks a value against a schema, each time anew: its time is limited."""
+    dialect = dialect_of(schema)
+    checks = _Checks(dialect.VALIDATORS).by_keyword()
+    return extend(dialect, checks)(of_one_dialect(schema), registry=EMPTY_REGISTRY)
 
 
-class _Work:
-    """Counts the steps of one check."""
+class _Checks:
+    """Makes the functions of a dialect's keywords, for one check.
 
-    def __init__(self) -> None:
-        self._left = _STEPS
+    Args:
+        given: jsonschema's own.
+    """
 
-    def counted(self, check: _Check) -> _Check:
-        """Return a keyword's function that counts its calls."""
+    def __init__(self, given: dict[str, Any]) -> None:
+        self._given = given
+        self._patterns = Patterns()
+        self._end = time.monotonic() + _SECONDS
+        self._unchecked = 0
+        """How often something was come to that cannot be checked."""
 
-        def count(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
-            self._left -= 1
-            if self._left < 0:
-                raise TimeoutError(f"it takes more than {_STEPS:,} steps")
+    def by_keyword(self) -> dict[str, _Check]:
+        """Return each keyword's function."""
+        own: dict[str, _Check] = {
+            "additionalProperties": self._additional,
+            "divisibleBy": _multiple_of,
+            "format": self._skip,
+            "if": self._if,
+            "multipleOf": _multiple_of,
+            "pattern": self._pattern,
+            "patternProperties": self._skip,
+            "unevaluatedProperties": self._skip,
+            "uniqueItems": _unique_items,
+            **{keyword: self._sure(self._given[keyword]) for keyword in _TURNING if keyword in self._given},
+        }
+        return {keyword: self._timed(own.get(keyword, check)) for keyword, check in self._given.items()}
+
+    def _timed(self, check: _Check) -> _Check:
+        def timed(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+            if time.monotonic() >= self._end:
+                raise TimeoutError
             yield from check(validator, wanted, value, schema) or ()
 
-        return count
+        return timed
+
+    def _sure(self, check: _Check) -> _Check:
+        """Return a function that finds no fault which rests on what was not checked."""
+
+        def sure(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+            before = self._unchecked
+            for error in list(check(validator, wanted, value, schema) or ()):
+                # With a context it is of none of the schemas, and that is sure.
+                if self._unchecked == before or error.context:
+                    yield error
+
+        return sure
+
+    def _if(self, validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+        before = self._unchecked
+        branch = "then" if validator.evolve(schema=wanted).is_valid(value) else "else"
+        if branch in schema and (branch == "else" or self._unchecked == before):
+            yield from validator.descend(value, schema[branch], schema_path=branch)
+
+    def _skip(self, validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+        self._unchecked += 1
+        yield from ()
+
+    def _additional(self, validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+        check = self._skip if "patternProperties" in schema else self._given["additionalProperties"]
+        yield from check(validator, wanted, value, schema) or ()
+
+    def _pattern(self, validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[ValidationError]:
+        found = self._patterns.is_in(pattern, value) if isinstance(value, str) else True
+        if found is None:
+            self._unchecked += 1
+        elif not found:
+            yield ValidationError(f"{value!r} does not match {pattern!r}")
 
 
-def _of_one_dialect(schema: Any) -> Any:
-    """Return a schema without the names of dialects in it, for which jsonschema takes validators of its own."""
-    if isinstance(schema, list):
-        return [_of_one_dialect(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    named = {name: part for name, part in schema.items() if name != "$schema" or not isinstance(part, str)}
-    return {name: _of_one_dialect(part) for name, part in named.items()}
+def _multiple_of(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+    if validator.is_type(value, "number") and _written(value) % _written(wanted):
+        yield ValidationError(f"{value!r} is not a multiple of {wanted}")
 
 
-def _bounded(checks: dict[str, _Check]) -> dict[str, _Check]:
-    """Return functions in place of those of keywords whose work is not bounded by their steps."""
-
-    def unique_items(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
-        if not isinstance(value, list) or len(value) <= _COMPARED_ITEMS:
-            yield from checks["uniqueItems"](validator, wanted, value, schema) or ()
-
-    def additional(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
-        if "patternProperties" not in schema:
-            yield from checks["additionalProperties"](validator, wanted, value, schema) or ()
-
-    return {
-        "pattern": _pattern,
-        "patternProperties": _unchecked,
-        "unevaluatedProperties": _unchecked,
-        "uniqueItems": unique_items,
-        "additionalProperties": additional,
-    }
+def _unique_items(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+    if wanted and isinstance(value, list) and len({_key(item) for item in value}) < len(value):
+        yield ValidationError(f"{value!r} has non-unique elements")
 
 
-def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[ValidationError]:
-    if not isinstance(value, str):
-        return
-    try:
-        matching = SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
-    except SchemaError:
-        return
-    if not matching.isinstance_python(value):
-        yield ValidationError(f"{value!r} does not match {pattern!r}")
+def _written(number: float) -> Fraction:
+    """Return a number as JSON writes it: 0.01 is a hundredth, which no float is."""
+    return Fraction(str(number))
 
 
-def _unchecked(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
-    yield from ()
+def _key(value: Any) -> Any:
+    """Return what equal values of JSON have in common, hashable."""
+    if isinstance(value, dict):
+        return frozenset((name, _key(part)) for name, part in value.items())
+    if isinstance(value, list):
+        return ("array", *map(_key, value))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value, type(value)
+    return "number", str(_written(value))

@@ -1,0 +1,78 @@
+"""Reads the JSON schema of a client: its dialect, the schemas in it, and where its references lead."""
+
+from copy import deepcopy
+from typing import Any
+
+from jsonschema.validators import Draft202012Validator, validator_for  # type: ignore[import-untyped]
+from referencing import Registry, Specification
+from referencing.jsonschema import specification_with
+
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_SHOWN = 200
+"""Characters of a reference that a message carries."""
+
+
+def dialect_of(schema: dict[str, Any]) -> Any:
+    """Return jsonschema's class of validators for the dialect of a schema."""
+    return validator_for(schema, Draft202012Validator)
+
+
+def of_one_dialect(schema: dict[str, Any]) -> dict[str, Any]:
+    """Copy a schema without the names of dialects in it, for which jsonschema takes validators of its own.
+
+    Values (``const``, ``enum``, ``default``, …) are left as they are. No address is looked up.
+
+    Args:
+        schema: what is a schema by its dialect.
+
+    Returns:
+        The copy; each of its references leads to a place in it.
+
+    Raises:
+        ValueError: a reference does not.
+        RecursionError: it is nested too deeply.
+    """
+    dialect = dialect_of(schema)
+    specification = specification_with(dialect.ID_OF(dialect.META_SCHEMA), default=Specification.OPAQUE)
+    copy = deepcopy(schema)
+    _without_dialects(copy, specification)
+    _follow_references(copy, specification)
+    return copy
+
+
+def _without_dialects(schema: Any, specification: Specification[Any]) -> None:
+    left = [schema]
+    while left:
+        part = left.pop()
+        if isinstance(part, dict):
+            part.pop("$schema", None)
+            left.extend(specification.subresources_of(part))
+
+
+def _follow_references(schema: dict[str, Any], specification: Specification[Any]) -> None:
+    """Look up each reference, also of what is no schema but for a reference to it."""
+    root = specification.create_resource(schema)
+    registry: Registry[Any] = Registry().with_resource(root.id() or "", root).crawl()
+    left: list[tuple[Any, Any]] = [(schema, registry.resolver(root.id() or ""))]
+    seen: set[int] = set()
+    while left:
+        part, outer = left.pop()
+        if not isinstance(part, dict) or id(part) in seen:
+            continue
+        seen.add(id(part))
+        resolver = outer.in_subresource(specification.create_resource(part))
+        left.extend((inner, resolver) for inner in specification.subresources_of(part))
+        for reference in [part[name] for name in _REFERENCES if name in part]:
+            found = _looked_up(reference, resolver)
+            _without_dialects(found.contents, specification)
+            left.append((found.contents, found.resolver))
+
+
+def _looked_up(reference: Any, resolver: Any) -> Any:
+    try:
+        return resolver.lookup(reference)
+    except Exception:  # noqa: BLE001 - of what is no text, no address, no number of an item, leads nowhere
+        shown = f"{reference!r}"[:_SHOWN]
+        raise ValueError(
+            f"its reference {shown} leads to no place in it, and addresses are not looked up"
+        ) from None
