@@ -72,6 +72,23 @@ def test_a_map_whose_directory_is_gone_bad_leaves_the_last_one(tmp_path):
     assert registry.was_read()
 
 
+def test_a_map_whose_directory_is_away_leaves_the_last_one(tmp_path):
+    path = tmp_path / "there" / "registry.json"
+    registry = Registry(path)
+    assert (registry.get("a"), registry.was_read()) == (None, True)
+    write_registry(path, [agent("a")])
+    assert registry.get("a")
+    path.parent.rename(tmp_path / "away")
+    for _ in range(2):
+        assert registry.get("a")
+        assert not registry.was_read()
+    (tmp_path / "away").rename(path.parent)
+    assert registry.get("a")
+    assert registry.was_read()
+    path.unlink()
+    assert registry.get("a") is None
+
+
 def _raise(error):
     raise error
 

@@ -70,7 +70,7 @@ class Registry:
     """Reads the map. Looking an agent up costs one ``stat`` as long as the file stays the same.
 
     Args:
-        path: the JSON file. While it does not exist, there are no agents.
+        path: the JSON file. While its directory has none, there are no agents.
     """
 
     def __init__(self, path: Path) -> None:
@@ -117,12 +117,19 @@ class Registry:
                 self._read(self._path.read_bytes())
                 # As it was before reading: a file replaced meanwhile is read again by the next look-up.
                 self._seen, self._written_at = seen, status.st_mtime
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if self._written_at and not self._path.parent.exists():
+                # A volume may be mounted again.
+                return self._keep(error)
             self._seen, self._written_at, self._agents, self._checked, self._trouble = None, 0.0, {}, {}, None
         except OSError as error:
-            # Permissions and descriptors come back without a change of the file, so it is looked at again.
-            self._seen = None
-            self._note(str(error))
+            return self._keep(error)
+        return self._agents
+
+    def _keep(self, error: OSError) -> dict[str, RegisteredAgent]:
+        """Return the agents as they were. The file comes back without a change, so it is looked at again."""
+        self._seen = None
+        self._note(str(error))
         return self._agents
 
     def _read(self, content: bytes) -> None:
