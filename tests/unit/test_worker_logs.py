@@ -88,6 +88,7 @@ def test_a_stream_that_was_closed_takes_what_others_print(deed, unbuffered):
         "io.FileIO(1, 'w')",
         "io.BufferedWriter(io.FileIO(file=2, mode='w', closefd=True))",
         "type('File', (io.FileIO,), {})(1, 'w')",
+        "io.FileIO(type('Number', (), {'__index__': lambda _: 1})(), 'w')",
         "sys.stdin",
     ],
 )

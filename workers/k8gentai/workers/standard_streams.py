@@ -11,6 +11,7 @@ from abc import ABCMeta
 from collections.abc import Callable
 from contextlib import suppress
 from functools import update_wrapper
+from operator import index
 from typing import IO, Any
 
 STANDARD_FILES = frozenset({0, 1, 2})
@@ -121,7 +122,8 @@ class _NumberedFile(io.FileIO, metaclass=_FileType):
 
 
 def _is_standard(file: Any) -> bool:
-    return isinstance(file, int) and file in STANDARD_FILES
+    # Python takes a number of any type, as numpy's.
+    return hasattr(file, "__index__") and index(file) in STANDARD_FILES
 
 
 def _kept(stream: io.TextIOWrapper) -> _StandardStream:
