@@ -5,6 +5,7 @@ import builtins
 import os
 import sys
 import threading
+from importlib import _bootstrap
 from types import SimpleNamespace
 from typing import Any
 
@@ -97,6 +98,7 @@ def folder(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr(os.environ, "__class__", os.environ.__class__)
     monkeypatch.setattr(builtins, "__import__", builtins.__import__)
+    monkeypatch.setattr(_bootstrap, "_gcd_import", _bootstrap._gcd_import)
     part_variables()
     monkeypatch.setenv("OPENAI_BASE_URL", "http://gateway/v1")
     monkeypatch.setattr(loaded_agents, "found_tools", lambda *_: None)
@@ -118,6 +120,8 @@ def loading(known: dict[str, Any], load: Any) -> LoadedAgents:
         "from shared.settings import URL",
         "from shared.deep import reach",
         "def f():\n    from shared import settings\nf()",
+        "import importlib\nimportlib.import_module('shared.settings')",
+        "from importlib import import_module\nimport_module('.deep', 'shared')",
     ],
 )
 async def test_what_a_shared_module_sets_is_found_by_all_that_import_it(folder, monkeypatch, imports):

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from importlib import _bootstrap
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from k8gentai.workers.own_variables import own_variables, part_variables
 
 REPLACED = (
     (builtins, "__import__"),
+    (_bootstrap, "_gcd_import"),
     (_posixsubprocess, "fork_exec"),
     (subprocess, "_fork_exec"),
     (os, "execv"),

@@ -11,7 +11,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import wraps
+from importlib import _bootstrap
 from types import ModuleType
+from typing import Any
 from weakref import WeakKeyDictionary
 
 _MODEL_NAMES = ("OPENAI_BASE_URL", "OPENAI_API_BASE", "OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
@@ -98,14 +100,32 @@ def _find_what_imports_set() -> None:
         level: int = 0,
     ) -> ModuleType:
         imported = original(name, globals, locals, fromlist or (), level)
-        if _at_import and (own := own_variables.get()) is not None:
-            # What is named from the importing package always has names out of it, so that it is what was returned.
-            whole = imported.__name__ if level else name
-            for module in _packages_and_modules(whole, fromlist or ()):
-                _take_over(own, set_by_import(module))
+        # What is named from the importing package always has names out of it, so that it is what was returned.
+        _find_what_was_set(imported.__name__ if level else name, fromlist or ())
         return imported
 
     builtins.__import__ = importing
+
+
+def _find_what_imports_by_name_set() -> None:
+    """Do the same for ``importlib.import_module``, which many modules hold already. To be called once."""
+    bootstrap: Any = _bootstrap
+    original = bootstrap._gcd_import
+
+    @wraps(original)
+    def importing(name: str, package: str | None = None, level: int = 0) -> ModuleType:
+        imported: ModuleType = original(name, package, level)
+        _find_what_was_set(imported.__name__ if level else name)
+        return imported
+
+    bootstrap._gcd_import = importing
+
+
+def _find_what_was_set(name: str, fromlist: Sequence[str] = ()) -> None:
+    """Set for the agent at hand what the import of a module, or of what is named from it, set."""
+    if _at_import and (own := own_variables.get()) is not None:
+        for module in _packages_and_modules(name, fromlist):
+            _take_over(own, set_by_import(module))
 
 
 def _packages_and_modules(name: str, fromlist: Sequence[str]) -> Iterator[str]:
@@ -134,3 +154,4 @@ def part_variables() -> None:
     """Have each agent change these variables for itself alone. To be called before agents are imported, once."""
     os.environ.__class__ = _Environment
     _find_what_imports_set()
+    _find_what_imports_by_name_set()
