@@ -51,6 +51,22 @@ async def test_a_fault_while_a_turn_is_settled_does_not_hold_up_its_conversation
         assert taken == following
 
 
+async def test_a_turn_that_is_settled_again_is_not_lost_by_a_fault_of_what_gives_others(
+    valkey: Any, proxy: Aimed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("k8gentai.workers.turns.RECLAIM_SECONDS", 0)
+    async with connected(valkey.url) as redis, connected(f"redis://127.0.0.1:{proxy.port}/0") as faulty:
+        await redis.flushall()
+        turns, attempts = Turns(redis), Attempts(redis, "langgraph", "worker")
+        turn_id = await ask(turns)
+        started = await attempts.start(await attempts.take(1))
+        await attempts.append(started.lease, 2, [TurnCompleted()])
+        finished = Turns(faulty).finished("server")
+        assert await anext(finished) == turn_id
+        proxy.command, proxy.refusal = b"XREADGROUP", "OOM"
+        assert await anext(finished) == turn_id
+
+
 @pytest.mark.parametrize(
     ("first", "again"),
     [({"idempotency_key": "k"}, {"idempotency_key": "k"}), ({"sdk_try": 0}, {"sdk_try": 1})],

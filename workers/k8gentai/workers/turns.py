@@ -334,8 +334,10 @@ class Turns:
             _, claimed, _ = await self._redis.xautoclaim(
                 keys.FINISHED, keys.SERVERS, server, min_idle_time=RECLAIM_SECONDS * 1000, count=_PAGE
             )
-            block = None if claimed else BLOCK_SECONDS * 1000
-            return [*_finished(claimed), *await self._read_finished(server, ">", block)]
+            if claimed:
+                # A fault of another command must not lose them.
+                return _finished(claimed)
+            return await self._read_finished(server, ">", BLOCK_SECONDS * 1000)
 
     async def _read_finished(
         self, server: str, after: bytes | str, block: int | None = None
