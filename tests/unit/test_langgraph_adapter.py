@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 from langchain.agents import create_agent
@@ -13,6 +14,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import NodeCancelledError
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
+from langgraph.types import Send
 
 from k8gentai.agents.adapters.langgraph import LangGraphAdapter
 from k8gentai.agents.context import AgentContext
@@ -396,31 +398,51 @@ async def test_a_node_that_adds_up_what_a_model_streams_leaves_the_clients_call_
     assert len(model.requests(f"streamed-{node[:2]}")) == 1
 
 
-async def test_a_node_that_knows_no_tool_of_the_clients_runs_its_own_first(model):
-    own = tool(add)
+OWN = tool(add)
 
-    def by_hand(state: MessagesState) -> MessagesState:
-        named = {own.name: own}
-        return {"messages": [named[call["name"]].invoke(call) for call in state["messages"][-1].tool_calls]}
 
+def _by_name(state: MessagesState) -> MessagesState:
+    named = {OWN.name: OWN}
+    picked = [(named[call["name"]], call) for call in state["messages"][-1].tool_calls]
+    return {"messages": [each.invoke(call) for each, call in picked]}
+
+
+def _by_search(state: MessagesState) -> MessagesState:
+    calls = state["messages"][-1].tool_calls
+    return {
+        "messages": [next(each for each in (OWN,) if each.name == call["name"]).invoke(call) for call in calls]
+    }
+
+
+async def _slowly(state: dict[str, Any]) -> MessagesState:
+    await asyncio.sleep(0.05)
+    return {"messages": [await {OWN.name: OWN}[state["name"]].ainvoke(state)]}
+
+
+def _sent(state: MessagesState) -> list[Send] | str:
+    return [Send("tools", call) for call in state["messages"][-1].tool_calls] or END
+
+
+@pytest.mark.parametrize(
+    ("node", "route"), [(_by_name, tools_condition), (_by_search, tools_condition), (_slowly, _sent)]
+)
+async def test_a_node_that_knows_no_tool_of_the_clients_runs_its_own_first(model, node, route):
     async def make(context: AgentContext) -> StateGraph:
-        asked = chat(model).bind_tools([own, *context.tools])
+        asked = chat(model).bind_tools([OWN, *context.tools])
 
         async def ask(state: MessagesState) -> MessagesState:
             return {"messages": [await asked.ainvoke(state["messages"])]}
 
-        graph = StateGraph(MessagesState).add_node(ask).add_node("tools", by_hand)
-        return graph.add_edge(START, "ask").add_conditional_edges("ask", tools_condition).add_edge("tools", "ask")
+        graph = StateGraph(MessagesState).add_node(ask).add_node("tools", node)
+        return graph.add_edge(START, "ask").add_conditional_edges("ask", route).add_edge("tools", "ask")
 
     calls = (Call("weather", id="c1"), Call("add", {"a": 1, "b": 2}, id="c2"))
-    model.script("unknown", Answer(*calls), Answer("It went on."))
+    model.script(f"unknown{node.__name__}", Answer(*calls), Answer("It went on."))
     context = context_of(base_url=model.base_url)
-    events = await run(make, turn_of("[[unknown]]", tools=[WEATHER]), context)
-    assert [(call.call_id, call.side) for call in of_type(events, "tool.call")] == [
-        ("c1", "client"),
-        ("c2", "worker"),
-    ]
+    events = await run(make, turn_of(f"[[unknown{node.__name__}]]", tools=[WEATHER]), context)
+    assert {call.call_id: call.side for call in of_type(events, "tool.call")} == {"c1": "client", "c2": "worker"}
     assert {call_id: outcome.output for call_id, outcome in context.tools.outcomes.items()} == {"c2": "3"}
+    assert len(model.requests(f"unknown{node.__name__}")) == 1
 
 
 async def test_an_answer_that_a_cache_keeps_keeps_its_calls(model):

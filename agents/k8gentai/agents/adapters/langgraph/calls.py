@@ -37,6 +37,9 @@ from k8gentai.agents.events import (
 from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.turn import StepLimitReached
 
+_LEFT = "left_to_client"
+"""Names, in what LangChain keeps beside an answer, the calls that were taken out of it."""
+
 HANDED_OVER = "the turn goes back to the client, for its tools"
 
 
@@ -209,6 +212,8 @@ class ModelCalls(BaseCallbackHandler):
             return
         generation = response.generations[0][0] if response.generations and response.generations[0] else None
         message = generation.message if isinstance(generation, ChatGeneration) else None
+        if isinstance(generation, ChatGeneration):
+            _with_clients_calls(generation)
         calls: list[ToolCall] = []
         if call.shown and generation is not None:
             if message is not None:
@@ -232,12 +237,11 @@ class ModelCalls(BaseCallbackHandler):
         self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
         if not any(tool_call.side == "client" for tool_call in calls):
             return
-        if all(tool_call.side == "client" for tool_call in calls) or not isinstance(message, AIMessage):
+        if all(tool_call.side == "client" for tool_call in calls) or not isinstance(generation, ChatGeneration):
             self._halt(None)
             raise _Halted(HANDED_OVER)
-        # The graph runs the other tools before: also by a node that does not know the client's. It comes as far as
-        # the next model call. The message may be a cache's, so it keeps its calls.
-        message.tool_calls.sort(key=lambda each: each["name"] in self._client_tools)
+        # The graph runs the other tools before. It comes as far as the next model call.
+        _leave_to_client(generation, self._client_tools)
         self._handed_over |= {each.call_id: each.name for each in calls if each.side == "client"}
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
@@ -305,6 +309,24 @@ def let_run(message: AIMessage) -> None:
     for invalid in message.invalid_tool_calls:
         message.tool_calls.append(make_tool_call(name=invalid["name"] or "", args={}, id=invalid["id"]))
     message.invalid_tool_calls = []
+
+
+def _leave_to_client(generation: ChatGeneration, client_tools: AbstractSet[str]) -> None:
+    """Take the calls of tools that the client runs out of an answer, for the graph. A cache of LangChain's may have
+    the very object, so they are kept beside it.
+    """
+    message = generation.message
+    if isinstance(message, AIMessage):
+        left = [call for call in message.tool_calls if call["name"] in client_tools]
+        message.tool_calls = [call for call in message.tool_calls if call["name"] not in client_tools]
+        generation.generation_info = {**(generation.generation_info or {}), _LEFT: left}
+
+
+def _with_clients_calls(generation: ChatGeneration) -> None:
+    """Put back the calls that :func:`_leave_to_client` took out of an answer, which a cache returned."""
+    left = (generation.generation_info or {}).pop(_LEFT, [])
+    if isinstance(generation.message, AIMessage):
+        generation.message.tool_calls += left
 
 
 def _is_internal(told: dict[str, Any]) -> bool:

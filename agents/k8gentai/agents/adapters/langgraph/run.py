@@ -149,7 +149,7 @@ class GraphRun(KeptEvents):
         except GraphRecursionError as error:
             raise StepLimitReached(self.calls.made) from error
         except KeyError as error:
-            if self.calls.missed_clients(error):
+            if self.calls.missed_clients(error) and not self.unanswered():
                 return None
             raise
 
