@@ -8,13 +8,14 @@ from uuid import uuid4
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import ToolCallLimitMiddleware, after_model, wrap_tool_call
+from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, RemoveMessage, ToolMessage
 from langchain_core.tools import InjectedToolArg, InjectedToolCallId, tool
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import InjectedState, ToolNode, ToolRuntime, create_react_agent, tools_condition
 from langgraph.types import Command, interrupt
 
-from k8gentai.agents.adapters.langgraph.recorded import recorded
+from k8gentai.agents.adapters.langgraph.recorded import recorded, remade, written
 from k8gentai.agents.events import ToolCall, ToolResult
 from k8gentai.agents.turn import Decision, ToolOutcome
 from tests.scripted import Answer, Call, ScriptedModel
@@ -614,3 +615,22 @@ async def test_arguments_that_code_changes_are_those_of_the_call(model, called, 
         ("c0", "10"),
         ("c1", "20"),
     }
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        "plain",
+        {"total": 5},
+        ToolMessage("text", tool_call_id="c1", status="error"),
+        ToolMessage("found", tool_call_id="c1", artifact=[Document("a page", metadata={"number": 3})]),
+    ],
+)
+async def test_what_a_tool_returned_is_of_its_type_again(result):
+    again = remade(written(result))
+    assert (type(again), again) == (type(result), result)
+    assert getattr(again, "artifact", None) == getattr(result, "artifact", None)
+
+
+async def test_what_no_reader_would_make_again_is_not_kept():
+    assert written(object()) is None

@@ -134,9 +134,9 @@ async def test_calls_that_were_stopped_while_they_asked_begin_again(tools, perso
 @pytest.mark.parametrize(
     ("kept", "retry", "states", "ran"),
     [
-        ("paid", "never", ["running", "left", "running", "done"], ["asked about paid"]),
-        ("paid", "idempotent", ["running", "left", "running", "done"], ["asked about paid"]),
-        (None, "never", ["running", "done"], []),
+        ("paid", "never", ["running", "left", "left", "running", "left", "done"], ["asked about paid"]),
+        ("paid", "idempotent", ["running", "left", "left", "running", "left", "done"], ["asked about paid"]),
+        (None, "never", ["running", "done", "done"], []),
     ],
 )
 async def test_a_tool_that_returned_before_its_call_asked_is_known_to_have(
@@ -170,6 +170,9 @@ async def test_a_tool_that_returned_before_its_call_asked_is_known_to_have(
     tools = boundary()
     calling = asyncio.create_task(tools.call("c1", "pay", {}, pay_and_ask))
     await person.asked.wait()
+    # A worker that dies now leaves this behind.
+    assert journal.entries["c1"].returned == kept
+    assert journal.entries["c1"].state == ("done" if kept is None else "left")
     calling.cancel()
     with pytest.raises(asyncio.CancelledError):
         await calling
@@ -178,6 +181,25 @@ async def test_a_tool_that_returned_before_its_call_asked_is_known_to_have(
     outcome = await tools.call("c1", "pay", {}, pay_and_ask)
     assert (written, again) == (states, ran)
     assert ("cannot be kept" in outcome.output, outcome.is_error) == (kept is None, kept is None)
+
+
+async def test_what_a_tool_returned_is_not_run_again_though_it_is_too_large_to_keep(tools, person, journal):
+    record = journal.record_tool
+
+    async def record_tool(call_id, entry):
+        return entry.returned is None and await record(call_id, entry)
+
+    async def return_and_ask():
+        current_own_result.get().keep("a long text")
+        await tools.ask("question", "input", "{}")
+
+    journal.record_tool = record_tool
+    calling = asyncio.create_task(tools.call("c1", "pay", {}, return_and_ask))
+    await person.asked.wait()
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    assert (journal.entries["c1"].state, "too large" in journal.entries["c1"].output) == ("done", True)
 
 
 def _ignore_end(end):

@@ -23,6 +23,11 @@ class OwnResult:
         self.is_lost = False
         """Whether the tool returned what cannot be written."""
 
+    @property
+    def has_returned(self) -> bool:
+        """Whether the tool returned, in this attempt or an earlier one."""
+        return self.is_lost or self.text is not None
+
     def keep(self, text: str | None) -> None:
         """Note that the tool returned.
 

@@ -7,6 +7,7 @@ several calls under one id without a model.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from k8gentai.workers.journal import Journal, ToolEntry
 from k8gentai.workers.record import seen_digest
@@ -29,6 +30,14 @@ class CallPlace:
     """A digest of the tool's name and of the arguments that it runs with."""
     entry: ToolEntry | None
     """What is known of it."""
+
+    def record(self, **fields: Any) -> ToolEntry:
+        """Return what is to be recorded of the call.
+
+        Args:
+            fields: those of :class:`k8gentai.workers.journal.ToolEntry`.
+        """
+        return ToolEntry(asked=self.asked, ran=self.ran, **fields)
 
     @property
     def is_passed(self) -> bool:

@@ -7,7 +7,6 @@ import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
-from functools import partial
 from typing import Any
 
 from k8gentai.agents.admission import OwnResult, current_own_result
@@ -61,6 +60,8 @@ class RunningCall:
         self.name = name
         self.place = place
         self.tools = tools
+        self.own = OwnResult(place.entry.returned if place.entry is not None else None)
+        """What its tool itself returned."""
         self.images: list[str] = []
         """The images that it has shown."""
         self.usage: list[Usage] = []
@@ -229,6 +230,8 @@ class Tools:
             running.ask()
             self._put_to_people.add(running.call_id)
         waiting = [*about, *(running.call_id for running in around)]
+        for running in (each for each in around if each.own.has_returned):
+            await self._leave(running)
         decision = await self._approvals.ask(call_id, name, arguments, waiting)
         for running in around:
             running.answered()
@@ -333,42 +336,15 @@ class Tools:
     ) -> ToolEntry:
         """Return what a call came to, now or before. It is in the journal."""
         place, images = running.place, running.images
-        about = partial(ToolEntry, asked=place.asked, ran=place.ran)
-        known = place.entry
-        if known is not None and known.state == "done":
-            return known
-        if _is_interrupted(known, policy):
+        if place.entry is not None and place.entry.state == "done":
+            return place.entry
+        if _is_interrupted(place.entry, policy):
             outcome = ToolOutcome(_INTERRUPTED, is_error=True)
         else:
-            own = OwnResult(known.returned if known is not None else None)
-            if not await self._journal.record_tool(place.key, about(state="running", returned=own.text)):
-                self._budget.unrecorded(_NOT_BEGUN)
-            token = current_call_key.set(self._call_key(place.key))
-            around = _around.set((*_around.get(), running))
-            showing = shown_images.set(images)
-            returning = current_own_result.set(own)
-            try:
-                outcome = await _guarded(running, policy, run)
-                if running.asks and self._approvals.over:
-                    # Its code was cancelled while it asked, and it or its framework made a result of that.
-                    raise asyncio.CancelledError
-            except BaseException as error:
-                # It stops for a person: cancelled while it asks, or by an exception of the framework's own.
-                if running.asks or not isinstance(error, asyncio.CancelledError):
-                    if own.is_lost and policy.retry == "never":
-                        left = about(state="done", output=_LOST, is_error=True)
-                    else:
-                        left = about(state="left", returned=own.text)
-                    await self._journal.record_tool(place.key, left)
-                raise
-            finally:
-                current_call_key.reset(token)
-                _around.reset(around)
-                shown_images.reset(showing)
-                current_own_result.reset(returning)
+            outcome = await self._run(running, policy, run)
         # Before anybody else gets it: neither Redis nor a model takes what has no measure.
         self._budget.tool_result(len(outcome.output) + len(outcome.raw) + sum(map(len, images)))
-        entry = about(
+        entry = place.record(
             state="done",
             output=outcome.output,
             is_error=outcome.is_error,
@@ -379,10 +355,59 @@ class Tools:
         )
         if not await self._journal.record_tool(place.key, entry):
             # It ran, and is not to run again in a turn that tries this one anew.
-            short = about(state="done", output=_TOO_LARGE, is_error=True, usage=running.usage)
+            short = place.record(state="done", output=_TOO_LARGE, is_error=True, usage=running.usage)
             await self._journal.record_tool(place.key, short)
             self._budget.unrecorded("a tool ran, and its result is too large to be recorded")
         return entry
+
+    async def _run(
+        self, running: RunningCall, policy: Tool, run: Callable[[], Awaitable[str | ToolOutcome]]
+    ) -> ToolOutcome:
+        """Run a tool, with what is around it. One that is stopped is recorded as far as it came."""
+        key, own = running.place.key, running.own
+        if not await self._journal.record_tool(key, running.place.record(state="running", returned=own.text)):
+            self._budget.unrecorded(_NOT_BEGUN)
+        token = current_call_key.set(self._call_key(key))
+        around = _around.set((*_around.get(), running))
+        showing = shown_images.set(running.images)
+        returning = current_own_result.set(own)
+        try:
+            outcome = await _guarded(running, policy, run)
+            if running.asks and self._approvals.over:
+                # Its code was cancelled while it asked, and it or its framework made a result of that.
+                raise asyncio.CancelledError
+        except BaseException as error:
+            if own.has_returned:
+                await self._leave(running)
+            elif running.asks or not isinstance(error, asyncio.CancelledError):
+                # It stops for a person: cancelled while it asks, or by an exception of the framework's own.
+                await self._journal.record_tool(key, running.place.record(state="left"))
+            raise
+        finally:
+            current_call_key.reset(token)
+            _around.reset(around)
+            shown_images.reset(showing)
+            current_own_result.reset(returning)
+        return outcome
+
+    async def _leave(self, running: RunningCall) -> None:
+        """Record what a tool returned whose call does not come to its end in this attempt: it is not to run again.
+
+        Raises:
+            asyncio.CancelledError: the turn is another worker's.
+        """
+        place, own = running.place, running.own
+        policy = self._policies.get(running.name) or Tool(name=running.name)
+        left = place.record(state="left", returned=own.text)
+        if own.is_lost and policy.retry == "never":
+            left = place.record(state="done", output=_LOST, is_error=True)
+        try:
+            if not await self._journal.record_tool(place.key, left):
+                await self._journal.record_tool(
+                    place.key, place.record(state="done", output=_TOO_LARGE, is_error=True)
+                )
+        except FencedError as error:
+            raise asyncio.CancelledError from error
 
 
 def _is_interrupted(known: ToolEntry | None, policy: Tool) -> bool:

@@ -7,14 +7,16 @@ from copy import copy
 from functools import partial, wraps
 from typing import Any
 
-from ag2 import Context, ToolResult
-from ag2.events import TextInput, ToolCallEvent, ToolErrorEvent, ToolResultEvent
+from ag2 import Agent, Context, ToolResult
+from ag2.events import ToolCallEvent, ToolErrorEvent, ToolResultEvent
 from ag2.tools.final import ClientTool
 from ag2.tools.tool import Tool
 
+from k8gentai.agents.adapters.ag2.recorded import outcome_of_result, result_of
 from k8gentai.agents.adapters.ag2.run import current_agent, current_run
-from k8gentai.agents.adapters.ag2.tools import TEXTS, call_tool, running_arguments
+from k8gentai.agents.adapters.ag2.tools import TEXTS, call_tool, encoder_of, running_arguments, texts_of
 from k8gentai.agents.admission import Admission, current_admission
+from k8gentai.agents.turn import ToolOutcome
 
 Run = Callable[[Any, ToolCallEvent, Context], Coroutine[Any, Any, ToolResultEvent]]
 """Runs a tool's function for a call."""
@@ -52,12 +54,12 @@ def _held(call: Run) -> Run:
             returned = admission.own_result()
             with admission.at_work():
                 if returned.text is not None:
-                    return ToolResultEvent.from_call(event, ToolResult(**json.loads(returned.text)))
+                    return ToolResultEvent.from_call(event, result_of(ToolOutcome("", raw=returned.text)))
                 came = await call(self, event, context)
             if isinstance(came, ToolErrorEvent):
                 admission.failed()
             else:
-                returned.keep(_written(came.result))
+                returned.keep(_written(agent, came.result))
             return came
         written = json.dumps(running_arguments(event), sort_keys=True)
         own = run.call_ids.make(admission.call_id, self.name, written)
@@ -72,15 +74,11 @@ def _is_its(admission: Admission, tool: Any, event: ToolCallEvent) -> bool:
     return is_open and admission.arguments == running_arguments(event)
 
 
-def _written(result: ToolResult) -> str | None:
-    """Return a tool's result as JSON; None where it is more than text."""
+def _written(agent: Agent, result: ToolResult) -> str | None:
+    """Return a tool's result as the record has it; None where it is more than text."""
     if not all(isinstance(part, TEXTS) for part in result.parts):
         return None
-    parts = [part.content if isinstance(part, TextInput) else part.data for part in result.parts]
-    try:
-        return json.dumps({"parts": parts, "final": result.final})
-    except (TypeError, ValueError):
-        return None
+    return outcome_of_result(texts_of(encoder_of(agent), result), final=result.final).raw
 
 
 def _named(event: ToolCallEvent, name: str) -> ToolCallEvent:

@@ -7,7 +7,7 @@ from functools import partial, wraps
 from typing import Any
 
 from beeai_framework.backend import MessageToolCallContent
-from beeai_framework.tools import StringToolOutput, Tool, ToolOutput
+from beeai_framework.tools import JSONToolOutput, StringToolOutput, Tool, ToolOutput
 from pydantic import BaseModel
 
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_run
@@ -99,9 +99,9 @@ def _held(run_tool: Run, call_tool: CallTool) -> Run:
             returned = admission.own_result()
             with admission.at_work():
                 if returned.text is not None:
-                    return StringToolOutput(returned.text)
+                    return _remade(returned.text)
                 output = await run_tool(self, *args, **named)
-                returned.keep(output.get_text_content())
+                returned.keep(_written(output))
                 return output
         written = json.dumps(arguments)
         own = run.call_ids.make(self.name, admission.call_id, written)
@@ -109,6 +109,21 @@ def _held(run_tool: Run, call_tool: CallTool) -> Run:
         return await call_tool(run, message, partial(held, self, *args, **named))
 
     return held
+
+
+def _written(output: ToolOutput) -> str:
+    """Return a tool's output as JSON: what it is of, where BeeAI has that as JSON, or else its text."""
+    if isinstance(output, JSONToolOutput):
+        try:
+            return json.dumps({"json": output.result})
+        except (TypeError, ValueError):
+            pass
+    return json.dumps({"text": output.get_text_content()})
+
+
+def _remade(text: str) -> ToolOutput:
+    kept = json.loads(text)
+    return JSONToolOutput(kept["json"]) if "json" in kept else StringToolOutput(kept["text"])
 
 
 def _of(tool: Any) -> ReadAdmission | None:

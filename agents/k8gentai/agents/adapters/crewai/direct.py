@@ -97,7 +97,7 @@ def _called(call: Callable[..., Any], *, layer: bool = False) -> Callable[..., A
                 if returned.text is not None:
                     return _known(returned.text, self)
                 result = call(self, *args, **kwargs)
-                returned.keep(_written(result) or json.dumps(str(result)))
+                returned.keep(_kept(result))
                 return result
         return _through(run, self.name, arguments, lambda: call(self, *args, **kwargs), self)
 
@@ -119,7 +119,7 @@ def _awaited(
                 if returned.text is not None:
                     return _known(returned.text, self)
                 result = await call(self, *args, **kwargs)
-                returned.keep(_written(result) or json.dumps(str(result)))
+                returned.keep(_kept(result))
                 return result
         here = asyncio.get_running_loop()
 
@@ -252,6 +252,11 @@ def _written(result: Any) -> str | None:
         return json.dumps(result)
     except (TypeError, ValueError):
         return None
+
+
+def _kept(result: Any) -> str:
+    """Return what a tool returned as JSON, or else its text as that: no model is shown more of it."""
+    return _written(result) or json.dumps(str(result))
 
 
 def _known(text: str, tool: Any) -> Any:

@@ -312,8 +312,8 @@ def let_run(message: AIMessage) -> None:
 
 
 def _leave_to_client(generation: ChatGeneration, client_tools: AbstractSet[str]) -> None:
-    """Take the calls of tools that the client runs out of an answer, for the graph. A cache of LangChain's may have
-    the very object, so they are kept beside it.
+    """Take the calls of the client's tools out of an answer, for the graph. A cache of LangChain's may have it, so
+    they are kept beside it.
     """
     message = generation.message
     if isinstance(message, AIMessage):

@@ -10,6 +10,9 @@ from typing import Any
 from langchain_core.messages import ToolMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+_MESSAGE, _ARTIFACT = "tool_message", "tool_message_artifact"
+"""Keys of what is kept of a message with an artifact."""
+
 _SERIALIZER = JsonPlusSerializer(allowed_msgpack_modules=None)
 
 
@@ -17,16 +20,17 @@ def recorded(result: Any) -> str:
     """Return a tool's result as text; empty where the text of its message says it all, or where it
     cannot be kept.
     """
-    if isinstance(result, ToolMessage) and isinstance(result.content, str) and result.artifact is None:
+    if _is_plain(result):
         return ""
     return written(result) or ""
 
 
 def written(result: Any) -> str | None:
     """Return what a tool returned as text; None where it cannot be kept."""
+    is_plain = isinstance(result, str) or _is_plain(result)
     try:
-        kind, data = _SERIALIZER.dumps_typed(result)
-        if _SERIALIZER.dumps_typed(_SERIALIZER.loads_typed((kind, data))) != (kind, data):
+        kind, data = _SERIALIZER.dumps_typed(_apart(result))
+        if not is_plain and _SERIALIZER.dumps_typed(_SERIALIZER.loads_typed((kind, data))) != (kind, data):
             return None
     except (TypeError, ValueError):
         return None
@@ -40,4 +44,19 @@ def remade(raw: str) -> Any:
         raw: what :func:`recorded` or :func:`written` returned, not empty.
     """
     kind, _, data = raw.partition(":")
-    return _SERIALIZER.loads_typed((kind, base64.b64decode(data)))
+    result = _SERIALIZER.loads_typed((kind, base64.b64decode(data)))
+    if isinstance(result, dict) and result.keys() == {_MESSAGE, _ARTIFACT}:
+        result[_MESSAGE].artifact = result[_ARTIFACT]
+        return result[_MESSAGE]
+    return result
+
+
+def _is_plain(result: Any) -> bool:
+    return isinstance(result, ToolMessage) and isinstance(result.content, str) and result.artifact is None
+
+
+def _apart(result: Any) -> Any:
+    """Return a message and its artifact apart: the serializer makes plain objects of what a message holds."""
+    if not isinstance(result, ToolMessage) or result.artifact is None:
+        return result
+    return {_MESSAGE: result.model_copy(update={"artifact": None}), _ARTIFACT: result.artifact}
