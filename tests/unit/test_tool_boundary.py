@@ -247,9 +247,12 @@ async def test_what_a_tool_makes_of_a_turn_that_is_over_is_no_result(tools, pers
             raise RuntimeError("a node was cancelled") from error
 
     async def delegate():
+        own = current_own_result.get()
         try:
             return (await tools.call("inner", "inner", {}, ask)).output
         except asyncio.CancelledError:
+            # As AG2's sub-tasks do, whose errors are gathered.
+            own.keep("the clerk did not answer")
             return "the clerk did not answer"
 
     calling = asyncio.create_task(tools.call("outer", "outer", {}, delegate))
@@ -258,6 +261,7 @@ async def test_what_a_tool_makes_of_a_turn_that_is_over_is_no_result(tools, pers
     with pytest.raises(asyncio.CancelledError):
         await calling
     assert journal.states() == {"outer": "left", "inner": "left"}
+    assert journal.entries["outer"].returned is None
 
 
 async def test_the_time_of_a_tool_stands_still_while_a_person_thinks(tools, person):

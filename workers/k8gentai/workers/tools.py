@@ -70,6 +70,8 @@ class RunningCall:
         self._seconds = seconds
         self.asks = 0
         """How many questions of its have no answer. It does nothing meanwhile, and its time stands still."""
+        self.is_kept = False
+        """Whether its tool had returned when it asked, so that code around the tool does."""
 
     @property
     def is_cancelled(self) -> bool:
@@ -231,6 +233,7 @@ class Tools:
             self._put_to_people.add(running.call_id)
         waiting = [*about, *(running.call_id for running in around)]
         for running in (each for each in around if each.own.has_returned):
+            running.is_kept = True
             await self._leave(running)
         decision = await self._approvals.ask(call_id, name, arguments, waiting)
         for running in around:
@@ -377,10 +380,11 @@ class Tools:
                 # Its code was cancelled while it asked, and it or its framework made a result of that.
                 raise asyncio.CancelledError
         except BaseException as error:
-            if own.has_returned:
+            if own.has_returned and (running.is_kept or not running.asks):
                 await self._leave(running)
             elif running.asks or not isinstance(error, asyncio.CancelledError):
-                # It stops for a person: cancelled while it asks, or by an exception of the framework's own.
+                # It stops for a person: by an exception of the framework's own, or cancelled while it asks. What a
+                # tool that asks itself returns then, it made of its cancellation.
                 await self._journal.record_tool(key, running.place.record(state="left"))
             raise
         finally:
