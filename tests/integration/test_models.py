@@ -1,5 +1,7 @@
 """Agents and models in GET /v1/models."""
 
+import pytest
+
 
 async def test_agents_are_listed_with_framework_and_description(http):
     listed = {entry["id"]: entry for entry in (await http.get("/v1/models")).json()["data"]}
@@ -14,8 +16,15 @@ async def test_the_endpoints_models_are_listed_beside_them(http):
     assert {"openai/scripted-model", "openai/scripted-other"} <= listed
 
 
-async def test_an_agent_is_not_a_model_to_chat_with(http):
-    body = {"model": "amf/plain", "messages": [{"role": "user", "content": "Hello."}]}
+@pytest.mark.parametrize("name", ["amf/plain", "plain"])
+async def test_an_agent_is_not_a_model_to_chat_with(http, name):
+    body = {"model": name, "messages": [{"role": "user", "content": "Hello."}]}
     answer = await http.post("/v1/chat/completions", json=body)
     assert answer.status_code == 400
     assert "/v1/responses" in answer.text
+
+
+async def test_a_name_that_is_nearly_an_agents_is_answered_with_that(http):
+    answer = await http.post("/v1/responses", json={"model": "calculater", "input": "Hello."})
+    assert answer.status_code == 404
+    assert "Did you mean 'calculator'?" in answer.json()["error"]["message"]

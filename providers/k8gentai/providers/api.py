@@ -95,7 +95,7 @@ def create_router(impl: AmfRoutes) -> APIRouter:
     acceptor = running.service.acceptor
     router.include_router(services_routes.create_router(running.services, acceptor, impl.max_body_bytes))
     router.include_router(conversations.create_router(running.items, impl.max_body_bytes))
-    router.include_router(completions.create_router(impl.inference, impl.max_body_bytes))
+    router.include_router(completions.create_router(impl.inference, running.listed, impl.max_body_bytes))
     router.include_router(vector_stores.create_router(impl.vector_io))
     return router
 

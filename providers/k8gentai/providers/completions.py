@@ -7,7 +7,7 @@ caller goes as a chunk is on its way, the model goes on until the server's garba
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -29,11 +29,14 @@ _UNREAD_BYTES = 64_000_000
 """How far the model may be ahead of a caller that reads slowly, or not at all."""
 
 
-def create_router(inference: Any, max_body_bytes: int = MAX_BODY_BYTES) -> APIRouter:
+def create_router(
+    inference: Any, listed: Callable[[str], str] = str, max_body_bytes: int = MAX_BODY_BYTES
+) -> APIRouter:
     """Return the route.
 
     Args:
         inference: the host's Inference API.
+        listed: gives the name by which the host lists what a request's ``model`` names.
         max_body_bytes: how large a request may be.
     """
     router = APIRouter(include_in_schema=False)
@@ -44,6 +47,7 @@ def create_router(inference: Any, max_body_bytes: int = MAX_BODY_BYTES) -> APIRo
             asked = _request(await json_body(request, max_body_bytes))
         except ApiError as error:
             return JSONResponse(error.body(), error.status_code, error.headers)
+        asked.model = listed(asked.model)
         try:
             answer = await inference.openai_chat_completion(asked)
         except APIStatusError as error:

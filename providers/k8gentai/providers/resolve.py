@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import difflib
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -72,7 +73,8 @@ class Resolver:
             raise ApiError(
                 404,
                 # The host's words; agents are among the models it lists.
-                f"Model '{model}' not found. Use 'client.models.list()' to list available Models.",
+                f"Model '{model}' not found.{self._hint(model)}"
+                " Use 'client.models.list()' to list available Models.",
                 code="model_not_found",
                 param="model",
             )
@@ -96,7 +98,7 @@ class Resolver:
 
     def _agent(self, model: str) -> RegisteredAgent | None:
         agent = self._registry.get(model.removeprefix(f"{self._provider_id}/"))
-        if agent is None or not self._access.may_use_model(f"{self._provider_id}/{agent.id}"):
+        if agent is None or not self._may_use(agent):
             return None
         if agent.state != "ready":
             what = "is broken" if agent.state == "broken" else "cannot be run"
@@ -109,6 +111,14 @@ class Resolver:
                 headers={"X-Should-Retry": "false"},
             )
         return agent
+
+    def _hint(self, model: str) -> str:
+        known = [agent.id for agent in self._registry.list() if self._may_use(agent)]
+        near = difflib.get_close_matches(model.removeprefix(f"{self._provider_id}/"), known, n=1)
+        return f" Did you mean '{near[0]}'?" if near else ""
+
+    def _may_use(self, agent: RegisteredAgent) -> bool:
+        return self._access.may_use_model(f"{self._provider_id}/{agent.id}")
 
     async def _served(self, model: str) -> str | None:
         """Return the id of the served model a name means: the id itself, or what follows the provider's prefix if

@@ -58,6 +58,10 @@ class Running:
         self._redis = redis
         self._tasks: list[asyncio.Task[None]] = []
 
+    def listed(self, model: str) -> str:
+        """Return the name by which the host lists what a request's ``model`` names: an agent's has a prefix."""
+        return f"{self._provider_id}/{model}" if self._registry.get(model) else model
+
     async def open(self) -> None:
         """Get ready to serve in the running event loop."""
         tame_host_logs()
