@@ -50,6 +50,7 @@ GUARDED = {
     "crewai": {
         "task_tools": _by_the_model,
         "delegation": _delegated,
+        "consulting": _delegated,
         "AgentInMethod": _by_the_model,
         "CrewInMethod": _by_the_model,
         "LiteInMethod": _in_text("Action", "Action Input", "Final Answer"),

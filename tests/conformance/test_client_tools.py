@@ -65,15 +65,19 @@ async def test_a_client_gets_no_call_beside_one_whose_result_is_the_answer(frame
 
 
 @pytest.mark.parametrize(
-    ("framework", "agent", "tool", "named"),
-    [("ag2", "as_tool", "task_writer", "objective"), ("beeai", "handoff", "writer", "task")],
+    ("framework", "agent", "tool", "named", "given"),
+    [
+        ("crewai", "consulting", "delegate_work_to_coworker", "task", {"context": "None", "coworker": "Writer"}),
+        ("ag2", "as_tool", "task_writer", "objective", {}),
+        ("beeai", "handoff", "writer", "task", {}),
+    ],
     indirect=["framework"],
     scope="session",
 )
 async def test_a_client_gets_its_call_after_an_approval_in_an_agent_beside_it(
-    framework, agent, tool, named, client, model, key, page
+    framework, agent, tool, named, given, client, model, key, page
 ):
-    calls = Call(tool, {named: prompt(key, "Write.")}), Call("getTown", _WHO)
+    calls = Call(tool, {named: prompt(key, "Write."), **given}), Call("getTown", _WHO)
     model.script(key, Answer(*calls), Answer(write(page, "one")), Answer("Written."), Answer("Done."))
     first = await client.responses.create(model=agent_id(agent), input=prompt(key), tools=[LOCATE])
     requests = items_of(first, "mcp_approval_request")

@@ -12,6 +12,7 @@ from crewai.hooks import (
 )
 from crewai.lite_agent import LiteAgent
 from crewai.tools import BaseTool, tool
+from crewai.tools.agent_tools.agent_tools import AgentTools
 
 from k8gentai.stack.conformance import tools
 from tests.conformance.agents.dispatching import answer
@@ -94,6 +95,8 @@ delegation = Crew(
     process=Process.hierarchical,
     manager_llm=LLM(model=_MODEL),
 )
+
+consulting = _agent("Chief", tools=AgentTools(agents=[_agent("Writer", tools=[_write])]).tools())
 
 
 class AgentInMethod(Flow):

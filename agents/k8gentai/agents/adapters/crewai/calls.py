@@ -6,6 +6,7 @@ The events come in order within a model call; several calls may be under way at 
 import threading
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,9 @@ from k8gentai.agents.events import (
     ToolSide,
 )
 from k8gentai.agents.turn import StepLimitReached
+
+delegates: ContextVar[bool] = ContextVar("delegates", default=False)
+"""Whether the code at hand is an agent that works for another one, which called it as a tool."""
 
 _OWN_ROLES = ("Task Execution Planner", "Guardrail Agent")
 """The roles of agents that CrewAI makes for its own purposes: their words are read by code."""
@@ -176,6 +180,14 @@ class ModelCalls:
                     self._hands_over = False
             return [call.call_id for call in calls]
 
+    def hand_over(self, call: ToolCall) -> None:
+        """Publish a call of the client's that a model wrote into its text. What it wrote is dropped."""
+        with self._lock:
+            for said in [said for said in self._said if not said.settled]:
+                self._drop(said)
+            self._publish(call)
+            self.is_over = True
+
     def finish(self, answer: Answer) -> None:
         """The run ended well.
 
@@ -248,7 +260,7 @@ class ModelCalls:
 
     def _begin(self, event: LLMCallStartedEvent) -> None:
         self._drop_failed()
-        if self._hands_over and current_admission.get() is None:
+        if self._hands_over and current_admission.get() is None and not delegates.get():
             self.is_over = True
             return
         if self._made >= self._limit:

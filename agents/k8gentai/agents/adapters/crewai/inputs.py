@@ -44,6 +44,25 @@ def messages_of(turn: Turn) -> list[Message]:
     return [*messages[:last], {"role": "user", "content": shown}, text, *messages[last + 1 :]]
 
 
+def as_written(messages: list[Message]) -> list[Message]:
+    """Return chat messages for a model without tool calls: they are text, as CrewAI has such a model write them."""
+    results = {
+        message["tool_call_id"]: message["content"] for message in messages if message["role"] == "tool"
+    }
+    return [_written(message, results) for message in messages if message["role"] != "tool"]
+
+
+def _written(message: Message, results: dict[str, Any]) -> Message:
+    if not message.get("tool_calls"):
+        return message
+    calls = [(call["function"], results.get(call["id"], "")) for call in message["tool_calls"]]
+    lines = [
+        f"Action: {function['name']}\nAction Input: {function['arguments']}\nObservation: {result}"
+        for function, result in calls
+    ]
+    return {"role": message["role"], "content": "\n".join(part for part in (_text(message), *lines) if part)}
+
+
 def request_of(turn: Turn) -> Request:
     """Return the turn as text."""
     messages = to_messages([*turn.history, *turn.input])

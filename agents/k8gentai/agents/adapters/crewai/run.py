@@ -4,19 +4,20 @@ import asyncio
 import concurrent.futures
 import contextlib
 import contextvars
+import json
 import threading
 from collections.abc import Callable, Coroutine
 from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from crewai.events.stream_context import add_stream_sink
 from crewai_core.printer import set_suppress_console_output
 
 from k8gentai.agents.adapters.crewai.calls import Answer, ModelCalls
 from k8gentai.agents.call_ids import CallIds
-from k8gentai.agents.events import Event
+from k8gentai.agents.events import Event, ToolCall
 from k8gentai.agents.exits import contained_in_thread
 from k8gentai.agents.home_process import HomeProcess
 from k8gentai.agents.idempotency import idempotency_key
@@ -52,6 +53,8 @@ class CrewRun:
 
     def __init__(self, context: TurnContext, client_tools: set[str], ruled: AbstractSet[str]) -> None:
         self.ruled = ruled
+        self.client_tools = client_tools
+        """The names of the tools that the client runs."""
         self.named = ruled | client_tools | {tool.name for tool in context.declared}
         """The tools that the definition or the request names."""
         self._context = context
@@ -142,6 +145,19 @@ class CrewRun:
         """Note that CrewAI answers a call by itself."""
         self._context.tools.exempt(call_id)
 
+    def hand_over(self, call_id: str, name: str, arguments: dict[str, Any]) -> NoReturn:
+        """End the turn with a call of the client's that a model wrote into its text.
+
+        Raises:
+            Stopped: always.
+        """
+        self._process.check(name)
+        if self._over:
+            raise Stopped
+        call = ToolCall(call_id=call_id, name=name, arguments=json.dumps(arguments), side="client")
+        self.calls.hand_over(call)
+        self._hand_back()
+
     def ask(self, name: str, told: dict[str, Any], place: str) -> Decision:
         """Ask a person; blocks, in a thread of CrewAI's.
 
@@ -202,9 +218,13 @@ class CrewRun:
             self._end_with(error)
             raise Stopped from error
         if self.calls.is_over:
-            self.calls.finish(Answer(""))
-            self._end_with(None)
-            raise Stopped
+            self._hand_back()
+
+    def _hand_back(self) -> NoReturn:
+        """End the turn, which goes on with the results of the client's calls."""
+        self.calls.finish(Answer(""))
+        self._end_with(None)
+        raise Stopped
 
     async def _tracked[T](self, waited_for: Coroutine[Any, Any, T]) -> T:
         task = asyncio.current_task()

@@ -12,7 +12,13 @@ from pydantic import BaseModel
 from k8gentai.agents.adapters.crewai.calls import Answer
 from k8gentai.agents.adapters.crewai.copies import copy_agent, copy_crew, copy_flow
 from k8gentai.agents.adapters.crewai.declarative import build_agent
-from k8gentai.agents.adapters.crewai.inputs import Request, crew_inputs, flow_inputs, takes_messages
+from k8gentai.agents.adapters.crewai.inputs import (
+    Request,
+    as_written,
+    crew_inputs,
+    flow_inputs,
+    takes_messages,
+)
 from k8gentai.agents.adapters.crewai.tools import client_tools
 from k8gentai.agents.answers import answer_text
 from k8gentai.agents.context import AgentContext, agent_context
@@ -68,7 +74,8 @@ class CrewAIAgent:
             )
         if isinstance(made, Agent):
             made.tools = [*(made.tools or []), *client_tools(tools)]
-            return _answer(made.kickoff(messages))
+            takes_calls = made._supports_native_tool_calling(made.tools)
+            return _answer(made.kickoff(messages if takes_calls else as_written(messages)))
         if tools:
             raise RequestError(f"tools: {self.definition.id!r} is a {type(made).__name__} and cannot take tools")
         # It would give a stream to be read; what it says is seen without.

@@ -6,7 +6,8 @@ a process. Which turn a call belongs to, a context variable says; code that belo
 
 import ast
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
 from typing import Any
@@ -26,6 +27,7 @@ from crewai.utilities.pydantic_schema_utils import create_model_from_schema
 from pydantic import PrivateAttr
 
 from k8gentai.agents.adapters.crewai.admitted import CrewAdmission
+from k8gentai.agents.adapters.crewai.calls import delegates
 from k8gentai.agents.adapters.crewai.direct import count_use, hook_direct_calls
 from k8gentai.agents.adapters.crewai.names import hook_names, tool_name
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
@@ -53,10 +55,11 @@ def hook_tools() -> None:
 
 
 class ClientTool(BaseTool):  # type: ignore[misc]  # Any, where CrewAI is not installed
-    """A tool that the client runs: a call to it ends the turn before it comes here."""
+    """A tool that the client runs: a call of it ends the turn before it comes here."""
 
     def _run(self, **arguments: Any) -> str:
-        raise RuntimeError(f"{self.name} runs on the client")
+        # A model wrote its name in some other way.
+        raise RuntimeError(f"call {self.name!r} by just that name")
 
 
 class OwnTool(BaseTool):  # type: ignore[misc]
@@ -187,7 +190,8 @@ def _native(execute: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(tool, BaseAgentTool) and name not in run.ruled:
             # An agent that works for another is no tool: what it does is recorded, and it may wait for a person.
             run.exempt(call_id)
-            result = execute(self, tool_call)
+            with _delegating():
+                result = execute(self, tool_call)
             run.calls.answer(call_id, str(result["result"]), is_error=arguments is None)
             return result
         came = _Execution(
@@ -199,6 +203,16 @@ def _native(execute: Callable[..., Any]) -> Callable[..., Any]:
         return _native_result(call_id, name, arguments, came, tool)
 
     return wrapped
+
+
+@contextmanager
+def _delegating() -> Iterator[None]:
+    """While inside, an agent works for another one."""
+    token = delegates.set(True)
+    try:
+        yield
+    finally:
+        delegates.reset(token)
 
 
 def _native_result(call_id: str, name: str, arguments: Any, came: ToolOutcome, tool: Any) -> dict[str, Any]:
@@ -268,6 +282,8 @@ def _written(execute: Callable[..., Any]) -> Callable[..., Any]:
         # CrewAI reads the text once more, and would mend it: what runs is what was shown.
         action = replace(agent_action, tool_input=json.dumps(arguments))
         call_id = run.call_ids.make(str(options.get("agent_role")), agent_action.text)
+        if agent_action.tool in run.client_tools:
+            run.hand_over(call_id, agent_action.tool, arguments)
         came = _Execution(
             lambda: execute(action, tools=tools, **options), lambda result: ToolOutcome(str(result.result))
         ).through(run, call_id, agent_action.tool, arguments)
