@@ -94,3 +94,17 @@ async def test_a_client_gets_its_call_after_an_approval_in_an_agent_beside_it(
     third = await _go_on(client, second, call)
     assert [item.type for item in third.output] == ["message"], third.error
     assert len(page.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
+async def test_a_client_gets_a_call_that_a_model_without_tool_calls_writes(framework, client, model, key):
+    called = "Thought: I look.\nAction: getTown\nAction Input: " + json.dumps(_WHO)
+    model.script(key, Answer(called), Answer("Thought: I know.\nFinal Answer: Ghent."))
+    first = await client.responses.create(model=agent_id("written"), input=prompt(key), tools=[LOCATE])
+    assert [item.type for item in first.output] == ["function_call"], first.error
+    (call,) = first.output
+    assert (call.name, json.loads(call.arguments)) == ("getTown", _WHO)
+    assert len(model.requests(key)) == 1
+    assert (await _go_on(client, first, call)).output_text == "Ghent."
+    told = 'Action: getTown\nAction Input: {"who": "me"}\nObservation: Ghent'
+    assert model.requests(key)[1].texts("assistant") == [told]

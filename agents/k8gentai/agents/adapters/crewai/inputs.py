@@ -45,10 +45,8 @@ def messages_of(turn: Turn) -> list[Message]:
 
 
 def as_written(messages: list[Message]) -> list[Message]:
-    """Return chat messages for a model without tool calls: they are text, as CrewAI has such a model write them."""
-    results = {
-        message["tool_call_id"]: message["content"] for message in messages if message["role"] == "tool"
-    }
+    """Return chat messages for a model without tool calls: as CrewAI has it write them, they are text."""
+    results = {message["tool_call_id"]: message["content"] for message in messages if message["role"] == "tool"}
     return [_written(message, results) for message in messages if message["role"] != "tool"]
 
 
