@@ -1,11 +1,13 @@
 """The registry: broken agents are named, others go on, changes are taken up, requests import nothing."""
 
+import asyncio
 import json
 
 import openai
 import pytest
 
-from tests.integration.helpers import eventually, prompt
+from k8gentai.workers.exits import REPLACE
+from tests.integration.helpers import ON_ONE_HOST, eventually, prompt
 from tests.scripted import Answer
 
 DEFINITION = """\
@@ -39,6 +41,17 @@ graph.add_node("say", say)
 graph.add_edge(START, "say")
 graph.add_edge("say", END)
 agent = graph.compile()
+"""
+
+WAITING = """\
+import os, time
+
+def read():
+    if os.path.exists("{waiting}"):
+        open("{waiting}", "w").write("waiting")
+    while os.path.exists("{waiting}"):
+        time.sleep(0.01)
+    return "{text}"
 """
 
 
@@ -115,9 +128,8 @@ async def test_a_running_stack_takes_up_new_changed_and_removed_agents(stack, cl
     stack.update_registry()
     assert (await client.responses.create(model="newcomer", input="Hello.")).output_text == "one"
     await eventually(lambda: listed(http), lambda models: "amf/newcomer" in models)
-    definitions("newcomer", "newcomer:agent", ECHO.format(text="two"), description="Changed.")
+    definitions("newcomer", "newcomer:agent", description="Changed.")
     stack.update_registry()
-    assert (await client.responses.create(model="newcomer", input="Hello.")).output_text == "two"
     models = await eventually(lambda: listed(http), lambda models: described(models, "newcomer") == "Changed.")
     assert models["amf/newcomer"]["custom_metadata"]["state"] == "ready"
     file.unlink()
@@ -125,6 +137,45 @@ async def test_a_running_stack_takes_up_new_changed_and_removed_agents(stack, cl
     with pytest.raises(openai.NotFoundError):
         await client.responses.create(model="newcomer", input="Hello.")
     await eventually(lambda: listed(http), lambda models: "amf/newcomer" not in models)
+
+
+@ON_ONE_HOST
+async def test_changed_code_is_run_by_a_worker_that_is_started_again(own_stack):
+    """The turns that run go on with the code that they began with."""
+    stack = own_stack
+    entry = ECHO.format(text="one ").replace('AIMessage("one ")', "AIMessage(f'one {words.read()}')")
+    (stack.code / "echoing.py").write_text(f"from echoed import words\n{entry}")
+    (stack.code / "echoed").mkdir()
+    (stack.code / "echoed" / "__init__.py").write_text("")
+    helper = stack.code / "echoed" / "words.py"
+    waiting = stack.code / "waiting"
+    helper.write_text(WAITING.format(waiting=str(waiting), text="old"))
+    for file in stack.agents.glob("*.yaml"):
+        file.unlink()
+    (stack.agents / "echo.yaml").write_text(
+        DEFINITION.format(name="echo", entrypoint="echoing:agent", description="A test's.")
+    )
+    stack.update_registry("--yes")
+    stack.add_server()
+    worker = stack.add_worker("langgraph")
+    async with stack.server.openai() as client:
+
+        async def ask():
+            return (await client.responses.create(model="echo", input="Hello.")).output_text
+
+        assert await ask() == "one old"
+        waiting.write_text("")
+        asked = asyncio.create_task(ask())
+        await eventually(lambda: asyncio.to_thread(waiting.read_text), lambda text: text == "waiting")
+        helper.write_text(WAITING.format(waiting=str(waiting), text="new"))
+        assert "Changed: echo" in stack.update_registry()
+        queued = asyncio.create_task(ask())
+        await eventually(lambda: asyncio.to_thread(worker.output), lambda log: "draining" in log)
+        waiting.unlink()
+        assert await asked == "one old"
+        assert await asyncio.to_thread(worker.wait, 60) == REPLACE
+        stack.add_worker("langgraph")
+        assert await queued == "one new"
 
 
 async def test_no_request_can_make_anything_be_imported(stack, client, http):

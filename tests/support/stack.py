@@ -131,10 +131,10 @@ class Stack:
         else:
             self.update_registry()
 
-    def update_registry(self) -> str:
+    def update_registry(self, *options: str) -> str:
         """Run ``k8gentai agents update``. Returns what it printed; broken agents are no error here."""
         done = run_python(
-            "-m", "k8gentai.stack.cli", "agents", "update", environment=self.environment, seconds=600
+            "-m", "k8gentai.stack.cli", "agents", "update", *options, environment=self.environment, seconds=600
         )
         if not self.registry.exists():
             raise AssertionError(f"agents update wrote no map:\n{done.stdout}{done.stderr}")

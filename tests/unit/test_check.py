@@ -1,5 +1,6 @@
 """Checking agents: each in a process of its framework's environment, and none at the cost of another."""
 
+import json
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -290,6 +291,61 @@ def test_what_has_not_changed_is_not_checked_again(counting):
         assert starts() == times
         tiny(python)
         assert starts() == times
+
+
+def test_an_agent_changes_with_all_that_its_code_is_in_or_reads():
+    """Each file with the agents whose code is in it, or whose import read it."""
+    files = {
+        "shop/__init__.py": "",
+        "shop/rates.py": "RATE = 1\n",
+        "shop/pay.py": "from . import rates\nfrom .words import TEXT\ndef f():\n    from shop.late import late\n",
+        "shop/late.py": "import shop.later\n",
+        "shop/later.py": "",
+        "shop/words.py": "TEXT = open('shop/words.txt').read()\n",
+        "shop/words.txt": "one",
+        "shop/unused.py": "",
+        "loud.py": "def read(path):\n    return open(path).read()\n",
+        "one.txt": "one",
+        "two.txt": "two",
+        "named.py": "",
+    }
+    for name, content in files.items():
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(content)
+    define_tiny("one", "import shop.pay as pay, loud\nagent = loud.read('one.txt')\n")
+    define_tiny("two", "import importlib, loud\nimportlib.import_module('named')\nagent = loud.read('two.txt')\n")
+    define_tiny("three", "from shop.rates import RATE as agent\n")
+    digests = {name: agent.digest for name, agent in tiny().items()}
+    expected = {
+        "shop/__init__.py": ["one", "three"],
+        "shop/rates.py": ["one", "three"],
+        "shop/late.py": ["one"],
+        "shop/later.py": ["one"],
+        "shop/words.txt": ["one"],
+        "shop/unused.py": [],
+        "loud.py": ["one", "two"],
+        "two.txt": ["two"],
+        "named.py": ["two"],
+    }
+    found = {}
+    for name in expected:
+        Path(name).write_text(f"{files[name]}\n#")
+        now = {agent_id: agent.digest for agent_id, agent in tiny().items()}
+        found[name] = sorted(agent_id for agent_id in now if now[agent_id] != digests[agent_id])
+        digests = now
+    assert found == expected
+
+
+def test_a_registry_of_an_earlier_version_is_made_anew(counting):
+    python, starts = counting
+    define_tiny("good")
+    first = tiny(python)
+    stored = Path("state/registry.json")
+    content = json.loads(stored.read_text())
+    del content["agents"][0]["files"]
+    stored.write_text(json.dumps(content))
+    assert tiny(python) == first
+    assert starts() == 2
 
 
 def test_what_was_broken_is_checked_again(counting):

@@ -2,19 +2,23 @@
 
 import asyncio
 import builtins
+import copy
 import os
 import sys
 import threading
 from importlib import _bootstrap
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from k8gentai.agents.definition import implicit_agent
+from k8gentai.agents.fingerprint import fingerprint
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.turn import AgentLoadError, Turn
 from k8gentai.workers import loaded as loaded_agents
+from k8gentai.workers.failures import StaleCodeError
 from k8gentai.workers.loaded import LoadedAgents
 from k8gentai.workers.own_variables import own_variables, part_variables
 from k8gentai.workers.record import AcceptedTurn
@@ -36,12 +40,27 @@ class Adapter:
 
 def agents(load: Any, seconds: float = 30.0) -> tuple[LoadedAgents, Adapter]:
     definition = implicit_agent("model")
-    known = SimpleNamespace(
-        id="a", framework="langgraph", state="ready", definition=definition, digest="1", error=None, file=None
-    )
+    known = described("a", definition)
     registry: Any = SimpleNamespace(get=lambda _: known, list=lambda: [known])
     adapter: Any = Adapter(load)
-    return LoadedAgents(registry, adapter, seconds), adapter
+    return LoadedAgents(registry, adapter, never, seconds), adapter
+
+
+def never(files: list[str]) -> None:
+    raise AssertionError(files)
+
+
+def described(name: str, definition: Any, digest: str = "1", files: dict[str, str] | None = None) -> Any:
+    return SimpleNamespace(
+        id=name,
+        framework="langgraph",
+        state="ready",
+        definition=definition,
+        digest=digest,
+        files=files or {},
+        error=None,
+        file=None,
+    )
 
 
 def registered(name: str, entrypoint: str, digest: str = "1") -> Any:
@@ -49,9 +68,7 @@ def registered(name: str, entrypoint: str, digest: str = "1") -> Any:
     definition = definition.model_copy(
         update={"spec": definition.spec.model_copy(update={"entrypoint": entrypoint})}
     )
-    return SimpleNamespace(
-        id=name, framework="langgraph", state="ready", definition=definition, digest=digest, error=None, file=None
-    )
+    return described(name, definition, digest)
 
 
 def accepted(agent: str = "a") -> AcceptedTurn:
@@ -109,7 +126,7 @@ def folder(monkeypatch, tmp_path):
 def loading(known: dict[str, Any], load: Any) -> LoadedAgents:
     registry: Any = SimpleNamespace(get=known.get, list=lambda: list(known.values()))
     adapter: Any = Adapter(load)
-    return LoadedAgents(registry, adapter)
+    return LoadedAgents(registry, adapter, never)
 
 
 @pytest.mark.parametrize(
@@ -145,8 +162,7 @@ async def test_what_a_shared_module_sets_is_found_by_all_that_import_it(folder, 
 
     mine, own = ({"OPENAI_BASE_URL": f"http://{name}/v1"} for name in ("mine", "own"))
     assert [await found(name) for name in "abcd"] == [mine, mine, own, {}]
-    # The agent's module is imported anew where its source changed, the one that it imports is not.
-    (folder / "shop_a.py").write_text(f"{imports}\nagent = 2\n")
+    # Where its definition changed, it is loaded anew, and its modules are not.
     known["a"] = registered("a", "shop_a:agent", digest="changed")
     assert await found("a") == mine
 
@@ -186,11 +202,6 @@ async def test_what_a_module_sets_is_found_by_all_agents_that_it_holds(folder, m
         assert ready.variables == {"OPENAI_BASE_URL": "http://shop/v1", "OPENAI_API_KEY": None}
     ready = await loaded.for_turn(accepted("d"))
     assert (ready.agent, ready.variables) == ("http://gateway/v1", {})
-    # The module is imported anew where its source changed, and sets what it sets now.
-    (folder / "loaded_shop.py").write_text("def make():\n    return 'made anew'\n")
-    known["b"] = registered("b", entrypoints["b"], digest="changed")
-    ready = await loaded.for_turn(accepted("b"))
-    assert (ready.agent, ready.variables) == ("made anew", {})
 
 
 async def test_an_import_that_does_not_end_is_given_up_and_begun_once():
@@ -210,18 +221,7 @@ async def test_an_import_that_does_not_end_is_given_up_and_begun_once():
 
 async def test_an_agent_that_is_loaded_does_not_wait_for_the_import_of_another():
     ending = threading.Event()
-    known = {
-        name: SimpleNamespace(
-            id=name,
-            framework="langgraph",
-            state="ready",
-            definition=implicit_agent(name),
-            digest=name,
-            error=None,
-            file=None,
-        )
-        for name in ("a", "endless")
-    }
+    known = {name: described(name, implicit_agent(name), digest=name) for name in ("a", "endless")}
 
     importing, loop = asyncio.Event(), asyncio.get_running_loop()
 
@@ -233,7 +233,7 @@ async def test_an_agent_that_is_loaded_does_not_wait_for_the_import_of_another()
 
     registry: Any = SimpleNamespace(get=known.get, list=lambda: list(known.values()))
     adapter: Any = Adapter(load)
-    loaded = LoadedAgents(registry, adapter, 60)
+    loaded = LoadedAgents(registry, adapter, never, 60)
     ready = await loaded.for_turn(accepted())
     other = accepted()
     other.turn.agent = "endless"
@@ -243,3 +243,128 @@ async def test_an_agent_that_is_loaded_does_not_wait_for_the_import_of_another()
     assert not waiting.done()
     ending.set()
     await waiting
+
+
+@pytest.fixture
+def code(folder, monkeypatch):
+    """The registry of two agents, which share a module, and a worker's agents."""
+    for name in ("loaded_words", "loaded_one", "loaded_two"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        (folder / f"{name}.py").write_text("from loaded_words import agent\n")
+    (folder / "loaded_words.py").write_text("agent = 1\n")
+    return Code(folder)
+
+
+class Code:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.known: dict[str, Any] = {}
+        self.stale: list[list[str]] = []
+        registry: Any = SimpleNamespace(get=self.known.get, list=lambda: list(self.known.values()))
+        self.adapter: Any = Adapter(lambda definition: load_object(definition.spec.entrypoint))
+        self.loaded = LoadedAgents(registry, self.adapter, self.stale.append)
+
+    def register(self, *names: str) -> None:
+        """Do as a check does that finds the code as it is now."""
+        for name in names:
+            files = {self.path(module): fingerprint(self.path(module)) for module in (name, "words")}
+            agent = registered(name, f"loaded_{name}:agent", digest=str(files))
+            agent.files = files
+            self.known[name] = agent
+
+    def path(self, name: str) -> str:
+        return str(self.folder / f"loaded_{name}.py")
+
+    def write(self, name: str, content: str) -> None:
+        Path(self.path(name)).write_text(content)
+
+    def remove(self, name: str) -> None:
+        Path(self.path(name)).unlink()
+
+    async def answer(self, name: str) -> Any:
+        return (await self.loaded.for_turn(accepted(name))).agent
+
+
+@pytest.mark.parametrize("looks", [True, False])
+async def test_code_that_changed_beyond_the_named_module_is_for_another_process(code, looks):
+    code.register("one", "two")
+    assert [await code.answer(name) for name in ("one", "two")] == [1, 1]
+    code.write("words", "agent = 2\n")
+    # Nothing changes before it is registered.
+    code.loaded.look()
+    assert (await code.answer("one"), code.stale) == (1, [])
+    code.register("one", "two")
+    if looks:
+        code.loaded.look()
+    for name in ("one", "two"):
+        with pytest.raises(StaleCodeError):
+            await code.answer(name)
+    # It is said once.
+    assert code.stale == [[code.path("words")]]
+
+
+async def test_an_agent_that_was_kept_as_it_was_ends_no_process(code):
+    code.register("one")
+    assert await code.answer("one") == 1
+    code.write("words", "agent = 2\n")
+    # Only the other's check came to its end.
+    code.known["one"] = copy.copy(code.known["one"])
+    code.loaded.look()
+    assert (await code.answer("one"), code.stale) == (1, [])
+
+
+async def test_a_new_agent_is_not_mixed_with_a_module_that_another_had_before_it_changed(code):
+    code.register("one")
+    await code.answer("one")
+    code.write("words", "agent = 2\n")
+    code.register("two")
+    with pytest.raises(StaleCodeError):
+        await code.answer("two")
+    assert code.stale == [[code.path("words")]]
+
+
+async def test_code_that_another_process_would_have_as_well_is_no_reason_to_end(code):
+    """As in an image, which has its own code whatever is registered."""
+    code.register("one")
+    await code.answer("one")
+    code.known["one"] = copy.copy(code.known["one"])
+    code.known["one"].files = dict.fromkeys(code.known["one"].files, "registered elsewhere")
+    code.known["one"].digest = "registered elsewhere"
+    code.loaded.look()
+    assert (await code.answer("one"), code.stale) == (1, [])
+
+
+async def test_a_module_that_is_gone_or_came_is_a_change(code):
+    code.register("one")
+    await code.answer("one")
+    code.remove("words")
+    code.write("one", "agent = 3\n")
+    code.register("one")
+    del code.known["one"].files[code.path("words")]
+    code.loaded.look()
+    assert code.stale == [[code.path("one"), code.path("words")]]
+
+
+async def test_a_module_that_was_missing_is_a_change(code):
+    code.remove("words")
+    code.register("one")
+    with pytest.raises(AgentLoadError):
+        await code.answer("one")
+    code.write("words", "agent = 1\n")
+    code.register("one")
+    code.loaded.look()
+    assert code.stale == [[code.path("words")]]
+
+
+async def test_an_agent_that_was_registered_again_is_tried_again_at_once(code, monkeypatch):
+    monkeypatch.delenv("WORDS_KEY", raising=False)
+    code.write("words", "import os\nagent = os.environ['WORDS_KEY']\n")
+    code.register("one")
+    with pytest.raises(AgentLoadError):
+        await code.answer("one")
+    monkeypatch.setenv("WORDS_KEY", "1")
+    with pytest.raises(AgentLoadError):
+        await code.answer("one")
+    code.known["one"] = copy.copy(code.known["one"])
+    assert await code.answer("one") == "1"
+    assert code.stale == []

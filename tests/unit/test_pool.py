@@ -11,7 +11,7 @@ from k8gentai.workers import pool as pools
 from k8gentai.workers.attempts import DeclinedBeforeError, Lease, Started
 from k8gentai.workers.clock import Clock
 from k8gentai.workers.current_attempt import RunningAttempt
-from k8gentai.workers.failures import AgentMissingError, BrokeOffError
+from k8gentai.workers.failures import AgentMissingError, BrokeOffError, StaleCodeError
 from k8gentai.workers.pool import Pool
 from k8gentai.workers.record import AcceptedTurn
 from k8gentai.workers.relief import HAND_OVER_SECONDS, Relief
@@ -202,6 +202,14 @@ async def test_a_turn_whose_agent_is_missing_is_declined_and_put_back_when_taken
     attempts.put("one")
     await idle()
     assert attempts.written == [("declined", "one"), ("put back", "one")]
+
+
+async def test_a_turn_whose_code_has_changed_is_handed_back(pool, attempts, harness):
+    attempts.put("one")
+    await harness.begun.get()
+    harness.end("one", StaleCodeError())
+    await idle()
+    assert attempts.written == [("handed back", "one")]
 
 
 def blocked(attempt, seconds):

@@ -43,7 +43,7 @@ async def test_one_that_lost_its_leases_ends_with_1_though_its_loop_is_held_up(t
 
 async def test_one_that_is_to_be_replaced_says_so(timers):
     grown, blocked = Shutdown(30, print), Shutdown(30, print)
-    await asyncio.to_thread(grown.replace_grown)
+    await asyncio.to_thread(grown.replace)
     await grown.wanted.wait()
     blocked.replace_blocked()
     assert blocked.wanted.is_set()

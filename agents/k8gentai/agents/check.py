@@ -24,6 +24,7 @@ from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.changes import Changes, changes
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.fingerprint import unchanged
+from k8gentai.agents.loading import named_modules
 from k8gentai.agents.reading import Document, Fault, read_documents
 from k8gentai.agents.references import reference_faults
 from k8gentai.agents.registry import Checked, RegisteredAgent, Registry, write_registry
@@ -46,6 +47,8 @@ class _Verdict:
     digest: str
     error: str | None
     unused: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
+    """What its code is in or read, each with its fingerprint."""
     version: str = ""
     """The framework's."""
     tools: Sequence[str] = ()
@@ -219,6 +222,7 @@ def _registered(documents: list[Document], verdict: _Verdict | None, faults: lis
         error="\n".join(errors) or None,
         file=first.file,
         digest=verdict.digest if verdict and verdict.digest else _digest_of(errors),
+        files=dict(verdict.files) if verdict else {},
         version=verdict.version if verdict else "",
         tools=list(verdict.tools) if verdict else [],
         refuses=list(verdict.refuses) if verdict else [],
@@ -275,15 +279,23 @@ def _check_framework(
 
 def _known(definitions: list[AgentDefinition], before: Registry) -> dict[str, _Verdict] | None:
     """Return the last check's verdicts of these agents; None where one has another definition now, or was not
-    ready or checked in part: what was wrong may lie outside of what is looked at.
+    ready or checked in part: what was wrong may lie outside of what is looked at. An earlier version did not name
+    the files of their code.
     """
     known = {}
     for definition in definitions:
         agent = before.get(definition.id)
         if agent is None or agent.state != "ready" or agent.warnings or agent.definition != definition:
             return None
+        if named_modules(definition) and not agent.files:
+            return None
         known[definition.id] = _Verdict(
-            agent.digest, None, version=agent.version, tools=agent.tools, refuses=agent.refuses
+            agent.digest,
+            None,
+            files=agent.files,
+            version=agent.version,
+            tools=agent.tools,
+            refuses=agent.refuses,
         )
     return known
 

@@ -2,11 +2,12 @@
 ``python -m k8gentai.agents.check_agents FD [ADAPTER]``.
 
 Reads a JSON array of definitions from standard input, all of one framework, and loads each. Writes to the file
-descriptor FD, a JSON object a line: ``{"checking": id}`` before each, then ``{"id", "digest", "error",
-"version", "tools", "refuses", "warnings", "lacks"}``: the framework's version, the names of the tools that were
-found, what the agent takes of no request, what could not be checked, and the variables for want of which there is
-an error; at the end ``{"files"}``, what the check depended on (:mod:`k8gentai.agents.fingerprint`). Agent code may
-print what it likes: standard output is not looked at. ADAPTER names one that is not among ours.
+descriptor FD, a JSON object a line: ``{"checking": id}`` before each, then ``{"id", "digest", "error", "files",
+"version", "tools", "refuses", "warnings", "lacks"}``: the files that its code is in or read, the framework's
+version, the names of the tools that were found, what the agent takes of no request, what could not be checked, and
+the variables for want of which there is an error; at the end ``{"files"}``, what the check depended on
+(:mod:`k8gentai.agents.fingerprint`). Agent code may print what it likes: standard output is not looked at. ADAPTER
+names one that is not among ours.
 """
 
 import json
@@ -18,8 +19,7 @@ from typing import Any
 
 from k8gentai.agents.adapters import PACKAGES, adapter_for
 from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.fingerprint import ReadFiles
-from k8gentai.agents.loading import digest
+from k8gentai.agents.fingerprint import ReadFiles, digest
 from k8gentai.agents.named_adapter import load_adapter
 from k8gentai.agents.parts import refused_parts
 from k8gentai.agents.tools.declared import load_functions
@@ -30,21 +30,24 @@ from k8gentai.agents.variables import missing_variables, note_missing_variables
 
 def main() -> None:
     """Check what standard input names."""
-    began_ns, read = time.time_ns(), ReadFiles()
+    read = ReadFiles(time.time_ns())
     note_missing_variables()
     definitions = [AgentDefinition.model_validate(value) for value in json.load(sys.stdin)]
     with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as results:
         adapter = load_adapter(sys.argv[2]) if sys.argv[2:] else adapter_for(definitions[0].spec.framework)
         for definition in definitions:
             print(json.dumps({"checking": definition.id}), file=results, flush=True)
+            loaded = _load(adapter, definition)
+            files = read.of_agent(definition)
             result = {
                 "id": definition.id,
-                "digest": digest(definition),
+                "digest": digest(definition, files),
+                "files": files,
                 "version": version(PACKAGES[adapter.framework]) if adapter.framework in PACKAGES else "",
-                **_load(adapter, definition),
+                **loaded,
             }
             print(json.dumps(result), file=results, flush=True)
-        print(json.dumps({"files": read.fingerprints(began_ns)}), file=results, flush=True)
+        print(json.dumps({"files": read.fingerprints()}), file=results, flush=True)
     # Threads that an agent's module started do not keep the check waiting.
     os._exit(0)
 

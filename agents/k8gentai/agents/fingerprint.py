@@ -4,6 +4,8 @@ A later check of the same agents need not be made while the fingerprint of each 
 """
 
 import hashlib
+import inspect
+import json
 import os
 import sys
 import sysconfig
@@ -11,7 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from k8gentai.agents.loading import is_own_code
+from k8gentai.agents.code_files import code_files
+from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.loading import is_own_code, named_modules
 
 _CHANGED = "changed while it was checked"
 """Stands for the fingerprint of a file of which it is not known whether its old or its new content was read."""
@@ -34,25 +38,63 @@ def unchanged(fingerprints: Mapping[str, str]) -> bool:
     return all(fingerprint(path) == taken for path, taken in fingerprints.items())
 
 
-class ReadFiles:
-    """Notes the files below the working directory that this process opens for reading, from its creation on."""
+def digest(definition: AgentDefinition, files: Mapping[str, str]) -> str:
+    """Return what changes when an agent's definition does, or one of the files that its code is in or read.
 
-    def __init__(self) -> None:
-        self._opened: set[str] = set()
-        self._below = f"{Path.cwd()}/"
+    Args:
+        definition: as it was read.
+        files: the files with their fingerprints. It is the same below whichever working directory they are.
+    """
+    named = {path.removeprefix(_below()): taken for path, taken in files.items()}
+    content = json.dumps([definition.model_dump(mode="json", by_alias=True), named], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+class ReadFiles:
+    """Notes the files below the working directory that this process opens for reading, from its creation on.
+
+    Args:
+        since_ns: when the first may have been read, Unix time in ns. A file written later never counts as
+            unchanged.
+    """
+
+    def __init__(self, since_ns: int) -> None:
+        self._since_ns = since_ns
+        self._opened: dict[str, str] = {}
+        """Each with the file of the agents' module whose import read it; empty where none was being imported."""
+        self._known: set[str] = set()
+        """Those that earlier agents brought."""
+        self._code: set[str] = set()
+        """Those that agents' code is in, be they not imported yet."""
+        self._below = _below()
         sys.addaudithook(self._note)
 
-    def fingerprints(self, since_ns: int) -> dict[str, str]:
-        """Take the fingerprints of the modules of agents' own code that are imported, of the files that were read,
-        and of the directories of installed packages.
-
-        Args:
-            since_ns: when the first was read, Unix time in ns. A file written later never counts as unchanged.
+    def of_agent(self, definition: AgentDefinition) -> dict[str, str]:
+        """Take the fingerprints of the files that the agent's code is in, or that its modules read when they were
+        imported; and of those that nobody had opened before the agent was loaded, which is to have been just now.
         """
+        code = code_files(named_modules(definition))
+        read = {file for file, reader in self._opened.items() if reader in code}
+        now = self._files()
+        taken = self._taken(code | read | (now - self._known))
+        self._known |= now
+        self._code |= code
+        return taken
+
+    def fingerprints(self) -> dict[str, str]:
+        """Take the fingerprints of all files that agents' code is in, of those that were read, and of the
+        directories of installed packages.
+        """
+        return self._taken(self._files() | self._code) | {path: fingerprint(path) for path in _packages()}
+
+    def _files(self) -> set[str]:
         modules = [getattr(module, "__dict__", {}).get("__file__") for module in list(sys.modules.values())]
-        files = {file for file in modules if file and is_own_code(file)} | self._opened
-        taken = {file: _taken(file, since_ns) for file in sorted(files) if Path(file).is_file()}
-        return taken | {path: fingerprint(path) for path in _packages()}
+        return {file for file in modules if file and is_own_code(file)} | self._opened.keys()
+
+    def _taken(self, files: set[str]) -> dict[str, str]:
+        there = sorted(file for file in files if Path(file).is_file())
+        late = {file for file in there if Path(file).stat().st_mtime_ns > self._since_ns}
+        return {file: _CHANGED if file in late else fingerprint(file) for file in there}
 
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event != "open":
@@ -61,7 +103,17 @@ class ReadFiles:
         if isinstance(path, str | os.PathLike) and not _writes(mode, flags):
             whole = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - as cheap as may be: it is called for each open
             if whole.startswith(self._below) and not whole.endswith(".pyc") and is_own_code(whole):
-                self._opened.add(whole)
+                self._opened.setdefault(whole, _being_imported())
+
+
+def _being_imported() -> str:
+    """Return the file of the innermost module of agents' code whose import is under way; empty where none is."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and is_own_code(frame.f_code.co_filename):
+            return frame.f_code.co_filename
+        frame = frame.f_back
+    return ""
 
 
 def _writes(mode: object, flags: object) -> bool:
@@ -70,8 +122,9 @@ def _writes(mode: object, flags: object) -> bool:
     return isinstance(flags, int) and bool(flags & _WRITING)
 
 
-def _taken(file: str, since_ns: int) -> str:
-    return _CHANGED if Path(file).stat().st_mtime_ns > since_ns else fingerprint(file)
+def _below() -> str:
+    """Return what the paths of all files below the working directory begin with."""
+    return f"{Path.cwd()}/"
 
 
 def _packages() -> set[str]:

@@ -1,18 +1,18 @@
 """Imports what an entrypoint names. Only definitions of the registry come here, never a request.
 
-A module is imported once for all its agents, and again when its own source changed. What it imports in turn
-is not imported again: for that, restart the worker.
+A module is imported once for all its agents, and not again: what other modules and frameworks took from it would
+stay as it was. Changed code is for a process of its own.
 """
 
 import contextlib
 import difflib
 import functools
-import hashlib
 import importlib
 import importlib.util
 import inspect
 import sys
 import sysconfig
+import time
 import traceback
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -23,8 +23,9 @@ from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.text import message_of
 from k8gentai.agents.turn import AgentLoadError
 
-_imported: dict[str, bytes] = {}
-"""The digest of the source each entrypoint's module was imported from, by the module's name."""
+_YOUNG_SECONDS = 2
+"""Bytecode is told from stale by the second and the size of its source, which is too coarse for someone trying
+things out: that of a source so young is not kept."""
 
 _NOT_OWN = (
     *(f"{Path(sysconfig.get_path(name)).resolve()}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")),
@@ -51,60 +52,35 @@ def load_object(entrypoint: str) -> object:
     return found
 
 
-def digest(definition: AgentDefinition) -> str:
-    """Return what changes when the definition does, or a module that it names. Imports the modules'
-    packages only.
-    """
-    content = hashlib.sha256(definition.model_dump_json(by_alias=True).encode())
-    for module in named_modules(definition):
-        if source := _source(module):
-            content.update(source)
-    return content.hexdigest()
-
-
 def named_modules(definition: AgentDefinition) -> list[str]:
     """Return the names of the modules that a definition names, that of its entrypoint first."""
     named = [definition.spec.entrypoint, *(tool.function for tool in definition.spec.tools)]
     return [reference.partition(":")[0] for reference in named if reference]
 
 
-def _source(module: str) -> bytes | None:
-    """Return the module's source; None where it cannot be had, be it that a package of it cannot be imported."""
-    _add_working_directory()
-    known = sys.modules.get(module)
-    try:
-        spec = known.__spec__ if known else importlib.util.find_spec(module)
-        return Path(spec.origin).read_bytes() if spec and spec.has_location and spec.origin else None
-    except Exception:  # noqa: BLE001 - a package's own code runs; the import that follows reports it
-        return None
-
-
 def _import(name: str) -> ModuleType:
-    source = _source(name)
-    version = hashlib.sha256(source).digest() if source is not None else b""
-    known = sys.modules.get(name)
-    if known is not None:
-        # A module that something else had imported before has the version it had when we first met it.
-        if _imported.setdefault(name, version) == version:
-            return known
-        del sys.modules[name]
-        _remove_bytecode(known.__spec__)
+    if (known := sys.modules.get(name)) is not None:
+        return known
+    _add_working_directory()
     importlib.invalidate_caches()
+    before = set(sys.modules)
     try:
-        module = importlib.import_module(name)
+        return importlib.import_module(name)
     except BaseException as error:
         with contextlib.suppress(Exception):
             _remove_bytecode(importlib.util.find_spec(name))
         raise _explain(error, name) from error
-    _imported[name] = version
-    return module
+    finally:
+        for imported in set(sys.modules) - before:
+            _remove_bytecode(getattr(sys.modules.get(imported), "__spec__", None))
 
 
 def _remove_bytecode(spec: ModuleSpec | None) -> None:
-    """Have a module compiled anew: bytecode is told from stale by second and size, which is too coarse for someone
-    trying things out."""
-    if spec is not None and spec.cached:
-        Path(spec.cached).unlink(missing_ok=True)
+    """Have an agent's module compiled anew by the next process, if its source is young."""
+    if spec and spec.cached and spec.origin and is_own_code(spec.origin):
+        with contextlib.suppress(OSError):
+            if time.time() - Path(spec.origin).stat().st_mtime < _YOUNG_SECONDS:
+                Path(spec.cached).unlink(missing_ok=True)
 
 
 def _add_working_directory() -> None:
@@ -125,6 +101,7 @@ def _explain(error: BaseException, module: str) -> AgentLoadError:
     return AgentLoadError(f"{module}: {reason}")
 
 
+@functools.lru_cache(maxsize=20_000)
 def is_own_code(filename: str) -> bool:
     """Return whether a frame is in the agent's code, rather than in a library, in Python or in this module."""
     return (

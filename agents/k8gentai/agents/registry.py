@@ -35,7 +35,10 @@ class RegisteredAgent(BaseModel):
     file: str
     """The YAML it was read from."""
     digest: str
-    """Changes when the definition, as read with its environment variables, or the entrypoint's module does."""
+    """Changes when the definition, as read with its environment variables, does, or one of the files."""
+    files: dict[str, str] = {}
+    """The files that its code is in, or that were read as it was loaded, each with its
+    :func:`k8gentai.agents.fingerprint.fingerprint`."""
     tools: list[str] = []
     """The names of the tools that it was found to have, those that its servers name at run time aside."""
     refuses: list[str] = []

@@ -9,7 +9,7 @@ ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 REPLACE = os.EX_TEMPFAIL
 """The exit code of a worker that has given its turns back and is to be started again: an agent's code
-blocks it for good, or it has grown too large."""
+blocks it for good or has changed, or it has grown too large."""
 
 _LINGER_SECONDS = 5.0
 

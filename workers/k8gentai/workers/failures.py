@@ -18,6 +18,10 @@ class AgentMissingError(Exception):
         self.end = end
 
 
+class StaleCodeError(Exception):
+    """This process has other code of an agent than is registered, and is about to be replaced."""
+
+
 class BrokeOffError(Exception):
     """The attempt broke off by something that the agent did not do; the turn may be tried again.
 

@@ -27,7 +27,7 @@ from k8gentai.workers.calls import OpenAttempts
 from k8gentai.workers.connection import until_back
 from k8gentai.workers.current_attempt import current_attempt
 from k8gentai.workers.endings import failure
-from k8gentai.workers.failures import AgentMissingError, BrokeOffError
+from k8gentai.workers.failures import AgentMissingError, BrokeOffError, StaleCodeError
 from k8gentai.workers.journal import Journal
 from k8gentai.workers.loaded import LoadedAgents, ReadyAgent
 from k8gentai.workers.order import EventOrder
@@ -90,6 +90,7 @@ class Harness:
         Raises:
             FencedError: the attempt lost its turn; the agent was stopped.
             AgentMissingError: this worker has not got the agent.
+            StaleCodeError: it has other code of the agent than is registered.
             BrokeOffError: the attempt has to be made again, as with the stack's server gone in mid-answer.
         """
         stream = EventStream(self._attempts, started)
@@ -139,7 +140,7 @@ class Harness:
                 own_variables.set(dict(ready.variables))
                 with self._settings.attempt():
                     end = await attempt.run(self._adapter, endpoint)
-        except (BrokeOffError, AgentMissingError):
+        except (BrokeOffError, AgentMissingError, StaleCodeError):
             raise
         except BaseException as error:
             if _being_cancelled():
@@ -164,6 +165,7 @@ class Harness:
 
         Raises:
             AgentMissingError: this worker has not got it.
+            StaleCodeError: it has other code of it.
         """
         try:
             return await self._agents.for_turn(started.accepted)

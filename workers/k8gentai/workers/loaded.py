@@ -1,4 +1,7 @@
-"""The agents a worker has imported, by id; each is imported anew when its definition or code changed."""
+"""The agents a worker has imported, by id; each is loaded anew when its definition changed.
+
+Where its code did, the process has to be replaced.
+"""
 
 import asyncio
 import threading
@@ -14,13 +17,15 @@ from k8gentai.agents.text import message_of
 from k8gentai.agents.tools.declared import load_functions
 from k8gentai.agents.tools.policies import check_policies, found_tools
 from k8gentai.agents.turn import Adapter, AgentLoadError, DeclaredTool, FoundTools, LoadedAgent
+from k8gentai.workers.failures import StaleCodeError
+from k8gentai.workers.loaded_code import LoadedCode
 from k8gentai.workers.own_variables import own_variables, set_by_import
 from k8gentai.workers.record import AcceptedTurn
 
 _IMPORT_SECONDS = 120.0
 """How long an agent's import may take: some load a model."""
 _AGAIN_SECONDS = 10.0
-"""How soon an agent that could not be imported is tried again, its code being the same."""
+"""How soon an agent that could not be imported is tried again, where the registry is the same."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class ReadyAgent:
 class _Failed:
     """An import that failed: of what, with what, and until when that is believed (monotonic time in seconds)."""
 
-    digest: str
+    agent: RegisteredAgent
     error: AgentLoadError
     until: float
 
@@ -50,13 +55,26 @@ class LoadedAgents:
     Args:
         registry: where definitions come from, and nowhere else.
         adapter: the framework's.
+        on_stale: called once, from any thread, with the files that changed since this process loaded agents from
+            them: it has to be replaced.
         seconds: how long an import may take.
     """
 
-    def __init__(self, registry: Registry, adapter: Adapter, seconds: float = _IMPORT_SECONDS) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        adapter: Adapter,
+        on_stale: Callable[[list[str]], None],
+        seconds: float = _IMPORT_SECONDS,
+    ) -> None:
         self._registry = registry
         self._adapter = adapter
+        self._on_stale = on_stale
         self._seconds = seconds
+        self._code = LoadedCode()
+        self._current: dict[str, RegisteredAgent] = {}
+        """Agents as they were registered when it was last seen that this process may run them."""
+        self._is_stale = False
         self._loaded: dict[str, tuple[str, ReadyAgent]] = {}
         self._failed: dict[str, _Failed] = {}
         self._endless: dict[str, asyncio.Future[ReadyAgent]] = {}
@@ -73,20 +91,30 @@ class LoadedAgents:
             Those that cannot be imported.
         """
         failed = []
-        for agent in self._registry.list():
-            if agent.framework == self._adapter.framework and agent.state == "ready":
-                on_step(f"the import of agent {agent.id}")
-                try:
-                    await self._registered(agent.id)
-                except AgentLoadError as error:
-                    failed.append((agent.id, error))
+        for agent in self._ready():
+            on_step(f"the import of agent {agent.id}")
+            try:
+                await self._registered(agent.id)
+            except AgentLoadError as error:
+                failed.append((agent.id, error))
+            except StaleCodeError:
+                break
         return failed
+
+    def look(self) -> None:
+        """See whether agents were registered whose code this process has otherwise. From any thread."""
+        for agent in self._ready():
+            try:
+                self._check_code(agent)
+            except StaleCodeError:
+                return
 
     async def for_turn(self, accepted: AcceptedTurn) -> ReadyAgent:
         """Return the agent a turn is for.
 
         Raises:
             AgentLoadError: it cannot be imported, or was taken out of the registry.
+            StaleCodeError: its code has changed.
         """
         if accepted.implicit:
             return self._load(implicit_agent(accepted.turn.agent))
@@ -101,12 +129,33 @@ class LoadedAgents:
         """Return the agents that could not be imported when that was last tried, each with the reason."""
         return {agent_id: str(failed.error) for agent_id, failed in self._failed.items()}
 
+    def _ready(self) -> list[RegisteredAgent]:
+        framework = self._adapter.framework
+        return [a for a in self._registry.list() if a.framework == framework and a.state == "ready"]
+
+    def _check_code(self, agent: RegisteredAgent) -> None:
+        """See that this process may run an agent, as it is registered.
+
+        Raises:
+            StaleCodeError: it has other code.
+        """
+        if self._current.get(agent.id) is agent:
+            return
+        if changed := self._code.changed(agent):
+            if not self._is_stale:
+                self._is_stale = True
+                self._on_stale(changed)
+            raise StaleCodeError
+        self._current[agent.id] = agent
+
     async def _registered(self, agent_id: str) -> ReadyAgent:
         agent = self._registry.get(agent_id)
         if agent is None:
             raise AgentLoadError(f"agent {agent_id} is no longer registered")
         if agent.definition is None or agent.state != "ready":
             raise AgentLoadError(agent.error or f"agent {agent_id} is broken", agent.file)
+        if self._current.get(agent_id) is not agent:
+            await asyncio.to_thread(self._check_code, agent)
         # Before the lock, which an import without end holds for long.
         digest, loaded = self._loaded.get(agent_id, (None, None))
         if loaded is not None and digest == agent.digest:
@@ -126,12 +175,12 @@ class LoadedAgents:
             AgentLoadError: it cannot be imported.
         """
         failed = self._failed.get(agent.id)
-        if failed and failed.digest == agent.digest and time.monotonic() < failed.until:
+        if failed and failed.agent is agent and time.monotonic() < failed.until:
             raise failed.error
         try:
-            return await self._bounded(agent.id, lambda: self._load(definition))
+            return await self._bounded(agent.id, lambda: self._load_noted(agent, definition))
         except AgentLoadError as error:
-            self._failed[agent.id] = _Failed(agent.digest, error, time.monotonic() + _AGAIN_SECONDS)
+            self._failed[agent.id] = _Failed(agent, error, time.monotonic() + _AGAIN_SECONDS)
             raise
 
     async def _bounded(self, agent_id: str, load: Callable[[], ReadyAgent]) -> ReadyAgent:
@@ -148,6 +197,11 @@ class LoadedAgents:
             self._endless[agent_id] = loading
             raise AgentLoadError(f"the import of agent {agent_id} did not end within {self._seconds:g} s")
         return loading.result()
+
+    def _load_noted(self, agent: RegisteredAgent, definition: AgentDefinition) -> ReadyAgent:
+        # Before: what changes meanwhile counts as changed.
+        self._code.note(agent)
+        return self._load(definition)
 
     def _load(self, definition: AgentDefinition) -> ReadyAgent:
         variables: dict[str, str | None] = {}

@@ -13,7 +13,7 @@ from k8gentai.agents.events import TurnFailed
 from k8gentai.agents.text import message_of
 from k8gentai.workers.attempts import Attempts, DeclinedBeforeError, FencedError, Lease, Started
 from k8gentai.workers.connection import AWAY, BLOCK_SECONDS, REPLY_SECONDS, until_back
-from k8gentai.workers.failures import AgentMissingError, BrokeOffError
+from k8gentai.workers.failures import AgentMissingError, BrokeOffError, StaleCodeError
 from k8gentai.workers.harness import Harness
 from k8gentai.workers.slots import Door, Slot, WholeWorker
 
@@ -199,6 +199,9 @@ class Pool:
             await self._harness.run(started, slot)
         except FencedError:
             log.info("turn_ended_elsewhere", turn=lease.turn_id)
+        except StaleCodeError:
+            # This process is about to end; another one has the agent as it is registered.
+            await self._hand_back(lease)
         except AgentMissingError as error:
             await self._decline(lease, error.end)
         except BrokeOffError as error:

@@ -41,8 +41,8 @@ class Shutdown:
         self.grace_seconds = min(self.grace_seconds, _REPLACED_SECONDS)
         self._end(REPLACE)
 
-    def replace_grown(self) -> None:
-        """End and be started again: the process is too large. From any thread."""
+    def replace(self) -> None:
+        """End once running turns had their grace, and be started again. From any thread."""
         self._loop.call_soon_threadsafe(self._end, REPLACE)
 
     def lose_leases(self) -> None:

@@ -253,13 +253,18 @@ class _Worker:
     async def _work(self, connection: Redis, open_attempts: OpenAttempts, shutdown: Shutdown) -> None:
         self._last_words.starting(f"the import of {self._framework}")
         adapter = self._load_adapter()
-        agents = LoadedAgents(self._registry, adapter)
+
+        def on_stale(files: list[str]) -> None:
+            log.warning("code_changed", files=files)
+            shutdown.replace()
+
+        agents = LoadedAgents(self._registry, adapter, on_stale)
         failed = await agents.warm(self._last_words.starting)
         self._last_words.starting("the registration")
         configure_logs(self._log)
         for agent_id, error in failed:
             log.error("agent_unavailable", agent=agent_id, error=str(error))
-        memory = Memory(self._max_memory, shutdown.replace_grown)
+        memory = Memory(self._max_memory, shutdown.replace)
         try:
             memory.check()
         except MemoryLimitError as error:
@@ -302,6 +307,7 @@ class _Worker:
         def on_beat() -> None:
             pulse.look()
             memory.look()
+            agents.look()
 
         beat = Beat(
             Leases(
