@@ -1,6 +1,7 @@
 """Checking agents: each in a process of its framework's environment, and none at the cost of another."""
 
 import json
+import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -256,8 +257,8 @@ def define_tiny(name: str, code: str = "agent = 1\n") -> None:
     define(name, code, framework="tiny")
 
 
-def tiny(interpreter=Path(sys.executable), *, keep=False, approve=lambda _: None):
-    terms = Terms({"tiny": interpreter}, {"tiny": "tiny_adapter"}, keep=keep)
+def tiny(interpreter=Path(sys.executable), *, keep=False, environment=None, approve=lambda _: None):
+    terms = Terms({"tiny": interpreter}, {"tiny": "tiny_adapter"}, keep=keep, environment=environment)
     return {agent.id: agent for agent in update(Path("agents"), Path("state/registry.json"), terms, approve)}
 
 
@@ -489,6 +490,40 @@ def test_a_variable_that_code_lacks_takes_no_agent_off(monkeypatch, code, reason
     assert tiny(keep=True)["good"].warnings == []
     monkeypatch.delenv("A_URL")
     define_tiny("good", code + "# changed\n")
+    assert tiny()["good"].state == "broken"
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "reason"),
+    [
+        ("A_URL", "import os\nagent = os.environ['A_URL']\n", "KeyError: 'A_URL'"),
+        ("PYTHONPATH", "from proj import agent\n", "ModuleNotFoundError: No module named 'proj'"),
+    ],
+)
+def test_what_the_workers_do_not_have_makes_no_agent_ready_and_takes_none_off(monkeypatch, name, code, reason):
+    theirs = dict(os.environ)
+    Path("src").mkdir()
+    Path("src/proj.py").write_text("agent = 1\n")
+    define_tiny("good")
+    tiny(environment=theirs)
+    define_tiny("good", code)
+    define_tiny("fresh", code)
+    monkeypatch.setenv(name, str(Path("src").resolve()))
+    agents = tiny(keep=True, environment=theirs)
+    hint = f"{reason}. The workers of the running 'up' do not have {name} of this shell: start 'up' again with it"
+    assert (agents["good"].state, agents["fresh"].state) == ("ready", "broken")
+    assert agents["good"].warnings[0].endswith(hint)
+    assert agents["fresh"].error.endswith(hint)
+    # Where 'up' is started with it, it is theirs.
+    assert {agent.state for agent in tiny(environment=dict(os.environ)).values()} == {"ready"}
+
+
+def test_a_variable_that_is_no_longer_set_is_looked_for_again(monkeypatch):
+    define_tiny("good", "import os\nagent = os.environ['A_URL']\n")
+    monkeypatch.setenv("A_URL", "secret")
+    assert tiny()["good"].state == "ready"
+    assert "secret" not in Path("state/registry.json").read_text()
+    monkeypatch.delenv("A_URL")
     assert tiny()["good"].state == "broken"
 
 

@@ -70,6 +70,7 @@ def test_what_is_not_set_here_is_as_up_was_started_with(monkeypatch: pytest.Monk
     }
     monkeypatch.delenv("AMF_STACK_API_KEY", raising=False)
     monkeypatch.setenv("AMF_REGISTRY", "mine.json")
+    monkeypatch.setenv("SHOP_KEY", "k")
     for name in ("AMF_AGENTS", "SHOP_TOKEN", "INFERENCE_MODEL"):
         # Undone at the end, too, where it is set meanwhile.
         monkeypatch.setenv(name, "")
@@ -80,6 +81,16 @@ def test_what_is_not_set_here_is_as_up_was_started_with(monkeypatch: pytest.Monk
         with notice.posted(STATE, replace(UP, pid=running.pid)):
             settings = settings_of_up()
         running.communicate(b"\n")
+    # What is set here does not reach its workers.
+    assert settings.code_environment is not None
+    assert "AMF_STACK_API_KEY" not in settings.code_environment
+    assert {
+        name: settings.code_environment.get(name) for name in ("INFERENCE_MODEL", "SHOP_TOKEN", "SHOP_KEY")
+    } == {
+        "INFERENCE_MODEL": "openai/tiny",
+        "SHOP_TOKEN": "t",
+        "SHOP_KEY": None,
+    }
     assert (settings.agents, settings.registry) == (Path("theirs"), Path("mine.json"))
     assert os.environ["SHOP_TOKEN"] == "t"
     # Agents' code, which is imported to check it, must not see it.

@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -59,6 +59,8 @@ class _Verdict:
     """What could not be checked."""
     lacks: Sequence[str] = ()
     """The variables of the environment for want of which there is an error."""
+    lacks_module: bool = False
+    """Whether there is an error for want of a module."""
 
 
 @dataclass
@@ -66,8 +68,9 @@ class _Process:
     """What one checking process came to."""
 
     verdicts: dict[str, _Verdict] = field(default_factory=dict)
-    files: dict[str, str] | None = None
-    """What its verdicts depend on; None where it did not come to its end."""
+    depended: dict[str, Any] | None = None
+    """What its verdicts depend on: ``files`` and ``variables``, as :class:`Checked` has them; None where it did
+    not come to its end."""
     current: str | None = None
     """The agent that it is at."""
 
@@ -82,6 +85,8 @@ class Terms:
     """Frameworks whose adapters are not among ours: what names each (:mod:`k8gentai.agents.named_adapter`)."""
     seconds: float = 60
     """How long one agent's check may take."""
+    environment: Mapping[str, str] | None = None
+    """The environment of the workers that run, in which agents' code is loaded; None for that of this process."""
     keep: bool = False
     """Whether an agent that was ready stays as it is where its definition cannot be read, or its code cannot be
     loaded, for a variable of the environment that is not set here."""
@@ -271,10 +276,40 @@ def _check_framework(
         return _all(definitions, f"the environment of {framework} is not installed ({interpreter})"), None
     last = before.checked().get(framework)
     same = last is not None and (last.interpreter, last.adapter) == (str(interpreter), adapter)
-    if last and same and unchanged(last.files) and (known := _known(definitions, before)):
+    if (
+        last
+        and same
+        and unchanged(last.files)
+        and _same_variables(last, terms)
+        and (known := _known(definitions, before))
+    ):
         return known, last
-    verdicts, files = _check_all(interpreter, definitions, adapter, terms.seconds)
-    return verdicts, Checked(interpreter=str(interpreter), adapter=adapter, files=files) if files else None
+    verdicts, depended = _check_all(interpreter, definitions, adapter, terms)
+    verdicts = {name: _with_own_variables(verdict, terms) for name, verdict in verdicts.items()}
+    return verdicts, Checked(interpreter=str(interpreter), adapter=adapter, **depended) if depended else None
+
+
+def _environment(terms: Terms) -> dict[str, str]:
+    """Return the environment that agents' code is loaded in."""
+    return {**(os.environ if terms.environment is None else terms.environment), **_IMPORT_ENVIRONMENT}
+
+
+def _with_own_variables(verdict: _Verdict, terms: Terms) -> _Verdict:
+    """Have an error say so where what is missing to the workers is set in this process's environment."""
+    theirs = _environment(terms)
+    lacks = [*verdict.lacks, *(["PYTHONPATH"] if verdict.lacks_module else [])]
+    here = [name for name in lacks if os.environ.get(name) and os.environ[name] != theirs.get(name)]
+    if not here:
+        return verdict
+    names = ", ".join(here)
+    hint = f"The workers of the running 'up' do not have {names} of this shell: start 'up' again with it"
+    return replace(verdict, error=f"{verdict.error}. {hint}", lacks=[*{*verdict.lacks, *here}])
+
+
+def _same_variables(last: Checked, terms: Terms) -> bool:
+    """Return whether the same variables are set, of those that a check looked up."""
+    now = _environment(terms)
+    return all((name in now) == was_set for name, was_set in last.variables.items())
 
 
 def _known(definitions: list[AgentDefinition], before: Registry) -> dict[str, _Verdict] | None:
@@ -301,17 +336,17 @@ def _known(definitions: list[AgentDefinition], before: Registry) -> dict[str, _V
 
 
 def _check_all(
-    interpreter: Path, definitions: list[AgentDefinition], adapter: str | None, seconds: float
-) -> tuple[dict[str, _Verdict], dict[str, str] | None]:
+    interpreter: Path, definitions: list[AgentDefinition], adapter: str | None, terms: Terms
+) -> tuple[dict[str, _Verdict], dict[str, Any] | None]:
     """Check agents in as many processes as it takes. Returns what came of each, and what that depends on where one
     process sufficed."""
     verdicts: dict[str, _Verdict] = {}
     left = definitions
     while left:
-        process, reason = _run(interpreter, left, adapter, seconds)
+        process, reason = _run(interpreter, left, adapter, terms)
         verdicts |= process.verdicts
         if reason is None:
-            return verdicts, process.files if left is definitions else None
+            return verdicts, process.depended if left is definitions else None
         if process.current is None:
             # It did not come to the first agent: the fault is the environment's.
             return verdicts | _all([d for d in left if d.id not in verdicts], reason), None
@@ -325,7 +360,7 @@ def _all(definitions: Iterable[AgentDefinition], reason: str) -> dict[str, _Verd
 
 
 def _run(
-    interpreter: Path, definitions: list[AgentDefinition], adapter: str | None, seconds: float
+    interpreter: Path, definitions: list[AgentDefinition], adapter: str | None, terms: Terms
 ) -> tuple[_Process, str | None]:
     """Run one checking process to its end.
 
@@ -348,7 +383,7 @@ def _run(
                 stdout=subprocess.DEVNULL,
                 stderr=complaints,
                 pass_fds=(writing,),
-                env={**os.environ, **_IMPORT_ENVIRONMENT},
+                env=_environment(terms),
             )
         except OSError as error:
             return found, f"{interpreter} cannot be run: {error.strerror}"
@@ -356,13 +391,13 @@ def _run(
             os.close(writing)
         with process:
             try:
-                in_time = _collect(results, seconds, found)
+                in_time = _collect(results, terms.seconds, found)
             finally:
                 process.kill()
         if in_time and len(found.verdicts) == len(definitions):
             return found, None
         if not in_time:
-            limit = seconds if found.current else _START_SECONDS
+            limit = terms.seconds if found.current else _START_SECONDS
             return found, f"not loaded within {limit:g} s"
         return found, _last_words(complaints, process.returncode)
 
@@ -390,7 +425,7 @@ def _take(result: dict[str, Any], found: _Process) -> None:
         agent_id = result.pop("id")
         found.verdicts[agent_id] = _Verdict(**result)
     elif "files" in result:
-        found.files = result["files"]
+        found.depended = result
 
 
 def _last_words(complaints: IO[bytes], code: int) -> str:

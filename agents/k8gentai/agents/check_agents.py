@@ -3,11 +3,11 @@
 
 Reads a JSON array of definitions from standard input, all of one framework, and loads each. Writes to the file
 descriptor FD, a JSON object a line: ``{"checking": id}`` before each, then ``{"id", "digest", "error", "files",
-"version", "tools", "refuses", "warnings", "lacks"}``: the files that its code is in or read, the framework's
-version, the names of the tools that were found, what the agent takes of no request, what could not be checked, and
-the variables for want of which there is an error; at the end ``{"files"}``, what the check depended on
-(:mod:`k8gentai.agents.fingerprint`). Agent code may print what it likes: standard output is not looked at. ADAPTER
-names one that is not among ours.
+"version", "tools", "refuses", "warnings", "lacks", "lacks_module"}``: the files that its code is in or read, the
+framework's version, the names of the tools that were found, what the agent takes of no request, what could not be
+checked, and the variables, or whether it is a module, for want of which there is an error; at the end ``{"files",
+"variables"}``, what the check depended on (:mod:`k8gentai.agents.fingerprint`, :mod:`k8gentai.agents.variables`).
+Agent code may print what it likes: standard output is not looked at. ADAPTER names one that is not among ours.
 """
 
 import json
@@ -25,13 +25,13 @@ from k8gentai.agents.parts import refused_parts
 from k8gentai.agents.tools.declared import load_functions
 from k8gentai.agents.tools.policies import check_policies, found_tools
 from k8gentai.agents.turn import Adapter, AgentLoadError
-from k8gentai.agents.variables import missing_variables, note_missing_variables
+from k8gentai.agents.variables import looked_up_variables, misses_module, missing_variables, note_variables
 
 
 def main() -> None:
     """Check what standard input names."""
     read = ReadFiles(time.time_ns())
-    note_missing_variables()
+    note_variables()
     definitions = [AgentDefinition.model_validate(value) for value in json.load(sys.stdin)]
     with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as results:
         adapter = load_adapter(sys.argv[2]) if sys.argv[2:] else adapter_for(definitions[0].spec.framework)
@@ -47,15 +47,17 @@ def main() -> None:
                 **loaded,
             }
             print(json.dumps(result), file=results, flush=True)
-        print(json.dumps({"files": read.fingerprints()}), file=results, flush=True)
+        depended = {"files": read.fingerprints(), "variables": looked_up_variables()}
+        print(json.dumps(depended), file=results, flush=True)
     # Threads that an agent's module started do not keep the check waiting.
     os._exit(0)
 
 
 def _load(adapter: Adapter, definition: AgentDefinition) -> dict[str, Any]:
     """Find an agent's ``tools``, what it ``refuses``, the ``warnings`` of what could not be checked, the
-    ``error`` by which it cannot be used, or None, and the variables that it ``lacks`` by that."""
-    result: dict[str, Any] = {"tools": [], "refuses": [], "warnings": [], "error": None, "lacks": []}
+    ``error`` by which it cannot be used, or None, the variables that it ``lacks`` by that, and whether it
+    ``lacks_module``."""
+    result: dict[str, Any] = {"tools": [], "refuses": [], "warnings": [], "error": None}
     try:
         agent = adapter.load(definition)
         load_functions(definition)
@@ -64,10 +66,14 @@ def _load(adapter: Adapter, definition: AgentDefinition) -> dict[str, Any]:
         result["refuses"] = sorted(refused_parts(adapter, agent))
         check_policies(definition, found, _served(definition, result["warnings"]))
     except AgentLoadError as error:
-        result |= {"error": str(error), "lacks": missing_variables(error)}
+        result |= {"error": str(error), **_lacking(error)}
     except Exception as error:  # noqa: BLE001 - one bad agent must not hide the others
-        result |= {"error": f"{type(error).__name__}: {error}", "lacks": missing_variables(error)}
+        result |= {"error": f"{type(error).__name__}: {error}", **_lacking(error)}
     return result
+
+
+def _lacking(error: Exception) -> dict[str, Any]:
+    return {"lacks": missing_variables(error), "lacks_module": misses_module(error)}
 
 
 def _served(definition: AgentDefinition, warnings: list[str]) -> frozenset[str] | None:

@@ -58,6 +58,8 @@ class Checked(BaseModel):
     """What names the adapter, where it is not among ours."""
     files: dict[str, str]
     """Paths, each with its :func:`k8gentai.agents.fingerprint.fingerprint`."""
+    variables: dict[str, bool] = {}
+    """Variables of the environment that were looked up, each with whether it was set. No values."""
 
 
 class _Map(BaseModel):

@@ -1,4 +1,4 @@
-"""Notes the variables of the environment that agents' code asks for and that are not set.
+"""Notes the variables of the environment that agents' code asks for, above all those that are not set.
 
 An agent that could not be loaded for want of one is not broken: where the variable is set, it may well be ready.
 """
@@ -9,24 +9,32 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-_noted: set[str] = set()
+_looked_up: dict[str, bool] = {}
+"""Each with whether it was set when it was first looked up."""
 _WORD = re.compile(r"(?<![\w-])\w+(?![\w-])")
 
 
 class _NotingEnvironment(os._Environ[str]):
-    """The environment of this process, which notes what it is asked for in vain."""
+    """The environment of this process, which notes what it is asked for."""
 
     def __getitem__(self, name: str) -> str:
         try:
-            return super().__getitem__(name)
+            value = super().__getitem__(name)
         except KeyError:
-            _noted.add(name)
+            _looked_up.setdefault(name, False)
             raise
+        _looked_up.setdefault(name, True)
+        return value
 
 
-def note_missing_variables() -> None:
-    """Note, from now on, each variable that this process looks up and does not find."""
+def note_variables() -> None:
+    """Note, from now on, each variable that this process looks up."""
     os.environ.__class__ = _NotingEnvironment
+
+
+def looked_up_variables() -> dict[str, bool]:
+    """Return the names of those that were, each with whether it was set."""
+    return dict(_looked_up)
 
 
 def missing_variables(error: BaseException) -> list[str]:
@@ -36,10 +44,16 @@ def missing_variables(error: BaseException) -> list[str]:
     in vain, or if it is that of pydantic-settings for a field that got no value.
     """
     found: set[str] = set()
+    missing = {name for name, was_set in _looked_up.items() if not was_set}
     for cause in _chain(error):
         words = set(_WORD.findall(str(cause)))
-        found |= (_noted & words) | _missing_settings(cause)
+        found |= (missing & words) | _missing_settings(cause)
     return sorted(found)
+
+
+def misses_module(error: BaseException) -> bool:
+    """Return whether an error arose from a module that is not there."""
+    return any(isinstance(cause, ModuleNotFoundError) for cause in _chain(error))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

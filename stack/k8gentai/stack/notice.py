@@ -43,6 +43,18 @@ def take_environment(notice: Notice) -> None:
                 os.environ[name] = value
 
 
+def workers_environment(notice: Notice) -> dict[str, str] | None:
+    """Return the environment in which its workers import agents' code, but for what leads to models and Redis.
+    None where the system does not show it.
+    """
+    try:
+        theirs = psutil.Process(notice.pid).environ()
+    except psutil.Error:
+        return None
+    kept = {name: value for name, value in theirs.items() if name not in _KEPT}
+    return {**kept, "INFERENCE_MODEL": notice.model, "AMF_STACK_URL": notice.stack_url}
+
+
 @contextmanager
 def posted(state: Path, notice: Notice) -> Iterator[None]:
     """While inside, the notice can be read."""

@@ -42,7 +42,7 @@ def update(
         used = {document.framework for document in read_documents(settings.agents)}.intersection(all_frameworks())
         interpreters = {name: python_of(name, say) for name in sorted(used.intersection(frameworks))}
         adapters = {name: named.adapter for name, named in named_adapters().items()}
-        terms = check.Terms(interpreters, adapters, keep=keep)
+        terms = check.Terms(interpreters, adapters, environment=settings.code_environment, keep=keep)
         return check.update(settings.agents, settings.registry, terms, approve)
     except OSError as error:
         raise SetUpError(f"The agents of {settings.agents} cannot be registered: {error}") from error

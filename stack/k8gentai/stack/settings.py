@@ -1,7 +1,8 @@
 """Where everything is: the environment variables the command reads, and their defaults."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from k8gentai.stack import notice, valkey
@@ -30,6 +31,8 @@ class Settings:
     frameworks: tuple[str, ...]
     """Those in use: of the stack that is up in this directory, else all."""
     state: Path = STATE
+    code_environment: Mapping[str, str] | None = None
+    """What agents' code is checked in; None for this process's."""
 
     @property
     def redis_directory(self) -> Path:
@@ -55,16 +58,22 @@ def take_stack_api_key() -> str | None:
 
 def settings_of_up() -> Settings:
     """Return the settings of the stack that is up in this directory, but for what is set in this process's
-    environment. Sets the variables that are not set here as they are there.
+    environment. Sets the variables that are not set here as they are there. Agents' code sees those of its workers
+    alone.
 
     Raises:
         SetUpError: a variable cannot be read.
     """
-    if (up := notice.read(STATE)) is not None:
-        # Which model it took is its own affair, whatever it was started with.
-        os.environ["INFERENCE_MODEL"] = os.environ.get("INFERENCE_MODEL") or up.model
-        notice.take_environment(up)
-    return read_settings()
+    if (up := notice.read(STATE)) is None:
+        return read_settings()
+    # Which model it took is its own affair, whatever it was started with.
+    os.environ["INFERENCE_MODEL"] = os.environ.get("INFERENCE_MODEL") or up.model
+    notice.take_environment(up)
+    settings = read_settings()
+    theirs = notice.workers_environment(up)
+    if theirs is None:
+        return settings
+    return replace(settings, code_environment={**theirs, "REDIS_URL": settings.worker_redis_url()})
 
 
 def read_settings() -> Settings:
