@@ -13,6 +13,7 @@ __all__ = [
     "eventually",
     "items_of",
     "prompt",
+    "shapes_of",
     "steps_of",
     "text_of",
     "write",
@@ -22,6 +23,12 @@ __all__ = [
 def items_of(response, kind):
     """The output items of one type."""
     return [item for item in response.output if item.type == kind]
+
+
+def shapes_of(requests):
+    """The name of the form that each model call asks its answer to have, None for one without."""
+    asked = [request.body.get("response_format") for request in requests]
+    return [shape and shape["json_schema"]["name"] for shape in asked]
 
 
 def write(page, line, tool="write"):

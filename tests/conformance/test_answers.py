@@ -3,7 +3,8 @@
 import pytest
 from pydantic import BaseModel
 
-from tests.conformance.helpers import items_of, prompt
+from tests.conformance.guarded import agent_id
+from tests.conformance.helpers import items_of, prompt, shapes_of
 from tests.scripted import Answer, Call
 
 pytestmark = pytest.mark.parametrize("framework", ["ag2", "beeai", "crewai"], indirect=True, scope="session")
@@ -30,6 +31,24 @@ async def test_a_structured_answer_is_all_of_the_answer(framework, client, model
     assert response.output_parsed == Plan(city="Oslo", days=3)
     assert [call.name for call in items_of(response, "mcp_call")] == ["add"]
     assert len(items_of(response, "message")) == 1
+
+
+async def test_an_agent_that_works_for_another_is_not_asked_for_the_form_of_the_answer(
+    framework, client, model, key
+):
+    agent, call = {
+        "ag2": ("as_tool", Call("task_writer", {"objective": prompt(key)})),
+        "beeai": ("handoff", Call("writer", {"task": prompt(key)})),
+        "crewai": (
+            "consulting",
+            Call("delegate_work_to_coworker", {"task": prompt(key), "context": "None", "coworker": "Writer"}),
+        ),
+    }[framework]
+    model.script(key, Answer(call), Answer("To Oslo."), Answer(PLAN))
+    response = await client.responses.parse(model=agent_id(agent), input=prompt(key), text_format=Plan)
+    assert response.output_parsed == Plan(city="Oslo", days=3), response.error
+    assert [call.output for call in items_of(response, "mcp_call")] == ["To Oslo."]
+    assert shapes_of(model.requests(key)) == ["Plan", None, "Plan"]
 
 
 async def test_an_object_that_code_returns_is_the_answer(client, model, key):

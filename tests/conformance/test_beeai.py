@@ -12,6 +12,7 @@ from tests.conformance.helpers import (
     ended,
     items_of,
     prompt,
+    shapes_of,
     steps_of,
     text_of,
     write,
@@ -171,6 +172,17 @@ async def test_a_workflow_shows_its_agents_one_after_the_other(client, stack, mo
     texts = [item.content[0].text for item in items_of(response, "message")]
     assert texts == [notes, "A text of two."]
     assert steps_of(stack, response.id) == ["Researcher", "Researcher", "Writer"]
+
+
+async def test_the_last_agent_of_a_workflow_alone_is_asked_for_the_form_of_the_answer(client, model, key):
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    model.script(key, Answer(f"Notes [[{key}]]."), Answer(Call("final_answer", {"city": "Oslo"})))
+    asked = {"format": {"type": "json_schema", "name": "place", "schema": schema}}
+    response = await client.responses.create(model="crew", input=prompt(key), text=asked)
+    assert json.loads(response.output_text) == {"city": "Oslo"}, response.error
+    first, last = model.requests(key)
+    assert shapes_of([first]) == [None]
+    assert [tool["function"]["parameters"]["required"] for tool in last.body["tools"]] == [["city"]]
 
 
 async def test_a_function_of_several_agents_shows_each(client, model, key):

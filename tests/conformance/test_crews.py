@@ -13,6 +13,7 @@ from tests.conformance.helpers import (
     ended,
     items_of,
     prompt,
+    shapes_of,
     steps_of,
     text_of,
     write,
@@ -22,6 +23,15 @@ from tests.scripted import FOREVER, Answer, Call, Gate
 _PLAN = '{"list_of_plans_per_task": [{"task_number": 1, "task": "Write.", "plan": "Write it."}]}'
 
 pytestmark = pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
+
+
+async def test_the_last_task_of_a_crew_alone_is_asked_for_the_form_of_the_answer(client, model, key):
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    model.script(key, Answer(f"Notes [[{key}]]."), Answer('{"city": "Oslo"}'))
+    asked = {"format": {"type": "json_schema", "name": "place", "schema": schema}}
+    response = await client.responses.create(model="sequential", input=prompt(key), text=asked)
+    assert response.output_text == '{"city": "Oslo"}', response.error
+    assert shapes_of(model.requests(key)) == [None, "place"]
 
 
 async def test_a_sequential_crew_shows_its_agents_one_after_the_other(client, stack, model, key):

@@ -17,7 +17,7 @@ from k8gentai.agents.events import TurnEnd, TurnFailed, Usage
 from k8gentai.workers import upstream as upstream_module
 from k8gentai.workers.attempts import Lease
 from k8gentai.workers.budget import Budget
-from k8gentai.workers.calls import PLACE_HEADER, TURN_HEADER, ModelCalls, OpenAttempts
+from k8gentai.workers.calls import INNER_HEADER, PLACE_HEADER, TURN_HEADER, ModelCalls, OpenAttempts
 from k8gentai.workers.endings import failure
 from k8gentai.workers.gateway import _Call, gateway
 from k8gentai.workers.journal import Journal
@@ -155,6 +155,17 @@ async def test_the_throw_away_key_works_as_an_api_key_and_the_credential_takes_i
     assert bench.asked[0].headers["authorization"] == "Bearer the-credential"
     assert bench.calls.attempt.key not in str(bench.asked[0].headers)
     assert bench.usage == [Usage(model="m", input_tokens=5, output_tokens=2, cached_tokens=1)]
+
+
+async def test_an_inner_call_has_no_form_of_the_answer() -> None:
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+    bench.calls.asked = {"text": {"format": {"type": "json_object"}}, "temperature": 0.5}
+    headers = {TURN_HEADER: bench.calls.attempt.key, INNER_HEADER: "1"}
+    await bench.post({"model": "m"}, **headers)
+    await bench.post({"model": "m"})
+    inner, outer = (json.loads(request.content) for request in bench.asked)
+    assert (inner.get("response_format"), outer["response_format"]) == (None, {"type": "json_object"})
+    assert (inner["temperature"], outer["temperature"]) == (0.5, 0.5)
 
 
 async def test_the_definitions_model_takes_the_place_of_the_codes() -> None:

@@ -18,7 +18,7 @@ from k8gentai.workers.clock import Clock
 from k8gentai.workers.journal import ToolEntry
 from k8gentai.workers.record import seen_digest
 from k8gentai.workers.tool_guard import ToolGuard
-from k8gentai.workers.tools import Tools
+from k8gentai.workers.tools import Tools, is_in_tool
 
 
 class Recorded:
@@ -93,6 +93,14 @@ async def begun(tools, person, name="outer"):
     calling = asyncio.create_task(tools.call("outer", name, {}, delegate))
     await person.asked.wait()
     return calling
+
+
+async def test_code_knows_that_it_works_for_a_tool_call(tools):
+    async def look():
+        return str(is_in_tool())
+
+    assert (await tools.call("outer", "look", {}, look)).output == "True"
+    assert not is_in_tool()
 
 
 async def test_calls_that_wait_for_a_person_do_nothing(tools, person):

@@ -1,7 +1,7 @@
 """Tells the gateway which turn a model call belongs to, with agent code that knows nothing of us.
 
 The send methods of the HTTP clients that model SDKs use are wrapped, as OpenTelemetry's instrumentations wrap
-them, to add two headers; on requests to the gateway's address only.
+them, to add headers; on requests to the gateway's address only.
 """
 
 import importlib
@@ -10,9 +10,11 @@ from functools import wraps
 from typing import Any
 from urllib.parse import quote
 
+from k8gentai.agents.inner_calls import is_inner
 from k8gentai.agents.loading import own_place
-from k8gentai.workers.calls import PLACE_HEADER, TURN_HEADER
+from k8gentai.workers.calls import INNER_HEADER, PLACE_HEADER, TURN_HEADER
 from k8gentai.workers.current_attempt import current_attempt
+from k8gentai.workers.tools import is_in_tool
 
 _CLIENTS = ("httpx", "httpx2")
 """Packages with ``Client.send`` and ``AsyncClient.send``."""
@@ -31,6 +33,8 @@ def attribute_calls(host: str, port: int) -> None:
         if attempt is not None and (request.url.host, request.url.port) == (host, port):
             request.headers[TURN_HEADER] = attempt.key
             request.headers[PLACE_HEADER] = quote(own_place())
+            if is_inner.get() or is_in_tool():
+                request.headers[INNER_HEADER] = "1"
 
     for package in _CLIENTS:
         try:

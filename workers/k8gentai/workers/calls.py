@@ -17,6 +17,8 @@ from k8gentai.workers.tool_guard import ToolGuard
 
 TURN_HEADER = "x-amf-turn"
 """Carries an attempt's key on model calls whose code knows nothing of us."""
+INNER_HEADER = "x-amf-inner"
+"""Marks a model call whose answer is not the turn's."""
 PLACE_HEADER = "x-amf-place"
 """Carries the file and line of the agent's code that makes a model call, percent-encoded."""
 

@@ -22,7 +22,15 @@ from k8gentai.agents.text import encodable
 from k8gentai.agents.turn import StepLimitReached, TurnError
 from k8gentai.workers.answer_reader import AnswerError, AnswerReader, CallId, read_whole
 from k8gentai.workers.attempts import FencedError
-from k8gentai.workers.calls import PLACE_HEADER, TURN_HEADER, ModelCalls, ModelError, OpenAttempts, cancel_once
+from k8gentai.workers.calls import (
+    INNER_HEADER,
+    PLACE_HEADER,
+    TURN_HEADER,
+    ModelCalls,
+    ModelError,
+    OpenAttempts,
+    cancel_once,
+)
 from k8gentai.workers.embedding_calls import embeddings
 from k8gentai.workers.tool_images import with_tool_images
 from k8gentai.workers.tool_results import with_json_arguments, with_json_results
@@ -74,7 +82,7 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
             return _error(400, str(limit), "step_limit")
         except TurnError as refusal:
             return _error(400, str(refusal), refusal.code)
-        asked = with_asked({**body, "model": model}, calls.asked)
+        asked = with_asked({**body, "model": model}, calls.asked, inner=INNER_HEADER in request.headers)
         call = _Call(calls, upstream, with_json_results(asked))
         return await call.streamed() if body.get("stream") else await call.whole()
 

@@ -109,6 +109,11 @@ def running_call() -> RunningCall:
     return _around.get()[-1]
 
 
+def is_in_tool() -> bool:
+    """Return whether the code at hand works for a tool call."""
+    return bool(_around.get())
+
+
 class Tools:
     """The tools of one attempt (:class:`k8gentai.agents.turn.ToolBoundary`).
 

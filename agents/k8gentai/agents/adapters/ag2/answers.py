@@ -49,7 +49,7 @@ class Answers:
 
     def __init__(self, run: TurnRun, *, shown: bool) -> None:
         self._run = run
-        self._shown = shown
+        self.shown = shown
         self._drafts: list[_Draft] = []
         """What models said since the last answer, in their order."""
         self._goes: list[list[_Answer]] = [[]]
@@ -66,7 +66,7 @@ class Answers:
         Raises:
             asyncio.CancelledError: the turn may make no more model calls; it is ended.
         """
-        return self._run.begin(name, shown=self._shown)
+        return self._run.begin(name, shown=self.shown)
 
     def take(self, step: ModelStep, response: ModelResponse) -> None:
         """Take what a model said."""
@@ -155,7 +155,7 @@ class Answers:
 
     def _say(self, text: str, calls: Sequence[ToolCall] = ()) -> str | None:
         """Publish an answer that no model gave. Returns its message's id, where it has one."""
-        message_id = self._run.speak(text) if self._shown and text.strip() else None
+        message_id = self._run.speak(text) if self.shown and text.strip() else None
         for call in calls:
             self._run.publish(call)
         return message_id

@@ -15,6 +15,7 @@ from k8gentai.agents.adapters.ag2.middleware import Follower
 from k8gentai.agents.adapters.ag2.results import take_result
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_call, current_run
 from k8gentai.agents.adapters.ag2.tools import encoder_of
+from k8gentai.agents.inner_calls import making_calls
 
 Drive = Callable[[], Awaitable[AgentReply[Any, Any]]]
 """Has an agent take the turn that was opened."""
@@ -68,7 +69,9 @@ async def _heard(
 async def _drive(drive: Drive, answers: Answers) -> AgentReply[Any, Any]:
     token = current_answers.set(answers)
     try:
-        reply = await drive()
+        # What middleware and policies ask a model by themselves, they read by themselves.
+        with making_calls(inner=True):
+            reply = await drive()
     except BaseException as error:
         answers.fail(error)
         raise

@@ -18,6 +18,7 @@ from k8gentai.agents.adapters.ag2.answers import Answers
 from k8gentai.agents.adapters.ag2.clients import closed_at_the_end
 from k8gentai.agents.adapters.ag2.run import TurnRun
 from k8gentai.agents.adapters.ag2.tools import call_tool
+from k8gentai.agents.inner_calls import making_calls
 
 _SUBTASK = re.compile(r"^subtask-[0-9a-f]{8}$")
 """What AG2 names the agents that it makes for sub-tasks."""
@@ -86,7 +87,8 @@ class Follower(BaseMiddleware):
             try:
                 with context.stream.where(ModelMessageChunk | ModelReasoning).sub_scope(take):
                     async with closed_at_the_end():
-                        response: ModelResponse = await call_next(events, context)
+                        with making_calls(inner=not self._answers.shown):
+                            response: ModelResponse = await call_next(events, context)
             except BaseException:
                 self._answers.broke_off(step)
                 raise

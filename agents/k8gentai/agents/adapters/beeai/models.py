@@ -44,6 +44,7 @@ from k8gentai.agents.adapters.beeai.answers import (
 from k8gentai.agents.adapters.beeai.react import follow_react_agents, react_text
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
 from k8gentai.agents.events import ToolResult
+from k8gentai.agents.inner_calls import making_calls
 from k8gentai.agents.json_text import arguments_object
 
 _AGENT = "k8gentai_agent"
@@ -88,7 +89,8 @@ def _followed(call_model: Callable[..., Awaitable[ChatModelOutput]]) -> Callable
             opened: list[Any] = []
             token = _answers.set(opened)
             try:
-                output = await call_model(self, asked, response=response, context=context, **options)
+                with making_calls(inner=not run.answers_now or current_call.get() is not None):
+                    output = await call_model(self, asked, response=response, context=context, **options)
             except BaseException as error:
                 answer.fail()
                 if isinstance(error, FrameworkError) or not isinstance(error, Exception):

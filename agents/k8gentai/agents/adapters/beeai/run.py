@@ -31,6 +31,8 @@ class TurnRun(AgentRun):
         """The ids of all calls of a model's answer, by the id of each."""
         self.answers: dict[str, ModelStep] = {}
         """The model calls that brought an answer, by the ids of their calls of ``final_answer``."""
+        self.answers_now = True
+        """What agents say now may be the turn's answer: an earlier step of a workflow hands it on."""
         self.hands_over = False
         """The client has a call of its own to make, once the worker has made those beside it."""
         self.compared: set[tuple[str, str, str]] = set()

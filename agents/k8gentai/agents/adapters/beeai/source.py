@@ -1,6 +1,7 @@
 """What an entrypoint names, and how it runs a turn."""
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ from beeai_framework.agents.requirement import RequirementAgent
 from beeai_framework.agents.requirement.utils._tool import FinalAnswerToolSchema
 from beeai_framework.backend import Message
 from beeai_framework.errors import FrameworkError
+from beeai_framework.workflows import WorkflowStartEvent
 from beeai_framework.workflows.agent import AgentWorkflow, AgentWorkflowInput
 from pydantic import BaseModel
 
@@ -69,7 +71,8 @@ class BeeAIAgent:
             made = await made
         if isinstance(made, AgentWorkflow):
             self._refuse(turn, tools, "workflow")
-            finished = await made.run([AgentWorkflowInput(prompt=text)])
+            started = made.run([AgentWorkflowInput(prompt=text)]).on("start", _asking_last_step(run, made, turn))
+            finished = await started
             run.conclude(finished.state.final_answer)
         elif isinstance(made, RequirementAgent):
             instructions, messages = to_beeai(turn)
@@ -118,6 +121,21 @@ def read_source(definition: AgentDefinition, found: object | None) -> BeeAIAgent
         " function with one parameter, a str, or a function with one parameter, an AgentContext, that returns an"
         " agent or a workflow"
     )
+
+
+def _asking_last_step(run: TurnRun, workflow: AgentWorkflow, turn: Turn) -> Callable[[Any, Any], None]:
+    """Return what has the last step of a workflow, and no other, answer in the form that a request asks for."""
+    last, shape = workflow.workflow.step_names[-1], structured_answer(turn)
+
+    def ask(data: WorkflowStartEvent[Any, Any], _: Any) -> None:
+        run.answers_now = data.step == last
+        if not run.answers_now or shape is None:
+            return
+        state = data.run.state
+        given = state.inputs.pop(0) if state.inputs else AgentWorkflowInput(prompt=state.new_messages[-1].text)
+        state.inputs.insert(0, given.model_copy(update={"expected_output": shape}))
+
+    return ask
 
 
 def _conclude(run: TurnRun, result: Any) -> None:

@@ -73,6 +73,8 @@ class _Call:
     number: int
     shown: bool
     work: Work = ("", "")
+    inner: bool = False
+    """Its answer is for the agent's own code, or for other agents."""
     text: str = ""
     reasoning: str = ""
     begun: set[str] = field(default_factory=set)
@@ -132,6 +134,8 @@ class ModelCalls:
         """The calls of each answer, by the id of each."""
         self._hands_over = False
         """The client has a call of its own to make, once the worker has made those beside it."""
+        self.last_task: str | None = None
+        """The id of the task that the turn's answer comes of; None where that is not known."""
         self.is_over = False
         """The turn goes back to the client, for its tools."""
 
@@ -164,6 +168,12 @@ class ModelCalls:
                     self._settle((event.started_event_id or "", str(event.task.id)), event.output.raw)
                 case LiteAgentExecutionCompletedEvent():
                     self._settle((event.started_event_id or "", ""), event.output)
+
+    def is_inner(self, call_id: str) -> bool:
+        """Return whether a model call that is under way is an inner one."""
+        with self._lock:
+            call = self._running.get(call_id)
+            return call is not None and call.inner
 
     def answer(self, call_id: str, output: str, *, is_error: bool) -> None:
         """Publish the result of a call that no tool took."""
@@ -272,10 +282,17 @@ class ModelCalls:
         role = (event.agent_role or "").strip()
         shown = (event.agent_role is not None or method is not None) and not plans.get()
         work = self._begun_by(event.parent_event_id), event.task_id or ""
-        call = _Call(int(self._new_message_id()[1:]), shown and role not in _OWN_ROLES, work)
+        shown = shown and role not in _OWN_ROLES
+        call = _Call(int(self._new_message_id()[1:]), shown, work, self._is_inner(event, shown=shown))
         self._running[event.call_id] = call
         name = role or method
         self._publish(StepStarted(step_id=call.step_id, kind="inference", name=name))
+
+    def _is_inner(self, event: LLMCallStartedEvent, *, shown: bool) -> bool:
+        if delegates.get() or (event.task_id and self.last_task not in (None, event.task_id)):
+            return True
+        # A flow may call a model from a thread, of which CrewAI does not know whose it is.
+        return not shown and (plans.get() or event.agent_role is not None or not self._methods)
 
     def _begun_by(self, event_id: str | None) -> str:
         """Return the event by which the work began that an event is part of; empty where it is part of none."""

@@ -19,6 +19,7 @@ from k8gentai.agents.adapters.crewai.inputs import (
     flow_inputs,
     takes_messages,
 )
+from k8gentai.agents.adapters.crewai.run import current_run
 from k8gentai.agents.adapters.crewai.tools import client_tools
 from k8gentai.agents.answers import answer_text
 from k8gentai.agents.context import AgentContext, agent_context
@@ -82,6 +83,7 @@ class CrewAIAgent:
         made.stream = False
         if isinstance(made, Crew):
             check_text_only(turn, "crew")
+            _note_last_task(made)
             return _answer(made.kickoff(crew_inputs(made, request)))
         if not takes_messages(made):
             check_text_only(turn, "flow without 'messages' in its state")
@@ -130,6 +132,12 @@ def read_source(definition: AgentDefinition, found: object | None) -> CrewAIAgen
 
 async def _awaited(made: Any) -> object:
     return await made
+
+
+def _note_last_task(crew: Crew) -> None:
+    """Note of which task the turn's answer comes."""
+    if (run := current_run.get()) is not None and crew.tasks:
+        run.calls.last_task = str(crew.tasks[-1].id)
 
 
 def _answer(result: object) -> Answer:
