@@ -289,11 +289,62 @@ TWO_CHOICES = (
 )
 
 
-def test_a_choice_that_was_not_asked_for_is_no_part_of_the_answer() -> None:
+def test_of_a_choice_that_was_not_asked_for_the_calls_alone_are_part_of_the_answer() -> None:
     reader, shown = answered(*TWO_CHOICES)
-    assert assembled(shown)["finish"] == ["tool_calls"]
+    answer = assembled(shown)
+    assert (answer["content"], answer["finish"]) == ("a", ["length"])
     assert {choice["index"] for out in shown for choice in out["choices"]} == {0}
-    assert reader.calls() == {"own-0-0": ONE}
+    assert reader.calls() == {"own-0-0": ONE, "own-0-1": TWO}
+
+
+@pytest.mark.parametrize(
+    ("reasons", "finish"),
+    [
+        (("tool_calls", "tool_calls"), "tool_calls"),
+        (("stop", "tool_calls"), "tool_calls"),
+        (("stop", None), "tool_calls"),
+        (("stop", "length"), "length"),
+        (("content_filter", "tool_calls"), "content_filter"),
+        (("function_call", "function_call"), "tool_calls"),
+    ],
+)
+def test_words_and_calls_in_choices_of_their_own_are_one_answer(reasons: tuple[Any, Any], finish: str) -> None:
+    """As proxies send those of Claude: a choice for the words, and one for each call."""
+    first, second = reasons
+    calls = [piece("pay", ONE, index=0, id="a")], [piece("get_weather", TWO, index=0, id="b")]
+    heads = [[piece(sent["function"]["name"], "", index=0, id=sent["id"])] for (sent,) in calls]
+    reader, shown = answered(
+        chunk({"role": "assistant", "content": "I will"}),
+        chunk({"role": "assistant", "content": None, "tool_calls": heads[0]}, index=1),
+        chunk({"content": " pay."}, first),
+        chunk({"tool_calls": [piece(None, ONE[:4], index=0)]}, index=1),
+        chunk({"tool_calls": heads[1]}, index=2),
+        chunk({"tool_calls": [piece(None, TWO, index=0)]}, second, index=2),
+        chunk({"tool_calls": [piece(None, ONE[4:], index=0)]}, second, index=1),
+    )
+    answer = assembled(shown)
+    made = [["own-0-0", "pay", ONE], ["own-0-1", "get_weather", TWO]]
+    assert (answer["content"], answer["calls"], answer["finish"]) == ("I will pay.", made, [finish])
+    assert {choice["index"] for out in shown for choice in out["choices"]} == {0}
+    whole: dict[str, Any] = {
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "I will pay."}, "finish_reason": first},
+            *({"message": {"content": "no", "tool_calls": sent}, "finish_reason": second} for sent in calls),
+        ]
+    }
+    assert read_whole(whole, own_id)[0] == reader.calls()
+    (choice,) = whole["choices"]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("I will pay.", finish)
+    read = [[call["id"], *call["function"].values()] for call in choice["message"]["tool_calls"]]
+    assert read == made
+
+
+def test_a_call_that_comes_again_in_another_choice_is_one() -> None:
+    call = piece("pay", ONE, index=0, id="a")
+    _, shown = answered(*(chunk({"tool_calls": [call]}, "tool_calls", index) for index in (0, 1)))
+    assert assembled(shown)["calls"] == [["own-0-0", "pay", ONE]]
+    whole = {"choices": [{"message": {"tool_calls": [copy.deepcopy(call)]}} for _ in range(2)]}
+    assert read_whole(whole, own_id)[0] == {"own-0-0": ONE}
 
 
 def test_nor_is_it_in_one_chunk_or_in_one_piece() -> None:

@@ -408,6 +408,22 @@ async def test_a_journal_of_an_older_version_is_answered_with_the_ids_that_are_i
     assert bench.asked == []
 
 
+async def test_a_journal_of_an_older_version_is_answered_with_all_its_choices() -> None:
+    bench = Bench(lambda _: httpx.Response(500))
+    bodies = [{"model": "m", "stream": stream, "messages": [stream]} for stream in (False, True)]
+    keys = [bench.calls.journal.model_key(body) for body in bodies]
+    choices = [{"index": index, "finish_reason": "stop"} for index in range(2)]
+    words = {"role": "assistant", "content": "hi"}
+    bench.kept.entries[keys[0]] = json.dumps([{"choices": [{**choice, "message": words} for choice in choices]}])
+    bench.kept.entries[keys[1]] = json.dumps([{"choices": [{**choice, "delta": words} for choice in choices]}])
+    bench.run_again()
+    whole = (await bench.post(bodies[0])).json()["choices"]
+    streamed = [choice for chunk in read(await bench.post(bodies[1])) for choice in chunk["choices"]]
+    assert [choice["message"]["content"] for choice in whole] == ["hi", "hi"]
+    assert [choice["index"] for choice in streamed if choice["delta"].get("content")] == [0, 1]
+    assert bench.asked == []
+
+
 _GOLDEN = {
     "model": "m",
     "user": "own",

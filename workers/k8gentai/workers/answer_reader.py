@@ -8,7 +8,7 @@ head comes before its arguments, each choice has one finish reason, and the figu
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,8 @@ _RESPONSES_NAMES = {
 _ANTHROPIC_CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens")
 _LEGACY = "function_call"
 """The field of an answer's one call, and the finish reason, in the API before there were tools."""
+_WHOLE = ("stop", "tool_calls", _LEGACY)
+"""The finish reasons of what the model wrote to its end."""
 
 
 class AnswerError(Exception):
@@ -91,7 +93,8 @@ class _Choice:
 
     def __init__(self, index: int, tools: Collection[str], call_id: CallId) -> None:
         self.index = index
-        self.finish_reason: str | None = None
+        self.finish_reasons: dict[int, str] = {}
+        """Why the choice, and those whose calls are taken into it, ended, by their indexes."""
         self.role = ""
         self.speaks = False
         """Whether it has said anything but a refusal."""
@@ -101,8 +104,10 @@ class _Choice:
         """Pieces that wait for an earlier call to be whole, by the place of their own."""
         self._current = 0
         """The place of the call whose pieces are shown."""
-        self._indexes = CallIndexes()
-        self._by_index: dict[int, _Call] = {}
+        self._indexes: defaultdict[int, CallIndexes] = defaultdict(CallIndexes)
+        """By the index of the choice that the calls came in."""
+        self._by_index: dict[tuple[int, int], _Call] = {}
+        """By the index of the choice that the call came in, and its own."""
         self._tools = tools
         self._call_id = call_id
         self._characters = {name: Characters() for name in _TEXTS}
@@ -115,18 +120,31 @@ class _Choice:
         """Return what is left of the texts at their end."""
         return {name: left for name, held in self._characters.items() if (left := held.end())}
 
-    def piece(self, piece: _Piece) -> list[dict[str, Any]]:
-        """Take a piece of a tool call. Returns the pieces to show."""
-        index = self._indexes.index(piece.sent, piece.position)
-        call = self._by_index.get(index)
+    def piece(self, piece: _Piece, choice: int) -> list[dict[str, Any]]:
+        """Take a piece of a tool call that came in the choice of this index. Returns the pieces to show."""
+        index = choice, self._indexes[choice].index(piece.sent, piece.position)
+        call = self._by_index.get(index) or self._in_another_choice(piece, choice)
         if call is None or self._begins(call, piece):
             call = _Call(piece.sent_id)
             self.calls.append(call)
-            self._by_index[index] = call
-        elif call.comes_again(piece):
+        self._by_index[index] = call
+        if call.comes_again(piece):
             return []
         call.sent_id = call.sent_id or piece.sent_id
         return self._in_turn(self._take(call, piece) + self._show_ready())
+
+    def finish_reason(self) -> Any:
+        """Return why the answer ended: first of all, what cut it or the calls from other choices off.
+
+        Raises:
+            AnswerError: it announces a call that it does not hold.
+        """
+        others = {choice for choice, _ in self._by_index} - {self.index}
+        return _joint_reason(
+            self.finish_reasons.get(self.index),
+            [self.finish_reasons.get(choice) for choice in sorted(others)],
+            called=bool(self.calls),
+        )
 
     def end(self) -> list[dict[str, Any]]:
         """Show what is left of the calls: the answer is whole."""
@@ -139,6 +157,11 @@ class _Choice:
             shown += _arguments(call, rest)
         shown = self._in_turn(shown)
         return shown + [piece for _, held in sorted(self._held.items()) for piece in held]
+
+    def _in_another_choice(self, piece: _Piece, choice: int) -> _Call | None:
+        """Return the call that came in another choice with the id of a piece: some repeat calls there."""
+        calls = (call for (other, _), call in self._by_index.items() if other != choice)
+        return next((call for call in calls if piece.sent_id and call.sent_id == piece.sent_id), None)
 
     def _in_turn(self, pieces: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the pieces to show now. Endpoints may send those of several calls by turns, and some frameworks
@@ -221,8 +244,9 @@ class AnswerReader:
         model: the model that was asked, for chunks that do not name it.
         tools: the names of the functions that the request offers.
         call_id: names the tool calls.
-        several: the request asks for more than one choice. Otherwise the first to come is the answer: frameworks
-            would mix it with others.
+        several: the choices are to be shown apart, as the request asks for more than one. Otherwise the first to
+            come is the answer, with the tool calls of the others: some endpoints put a model's words and its calls
+            into choices of their own. The words of others are left out: frameworks would mix them.
     """
 
     def __init__(self, model: str, tools: Collection[str], call_id: CallId, *, several: bool = False) -> None:
@@ -249,7 +273,7 @@ class AnswerReader:
         for usage in _usages(chunk):
             _add_usage(self._usage, usage)
         extras = {n: v for n, v in chunk.items() if n not in self._head and n not in ("choices", "usage")}
-        shown = [shown for choice in self._wanted(chunk) for shown in self._read_choice(choice)]
+        shown = [shown for choice in _choices(chunk) for shown in self._read_choice(choice)]
         return [self._chunk([choice], extras) for choice in shown]
 
     def end(self) -> list[Chunk]:
@@ -266,8 +290,7 @@ class AnswerReader:
             deltas += [{"tool_calls": [piece]} for piece in choice.end()]
             last += [self._chunk([_shown(choice.index, delta)]) for delta in deltas]
         for choice in self._choices.values():
-            reason = _finish_reason(choice.finish_reason, called=bool(choice.calls))
-            last.append(self._chunk([_shown(choice.index, {}, reason)]))
+            last.append(self._chunk([_shown(choice.index, {}, choice.finish_reason())]))
         if self._usage:
             last.append({**self._chunk([]), "usage": _figures(self._usage)})
         return last
@@ -275,18 +298,30 @@ class AnswerReader:
     def _chunk(self, choices: list[dict[str, Any]], extras: dict[str, Any] | None = None) -> Chunk:
         return {**self._head, **(extras or {}), "choices": choices}
 
-    def _wanted(self, chunk: Chunk) -> Iterator[dict[str, Any]]:
-        """Yield the choices in a chunk that are part of the answer."""
-        for choice in _choices(chunk):
-            if self._several or not self._choices or choice_index(choice) in self._choices:
-                yield choice
-
     def _read_choice(self, sent: dict[str, Any]) -> list[dict[str, Any]]:
-        choice = self._choice(choice_index(sent))
+        """Read a choice in a chunk. Returns what is shown of it."""
+        index = choice_index(sent)
+        choice = self._choice(index)
         if reason := sent.get("finish_reason"):
-            choice.finish_reason = str(reason)
+            choice.finish_reasons[index] = str(reason)
         given = sent_delta(sent, self._spoken)
         delta, pieces = _read_delta(given)
+        shown = self._read_words(choice, sent, given, delta) if index == choice.index else []
+        for piece in pieces:
+            shown += [_shown(choice.index, {"tool_calls": [call]}) for call in choice.piece(piece, index)]
+        return shown
+
+    def _read_words(
+        self, choice: _Choice, sent: dict[str, Any], given: dict[str, Any], delta: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Read what is no tool call in a choice. Returns what is shown of it.
+
+        Args:
+            choice: the choice as far as it was read.
+            sent: the choice as it came in the chunk.
+            given: its delta as it came.
+            delta: the same without tool calls, as :func:`_read_delta` returns it.
+        """
         if choice.role:
             delta.pop("role", None)
         choice.role = choice.role or delta.get("role") or ""
@@ -299,14 +334,14 @@ class AnswerReader:
             delta["content"] = delta["refusal"]
         _add_reasoning(self.reasoning, given, delta)
         extras = {n: v for n, v in sent.items() if n not in ("index", "finish_reason", "delta", "message")}
-        shown: list[dict[str, Any]] = []
         if any(value is not None and value != "" for value in delta.values()) or any(extras.values()):
-            shown.append({**_shown(choice.index, delta), **extras})
-        for piece in pieces:
-            shown += [_shown(choice.index, {"tool_calls": [call]}) for call in choice.piece(piece)]
-        return shown
+            return [{**_shown(choice.index, delta), **extras}]
+        return []
 
     def _choice(self, index: int) -> _Choice:
+        """Return the choice that takes in what comes in the choice of this index."""
+        if self._choices and not self._several:
+            return next(iter(self._choices.values()))
         if index not in self._choices:
             self._choices[index] = _Choice(index, self._tools, self._call_id)
         return self._choices[index]
@@ -340,7 +375,8 @@ def read_whole(
     Args:
         completion: the answer.
         call_id: names the tool calls.
-        several: the request asks for more than one choice; otherwise the first is left.
+        several: the choices stay apart, as the request asks for more than one; otherwise the first is left, with
+            the tool calls of the others.
 
     Returns:
         The arguments of its tool calls by their ids, as the model wrote them; and what the model thought, by the
@@ -354,7 +390,7 @@ def read_whole(
     usages, _ = _usages(completion), completion.pop("usage", None)
     if usages:
         completion["usage"] = _figures(usages[0])
-    completion["choices"] = _choices(completion)[: None if several else 1]
+    completion["choices"] = _choices(completion) if several else _merged(_choices(completion))
     for place, choice in enumerate(completion["choices"]):
         index = choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else place
         message, pieces = _read_delta(choice.get("message"))
@@ -393,6 +429,42 @@ def _read_delta(sent: Any) -> tuple[dict[str, Any], list[_Piece]]:
     if not isinstance(delta.get("refusal", ""), str):
         del delta["refusal"]
     return delta, [_read_piece(position, call) for position, call in enumerate(calls)]
+
+
+def _merged(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the first of some choices, with the tool calls of all and the reason why these ended."""
+    read = [(choice, _read_delta(choice.get("message"))[1]) for choice in choices]
+    others = [(choice, pieces) for choice, pieces in read[1:] if pieces]
+    if not others:
+        return choices[:1]
+    calls: list[dict[str, Any]] = []
+    for _, pieces in [read[0], *others]:
+        calls += [piece.sent for piece in pieces if not piece.sent_id or piece.sent not in calls]
+    reasons = [choice.get("finish_reason") for choice, _ in others]
+    first, message = choices[0], choices[0].get("message")
+    return [
+        {
+            **first,
+            "message": {**(message if isinstance(message, dict) else {}), "tool_calls": calls},
+            "finish_reason": _joint_reason(first.get("finish_reason"), reasons, called=True),
+        }
+    ]
+
+
+def _joint_reason(first: Any, others: Sequence[Any], *, called: bool) -> Any:
+    """Return why an answer ended, in today's words: first of all, what cut it off.
+
+    Args:
+        first: the finish reason of its words.
+        others: those of the choices that its other calls came in.
+        called: it holds calls.
+
+    Raises:
+        AnswerError: for a call that is not there.
+    """
+    if cut_off := next((reason for reason in (first, *others) if reason and reason not in _WHOLE), None):
+        return cut_off
+    return _finish_reason("tool_calls" if others else first, called=called)
 
 
 def _finish_reason(sent: Any, *, called: bool) -> Any:

@@ -166,7 +166,7 @@ class _Call:
     async def whole(self) -> Response:
         """Return the answer in one piece."""
         if recorded := self._calls.journal.answer(self._key):
-            return self._completion(recorded[0], self._recorded_id)
+            return self._completion(recorded[0], self._recorded_id, recorded=True)
         self._calls.waited_for[self._key] = self._model
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
 
@@ -195,9 +195,11 @@ class _Call:
         finally:
             self._calls.waited_for.pop(self._key, None)
 
-    def _completion(self, completion: Chunk, call_id: CallId) -> Response:
-        """Return the response that brings the agent an answer in one piece, which is brought into its form."""
-        self._calls.answered(*read_whole(completion, call_id, several=self._several))
+    def _completion(self, completion: Chunk, call_id: CallId, *, recorded: bool = False) -> Response:
+        """Return the response that brings the agent an answer in one piece, which is brought into its form. One
+        from the journal was shown as it is, whatever its choices.
+        """
+        self._calls.answered(*read_whole(completion, call_id, several=self._several or recorded))
         self._note(completion)
         return Response(_json(completion), media_type="application/json")
 
@@ -256,7 +258,9 @@ class _Call:
         journal = self._calls.journal
         recorded = journal.answer(self._key)
         call_id = self._recorded_id if recorded else self._own_id
-        reader = AnswerReader(self._model, self._tools, call_id, several=self._several)
+        # What is recorded was shown as it is, whatever its choices.
+        several = self._several or bool(recorded)
+        reader = AnswerReader(self._model, self._tools, call_id, several=several)
         for sent in recorded or ():
             for chunk in reader.read(sent):
                 yield chunk
