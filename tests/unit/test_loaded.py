@@ -179,6 +179,23 @@ async def test_what_code_imports_later_is_found_then(folder, monkeypatch):
     own_variables.set(None)
 
 
+@pytest.mark.parametrize("imports", ["from .place import debug", "import_module('.place', __package__)"])
+async def test_a_module_that_puts_an_object_in_its_own_place_is_imported(folder, monkeypatch, imports):
+    for name in [name for name in sys.modules if name.split(".")[0] == "placed"]:
+        monkeypatch.delitem(sys.modules, name)
+    (folder / "placed").mkdir()
+    (folder / "placed" / "__init__.py").write_text(f"from importlib import import_module\n{imports}\nagent = 1\n")
+    (folder / "placed" / "place.py").write_text(
+        "import os, sys\n"
+        "class Settings:\n    __slots__ = ()\n    __hash__ = None\n    debug = True\n"
+        "sys.modules[__name__] = Settings()\n"
+        "os.environ['OPENAI_BASE_URL'] = 'http://mine/v1'\n"
+    )
+    loaded = loading({"a": registered("a", "placed:agent")}, lambda agent: load_object(agent.spec.entrypoint))
+    ready = await loaded.for_turn(accepted("a"))
+    assert ready.variables == {"OPENAI_BASE_URL": "http://mine/v1"}
+
+
 async def test_what_a_module_sets_is_found_by_all_agents_that_it_holds(folder, monkeypatch):
     (folder / "loaded_first.py").write_text("import loaded_shop\none = 1\n")
     (folder / "loaded_shop.py").write_text(

@@ -5,6 +5,7 @@ the model calls of every other agent there.
 """
 
 import builtins
+import importlib.util
 import inspect
 import os
 import sys
@@ -80,7 +81,8 @@ def _being_imported() -> Iterator[ModuleType]:
     while frame is not None:
         if frame.f_code.co_name == "<module>":
             module = sys.modules.get(frame.f_globals.get("__name__", ""))
-            if module is not None and vars(module) is frame.f_globals:
+            # A module may have put anything in its own place.
+            if isinstance(module, ModuleType) and vars(module) is frame.f_globals:
                 yield module
         frame = frame.f_back
 
@@ -100,8 +102,7 @@ def _find_what_imports_set() -> None:
         level: int = 0,
     ) -> ModuleType:
         imported = original(name, globals, locals, fromlist or (), level)
-        # What is named from the importing package always has names out of it, so that it is what was returned.
-        _find_what_was_set(imported.__name__ if level else name, fromlist or ())
+        _find_what_was_set(name, fromlist or (), level, globals or {})
         return imported
 
     builtins.__import__ = importing
@@ -115,17 +116,33 @@ def _find_what_imports_by_name_set() -> None:
     @wraps(original)
     def importing(name: str, package: str | None = None, level: int = 0) -> ModuleType:
         imported: ModuleType = original(name, package, level)
-        _find_what_was_set(imported.__name__ if level else name)
+        _find_what_was_set(name, (), level, {"__package__": package})
         return imported
 
     bootstrap._gcd_import = importing
 
 
-def _find_what_was_set(name: str, fromlist: Sequence[str] = ()) -> None:
-    """Set for the agent at hand what the import of a module, or of what is named from it, set."""
+def _find_what_was_set(name: str, fromlist: Sequence[str], level: int, importer: Mapping[str, object]) -> None:
+    """Set for the agent at hand what an import that succeeded set.
+
+    Args:
+        name: what was imported, as it was written: without its ``level`` leading dots.
+        fromlist: what is named from it.
+        level: how many packages up from the importer's it is looked for; 0 for an absolute name.
+        importer: the globals of the importing module.
+    """
     if _at_import and (own := own_variables.get()) is not None:
-        for module in _packages_and_modules(name, fromlist):
+        absolute = _absolute(name, level, importer) if level else name
+        for module in _packages_and_modules(absolute, fromlist):
             _take_over(own, set_by_import(module))
+
+
+def _absolute(name: str, level: int, importer: Mapping[str, object]) -> str:
+    package = importer.get("__package__")
+    if package is None:
+        package = str(importer.get("__name__", ""))
+        package = package if "__path__" in importer else package.rpartition(".")[0]
+    return importlib.util.resolve_name("." * level + name, str(package))
 
 
 def _packages_and_modules(name: str, fromlist: Sequence[str]) -> Iterator[str]:
@@ -147,7 +164,8 @@ def set_by_import(module: str) -> Mapping[str, str | None]:
     """Return what the import of a module set of these variables, whichever agent it was for; None for what it
     deleted."""
     known = sys.modules.get(module)
-    return {} if known is None else _at_import.get(known, {})
+    # A module may have put anything in its own place.
+    return _at_import.get(known, {}) if isinstance(known, ModuleType) else {}
 
 
 def part_variables() -> None:
