@@ -9,16 +9,17 @@ import pytest
 
 from k8gentai.agents.admission import current_own_result
 from k8gentai.agents.definition import Limits, Tool
-from k8gentai.agents.events import TurnEnd
+from k8gentai.agents.events import TurnEnd, Usage
 from k8gentai.agents.exits import contained_in_thread
 from k8gentai.agents.idempotency import idempotency_key
+from k8gentai.agents.tool_images import show_image
 from k8gentai.agents.turn import Decision
 from k8gentai.workers.budget import Budget, BudgetExceededError
 from k8gentai.workers.clock import Clock
 from k8gentai.workers.journal import ToolEntry
 from k8gentai.workers.record import seen_digest
 from k8gentai.workers.tool_guard import ToolGuard
-from k8gentai.workers.tools import Tools, is_in_tool
+from k8gentai.workers.tools import Tools, is_in_tool, running_call
 
 
 class Recorded:
@@ -189,6 +190,40 @@ async def test_a_tool_that_returned_before_its_call_asked_is_known_to_have(
     outcome = await tools.call("c1", "pay", {}, pay_and_ask)
     assert (written, again) == (states, ran)
     assert ("cannot be kept" in outcome.output, outcome.is_error) == (kept is None, kept is None)
+
+
+async def test_what_a_tool_showed_and_used_is_kept_with_what_it_returned(person, journal):
+    used = Usage(model="m", input_tokens=30, output_tokens=10)
+    image = "data:image/png;base64,AAAA"
+
+    async def draw_and_ask():
+        own = current_own_result.get()
+        if own.text is None:
+            running_call().usage.append(used)
+            own.keep(f"a chart: {show_image(image)}")
+        await tools.ask("question", "input", "{}")
+        return own.text
+
+    def boundary():
+        shown, told = {}, []
+        budget, guard = Budget(Limits(), _ignore_end), ToolGuard((), (), (), _ignore_end)
+        publish = lambda _, event: told.append(event)  # noqa: E731
+        attempt = Tools(
+            "resp_1", {}, journal, publish, person, budget, math.inf, Clock(0), guard=guard, images=shown
+        )
+        return attempt, shown, told
+
+    tools, _, _ = boundary()
+    calling = asyncio.create_task(tools.call("c1", "draw", {}, draw_and_ask))
+    await person.asked.wait()
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    person.answer.set_result(Decision(approve=True))
+    tools, shown, told = boundary()
+    assert (await tools.call("c1", "draw", {}, draw_and_ask)).output == "a chart: [image]"
+    assert shown == {"c1": [image]}
+    assert [event for event in told if isinstance(event, Usage)] == [used]
 
 
 async def test_what_a_tool_returned_is_not_run_again_though_it_is_too_large_to_keep(tools, person, journal):

@@ -60,11 +60,12 @@ class RunningCall:
         self.name = name
         self.place = place
         self.tools = tools
-        self.own = OwnResult(place.entry.returned if place.entry is not None else None)
+        kept = place.entry if place.entry is not None and place.entry.returned is not None else None
+        self.own = OwnResult(kept.returned if kept else None)
         """What its tool itself returned."""
-        self.images: list[str] = []
+        self.images: list[str] = list(kept.images) if kept else []
         """The images that it has shown."""
-        self.usage: list[Usage] = []
+        self.usage: list[Usage] = list(kept.usage) if kept else []
         """What it used of models by itself, for the turn to count."""
         self.limit = asyncio.timeout(seconds)
         self._seconds = seconds
@@ -363,8 +364,7 @@ class Tools:
         )
         if not await self._journal.record_tool(place.key, entry):
             # It ran, and is not to run again in a turn that tries this one anew.
-            short = place.record(state="done", output=_TOO_LARGE, is_error=True, usage=running.usage)
-            await self._journal.record_tool(place.key, short)
+            await self._journal.record_tool(place.key, _short(place, _TOO_LARGE, running.usage))
             self._budget.unrecorded("a tool ran, and its result is too large to be recorded")
         return entry
 
@@ -373,7 +373,10 @@ class Tools:
     ) -> ToolOutcome:
         """Run a tool, with what is around it. One that is stopped is recorded as far as it came."""
         key, own = running.place.key, running.own
-        if not await self._journal.record_tool(key, running.place.record(state="running", returned=own.text)):
+        begun = running.place.record(
+            state="running", returned=own.text, images=running.images, usage=running.usage
+        )
+        if not await self._journal.record_tool(key, begun):
             self._budget.unrecorded(_NOT_BEGUN)
         token = current_call_key.set(self._call_key(key))
         around = _around.set((*_around.get(), running))
@@ -407,16 +410,20 @@ class Tools:
         """
         place, own = running.place, running.own
         policy = self._policies.get(running.name) or Tool(name=running.name)
-        left = place.record(state="left", returned=own.text)
-        if own.is_lost and policy.retry == "never":
-            left = place.record(state="done", output=_LOST, is_error=True)
+        left = place.record(state="left", returned=own.text, images=running.images, usage=running.usage)
+        if own.is_lost:
+            never = policy.retry == "never"
+            left = _short(place, _LOST, running.usage) if never else place.record(state="left")
         try:
             if not await self._journal.record_tool(place.key, left):
-                await self._journal.record_tool(
-                    place.key, place.record(state="done", output=_TOO_LARGE, is_error=True)
-                )
+                await self._journal.record_tool(place.key, _short(place, _TOO_LARGE, running.usage))
         except FencedError as error:
             raise asyncio.CancelledError from error
+
+
+def _short(place: CallPlace, why: str, usage: list[Usage]) -> ToolEntry:
+    """Return the record of a call that ran, without what it returned."""
+    return place.record(state="done", output=why, is_error=True, usage=usage)
 
 
 def _is_interrupted(known: ToolEntry | None, policy: Tool) -> bool:
