@@ -41,7 +41,8 @@ def define(name: str, code: str | None = GRAPH, *, file: str | None = None, fram
 
 
 def checked(*, seconds=60, **interpreters):
-    terms = Terms(interpreters or {"langgraph": Path(sys.executable)}, seconds=seconds)
+    in_use = ("langgraph", "llama-stack")
+    terms = Terms(interpreters or {"langgraph": Path(sys.executable)}, in_use=in_use, seconds=seconds)
     agents = update(Path("agents"), Path("state/registry.json"), terms)
     assert Registry(Path("state/registry.json")).list() == agents
     return {agent.id: agent for agent in agents}
@@ -79,6 +80,33 @@ def test_an_id_that_is_used_twice_is_nobodys():
     )
 
 
+def test_a_second_definition_of_an_id_takes_no_ready_agent_off():
+    define_tiny("twice")
+    before = tiny()["twice"]
+    define("twice", None, file="a-copy", framework="tiny")
+    define_tiny("other")
+    seen = []
+    agents = tiny(keep=True, approve=seen.append)
+    why = "agents/a-copy.yaml:1: the id 'twice' is that of agents/twice.yaml:1: take another"
+    assert agents["twice"] == before.model_copy(update={"warnings": [why]})
+    assert seen == [Changes(new=["other"], changed={}, gone=[], same=1, refused={"twice": [why]})]
+    # The first is an agent as any other.
+    define_tiny("twice", "agent = [][3]\n")
+    assert "IndexError" in (tiny()["twice"].error or "")
+
+
+def test_an_agent_stays_where_others_have_its_id_and_its_own_file_is_gone():
+    define_tiny("twice")
+    before = tiny()["twice"]
+    Path("agents/twice.yaml").unlink()
+    for file in ("a", "b"):
+        define("twice", None, file=file, framework="tiny")
+    seen = []
+    assert tiny(keep=True, approve=seen.append)["twice"].digest == before.digest
+    assert "the id 'twice' is also used by agents/b.yaml:1" in seen[0].kept["twice"]
+    assert tiny()["twice"].state == "broken"
+
+
 def test_an_agent_that_ends_or_holds_up_its_process_is_broken_alone():
     define("a-good")
     define("b-dying", "import os, sys\nprint('last words', file=sys.stderr, flush=True)\nos._exit(3)\n")
@@ -100,7 +128,10 @@ def test_an_environment_that_is_not_there_is_a_reason(tmp_path):
     agents = checked(langgraph=tmp_path / "none" / "python")
     assert "the environment of langgraph is not installed" in agents["good"].error
     assert agents["other"].state == "unused"
-    assert "crewai is not in use here" in agents["other"].error
+    assert agents["other"].error == (
+        "crewai is not in use here: './scripts/up --frameworks langgraph,llama-stack,crewai' runs it as well, "
+        "'--frameworks all' every framework"
+    )
 
 
 def test_an_environment_without_the_framework_is_a_reason(tmp_path):
@@ -270,6 +301,13 @@ def counting(tmp_path):
     python.write_text(f'#!/bin/sh\necho >> {starts}\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
     return python, lambda: len(starts.read_text().splitlines())
+
+
+def test_a_module_that_is_not_there_is_named_at_the_line_of_the_entrypoint():
+    define_tiny("lost")
+    Path("lost_code.py").unlink()
+    error = tiny()["lost"].error or ""
+    assert error.startswith("agents/lost.yaml:6: spec.entrypoint: there is no module 'lost_code' for lost_code")
 
 
 def test_what_has_not_changed_is_not_checked_again(counting):

@@ -7,15 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.registry import RegisteredAgent, write_registry
-from k8gentai.stack import cli, registering
+from k8gentai.stack import cli, environments, registering
 from k8gentai.stack.agents import decision_of
 from k8gentai.stack.environments import SetUpError
-from k8gentai.stack.settings import read_settings
-from k8gentai.stack.up import chosen
+from k8gentai.stack.frameworks import USUAL, frameworks_here
+from k8gentai.stack.settings import Settings, read_settings
+from k8gentai.stack.turns import list_turns
+from k8gentai.stack.up import planned
 
 runner = CliRunner()
 HEAVY = ("redis", "httpx", "fastapi", "pydantic", "llama_stack", "langgraph")
@@ -93,8 +96,8 @@ def test_up_names_the_frameworks_there_are() -> None:
 
 
 def test_the_frameworks_of_up() -> None:
-    assert chosen("all") == FRAMEWORKS
-    assert chosen("llama-stack") == ("langgraph", "llama-stack")
+    assert planned("all") == FRAMEWORKS
+    assert planned("llama-stack") == ("langgraph", "llama-stack")
 
 
 def test_an_agent_of_a_framework_that_is_not_in_use_is_shown_as_such(tmp_path: Path) -> None:
@@ -107,3 +110,50 @@ def test_an_agent_of_a_framework_that_is_not_in_use_is_shown_as_such(tmp_path: P
     settings = replace(read_settings(), agents=agents, registry=tmp_path / "registry.json")
     (agent,) = registering.update(settings, print, frameworks=["llama-stack"])
     assert agent.state == "unused"
+
+
+def test_what_nobody_asked_for_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no framework is named, those are in use that are quickly installed, or are there."""
+    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    python = tmp_path / ".venvs" / "beeai" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    monkeypatch.setenv("AMF_ADAPTERS", "mine=my_package.adapter")
+    assert frameworks_here() == (*(name for name in FRAMEWORKS if name in (*USUAL, "beeai")), "mine")
+
+
+def test_a_worker_to_which_no_turn_comes_says_so(tmp_path: Path) -> None:
+    settings = replace(
+        read_settings(), registry=tmp_path / "registry.json", frameworks=("langgraph", "llama-stack")
+    )
+    agent = RegisteredAgent(id="crew", framework="crewai", state="unused", file="a.yaml", digest="1")
+    write_registry(settings.registry, [agent])
+    assert registering.unserved(settings, "crewai") == (
+        "No turn will come to this worker: agents of 'crewai' are registered as unused. "
+        "'./scripts/update-registry --frameworks langgraph,llama-stack,crewai' takes them into use."
+    )
+    assert registering.unserved(settings, "langgraph") is None
+    # What was taken into use stays so: no later check takes a ready agent off.
+    write_registry(settings.registry, [agent.model_copy(update={"state": "ready"})])
+    assert registering.unserved(settings, "crewai") is None
+    assert registering.in_use(settings) == ("langgraph", "llama-stack", "crewai")
+
+
+def test_where_no_up_runs_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    monkeypatch.setattr(Settings, "worker_redis_url", lambda _: f"redis://localhost:{unused_tcp_port}/0")
+    settings = replace(read_settings(), redis_url=None, state=tmp_path)
+    missing = r"No 'up' runs here: Redis at .* does not answer .*Start './scripts/up', or name the stack's Redis"
+    with pytest.raises(SetUpError, match=missing):
+        list_turns(settings, 1, None, Console())
+    with pytest.raises(SetUpError, match=r"^Redis at .* does not answer"):
+        list_turns(replace(settings, redis_url="redis://localhost"), 1, None, Console())
+
+
+def test_a_place_that_is_none_is_told_that_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMF_AGENTS", f"{tmp_path}:{tmp_path}")
+    monkeypatch.setenv("AMF_REGISTRY", str(tmp_path / "registry.json"))
+    done = runner.invoke(cli.app, ["agents", "update"])
+    assert done.exit_code == 1
+    assert "AMF_AGENTS names one directory" in done.stderr

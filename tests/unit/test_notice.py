@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.stack import notice
 from k8gentai.stack.environments import SetUpError
+from k8gentai.stack.frameworks import frameworks_here
 from k8gentai.stack.notice import Notice
 from k8gentai.stack.settings import STATE, read_settings, settings_of_up
 
@@ -49,7 +49,7 @@ def test_one_that_ended_or_was_killed_tells_nothing() -> None:
     with notice.posted(STATE, replace(UP, pid=gone.pid)):
         settings = read_settings()
     assert (settings.stack_url, settings.model) == ("http://127.0.0.1:8321", None)
-    assert settings.frameworks == FRAMEWORKS
+    assert settings.frameworks == frameworks_here()
 
 
 def test_a_later_process_of_the_same_number_is_not_the_one_that_was_up() -> None:

@@ -88,7 +88,22 @@ def test_environment_variables(tmp_path, written, environment, name):
     ("old", "new", "says"),
     [
         ("langgraph", "langraph", ":6: spec.framework: unknown framework 'langraph'; known are langgraph, "),
-        ("  entrypoint:", "  entrypont:", ":7: spec.entrypont: there is no such field"),
+        (
+            "  entrypoint:",
+            "  entrypont:",
+            ":7: spec.entrypont: there is no such field; did you mean 'entrypoint'?",
+        ),
+        (
+            "spec:",
+            "spec:\n  tools: [{name: t, aproval: required}]",
+            ":6: spec.tools.0.aproval: there is no such field; did you mean 'approval'?",
+        ),
+        (
+            "spec:",
+            "spec:\n  limits: {toolcalls: 1}",
+            ":6: spec.limits.toolcalls: there is no such field; did you mean",
+        ),
+        ("kind: Agent", "zzz: 1\nkind: Agent", ":2: zzz: there is no such field"),
         ("tried.module:agent", "tried/module.py", ":7: spec.entrypoint: 'tried/module.py' is not of the form"),
         ("name: tried", "name: Tried It", ":4: metadata.name: 'Tried It' is not an id"),
         ("  framework: langgraph\n", "", ":5: spec.framework: is missing"),

@@ -1,6 +1,6 @@
 """What a new check of the agents changes in the registry."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from k8gentai.agents.registry import RegisteredAgent
@@ -17,7 +17,10 @@ class Changes:
     same: int
     """How many stand as they stood."""
     kept: Mapping[str, str] = field(default_factory=dict)
-    """Agents that stand as they stood because a variable of the environment is missing, with the faults."""
+    """Agents that stand as they stood because a variable of the environment is missing, or several definitions
+    have their id, with the faults."""
+    refused: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Ids for which there are further definitions that were not taken, with the faults."""
     undefined: Mapping[str, str] = field(default_factory=dict)
     """Agents that were ready and whose definitions are none any more, with the faults; where it is not known which
     were, all whose definitions are none."""
@@ -40,6 +43,7 @@ def changes(
     before: Iterable[RegisteredAgent],
     after: Iterable[RegisteredAgent],
     kept: Mapping[str, str],
+    refused: Mapping[str, Sequence[str]],
     *,
     was_read: bool = True,
 ) -> Changes:
@@ -49,6 +53,7 @@ def changes(
         before: the agents as they stand.
         after: the agents as they are to be.
         kept: see :attr:`Changes.kept`.
+        refused: see :attr:`Changes.refused`.
         was_read: see :attr:`Changes.was_read`.
     """
     old, new = {agent.id: agent for agent in before}, {agent.id: agent for agent in after}
@@ -65,6 +70,7 @@ def changes(
         gone=sorted(old.keys() - new.keys()),
         same=len(both) - len(changed),
         kept=kept,
+        refused=refused,
         undefined={name: agent.error or "" for name, agent in sorted(new.items()) if is_undefined(agent)},
         was_read=was_read,
         defines=any(agent.definition is not None for agent in new.values()),

@@ -83,13 +83,15 @@ class Terms:
     """The Python of the environment of each framework in use; one need not exist."""
     adapters: Mapping[str, str] = field(default_factory=dict)
     """Frameworks whose adapters are not among ours: what names each (:mod:`k8gentai.agents.named_adapter`)."""
+    in_use: Sequence[str] = ()
+    """The frameworks whose agents are run here, be there any or not."""
     seconds: float = 60
     """How long one agent's check may take."""
     environment: Mapping[str, str] | None = None
     """The environment of the workers that run, in which agents' code is loaded; None for that of this process."""
     keep: bool = False
     """Whether an agent that was ready stays as it is where its definition cannot be read, or its code cannot be
-    loaded, for a variable of the environment that is not set here."""
+    loaded, for a variable of the environment that is not set here, or where several others define it now."""
 
 
 def update(
@@ -116,11 +118,13 @@ def update(
         OSError: the map cannot be written, or another check does not end; the old map stands.
     """
     with _claimed(registry_path):
-        documents = read_documents(agents_dir, frameworks=(*FRAMEWORKS, *terms.adapters))
         before = Registry(registry_path)
+        found = read_documents(agents_dir, frameworks=(*FRAMEWORKS, *terms.adapters))
+        documents, refused = _first_come(found, before)
         verdicts, checked = _check(documents, before, terms)
         agents, kept = _register(documents, verdicts, before, terms)
-        approve(changes(before.list(), agents, kept, was_read=before.was_read()))
+        agents = [_with_warnings(agent, refused.get(agent.id, [])) for agent in agents]
+        approve(changes(before.list(), agents, kept, refused, was_read=before.was_read()))
         write_registry(registry_path, agents, checked)
     return agents
 
@@ -154,6 +158,29 @@ def _by_id(documents: Iterable[Document]) -> dict[str, list[Document]]:
     return by_id
 
 
+def _first_come(documents: list[Document], before: Registry) -> tuple[list[Document], dict[str, list[str]]]:
+    """Return the documents without those that come second to an id, a ready agent having it; and those, each as a
+    message, by the id."""
+    first: dict[str, Document] = {}
+    for document in documents:
+        known = before.get(document.id)
+        if known and known.state == "ready" and known.file == document.file:
+            first.setdefault(document.id, document)
+    refused: dict[str, list[str]] = defaultdict(list)
+    for document in documents:
+        own = first.get(document.id, document)
+        if own is not document:
+            place = f"{document.file}:{document.line}"
+            refused[document.id].append(
+                f"{place}: the id {own.id!r} is that of {own.file}:{own.line}: take another"
+            )
+    return [document for document in documents if first.get(document.id, document) is document], refused
+
+
+def _with_warnings(agent: RegisteredAgent, warnings: Sequence[str]) -> RegisteredAgent:
+    return agent.model_copy(update={"warnings": [*agent.warnings, *warnings]})
+
+
 def _register(
     documents: list[Document], verdicts: Mapping[str, _Verdict], before: Registry, terms: Terms
 ) -> tuple[list[RegisteredAgent], dict[str, str]]:
@@ -164,7 +191,12 @@ def _register(
     for agent_id, same in sorted(_by_id(documents).items()):
         known, verdict = before.get(agent_id), verdicts.get(agent_id)
         agent = _registered(same, verdict, references.get(agent_id, []))
-        if terms.keep and known and known.state == "ready" and _lacks_variables(same, verdict):
+        if (
+            terms.keep
+            and known
+            and known.state == "ready"
+            and (len(same) > 1 or _lacks_variables(same[0], verdict))
+        ):
             # Checked again by the next check: it is not known whether it is ready as it stands now.
             why = agent.error or ""
             registered.append(known.model_copy(update={"warnings": [f"was not checked again: {why}"]}))
@@ -178,11 +210,10 @@ def _register(
     return registered, kept
 
 
-def _lacks_variables(documents: list[Document], verdict: _Verdict | None) -> bool:
+def _lacks_variables(document: Document, verdict: _Verdict | None) -> bool:
     """Return whether variables of the environment are all that an agent is not ready for."""
-    faults = documents[0].faults
-    missing = bool(faults) or bool(verdict and verdict.lacks)
-    return len(documents) == 1 and missing and all(fault.variable for fault in faults)
+    missing = bool(document.faults) or bool(verdict and verdict.lacks)
+    return missing and all(fault.variable for fault in document.faults)
 
 
 def _check(
@@ -270,7 +301,11 @@ def _check_framework(
     """Check the agents of one framework. Returns what came of it, and what that depends on."""
     interpreter, adapter = terms.interpreters.get(framework), terms.adapters.get(framework)
     if interpreter is None:
-        unused = f"{framework} is not in use here: './scripts/up --frameworks all' brings every framework"
+        names = ",".join([*terms.in_use, framework])
+        unused = (
+            f"{framework} is not in use here: './scripts/up --frameworks {names}' runs it as well, "
+            "'--frameworks all' every framework"
+        )
         return {definition.id: _Verdict("", unused, unused=True) for definition in definitions}, None
     if not interpreter.exists():
         return _all(definitions, f"the environment of {framework} is not installed ({interpreter})"), None

@@ -35,6 +35,7 @@ def main() -> None:
     definitions = [AgentDefinition.model_validate(value) for value in json.load(sys.stdin)]
     with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as results:
         adapter = load_adapter(sys.argv[2]) if sys.argv[2:] else adapter_for(definitions[0].spec.framework)
+        read.take_for_all()
         for definition in definitions:
             print(json.dumps({"checking": definition.id}), file=results, flush=True)
             loaded = _load(adapter, definition)
@@ -66,10 +67,16 @@ def _load(adapter: Adapter, definition: AgentDefinition) -> dict[str, Any]:
         result["refuses"] = sorted(refused_parts(adapter, agent))
         check_policies(definition, found, _served(definition, result["warnings"]))
     except AgentLoadError as error:
-        result |= {"error": str(error), **_lacking(error)}
+        result |= {"error": _named(error, definition), **_lacking(error)}
     except Exception as error:  # noqa: BLE001 - one bad agent must not hide the others
         result |= {"error": f"{type(error).__name__}: {error}", **_lacking(error)}
     return result
+
+
+def _named(error: AgentLoadError, definition: AgentDefinition) -> str:
+    """Return an error that names no file with the field whose value led to it."""
+    nowhere = error.file is None and not str(error).startswith("spec.")
+    return f"spec.entrypoint: {error}" if nowhere and definition.spec.entrypoint else str(error)
 
 
 def _lacking(error: Exception) -> dict[str, Any]:

@@ -62,12 +62,18 @@ class ReadFiles:
         self._since_ns = since_ns
         self._opened: dict[str, str] = {}
         """Each with the file of the agents' module whose import read it; empty where none was being imported."""
+        self._common: set[str] = set()
+        """Those of all agents."""
         self._known: set[str] = set()
         """Those that earlier agents brought."""
         self._code: set[str] = set()
         """Those that agents' code is in, be they not imported yet."""
         self._below = _below()
         sys.addaudithook(self._note)
+
+    def take_for_all(self) -> None:
+        """Count what was imported and read so far among the files of each agent: it is their adapter's."""
+        self._common = self._known = self._files()
 
     def of_agent(self, definition: AgentDefinition) -> dict[str, str]:
         """Take the fingerprints of the files that the agent's code is in, or that its modules read when they were
@@ -76,8 +82,8 @@ class ReadFiles:
         code = code_files(named_modules(definition))
         read = {file for file, reader in self._opened.items() if reader in code}
         now = self._files()
-        taken = self._taken(code | read | (now - self._known))
-        self._known |= now
+        taken = self._taken(self._common | code | read | (now - self._known))
+        self._known = now
         self._code |= code
         return taken
 

@@ -5,16 +5,17 @@ Llama Stack (``llama_stack.core.stack.replace_env_vars``): an empty variable cou
 an empty default is no value at all.
 """
 
+import difflib
 import math
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from k8gentai.agents.adapters import FRAMEWORKS
@@ -83,7 +84,8 @@ def read_documents(
         NotADirectoryError: there is no such directory.
     """
     if not agents_dir.is_dir():
-        raise NotADirectoryError(f"{agents_dir}: no such directory of agent definitions")
+        hint = "AMF_AGENTS names one directory, in which links to others are followed"
+        raise NotADirectoryError(f"{agents_dir}: no such directory of agent definitions ({hint})")
     found = (path for path in _files(agents_dir, set()) if path.suffix in {".yaml", ".yml"} and path.is_file())
     # The shortest path is what a person looks for: Kubernetes mounts files as links into hidden directories.
     once = {path.resolve(): path for path in sorted(found, key=lambda path: len(path.parts), reverse=True)}
@@ -253,7 +255,7 @@ def _reason(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return f"{where}: is missing"
     if error["type"] == "extra_forbidden":
-        return f"{where}: there is no such field"
+        return f"{where}: there is no such field{_meant(error['loc'])}"
     if error["loc"] == ("metadata", "name"):
         return f"{where}: {given!r} is not an id: lower-case letters, digits and hyphens, 63 at most"
     if error["loc"][-1] in ("entrypoint", "function") and error["type"] == "string_pattern_mismatch":
@@ -264,3 +266,22 @@ def _reason(error: ErrorDetails) -> str:
     if "headers" in error["loc"] or "env" in error["loc"]:
         return f"{where}: {error['msg'][:1].lower()}{error['msg'][1:]}"
     return f"{where}: {error['msg'][:1].lower()}{error['msg'][1:]}, not {given!r}"
+
+
+def _meant(location: tuple[str | int, ...]) -> str:
+    """Return a hint at the field of a definition that may be meant by one that is not there."""
+    kind: type[BaseModel] | None = AgentDefinition
+    for name in location[:-1]:
+        if kind is not None and isinstance(name, str):
+            field = next((f for known, f in kind.model_fields.items() if name in (known, f.alias)), None)
+            kind = _model_in(field.annotation) if field else None
+    names = [field.alias or known for known, field in kind.model_fields.items()] if kind else []
+    near = difflib.get_close_matches(str(location[-1]), names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that a field holds, be it one of several or none."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)

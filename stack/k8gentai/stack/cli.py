@@ -56,10 +56,10 @@ def up(
     """
     from k8gentai.stack.hosts import host_named
     from k8gentai.stack.running import run_up
-    from k8gentai.stack.up import Plan, chosen
+    from k8gentai.stack.up import Plan, planned
 
     with one_line_errors():
-        plan = Plan(port, host_named(host), chosen(frameworks), once)
+        plan = Plan(port, host_named(host), planned(frameworks), once)
         raise typer.Exit(run_up(plan, out, err))
 
 
@@ -95,6 +95,7 @@ def worker(
     from k8gentai.agents.named_adapter import AdapterError
     from k8gentai.stack.environments import SetUpError, replace_process
     from k8gentai.stack.frameworks import check_framework, named_adapters, python_of
+    from k8gentai.stack.registering import unserved
     from k8gentai.stack.settings import read_settings, take_stack_api_key
 
     with one_line_errors():
@@ -107,6 +108,8 @@ def worker(
         from k8gentai.workers.worker import main
 
         settings = read_settings()
+        if (warning := unserved(settings, framework)) is not None:
+            err.print(warning, soft_wrap=True)
         named = named_adapters().get(framework)
         try:
             code = main(
@@ -184,6 +187,10 @@ def agents_update(
         bool,
         typer.Option("--yes", help="Take agents off whose definitions are gone, be they more than half."),
     ] = False,
+    frameworks: Annotated[
+        str | None,
+        typer.Option(help="Those in use: names with commas between them, or all.", show_default=False),
+    ] = None,
 ) -> None:
     """Check every definition under AMF_AGENTS (default examples/agents) and write the registry.
 
@@ -191,13 +198,16 @@ def agents_update(
 
     Each agent is imported in its framework's environment; frameworks of which nothing has changed are not imported
     again. A broken agent is named with file, line and reason, and the others go on; a running stack takes up what
-    changed. Exit code 1 if one is broken, or stays as it was because a variable of the environment is not set.
+    changed. Exit code 1 if one is broken, stays as it was because a variable of the environment is not set, or has
+    a second definition, which is refused.
 
     Where an `up` runs in this directory, what is not set here is as it is set there: AMF_AGENTS, variables that
-    definitions and code read, the model. Agents of frameworks it does not run are unused.
+    definitions read, the model; code sees the environment of its workers. Agents of frameworks that are not in use
+    are unused: in use are those that `up` runs, else those that are installed, and those of agents that are ready.
     """
     from k8gentai.agents.changes import Changes
     from k8gentai.stack import registering
+    from k8gentai.stack.frameworks import chosen
     from k8gentai.stack.settings import settings_of_up
 
     seen: list[Changes] = []
@@ -209,12 +219,13 @@ def agents_update(
 
     with one_line_errors():
         settings = settings_of_up()
-        agents = registering.update(settings, err.print, settings.frameworks, keep=True, approve=approve)
+        in_use = chosen(frameworks) if frameworks is not None else registering.in_use(settings)
+        agents = registering.update(settings, err.print, in_use, keep=True, approve=approve)
     registering.show(agents, out)
     for found in seen:
         registering.show_changes(found, out)
     broken = any(agent.state == "broken" for agent in agents)
-    raise typer.Exit(broken or any(found.kept for found in seen))
+    raise typer.Exit(broken or any(found.kept or found.refused for found in seen))
 
 
 @agents_app.command("list")

@@ -58,6 +58,12 @@ def interpreter_for(home: str, say: Say) -> Path:
     return ensure(name, say)
 
 
+def is_made(home: str) -> bool:
+    """Return whether what runs a framework of :data:`HOMES` is here, be it behind its lock."""
+    name, module = HOMES[home]
+    return importlib.util.find_spec(module) is not None or (ROOT / ".venvs" / name / "bin" / "python").exists()
+
+
 def ensure(name: str, say: Say) -> Path:
     """Make ``.venvs/<name>``, or bring it to its lock; two processes may ask at once.
 

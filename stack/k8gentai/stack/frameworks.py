@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k8gentai.agents.adapters import FRAMEWORKS
-from k8gentai.stack.environments import Say, SetUpError, interpreter_for
+from k8gentai.stack.environments import Say, SetUpError, interpreter_for, is_made
 
 VARIABLE = "AMF_ADAPTERS"
+USUAL = ("langgraph", "llama-stack")
+"""The frameworks that are in use where none is named: they are quickly installed."""
 _NAMED = re.compile(r"(?P<framework>[a-z0-9][-a-z0-9]*)=(?P<adapter>[\w.]+(:\w+)?)(@(?P<python>.+))?")
 
 
@@ -63,6 +65,30 @@ def all_frameworks() -> tuple[str, ...]:
         SetUpError: see `named_adapters`.
     """
     return (*FRAMEWORKS, *named_adapters())
+
+
+def frameworks_here() -> tuple[str, ...]:
+    """Return the names of the frameworks in use where nobody says which: the usual ones, those whose environments
+    are made, and those whose adapters the operator names.
+
+    Raises:
+        SetUpError: see `named_adapters`.
+    """
+    return tuple(name for name in all_frameworks() if name in USUAL or name not in FRAMEWORKS or is_made(name))
+
+
+def chosen(names: str) -> tuple[str, ...]:
+    """Return the frameworks that a person named: a list with commas, or ``all``.
+
+    Raises:
+        SetUpError: there is none of that name.
+    """
+    if names == "all":
+        return all_frameworks()
+    named = [name.strip() for name in names.split(",") if name.strip()]
+    for name in named:
+        check_framework(name, "or all")
+    return tuple(dict.fromkeys(named))
 
 
 def check_framework(name: str, *more: str) -> None:

@@ -9,7 +9,7 @@ from rich.table import Table
 from k8gentai.agents import check
 from k8gentai.agents.changes import Changes
 from k8gentai.agents.reading import read_documents
-from k8gentai.agents.registry import RegisteredAgent
+from k8gentai.agents.registry import RegisteredAgent, Registry
 from k8gentai.stack.environments import Say, SetUpError
 from k8gentai.stack.frameworks import all_frameworks, named_adapters, python_of
 from k8gentai.stack.settings import Settings
@@ -42,10 +42,37 @@ def update(
         used = {document.framework for document in read_documents(settings.agents)}.intersection(all_frameworks())
         interpreters = {name: python_of(name, say) for name in sorted(used.intersection(frameworks))}
         adapters = {name: named.adapter for name, named in named_adapters().items()}
-        terms = check.Terms(interpreters, adapters, environment=settings.code_environment, keep=keep)
+        terms = check.Terms(
+            interpreters,
+            in_use=tuple(frameworks),
+            adapters=adapters,
+            environment=settings.code_environment,
+            keep=keep,
+        )
         return check.update(settings.agents, settings.registry, terms, approve)
     except OSError as error:
         raise SetUpError(f"The agents of {settings.agents} cannot be registered: {error}") from error
+
+
+def in_use(settings: Settings) -> tuple[str, ...]:
+    """Return the frameworks whose agents are run: those of the settings, and those of agents that are ready, as
+    workers may have been started for them beside ``up``."""
+    ready = [agent.framework for agent in Registry(settings.registry).list() if agent.state == "ready"]
+    here = all_frameworks()
+    return tuple(dict.fromkeys([*settings.frameworks, *(name for name in ready if name in here)]))
+
+
+def unserved(settings: Settings, framework: str) -> str | None:
+    """Return a line for who starts a worker of a framework whose agents are all registered as unused; None where
+    that is not so."""
+    states = {agent.state for agent in Registry(settings.registry).list() if agent.framework == framework}
+    if states != {"unused"}:
+        return None
+    names = ",".join([*in_use(settings), framework])
+    return (
+        f"No turn will come to this worker: agents of '{framework}' are registered as unused. "
+        f"'./scripts/update-registry --frameworks {names}' takes them into use."
+    )
 
 
 def refuse_to_empty(settings: Settings, found: Changes) -> None:
@@ -63,8 +90,8 @@ def refuse_to_empty(settings: Settings, found: Changes) -> None:
         what = f"defines no agent, and {settings.registry} cannot be read"
     faults = "".join(f" {fault}." for fault in "\n".join(found.undefined.values()).splitlines())
     raise SetUpError(
-        f"{settings.agents} {what}.{faults} Nothing was changed: mend them, name their directory in AMF_AGENTS, "
-        "or take them off with --yes."
+        f"{settings.agents} {what}.{faults} Nothing was changed: mend them, name the one directory that has all "
+        "definitions, or links to them, in AMF_AGENTS, or take them off with --yes."
     )
 
 

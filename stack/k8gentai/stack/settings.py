@@ -7,7 +7,7 @@ from pathlib import Path
 
 from k8gentai.stack import notice, valkey
 from k8gentai.stack.environments import SetUpError
-from k8gentai.stack.frameworks import all_frameworks
+from k8gentai.stack.frameworks import frameworks_here
 from k8gentai.workers.connection import connect
 
 STATE = Path(".k8gentai")
@@ -29,7 +29,7 @@ class Settings:
     model: str | None
     """``INFERENCE_MODEL``: the model that definitions mean; None: they cannot be read where they ask for it."""
     frameworks: tuple[str, ...]
-    """Those in use: of the stack that is up in this directory, else all."""
+    """Those in use: of the stack that is up in this directory, else those that are installed."""
     state: Path = STATE
     code_environment: Mapping[str, str] | None = None
     """What agents' code is checked in; None for this process's."""
@@ -91,7 +91,7 @@ def read_settings() -> Settings:
         stack_url=os.environ.get("AMF_STACK_URL") or (up.stack_url if up else "http://127.0.0.1:8321"),
         redis_url=_redis_url(),
         model=os.environ.get("INFERENCE_MODEL") or (up.model if up else None),
-        frameworks=tuple(up.frameworks) if up else all_frameworks(),
+        frameworks=tuple(up.frameworks) if up else frameworks_here(),
     )
 
 

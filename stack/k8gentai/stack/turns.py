@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from k8gentai.agents.events import Event, TurnStarted, Usage
+from k8gentai.stack import notice
 from k8gentai.stack.console import print_whole_lines
 from k8gentai.stack.environments import SetUpError
 from k8gentai.stack.question import described, how_to_answer
@@ -132,7 +133,10 @@ def with_redis[T](settings: Settings, work: Callable[[Redis], Coroutine[Any, Any
     try:
         return asyncio.run(connected())
     except AWAY as error:
-        raise SetUpError(f"Redis at {masked(url)} does not answer ({error}).") from error
+        message = f"Redis at {masked(url)} does not answer ({error})"
+        if settings.redis_url is None and notice.read(settings.state) is None:
+            message = f"No 'up' runs here: {message}. Start './scripts/up', or name the stack's Redis in REDIS_URL"
+        raise SetUpError(f"{message}.") from error
 
 
 def with_turns[T](settings: Settings, work: Callable[[Turns], Coroutine[Any, Any, T]]) -> T:

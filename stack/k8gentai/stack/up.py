@@ -15,7 +15,7 @@ from k8gentai.stack.children import Children
 from k8gentai.stack.embedding import named_model
 from k8gentai.stack.endpoint import Endpoint, chat_models, named_endpoint, stack_model
 from k8gentai.stack.environments import SetUpError, interpreter_for
-from k8gentai.stack.frameworks import all_frameworks, check_framework, python_of
+from k8gentai.stack.frameworks import USUAL, chosen, python_of
 from k8gentai.stack.hosts import RUN_YAML, Host
 from k8gentai.stack.notice import Notice
 from k8gentai.stack.parts import answers, free_port, start_redis, takes_turns, unless_a_child_fails
@@ -23,8 +23,6 @@ from k8gentai.stack.question import ask
 from k8gentai.stack.restarts import WorkerProcess, kept_running
 from k8gentai.stack.settings import Settings
 
-USUAL = ("langgraph", "llama-stack")
-"""The frameworks whose workers are started where none is named: they are quickly installed."""
 EXAMPLE = "langgraph-math"
 """The agent that is asked at the start. Nobody knows what a question would have agents of one's own do."""
 QUESTION = "What is 17 times 23?"
@@ -45,17 +43,13 @@ class Plan:
     """Return after the first answer."""
 
 
-def chosen(names: str) -> tuple[str, ...]:
-    """Return the frameworks that a person named: a list with commas, or ``all``; that of the example among them.
+def planned(names: str) -> tuple[str, ...]:
+    """Return the frameworks that are run where a person named some: that of the example among them.
 
     Raises:
         SetUpError: there is none of that name.
     """
-    every = names == "all"
-    named = all_frameworks() if every else [name.strip() for name in names.split(",") if name.strip()]
-    for name in named:
-        check_framework(name, "or all")
-    return tuple(dict.fromkeys([USUAL[0], *named]))
+    return tuple(dict.fromkeys([USUAL[0], *chosen(names)]))
 
 
 async def up(plan: Plan, settings: Settings, console: Console) -> bool:
