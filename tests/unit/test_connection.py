@@ -256,7 +256,9 @@ ODD = {
 
 @pytest.mark.parametrize("ends", [True, False], ids=["ends", "stays open"])
 @pytest.mark.parametrize("answer", ODD.values(), ids=ODD)
-async def test_an_answer_that_is_none_is_away(answer, ends):
+async def test_an_answer_that_is_none_is_away(monkeypatch, answer, ends):
+    monkeypatch.setattr(connection, "REPLY_SECONDS", 0.3)
+
     async def answering(reader, writer):
         await reader.read(1)
         writer.write(answer)
@@ -266,7 +268,7 @@ async def test_an_answer_that_is_none_is_away(answer, ends):
 
     async with await asyncio.start_server(answering, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        url = f"redis://127.0.0.1:{port}/0?socket_timeout=0.3"
+        url = f"redis://127.0.0.1:{port}/0"
         async with connected(url) as client:
             with pytest.raises(AWAY):
                 await client.get("key")
@@ -274,7 +276,9 @@ async def test_an_answer_that_is_none_is_away(answer, ends):
             await asyncio.to_thread(blocking.get, "key")
 
 
-async def test_an_answer_that_drips_is_away():
+async def test_an_answer_that_drips_is_away(monkeypatch):
+    monkeypatch.setattr(connection, "REPLY_SECONDS", 0.3)
+
     async def dripping(reader, writer):
         with contextlib.suppress(ConnectionError):
             while True:
@@ -283,20 +287,20 @@ async def test_an_answer_that_drips_is_away():
                 await asyncio.sleep(0.05)
 
     async with await asyncio.start_server(dripping, "127.0.0.1", 0) as server:
-        url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0?socket_timeout=0.3"
+        url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
         async with connected(url) as client:
             with pytest.raises(AWAY):
                 await client.get("key")
 
 
 @pytest.mark.parametrize(
-    ("waits", "option"),
+    ("waits", "patience"),
     [
-        ("asyncio.open_connection", "socket_connect_timeout"),
-        (f"{links.__name__}.Parser.read_from_socket", "socket_timeout"),
+        ("asyncio.open_connection", "CONNECT_SECONDS"),
+        (f"{links.__name__}.Parser.read_from_socket", "REPLY_SECONDS"),
     ],
 )
-async def test_what_came_while_the_loop_was_held_up_is_no_silence(valkey, monkeypatch, waits, option):
+async def test_what_came_while_the_loop_was_held_up_is_no_silence(valkey, monkeypatch, waits, patience):
     waiting = pkgutil.resolve_name(waits)
 
     async def held_up(*args, **options):
@@ -304,17 +308,20 @@ async def test_what_came_while_the_loop_was_held_up_is_no_silence(valkey, monkey
         return await waiting(*args, **options)
 
     monkeypatch.setattr(waits, held_up)
-    async with connected(f"{valkey.url}?{option}=0.2") as client:
+    monkeypatch.setattr(connection, patience, 0.2)
+    async with connected(valkey.url) as client:
         assert await client.ping()
 
 
-async def test_redis_that_is_silent_is_away():
+async def test_redis_that_is_silent_is_away(monkeypatch):
+    monkeypatch.setattr(connection, "REPLY_SECONDS", 0.2)
+
     async def silent(reader, writer):
         await reader.read()
         writer.close()
 
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        async with connected(f"redis://127.0.0.1:{port}/0?socket_timeout=0.2") as client:
+        async with connected(f"redis://127.0.0.1:{port}/0") as client:
             with pytest.raises(errors.TimeoutError):
                 await client.ping()

@@ -10,6 +10,7 @@ from k8gentai.stack.drill.faults import Proxies
 from k8gentai.stack.drill.proxy import REFUSALS, RedisProxy, serving
 from k8gentai.stack.environments import SetUpError
 from k8gentai.stack.settings import Settings
+from k8gentai.workers import connection
 from k8gentai.workers.connection import AWAY, connect_blocking
 from k8gentai.workers.redis_url import read_url
 from tests.support.connected import connected
@@ -25,8 +26,9 @@ async def proxy(valkey):
 
 
 @pytest.fixture
-async def client(proxy):
-    async with connected(f"redis://127.0.0.1:{proxy.port}/0?socket_timeout=0.5") as made:
+async def client(proxy, monkeypatch):
+    monkeypatch.setattr(connection, "REPLY_SECONDS", 0.5)
+    async with connected(f"redis://127.0.0.1:{proxy.port}/0") as made:
         yield made
 
 

@@ -1,11 +1,14 @@
 """How ``REDIS_URL`` is read and shown."""
 
 import re
+from urllib.parse import urlencode
 
 import pytest
 
+from k8gentai.workers import keys
 from k8gentai.workers.connection import connect, connect_blocking
-from k8gentai.workers.redis_url import masked, read_url
+from k8gentai.workers.redis_url import OPTIONS, masked, read_url
+from k8gentai.workers.turns import Turns
 
 
 def test_one_server_is_read_as_redis_py_reads_it():
@@ -55,7 +58,7 @@ def test_sentinels_are_named_with_the_service_and_the_database():
         "rediss+sentinel://h:1/turns/0",
         "redis://h?timeout=5",
         "redis+sentinel://h/turns?timeout=5",
-        "redis://h/0?max_connections=7&protocol=3&client_name=a&socket_keepalive=no&health_check_interval=0",
+        "redis://h/0?max_connections=7&client_name=a&socket_keepalive=no&health_check_interval=0",
         "redis+sentinel://h/turns?sentinel_max_connections=7&socket_read_size=65536&health_check_interval=9",
     ],
 )
@@ -95,11 +98,23 @@ def test_others_are_refused(url):
         ("redis://h?socket_type=abc", "no option 'socket_type'"),
         ("redis://h?credential_provider=x", "no option 'credential_provider'"),
         ("redis://h?decode_responses=true", "no option 'decode_responses'"),
-        ("redis://h?protocol=9", "not accepted: protocol must be either 2 or 3"),
+        ("redis://h?protocol=3", "no option 'protocol'"),
+        ("redis://h?lib_name=a", "no option 'lib_name'"),
+        ("redis://h?client_name=a%20b", "'client_name' can hold ASCII letters, digits and signs, and no space"),
+        ("redis://h?client_name=%C3%A9", "'client_name' can hold"),
         ("redis://h?port=seven", "not accepted: invalid literal"),
         ("redis://h?db=-1", "its option 'db' cannot be -1"),
         ("redis://h?max_connections=0", "its option 'max_connections' cannot be 0"),
         ("redis://h?socket_timeout=nan", "its option 'socket_timeout' cannot be nan"),
+        ("redis://h?socket_timeout=inf", "its option 'socket_timeout' cannot be inf"),
+        ("redis://h?socket_connect_timeout=1e10", "its option 'socket_connect_timeout' cannot be 10000000000.0"),
+        ("redis://h?socket_timeout=4", "its option 'socket_timeout' must be above 4"),
+        ("redis+sentinel://h/turns?socket_timeout=2", "its option 'socket_timeout' must be above 4"),
+        ("redis+sentinel://h/turns?sentinel_socket_timeout=inf", "its option 'socket_timeout' cannot be inf"),
+        ("redis://h?socket_read_size=99999999999", "its option 'socket_read_size' cannot be 99999999999"),
+        ("rediss://h?ssl_ciphers=none", "not accepted: ('No cipher can be selected.',)"),
+        ("rediss://h?ssl_min_version=5", "not accepted: Unsupported TLS"),
+        ("rediss://h?ssl_ca_data=x", "not accepted: no start line"),
         ("redis://h/zero", "the database is a number, not 'zero'"),
         ("redis://h/\u00b2", "the database is a number, not '\u00b2'"),
         ("redis+sentinel://h/turns/\u00b2", "it must read"),
@@ -108,6 +123,57 @@ def test_others_are_refused(url):
 def test_options_that_no_connection_takes_are_refused(url, reason):
     with pytest.raises(ValueError, match=re.escape(reason)):
         read_url(url)
+
+
+VALUES = {
+    "client_name": ["k8gentai", "a:b/c~!"],
+    "db": ["0", "15"],
+    "health_check_interval": ["0", "1", "86400"],
+    "max_connections": ["1", "99999999999999999999"],
+    "password": ["secret"],
+    "retry_on_timeout": ["yes", "no"],
+    "socket_connect_timeout": ["0.5", "86400"],
+    "socket_keepalive": ["yes", "no"],
+    "socket_read_size": ["1", "16777216"],
+    "socket_timeout": ["4.1", "86400"],
+    "timeout": ["0.5", "86400"],
+    "username": ["ada"],
+}
+"""Of each option the least and the most that is accepted, or what is odd of it."""
+
+
+def test_the_values_are_of_every_option():
+    assert VALUES.keys() == OPTIONS | {"timeout"}
+
+
+@pytest.fixture(scope="module")
+def ada(valkey):
+    """A user of the Valkey."""
+    with valkey.client() as client:
+        client.acl_setuser(
+            "ada", enabled=True, passwords=["+secret"], keys="*", channels="*", categories=["+@all"]
+        )
+        yield
+        client.acl_deluser("ada")
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in VALUES for value in VALUES[name]])
+async def test_what_is_accepted_serves_both_kinds_of_clients(valkey, ada, name, value):
+    given = {name: value}
+    if name in ("username", "password"):
+        given = {"username": "ada", "password": "secret"}
+    url = f"{valkey.url.removesuffix('/0')}?{urlencode(given)}"
+    redis = connect(url)
+    turns = Turns(redis, queue_limit=1, keep_seconds=1)
+    try:
+        await redis.delete(keys.FINISHED)
+        await redis.xadd(keys.FINISHED, {"turn": "resp_1"})
+        assert await anext(turns.finished("server")) == "resp_1"
+    finally:
+        await redis.aclose()
+    with connect_blocking(url) as client:
+        assert client.xlen(keys.FINISHED) == 1
+        client.delete(keys.FINISHED)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ from k8gentai.workers.links import (
     SentinelLinkPool,
     StoreRefusesError,
 )
-from k8gentai.workers.redis_url import RedisUrl, masked, read_url
+from k8gentai.workers.redis_url import BLOCK_SECONDS, RedisUrl, masked, read_url
 
 __all__ = [
     "AWAY",
@@ -52,9 +52,6 @@ __all__ = [
     "sent_once",
     "until_back",
 ]
-
-BLOCK_SECONDS = 4
-"""The longest a command waits inside Redis before it is asked again."""
 
 CONNECT_SECONDS = 5
 REPLY_SECONDS = BLOCK_SECONDS + 2

@@ -1,8 +1,11 @@
 """Where Redis is: one server, or the primary that sentinels name."""
 
 import re
+import ssl
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
@@ -10,6 +13,9 @@ from redis.connection import parse_url
 from redis.exceptions import RedisError
 
 from k8gentai.workers.links import BLOCKING_LINKS, LINKS
+
+BLOCK_SECONDS = 4
+"""The longest a command waits inside Redis before it is asked again."""
 
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 
@@ -33,15 +39,12 @@ _TLS_OPTIONS = {
     "ssl_min_version",
     "ssl_password",
 }
-_OPTIONS = {
+OPTIONS = {
     "client_name",
     "db",
     "health_check_interval",
-    "lib_name",
-    "lib_version",
     "max_connections",
     "password",
-    "protocol",
     "retry_on_timeout",
     "socket_connect_timeout",
     "socket_keepalive",
@@ -54,6 +57,17 @@ which are read as redis-py reads them by itself."""
 _POOL_OPTIONS = {"max_connections", "timeout"}
 """Options that are not a connection's, but of the pool that keeps them."""
 _MAY_BE_ZERO = {"db", "health_check_interval"}
+_DAY_SECONDS = 86_400
+_MOST = {
+    "health_check_interval": _DAY_SECONDS,
+    "socket_connect_timeout": _DAY_SECONDS,
+    "socket_read_size": 16 * 1024 * 1024,
+    "socket_timeout": _DAY_SECONDS,
+    "timeout": _DAY_SECONDS,
+}
+"""How large numbers may be: blocking sockets take no endless time, and a buffer is as large as it says."""
+_CLIENT_NAME = re.compile(r"[!-~]*")
+"""What Redis takes for the name of a client."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +110,7 @@ def read_url(url: str) -> RedisUrl:
     options.pop("connection_class", None)
     address = {"path"} if scheme == "unix" else {"host", "port"}
     _check_options(scheme, options, address | {"timeout"})
+    _check_patience(options)
     return RedisUrl(scheme, options)
 
 
@@ -113,6 +128,7 @@ def _read_sentinel_url(scheme: str, url: str) -> RedisUrl:
     prefixed = [pair for pair in given if pair[0].startswith(_SENTINEL_PREFIX)]
     to_sentinels |= _typed("", [(name.removeprefix(_SENTINEL_PREFIX), value) for name, value in prefixed])
     _check_options(scheme, options, {"timeout"})
+    _check_patience(options)
     _check_options(scheme, to_sentinels)
     sentinels = tuple(_address(host) for host in hosts.split(","))
     return RedisUrl(scheme, options, sentinels, unquote(service), to_sentinels)
@@ -134,19 +150,46 @@ def _check_options(scheme: str, options: dict[str, Any], more: AbstractSet[str] 
         more: options that are allowed here beside those of all connections.
     """
     has_tls = scheme.startswith("rediss")
-    for name in sorted(options.keys() - _OPTIONS - more - (_TLS_OPTIONS if has_tls else set())):
+    for name in sorted(options.keys() - OPTIONS - more - (_TLS_OPTIONS if has_tls else set())):
         hint = "; those of TLS are for rediss://" if name in _TLS_OPTIONS else ""
         raise ValueError(f"{scheme}:// has no option {name!r}{hint}")
     for name, value in options.items():
-        if type(value) in (int, float) and not (value > 0 or (value == 0 and name in _MAY_BE_ZERO)):
+        if type(value) in (int, float) and not _is_possible(name, value):
             raise ValueError(f"its option {name!r} cannot be {value}")
+    if not _CLIENT_NAME.fullmatch(options.get("client_name", "")):
+        raise ValueError("its option 'client_name' can hold ASCII letters, digits and signs, and no space")
     given = {name: value for name, value in options.items() if name not in _POOL_OPTIONS}
     server = scheme.removesuffix(_SENTINEL)
     try:
-        for links in (LINKS, BLOCKING_LINKS):
-            links[server](**given)
-    except (RedisError, TypeError, ValueError) as error:
+        BLOCKING_LINKS[server](**given)
+        link = LINKS[server](**given)
+        if has_tls:
+            _check_tls(link)
+    except (RedisError, TypeError, ValueError, ssl.SSLError) as error:
         raise ValueError(f"its options are not accepted: {error}") from error
+
+
+def _is_possible(name: str, value: float) -> bool:
+    """Return whether an option of this name can have the value."""
+    if value == 0:
+        return name in _MAY_BE_ZERO
+    return value > 0 and value <= _MOST.get(name, value)
+
+
+def _check_patience(options: dict[str, Any]) -> None:
+    """Raise ValueError where answers would be waited for less long than commands wait inside Redis: each that
+    waits for a turn would lose its link, and what Redis gave it."""
+    if options.get("socket_timeout", inf) <= BLOCK_SECONDS:
+        raise ValueError(
+            f"its option 'socket_timeout' must be above {BLOCK_SECONDS}: so long commands wait in Redis"
+        )
+
+
+def _check_tls(link: Any) -> None:
+    """Raise ValueError or ``ssl.SSLError`` for options of which no link makes use: an unknown cipher or version, a
+    key that is none. A file that is not there may come."""
+    with suppress(FileNotFoundError):
+        link.ssl_context.get()
 
 
 def _address(host: str) -> tuple[str, int]:
