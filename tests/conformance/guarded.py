@@ -51,6 +51,7 @@ GUARDED = {
         "task_tools": _by_the_model,
         "delegation": _delegated,
         "consulting": _delegated,
+        "in_tool": _by_another("ask_writer", question="Write."),
         "AgentInMethod": _by_the_model,
         "CrewInMethod": _by_the_model,
         "LiteInMethod": _in_text("Action", "Action Input", "Final Answer"),

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from k8gentai.stack.conformance.tools import PIXEL
+from tests.conformance.guarded import agent_id
 from tests.conformance.helpers import (
     answer,
     check_sequence,
@@ -23,6 +24,15 @@ from tests.scripted import FOREVER, Answer, Call, Gate
 _PLAN = '{"list_of_plans_per_task": [{"task_number": 1, "task": "Write.", "plan": "Write it."}]}'
 
 pytestmark = pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
+
+
+async def test_what_an_agent_says_that_works_for_a_tool_is_that_tools_result(client, stack, model, key):
+    call = Call("ask_writer", {"question": prompt(key)})
+    model.script(key, Answer(call), Answer("Rather not."), Answer("Done."))
+    ended = await client.responses.create(model=agent_id("in_tool"), input=prompt(key))
+    assert [item.type for item in ended.output] == ["mcp_call", "message"], ended.error
+    assert (ended.output[0].output, ended.output_text) == ("Rather not.", "Done.")
+    assert steps_of(stack, ended.id) == ["Chief", "Writer", "Chief"]
 
 
 async def test_the_last_task_of_a_crew_alone_is_asked_for_the_form_of_the_answer(client, model, key):

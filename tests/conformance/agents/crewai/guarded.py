@@ -99,6 +99,15 @@ delegation = Crew(
 consulting = _agent("Chief", tools=AgentTools(agents=[_agent("Writer", tools=[_write])]).tools())
 
 
+@tool
+def ask_writer(question: str) -> str:
+    """Ask the writer."""
+    return _agent("Writer", tools=[_write]).kickoff(question).raw
+
+
+in_tool = _agent("Chief", tools=[ask_writer, _write])
+
+
 class AgentInMethod(Flow):
     """An agent is made while the flow runs."""
 

@@ -71,7 +71,10 @@ class _Call:
     """One model call under way."""
 
     number: int
+    acts: bool
+    """It is an agent's, or a flow's, and its tool calls are made."""
     shown: bool
+    """What it says is part of the turn's answer."""
     work: Work = ("", "")
     inner: bool = False
     """Its answer is for the agent's own code, or for other agents."""
@@ -280,10 +283,12 @@ class ModelCalls:
         # CrewAI asks models for its own purposes too: to plan, to sort memories, to rewrite a search, to convert a
         # result.
         role = (event.agent_role or "").strip()
-        shown = (event.agent_role is not None or method is not None) and not plans.get()
+        acts = (event.agent_role is not None or method is not None) and not plans.get()
         work = self._begun_by(event.parent_event_id), event.task_id or ""
-        shown = shown and role not in _OWN_ROLES
-        call = _Call(int(self._new_message_id()[1:]), shown, work, self._is_inner(event, shown=shown))
+        acts = acts and role not in _OWN_ROLES
+        # What an agent says that works for a tool is that tool's result.
+        shown = acts and current_admission.get() is None
+        call = _Call(int(self._new_message_id()[1:]), acts, shown, work, self._is_inner(event, shown=shown))
         self._running[event.call_id] = call
         name = role or method
         self._publish(StepStarted(step_id=call.step_id, kind="inference", name=name))
@@ -302,7 +307,7 @@ class ModelCalls:
 
     def _chunk(self, event: LLMStreamChunkEvent) -> None:
         call = self._running.get(event.call_id)
-        if call is None or not call.shown:
+        if call is None or not call.acts:
             return
         if event.tool_call is None:
             self._delta(call, event.chunk, "")
@@ -331,7 +336,7 @@ class ModelCalls:
         if call is None:
             return
         calls: list[ToolCall] = []
-        if call.shown:
+        if call.acts:
             if isinstance(event.response, str) and not call.text:
                 self._delta(call, event.response, "")
             elif isinstance(event.response, list):
