@@ -12,6 +12,8 @@ import pytest
 from k8gentai.agents import check
 from k8gentai.agents.changes import Changes
 from k8gentai.agents.check import Terms, update
+from k8gentai.agents.code_files import files_of
+from k8gentai.agents.reading import read_documents
 from k8gentai.agents.registry import Registry
 from tests.support.llama_stack import McpServer
 
@@ -347,12 +349,15 @@ def test_an_agent_changes_with_all_that_its_code_is_in_or_reads():
         "one.txt": "one",
         "two.txt": "two",
         "named.py": "",
+        ".state/kept.txt": "one",
+        ".env": "A=1",
     }
     for name, content in files.items():
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(content)
-    define_tiny("one", "import shop.pay as pay, loud\nagent = loud.read('one.txt')\n")
-    define_tiny("two", "import importlib, loud\nimportlib.import_module('named')\nagent = loud.read('two.txt')\n")
+    define_tiny("one", "import shop.pay as pay, loud\nagent = loud.read('one.txt') + loud.read('.env')\n")
+    two = "import importlib, loud\nimportlib.import_module('named')\nloud.read('.state/kept.txt')\n"
+    define_tiny("two", two + "agent = loud.read('two.txt')\n")
     define_tiny("three", "from shop.rates import RATE as agent\n")
     digests = {name: agent.digest for name, agent in tiny().items()}
     expected = {
@@ -365,6 +370,8 @@ def test_an_agent_changes_with_all_that_its_code_is_in_or_reads():
         "loud.py": ["one", "two"],
         "two.txt": ["two"],
         "named.py": ["two"],
+        ".state/kept.txt": [],
+        ".env": ["one"],
     }
     found = {}
     for name in expected:
@@ -373,6 +380,22 @@ def test_an_agent_changes_with_all_that_its_code_is_in_or_reads():
         found[name] = sorted(agent_id for agent_id in now if now[agent_id] != digests[agent_id])
         digests = now
     assert found == expected
+
+
+def test_an_agent_changes_with_the_program_of_its_mcp_server(here, monkeypatch):
+    monkeypatch.syspath_prepend(here)
+    Path("agents").mkdir()
+    Path("agents/a.yaml").write_text(
+        "apiVersion: kagent.dev/v1alpha1\nkind: Agent\nmetadata: {name: a}\nspec:\n  framework: langgraph\n"
+        "  model: {name: m}\n  tools:\n"
+        f"    - {{name: one, mcp: {{command: {sys.executable}, args: [server.py, words.txt]}}}}\n"
+        f"    - {{name: two, mcp: {{command: {sys.executable}, args: [-m, served]}}}}\n"
+    )
+    for name in ("server.py", "words.txt", "served.py", "shared.py"):
+        Path(name).write_text("import shared\n")
+    definition = read_documents(Path("agents"))[0].definition
+    assert definition is not None
+    assert files_of(definition) == {str(Path(name).absolute()) for name in ("server.py", "served.py", "shared.py")}
 
 
 def test_a_registry_of_an_earlier_version_is_made_anew(counting):

@@ -1,4 +1,4 @@
-"""Finds the files that an agent's own code is in: of its modules, and of those that they import in turn."""
+"""Finds the files that an agent's own code is in: of its modules and MCP servers, and of what they import."""
 
 import ast
 import functools
@@ -6,18 +6,32 @@ import sys
 from collections.abc import Iterable, Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import resolve_name
+from itertools import pairwise
 from pathlib import Path
 
-from k8gentai.agents.loading import is_own_code
+from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.loading import is_own_code, named_modules
+
+_SCRIPTS = {".py", ".sh", ".js", ".mjs", ".cjs", ".ts", ".mts"}
+"""The endings of files that a program which is named with them runs."""
 
 
-def code_files(modules: Iterable[str]) -> set[str]:
-    """Return the files of modules, of their packages, and of all own code that their sources import, be it in a
-    function that did not run yet. Imports nothing.
+def files_of(definition: AgentDefinition) -> set[str]:
+    """Return the files that the code which a definition names is in, and all own code that it imports."""
+    arguments = [tool.mcp.args for tool in definition.spec.tools if tool.mcp and tool.mcp.command]
+    modules = [module for args in arguments for option, module in pairwise(args) if option == "-m"]
+    named = (Path(argument).absolute() for args in arguments for argument in args)
+    scripts = [str(path) for path in named if path.suffix in _SCRIPTS and path.is_file()]
+    return code_files([*named_modules(definition), *modules], [path for path in scripts if is_own_code(path)])
+
+
+def code_files(modules: Iterable[str], scripts: Iterable[str] = ()) -> set[str]:
+    """Return the files of modules, of their packages, of scripts, and of all own code that their sources import,
+    be it in a function that did not run yet. Imports nothing.
     """
-    files: set[str] = set()
+    files = set(scripts)
     seen: set[str] = set()
-    left = [*modules]
+    left = [*modules, *(name for script in files for name in _imported(script, ""))]
     while left:
         name = left.pop()
         if name in seen:

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from k8gentai.agents.code_files import code_files
+from k8gentai.agents.code_files import files_of
 from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.loading import is_own_code, named_modules
+from k8gentai.agents.loading import is_own_code
 
 _CHANGED = "changed while it was checked"
 """Stands for the fingerprint of a file of which it is not known whether its old or its new content was read."""
@@ -51,7 +51,8 @@ def digest(definition: AgentDefinition, files: Mapping[str, str]) -> str:
 
 
 class ReadFiles:
-    """Notes the files below the working directory that this process opens for reading, from its creation on.
+    """Notes the files below the working directory that this process opens for reading, from its creation on; those
+    in hidden directories aside.
 
     Args:
         since_ns: when the first may have been read, Unix time in ns. A file written later never counts as
@@ -76,10 +77,11 @@ class ReadFiles:
         self._common = self._known = self._files()
 
     def of_agent(self, definition: AgentDefinition) -> dict[str, str]:
-        """Take the fingerprints of the files that the agent's code is in, or that its modules read when they were
-        imported; and of those that nobody had opened before the agent was loaded, which is to have been just now.
+        """Take the fingerprints of the files that the code of the agent and of its MCP servers is in, or that its
+        modules read when they were imported; and of those that nobody had opened before the agent was loaded,
+        which is to have been just now.
         """
-        code = code_files(named_modules(definition))
+        code = files_of(definition)
         read = {file for file, reader in self._opened.items() if reader in code}
         now = self._files()
         taken = self._taken(self._common | code | read | (now - self._known))
@@ -108,8 +110,14 @@ class ReadFiles:
         path, mode, flags = arguments
         if isinstance(path, str | os.PathLike) and not _writes(mode, flags):
             whole = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - as cheap as may be: it is called for each open
-            if whole.startswith(self._below) and not whole.endswith(".pyc") and is_own_code(whole):
+            if self._is_own(whole):
                 self._opened.setdefault(whole, _being_imported())
+
+    def _is_own(self, file: str) -> bool:
+        """Return whether a file is the agents', and in no hidden directory, where programs keep their state."""
+        directory = file[len(self._below) - 1 : file.rindex("/") + 1]
+        own = file.startswith(self._below) and "/." not in directory
+        return own and not file.endswith(".pyc") and is_own_code(file)
 
 
 def _being_imported() -> str:

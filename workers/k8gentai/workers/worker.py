@@ -255,7 +255,7 @@ class _Worker:
         adapter = self._load_adapter()
 
         def on_stale(files: list[str]) -> None:
-            log.warning("code_changed", files=files)
+            log.warning("code_changed", files=files, do="this worker ends with exit code 75, to be started again")
             shutdown.replace()
 
         agents = LoadedAgents(self._registry, adapter, on_stale)
