@@ -102,6 +102,23 @@ async def test_nothing_but_redis_needs_to_live_while_it_waits(own_stack, model, 
     assert [item.type for item in items.data] == kinds
 
 
+@pytest.mark.parametrize("is_deleted", [False, True])
+async def test_what_was_asked_in_a_conversation_goes_on_in_it(client, model, key, page, is_deleted):
+    conversation = await client.conversations.create()
+    first = await suspended(client, model, key, page, conversation=conversation.id)
+    if is_deleted:
+        await client.conversations.delete(conversation.id)
+    (request,) = asked(first)
+    second = await client.responses.create(model="guarded", previous_response_id=first.id, input=[answer(request)])
+    assert (second.output_text, lines(page)) == ("Written.", ["one"])
+    if is_deleted:
+        assert second.conversation is None
+    else:
+        items = await client.conversations.items.list(conversation.id, order="asc")
+        kinds = ["message", "message", "mcp_approval_request", "mcp_approval_response", "mcp_call", "message"]
+        assert [item.type for item in items.data] == kinds
+
+
 async def test_several_pending_calls_are_decided_together_or_one_by_one(client, model, key, page):
     model.script(key, Answer(write(page, "one"), write(page, "two"), write(page, "three")), Answer("Done."))
     first = await client.responses.create(model="guarded", input=prompt(key))

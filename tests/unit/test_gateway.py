@@ -212,6 +212,16 @@ async def test_a_streams_tokens_are_counted_and_not_shown_to_who_did_not_ask() -
     assert bench.usage == [Usage(model="m", input_tokens=5, output_tokens=2)]
 
 
+async def test_an_answer_with_a_chunk_that_was_cut_off_is_none() -> None:
+    """Without the chunk it says something else, or calls a tool with other arguments."""
+    cut = f'data: {{"choices": [{{"delta\n\ndata: {json.dumps(END)}\n\ndata: [DONE]\n\n'
+    bench = Bench(lambda _: httpx.Response(200, text=cut))
+    answer = await bench.post({"model": "m", "stream": True})
+    assert len(bench.asked) == 3
+    assert "no whole JSON" in answer.text
+    assert "no whole JSON" in str(bench.calls.error)
+
+
 async def test_a_model_that_hangs_up_is_asked_again_only_if_nothing_was_shown() -> None:
     answers = iter([httpx.Response(200, text="data: {\n\n"), stream(TEXT)])
     bench = Bench(lambda _: next(answers))
@@ -502,7 +512,7 @@ async def test_figures_that_come_with_every_chunk_count_once() -> None:
 
 @pytest.mark.parametrize("end", ["data: [DONE]\n\n", "data:[DONE]"])
 async def test_a_stream_with_its_terminator_alone_is_whole(end: str) -> None:
-    sent = f": hello\r\n\r\ndata: {json.dumps(TEXT)}\r\n\r\nnonsense\ndata: {{\n\ndata: []\n\n{end}"
+    sent = f": hello\r\n\r\ndata: {json.dumps(TEXT)}\r\n\r\nnonsense\ndata: what\n\ndata: []\n\n{end}"
     bench = Bench(lambda _: httpx.Response(200, text=sent))
     choices = [chunk["choices"][0] for chunk in read(await bench.post({"model": "m", "stream": True}))]
     assert choices == [TEXT["choices"][0], {"index": 0, "delta": {}, "finish_reason": "stop"}]

@@ -79,6 +79,8 @@ def test_events_and_models_get_the_same(text: str, shown: str) -> None:
         ('{"amo', "{}"),
         ("[1]", "{}"),
         ("", ""),
+        ('{"a":' * 100 + "1" + "}" * 100, '{"a":' * 100 + "1" + "}" * 100),
+        ('{"a":' + "[" * 100 + "]" * 100 + "}", "{}"),
     ],
 )
 def test_the_arguments_of_calls_are_json_in_every_request(written: str, shown: str) -> None:

@@ -40,6 +40,19 @@ async def test_the_conversation_has_the_items_when_the_client_hears_of_the_end(
     assert await texts(served, place) == ["2+2", "four"]
 
 
+@pytest.mark.parametrize("path", ["/v1/responses/{}", "/v1/responses"])
+async def test_so_does_it_for_a_client_that_looks_whether_it_ended(
+    client: httpx.AsyncClient, served: Floor, path: str
+) -> None:
+    place = await conversation(served)
+    body = {**ASK, "conversation": place, "background": True}
+    begun = (await client.post("/v1/responses", json=body)).json()
+    await served.turns.play(*ANSWER)
+    seen = (await client.get(path.format(begun["id"]))).json()
+    assert (seen["data"][0] if "data" in seen else seen)["status"] == "completed"
+    assert await texts(served, place) == ["2+2", "four"]
+
+
 async def test_a_late_reader_brings_nothing_back_into_the_conversation(
     client: httpx.AsyncClient, served: Floor
 ) -> None:

@@ -80,6 +80,12 @@ def test_what_is_no_chunk_is_left_out(line: str) -> None:
     assert taken(line) is None
 
 
+def test_a_chunk_that_was_cut_off_is_an_error() -> None:
+    """Without it, the arguments of a call would be others than the model wrote."""
+    cut = '{"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": "00"'
+    assert taken(cut) == {"error": {"message": "it sent a part that is no whole JSON"}}
+
+
 def test_the_terminator_is_noted_and_passed_on() -> None:
     reading, event = WireReading(), ServerSentEvent(data="[DONE]")
     assert not reading.done

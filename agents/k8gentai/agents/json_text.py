@@ -3,12 +3,17 @@
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticSerializationError, to_json
 
 from k8gentai.agents.text import Text, encodable, jsonable
+
+MAX_DEPTH = 100
+"""How deeply objects and lists may be nested. pydantic gives up at 255, and Python's own reader where its stack is
+used up: what one reads is none for another."""
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b')
 """A string, or a number that is none, of what Python writes as JSON."""
@@ -33,13 +38,17 @@ def strict_json(text: str) -> Any:
     return json.loads(text, parse_constant=_refuse, parse_float=_measured)
 
 
+def is_too_deep(value: object) -> bool:
+    """Return whether a value's objects and lists are nested more deeply than :data:`MAX_DEPTH`."""
+    level = _nested([value])
+    for _ in range(MAX_DEPTH):
+        level = [inner for value in level for inner in _nested(value)]
+    return bool(level)
+
+
 def arguments_object(text: str) -> dict[str, Any] | None:
-    """Read the arguments of a tool call; None where the text is no JSON object."""
-    try:
-        read = strict_json(text)
-    except (ValueError, RecursionError):
-        return None
-    return read if isinstance(read, dict) else None
+    """Read the arguments of a tool call; None where the text is no JSON object, or is nested too deeply."""
+    return _object(text, strict_json)
 
 
 def json_arguments(text: str) -> str:
@@ -47,11 +56,8 @@ def json_arguments(text: str) -> str:
     object, with null in place of NaN and Infinity where they are one but for these, and else an empty one."""
     if arguments_object(text) is not None or not text.strip():
         return text
-    try:
-        read = read_json(text)
-    except (ValueError, RecursionError):
-        read = None
-    return json.dumps(read, ensure_ascii=False) if isinstance(read, dict) else "{}"
+    read = _object(text, read_json)
+    return "{}" if read is None else json.dumps(read, ensure_ascii=False)
 
 
 def json_text(value: object) -> str:
@@ -82,6 +88,20 @@ def result_json(text: str) -> str:
     except (ValueError, RecursionError):
         return text
     return _TOKEN.sub(lambda token: token[0] if token[0].startswith('"') else "null", text)
+
+
+def _object(text: str, read: Callable[[str], Any]) -> dict[str, Any] | None:
+    try:
+        value = read(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) and not is_too_deep(value) else None
+
+
+def _nested(value: Any) -> list[Any]:
+    """Return the objects and lists in an object or a list."""
+    inside = value.values() if isinstance(value, dict) else value
+    return [inner for inner in inside if isinstance(inner, dict | list)]
 
 
 def _refuse(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -22,7 +23,7 @@ from k8gentai.providers.request import CreateRequest, read_request
 from k8gentai.providers.resolve import Resolver, Target
 from k8gentai.workers.accepting import ParentEndedError, Terms
 from k8gentai.workers.parents import PARENT_HEADER, Parent
-from k8gentai.workers.record import AcceptedTurn, ClassicPart, Replay
+from k8gentai.workers.record import AcceptedTurn, ClassicPart, Replay, TurnRecord
 from k8gentai.workers.turns import TurnNotFoundError, Turns
 
 log = structlog.get_logger(__name__)
@@ -107,7 +108,7 @@ class Acceptor:
         _check_parts(request, target)
         if request.conversation:
             await self._histories.check_conversation(request.conversation)
-        replay, part = await self._continued(request, target.agent)
+        going_on = await self._continued(request, target.agent)
         accepted = AcceptedTurn(
             turn=Turn(
                 id=turn_id,
@@ -116,7 +117,7 @@ class Acceptor:
                 instructions=request.instructions,
                 tools=request.tools,
                 parameters=request.parameters,
-                conversation=request.conversation,
+                conversation=request.conversation or going_on.conversation,
             ),
             framework=target.framework,
             implicit=target.implicit,
@@ -126,8 +127,8 @@ class Acceptor:
             background=request.background,
             store=request.store,
             trace=_trace(),
-            replay=replay,
-            classic=classic(turn_id) if classic else part,
+            replay=going_on.replay,
+            classic=classic(turn_id) if classic else going_on.part,
             parent=parent,
             compaction=compaction,
         )
@@ -155,7 +156,7 @@ class Acceptor:
         turn_id, _ = await self.accept(request, idempotency_key, sdk_try, compaction=True)
         return turn_id
 
-    async def _continued(self, request: CreateRequest, agent: str) -> tuple[Replay | None, ClassicPart | None]:
+    async def _continued(self, request: CreateRequest, agent: str) -> "_GoingOn":
         """Return what the request goes on with, where it answers what a suspended turn asked.
 
         Raises:
@@ -163,7 +164,7 @@ class Acceptor:
         """
         turn_id = asking_turn(request.input)
         if turn_id is None:
-            return None, None
+            return _GoingOn()
         try:
             # What was not to be kept is there for as long as it waits for the answer.
             record = await self._reader.record(turn_id, "update", unkept=True)
@@ -177,7 +178,29 @@ class Acceptor:
         if record.turn.agent != agent:
             raise invalid(f"Agent '{record.turn.agent}' asked, not '{agent}'.", "model", "approval_elsewhere")
         record, events = await self._reader.so_far(record)
-        return continued(record, events, request.input, await self._turns.now()), next_part(record)
+        replay = continued(record, events, request.input, await self._turns.now())
+        return _GoingOn(replay, next_part(record), await self._conversation(record))
+
+    async def _conversation(self, record: TurnRecord) -> str | None:
+        """Return a suspended turn's conversation, which is that of the turn that goes on with it, wherever its
+        answer is sent to; None where it was deleted."""
+        if record.turn.conversation is None:
+            return None
+        try:
+            await self._histories.check_conversation(record.turn.conversation)
+        except ApiError:
+            return None
+        return record.turn.conversation
+
+
+@dataclass(frozen=True)
+class _GoingOn:
+    """What a turn goes on with, where it answers what a suspended one asked."""
+
+    replay: Replay | None = None
+    part: ClassicPart | None = None
+    """What it is to the classic Agents API."""
+    conversation: str | None = None
 
 
 def _check_parameters(parameters: dict[str, Any], target: Target) -> None:

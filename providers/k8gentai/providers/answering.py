@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from k8gentai.agents.json_text import MAX_DEPTH, is_too_deep
 from k8gentai.providers import host
 from k8gentai.providers.access import acting_as, caller
 from k8gentai.providers.errors import (
@@ -47,9 +48,6 @@ MAX_BODY_BYTES = 20_000_000
 
 BODY_SECONDS = 120.0
 """How long a request's body may take to come: a client that sends it byte by byte holds a connection."""
-
-MAX_DEPTH = 100
-"""How deeply a body's objects and lists may be nested. pydantic gives up at 255, on the way to Redis."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -146,7 +144,8 @@ async def json_body(request: Request, max_bytes: int) -> Any:
         raise invalid("The body is not valid JSON.") from None
     except RecursionError:
         raise _too_deep() from None
-    _check_depth(body)
+    if is_too_deep(body):
+        raise _too_deep()
     return body
 
 
@@ -162,20 +161,6 @@ async def _raw_body(request: Request, max_bytes: int) -> bytes:
         message = f"The body did not come within {BODY_SECONDS:g} s."
         # What may still come of it is no next request.
         raise ApiError(408, message, code="request_timeout", headers={"Connection": "close"}) from None
-
-
-def _check_depth(body: Any) -> None:
-    level = _nested([body])
-    for _ in range(MAX_DEPTH):
-        level = [inner for value in level for inner in _nested(value)]
-    if level:
-        raise _too_deep()
-
-
-def _nested(value: Any) -> list[Any]:
-    """Return the objects and lists in an object or a list."""
-    inside = value.values() if isinstance(value, dict) else value
-    return [inner for inner in inside if isinstance(inner, dict | list)]
 
 
 def _too_deep() -> ApiError:

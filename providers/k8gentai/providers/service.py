@@ -18,7 +18,7 @@ from k8gentai.providers.errors import ApiError, invalid, response_not_found
 from k8gentai.providers.history import Histories
 from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.render import Rendering, StreamEvent
-from k8gentai.providers.resource import resource_base
+from k8gentai.providers.resource import joins, resource_base
 from k8gentai.providers.store import ResponseStore, StoredResponse
 from k8gentai.workers.connection import AWAY
 from k8gentai.workers.record import ENDED, TurnRecord
@@ -94,7 +94,9 @@ class ResponsesService:
         Raises:
             ApiError: there is none that the caller may see (404).
         """
-        return (await self._whole(response_id)).response
+        response = (await self._whole(response_id)).response
+        await self._join(response)
+        return response
 
     async def stream(self, response_id: str, after: int = -1) -> AsyncIterator[StreamEvent]:
         """Return the response's stream events with a sequence number above ``after``, those to come included.
@@ -208,7 +210,9 @@ class ResponsesService:
             return None
         if not record.store or (model is not None and record.request.get("model") != model):
             return None
-        return await self._render(record)
+        stored = await self._render(record)
+        await self._join(stored.response)
+        return stored
 
     async def _whole(self, response_id: str) -> StoredResponse:
         try:
@@ -241,13 +245,16 @@ class ResponsesService:
     async def _join(self, response: dict[str, Any]) -> None:
         """Have an ended turn's items in its conversation before its client hears of the end, as it may look there
         at once. What settles the turn may come later, and does it too."""
-        if response["conversation"] is None:
+        if response["conversation"] is None or not joins(response):
             return
         try:
             record = await self._turns.get(response["id"])
             if not record.settled:
                 with acting_as(record.owner):
                     await self._histories.join(record, response)
+        except TurnNotFoundError:
+            # It was settled long ago.
+            return
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the turn ended as its client is told
             # A database's words quote what was to be written.
             log.warning("join_left_to_settling", turn=response["id"], error=type(error).__name__)

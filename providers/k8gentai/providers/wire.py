@@ -17,6 +17,8 @@ from k8gentai.agents.json_text import read_json
 from k8gentai.workers.answer_reader import read_content, sent_delta, written_arguments
 from k8gentai.workers.call_indexes import CallIndexes
 
+_CUT_OFF = "it sent a part that is no whole JSON"
+
 _reading: ContextVar["WireReading | None"] = ContextVar("wire_reading", default=None)
 
 
@@ -37,14 +39,17 @@ class WireReading:
         _reading.set(self)
 
     def take(self, event: ServerSentEvent) -> ServerSentEvent | None:
-        """Return an event as the host can read it; None for one that is no chunk."""
+        """Return an event as the host can read it; None for one that is no chunk. A chunk that was cut off is an
+        error: what the answer says without it is something else.
+        """
         if event.data.startswith("[DONE]"):
             self.done = True
             return event
         try:
             chunk = read_json(event.data)
         except ValueError:
-            chunk = event.data
+            is_cut_off = event.event != "error" and event.data.lstrip().startswith("{")
+            chunk = {"error": _CUT_OFF} if is_cut_off else event.data
         if event.event == "error" and not (isinstance(chunk, dict) and chunk.get("error")):
             chunk = {"error": chunk}
         if not isinstance(chunk, dict):

@@ -369,7 +369,7 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[Chunk]:
     completion is.
 
     A stream that ends without a ``finish_reason`` and without ``[DONE]`` was cut off, unless it holds nothing at
-    all. Lines that are no chunks are left out, as are comments.
+    all, and so was one with a chunk that is no whole JSON. Lines that are no chunks are left out, as are comments.
     """
     if response.headers.get("content-type", "").startswith("application/json"):
         yield _completion(await _body(response))
@@ -388,7 +388,9 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[Chunk]:
             raise _broke_off(_read_error(data))
         try:
             chunk = read_json(data)
-        except ValueError:
+        except ValueError as error:
+            if data.startswith(b"{"):
+                raise UpstreamError("broke off: it sent a part that is no whole JSON", retry=True) from error
             log.warning("no_chunk", line=len(data))
             continue
         if not isinstance(chunk, dict):
