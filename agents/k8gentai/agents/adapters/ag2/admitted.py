@@ -12,11 +12,10 @@ from ag2.events import ToolCallEvent, ToolErrorEvent, ToolResultEvent
 from ag2.tools.final import ClientTool
 from ag2.tools.tool import Tool
 
-from k8gentai.agents.adapters.ag2.recorded import outcome_of_result, result_of
+from k8gentai.agents.adapters.ag2.recorded import kept_result, remade
 from k8gentai.agents.adapters.ag2.run import current_agent, current_run
 from k8gentai.agents.adapters.ag2.tools import TEXTS, call_tool, encoder_of, running_arguments, texts_of
 from k8gentai.agents.admission import Admission, current_admission
-from k8gentai.agents.turn import ToolOutcome
 
 Run = Callable[[Any, ToolCallEvent, Context], Coroutine[Any, Any, ToolResultEvent]]
 """Runs a tool's function for a call."""
@@ -54,7 +53,7 @@ def _held(call: Run) -> Run:
             returned = admission.own_result()
             with admission.at_work():
                 if returned.text is not None:
-                    return ToolResultEvent.from_call(event, result_of(ToolOutcome("", raw=returned.text)))
+                    return ToolResultEvent.from_call(event, remade(returned.text))
                 came = await call(self, event, context)
             if isinstance(came, ToolErrorEvent):
                 admission.failed()
@@ -75,10 +74,10 @@ def _is_its(admission: Admission, tool: Any, event: ToolCallEvent) -> bool:
 
 
 def _written(agent: Agent, result: ToolResult) -> str | None:
-    """Return a tool's result as the record has it; None where it is more than text."""
+    """Return a tool's result as text; None where that is not all of it: an image is shown beside it."""
     if not all(isinstance(part, TEXTS) for part in result.parts):
         return None
-    return outcome_of_result(texts_of(encoder_of(agent), result), final=result.final).raw
+    return kept_result(result, partial(texts_of, encoder_of(agent)))
 
 
 def _named(event: ToolCallEvent, name: str) -> ToolCallEvent:

@@ -1,11 +1,14 @@
 """Writes what AG2's tools came to into the turn's record, and makes the same of it again in a later attempt."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from ag2 import ToolResult
+from ag2.events import Input
 
 from k8gentai.agents.json_text import json_text
+from k8gentai.agents.kept_results import read_result, round_trip, write_result
 from k8gentai.agents.text import encodable
 from k8gentai.agents.turn import ToolOutcome
 
@@ -39,3 +42,27 @@ def result_of(outcome: ToolOutcome) -> ToolResult:
     """Return the result that AG2 makes of it."""
     value = value_of(outcome)
     return value if isinstance(value, ToolResult) else ToolResult(value)
+
+
+def kept_result(result: ToolResult, texts: Callable[[ToolResult], list[str]]) -> str | None:
+    """Return all of a result as text; None where what is read back is not the same.
+
+    Args:
+        texts: returns the texts of its parts, which stand for it where a reader knows no more.
+    """
+
+    def write(whole: ToolResult) -> str:
+        held = {"parts": whole.parts, "final": whole.final, "metadata": whole.metadata}
+        return json.dumps({"value": "\n".join(texts(whole)), "whole": write_result(held, (Input,))})
+
+    return round_trip(result, write, remade)
+
+
+def remade(text: str) -> ToolResult:
+    """Return the result that :func:`kept_result` wrote."""
+    kept = json.loads(text)
+    return (
+        ToolResult(**read_result(kept["whole"], (Input,)))
+        if "whole" in kept
+        else result_of(ToolOutcome("", raw=text))
+    )

@@ -22,6 +22,7 @@ from k8gentai.agents.adapters.crewai.names import tool_name
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
 from k8gentai.agents.admission import admit, current_admission
 from k8gentai.agents.json_text import arguments_object
+from k8gentai.agents.kept_results import read_result, round_trip, write_result
 from k8gentai.agents.turn import ToolOutcome
 
 _INTERNAL = frozenset({"create_reasoning_plan"})
@@ -97,7 +98,7 @@ def _called(call: Callable[..., Any], *, layer: bool = False) -> Callable[..., A
                 if returned.text is not None:
                     return _known(returned.text, self)
                 result = call(self, *args, **kwargs)
-                returned.keep(_kept(result))
+                returned.keep(round_trip(result, write_result, read_result))
                 return result
         return _through(run, self.name, arguments, lambda: call(self, *args, **kwargs), self)
 
@@ -119,7 +120,7 @@ def _awaited(
                 if returned.text is not None:
                     return _known(returned.text, self)
                 result = await call(self, *args, **kwargs)
-                returned.keep(_kept(result))
+                returned.keep(round_trip(result, write_result, read_result))
                 return result
         here = asyncio.get_running_loop()
 
@@ -242,24 +243,14 @@ class _Direct:
 
 
 def _recorded(result: Any) -> str:
-    """Return a result as text, where what the model is shown of it does not make the same one again."""
-    return "" if isinstance(result, str) else _written(result) or ""
-
-
-def _written(result: Any) -> str | None:
-    """Return what a tool returned as JSON; None where JSON has no such thing."""
+    """Return a result as JSON; empty where it is the text that the model is shown, or JSON has no such thing."""
     try:
-        return json.dumps(result)
+        return "" if isinstance(result, str) else json.dumps(result)
     except (TypeError, ValueError):
-        return None
-
-
-def _kept(result: Any) -> str:
-    """Return what a tool returned as JSON, or else its text as that: no model is shown more of it."""
-    return _written(result) or json.dumps(str(result))
+        return ""
 
 
 def _known(text: str, tool: Any) -> Any:
     """Return what a tool returned in an earlier attempt, which counts as a use of it."""
     count_use(tool)
-    return json.loads(text)
+    return read_result(text)

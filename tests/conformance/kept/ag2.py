@@ -1,0 +1,70 @@
+"""Keeps results of tools of AG2: run as a module."""
+
+import asyncio
+from types import SimpleNamespace
+
+from ag2 import Agent, Context, MemoryStream, ToolResult, tool
+from ag2.events import DataInput, ImageInput, TextInput, ToolCallEvent
+
+from k8gentai.agents.adapters.ag2.admitted import hook_tools
+from k8gentai.agents.adapters.ag2.recorded import remade
+from k8gentai.agents.adapters.ag2.run import current_agent, current_call, current_run
+from k8gentai.agents.admission import Admission
+from tests.conformance.kept.results import Receipt, Unwritten, attempt, verify
+
+RESULTS = [
+    "text",
+    {"total": 5},
+    {3: "x"},
+    (1, 2),
+    Receipt(),
+    ToolResult("found", DataInput([1], metadata={"page": 3}), final=True, metadata={"score": 0.5}),
+]
+LOST = [Unwritten(), ToolResult(ImageInput("https://example.com/a.png"))]
+
+
+def made(value, ran):
+    """A tool that returns a value."""
+
+    @tool
+    def pay(amount: int):
+        """Pay an amount."""
+        ran.append(amount)
+        return value
+
+    return pay
+
+
+async def call(pay, kept=None):
+    """Call the tool. Returns what it returned, and what was kept of that."""
+    event = ToolCallEvent(id="c1", name="pay", arguments='{"amount": 1}')
+    current_call.set(event)
+    with attempt(Admission("c1", "pay", {"amount": 1}), kept) as own:
+        came = await pay(event, Context(MemoryStream()))
+    return came.result, own
+
+
+async def check(value):
+    """Have a tool that returns a value called twice."""
+    pay = made(value, ran := [])
+    first, own = await call(pay)
+    second, _ = await call(pay, own.text)
+    verify(first, second, len(ran))
+
+
+async def main():
+    """Check each result."""
+    for result in RESULTS:
+        await check(result)
+    for result in LOST:
+        _, own = await call(made(result, []))
+        assert own.is_lost, result
+    # What an earlier version kept.
+    assert remade('{"parts": ["a", "b"], "final": true}') == ToolResult(TextInput("a"), TextInput("b"), final=True)
+
+
+if __name__ == "__main__":
+    hook_tools()
+    current_run.set(SimpleNamespace())
+    current_agent.set(Agent("clerk"))
+    asyncio.run(main())

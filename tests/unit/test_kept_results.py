@@ -1,0 +1,99 @@
+"""What is read back of a kept result equals it, type for type, or it is not kept."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from k8gentai.agents.kept_results import is_same, read_result, round_trip, write_result
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Order(BaseModel):
+    colour: Colour = Colour.RED
+    at: datetime = datetime(2026, 1, 2, tzinfo=UTC)
+    lines: dict[int, tuple[str, ...]] = Field(default_factory=dict, alias="rows")
+    more: Any = None
+
+
+@dataclass
+class Page:
+    number: int
+    order: Order
+
+
+class Output:
+    def __init__(self, result: object) -> None:
+        self.result = result
+
+
+def kept(value: object, kinds: tuple[type, ...] = ()) -> str | None:
+    return round_trip(value, lambda each: write_result(each, kinds), lambda text: read_result(text, kinds))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "text",
+        None,
+        1.0,
+        float("nan"),
+        {"a": [1, True, None]},
+        {3: {"$class": "no class"}},
+        (1, ("a", Order())),
+        {1, "a"},
+        [Order(rows={1: ("a", "b")})],
+        Page(1, Order()),
+        Colour.RED,
+    ],
+)
+def test_what_comes_back_is_of_the_same_type(value):
+    text = kept(value)
+    assert text is not None
+    assert is_same(read_result(text), value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [object(), ValueError("x"), Order(more=(1, 2)), Order(more=Colour.RED), b"\xff", Output(1), [Output(1)]],
+)
+def test_what_would_come_back_as_something_else_is_not_kept(value):
+    assert kept(value) is None
+
+
+def test_results_in_themselves_are_not_kept():
+    value: list[Any] = []
+    value.append(value)
+    assert kept(value) is None
+
+
+def test_objects_of_a_frameworks_own_classes_come_back_with_their_attributes():
+    text = kept(Output((1, Order())), (Output,))
+    assert text is not None
+    again = read_result(text, (Output,))
+    assert (type(again), again.result) == (Output, (1, Order()))
+
+
+@pytest.mark.parametrize(
+    "name", [f"{__name__}:Output", f"{__name__}:Gone", "no.such.module:Output", f"{__name__}:kept", "json:loads"]
+)
+def test_no_other_class_is_made(name):
+    """Who writes the text chooses neither what is imported nor what is called."""
+    with pytest.raises(LookupError, match=name):
+        read_result(json.dumps({"$class": name, "$state": {}}))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(1, True), (1, 1.0), ([1], (1,)), ({"a": 1}, {"a": True}), ({1}, {True}), (Order(), Order(more=1))],
+)
+def test_equal_values_of_other_types_are_not_the_same(first, second):
+    assert is_same(first, first)
+    assert not is_same(first, second)
