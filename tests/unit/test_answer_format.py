@@ -1,7 +1,9 @@
 """Answers that are, or are not, of the form that a request asks for (k8gentai.workers.answer_format)."""
 
+import itertools
 import json
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -177,7 +179,28 @@ def test_no_check_takes_long() -> None:
     assert time.process_time() - begun < 30
 
 
-@pytest.mark.parametrize("items", ["1, 1.0", '{"a": 1, "b": [2]}, {"b": [2], "a": 1}', "null, null"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_no_check_of_unique_items_goes_on_beyond_its_time(deep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Any] = []
+    monkeypatch.setattr(answer_format, "_number_key", lambda value: read.append(value) or value)
+    numbers = list(range(10_000))
+    ticks = itertools.count()
+    clock = SimpleNamespace(monotonic=lambda: next(ticks) / 100)
+    monkeypatch.setattr(answer_format, "time", clock)
+    assert fault(json.dumps([numbers, []] if deep else numbers), {"uniqueItems": True}) == ""
+    assert len(read) < 1_000
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        "1, 1.0",
+        "100000000000000000000000, 1e23",
+        "0, -0.0",
+        '{"a": 1, "b": [2]}, {"b": [2], "a": 1}',
+        "null, null",
+    ],
+)
 def test_equal_items_are_not_unique(items: str) -> None:
     assert "non-unique" in fault(f"[{items}]", {"uniqueItems": True})
 

@@ -1,9 +1,12 @@
 """Requests are read into one shape, or refused with the field at fault."""
 
+import asyncio
+import threading
 from typing import Any
 
 import pytest
 
+from k8gentai.providers import formats
 from k8gentai.providers.errors import ApiError
 from k8gentai.providers.ids import belongs_to, new_turn_id
 from k8gentai.providers.request import read_request
@@ -15,6 +18,11 @@ PNG = {"type": "input_image", "image_url": "data:image/png;base64,AA=="}
 
 def read(**body: Any) -> Any:
     return read_request(TURN, {"model": "math", "input": "hi", **body})
+
+
+async def read_format(**asked: Any) -> None:
+    """Read a request for an answer of a format, as far as its schema."""
+    await formats.check_schema(read(text={"format": asked}).parameters["text"]["format"])
 
 
 def test_a_string_is_a_users_message() -> None:
@@ -159,11 +167,24 @@ def test_fields_that_the_host_would_leave_out_are_refused(given, place):
         ({"name": "plan", "schema": {"$ref": "http://["}}, "text.format.schema"),
         ({"name": "plan", "schema": {"$ref": "#a"}}, "text.format.schema"),
         ({"name": "plan", "schema": {"$ref": "#/x", "x": {"$ref": "y"}}}, "text.format.schema"),
+        ({"name": "plan", "schema": {"$schema": 5}}, "text.format.schema"),
+        ({"name": "plan", "schema": {"$schema": []}}, "text.format.schema"),
+        (
+            {
+                "name": "plan",
+                "schema": {"$schema": "http://json-schema.org/draft-03/schema#", "extends": {"type": "object"}},
+            },
+            "text.format.schema",
+        ),
+        ({"name": "plan", "schema": {"$ref": "#/required/0", "required": ["a"]}}, "text.format.schema"),
+        ({"name": "plan", "schema": {"$ref": "#/x", "x": 5}}, "text.format.schema"),
+        ({"name": "plan", "schema": {"$ref": "#/enum/0", "enum": [{"type": "none"}]}}, "text.format.schema"),
+        ({"name": "plan", "schema": {"$ref": "#/a", "a": {"$ref": "#/b"}, "b": 5}}, "text.format.schema"),
     ],
 )
-def test_a_format_that_is_none_is_refused_by_its_field(asked: dict[str, Any], param: str) -> None:
+async def test_a_format_that_is_none_is_refused_by_its_field(asked: dict[str, Any], param: str) -> None:
     with pytest.raises(ApiError) as refused:
-        read(text={"format": {"type": "json_schema", **asked}})
+        await read_format(type="json_schema", **asked)
     assert (refused.value.status_code, refused.value.param) == (400, param)
     assert param in str(refused.value)
 
@@ -184,10 +205,66 @@ def test_a_format_that_is_none_is_refused_by_its_field(asked: dict[str, Any], pa
         },
         {"$schema": "https://json-schema.org/draft/2019-09/schema", "items": {"$recursiveRef": "#"}},
         {"$dynamicAnchor": "a", "items": {"$dynamicRef": "#a"}},
+        {"$schema": "http://json-schema.org/draft-03/schema#", "dependencies": {"a": "b"}},
     ],
 )
-def test_references_within_a_schema_are_taken(schema: dict[str, Any]) -> None:
-    read(text={"format": {"type": "json_schema", "name": "plan", "schema": schema}})
+async def test_references_within_a_schema_are_taken(schema: dict[str, Any]) -> None:
+    await read_format(type="json_schema", name="plan", schema=schema)
+
+
+OLD = "http://json-schema.org/draft-04/schema#"
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """Return a schema of so many levels."""
+    schema: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        schema = {"not": schema}
+    return schema
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"properties": {f"p{n}": {} for n in range(5_000)}}, "it holds more than 5,000 objects"),
+        ({"required": [str(n) for n in range(50_000)]}, "it holds more than 50,000 values"),
+        ({"enum": [n or "a" for n in range(1_001)], "$schema": OLD}, "it has an array of more than 1,000 values"),
+        (nested(101), "it is nested more than 100 levels deep"),
+    ],
+    ids=["objects", "values", "array", "levels"],
+)
+async def test_a_schema_that_is_too_large_is_refused_before_it_is_checked(schema, words) -> None:
+    with pytest.raises(ApiError, match=words) as refused:
+        read(text={"format": {"type": "json_schema", "name": "plan", "schema": schema}})
+    assert (refused.value.status_code, refused.value.param) == (400, "text.format.schema")
+
+
+async def test_large_schemas_are_taken() -> None:
+    for schema in (
+        {"properties": {f"p{n}": {} for n in range(500)}, "required": [f"p{n}" for n in range(500)]},
+        {"enum": [str(n) for n in range(20_000)], "$schema": OLD},
+        nested(100),
+    ):
+        await read_format(type="json_schema", name="plan", schema=schema)
+
+
+async def test_others_are_served_while_a_schema_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = threading.Event()
+    monkeypatch.setattr(formats, "of_one_dialect", lambda _: goes_on.wait())
+    check = asyncio.create_task(formats.check_schema({"type": "json_schema", "schema": {}}))
+    await asyncio.sleep(0)
+    assert not check.done()
+    goes_on.set()
+    await check
+
+
+async def test_a_schema_whose_check_does_not_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = threading.Event()
+    monkeypatch.setattr(formats, "of_one_dialect", lambda _: goes_on.wait())
+    monkeypatch.setattr(formats, "_SECONDS", 0.01)
+    with pytest.raises(ApiError, match="make it smaller"):
+        await formats.check_schema({"type": "json_schema", "schema": {}})
+    goes_on.set()
 
 
 @pytest.mark.parametrize(

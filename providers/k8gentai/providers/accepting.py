@@ -15,6 +15,7 @@ from k8gentai.providers.access import acting_as, caller
 from k8gentai.providers.approvals import asking_turn, continued, next_part, unknown_request
 from k8gentai.providers.compaction import summary_request
 from k8gentai.providers.errors import ApiError, invalid
+from k8gentai.providers.formats import check_schema
 from k8gentai.providers.history import Histories
 from k8gentai.providers.ids import new_turn_id
 from k8gentai.providers.lookups import Lookups
@@ -102,6 +103,7 @@ class Acceptor:
         """
         turn_id = new_turn_id()
         request = read_request(turn_id, body)
+        await check_schema((request.parameters.get("text") or {}).get("format") or {})
         target = await self._resolver.resolve(request.model)
         _check_parameters(request.parameters, target)
         request = await self._lookups.complete(turn_id, request, target.framework)

@@ -23,6 +23,8 @@ _SECONDS = 5.0
 """How long a check may take; what it has not come to by then is not checked."""
 _WORDS = 300
 """Characters of what is wrong with an answer that a message carries."""
+_EXACT = 2**53
+"""Up to here floats are the whole numbers that they are written as."""
 _TURNING = ("contains", "disallow", "not", "oneOf", "unevaluatedItems")
 """Keywords that may refuse a value because it is of a schema: one too many, or one that it must not be of."""
 
@@ -99,18 +101,22 @@ class _Checks:
             "pattern": self._pattern,
             "patternProperties": self._skip,
             "unevaluatedProperties": self._skip,
-            "uniqueItems": _unique_items,
+            "uniqueItems": self._unique_items,
             **{keyword: self._sure(self._given[keyword]) for keyword in _TURNING if keyword in self._given},
         }
         return {keyword: self._timed(own.get(keyword, check)) for keyword, check in self._given.items()}
 
     def _timed(self, check: _Check) -> _Check:
         def timed(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
-            if time.monotonic() >= self._end:
-                raise TimeoutError
+            self._go_on()
             yield from check(validator, wanted, value, schema) or ()
 
         return timed
+
+    def _go_on(self) -> None:
+        """Raise TimeoutError at the end of the time."""
+        if time.monotonic() >= self._end:
+            raise TimeoutError
 
     def _sure(self, check: _Check) -> _Check:
         """Return a function that finds no fault which rests on what was not checked."""
@@ -145,15 +151,23 @@ class _Checks:
         elif not found:
             yield ValidationError(f"{value!r} does not match {pattern!r}")
 
+    def _unique_items(self, validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+        if wanted and isinstance(value, list) and len({self._key(item) for item in value}) < len(value):
+            yield ValidationError(f"{value!r} has non-unique elements")
+
+    def _key(self, value: Any) -> Any:
+        """Return what equal values of JSON have in common, hashable."""
+        self._go_on()
+        if isinstance(value, dict):
+            return frozenset((name, self._key(part)) for name, part in value.items())
+        if isinstance(value, list):
+            return ("array", *map(self._key, value))
+        return ("truth", value) if isinstance(value, bool) else _number_key(value)
+
 
 def _multiple_of(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
     if validator.is_type(value, "number") and _written(value) % _written(wanted):
         yield ValidationError(f"{value!r} is not a multiple of {wanted}")
-
-
-def _unique_items(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
-    if wanted and isinstance(value, list) and len({_key(item) for item in value}) < len(value):
-        yield ValidationError(f"{value!r} has non-unique elements")
 
 
 def _written(number: float) -> Fraction:
@@ -161,12 +175,9 @@ def _written(number: float) -> Fraction:
     return Fraction(str(number))
 
 
-def _key(value: Any) -> Any:
-    """Return what equal values of JSON have in common, hashable."""
-    if isinstance(value, dict):
-        return frozenset((name, _key(part)) for name, part in value.items())
-    if isinstance(value, list):
-        return ("array", *map(_key, value))
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value, type(value)
+def _number_key(value: Any) -> Any:
+    """Return what equal numbers have in common; any other value as it is."""
+    if not isinstance(value, int | float) or abs(value) <= _EXACT or value % 1:
+        # Python compares these as they are written.
+        return value
     return "number", str(_written(value))

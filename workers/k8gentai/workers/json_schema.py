@@ -1,5 +1,6 @@
 """Reads the JSON schema of a client: its dialect, the schemas in it, and where its references lead."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -13,7 +14,13 @@ _SHOWN = 200
 
 
 def dialect_of(schema: dict[str, Any]) -> Any:
-    """Return jsonschema's class of validators for the dialect of a schema."""
+    """Return jsonschema's class of validators for the dialect of a schema.
+
+    Raises:
+        ValueError: what should name the dialect is no text.
+    """
+    if not isinstance(schema.get("$schema", ""), str):
+        raise ValueError("its '$schema' is no text")
     return validator_for(schema, Draft202012Validator)
 
 
@@ -26,17 +33,22 @@ def of_one_dialect(schema: dict[str, Any]) -> dict[str, Any]:
         schema: what is a schema by its dialect.
 
     Returns:
-        The copy; each of its references leads to a place in it.
+        The copy; each of its references leads to a schema in it.
 
     Raises:
-        ValueError: a reference does not.
+        ValueError: a reference does not, or it cannot be read for references.
+        jsonschema.SchemaError: what a reference leads to is no schema.
         RecursionError: it is nested too deeply.
     """
     dialect = dialect_of(schema)
     specification = specification_with(dialect.ID_OF(dialect.META_SCHEMA), default=Specification.OPAQUE)
     copy = deepcopy(schema)
-    _without_dialects(copy, specification)
-    _follow_references(copy, specification)
+    try:
+        _without_dialects(copy, specification)
+        _follow_references(copy, specification, dialect.check_schema)
+    except (AttributeError, TypeError) as error:
+        # Such as draft 3's 'extends' with one schema: referencing takes it for a list of them.
+        raise ValueError("it has something else where a schema is looked for") from error
     return copy
 
 
@@ -49,23 +61,30 @@ def _without_dialects(schema: Any, specification: Specification[Any]) -> None:
             left.extend(specification.subresources_of(part))
 
 
-def _follow_references(schema: dict[str, Any], specification: Specification[Any]) -> None:
-    """Look up each reference, also of what is no schema but for a reference to it."""
+def _follow_references(
+    schema: dict[str, Any], specification: Specification[Any], check: Callable[[Any], None]
+) -> None:
+    """Look up each reference, also of what is no schema but for a reference to it, which is then checked."""
     root = specification.create_resource(schema)
     registry: Registry[Any] = Registry().with_resource(root.id() or "", root).crawl()
     left: list[tuple[Any, Any]] = [(schema, registry.resolver(root.id() or ""))]
+    references: list[tuple[Any, Any]] = []
     seen: set[int] = set()
-    while left:
+    while left or references:
+        if not left:
+            found = _looked_up(*references.pop())
+            if id(found.contents) not in seen:
+                check(found.contents)
+                _without_dialects(found.contents, specification)
+                left.append((found.contents, found.resolver))
+            continue
         part, outer = left.pop()
         if not isinstance(part, dict) or id(part) in seen:
             continue
         seen.add(id(part))
         resolver = outer.in_subresource(specification.create_resource(part))
         left.extend((inner, resolver) for inner in specification.subresources_of(part))
-        for reference in [part[name] for name in _REFERENCES if name in part]:
-            found = _looked_up(reference, resolver)
-            _without_dialects(found.contents, specification)
-            left.append((found.contents, found.resolver))
+        references.extend((part[name], resolver) for name in _REFERENCES if name in part)
 
 
 def _looked_up(reference: Any, resolver: Any) -> Any:
