@@ -1,24 +1,47 @@
 """Finds what a person types who agrees to what a hook of CrewAI asks: it compares that with a word of its own."""
 
 import re
+from collections.abc import Iterable
 
-_ENTER = re.compile(r"(?<!and )\b(?:press|hit) (?:enter|return)\b", re.IGNORECASE)
+_ENTER = re.compile(
+    r"(?<!and )\b(?:press|hit) (?:enter|return)\b|\bleave (?:it )?(?:empty|blank)\b", re.IGNORECASE
+)
 # No other words: a question may quote what a model wrote.
 _AGREED = r"y|yes|ok|okay|accept|agree|allow|approve|approved|confirm|continue|go|proceed"
-_WORD = re.compile(
-    rf"""(?P<quote>['"`])(?P<typed>{_AGREED})(?P=quote)|[(\[](?P<first>{_AGREED}) ?/""", re.IGNORECASE
+_TYPED = re.compile(
+    rf"""\b(?:type|enter|reply|respond)(?:\ with)?\ (?P<quote>['"`]?)(?P<typed>{_AGREED})(?P=quote)(?!\w)
+    | [(\[](?P<first>{_AGREED})\ ?/""",
+    re.IGNORECASE | re.VERBOSE,
 )
+"""A word that a question has a person type."""
+_QUOTED = re.compile(rf"""(?P<quote>['"`])(?P<typed>{_AGREED})(?P=quote)(?= (?:to|or|if)\b|/)""", re.IGNORECASE)
+"""A word that a question says the meaning of."""
+_OBJECT = re.compile(r"\{.*\}", re.DOTALL)
 
 
-def assent(question: str, *, ahead: bool) -> str:
+def assent(prompt: str, message: str, quoted: Iterable[object], *, ahead: bool) -> str:
     """Return what stands for an approval without a word.
 
     Args:
-        question: all that the person is shown.
+        prompt: the question.
+        message: what the hook says after it, which goes before it here.
+        quoted: what the question may show of a call, which asks for nothing.
         ahead: it is asked before the call; where a result is reviewed, a word would be taken for feedback.
     """
-    if _ENTER.search(question):
-        return ""
-    if word := _WORD.search(question):
-        return word["typed"] or word["first"]
+    shown = [text for each in quoted if _named(text := str(each), ahead=True) is not None]
+    for text in (message, prompt):
+        for quotation in shown:
+            text = text.replace(quotation, " ")
+        if (word := _named(_OBJECT.sub(" ", text), ahead=ahead)) is not None:
+            return word
     return "yes" if ahead else ""
+
+
+def _named(text: str, *, ahead: bool) -> str | None:
+    """Return the word that a text asks for, empty where that is none; None where it does not say."""
+    if _ENTER.search(text):
+        return ""
+    if word := _TYPED.search(text):
+        return word["typed"] or word["first"]
+    word = _QUOTED.search(text) if ahead else None
+    return word["typed"] if word else None

@@ -50,7 +50,9 @@ def _asking(request: Callable[..., str]) -> Callable[..., str]:
             raise HookAborted(reason=decision.reason or NOT_APPROVED)
         if decision.reason or not decision.approve:
             return decision.reason or _DENIED
-        return assent(f"{prompt} {message}", ahead=(self.tool_result if tool else self.response) is None)
+        result = self.tool_result if tool else self.response
+        given = self.tool_input.values() if tool else ()
+        return assent(prompt, message, [result, *given], ahead=result is None)
 
     return asked
 
