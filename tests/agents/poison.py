@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -129,6 +130,13 @@ def _print_much() -> None:
         print("x" * 1_000)  # noqa: T201
 
 
+def _shut_down_sockets() -> None:
+    """End all connections of the process, and let nobody begin one to it."""
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(descriptor.name))) as made:
+            made.shutdown(socket.SHUT_RDWR)
+
+
 def _crash_with_another_handler() -> None:
     faulthandler.enable()
     ctypes.string_at(0)
@@ -167,6 +175,7 @@ DEEDS = {
     "fail in a thread": _fail_in_a_thread,
     "recurse": _recurse,
     "print much": _print_much,
+    "shut down sockets": _shut_down_sockets,
     "crash with another handler": _crash_with_another_handler,
     "exit": lambda: sys.exit(5),
     "exit in a task": _leave_in_a_task,

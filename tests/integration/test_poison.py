@@ -238,6 +238,21 @@ async def test_code_that_blocks_loses_its_turn_and_its_process_while_others_go_o
     await eventually(codes, lambda found: 75 in found)
 
 
+async def test_a_process_that_can_run_no_turns_any_more_fails_none(own_stack, client, model, key):
+    workers = [own_stack.worker(pid) for pid in await ready(own_stack)]
+    await asyncio.gather(*(ask(client, "shut down sockets") for _ in workers))
+    keys = [f"{key}n{number}" for number in range(INNOCENTS)]
+    for own in keys:
+        model.script(own, *(Answer("Whole.") for _ in range(20)))
+    turns = [await client.responses.create(model="plain", input=prompt(own), background=True) for own in keys]
+    assert {(await ended(client, turn.id)).output_text for turn in turns} == {"Whole."}
+
+    async def codes():
+        return {worker.exit_code for worker in workers}
+
+    await eventually(codes, lambda found: 75 in found)
+
+
 async def test_a_worker_that_is_too_large_before_its_first_turn_is_refused(own_stack):
     worker = own_stack.add_worker("langgraph", "--max-memory", "1", ready=False)
     assert await asyncio.to_thread(worker.wait, 120) == 1

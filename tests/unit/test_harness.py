@@ -82,6 +82,7 @@ async def ended(loop: AgentsLoop, *events: Event, **parameters: Any) -> tuple[Tu
         lambda: None,
         loop,
         nothing,  # type: ignore[arg-type]
+        nothing,  # type: ignore[arg-type]
     )
     journal = Journal(nothing, started.lease, {})  # type: ignore[arg-type]
     end = await asyncio.wait_for(harness._end(started, nothing, journal, put.append), 30)  # type: ignore[arg-type]

@@ -14,10 +14,11 @@ from k8gentai.agents.exits import contained_in_thread
 from k8gentai.agents.idempotency import idempotency_key
 from k8gentai.agents.tool_images import show_image
 from k8gentai.agents.turn import Decision
+from k8gentai.workers.approvals import Approvals
 from k8gentai.workers.budget import Budget, BudgetExceededError
 from k8gentai.workers.clock import Clock
 from k8gentai.workers.journal import ToolEntry
-from k8gentai.workers.record import seen_digest
+from k8gentai.workers.record import Answer, seen_digest
 from k8gentai.workers.tool_guard import ToolGuard
 from k8gentai.workers.tools import Tools, is_in_tool, running_call
 
@@ -52,6 +53,9 @@ class Person:
     @property
     def over(self):
         return self.answer.cancelled()
+
+    def decision(self, call_id, name, arguments):
+        return None
 
     async def ask(self, call_id, name, arguments, waiting):
         self.waiting = waiting
@@ -475,6 +479,9 @@ class Attempt(Recorded):
         if event.type == "tool.call":
             self.shown[call_id] = json.loads(event.arguments)
 
+    def decision(self, call_id, name, arguments):
+        return None
+
     async def ask(self, call_id, name, arguments, waiting):
         self.questions.append((call_id, name, json.loads(arguments)))
         return Decision(approve=True)
@@ -486,6 +493,24 @@ class Attempt(Recorded):
             return f"{name} {amount}"
 
         return (await self.tools.call("c1", name, {"amount": amount, **added}, run)).output
+
+
+@pytest.mark.parametrize("approve", [True, False])
+async def test_what_a_person_decided_holds_though_the_rule_is_gone_by_then(journal, approve):
+    """Definitions change while a turn waits."""
+    seen = seen_digest("pay", '{"amount": 7}')
+    answers = {"c1": Answer(approve=approve, reason="no", request_id="r", seen=seen)}
+    budget, guard = Budget(Limits(), _ignore_end), ToolGuard((), (), (), _ignore_end)
+    approvals = Approvals(answers, _ignore, lambda: False)
+    tools = Tools("resp_1", {}, journal, _ignore, approvals, budget, math.inf, Clock(0), guard=guard)
+    paid = []
+
+    async def pay():
+        paid.append(7)
+        return "paid"
+
+    outcome = await tools.call("c1", "pay", {"amount": 7}, pay)
+    assert (paid, outcome.is_error) == (([7], False) if approve else ([], True))
 
 
 async def test_what_code_runs_again_with_other_arguments_is_another_call():

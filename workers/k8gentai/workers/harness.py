@@ -38,6 +38,7 @@ from k8gentai.workers.services import TurnServices
 from k8gentai.workers.slots import Slot
 from k8gentai.workers.stream import EventStream
 from k8gentai.workers.toolbox import Toolbox
+from k8gentai.workers.vitals import Vitals
 from k8gentai.workers.watchdog import Blocked
 
 log = structlog.get_logger(__name__)
@@ -56,6 +57,7 @@ class Harness:
         blocked: returns what holds up the agents' loop now.
         agents_loop: where agents' code runs.
         settings: those of the process, which are put back while no attempt runs.
+        vitals: tells whether the process can run turns at all.
     """
 
     def __init__(
@@ -69,7 +71,9 @@ class Harness:
         blocked: Callable[[], Blocked | None],
         agents_loop: AgentsLoop,
         settings: ProcessSettings,
+        vitals: Vitals,
     ) -> None:
+        self._vitals = vitals
         self._settings = settings
         self._stack = stack
         self._blocked = blocked
@@ -145,6 +149,7 @@ class Harness:
         except BaseException as error:
             if _being_cancelled():
                 raise
+            await self._vitals.check()
             end = failure(error, attempt.calls if attempt else None)
             log.warning("turn_failed", turn=started.lease.turn_id, code=end.code, exc_info=error)
         finally:

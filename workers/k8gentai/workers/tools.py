@@ -282,8 +282,13 @@ class Tools:
             denial = _unread(unreadable) if known is None else None
             if denial is None and self._journal.is_full and (known is None or known.state != "done"):
                 self._budget.unrecorded(_NOT_BEGUN)
-            wants_asking = approval or policy.approval == "required" or self._replaces_approved(name)
-            is_asked = wants_asking and not _is_interrupted(known, policy)
+            is_asked = (
+                approval
+                or policy.approval == "required"
+                or self._replaces_approved(name)
+                # Whatever its definition has said since: what a person was asked is theirs to decide.
+                or self._approvals.decision(call_id, name, arguments_json) is not None
+            ) and not _is_interrupted(known, policy)
             if denial is None and is_asked and not place.is_passed:
                 denial = await self._ask_whether(given_id, call_id, name, arguments_json)
             if not again:

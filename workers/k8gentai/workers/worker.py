@@ -57,6 +57,7 @@ from k8gentai.workers.standard_streams import keep_streams_open
 from k8gentai.workers.thread_context import carry_context
 from k8gentai.workers.toolbox import Toolbox
 from k8gentai.workers.upstream import Upstream
+from k8gentai.workers.vitals import Vitals
 from k8gentai.workers.watchdog import Blocked, Watchdog
 
 _THREADS = 32
@@ -215,8 +216,9 @@ class _Worker:
             )
         )
         serving = asyncio.create_task(server.serve(sockets=[listening]))
+        vitals = Vitals(host, port, shutdown.replace)
         try:
-            await self._work(connection, open_attempts, shutdown)
+            await self._work(connection, open_attempts, vitals, shutdown)
             # Its turns are given back, and what remains may take too long.
             self._last_words.ended()
         except BaseException as error:
@@ -250,7 +252,9 @@ class _Worker:
             raise AdapterError(f"{self._adapter} is the adapter of {adapter.framework!r}, not {self._framework!r}")
         return adapter
 
-    async def _work(self, connection: Redis, open_attempts: OpenAttempts, shutdown: Shutdown) -> None:
+    async def _work(
+        self, connection: Redis, open_attempts: OpenAttempts, vitals: Vitals, shutdown: Shutdown
+    ) -> None:
         self._last_words.starting(f"the import of {self._framework}")
         adapter = self._load_adapter()
 
@@ -287,6 +291,7 @@ class _Worker:
             lambda: watchdog.blocked,
             agents_loop,
             ProcessSettings(),
+            vitals,
         )
         pool = Pool(attempts, harness, concurrency)
         loop = asyncio.get_running_loop()
@@ -308,6 +313,7 @@ class _Worker:
             pulse.look()
             memory.look()
             agents.look()
+            vitals.look()
 
         beat = Beat(
             Leases(
@@ -345,6 +351,7 @@ class _Worker:
             watchdog.stop()
             await agents_loop.stop()
             beat.stop()
+            vitals.stop()
             with suppress(*AWAY):
                 registration.unregister()
             await toolbox.close()
