@@ -579,6 +579,24 @@ def test_what_the_workers_do_not_have_makes_no_agent_ready_and_takes_none_off(mo
     assert {agent.state for agent in tiny(environment=dict(os.environ)).values()} == {"ready"}
 
 
+def test_a_change_that_would_cost_a_kept_agent_its_worker_waits():
+    theirs = dict(os.environ)
+    define_tiny("kept")
+    define_tiny("changed")
+    before = tiny(environment=theirs)
+    define_tiny("kept", "import os\nagent = os.environ['A_URL']\n")
+    define_tiny("changed", "agent = 2\n")
+    define_tiny("fresh")
+    seen = []
+    agents = tiny(keep=True, environment=theirs, approve=seen.append)
+    assert {name: agents[name].digest for name in before} == {name: before[name].digest for name in before}
+    reason = "a worker that is started again for it could not load kept: mend that first"
+    assert (seen[0].kept["changed"], seen[0].changed, seen[0].new) == (reason, {}, ["fresh"])
+    define_tiny("kept", "agent = 3\n")
+    agents = tiny(keep=True, environment=theirs, approve=seen.append)
+    assert (list(seen[1].changed), seen[1].kept) == (["changed", "kept"], {})
+
+
 def test_a_variable_that_is_no_longer_set_is_looked_for_again(monkeypatch):
     define_tiny("good", "import os\nagent = os.environ['A_URL']\n")
     monkeypatch.setenv("A_URL", "secret")

@@ -24,6 +24,7 @@ from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.changes import Changes, changes
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.fingerprint import unchanged
+from k8gentai.agents.holding import hold_back
 from k8gentai.agents.loading import named_modules
 from k8gentai.agents.reading import Document, Fault, read_documents
 from k8gentai.agents.references import reference_faults
@@ -191,23 +192,29 @@ def _register(
     for agent_id, same in sorted(_by_id(documents).items()):
         known, verdict = before.get(agent_id), verdicts.get(agent_id)
         agent = _registered(same, verdict, references.get(agent_id, []))
-        if (
-            terms.keep
-            and known
-            and known.state == "ready"
-            and (len(same) > 1 or _lacks_variables(same[0], verdict))
-        ):
-            # Checked again by the next check: it is not known whether it is ready as it stands now.
-            why = agent.error or ""
-            registered.append(known.model_copy(update={"warnings": [f"was not checked again: {why}"]}))
-            kept[agent_id] = "; ".join(why.splitlines())
+        stays = len(same) > 1 or _lacks_variables(same[0], verdict)
+        if terms.keep and known and known.state == "ready" and stays:
+            kept[agent_id] = agent.error or ""
+            registered.append(_as_it_was(known, kept[agent_id]))
             continue
         # .venvs/NAME/bin/python
         interpreter = terms.interpreters.get(agent.framework)
         registered.append(
             agent.model_copy(update={"environment": interpreter.parent.parent.name if interpreter else ""})
         )
-    return registered, kept
+    if terms.keep and terms.environment is not None:
+        held = hold_back(registered, kept, before)
+        registered = [
+            _as_it_was(known, held[agent.id]) if agent.id in held and (known := before.get(agent.id)) else agent
+            for agent in registered
+        ]
+        kept |= held
+    return registered, {agent_id: "; ".join(why.splitlines()) for agent_id, why in sorted(kept.items())}
+
+
+def _as_it_was(agent: RegisteredAgent, why: str) -> RegisteredAgent:
+    """Return an agent as it stands. The next check loads it: whether it is ready as it is now is not known."""
+    return agent.model_copy(update={"warnings": [f"was not checked again: {why}"]})
 
 
 def _lacks_variables(document: Document, verdict: _Verdict | None) -> bool:
