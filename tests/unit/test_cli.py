@@ -34,6 +34,7 @@ def test_help_imports_nothing_heavy() -> None:
     ("raised", "message"),
     [
         (SetUpError("no such thing"), "no such thing"),
+        (SetUpError("no a:b: here [x]"), "no a:b: here [x]"),
         (OSError(errno.ENOSPC, "No space left on device", "/some/file"), "The disk is full (/some/file)"),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "agents"), "Not a directory: 'agents'"),
     ],

@@ -13,8 +13,9 @@ from rich.markup import escape
 _COLUMNS = 1_000
 """More than a line has that nobody reads at a terminal."""
 
-out = Console()
-err = Console(stderr=True)
+# What agents and paths have between two colons is none of ours to draw.
+out = Console(emoji=False)
+err = Console(stderr=True, emoji=False)
 
 
 @contextmanager

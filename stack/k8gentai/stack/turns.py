@@ -133,7 +133,7 @@ def with_redis[T](settings: Settings, work: Callable[[Redis], Coroutine[Any, Any
     try:
         return asyncio.run(connected())
     except AWAY as error:
-        message = f"Redis at {masked(url)} does not answer ({error})"
+        message = f"Redis at {masked(url)} does not answer ({str(error).rstrip('.')})"
         if settings.redis_url is None and notice.read(settings.state) is None:
             message = f"No 'up' runs here: {message}. Start './scripts/up', or name the stack's Redis in REDIS_URL"
         raise SetUpError(f"{message}.") from error
