@@ -382,6 +382,14 @@ def test_an_agent_changes_with_all_that_its_code_is_in_or_reads():
     assert found == expected
 
 
+def test_a_file_that_its_reader_writes_is_no_change_of_its_own():
+    write = "import os, pathlib\npathlib.Path('n').write_text(pathlib.Path('n').read_text() + str(os.getpid()))\n"
+    Path("n").write_text("0")
+    define_tiny("counts", write + "agent = 1\n")
+    before = tiny()
+    assert tiny() == before
+
+
 def test_an_agent_changes_with_the_program_of_its_mcp_server(here, monkeypatch):
     monkeypatch.syspath_prepend(here)
     Path("agents").mkdir()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from k8gentai.agents.definition import implicit_agent
-from k8gentai.agents.fingerprint import fingerprint
+from k8gentai.agents.fingerprint import CHANGED, fingerprint
 from k8gentai.agents.loading import load_object
 from k8gentai.agents.turn import AgentLoadError, Turn
 from k8gentai.workers import loaded as loaded_agents
@@ -349,6 +349,15 @@ async def test_code_that_another_process_would_have_as_well_is_no_reason_to_end(
     code.known["one"].digest = "registered elsewhere"
     code.loaded.look()
     assert (await code.answer("one"), code.stale) == (1, [])
+
+
+async def test_a_file_that_is_written_whenever_it_is_read_replaces_no_process(code):
+    code.register("one", "two")
+    for agent in code.known.values():
+        agent.files[code.path("words")] = CHANGED
+    assert await code.answer("one") == 1
+    code.write("words", "agent = 2\n")
+    assert (await code.answer("two"), code.stale) == (1, [])
 
 
 async def test_a_module_that_is_gone_or_came_is_a_change(code):

@@ -17,8 +17,9 @@ from k8gentai.agents.code_files import files_of
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.loading import is_own_code
 
-_CHANGED = "changed while it was checked"
-"""Stands for the fingerprint of a file of which it is not known whether its old or its new content was read."""
+CHANGED = "changed while it was checked"
+"""Stands for the fingerprint of a file of which it is not known whether its old or its new content was read, as of
+one that its reader writes."""
 
 _WRITING = os.O_WRONLY | os.O_RDWR
 
@@ -102,7 +103,7 @@ class ReadFiles:
     def _taken(self, files: set[str]) -> dict[str, str]:
         there = sorted(file for file in files if Path(file).is_file())
         late = {file for file in there if Path(file).stat().st_mtime_ns > self._since_ns}
-        return {file: _CHANGED if file in late else fingerprint(file) for file in there}
+        return {file: CHANGED if file in late else fingerprint(file) for file in there}
 
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event != "open":

@@ -3,7 +3,7 @@
 Code that was loaded cannot be loaded anew with all that took something from it: other code is for another process.
 """
 
-from k8gentai.agents.fingerprint import fingerprint
+from k8gentai.agents.fingerprint import CHANGED, fingerprint
 from k8gentai.agents.registry import RegisteredAgent
 
 
@@ -33,4 +33,5 @@ class LoadedCode:
 
     def _is_other(self, path: str, registered: str) -> bool:
         loaded = self._fingerprints.get(path, "")
-        return loaded != registered and fingerprint(path) != loaded
+        # What is written whenever it is loaded would have each process replaced.
+        return registered not in (loaded, CHANGED) and fingerprint(path) != loaded
