@@ -42,6 +42,20 @@ async def test_what_an_agent_is_known_not_to_take_is_a_400(
     assert (await client.post("/v1/responses", json={"model": "math", "background": True, **body})).is_success
 
 
+@pytest.mark.parametrize(
+    "tool", [{"type": "web_search"}, {"type": "mcp", "server_label": "docs", "server_url": "http://docs/mcp"}]
+)
+async def test_a_tool_that_the_stack_runs_is_for_its_own_agents(
+    client: httpx.AsyncClient, served: Floor, tool: dict[str, object]
+) -> None:
+    made = agent("coded").model_copy(update={"framework": "ag2"})
+    write_registry(served.registry_path, [made, agent("math")])
+    body = {"model": "coded", "input": "Go.", "tools": [TOOL, tool], "background": True}
+    error = (await client.post("/v1/responses", json=body)).json()["error"]
+    assert (error["param"], error["code"]) == ("tools[1].type", "unsupported_parameter")
+    assert served.turns.records == {}
+
+
 def test_a_turn_with_more_than_text_is_refused_by_place() -> None:
     turn = Turn(id="resp_1", agent="choosy", input=SHOWN)
     with pytest.raises(RequestError, match=r"input\[1\]\.content\[1\].*crew"):

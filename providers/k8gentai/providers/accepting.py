@@ -228,6 +228,12 @@ def _check_parts(request: CreateRequest, target: Target) -> None:
     if "tools" in target.refuses and request.tools:
         message = f"'tools': '{target.agent}' has the tools of its code, and takes none of a request."
         raise invalid(message, "tools", "unsupported_parameter")
+    if target.framework != "llama-stack":
+        for index, tool in enumerate(request.tools):
+            if tool.get("type") != "function":
+                place = f"tools[{index}].type"
+                message = f"'{place}': agents of {target.framework} take functions, and no {tool.get('type')}."
+                raise invalid(message, place, "unsupported_parameter")
     if "files" in target.refuses:
         for place, part in file_parts(request.input):
             message = f"'{place}': '{target.agent}' takes text alone, and no {part['type']}."
