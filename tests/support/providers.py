@@ -194,6 +194,9 @@ class MemoryTurns:
         while True:
             yield await self.ended.get()
 
+    def put_off(self, turn_id: str) -> None:
+        """Nothing gives a turn out again here."""
+
     async def settled(
         self,
         turn_id: str,

@@ -10,6 +10,7 @@ from llama_stack_api.conversations import CreateConversationRequest
 from k8gentai.agents.events import TurnCompleted
 from k8gentai.providers.settle import Settler
 from k8gentai.stack.drill.proxy import serving
+from k8gentai.workers import keys
 from k8gentai.workers.attempts import Attempts
 from k8gentai.workers.connection import AWAY, sent_once
 from k8gentai.workers.turns import Turns
@@ -61,10 +62,49 @@ async def test_a_turn_that_is_settled_again_is_not_lost_by_a_fault_of_what_gives
         turn_id = await ask(turns)
         started = await attempts.start(await attempts.take(1))
         await attempts.append(started.lease, 2, [TurnCompleted()])
-        finished = Turns(faulty).finished("server")
+        faulty_turns = Turns(faulty)
+        finished = faulty_turns.finished("server")
         assert await anext(finished) == turn_id
+        faulty_turns.put_off(turn_id)
         proxy.command, proxy.refusal = b"XREADGROUP", "OOM"
         assert await anext(finished) == turn_id
+
+
+async def test_a_turn_that_is_given_again_is_not_lost_with_the_answer(
+    valkey: Any, proxy: Aimed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("k8gentai.workers.turns.RECLAIM_SECONDS", 0)
+    async with connected(valkey.url) as redis, connected(f"redis://127.0.0.1:{proxy.port}/0") as faulty:
+        await redis.flushall()
+        turns = Turns(faulty)
+        await redis.xadd(keys.FINISHED, {"turn": "resp_1"})
+        finished = turns.finished("server")
+        assert await anext(finished) == "resp_1"
+        turns.put_off("resp_1")
+        proxy.command = b"XAUTOCLAIM"
+        with pytest.raises(AWAY):
+            await anext(finished)
+        monkeypatch.setattr("k8gentai.workers.turns.RECLAIM_SECONDS", 3_600)
+        assert await anext(turns.finished("server")) == "resp_1"
+
+
+async def test_what_is_being_settled_is_not_given_again_and_what_waits_is_not_put_off_by_a_fault(
+    valkey: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("k8gentai.workers.turns._PAGE", 2)
+    async with connected(valkey.url) as redis:
+        await redis.flushall()
+        turns = Turns(redis)
+        entries = [await redis.xadd(keys.FINISHED, {"turn": f"resp_{number}"}) for number in range(5)]
+        assert await anext(turns.finished("server")) == "resp_0"
+        await redis.xreadgroup(keys.SERVERS, "server", {keys.FINISHED: ">"})
+        await redis.xdel(keys.FINISHED, entries[3])
+        await redis.xclaim(keys.FINISHED, keys.SERVERS, "server", 0, entries, idle=10_000, justid=True)
+        finished = turns.finished("server")
+        assert [await anext(finished) for _ in range(3)] == ["resp_1", "resp_2", "resp_4"]
+        waiting = await redis.xpending_range(keys.FINISHED, keys.SERVERS, "-", "+", 9)
+        assert {each["message_id"] for each in waiting} >= {entries[0], entries[4]}
+        assert all(each["time_since_delivered"] >= 10_000 for each in waiting)
 
 
 @pytest.mark.parametrize(

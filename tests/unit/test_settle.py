@@ -1,7 +1,9 @@
 """Finished turns reach the store and their conversation, once, as their owner's."""
 
 import asyncio
+import gc
 import itertools
+import weakref
 from typing import Any
 
 import pytest
@@ -231,6 +233,14 @@ async def test_turns_that_wait_for_their_chain_hold_up_no_others(
         all_settled[turn_id].set()
         return done
 
+    get, read = served.turns.get, list[weakref.ref[Any]]()
+
+    async def get_anew(turn_id: str) -> Any:
+        record = (await get(turn_id)).model_copy()
+        read.append(weakref.ref(record))
+        return record
+
+    monkeypatch.setattr(served.turns, "get", get_anew)
     monkeypatch.setattr(served.store, "put", put_the_first_later)
     monkeypatch.setattr(served.turns, "settled", note)
     for turn_id in (*chain[1:], other, first):
@@ -238,6 +248,8 @@ async def test_turns_that_wait_for_their_chain_hold_up_no_others(
     served.settler.start()
     await asyncio.wait_for(all_settled[other].wait(), 30)
     assert not any(all_settled[turn_id].is_set() for turn_id in chain)
+    gc.collect()
+    assert len([record for record in read if record() is not None]) < 8
     may_be_written.set()
     for event in all_settled.values():
         await asyncio.wait_for(event.wait(), 30)

@@ -93,6 +93,8 @@ class Settler:
         except Exception:
             # One turn that cannot be settled must not hold up the others.
             log.exception("settling_failed", turn=turn_id)
+        finally:
+            self._turns.put_off(turn_id)
 
     async def settle(self, turn_id: str) -> None:
         """Settle a finished turn; doing it twice is doing it once."""
@@ -160,12 +162,15 @@ class Settler:
         is being written for another turn is waited for, and is yielded where that failed."""
         turn_id: str | None = last
         while turn_id and (record := await self._unsettled(turn_id)):
+            before = record.previous_response_id
+            # Many may wait here, and a record holds a whole history.
+            del record
             if written := self._catching_up.get(turn_id):
                 async with _given_back(self._room):
                     await written.wait()
             else:
                 yield turn_id
-                turn_id = record.previous_response_id
+                turn_id = before
 
     async def _try_previous(self, turn_id: str) -> None:
         try:

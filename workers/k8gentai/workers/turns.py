@@ -83,6 +83,7 @@ class Turns:
         self._forget_servers = redis.register_script(script("forget_servers"))
         self._notifications = Notifications(redis)
         self._entries: dict[str, bytes] = {}
+        """The turns that are being settled, each with its entry in the stream of ended turns."""
 
     async def accept(
         self,
@@ -304,28 +305,45 @@ class Turns:
         """Yield ids of ended turns that are to be settled, without end.
 
         Each goes to one server, and to another one if the first has not called :meth:`settled` for it within
-        30 seconds; so settling must be idempotent. After an error this is to be called anew: then it yields first
-        what Redis gave to this server and this method did not, as where the answer was lost.
+        30 seconds; so settling must be idempotent. This server itself is given it again after :meth:`put_off`.
+        After an error this is to be called anew: then it yields first what Redis gave to this server and is not
+        being settled, as where the answer was lost.
 
         Args:
             server: a name for this process.
         """
         await self._join_servers()
-        for entry_id, turn_id in await self._given(server):
-            if self._entries.get(turn_id) != entry_id:
-                self._entries[turn_id] = entry_id
-                yield turn_id
+        found = await self._given(server)
         while True:
-            for entry_id, turn_id in await self._next(server):
-                self._entries[turn_id] = entry_id
-                yield turn_id
+            for entry_id, turn_id in found:
+                if self._entries.get(turn_id) != entry_id:
+                    self._entries[turn_id] = entry_id
+                    yield turn_id
+            found = await self._next(server)
+
+    def put_off(self, turn_id: str) -> None:
+        """Have :meth:`finished` yield a turn again after a while, unless it was settled: it could not be."""
+        self._entries.pop(turn_id, None)
 
     async def _given(self, server: str) -> list[tuple[bytes, str]]:
-        """Return the entries that a server was given and has not settled, each with its turn's id."""
+        """Return the entries that a server was given and has not settled, each with its turn's id.
+
+        Reading them as those of a consumer would put off the time after which they go to another server.
+        """
         given: list[tuple[bytes, str]] = []
-        while page := await self._read_finished(server, given[-1][0] if given else "0"):
-            given += page
+        first = "-"
+        while ids := await self._given_ids(server, first):
+            entries = self._redis.pipeline(transaction=False)
+            for entry_id in ids:
+                entries.xrange(keys.FINISHED, entry_id, entry_id)
+            given += _finished(entry for found in await entries.execute() for entry in found)
+            first = f"({ids[-1].decode()}"
         return given
+
+    async def _given_ids(self, server: str, first: str) -> list[bytes]:
+        """Return a page of the ids of the entries that a server was given, from the first one on."""
+        found = await self._redis.xpending_range(keys.FINISHED, keys.SERVERS, first, "+", _PAGE, server)
+        return [each["message_id"] for each in found]
 
     async def _next(self, server: str) -> list[tuple[bytes, str]]:
         """Return the entries that no server has been given, or has settled in time; waits a while for one."""
@@ -337,13 +355,9 @@ class Turns:
             if claimed:
                 # A fault of another command must not lose them.
                 return _finished(claimed)
-            return await self._read_finished(server, ">", BLOCK_SECONDS * 1000)
-
-    async def _read_finished(
-        self, server: str, after: bytes | str, block: int | None = None
-    ) -> list[tuple[bytes, str]]:
-        streams = {keys.FINISHED: after}
-        found = await self._redis.xreadgroup(keys.SERVERS, server, streams, count=_PAGE, block=block)
+            found = await self._redis.xreadgroup(
+                keys.SERVERS, server, {keys.FINISHED: ">"}, count=_PAGE, block=BLOCK_SECONDS * 1000
+            )
         return _finished(entry for _, entries in found for entry in entries)
 
     async def _join_servers(self) -> None:
