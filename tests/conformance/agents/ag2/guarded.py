@@ -50,11 +50,16 @@ approving = Agent("clerk", config=_config, tools=[tool(tools.write, middleware=[
 async def _review(call_next: Any, event: ToolCallEvent, context: Context) -> Any:
     result = await call_next(event, context)
     keep = await context.input("Keep it?") == "yes"
-    text = f"kept: {result.result.parts[0].content}" if keep else "withheld"
+    text = f"kept: {result.result.parts[0].data['words']}" if keep else "withheld"
     return ToolResultEvent.from_call(event, text)
 
 
-reviewing = Agent("clerk", config=_config, tools=[tool(tools.write, middleware=[_review])])
+def _note(path: str, line: str) -> dict[str, str]:
+    """Add a line to a file, and return data."""
+    return {"words": tools.write(path, line)}
+
+
+reviewing = Agent("clerk", config=_config, tools=[tool(_note, name="write", middleware=[_review])])
 
 
 def _finish(path: str, line: str) -> ToolResult:

@@ -10,7 +10,7 @@ from beeai_framework.agents.requirement.requirements import Requirement
 from beeai_framework.agents.requirement.requirements.ask_permission import AskPermissionRequirement
 from beeai_framework.backend import AnyMessage, ChatModel, MessageToolResultContent, ToolMessage, UserMessage
 from beeai_framework.memory import UnconstrainedMemory
-from beeai_framework.tools import StringToolOutput, tool
+from beeai_framework.tools import JSONToolOutput, StringToolOutput, tool
 from beeai_framework.tools.handoff import HandoffTool
 from beeai_framework.utils.io import io_read
 from beeai_framework.workflows import Workflow
@@ -62,17 +62,27 @@ async def _hooked(question: str, *requirements: Requirement[Any]) -> str:
     return (await agent.run(question)).last_message.text
 
 
+class _Note(BaseModel):
+    words: str
+
+
+class _NoteOutput(JSONToolOutput[_Note]):
+    """An output of a class of the agent's own."""
+
+
+@tool(name="write")
+def _note(path: str, line: str) -> _NoteOutput:
+    """Add a line to a file, and return a note of it."""
+    return _NoteOutput(_Note(words=tools.write(path, line)))
+
+
 async def _review(data: Any, event: Any) -> None:
     keep = await io_read("Keep it?") == "yes"
-    data.output = StringToolOutput(f"kept: {data.output.get_text_content()}" if keep else "withheld")
+    data.output = StringToolOutput(f"kept: {data.output.result.words}" if keep else "withheld")
 
 
-async def reviewing(question: str) -> str:
-    """A listener asks a person about what a tool returned."""
-    write = tool(tools.write)
-    write.emitter.on("success", _review)
-    agent = RequirementAgent(llm=_llm, name="Clerk", tools=[write], final_answer_as_tool=False)
-    return (await agent.run(question)).last_message.text
+_note.emitter.on("success", _review)
+reviewing = RequirementAgent(llm=_llm, name="Clerk", tools=[_note], final_answer_as_tool=False)
 
 
 class _Order(BaseModel):

@@ -13,6 +13,7 @@ from crewai.hooks import (
 from crewai.lite_agent import LiteAgent
 from crewai.tools import BaseTool, tool
 from crewai.tools.agent_tools.agent_tools import AgentTools
+from pydantic import BaseModel
 
 from k8gentai.stack.conformance import tools
 from tests.conformance.agents.dispatching import answer
@@ -74,7 +75,7 @@ def _review(context: ToolCallHookContext) -> str | None:
     if context.tool_input.get("line") != "reviewed":
         return None
     keep = context.request_human_input("Keep it?", "Type 'yes'.") == "yes"
-    return f"kept: {context.tool_result}" if keep else "withheld"
+    return f"kept: {context.raw_tool_result.words}" if keep else "withheld"
 
 
 register_before_tool_call_hook(_change_later)
@@ -87,7 +88,19 @@ def _times(path: str, line: str, times: int, mark: str = "!") -> str:
 
 
 reading = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[tool("write")(_times)])])
-hooked = approving = reviewing = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[_write])])
+hooked = approving = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[_write])])
+
+
+class _Note(BaseModel):
+    words: str
+
+
+def _note(path: str, line: str) -> _Note:
+    """Add a line to a file, and return a note of it."""
+    return _Note(words=tools.write(path, line))
+
+
+reviewing = Crew(agents=[_clerk], tasks=[_task(_clerk, tools=[tool("write")(_note)])])
 
 delegation = Crew(
     agents=[_agent("Writer", tools=[_write]), _agent("Poet")],

@@ -4,6 +4,8 @@ from typing import Any
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import wrap_tool_call
+from langchain_core.documents import Document
+from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from langgraph.types import interrupt
 
@@ -22,9 +24,15 @@ async def _change(request: Any, handler: Any) -> Any:
 async def _review(request: Any, handler: Any) -> Any:
     result = await handler(request)
     kept = interrupt({"question": "Keep it?"}) == "yes"
-    result.content = f"kept: {result.content}" if kept else "withheld"
+    result.content = f"kept: {result.artifact[0].page_content}" if kept else "withheld"
     return result
 
 
-reviewing = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[tools.write], middleware=[_review])
+@tool("write", response_format="content_and_artifact")
+def _note(path: str, line: str) -> tuple[str, list[Document]]:
+    """Add a line to a file, and return a document of it."""
+    return "noted", [Document(tools.write(path, line))]
+
+
+reviewing = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[_note], middleware=[_review])
 hooked = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[tools.write], middleware=[_change])
