@@ -406,13 +406,22 @@ def test_an_agent_changes_with_the_program_of_its_mcp_server(here, monkeypatch):
     assert files_of(definition) == {str(Path(name).absolute()) for name in ("server.py", "served.py", "shared.py")}
 
 
+def test_an_agent_of_an_installed_package_is_not_checked_again(counting):
+    python, starts = counting
+    define_tiny("good")
+    path = Path("agents/good.yaml")
+    path.write_text(path.read_text().replace("good_code:agent", "pytest:mark"))
+    assert tiny(python) == tiny(python)
+    assert starts() == 1
+
+
 def test_a_registry_of_an_earlier_version_is_made_anew(counting):
     python, starts = counting
     define_tiny("good")
     first = tiny(python)
     stored = Path("state/registry.json")
     content = json.loads(stored.read_text())
-    del content["agents"][0]["files"]
+    del content["agents"][0]["files"], content["checked"]["tiny"]["variables"]
     stored.write_text(json.dumps(content))
     assert tiny(python) == first
     assert starts() == 2

@@ -25,7 +25,6 @@ from k8gentai.agents.changes import Changes, changes
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.fingerprint import unchanged
 from k8gentai.agents.holding import hold_back
-from k8gentai.agents.loading import named_modules
 from k8gentai.agents.reading import Document, Fault, read_documents
 from k8gentai.agents.references import reference_faults
 from k8gentai.agents.registry import Checked, RegisteredAgent, Registry, write_registry
@@ -349,22 +348,20 @@ def _with_own_variables(verdict: _Verdict, terms: Terms) -> _Verdict:
 
 
 def _same_variables(last: Checked, terms: Terms) -> bool:
-    """Return whether the same variables are set, of those that a check looked up."""
+    """Return whether the same variables are set, of those that a check looked up; not of a check by an earlier
+    version, which noted neither them nor the files of each agent."""
     now = _environment(terms)
-    return all((name in now) == was_set for name, was_set in last.variables.items())
+    return last.variables is not None and all((name in now) == was_set for name, was_set in last.variables.items())
 
 
 def _known(definitions: list[AgentDefinition], before: Registry) -> dict[str, _Verdict] | None:
     """Return the last check's verdicts of these agents; None where one has another definition now, or was not
-    ready or checked in part: what was wrong may lie outside of what is looked at. An earlier version did not name
-    the files of their code.
+    ready or checked in part: what was wrong may lie outside of what is looked at.
     """
     known = {}
     for definition in definitions:
         agent = before.get(definition.id)
         if agent is None or agent.state != "ready" or agent.warnings or agent.definition != definition:
-            return None
-        if named_modules(definition) and not agent.files:
             return None
         known[definition.id] = _Verdict(
             agent.digest,

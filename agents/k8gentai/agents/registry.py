@@ -58,8 +58,9 @@ class Checked(BaseModel):
     """What names the adapter, where it is not among ours."""
     files: dict[str, str]
     """Paths, each with its :func:`k8gentai.agents.fingerprint.fingerprint`."""
-    variables: dict[str, bool] = {}
-    """Variables of the environment that were looked up, each with whether it was set. No values."""
+    variables: dict[str, bool] | None = None
+    """Variables of the environment that were looked up, each with whether it was set. No values. None where an
+    earlier version wrote it."""
 
 
 class _Map(BaseModel):
