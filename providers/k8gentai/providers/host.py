@@ -14,11 +14,11 @@ from typing import Any
 
 import structlog
 from pydantic import TypeAdapter
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from k8gentai.providers.storage import STORAGE_AWAY
+# This also has the engines that the host makes say when their database is away.
+from k8gentai.providers.storage import execute_at_leisure
 
 log = structlog.get_logger(__name__)
 
@@ -130,7 +130,8 @@ async def sql_store(backend: str, table: str, policy: list[Any]) -> Any:
 
 
 async def create_indexes(sql: Any, table: str, indexes: dict[str, tuple[str, ...]]) -> None:
-    """Make indexes that are not there yet, on a table that is there. Without one, what needs it is slower.
+    """Make indexes that are not there yet, on a table that is there, however long that takes. PostgreSQL lets a
+    large table be read meanwhile, and not be written. Without one, what needs it is slower.
 
     Args:
         sql: from :func:`sql_store`.
@@ -140,10 +141,9 @@ async def create_indexes(sql: Any, table: str, indexes: dict[str, tuple[str, ...
     async with sql.sql_store.async_session() as session:
         for name, columns in indexes.items():
             try:
-                await session.execute(text(f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({', '.join(columns)})"))
-                await session.commit()
-            except (DBAPIError, *STORAGE_AWAY) as error:
-                # Another server makes it at this moment, or it takes long.
+                statement = f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({', '.join(columns)})"
+                await execute_at_leisure(session, statement)
+            except Exception as error:  # noqa: BLE001 - such as that another server makes it at this moment
                 await session.rollback()
                 log.warning("index_not_made", index=name, error=str(getattr(error, "orig", error)))
 

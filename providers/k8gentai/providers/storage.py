@@ -1,16 +1,24 @@
-"""The SQL databases under the host's stores: what is raised while one is away, and how long it is waited for."""
+"""The SQL databases under the host's stores: what is raised while one is away, and how long it is waited for.
+
+Importing this sets it for every engine of SQLAlchemy's in the process: the host makes its own out of our reach.
+"""
 
 import sqlite3
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.engine import Dialect, Engine, ExceptionContext
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncSession
 
+_ASYNCPG = "asyncpg"
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 15
 """For PostgreSQL, which the host waits for without end where a lock is held or the network is silent; it waits for
 SQLite for 5 s."""
+_LEISURE_SECONDS = 86_400
 
 _SQLITE = frozenset(
     {
@@ -31,19 +39,44 @@ class StorageAwayError(Exception):
     """The database does not answer or does no work now. It passes, or an operator makes it pass."""
 
 
-STORAGE_AWAY: Final = (StorageAwayError, PoolTimeoutError, TimeoutError)
-"""What is raised where the database is away, or all connections to it are in use. SQLAlchemy passes the last on
-from a connection that it tries before use."""
+STORAGE_AWAY: Final = (StorageAwayError, PoolTimeoutError)
+"""What is raised where the database is away, or all connections to it are in use."""
+
+
+async def execute_at_leisure(session: AsyncSession, statement: str) -> None:
+    """Execute a statement without parameters that may take long, and commit it.
+
+    Raises:
+        Exception: one of SQLAlchemy's, of the database's driver's, or of :data:`STORAGE_AWAY`.
+    """
+    connection = await (await session.connection()).get_raw_connection()
+    if session.get_bind().dialect.driver == _ASYNCPG:
+        # SQLAlchemy's own call has the time of the connection, and none by statement.
+        driver: Any = connection.driver_connection
+        await driver.execute(statement, timeout=_LEISURE_SECONDS)
+    else:
+        await session.execute(text(statement))
+    await session.commit()
 
 
 @event.listens_for(Engine, "do_connect")
 def _connect(dialect: Dialect, _record: Any, args: Any, options: Any) -> Any:
     """Connect within a time, and raise what is no error of the database's own as such."""
-    if dialect.driver == "asyncpg":
+    if dialect.driver == _ASYNCPG:
         options.setdefault("timeout", _CONNECT_SECONDS)
         options.setdefault("command_timeout", _ANSWER_SECONDS)
+    # SQLAlchemy passes on what comes of a connection that it tries before use, without an event.
+    vars(dialect).setdefault("do_ping", partial(_ping, dialect.do_ping))
     try:
         return dialect.connect(*args, **options)
+    except OSError as error:
+        raise _away(error) from error
+
+
+def _ping(ping: Callable[[Any], bool], connection: Any) -> bool:
+    """Try a connection before use, and raise its silence as such."""
+    try:
+        return ping(connection)
     except OSError as error:
         raise _away(error) from error
 

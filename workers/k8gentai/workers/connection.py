@@ -1,4 +1,4 @@
-"""How every process of ours connects to Redis, and what it does while Redis is away."""
+"""How every process of ours connects to Redis, and what it does while Redis, or another store, is away."""
 
 import asyncio
 import time
