@@ -7,9 +7,10 @@ from ag2 import Agent, Context, MemoryStream, ToolResult, tool
 from ag2.events import DataInput, ImageInput, TextInput, ToolCallEvent
 
 from k8gentai.agents.adapters.ag2.admitted import hook_tools
-from k8gentai.agents.adapters.ag2.recorded import remade
+from k8gentai.agents.adapters.ag2.recorded import outcome_of_value, remade, value_of
 from k8gentai.agents.adapters.ag2.run import current_agent, current_call, current_run
 from k8gentai.agents.admission import Admission
+from k8gentai.agents.kept_results import is_same
 from tests.conformance.kept.results import Receipt, Unwritten, attempt, verify
 
 RESULTS = [
@@ -56,6 +57,8 @@ async def main():
     """Check each result."""
     for result in RESULTS:
         await check(result)
+        if not isinstance(result, ToolResult):
+            assert is_same(value_of(outcome_of_value(result)), result), result
     for result in LOST:
         _, own = await call(made(result, []))
         assert own.is_lost, result

@@ -7,7 +7,9 @@ from beeai_framework.tools import JSONToolOutput, StringToolOutput, tool
 from beeai_framework.tools.search import SearchToolOutput, SearchToolResult
 
 from k8gentai.agents.adapters.beeai.admitted import ReadAdmission, hook_implementations
+from k8gentai.agents.adapters.beeai.recorded import recorded, remade
 from k8gentai.agents.adapters.beeai.run import current_run
+from k8gentai.agents.kept_results import is_same
 from tests.conformance.kept.results import Receipt, Unwritten, attempt, verify
 
 
@@ -55,6 +57,8 @@ async def check(value):
     first, own = await call(pay)
     second, _ = await call(pay, own.text)
     verify(first, second, len(ran))
+    raw = recorded(value)
+    assert raw == "" if type(value) is StringToolOutput else is_same(remade(raw), value), raw
 
 
 async def main():
@@ -63,6 +67,8 @@ async def main():
         await check(result)
     _, own = await call(made(JSONToolOutput(Unwritten()), []))
     assert own.is_lost
+    gone = '{"text": "a total", "whole": "{\\"$class\\": \\"gone:Total\\", \\"$state\\": {}}"}'
+    assert is_same(remade(gone), StringToolOutput("a total"))
 
 
 if __name__ == "__main__":

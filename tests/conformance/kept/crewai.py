@@ -1,5 +1,6 @@
 """Keeps results of tools of CrewAI: run as a module."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 from crewai.tools import tool
@@ -51,11 +52,38 @@ def check(value):
     assert pay.current_usage_count == 2
 
 
+class Recording:
+    """A turn whose record answers what was called before."""
+
+    ruled = named = ()
+
+    def __init__(self):
+        self.outcomes = {}
+        self.call_ids = SimpleNamespace(make=lambda *told: str(told))
+
+    def claim(self, *told, **options):
+        """No call of a model's is answered."""
+
+    def call_tool(self, call_id, name, arguments, execute):
+        """Run a tool once."""
+        if call_id in self.outcomes:
+            return replace(self.outcomes[call_id], recorded=True)
+        return self.outcomes.setdefault(call_id, execute())
+
+
+def check_record(value):
+    """Have code call a tool that returns a value, in two attempts."""
+    pay = made(value, ran := [])
+    current_run.set(Recording())
+    verify(pay.run(amount=1), pay.run(amount=1), len(ran))
+
+
 if __name__ == "__main__":
     hook_tools()
-    current_run.set(SimpleNamespace(ruled=(), named=()))
+    current_run.set(Recording())
     for result in RESULTS:
         check(result)
+        check_record(result)
     with attempt(admission()) as lost:
         made(Unwritten(), []).run(amount=1)
     assert lost.is_lost

@@ -8,7 +8,7 @@ from ag2 import ToolResult
 from ag2.events import Input
 
 from k8gentai.agents.json_text import json_text
-from k8gentai.agents.kept_results import read_result, round_trip, write_result
+from k8gentai.agents.kept_results import is_same, read_result, round_trip, write_result
 from k8gentai.agents.text import encodable
 from k8gentai.agents.turn import ToolOutcome
 
@@ -29,12 +29,20 @@ def outcome_of_value(value: object) -> ToolOutcome:
     if isinstance(value, str):
         return ToolOutcome(value)
     text = json_text(value)
-    return ToolOutcome(text, raw=json.dumps({"value": json.loads(text)}))
+    kept: dict[str, Any] = {"value": json.loads(text)}
+    if not is_same(kept["value"], value):
+        kept["whole"] = round_trip(value, write_result, read_result)
+    return ToolOutcome(text, raw=json.dumps(kept))
 
 
 def value_of(outcome: ToolOutcome) -> Any:
     """Return what a tool's function returned."""
     kept = json.loads(outcome.raw) if outcome.raw else {"value": outcome.output}
+    try:
+        if kept.get("whole") is not None:
+            return read_result(kept["whole"])
+    except (LookupError, ValueError):
+        return kept["value"]
     return kept["value"] if "value" in kept else ToolResult(**kept)
 
 

@@ -4,15 +4,15 @@ them in between."""
 import json
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial, wraps
-from typing import Any, cast
+from typing import Any
 
 from beeai_framework.backend import MessageToolCallContent
-from beeai_framework.tools import JSONToolOutput, StringToolOutput, Tool, ToolOutput
+from beeai_framework.tools import Tool, ToolOutput
 from pydantic import BaseModel
 
+from k8gentai.agents.adapters.beeai.recorded import remade, written
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_run
 from k8gentai.agents.admission import Admission, current_admission
-from k8gentai.agents.kept_results import read_result, round_trip, write_result
 from k8gentai.agents.text import jsonable
 
 CallTool = Callable[[TurnRun, MessageToolCallContent, Callable[[], Any]], Awaitable[ToolOutput]]
@@ -100,40 +100,16 @@ def _held(run_tool: Run, call_tool: CallTool) -> Run:
             returned = admission.own_result()
             with admission.at_work():
                 if returned.text is not None:
-                    return _remade(returned.text)
+                    return remade(returned.text)
                 output = await run_tool(self, *args, **named)
-                returned.keep(_written(output))
+                returned.keep(written(output))
                 return output
-        written = json.dumps(arguments)
-        own = run.call_ids.make(self.name, admission.call_id, written)
-        message = MessageToolCallContent(id=own, tool_name=self.name, args=written)
+        shown = json.dumps(arguments)
+        own = run.call_ids.make(self.name, admission.call_id, shown)
+        message = MessageToolCallContent(id=own, tool_name=self.name, args=shown)
         return await call_tool(run, message, partial(held, self, *args, **named))
 
     return held
-
-
-def _written(output: ToolOutput) -> str | None:
-    """Return a tool's output as JSON; None where what is read back is not the same."""
-    return round_trip(output, _plain, _remade) or round_trip(output, _whole, _remade)
-
-
-def _plain(output: ToolOutput) -> str:
-    """Return what an output is of, where it is of BeeAI's own classes for JSON or text."""
-    return json.dumps(
-        {"json": output.result} if isinstance(output, JSONToolOutput) else {"text": output.get_text_content()}
-    )
-
-
-def _whole(output: ToolOutput) -> str:
-    """Return an output of any class, with the text that stands for it where a reader has no such class."""
-    return json.dumps({"text": output.get_text_content(), "whole": write_result(output, (ToolOutput,))})
-
-
-def _remade(text: str) -> ToolOutput:
-    kept = json.loads(text)
-    if "whole" in kept:
-        return cast(ToolOutput, read_result(kept["whole"], (ToolOutput,)))
-    return JSONToolOutput(kept["json"]) if "json" in kept else StringToolOutput(kept["text"])
 
 
 def _of(tool: Any) -> ReadAdmission | None:

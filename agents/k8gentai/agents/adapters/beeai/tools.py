@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from k8gentai.agents.adapters.beeai.admitted import ReadAdmission, as_json, hook_implementations, is_admitted
 from k8gentai.agents.adapters.beeai.answers import FINAL_ANSWER
 from k8gentai.agents.adapters.beeai.causes import cause_of
+from k8gentai.agents.adapters.beeai.recorded import recorded, remade
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
 from k8gentai.agents.admission import admit
 from k8gentai.agents.exits import contained_in_thread
@@ -221,7 +222,7 @@ async def _call_tool(run: TurnRun, message: MessageToolCallContent, execute: Cal
             current_call.reset(token)
         text = output.get_text_content()
         came = output, text
-        return ToolOutcome(text)
+        return ToolOutcome(text, raw=recorded(output))
 
     read = json.loads(message.args)
     arguments = read if isinstance(read, dict) else {}
@@ -232,9 +233,9 @@ async def _call_tool(run: TurnRun, message: MessageToolCallContent, execute: Cal
     # What BeeAI has of it goes to the model, unless the boundary says something else.
     if outcome.is_error:
         raise result if isinstance(result, ToolError) and text == outcome.output else _KnownError(outcome.output)
-    return (
-        result if isinstance(result, ToolOutput) and text == outcome.output else StringToolOutput(outcome.output)
-    )
+    if isinstance(result, ToolOutput) and text == outcome.output:
+        return result
+    return remade(outcome.raw) if outcome.raw else StringToolOutput(outcome.output)
 
 
 def _threaded(make_tool: Callable[..., Any]) -> Callable[..., Any]:

@@ -209,7 +209,7 @@ def _through(run: CrewRun, name: str, arguments: dict[str, Any], call: Callable[
         return outcome.output
     if execution.done:
         return execution.result
-    return json.loads(outcome.raw) if outcome.raw else outcome.output
+    return _remade(outcome)
 
 
 class _Direct:
@@ -243,11 +243,23 @@ class _Direct:
 
 
 def _recorded(result: Any) -> str:
-    """Return a result as JSON; empty where it is the text that the model is shown, or JSON has no such thing."""
+    """Return a result as JSON; empty where it is the text that the model is shown, or cannot be written."""
+    if isinstance(result, str):
+        return ""
+    if (written := round_trip(result, write_result, read_result)) is not None:
+        return written
     try:
-        return "" if isinstance(result, str) else json.dumps(result)
+        return json.dumps(result)
     except (TypeError, ValueError):
         return ""
+
+
+def _remade(outcome: ToolOutcome) -> Any:
+    """Return what a tool returned in an earlier attempt; its text where its class is not what it was."""
+    try:
+        return read_result(outcome.raw) if outcome.raw else outcome.output
+    except (LookupError, ValueError):
+        return outcome.output
 
 
 def _known(text: str, tool: Any) -> Any:
