@@ -35,6 +35,7 @@ async def begin(client, model, key, call):
         ("interrupt", "KeyboardInterrupt"),
         ("cancel", "CancelledError"),
         ("close", "GeneratorExit"),
+        ("outgrow", "MemoryError"),
         ("mumble", ""),
         ("halve", "half \ufffd"),
         ("halve_and_fail", "half \ufffd"),

@@ -44,6 +44,11 @@ def leave_hard() -> str:
     os._exit(7)
 
 
+def outgrow() -> str:
+    """Take more memory than there is."""
+    return str(len(bytearray(10**15)))
+
+
 def mumble() -> str:
     """Raise what cannot be printed."""
     raise UnprintableError
@@ -66,7 +71,7 @@ async def hold(path: str) -> str:
     return "held"
 
 
-TOOLS = (leave, interrupt, cancel, close, leave_later, leave_hard, mumble, halve, halve_and_fail, hold)
+TOOLS = (leave, interrupt, cancel, close, leave_later, leave_hard, outgrow, mumble, halve, halve_and_fail, hold)
 
 
 def leaving(context: object) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -97,7 +98,8 @@ def _called(call: Callable[..., Any], *, layer: bool = False) -> Callable[..., A
             with own.at_work():
                 if returned.text is not None:
                     return _known(returned.text, self)
-                result = call(self, *args, **kwargs)
+                with _worded():
+                    result = call(self, *args, **kwargs)
                 returned.keep(round_trip(result, write_result, read_result))
                 return result
         return _through(run, self.name, arguments, lambda: call(self, *args, **kwargs), self)
@@ -119,7 +121,8 @@ def _awaited(
             with own.at_work():
                 if returned.text is not None:
                     return _known(returned.text, self)
-                result = await call(self, *args, **kwargs)
+                with _worded():
+                    result = await call(self, *args, **kwargs)
                 returned.keep(round_trip(result, write_result, read_result))
                 return result
         here = asyncio.get_running_loop()
@@ -131,6 +134,17 @@ def _awaited(
         return await asyncio.to_thread(_through, run, self.name, arguments, execute, self)
 
     return awaited
+
+
+@contextmanager
+def _worded() -> Iterator[None]:
+    """While inside, an error without words (``MemoryError``) gets its name for such: CrewAI shows a model words
+    alone."""
+    try:
+        yield
+    except Exception as error:
+        error.args = error.args or (type(error).__name__,)
+        raise
 
 
 def _handed(handle: Callable[..., Any]) -> Callable[..., Any]:
