@@ -46,7 +46,7 @@ async def test_the_time_limit(client, model, key):
     model.script(key, Answer("On and ", FOREVER))
     began = time.monotonic()
     response = await client.responses.create(model="hasty", input=prompt(key))
-    check_failed(response, "time_limit", "1.5 s")
+    check_failed(response, "time_limit", "1.5 s", "model openai/scripted-model had not ended its answer")
     assert time.monotonic() - began < 5
     await model.requests(key)[0].wait_closed()
 

@@ -221,7 +221,7 @@ class Attempt:
         blocked = self._blocked()
         seconds = self._limits.seconds
         if blocked is None:
-            return over_time(seconds)
+            return over_time(seconds, model=next(iter(self.calls.waited_for.values()), None))
         end = over_time(seconds, blocked.place)
         if blocked.attempt not in (None, self.calls.attempt):
             raise BrokeOffError(end, seconds=seconds)

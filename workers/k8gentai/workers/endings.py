@@ -67,16 +67,19 @@ def _is_timeout(error: BaseException) -> bool:
     return isinstance(error, TimeoutError) or "Timeout" in type(error).__name__
 
 
-def over_time(seconds: float, place: str | None = None) -> TurnFailed:
+def over_time(seconds: float, place: str | None = None, model: str | None = None) -> TurnFailed:
     """Return what a turn ends with that ran longer than its definition allows.
 
     Args:
         seconds: the limit.
         place: the line of its code that let nothing else run, if one did.
+        model: the one that was answering, if one was.
     """
     message = f"the turn did not end within its limit of {seconds:g} s"
     blocked = f"; {place} held up the event loop: await what it does, or call it with asyncio.to_thread"
-    return TurnFailed(code="time_limit", message=f"{message}{blocked if place else ''}")
+    waiting = f": model {model} had not ended its answer"
+    cause = blocked if place else waiting if model else ""
+    return TurnFailed(code="time_limit", message=f"{message}{cause}")
 
 
 def stack_lost(error: Exception, seconds: float) -> TurnFailed:
