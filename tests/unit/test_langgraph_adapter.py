@@ -1,14 +1,18 @@
 """The LangGraph adapter against a scripted model: what it streams, where it ends, what it refuses."""
 
 import asyncio
+import operator
 import time
+from functools import reduce
 from typing import Any
 
 import pytest
 from langchain.agents import create_agent
 from langchain_core.caches import InMemoryCache
 from langchain_core.language_models import FakeMessagesListChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.load import dumps, loads
+from langchain_core.messages import AIMessage, AnyMessage
+from langchain_core.runnables import Runnable
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import NodeCancelledError
@@ -349,7 +353,8 @@ async def test_a_call_to_a_tool_of_the_client_ends_the_turn(model):
     assert texts(await run(agent, turn_of("[[client]]", *items, tools=[WEATHER]), context)) == ["Rain."]
 
 
-async def test_tools_beside_one_of_the_clients_run_before_the_turn_ends(model):
+@pytest.mark.parametrize("order", [("c1", "c2"), ("c2", "c1")])
+async def test_tools_beside_one_of_the_clients_run_before_the_turn_ends(model, order):
     def add(a: int, b: int) -> int:
         """Add."""
         return a + b
@@ -357,45 +362,15 @@ async def test_tools_beside_one_of_the_clients_run_before_the_turn_ends(model):
     async def make(context: AgentContext) -> StateGraph:
         return create_agent(chat(model), [add, *context.tools])
 
-    calls = (Call("weather", id="c1"), Call("add", {"a": 1, "b": 2}, id="c2"))
-    model.script("beside", Answer(*calls), Answer("It went on."))
+    calls = {"c1": Call("weather", id="c1"), "c2": Call("add", {"a": 1, "b": 2}, id="c2")}
+    model.script(f"beside-{order[0]}", Answer(*(calls[call_id] for call_id in order)), Answer("It went on."))
     context = context_of(base_url=model.base_url)
-    events = await run(make, turn_of("[[beside]]", tools=[WEATHER]), context)
-    assert {event.call_id: event.side for event in of_type(events, "tool.call")} == {
-        "c1": "client",
-        "c2": "worker",
-    }
+    events = await run(make, turn_of(f"[[beside-{order[0]}]]", tools=[WEATHER]), context)
+    sides = {"c1": "client", "c2": "worker"}
+    assert [(call.call_id, call.side) for call in of_type(events, "tool.call")] == [(i, sides[i]) for i in order]
     assert {call_id: outcome.output for call_id, outcome in context.tools.outcomes.items()} == {"c2": "3"}
     assert texts(events) == []
-    assert len(model.requests("beside")) == 1
-
-
-@pytest.mark.parametrize("node", ["prebuilt", "by hand"])
-async def test_a_node_that_adds_up_what_a_model_streams_leaves_the_clients_call_to_it(model, node):
-    own = tool(add)
-
-    def by_hand(state: MessagesState) -> MessagesState:
-        named = {own.name: own}
-        return {"messages": [named[call["name"]].invoke(call) for call in state["messages"][-1].tool_calls]}
-
-    async def make(context: AgentContext) -> StateGraph:
-        asked = chat(model).bind_tools([own, *context.tools])
-
-        async def ask(state: MessagesState) -> MessagesState:
-            chunks = [chunk async for chunk in asked.astream(state["messages"])]
-            return {"messages": [sum(chunks[1:], start=chunks[0])]}
-
-        graph = StateGraph(MessagesState).add_node(ask)
-        graph.add_node("tools", ToolNode([own]) if node == "prebuilt" else by_hand)
-        return graph.add_edge(START, "ask").add_conditional_edges("ask", tools_condition).add_edge("tools", "ask")
-
-    calls = (Call("add", {"a": 1, "b": 2}, id="c2"), Call("weather", id="c1"))
-    model.script(f"streamed-{node[:2]}", Answer(*calls), Answer("It went on."))
-    context = context_of(base_url=model.base_url)
-    events = await run(make, turn_of(f"[[streamed-{node[:2]}]]", tools=[WEATHER]), context)
-    assert {call.call_id: call.side for call in of_type(events, "tool.call")} == {"c1": "client", "c2": "worker"}
-    assert {call_id: outcome.output for call_id, outcome in context.tools.outcomes.items()} == {"c2": "3"}
-    assert len(model.requests(f"streamed-{node[:2]}")) == 1
+    assert len(model.requests(f"beside-{order[0]}")) == 1
 
 
 OWN = tool(add)
@@ -423,46 +398,113 @@ def _sent(state: MessagesState) -> list[Send] | str:
     return [Send("tools", call) for call in state["messages"][-1].tool_calls] or END
 
 
+async def _whole(asked: Runnable, messages: list[AnyMessage]) -> AIMessage:
+    return await asked.ainvoke(messages)
+
+
+async def _added_up(asked: Runnable, messages: list[AnyMessage]) -> AIMessage:
+    chunks = [chunk async for chunk in asked.astream(messages)]
+    return sum(chunks[1:], start=chunks[0])
+
+
+async def _added_up_in_a_thread(asked: Runnable, messages: list[AnyMessage]) -> AIMessage:
+    return await asyncio.to_thread(lambda: reduce(operator.add, asked.stream(messages)))
+
+
+async def _of_events(asked: Runnable, messages: list[AnyMessage]) -> AIMessage:
+    events = [event async for event in asked.astream_events(messages, version="v2")]
+    return events[-1]["data"]["output"]
+
+
+@pytest.mark.parametrize("asking", [_whole, _added_up, _added_up_in_a_thread, _of_events])
 @pytest.mark.parametrize(
-    ("node", "route"), [(_by_name, tools_condition), (_by_search, tools_condition), (_slowly, _sent)]
+    ("node", "route"),
+    [
+        (ToolNode([OWN]), tools_condition),
+        (_by_name, tools_condition),
+        (_by_search, tools_condition),
+        (_slowly, _sent),
+    ],
+    ids=["prebuilt", "by name", "by search", "sent"],
 )
-async def test_a_node_that_knows_no_tool_of_the_clients_runs_its_own_first(model, node, route):
+async def test_a_node_that_knows_no_tool_of_the_clients_runs_its_own_first(model, node, route, asking):
     async def make(context: AgentContext) -> StateGraph:
         asked = chat(model).bind_tools([OWN, *context.tools])
 
         async def ask(state: MessagesState) -> MessagesState:
-            return {"messages": [await asked.ainvoke(state["messages"])]}
+            return {"messages": [await asking(asked, state["messages"])]}
 
         graph = StateGraph(MessagesState).add_node(ask).add_node("tools", node)
         return graph.add_edge(START, "ask").add_conditional_edges("ask", route).add_edge("tools", "ask")
 
-    calls = (Call("weather", id="c1"), Call("add", {"a": 1, "b": 2}, id="c2"))
-    model.script(f"unknown{node.__name__}", Answer(*calls), Answer("It went on."))
+    key = f"unknown-{id(node)}{asking.__name__}"
+    calls = (
+        Call("weather", '{"town": "Rome"}', id="c1", pieces=3),
+        Call("add", {"a": 1, "b": 2}, id="c2", pieces=3),
+    )
+    model.script(key, Answer("Both.", *calls), Answer("It went on."))
     context = context_of(base_url=model.base_url)
-    events = await run(make, turn_of(f"[[unknown{node.__name__}]]", tools=[WEATHER]), context)
-    assert {call.call_id: call.side for call in of_type(events, "tool.call")} == {"c1": "client", "c2": "worker"}
+    events = await run(make, turn_of(f"[[{key}]]", tools=[WEATHER]), context)
+    assert [(call.call_id, call.side) for call in of_type(events, "tool.call")] == [
+        ("c1", "client"),
+        ("c2", "worker"),
+    ]
+    assert of_type(events, "tool.call")[0].arguments == '{"town": "Rome"}'
     assert {call_id: outcome.output for call_id, outcome in context.tools.outcomes.items()} == {"c2": "3"}
-    assert len(model.requests(f"unknown{node.__name__}")) == 1
+    assert texts(events) == ["Both."]
+    assert len(model.requests(key)) == 1
 
 
-async def test_an_answer_that_a_cache_keeps_keeps_its_calls(model):
-    """LangChain's cache holds the very message that a graph gets."""
+async def test_a_clients_call_that_a_node_streams_ends_the_turn_alone(model):
+    async def make(context: AgentContext) -> StateGraph:
+        asked = chat(model).bind_tools(context.tools)
+
+        async def ask(state: MessagesState) -> MessagesState:
+            return {"messages": [await _added_up(asked, state["messages"])]}
+
+        return StateGraph(MessagesState).add_node(ask).add_edge(START, "ask")
+
+    model.script(
+        "streamed-alone", Answer(Call("weather", '{"town": "Ro', id="c1", pieces=2), Call("weather", id="c3"))
+    )
+    events = await run(make, turn_of("[[streamed-alone]]", tools=[WEATHER]), context_of(base_url=model.base_url))
+    assert [(call.call_id, call.arguments, call.side) for call in of_type(events, "tool.call")] == [
+        ("c1", '{"town": "Ro', "client"),
+        ("c3", "{}", "client"),
+    ]
+
+
+class _WrittenCache(InMemoryCache):
+    """Keeps answers written, as caches on disk do."""
+
+    def lookup(self, prompt: str, llm_string: str) -> list[Any] | None:
+        written = super().lookup(prompt, llm_string)
+        return None if written is None else [loads(each, allowed_objects="core") for each in written]
+
+    def update(self, prompt: str, llm_string: str, return_val: list[Any]) -> None:
+        super().update(prompt, llm_string, [dumps(each) for each in return_val])
+
+
+@pytest.mark.filterwarnings("ignore:The function `loads` is in beta")
+@pytest.mark.parametrize("kind", [InMemoryCache, _WrittenCache])
+async def test_an_answer_that_a_cache_keeps_keeps_its_calls(model, kind):
+    """LangChain's own cache holds the very message that a graph gets."""
 
     async def make(context: AgentContext) -> StateGraph:
         return create_agent(chat(model, cache=cache), [add, *context.tools])
 
-    cache = InMemoryCache()
+    cache = kind()
     calls = (Call("weather", id="c1"), Call("add", {"a": 1, "b": 2}, id="c2"))
-    model.script("cached", Answer(*calls))
+    model.script(kind.__name__, Answer(*calls))
     for _ in range(2):
         context = context_of(base_url=model.base_url)
-        events = await run(make, turn_of("[[cached]]", tools=[WEATHER]), context)
+        events = await run(make, turn_of(f"[[{kind.__name__}]]", tools=[WEATHER]), context)
         assert {call.call_id: call.side for call in of_type(events, "tool.call")} == {
             "c1": "client",
             "c2": "worker",
         }
         assert {call_id: outcome.output for call_id, outcome in context.tools.outcomes.items()} == {"c2": "3"}
-    assert len(model.requests("cached")) == 1
+    assert len(model.requests(kind.__name__)) == 1
 
 
 async def test_a_tool_beside_one_of_the_clients_may_ask_a_model(model):

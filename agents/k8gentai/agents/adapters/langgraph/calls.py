@@ -5,7 +5,7 @@ it, also where a node calls a model several times, or in a thread, or without st
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import chain
@@ -19,6 +19,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generati
 from langgraph.constants import TAG_NOSTREAM
 
 from k8gentai.agents.adapters.langgraph.answers import Published
+from k8gentai.agents.adapters.langgraph.clients_calls import put_back_calls, take_out_calls, take_out_pieces
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
 from k8gentai.agents.adapters.langgraph.open_calls import OpenCalls
 from k8gentai.agents.adapters.langgraph.withdrawn import WithdrawnCalls
@@ -37,10 +38,7 @@ from k8gentai.agents.events import (
 from k8gentai.agents.json_text import shown_json
 from k8gentai.agents.turn import StepLimitReached
 
-_LEFT = "left_to_client"
-"""Names, in what LangChain keeps beside an answer, the calls that were taken out of it."""
-
-HANDED_OVER = "the turn goes back to the client, for its tools"
+_HANDED_OVER = "the turn goes back to the client, for its tools"
 
 
 class _Halted(Exception):  # noqa: N818 - it says that the turn is over, not that something went wrong
@@ -64,6 +62,14 @@ class _Call:
     """The id of each tool call being streamed, by its index in the answer."""
     arguments: dict[str, str] = field(default_factory=dict)
     """What was streamed of each tool call's arguments, by its id."""
+    clients: set[str] = field(default_factory=set)
+    """The ids of the calls that are the client's to make."""
+
+    def is_clients(self, written: Mapping[str, Any]) -> bool:
+        """Return whether a call, of which this is written somewhere in the answer, is the client's to make."""
+        # The Responses API's calls have ids as items, too.
+        call_id = written.get("call_id") or written.get("id") or self.tools.get(written.get("index"))
+        return call_id in self.clients
 
     @property
     def message_id(self) -> str:
@@ -122,21 +128,8 @@ class ModelCalls(BaseCallbackHandler):
         """The tasks of the graph that run tools."""
         self.made = 0
         """How many model calls there were."""
-        self._handed_over: dict[str, str] = {}
-        """The names of the tools that the client is to run, by the ids of its calls."""
-
-    @property
-    def _hands_over(self) -> bool:
+        self._hands_over = False
         """Whether the client has a call of its own to make."""
-        return bool(self._handed_over)
-
-    def is_clients(self, call_id: str) -> bool:
-        """Return whether a call is the client's to make, which the graph's own code may come across."""
-        return call_id in self._handed_over
-
-    def missed_clients(self, error: BaseException) -> bool:
-        """Return whether code failed as it looked for a tool that the client runs: ``tools[call["name"]]``."""
-        return isinstance(error, KeyError) and error.args[:1] in {(name,) for name in self._handed_over.values()}
 
     def new_message_id(self) -> str:
         """Return the id of the turn's next message: the same whenever the turn is run again."""
@@ -204,6 +197,7 @@ class ModelCalls(BaseCallbackHandler):
         if isinstance(chunk.message, AIMessageChunk):
             for piece in chunk.message.tool_call_chunks:
                 self._tool_delta(call, piece)
+        take_out_pieces(chunk, call.is_clients)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """An answer is whole. One that was not streamed is published now."""
@@ -213,7 +207,7 @@ class ModelCalls(BaseCallbackHandler):
         generation = response.generations[0][0] if response.generations and response.generations[0] else None
         message = generation.message if isinstance(generation, ChatGeneration) else None
         if isinstance(generation, ChatGeneration):
-            _with_clients_calls(generation)
+            put_back_calls(generation)
         calls: list[ToolCall] = []
         if call.shown and generation is not None:
             if message is not None:
@@ -239,10 +233,11 @@ class ModelCalls(BaseCallbackHandler):
             return
         if all(tool_call.side == "client" for tool_call in calls) or not isinstance(generation, ChatGeneration):
             self._halt(None)
-            raise _Halted(HANDED_OVER)
+            raise _Halted(_HANDED_OVER)
         # The graph runs the other tools before. It comes as far as the next model call.
-        _leave_to_client(generation, self._client_tools)
-        self._handed_over |= {each.call_id: each.name for each in calls if each.side == "client"}
+        call.clients |= {each.call_id for each in calls if each.side == "client"}
+        take_out_calls(generation, call.is_clients)
+        self._hands_over = True
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """A model call broke off. The agent may try again; else what was said stays open for the turn's end."""
@@ -255,7 +250,7 @@ class ModelCalls(BaseCallbackHandler):
         for_a_tool = told.get("parent_run_id") in self._in_tools
         if self._hands_over and not for_a_tool:
             self._halt(None)
-            _stop_caller(HANDED_OVER)
+            _stop_caller(_HANDED_OVER)
             return
         if self.made >= self._limit:
             self._halt(StepLimitReached(self._limit))
@@ -289,9 +284,10 @@ class ModelCalls(BaseCallbackHandler):
         if call_id and piece["name"] and call_id not in call.arguments:
             call.tools[index] = call_id
             call.arguments[call_id] = ""
-            self._publish(
-                ToolCallStarted(call_id=call_id, name=piece["name"], side=_side(piece["name"], self._client_tools))
-            )
+            side = _side(piece["name"], self._client_tools)
+            if side == "client":
+                call.clients.add(call_id)
+            self._publish(ToolCallStarted(call_id=call_id, name=piece["name"], side=side))
         current = call_id or call.tools.get(index)
         if current in call.arguments and piece["args"]:
             call.arguments[current] += piece["args"]
@@ -309,24 +305,6 @@ def let_run(message: AIMessage) -> None:
     for invalid in message.invalid_tool_calls:
         message.tool_calls.append(make_tool_call(name=invalid["name"] or "", args={}, id=invalid["id"]))
     message.invalid_tool_calls = []
-
-
-def _leave_to_client(generation: ChatGeneration, client_tools: AbstractSet[str]) -> None:
-    """Take the calls of the client's tools out of an answer, for the graph. A cache of LangChain's may have it, so
-    they are kept beside it.
-    """
-    message = generation.message
-    if isinstance(message, AIMessage):
-        left = [call for call in message.tool_calls if call["name"] in client_tools]
-        message.tool_calls = [call for call in message.tool_calls if call["name"] not in client_tools]
-        generation.generation_info = {**(generation.generation_info or {}), _LEFT: left}
-
-
-def _with_clients_calls(generation: ChatGeneration) -> None:
-    """Put back the calls that :func:`_leave_to_client` took out of an answer, which a cache returned."""
-    left = (generation.generation_info or {}).pop(_LEFT, [])
-    if isinstance(generation.message, AIMessage):
-        generation.message.tool_calls += left
 
 
 def _is_internal(told: dict[str, Any]) -> bool:
@@ -357,7 +335,8 @@ def _stop_caller(reason: str) -> None:
 
 
 def tool_calls(message: AIMessage, streamed: dict[str, str], client_tools: AbstractSet[str]) -> list[ToolCall]:
-    """Return the tool calls of a whole message, those with unreadable arguments included.
+    """Return the tool calls of a whole message, those with unreadable arguments included, in the order in which
+    they were streamed.
 
     Args:
         streamed: the arguments as the model wrote them, by call id, where they were streamed.
@@ -367,6 +346,8 @@ def tool_calls(message: AIMessage, streamed: dict[str, str], client_tools: Abstr
         *((c["id"], c["name"], shown_json(c["args"])) for c in message.tool_calls),
         *((c["id"], c["name"], c["args"] or "") for c in message.invalid_tool_calls),
     ]
+    order = list(streamed)
+    written.sort(key=lambda each: order.index(each[0]) if each[0] in streamed else len(order))
     return [
         ToolCall(
             call_id=call_id,

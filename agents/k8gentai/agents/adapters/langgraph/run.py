@@ -148,10 +148,6 @@ class GraphRun(KeptEvents):
             return await super().next_event()
         except GraphRecursionError as error:
             raise StepLimitReached(self.calls.made) from error
-        except KeyError as error:
-            if self.calls.missed_clients(error) and not self.unanswered():
-                return None
-            raise
 
     def close_failed(self) -> None:
         """Close the messages of model calls that broke off, as the graph went on without them."""

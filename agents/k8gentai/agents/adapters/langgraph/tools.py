@@ -18,7 +18,6 @@ from langgraph.prebuilt import ToolNode
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
 
-from k8gentai.agents.adapters.langgraph.calls import HANDED_OVER
 from k8gentai.agents.adapters.langgraph.open_calls import answering
 from k8gentai.agents.adapters.langgraph.passage import Passage, ToolPassage, open_passage
 from k8gentai.agents.adapters.langgraph.recorded import remade
@@ -74,8 +73,6 @@ def _node(run_one: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(run_one)
     def wrapped(self: ToolNode, call: ToolCall, *rest: Any) -> Any:
-        if (left := _left_to_client(call)) is not None:
-            return left
         if (passage := _of_node(call)) is None:
             return run_one(self, call, *rest)
         return passage.through_blocking(lambda: run_one(self, call, *rest))
@@ -86,8 +83,6 @@ def _node(run_one: Callable[..., Any]) -> Callable[..., Any]:
 def _async_node(arun_one: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
     @wraps(arun_one)
     async def wrapped(self: ToolNode, call: ToolCall, *rest: Any) -> Any:
-        if (left := _left_to_client(call)) is not None:
-            return left
         if (passage := _of_node(call)) is None:
             return await arun_one(self, call, *rest)
         if self._awrap_tool_call is None and self._wrap_tool_call is not None:
@@ -176,16 +171,6 @@ def _ainvoke(ainvoke: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
 
 def _is_call(given: Any) -> bool:
     return isinstance(given, dict) and given.get("type") == "tool_call"
-
-
-def _left_to_client(call: ToolCall) -> ToolMessage | None:
-    """Return what stands for the result of a call that is the client's to make; None where it is not. A node that
-    adds up a model's streamed answer by itself comes across such calls.
-    """
-    run, call_id = current_run.get(None), call["id"]
-    if run is None or call_id is None or not run.calls.is_clients(call_id):
-        return None
-    return ToolMessage(HANDED_OVER, name=call["name"], tool_call_id=call_id)
 
 
 def _of_node(call: ToolCall) -> Passage | None:
