@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from k8gentai.agents.characters import Characters, EscapedCharacters, encodable_json
 from k8gentai.agents.json_text import arguments_object, json_text, read_json, shown_json
 from k8gentai.agents.text import encodable
-from k8gentai.workers.answer_reader import AnswerError, AnswerReader, read_whole
+from k8gentai.workers.answer_reader import AnswerReader, read_whole
 
 TOOLS = ("pay", "get_weather", "get_weather_of_day")
 
@@ -451,11 +451,19 @@ def test_a_call_that_comes_in_both_forms_is_one() -> None:
     assert len(assembled(answered(chunk(both, "tool_calls"))[1])["calls"]) == 1
 
 
-def test_a_call_that_is_announced_and_does_not_come_is_an_error() -> None:
-    with pytest.raises(AnswerError, match="'function_call' and holds no call"):
-        answered(chunk({"content": "I call."}, "function_call"))
-    with pytest.raises(AnswerError, match="'function_call' and holds no call"):
-        read_whole({"choices": [{"message": {}, "finish_reason": "function_call"}]}, own_id)
+def test_an_object_in_place_of_a_list_is_a_list_of_one() -> None:
+    said = {"tool_calls": piece("pay", ONE, id="a")}
+    (choice,) = chunk(said, "tool_calls")["choices"]
+    assert assembled(answered({"choices": choice})[1])["calls"] == [["own-0-0", "pay", ONE]]
+    assert read_whole({"choices": {"message": said}}, own_id)[0] == {"own-0-0": ONE}
+
+
+def test_a_text_in_place_of_a_delta_or_message_is_its_words() -> None:
+    _, shown = answered({"choices": [{"text": "a"}]}, {"choices": [{"text": "b", "finish_reason": "stop"}]})
+    assert assembled(shown)["content"] == "ab"
+    whole: dict[str, Any] = {"choices": [{"text": "ab"}]}
+    read_whole(whole, own_id)
+    assert whole["choices"][0]["message"] == {"role": "assistant", "content": "ab"}
 
 
 def test_json_is_json_for_everyone() -> None:

@@ -536,14 +536,76 @@ async def test_an_answer_in_one_piece_is_one_where_a_stream_was_asked_for(empty:
     assert empty is None or "stream_options" not in json.loads(bench.asked[-1].content)
 
 
+def saying(message: Any, reason: str | None, index: int = 0) -> dict[str, Any]:
+    """A chunk and a completion in one."""
+    return {"choices": [{"index": index, "delta": message, "message": message, "finish_reason": reason}]}
+
+
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_what_is_missing_from_an_answer_is_named(streamed: bool) -> None:
-    message = {"content": "I call."}
-    choice = {"index": 0, "delta" if streamed else "message": message, "finish_reason": "function_call"}
-    sent = {"choices": [choice]}
+@pytest.mark.parametrize("reason", ["function_call", "tool_calls"])
+@pytest.mark.parametrize(
+    ("message", "tries"), [({"content": "I call."}, 1), ({"role": "assistant"}, 3), (None, 3)]
+)
+async def test_an_answer_without_the_call_that_it_announces_broke_off(
+    message: Any, tries: int, reason: str, streamed: bool
+) -> None:
+    """It is asked for again as long as the agent has seen nothing of it."""
+    sent = saying(message, None), saying({}, reason)
+    whole = saying(message, reason)
+    bench = Bench(lambda _: stream(*sent) if streamed else httpx.Response(200, json=whole))
+    await bench.post({"model": "m", "messages": [], "stream": streamed})
+    ending = f"its answer ends with the finish reason {reason!r} and holds no call"
+    assert str(bench.calls.error) == f"model m: broke off: {ending}"
+    assert len(bench.asked) == (tries if streamed else 3)
+    assert not bench.ended
+
+
+async def test_so_it_is_for_each_choice_that_was_asked_for() -> None:
+    call = {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "{}"}}]}
+    sent = saying(call, "tool_calls"), saying({}, "tool_calls", index=1)
+    bench = Bench(lambda _: stream(*sent))
+    await bench.post({"model": "m", "stream": True})
+    assert bench.calls.error is None
+    await bench.post({"model": "m", "stream": True, "n": 2})
+    assert "holds no call" in str(bench.calls.error)
+
+
+CALL = {"id": "a", "function": {"name": "f", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("delta", "words"),
+        ("delta", [{"content": "words"}]),
+        ("tool_calls", {"tool_calls": json.dumps([CALL])}),
+        ("tool_calls", {"tool_calls": [json.dumps(CALL)]}),
+        ("function_call", {"function_call": json.dumps(CALL["function"])}),
+        ("function", {"tool_calls": [{"id": "a", "function": json.dumps(CALL["function"])}]}),
+    ],
+)
+async def test_an_answer_with_a_part_that_cannot_be_read_broke_off(
+    part: str, message: Any, streamed: bool
+) -> None:
+    sent = saying(message, "stop")
     bench = Bench(lambda _: stream(sent) if streamed else httpx.Response(200, json=sent))
     await bench.post({"model": "m", "messages": [], "stream": streamed})
-    assert "'function_call' and holds no call" in str(bench.calls.error)
+    assert str(bench.calls.error) == f"model m: broke off: it sent a part that cannot be read ({part!r})"
+    assert len(bench.asked) == 3
+
+
+@pytest.mark.parametrize("sent", ["[null, 3]", '["words"]', '"words"'])
+async def test_so_did_one_whose_choices_cannot_be_read(sent: str) -> None:
+    bench = Bench(lambda _: httpx.Response(200, text=f'data: {{"choices": {sent}}}\n\ndata: [DONE]\n\n'))
+    await bench.post({"model": "m", "messages": [], "stream": True})
+    assert "it sent a part that cannot be read ('choices')" in str(bench.calls.error)
+
+
+async def test_a_line_of_two_chunks_breaks_the_answer_off() -> None:
+    bench = Bench(lambda _: httpx.Response(200, text=f"data: {json.dumps(TEXT)}{json.dumps(END)}\n\n"))
+    await bench.post({"model": "m", "stream": True})
+    assert "no whole JSON" in str(bench.calls.error)
 
 
 @pytest.mark.parametrize(

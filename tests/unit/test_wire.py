@@ -80,10 +80,42 @@ def test_what_is_no_chunk_is_left_out(line: str) -> None:
     assert taken(line) is None
 
 
-def test_a_chunk_that_was_cut_off_is_an_error() -> None:
+@pytest.mark.parametrize(
+    "line",
+    ['{"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": "00"', "{}{}", "{}\n{}"],
+)
+def test_a_line_that_is_no_one_chunk_is_an_error(line: str) -> None:
     """Without it, the arguments of a call would be others than the model wrote."""
-    cut = '{"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": "00"'
-    assert taken(cut) == {"error": {"message": "it sent a part that is no whole JSON"}}
+    assert taken(line) == {"error": {"message": "it sent a part that is no whole JSON"}}
+
+
+@pytest.mark.parametrize(
+    ("part", "choices"),
+    [
+        ("choices", "words"),
+        ("choices", ["words"]),
+        ("delta", [{"delta": "words"}]),
+        ("delta", [{"delta": [{"content": "words"}]}]),
+        ("message", [{"message": "words"}]),
+        ("tool_calls", [{"delta": {"tool_calls": "[{}]"}}]),
+        ("tool_calls", [{"delta": {"tool_calls": ["{}"]}}]),
+        ("function_call", [{"delta": {"function_call": "{}"}}]),
+        ("function", [{"delta": {"tool_calls": {"function": "{}"}}}]),
+    ],
+)
+def test_so_is_a_part_that_cannot_be_read(part: str, choices: Any) -> None:
+    message = f"it sent a part that cannot be read ({part!r})"
+    assert taken({"choices": choices}) == {"error": {"message": message}}
+
+
+def test_an_object_in_place_of_a_list_is_a_list_of_one() -> None:
+    call = {"id": "a", "function": {"name": "f", "arguments": "{}"}}
+    read = taken({"choices": {"index": 0, "delta": {"tool_calls": call}}})
+    assert read["choices"] == [{"index": 0, "delta": {"tool_calls": [{"index": 0, **call}]}}]
+
+
+def test_a_text_in_place_of_a_delta_is_its_words() -> None:
+    assert taken({"choices": [{"index": 0, "text": "a"}]})["choices"] == [{"index": 0, "delta": {"content": "a"}}]
 
 
 def test_the_terminator_is_noted_and_passed_on() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from openai._streaming import AsyncStream, ServerSentEvent
 
 from k8gentai.agents.json_text import read_json
+from k8gentai.workers.answer_parts import sent_calls, sent_choices, unreadable_part
 from k8gentai.workers.answer_reader import read_content, sent_delta, written_arguments
 from k8gentai.workers.call_indexes import CallIndexes
 
@@ -39,8 +40,8 @@ class WireReading:
         _reading.set(self)
 
     def take(self, event: ServerSentEvent) -> ServerSentEvent | None:
-        """Return an event as the host can read it; None for one that is no chunk. A chunk that was cut off is an
-        error: what the answer says without it is something else.
+        """Return an event as the host can read it; None for one that is no chunk. A chunk that was cut off or
+        cannot be read is an error: what the answer says without it is something else.
         """
         if event.data.startswith("[DONE]"):
             self.done = True
@@ -60,20 +61,20 @@ class WireReading:
 
     def _mended(self, chunk: dict[str, Any]) -> dict[str, Any]:
         """Return a chunk whose parts have the types that the host's router counts on."""
-        choices = chunk.get("choices")
-        chunk["choices"] = [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
+        chunk["choices"] = sent_choices(chunk)
         for number, choice in enumerate(chunk["choices"]):
             choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else number
             delta = choice["delta"] = sent_delta(choice, self._spoken)
             # The answer so far, once more: the host knows no such field.
             choice.pop("message", None)
+            choice.pop("text", None)
             if not isinstance(delta.get("content", ""), str | None):
                 delta["content"], thoughts = read_content(delta["content"])
                 if thoughts:
                     delta["reasoning_content"] = thoughts
             if "tool_calls" in delta:
-                delta["tool_calls"] = [c for c in delta["tool_calls"] or () if isinstance(c, dict)]
-            for position, call in enumerate(delta.get("tool_calls") or ()):
+                delta["tool_calls"] = sent_calls({"tool_calls": delta["tool_calls"]})
+            for position, call in enumerate(delta.get("tool_calls", ())):
                 call["index"] = self._indexes[choice["index"]].index(call, position)
                 _mend_call(call)
         return chunk
@@ -98,10 +99,12 @@ def _mending(
 
 
 def _error(chunk: dict[str, Any]) -> dict[str, Any] | None:
-    """Return an error in the form that the SDK knows."""
+    """Return an error in the form that the SDK knows; None for a chunk that is none and can be read."""
     if chunk.get("object") == "error":
         return {"error": {name: chunk.get(name) for name in ("message", "type", "code", "param")}}
     error = chunk.get("error")
+    if not error and (part := unreadable_part(chunk)):
+        error = f"it sent a part that cannot be read ({part!r})"
     if not error:
         return None
     return {"error": error if isinstance(error, dict) else {"message": str(error)}}

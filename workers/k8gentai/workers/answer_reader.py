@@ -15,6 +15,7 @@ from typing import Any
 from k8gentai.agents.characters import Characters, EscapedCharacters, encodable_json
 from k8gentai.agents.json_text import arguments_object
 from k8gentai.agents.text import encodable
+from k8gentai.workers.answer_parts import LEGACY_CALL, choice_index, sent_calls, sent_choices, sent_message
 from k8gentai.workers.call_indexes import CallIndexes
 
 Chunk = dict[str, Any]
@@ -24,6 +25,8 @@ CallId = Callable[[str, int, int], str]
 
 _UNNAMED = "unnamed"
 """The name of a tool call whose model named no tool: there is no such tool, which the model is then told."""
+_READ = ("index", "finish_reason", "delta", "message", "text")
+"""The fields of a choice that are read."""
 _TEXTS = ("content", "reasoning_content", "refusal")
 _RESPONSES_NAMES = {
     "prompt_tokens": "input_tokens",
@@ -33,14 +36,8 @@ _RESPONSES_NAMES = {
 }
 """The names of figures in chat completions, and in the Responses API."""
 _ANTHROPIC_CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens")
-_LEGACY = "function_call"
-"""The field of an answer's one call, and the finish reason, in the API before there were tools."""
-_WHOLE = ("stop", "tool_calls", _LEGACY)
+_WHOLE = ("stop", "tool_calls", LEGACY_CALL)
 """The finish reasons of what the model wrote to its end."""
-
-
-class AnswerError(Exception):
-    """An answer from which something is missing. The message is for a person."""
 
 
 @dataclass
@@ -134,11 +131,7 @@ class _Choice:
         return self._in_turn(self._take(call, piece) + self._show_ready())
 
     def finish_reason(self) -> Any:
-        """Return why the answer ended: first of all, what cut it or the calls from other choices off.
-
-        Raises:
-            AnswerError: it announces a call that it does not hold.
-        """
+        """Return why the answer ended: first of all, what cut it or the calls from other choices off."""
         others = {choice for choice, _ in self._by_index} - {self.index}
         return _joint_reason(
             self.finish_reasons.get(self.index),
@@ -273,15 +266,11 @@ class AnswerReader:
         for usage in _usages(chunk):
             _add_usage(self._usage, usage)
         extras = {n: v for n, v in chunk.items() if n not in self._head and n not in ("choices", "usage")}
-        shown = [shown for choice in _choices(chunk) for shown in self._read_choice(choice)]
+        shown = [shown for choice in sent_choices(chunk) for shown in self._read_choice(choice)]
         return [self._chunk([choice], extras) for choice in shown]
 
     def end(self) -> list[Chunk]:
-        """Return the chunks that end the answer, which is whole.
-
-        Raises:
-            AnswerError: it announces a call that it does not hold.
-        """
+        """Return the chunks that end the answer, which is whole."""
         last: list[Chunk] = []
         if not self._choices:
             self._choice(0)
@@ -333,7 +322,7 @@ class AnswerReader:
             # Frameworks know no refusals in streams.
             delta["content"] = delta["refusal"]
         _add_reasoning(self.reasoning, given, delta)
-        extras = {n: v for n, v in sent.items() if n not in ("index", "finish_reason", "delta", "message")}
+        extras = {n: v for n, v in sent.items() if n not in _READ}
         if any(value is not None and value != "" for value in delta.values()) or any(extras.values()):
             return [{**_shown(choice.index, delta), **extras}]
         return []
@@ -347,12 +336,6 @@ class AnswerReader:
         return self._choices[index]
 
 
-def choice_index(choice: dict[str, Any]) -> int:
-    """Return the index of a choice in a chunk: some endpoints leave it out."""
-    index = choice.get("index")
-    return index if isinstance(index, int) else 0
-
-
 def sent_delta(choice: dict[str, Any], spoken: set[int]) -> dict[str, Any]:
     """Return what a chunk adds to a choice: its delta, or the message in its place, as proxies send it that wrap
     whole answers. A message behind deltas is what they came to, once more.
@@ -361,7 +344,7 @@ def sent_delta(choice: dict[str, Any], spoken: set[int]) -> dict[str, Any]:
         choice: the choice in the chunk.
         spoken: the indexes of choices that a delta has come of, to which this one's is added if it has one.
     """
-    delta, message = (part if isinstance(part := choice.get(name), dict) else {} for name in ("delta", "message"))
+    delta, message = (sent_message(choice, name) for name in ("delta", "message"))
     if any(value for name, value in delta.items() if name != "role"):
         spoken.add(choice_index(choice))
     return delta if choice_index(choice) in spoken else message or delta
@@ -381,20 +364,19 @@ def read_whole(
     Returns:
         The arguments of its tool calls by their ids, as the model wrote them; and what the model thought, by the
         name of the field it came in.
-
-    Raises:
-        AnswerError: it announces a call that it does not hold.
     """
     written: dict[str, str] = {}
     reasoning: dict[str, str] = {}
     usages, _ = _usages(completion), completion.pop("usage", None)
     if usages:
         completion["usage"] = _figures(usages[0])
-    completion["choices"] = _choices(completion) if several else _merged(_choices(completion))
+    choices = sent_choices(completion)
+    completion["choices"] = choices if several else _merged(choices)
     for place, choice in enumerate(completion["choices"]):
         index = choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else place
-        message, pieces = _read_delta(choice.get("message"))
-        _add_reasoning(reasoning, choice.get("message"), message)
+        sent = sent_message(choice, "message")
+        message, pieces = _read_delta(sent)
+        _add_reasoning(reasoning, sent, message)
         message |= {name: encodable(message[name]) for name in _TEXTS if message.get(name)}
         calls = []
         for number, piece in enumerate(pieces):
@@ -413,12 +395,9 @@ def read_whole(
     return written, reasoning
 
 
-def _read_delta(sent: Any) -> tuple[dict[str, Any], list[_Piece]]:
+def _read_delta(sent: dict[str, Any]) -> tuple[dict[str, Any], list[_Piece]]:
     """Return a delta or message without its tool calls, and their pieces."""
-    delta = dict(sent) if isinstance(sent, dict) else {}
-    calls = [call for call in _list(delta.pop("tool_calls", None)) if isinstance(call, dict)]
-    if isinstance(legacy := delta.pop(_LEGACY, None), dict) and not calls:
-        calls = [{"function": legacy}]
+    delta = {name: value for name, value in sent.items() if name not in ("tool_calls", LEGACY_CALL)}
     reasoning = delta.get("reasoning_content") or delta.get("reasoning")
     content, thoughts = read_content(delta.get("content"))
     if "content" in delta:
@@ -428,12 +407,12 @@ def _read_delta(sent: Any) -> tuple[dict[str, Any], list[_Piece]]:
     delta.pop("reasoning", None)
     if not isinstance(delta.get("refusal", ""), str):
         del delta["refusal"]
-    return delta, [_read_piece(position, call) for position, call in enumerate(calls)]
+    return delta, [_read_piece(position, call) for position, call in enumerate(sent_calls(sent))]
 
 
 def _merged(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the first of some choices, with the tool calls of all and the reason why these ended."""
-    read = [(choice, _read_delta(choice.get("message"))[1]) for choice in choices]
+    read = [(choice, _read_delta(sent_message(choice, "message"))[1]) for choice in choices]
     others = [(choice, pieces) for choice, pieces in read[1:] if pieces]
     if not others:
         return choices[:1]
@@ -441,11 +420,11 @@ def _merged(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for _, pieces in [read[0], *others]:
         calls += [piece.sent for piece in pieces if not piece.sent_id or piece.sent not in calls]
     reasons = [choice.get("finish_reason") for choice, _ in others]
-    first, message = choices[0], choices[0].get("message")
+    first = choices[0]
     return [
         {
             **first,
-            "message": {**(message if isinstance(message, dict) else {}), "tool_calls": calls},
+            "message": {**sent_message(first, "message"), "tool_calls": calls},
             "finish_reason": _joint_reason(first.get("finish_reason"), reasons, called=True),
         }
     ]
@@ -458,9 +437,6 @@ def _joint_reason(first: Any, others: Sequence[Any], *, called: bool) -> Any:
         first: the finish reason of its words.
         others: those of the choices that its other calls came in.
         called: it holds calls.
-
-    Raises:
-        AnswerError: for a call that is not there.
     """
     if cut_off := next((reason for reason in (first, *others) if reason and reason not in _WHOLE), None):
         return cut_off
@@ -468,16 +444,8 @@ def _joint_reason(first: Any, others: Sequence[Any], *, called: bool) -> Any:
 
 
 def _finish_reason(sent: Any, *, called: bool) -> Any:
-    """Return why an answer ended, in today's words.
-
-    Raises:
-        AnswerError: for a call that is not there.
-    """
-    if sent != _LEGACY:
-        return sent or ("tool_calls" if called else "stop")
-    if not called:
-        raise AnswerError("its answer ends with 'function_call' and holds no call: it must send 'tool_calls'")
-    return "tool_calls"
+    """Return why an answer ended, in today's words."""
+    return "tool_calls" if sent == LEGACY_CALL else sent or ("tool_calls" if called else "stop")
 
 
 def _read_piece(position: int, sent: dict[str, Any]) -> _Piece:
@@ -517,17 +485,16 @@ def read_content(content: Any) -> tuple[str | None, str]:
     return text, thoughts
 
 
-def _add_reasoning(known: dict[str, str], sent: Any, read: dict[str, Any]) -> None:
+def _add_reasoning(known: dict[str, str], sent: dict[str, Any], read: dict[str, Any]) -> None:
     """Keep the reasoning of a delta or message under the name that the endpoint gives it."""
     if isinstance(more := read.get("reasoning_content"), str):
-        fields = sent if isinstance(sent, dict) else {}
-        name = "reasoning" if "reasoning" in fields and "reasoning_content" not in fields else "reasoning_content"
+        name = "reasoning" if "reasoning" in sent and "reasoning_content" not in sent else "reasoning_content"
         known[name] = known.get(name, "") + more
 
 
 def _usages(sent: Chunk) -> list[dict[str, Any]]:
     """Return the usage in a chunk or completion, and in the other places where endpoints have it."""
-    places = [sent, sent.get("x_groq"), *_list(sent.get("choices"))]
+    places = [sent, sent.get("x_groq"), *sent_choices(sent)]
     found = [place.get("usage") for place in places if isinstance(place, dict)]
     return [usage for usage in found if usage and isinstance(usage, dict)]
 
@@ -580,11 +547,3 @@ def _arguments(call: _Call, text: str) -> list[dict[str, Any]]:
 def _joined(name: str, more: str) -> str:
     """Return a name that comes in pieces, or again as far as it is known."""
     return more if more.startswith(name) else name + more
-
-
-def _choices(sent: Chunk) -> list[dict[str, Any]]:
-    return [choice for choice in _list(sent.get("choices")) if isinstance(choice, dict)]
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

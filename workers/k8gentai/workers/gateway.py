@@ -20,7 +20,7 @@ from k8gentai.agents.json_text import json_text
 from k8gentai.agents.parameters import passed_on, with_asked
 from k8gentai.agents.text import encodable
 from k8gentai.agents.turn import StepLimitReached, TurnError
-from k8gentai.workers.answer_reader import AnswerError, AnswerReader, CallId, read_whole
+from k8gentai.workers.answer_reader import AnswerReader, CallId, read_whole
 from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.calls import (
     INNER_HEADER,
@@ -244,8 +244,6 @@ class _Call:
 
     def _unread(self, error: Exception) -> UpstreamError:
         """Return the error of an answer that is of no form known here, for whoever waits for it."""
-        if isinstance(error, AnswerError):
-            return UpstreamError(str(error))
         log.error("answer_not_read", turn=self._calls.turn_id, model=self._model, exc_info=error)
         return UpstreamError(f"its answer cannot be read: {type(error).__name__}")
 

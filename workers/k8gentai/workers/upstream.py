@@ -13,6 +13,8 @@ import structlog
 
 from k8gentai.agents.error_codes import model_error_code
 from k8gentai.agents.json_text import json_text, read_json
+from k8gentai.workers.announced_calls import AnnouncedCalls
+from k8gentai.workers.answer_parts import says_anything, sent_choices, unreadable_part
 from k8gentai.workers.bounded_reading import TooLargeError, lines, whole
 from k8gentai.workers.names import ModelNames
 
@@ -24,7 +26,7 @@ _MOST_LOSSES = 5
 _LONGEST_RETRY_SECONDS = 10.0
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 """Statuses worth another try: those the OpenAI SDK retries, and Anthropic's for an overloaded model."""
-_BROKEN = frozenset({"error", "abort"})
+_BROKEN = ("error", "abort")
 """Finish reasons of answers that are not whole: Mistral's and OpenRouter's, and vLLM's."""
 _PASSING = frozenset({"model_error", "model_overloaded", "rate_limit_exceeded"})
 """Codes of errors that may be gone when the same call is made again."""
@@ -124,7 +126,7 @@ class Upstream:
         async def once() -> Chunk:
             response = await self._send(body, headers)
             try:
-                return _completion(await _body(response))
+                return _completion(await _body(response), body)
             finally:
                 await response.aclose()
 
@@ -153,19 +155,20 @@ class Upstream:
             UpstreamError: also in mid-stream, when the model hangs up or reports an error.
         """
 
-        async def once() -> tuple[httpx.Response, AsyncIterator[Chunk], Chunk | None]:
+        async def once() -> tuple[httpx.Response, AsyncIterator[Chunk], list[Chunk]]:
             response = await self._send(body, headers)
-            chunks = _chunks(response)
+            chunks = _chunks(response, body)
             try:
-                return response, chunks, await anext(chunks, None)
+                return response, chunks, await _begun(chunks)
             except BaseException:
                 await response.aclose()
                 raise
 
-        response, chunks, first = await self._retrying(once)
+        response, chunks, begun = await self._retrying(once)
         try:
             # An endpoint may know no streams: the stack makes an empty one of its answer in one piece.
-            yield await self.complete(_unstreamed(body), headers) if first is None else first
+            for chunk in begun or [await self.complete(_unstreamed(body), headers)]:
+                yield chunk
             async for chunk in chunks:
                 yield chunk
         finally:
@@ -319,16 +322,37 @@ def _unstreamed(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
 
 
-def _completion(body: bytes) -> Chunk:
+def _completion(body: bytes, request: dict[str, Any]) -> Chunk:
     """Return an answer in one piece.
 
     Raises:
         UpstreamError: it is none, or an error in place of one.
     """
     completion = _answer(body, "choices")
-    if told := _error_in(completion):
-        raise _broke_off(told)
+    calls = AnnouncedCalls(request)
+    calls.read(_checked(completion))
+    _check_calls(calls)
     return completion
+
+
+def _check_calls(calls: AnnouncedCalls) -> None:
+    """Raise an UpstreamError for an answer that is at its end and announces a call that it does not hold."""
+    if reason := calls.missing():
+        cause = f"broke off: its answer ends with the finish reason {reason!r} and holds no call"
+        raise UpstreamError(cause, retry=True)
+
+
+def _checked(chunk: Chunk) -> Chunk:
+    """Return a chunk or completion that is no error and can be read.
+
+    Raises:
+        UpstreamError
+    """
+    if told := _error_in(chunk):
+        raise _broke_off(told)
+    if part := unreadable_part(chunk):
+        raise UpstreamError(f"broke off: it sent a part that cannot be read ({part!r})", retry=True)
+    return chunk
 
 
 def _answer(body: bytes, holds: str) -> dict[str, Any]:
@@ -350,7 +374,7 @@ def _error_in(chunk: Chunk) -> Chunk | None:
     """Find the error that a chunk or completion tells of, itself or in a choice, as routers of models do."""
     if chunk.get("error") or chunk.get("object") == "error":
         return chunk
-    for choice in _choices(chunk):
+    for choice in sent_choices(chunk):
         if choice.get("error"):
             return choice
         if (reason := choice.get("finish_reason")) in _BROKEN:
@@ -364,16 +388,28 @@ def _broke_off(sent: Any) -> UpstreamError:
     return error.raised("broke off", error.status or 502, retry=not error.is_final)
 
 
-async def _chunks(response: httpx.Response) -> AsyncIterator[Chunk]:
+async def _begun(chunks: AsyncIterator[Chunk]) -> list[Chunk]:
+    """Return the chunks up to the first that says anything: an answer may be asked for again until then."""
+    begun: list[Chunk] = []
+    async for chunk in chunks:
+        begun.append(chunk)
+        if says_anything(chunk):
+            break
+    return begun
+
+
+async def _chunks(response: httpx.Response, request: dict[str, Any]) -> AsyncIterator[Chunk]:
     """Yield the chunks of a streamed completion (server-sent events of the OpenAI API), or the one that a
     completion is.
 
     A stream that ends without a ``finish_reason`` and without ``[DONE]`` was cut off, unless it holds nothing at
-    all, and so was one with a chunk that is no whole JSON. Lines that are no chunks are left out, as are comments.
+    all. One with a chunk that is no whole JSON or cannot be read, or without a call that it announces, is not
+    whole either. Lines that are no chunks are left out, as are comments.
     """
     if response.headers.get("content-type", "").startswith("application/json"):
-        yield _completion(await _body(response))
+        yield _completion(await _body(response), request)
         return
+    calls = AnnouncedCalls(request)
     begun = finished = is_error = False
     sent = lines(response.aiter_bytes(), _ANSWER_BYTES)
     while (line := await _within(anext(sent, None))) is not None:
@@ -395,17 +431,12 @@ async def _chunks(response: httpx.Response) -> AsyncIterator[Chunk]:
             continue
         if not isinstance(chunk, dict):
             continue
-        if told := _error_in(chunk):
-            raise _broke_off(told)
-        finished = finished or any(choice.get("finish_reason") for choice in _choices(chunk))
+        calls.read(_checked(chunk))
+        finished = finished or any(choice.get("finish_reason") for choice in sent_choices(chunk))
         yield chunk
     if begun and not finished:
         raise UpstreamError("hung up in mid-answer", retry=True)
-
-
-def _choices(chunk: Chunk) -> list[dict[str, Any]]:
-    choices = chunk.get("choices")
-    return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+    _check_calls(calls)
 
 
 async def _within[T](waiting: Awaitable[T]) -> T:

@@ -1,0 +1,76 @@
+"""Finds the choices, words and tool calls in what endpoints send, and the parts that nobody can read."""
+
+from typing import Any
+
+LEGACY_CALL = "function_call"
+"""The field of an answer's one call, and the finish reason, in the API before there were tools."""
+
+
+def sent_choices(sent: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the choices of a chunk or a completion; an object in place of the list is the only one."""
+    return _objects(sent.get("choices"))
+
+
+def sent_calls(said: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the tool calls, or pieces of them, in a delta or message; an object in place of the list is the only
+    one.
+    """
+    calls = _objects(said.get("tool_calls"))
+    legacy = said.get(LEGACY_CALL)
+    return calls or ([{"function": legacy}] if legacy and isinstance(legacy, dict) else [])
+
+
+def sent_message(choice: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a choice's delta or message, by this name; where there is none, its text, as the API of completions
+    without a chat has it.
+    """
+    said = choice.get(name)
+    if isinstance(said, dict):
+        return said
+    text = choice.get("text")
+    return {"content": text} if isinstance(text, str) and text else {}
+
+
+def choice_index(choice: dict[str, Any]) -> int:
+    """Return the index of a choice in a chunk: some endpoints leave it out."""
+    index = choice.get("index")
+    return index if isinstance(index, int) else 0
+
+
+def says_anything(sent: dict[str, Any]) -> bool:
+    """Return whether a chunk or completion holds more than the beginning or the end of an answer."""
+    parts = [sent_message(choice, name) for choice in sent_choices(sent) for name in ("delta", "message")]
+    return any(value for part in parts for name, value in part.items() if name != "role")
+
+
+def unreadable_part(sent: dict[str, Any]) -> str | None:
+    """Name the part of a chunk or completion that is of another type than the API's, and is not empty. Without it
+    the answer would be another one.
+    """
+    return next((name for name, part, kinds in _parts(sent) if part and not isinstance(part, kinds)), None)
+
+
+def _parts(sent: dict[str, Any]) -> list[tuple[str, Any, type | tuple[type, ...]]]:
+    """Return the parts that others are in: name, value, and the types of those that can be read."""
+    choices = sent.get("choices")
+    parts: list[tuple[str, Any, type | tuple[type, ...]]] = [("choices", choices, (dict, list))]
+    parts += [("choices", each, dict) for each in _listed(choices)]
+    for choice in sent_choices(sent):
+        # A message beside a delta is what deltas came to, or nothing of the API's.
+        name = "delta" if choice.get("delta") else "message"
+        parts.append((name, choice.get(name), dict))
+        said = sent_message(choice, name)
+        calls = said.get("tool_calls")
+        parts += [("tool_calls", calls, (dict, list)), (LEGACY_CALL, said.get(LEGACY_CALL), dict)]
+        parts += [("tool_calls", each, dict) for each in _listed(calls)]
+        parts += [("function", call.get("function"), dict) for call in sent_calls(said)]
+    return parts
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    listed = [value] if value and isinstance(value, dict) else _listed(value)
+    return [each for each in listed if isinstance(each, dict)]
