@@ -6,6 +6,7 @@ The openai SDK does not promise to keep the names that are hooked: a newer one t
 
 import inspect
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -30,6 +31,7 @@ def test_what_is_hooked_is_there() -> None:
     assert inspect.isasyncgenfunction(inspect.unwrap(AsyncStream._iter_events))
     assert list(inspect.signature(AsyncStream._iter_events).parameters) == ["self"]
     assert "_iter_events" in inspect.unwrap(AsyncStream.__stream__).__code__.co_names
+    assert {"_decoder", "aiter_bytes"} <= set(inspect.unwrap(AsyncStream._iter_events).__code__.co_names)
     event = ServerSentEvent(data="{}", id="1", retry=2)
     assert (event.data, event.id, event.retry) == ("{}", "1", 2)
 
@@ -176,7 +178,7 @@ def test_a_message_is_the_delta_of_a_choice_that_has_none() -> None:
     assert read(delta={}, message={"content": "abc"}) == [{"index": 0, "delta": {}}]
 
 
-async def chunks_of(content: bytes, *, mended: bool = True) -> list[Any]:
+async def chunks_of(content: bytes | AsyncIterator[bytes], *, mended: bool = True) -> list[Any]:
     """The chunks that the SDK reads."""
     transport = httpx.MockTransport(
         lambda _: httpx.Response(200, content=content, headers={"content-type": "text/event-stream"})
@@ -196,6 +198,19 @@ async def test_the_sdk_reads_what_is_mended() -> None:
     )
     (chunk,) = await chunks_of(sent)
     assert (chunk.choices[0].delta.content, chunk.choices[0].index) == ("a", 0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 100])
+@pytest.mark.parametrize("mark", [b"\xef\xbb\xbf", b""])
+async def test_the_first_chunk_may_be_behind_a_byte_order_mark(mark: bytes, size: int) -> None:
+    sent = mark + b'data: {"choices": [{"delta": {"content": "a"}}]}\n\ndata: [DONE]\n\n'
+
+    async def blocks() -> AsyncIterator[bytes]:
+        for start in range(0, len(sent), size):
+            yield sent[start : start + size]
+
+    (chunk,) = await chunks_of(blocks())
+    assert chunk.choices[0].delta.content == "a"
 
 
 async def test_other_reading_of_the_sdk_is_not_mended() -> None:

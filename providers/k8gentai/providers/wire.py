@@ -5,6 +5,7 @@ pass here first.
 """
 
 import json
+from codecs import BOM_UTF8
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
@@ -91,11 +92,42 @@ def _mending(
     @wraps(events)
     async def mending(self: Any) -> AsyncIterator[ServerSentEvent]:
         reading = _reading.get()
+        if reading:
+            self._decoder = _MarkedDecoder(self._decoder)
         async for event in events(self):
             if (mended := reading.take(event) if reading else event) is not None:
                 yield mended
 
     return mending
+
+
+class _MarkedDecoder:
+    """Decodes events behind a byte order mark, which the SDK takes for a part of the first line.
+
+    Args:
+        decoder: the SDK's own.
+    """
+
+    def __init__(self, decoder: Any) -> None:
+        self._decoder = decoder
+
+    def aiter_bytes(self, sent: AsyncIterator[bytes]) -> AsyncIterator[ServerSentEvent]:
+        """Yield the events in what is sent."""
+        events: AsyncIterator[ServerSentEvent] = self._decoder.aiter_bytes(_unmarked(sent))
+        return events
+
+
+async def _unmarked(sent: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield what is sent without the byte order mark that it may begin with."""
+    head: bytes | None = b""
+    async for block in sent:
+        if head is None:
+            yield block
+        elif not BOM_UTF8.startswith((head := head + block)[: len(BOM_UTF8)]) or len(head) >= len(BOM_UTF8):
+            yield head.removeprefix(BOM_UTF8)
+            head = None
+    if head:
+        yield head
 
 
 def _error(chunk: dict[str, Any]) -> dict[str, Any] | None:
