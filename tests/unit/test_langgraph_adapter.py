@@ -416,7 +416,12 @@ async def _of_events(asked: Runnable, messages: list[AnyMessage]) -> AIMessage:
     return events[-1]["data"]["output"]
 
 
-@pytest.mark.parametrize("asking", [_whole, _added_up, _added_up_in_a_thread, _of_events])
+async def _of_protocol_events(asked: Runnable, messages: list[AnyMessage]) -> AIMessage:
+    return await asyncio.to_thread(lambda: asked.stream_events(messages, version="v3").output)
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+@pytest.mark.parametrize("asking", [_whole, _added_up, _added_up_in_a_thread, _of_events, _of_protocol_events])
 @pytest.mark.parametrize(
     ("node", "route"),
     [

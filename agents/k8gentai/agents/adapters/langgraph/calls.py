@@ -64,6 +64,8 @@ class _Call:
     """What was streamed of each tool call's arguments, by its id."""
     clients: set[str] = field(default_factory=set)
     """The ids of the calls that are the client's to make."""
+    left: list[ToolCallChunk] = field(default_factory=list)
+    """What was streamed of those, and taken out of the answer's pieces."""
 
     def is_clients(self, written: Mapping[str, Any]) -> bool:
         """Return whether a call, of which this is written somewhere in the answer, is the client's to make."""
@@ -197,7 +199,7 @@ class ModelCalls(BaseCallbackHandler):
         if isinstance(chunk.message, AIMessageChunk):
             for piece in chunk.message.tool_call_chunks:
                 self._tool_delta(call, piece)
-        take_out_pieces(chunk, call.is_clients)
+        call.left += take_out_pieces(chunk, call.is_clients)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """An answer is whole. One that was not streamed is published now."""
@@ -207,7 +209,7 @@ class ModelCalls(BaseCallbackHandler):
         generation = response.generations[0][0] if response.generations and response.generations[0] else None
         message = generation.message if isinstance(generation, ChatGeneration) else None
         if isinstance(generation, ChatGeneration):
-            put_back_calls(generation)
+            put_back_calls(generation, call.left)
         calls: list[ToolCall] = []
         if call.shown and generation is not None:
             if message is not None:

@@ -18,14 +18,15 @@ _CALLS = frozenset({"tool_use", "input_json_delta", "function_call", "tool_call"
 """The types of the content blocks that hold calls: Anthropic's, those of the Responses API and LangChain's own."""
 
 
-def take_out_pieces(chunk: ChatGenerationChunk, is_clients: IsClients) -> None:
-    """Take the client's calls out of a piece of an answer, which code may read as it comes, or add up."""
+def take_out_pieces(chunk: ChatGenerationChunk, is_clients: IsClients) -> list[ToolCallChunk]:
+    """Take the client's calls out of a piece of an answer, which code may read as it comes, or add up. Returns
+    what was written of them."""
     message = chunk.message
     if not isinstance(message, AIMessageChunk):
-        return
+        return []
     left = [piece for piece in message.tool_call_chunks if is_clients(piece)]
     if not left:
-        return
+        return []
     rest = AIMessageChunk(
         content="", tool_call_chunks=[piece for piece in message.tool_call_chunks if not is_clients(piece)]
     )
@@ -33,6 +34,7 @@ def take_out_pieces(chunk: ChatGenerationChunk, is_clients: IsClients) -> None:
     message.tool_calls, message.invalid_tool_calls = rest.tool_calls, rest.invalid_tool_calls
     _take_out_written(message, is_clients)
     _keep(chunk, left)
+    return left
 
 
 def take_out_calls(generation: ChatGeneration, is_clients: IsClients) -> None:
@@ -46,9 +48,16 @@ def take_out_calls(generation: ChatGeneration, is_clients: IsClients) -> None:
     _keep(generation, AIMessageChunk(content="", tool_calls=left).tool_call_chunks)
 
 
-def put_back_calls(generation: ChatGeneration) -> None:
-    """Put the calls that were taken out of an answer, or of its pieces, back behind the others."""
-    left = (generation.generation_info or {}).pop(_LEFT, [])
+def put_back_calls(generation: ChatGeneration, pieces: Sequence[ToolCallChunk] = ()) -> None:
+    """Put the calls that were taken out of an answer, or of its pieces, back behind the others.
+
+    Args:
+        generation: the answer.
+        pieces: what was taken out of its pieces. Not all ways of streaming join what is kept beside them.
+    """
+    kept = (generation.generation_info or {}).pop(_LEFT, [])
+    joined = AIMessageChunk(content="") + [AIMessageChunk(content="", tool_call_chunks=[each]) for each in pieces]
+    left = joined.tool_call_chunks or kept
     message = generation.message
     # LangChain copies what is beside an answer into it.
     message.response_metadata.pop(_LEFT, None)
