@@ -405,6 +405,9 @@ def test_figures_come_once_and_last() -> None:
     [
         ({"total_tokens": 7}, (0, 0, 7)),
         ({"prompt_tokens": "many", "completion_tokens": 2.0}, (0, 2, 2)),
+        ({"prompt_tokens": -100_000, "completion_tokens": 2, "total_tokens": -99_998}, (0, 2, 2)),
+        ({"prompt_tokens": 2**53 + 1, "completion_tokens": 2.5, "total_tokens": 2**53}, (0, 0, 2**53)),
+        ({"prompt_tokens": True, "completion_tokens": 1e300}, (0, 0, 0)),
         ({"prompt_tokens": float("nan"), "completion_tokens": None, "cost": {"usd": "0.1"}}, (0, 0, 0)),
     ],
 )
@@ -414,6 +417,28 @@ def test_figures_are_all_there_and_numbers(sent: dict[str, Any], usage: tuple[in
     for read in (whole["usage"], answered(chunk({}, usage=sent))[1][-1]["usage"]):
         assert (read["prompt_tokens"], read["completion_tokens"], read["total_tokens"]) == usage
         assert all(type(count) is int for count in read.values() if not isinstance(count, dict))
+
+
+@pytest.mark.parametrize("odd", [-5, 2**60, 7.5, "many", None])
+def test_a_figure_that_is_none_takes_nothing_from_one_that_is(odd: Any) -> None:
+    for order in ([odd, 5], [5, odd]):
+        usages = [{"prompt_tokens": count, "prompt_tokens_details": {"cached_tokens": count}} for count in order]
+        _, shown = answered(*(chunk({}, usage=usage) for usage in usages))
+        usage = shown[-1]["usage"]
+        assert (usage["prompt_tokens"], usage["prompt_tokens_details"]) == (5, {"cached_tokens": 5})
+
+
+@pytest.mark.parametrize(
+    ("created", "read"), [(1.5e9 + 0.5, 1_500_000_000), ("2024-01-01T00:00:00Z", 0), (-1, 0), (float("nan"), 0)]
+)
+def test_the_head_of_an_answer_has_the_types_of_the_api(created: Any, read: int) -> None:
+    sent = {"id": 7, "model": 5, "created": created}
+    _, shown = answered(chunk({"content": "a"}, **sent))
+    whole: dict[str, Any] = {**sent, "choices": []}
+    read_whole(whole, own_id)
+    for answer in (*shown, whole):
+        assert (answer["id"], answer["model"], answer["created"]) == ("7", "5", read)
+        assert type(answer["created"]) is int
 
 
 def test_a_whole_answer_is_read_as_a_streamed_one_is() -> None:

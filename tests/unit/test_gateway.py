@@ -271,6 +271,26 @@ async def test_a_turn_that_has_used_its_tokens_asks_no_more_and_ends() -> None:
     assert "14 tokens" in end.message
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_figures_below_zero_give_a_turn_no_tokens_back(streamed: bool) -> None:
+    figures = {"prompt_tokens": -100_000, "completion_tokens": -100_000, "total_tokens": -200_000}
+    used = iter([figures, FIGURES["usage"]])
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        usage = next(used)
+        return (
+            stream(TEXT, END, {"usage": usage})
+            if streamed
+            else httpx.Response(200, json={**ANSWER, "usage": usage})
+        )
+
+    bench = Bench(answer, tokens=7)
+    for _ in range(2):
+        assert (await bench.post({"model": "m", "stream": streamed})).status_code == 200
+    assert (await bench.post({"model": "m"})).json()["error"]["code"] == "budget_exceeded"
+    assert [(counted.input_tokens, counted.output_tokens) for counted in bench.usage] == [(0, 0), (5, 2)]
+
+
 async def test_the_models_stream_is_closed_when_the_attempt_is_over_though_the_agent_reads_on() -> None:
     closed = asyncio.Event()
     shown = asyncio.Event()
@@ -1045,6 +1065,12 @@ async def test_embeddings_are_of_the_codes_own_model_counted_and_recorded() -> N
     (asked,) = bench.asked
     assert (asked.url.path, json.loads(asked.content)) == ("/v1/embeddings", {**body, "model": "openai/gpt-4o"})
     assert len(bench.usage) == 2
+
+
+async def test_figures_of_embeddings_below_zero_are_not_counted() -> None:
+    bench = Bench(lambda _: httpx.Response(200, json={**VECTORS, "usage": {"prompt_tokens": -3}}))
+    assert (await embedded(bench, {"model": "m", "input": ["a"]})).status_code == 200
+    assert not bench.usage
 
 
 async def test_embeddings_of_whole_documents_are_asked_for_again() -> None:

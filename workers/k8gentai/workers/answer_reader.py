@@ -6,7 +6,6 @@ head comes before its arguments, each choice has one finish reason, and the figu
 """
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,8 @@ CallId = Callable[[str, int, int], str]
 
 _UNNAMED = "unnamed"
 """The name of a tool call whose model named no tool: there is no such tool, which the model is then told."""
+_LARGEST = 2**53
+"""The largest whole number that every reader of JSON takes."""
 _READ = ("index", "finish_reason", "delta", "message", "text")
 """The fields of a choice that are read."""
 _TEXTS = ("content", "reasoning_content", "refusal")
@@ -260,9 +261,7 @@ class AnswerReader:
 
     def read(self, chunk: Chunk) -> list[Chunk]:
         """Read a chunk. Returns the chunks to show for it."""
-        for name in self._head:
-            if name != "object" and chunk.get(name):
-                self._head[name] = chunk[name]
+        self._head |= _head(chunk)
         for usage in _usages(chunk):
             _add_usage(self._usage, usage)
         extras = {n: v for n, v in chunk.items() if n not in self._head and n not in ("choices", "usage")}
@@ -371,6 +370,7 @@ def read_whole(
     if usages:
         completion["usage"] = _figures(usages[0])
     choices = sent_choices(completion)
+    completion |= {"created": 0, **_head(completion)} if "created" in completion else _head(completion)
     completion["choices"] = choices if several else _merged(choices)
     for place, choice in enumerate(completion["choices"]):
         index = choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else place
@@ -506,10 +506,10 @@ def _add_usage(known: dict[str, Any], sent: Any) -> None:
             details = known.get(name)
             known[name] = details if isinstance(details, dict) else {}
             _add_usage(known[name], value)
-        elif isinstance(value, int | float) and isinstance(known.get(name), int | float):
-            known[name] = max(known[name], value)
+        elif (count := token_count(value)) is not None:
+            known[name] = max(count, token_count(known.get(name)) or 0)
         elif value is not None:
-            known[name] = value
+            known.setdefault(name, value)
 
 
 def _figures(sent: dict[str, Any]) -> dict[str, Any]:
@@ -533,7 +533,23 @@ def _renamed(usage: dict[str, Any]) -> dict[str, Any]:
 
 
 def _counts(sent: dict[str, Any]) -> dict[str, int]:
-    return {n: int(v) for n, v in sent.items() if isinstance(v, int | float) and math.isfinite(v)}
+    return {name: count for name, value in sent.items() if (count := token_count(value)) is not None}
+
+
+def token_count(sent: Any) -> int | None:
+    """Return a figure of a usage; None where it is no whole number that can be counted with, as one below zero."""
+    if isinstance(sent, bool) or not isinstance(sent, int | float):
+        return None
+    return int(sent) if 0 <= sent <= _LARGEST and sent == int(sent) else None
+
+
+def _head(sent: Chunk) -> Chunk:
+    """Return what is the same in all chunks of an answer, as far as it is there, in the types of the API."""
+    texts = {name: str(value) for name in ("id", "model") if (value := sent.get(name))}
+    created = sent.get("created")
+    if isinstance(created, int | float) and 0 < created <= _LARGEST:
+        return {**texts, "created": int(created)}
+    return texts
 
 
 def _shown(index: int, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:

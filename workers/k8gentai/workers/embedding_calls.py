@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from k8gentai.agents.events import Usage
+from k8gentai.workers.answer_reader import token_count
 from k8gentai.workers.calls import ModelCalls
 from k8gentai.workers.upstream import Upstream
 
@@ -51,5 +52,5 @@ async def embeddings(calls: ModelCalls, upstream: Upstream, body: dict[str, Any]
 def _count(calls: ModelCalls, model: str, answer: dict[str, Any]) -> None:
     usage = answer.get("usage")
     tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-    if isinstance(tokens, int):
-        calls.on_usage(Usage(model=model, input_tokens=tokens, output_tokens=0))
+    if (count := token_count(tokens)) is not None:
+        calls.on_usage(Usage(model=model, input_tokens=count, output_tokens=0))
