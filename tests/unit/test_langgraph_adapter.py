@@ -479,6 +479,26 @@ async def test_a_clients_call_that_a_node_streams_ends_the_turn_alone(model):
     ]
 
 
+@pytest.mark.parametrize(("arguments", "is_whole"), [('{"town": "Rome"}', True), ('{"town": "Ro', False)])
+async def test_a_clients_call_in_an_answer_that_code_stops_to_read_is_the_clients(model, arguments, is_whole):
+    async def make(context: AgentContext) -> StateGraph:
+        asked = chat(model).bind_tools(context.tools)
+
+        async def ask(state: MessagesState) -> MessagesState:
+            async for piece in asked.astream(state["messages"]):
+                if piece.response_metadata.get("finish_reason"):
+                    break
+            return {"messages": []}
+
+        return StateGraph(MessagesState).add_node(ask).add_edge(START, "ask")
+
+    key = f"unread-{is_whole}"
+    model.script(key, Answer(Call("weather", arguments, id="c1", pieces=2)))
+    events = await run(make, turn_of(f"[[{key}]]", tools=[WEATHER]), context_of(base_url=model.base_url))
+    calls = [(call.call_id, call.arguments, call.side) for call in of_type(events, "tool.call")]
+    assert calls == ([("c1", arguments, "client")] if is_whole else [])
+
+
 class _WrittenCache(InMemoryCache):
     """Keeps answers written, as caches on disk do."""
 

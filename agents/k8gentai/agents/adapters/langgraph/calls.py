@@ -35,7 +35,7 @@ from k8gentai.agents.events import (
     ToolCallStarted,
     ToolSide,
 )
-from k8gentai.agents.json_text import shown_json
+from k8gentai.agents.json_text import arguments_object, shown_json
 from k8gentai.agents.turn import StepLimitReached
 
 _HANDED_OVER = "the turn goes back to the client, for its tools"
@@ -149,6 +149,21 @@ class ModelCalls(BaseCallbackHandler):
             self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
         self._failed.clear()
 
+    def hand_over_unread(self) -> None:
+        """Publish the client's calls in answers that the agent's code stopped to read, as far as they are whole.
+
+        To be called at the graph's end: the code saw nothing of them, and asked no model since.
+        """
+        for call in (*self._failed, *self._running.values()):
+            for piece in call.left:
+                call_id, name = piece["id"], piece["name"]
+                if not call_id or not name or call_id not in call.clients or self.has_called(call_id):
+                    continue
+                arguments = call.arguments[call_id] or "{}"
+                if arguments_object(arguments) is not None:
+                    self._called.add(call_id)
+                    self._publish(ToolCall(call_id=call_id, name=name, arguments=arguments, side="client"))
+
     def publish_calls(self, message: AIMessage) -> None:
         """Publish the tool calls of a message that no model call made."""
         for call in tool_calls(message, {}, frozenset()):
@@ -244,6 +259,9 @@ class ModelCalls(BaseCallbackHandler):
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """A model call broke off. The agent may try again; else what was said stays open for the turn's end."""
         if call := self._running.pop(run_id, None):
+            if not isinstance(error, GeneratorExit | asyncio.CancelledError):
+                # Whether the answer holds more is not known.
+                call.clients.clear()
             self._failed.append(call)
 
     def _begin(self, run_id: UUID, told: dict[str, Any]) -> None:

@@ -123,6 +123,7 @@ class GraphRun(KeptEvents):
             if stopped:
                 graph_input = None
                 stopped = await self._passes_breakpoint(graph, config)
+        self.calls.hand_over_unread()
         self.close_failed()
         for call_id in self._withdrawn.ids():
             self.context.tools.exempt(call_id)
