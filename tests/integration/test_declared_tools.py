@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+from openai import BadRequestError
 
 from tests.integration.helpers import ON_ONE_HOST, collect, prompt
 from tests.scripted import Answer, Call
@@ -87,8 +88,10 @@ async def test_a_server_that_is_away_ends_the_turn_and_is_named(client, key):
 
 async def test_a_tool_of_the_request_may_not_have_the_name_of_one(client, key):
     mine = {"type": "function", "name": "multiply", "parameters": {"type": "object", "properties": {}}}
-    response = await client.responses.create(model=BOTH[0], input=prompt(key), tools=[mine])
-    assert response.error.message == "tools: the agent itself has a tool 'multiply'"
+    with pytest.raises(BadRequestError) as caught:
+        await client.responses.create(model=BOTH[0], input=prompt(key), tools=[mine])
+    assert caught.value.param == "tools[0].name"
+    assert "itself has a tool 'multiply'" in caught.value.message
 
 
 @ON_ONE_HOST

@@ -68,9 +68,19 @@ def test_the_list_names_the_broken_with_their_reason(tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize(
     ("words", "decision"),
-    [("y", (True, None)), (" No ", (False, None)), ("yes", (True, None)), ("Ada signs.", (True, "Ada signs."))],
+    [
+        ("y", (True, None)),
+        (" No ", (False, None)),
+        ("YES", (True, None)),
+        ("y: Ada signs.", (True, "Ada signs.")),
+        ("n, too dear", (False, "too dear")),
+        ("no way", (False, "way")),
+        *((words, None) for words in ("nope", "cancel", "too dear", "yesterday", "", "not y")),
+    ],
 )
-def test_what_a_person_types_is_a_decision_or_an_answer(words: str, decision: tuple[bool, str | None]) -> None:
+def test_what_a_person_types_is_a_decision_or_asked_again(
+    words: str, decision: tuple[bool, str | None] | None
+) -> None:
     assert decision_of(words) == decision
 
 

@@ -56,6 +56,16 @@ async def test_a_tool_that_the_stack_runs_is_for_its_own_agents(
     assert served.turns.records == {}
 
 
+async def test_a_tool_of_the_request_has_a_name_of_its_own(client: httpx.AsyncClient, served: Floor) -> None:
+    """A call of that name would be the client's and the agent's."""
+    made = agent("coded").model_copy(update={"framework": "ag2", "tools": ["add"]})
+    write_registry(served.registry_path, [made, agent("math")])
+    body = {"model": "coded", "input": "Go.", "tools": [{**TOOL, "name": "look"}, TOOL], "background": True}
+    answer = await client.post("/v1/responses", json=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "tools[1].name")
+    assert served.turns.records == {}
+
+
 def test_a_turn_with_more_than_text_is_refused_by_place() -> None:
     turn = Turn(id="resp_1", agent="choosy", input=SHOWN)
     with pytest.raises(RequestError, match=r"input\[1\]\.content\[1\].*crew"):

@@ -129,6 +129,14 @@ def test_what_is_wrong_is_named(changes: dict[str, Any], param: str) -> None:
     assert refused.value.message
 
 
+def test_all_values_that_a_field_may_have_are_named() -> None:
+    with pytest.raises(ApiError, match="'system', 'developer', 'user', 'assistant'"):
+        read(input=[{"role": "usr", "content": "x"}])
+    image = {"type": "input_image", "image_url": "data:,", "detail": "huge"}
+    with pytest.raises(ApiError, match=r"'input\[0\]\.content\[0\]\.detail': .*'low', 'high'"):
+        read(input=[{"role": "user", "content": [image]}])
+
+
 def test_the_body_must_be_an_object_with_input() -> None:
     with pytest.raises(ApiError):
         read_request(TURN, ["model"])

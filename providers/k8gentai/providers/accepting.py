@@ -228,12 +228,15 @@ def _check_parts(request: CreateRequest, target: Target) -> None:
     if "tools" in target.refuses and request.tools:
         message = f"'tools': '{target.agent}' has the tools of its code, and takes none of a request."
         raise invalid(message, "tools", "unsupported_parameter")
-    if target.framework != "llama-stack":
-        for index, tool in enumerate(request.tools):
-            if tool.get("type") != "function":
-                place = f"tools[{index}].type"
-                message = f"'{place}': agents of {target.framework} take functions, and no {tool.get('type')}."
-                raise invalid(message, place, "unsupported_parameter")
+    for index, tool in enumerate(request.tools):
+        place, kind, name = f"tools[{index}]", tool.get("type"), tool.get("name")
+        if target.framework != "llama-stack" and kind != "function":
+            message = f"'{place}.type': agents of {target.framework} take functions, and no {kind}."
+            raise invalid(message, f"{place}.type", "unsupported_parameter")
+        if kind == "function" and name in target.tools:
+            # A call of that name would be the client's to make, and the agent's own.
+            message = f"'{place}.name': '{target.agent}' itself has a tool '{name}'."
+            raise invalid(message, f"{place}.name")
     if "files" in target.refuses:
         for place, part in file_parts(request.input):
             message = f"'{place}': '{target.agent}' takes text alone, and no {part['type']}."

@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from k8gentai.agents.turn import Item
 from k8gentai.providers import host
@@ -32,7 +33,8 @@ _ITEM_TYPES: dict[str, type[BaseModel]] = {
     "compaction": _Compaction,
 }
 
-_UNION_TAGS = frozenset({"str", "function", "mcp", "web_search", "file_search", *_ITEM_TYPES})
+_PARTS = "input_text", "input_image", "input_file", "output_text", "refusal"
+_UNION_TAGS = frozenset({"str", "function", "mcp", "web_search", "file_search", *_PARTS, *_ITEM_TYPES})
 """What pydantic puts into the place of an error beside field names."""
 
 _STRICT = frozenset({"mcp_approval_response"})
@@ -106,11 +108,26 @@ def validation_error(error: ValidationError, prefix: str = "") -> ApiError:
     """
     found = error.errors(include_url=False, include_input=False)
     first = max(found, key=lambda each: len(each["loc"]))
-    param = prefix
-    for part in first["loc"]:
-        if isinstance(part, int):
-            param += f"[{part}]"
-        elif part not in _UNION_TAGS and part.isidentifier():
-            param += f".{part}" if param else part
+    param = _place(first["loc"], prefix)
     code = "missing_required_parameter" if first["type"] == "missing" else "invalid_value"
-    return invalid(f"'{param}': {first['msg'].rstrip('.')}.", param or None, code)
+    # Each way of the union knows its own values only.
+    known = [
+        each["ctx"]["expected"] for each in found if _is_other_value(each) and _place(each["loc"], prefix) == param
+    ]
+    words = f"Input should be {', '.join(dict.fromkeys(known))}" if _is_other_value(first) else first["msg"]
+    return invalid(f"'{param}': {words.rstrip('.')}.", param or None, code)
+
+
+def _is_other_value(error: ErrorDetails) -> bool:
+    return error["type"] == "literal_error"
+
+
+def _place(loc: tuple[int | str, ...], prefix: str) -> str:
+    """Return the field of the request that pydantic means."""
+    place = prefix
+    for part in loc:
+        if isinstance(part, int):
+            place += f"[{part}]"
+        elif part not in _UNION_TAGS and part.isidentifier():
+            place += f".{part}" if place else part
+    return place

@@ -30,6 +30,8 @@ class Target:
     """It has no code of its own."""
     refuses: frozenset[str] = frozenset()
     """What it takes of no request: see :data:`k8gentai.agents.turn.RequestPart`."""
+    tools: frozenset[str] = frozenset()
+    """The names of its own tools that are known."""
     implicit: bool = False
     """A plain model, run as an agent of Llama Stack's own."""
     multitask_strategy: MultitaskStrategy = "enqueue"
@@ -153,6 +155,7 @@ def _target(agent: RegisteredAgent) -> Target:
         agent.framework,
         declarative=spec.entrypoint is None,
         refuses=frozenset(agent.refuses),
+        tools=frozenset(agent.tools),
         multitask_strategy=spec.multitask_strategy,
         queue_limit=spec.limits.queue,
     )

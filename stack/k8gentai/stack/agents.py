@@ -1,6 +1,7 @@
 """``k8gentai agents show | call``: one agent, how it is, and a question to it."""
 
 import asyncio
+import re
 import sys
 
 import httpx
@@ -18,6 +19,8 @@ from k8gentai.stack.environments import SetUpError
 from k8gentai.stack.settings import Settings
 from k8gentai.stack.turns import clock, with_redis
 from k8gentai.workers.pools import Pools
+
+_DECISION = re.compile(r"(?P<said>y|yes|n|no)(?:[\s:,.]+(?P<words>.*))?", re.IGNORECASE | re.DOTALL)
 
 
 def show(settings: Settings, agent_id: str, console: Console) -> None:
@@ -70,17 +73,22 @@ def _decider() -> question.Decide | None:
         return None
 
     def decide(asked: str) -> tuple[bool, str | None]:
-        return decision_of(typer.prompt(f"{asked}: y, n, or an answer in words", default="n"))
+        question = f"{asked}: y or n, with words if you like ('n: too dear')"
+        while (decision := decision_of(typer.prompt(question, default="n"))) is None:
+            typer.echo("Begin with y or n: other words decide nothing.")
+        return decision
 
     return decide
 
 
-def decision_of(words: str) -> tuple[bool, str | None]:
-    """Read what a person typed: whether they approve, and the answer where it is more than yes or no."""
-    plain = words.strip().lower()
-    if plain in ("y", "yes", "n", "no"):
-        return plain.startswith("y"), None
-    return True, words
+def decision_of(words: str) -> tuple[bool, str | None] | None:
+    """Read what a person typed: whether they approve, and the words behind that, if any.
+
+    Returns:
+        None where it is neither yes nor no: an objection in other words must not run anything.
+    """
+    read = _DECISION.fullmatch(words.strip())
+    return (read["said"][0].lower() == "y", read["words"] or None) if read else None
 
 
 def _of_pool(settings: Settings, agent: RegisteredAgent) -> list[tuple[str, str]]:
