@@ -11,6 +11,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from k8gentai.agents.adapters import FRAMEWORKS
+from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.registry import RegisteredAgent, write_registry
 from k8gentai.stack import cli, environments, registering
 from k8gentai.stack.agents import decision_of
@@ -121,6 +122,32 @@ def test_an_agent_of_a_framework_that_is_not_in_use_is_shown_as_such(tmp_path: P
     settings = replace(read_settings(), agents=agents, registry=tmp_path / "registry.json")
     (agent,) = registering.update(settings, print, frameworks=["llama-stack"])
     assert agent.state == "unused"
+
+
+def test_an_agents_tools_are_shown_with_their_rules_and_its_servers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMF_REGISTRY", str(tmp_path / "registry.json"))
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    tools = [
+        {"name": "stock", "mcp": {"command": "stock"}},
+        {"name": "order", "approval": "required"},
+        {"name": "count", "function": "shop:count", "retry": "never"},
+    ]
+    definition = AgentDefinition.model_validate(
+        {
+            "apiVersion": "kagent.dev/v1alpha1",
+            "kind": "Agent",
+            "metadata": {"name": "shop"},
+            "spec": {"framework": "ag2", "model": {"name": "m"}, "tools": tools},
+        }
+    )
+    agent = RegisteredAgent(
+        id="shop", framework="ag2", state="ready", file="a", digest="1", tools=["count"], definition=definition
+    )
+    write_registry(tmp_path / "registry.json", [agent])
+    shown = " ".join(runner.invoke(cli.app, ["agents", "show", "shop"]).stdout.split())
+    assert "count (retry: never), order (approval: required), those of the MCP server stock" in shown
 
 
 def test_what_nobody_asked_for_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

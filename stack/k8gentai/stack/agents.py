@@ -108,9 +108,15 @@ def _of_pool(settings: Settings, agent: RegisteredAgent) -> list[tuple[str, str]
 
 
 def _tools(agent: RegisteredAgent) -> list[str]:
-    """Return the names of an agent's tools, each with what its definition says of how it is called."""
-    policies = {tool.name: tool for tool in agent.definition.spec.tools} if agent.definition else {}
-    return [f"{name}{_terms(policies[name])}" if name in policies else name for name in agent.tools]
+    """Return the names of an agent's tools, each with what its definition says of its calls, and those of the
+    servers that have others."""
+    defined = agent.definition.spec.tools if agent.definition else []
+    policies = {tool.name: tool for tool in defined if tool.source != "mcp"}
+    named = dict.fromkeys([*agent.tools, *policies])
+    return [
+        *(f"{name}{_terms(policies[name])}" if name in policies else name for name in named),
+        *(f"those of the MCP server {tool.name}{_terms(tool)}" for tool in defined if tool.source == "mcp"),
+    ]
 
 
 def _terms(tool: Tool) -> str:

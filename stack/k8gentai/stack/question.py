@@ -1,5 +1,6 @@
 """Asks an agent one question and shows its answer as it comes, and what it asks of people in its turn."""
 
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from k8gentai.stack import sse
+from k8gentai.stack.environments import SetUpError
 from k8gentai.stack.printable import printable
 
 ANSWER_SECONDS = 180
@@ -42,7 +44,8 @@ async def ask(base_url: str, agent: str, question: str, console: Console, decide
         Whether the answer came to its end complete, and nothing waits for a person.
 
     Raises:
-        httpx.HTTPError: the stack went away, or was silent for too long.
+        httpx.HTTPError: the stack is away, or was silent for too long.
+        SetUpError: it went away in mid-answer; naming the turn, which goes on.
     """
     console.print(f"[bold]you[/]: {escape(question)}")
     body: dict[str, Any] = {"model": agent, "input": question, "stream": True}
@@ -75,16 +78,38 @@ async def _show(client: httpx.AsyncClient, body: dict[str, Any], console: Consol
     shown, agent = _Shown(), body["model"]
     async with client.stream("POST", "/v1/responses", json=body) as answer:
         if answer.is_error:
-            console.print(f"[red]{answer.status_code}[/]: {escape((await answer.aread()).decode())}")
+            words = _refusal((await answer.aread()).decode(errors="replace"))
+            console.print(f"[red]{answer.status_code}[/]: {escape(words)}", soft_wrap=True)
             return shown
-        async for event in _without_text(sse.events(answer), agent, console):
-            if event["type"] == "response.output_item.done":
-                _show_item(event["item"], agent, shown, console)
-            elif "response" in event:
-                shown.id, shown.status = event["response"]["id"], event["response"]["status"]
-                if error := event["response"].get("error"):
-                    console.print(f"[red]{escape(printable(str(error['message'])))}[/]", soft_wrap=True)
+        try:
+            async for event in _without_text(sse.events(answer), agent, console):
+                _take(event, agent, shown, console)
+        except httpx.HTTPError as error:
+            if not shown.id:
+                raise
+            raise SetUpError(
+                "The stack went away in mid-answer. The turn goes on when it is back: "
+                f"'k8gentai turns show {shown.id}' tells how it is."
+            ) from error
     return shown
+
+
+def _refusal(body: str) -> str:
+    """Return the words of an error's body, or all of it where it is no error of the API."""
+    try:
+        return printable(str(json.loads(body)["error"]["message"]))
+    except (ValueError, KeyError, TypeError):
+        return printable(body)
+
+
+def _take(event: dict[str, Any], agent: str, shown: _Shown, console: Console) -> None:
+    """Print what an event of the stream says, but for text."""
+    if event["type"] == "response.output_item.done":
+        _show_item(event["item"], agent, shown, console)
+    elif "response" in event:
+        shown.id, shown.status = event["response"]["id"], event["response"]["status"]
+        if error := event["response"].get("error"):
+            console.print(f"[red]{escape(printable(str(error['message'])))}[/]", soft_wrap=True)
 
 
 async def _without_text(

@@ -1,0 +1,46 @@
+"""What ``k8gentai agents call`` prints of a stack that refuses, or goes away."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from rich.console import Console
+
+from k8gentai.stack.environments import SetUpError
+from k8gentai.stack.question import ask
+
+CREATED = b'data: {"type": "response.created", "response": {"id": "resp_9", "status": "in_progress"}}\n\n'
+BEGUN = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+REFUSED = b'{"error": {"message": "Model \'tll\' not found. ' + b"x" * 90 + b'"}}'
+
+
+@asynccontextmanager
+async def answering(sent: bytes) -> AsyncIterator[str]:
+    """Serve one answer, after which the connection is closed. Yields the address."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(sent)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield "http://{}:{}".format(*server.sockets[0].getsockname())
+
+
+async def test_a_stack_that_goes_away_in_mid_answer_leaves_the_turn_to_be_looked_at() -> None:
+    sent = BEGUN + f"{len(CREATED):x}\r\n".encode() + CREATED + b"\r\n"
+    async with answering(sent) as address:
+        with pytest.raises(SetUpError, match="k8gentai turns show resp_9"):
+            await ask(address, "till", "Go.", Console(file=io.StringIO()))
+
+
+async def test_a_refusal_is_printed_in_its_own_words_and_one_line() -> None:
+    head = f"HTTP/1.1 404 Not Found\r\ncontent-length: {len(REFUSED)}\r\n\r\n".encode()
+    printed = io.StringIO()
+    async with answering(head + REFUSED) as address:
+        assert not await ask(address, "tll", "Go.", Console(file=printed, width=80))
+    assert printed.getvalue().splitlines()[1] == f"404: Model 'tll' not found. {'x' * 90}"
