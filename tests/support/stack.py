@@ -129,7 +129,8 @@ class Stack:
         if registry:
             shutil.copy(registry, self.registry)
         else:
-            self.update_registry()
+            # Their environments are made where they are not yet.
+            self.update_registry("--frameworks", "all")
 
     def update_registry(self, *options: str) -> str:
         """Run ``k8gentai agents update``. Returns what it printed; broken agents are no error here."""
