@@ -9,6 +9,7 @@ from k8gentai.agents.definition import Limits
 from k8gentai.agents.events import MessageDone, TextDelta, TurnCompleted, TurnFailed, TurnStarted
 from k8gentai.agents.turn import Turn
 from k8gentai.workers import keys
+from k8gentai.workers.approvals import Approvals
 from k8gentai.workers.attempts import JOURNAL_BYTES, Attempts, FencedError, Leases
 from k8gentai.workers.budget import Budget, JournalFullError
 from k8gentai.workers.clock import Clock
@@ -64,7 +65,8 @@ def boundary(journal):
     """Return the tool boundary of an attempt, and what it ends the turn with."""
     ends = []
     budget, guard = Budget(Limits(output_bytes=10**8), ends.append), ToolGuard((), (), (), ends.append)
-    nobody, published = None, []
+    published = []
+    nobody = Approvals({}, lambda *event: published.append(event), lambda: False)
     tools = Tools(
         TURN, {}, journal, lambda *event: published.append(event), nobody, budget, math.inf, Clock(0), guard=guard
     )
