@@ -8,6 +8,7 @@ import pytest
 from k8gentai.agents.definition import Limits
 from k8gentai.agents.messages import SHOWN
 from k8gentai.agents.tool_images import show_image, text_without_images
+from k8gentai.workers.approvals import Approvals
 from k8gentai.workers.budget import Budget
 from k8gentai.workers.clock import Clock
 from k8gentai.workers.tool_guard import ToolGuard
@@ -23,8 +24,9 @@ IMAGE = {"type": "image_url", "image_url": {"url": URL}}
 def tools(journal, images):
     budget = Budget(Limits(), lambda end: None)
     guard = ToolGuard((), (), (), lambda end: None)
+    nobody = Approvals({}, lambda *_: None, lambda: False)
     return Tools(
-        "resp_1", {}, journal, lambda *_: None, None, budget, math.inf, Clock(0), guard=guard, images=images
+        "resp_1", {}, journal, lambda *_: None, nobody, budget, math.inf, Clock(0), guard=guard, images=images
     )
 
 

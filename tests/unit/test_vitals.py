@@ -4,9 +4,11 @@ import asyncio
 import concurrent.futures.thread
 import json
 import socket
+from types import SimpleNamespace
 
 import pytest
 
+from k8gentai.workers import vitals as vitals_module
 from k8gentai.workers.failures import BrokeOffError
 from k8gentai.workers.vitals import Vitals
 
@@ -49,6 +51,8 @@ async def _replace_connect(_, monkeypatch):
 
 async def _replace_encoder(_, monkeypatch):
     monkeypatch.setattr(json.JSONEncoder, "iterencode", None)
+    # A log is written as JSON, too.
+    monkeypatch.setattr(vitals_module, "log", SimpleNamespace(error=_refuse))
 
 
 async def _empty_json(_, monkeypatch):

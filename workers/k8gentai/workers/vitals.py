@@ -72,8 +72,9 @@ class Vitals:
                     await attempt()
             except Exception as error:  # noqa: BLE001 - whatever it raises, it cannot
                 fault = f"it cannot {what}: {type(error).__name__}: {error}"
-                log.error("process_is_broken", fault=fault)
                 self._replace()
+                with suppress(Exception):  # A log is written as JSON.
+                    log.error("process_is_broken", fault=fault)
                 return fault
         return None
 
