@@ -4,6 +4,8 @@ import asyncio
 import concurrent.futures.thread
 import json
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -62,6 +64,34 @@ async def _empty_json(_, monkeypatch):
 async def test_a_whole_process_is_left_as_it_is(vitals, replaced):
     await vitals.check()
     assert not replaced.is_set()
+
+
+async def test_one_whose_threads_are_all_busy_is_whole(vitals, replaced, monkeypatch):
+    monkeypatch.setattr(vitals_module, "_SECONDS", 0.5)
+    free = threading.Event()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    busy = asyncio.get_running_loop().run_in_executor(None, free.wait)
+    try:
+        await vitals.check()
+    finally:
+        free.set()
+        await busy
+    assert not replaced.is_set()
+
+
+async def test_one_that_was_stopped_for_a_while_is_whole(vitals, replaced, monkeypatch):
+    """Its first look is late however fast it is now."""
+    monkeypatch.setattr(vitals_module, "_SECONDS", 0.5)
+    looks = []
+
+    async def reach():
+        looks.append(1)
+        if len(looks) == 1:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(vitals, "_reach_gateway", reach)
+    await vitals.check()
+    assert (len(looks), replaced.is_set()) == (2, False)
 
 
 @pytest.mark.parametrize(

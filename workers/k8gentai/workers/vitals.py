@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import structlog
@@ -33,6 +33,7 @@ class Vitals:
         self._address = host, port
         self._replace = replace
         self._looking: asyncio.Task[None] | None = None
+        self._taken: asyncio.Future[int] | None = None
 
     def look(self) -> None:
         """Have the process replaced if it is broken. From any thread; returns at once."""
@@ -68,8 +69,7 @@ class Vitals:
             ("reach its model gateway", self._reach_gateway),
         ):
             try:
-                async with asyncio.timeout(_SECONDS):
-                    await attempt()
+                await self._within(attempt)
             except Exception as error:  # noqa: BLE001 - whatever it raises, it cannot
                 fault = f"it cannot {what}: {type(error).__name__}: {error}"
                 self._replace()
@@ -78,8 +78,16 @@ class Vitals:
                 return fault
         return None
 
+    async def _within(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Await what has its time; twice, as a process that was stopped meanwhile is late the first time."""
+        try:
+            await asyncio.wait_for(attempt(), _SECONDS)
+        except TimeoutError:
+            await asyncio.wait_for(attempt(), _SECONDS)
+
     async def _use_a_thread(self) -> None:
-        await self._loop.run_in_executor(None, int)
+        # All threads may be busy, with imports for example: it is enough that the work is taken.
+        self._taken = self._loop.run_in_executor(None, int)
 
     async def _read_json(self) -> None:
         if json.loads(json.dumps(_PROBE)) != _PROBE:
