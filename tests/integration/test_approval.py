@@ -441,6 +441,9 @@ async def test_a_failed_turn_is_run_again_from_its_journal(stack, client, model,
     refused = await turns(stack, "retry", second.id)
     assert refused.returncode == 1
     assert "has not failed" in refused.stderr
+    twice = await turns(stack, "retry", first.id)
+    assert twice.returncode == 1
+    assert f"was run again before, by {second.id}" in twice.stderr
 
 
 async def test_an_mcp_tool_of_the_request_waits_where_the_request_says_so(client, model, key):

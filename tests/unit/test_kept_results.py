@@ -1,13 +1,18 @@
 """What is read back of a kept result equals it, type for type, or it is not kept."""
 
 import json
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
+from pathlib import Path
+from types import ModuleType
 from typing import Any
+from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ImportString
 
 from k8gentai.agents.kept_results import is_same, read_result, round_trip, write_result
 
@@ -52,6 +57,7 @@ def kept(value: object, kinds: tuple[type, ...] = ()) -> str | None:
         [Order(rows={1: ("a", "b")})],
         Page(1, Order()),
         Colour.RED,
+        [b"a", Decimal("1.50"), Path("a/b"), UUID(int=7), datetime(2026, 1, 2, tzinfo=UTC)],
     ],
 )
 def test_what_comes_back_is_of_the_same_type(value):
@@ -88,6 +94,45 @@ def test_no_other_class_is_made(name):
     """Who writes the text chooses neither what is imported nor what is called."""
     with pytest.raises(LookupError, match=name):
         read_result(json.dumps({"$class": name, "$state": {}}))
+
+
+class Hooked(BaseModel):
+    """A record with a field that names code."""
+
+    hook: ImportString[Any]
+
+
+class Several(BaseModel):
+    hooks: dict[str, list[Hooked]]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("pydantic.types:ImportString", "fractal.f"),
+        (f"{__name__}:Hooked", {"hook": "fractal.f"}),
+        (f"{__name__}:Several", {"hooks": {"a": [{"hook": "fractal.f"}]}}),
+    ],
+)
+def test_no_text_imports(name, value, tmp_path, monkeypatch):
+    """Who writes the text names no code that is to be run."""
+    ran = tmp_path / "ran"
+    (tmp_path / "fractal.py").write_text(f"open({str(ran)!r}, 'w')\ndef f(): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(LookupError):
+        read_result(json.dumps({"$class": name, "$value": json.dumps(value)}))
+    assert not ran.exists()
+
+
+def test_no_module_is_asked_for_what_it_has_not(monkeypatch):
+    """A module's ``__getattr__`` may import what it is asked for."""
+    asked: list[str] = []
+    lazy = ModuleType("lazy")
+    lazy.__getattr__ = asked.append
+    monkeypatch.setitem(sys.modules, "lazy", lazy)
+    with pytest.raises(LookupError):
+        read_result(json.dumps({"$class": "lazy:Heavy", "$value": "{}"}))
+    assert asked == []
 
 
 @pytest.mark.parametrize(

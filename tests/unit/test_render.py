@@ -300,6 +300,25 @@ def test_a_question_takes_the_place_of_the_calls_that_ask_it() -> None:
     assert [item["name"] for item in response["output"]] == ["input"]
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        ev.TurnFailed(code="budget_exceeded", message="no more calls"),
+        ev.TurnIncomplete(reason="interrupted"),
+        ev.TurnCancelled(),
+    ],
+    ids=lambda end: end.type,
+)
+def test_a_turn_that_ends_beside_a_waiting_call_asks_nobody(end: ev.Event) -> None:
+    _, response = render(accepted(), [*SUSPENDED[:-1], end], ended_at=2.0)
+    assert [(item["type"], item["status"]) for item in response["output"]] == [("mcp_call", "incomplete")]
+
+
+def test_what_a_suspended_turn_asked_stays_when_it_is_cancelled() -> None:
+    _, response = render(accepted(), [*SUSPENDED, ev.TurnCancelled()], ended_at=2.0)
+    assert [item["type"] for item in response["output"]] == ["mcp_approval_request"]
+
+
 def test_what_a_suspended_turn_has_not_called_is_not_shown() -> None:
     asking = ev.Interrupt(call_id="q1", name="interrupt", arguments="{}")
     events = [*START, ev.ToolCall(call_id="c1", name="pay", arguments="{}"), asking, SUSPENDED[-1]]

@@ -1,14 +1,21 @@
 """Keeps what a tool returned as text, while a person is asked: what is read back equals it, type for type.
 
-What is no JSON is written with the name of its class. Reading imports nothing, and makes only what pydantic reads
-and objects of the classes that a framework has for results: who can write to Redis must not choose what code runs.
+What is no JSON is written with the name of its class. Reading imports nothing, and makes only records (of pydantic and
+of ``dataclasses``), enums, plain values, and objects of the classes that a framework has for results: who can write to
+Redis must not choose what code runs.
 """
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from inspect import isfunction
+from pathlib import PurePath
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter
 
@@ -16,6 +23,25 @@ _CLASS, _ITEMS, _STATE, _VALUE = "$class", "$items", "$state", "$value"
 """Keys of what is kept of a value that is no JSON: its class, and its items, attributes, or JSON of pydantic's."""
 
 _COLLECTIONS = (dict, tuple, set, frozenset)
+
+_PLAIN = (
+    BaseModel,
+    Enum,
+    tuple,
+    bool,
+    int,
+    float,
+    str,
+    bytes,
+    complex,
+    date,
+    time,
+    timedelta,
+    Decimal,
+    PurePath,
+    UUID,
+)
+"""The classes, with theirs below them, whose making runs no other code than that of the class."""
 
 
 def round_trip[T](value: T, write: Callable[[T], str], read: Callable[[str], Any]) -> str | None:
@@ -111,12 +137,38 @@ def _value(node: Any, kinds: tuple[type, ...]) -> Any:
     if kind in _COLLECTIONS:
         return kind(_value(item, kinds) for item in node[_ITEMS])
     if _VALUE in node:
-        return TypeAdapter(kind).validate_json(node[_VALUE])
+        return _reader(kind).validate_json(node[_VALUE])
     if not issubclass(kind, kinds):
         raise LookupError(f"{node[_CLASS]} is no class of results")
     made = object.__new__(kind)
     vars(made).update({name: _value(item, kinds) for name, item in node[_STATE].items()})
     return made
+
+
+def _reader(kind: type[Any]) -> TypeAdapter[Any]:
+    """Return what reads JSON as an object of a class.
+
+    Raises:
+        LookupError: such an object cannot be made of a text that somebody else may have written.
+    """
+    if not issubclass(kind, _PLAIN) and not is_dataclass(kind):
+        raise LookupError(f"{kind.__qualname__} is neither a record nor a plain value")
+    reader = TypeAdapter(kind)
+    if any(function.__name__ == "import_string" for function in _functions(reader.core_schema)):
+        raise LookupError(f"a field of {kind.__qualname__} (ImportString) imports what it names")
+    return reader
+
+
+def _functions(schema: Any) -> Iterator[Any]:
+    """Return all functions that a schema of pydantic's calls."""
+    if isinstance(schema, dict):
+        for part in schema.values():
+            yield from _functions(part)
+    elif isinstance(schema, list | tuple):
+        for part in schema:
+            yield from _functions(part)
+    elif isfunction(schema):
+        yield schema
 
 
 def _loaded_class(name: str) -> type[Any]:
@@ -128,7 +180,8 @@ def _loaded_class(name: str) -> type[Any]:
     module, _, path = name.partition(":")
     found: Any = sys.modules.get(module)
     for part in path.split("."):
-        found = getattr(found, part, None)
+        # A module's own __getattr__ may import what it is asked for.
+        found = getattr(found, "__dict__", {}).get(part)
     if not isinstance(found, type):
         raise LookupError(f"what this tool returned is of the class {name}, which is not loaded now")
     return found

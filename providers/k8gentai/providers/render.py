@@ -12,7 +12,8 @@ Where the API says nothing:
 - A second attempt goes on with what the first left open. An item it drops is closed as ``incomplete`` if it is
   open; it keeps its place in the stream and leaves the response's output. Its tokens stay counted.
 - A suspended turn (waiting for approval) ends as ``completed`` with its approval requests, as the host's
-  builtin does.
+  builtin does. A turn that ends otherwise waits for nobody: its requests leave the output, and the calls they
+  stood for are shown as ``incomplete``.
 """
 
 from collections import defaultdict
@@ -58,6 +59,8 @@ class Rendering:
         self._sequence = 0
         self.asked: dict[str, ev.Interrupt] = {}
         """What the turn asks of a person, by the id of the item that asks."""
+        self._waiting: list[_Call] = []
+        """The calls in whose place a person is asked."""
         self._out: list[StreamEvent] = []
         self._in_progress = False
         self._messages: dict[str, Message] = {}
@@ -238,6 +241,7 @@ class Rendering:
                 # The client is asked in place of the calls it was shown.
                 call.close("incomplete")
                 call.shown = False
+                self._waiting.append(call)
         label = event.server_label or (call.server_label if isinstance(call, McpCall) else "")
         request: Item = {
             "type": "mcp_approval_request",
@@ -263,18 +267,26 @@ class Rendering:
         self._end("completed", "response.completed")
 
     def _incomplete(self, event: ev.TurnIncomplete) -> None:
-        self._close_open("incomplete")
+        self._break_off()
         self._base["incomplete_details"] = {"reason": event.reason}
         self._end("incomplete", "response.incomplete")
 
     def _failed(self, event: ev.TurnFailed) -> None:
-        self._close_open("incomplete")
+        self._break_off()
         self._base["error"] = error_of(event)
         self._end("failed", "response.failed")
 
     def _cancelled(self, _: ev.TurnCancelled) -> None:
-        self._close_open("incomplete")
+        self._break_off()
         self._end("cancelled", "response.incomplete")
+
+    def _break_off(self) -> None:
+        self._close_open("incomplete")
+        if self._base["status"] == "in_progress":
+            for item in self._items:
+                item.shown = item.shown and item.id not in self.asked
+            for call in self._waiting:
+                call.shown = True
 
     def _end(self, status: str, event_type: str) -> None:
         self._base["status"] = status

@@ -63,7 +63,7 @@ def retry(settings: Settings, turn_id: str, console: Console) -> None:
     """Run a failed turn again from its journal, as a new turn, and print that one's id.
 
     Raises:
-        SetUpError: Redis is away, there is no such turn, or it has not failed.
+        SetUpError: Redis is away, there is no such turn, it has not failed, or it was run again before.
     """
 
     async def again(turns: Turns) -> str:
@@ -75,6 +75,9 @@ def retry(settings: Settings, turn_id: str, console: Console) -> None:
 
     try:
         following = with_turns(settings, again)
+    except AnsweredError as error:
+        message = f"The turn {turn_id} was run again before, by {error.by}: what becomes of it is there."
+        raise SetUpError(message) from error
     except QueueFullError as error:
         raise SetUpError(str(error)) from error
     console.print(f"{following} runs it again.", markup=False, highlight=False, soft_wrap=True)

@@ -175,6 +175,8 @@ def _facts(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
         facts.append(("journal", f"full: {record.unrecorded} answers or results were not recorded"))
     if events and events[-1].type == "turn.failed":
         facts.append(("error", events[-1].message))
+        if record.answered:
+            facts.append(("run again by", record.answered))
     return facts
 
 

@@ -155,7 +155,7 @@ class TurnRecord(AcceptedTurn, CallCounts):
     expires_at: float | None = None
     """Of a suspended turn: until when it waits."""
     answered: str | None = None
-    """Of a suspended turn: the turn that continues it."""
+    """Of a suspended turn: the turn that continues it; of a failed one: the turn that runs it again."""
     settled: bool = False
 
     @property

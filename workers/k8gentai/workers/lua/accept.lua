@@ -94,11 +94,13 @@ local function remember()
   end
 end
 
--- The turn that answered the suspended one before, or '' where that waits for nothing; nil where all is well.
+-- The turn that took over the journal of the suspended or failed one before, or '' where that turn can have no other
+-- after it; nil where all is well. What two of them had still to call would be called twice.
 local function answered()
-  if request.continued == '' or request.anew ~= '' then return end
+  if request.continued == '' then return end
+  local wanted = request.anew == '' and 'suspended' or 'failed'
   local found = redis.call('HMGET', keys.turn .. request.continued, 'status', 'answered')
-  if found[1] ~= 'suspended' or found[2] then return found[2] or '' end
+  if found[1] ~= wanted or found[2] then return found[2] or '' end
 end
 
 local before = known()

@@ -154,8 +154,8 @@ local function take_over(id, other, anew, keep)
   redis.call('HSET', turn, 'journal_bytes', redis.call('HGET', of, 'journal_bytes') or 0)
   redis.call('COPY', of .. keys.before, turn .. keys.before)
   redis.call('PERSIST', turn .. keys.before)
-  if anew then return end
   redis.call('HSET', of, 'answered', id)
+  if anew then return end
   -- It was kept for as long as it waited.
   if redis.call('HGET', of, 'settled') then expire(of, keep) end
   for _, entry in ipairs(redis.call('XRANGE', of .. keys.events, '-', '+')) do
