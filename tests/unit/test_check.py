@@ -13,6 +13,7 @@ from k8gentai.agents import check
 from k8gentai.agents.changes import Changes
 from k8gentai.agents.check import Terms, update
 from k8gentai.agents.code_files import files_of
+from k8gentai.agents.fingerprint import fingerprint
 from k8gentai.agents.reading import read_documents
 from k8gentai.agents.registry import Registry
 from tests.support.llama_stack import McpServer
@@ -386,8 +387,30 @@ def test_a_file_that_its_reader_writes_is_no_change_of_its_own():
     write = "import os, pathlib\npathlib.Path('n').write_text(pathlib.Path('n').read_text() + str(os.getpid()))\n"
     Path("n").write_text("0")
     define_tiny("counts", write + "agent = 1\n")
-    before = tiny()
-    assert tiny() == before
+    before = tiny()["counts"].digest
+    assert tiny()["counts"].digest == before
+
+
+def test_code_is_taken_up_whose_file_has_a_time_that_is_still_to_come():
+    """As of a file system with another clock."""
+    ahead = time.time() + 3600
+    digests = []
+    for content in ("agent = 1\n", "agent = 2\n"):
+        define_tiny("ahead", content)
+        os.utime("ahead_code.py", (ahead, ahead))
+        digests.append(tiny()["ahead"].digest)
+    assert len({*digests}) == 2
+
+
+def test_a_fingerprint_is_taken_once_of_what_did_not_change(monkeypatch):
+    big = Path("big")
+    os.truncate(os.open(big, os.O_CREAT | os.O_RDWR), 100)
+    first = fingerprint(str(big))
+    later = time.time_ns() + 10_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: later)
+    assert fingerprint(str(big)) == first
+    monkeypatch.setattr(Path, "open", None)
+    assert fingerprint(str(big)) == first
 
 
 def test_an_agent_changes_with_the_program_of_its_mcp_server(here, monkeypatch):

@@ -354,10 +354,51 @@ async def test_code_that_another_process_would_have_as_well_is_no_reason_to_end(
 async def test_a_file_that_is_written_whenever_it_is_read_replaces_no_process(code):
     code.register("one", "two")
     for agent in code.known.values():
-        agent.files[code.path("words")] = CHANGED
+        agent.files[code.path("words")] = f"{CHANGED}of its own"
     assert await code.answer("one") == 1
     code.write("words", "agent = 2\n")
     assert (await code.answer("two"), code.stale) == (1, [])
+
+
+async def test_what_was_saved_during_a_check_and_stays_so_is_for_another_process(code):
+    code.register("one")
+    await code.answer("one")
+    code.write("words", "agent = 2\n")
+    code.register("one")
+    files = code.known["one"].files
+    files[code.path("words")] = f"{CHANGED}{files[code.path('words')]}"
+    with pytest.raises(StaleCodeError):
+        await code.answer("one")
+
+
+async def test_watching_ends_with_the_first_change(code):
+    code.register("one")
+    await code.answer("one")
+    code.write("words", "agent = 2\n")
+    code.register("one")
+    async with asyncio.timeout(30):
+        await code.loaded.watch(0.01)
+    assert code.stale == [[code.path("words")]]
+
+
+async def test_a_registry_that_cannot_be_read_for_once_does_not_end_the_watching(code):
+    code.register("one")
+    await code.answer("one")
+    code.write("words", "agent = 2\n")
+    code.register("one")
+    found = [OSError("away"), list(code.known.values())]
+
+    def listed():
+        match found.pop(0):
+            case OSError() as error:
+                raise error
+            case agents:
+                return agents
+
+    code.loaded._registry.list = listed
+    async with asyncio.timeout(30):
+        await code.loaded.watch(0.01)
+    assert code.stale == [[code.path("words")]]
 
 
 async def test_a_module_that_is_gone_or_came_is_a_change(code):

@@ -3,12 +3,15 @@
 A later check of the same agents need not be made while the fingerprint of each of these stays the same.
 """
 
+import functools
 import hashlib
 import inspect
 import json
 import os
+import stat
 import sys
 import sysconfig
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +20,12 @@ from k8gentai.agents.code_files import files_of
 from k8gentai.agents.definition import AgentDefinition
 from k8gentai.agents.loading import is_own_code
 
-CHANGED = "changed while it was checked"
-"""Stands for the fingerprint of a file of which it is not known whether its old or its new content was read, as of
-one that its reader writes."""
+CHANGED = "changed while it was checked "
+"""Begins the fingerprint of a file of which it is not known whether its old or its new content was read, as of one
+that its reader writes. That of its content after the check follows."""
+
+_SETTLED_NS = 2_000_000_000
+"""How old the last change of a file must be for its time to tell the next one: clocks of disks are coarse."""
 
 _WRITING = os.O_WRONLY | os.O_RDWR
 
@@ -27,11 +33,25 @@ _WRITING = os.O_WRONLY | os.O_RDWR
 def fingerprint(path: str) -> str:
     """Return what changes when a file's content does, or the entries of a directory; empty if it is not there."""
     try:
-        if Path(path).is_dir():
-            return str(Path(path).stat().st_mtime_ns)
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        status = Path(path).stat()
+        if stat.S_ISDIR(status.st_mode):
+            return str(status.st_mtime_ns)
+        if time.time_ns() - status.st_ctime_ns < _SETTLED_NS:
+            return _content_hash(path)
+        version = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        return _hash_of_version(path, version)
     except OSError:
         return ""
+
+
+@functools.lru_cache(maxsize=10_000)
+def _hash_of_version(path: str, _version: tuple[int, ...]) -> str:
+    return _content_hash(path)
+
+
+def _content_hash(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unchanged(fingerprints: Mapping[str, str]) -> bool:
@@ -46,7 +66,8 @@ def digest(definition: AgentDefinition, files: Mapping[str, str]) -> str:
         definition: as it was read.
         files: the files with their fingerprints. It is the same below whichever working directory they are.
     """
-    named = {path.removeprefix(_below()): taken for path, taken in files.items()}
+    known = {path: CHANGED if taken.startswith(CHANGED) else taken for path, taken in files.items()}
+    named = {path.removeprefix(_below()): taken for path, taken in known.items()}
     content = json.dumps([definition.model_dump(mode="json", by_alias=True), named], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -102,8 +123,11 @@ class ReadFiles:
 
     def _taken(self, files: set[str]) -> dict[str, str]:
         there = sorted(file for file in files if Path(file).is_file())
-        late = {file for file in there if Path(file).stat().st_mtime_ns > self._since_ns}
-        return {file: CHANGED if file in late else fingerprint(file) for file in there}
+        return {file: f"{CHANGED if self._is_late(file) else ''}{fingerprint(file)}" for file in there}
+
+    def _is_late(self, file: str) -> bool:
+        # A time that is still to come says nothing: it is from another clock.
+        return self._since_ns < Path(file).stat().st_mtime_ns <= time.time_ns()
 
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event != "open":

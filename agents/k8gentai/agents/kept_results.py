@@ -1,8 +1,8 @@
 """Keeps what a tool returned as text, while a person is asked: what is read back equals it, type for type.
 
-What is no JSON is written with the name of its class. Reading imports nothing, and makes only records (of pydantic and
-of ``dataclasses``), enums, plain values, and objects of the classes that a framework has for results: who can write to
-Redis must not choose what code runs.
+What is no JSON is written with the name of its class. Reading imports nothing, and makes only records (of
+pydantic and of ``dataclasses``), enums, plain values, and objects of the classes that a framework has for results:
+who can write to Redis must not choose what code runs.
 """
 
 import json
@@ -24,23 +24,8 @@ _CLASS, _ITEMS, _STATE, _VALUE = "$class", "$items", "$state", "$value"
 
 _COLLECTIONS = (dict, tuple, set, frozenset)
 
-_PLAIN = (
-    BaseModel,
-    Enum,
-    tuple,
-    bool,
-    int,
-    float,
-    str,
-    bytes,
-    complex,
-    date,
-    time,
-    timedelta,
-    Decimal,
-    PurePath,
-    UUID,
-)
+_NUMBERS = (bool, int, float, complex, Decimal)
+_PLAIN = (BaseModel, Enum, tuple, str, bytes, *_NUMBERS, date, time, timedelta, PurePath, UUID)
 """The classes, with theirs below them, whose making runs no other code than that of the class."""
 
 

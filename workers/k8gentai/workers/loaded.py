@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import structlog
+
 from k8gentai.agents.definition import AgentDefinition, implicit_agent
 from k8gentai.agents.loading import load_object, named_modules
 from k8gentai.agents.registry import RegisteredAgent, Registry
@@ -21,6 +23,8 @@ from k8gentai.workers.failures import StaleCodeError
 from k8gentai.workers.loaded_code import LoadedCode
 from k8gentai.workers.own_variables import own_variables, set_by_import
 from k8gentai.workers.record import AcceptedTurn
+
+log = structlog.get_logger(__name__)
 
 _IMPORT_SECONDS = 120.0
 """How long an agent's import may take: some load a model."""
@@ -100,6 +104,19 @@ class LoadedAgents:
             except StaleCodeError:
                 break
         return failed
+
+    async def watch(self, every_seconds: float) -> None:
+        """Look until code has changed, beside all else: to read large files takes a while.
+
+        Args:
+            every_seconds: how long to wait between two looks.
+        """
+        while not self._is_stale:
+            await asyncio.sleep(every_seconds)
+            try:
+                await asyncio.to_thread(self.look)
+            except Exception:
+                log.exception("registry_not_read")
 
     def look(self) -> None:
         """See whether agents were registered whose code this process has otherwise. From any thread."""

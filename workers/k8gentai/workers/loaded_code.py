@@ -32,6 +32,9 @@ class LoadedCode:
         return sorted(path for path in paths if self._is_other(path, agent.files.get(path, "")))
 
     def _is_other(self, path: str, registered: str) -> bool:
-        loaded = self._fingerprints.get(path, "")
-        # What is written whenever it is loaded would have each process replaced.
-        return registered not in (loaded, CHANGED) and fingerprint(path) != loaded
+        loaded, content = self._fingerprints.get(path, ""), registered.removeprefix(CHANGED)
+        if content == loaded:
+            return False
+        now = fingerprint(path)
+        # What is written whenever it is loaded, and not as it was registered, would have each process replaced.
+        return now != loaded and (content == registered or now == content)

@@ -312,7 +312,6 @@ class _Worker:
         def on_beat() -> None:
             pulse.look()
             memory.look()
-            agents.look()
             vitals.look()
 
         beat = Beat(
@@ -340,6 +339,7 @@ class _Worker:
         beat.start()
         watchdog.start()
         taking = asyncio.create_task(pool.take())
+        watching = asyncio.create_task(agents.watch(beat_seconds(self._lease_seconds)))
         log.info("worker_ready", worker=self._name, framework=self._framework, concurrency=concurrency)
         try:
             stop = asyncio.create_task(shutdown.wanted.wait())
@@ -356,9 +356,10 @@ class _Worker:
                 registration.unregister()
             await toolbox.close()
             await stack.close()
-            for task in (stop, taking):
+            tasks = (stop, taking, watching)
+            for task in tasks:
                 task.cancel()
-            ended = await asyncio.gather(stop, taking, return_exceptions=True)
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
             for outcome in ended:
                 if isinstance(outcome, Exception):
                     raise outcome
