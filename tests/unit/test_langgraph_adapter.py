@@ -499,6 +499,29 @@ async def test_a_clients_call_in_an_answer_that_code_stops_to_read_is_the_client
     assert calls == ([("c1", arguments, "client")] if is_whole else [])
 
 
+@pytest.mark.parametrize("pieces_read", range(1, 9))
+async def test_a_call_is_handed_over_as_the_model_wrote_it_or_not_at_all(model, pieces_read):
+    async def make(context: AgentContext) -> StateGraph:
+        asked = chat(model).bind_tools(context.tools)
+
+        async def ask(state: MessagesState) -> MessagesState:
+            read = 0
+            async for _ in asked.astream(state["messages"]):
+                read += 1
+                if read == pieces_read:
+                    break
+            return {"messages": []}
+
+        return StateGraph(MessagesState).add_node(ask).add_edge(START, "ask")
+
+    key = f"broken-{pieces_read}"
+    model.script(key, Answer("Hi.", Call("weather", '{"town": "Rome"}', id="c1", pieces=2)))
+    events = await run(make, turn_of(f"[[{key}]]", tools=[WEATHER]), context_of(base_url=model.base_url))
+    calls = [call.arguments for call in of_type(events, "tool.call")]
+    assert calls in ([], ['{"town": "Rome"}'])
+    assert calls or pieces_read < 6
+
+
 class _WrittenCache(InMemoryCache):
     """Keeps answers written, as caches on disk do."""
 

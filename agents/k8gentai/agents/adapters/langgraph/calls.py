@@ -159,8 +159,9 @@ class ModelCalls(BaseCallbackHandler):
                 call_id, name = piece["id"], piece["name"]
                 if not call_id or not name or call_id not in call.clients or self.has_called(call_id):
                     continue
-                arguments = call.arguments[call_id] or "{}"
-                if arguments_object(arguments) is not None:
+                # The gateway has written the end of those that are whole, also of a call without arguments.
+                arguments = call.arguments[call_id]
+                if arguments and arguments_object(arguments) is not None:
                     self._called.add(call_id)
                     self._publish(ToolCall(call_id=call_id, name=name, arguments=arguments, side="client"))
 
