@@ -19,6 +19,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter
 
+from k8gentai.agents.text import message_of
+
 _CLASS, _ITEMS, _STATE, _VALUE = "$class", "$items", "$state", "$value"
 """Keys of what is kept of a value that is no JSON: its class, and its items, attributes, or JSON of pydantic's."""
 
@@ -64,7 +66,13 @@ def read_result(text: str, kinds: tuple[type, ...] = ()) -> Any:
         ValueError: the text is no JSON, or what it holds is none of its class.
         LookupError: no such class is loaded.
     """
-    return _value(json.loads(text), kinds)
+    try:
+        return _value(json.loads(text), kinds)
+    except LookupError:
+        raise
+    except Exception as error:
+        # Whatever a class makes of what its earlier version wrote.
+        raise ValueError(f"what this tool returned cannot be read back: {message_of(error)}") from error
 
 
 def is_same(first: object, second: object) -> bool:

@@ -11,7 +11,7 @@ from k8gentai.agents.adapters.ag2.recorded import outcome_of_value, remade, valu
 from k8gentai.agents.adapters.ag2.run import current_agent, current_call, current_run
 from k8gentai.agents.admission import Admission
 from k8gentai.agents.kept_results import is_same
-from tests.conformance.kept.results import Receipt, Unwritten, attempt, verify
+from tests.conformance.kept.results import Receipt, Unwritten, attempt, gone, verify
 
 RESULTS = [
     "text",
@@ -62,6 +62,12 @@ async def main():
     for result in LOST:
         _, own = await call(made(result, []))
         assert own.is_lost, result
+    bill, take_away = gone()
+    pay = made(bill, ran := [])
+    _, own = await call(pay)
+    take_away()
+    second, _ = await call(pay, own.text)
+    verify(['{"total":5}'], [part.content for part in second.parts], len(ran))
     # What an earlier version kept.
     assert remade('{"parts": ["a", "b"], "final": true}') == ToolResult(TextInput("a"), TextInput("b"), final=True)
 

@@ -10,7 +10,7 @@ from k8gentai.agents.adapters.beeai.admitted import ReadAdmission, hook_implemen
 from k8gentai.agents.adapters.beeai.recorded import recorded, remade
 from k8gentai.agents.adapters.beeai.run import current_run
 from k8gentai.agents.kept_results import is_same
-from tests.conformance.kept.results import Receipt, Unwritten, attempt, verify
+from tests.conformance.kept.results import Receipt, Unwritten, attempt, gone, verify
 
 
 class Total(JSONToolOutput):
@@ -67,8 +67,12 @@ async def main():
         await check(result)
     _, own = await call(made(JSONToolOutput(Unwritten()), []))
     assert own.is_lost
-    gone = '{"text": "a total", "whole": "{\\"$class\\": \\"gone:Total\\", \\"$state\\": {}}"}'
-    assert is_same(remade(gone), StringToolOutput("a total"))
+    bill, take_away = gone()
+    pay = made(JSONToolOutput(bill), ran := [])
+    _, own = await call(pay)
+    take_away()
+    second, _ = await call(pay, own.text)
+    verify(StringToolOutput('{"total": 5}'), second, len(ran))
 
 
 if __name__ == "__main__":

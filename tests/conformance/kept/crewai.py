@@ -9,7 +9,7 @@ from crewai.tools.tool_failure import ToolFailure
 from k8gentai.agents.adapters.crewai.admitted import CrewAdmission
 from k8gentai.agents.adapters.crewai.run import current_run
 from k8gentai.agents.adapters.crewai.tools import hook_tools
-from tests.conformance.kept.results import Receipt, Unwritten, attempt, verify
+from tests.conformance.kept.results import Receipt, Unwritten, attempt, gone, verify
 
 RESULTS = [
     "text",
@@ -84,6 +84,13 @@ if __name__ == "__main__":
     for result in RESULTS:
         check(result)
         check_record(result)
+    bill, take_away = gone()
+    pay = made(bill, ran := [])
+    with attempt(admission()) as own:
+        pay.run(amount=1)
+    take_away()
+    with attempt(admission(), own.text):
+        verify("total=5", pay.run(amount=1), len(ran))
     with attempt(admission()) as lost:
         made(Unwritten(), []).run(amount=1)
     assert lost.is_lost

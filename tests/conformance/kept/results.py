@@ -1,8 +1,10 @@
 """Has a tool run for an admitted call, and the call be made again, as when a person was asked in between."""
 
+import sys
 from contextlib import contextmanager
+from types import ModuleType
 
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
 from k8gentai.agents.admission import OwnResult, admit, current_own_result
 from k8gentai.agents.kept_results import is_same
@@ -12,6 +14,13 @@ class Receipt(BaseModel):
     """What a tool returns that is no JSON."""
 
     total: int = 5
+
+
+def gone():
+    """Return a value, and what takes its class away: the next process has not imported it yet."""
+    billing = sys.modules["billing"] = ModuleType("billing")
+    billing.Bill = create_model("Bill", __module__="billing", total=(int, 5))
+    return billing.Bill(), lambda: sys.modules.pop("billing")
 
 
 class Unwritten:

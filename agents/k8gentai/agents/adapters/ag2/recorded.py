@@ -67,10 +67,11 @@ def kept_result(result: ToolResult, texts: Callable[[ToolResult], list[str]]) ->
 
 
 def remade(text: str) -> ToolResult:
-    """Return the result that :func:`kept_result` wrote."""
+    """Return the result that :func:`kept_result` wrote; its text where a class in it is not what it was."""
     kept = json.loads(text)
-    return (
-        ToolResult(**read_result(kept["whole"], (Input,)))
-        if "whole" in kept
-        else result_of(ToolOutcome("", raw=text))
-    )
+    if "whole" not in kept:
+        return result_of(ToolOutcome("", raw=text))
+    try:
+        return ToolResult(**read_result(kept["whole"], (Input,)))
+    except (LookupError, ValueError):
+        return ToolResult(kept["value"])

@@ -100,7 +100,7 @@ def _called(call: Callable[..., Any], *, layer: bool = False) -> Callable[..., A
                     return _known(returned.text, self)
                 with _worded():
                     result = call(self, *args, **kwargs)
-                returned.keep(round_trip(result, write_result, read_result))
+                returned.keep(round_trip(result, _written, _read))
                 return result
         return _through(run, self.name, arguments, lambda: call(self, *args, **kwargs), self)
 
@@ -123,7 +123,7 @@ def _awaited(
                     return _known(returned.text, self)
                 with _worded():
                     result = await call(self, *args, **kwargs)
-                returned.keep(round_trip(result, write_result, read_result))
+                returned.keep(round_trip(result, _written, _read))
                 return result
         here = asyncio.get_running_loop()
 
@@ -276,7 +276,25 @@ def _remade(outcome: ToolOutcome) -> Any:
         return outcome.output
 
 
+def _written(result: Any) -> str:
+    """Return a result as JSON, with the text that stands for it where a reader has no such class."""
+    return json.dumps({"text": str(result), "whole": write_result(result)})
+
+
+def _read(text: str) -> Any:
+    """Return what :func:`_written` wrote.
+
+    Raises:
+        ValueError, LookupError: see :func:`k8gentai.agents.kept_results.read_result`.
+    """
+    return read_result(json.loads(text)["whole"])
+
+
 def _known(text: str, tool: Any) -> Any:
-    """Return what a tool returned in an earlier attempt, which counts as a use of it."""
+    """Return what a tool returned in an earlier attempt, which counts as a use of it; its text where its class is
+    not what it was."""
     count_use(tool)
-    return read_result(text)
+    try:
+        return _read(text)
+    except (LookupError, ValueError):
+        return json.loads(text)["text"]
