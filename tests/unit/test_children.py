@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from k8gentai.stack import children as children_module
 from k8gentai.stack import restarts
 from k8gentai.stack.children import ChildError, Children, tail
 from k8gentai.stack.restarts import WorkerProcess, kept_running
@@ -38,11 +39,50 @@ def runs(pid: int) -> bool:
     return listed.stdout.strip() not in ("", "Z", "Z+")
 
 
+def wait_for(*files: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not all(file.exists() for file in files) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 async def test_leaving_stops_the_children(tmp_path: Path) -> None:
     async with Children(tmp_path) as children:
         await children.start("one", SLEEP, os.environ)
         assert children.runs("one")
     assert not children.runs("one")
+
+
+DRAINING = """
+import os, signal, sys, time
+from pathlib import Path
+here, name, other, server = sys.argv[1:]
+
+def drain(*_):
+    Path(here, f"{name}.told").touch()
+    while not Path(here, f"{other}.told").exists():
+        time.sleep(0.01)
+    os.kill(int(server), 0)
+    Path(here, f"{name}.drained").touch()
+    raise SystemExit(0)
+
+signal.signal(signal.SIGTERM, drain)
+Path(here, f"{name}.ready").touch()
+while True:
+    time.sleep(1)
+"""
+
+
+async def test_workers_drain_at_once_and_with_what_they_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children_module, "STOP_SECONDS", 0.01)
+    async with Children(tmp_path) as children:
+        await children.start("server", SLEEP, os.environ)
+        for name, other in (("one", "two"), ("two", "one")):
+            told = [str(tmp_path), name, other, str(children.pid("server"))]
+            await WorkerProcess(name, [sys.executable, "-c", DRAINING, *told], dict(os.environ)).start(children)
+        await asyncio.to_thread(wait_for, tmp_path / "one.ready", tmp_path / "two.ready")
+    assert all((tmp_path / f"{name}.drained").exists() for name in ("one", "two"))
 
 
 async def test_a_child_that_ends_is_named_with_its_log(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Self
 
 STOP_SECONDS = 10
-"""How long a child may take to end after SIGTERM."""
+"""How long an essential child may take to end after SIGTERM."""
+DRAIN_SECONDS = 40
+"""How long others may: the grace that workers give their turns by default, and what hands the rest over."""
 TAIL_LINES = 12
 
 
@@ -22,7 +24,10 @@ class ChildError(Exception):
 
 
 class Children:
-    """Use as an asynchronous context: at its end all children are stopped, the last started first.
+    """Use as an asynchronous context: at its end all children are stopped.
+
+    Those that are not essential are told first and at once, and may do with the others what they have still to do.
+    Of the essential ones the last started ends first.
 
     Args:
         logs: the directory of ``<name>.log``; each start begins a log anew.
@@ -46,12 +51,15 @@ class Children:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for process in reversed(self._children.values()):
-            await _stop(process)
-        if self._guard is not None and self._guard.returncode is None:
-            # What children of ours started themselves is in the group too.
-            os.killpg(self._guard.pid, signal.SIGKILL)
-            await self._guard.wait()
+        try:
+            await asyncio.gather(*(self.end(name) for name in self._children if name not in self._essential))
+            for name in reversed(self._children):
+                await self.end(name)
+        finally:
+            if self._guard is not None and self._guard.returncode is None:
+                # What children of ours started themselves is in the group too.
+                os.killpg(self._guard.pid, signal.SIGKILL)
+                await self._guard.wait()
 
     async def start(
         self,
@@ -72,7 +80,7 @@ class Children:
             environment: all of its environment.
             pass_fds: open files it inherits.
             directory: where it works; by default where this process does.
-            essential: whether :meth:`failed` looks after it.
+            essential: whether :meth:`failed` looks after it, and the others need it to the end.
             append: go on with the log of that name instead of beginning it anew.
 
         Raises:
@@ -111,7 +119,7 @@ class Children:
 
     async def end(self, name: str) -> None:
         """Stop one child: SIGTERM, and SIGKILL where that does not do in time."""
-        await _stop(self._children[name])
+        await _stop(self._children[name], STOP_SECONDS if name in self._essential else DRAIN_SECONDS)
 
     def log(self, name: str) -> Path:
         """Return where a child's output goes."""
@@ -146,12 +154,12 @@ def how_it_ended(code: int) -> str:
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
+async def _stop(process: asyncio.subprocess.Process, seconds: float) -> None:
     if process.returncode is not None:
         return
     process.terminate()
     try:
-        async with asyncio.timeout(STOP_SECONDS):
+        async with asyncio.timeout(seconds):
             await process.wait()
     except TimeoutError:
         process.kill()

@@ -34,10 +34,16 @@ def run_up(plan: Plan, out: Console, err: Console) -> int:
 async def _run(plan: Plan, out: Console) -> int:
     running = asyncio.create_task(up(plan, read_settings(), out))
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if not running.cancelling():
+            out.print("\nStopping: turns that run have 30 s to end. Ctrl-C again ends all now.")
+        running.cancel()
+
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(signum, running.cancel)
+        loop.add_signal_handler(signum, stop)
     try:
         return 0 if await running else 1
     except asyncio.CancelledError:
-        out.print("\nStopped.")
+        out.print("Stopped.")
         return INTERRUPTED
