@@ -289,12 +289,49 @@ TWO_CHOICES = (
 )
 
 
-def test_of_a_choice_that_was_not_asked_for_the_calls_alone_are_part_of_the_answer() -> None:
+def test_another_answer_that_was_not_asked_for_is_left_out() -> None:
     reader, shown = answered(*TWO_CHOICES)
     answer = assembled(shown)
-    assert (answer["content"], answer["finish"]) == ("a", ["length"])
+    assert (answer["content"], answer["finish"]) == ("a", ["tool_calls"])
     assert {choice["index"] for out in shown for choice in out["choices"]} == {0}
-    assert reader.calls() == {"own-0-0": ONE, "own-0-1": TWO}
+    assert reader.calls() == {"own-0-0": ONE}
+
+
+@pytest.mark.parametrize("ids", [("a", "b"), (None, None)])
+@pytest.mark.parametrize("content", ["I pay.", None])
+def test_a_call_of_two_answers_is_made_once(ids: tuple[str | None, str | None], content: str | None) -> None:
+    """Endpoints may answer twice though one answer was asked for."""
+    calls = [[piece("pay", ONE, index=0, id=sent_id)] for sent_id in ids]
+    sent = [{"content": content, "tool_calls": made} for made in calls]
+    reader, _ = answered(*(chunk(each, "tool_calls", index) for index, each in enumerate(sent)))
+    assert reader.calls() == {"own-0-0": ONE}
+    whole = {"choices": [{"message": each, "finish_reason": "tool_calls"} for each in copy.deepcopy(sent)]}
+    assert read_whole(whole, own_id)[0] == {"own-0-0": ONE}
+
+
+ROLE, HELLO, CALL = (
+    {"role": "assistant"},
+    {"content": "Hello"},
+    {"tool_calls": [piece("pay", ONE, index=0, id="a")]},
+)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ((0, HELLO), (1, CALL)),
+        ((1, CALL), (0, HELLO)),
+        ((1, ROLE), (0, HELLO), (1, CALL)),
+        ((0, ROLE), (1, HELLO), (0, CALL)),
+    ],
+)
+def test_words_and_calls_of_two_choices_are_one_answer_in_whatever_order(order: Any) -> None:
+    ends = [chunk({}, "stop", 0), chunk({}, "tool_calls", 1)]
+    _, shown = answered(*(chunk(delta, None, index) for index, delta in order), *ends)
+    (index,) = {choice["index"] for out in shown for choice in out["choices"]}
+    answer = assembled(shown, index)
+    assert (answer["content"], answer["finish"]) == ("Hello", ["tool_calls"])
+    assert [call[1:] for call in answer["calls"]] == [["pay", ONE]]
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def passed_on(parameters: dict[str, Any]) -> dict[str, Any]:
     return {name: parameters[name] for name in _PASSED if parameters.get(name) is not None}
 
 
-def with_asked(body: dict[str, Any], asked: dict[str, Any], *, inner: bool = False) -> dict[str, Any]:
+def with_asked(body: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     """Set what a request asks of model calls in a call that an agent's code makes.
 
     Of two limits of tokens the smaller holds. The code's own format of an answer goes before the request's, and
@@ -146,7 +146,6 @@ def with_asked(body: dict[str, Any], asked: dict[str, Any], *, inner: bool = Fal
     Args:
         body: the call, as chat completions takes it.
         asked: the request's parameters under their Responses API names.
-        inner: its answer is not the turn's, and has no form that the request asks for.
     """
     names = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
     changed = {**body, **{name: asked[name] for name in names if asked.get(name) is not None}}
@@ -158,8 +157,7 @@ def with_asked(body: dict[str, Any], asked: dict[str, Any], *, inner: bool = Fal
     if body.get("tools") and asked.get("parallel_tool_calls") is not None:
         changed["parallel_tool_calls"] = asked["parallel_tool_calls"]
     shape = response_format((asked.get("text") or {}).get("format"))
-    is_free = not inner and not body.get("response_format")
-    if shape and is_free and body.get("tool_choice", "auto") in ("auto", "none", None):
+    if shape and not body.get("response_format") and body.get("tool_choice", "auto") in ("auto", "none", None):
         changed["response_format"] = shape
     return changed
 

@@ -11,11 +11,15 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
+
 from k8gentai.agents.characters import Characters, EscapedCharacters, encodable_json
 from k8gentai.agents.json_text import arguments_object
 from k8gentai.agents.text import encodable
 from k8gentai.workers.answer_parts import LEGACY_CALL, choice_index, sent_calls, sent_choices, sent_message
 from k8gentai.workers.call_indexes import CallIndexes
+
+log = structlog.get_logger(__name__)
 
 Chunk = dict[str, Any]
 
@@ -96,6 +100,10 @@ class _Choice:
         self.role = ""
         self.speaks = False
         """Whether it has said anything but a refusal."""
+        self.speaker: int | None = None
+        """The index of the choice that the words come in, once they do."""
+        self.caller: int | None = None
+        """The index of the choice that the first call came in, once one did."""
         self.calls: list[_Call] = []
         self._shown: list[_Call] = []
         self._held: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
@@ -109,6 +117,19 @@ class _Choice:
         self._tools = tools
         self._call_id = call_id
         self._characters = {name: Characters() for name in _TEXTS}
+
+    def takes_words(self, index: int) -> bool:
+        """Return whether words in the choice of this index are the answer's: in the first that has any."""
+        return self.speaker in (None, index)
+
+    def takes_calls(self, index: int) -> bool:
+        """Return whether calls in the choice of this index are the answer's. Where the choice of the words has
+        calls as well, those in others are of other answers: both would be made.
+        """
+        if self.caller is None:
+            self.caller = index
+        speaker = self.speaker or 0
+        return index == self.caller or speaker not in (self.caller, index)
 
     def text(self, name: str, sent: str) -> str:
         """Return a piece of a text; half a character is kept until the other half comes."""
@@ -133,9 +154,10 @@ class _Choice:
 
     def finish_reason(self) -> Any:
         """Return why the answer ended: first of all, what cut it or the calls from other choices off."""
-        others = {choice for choice, _ in self._by_index} - {self.index}
+        first = self.index if self.speaker is None else self.speaker
+        others = {choice for choice, _ in self._by_index} - {first}
         return _joint_reason(
-            self.finish_reasons.get(self.index),
+            self.finish_reasons.get(first),
             [self.finish_reasons.get(choice) for choice in sorted(others)],
             called=bool(self.calls),
         )
@@ -238,9 +260,10 @@ class AnswerReader:
         model: the model that was asked, for chunks that do not name it.
         tools: the names of the functions that the request offers.
         call_id: names the tool calls.
-        several: the choices are to be shown apart, as the request asks for more than one. Otherwise the first to
-            come is the answer, with the tool calls of the others: some endpoints put a model's words and its calls
-            into choices of their own. The words of others are left out: frameworks would mix them.
+        several: the choices are to be shown apart, as the request asks for more than one. Otherwise the words of
+            the first that has any are the answer, with the tool calls of that choice, or of the others where it
+            has none: some endpoints put a model's words and each of its calls into choices of their own. What
+            else there is belongs to other answers.
     """
 
     def __init__(self, model: str, tools: Collection[str], call_id: CallId, *, several: bool = False) -> None:
@@ -251,6 +274,8 @@ class AnswerReader:
         self._choices: dict[int, _Choice] = {}
         self._spoken: set[int] = set()
         """The indexes of the choices that a delta has come of."""
+        self._left_out: set[int] = set()
+        """The indexes of the choices whose calls are none of the answer's."""
         self._usage: dict[str, Any] = {}
         self.reasoning: dict[str, str] = {}
         """What the model thought, by the name of the field it came in."""
@@ -294,10 +319,20 @@ class AnswerReader:
             choice.finish_reasons[index] = str(reason)
         given = sent_delta(sent, self._spoken)
         delta, pieces = _read_delta(given)
-        shown = self._read_words(choice, sent, given, delta) if index == choice.index else []
+        if choice.speaker is None and any(delta.get(name) for name in _TEXTS):
+            choice.speaker = index
+        shown = self._read_words(choice, sent, given, delta) if choice.takes_words(index) else []
+        if pieces and not choice.takes_calls(index):
+            self._leave_out(index)
+            return shown
         for piece in pieces:
             shown += [_shown(choice.index, {"tool_calls": [call]}) for call in choice.piece(piece, index)]
         return shown
+
+    def _leave_out(self, index: int) -> None:
+        if index not in self._left_out:
+            self._left_out.add(index)
+            log.warning("calls_of_another_answer_left_out", choice=index)
 
     def _read_words(
         self, choice: _Choice, sent: dict[str, Any], given: dict[str, Any], delta: dict[str, Any]
@@ -357,8 +392,8 @@ def read_whole(
     Args:
         completion: the answer.
         call_id: names the tool calls.
-        several: the choices stay apart, as the request asks for more than one; otherwise the first is left, with
-            the tool calls of the others.
+        several: the choices stay apart, as the request asks for more than one; otherwise they become one as in
+            :class:`AnswerReader`.
 
     Returns:
         The arguments of its tool calls by their ids, as the model wrote them; and what the model thought, by the
@@ -411,16 +446,18 @@ def _read_delta(sent: dict[str, Any]) -> tuple[dict[str, Any], list[_Piece]]:
 
 
 def _merged(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the first of some choices, with the tool calls of all and the reason why these ended."""
-    read = [(choice, _read_delta(sent_message(choice, "message"))[1]) for choice in choices]
-    others = [(choice, pieces) for choice, pieces in read[1:] if pieces]
-    if not others:
-        return choices[:1]
+    """Return the first of some choices that has words, with the tool calls of the others where it has none."""
+    read = [(choice, *_read_delta(sent_message(choice, "message"))) for choice in choices]
+    speakers = (place for place, (_, said, _) in enumerate(read) if any(said.get(name) for name in _TEXTS))
+    place = next(speakers, 0)
+    others = [(choice, pieces) for choice, _, pieces in read if pieces]
+    if not others or read[place][2]:
+        return choices[place : place + 1]
     calls: list[dict[str, Any]] = []
-    for _, pieces in [read[0], *others]:
+    for _, pieces in others:
         calls += [piece.sent for piece in pieces if not piece.sent_id or piece.sent not in calls]
     reasons = [choice.get("finish_reason") for choice, _ in others]
-    first = choices[0]
+    first = choices[place]
     return [
         {
             **first,

@@ -7,6 +7,7 @@ the stack. A call that belongs to no running turn is refused, so the address is 
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import unquote
@@ -82,8 +83,9 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
             return _error(400, str(limit), "step_limit")
         except TurnError as refusal:
             return _error(400, str(refusal), refusal.code)
-        asked = with_asked({**body, "model": model}, calls.asked, inner=INNER_HEADER in request.headers)
-        call = _Call(calls, upstream, with_json_results(asked))
+        asked = with_json_results(with_asked({**body, "model": model}, calls.asked))
+        is_inner = INNER_HEADER in request.headers and not body.get("response_format")
+        call = _Call(calls, upstream, asked, {"response_format"} if is_inner else frozenset())
         return await call.streamed() if body.get("stream") else await call.whole()
 
     @app.post("/v1/embeddings")
@@ -133,14 +135,28 @@ def _refused(calls: ModelCalls, method: str, path: str) -> JSONResponse:
 
 
 class _Call:
-    """One model call on its way through."""
+    """One model call on its way through.
 
-    def __init__(self, calls: ModelCalls, upstream: Upstream, given: dict[str, Any]) -> None:
+    Args:
+        calls: whose it is.
+        upstream: who answers.
+        given: the request that the journal knows the call by.
+        unsent: fields of it that are not sent: what a turn's request asks of the turn's answer alone.
+    """
+
+    def __init__(
+        self,
+        calls: ModelCalls,
+        upstream: Upstream,
+        given: dict[str, Any],
+        unsent: AbstractSet[str] = frozenset(),
+    ) -> None:
         self._calls = calls
         self._upstream = upstream
         known = with_tool_images(given, calls.images)
         self._key = calls.journal.model_key(known)
-        body = {**with_json_arguments(known), **passed_on(calls.asked)}
+        sent = {name: value for name, value in known.items() if name not in unsent}
+        body = {**with_json_arguments(sent), **passed_on(calls.asked)}
         self._plain: list[Any] | None = None
         """The messages without the images of tools, where there are any."""
         if known is not given:
