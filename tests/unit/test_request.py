@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from k8gentai.providers import formats
 from k8gentai.providers.errors import ApiError
 from k8gentai.providers.ids import belongs_to, new_turn_id
 from k8gentai.providers.request import read_request
+from k8gentai.workers import json_schema
 
 TURN = new_turn_id()
 MCP = {"type": "mcp", "server_label": "s", "server_url": "http://s"}
@@ -264,6 +266,37 @@ async def test_others_are_served_while_a_schema_is_checked(monkeypatch: pytest.M
     assert not check.done()
     goes_on.set()
     await check
+
+
+async def test_references_cost_no_more_than_a_large_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each to a part of what the next leads to, which is checked once more."""
+    monkeypatch.setattr(json_schema, "_MOST_REFERRED", 500)
+    target: dict[str, Any] = {"properties": {f"p{n}": {} for n in range(100)}}
+    for _ in range(10):
+        target = {"not": target}
+    references = [f"#/k{'/not' * depth}" for depth in range(11)]
+    for order in (references, references[::-1]):
+        schema = {"k": target, "anyOf": [{"$ref": each} for each in order]}
+        asked = {"type": "json_schema", "name": "a", "schema": schema}
+        formats.check_format(asked)
+        with suppress(ApiError):
+            await formats.check_schema(asked)
+    with pytest.raises(ApiError, match="its references lead to more than 500 objects"):
+        await formats.check_schema(asked)
+
+
+async def test_a_schema_that_waits_behind_others_is_not_at_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = threading.Event()
+    monkeypatch.setattr(formats, "of_one_dialect", lambda _: goes_on.wait())
+    monkeypatch.setattr(formats, "_SECONDS", 0.01)
+    checks = [formats.check_schema({"type": "json_schema", "schema": {}}) for _ in range(3)]
+    refused = await asyncio.gather(*checks, return_exceptions=True)
+    goes_on.set()
+    assert [(error.status_code, error.param) for error in refused] == [
+        (400, "text.format.schema"),
+        (400, "text.format.schema"),
+        (503, None),
+    ]
 
 
 async def test_a_schema_whose_check_does_not_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

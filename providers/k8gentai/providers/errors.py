@@ -2,13 +2,16 @@
 
 from typing import Any
 
+_WORDS = 2_000
+"""Characters of a message that are sent: it may repeat what the client sent, which may be large."""
+
 
 class ApiError(Exception):
     """A request that cannot be served.
 
     Args:
         status: the HTTP status.
-        message: for a person; carries no stack trace and no secret.
+        message: for a person; carries no stack trace and no secret. Cut in the middle where it is long.
         code: for a program.
         param: the request's field at fault, if one is.
         headers: HTTP headers to send along.
@@ -23,6 +26,8 @@ class ApiError(Exception):
         param: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
+        if len(message) > _WORDS:
+            message = f"{message[: _WORDS // 2]} … {message[-_WORDS // 2 :]}"
         super().__init__(message)
         # The host translates errors that carry this name.
         self.status_code = status

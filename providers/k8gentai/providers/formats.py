@@ -3,11 +3,12 @@
 import asyncio
 import re
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from jsonschema import SchemaError  # type: ignore[import-untyped]
 
-from k8gentai.providers.errors import invalid
+from k8gentai.providers.errors import invalid, server_busy
 from k8gentai.workers.json_schema import dialect_of, of_one_dialect
 
 _NAME = re.compile("[a-zA-Z0-9_-]{1,64}")
@@ -20,6 +21,8 @@ _MOST_MIXED = 1_000
 """How many values an array may hold that cannot be sorted: each is compared with each for being there once."""
 _SECONDS = 10.0
 """How long a schema may be checked."""
+_CHECKING = ThreadPoolExecutor(2, "schema")
+"""Checks schemas. They do not take the threads that look up addresses."""
 
 
 def check_format(asked: dict[str, Any]) -> None:
@@ -52,14 +55,18 @@ async def check_schema(asked: dict[str, Any]) -> None:
         asked: the request's ``text.format``, checked by :func:`check_format`; empty where it has none.
 
     Raises:
-        ApiError: naming the field at fault (400).
+        ApiError: naming the field at fault (400), or too many schemas are being checked (503).
     """
     if asked.get("type") != "json_schema":
         return
+    check = _CHECKING.submit(_fault, asked["schema"])
     try:
         async with asyncio.timeout(_SECONDS):
-            fault = await asyncio.to_thread(_fault, asked["schema"])
+            fault = await asyncio.wrap_future(check)
     except TimeoutError:
+        if check.cancelled():
+            # It had not begun.
+            raise server_busy() from None
         message = f"'text.format.schema' cannot be checked within {_SECONDS:.0f} seconds: make it smaller."
         raise invalid(message, "text.format.schema") from None
     if fault:

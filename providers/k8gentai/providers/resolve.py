@@ -16,6 +16,9 @@ from k8gentai.providers.errors import ApiError, invalid
 _REFRESH_SECONDS = 2.0
 """An unknown name has the host ask its providers for their models, at most this often."""
 
+_LONGEST_ID = 200
+"""Characters of a name that may be another one misspelt."""
+
 _PATIENCE_SECONDS = 5.0
 """How long a request waits for that."""
 
@@ -115,6 +118,8 @@ class Resolver:
         return agent
 
     def _hint(self, model: str) -> str:
+        if len(model) > _LONGEST_ID:
+            return ""
         known = [agent.id for agent in self._registry.list() if self._may_use(agent)]
         near = difflib.get_close_matches(model.removeprefix(f"{self._provider_id}/"), known, n=1)
         return f" Did you mean '{near[0]}'?" if near else ""

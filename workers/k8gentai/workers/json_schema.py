@@ -11,6 +11,9 @@ from referencing.jsonschema import specification_with
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _SHOWN = 200
 """Characters of a reference that a message carries."""
+_MOST_REFERRED = 5_000
+"""How many objects there may be in what references lead to and no keyword does: a target that is part of another
+is checked with that once more."""
 
 
 def dialect_of(schema: dict[str, Any]) -> Any:
@@ -70,10 +73,16 @@ def _follow_references(
     left: list[tuple[Any, Any]] = [(schema, registry.resolver(root.id() or ""))]
     references: list[tuple[Any, Any]] = []
     seen: set[int] = set()
+    referred = 0
     while left or references:
         if not left:
             found = _looked_up(*references.pop())
             if id(found.contents) not in seen:
+                referred += _objects(found.contents)
+                if referred > _MOST_REFERRED:
+                    raise ValueError(
+                        f"its references lead to more than {_MOST_REFERRED:,} objects outside '$defs'"
+                    )
                 check(found.contents)
                 _without_dialects(found.contents, specification)
                 left.append((found.contents, found.resolver))
@@ -85,6 +94,16 @@ def _follow_references(
         resolver = outer.in_subresource(specification.create_resource(part))
         left.extend((inner, resolver) for inner in specification.subresources_of(part))
         references.extend((part[name], resolver) for name in _REFERENCES if name in part)
+
+
+def _objects(schema: Any) -> int:
+    """Return how many objects a schema holds."""
+    objects, left = 0, [schema]
+    while left:
+        part = left.pop()
+        objects += isinstance(part, dict)
+        left += part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    return objects
 
 
 def _looked_up(reference: Any, resolver: Any) -> Any:
