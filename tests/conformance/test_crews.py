@@ -79,6 +79,12 @@ async def test_an_image_is_refused_by_a_flow_that_has_no_place_for_it(client, ke
     assert response.error.message.startswith("input[0].content[1]: ")
 
 
+async def test_instructions_are_refused_by_a_flow_that_would_not_know_them(client, key):
+    response = await client.responses.create(model="report", input=prompt(key), instructions="Be brief.")
+    assert (response.status, response.error.code) == ("failed", "invalid_prompt")
+    assert response.error.message.startswith("instructions: ")
+
+
 async def test_a_hierarchical_crew_delegates_through_the_boundary(client, stack, model, key):
     order = {"task": prompt(key, "Add."), "context": "None", "coworker": "Mathematician"}
     model.script(

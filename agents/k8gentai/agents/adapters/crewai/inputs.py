@@ -117,7 +117,11 @@ def crew_inputs(crew: Crew, request: Request) -> dict[str, Any]:
 
 
 def flow_inputs(flow: Flow[Any], request: Request) -> dict[str, Any]:
-    """Return the inputs for a flow's state: all of them where it is a dictionary, else those it has fields for."""
+    """Return the inputs for a flow's state: all of them where it is a dictionary, else those it has fields for.
+
+    Raises:
+        RequestError: the request has instructions, and the state no field for them.
+    """
     known = {**_known(request), **request.given}
     model = _state(flow)
     if not isinstance(model, BaseModel):
@@ -127,6 +131,8 @@ def flow_inputs(flow: Flow[Any], request: Request) -> dict[str, Any]:
         texts = [name for name, field in fields.items() if field.annotation in (str, str | None) and name != "id"]
         if len(texts) == 1:
             known[texts[0]] = request.text
+    if request.instructions and "instructions" not in fields:
+        raise RequestError("instructions: the flow's state has no field 'instructions', so it would not know them")
     return {name: value for name, value in known.items() if name in fields}
 
 
