@@ -55,6 +55,11 @@ async def _ignore_cancelling() -> None:
             await asyncio.sleep(60)
 
 
+async def _lose_threads() -> None:
+    for _ in range(40):
+        asyncio.get_running_loop().run_in_executor(None, time.sleep, 100_000)
+
+
 async def _cancel_all_tasks() -> None:
     for task in asyncio.all_tasks():
         task.cancel()
@@ -176,6 +181,7 @@ DEEDS = {
     "recurse": _recurse,
     "print much": _print_much,
     "shut down sockets": _shut_down_sockets,
+    "lose threads": _lose_threads,
     "crash with another handler": _crash_with_another_handler,
     "exit": lambda: sys.exit(5),
     "exit in a task": _leave_in_a_task,

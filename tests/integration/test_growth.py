@@ -14,6 +14,7 @@ from k8gentai.workers import keys
 from k8gentai.workers.accepting import AnsweredError
 from k8gentai.workers.attempts import Attempts, Leases
 from k8gentai.workers.parents import Parent
+from k8gentai.workers.pools import Pools
 from k8gentai.workers.record import AcceptedTurn, Replay
 from k8gentai.workers.registration import TurnWorker
 from k8gentai.workers.turns import TurnNotFoundError, Turns
@@ -283,6 +284,12 @@ async def test_names_of_servers_that_are_gone_are_removed_unless_they_hold_turns
     monkeypatch.setattr("k8gentai.workers.turns._FORGOTTEN_SECONDS", -1)
     await settling(Turns(connection), "next")
     assert {server["name"] for server in await servers(turns)} == {b"holds", b"next"}
+
+
+async def test_a_worker_counts_before_there_was_any_turn(connection, valkey):
+    with valkey.client() as client:
+        TurnWorker("langgraph", "idle", client, dict).register()
+    assert await Pools(connection).workers() == {"langgraph": 1}
 
 
 def test_an_idle_worker_writes_once_in_a_while(valkey):

@@ -238,9 +238,10 @@ async def test_code_that_blocks_loses_its_turn_and_its_process_while_others_go_o
     await eventually(codes, lambda found: 75 in found)
 
 
-async def test_a_process_that_can_run_no_turns_any_more_fails_none(own_stack, client, model, key):
+@pytest.mark.parametrize("deed", ["shut down sockets", "lose threads"])
+async def test_a_process_that_can_run_no_turns_any_more_fails_none(own_stack, client, model, key, deed):
     workers = [own_stack.worker(pid) for pid in await ready(own_stack)]
-    await asyncio.gather(*(ask(client, "shut down sockets") for _ in workers))
+    await asyncio.gather(*(ask(client, deed) for _ in workers))
     keys = [f"{key}n{number}" for number in range(INNOCENTS)]
     for own in keys:
         model.script(own, *(Answer("Whole.") for _ in range(20)))

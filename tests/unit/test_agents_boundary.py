@@ -11,6 +11,7 @@ import pytest
 from k8gentai.agents.definition import Limits, Tool
 from k8gentai.agents.home_process import ForkedCallError
 from k8gentai.agents.turn import ToolOutcome
+from k8gentai.workers.agent_threads import AgentThreads
 from k8gentai.workers.agents_boundary import AgentsBoundary
 from k8gentai.workers.agents_loop import AgentsLoop, in_loop
 from k8gentai.workers.approvals import Approvals
@@ -26,7 +27,7 @@ HERE: ContextVar[str] = ContextVar("here", default="nowhere")
 
 @pytest.fixture
 async def agents():
-    made = AgentsLoop(4)
+    made = AgentsLoop(AgentThreads(4, list))
     made.start()
     yield made
     await made.stop()

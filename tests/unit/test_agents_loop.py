@@ -9,6 +9,7 @@ import pytest
 
 from k8gentai.agents.exits import AgentExitError
 from k8gentai.workers import agents_loop
+from k8gentai.workers.agent_threads import AgentThreads
 from k8gentai.workers.agents_loop import AgentsLoop, in_loop
 
 
@@ -28,7 +29,7 @@ def waits(monkeypatch):
 
 @pytest.fixture
 def loop():
-    made = AgentsLoop(1)
+    made = AgentsLoop(AgentThreads(1, list))
     made.start()
     return made
 

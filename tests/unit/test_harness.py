@@ -24,6 +24,7 @@ from k8gentai.agents.events import (
     TurnSuspended,
 )
 from k8gentai.agents.turn import FoundTools, Turn, TurnContext
+from k8gentai.workers.agent_threads import AgentThreads
 from k8gentai.workers.agents_loop import AgentsLoop
 from k8gentai.workers.attempts import Lease, Started
 from k8gentai.workers.calls import OpenAttempts
@@ -59,7 +60,7 @@ class Says:
 
 @pytest.fixture
 async def loop() -> AsyncIterator[AgentsLoop]:
-    made = AgentsLoop(1)
+    made = AgentsLoop(AgentThreads(1, list))
     made.start()
     yield made
     await made.stop()

@@ -38,6 +38,15 @@ async def test_a_stack_that_goes_away_in_mid_answer_leaves_the_turn_to_be_looked
             await ask(address, "till", "Go.", Console(file=io.StringIO()))
 
 
+async def test_a_turn_that_waits_for_a_worker_says_so() -> None:
+    known = b'{"framework": "crewai", "health": {"status": "no_worker"}}'
+    printed = io.StringIO()
+    async with answering(f"HTTP/1.1 200 OK\r\ncontent-length: {len(known)}\r\n\r\n".encode() + known) as address:
+        await ask(address, "till", "Go.", Console(file=printed, width=80))
+    waits = "No worker of crewai runs; the turn waits for one ('k8gentai worker crewai')."
+    assert printed.getvalue().splitlines()[1] == waits
+
+
 async def test_a_refusal_is_printed_in_its_own_words_and_one_line() -> None:
     head = f"HTTP/1.1 404 Not Found\r\ncontent-length: {len(REFUSED)}\r\n\r\n".encode()
     printed = io.StringIO()

@@ -63,6 +63,9 @@ def call(settings: Settings, agent_id: str, text: str, console: Console) -> bool
     """
     try:
         return asyncio.run(question.ask(settings.stack_url, agent_id, text, console, _decider()))
+    except httpx.ConnectError as error:
+        message = f"No stack answers at {settings.stack_url}: start './scripts/up', or name it in AMF_STACK_URL."
+        raise SetUpError(message) from error
     except httpx.HTTPError as error:
         raise SetUpError(f"The stack at {settings.stack_url} does not answer: {error!r}.") from error
 

@@ -34,14 +34,16 @@ def approve(
     async def answer(turns: Turns) -> tuple[str, list[str]]:
         record = await turns.get(turn_id)
         events = [event for _, event in await turns.events(turn_id)]
+        waiting = questions(record, events)
         asked = {
             request_id: question
-            for request_id, question in questions(record, events).items()
+            for request_id, question in waiting.items()
             if not calls or question.name in calls or request_id in calls
         }
         if not asked:
             what = f"a call of {' or '.join(calls)}" if calls else "a decision"
-            raise SetUpError(f"The turn {turn_id} does not wait for {what}.")
+            others = ", ".join(dict.fromkeys(question.name for question in waiting.values()))
+            raise SetUpError(f"The turn {turn_id} does not wait for {what}{others and f', but for {others}'}.")
         decisions: list[Item] = [
             {"type": ANSWER, "approval_request_id": request_id, "approve": not deny, "reason": reason}
             for request_id in asked

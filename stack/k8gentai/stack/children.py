@@ -59,7 +59,7 @@ class Children:
             if self._guard is not None and self._guard.returncode is None:
                 # What children of ours started themselves is in the group too.
                 os.killpg(self._guard.pid, signal.SIGKILL)
-                await self._guard.wait()
+                await asyncio.gather(*(child.wait() for child in (self._guard, *self._children.values())))
 
     async def start(
         self,

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from rich.console import Console
@@ -50,6 +51,7 @@ async def ask(base_url: str, agent: str, question: str, console: Console, decide
     console.print(f"[bold]you[/]: {escape(question)}")
     body: dict[str, Any] = {"model": agent, "input": question, "stream": True}
     async with httpx.AsyncClient(base_url=base_url, timeout=ANSWER_SECONDS) as client:
+        await _say_if_nobody_runs(client, agent, console)
         shown = await _show(client, body, console)
         while shown.requests and decide is not None:
             answers = [_answer(request, decide) for request in shown.requests]
@@ -72,6 +74,20 @@ def described(name: str, arguments: str) -> str:
 def how_to_answer(response_id: str) -> str:
     """Write the command that answers what a turn asks."""
     return f"k8gentai turns approve {response_id} [--deny] [--reason TEXT] [--call NAME_OR_ID]"
+
+
+async def _say_if_nobody_runs(client: httpx.AsyncClient, agent: str, console: Console) -> None:
+    """Say so where no worker of the agent's framework runs: its turn waits for one."""
+    try:
+        known = (await client.get(f"/v1/agents/{quote(agent, safe='')}")).json()
+        if known["health"]["status"] != "no_worker":
+            return
+        framework = str(known["framework"])
+    except (httpx.HTTPError, ValueError, LookupError, TypeError):
+        # A plain model. What else is wrong the question itself will tell.
+        return
+    waits = f"No worker of {framework} runs; the turn waits for one ('k8gentai worker {framework}')."
+    console.print(f"[yellow]{escape(waits)}[/]", highlight=False, soft_wrap=True)
 
 
 async def _show(client: httpx.AsyncClient, body: dict[str, Any], console: Console) -> _Shown:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -137,6 +138,8 @@ def with_redis[T](settings: Settings, work: Callable[[Redis], Coroutine[Any, Any
         if settings.redis_url is None and notice.read(settings.state) is None:
             message = f"No 'up' runs here: {message}. Start './scripts/up', or name the stack's Redis in REDIS_URL"
         raise SetUpError(f"{message}.") from error
+    except RedisError as error:
+        raise SetUpError(f"Redis at {masked(url)} refuses: {error}.") from error
 
 
 def with_turns[T](settings: Settings, work: Callable[[Turns], Coroutine[Any, Any, T]]) -> T:

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from k8gentai.workers.agent_threads import AgentThreads
 from k8gentai.workers.containment import contained_task, run_on
 
 _UNWINDING_SECONDS = 6.0
@@ -51,11 +52,11 @@ class AgentsLoop:
     """An event loop in a thread of its own.
 
     Args:
-        threads: how many blocking calls of agents may run at once.
+        threads: run the blocking calls of agents.
     """
 
-    def __init__(self, threads: int) -> None:
-        self.loop = _SharedLoop(ThreadPoolExecutor(threads, thread_name_prefix="agent"))
+    def __init__(self, threads: AgentThreads) -> None:
+        self.loop = _SharedLoop(threads)
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="agents", daemon=True)
 

@@ -1,6 +1,7 @@
 """How the worker pools stand: who runs, and what waits for them."""
 
 import json
+from collections import Counter
 from typing import Any
 
 from redis.asyncio import Redis
@@ -27,11 +28,11 @@ class Pools:
 
     async def workers(self) -> dict[str, int]:
         """Return how many worker processes of each framework are alive; a killed one counts until its heartbeat is
-        overdue."""
-        queues = [
-            queue.decode().removeprefix(keys.RQ_QUEUE) for queue in await self._redis.smembers(keys.RQ_QUEUES)
+        overdue. Frameworks without one are left out."""
+        served = [
+            await self._redis.hget(name, "queues") for name in await self._redis.smembers(keys.RQ_ALL_WORKERS)
         ]
-        return {queue: await self._alive(queue) for queue in queues}
+        return Counter(queues.decode() for queues in served if queues)
 
     async def missing(self, framework: str, agent_id: str) -> dict[str, str]:
         """Return the living workers of a framework that cannot import an agent, each with the reason."""
@@ -42,7 +43,3 @@ class Pools:
             if told and (reason := json.loads(told).get(agent_id)):
                 found[name.decode().removeprefix(keys.RQ_WORKER)] = reason
         return found
-
-    async def _alive(self, queue: str) -> int:
-        names: set[bytes] = await self._redis.smembers(keys.RQ_WORKERS + queue)
-        return int(await self._redis.exists(*names)) if names else 0

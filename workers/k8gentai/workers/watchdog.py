@@ -93,8 +93,7 @@ class Watchdog:
         if not stack or _waits(stack):
             # It waits for something to do: the machine is slow, not the code.
             return
-        # The innermost line that somebody here wrote; a library below it may be what takes its time.
-        frame = next((frame for frame in reversed(stack) if is_own_code(frame.filename)), stack[-1])
+        frame = own_line(stack)
         self.blocked = Blocked(f"{frame.filename}:{frame.lineno}", self._attempt(), since)
         self._tell(self.blocked.place, frame)
         self._on_blocked(self.blocked)
@@ -115,6 +114,12 @@ class Watchdog:
                 seconds=self._seconds,
                 advice="await it, or call it with asyncio.to_thread",
             )
+
+
+def own_line(stack: Sequence[traceback.FrameSummary]) -> traceback.FrameSummary:
+    """Return the innermost line of a stack that somebody here wrote, or simply the innermost: a library below it
+    may be what takes its time."""
+    return next((frame for frame in reversed(stack) if is_own_code(frame.filename)), stack[-1])
 
 
 def _waits(stack: Sequence[traceback.FrameSummary]) -> bool:

@@ -12,12 +12,14 @@ from typing import Any
 import structlog
 import uvicorn
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from k8gentai.agents.adapters import adapter_for
 from k8gentai.agents.named_adapter import AdapterError, load_adapter
 from k8gentai.agents.registry import Registry
 from k8gentai.agents.turn import Adapter
 from k8gentai.workers import keys, preflight
+from k8gentai.workers.agent_threads import AgentThreads
 from k8gentai.workers.agent_tools import AgentTools
 from k8gentai.workers.agents_loop import AgentsLoop, in_loop
 from k8gentai.workers.asking import StackClient
@@ -189,7 +191,7 @@ class _Worker:
         except AWAY as error:
             log.error("redis_unreachable", url=masked(self._redis_url), error=str(error))
             return 1
-        except preflight.UnfitError as error:
+        except (preflight.UnfitError, RedisError) as error:
             log.error("redis_unfit", url=masked(self._redis_url), error=str(error))
             return 1
         shutdown = Shutdown(self._grace_seconds, self._last_words.end)
@@ -280,7 +282,11 @@ class _Worker:
         toolbox = Toolbox(AgentTools(agents, stack))
         concurrency = self._concurrency or adapter.default_concurrency
         # Blocking tools and nodes run in its threads; asyncio's own pool has few more than the machine has cores.
-        agents_loop = AgentsLoop(max(_THREADS, concurrency))
+        loop = asyncio.get_running_loop()
+        threads = AgentThreads(
+            max(_THREADS, concurrency), lambda: loop.call_soon_threadsafe(shutdown.replace_blocked)
+        )
+        agents_loop = AgentsLoop(threads)
         harness = Harness(
             adapter,
             agents,
@@ -294,7 +300,6 @@ class _Worker:
             vitals,
         )
         pool = Pool(attempts, harness, concurrency)
-        loop = asyncio.get_running_loop()
         blocking = connect_blocking(self._redis_url)
 
         def on_lost(lost: list[Lease]) -> None:
@@ -312,6 +317,7 @@ class _Worker:
         def on_beat() -> None:
             pulse.look()
             memory.look()
+            threads.look()
             vitals.look()
 
         beat = Beat(

@@ -1,0 +1,70 @@
+"""Threads that code of turns which are over holds for good are noticed before none is left."""
+
+import asyncio
+import threading
+
+import pytest
+
+from k8gentai.workers.agent_threads import AgentThreads
+from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
+
+
+class Pool:
+    """Four threads, and calls that hold them."""
+
+    def __init__(self) -> None:
+        self.lost: list[None] = []
+        self.threads = AgentThreads(4, lambda: self.lost.append(None))
+        self.goes_on = threading.Event()
+
+    def hold(self, count: int) -> list[RunningAttempt]:
+        """Have so many attempts hold a thread each. Returns them once they do."""
+        attempts = []
+        for number in range(count):
+            begun = threading.Event()
+            attempt = RunningAttempt(f"resp_{number}")
+            token = current_attempt.set(attempt)
+            self.threads.submit(self._block, begun)
+            current_attempt.reset(token)
+            assert begun.wait(30)
+            attempts.append(attempt)
+        return attempts
+
+    def _block(self, begun: threading.Event) -> None:
+        begun.set()
+        self.goes_on.wait()
+
+
+@pytest.fixture
+def pool():
+    made = Pool()
+    yield made
+    made.goes_on.set()
+    made.threads.shutdown()
+
+
+def test_threads_of_turns_that_go_on_are_in_use(pool):
+    pool.hold(4)
+    pool.threads.look()
+    assert pool.lost == []
+
+
+def test_half_of_the_threads_lost_is_told_once(pool):
+    first, second, third = pool.hold(3)
+    first.over = True
+    pool.threads.look()
+    assert pool.lost == []
+    second.over = third.over = True
+    pool.threads.look()
+    pool.threads.look()
+    assert len(pool.lost) == 1
+
+
+async def test_a_call_that_returned_holds_no_thread(pool):
+    attempt = RunningAttempt("resp_1")
+    current_attempt.set(attempt)
+    loop = asyncio.get_running_loop()
+    assert [await loop.run_in_executor(pool.threads, int) for _ in range(4)] == [0] * 4
+    attempt.over = True
+    pool.threads.look()
+    assert pool.lost == []
