@@ -288,7 +288,7 @@ async def test_names_of_servers_that_are_gone_are_removed_unless_they_hold_turns
 
 async def test_a_worker_counts_before_there_was_any_turn(connection, valkey):
     with valkey.client() as client:
-        TurnWorker("langgraph", "idle", client, dict).register()
+        await asyncio.to_thread(TurnWorker("langgraph", "idle", client, dict).register)
     assert await Pools(connection).workers() == {"langgraph": 1}
 
 
