@@ -13,6 +13,7 @@ from k8gentai.providers.ids import new_turn_id
 from k8gentai.workers import keys
 from k8gentai.workers.accepting import AnsweredError
 from k8gentai.workers.attempts import Attempts, Leases
+from k8gentai.workers.connection import connect_blocking
 from k8gentai.workers.parents import Parent
 from k8gentai.workers.pools import Pools
 from k8gentai.workers.record import AcceptedTurn, Replay
@@ -287,7 +288,7 @@ async def test_names_of_servers_that_are_gone_are_removed_unless_they_hold_turns
 
 
 async def test_a_worker_counts_before_there_was_any_turn(connection, valkey):
-    with valkey.client() as client:
+    with connect_blocking(valkey.url) as client:
         await asyncio.to_thread(TurnWorker("langgraph", "idle", client, dict).register)
     assert await Pools(connection).workers() == {"langgraph": 1}
 

@@ -129,6 +129,19 @@ def test_the_call_that_asked_while_it_ran_is_told_again_with_the_answer() -> Non
     assert again([], [call, result, TurnCompleted()], before) == [call, result, TurnCompleted()]
 
 
+def test_a_turn_that_continues_and_has_nothing_to_say_ends_with_what_was_said() -> None:
+    asking = Interrupt(call_id="q1", name="interrupt", arguments="{}")
+    said = [*words("m1", "The"), *words("m2", "plan.")]
+    before = (*said, asking, TurnSuspended(expires_at=0))
+    whole = next(event for event in reversed(said) if isinstance(event, MessageDone))
+    assert again([], [*said, TurnCompleted()], before) == [whole, TurnCompleted()]
+    # It was killed right then.
+    assert again([whole], [*said, TurnCompleted()], before) == [TurnCompleted()]
+    call, result = ToolCall(call_id="c1", name="pay", arguments="{}"), ToolResult(call_id="c1", output="paid")
+    assert again([], [*said, call, result, TurnCompleted()], before) == [call, result, TurnCompleted()]
+    assert again([], [*said, asking, TurnSuspended(expires_at=1)], before) == [asking, TurnSuspended(expires_at=1)]
+
+
 def test_a_turn_that_continues_lists_the_tools_of_its_servers_again() -> None:
     listing = {"id": "i0", "type": "mcp_list_tools", "server_label": "calc", "tools": []}
     listed = (

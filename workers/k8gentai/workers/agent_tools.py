@@ -103,7 +103,8 @@ class _Question:
         """Ask, and pass on what the other agent asks of people, until it has come to an end."""
         call = running_call()
         root = _root(self._started)
-        key = f"{root}:{call.call_id}"
+        known_by = key = f"{root}:{call.call_id}"
+        said: str | None = None
         body: dict[str, Any] = {
             "model": self._agent,
             "input": question,
@@ -113,11 +114,14 @@ class _Question:
         while True:
             response = await self._stack.respond(body, key, self._parent(call), self._started.accepted.trace)
             call.usage.append(_usage(self._agent, response))
+            # What was said before a person was asked is not said again after it.
+            said = _said(response) or said
             requests = [item for item in response["output"] if item["type"] == "mcp_approval_request"]
             if response["status"] != "completed" or not requests:
-                return self._answer(response)
+                self._check(response)
+                return said or ""
             decisions = await asyncio.gather(*(_decided(call, request) for request in requests))
-            key = f"{key}:{response['id']}"
+            key = f"{known_by}:{response['id']}"
             body = {**body, "input": list(decisions), "previous_response_id": response["id"]}
 
     def _parent(self, call: RunningCall) -> Parent:
@@ -128,8 +132,8 @@ class _Question:
             deadline=call.deadline(),
         )
 
-    def _answer(self, response: dict[str, Any]) -> str:
-        """Return the last thing the other agent said.
+    def _check(self, response: dict[str, Any]) -> None:
+        """See that the other agent came to an answer.
 
         Raises:
             ToolFailedError: it did not come to its end.
@@ -140,8 +144,12 @@ class _Question:
             raise ToolFailedError(
                 f"agent {self._agent!r} did not answer ({response['status']}, response {response['id']}): {why}"
             )
-        messages = [item for item in response["output"] if item["type"] == "message"]
-        return "".join(part.get("text", "") for part in messages[-1]["content"]) if messages else ""
+
+
+def _said(response: dict[str, Any]) -> str:
+    """Return the last thing an agent said."""
+    messages = [item for item in response["output"] if item["type"] == "message"]
+    return "".join(part.get("text", "") for part in messages[-1]["content"]) if messages else ""
 
 
 def _root(started: Started) -> str:

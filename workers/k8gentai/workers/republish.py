@@ -5,7 +5,8 @@ as far as the journal answers. What was published is not published again. Where 
 item is dropped (``item.dropped``) and begun anew; what earlier attempts published and this one never came to is
 dropped at the end. Messages are known again by what they say: parallel model calls may begin in another order, and
 have each other's ids then. The questions that a turn was suspended with, and the calls that had no result then, do
-not count as published to the turn that continues it.
+not count as published to the turn that continues it. Where that one comes to its end and shows nothing, it ends
+with what was said last before it: that is the answer.
 """
 
 from collections import Counter
@@ -27,10 +28,14 @@ from k8gentai.agents.events import (
     ToolCallStarted,
     ToolResult,
     TurnAccepted,
+    TurnCompleted,
     TurnEnd,
     TurnStarted,
     TurnSuspended,
 )
+
+_SHOWN = (TextDelta, MessageDone, ToolCallStarted, ToolCall, ItemStarted, ItemDone)
+"""The events by which a turn shows something."""
 
 
 class _Pieces:
@@ -169,7 +174,9 @@ class Republisher:
     """
 
     def __init__(self, before: Iterable[Event], published: Iterable[Event], put: Callable[[Event], None]) -> None:
-        self._put = put
+        self._take = put
+        self._has_shown = False
+        """Whether this turn shows anything by itself."""
         self._items: dict[str, _Item] = {}
         self._said: dict[str, None] = {}
         """The ids of the messages that were published, in their order."""
@@ -190,6 +197,7 @@ class Republisher:
             elif not isinstance(event, Interrupt) and not _lists_tools(event):
                 self._note(event)
         for event in published:
+            self._has_shown = self._has_shown or isinstance(event, _SHOWN)
             self._note(event)
         self._unheld = dict(self._said)
         """Those of the published messages that none of the new attempt is taken for."""
@@ -222,7 +230,19 @@ class Republisher:
             case _:
                 if isinstance(event, TurnEnd):
                     self._drop_rest()
+                if isinstance(event, TurnCompleted) and not self._has_shown:
+                    self._say_last_again()
                 self._other(event)
+
+    def _put(self, event: Event) -> None:
+        self._has_shown = self._has_shown or isinstance(event, _SHOWN)
+        self._take(event)
+
+    def _say_last_again(self) -> None:
+        said = (item.whole for name in reversed(self._said) if (item := self._items.get(name)) and item.seen)
+        last = next((whole for whole in said if isinstance(whole, MessageDone) and whole.text), None)
+        if last is not None:
+            self._put(last)
 
     def _note(self, event: Event) -> None:
         if isinstance(event, TextDelta | ReasoningDelta | MessageDone):
