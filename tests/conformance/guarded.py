@@ -101,12 +101,14 @@ HOOKED = ("langgraph", "crewai", "ag2", "beeai")
 """The frameworks in which code can change a call's arguments behind the boundary."""
 
 ADDED = {
-    "crewai": ("twice", "returning", "answering", "reading"),
+    "langgraph": ("consulting",),
+    "crewai": ("twice", "returning", "answering", "reading", "shopping"),
     "ag2": ("around", "answering", "reading"),
     "beeai": ("reading",),
 }
 """Further agents, by framework: one may use its tool twice, two answer with their tool's result, one has
-middleware before the boundary, and the tool of another reads its arguments in its own way."""
+middleware before the boundary, the tool of another reads its arguments in its own way, and of two the tool has
+another agent or its own code write."""
 
 
 def agent_id(shape):

@@ -33,6 +33,46 @@ async def test_a_tool_asks_before_it_runs(framework, shape, client, model, key, 
     assert "message" not in types[: types.index("mcp_call")], types
 
 
+@pytest.mark.parametrize(
+    ("framework", "shape", "tool", "named"),
+    [
+        ("langgraph", "consulting", "ask_writer", "question"),
+        ("crewai", "in_tool", "ask_writer", "question"),
+        ("ag2", "as_tool", "task_writer", "objective"),
+    ],
+    indirect=["framework"],
+    scope="session",
+)
+async def test_an_agent_that_is_asked_again_in_the_same_words_acts_again(
+    framework, shape, tool, named, client, model, key, page
+):
+    """What the first answered, and the calls in it, are no answers to the second."""
+    call = Call(tool, {named: prompt(key, "Write.")})
+    each = Answer(call), Answer(write(page, "one")), Answer("Written.")
+    model.script(key, *each, *each, Answer("Done."))
+    response = await client.responses.create(model=agent_id(shape), input=prompt(key))
+    for _ in range(2):
+        (request,) = items_of(response, "mcp_approval_request")
+        response = await answer(client, response, request, approve=True)
+    assert response.output_text == "Done.", response.error
+    # Each under a key of its own.
+    assert len({*page.read_text().splitlines()}) == 2
+    assert len(model.requests(key)) == 7
+
+
+@pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
+async def test_code_in_tools_that_calls_a_tool_alike_calls_it_each_time(framework, client, model, key, page):
+    calls = [Call("shop", {"what": what, "path": str(page)}) for what in ("bread", "milk")]
+    model.script(key, *(Answer(call) for call in calls), Answer("Done."))
+    response = await client.responses.create(model=agent_id("shopping"), input=prompt(key))
+    for _ in range(2):
+        (request,) = items_of(response, "mcp_approval_request")
+        response = await answer(client, response, request, approve=True)
+    assert response.output_text == "Done.", response.error
+    # Each under a key of its own.
+    assert len({*page.read_text().splitlines()}) == 2
+
+
 @pytest.mark.parametrize("framework", DISPATCHING, indirect=True, scope="session")
 async def test_a_function_that_code_runs_for_the_model_ends_the_turn(framework, client, model, key, page):
     model.script(key, Answer(write(page, "one")))

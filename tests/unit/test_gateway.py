@@ -17,7 +17,7 @@ from k8gentai.agents.events import TurnEnd, TurnFailed, Usage
 from k8gentai.workers import upstream as upstream_module
 from k8gentai.workers.attempts import Lease
 from k8gentai.workers.budget import Budget
-from k8gentai.workers.calls import INNER_HEADER, PLACE_HEADER, TURN_HEADER, ModelCalls, OpenAttempts
+from k8gentai.workers.calls import INNER_HEADER, PLACE_HEADER, SCOPE_HEADER, TURN_HEADER, ModelCalls, OpenAttempts
 from k8gentai.workers.endings import failure
 from k8gentai.workers.gateway import _Call, gateway
 from k8gentai.workers.journal import Journal
@@ -178,6 +178,22 @@ async def test_a_call_is_known_by_what_versions_before_knew_it_by(request_, aske
     await bench.post(body, **headers)
     (known,) = bench.kept.entries
     assert known.removeprefix("model ").startswith(digest)
+
+
+async def test_what_was_asked_inside_a_tool_call_answers_no_other() -> None:
+    bench = Bench(lambda request: httpx.Response(200, json={**ANSWER, "id": f"a{len(bench.asked)}"}))
+
+    async def ask(scope: str) -> str:
+        headers = {TURN_HEADER: bench.calls.attempt.key, SCOPE_HEADER: scope}
+        return str((await bench.post({"model": "m", "messages": []}, **headers)).json()["id"])
+
+    first, second, outside = [await ask(scope) for scope in ("c1", "c2", "")]
+    bench.run_again()
+    # The call c1 is answered from the journal, and asks nothing.
+    assert [await ask(scope) for scope in ("", "c2")] == [outside, second]
+    assert len(bench.asked) == 3
+    bench.run_again()
+    assert await ask("c1") == first
 
 
 async def test_an_inner_call_has_no_form_of_the_answer() -> None:

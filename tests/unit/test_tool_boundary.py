@@ -20,7 +20,7 @@ from k8gentai.workers.clock import Clock
 from k8gentai.workers.journal import ToolEntry
 from k8gentai.workers.record import Answer, seen_digest
 from k8gentai.workers.tool_guard import ToolGuard
-from k8gentai.workers.tools import Tools, is_in_tool, running_call
+from k8gentai.workers.tools import Tools, is_in_tool, running_call, scope
 
 
 class Recorded:
@@ -106,6 +106,22 @@ async def test_code_knows_that_it_works_for_a_tool_call(tools):
 
     assert (await tools.call("outer", "look", {}, look)).output == "True"
     assert not is_in_tool()
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [(None, "c1"), (ToolEntry(state="left", scoped=True), "c1"), (ToolEntry(state="left"), "")],
+    ids=["new", "begun", "begun by an earlier version"],
+)
+async def test_model_calls_are_known_by_the_tool_call_inside_which_they_are_made(tools, journal, known, expected):
+    async def look():
+        return scope()
+
+    if known is not None:
+        journal.entries["c1"] = known
+    assert (await tools.call("c1", "look", {}, look)).output == expected
+    assert journal.entries["c1"].scoped == bool(expected)
+    assert scope() == ""
 
 
 async def test_calls_that_wait_for_a_person_do_nothing(tools, person):

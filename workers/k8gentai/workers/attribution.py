@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 from k8gentai.agents.inner_calls import is_inner
 from k8gentai.agents.loading import own_place
-from k8gentai.workers.calls import INNER_HEADER, PLACE_HEADER, TURN_HEADER
+from k8gentai.workers.calls import INNER_HEADER, PLACE_HEADER, SCOPE_HEADER, TURN_HEADER
 from k8gentai.workers.current_attempt import current_attempt
-from k8gentai.workers.tools import is_in_tool
+from k8gentai.workers.tools import is_in_tool, scope
 
 _CLIENTS = ("httpx", "httpx2")
 """Packages with ``Client.send`` and ``AsyncClient.send``."""
@@ -33,6 +33,7 @@ def attribute_calls(host: str, port: int) -> None:
         if attempt is not None and (request.url.host, request.url.port) == (host, port):
             request.headers[TURN_HEADER] = attempt.key
             request.headers[PLACE_HEADER] = quote(own_place())
+            request.headers[SCOPE_HEADER] = quote(scope())
             if is_inner.get() or is_in_tool():
                 request.headers[INNER_HEADER] = "1"
 

@@ -37,7 +37,12 @@ class CallPlace:
         Args:
             fields: those of :class:`k8gentai.workers.journal.ToolEntry`.
         """
-        return ToolEntry(asked=self.asked, ran=self.ran, **fields)
+        return ToolEntry(asked=self.asked, ran=self.ran, scoped=self.is_scoped, **fields)
+
+    @property
+    def is_scoped(self) -> bool:
+        """Whether model calls made inside it are known by it: not where an earlier version began it."""
+        return self.entry is None or self.entry.scoped
 
     @property
     def is_passed(self) -> bool:

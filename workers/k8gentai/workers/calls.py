@@ -19,6 +19,8 @@ TURN_HEADER = "x-amf-turn"
 """Carries an attempt's key on model calls whose code knows nothing of us."""
 INNER_HEADER = "x-amf-inner"
 """Marks a model call whose answer is not the turn's."""
+SCOPE_HEADER = "x-amf-scope"
+"""Carries the id of the tool call inside which a model call is made, percent-encoded."""
 PLACE_HEADER = "x-amf-place"
 """Carries the file and line of the agent's code that makes a model call, percent-encoded."""
 

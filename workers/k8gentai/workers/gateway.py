@@ -26,6 +26,7 @@ from k8gentai.workers.attempts import FencedError
 from k8gentai.workers.calls import (
     INNER_HEADER,
     PLACE_HEADER,
+    SCOPE_HEADER,
     TURN_HEADER,
     ModelCalls,
     ModelError,
@@ -78,14 +79,15 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
         if body.get("functions"):
             return _error(400, "calls of 'functions' have no ids to be recorded by: use 'tools'", "functions")
         try:
-            calls.begin(body.get("messages"), unquote(request.headers.get(PLACE_HEADER, "")))
+            calls.begin(body.get("messages"), _header(request, PLACE_HEADER))
         except StepLimitReached as limit:
             return _error(400, str(limit), "step_limit")
         except TurnError as refusal:
             return _error(400, str(refusal), refusal.code)
         asked = with_json_results(with_asked({**body, "model": model}, calls.asked))
         is_inner = INNER_HEADER in request.headers and not body.get("response_format")
-        call = _Call(calls, upstream, asked, {"response_format"} if is_inner else frozenset())
+        unsent = {"response_format"} if is_inner else frozenset[str]()
+        call = _Call(calls, upstream, asked, scope=_header(request, SCOPE_HEADER), unsent=unsent)
         return await call.streamed() if body.get("stream") else await call.whole()
 
     @app.post("/v1/embeddings")
@@ -103,6 +105,10 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
         return _refused(calls, request.method, path)
 
     return app
+
+
+def _header(request: Request, name: str) -> str:
+    return unquote(request.headers.get(name, ""))
 
 
 async def _embedded(calls: ModelCalls, upstream: Upstream, request: Request) -> Response:
@@ -141,6 +147,7 @@ class _Call:
         calls: whose it is.
         upstream: who answers.
         given: the request that the journal knows the call by.
+        scope: the tool call inside which it is made, if any.
         unsent: fields of it that are not sent: what a turn's request asks of the turn's answer alone.
     """
 
@@ -149,12 +156,14 @@ class _Call:
         calls: ModelCalls,
         upstream: Upstream,
         given: dict[str, Any],
+        *,
+        scope: str = "",
         unsent: AbstractSet[str] = frozenset(),
     ) -> None:
         self._calls = calls
         self._upstream = upstream
         known = with_tool_images(given, calls.images)
-        self._key = calls.journal.model_key(known)
+        self._key = calls.journal.model_key(known, scope)
         sent = {name: value for name, value in known.items() if name not in unsent}
         body = {**with_json_arguments(sent), **passed_on(calls.asked)}
         self._plain: list[Any] | None = None

@@ -1,9 +1,9 @@
 """A turn's journal: what its models answered and its tools returned, so that running the agent again costs
 nothing and does nothing twice.
 
-A model call is known by its canonical request and by how many equal ones came before it in the attempt; a tool
-call by its call id. A request that differs from all recorded ones is simply made. Requests are kept as hashes and
-answers without headers, so no credential is ever written.
+A model call is known by its canonical request, by the tool call inside which it is made, and by how many equal
+ones came before it there in the attempt; a tool call by its call id. A request that differs from all recorded
+ones is simply made. Requests are kept as hashes and answers without headers, so no credential is ever written.
 
 The canonical request is part of what is stored: a turn that one version began is run again by another, in a
 rolling update and when a person answers, and finds its answers and the ids of its tool calls by it alone. What a
@@ -50,6 +50,8 @@ class ToolEntry(BaseModel):
     ran: str | None = None
     """The same of the arguments that the tool runs with, to which code may have added; None in entries of older
     versions."""
+    scoped: bool = False
+    """Whether model calls made inside it are known by it, see :meth:`Journal.model_key`."""
 
     returned: Text | None = None
     """What its tool itself returned, where code around it stopped to ask a person: see
@@ -83,13 +85,17 @@ class Journal:
         self._finished: set[str] = set()
         """The ids of the tool calls whose results were asked for."""
 
-    def model_key(self, request: dict[str, Any]) -> str:
+    def model_key(self, request: dict[str, Any], around: str = "") -> str:
         """Return the key of the model call that is about to be made. Counts it.
 
         Args:
             request: the body of the call.
+            around: the tool call inside which it is made, empty where it is inside none. Once that is answered
+                from here, what was asked inside it is asked no more, and is not to answer others.
         """
         canonical = json.dumps(request, sort_keys=True, separators=(",", ":"))
+        if around:
+            canonical += f"\n{around}"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         self._asked[digest] += 1
         return f"model {digest} {self._asked[digest]}"

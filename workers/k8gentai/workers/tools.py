@@ -115,6 +115,12 @@ def is_in_tool() -> bool:
     return bool(_around.get())
 
 
+def scope() -> str:
+    """Return by what tool call the model calls of the code at hand are known; empty where they are by none."""
+    around = _around.get()
+    return around[-1].place.key if around and around[-1].place.is_scoped else ""
+
+
 class Tools:
     """The tools of one attempt (:class:`k8gentai.agents.turn.ToolBoundary`).
 

@@ -118,6 +118,13 @@ def ask_writer(question: str) -> str:
     return _agent("Writer", tools=[_write]).kickoff(question).raw
 
 
+@tool
+def shop(what: str, path: str) -> str:
+    """Buy something."""
+    return f"{what}: {_write.run(path=path, line='one')}"
+
+
+shopping = _agent("Buyer", tools=[shop, _write])
 in_tool = _agent("Chief", tools=[ask_writer, _write])
 
 

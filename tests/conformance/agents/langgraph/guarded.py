@@ -35,4 +35,15 @@ def _note(path: str, line: str) -> tuple[str, list[Document]]:
 
 
 reviewing = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[_note], middleware=[_review])
+_writer = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[tools.write])
+
+
+@tool
+async def ask_writer(question: str) -> str:
+    """Ask the writer."""
+    said = await _writer.ainvoke({"messages": question})
+    return str(said["messages"][-1].text)
+
+
+consulting = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[ask_writer])
 hooked = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[tools.write], middleware=[_change])

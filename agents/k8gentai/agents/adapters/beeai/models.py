@@ -105,7 +105,8 @@ def _followed(call_model: Callable[..., Awaitable[ChatModelOutput]]) -> Callable
             if written:
                 for call in output.get_tool_calls():
                     # BeeAI's are random, and a call has to be known when the turn is run again.
-                    call.id = run.call_ids.make(call.tool_name, call.args)
+                    inside = (around,) if (around := current_call.get()) else ()
+                    call.id = run.call_ids.make(call.tool_name, call.args, *inside)
             await answer.end(output)
             return output
 

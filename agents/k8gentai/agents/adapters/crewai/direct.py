@@ -205,7 +205,8 @@ def _through(run: CrewRun, name: str, arguments: dict[str, Any], call: Callable[
     """
     name, around = tool_name(name), current_admission.get()
     changed = around if isinstance(around, CrewAdmission) and around.name == name else None
-    told = name, json.dumps(arguments)
+    inside = (around.call_id,) if around is not None and changed is None else ()
+    told = name, json.dumps(arguments), *inside
     if changed is not None:
         # What runs in place of a call, with other arguments, is not another one of the model's.
         call_id = run.call_ids.make(changed.call_id, *told)
