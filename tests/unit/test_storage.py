@@ -5,18 +5,17 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from unittest.mock import AsyncMock, Mock
+from unittest.mock import Mock
 
 import httpx
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from k8gentai.agents import events as ev
-from k8gentai.providers import host
 from k8gentai.providers.answering import api_error
-from k8gentai.providers.storage import StorageAwayError, execute_at_leisure
+from k8gentai.providers.storage import StorageAwayError
 from tests.support.processes import free_port
 from tests.support.providers import Floor
 
@@ -94,27 +93,6 @@ def test_a_connection_that_is_silent_when_it_is_tried_before_use_is_away(monkeyp
 def test_a_time_that_is_up_elsewhere_is_not_the_databases() -> None:
     assert api_error(StorageAwayError("locked")).status_code == 503
     assert api_error(TimeoutError()).status_code == 500
-
-
-async def test_postgresql_makes_indexes_without_the_time_of_other_statements() -> None:
-    session, driver = Mock(spec=AsyncSession), AsyncMock()
-    session.get_bind().dialect.driver = "asyncpg"
-    raw = session.connection.return_value.get_raw_connection = AsyncMock()
-    raw.return_value.driver_connection = driver
-    await execute_at_leisure(session, "CREATE INDEX")
-    driver.execute.assert_awaited_once_with("CREATE INDEX", timeout=86_400)
-    session.execute.assert_not_awaited()
-    session.commit.assert_awaited_once()
-
-
-async def test_an_index_that_cannot_be_made_keeps_nothing_from_starting(served: Floor) -> None:
-    await served.service.open()
-    sql = served.conversations.sql_store
-    await host.create_indexes(sql, "nowhere", {"first": ("a",)})
-    await host.create_indexes(sql, host.ITEMS, {"second": ("id", "created_at")})
-    async with sql.sql_store.async_session() as session:
-        names = await session.execute(text("SELECT name FROM sqlite_master WHERE type = 'index'"))
-        assert "second" in names.scalars().all()
 
 
 async def test_a_database_that_cannot_be_reached_is_away() -> None:

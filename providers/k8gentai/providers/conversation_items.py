@@ -11,6 +11,7 @@ from typing import Any
 from k8gentai.agents.turn import Item
 from k8gentai.providers import host
 from k8gentai.providers.ids import turn_of
+from k8gentai.providers.indexes import Indexes
 from k8gentai.workers.positions import Positions
 
 INDEXES: dict[str, tuple[str, ...]] = {"conversation_items_position": ("conversation_id", host.POSITION)}
@@ -37,9 +38,14 @@ class ConversationItems:
         self._positions = positions
 
     async def open(self) -> None:
-        """Have the host create its table, and make what finds the rows of a conversation."""
+        """Have the host create its table, and its indexes where that is done before the server serves."""
         await self._sql.fetch_one(host.ITEMS, where={"id": ""})
-        await host.create_indexes(self._sql, host.ITEMS, INDEXES)
+        await self.indexes.open()
+
+    @property
+    def indexes(self) -> Indexes:
+        """What finds the rows of a conversation."""
+        return Indexes(self._sql, host.ITEMS, INDEXES)
 
     async def check(self, conversation: str) -> None:
         """See that a conversation is there."""

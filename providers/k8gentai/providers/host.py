@@ -12,15 +12,12 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-import structlog
 from pydantic import TypeAdapter
 from sqlalchemy.exc import IntegrityError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-# This also has the engines that the host makes say when their database is away.
-from k8gentai.providers.storage import execute_at_leisure
-
-log = structlog.get_logger(__name__)
+# This has the engines that the host makes say when their database is away.
+import k8gentai.providers.storage  # noqa: F401
 
 
 def _name() -> str:
@@ -127,25 +124,6 @@ async def sql_store(backend: str, table: str, policy: list[Any]) -> Any:
     if NAME == "ogx":
         return await authorized.authorized_sqlstore(reference, policy)
     return authorized.AuthorizedSqlStore(_core("storage.sqlstore.sqlstore").sqlstore_impl(reference), policy)
-
-
-async def create_indexes(sql: Any, table: str, indexes: dict[str, tuple[str, ...]]) -> None:
-    """Make indexes that are not there yet, on a table that is there, however long that takes. PostgreSQL lets a
-    large table be read meanwhile, and not be written. Without one, what needs it is slower.
-
-    Args:
-        sql: from :func:`sql_store`.
-        table: the table.
-        indexes: the columns of each, by its name.
-    """
-    async with sql.sql_store.async_session() as session:
-        for name, columns in indexes.items():
-            try:
-                statement = f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({', '.join(columns)})"
-                await execute_at_leisure(session, statement)
-            except Exception as error:  # noqa: BLE001 - such as that another server makes it at this moment
-                await session.rollback()
-                log.warning("index_not_made", index=name, error=str(getattr(error, "orig", error)))
 
 
 async def has_vector_store(vector_io: Any, store: str) -> bool:

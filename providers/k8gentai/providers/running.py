@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from k8gentai.agents.registry import Registry
 from k8gentai.providers.agents_api.service import AgentsService
 from k8gentai.providers.conversation_items import ConversationItems
+from k8gentai.providers.indexes import create_indexes
 from k8gentai.providers.logs import tame_host_logs
 from k8gentai.providers.models import keep_listed
 from k8gentai.providers.reading import TurnReader
@@ -74,6 +75,7 @@ class Running:
         self._settler.start()
         if not self._tasks:
             self._tasks = [
+                asyncio.create_task(create_indexes([self.service.indexes, self.items.indexes])),
                 asyncio.create_task(keep_listed(self._registry, self._models, self._provider_id)),
                 asyncio.create_task(when_stopping(self._reader.stop_waiting)),
             ]

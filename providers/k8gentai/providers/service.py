@@ -16,6 +16,7 @@ from k8gentai.providers.access import acting_as, caller
 from k8gentai.providers.compaction import compaction_resource
 from k8gentai.providers.errors import ApiError, invalid, response_not_found
 from k8gentai.providers.history import Histories
+from k8gentai.providers.indexes import Indexes
 from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.render import Rendering, StreamEvent
 from k8gentai.providers.resource import joins, resource_base
@@ -53,6 +54,11 @@ class ResponsesService:
     async def open(self) -> None:
         """Get ready in the event loop that serves, before the first request."""
         await self._store.open()
+
+    @property
+    def indexes(self) -> Indexes:
+        """The indexes of finished responses."""
+        return self._store.indexes
 
     async def wait(self, turn_id: str) -> dict[str, Any]:
         """Return the response when its turn has ended.

@@ -8,17 +8,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import event, text
+from sqlalchemy import event
 from sqlalchemy.engine import Dialect, Engine, ExceptionContext
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 _ASYNCPG = "asyncpg"
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 15
 """For PostgreSQL, which the host waits for without end where a lock is held or the network is silent; it waits for
 SQLite for 5 s."""
-_LEISURE_SECONDS = 86_400
 
 _SQLITE = frozenset(
     {
@@ -41,22 +39,6 @@ class StorageAwayError(Exception):
 
 STORAGE_AWAY: Final = (StorageAwayError, PoolTimeoutError)
 """What is raised where the database is away, or all connections to it are in use."""
-
-
-async def execute_at_leisure(session: AsyncSession, statement: str) -> None:
-    """Execute a statement without parameters that may take long, and commit it.
-
-    Raises:
-        Exception: one of SQLAlchemy's, of the database's driver's, or of :data:`STORAGE_AWAY`.
-    """
-    connection = await (await session.connection()).get_raw_connection()
-    if session.get_bind().dialect.driver == _ASYNCPG:
-        # SQLAlchemy's own call has the time of the connection, and none by statement.
-        driver: Any = connection.driver_connection
-        await driver.execute(statement, timeout=_LEISURE_SECONDS)
-    else:
-        await session.execute(text(statement))
-    await session.commit()
 
 
 @event.listens_for(Engine, "do_connect")

@@ -14,6 +14,7 @@ from k8gentai.providers import host
 from k8gentai.providers.access import TABLE
 from k8gentai.providers.chains import COLUMNS, INDEXES, Chains, Link, own_items
 from k8gentai.providers.compaction import compact
+from k8gentai.providers.indexes import Indexes
 from k8gentai.providers.render import render
 from k8gentai.workers.record import TurnRecord
 
@@ -81,7 +82,12 @@ class ResponseStore:
         It does so on the first query, and another that comes meanwhile finds no table.
         """
         await self._sql.fetch_one(TABLE, where={"id": ""})
-        await host.create_indexes(self._sql, TABLE, INDEXES)
+        await self.indexes.open()
+
+    @property
+    def indexes(self) -> Indexes:
+        """The indexes of the table."""
+        return Indexes(self._sql, TABLE, INDEXES)
 
     async def put(self, stored: StoredResponse) -> None:
         """Write a response, or write it again."""
