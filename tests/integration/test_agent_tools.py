@@ -2,9 +2,11 @@
 
 import asyncio
 
+import openai
 import pytest
 
 from tests.integration.helpers import ON_ONE_HOST, ended, eventually, prompt
+from tests.integration.test_turns_command import turns
 from tests.scripted import FOREVER, Answer, Call, Gate
 
 PARENT = "equipped-langgraph"
@@ -61,13 +63,23 @@ async def test_agents_ask_agents_no_deeper_than_the_first_allows(client, model, 
     assert model.requests("nobody") == []
 
 
-async def test_a_person_approves_in_the_place_where_they_talk_to_the_first(client, model, key, other, tmp_path):
+async def test_a_person_approves_in_the_place_where_they_talk_to_the_first(
+    client, stack, model, key, other, tmp_path
+):
     page = tmp_path / "page.txt"
     model.script(key, Answer(ask(other, "ask_guarded")), Answer("It was written."))
     model.script(other, Answer(Call("write", {"path": str(page), "line": "one"})), Answer("I wrote it."))
     first = await client.responses.create(model=PARENT, input=prompt(key))
     assert [item.type for item in first.output] == ["mcp_approval_request"]
     assert first.output[0].name == "write"
+    # The other's turn asks the same: what is decided there, this one would not hear of.
+    (child,) = await children(client, first.id)
+    (inner,) = (item for item in child["output"] if item["type"] == "mcp_approval_request")
+    answer = {"type": "mcp_approval_response", "approval_request_id": inner["id"], "approve": True}
+    with pytest.raises(openai.BadRequestError, match=f"was asked for by response '{first.id}'"):
+        await client.responses.create(model=child["model"], previous_response_id=child["id"], input=[answer])
+    refused = await turns(stack, "approve", child["id"])
+    assert (refused.returncode, first.id in refused.stderr) == (1, True)
     assert not page.exists()
     answer = {"type": "mcp_approval_response", "approval_request_id": first.output[0].id, "approve": True}
     second = await client.responses.create(model=PARENT, previous_response_id=first.id, input=[answer])

@@ -66,6 +66,22 @@ async def test_an_approved_call_runs_and_the_turn_goes_on(client, model, key, pa
     assert [item.type for item in listed.data] == ["mcp_approval_response"]
 
 
+async def test_a_turn_goes_on_as_its_first_request_asked(client, model, key, page):
+    options = {"temperature": 0.5, "instructions": "Be brief.", "max_output_tokens": 99}
+    first = await suspended(client, model, key, page, **options)
+    again = {"model": "guarded", "previous_response_id": first.id, "input": [answer(*asked(first))]}
+    others = ("temperature", 0.9), ("instructions", "Be long."), ("text", {"format": {"type": "json_object"}})
+    for name, value in others:
+        with pytest.raises(openai.BadRequestError, match="goes on as its first request asked") as refused:
+            await client.responses.create(**again, **{name: value})
+        assert refused.value.param == name
+    assert lines(page) == []
+    second = await client.responses.create(**again, temperature=0.5, text={"format": {"type": "text"}})
+    assert second.output_text == "Written."
+    assert {name: getattr(second, name) for name in options} == options
+    assert [request.body["temperature"] for request in model.requests(key)] == [0.5, 0.5]
+
+
 async def test_a_denied_call_does_not_run_and_the_model_is_told_why(client, model, key, page):
     first = await suspended(client, model, key, page)
     (request,) = asked(first)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from k8gentai.providers import host
 from k8gentai.providers.errors import ApiError
 from k8gentai.providers.resolve import Resolver
 
@@ -28,6 +29,24 @@ def resolver() -> Resolver:
 async def test_the_nearest_agent_is_named(resolver: Resolver) -> None:
     with pytest.raises(ApiError, match="Did you mean 'clerk'"):
         await resolver.resolve("clark")
+
+
+async def test_a_plain_model_is_not_taken_where_nobody_runs_it(resolver: Resolver) -> None:
+    served = SimpleNamespace(
+        identifier="openai/gpt", provider_resource_id="gpt", provider_id="openai", model_type=host.ModelType.llm
+    )
+
+    async def list_models() -> Any:
+        return SimpleNamespace(data=[served])
+
+    resolver._models.list_models = list_models
+    agents: Any = [SimpleNamespace(id="desk", framework="llama-stack", state="unused", error="not in use here")]
+    resolver._registry.list = lambda: agents  # type: ignore[method-assign]
+    with pytest.raises(ApiError, match="Model 'openai/gpt' cannot be run: not in use here") as refused:
+        await resolver.resolve("gpt")
+    assert (refused.value.status_code, refused.value.code) == (503, "agent_unused")
+    agents[0].state = "ready"
+    assert (await resolver.resolve("gpt")).framework == "llama-stack"
 
 
 async def test_what_a_client_sends_is_neither_searched_nor_repeated_where_it_is_large(resolver: Resolver) -> None:

@@ -77,7 +77,12 @@ _CALLS = frozenset(
 """Parameters of model calls: a declarative agent makes its calls with them, and the gateway sets them in the calls
 of an agent's code."""
 
-_DEFAULTS: dict[str, tuple[Any, ...]] = {"top_logprobs": (0,), "tool_choice": ("auto",)}
+_DEFAULTS: dict[str, tuple[Any, ...]] = {
+    "include": ([],),
+    "text": ({"format": {"type": "text"}},),
+    "top_logprobs": (0,),
+    "tool_choice": ("auto",),
+}
 """Values that ask nothing."""
 
 CHECKED_ELSEWHERE = frozenset({"guardrails"})
@@ -97,12 +102,14 @@ def unsupported(parameters: dict[str, Any], *, declarative: bool) -> str | None:
     return next((place for name, value in parameters.items() if (place := _place(name, value, declarative))), None)
 
 
+def asks_nothing(name: str, value: Any) -> bool:
+    """Return whether a parameter changes nothing of what an agent does."""
+    is_default = value is None or value in _DEFAULTS.get(name, ())
+    return is_default or name in _REPEATED.union(_PASSED, CHECKED_ELSEWHERE)
+
+
 def _place(name: str, value: Any, declarative: bool) -> str | None:
-    if (
-        value is None
-        or value in _DEFAULTS.get(name, ())
-        or name in _REPEATED.union(_PASSED, _LIMITS, _CALLS, CHECKED_ELSEWHERE)
-    ):
+    if asks_nothing(name, value) or name in _LIMITS | _CALLS:
         return None
     match name:
         case "text":

@@ -2,17 +2,24 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from opentelemetry import propagate
 
-from k8gentai.agents.parameters import unsupported
+from k8gentai.agents.parameters import asks_nothing, unsupported
 from k8gentai.agents.parts import file_parts
 from k8gentai.agents.turn import Turn
 from k8gentai.providers.access import acting_as, caller
-from k8gentai.providers.approvals import asking_turn, continued, next_part, unknown_request
+from k8gentai.providers.approvals import (
+    asking_turn,
+    check_is_asked_here,
+    continued,
+    first_seen,
+    next_part,
+    unknown_request,
+)
 from k8gentai.providers.compaction import summary_request
 from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.formats import check_schema
@@ -110,21 +117,22 @@ class Acceptor:
         _check_parts(request, target)
         if request.conversation:
             await self._histories.check_conversation(request.conversation)
-        going_on = await self._continued(request, target.agent)
+        going_on = await self._continued(request, target.agent, parent)
+        asked = going_on.turn or request
         accepted = AcceptedTurn(
             turn=Turn(
                 id=turn_id,
                 agent=target.agent,
                 input=request.input,
-                instructions=request.instructions,
-                tools=request.tools,
-                parameters=request.parameters,
+                instructions=asked.instructions,
+                tools=asked.tools,
+                parameters=asked.parameters,
                 conversation=request.conversation or going_on.conversation,
             ),
             framework=target.framework,
             implicit=target.implicit,
             owner=caller(),
-            request=request.echo,
+            request={**going_on.echo, **request.echo},
             previous_response_id=request.previous_response_id,
             background=request.background,
             store=request.store,
@@ -158,11 +166,12 @@ class Acceptor:
         turn_id, _ = await self.accept(request, idempotency_key, sdk_try, compaction=True)
         return turn_id
 
-    async def _continued(self, request: CreateRequest, agent: str) -> "_GoingOn":
+    async def _continued(self, request: CreateRequest, agent: str, parent: Parent | None) -> "_GoingOn":
         """Return what the request goes on with, where it answers what a suspended turn asked.
 
         Raises:
-            ApiError: it answers what was not asked, or not of this agent, or not in the place where it was asked.
+            ApiError: it answers what was not asked, or not of this agent, or not in the place where it was asked,
+                or asks for something else than the turn.
         """
         turn_id = asking_turn(request.input)
         if turn_id is None:
@@ -179,9 +188,15 @@ class Acceptor:
             raise invalid(message, "previous_response_id", "approval_elsewhere")
         if record.turn.agent != agent:
             raise invalid(f"Agent '{record.turn.agent}' asked, not '{agent}'.", "model", "approval_elsewhere")
+        if parent is None:
+            check_is_asked_here(record)
+        turn = first_seen(record)
+        _check_same(request, turn)
         record, events = await self._reader.so_far(record)
         replay = continued(record, events, request.input, await self._turns.now())
-        return _GoingOn(replay, next_part(record), await self._conversation(record))
+        kept = ("instructions", *turn.parameters)
+        echo = {name: value for name, value in record.request.items() if name in kept}
+        return _GoingOn(replay, next_part(record), await self._conversation(record), turn, echo)
 
     async def _conversation(self, record: TurnRecord) -> str | None:
         """Return a suspended turn's conversation, which is that of the turn that goes on with it, wherever its
@@ -203,6 +218,29 @@ class _GoingOn:
     part: ClassicPart | None = None
     """What it is to the classic Agents API."""
     conversation: str | None = None
+    turn: Turn | None = None
+    """The turn as its agent first saw it: what it asks holds to its end."""
+    echo: dict[str, Any] = field(default_factory=dict)
+    """What a response repeats of that."""
+
+
+def _check_same(request: CreateRequest, turn: Turn) -> None:
+    """See that a request which answers a question asks nothing that the turn, which goes on, does not.
+
+    Raises:
+        ApiError: it does; naming the parameter (400).
+    """
+    given = {**request.parameters, **({"instructions": request.instructions} if request.instructions else {})}
+    known = {**turn.parameters, "instructions": turn.instructions}
+    for name, value in given.items():
+        if known.get(name) != value and not asks_nothing(name, value):
+            message = f"'{name}': the turn goes on as its first request asked: leave it out, or repeat it."
+            raise invalid(message, name, "unsupported_parameter")
+    functions = [tool for tool in turn.tools if tool.get("type") == "function"]
+    for index, tool in enumerate(request.tools):
+        if tool.get("type") == "function" and tool not in functions:
+            message = f"'tools[{index}]': the turn goes on with the tools of its first request."
+            raise invalid(message, f"tools[{index}]", "unsupported_parameter")
 
 
 def _check_parameters(parameters: dict[str, Any], target: Target) -> None:

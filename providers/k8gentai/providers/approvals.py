@@ -85,7 +85,21 @@ def continued(record: TurnRecord, events: Iterable[Event], items: Sequence[Item]
             approve, reason = False, _UNCLEAR
         seen = seen_digest(question.name, question.arguments)
         answers[question.call_id] = Answer(approve=approve, reason=reason, request_id=request_id, seen=seen)
-    return Replay(of=record.turn.id, turn=_seen(record), answers={**before, **answers})
+    return Replay(of=record.turn.id, turn=first_seen(record), answers={**before, **answers})
+
+
+def check_is_asked_here(record: TurnRecord) -> None:
+    """See that a turn's questions are put to people by itself, and not by the turn whose tool call asked for it.
+
+    Raises:
+        ApiError: they are to be answered there (400).
+    """
+    if record.parent is not None:
+        message = (
+            f"Response '{record.turn.id}' was asked for by response '{record.parent.turn_id}', which asks the "
+            "same: answer there."
+        )
+        raise invalid(message, "previous_response_id", "approval_elsewhere")
 
 
 def questions(record: TurnRecord, events: Iterable[Event]) -> dict[str, Interrupt]:
@@ -119,7 +133,7 @@ def retrying_turn(record: TurnRecord) -> AcceptedTurn:
     """Return a turn that runs one that failed again, from its journal."""
     turn_id = new_turn_id()
     before = record.replay.answers if record.replay else {}
-    replay = Replay(of=record.turn.id, turn=_seen(record), answers=before, retry=True)
+    replay = Replay(of=record.turn.id, turn=first_seen(record), answers=before, retry=True)
     return _following(record, turn_id, record.turn.input, replay)
 
 
@@ -131,7 +145,7 @@ def next_part(record: TurnRecord) -> ClassicPart | None:
     return None if part is None else part.model_copy(update={"tool_calls": [], "tool_responses": []})
 
 
-def _seen(record: TurnRecord) -> Turn:
+def first_seen(record: TurnRecord) -> Turn:
     """Return the turn as its agent first saw it."""
     return record.replay.turn if record.replay else record.turn
 

@@ -16,6 +16,9 @@ from k8gentai.providers.errors import ApiError, invalid
 _REFRESH_SECONDS = 2.0
 """An unknown name has the host ask its providers for their models, at most this often."""
 
+_IMPLICIT = "llama-stack"
+"""The framework whose workers run plain models."""
+
 _LONGEST_ID = 200
 """Characters of a name that may be another one misspelt."""
 
@@ -65,7 +68,7 @@ class Resolver:
         """Find what ``model`` names.
 
         Raises:
-            ApiError: nothing does (404), or the agent is broken (503).
+            ApiError: nothing does (404), or the agent is broken or nobody runs it (503).
         """
         agent = self._agent(model)
         if agent is not None:
@@ -83,7 +86,18 @@ class Resolver:
                 code="model_not_found",
                 param="model",
             )
-        return Target(identifier, "llama-stack", implicit=True)
+        self._check_in_use(identifier)
+        return Target(identifier, _IMPLICIT, implicit=True)
+
+    def _check_in_use(self, identifier: str) -> None:
+        """See that somebody runs plain models: not where all agents of their framework are registered as unused.
+
+        Raises:
+            ApiError: nobody does (503).
+        """
+        agents = [agent for agent in self._registry.list() if agent.framework == _IMPLICIT]
+        if agents and all(agent.state == "unused" for agent in agents):
+            raise _unavailable(f"Model '{identifier}' cannot be run: {agents[0].error}", "agent_unused")
 
     def model_of(self, model: str) -> str:
         """Return the plain model behind a name: that of the agent's definition, or the name itself.
@@ -107,14 +121,7 @@ class Resolver:
             return None
         if agent.state != "ready":
             what = "is broken" if agent.state == "broken" else "cannot be run"
-            raise ApiError(
-                503,
-                f"Agent '{agent.id}' {what}: {agent.error}",
-                code=f"agent_{agent.state}",
-                param="model",
-                # The openai SDK would try again; that mends nothing.
-                headers={"X-Should-Retry": "false"},
-            )
+            raise _unavailable(f"Agent '{agent.id}' {what}: {agent.error}", f"agent_{agent.state}")
         return agent
 
     def _hint(self, model: str) -> str:
@@ -149,6 +156,11 @@ class Resolver:
             with contextlib.suppress(TimeoutError), host.request_provider_data_context({}, None):
                 await asyncio.wait_for(self._models.refresh(), _PATIENCE_SECONDS)
             self._refreshed_at = time.monotonic()
+
+
+def _unavailable(message: str, code: str) -> ApiError:
+    # The openai SDK would try again; that mends nothing.
+    return ApiError(503, message, code=code, param="model", headers={"X-Should-Retry": "false"})
 
 
 def _target(agent: RegisteredAgent) -> Target:

@@ -6,7 +6,8 @@ from rich.console import Console
 
 from k8gentai.agents.events import Event
 from k8gentai.agents.turn import Item
-from k8gentai.providers.approvals import ANSWER, answering_turn, questions, retrying_turn
+from k8gentai.providers.approvals import ANSWER, answering_turn, check_is_asked_here, questions, retrying_turn
+from k8gentai.providers.errors import ApiError
 from k8gentai.providers.render import render
 from k8gentai.providers.resource import usable
 from k8gentai.stack.environments import SetUpError
@@ -33,6 +34,10 @@ def approve(
 
     async def answer(turns: Turns) -> tuple[str, list[str]]:
         record = await turns.get(turn_id)
+        try:
+            check_is_asked_here(record)
+        except ApiError as error:
+            raise SetUpError(error.message) from error
         events = [event for _, event in await turns.events(turn_id)]
         waiting = questions(record, events)
         asked = {

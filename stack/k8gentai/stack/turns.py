@@ -162,6 +162,7 @@ def _facts(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
         ("turn", record.turn.id),
         ("agent", f"{record.turn.agent} ({record.framework})"),
         ("status", f"{record.standing}{'' if record.settled else ', not settled yet'}"),
+        *([("asked for by", record.parent.turn_id)] if record.parent else []),
         *_waiting(record, events),
         ("conversation", record.turn.conversation or "none"),
         ("accepted", clock(record.accepted_at)),
