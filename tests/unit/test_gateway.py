@@ -635,6 +635,33 @@ CALL = {"id": "a", "function": {"name": "f", "arguments": "{}"}}
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize(
+    "sent",
+    [
+        [{"delta": {"content": "Hi"}}, {"message": {"content": "Hi", "tool_calls": [CALL]}}],
+        [{"delta": {"content": "Hi"}}, {"delta": {}, "message": {"function_call": CALL["function"]}}],
+        [{"delta": {"content": "Hi"}, "message": {"tool_calls": [CALL]}}],
+        [{"delta": {"tool_calls": [CALL]}, "message": {"content": "Hi"}}],
+        [
+            {"delta": {"tool_calls": [CALL]}, "message": {"tool_calls": [CALL]}},
+            {"message": {"tool_calls": [CALL]}},
+        ],
+    ],
+)
+async def test_an_announced_call_is_made_wherever_the_answer_holds_it(
+    sent: list[dict[str, Any]], streamed: bool
+) -> None:
+    *first, last = [{"index": 0, **choice} for choice in sent]
+    last["finish_reason"] = "tool_calls"
+    whole = {name: value for choice in (*first, last) for name, value in choice.items()}
+    chunks = [{"choices": [choice]} for choice in (*first, last)]
+    bench = Bench(lambda _: stream(*chunks) if streamed else httpx.Response(200, json={"choices": [whole]}))
+    answer = await bench.post({"model": "m", "stream": streamed})
+    assert bench.calls.error is None
+    assert re.findall('"name": ?"(.*?)"', answer.text) == ["f"]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
     ("part", "message"),
     [
         ("delta", "words"),

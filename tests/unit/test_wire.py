@@ -176,6 +176,10 @@ def test_a_message_is_the_delta_of_a_choice_that_has_none() -> None:
     assert read(message={"content": "b"}) == [{"index": 0, "delta": {"content": "b"}}]
     assert read(delta={"content": "c"}) == [{"index": 0, "delta": {"content": "c"}}]
     assert read(delta={}, message={"content": "abc"}) == [{"index": 0, "delta": {}}]
+    call = {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}
+    closing = read(delta={}, message={"content": "abc", "tool_calls": [call]})
+    assert closing == [{"index": 0, "delta": {"tool_calls": [call]}}]
+    assert read(delta={}, message={"tool_calls": [call]}) == [{"index": 0, "delta": {}}]
 
 
 async def chunks_of(content: bytes | AsyncIterator[bytes], *, mended: bool = True) -> list[Any]:

@@ -15,8 +15,8 @@ from typing import Any
 from openai._streaming import AsyncStream, ServerSentEvent
 
 from k8gentai.agents.json_text import read_json
-from k8gentai.workers.answer_parts import sent_calls, sent_choices, unreadable_part
-from k8gentai.workers.answer_reader import read_content, sent_delta, written_arguments
+from k8gentai.workers.answer_parts import SentDeltas, sent_calls, sent_choices, unreadable_part
+from k8gentai.workers.answer_reader import read_content, written_arguments
 from k8gentai.workers.call_indexes import CallIndexes
 
 _CUT_OFF = "it sent a part that is no whole JSON"
@@ -32,8 +32,7 @@ class WireReading:
         """Whether the endpoint said that it was done."""
         self._indexes: defaultdict[int, CallIndexes] = defaultdict(CallIndexes)
         """The indexes of the tool calls, by those of their choices."""
-        self._spoken: set[int] = set()
-        """The indexes of the choices that a delta has come of."""
+        self._deltas = SentDeltas()
 
     def begin(self) -> None:
         """Have the events that this task reads from here on pass here."""
@@ -65,7 +64,7 @@ class WireReading:
         chunk["choices"] = sent_choices(chunk)
         for number, choice in enumerate(chunk["choices"]):
             choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else number
-            delta = choice["delta"] = sent_delta(choice, self._spoken)
+            delta = choice["delta"] = self._deltas.read(choice)
             # The answer so far, once more: the host knows no such field.
             choice.pop("message", None)
             choice.pop("text", None)

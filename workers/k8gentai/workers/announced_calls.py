@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from k8gentai.workers.answer_parts import LEGACY_CALL, choice_index, sent_calls, sent_choices, sent_message
+from k8gentai.workers.answer_parts import LEGACY_CALL, SentDeltas, choice_index, sent_calls, sent_choices
 
 _ANNOUNCING = ("tool_calls", LEGACY_CALL)
 
@@ -16,6 +16,7 @@ class AnnouncedCalls:
 
     def __init__(self, request: dict[str, Any]) -> None:
         self._several = (request.get("n") or 1) != 1
+        self._deltas = SentDeltas()
         self._announced: dict[int, str] = {}
         """The finish reasons that announce calls, by the indexes of their choices."""
         self._held: set[int] = set()
@@ -25,11 +26,11 @@ class AnnouncedCalls:
         """Read a chunk or a completion."""
         for choice in sent_choices(sent):
             index = choice_index(choice) if self._several else 0
-            if any(sent_calls(sent_message(choice, name)) for name in ("delta", "message")):
+            if sent_calls(self._deltas.read(choice)):
                 self._held.add(index)
             if (reason := choice.get("finish_reason")) in _ANNOUNCING:
                 self._announced[index] = reason
 
-    def missing(self) -> str | None:
+    def unkept_reason(self) -> str | None:
         """Return the finish reason that announces a call which did not come, if there is one."""
         return next((reason for index, reason in self._announced.items() if index not in self._held), None)

@@ -31,6 +31,45 @@ def sent_message(choice: dict[str, Any], name: str) -> dict[str, Any]:
     return {"content": text} if isinstance(text, str) and text else {}
 
 
+class SentDeltas:
+    """What the chunks of an answer add to its choices."""
+
+    def __init__(self) -> None:
+        self._spoken: set[int] = set()
+        """The indexes of the choices that a delta has come of."""
+        self._called: set[int] = set()
+        """The indexes of the choices that a tool call has come of."""
+
+    def read(self, choice: dict[str, Any]) -> dict[str, Any]:
+        """Return what a chunk adds to a choice: its delta, or the message in its place, as proxies send it that
+        wrap whole answers. A message behind deltas is what they came to, once more, but for calls that only it
+        holds.
+        """
+        index = choice_index(choice)
+        delta, message = (sent_message(choice, name) for name in ("delta", "message"))
+        if _says_anything(delta):
+            self._spoken.add(index)
+        added = delta if index in self._spoken else message or delta
+        if index not in self._called:
+            added = _with_calls(added, message)
+        if sent_calls(added):
+            self._called.add(index)
+        return added
+
+
+def whole_message(choice: dict[str, Any]) -> dict[str, Any]:
+    """Return what a choice of an answer in one piece says: its message, or the delta in its place, and the calls
+    of either.
+    """
+    message, delta = (sent_message(choice, name) for name in ("message", "delta"))
+    return _with_calls(message if _says_anything(message) else delta or message, delta)
+
+
+def _with_calls(said: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return what is said in one place, with the calls in another where it has none."""
+    return said if sent_calls(said) or not (calls := sent_calls(other)) else {**said, "tool_calls": calls}
+
+
 def choice_index(choice: dict[str, Any]) -> int:
     """Return the index of a choice in a chunk: some endpoints leave it out."""
     index = choice.get("index")
@@ -40,7 +79,11 @@ def choice_index(choice: dict[str, Any]) -> int:
 def says_anything(sent: dict[str, Any]) -> bool:
     """Return whether a chunk or completion holds more than the beginning or the end of an answer."""
     parts = [sent_message(choice, name) for choice in sent_choices(sent) for name in ("delta", "message")]
-    return any(value for part in parts for name, value in part.items() if name != "role")
+    return any(_says_anything(part) for part in parts)
+
+
+def _says_anything(part: dict[str, Any]) -> bool:
+    return any(value for name, value in part.items() if name != "role")
 
 
 def unreadable_part(sent: dict[str, Any]) -> str | None:

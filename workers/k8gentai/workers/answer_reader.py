@@ -16,7 +16,14 @@ import structlog
 from k8gentai.agents.characters import Characters, EscapedCharacters, encodable_json
 from k8gentai.agents.json_text import arguments_object
 from k8gentai.agents.text import encodable
-from k8gentai.workers.answer_parts import LEGACY_CALL, choice_index, sent_calls, sent_choices, sent_message
+from k8gentai.workers.answer_parts import (
+    LEGACY_CALL,
+    SentDeltas,
+    choice_index,
+    sent_calls,
+    sent_choices,
+    whole_message,
+)
 from k8gentai.workers.call_indexes import CallIndexes
 
 log = structlog.get_logger(__name__)
@@ -272,8 +279,7 @@ class AnswerReader:
         self._tools = tools
         self._call_id = call_id
         self._choices: dict[int, _Choice] = {}
-        self._spoken: set[int] = set()
-        """The indexes of the choices that a delta has come of."""
+        self._deltas = SentDeltas()
         self._left_out: set[int] = set()
         """The indexes of the choices whose calls are none of the answer's."""
         self._usage: dict[str, Any] = {}
@@ -317,7 +323,7 @@ class AnswerReader:
         choice = self._choice(index)
         if reason := sent.get("finish_reason"):
             choice.finish_reasons[index] = str(reason)
-        given = sent_delta(sent, self._spoken)
+        given = self._deltas.read(sent)
         delta, pieces = _read_delta(given)
         if choice.speaker is None and any(delta.get(name) for name in _TEXTS):
             choice.speaker = index
@@ -370,20 +376,6 @@ class AnswerReader:
         return self._choices[index]
 
 
-def sent_delta(choice: dict[str, Any], spoken: set[int]) -> dict[str, Any]:
-    """Return what a chunk adds to a choice: its delta, or the message in its place, as proxies send it that wrap
-    whole answers. A message behind deltas is what they came to, once more.
-
-    Args:
-        choice: the choice in the chunk.
-        spoken: the indexes of choices that a delta has come of, to which this one's is added if it has one.
-    """
-    delta, message = (sent_message(choice, name) for name in ("delta", "message"))
-    if any(value for name, value in delta.items() if name != "role"):
-        spoken.add(choice_index(choice))
-    return delta if choice_index(choice) in spoken else message or delta
-
-
 def read_whole(
     completion: Chunk, call_id: CallId, *, several: bool = False
 ) -> tuple[dict[str, str], dict[str, str]]:
@@ -409,7 +401,7 @@ def read_whole(
     completion["choices"] = choices if several else _merged(choices)
     for place, choice in enumerate(completion["choices"]):
         index = choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else place
-        sent = sent_message(choice, "message")
+        sent = whole_message(choice)
         message, pieces = _read_delta(sent)
         _add_reasoning(reasoning, sent, message)
         message |= {name: encodable(message[name]) for name in _TEXTS if message.get(name)}
@@ -422,6 +414,7 @@ def read_whole(
             own = call_id(piece.sent_id, index, number)
             written[own] = function["arguments"]
             calls.append({"id": own, "type": "function", **piece.extras, "function": function})
+        choice.pop("delta", None)
         choice["message"] = {"role": "assistant", **message}
         choice["message"]["content"] = message.get("content") or message.get("refusal") or message.get("content")
         if calls:
@@ -447,7 +440,7 @@ def _read_delta(sent: dict[str, Any]) -> tuple[dict[str, Any], list[_Piece]]:
 
 def _merged(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the first of some choices that has words, with the tool calls of the others where it has none."""
-    read = [(choice, *_read_delta(sent_message(choice, "message"))) for choice in choices]
+    read = [(choice, *_read_delta(whole_message(choice))) for choice in choices]
     speakers = (place for place, (_, said, _) in enumerate(read) if any(said.get(name) for name in _TEXTS))
     place = next(speakers, 0)
     others = [(choice, pieces) for choice, _, pieces in read if pieces]
@@ -461,7 +454,7 @@ def _merged(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             **first,
-            "message": {**sent_message(first, "message"), "tool_calls": calls},
+            "message": {**whole_message(first), "tool_calls": calls},
             "finish_reason": _joint_reason(first.get("finish_reason"), reasons, called=True),
         }
     ]

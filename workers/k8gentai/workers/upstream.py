@@ -337,7 +337,7 @@ def _completion(body: bytes, request: dict[str, Any]) -> Chunk:
 
 def _check_calls(calls: AnnouncedCalls) -> None:
     """Raise an UpstreamError for an answer that is at its end and announces a call that it does not hold."""
-    if reason := calls.missing():
+    if reason := calls.unkept_reason():
         cause = f"broke off: its answer ends with the finish reason {reason!r} and holds no call"
         raise UpstreamError(cause, retry=True)
 
