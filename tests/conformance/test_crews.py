@@ -44,6 +44,18 @@ async def test_the_last_task_of_a_crew_alone_is_asked_for_the_form_of_the_answer
     assert shapes_of(model.requests(key)) == [None, "place"]
 
 
+@pytest.mark.parametrize("wrong", [False, True])
+async def test_so_is_the_one_before_it_where_the_last_one_may_be_skipped(client, model, key, wrong):
+    texts = ['{"city": "wrong"}', '{"city": "Oslo"}'] if wrong else ['{"city": "Oslo"}']
+    model.script(key, Answer(f"Notes [[{key}]]."), *map(Answer, texts))
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    asked = {"format": {"type": "json_schema", "name": "place", "schema": schema}}
+    response = await client.responses.create(model="corrected", input=prompt(key), text=asked)
+    assert response.status == "completed", response.error
+    assert response.output[-1].content[0].text == '{"city": "Oslo"}'
+    assert shapes_of(model.requests(key)) == [None, *("place" for _ in texts)]
+
+
 async def test_a_sequential_crew_shows_its_agents_one_after_the_other(client, stack, model, key):
     model.script(
         key,

@@ -7,6 +7,7 @@ from crewai import LLM, Agent, Crew, Process, Task
 from crewai.flow.flow import Flow, listen, start
 from crewai.project import CrewBase, agent, crew, task
 from crewai.tasks import TaskOutput
+from crewai.tasks.conditional_task import ConditionalTask
 from crewai.tools import tool
 from pydantic import BaseModel
 
@@ -23,6 +24,20 @@ _research = Task(description="Research {topic}.", expected_output="Notes", agent
 _report = Task(description="Write about {topic}.", expected_output="A text", agent=_writer, context=[_research])
 
 sequential = Crew(agents=[_researcher, _writer], tasks=[_research, _report], process=Process.sequential)
+
+corrected = Crew(
+    agents=[_researcher, _writer],
+    tasks=[
+        _research,
+        Task(description="Write about {topic}.", expected_output="A text", agent=_writer),
+        ConditionalTask(
+            description="Correct the text about {topic}.",
+            expected_output="A text",
+            agent=_writer,
+            condition=lambda output: "wrong" in output.raw,
+        ),
+    ],
+)
 
 hierarchical = Crew(
     agents=[

@@ -137,8 +137,8 @@ class ModelCalls:
         """The calls of each answer, by the id of each."""
         self._hands_over = False
         """The client has a call of its own to make, once the worker has made those beside it."""
-        self.last_task: str | None = None
-        """The id of the task that the turn's answer comes of; None where that is not known."""
+        self.last_tasks: set[str] = set()
+        """The ids of the tasks of which the turn's answer may come; empty where that is not known."""
         self.is_over = False
         """The turn goes back to the client, for its tools."""
 
@@ -294,7 +294,7 @@ class ModelCalls:
         self._publish(StepStarted(step_id=call.step_id, kind="inference", name=name))
 
     def _is_inner(self, event: LLMCallStartedEvent, *, shown: bool) -> bool:
-        if delegates.get() or (event.task_id and self.last_task not in (None, event.task_id)):
+        if delegates.get() or (event.task_id and self.last_tasks and event.task_id not in self.last_tasks):
             return True
         # A flow may call a model from a thread, of which CrewAI does not know whose it is.
         return not shown and (plans.get() or event.agent_role is not None or not self._methods)

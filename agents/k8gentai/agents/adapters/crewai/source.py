@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crewai import Agent, Crew, Flow
+from crewai.tasks.conditional_task import ConditionalTask
 from pydantic import BaseModel
 
 from k8gentai.agents.adapters.crewai.calls import Answer
@@ -83,7 +84,7 @@ class CrewAIAgent:
         made.stream = False
         if isinstance(made, Crew):
             check_text_only(turn, "crew")
-            _note_last_task(made)
+            _note_last_tasks(made)
             return _answer(made.kickoff(crew_inputs(made, request)))
         if not takes_messages(made):
             check_text_only(turn, "flow without 'messages' in its state")
@@ -134,10 +135,11 @@ async def _awaited(made: Any) -> object:
     return await made
 
 
-def _note_last_task(crew: Crew) -> None:
-    """Note of which task the turn's answer comes."""
-    if (run := current_run.get()) is not None and crew.tasks:
-        run.calls.last_task = str(crew.tasks[-1].id)
+def _note_last_tasks(crew: Crew) -> None:
+    """Note of which tasks the answer may come: where the last one is skipped, of one before it."""
+    if (run := current_run.get()) is not None:
+        surely_run = [place for place, task in enumerate(crew.tasks) if not isinstance(task, ConditionalTask)]
+        run.calls.last_tasks = {str(task.id) for task in crew.tasks[max(surely_run, default=0) :]}
 
 
 def _answer(result: object) -> Answer:
