@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -29,6 +30,7 @@ from k8gentai.workers.agents_loop import AgentsLoop
 from k8gentai.workers.attempts import Lease, Started
 from k8gentai.workers.calls import OpenAttempts
 from k8gentai.workers.clock import Clock
+from k8gentai.workers.failures import BrokeOffError
 from k8gentai.workers.harness import Harness
 from k8gentai.workers.journal import Journal
 from k8gentai.workers.loaded import ReadyAgent
@@ -38,9 +40,9 @@ WANTS_JSON = {"text": {"format": {"type": "json_object"}}}
 
 
 class Says:
-    """An agent that publishes certain events."""
+    """An agent that publishes certain events, or raises."""
 
-    def __init__(self, *events: Event) -> None:
+    def __init__(self, *events: Event | Exception) -> None:
         self._events = events
         definition = implicit_agent("m")
         spec = Spec.model_validate({**definition.spec.model_dump(by_alias=True), "entrypoint": "code:agent"})
@@ -48,6 +50,8 @@ class Says:
 
     async def run(self, agent: object, turn: Turn, context: TurnContext) -> AsyncIterator[Event]:
         for event in self._events:
+            if isinstance(event, Exception):
+                raise event
             yield event
 
     async def for_turn(self, accepted: AcceptedTurn) -> ReadyAgent:
@@ -66,13 +70,18 @@ async def loop() -> AsyncIterator[AgentsLoop]:
     await made.stop()
 
 
-async def ended(loop: AgentsLoop, *events: Event, **parameters: Any) -> tuple[TurnEnd, list[Event]]:
-    """Run an attempt at a turn of an agent. Returns what it ends with, and what was published before that."""
+async def ended(
+    loop: AgentsLoop, *events: Event | Exception, fault: Exception | None = None, **parameters: Any
+) -> tuple[TurnEnd, list[Event]]:
+    """Run an attempt at a turn of an agent, in a process with this fault. Returns what it ends with, and what was
+    published before that.
+    """
     says, put = Says(*events), list[Event]()
     turn = Turn(id="resp_1", agent="says", input=[], parameters=parameters)
     accepted = AcceptedTurn(turn=turn, framework="langgraph")
     started = Started(Lease("resp_1", 1), 0, accepted, Clock(time.time()))
     nothing = SimpleNamespace(attempt=contextlib.nullcontext)
+    vitals = SimpleNamespace(check=AsyncMock(side_effect=fault))
     harness = Harness(
         says,  # type: ignore[arg-type]
         says,  # type: ignore[arg-type]
@@ -83,7 +92,7 @@ async def ended(loop: AgentsLoop, *events: Event, **parameters: Any) -> tuple[Tu
         lambda: None,
         loop,
         nothing,  # type: ignore[arg-type]
-        nothing,  # type: ignore[arg-type]
+        vitals,  # type: ignore[arg-type]
     )
     journal = Journal(nothing, started.lease, {})  # type: ignore[arg-type]
     end = await asyncio.wait_for(harness._end(started, nothing, journal, put.append), 30)  # type: ignore[arg-type]
@@ -140,3 +149,12 @@ async def test_json_of_another_shape_than_the_schema_fails_the_turn(loop: Agents
 async def test_only_answers_are_judged_by_their_form(loop: AgentsLoop, events: tuple[Event, ...]) -> None:
     end, _ = await ended(loop, *events, **WANTS_JSON)
     assert end == events[-1]
+
+
+async def test_an_error_in_a_broken_process_is_not_the_agents(loop: AgentsLoop) -> None:
+    end, _ = await ended(loop, ZeroDivisionError("its own"))
+    assert isinstance(end, TurnFailed)
+    assert "its own" in end.message
+    fault = BrokeOffError(TurnFailed(code="worker_error", message="broken"))
+    with pytest.raises(BrokeOffError, match="broken"):
+        await ended(loop, ZeroDivisionError("its own"), fault=fault)

@@ -212,7 +212,8 @@ async def test_a_tool_that_returned_before_its_call_asked_is_known_to_have(
     assert ("cannot be kept" in outcome.output, outcome.is_error) == (kept is None, kept is None)
 
 
-async def test_what_a_tool_showed_and_used_is_kept_with_what_it_returned(person, journal):
+@pytest.mark.parametrize("dies", [False, True])
+async def test_what_a_tool_showed_and_used_is_kept_with_what_it_returned(person, journal, dies):
     used = Usage(model="m", input_tokens=30, output_tokens=10)
     image = "data:image/png;base64,AAAA"
 
@@ -240,6 +241,19 @@ async def test_what_a_tool_showed_and_used_is_kept_with_what_it_returned(person,
     with pytest.raises(asyncio.CancelledError):
         await calling
     person.answer.set_result(Decision(approve=True))
+    record = journal.record_tool
+
+    async def record_and_die(key, entry):
+        await record(key, entry)
+        raise asyncio.CancelledError
+
+    if dies:
+        tools, _, _ = boundary()
+        journal.record_tool = record_and_die
+        with pytest.raises(asyncio.CancelledError):
+            await tools.call("c1", "draw", {}, draw_and_ask)
+        assert journal.entries["c1"].state == "running"
+        journal.record_tool = record
     tools, shown, told = boundary()
     assert (await tools.call("c1", "draw", {}, draw_and_ask)).output == "a chart: [image]"
     assert shown == {"c1": [image]}
