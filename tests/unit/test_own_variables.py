@@ -4,6 +4,7 @@ import _posixsubprocess
 import asyncio
 import builtins
 import contextvars
+import importlib
 import multiprocessing
 import os
 import subprocess
@@ -97,6 +98,29 @@ def test_what_was_deleted_may_be_set_again_and_is_not_deleted_twice():
         return os.environ.setdefault("OPENAI_API_KEY", "own")
 
     assert agent(work) == "own"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        # What defines when it equals others has no hash.
+        "sys.modules[__name__].__class__ = type('M', (types.ModuleType,), {'__eq__': lambda self, other: True})",
+        "sys.modules[__name__] = 5",
+    ],
+)
+def test_what_an_odd_module_sets_is_found_by_who_imports_it(place, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("plain", "odd"):
+        monkeypatch.setitem(sys.modules, name, None)
+        # It is taken out again at the end.
+        del sys.modules[name]
+    setting = f"os.environ['OPENAI_BASE_URL'] = {GATEWAY!r} + '/odd'\n"
+    (tmp_path / "plain.py").write_text(f"import os\n{setting}import odd\n")
+    (tmp_path / "odd.py").write_text(f"import os, sys, types\n{place}\n{setting}")
+    for _ in range(2):
+        assert (
+            agent(lambda: importlib.import_module("plain") and os.environ["OPENAI_BASE_URL"]) == f"{GATEWAY}/odd"
+        )
 
 
 def test_other_variables_are_those_of_the_process(monkeypatch):

@@ -15,7 +15,7 @@ from functools import wraps
 from importlib import _bootstrap
 from types import ModuleType
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import finalize
 
 _MODEL_NAMES = ("OPENAI_BASE_URL", "OPENAI_API_BASE", "OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
 _PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -24,8 +24,32 @@ _NAMES = {*_MODEL_NAMES, *_PROXY_NAMES, *map(str.lower, _PROXY_NAMES)}
 own_variables: ContextVar[dict[str, str | None] | None] = ContextVar("amf_variables", default=None)
 """What the agent whose code is at hand set of these; None for what it deleted. No such thing without an agent."""
 
-_at_import: WeakKeyDictionary[ModuleType, dict[str, str | None]] = WeakKeyDictionary()
-"""What the import of each module set of them: it is that of all agents that the module holds."""
+
+class _Imports:
+    """What the import of each module set of these variables: it is that of all agents that the module holds.
+
+    A module's class may define when it equals others, and so have no hash: each is told by its identity.
+    """
+
+    def __init__(self) -> None:
+        self._set: dict[int, dict[str, str | None]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._set)
+
+    def of(self, module: ModuleType) -> Mapping[str, str | None]:
+        """Return what the import of a module set; None for what it deleted."""
+        return self._set.get(id(module), {})
+
+    def note(self, module: ModuleType) -> dict[str, str | None]:
+        """Return the same, to be changed."""
+        if id(module) not in self._set:
+            self._set[id(module)] = {}
+            finalize(module, self._set.pop, id(module))
+        return self._set[id(module)]
+
+
+_at_import = _Imports()
 
 
 class _Environment(os._Environ[str]):
@@ -72,7 +96,7 @@ def _own(key: object) -> dict[str, str | None] | None:
 def _note(key: str, value: str | None) -> None:
     """Note a change for each module that is being imported here."""
     for module in _being_imported():
-        _at_import.setdefault(module, {})[key] = value
+        _at_import.note(module)[key] = value
 
 
 def _being_imported() -> Iterator[ModuleType]:
@@ -157,7 +181,7 @@ def _take_over(own: dict[str, str | None], known: Mapping[str, str | None]) -> N
     for key, value in dict(known).items():
         own.setdefault(key, value)
         for module in _being_imported():
-            _at_import.setdefault(module, {}).setdefault(key, value)
+            _at_import.note(module).setdefault(key, value)
 
 
 def set_by_import(module: str) -> Mapping[str, str | None]:
@@ -165,7 +189,7 @@ def set_by_import(module: str) -> Mapping[str, str | None]:
     deleted."""
     known = sys.modules.get(module)
     # A module may have put anything in its own place.
-    return _at_import.get(known, {}) if isinstance(known, ModuleType) else {}
+    return _at_import.of(known) if isinstance(known, ModuleType) else {}
 
 
 def part_variables() -> None:
