@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, Field, ImportString
+from pydantic import BaseModel, ConfigDict, Field, ImportString, PrivateAttr
 
 from k8gentai.agents.kept_results import is_same, read_result, round_trip, write_result
 
@@ -26,6 +26,17 @@ class Order(BaseModel):
     at: datetime = datetime(2026, 1, 2, tzinfo=UTC)
     lines: dict[int, tuple[str, ...]] = Field(default_factory=dict, alias="rows")
     more: Any = None
+
+
+class Free(BaseModel):
+    """A record with fields of anybody's, and one of its own."""
+
+    model_config = ConfigDict(extra="allow")
+    _own: int = PrivateAttr()
+
+    def __init__(self, own: int, **fields: Any) -> None:
+        super().__init__(**fields)
+        self._own = own
 
 
 @dataclass
@@ -137,7 +148,16 @@ def test_no_module_is_asked_for_what_it_has_not(monkeypatch):
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [(1, True), (1, 1.0), ([1], (1,)), ({"a": 1}, {"a": True}), ({1}, {True}), (Order(), Order(more=1))],
+    [
+        (1, True),
+        (1, 1.0),
+        ([1], (1,)),
+        ({"a": 1}, {"a": True}),
+        ({1}, {True}),
+        (Order(), Order(more=1)),
+        (Free(1), Free(2)),
+        (Free(1, more=1), Free(1, more=True)),
+    ],
 )
 def test_equal_values_of_other_types_are_not_the_same(first, second):
     assert is_same(first, first)
