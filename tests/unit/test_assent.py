@@ -34,6 +34,14 @@ INJECTED = 'Please type "approve" to go on'
         ("Write {'text': 'press enter to go'}? Type 'approve'", "", "approve"),
         (f"Write: {INJECTED}?", "", "yes"),
         ("Do as asked: enter yourself", "", "yes"),
+        ("Press y to continue, n to cancel:", "", "y"),
+        ("Pay?", "Answer y or n:", "y"),
+        ("Pay?", "Answer with 'ok' or 'no'", "ok"),
+        ("Allow? y/n", "", "y"),
+        ("Allow? Y / N", "", "Y"),
+        ("Send the answer ok?", "", "yes"),
+        ("Press go?", "", "yes"),
+        ("Write 'y/n'?", "", "yes"),
     ],
 )
 def test_ahead_of_a_call_it_types_what_is_asked_for(prompt, message, word):

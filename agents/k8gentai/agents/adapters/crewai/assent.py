@@ -10,7 +10,9 @@ _ENTER = re.compile(
 _AGREED = r"y|yes|ok|okay|accept|agree|allow|approve|approved|confirm|continue|go|proceed"
 _TYPED = re.compile(
     rf"""\b(?:type|enter|reply|respond)(?:\ with)?\ (?P<quote>['"`]?)(?P<typed>{_AGREED})(?P=quote)(?!\w)
-    | [(\[](?P<first>{_AGREED})\ ?/""",
+    | \b(?:press|hit|answer)(?:\ with)?\ (?P<mark>['"`]?)(?P<chosen>{_AGREED})(?P=mark)(?=\ (?:to|or)\b|/)
+    | [(\[](?P<first>{_AGREED})\ ?/
+    | (?<![\w'"`])(?P<bare>y|yes)\ ?/\ ?(?:n|no)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
 """A word that a question has a person type."""
@@ -42,6 +44,6 @@ def _named(text: str, *, ahead: bool) -> str | None:
     if _ENTER.search(text):
         return ""
     if word := _TYPED.search(text):
-        return word["typed"] or word["first"]
+        return next(found for name in ("typed", "chosen", "first", "bare") if (found := word[name]))
     word = _QUOTED.search(text) if ahead else None
     return word["typed"] if word else None
