@@ -27,4 +27,4 @@ async def test_an_agent_is_not_a_model_to_chat_with(http, name):
 async def test_a_name_that_is_nearly_an_agents_is_answered_with_that(http):
     answer = await http.post("/v1/responses", json={"model": "calculater", "input": "Hello."})
     assert answer.status_code == 404
-    assert "Did you mean 'calculator'?" in answer.json()["error"]["message"]
+    assert "did you mean 'calculator'?" in answer.json()["error"]["message"]

@@ -27,7 +27,7 @@ def resolver() -> Resolver:
 
 
 async def test_the_nearest_agent_is_named(resolver: Resolver) -> None:
-    with pytest.raises(ApiError, match="Did you mean 'clerk'"):
+    with pytest.raises(ApiError, match="did you mean 'clerk'"):
         await resolver.resolve("clark")
 
 
@@ -56,4 +56,4 @@ async def test_what_a_client_sends_is_neither_searched_nor_repeated_where_it_is_
     assert (error.status_code, error.param) == (404, "model")
     assert len(error.message) < 3_000
     assert error.message.startswith("Model 'clerkclerk")
-    assert "Did you mean" not in error.message
+    assert "did you mean" not in error.message

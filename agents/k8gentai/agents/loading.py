@@ -5,7 +5,6 @@ stay as it was. Changed code is for a process of its own.
 """
 
 import contextlib
-import difflib
 import functools
 import importlib
 import importlib.util
@@ -20,6 +19,7 @@ from types import ModuleType
 
 import k8gentai
 from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.suggestion import did_you_mean
 from k8gentai.agents.text import message_of
 from k8gentai.agents.turn import AgentLoadError
 
@@ -46,8 +46,7 @@ def load_object(entrypoint: str) -> object:
         try:
             found = getattr(found, name)
         except AttributeError as error:
-            near = difflib.get_close_matches(name, dir(found), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, dir(found))
             raise AgentLoadError(f"{entrypoint}: there is no {name!r}{hint}", module.__file__) from error
     return found
 

@@ -5,7 +5,6 @@ Llama Stack (``llama_stack.core.stack.replace_env_vars``): an empty variable cou
 an empty default is no value at all.
 """
 
-import difflib
 import math
 import os
 import re
@@ -20,6 +19,7 @@ from pydantic_core import ErrorDetails
 
 from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.definition import FRAMEWORKS_HERE, UNKNOWN_FRAMEWORK, AgentDefinition
+from k8gentai.agents.suggestion import did_you_mean
 from k8gentai.agents.text import encodable
 
 _VARIABLE = re.compile(r"\$\{env\.([A-Za-z0-9_]+)(?::=([^}]*))?\}")
@@ -276,8 +276,7 @@ def _meant(location: tuple[str | int, ...]) -> str:
             field = next((f for known, f in kind.model_fields.items() if name in (known, f.alias)), None)
             kind = _model_in(field.annotation) if field else None
     names = [field.alias or known for known, field in kind.model_fields.items()] if kind else []
-    near = difflib.get_close_matches(str(location[-1]), names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return did_you_mean(str(location[-1]), names)
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

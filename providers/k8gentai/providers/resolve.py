@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import difflib
 import time
 from dataclasses import dataclass
 from typing import Any
 
 from k8gentai.agents.definition import MultitaskStrategy
 from k8gentai.agents.registry import RegisteredAgent, Registry
+from k8gentai.agents.suggestion import did_you_mean
 from k8gentai.providers import host
 from k8gentai.providers.access import Access
 from k8gentai.providers.errors import ApiError, invalid
@@ -18,9 +18,6 @@ _REFRESH_SECONDS = 2.0
 
 _IMPLICIT = "llama-stack"
 """The framework whose workers run plain models."""
-
-_LONGEST_ID = 200
-"""Characters of a name that may be another one misspelt."""
 
 _PATIENCE_SECONDS = 5.0
 """How long a request waits for that."""
@@ -81,7 +78,7 @@ class Resolver:
             raise ApiError(
                 404,
                 # The host's words; agents are among the models it lists.
-                f"Model '{model}' not found.{self._hint(model)}"
+                f"Model '{model}' not found{self._hint(model) or '.'}"
                 " Use 'client.models.list()' to list available Models.",
                 code="model_not_found",
                 param="model",
@@ -125,11 +122,8 @@ class Resolver:
         return agent
 
     def _hint(self, model: str) -> str:
-        if len(model) > _LONGEST_ID:
-            return ""
         known = [agent.id for agent in self._registry.list() if self._may_use(agent)]
-        near = difflib.get_close_matches(model.removeprefix(f"{self._provider_id}/"), known, n=1)
-        return f" Did you mean '{near[0]}'?" if near else ""
+        return did_you_mean(model.removeprefix(f"{self._provider_id}/"), known)
 
     def _may_use(self, agent: RegisteredAgent) -> bool:
         return self._access.may_use_model(f"{self._provider_id}/{agent.id}")

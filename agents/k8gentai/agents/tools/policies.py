@@ -1,10 +1,10 @@
 """Holds what a definition asks of tools against the tools there are: nobody would keep a rule for any other."""
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import replace
 
 from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.suggestion import did_you_mean
 from k8gentai.agents.turn import Adapter, AgentLoadError, FoundTools, LoadedAgent
 
 
@@ -46,6 +46,5 @@ _MADE_LATER = ". If it is made while a turn runs, write 'dynamic: true' beside i
 
 
 def _no_such_tool(name: str, names: frozenset[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    hint = did_you_mean(name, names) or "."
     return f"there is no tool {name!r}{hint} The tools there are: {', '.join(sorted(names)) or 'none'}"

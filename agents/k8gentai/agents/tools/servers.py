@@ -5,7 +5,6 @@ address each turn has a session of its own, because a call that breaks the conne
 """
 
 import asyncio
-import difflib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -30,6 +29,7 @@ from mcp.types import Tool as ServerTool
 
 from k8gentai.agents.definition import AgentDefinition, McpServer, Tool
 from k8gentai.agents.idempotency import idempotency_key
+from k8gentai.agents.suggestion import did_you_mean
 from k8gentai.agents.tool_images import show_image
 from k8gentai.agents.tools.sessions import (
     McpServerError,
@@ -142,8 +142,7 @@ async def _list(entry: Tool, server: McpServer, keeper: SessionKeeper) -> list[S
         return listed.tools
     by_name = {tool.name: tool for tool in listed.tools}
     if missing := [name for name in server.tools if name not in by_name]:
-        near = difflib.get_close_matches(missing[0], by_name, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
+        hint = did_you_mean(missing[0], by_name) or "."
         has = ", ".join(sorted(by_name)) or "none"
         raise McpToolError(_said(entry, server, f"has no tool {missing[0]!r}{hint} It has: {has}"))
     return [by_name[name] for name in server.tools]

@@ -1,0 +1,18 @@
+"""Suggests the name that was meant by one that does not exist."""
+
+import difflib
+from collections.abc import Iterable
+
+_LONGEST = 200
+"""Longer names are nobody's, and cost much to compare."""
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return the end of a sentence about a name that does not exist: a question, or nothing where none is like it.
+
+    Args:
+        name: the name.
+        names: those that exist.
+    """
+    near = difflib.get_close_matches(name, list(names), n=1) if len(name) <= _LONGEST else ()
+    return f"; did you mean {near[0]!r}?" if near else ""
