@@ -76,7 +76,9 @@ def read_result(text: str, kinds: tuple[type, ...] = ()) -> Any:
 
 
 def is_same(first: object, second: object) -> bool:
-    """Return whether two values are equal, type for type, in all that they hold."""
+    """Return whether two values are equal, type for type, and so the values in them. Not compared are the names of
+    time zones, which fields of a record were given, how long a deque may be, and whether two are one object.
+    """
     if type(first) is not type(second):
         return False
     if isinstance(first, dict) and isinstance(second, dict):

@@ -199,8 +199,9 @@ class Acceptor:
         return _GoingOn(replay, next_part(record), await self._conversation(record), turn, echo)
 
     async def _conversation(self, record: TurnRecord) -> str | None:
-        """Return a suspended turn's conversation, which is that of the turn that goes on with it, wherever its
-        answer is sent to; None where it was deleted."""
+        """Return a suspended turn's conversation, which is that of the turn that goes on with it where its request
+        names none; None where it was deleted.
+        """
         if record.turn.conversation is None:
             return None
         try:

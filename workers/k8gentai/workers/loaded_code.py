@@ -23,8 +23,8 @@ class LoadedCode:
         self._agents.setdefault(agent.id, frozenset(agent.files))
 
     def changed(self, agent: RegisteredAgent) -> list[str]:
-        """Return the paths of an agent's files that this process has otherwise than they were registered, and of
-        which another process would have something else than this one.
+        """Return the paths of an agent's files that this process has otherwise than they were registered, or never
+        loaded while it loaded the agent, and of which another process would have something else than this one.
         """
         known = self._agents.get(agent.id)
         # Other agents may have brought some modules of one that was not loaded.
