@@ -76,7 +76,8 @@ async def test_a_turn_goes_on_as_its_first_request_asked(client, model, key, pag
             await client.responses.create(**again, **{name: value})
         assert refused.value.param == name
     assert lines(page) == []
-    second = await client.responses.create(**again, temperature=0.5, text={"format": {"type": "text"}})
+    nothing = {"parallel_tool_calls": True, "reasoning": {"effort": None}, "text": {"format": {"type": "text"}}}
+    second = await client.responses.create(**again, temperature=0.5, **nothing)
     assert second.output_text == "Written."
     assert {name: getattr(second, name) for name in options} == options
     assert [request.body["temperature"] for request in model.requests(key)] == [0.5, 0.5]

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from k8gentai.workers import agent_threads
 from k8gentai.workers.agent_threads import AgentThreads
 from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
 
@@ -49,7 +50,16 @@ def test_threads_of_turns_that_go_on_are_in_use(pool):
     assert pool.lost == []
 
 
-def test_half_of_the_threads_lost_is_told_once(pool):
+def test_calls_that_their_turn_did_not_wait_for_have_a_while_to_return(pool):
+    for attempt in pool.hold(4):
+        attempt.over = True
+    pool.threads.look()
+    pool.threads.look()
+    assert pool.lost == []
+
+
+def test_half_of_the_threads_lost_is_told_once(pool, monkeypatch):
+    monkeypatch.setattr(agent_threads, "_LOST_SECONDS", 0)
     first, second, third = pool.hold(3)
     first.over = True
     pool.threads.look()
@@ -60,7 +70,8 @@ def test_half_of_the_threads_lost_is_told_once(pool):
     assert len(pool.lost) == 1
 
 
-async def test_a_call_that_returned_holds_no_thread(pool):
+async def test_a_call_that_returned_holds_no_thread(pool, monkeypatch):
+    monkeypatch.setattr(agent_threads, "_LOST_SECONDS", 0)
     attempt = RunningAttempt("resp_1")
     current_attempt.set(attempt)
     loop = asyncio.get_running_loop()

@@ -11,7 +11,7 @@ from k8gentai.agents.admission import current_own_result
 from k8gentai.agents.definition import Limits, Tool
 from k8gentai.agents.events import TurnEnd, Usage
 from k8gentai.agents.exits import contained_in_thread
-from k8gentai.agents.idempotency import idempotency_key
+from k8gentai.agents.idempotency import enclosing_call, idempotency_key
 from k8gentai.agents.tool_images import show_image
 from k8gentai.agents.turn import Decision
 from k8gentai.workers.approvals import Approvals
@@ -113,8 +113,10 @@ async def test_code_knows_that_it_works_for_a_tool_call(tools):
     [(None, "c1"), (ToolEntry(state="left", scoped=True), "c1"), (ToolEntry(state="left"), "")],
     ids=["new", "begun", "begun by an earlier version"],
 )
-async def test_model_calls_are_known_by_the_tool_call_inside_which_they_are_made(tools, journal, known, expected):
+async def test_calls_are_known_by_the_tool_call_inside_which_they_are_made(tools, journal, known, expected):
     async def look():
+        # Calls that code makes are known by its key, and model calls by its id.
+        assert enclosing_call() == (f"resp_1:{expected}" if expected else None)
         return scope()
 
     if known is not None:

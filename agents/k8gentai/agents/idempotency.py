@@ -11,10 +11,19 @@ class CallKey:
     key: str
     over: bool = False
     """Whether the attempt that made the call is over: a thread that it left behind may work for another turn."""
+    is_scope: bool = True
+    """Whether calls inside it are known by it: not where an earlier version began it."""
 
 
 current_call_key: ContextVar[CallKey | None] = ContextVar("amf_idempotency_key", default=None)
 """Set while a tool runs. The key is the same whenever that call is made again, by any attempt in any worker."""
+
+
+def enclosing_call() -> str | None:
+    """Return what tells calls that are made inside the running tool call from equal ones elsewhere; None outside of
+    a tool, and where nothing does."""
+    call = current_call_key.get()
+    return call.key if call is not None and call.is_scope and not call.over else None
 
 
 def idempotency_key() -> str | None:

@@ -79,7 +79,9 @@ of an agent's code."""
 
 _DEFAULTS: dict[str, tuple[Any, ...]] = {
     "include": ([],),
-    "text": ({"format": {"type": "text"}},),
+    "parallel_tool_calls": (True,),
+    "reasoning": ({},),
+    "text": ({}, {"format": {"type": "text"}}),
     "top_logprobs": (0,),
     "tool_choice": ("auto",),
 }

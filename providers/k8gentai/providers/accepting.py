@@ -234,14 +234,21 @@ def _check_same(request: CreateRequest, turn: Turn) -> None:
     given = {**request.parameters, **({"instructions": request.instructions} if request.instructions else {})}
     known = {**turn.parameters, "instructions": turn.instructions}
     for name, value in given.items():
-        if known.get(name) != value and not asks_nothing(name, value):
+        if _plain(known.get(name)) != (asked := _plain(value)) and not asks_nothing(name, asked):
             message = f"'{name}': the turn goes on as its first request asked: leave it out, or repeat it."
             raise invalid(message, name, "unsupported_parameter")
-    functions = [tool for tool in turn.tools if tool.get("type") == "function"]
+    functions = [_plain(tool) for tool in turn.tools if tool.get("type") == "function"]
     for index, tool in enumerate(request.tools):
-        if tool.get("type") == "function" and tool not in functions:
+        if tool.get("type") == "function" and _plain(tool) not in functions:
             message = f"'tools[{index}]': the turn goes on with the tools of its first request."
             raise invalid(message, f"tools[{index}]", "unsupported_parameter")
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of JSON without the fields that are null: they ask as much as those that are left out."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items() if part is not None}
+    return [_plain(part) for part in value] if isinstance(value, list) else value
 
 
 def _check_parameters(parameters: dict[str, Any], target: Target) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +13,8 @@ import structlog
 from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
 from k8gentai.workers.watchdog import own_line
 
+_LOST_SECONDS = 30.0
+"""How long a call goes on after its turn until it counts as one that never returns: most do soon."""
 _SHOWN = 3
 """How many of the places are logged that hold threads."""
 
@@ -23,7 +26,7 @@ class AgentThreads(ThreadPoolExecutor):
 
     Args:
         threads: how many may run at once.
-        on_lost: called once, from any thread, when such calls hold half of the threads.
+        on_lost: called once, from any thread, when such calls have held half of the threads for a while.
     """
 
     def __init__(self, threads: int, on_lost: Callable[[], object]) -> None:
@@ -32,6 +35,8 @@ class AgentThreads(ThreadPoolExecutor):
         self._on_lost: Callable[[], object] | None = on_lost
         self._running: dict[int, RunningAttempt] = {}
         """The attempts whose calls run, by the thread."""
+        self._over_since: dict[tuple[int, RunningAttempt], float] = {}
+        """When calls were first seen to run though their turn was over (monotonic time in seconds)."""
 
     def submit[**P, T](self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a call run as soon as a thread is free."""
@@ -42,7 +47,10 @@ class AgentThreads(ThreadPoolExecutor):
 
     def look(self) -> None:
         """Look whether too many threads are lost. From any thread."""
-        lost = [thread for thread, attempt in list(self._running.items()) if attempt.over]
+        now = time.monotonic()
+        over = [(thread, attempt) for thread, attempt in list(self._running.items()) if attempt.over]
+        self._over_since = {call: self._over_since.get(call, now) for call in over}
+        lost = [thread for (thread, _), since in self._over_since.items() if now - since >= _LOST_SECONDS]
         if self._on_lost is None or 2 * len(lost) < self._threads_in_all:
             return
         frames = sys._current_frames()

@@ -343,8 +343,8 @@ class Tools:
         finally:
             self._asking[given_id] -= 1
 
-    def _call_key(self, call_id: str) -> CallKey:
-        key = CallKey(f"{self._turn_id}:{call_id}")
+    def _call_key(self, place: CallPlace) -> CallKey:
+        key = CallKey(f"{self._turn_id}:{place.key}", is_scope=place.is_scoped)
         self._call_keys.append(key)
         return key
 
@@ -389,7 +389,7 @@ class Tools:
         )
         if not await self._journal.record_tool(key, begun):
             self._budget.unrecorded(_NOT_BEGUN)
-        token = current_call_key.set(self._call_key(key))
+        token = current_call_key.set(self._call_key(running.place))
         around = _around.set((*_around.get(), running))
         showing = shown_images.set(running.images)
         returning = current_own_result.set(own)

@@ -44,6 +44,7 @@ from k8gentai.agents.adapters.beeai.answers import (
 from k8gentai.agents.adapters.beeai.react import follow_react_agents, react_text
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
 from k8gentai.agents.events import ToolResult
+from k8gentai.agents.idempotency import enclosing_call
 from k8gentai.agents.inner_calls import making_calls
 from k8gentai.agents.json_text import arguments_object
 
@@ -105,7 +106,7 @@ def _followed(call_model: Callable[..., Awaitable[ChatModelOutput]]) -> Callable
             if written:
                 for call in output.get_tool_calls():
                     # BeeAI's are random, and a call has to be known when the turn is run again.
-                    inside = (around,) if (around := current_call.get()) else ()
+                    inside = (key,) if (key := enclosing_call()) else ()
                     call.id = run.call_ids.make(call.tool_name, call.args, *inside)
             await answer.end(output)
             return output

@@ -22,6 +22,7 @@ from k8gentai.agents.adapters.crewai.admitted import CrewAdmission, admitted, pa
 from k8gentai.agents.adapters.crewai.names import tool_name
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
 from k8gentai.agents.admission import admit, current_admission
+from k8gentai.agents.idempotency import enclosing_call
 from k8gentai.agents.json_text import arguments_object
 from k8gentai.agents.kept_results import read_result, round_trip, write_result
 from k8gentai.agents.turn import ToolOutcome
@@ -205,7 +206,7 @@ def _through(run: CrewRun, name: str, arguments: dict[str, Any], call: Callable[
     """
     name, around = tool_name(name), current_admission.get()
     changed = around if isinstance(around, CrewAdmission) and around.name == name else None
-    inside = (around.call_id,) if around is not None and changed is None else ()
+    inside = (key,) if changed is None and (key := enclosing_call()) else ()
     told = name, json.dumps(arguments), *inside
     if changed is not None:
         # What runs in place of a call, with other arguments, is not another one of the model's.

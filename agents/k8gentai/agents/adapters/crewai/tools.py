@@ -32,7 +32,7 @@ from k8gentai.agents.adapters.crewai.direct import count_use, hook_direct_calls
 from k8gentai.agents.adapters.crewai.names import hook_names, tool_name
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
 from k8gentai.agents.admission import admit
-from k8gentai.agents.idempotency import idempotency_key
+from k8gentai.agents.idempotency import enclosing_call
 from k8gentai.agents.text import message_of
 from k8gentai.agents.tool_images import text_without_images
 from k8gentai.agents.turn import DeclaredTool, ToolOutcome
@@ -282,7 +282,7 @@ def _written(execute: Callable[..., Any]) -> Callable[..., Any]:
             return ToolResult(I18N_DEFAULT.errors("tool_arguments_error"), result_as_answer=False)
         # CrewAI reads the text once more, and would mend it: what runs is what was shown.
         action = replace(agent_action, tool_input=json.dumps(arguments))
-        inside = (key,) if (key := idempotency_key()) else ()
+        inside = (key,) if (key := enclosing_call()) else ()
         call_id = run.call_ids.make(str(options.get("agent_role")), agent_action.text, *inside)
         if agent_action.tool in run.client_tools:
             run.hand_over(call_id, agent_action.tool, arguments)
