@@ -20,8 +20,7 @@ current_call_key: ContextVar[CallKey | None] = ContextVar("amf_idempotency_key",
 
 
 def enclosing_call() -> str | None:
-    """Return what tells calls that are made inside the running tool call from equal ones elsewhere; None outside of
-    a tool, and where nothing does."""
+    """Return what tells calls inside the running tool call from equal ones elsewhere, if anything does."""
     call = current_call_key.get()
     return call.key if call is not None and call.is_scope and not call.over else None
 

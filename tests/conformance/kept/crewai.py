@@ -91,6 +91,10 @@ if __name__ == "__main__":
     take_away()
     with attempt(admission(), own.text):
         verify("total=5", pay.run(amount=1), len(ran))
+    # What an earlier version kept.
+    for kept, value in (('"paid 5"', "paid 5"), ('{"total": 5}', {"total": 5}), ("null", None)):
+        with attempt(admission(), kept):
+            verify(value, made("again", ran := []).run(amount=1), 1 - len(ran))
     with attempt(admission()) as lost:
         made(Unwritten(), []).run(amount=1)
     assert lost.is_lost

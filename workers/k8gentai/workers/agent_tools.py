@@ -30,6 +30,10 @@ _PARAMETERS = {
 }
 
 
+_LONGEST_KEY = 255
+"""Characters of an idempotency key that the stack takes."""
+
+
 class AgentTools:
     """Makes tools of the agents that definitions name.
 
@@ -121,7 +125,8 @@ class _Question:
                 self._check(response)
                 return said or ""
             decisions = await asyncio.gather(*(_decided(call, request) for request in requests))
-            key = f"{known_by}:{response['id']}"
+            longer = f"{key}:{response['id']}"
+            key = longer if len(longer) <= _LONGEST_KEY else f"{known_by}:{response['id']}"
             body = {**body, "input": list(decisions), "previous_response_id": response["id"]}
 
     def _parent(self, call: RunningCall) -> Parent:

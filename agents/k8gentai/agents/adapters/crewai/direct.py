@@ -283,13 +283,21 @@ def _written(result: Any) -> str:
     return json.dumps({"text": str(result), "whole": write_result(result)})
 
 
+def _kept(text: str) -> tuple[str, str]:
+    """Return a kept result as text, and what stands for it; an earlier version kept it alone."""
+    kept = json.loads(text)
+    if isinstance(kept, dict) and kept.keys() == {"text", "whole"}:
+        return kept["whole"], kept["text"]
+    return text, text
+
+
 def _read(text: str) -> Any:
     """Return what :func:`_written` wrote.
 
     Raises:
         ValueError, LookupError: see :func:`k8gentai.agents.kept_results.read_result`.
     """
-    return read_result(json.loads(text)["whole"])
+    return read_result(_kept(text)[0])
 
 
 def _known(text: str, tool: Any) -> Any:
@@ -299,4 +307,4 @@ def _known(text: str, tool: Any) -> Any:
     try:
         return _read(text)
     except (LookupError, ValueError):
-        return json.loads(text)["text"]
+        return _kept(text)[1]
