@@ -371,22 +371,24 @@ async def test_what_was_saved_during_a_check_and_stays_so_is_for_another_process
         await code.answer("one")
 
 
-async def test_watching_ends_with_the_first_change(code):
+@pytest.fixture
+async def changed(code):
+    """Code that this process has otherwise than it was registered."""
     code.register("one")
     await code.answer("one")
     code.write("words", "agent = 2\n")
     code.register("one")
+    return code
+
+
+async def test_watching_ends_with_the_first_change(changed):
     async with asyncio.timeout(30):
-        await code.loaded.watch(0.01)
-    assert code.stale == [[code.path("words")]]
+        await changed.loaded.watch(0.01)
+    assert changed.stale == [[changed.path("words")]]
 
 
-async def test_a_registry_that_cannot_be_read_for_once_does_not_end_the_watching(code):
-    code.register("one")
-    await code.answer("one")
-    code.write("words", "agent = 2\n")
-    code.register("one")
-    found = [OSError("away"), list(code.known.values())]
+async def test_a_registry_that_cannot_be_read_for_once_does_not_end_the_watching(changed):
+    found = [OSError("away"), list(changed.known.values())]
 
     def listed():
         match found.pop(0):
@@ -395,10 +397,10 @@ async def test_a_registry_that_cannot_be_read_for_once_does_not_end_the_watching
             case agents:
                 return agents
 
-    code.loaded._registry.list = listed
+    changed.loaded._registry.list = listed
     async with asyncio.timeout(30):
-        await code.loaded.watch(0.01)
-    assert code.stale == [[code.path("words")]]
+        await changed.loaded.watch(0.01)
+    assert changed.stale == [[changed.path("words")]]
 
 
 async def test_a_module_that_is_gone_or_came_is_a_change(code):

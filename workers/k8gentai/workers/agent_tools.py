@@ -108,7 +108,7 @@ class _Question:
         call = running_call()
         root = _root(self._started)
         known_by = key = f"{root}:{call.call_id}"
-        said: str | None = None
+        said = ""
         body: dict[str, Any] = {
             "model": self._agent,
             "input": question,
@@ -123,7 +123,7 @@ class _Question:
             requests = [item for item in response["output"] if item["type"] == "mcp_approval_request"]
             if response["status"] != "completed" or not requests:
                 self._check(response)
-                return said or ""
+                return said
             decisions = await asyncio.gather(*(_decided(call, request) for request in requests))
             longer = f"{key}:{response['id']}"
             key = longer if len(longer) <= _LONGEST_KEY else f"{known_by}:{response['id']}"
