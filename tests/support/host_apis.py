@@ -121,7 +121,7 @@ class Safety:
 
 
 class HostApis:
-    """All of them (:class:`k8gentai.providers.services.StackApis`)."""
+    """All of them (:class:`k8gentai.providers.stack_apis.StackApis`)."""
 
     def __init__(self) -> None:
         self.connectors = Connectors()

@@ -15,7 +15,7 @@ from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.guardrails import Guardrails
 from k8gentai.providers.prompts import with_prompt
 from k8gentai.providers.request import CreateRequest
-from k8gentai.providers.services import StackApis
+from k8gentai.providers.stack_apis import StackApis
 
 _FRAMEWORK = "llama-stack"
 """Whose agents search, and are guarded, by the stack's own means."""
