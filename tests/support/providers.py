@@ -348,7 +348,7 @@ class Floor:
         self.agents = AgentsService(
             acceptor, self.reader, resolver, directory, sessions, toolgroups, self.agent_store
         )
-        self.settler = Settler(turns, self.store, self.histories, sessions)
+        self.settler = Settler(turns, self.store, self.histories, [sessions.settled])
         self.running = Running(
             self.service,
             self.agents,

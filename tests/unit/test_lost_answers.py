@@ -43,7 +43,7 @@ async def test_a_fault_while_a_turn_is_settled_does_not_hold_up_its_conversation
         await attempts.append(started.lease, 2, [TurnCompleted()])
 
         proxy.command, proxy.refusal = command.encode(), refusal
-        settler = Settler(Turns(faulty), served.store, served.histories, served.agents.sessions)
+        settler = Settler(Turns(faulty), served.store, served.histories, [served.agents.sessions.settled])
         settler.start()
         while (taken := await attempts.take(1)) is None:
             pass

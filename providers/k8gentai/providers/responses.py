@@ -29,8 +29,9 @@ from k8gentai.providers.reading import TurnReader
 from k8gentai.providers.resolve import Resolver
 from k8gentai.providers.running import Running
 from k8gentai.providers.service import ResponsesService
-from k8gentai.providers.services import StackApis, StackServices
+from k8gentai.providers.services import StackServices
 from k8gentai.providers.settle import Settler
+from k8gentai.providers.stack_apis import StackApis
 from k8gentai.providers.store import ResponseStore
 from k8gentai.workers import preflight
 from k8gentai.workers.connection import AWAY, connect, masked
@@ -148,7 +149,7 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
     directory = Directory(registry, agent_store, access, Pools(redis), config.models_provider_id)
     toolgroups = Toolgroups(deps[host.Api.connectors])
     agents = AgentsService(acceptor, reader, resolver, directory, sessions, toolgroups, agent_store)
-    settler = Settler(turns, store, histories, sessions)
+    settler = Settler(turns, store, histories, [sessions.settled])
     services, provider_id = StackServices(apis, guardrails), config.models_provider_id
     running = Running(service, agents, services, items, reader, settler, registry, models, provider_id, redis)
     if host.ONE_LOOP:

@@ -6,14 +6,14 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
 import structlog
 
+from k8gentai.agents.events import Event
 from k8gentai.agents.turn import Item
 from k8gentai.providers.access import acting_as
-from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.errors import ApiError
 from k8gentai.providers.history import Histories
 from k8gentai.providers.storage import STORAGE_AWAY
@@ -28,6 +28,10 @@ _RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0)
 _AT_ONCE = 8
 _AWAY = (*AWAY, *STORAGE_AWAY)
 
+type OnSettled = Callable[[TurnRecord, list[Event]], Awaitable[None]]
+"""What a front does with a turn that has ended, before the turn counts as settled; called as the turn's owner, and
+again should it, or what comes after it, fail."""
+
 
 class Settler:
     """Settles turns in the background, for as long as the server runs.
@@ -36,14 +40,16 @@ class Settler:
         turns: turns in Redis; this object's own, as it remembers what it was given to settle.
         store: finished responses.
         histories: conversations.
-        sessions: those of the classic Agents API.
+        on_settled: what fronts do with each turn that has ended, in their order.
     """
 
-    def __init__(self, turns: Turns, store: ResponseStore, histories: Histories, sessions: Sessions) -> None:
+    def __init__(
+        self, turns: Turns, store: ResponseStore, histories: Histories, on_settled: Sequence[OnSettled] = ()
+    ) -> None:
         self._turns = turns
         self._store = store
         self._histories = histories
-        self._sessions = sessions
+        self._on_settled = on_settled
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._task: asyncio.Task[None] | None = None
         self._room = asyncio.Semaphore(_AT_ONCE)
@@ -129,7 +135,8 @@ class Settler:
         response = stored.response
         if record.store:
             await self._store.put(stored)
-        await self._sessions.settled(record, events)
+        for keep in self._on_settled:
+            await keep(record, events)
         await self._histories.join(record, response)
         await self._unless_deleted(record)
         log.info("turn_settled", turn=turn.id, agent=turn.agent, status=response["status"])
