@@ -6,7 +6,7 @@ from pathlib import Path
 from langchain.agents import create_agent
 from langchain_openai import ChatOpenAI
 
-from k8gentai.agents.idempotency import idempotency_key
+from k8gentai.agents import idempotency_key
 
 WORK_SECONDS = 0.2
 

@@ -5,7 +5,7 @@ from typing import Any
 from langchain.agents import create_agent
 from langchain_openai import ChatOpenAI
 
-from k8gentai.agents.context import AgentContext
+from k8gentai.agents import AgentContext
 from tests.agents.calculator import add, multiply
 
 

@@ -1,1 +1,27 @@
-"""What an agent is: definitions, the registry, events, and the adapters that run each framework."""
+"""What an agent is: definitions, the registry, events, and the adapters that run each framework.
+
+The names in ``__all__`` are those for the code of agents. They are imported when first asked for, because every
+command of ``k8gentai`` imports this package.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from k8gentai.agents.context import AgentContext
+    from k8gentai.agents.idempotency import idempotency_key
+    from k8gentai.agents.turn import ToolFailedError
+
+__all__ = ["AgentContext", "ToolFailedError", "idempotency_key"]
+
+_HOMES = {
+    "AgentContext": "k8gentai.agents.context",
+    "ToolFailedError": "k8gentai.agents.turn",
+    "idempotency_key": "k8gentai.agents.idempotency",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

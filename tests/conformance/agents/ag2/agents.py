@@ -3,7 +3,7 @@
 from ag2 import Agent
 from ag2.config import OpenAIConfig
 
-from k8gentai.agents.context import AgentContext
+from k8gentai.agents import AgentContext
 from k8gentai.stack.conformance.tools import add, fail, linger, multiply, write
 from tests.conformance.agents.poison import TOOLS
 

@@ -6,7 +6,7 @@ from beeai_framework.adapters.openai import OpenAIChatModel
 from beeai_framework.agents.requirement import RequirementAgent
 from beeai_framework.tools import tool
 
-from k8gentai.agents.context import AgentContext
+from k8gentai.agents import AgentContext
 from k8gentai.stack.conformance import tools
 from tests.conformance.agents.poison import TOOLS
 

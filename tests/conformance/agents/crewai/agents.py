@@ -3,7 +3,7 @@
 from crewai import LLM, Agent
 from crewai.tools import tool
 
-from k8gentai.agents.context import AgentContext
+from k8gentai.agents import AgentContext
 from k8gentai.stack.conformance import tools
 from tests.conformance.agents.poison import TOOLS
 

@@ -3,7 +3,7 @@
 from langchain.agents import create_agent
 from langchain_openai import ChatOpenAI
 
-from k8gentai.agents.context import AgentContext
+from k8gentai.agents import AgentContext
 from k8gentai.stack.conformance.tools import add, fail, linger, multiply, write
 from tests.conformance.agents.poison import TOOLS
 

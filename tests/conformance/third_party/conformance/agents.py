@@ -1,6 +1,6 @@
 """The agents that the checks talk to."""
 
-from k8gentai.agents.context import AgentContext
+from k8gentai.agents import AgentContext
 from k8gentai.stack.conformance.tools import add, fail, linger, multiply, write
 from tests.conformance.third_party.loop import Agent
 
