@@ -29,7 +29,7 @@ from bench import through
 from bench.alone import AGENTS
 from bench.comparing import Direct, alternate, peak_bytes, scripted_model, turns_a_second
 from k8gentai.agents.adapters import FRAMEWORKS
-from k8gentai.stack.environments import interpreter_for
+from k8gentai.stack.environments.installed import interpreter_for
 from tests.support.processes import ROOT, run_python
 from tests.support.stack import Stack
 

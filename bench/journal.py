@@ -19,19 +19,19 @@ import uvicorn
 from rich.console import Console
 from rich.table import Table
 
-from k8gentai.agents.definition import Limits
-from k8gentai.agents.turn import Turn
-from k8gentai.workers.attempts import Attempts, Lease
-from k8gentai.workers.budget import Budget
-from k8gentai.workers.calls import TURN_HEADER, ModelCalls, OpenAttempts
-from k8gentai.workers.connection import connect
-from k8gentai.workers.gateway import gateway
-from k8gentai.workers.journal import Answer as Recorded
-from k8gentai.workers.journal import Journal
-from k8gentai.workers.record import AcceptedTurn
-from k8gentai.workers.tool_guard import ToolGuard
-from k8gentai.workers.turns import Turns
-from k8gentai.workers.upstream import Upstream
+from k8gentai.agents.contract.turn import Turn
+from k8gentai.agents.resources.agent import Limits
+from k8gentai.workers.attempt.budget import Budget
+from k8gentai.workers.attempt.journal import Answer as Recorded
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.tool_guard import ToolGuard
+from k8gentai.workers.gateway.app import gateway
+from k8gentai.workers.gateway.model_calls import TURN_HEADER, ModelCalls, OpenAttempts
+from k8gentai.workers.gateway.upstream import Upstream
+from k8gentai.workers.queue.attempts import Attempts, Lease
+from k8gentai.workers.queue.connection import connect
+from k8gentai.workers.queue.record import AcceptedTurn
+from k8gentai.workers.queue.turns import Turns
 from tests.scripted import Answer, ScriptedModel
 from tests.support.stack import MODEL, Stack
 

@@ -77,7 +77,7 @@ def _worker(stack, server, network):
         "AMF_STACK_URL": f"http://{network.host}:{server.port}",
     }
     options = ["worker", "langgraph", "--concurrency", str(EACH), "--grace-seconds", "10"]
-    command = [*network.prefix, sys.executable, "-m", "k8gentai.stack.cli", *options]
+    command = [*network.prefix, sys.executable, "-m", "k8gentai.stack.commands.cli", *options]
     return Process(f"worker-{network.name}", command, stack.directory, environment)
 
 

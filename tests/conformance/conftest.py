@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from k8gentai.agents.adapters import FRAMEWORKS
-from k8gentai.agents.registry import Registry
+from k8gentai.agents.registry.registry import Registry
 from k8gentai.stack.conformance.kit import read_kit
 from k8gentai.stack.conformance.lab import open_lab
 from tests.conformance.guarded import definitions as guarded_agents

@@ -16,7 +16,7 @@ async def conformance(*arguments, directory):
     """Run the command in a third party's directory. Returns its exit code, and what it printed to each stream."""
     done = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "k8gentai.stack.cli", "conformance", *arguments],
+        [sys.executable, "-m", "k8gentai.stack.commands.cli", "conformance", *arguments],
         cwd=directory,
         env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
         capture_output=True,

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from k8gentai.agents.check import Terms, update
-from k8gentai.stack.frameworks import python_of
+from k8gentai.agents.registry.check import Terms, update
+from k8gentai.stack.environments.frameworks import python_of
 from tests.conformance.guarded import APPROVING, DISPATCHING, GUARDED, HOOKED, agent_id
 from tests.conformance.helpers import answer, items_of, prompt, write
 from tests.scripted import Answer, Call

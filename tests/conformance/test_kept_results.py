@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from k8gentai.stack.frameworks import python_of
+from k8gentai.stack.environments.frameworks import python_of
 from tests.support.processes import ROOT
 
 

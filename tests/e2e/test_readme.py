@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from k8gentai.stack.hosts import HOSTS
+from k8gentai.stack.environments.hosts import HOSTS
 from tests.e2e.checkout import Checkout, free_port
 
 pytestmark = pytest.mark.timeout(900)

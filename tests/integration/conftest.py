@@ -3,7 +3,7 @@
 import pytest
 import redis.asyncio
 
-from k8gentai.stack.hosts import HOSTS
+from k8gentai.stack.environments.hosts import HOSTS
 from tests.support.llama_stack import McpServer
 from tests.support.stack import Stack
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from k8gentai.stack.hosts import HOSTS
+from k8gentai.stack.environments.hosts import HOSTS
 
 LANGGRAPH = "plain"
 DECLARED = "declared"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from k8gentai.agents.events import TurnCompleted
-from k8gentai.workers.accepting import ConversationBusyError, QueueFullError
-from k8gentai.workers.attempts import Attempts
-from k8gentai.workers.turns import TurnDeletedError, Turns
+from k8gentai.agents.contract.events import TurnCompleted
+from k8gentai.workers.queue.admission import ConversationBusyError, QueueFullError
+from k8gentai.workers.queue.attempts import Attempts
+from k8gentai.workers.queue.turns import TurnDeletedError, Turns
 from tests.support.accepting import ask
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from k8gentai.stack import sse
+from k8gentai.stack.terminal import sse
 from tests.integration.helpers import eventually, prompt
 from tests.integration.test_turns_command import turns as turns_command
 from tests.scripted import Answer, Call, Gate

@@ -5,7 +5,7 @@ import io
 
 from rich.console import Console
 
-from k8gentai.stack.question import ask
+from k8gentai.stack.terminal.question import ask
 from tests.integration.helpers import ended, prompt
 from tests.integration.test_turns_command import turns
 from tests.scripted import FOREVER, Answer, Call
@@ -16,7 +16,7 @@ async def agents(stack, *words):
     return await asyncio.to_thread(
         run_python,
         "-m",
-        "k8gentai.stack.cli",
+        "k8gentai.stack.commands.cli",
         "agents",
         *words,
         environment={**stack.environment, "AMF_STACK_URL": stack.server.url, "COLUMNS": "200"},

@@ -5,12 +5,12 @@ import time
 
 import pytest
 
-from k8gentai.agents.events import TurnCompleted, TurnFailed
-from k8gentai.agents.turn import Turn
-from k8gentai.workers import keys
-from k8gentai.workers.attempts import HAND_OVERS, Attempts, Death, DeclinedBeforeError, Leases
-from k8gentai.workers.record import AcceptedTurn
-from k8gentai.workers.turns import Turns
+from k8gentai.agents.contract.events import TurnCompleted, TurnFailed
+from k8gentai.agents.contract.turn import Turn
+from k8gentai.workers.queue import keys
+from k8gentai.workers.queue.attempts import HAND_OVERS, Attempts, Death, DeclinedBeforeError, Leases
+from k8gentai.workers.queue.record import AcceptedTurn
+from k8gentai.workers.queue.turns import Turns
 
 SEGFAULT = Death(cause="ended with signal 11 (SIGSEGV)", own=True)
 KILLED = Death(cause="was killed")

@@ -13,7 +13,7 @@ async def drill(stack, tmp_path, *options):
     options = ["--workers", "2", "--every", "1", "--message", message, "--json", *options]
     done = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "k8gentai.stack.cli", "drill", "ledger", *options],
+        [sys.executable, "-m", "k8gentai.stack.commands.cli", "drill", "ledger", *options],
         cwd=tmp_path,
         env={**os.environ, **stack.environment, "AMF_STACK_URL": stack.server.url},
         capture_output=True,

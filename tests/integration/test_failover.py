@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from k8gentai.workers.connection import AWAY, connect_blocking, until_back
-from k8gentai.workers.notifications import Notifications
+from k8gentai.workers.queue.connection import AWAY, connect_blocking, until_back
+from k8gentai.workers.queue.notifications import Notifications
 from tests.integration.helpers import ON_ONE_HOST, check_sequence, collect, ended, prompt
 from tests.scripted import Answer, Gate
 from tests.support.connected import connected

@@ -5,19 +5,19 @@ import math
 
 import pytest
 
-from k8gentai.agents.definition import Limits
-from k8gentai.agents.events import MessageDone, TextDelta, TurnCompleted, TurnFailed, TurnStarted
-from k8gentai.agents.turn import Turn
-from k8gentai.workers import keys
-from k8gentai.workers.approvals import Approvals
-from k8gentai.workers.attempts import JOURNAL_BYTES, Attempts, FencedError, Leases
-from k8gentai.workers.budget import Budget, JournalFullError
-from k8gentai.workers.clock import Clock
-from k8gentai.workers.journal import Journal, ToolEntry
-from k8gentai.workers.record import AcceptedTurn
-from k8gentai.workers.tool_guard import ToolGuard
-from k8gentai.workers.tools import Tools
-from k8gentai.workers.turns import Turns
+from k8gentai.agents.contract.events import MessageDone, TextDelta, TurnCompleted, TurnFailed, TurnStarted
+from k8gentai.agents.contract.turn import Turn
+from k8gentai.agents.resources.agent import Limits
+from k8gentai.workers.attempt.approvals import Approvals
+from k8gentai.workers.attempt.budget import Budget, JournalFullError
+from k8gentai.workers.attempt.journal import Journal, ToolEntry
+from k8gentai.workers.attempt.tool_guard import ToolGuard
+from k8gentai.workers.queue import keys
+from k8gentai.workers.queue.attempts import JOURNAL_BYTES, Attempts, FencedError, Leases
+from k8gentai.workers.queue.clock import Clock
+from k8gentai.workers.queue.record import AcceptedTurn
+from k8gentai.workers.queue.turns import Turns
+from k8gentai.workers.tools.boundary import Tools
 
 TURN = "resp_0192f3a0c1d27e3fb1234567890abcde"
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from k8gentai.stack.environments import ensure
+from k8gentai.stack.environments.installed import ensure
 from tests.integration.helpers import prompt
 from tests.scripted import Answer, Call
 from tests.support.processes import run_python

@@ -7,18 +7,18 @@ from functools import partial
 
 import pytest
 
-from k8gentai.agents.events import TurnCancelled, TurnCompleted, TurnFailed, TurnIncomplete, TurnSuspended
-from k8gentai.agents.turn import Turn
+from k8gentai.agents.contract.events import TurnCancelled, TurnCompleted, TurnFailed, TurnIncomplete, TurnSuspended
+from k8gentai.agents.contract.turn import Turn
 from k8gentai.providers.ids import new_turn_id
-from k8gentai.workers import keys
-from k8gentai.workers.accepting import AnsweredError
-from k8gentai.workers.attempts import Attempts, Leases
-from k8gentai.workers.connection import connect_blocking
-from k8gentai.workers.parents import Parent
-from k8gentai.workers.pools import Pools
-from k8gentai.workers.record import AcceptedTurn, Replay
-from k8gentai.workers.registration import TurnWorker
-from k8gentai.workers.turns import TurnNotFoundError, Turns
+from k8gentai.workers.queue import keys
+from k8gentai.workers.queue.admission import AnsweredError
+from k8gentai.workers.queue.attempts import Attempts, Leases
+from k8gentai.workers.queue.connection import connect_blocking
+from k8gentai.workers.queue.grants import Parent
+from k8gentai.workers.queue.record import AcceptedTurn, Replay
+from k8gentai.workers.queue.rq_worker import TurnWorker
+from k8gentai.workers.queue.status import Pools
+from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
 from tests.integration.helpers import eventually
 from tests.support.accepting import ask, no_history
 
@@ -282,7 +282,7 @@ async def test_names_of_servers_that_are_gone_are_removed_unless_they_hold_turns
     await ended(connection, turns)
     async for _ in turns.finished("holds"):
         break
-    monkeypatch.setattr("k8gentai.workers.turns._FORGOTTEN_SECONDS", -1)
+    monkeypatch.setattr("k8gentai.workers.queue.turns._FORGOTTEN_SECONDS", -1)
     await settling(Turns(connection), "next")
     assert {server["name"] for server in await servers(turns)} == {b"holds", b"next"}
 

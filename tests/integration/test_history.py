@@ -5,7 +5,7 @@ import asyncio
 import openai
 import pytest
 
-from k8gentai.workers import keys
+from k8gentai.workers.queue import keys
 from tests.integration.helpers import (
     EVERY_AGENT,
     LANGGRAPH,

@@ -9,8 +9,8 @@ from operator import eq
 import httpx
 import pytest
 
-from k8gentai.workers.connection import CONNECTIONS
-from k8gentai.workers.turns import Turns
+from k8gentai.workers.queue.connection import CONNECTIONS
+from k8gentai.workers.queue.turns import Turns
 from tests.integration.helpers import ON_ONE_HOST, eventually, prompt
 from tests.scripted import Answer
 from tests.support.accepting import ask

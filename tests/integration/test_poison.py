@@ -168,7 +168,7 @@ async def test_what_is_no_harm_to_a_process_of_its_own_is_none_here(own_stack, c
     assert set(own_stack.worker_pids()) == pids
     children = [child for pid in pids for child in psutil.Process(pid).children()]
     living = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-    left = [child for child in living if "k8gentai.workers.witness" not in child.cmdline()]
+    left = [child for child in living if "k8gentai.workers.process.witness" not in child.cmdline()]
     # What was started on purpose lives, and no second worker does.
     assert {child.name() for child in left} <= {"sleep"}
     for child in left:

@@ -1,7 +1,7 @@
 """Positions of a conversation's items rise, and are a turn's own for good."""
 
-from k8gentai.workers.positions import Positions
-from k8gentai.workers.turns import Turns
+from k8gentai.workers.queue.positions import Positions
+from k8gentai.workers.queue.turns import Turns
 from tests.support.accepting import ask
 
 

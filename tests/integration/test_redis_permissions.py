@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from k8gentai.agents.events import TurnCompleted
-from k8gentai.workers import keys
-from k8gentai.workers.attempts import Attempts, Leases
-from k8gentai.workers.connection import AWAY, connect_blocking
-from k8gentai.workers.turns import Turns
+from k8gentai.agents.contract.events import TurnCompleted
+from k8gentai.workers.queue import keys
+from k8gentai.workers.queue.attempts import Attempts, Leases
+from k8gentai.workers.queue.connection import AWAY, connect_blocking
+from k8gentai.workers.queue.turns import Turns
 from tests.support.accepting import ask
 from tests.support.connected import connected
 

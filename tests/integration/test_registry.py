@@ -6,7 +6,7 @@ import json
 import openai
 import pytest
 
-from k8gentai.workers.exits import REPLACE
+from k8gentai.workers.isolation.process_exits import REPLACE
 from tests.integration.helpers import ON_ONE_HOST, eventually, prompt
 from tests.scripted import Answer
 

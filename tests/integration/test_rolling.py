@@ -4,8 +4,8 @@ import asyncio
 
 from k8gentai.stack.drill.check import check_events, check_stream
 from k8gentai.stack.drill.client import Client
-from k8gentai.workers.connection import connect
-from k8gentai.workers.turns import Turns
+from k8gentai.workers.queue.connection import connect
+from k8gentai.workers.queue.turns import Turns
 from tests.integration.helpers import ON_ONE_HOST, eventually
 
 pytestmark = ON_ONE_HOST

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from k8gentai.stack.hosts import RUN_YAML
+from k8gentai.stack.environments.hosts import RUN_YAML
 from tests.support.processes import ROOT, run_python
 from tests.support.stack import Stack
 

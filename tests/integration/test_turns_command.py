@@ -11,7 +11,7 @@ async def turns(stack, *words):
     return await asyncio.to_thread(
         run_python,
         "-m",
-        "k8gentai.stack.cli",
+        "k8gentai.stack.commands.cli",
         "turns",
         *words,
         # Nobody reads it at a terminal: nothing is cut.

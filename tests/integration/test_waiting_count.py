@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from k8gentai.agents.events import TurnCompleted
-from k8gentai.workers.accepting import ConversationBusyError, QueueFullError
-from k8gentai.workers.attempts import Attempts, FencedError, Lease, Leases
-from k8gentai.workers.record import ENDED
-from k8gentai.workers.turns import TurnNotFoundError, Turns
+from k8gentai.agents.contract.events import TurnCompleted
+from k8gentai.workers.queue.admission import ConversationBusyError, QueueFullError
+from k8gentai.workers.queue.attempts import Attempts, FencedError, Lease, Leases
+from k8gentai.workers.queue.record import ENDED
+from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
 from tests.support.accepting import ask, no_history
 from tests.support.waiting import check_waiting, counted
 

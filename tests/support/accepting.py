@@ -1,9 +1,9 @@
 """Turns in a Valkey alone, without a server or a worker process."""
 
-from k8gentai.agents.turn import Turn
+from k8gentai.agents.contract.turn import Turn
 from k8gentai.providers.ids import new_turn_id
-from k8gentai.workers.accepting import Terms
-from k8gentai.workers.record import AcceptedTurn, Owner
+from k8gentai.workers.queue.admission import Terms
+from k8gentai.workers.queue.record import AcceptedTurn, Owner
 
 
 async def no_history(*_):

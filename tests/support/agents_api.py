@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from k8gentai.agents import events as ev
-from k8gentai.workers.record import Owner
+from k8gentai.agents.contract import events as ev
+from k8gentai.workers.queue.record import Owner
 from tests.support.providers import Floor
 
 CONFIG = {"model": "openai/gpt-4o", "instructions": "Be brief."}

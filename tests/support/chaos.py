@@ -17,7 +17,7 @@ from k8gentai.stack.drill.run import Place, Plan, run
 from tests.support.clocks import skewed
 from tests.support.stack import Stack
 
-WORKER = [sys.executable, "-m", "k8gentai.stack.cli"]
+WORKER = [sys.executable, "-m", "k8gentai.stack.commands.cli"]
 FAULTS = (*PROCESSES, "redis-errors", "link")
 """What the drill does; the server is killed for good."""
 LINES = 2

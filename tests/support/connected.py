@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
 
-from k8gentai.workers.connection import connect
+from k8gentai.workers.queue.connection import connect
 
 
 @asynccontextmanager

@@ -6,9 +6,10 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from openresponses_types import types as open_responses
 
-from k8gentai.agents.definition import MultitaskStrategy
-from k8gentai.providers import host, routes
+from k8gentai.agents.resources.agent import MultitaskStrategy
+from k8gentai.providers import host
 from k8gentai.providers.agents_api import routes as agents_routes
+from k8gentai.providers.responses_api import routes
 
 _REF = "#/components/schemas/{model}"
 

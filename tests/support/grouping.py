@@ -7,7 +7,7 @@ a test of a group.
 from xdist.scheduler import LoadScopeScheduling
 
 from k8gentai.agents.adapters import FRAMEWORKS
-from k8gentai.stack.hosts import HOSTS
+from k8gentai.stack.environments.hosts import HOSTS
 
 SHARED = {"tests/conformance/": FRAMEWORKS, "tests/integration/": tuple(HOSTS)}
 """Where tests share a stack of each framework or host, which is among a test's parameters."""

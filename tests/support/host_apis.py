@@ -20,7 +20,7 @@ from llama_stack_api.prompts import GetPromptRequest
 from llama_stack_api.tools import ToolDef, ToolInvocationResult
 from llama_stack_api.vector_io import VectorStoreSearchResponsePage
 
-from k8gentai.providers.access import caller
+from k8gentai.providers.host.access import caller
 from tests.support.services import found
 
 PROMPT = "pmpt_" + "0" * 48
@@ -121,7 +121,7 @@ class Safety:
 
 
 class HostApis:
-    """All of them (:class:`k8gentai.providers.stack_apis.StackApis`)."""
+    """All of them (:class:`k8gentai.providers.requests.stack_apis.StackApis`)."""
 
     def __init__(self) -> None:
         self.connectors = Connectors()

@@ -7,10 +7,10 @@ from types import ModuleType
 import structlog
 from langchain_openai import ChatOpenAI
 
-from k8gentai.agents.adapters.langgraph import LangGraphAdapter, LangGraphAgent
-from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.events import Event
-from k8gentai.agents.turn import Decision, ModelEndpoint, ToolOutcome, Turn, TurnContext
+from k8gentai.agents.adapters.langgraph.adapter import LangGraphAdapter, LangGraphAgent
+from k8gentai.agents.contract.events import Event
+from k8gentai.agents.contract.turn import Decision, ModelEndpoint, ToolOutcome, Turn, TurnContext
+from k8gentai.agents.resources.agent import AgentDefinition
 from tests.support.services import FakeServices
 
 

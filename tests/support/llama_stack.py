@@ -7,9 +7,9 @@ from collections.abc import Callable
 import structlog
 from mcp.server.fastmcp import FastMCP
 
-from k8gentai.agents.adapters.llama_stack import LlamaStackAdapter
-from k8gentai.agents.definition import AgentDefinition, implicit_agent
-from k8gentai.agents.turn import ModelEndpoint, ToolOutcome, Turn, TurnContext
+from k8gentai.agents.adapters.llama_stack.adapter import LlamaStackAdapter
+from k8gentai.agents.contract.turn import ModelEndpoint, ToolOutcome, Turn, TurnContext
+from k8gentai.agents.resources.agent import AgentDefinition, implicit_agent
 from k8gentai.stack.conformance.loopback import LoopbackServer
 from tests.support.services import FakeServices
 

@@ -19,42 +19,42 @@ from llama_stack.core.storage.sqlstore.sqlstore import register_sqlstore_backend
 from llama_stack_api import Model, ModelType
 from redis.asyncio import Redis
 
-from k8gentai.agents import events as ev
-from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.registry import RegisteredAgent, Registry, write_registry
-from k8gentai.agents.turn import Item
-from k8gentai.providers import conversations as conversations_routes
-from k8gentai.providers import services_routes
-from k8gentai.providers.accepting import Acceptor
-from k8gentai.providers.access import Access, acting_as
+from k8gentai.agents.contract import events as ev
+from k8gentai.agents.contract.turn import Item
+from k8gentai.agents.registry.registry import RegisteredAgent, Registry, write_registry
+from k8gentai.agents.resources.agent import AgentDefinition
 from k8gentai.providers.agents_api import routes as agents_routes
 from k8gentai.providers.agents_api.directory import Directory
 from k8gentai.providers.agents_api.service import AgentsService
 from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.agents_api.store import AgentStore
 from k8gentai.providers.agents_api.toolgroups import Toolgroups
-from k8gentai.providers.answering import MAX_BODY_BYTES
-from k8gentai.providers.conversation_items import ConversationItems
-from k8gentai.providers.guardrails import Guardrails
-from k8gentai.providers.history import Histories
-from k8gentai.providers.lookups import Lookups
-from k8gentai.providers.reading import TurnReader
-from k8gentai.providers.resolve import Resolver
-from k8gentai.providers.routes import create_router
-from k8gentai.providers.running import Running
-from k8gentai.providers.service import ResponsesService
-from k8gentai.providers.services import StackServices
-from k8gentai.providers.settle import Settler
-from k8gentai.providers.store import ResponseStore
-from k8gentai.workers.accepting import (
+from k8gentai.providers.host.access import Access, acting_as
+from k8gentai.providers.http import MAX_BODY_BYTES
+from k8gentai.providers.overrides import conversations as conversations_routes
+from k8gentai.providers.requests.guardrails import Guardrails
+from k8gentai.providers.requests.referenced import Lookups
+from k8gentai.providers.requests.targets import Resolver
+from k8gentai.providers.responses_api.routes import create_router
+from k8gentai.providers.responses_api.service import ResponsesService
+from k8gentai.providers.server.server import Running
+from k8gentai.providers.turns.acceptor import Acceptor
+from k8gentai.providers.turns.conversation_items import ConversationItems
+from k8gentai.providers.turns.history import Histories
+from k8gentai.providers.turns.reader import TurnReader
+from k8gentai.providers.turns.settler import Settler
+from k8gentai.providers.turns.store import ResponseStore
+from k8gentai.providers.worker_api import routes as services_routes
+from k8gentai.providers.worker_api.services import StackServices
+from k8gentai.workers.queue.admission import (
     ConversationBusyError,
     IdempotencyConflictError,
     QueueFullError,
     Terms,
 )
-from k8gentai.workers.parents import Parent
-from k8gentai.workers.record import ENDED, AcceptedTurn, Owner, Status, TurnRecord
-from k8gentai.workers.turns import TurnNotFoundError
+from k8gentai.workers.queue.grants import Parent
+from k8gentai.workers.queue.record import ENDED, AcceptedTurn, Owner, Status, TurnRecord
+from k8gentai.workers.queue.turns import TurnNotFoundError
 from tests.support.host_apis import HostApis
 
 STATUS_OF_END: dict[type, Status] = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from k8gentai.agents import events as ev
+from k8gentai.agents.contract import events as ev
 from tests.support.providers import Floor
 
 ANSWER = [

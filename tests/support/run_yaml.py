@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from k8gentai.stack.hosts import RUN_YAML
+from k8gentai.stack.environments.hosts import RUN_YAML
 from tests.support.processes import ROOT
 
 GUARDRAIL = "guard"

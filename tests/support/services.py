@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from k8gentai.agents.services import StackFile
-from k8gentai.agents.turn import ToolFailedError
+from k8gentai.agents.contract.stack_services import StackFile
+from k8gentai.agents.contract.turn import ToolFailedError
 
 
 def found(text: str, file_id: str = "file-1", filename: str = "a.txt", **fields: Any) -> dict[str, Any]:

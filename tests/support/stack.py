@@ -10,7 +10,7 @@ import httpx
 import openai
 import redis
 
-from k8gentai.stack.hosts import HOSTS, RUN_YAML, Host
+from k8gentai.stack.environments.hosts import HOSTS, RUN_YAML, Host
 from tests.support.processes import ROOT, Process, free_port, run_python
 from tests.support.valkey import Valkey
 
@@ -135,7 +135,13 @@ class Stack:
     def update_registry(self, *options: str) -> str:
         """Run ``k8gentai agents update``. Returns what it printed; broken agents are no error here."""
         done = run_python(
-            "-m", "k8gentai.stack.cli", "agents", "update", *options, environment=self.environment, seconds=600
+            "-m",
+            "k8gentai.stack.commands.cli",
+            "agents",
+            "update",
+            *options,
+            environment=self.environment,
+            seconds=600,
         )
         if not self.registry.exists():
             raise AssertionError(f"agents update wrote no map:\n{done.stdout}{done.stderr}")
@@ -156,7 +162,7 @@ class Stack:
     ) -> Process:
         """Start a worker process."""
         environment = {**self.environment, "AMF_STACK_URL": stack_url or self.server.url}
-        command = [sys.executable, "-m", "k8gentai.stack.cli", "worker", framework, *options]
+        command = [sys.executable, "-m", "k8gentai.stack.commands.cli", "worker", framework, *options]
         worker = Process(f"worker{next(self._numbers)}-{framework}", command, self.directory, environment)
         self._processes.append(worker)
         if ready:

@@ -4,8 +4,8 @@ Its Lua scripts have lost every line that refuses a write, or tells of a lost le
 drill makes of such a worker.
 """
 
-from k8gentai.stack.cli import app
-from k8gentai.workers import attempts
+from k8gentai.stack.commands.cli import app
+from k8gentai.workers.queue import attempts
 
 _FENCE = ("'fenced'", "lost[#lost + 1]")
 _whole = attempts.script

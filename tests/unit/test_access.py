@@ -7,9 +7,9 @@ import pytest
 from llama_stack.core.access_control.datatypes import AccessRule
 from llama_stack.core.request_headers import request_provider_data_context
 
-from k8gentai.agents import events as ev
-from k8gentai.providers.access import Access, acting_as, caller
-from k8gentai.workers.record import Owner
+from k8gentai.agents.contract import events as ev
+from k8gentai.providers.host.access import Access, acting_as, caller
+from k8gentai.workers.queue.record import Owner
 from tests.support.providers import Floor, client_of, floor
 
 ALICE = Owner(principal="alice", attributes={"teams": ["red"]})

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from k8gentai.agents.registry import Registry, write_registry
-from k8gentai.providers.models import AgentModels, keep_listed
+from k8gentai.agents.registry.registry import Registry, write_registry
+from k8gentai.providers.host.agent_models import AgentModels, keep_listed
 from tests.support.providers import Models, agent, model
 
 
@@ -26,8 +26,8 @@ async def test_an_agent_is_no_model(tmp_path: Path) -> None:
 
 
 async def test_changes_and_a_late_endpoint_are_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("k8gentai.providers.models._LOOK_SECONDS", 0.005)
-    monkeypatch.setattr("k8gentai.providers.models._ASK_EVERY", 2)
+    monkeypatch.setattr("k8gentai.providers.host.agent_models._LOOK_SECONDS", 0.005)
+    monkeypatch.setattr("k8gentai.providers.host.agent_models._ASK_EVERY", 2)
     path = tmp_path / "registry.json"
     models = Models()
     # Neither is a model of the endpoint's.

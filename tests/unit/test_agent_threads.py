@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from k8gentai.workers import agent_threads
-from k8gentai.workers.agent_threads import AgentThreads
-from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
+from k8gentai.workers.isolation import agent_threads
+from k8gentai.workers.isolation.agent_threads import AgentThreads
+from k8gentai.workers.isolation.current_attempt import RunningAttempt, current_attempt
 
 
 class Pool:

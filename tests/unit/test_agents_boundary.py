@@ -8,17 +8,17 @@ from functools import partial
 
 import pytest
 
-from k8gentai.agents.definition import Limits, Tool
-from k8gentai.agents.home_process import ForkedCallError
-from k8gentai.agents.turn import ToolOutcome
-from k8gentai.workers.agent_threads import AgentThreads
-from k8gentai.workers.agents_boundary import AgentsBoundary
-from k8gentai.workers.agents_loop import AgentsLoop, in_loop
-from k8gentai.workers.approvals import Approvals
-from k8gentai.workers.budget import Budget
-from k8gentai.workers.clock import Clock
-from k8gentai.workers.tool_guard import ToolGuard
-from k8gentai.workers.tools import Tools
+from k8gentai.agents.code.home_process import ForkedCallError
+from k8gentai.agents.contract.turn import ToolOutcome
+from k8gentai.agents.resources.agent import Limits, Tool
+from k8gentai.workers.attempt.approvals import Approvals
+from k8gentai.workers.attempt.budget import Budget
+from k8gentai.workers.attempt.tool_guard import ToolGuard
+from k8gentai.workers.isolation.agent_threads import AgentThreads
+from k8gentai.workers.isolation.agents_loop import AgentsLoop, in_loop
+from k8gentai.workers.queue.clock import Clock
+from k8gentai.workers.tools.agents_boundary import AgentsBoundary
+from k8gentai.workers.tools.boundary import Tools
 from tests.unit.test_tool_boundary import Recorded
 
 FAR = 2e9

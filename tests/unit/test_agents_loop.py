@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from k8gentai.agents.exits import AgentExitError
-from k8gentai.workers import agents_loop
-from k8gentai.workers.agent_threads import AgentThreads
-from k8gentai.workers.agents_loop import AgentsLoop, in_loop
+from k8gentai.agents.code.exceptions import AgentExitError
+from k8gentai.workers.isolation import agents_loop
+from k8gentai.workers.isolation.agent_threads import AgentThreads
+from k8gentai.workers.isolation.agents_loop import AgentsLoop, in_loop
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from k8gentai.agents import events as ev
-from k8gentai.agents.turn import Turn
+from k8gentai.agents.contract import events as ev
+from k8gentai.agents.contract.turn import Turn
 from k8gentai.providers.agents_api.dialects import chunk_0_2
 from k8gentai.providers.agents_api.parts import turn_of
 from k8gentai.providers.agents_api.render import PartRendering, render_part
-from k8gentai.providers.approvals import retrying_turn
-from k8gentai.workers.record import ClassicPart, TurnRecord
+from k8gentai.providers.turns.continuation import retrying_turn
+from k8gentai.workers.queue.record import ClassicPart, TurnRecord
 
 ASKED = [{"role": "user", "content": "2+2"}]
 FIRST = "resp_" + "1" * 32

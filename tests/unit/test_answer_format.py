@@ -1,4 +1,4 @@
-"""Answers that are, or are not, of the form that a request asks for (k8gentai.workers.answer_format)."""
+"""Answers that are, or are not, of the form that a request asks for (k8gentai.workers.attempt.answer_format)."""
 
 import itertools
 import json
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from k8gentai.workers import answer_format
-from k8gentai.workers.answer_format import format_fault
+from k8gentai.workers.attempt import answer_format
+from k8gentai.workers.attempt.answer_format import format_fault
 
 PLAN = {
     "type": "object",

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8gentai.agents.characters import Characters, EscapedCharacters, encodable_json
-from k8gentai.agents.json_text import arguments_object, json_text, read_json, shown_json
-from k8gentai.agents.text import encodable
-from k8gentai.workers.answer_reader import AnswerReader, read_whole
+from k8gentai.agents.text.json_text import arguments_object, json_text, read_json, shown_json
+from k8gentai.agents.text.surrogates import Characters, EscapedCharacters, encodable_json
+from k8gentai.agents.text.utf8 import encodable
+from k8gentai.workers.gateway.answer_reader import AnswerReader, read_whole
 
 TOOLS = ("pay", "get_weather", "get_weather_of_day")
 

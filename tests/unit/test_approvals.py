@@ -1,15 +1,18 @@
-"""An answer counts for what the person saw (k8gentai.workers.approvals, k8gentai.providers.approvals)."""
+"""An answer counts for what the person saw.
+
+See k8gentai.workers.attempt.approvals and k8gentai.providers.turns.continuation.
+"""
 
 import asyncio
 from typing import Any
 
 import pytest
 
-from k8gentai.agents.events import Interrupt, TurnAccepted, TurnStarted, TurnSuspended
-from k8gentai.agents.turn import Decision, Turn
-from k8gentai.providers.approvals import continued, questions
-from k8gentai.workers.approvals import Approvals
-from k8gentai.workers.record import Answer, TurnRecord, seen_digest
+from k8gentai.agents.contract.events import Interrupt, TurnAccepted, TurnStarted, TurnSuspended
+from k8gentai.agents.contract.turn import Decision, Turn
+from k8gentai.providers.turns.continuation import continued, questions
+from k8gentai.workers.attempt.approvals import Approvals
+from k8gentai.workers.queue.record import Answer, TurnRecord, seen_digest
 
 TURN = Turn(id="resp_0192f0c1a2b37c4d8e5f0123456789ab", agent="clerk", input=[])
 EVENTS = [

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from k8gentai.agents.turn import Decision
-from k8gentai.workers import agent_tools
-from k8gentai.workers.agent_tools import _Question
+from k8gentai.agents.contract.turn import Decision
+from k8gentai.workers.tools import agents as agent_tools
+from k8gentai.workers.tools.agents import _Question
 
 REQUEST = {"type": "mcp_approval_request", "name": "pay", "arguments": "{}"}
 

@@ -7,9 +7,9 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
-from k8gentai.workers.attempts import Lease
-from k8gentai.workers.beat import Beat
-from k8gentai.workers.links import StoreRefusesError
+from k8gentai.workers.process.heartbeat import Beat
+from k8gentai.workers.queue.attempts import Lease
+from k8gentai.workers.queue.links import StoreRefusesError
 
 
 class Leases:
@@ -133,7 +133,7 @@ def test_the_process_is_told_to_end_where_the_thread_does(monkeypatch):
 def test_after_a_time_away_others_may_renew_before_they_are_reaped(monkeypatch):
     """Nobody could keep a lease while Redis was away, so for the time of one nobody counts as dead."""
     now = 100.0
-    monkeypatch.setattr("k8gentai.workers.beat.time.monotonic", lambda: now)
+    monkeypatch.setattr("k8gentai.workers.process.heartbeat.time.monotonic", lambda: now)
     leases = Leases(OutOfMemoryError("OOM"))
     beat = beating(leases, lambda: None, lease_seconds=4)
     assert not beat._keep_leases()
@@ -149,7 +149,7 @@ def test_after_a_time_away_others_may_renew_before_they_are_reaped(monkeypatch):
 
 def test_a_stall_longer_than_a_lease_counts_as_away(monkeypatch):
     now = 100.0
-    monkeypatch.setattr("k8gentai.workers.beat.time.monotonic", lambda: now)
+    monkeypatch.setattr("k8gentai.workers.process.heartbeat.time.monotonic", lambda: now)
     leases = Leases()
     beat = beating(leases, lambda: None, lease_seconds=4)
     now += 5

@@ -1,10 +1,10 @@
-"""Reading what a peer sends, up to a number of bytes (k8gentai.workers.bounded_reading)."""
+"""Reading what a peer sends, up to a number of bytes (k8gentai.workers.http.bounded_reading)."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
-from k8gentai.workers.bounded_reading import TooLargeError, lines, whole
+from k8gentai.workers.http.bounded_reading import TooLargeError, lines, whole
 
 
 async def blocks(*sent: bytes) -> AsyncIterator[bytes]:

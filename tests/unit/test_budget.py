@@ -1,10 +1,10 @@
-"""What a turn may write (k8gentai.workers.budget)."""
+"""What a turn may write (k8gentai.workers.attempt.budget)."""
 
 import pytest
 
-from k8gentai.agents.definition import Limits
-from k8gentai.agents.events import Event, ItemDone, StepStarted, TextDelta, TurnEnd, TurnFailed, size_of
-from k8gentai.workers.budget import Budget, OutputLimitError
+from k8gentai.agents.contract.events import Event, ItemDone, StepStarted, TextDelta, TurnEnd, TurnFailed, size_of
+from k8gentai.agents.resources.agent import Limits
+from k8gentai.workers.attempt.budget import Budget, OutputLimitError
 
 LIMIT = 1_000
 

@@ -12,11 +12,11 @@ from llama_stack_api.conversations import AddItemsRequest, CreateConversationReq
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from k8gentai.agents import events as ev
-from k8gentai.agents.turn import Item
-from k8gentai.providers.access import TABLE, acting_as
+from k8gentai.agents.contract import events as ev
+from k8gentai.agents.contract.turn import Item
 from k8gentai.providers.errors import ApiError
-from k8gentai.workers.record import Owner
+from k8gentai.providers.host.access import TABLE, acting_as
+from k8gentai.workers.queue.record import Owner
 from tests.support.providers import Floor, floor
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from k8gentai.agents import check
-from k8gentai.agents.changes import Changes
-from k8gentai.agents.check import Terms, update
-from k8gentai.agents.code_files import files_of
-from k8gentai.agents.fingerprint import fingerprint
-from k8gentai.agents.reading import read_documents
-from k8gentai.agents.registry import Registry
+from k8gentai.agents.code.code_files import files_of
+from k8gentai.agents.code.fingerprint import fingerprint
+from k8gentai.agents.registry import check
+from k8gentai.agents.registry.changes import Changes
+from k8gentai.agents.registry.check import Terms, update
+from k8gentai.agents.registry.definitions import read_documents
+from k8gentai.agents.registry.registry import Registry
 from tests.support.llama_stack import McpServer
 
 GRAPH = """\
@@ -263,7 +263,7 @@ def test_tools_of_an_mcp_server_are_held_against_what_it_has(here, tools_server)
 ADAPTER = """\
 from types import SimpleNamespace
 
-from k8gentai.agents.loading import load_object
+from k8gentai.agents.code.loading import load_object
 
 
 class Tiny:

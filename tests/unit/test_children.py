@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from k8gentai.stack import children as children_module
-from k8gentai.stack import restarts
-from k8gentai.stack.children import ChildError, Children, tail
-from k8gentai.stack.restarts import WorkerProcess, kept_running
-from k8gentai.workers.exits import REPLACE
+from k8gentai.stack.local import children as children_module
+from k8gentai.stack.local import restarts
+from k8gentai.stack.local.children import ChildError, Children, tail
+from k8gentai.stack.local.restarts import WorkerProcess, kept_running
+from k8gentai.workers.isolation.process_exits import REPLACE
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 PARENT = """
 import asyncio, os, sys
 from pathlib import Path
-from k8gentai.stack.children import Children
+from k8gentai.stack.local.children import Children
 
 async def main():
     async with Children(Path(sys.argv[1])) as children:

@@ -11,22 +11,24 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from k8gentai.agents.adapters import FRAMEWORKS
-from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.registry import RegisteredAgent, write_registry
-from k8gentai.stack import cli, environments, registering
-from k8gentai.stack.agents import decision_of
-from k8gentai.stack.environments import SetUpError
-from k8gentai.stack.frameworks import USUAL, frameworks_here
-from k8gentai.stack.settings import Settings, read_settings
-from k8gentai.stack.turns import list_turns
-from k8gentai.stack.up import planned
+from k8gentai.agents.registry.registry import RegisteredAgent, write_registry
+from k8gentai.agents.resources.agent import AgentDefinition
+from k8gentai.stack.commands import cli
+from k8gentai.stack.commands.agents import decision_of
+from k8gentai.stack.commands.turns import list_turns
+from k8gentai.stack.environments import installed as environments
+from k8gentai.stack.environments.frameworks import USUAL, frameworks_here
+from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.local import agents_update as registering
+from k8gentai.stack.local.settings import Settings, read_settings
+from k8gentai.stack.local.up import planned
 
 runner = CliRunner()
 HEAVY = ("redis", "httpx", "fastapi", "pydantic", "llama_stack", "langgraph")
 
 
 def test_help_imports_nothing_heavy() -> None:
-    program = f"import sys; import k8gentai.stack.cli; print([m for m in {HEAVY} if m in sys.modules])"
+    program = f"import sys; import k8gentai.stack.commands.cli; print([m for m in {HEAVY} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -9,7 +9,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
 
-from k8gentai.agents.adapters.langgraph.clients_calls import put_back_calls, take_out_calls, take_out_pieces
+from k8gentai.agents.adapters.langgraph.client_calls import put_back_calls, take_out_calls, take_out_pieces
 
 CLIENTS = {"type": "tool_call", "name": "weather", "args": {"town": "Rome"}, "id": "c1"}
 OWN = {"type": "tool_call", "name": "add", "args": {"a": 1}, "id": "c2"}

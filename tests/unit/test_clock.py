@@ -4,12 +4,12 @@ import time
 
 import pytest
 
-from k8gentai.agents import events as ev
-from k8gentai.agents.turn import Turn
-from k8gentai.providers.approvals import continued, questions
+from k8gentai.agents.contract import events as ev
+from k8gentai.agents.contract.turn import Turn
 from k8gentai.providers.ids import new_turn_id
-from k8gentai.workers.clock import Clock
-from k8gentai.workers.record import AcceptedTurn, TurnRecord
+from k8gentai.providers.turns.continuation import continued, questions
+from k8gentai.workers.queue.clock import Clock
+from k8gentai.workers.queue.record import AcceptedTurn, TurnRecord
 
 
 def test_it_goes_on_from_redis_time_whatever_the_time_of_day(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from k8gentai.agents import events as ev
-from k8gentai.agents.messages import to_messages
-from k8gentai.agents.registry import write_registry
+from k8gentai.agents.adapters.base.messages import to_messages
+from k8gentai.agents.contract import events as ev
+from k8gentai.agents.registry.registry import write_registry
 from tests.support.providers import Floor, agent
 
 MODEL = "openai/gpt-4o"

@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 from openai import BadRequestError
 
-from k8gentai.providers import completions
-from k8gentai.providers.completions import CompletionStream, create_router
+from k8gentai.providers.overrides import completions
+from k8gentai.providers.overrides.completions import CompletionStream, create_router
 
 CHUNK = SimpleNamespace(model_dump_json=lambda: '{"id": "c1"}')
 

@@ -3,9 +3,9 @@
 from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.stack.conformance.capabilities import Capability
 from k8gentai.stack.conformance.checks import CHECKS
-from k8gentai.stack.conformance.command import OWN_AGENTS
 from k8gentai.stack.conformance.kit import read_kit
 from k8gentai.stack.conformance.report import declared, markdown
+from k8gentai.stack.conformance.session import OWN_AGENTS
 from tests.support.processes import ROOT
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.resources.agent import AgentDefinition
 from k8gentai.stack.conformance.capabilities import Capability
 from k8gentai.stack.conformance.checks import CHECKS
 from k8gentai.stack.conformance.kit import AGENTS, read_kit
 from k8gentai.stack.conformance.report import Outcome, declared, markdown, rows
-from k8gentai.stack.environments import SetUpError
+from k8gentai.stack.environments.installed import SetUpError
 from tests.support.processes import ROOT
 
 THEIRS = ROOT / "tests" / "conformance" / "third_party" / "conformance"

@@ -10,9 +10,9 @@ import time
 import pytest
 import redis.exceptions as errors
 
-from k8gentai.workers import connection, links
-from k8gentai.workers.connection import AWAY, connect, connect_blocking, until_back
-from k8gentai.workers.notifications import Notifications
+from k8gentai.workers.queue import connection, links
+from k8gentai.workers.queue.connection import AWAY, connect, connect_blocking, until_back
+from k8gentai.workers.queue.notifications import Notifications
 from tests.support.connected import connected
 
 

@@ -10,11 +10,11 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from k8gentai.agents.exits import AgentExitError
-from k8gentai.workers.containment import contain_files, contain_signals, contained_task, run_on
-from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
-from k8gentai.workers.endings import failure
-from k8gentai.workers.own_variables import own_variables
+from k8gentai.agents.code.exceptions import AgentExitError
+from k8gentai.workers.isolation.containment import contain_files, contain_signals, contained_task, run_on
+from k8gentai.workers.isolation.current_attempt import RunningAttempt, current_attempt
+from k8gentai.workers.isolation.own_variables import own_variables
+from k8gentai.workers.process.failures import failure
 
 
 @pytest.fixture
@@ -208,9 +208,9 @@ async def test_an_agents_code_cannot_close_the_workers_files(files, at_hand, val
 
 FORKING = """
 import asyncio, os, sys
-from k8gentai.workers.containment import contained_task
-from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
-from k8gentai.workers.thread_context import carry_context
+from k8gentai.workers.isolation.containment import contained_task
+from k8gentai.workers.isolation.current_attempt import RunningAttempt, current_attempt
+from k8gentai.workers.isolation.thread_context import carry_context
 
 async def fork():
     os.fork()

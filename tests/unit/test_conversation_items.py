@@ -9,10 +9,10 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy import text
 
-from k8gentai.agents import events as ev
+from k8gentai.agents.contract import events as ev
 from k8gentai.providers import host, ids
-from k8gentai.providers.conversation_items import in_order
 from k8gentai.providers.ids import item_id, new_turn_id
+from k8gentai.providers.turns.conversation_items import in_order
 from tests.support.providers import Floor
 from tests.support.responses_api import ANSWER, ask
 

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.contract.turn import AgentLoadError
+from k8gentai.agents.resources.agent import AgentDefinition
 from k8gentai.agents.tools.declared import load_functions
-from k8gentai.agents.turn import AgentLoadError
 
 
 def definition(*tools, **spec) -> AgentDefinition:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from k8gentai.workers.descriptors import raise_limit
+from k8gentai.workers.process.descriptors import raise_limit
 
 INFINITY = resource.RLIM_INFINITY
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from k8gentai.agents.events import (
+from k8gentai.agents.contract.events import (
     Event,
     ItemDone,
     ItemDropped,

@@ -5,14 +5,14 @@ import asyncio
 import pytest
 import redis.exceptions as errors
 
-from k8gentai.stack.drill.command import faults_of
+from k8gentai.stack.commands.drill import faults_of
 from k8gentai.stack.drill.faults import Proxies
 from k8gentai.stack.drill.proxy import REFUSALS, RedisProxy, serving
-from k8gentai.stack.environments import SetUpError
-from k8gentai.stack.settings import Settings
-from k8gentai.workers import connection
-from k8gentai.workers.connection import AWAY, connect_blocking
-from k8gentai.workers.redis_url import read_url
+from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.local.settings import Settings
+from k8gentai.workers.queue import connection
+from k8gentai.workers.queue.connection import AWAY, connect_blocking
+from k8gentai.workers.queue.redis_url import read_url
 from tests.support.connected import connected
 
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from k8gentai.stack.children import ChildError
 from k8gentai.stack.drill.watch import Watch
 from k8gentai.stack.drill.workers import Workers
-from k8gentai.workers.attempts import MAX_ATTEMPTS
+from k8gentai.stack.local.children import ChildError
+from k8gentai.workers.queue.attempts import MAX_ATTEMPTS
 
 
 class Store:

@@ -5,9 +5,9 @@ import socket
 import pytest
 
 from k8gentai.stack.conformance.scripted.embeddings import DIMENSION, MODEL
-from k8gentai.stack.embedding import EmbeddingModel, named_model
-from k8gentai.stack.endpoint import Endpoint
-from k8gentai.stack.environments import SetUpError
+from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.local.embedding import EmbeddingModel, named_model
+from k8gentai.stack.local.model_endpoint import Endpoint
 from tests.scripted import ScriptedModel
 
 SOME = Endpoint("http://127.0.0.1:9/v1", "secret", "a test")

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from k8gentai.stack.endpoint import Endpoint, chat_models, named_endpoint, stack_model
-from k8gentai.stack.environments import SetUpError
+from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.local.model_endpoint import Endpoint, chat_models, named_endpoint, stack_model
 
 SOME = Endpoint("http://model.test/v1", "key", "a test")
 

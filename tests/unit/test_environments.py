@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from k8gentai.stack import environments
-from k8gentai.stack.environments import SetUpError, ensure, interpreter_for
+from k8gentai.stack.environments import installed as environments
+from k8gentai.stack.environments.installed import SetUpError, ensure, interpreter_for
 
 FAKE_UV = """#!/bin/sh
 echo "$*" >>calls

@@ -2,11 +2,11 @@
 
 import pytest
 
-from k8gentai.agents.files import with_files
-from k8gentai.agents.messages import SHOWN, to_messages
-from k8gentai.agents.services import StackFile
-from k8gentai.agents.turn import RequestError, Turn
-from k8gentai.workers.tool_images import with_tool_images
+from k8gentai.agents.adapters.base.files import with_files
+from k8gentai.agents.adapters.base.messages import SHOWN, to_messages
+from k8gentai.agents.contract.stack_services import StackFile
+from k8gentai.agents.contract.turn import RequestError, Turn
+from k8gentai.workers.gateway.tool_images import with_tool_images
 from tests.support.services import FakeServices
 
 DATA = "data:image/png;base64,cG5n"

@@ -5,7 +5,7 @@ import sys
 
 PROGRAM = """
 import multiprocessing, os, signal, threading
-from k8gentai.workers.forks import end_forks_with_worker
+from k8gentai.workers.isolation.forks import end_forks_with_worker
 
 end_forks_with_worker()
 processes = multiprocessing.get_context("fork")
@@ -38,7 +38,7 @@ def test_it_ends_with_a_worker_that_is_killed_and_not_before():
 
 DESCENDANTS = """
 import os
-from k8gentai.workers.forks import end_forks_with_worker
+from k8gentai.workers.isolation.forks import end_forks_with_worker
 
 end_forks_with_worker()
 if os.fork() == 0:
@@ -59,7 +59,7 @@ def test_files_that_a_child_opens_are_open_in_its_own_children():
 
 SIGNALS = """
 import asyncio, multiprocessing, os, signal
-from k8gentai.workers.forks import end_forks_with_worker
+from k8gentai.workers.isolation.forks import end_forks_with_worker
 
 processes = multiprocessing.get_context("fork")
 

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from k8gentai.agents.definition import Tool
+from k8gentai.agents.contract.turn import AgentLoadError, ToolFailedError
+from k8gentai.agents.resources.agent import Tool
 from k8gentai.agents.tools.functions import function_tool
-from k8gentai.agents.turn import AgentLoadError, ToolFailedError
 
 
 class Place(BaseModel):

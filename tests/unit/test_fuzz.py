@@ -14,13 +14,13 @@ import schemathesis
 from openresponses_types.types import ResponseResource
 from schemathesis.config import SchemathesisConfig
 
-from k8gentai.agents import events as ev
+from k8gentai.agents.adapters.base.messages import to_messages
 from k8gentai.agents.adapters.llama_stack.request import build_request
-from k8gentai.agents.definition import implicit_agent
-from k8gentai.agents.messages import to_messages
-from k8gentai.agents.turn import RequestError
-from k8gentai.workers.accepting import Terms
-from k8gentai.workers.record import AcceptedTurn
+from k8gentai.agents.contract import events as ev
+from k8gentai.agents.contract.turn import RequestError
+from k8gentai.agents.resources.agent import implicit_agent
+from k8gentai.workers.queue.admission import Terms
+from k8gentai.workers.queue.record import AcceptedTurn
 from tests.support.fuzzing import described, valid_turns
 from tests.support.providers import Floor, client_of, floor
 

@@ -12,17 +12,24 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from k8gentai.agents.definition import Limits
-from k8gentai.agents.events import TurnEnd, TurnFailed, Usage
-from k8gentai.workers import upstream as upstream_module
-from k8gentai.workers.attempts import Lease
-from k8gentai.workers.budget import Budget
-from k8gentai.workers.calls import INNER_HEADER, PLACE_HEADER, SCOPE_HEADER, TURN_HEADER, ModelCalls, OpenAttempts
-from k8gentai.workers.endings import failure
-from k8gentai.workers.gateway import _Call, gateway
-from k8gentai.workers.journal import Journal
-from k8gentai.workers.tool_guard import ToolGuard
-from k8gentai.workers.upstream import Upstream
+from k8gentai.agents.contract.events import TurnEnd, TurnFailed, Usage
+from k8gentai.agents.resources.agent import Limits
+from k8gentai.workers.attempt.budget import Budget
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.tool_guard import ToolGuard
+from k8gentai.workers.gateway import upstream as upstream_module
+from k8gentai.workers.gateway.app import _Call, gateway
+from k8gentai.workers.gateway.model_calls import (
+    INNER_HEADER,
+    PLACE_HEADER,
+    SCOPE_HEADER,
+    TURN_HEADER,
+    ModelCalls,
+    OpenAttempts,
+)
+from k8gentai.workers.gateway.upstream import Upstream
+from k8gentai.workers.process.failures import failure
+from k8gentai.workers.queue.attempts import Lease
 
 SERVED = {"id": "openai/gpt-4o", "custom_metadata": {"provider_resource_id": "gpt-4o"}}
 ANSWER = {
@@ -1052,8 +1059,8 @@ async def test_an_answer_of_no_known_form_ends_the_call(streamed: bool, monkeypa
     def fail(*_: object) -> None:
         raise TypeError("what is this")
 
-    monkeypatch.setattr("k8gentai.workers.gateway.read_whole", fail)
-    monkeypatch.setattr("k8gentai.workers.gateway.AnswerReader.read", fail)
+    monkeypatch.setattr("k8gentai.workers.gateway.app.read_whole", fail)
+    monkeypatch.setattr("k8gentai.workers.gateway.app.AnswerReader.read", fail)
     bench = Bench(lambda _: stream(ANSWER) if streamed else httpx.Response(200, json=ANSWER))
     answer = await bench.post({"model": "gpt-4o", "messages": [], "stream": streamed})
     assert answer.status_code == 502

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from k8gentai.providers.errors import ApiError
-from k8gentai.providers.guardrails import ENDPOINT, Guardrails, ModerationEndpoint
+from k8gentai.providers.requests.guardrails import ENDPOINT, Guardrails, ModerationEndpoint
 from tests.scripted import ScriptedModel
 from tests.support.host_apis import Safety
 

@@ -3,13 +3,13 @@
 import asyncio
 import threading
 
-from k8gentai.agents.events import MessageDone, ReasoningDelta, StepStarted, TextDelta, TurnCompleted
-from k8gentai.agents.turn import Turn
-from k8gentai.workers.attempts import Lease, Started
-from k8gentai.workers.clock import Clock
-from k8gentai.workers.handoff import EventHandoff
-from k8gentai.workers.record import AcceptedTurn
-from k8gentai.workers.stream import EventStream
+from k8gentai.agents.contract.events import MessageDone, ReasoningDelta, StepStarted, TextDelta, TurnCompleted
+from k8gentai.agents.contract.turn import Turn
+from k8gentai.workers.attempt.stream import EventStream
+from k8gentai.workers.isolation.handoff import EventHandoff
+from k8gentai.workers.queue.attempts import Lease, Started
+from k8gentai.workers.queue.clock import Clock
+from k8gentai.workers.queue.record import AcceptedTurn
 
 MANY = 100_000
 

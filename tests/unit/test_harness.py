@@ -1,4 +1,4 @@
-"""How an attempt ends (k8gentai.workers.harness)."""
+"""How an attempt ends (k8gentai.workers.process.harness)."""
 
 import asyncio
 import contextlib
@@ -11,8 +11,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from k8gentai.agents.definition import Metadata, Spec, implicit_agent
-from k8gentai.agents.events import (
+from k8gentai.agents.contract.events import (
     Event,
     ItemDropped,
     MessageDone,
@@ -24,17 +23,18 @@ from k8gentai.agents.events import (
     TurnIncomplete,
     TurnSuspended,
 )
-from k8gentai.agents.turn import FoundTools, Turn, TurnContext
-from k8gentai.workers.agent_threads import AgentThreads
-from k8gentai.workers.agents_loop import AgentsLoop
-from k8gentai.workers.attempts import Lease, Started
-from k8gentai.workers.calls import OpenAttempts
-from k8gentai.workers.clock import Clock
-from k8gentai.workers.failures import BrokeOffError
-from k8gentai.workers.harness import Harness
-from k8gentai.workers.journal import Journal
-from k8gentai.workers.loaded import ReadyAgent
-from k8gentai.workers.record import AcceptedTurn
+from k8gentai.agents.contract.turn import FoundTools, Turn, TurnContext
+from k8gentai.agents.resources.agent import Metadata, Spec, implicit_agent
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.gateway.model_calls import OpenAttempts
+from k8gentai.workers.isolation.agent_threads import AgentThreads
+from k8gentai.workers.isolation.agents_loop import AgentsLoop
+from k8gentai.workers.process.harness import Harness
+from k8gentai.workers.queue.attempts import Lease, Started
+from k8gentai.workers.queue.clock import Clock
+from k8gentai.workers.queue.hand_backs import BrokeOffError
+from k8gentai.workers.queue.record import AcceptedTurn
+from k8gentai.workers.tools.agent_cache import ReadyAgent
 
 WANTS_JSON = {"text": {"format": {"type": "json_object"}}}
 

@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
-from k8gentai.providers import host, indexes, running
-from k8gentai.providers.indexes import Indexes, create_indexes
+from k8gentai.providers import host
+from k8gentai.providers.host import indexes
+from k8gentai.providers.host.indexes import Indexes, create_indexes
+from k8gentai.providers.server import server as running
 from tests.support.postgres import needs_postgres, postgres
 from tests.support.providers import Floor
 

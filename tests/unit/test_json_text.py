@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8gentai.agents.events import ToolResult
-from k8gentai.agents.json_text import arguments_object, read_json, result_json
-from k8gentai.workers.tool_results import with_json_arguments, with_json_results
+from k8gentai.agents.contract.events import ToolResult
+from k8gentai.agents.text.json_text import arguments_object, read_json, result_json
+from k8gentai.workers.gateway.strict_json import with_json_arguments, with_json_results
 
 WORDS = st.sampled_from(["NaN", "-Infinity", '"NaN', "\\", '\\"', "[NaN]", "é", "\u2028"])
 TEXTS = st.lists(WORDS | st.text(max_size=3), max_size=4).map("".join)

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ImportString, PrivateAttr
 
-from k8gentai.agents.kept_results import is_same, read_result, round_trip, write_result
+from k8gentai.agents.adapters.base.kept_results import is_same, read_result, round_trip, write_result
 
 
 class Colour(StrEnum):

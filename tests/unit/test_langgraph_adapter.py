@@ -20,9 +20,9 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Send
 
-from k8gentai.agents.adapters.langgraph import LangGraphAdapter
-from k8gentai.agents.context import AgentContext
-from k8gentai.agents.events import (
+from k8gentai.agents.adapters.langgraph.adapter import LangGraphAdapter
+from k8gentai.agents.contract.context import AgentContext
+from k8gentai.agents.contract.events import (
     MessageDone,
     ReasoningDelta,
     StepCompleted,
@@ -32,7 +32,7 @@ from k8gentai.agents.events import (
     ToolCallDelta,
     ToolCallStarted,
 )
-from k8gentai.agents.turn import RequestError, StepLimitReached
+from k8gentai.agents.contract.turn import RequestError, StepLimitReached
 from tests.scripted import FOREVER, HANG_UP, Answer, Call, Refuse, ScriptedModel
 from tests.support.langgraph import chat, context_of, definition, loaded, of_type, run, texts, turn_of
 

@@ -18,8 +18,8 @@ from langgraph.prebuilt import create_react_agent
 from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
-from k8gentai.agents.answers import answer_text
-from k8gentai.agents.turn import AgentLoadError, Decision
+from k8gentai.agents.adapters.base.answer_text import answer_text
+from k8gentai.agents.contract.turn import AgentLoadError, Decision
 from tests.scripted import Answer, Call, ScriptedModel
 from tests.support.langgraph import Boundary, answered, chat, context_of, loaded, of_type, run, turn_of
 

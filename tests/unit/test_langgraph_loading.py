@@ -3,8 +3,8 @@
 import pytest
 from langgraph.graph import START, StateGraph
 
-from k8gentai.agents.adapters.langgraph import LangGraphAdapter
-from k8gentai.agents.turn import AgentLoadError
+from k8gentai.agents.adapters.langgraph.adapter import LangGraphAdapter
+from k8gentai.agents.contract.turn import AgentLoadError
 from tests.support.langgraph import definition, loaded
 
 

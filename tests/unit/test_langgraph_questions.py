@@ -20,9 +20,9 @@ from langgraph.prebuilt import ToolNode
 from langgraph.types import Send, interrupt
 from pydantic import BaseModel
 
-from k8gentai.agents.adapters.langgraph import LangGraphAdapter
-from k8gentai.agents.idempotency import CallKey, current_call_key
-from k8gentai.agents.turn import Decision, TurnError
+from k8gentai.agents.adapters.langgraph.adapter import LangGraphAdapter
+from k8gentai.agents.contract.idempotency import CallKey, current_call_key
+from k8gentai.agents.contract.turn import Decision, TurnError
 from tests.support.langgraph import Boundary, context_of, loaded, of_type, texts, turn_of
 
 

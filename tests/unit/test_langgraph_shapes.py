@@ -20,7 +20,7 @@ from langgraph.prebuilt import InjectedState, ToolNode, ToolRuntime, create_reac
 from langgraph.types import Command, Send
 from pydantic import BaseModel
 
-from k8gentai.agents.turn import ToolOutcome
+from k8gentai.agents.contract.turn import ToolOutcome
 from tests.scripted import Answer, Call, ScriptedModel
 from tests.support.langgraph import Boundary, chat, context_of, definition, loaded, of_type, run, texts, turn_of
 

@@ -17,10 +17,10 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import InjectedState, ToolNode, ToolRuntime, create_react_agent, tools_condition
 from langgraph.types import Command, Send, interrupt
 
-from k8gentai.agents.adapters.langgraph.recorded import recorded, remade, written
-from k8gentai.agents.events import ToolCall, ToolResult
-from k8gentai.agents.kept_results import is_same
-from k8gentai.agents.turn import Decision, ToolOutcome
+from k8gentai.agents.adapters.base.kept_results import is_same
+from k8gentai.agents.adapters.langgraph.tool_results import recorded, remade, written
+from k8gentai.agents.contract.events import ToolCall, ToolResult
+from k8gentai.agents.contract.turn import Decision, ToolOutcome
 from tests.scripted import Answer, Call, ScriptedModel
 from tests.support.langgraph import Boundary, chat, context_of, loaded, of_type, run, texts, turn_of
 

@@ -5,10 +5,9 @@ import socket
 
 import pytest
 
-from k8gentai.agents.adapters.llama_stack import LlamaStackAdapter
-from k8gentai.agents.adapters.llama_stack.inference import ModelCallError
-from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.events import (
+from k8gentai.agents.adapters.llama_stack.adapter import LlamaStackAdapter
+from k8gentai.agents.adapters.llama_stack.models import ModelCallError
+from k8gentai.agents.contract.events import (
     MessageDone,
     StepCompleted,
     StepStarted,
@@ -17,7 +16,8 @@ from k8gentai.agents.events import (
     ToolCallDelta,
     ToolCallStarted,
 )
-from k8gentai.agents.turn import AgentLoadError, RequestError
+from k8gentai.agents.contract.turn import AgentLoadError, RequestError
+from k8gentai.agents.resources.agent import AgentDefinition
 from tests.scripted import FOREVER, HANG_UP, Answer, Call, Gate, Refuse, ScriptedModel
 from tests.support.llama_stack import context_for, run, turn_of, user
 

@@ -5,9 +5,9 @@ import json
 import httpx
 import pytest
 
-from k8gentai.agents.adapters.llama_stack import LlamaStackAdapter
-from k8gentai.agents.adapters.llama_stack.inference import ModelCallError
-from k8gentai.agents.events import (
+from k8gentai.agents.adapters.llama_stack.adapter import LlamaStackAdapter
+from k8gentai.agents.adapters.llama_stack.models import ModelCallError
+from k8gentai.agents.contract.events import (
     MessageDone,
     ReasoningDelta,
     TextDelta,

@@ -8,11 +8,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from k8gentai.agents.adapters.llama_stack import LlamaStackAdapter
+from k8gentai.agents.adapters.llama_stack.adapter import LlamaStackAdapter
 from k8gentai.agents.adapters.llama_stack.loop import McpServerError
-from k8gentai.agents.events import ItemDone, ItemProgress, ItemStarted, MessageDone, ToolCall
-from k8gentai.agents.tools.sessions import McpUnauthorizedError
-from k8gentai.agents.turn import StepLimitReached
+from k8gentai.agents.contract.events import ItemDone, ItemProgress, ItemStarted, MessageDone, ToolCall
+from k8gentai.agents.contract.turn import StepLimitReached
+from k8gentai.agents.tools.mcp_sessions import McpUnauthorizedError
 from tests.scripted import Answer, Call, Gate, ScriptedModel
 from tests.support.llama_stack import Boundary, McpServer, context_for, mcp_tool, run, turn_of
 

@@ -4,12 +4,12 @@ import base64
 
 import pytest
 
-from k8gentai.agents.adapters.llama_stack import LlamaStackAdapter
+from k8gentai.agents.adapters.llama_stack.adapter import LlamaStackAdapter
 from k8gentai.agents.adapters.llama_stack.citations import MarkFilter, cited
 from k8gentai.agents.adapters.llama_stack.guardrails import GuardrailError
-from k8gentai.agents.events import ItemDone, ItemDropped, MessageDone, TextDelta, ToolCall
-from k8gentai.agents.services import StackFile
-from k8gentai.agents.turn import RequestError
+from k8gentai.agents.contract.events import ItemDone, ItemDropped, MessageDone, TextDelta, ToolCall
+from k8gentai.agents.contract.stack_services import StackFile
+from k8gentai.agents.contract.turn import RequestError
 from tests.scripted import Answer, Call
 from tests.support.llama_stack import Boundary, context_for, run, turn_of
 from tests.support.services import FakeServices, found

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from k8gentai.agents.definition import implicit_agent
-from k8gentai.agents.fingerprint import CHANGED, fingerprint
-from k8gentai.agents.loading import load_object
-from k8gentai.agents.turn import AgentLoadError, Turn
-from k8gentai.workers import loaded as loaded_agents
-from k8gentai.workers.failures import StaleCodeError
-from k8gentai.workers.loaded import LoadedAgents
-from k8gentai.workers.own_variables import own_variables, part_variables
-from k8gentai.workers.record import AcceptedTurn
+from k8gentai.agents.code.fingerprint import CHANGED, fingerprint
+from k8gentai.agents.code.loading import load_object
+from k8gentai.agents.contract.turn import AgentLoadError, Turn
+from k8gentai.agents.resources.agent import implicit_agent
+from k8gentai.workers.isolation.own_variables import own_variables, part_variables
+from k8gentai.workers.queue.hand_backs import StaleCodeError
+from k8gentai.workers.queue.record import AcceptedTurn
+from k8gentai.workers.tools import agent_cache as loaded_agents
+from k8gentai.workers.tools.agent_cache import LoadedAgents
 
 
 class Adapter:

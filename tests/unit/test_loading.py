@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from k8gentai.agents.loading import load_object
-from k8gentai.agents.turn import AgentLoadError
+from k8gentai.agents.code.loading import load_object
+from k8gentai.agents.contract.turn import AgentLoadError
 
 
 @pytest.fixture(autouse=True)

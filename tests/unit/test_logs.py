@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.logging import RichHandler
 
-from k8gentai.providers.logs import tame_host_logs
+from k8gentai.providers.host.server_log import tame_host_logs
 
 TURN = "resp_01a1ffb33ced79f184c42e9d3df7251e"
 

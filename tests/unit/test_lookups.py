@@ -5,10 +5,10 @@ from typing import Any
 import httpx
 import pytest
 
-from k8gentai.agents.turn import Turn
+from k8gentai.agents.contract.turn import Turn
 from k8gentai.providers.errors import ApiError
-from k8gentai.providers.guardrails import Guardrails
-from k8gentai.workers.record import Owner
+from k8gentai.providers.requests.guardrails import Guardrails
+from k8gentai.workers.queue.record import Owner
 from tests.support.host_apis import PROMPT
 from tests.support.providers import Floor, client_of
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from llama_stack_api.conversations import CreateConversationRequest
 
-from k8gentai.agents.events import TurnCompleted
-from k8gentai.providers.settle import Settler
+from k8gentai.agents.contract.events import TurnCompleted
+from k8gentai.providers.turns.settler import Settler
 from k8gentai.stack.drill.proxy import serving
-from k8gentai.workers import keys
-from k8gentai.workers.attempts import Attempts
-from k8gentai.workers.connection import AWAY, sent_once
-from k8gentai.workers.turns import Turns
+from k8gentai.workers.queue import keys
+from k8gentai.workers.queue.attempts import Attempts
+from k8gentai.workers.queue.connection import AWAY, sent_once
+from k8gentai.workers.queue.turns import Turns
 from tests.support.accepting import ask
 from tests.support.aimed import Aimed
 from tests.support.connected import connected
@@ -32,7 +32,7 @@ async def test_a_fault_while_a_turn_is_settled_does_not_hold_up_its_conversation
     served: Floor, valkey: Any, proxy: Aimed, command: str, refusal: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is left to the time after which what one server was given goes to another."""
-    monkeypatch.setattr("k8gentai.workers.turns.RECLAIM_SECONDS", 3_600)
+    monkeypatch.setattr("k8gentai.workers.queue.turns.RECLAIM_SECONDS", 3_600)
     async with connected(valkey.url) as redis, connected(f"redis://127.0.0.1:{proxy.port}/0") as faulty:
         await redis.flushall()
         turns, attempts = Turns(redis), Attempts(redis, "langgraph", "worker")
@@ -55,7 +55,7 @@ async def test_a_fault_while_a_turn_is_settled_does_not_hold_up_its_conversation
 async def test_a_turn_that_is_settled_again_is_not_lost_by_a_fault_of_what_gives_others(
     valkey: Any, proxy: Aimed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("k8gentai.workers.turns.RECLAIM_SECONDS", 0)
+    monkeypatch.setattr("k8gentai.workers.queue.turns.RECLAIM_SECONDS", 0)
     async with connected(valkey.url) as redis, connected(f"redis://127.0.0.1:{proxy.port}/0") as faulty:
         await redis.flushall()
         turns, attempts = Turns(redis), Attempts(redis, "langgraph", "worker")
@@ -73,7 +73,7 @@ async def test_a_turn_that_is_settled_again_is_not_lost_by_a_fault_of_what_gives
 async def test_a_turn_that_is_given_again_is_not_lost_with_the_answer(
     valkey: Any, proxy: Aimed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("k8gentai.workers.turns.RECLAIM_SECONDS", 0)
+    monkeypatch.setattr("k8gentai.workers.queue.turns.RECLAIM_SECONDS", 0)
     async with connected(valkey.url) as redis, connected(f"redis://127.0.0.1:{proxy.port}/0") as faulty:
         await redis.flushall()
         turns = Turns(faulty)
@@ -84,14 +84,14 @@ async def test_a_turn_that_is_given_again_is_not_lost_with_the_answer(
         proxy.command = b"XAUTOCLAIM"
         with pytest.raises(AWAY):
             await anext(finished)
-        monkeypatch.setattr("k8gentai.workers.turns.RECLAIM_SECONDS", 3_600)
+        monkeypatch.setattr("k8gentai.workers.queue.turns.RECLAIM_SECONDS", 3_600)
         assert await anext(turns.finished("server")) == "resp_1"
 
 
 async def test_what_is_being_settled_is_not_given_again_and_what_waits_is_not_put_off_by_a_fault(
     valkey: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("k8gentai.workers.turns._PAGE", 2)
+    monkeypatch.setattr("k8gentai.workers.queue.turns._PAGE", 2)
     async with connected(valkey.url) as redis:
         await redis.flushall()
         turns = Turns(redis)

@@ -10,11 +10,11 @@ import httpx
 import pytest
 from mcp.server.fastmcp import Context
 
-from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.idempotency import CallKey, current_call_key
-from k8gentai.agents.tools.servers import McpServers
-from k8gentai.agents.tools.sessions import McpServerError
-from k8gentai.agents.turn import ToolFailedError
+from k8gentai.agents.contract.idempotency import CallKey, current_call_key
+from k8gentai.agents.contract.turn import ToolFailedError
+from k8gentai.agents.resources.agent import AgentDefinition
+from k8gentai.agents.tools.mcp_servers import McpServers
+from k8gentai.agents.tools.mcp_sessions import McpServerError
 from tests.support.llama_stack import McpServer
 
 PROGRAM = Path(__file__).parents[1] / "support" / "mcp_program.py"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from k8gentai.workers.memory import Memory, MemoryLimitError
+from k8gentai.workers.process.memory import Memory, MemoryLimitError
 
 
 def test_a_process_that_has_grown_too_large_is_told_of_once():

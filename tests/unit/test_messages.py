@@ -2,8 +2,8 @@
 
 import pytest
 
-from k8gentai.agents.messages import NO_RESULT, to_messages
-from k8gentai.agents.turn import RequestError
+from k8gentai.agents.adapters.base.messages import NO_RESULT, to_messages
+from k8gentai.agents.contract.turn import RequestError
 
 
 def call(call_id, name="add", arguments='{"a": 1}'):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from k8gentai.stack import notice
-from k8gentai.stack.environments import SetUpError
-from k8gentai.stack.frameworks import frameworks_here
-from k8gentai.stack.notice import Notice
-from k8gentai.stack.settings import STATE, read_settings, settings_of_up
+from k8gentai.stack.environments.frameworks import frameworks_here
+from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.local import pidfile as notice
+from k8gentai.stack.local.pidfile import Notice
+from k8gentai.stack.local.settings import STATE, read_settings, settings_of_up
 
 UP = Notice(os.getpid(), "http://127.0.0.1:8399", "openai/tiny", ["langgraph"])
 

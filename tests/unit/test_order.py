@@ -1,8 +1,8 @@
-"""One order for what adapters, tools and the gateway say (k8gentai.workers.order)."""
+"""One order for what adapters, tools and the gateway say (k8gentai.workers.attempt.sequencer)."""
 
 import pytest
 
-from k8gentai.agents.events import (
+from k8gentai.agents.contract.events import (
     Event,
     ItemDropped,
     MessageDone,
@@ -13,7 +13,7 @@ from k8gentai.agents.events import (
     ToolResult,
     Usage,
 )
-from k8gentai.workers.order import EventOrder
+from k8gentai.workers.attempt.sequencer import EventOrder
 
 USAGE = Usage(model="m", input_tokens=1, output_tokens=2)
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from k8gentai.workers.child_environment import pass_on_variables
-from k8gentai.workers.own_variables import own_variables, part_variables
+from k8gentai.workers.isolation.child_environment import pass_on_variables
+from k8gentai.workers.isolation.own_variables import own_variables, part_variables
 
 REPLACED = (
     (builtins, "__import__"),

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from k8gentai.agents.parameters import permitted_tools
-from k8gentai.agents.turn import Turn
+from k8gentai.agents.adapters.base.parameters import permitted_tools
+from k8gentai.agents.contract.turn import Turn
 
 ADD = {"type": "function", "name": "add", "parameters": {"type": "object"}}
 SHOUT = {"type": "function", "name": "shout"}

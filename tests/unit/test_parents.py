@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from k8gentai.agents.definition import Limits
-from k8gentai.workers.parents import Parent, bounded, signed, verified
+from k8gentai.agents.resources.agent import Limits
+from k8gentai.workers.queue.grants import Parent, bounded, signed, verified
 
 PARENT = Parent(turn_id="resp_1", depth=2, tokens=100, deadline=time.time() + 3_000)
 

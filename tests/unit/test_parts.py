@@ -8,10 +8,10 @@ import pytest
 from langgraph.func import entrypoint
 from langgraph.graph import START, MessagesState, StateGraph
 
+from k8gentai.agents.adapters.base.request_parts import check_text_only, refused_parts
 from k8gentai.agents.adapters.langgraph.inputs import graph_input, takes_text
-from k8gentai.agents.parts import check_text_only, refused_parts
-from k8gentai.agents.registry import write_registry
-from k8gentai.agents.turn import RequestError, Turn
+from k8gentai.agents.contract.turn import RequestError, Turn
+from k8gentai.agents.registry.registry import write_registry
 from tests.support.providers import Floor, agent
 from tests.support.responses_api import ANSWER, ASK, parsed
 

@@ -1,9 +1,9 @@
-"""Patterns of clients that are found in texts (k8gentai.workers.patterns)."""
+"""Patterns of clients that are found in texts (k8gentai.workers.attempt.patterns)."""
 
 import pytest
 
-from k8gentai.workers import patterns
-from k8gentai.workers.patterns import Patterns
+from k8gentai.workers.attempt import patterns
+from k8gentai.workers.attempt.patterns import Patterns
 
 
 @pytest.mark.parametrize(

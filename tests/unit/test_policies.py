@@ -3,9 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from k8gentai.agents.definition import AgentDefinition
+from k8gentai.agents.contract.turn import Adapter, AgentLoadError, FoundTools
+from k8gentai.agents.resources.agent import AgentDefinition
 from k8gentai.agents.tools.policies import check_policies, found_tools
-from k8gentai.agents.turn import Adapter, AgentLoadError, FoundTools
 
 
 class Loaded:

@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from k8gentai.agents.events import TurnFailed
-from k8gentai.agents.turn import Turn
-from k8gentai.workers import pool as pools
-from k8gentai.workers.attempts import DeclinedBeforeError, Lease, Started
-from k8gentai.workers.clock import Clock
-from k8gentai.workers.current_attempt import RunningAttempt
-from k8gentai.workers.failures import AgentMissingError, BrokeOffError, StaleCodeError
-from k8gentai.workers.pool import Pool
-from k8gentai.workers.record import AcceptedTurn
-from k8gentai.workers.relief import HAND_OVER_SECONDS, Relief
-from k8gentai.workers.watchdog import Blocked
+from k8gentai.agents.contract.events import TurnFailed
+from k8gentai.agents.contract.turn import Turn
+from k8gentai.workers.isolation.current_attempt import RunningAttempt
+from k8gentai.workers.isolation.watchdog import Blocked
+from k8gentai.workers.process import running_turns as pools
+from k8gentai.workers.process.relief import HAND_OVER_SECONDS, Relief
+from k8gentai.workers.process.running_turns import Pool
+from k8gentai.workers.queue.attempts import DeclinedBeforeError, Lease, Started
+from k8gentai.workers.queue.clock import Clock
+from k8gentai.workers.queue.hand_backs import AgentMissingError, BrokeOffError, StaleCodeError
+from k8gentai.workers.queue.record import AcceptedTurn
 
 END = TurnFailed(code="model_error", message="gone")
 

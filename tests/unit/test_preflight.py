@@ -3,10 +3,10 @@
 import pytest
 from redis.exceptions import BusyLoadingError, NoPermissionError
 
-from k8gentai.stack import valkey as embedded
-from k8gentai.stack.environments import SetUpError
-from k8gentai.workers import preflight
-from k8gentai.workers.links import StoreRefusesError
+from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.local import valkey as embedded
+from k8gentai.workers.queue import preflight
+from k8gentai.workers.queue.links import StoreRefusesError
 from tests.support.connected import connected
 
 

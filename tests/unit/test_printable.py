@@ -2,8 +2,8 @@
 
 import pytest
 
-from k8gentai.stack.printable import printable
-from k8gentai.stack.question import described
+from k8gentai.stack.terminal.printable import printable
+from k8gentai.stack.terminal.question import described
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from k8gentai.workers.process_settings import ProcessSettings
+from k8gentai.workers.isolation.process_settings import ProcessSettings
 
 
 @pytest.fixture

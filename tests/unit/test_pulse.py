@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from k8gentai.workers.pulse import LoopHungError, Pulse
+from k8gentai.workers.process.pulse import LoopHungError, Pulse
 
 
 @pytest.fixture
@@ -82,9 +82,9 @@ def test_a_loop_that_was_held_up_for_a_while_is_well(hung):
 
 HANGING = """
 import asyncio, threading
-from k8gentai.workers.beat import Beat
-from k8gentai.workers.last_words import LastWords
-from k8gentai.workers.pulse import Pulse
+from k8gentai.workers.process.heartbeat import Beat
+from k8gentai.workers.process.last_words import LastWords
+from k8gentai.workers.process.pulse import Pulse
 
 class Store:
     def renew(self, leases): return []

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from rich.console import Console
 
-from k8gentai.stack.environments import SetUpError
-from k8gentai.stack.question import ask
+from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.terminal.question import ask
 
 CREATED = b'data: {"type": "response.created", "response": {"id": "resp_9", "status": "in_progress"}}\n\n'
 BEGUN = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import tests.unit.conftest
-from k8gentai.agents.loading import own_place
-from k8gentai.agents.reachable import data_classes, handed_on, reachable
+from k8gentai.agents.code.loading import own_place
+from k8gentai.agents.code.reachable import data_classes, handed_on, reachable
 
 
 class Tool:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from k8gentai.stack.drill.proxy import Proxy
-from k8gentai.workers.connection import AWAY, connect_blocking
+from k8gentai.workers.queue.connection import AWAY, connect_blocking
 from tests.support.connected import connected
 from tests.support.valkey import Valkey
 

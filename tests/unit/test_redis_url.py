@@ -5,10 +5,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from k8gentai.workers import keys
-from k8gentai.workers.connection import connect, connect_blocking
-from k8gentai.workers.redis_url import OPTIONS, masked, read_url
-from k8gentai.workers.turns import Turns
+from k8gentai.workers.queue import keys
+from k8gentai.workers.queue.connection import connect, connect_blocking
+from k8gentai.workers.queue.redis_url import OPTIONS, masked, read_url
+from k8gentai.workers.queue.turns import Turns
 
 
 def test_one_server_is_read_as_redis_py_reads_it():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from k8gentai.agents.registry import RegisteredAgent, Registry, write_registry
+from k8gentai.agents.registry.registry import RegisteredAgent, Registry, write_registry
 
 
 def agent(agent_id: str, **fields) -> RegisteredAgent:

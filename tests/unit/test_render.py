@@ -7,11 +7,11 @@ from llama_stack_api import OpenAIResponseObject
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from k8gentai.agents import events as ev
-from k8gentai.agents.turn import Turn
+from k8gentai.agents.contract import events as ev
+from k8gentai.agents.contract.turn import Turn
 from k8gentai.providers.ids import belongs_to
-from k8gentai.providers.render import Rendering, StreamEvent, render
-from k8gentai.workers.record import Answer, Replay, TurnRecord
+from k8gentai.providers.rendering.render import Rendering, StreamEvent, render
+from k8gentai.workers.queue.record import Answer, Replay, TurnRecord
 
 STREAM_EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 TURN_ID = "resp_0192f3a0c1d27e3fb1234567890abcde"

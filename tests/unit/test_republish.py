@@ -1,11 +1,11 @@
-"""A turn run again says only what is new (k8gentai.workers.republish)."""
+"""A turn run again says only what is new (k8gentai.workers.attempt.replay_filter)."""
 
 import random
 from itertools import product
 
 import pytest
 
-from k8gentai.agents.events import (
+from k8gentai.agents.contract.events import (
     Event,
     Interrupt,
     ItemDone,
@@ -24,8 +24,8 @@ from k8gentai.agents.events import (
     TurnSuspended,
     Usage,
 )
-from k8gentai.workers import republish
-from k8gentai.workers.republish import Republisher
+from k8gentai.workers.attempt import replay_filter as republish
+from k8gentai.workers.attempt.replay_filter import Republisher
 
 TURN: list[Event] = [
     StepStarted(step_id="s1", kind="inference"),

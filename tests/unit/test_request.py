@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from k8gentai.providers import formats
 from k8gentai.providers.errors import ApiError
 from k8gentai.providers.ids import belongs_to, new_turn_id
-from k8gentai.providers.request import read_request
-from k8gentai.workers import json_schema
+from k8gentai.providers.requests import answer_formats as formats
+from k8gentai.providers.requests.request import read_request
+from k8gentai.workers.attempt import json_schema
 
 TURN = new_turn_id()
 MCP = {"type": "mcp", "server_label": "s", "server_url": "http://s"}

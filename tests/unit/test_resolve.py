@@ -7,7 +7,7 @@ import pytest
 
 from k8gentai.providers import host
 from k8gentai.providers.errors import ApiError
-from k8gentai.providers.resolve import Resolver
+from k8gentai.providers.requests.targets import Resolver
 
 
 @pytest.fixture

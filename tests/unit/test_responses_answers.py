@@ -8,7 +8,7 @@ import httpx
 import pytest
 from llama_stack_api.conversations import DeleteItemRequest
 
-from k8gentai.agents import events as ev
+from k8gentai.agents.contract import events as ev
 from k8gentai.providers import host
 from tests.support.providers import Floor
 from tests.support.responses_api import ANSWER, ASK, ask, parsed

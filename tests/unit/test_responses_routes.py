@@ -10,11 +10,11 @@ import pytest
 from pydantic import BaseModel, RootModel
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from k8gentai.agents import events as ev
-from k8gentai.agents.registry import write_registry
-from k8gentai.providers import api
-from k8gentai.workers.accepting import Terms
-from k8gentai.workers.record import TurnRecord
+from k8gentai.agents.contract import events as ev
+from k8gentai.agents.registry.registry import write_registry
+from k8gentai.providers.server import external_api as api
+from k8gentai.workers.queue.admission import Terms
+from k8gentai.workers.queue.record import TurnRecord
 from tests.support.providers import Floor, agent, model
 from tests.support.responses_api import ANSWER, ASK, ask, parsed
 
@@ -294,8 +294,8 @@ async def test_a_stream_outlasts_redis_being_away(
 ) -> None:
     """Also where that begins with the turn's last event."""
     missed, looked = 0, asyncio.Event()
-    monkeypatch.setattr("k8gentai.providers.reading._PATIENCE_SECONDS", 0)
-    monkeypatch.setattr("k8gentai.providers.reading._RETRY_SECONDS", 0)
+    monkeypatch.setattr("k8gentai.providers.turns.reader._PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("k8gentai.providers.turns.reader._RETRY_SECONDS", 0)
     get = served.turns.get
 
     async def away_at_first(turn_id: str) -> TurnRecord:
@@ -326,8 +326,8 @@ async def test_a_stream_outlasts_redis_being_away(
 async def test_who_waits_while_redis_is_away_hears_which_turn_goes_on(
     client: httpx.AsyncClient, served: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("k8gentai.providers.reading._PATIENCE_SECONDS", 0)
-    monkeypatch.setattr("k8gentai.providers.reading._RETRY_SECONDS", 0)
+    monkeypatch.setattr("k8gentai.providers.turns.reader._PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("k8gentai.providers.turns.reader._RETRY_SECONDS", 0)
     key = {"Idempotency-Key": "k"}
     waiting = asyncio.create_task(client.post("/v1/responses", json=ASK, headers=key))
     async with served.turns.changed:

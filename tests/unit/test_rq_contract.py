@@ -16,9 +16,9 @@ from rq.registry import CanceledJobRegistry, FailedJobRegistry, FinishedJobRegis
 from rq.serializers import JSONSerializer
 from rq.worker.base import BaseWorker, WorkerStatus
 
-from k8gentai.workers import keys
-from k8gentai.workers.jobs import FUNCTION, job_fields, rq_now
-from k8gentai.workers.registration import TurnWorker
+from k8gentai.workers.queue import keys
+from k8gentai.workers.queue.rq_jobs import FUNCTION, job_fields, rq_now
+from k8gentai.workers.queue.rq_worker import TurnWorker
 
 QUEUE = "langgraph"
 TURN = "resp_0192f3a0c1d27e3fb1234567890abcde"

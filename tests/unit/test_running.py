@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from k8gentai.agents.events import ItemDropped, MessageDone
-from k8gentai.agents.running import AgentRun
+from k8gentai.agents.adapters.base.run import AgentRun
+from k8gentai.agents.contract.events import ItemDropped, MessageDone
 from tests.support.langgraph import Boundary, context_of
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from k8gentai.workers.parents import PARENT_HEADER
-from k8gentai.workers.record import Owner
-from k8gentai.workers.services import SERVICES_PATH
+from k8gentai.workers.queue.grants import PARENT_HEADER
+from k8gentai.workers.queue.record import Owner
+from k8gentai.workers.stack.services import SERVICES_PATH
 from tests.support.providers import Floor, client_of
 from tests.support.services import found
 

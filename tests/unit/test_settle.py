@@ -15,9 +15,9 @@ from llama_stack_api.conversations import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from k8gentai.agents import events as ev
-from k8gentai.providers.access import acting_as
-from k8gentai.workers.record import Owner
+from k8gentai.agents.contract import events as ev
+from k8gentai.providers.host.access import acting_as
+from k8gentai.workers.queue.record import Owner
 from tests.support.providers import Floor
 
 ANSWER = [

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from k8gentai.workers import shutdown
-from k8gentai.workers.exits import REPLACE
-from k8gentai.workers.shutdown import LeasesError, Shutdown
+from k8gentai.workers.isolation.process_exits import REPLACE
+from k8gentai.workers.process import shutdown
+from k8gentai.workers.process.shutdown import LeasesError, Shutdown
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from k8gentai.workers.slots import Door, Slot, WholeWorker
+from k8gentai.workers.tools.concurrency import Door, Slot, WholeWorker
 
 
 async def taken(places):

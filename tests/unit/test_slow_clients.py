@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from k8gentai.agents import events as ev
-from k8gentai.providers import answering
-from k8gentai.providers.answering import event_stream
+from k8gentai.agents.contract import events as ev
+from k8gentai.providers import http as answering
+from k8gentai.providers.http import event_stream
 from tests.support.providers import client_of, floor
 
 Message = MutableMapping[str, Any]

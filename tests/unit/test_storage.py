@@ -13,9 +13,9 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from k8gentai.agents import events as ev
-from k8gentai.providers.answering import api_error
-from k8gentai.providers.storage import StorageAwayError
+from k8gentai.agents.contract import events as ev
+from k8gentai.providers.host.storage import StorageAwayError
+from k8gentai.providers.http import api_error
 from tests.support.processes import free_port
 from tests.support.providers import Floor
 

@@ -8,7 +8,7 @@ from llama_stack.core.access_control.access_control import default_policy
 from llama_stack.core.storage.datatypes import SqliteSqlStoreConfig
 from llama_stack.core.storage.sqlstore.sqlstore import register_sqlstore_backends, shutdown_sqlstore_backends
 
-from k8gentai.providers.store import ResponseStore, StoredResponse
+from k8gentai.providers.turns.store import ResponseStore, StoredResponse
 
 
 @pytest.fixture

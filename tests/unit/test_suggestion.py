@@ -1,6 +1,6 @@
 """The name that was meant by one that does not exist."""
 
-from k8gentai.agents.suggestion import did_you_mean
+from k8gentai.agents.text.suggestion import did_you_mean
 
 
 def test_the_nearest_name_is_suggested_where_one_is_near() -> None:

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from k8gentai.agents.events import ItemDone, TextDelta, ToolResult, TurnFailed, parse_event
-from k8gentai.agents.text import encodable, jsonable, message_of
-from k8gentai.agents.turn import ToolOutcome
-from k8gentai.workers.journal import ToolEntry
+from k8gentai.agents.contract.events import ItemDone, TextDelta, ToolResult, TurnFailed, parse_event
+from k8gentai.agents.contract.turn import ToolOutcome
+from k8gentai.agents.text.utf8 import encodable, jsonable, message_of
+from k8gentai.workers.attempt.journal import ToolEntry
 
 HALF = "\ud800"
 

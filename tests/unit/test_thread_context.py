@@ -7,8 +7,8 @@ from multiprocessing.pool import ThreadPool
 
 import pytest
 
-from k8gentai.workers.current_attempt import RunningAttempt, current_attempt
-from k8gentai.workers.thread_context import carry_context
+from k8gentai.workers.isolation.current_attempt import RunningAttempt, current_attempt
+from k8gentai.workers.isolation.thread_context import carry_context
 
 
 @pytest.fixture(autouse=True)

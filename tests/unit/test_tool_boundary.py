@@ -1,4 +1,4 @@
-"""Tools that ask a person while they run (k8gentai.workers.tools)."""
+"""Tools that ask a person while they run (k8gentai.workers.tools.boundary)."""
 
 import asyncio
 import contextvars
@@ -7,20 +7,20 @@ import math
 
 import pytest
 
-from k8gentai.agents.admission import current_own_result
-from k8gentai.agents.definition import Limits, Tool
-from k8gentai.agents.events import TurnEnd, Usage
-from k8gentai.agents.exits import contained_in_thread
-from k8gentai.agents.idempotency import enclosing_call, idempotency_key
-from k8gentai.agents.tool_images import show_image
-from k8gentai.agents.turn import Decision
-from k8gentai.workers.approvals import Approvals
-from k8gentai.workers.budget import Budget, BudgetExceededError
-from k8gentai.workers.clock import Clock
-from k8gentai.workers.journal import ToolEntry
-from k8gentai.workers.record import Answer, seen_digest
-from k8gentai.workers.tool_guard import ToolGuard
-from k8gentai.workers.tools import Tools, is_in_tool, running_call, scope
+from k8gentai.agents.code.exceptions import contained_in_thread
+from k8gentai.agents.contract.events import TurnEnd, Usage
+from k8gentai.agents.contract.idempotency import enclosing_call, idempotency_key
+from k8gentai.agents.contract.turn import Decision
+from k8gentai.agents.resources.agent import Limits, Tool
+from k8gentai.agents.tools.admitted_arguments import current_own_result
+from k8gentai.agents.tools.images import show_image
+from k8gentai.workers.attempt.approvals import Approvals
+from k8gentai.workers.attempt.budget import Budget, BudgetExceededError
+from k8gentai.workers.attempt.journal import ToolEntry
+from k8gentai.workers.attempt.tool_guard import ToolGuard
+from k8gentai.workers.queue.clock import Clock
+from k8gentai.workers.queue.record import Answer, seen_digest
+from k8gentai.workers.tools.boundary import Tools, is_in_tool, running_call, scope
 
 
 class Recorded:

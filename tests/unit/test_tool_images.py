@@ -5,15 +5,15 @@ import math
 import httpx
 import pytest
 
-from k8gentai.agents.definition import Limits
-from k8gentai.agents.messages import SHOWN
-from k8gentai.agents.tool_images import show_image, text_without_images
-from k8gentai.workers.approvals import Approvals
-from k8gentai.workers.budget import Budget
-from k8gentai.workers.clock import Clock
-from k8gentai.workers.tool_guard import ToolGuard
-from k8gentai.workers.tool_images import with_tool_images
-from k8gentai.workers.tools import Tools
+from k8gentai.agents.adapters.base.messages import SHOWN
+from k8gentai.agents.resources.agent import Limits
+from k8gentai.agents.tools.images import show_image, text_without_images
+from k8gentai.workers.attempt.approvals import Approvals
+from k8gentai.workers.attempt.budget import Budget
+from k8gentai.workers.attempt.tool_guard import ToolGuard
+from k8gentai.workers.gateway.tool_images import with_tool_images
+from k8gentai.workers.queue.clock import Clock
+from k8gentai.workers.tools.boundary import Tools
 from tests.unit.test_gateway import ANSWER, Bench
 from tests.unit.test_tool_boundary import Recorded
 

@@ -7,9 +7,9 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.types import Message
 
-from k8gentai.workers.calls import OpenAttempts
-from k8gentai.workers.gateway import gateway
-from k8gentai.workers.transport_security import TransportSecurity, Trust
+from k8gentai.workers.gateway.app import gateway
+from k8gentai.workers.gateway.model_calls import OpenAttempts
+from k8gentai.workers.http.web_pages import TransportSecurity, Trust
 
 JSON = {"content-type": "application/json"}
 OWN = "http://127.0.0.1:8321"

@@ -5,11 +5,11 @@ import base64
 
 import pytest
 
-from k8gentai.agents.services import StackFile
-from k8gentai.agents.turn import ToolFailedError, Turn
-from k8gentai.workers import services
-from k8gentai.workers.record import AcceptedTurn
-from k8gentai.workers.services import TurnServices
+from k8gentai.agents.contract.stack_services import StackFile
+from k8gentai.agents.contract.turn import ToolFailedError, Turn
+from k8gentai.workers.queue.record import AcceptedTurn
+from k8gentai.workers.stack import services
+from k8gentai.workers.stack.services import TurnServices
 
 
 class Stack:

@@ -2,9 +2,15 @@
 
 import pytest
 
-from k8gentai.agents.parameters import CHECKED_ELSEWHERE, passed_on, unsupported, wants_json, with_asked
+from k8gentai.agents.adapters.base.parameters import (
+    CHECKED_ELSEWHERE,
+    passed_on,
+    unsupported,
+    wants_json,
+    with_asked,
+)
 from k8gentai.providers import host
-from k8gentai.providers.request import _NOT_PARAMETERS
+from k8gentai.providers.requests.request import _NOT_PARAMETERS
 
 SCHEMA = {"type": "json_schema", "name": "plan", "schema": {"type": "object"}}
 BOTH, DECLARATIVE, NEITHER = (True, True), (True, False), (False, False)

@@ -4,9 +4,9 @@ import io
 
 from rich.console import Console
 
-from k8gentai.stack.hosts import HOSTS
-from k8gentai.stack.settings import read_settings
-from k8gentai.stack.up import Plan, _Stack
+from k8gentai.stack.environments.hosts import HOSTS
+from k8gentai.stack.local.settings import read_settings
+from k8gentai.stack.local.up import Plan, _Stack
 
 
 def test_off_a_terminal_each_step_has_a_line_before_it_is_done() -> None:

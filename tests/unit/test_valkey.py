@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from k8gentai.stack import valkey
-from k8gentai.stack.environments import SetUpError
+from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.local import valkey
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from k8gentai.providers.vector_stores import create_router
+from k8gentai.providers.overrides.vector_stores import create_router
 
 
 class Known:

@@ -1,4 +1,4 @@
-"""A process that code of a turn broke for all others (k8gentai.workers.vitals)."""
+"""A process that code of a turn broke for all others (k8gentai.workers.process.vitals)."""
 
 import asyncio
 import concurrent.futures.thread
@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from k8gentai.workers import vitals as vitals_module
-from k8gentai.workers.failures import BrokeOffError
-from k8gentai.workers.vitals import Vitals
+from k8gentai.workers.process import vitals as vitals_module
+from k8gentai.workers.process.vitals import Vitals
+from k8gentai.workers.queue.hand_backs import BrokeOffError
 
 
 @pytest.fixture

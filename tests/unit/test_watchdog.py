@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from k8gentai.workers import watchdog
+from k8gentai.workers.isolation import watchdog
 
 
 class Log:

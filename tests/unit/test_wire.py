@@ -1,7 +1,7 @@
 """Streams of model endpoints as the host reads them: mended where its router would fail.
 
 The openai SDK does not promise to keep the names that are hooked: a newer one that fails here needs a look at
-:mod:`k8gentai.providers.wire`.
+:mod:`k8gentai.providers.overrides.model_streams`.
 """
 
 import inspect
@@ -14,7 +14,7 @@ import pytest
 from openai import APIError, AsyncOpenAI
 from openai._streaming import AsyncStream, ServerSentEvent
 
-from k8gentai.providers.wire import WireReading
+from k8gentai.providers.overrides.model_streams import WireReading
 
 
 def taken(data: Any) -> Any:

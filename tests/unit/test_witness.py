@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import pytest
 
-from k8gentai.workers import witness
-from k8gentai.workers.witness import death_of
+from k8gentai.workers.process import witness
+from k8gentai.workers.process.witness import death_of
 
 WORKER = """
 import ctypes, faulthandler, os, signal, sys
-from k8gentai.workers import last_words
+from k8gentai.workers.process import last_words
 
 class Pipe:
     stdin = sys.stdout.buffer

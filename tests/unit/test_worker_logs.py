@@ -10,8 +10,8 @@ import pytest
 PROGRAM = """
 import io, logging, os, sys
 import structlog
-from k8gentai.workers.logs import configure_logs, open_log
-from k8gentai.workers.standard_streams import keep_streams_open
+from k8gentai.workers.process.worker_log import configure_logs, open_log
+from k8gentai.workers.isolation.standard_streams import keep_streams_open
 
 configure_logs(open_log())
 keep_streams_open()

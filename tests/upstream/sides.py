@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from k8gentai.providers.lexical import DIMENSION
+from k8gentai.providers.host.lexical import DIMENSION
 from tests.support.stack import Stack
 from tests.upstream import stacks
 from tests.upstream.model import RecordedModel
@@ -51,7 +51,7 @@ def _run(directory: Path, run_yaml: Path, workers: bool) -> Outcomes:
     model.start()
     try:
         stack.prepare(no_agents)
-        # The host spends seconds on each traceback it logs: k8gentai.providers.logs.
+        # The host spends seconds on each traceback it logs: k8gentai.providers.host.server_log.
         server = stack.add_server(LLAMA_STACK_LOGGING="all=critical")
         if workers:
             stack.add_worker("llama-stack")

@@ -6,7 +6,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from k8gentai.stack.environments import ensure
+from k8gentai.stack.environments.installed import ensure
 from tests.support.processes import ROOT
 
 LOCK = ROOT / "locks" / "upstream-source.txt"

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from k8gentai.stack.hosts import RUN_YAML
+from k8gentai.stack.environments.hosts import RUN_YAML
 from tests.support.processes import ROOT
 from tests.upstream.source import recordings
 

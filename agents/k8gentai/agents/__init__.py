@@ -8,16 +8,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from k8gentai.agents.context import AgentContext
-    from k8gentai.agents.idempotency import idempotency_key
-    from k8gentai.agents.turn import ToolFailedError
+    from k8gentai.agents.contract.context import AgentContext
+    from k8gentai.agents.contract.idempotency import idempotency_key
+    from k8gentai.agents.contract.turn import ToolFailedError
 
 __all__ = ["AgentContext", "ToolFailedError", "idempotency_key"]
 
 _HOMES = {
-    "AgentContext": "k8gentai.agents.context",
-    "ToolFailedError": "k8gentai.agents.turn",
-    "idempotency_key": "k8gentai.agents.idempotency",
+    "AgentContext": "k8gentai.agents.contract.context",
+    "ToolFailedError": "k8gentai.agents.contract.turn",
+    "idempotency_key": "k8gentai.agents.contract.idempotency",
 }
 
 

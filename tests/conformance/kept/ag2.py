@@ -6,11 +6,11 @@ from types import SimpleNamespace
 from ag2 import Agent, Context, MemoryStream, ToolResult, tool
 from ag2.events import DataInput, ImageInput, TextInput, ToolCallEvent
 
-from k8gentai.agents.adapters.ag2.admitted import hook_tools
-from k8gentai.agents.adapters.ag2.recorded import outcome_of_value, remade, value_of
+from k8gentai.agents.adapters.ag2.admitted_calls import hook_tools
 from k8gentai.agents.adapters.ag2.run import current_agent, current_call, current_run
-from k8gentai.agents.admission import Admission
-from k8gentai.agents.kept_results import is_same
+from k8gentai.agents.adapters.ag2.tool_results import outcome_of_value, remade, value_of
+from k8gentai.agents.adapters.base.kept_results import is_same
+from k8gentai.agents.tools.admitted_arguments import Admission
 from tests.conformance.kept.results import Receipt, Unwritten, attempt, gone, verify
 
 RESULTS = [

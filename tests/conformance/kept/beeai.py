@@ -6,10 +6,10 @@ from types import SimpleNamespace
 from beeai_framework.tools import JSONToolOutput, StringToolOutput, tool
 from beeai_framework.tools.search import SearchToolOutput, SearchToolResult
 
-from k8gentai.agents.adapters.beeai.admitted import ReadAdmission, hook_implementations
-from k8gentai.agents.adapters.beeai.recorded import recorded, remade
+from k8gentai.agents.adapters.base.kept_results import is_same
+from k8gentai.agents.adapters.beeai.admitted_calls import ReadAdmission, hook_implementations
 from k8gentai.agents.adapters.beeai.run import current_run
-from k8gentai.agents.kept_results import is_same
+from k8gentai.agents.adapters.beeai.tool_results import recorded, remade
 from tests.conformance.kept.results import Receipt, Unwritten, attempt, gone, verify
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from crewai.tools import tool
 from crewai.tools.tool_failure import ToolFailure
 
-from k8gentai.agents.adapters.crewai.admitted import CrewAdmission
+from k8gentai.agents.adapters.crewai.admitted_calls import CrewAdmission
 from k8gentai.agents.adapters.crewai.run import current_run
 from k8gentai.agents.adapters.crewai.tools import hook_tools
 from tests.conformance.kept.results import Receipt, Unwritten, attempt, gone, verify

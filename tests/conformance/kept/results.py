@@ -6,8 +6,8 @@ from types import ModuleType
 
 from pydantic import BaseModel, create_model
 
-from k8gentai.agents.admission import OwnResult, admit, current_own_result
-from k8gentai.agents.kept_results import is_same
+from k8gentai.agents.adapters.base.kept_results import is_same
+from k8gentai.agents.tools.admitted_arguments import OwnResult, admit, current_own_result
 
 
 class Receipt(BaseModel):

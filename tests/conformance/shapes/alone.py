@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from functools import reduce
 
-from k8gentai.stack.environments import interpreter_for
+from k8gentai.stack.environments.installed import interpreter_for
 from tests.support.processes import ROOT
 
 Run = Callable[[object, str], Awaitable[str]]

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from k8gentai.agents.adapters import FRAMEWORKS
-from k8gentai.agents.registry import Registry
+from k8gentai.agents.registry.registry import Registry
 from k8gentai.stack.conformance.expect import one
 from k8gentai.stack.conformance.lab import completed, items
 from tests.conformance.helpers import answer, eventually, prompt

@@ -9,10 +9,13 @@ from typing import Any
 
 import openai
 
-from k8gentai.agents.context import AgentContext, agent_context
-from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.entrypoint import is_factory
-from k8gentai.agents.events import (
+from k8gentai.agents.adapters.base.messages import to_messages
+from k8gentai.agents.adapters.base.parameters import chat_parameters
+from k8gentai.agents.code.entrypoint import is_factory
+from k8gentai.agents.code.loading import load_object
+from k8gentai.agents.code.reachable import handed_on
+from k8gentai.agents.contract.context import AgentContext, agent_context
+from k8gentai.agents.contract.events import (
     Event,
     MessageDone,
     ReasoningDelta,
@@ -21,11 +24,8 @@ from k8gentai.agents.events import (
     TextDelta,
     ToolCall,
 )
-from k8gentai.agents.loading import load_object
-from k8gentai.agents.messages import to_messages
-from k8gentai.agents.parameters import chat_parameters
-from k8gentai.agents.reachable import handed_on
-from k8gentai.agents.turn import FoundTools, RequestError, StepLimitReached, Turn, TurnContext
+from k8gentai.agents.contract.turn import FoundTools, RequestError, StepLimitReached, Turn, TurnContext
+from k8gentai.agents.resources.agent import AgentDefinition
 from tests.conformance.third_party.loop import Agent
 
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from k8gentai.agents.turn import TurnContext
+from k8gentai.agents.contract.turn import TurnContext
 from tests.conformance.third_party.adapter import LoopAdapter, use
 from tests.conformance.third_party.loop import Agent
 

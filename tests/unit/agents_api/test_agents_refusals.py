@@ -8,8 +8,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from k8gentai.providers import routes as responses_routes
 from k8gentai.providers.agents_api.routes import create_router
+from k8gentai.providers.responses_api import routes as responses_routes
 from tests.support.agents_api import ASK, CONFIG, ask, begin, create
 from tests.support.providers import Floor
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from k8gentai.agents.registry import write_registry
+from k8gentai.agents.registry.registry import write_registry
 from k8gentai.providers.agents_api.routes import create_router
 from tests.support.agents_api import ALICE, ASK, BOB, CONFIG, ask, begin, create
 from tests.support.providers import Floor, agent, client_of

@@ -5,8 +5,8 @@ import asyncio
 import httpx
 import pytest
 
-from k8gentai.agents import events as ev
-from k8gentai.workers.accepting import Terms
+from k8gentai.agents.contract import events as ev
+from k8gentai.workers.queue.admission import Terms
 from tests.support.agents_api import ANSWER, ASK, ASKS_CLIENT, ask, begin, chunks, create
 from tests.support.providers import Floor
 

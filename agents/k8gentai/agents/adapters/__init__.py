@@ -1,6 +1,6 @@
 """The adapters: one module a framework, and the only place where that framework is imported."""
 
-from k8gentai.agents.turn import Adapter
+from k8gentai.agents.contract.turn import Adapter
 
 PACKAGES = {
     "langgraph": "langgraph",
@@ -25,23 +25,23 @@ def adapter_for(framework: str) -> Adapter:
     # Written out, so that no name from outside ever decides what is imported.
     match framework:
         case "langgraph":
-            from k8gentai.agents.adapters.langgraph import LangGraphAdapter
+            from k8gentai.agents.adapters.langgraph.adapter import LangGraphAdapter
 
             return LangGraphAdapter()
         case "llama-stack":
-            from k8gentai.agents.adapters.llama_stack import LlamaStackAdapter
+            from k8gentai.agents.adapters.llama_stack.adapter import LlamaStackAdapter
 
             return LlamaStackAdapter()
         case "crewai":
-            from k8gentai.agents.adapters.crewai import CrewAIAdapter
+            from k8gentai.agents.adapters.crewai.adapter import CrewAIAdapter
 
             return CrewAIAdapter()
         case "ag2":
-            from k8gentai.agents.adapters.ag2 import AG2Adapter
+            from k8gentai.agents.adapters.ag2.adapter import AG2Adapter
 
             return AG2Adapter()
         case "beeai":
-            from k8gentai.agents.adapters.beeai import BeeAIAdapter
+            from k8gentai.agents.adapters.beeai.adapter import BeeAIAdapter
 
             return BeeAIAdapter()
     raise LookupError(f"there is no adapter for {framework!r}; there are: {', '.join(FRAMEWORKS)}")

@@ -2,9 +2,9 @@
 
 import shutil
 
-from k8gentai.agents.definition import AgentDefinition, Tool
+from k8gentai.agents.contract.turn import AgentLoadError, DeclaredTool
+from k8gentai.agents.resources.agent import AgentDefinition, Tool
 from k8gentai.agents.tools.functions import function_tool
-from k8gentai.agents.turn import AgentLoadError, DeclaredTool
 
 
 def load_functions(definition: AgentDefinition) -> list[DeclaredTool]:

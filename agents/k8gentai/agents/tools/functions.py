@@ -11,12 +11,12 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
 from pydantic_core import ArgsKwargs
 
-from k8gentai.agents.definition import Tool
-from k8gentai.agents.exits import contained_in_thread
-from k8gentai.agents.json_text import json_text
-from k8gentai.agents.loading import load_object
-from k8gentai.agents.tool_images import text_without_images
-from k8gentai.agents.turn import AgentLoadError, DeclaredTool, ToolFailedError
+from k8gentai.agents.code.exceptions import contained_in_thread
+from k8gentai.agents.code.loading import load_object
+from k8gentai.agents.contract.turn import AgentLoadError, DeclaredTool, ToolFailedError
+from k8gentai.agents.resources.agent import Tool
+from k8gentai.agents.text.json_text import json_text
+from k8gentai.agents.tools.images import text_without_images
 
 _SECTION = re.compile(r"^(Args|Arguments|Parameters|Returns|Raises|Yields|Examples?|Notes?):[ \t]*$", re.MULTILINE)
 """A heading of a docstring (https://google.github.io/styleguide/pyguide.html#383-functions-and-methods)."""

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.suggestion import did_you_mean
-from k8gentai.agents.turn import Adapter, AgentLoadError, FoundTools, LoadedAgent
+from k8gentai.agents.contract.turn import Adapter, AgentLoadError, FoundTools, LoadedAgent
+from k8gentai.agents.resources.agent import AgentDefinition
+from k8gentai.agents.text.suggestion import did_you_mean
 
 
 def found_tools(adapter: Adapter, agent: LoadedAgent) -> FoundTools:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from k8gentai.agents.turn import Item
+from k8gentai.agents.contract.turn import Item
 from k8gentai.providers.agents_api.errors import not_supported
 from k8gentai.providers.agents_api.shapes import (
     Document,

@@ -7,14 +7,14 @@ unless it names a registered agent: by ``agent_id``, in ``metadata``, by its ``n
 
 from typing import Any
 
-from k8gentai.agents.registry import RegisteredAgent, Registry
-from k8gentai.providers.access import Access
+from k8gentai.agents.registry.registry import RegisteredAgent, Registry
 from k8gentai.providers.agents_api.errors import not_found
 from k8gentai.providers.agents_api.parts import as_time
 from k8gentai.providers.agents_api.shapes import AgentConfig
 from k8gentai.providers.agents_api.store import AgentStore, StoredAgent
 from k8gentai.providers.errors import invalid
-from k8gentai.workers.pools import Pools
+from k8gentai.providers.host.access import Access
+from k8gentai.workers.queue.status import Pools
 
 LIST_AGENTS = "GET /v1/agents lists those there are."
 

@@ -1,5 +1,5 @@
 """A turn of the classic API as it is shown, put together from its parts
-(:class:`k8gentai.workers.record.ClassicPart`)."""
+(:class:`k8gentai.workers.queue.record.ClassicPart`)."""
 
 from datetime import UTC, datetime
 from typing import Any, Literal

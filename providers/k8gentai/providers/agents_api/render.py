@@ -1,8 +1,9 @@
 """Renders a turn's events as the stream of the classic Agents API (``AgentTurnResponseStreamChunk``).
 
-A pure fold, as :mod:`k8gentai.providers.render` is: the same events of the same turn give the same chunks and step
-ids. Each model call is an ``inference`` step, each tool that a worker ran a ``tool_execution`` step. Tools of the
-client end the stream with ``turn_awaiting_input``; the part that brings their results begins with their step.
+A pure fold, as :mod:`k8gentai.providers.rendering.render` is: the same events of the same turn give the same
+chunks and step ids. Each model call is an ``inference`` step, each tool that a worker ran a ``tool_execution``
+step. Tools of the client end the stream with ``turn_awaiting_input``; the part that brings their results begins
+with their step.
 
 Where the API says nothing:
 - A turn that failed or was cancelled ends its stream with ``{"error": {…}}``, which the clients show.
@@ -15,11 +16,11 @@ Where the API says nothing:
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from k8gentai.agents import events as ev
+from k8gentai.agents.contract import events as ev
 from k8gentai.providers.agents_api.parts import Part, PartStatus, turn_of
 from k8gentai.providers.agents_api.steps import InferenceStep, Step, ToolCall, ToolStep, call_delta, completion
-from k8gentai.providers.output import rest_of
-from k8gentai.workers.record import TurnRecord
+from k8gentai.providers.rendering.output_items import rest_of
+from k8gentai.workers.queue.record import TurnRecord
 
 Chunk = dict[str, Any]
 """One chunk of the stream, ready for JSON."""

@@ -18,8 +18,8 @@ from k8gentai.providers.agents_api.openapi import takes
 from k8gentai.providers.agents_api.render import Chunk
 from k8gentai.providers.agents_api.service import Accepted, AgentsService, Sent
 from k8gentai.providers.agents_api.shapes import CreateAgent, CreateSession, CreateTurn, ResumeTurn
-from k8gentai.providers.answering import MAX_BODY_BYTES, AnsweringRoute, api_error, event_stream, json_body
 from k8gentai.providers.errors import ApiError
+from k8gentai.providers.http import MAX_BODY_BYTES, AnsweringRoute, api_error, event_stream, json_body
 
 Start = Annotated[int, Query(ge=0)]
 Limit = Annotated[int, Query(ge=1, le=1000)]

@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from k8gentai.agents.turn import Item
-from k8gentai.providers.accepting import Acceptor
+from k8gentai.agents.contract.turn import Item
 from k8gentai.providers.agents_api.config import request_fields
 from k8gentai.providers.agents_api.content import input_items, tool_outputs
 from k8gentai.providers.agents_api.directory import Directory
@@ -31,10 +30,11 @@ from k8gentai.providers.agents_api.store import AgentStore, StoredAgent
 from k8gentai.providers.agents_api.toolgroups import Toolgroups
 from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.ids import new_turn_id
-from k8gentai.providers.reading import TurnReader
-from k8gentai.providers.resolve import Resolver
-from k8gentai.workers.accepting import IdempotencyConflictError
-from k8gentai.workers.record import ClassicPart
+from k8gentai.providers.requests.targets import Resolver
+from k8gentai.providers.turns.acceptor import Acceptor
+from k8gentai.providers.turns.reader import TurnReader
+from k8gentai.workers.queue.admission import IdempotencyConflictError
+from k8gentai.workers.queue.record import ClassicPart
 
 _CONFIGURED = "agent_config.toolgroups"
 

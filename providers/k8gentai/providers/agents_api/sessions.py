@@ -3,17 +3,17 @@
 import math
 from typing import Any
 
-from k8gentai.agents.events import Event
+from k8gentai.agents.contract.events import Event
 from k8gentai.providers import host
 from k8gentai.providers.agents_api.errors import not_found
 from k8gentai.providers.agents_api.parts import Part, as_time, turn_of
 from k8gentai.providers.agents_api.render import render_part
 from k8gentai.providers.agents_api.store import AgentStore, StoredSession
 from k8gentai.providers.errors import ApiError
-from k8gentai.providers.reading import TurnReader
-from k8gentai.providers.service import ResponsesService
-from k8gentai.workers.record import TurnRecord
-from k8gentai.workers.turns import TurnNotFoundError, Turns
+from k8gentai.providers.responses_api.service import ResponsesService
+from k8gentai.providers.turns.reader import TurnReader
+from k8gentai.workers.queue.record import TurnRecord
+from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
 
 
 class Sessions:

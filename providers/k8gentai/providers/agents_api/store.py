@@ -1,6 +1,6 @@
 """Agents, sessions and the parts of finished turns in the host's SQL store, each owned by who made it.
 
-Every call acts as the current caller (:func:`k8gentai.providers.access.acting_as`).
+Every call acts as the current caller (:func:`k8gentai.providers.host.access.acting_as`).
 """
 
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ import yaml
 
 from k8gentai.stack.conformance import tools
 from k8gentai.stack.conformance.capabilities import Capability
-from k8gentai.stack.environments import SetUpError
+from k8gentai.stack.environments.installed import SetUpError
 
 CANNOT = "cannot.toml"
 AGENTS = ("plain", "calculator", "scribe", "raising")

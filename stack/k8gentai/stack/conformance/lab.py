@@ -12,9 +12,9 @@ import openai
 
 from k8gentai.stack.conformance.expect import CheckFailedError, equal, eventually
 from k8gentai.stack.conformance.scripted import Call, Received, ScriptedModel, Step
-from k8gentai.workers.connection import connect
-from k8gentai.workers.record import TurnRecord
-from k8gentai.workers.turns import Turns
+from k8gentai.workers.queue.connection import connect
+from k8gentai.workers.queue.record import TurnRecord
+from k8gentai.workers.queue.turns import Turns
 
 MODEL = "openai/scripted-model"
 """The scripted model as the stack names it: ``INFERENCE_MODEL`` of all that is started."""

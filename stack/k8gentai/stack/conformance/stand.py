@@ -10,15 +10,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from k8gentai.agents import check
-from k8gentai.stack.children import Children
+from k8gentai.agents.registry import check
 from k8gentai.stack.conformance.kit import Kit
 from k8gentai.stack.conformance.lab import MODEL
 from k8gentai.stack.conformance.scripted import ScriptedModel
-from k8gentai.stack.environments import ROOT, Say, SetUpError
-from k8gentai.stack.frameworks import VARIABLE, NamedAdapter
-from k8gentai.stack.hosts import HOSTS
-from k8gentai.stack.parts import answers, free_port, start_redis, takes_turns
+from k8gentai.stack.environments.frameworks import VARIABLE, NamedAdapter
+from k8gentai.stack.environments.hosts import HOSTS
+from k8gentai.stack.environments.installed import ROOT, Say, SetUpError
+from k8gentai.stack.local.children import Children
+from k8gentai.stack.local.services import answers, free_port, start_redis, takes_turns
 
 _HOST = "llama-stack"
 _CONCURRENCY = 20
@@ -131,7 +131,13 @@ class Stand:
     async def _add_worker(self) -> None:
         name = f"worker-{len(self._workers) + 1}"
         options = ["--concurrency", str(_CONCURRENCY), "--lease-seconds", str(_LEASE_SECONDS)]
-        command = [str(self._subject.python), "-m", "k8gentai.stack.cli", "worker", self._subject.kit.framework]
+        command = [
+            str(self._subject.python),
+            "-m",
+            "k8gentai.stack.commands.cli",
+            "worker",
+            self._subject.kit.framework,
+        ]
         await self._children.start(name, [*command, *options], os.environ)
         self._workers[self._children.pid(name)] = name
         await takes_turns(self._children, name, self._redis_url)

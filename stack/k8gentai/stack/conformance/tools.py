@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from k8gentai.agents.idempotency import idempotency_key
+from k8gentai.agents.contract.idempotency import idempotency_key
 
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 """An image."""

@@ -1,7 +1,7 @@
 """What is wrong with a turn: events that are missing, and events that are there twice.
 
 Both sides are looked at: the turn's events as Redis keeps them, whose rules are those of
-:mod:`k8gentai.agents.events`, and the stream as its client read it, bit by bit over broken connections.
+:mod:`k8gentai.agents.contract.events`, and the stream as its client read it, bit by bit over broken connections.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from k8gentai.agents.events import (
+from k8gentai.agents.contract.events import (
     Event,
     ItemDone,
     ItemDropped,

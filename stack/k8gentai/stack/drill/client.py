@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from k8gentai.stack import sse
 from k8gentai.stack.drill.check import STREAM_ENDS, StreamEvent
+from k8gentai.stack.terminal import sse
 
 _PAUSE_SECONDS = 0.25
 """Between a connection that broke and the next."""

@@ -8,7 +8,7 @@ from typing import Self
 from urllib.parse import quote, urlsplit
 
 from k8gentai.stack.drill.proxy import REFUSALS, Proxy, RedisProxy, serving
-from k8gentai.workers.redis_url import read_url
+from k8gentai.workers.queue.redis_url import read_url
 
 Strike = Callable[[], Awaitable[str | None]]
 """Strikes something. Returns what was done, for the report; None where there was nothing to strike."""

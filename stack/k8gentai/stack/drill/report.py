@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from k8gentai.workers.record import CallCounts
+from k8gentai.workers.queue.record import CallCounts
 
 _SHOWN = 10
 """Findings and errors that are printed; the JSON has all."""

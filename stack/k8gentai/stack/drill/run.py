@@ -11,17 +11,17 @@ from pathlib import Path
 
 import httpx
 
-from k8gentai.agents.events import TurnEnd, TurnFailed
-from k8gentai.stack.children import Children
+from k8gentai.agents.contract.events import TurnEnd, TurnFailed
 from k8gentai.stack.drill.check import check_events, check_kept, check_stream
 from k8gentai.stack.drill.client import TIMEOUT, Client, GoneError, RefusedError
 from k8gentai.stack.drill.faults import PROCESSES, PROXIED, Proxies, Strike
 from k8gentai.stack.drill.report import Report, TurnReport, add_up
 from k8gentai.stack.drill.watch import Watch
 from k8gentai.stack.drill.workers import Workers
-from k8gentai.workers.connection import connect, until_back
-from k8gentai.workers.record import CallCounts
-from k8gentai.workers.turns import TurnNotFoundError, Turns
+from k8gentai.stack.local.children import Children
+from k8gentai.workers.queue.connection import connect, until_back
+from k8gentai.workers.queue.record import CallCounts
+from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from k8gentai.agents.events import TurnStarted
-from k8gentai.workers.connection import AWAY
-from k8gentai.workers.turns import TurnNotFoundError, Turns
+from k8gentai.agents.contract.events import TurnStarted
+from k8gentai.workers.queue.connection import AWAY
+from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
 
 
 @dataclass

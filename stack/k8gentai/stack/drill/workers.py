@@ -11,12 +11,12 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from k8gentai.stack.children import ChildError, Children
 from k8gentai.stack.drill.watch import Watch
-from k8gentai.workers import keys
-from k8gentai.workers.attempts import MAX_ATTEMPTS
-from k8gentai.workers.connection import until_back
-from k8gentai.workers.exits import REPLACE
+from k8gentai.stack.local.children import ChildError, Children
+from k8gentai.workers.isolation.process_exits import REPLACE
+from k8gentai.workers.queue import keys
+from k8gentai.workers.queue.attempts import MAX_ATTEMPTS
+from k8gentai.workers.queue.connection import until_back
 
 KILLED = "worker killed"
 STOPPED = "worker stopped"

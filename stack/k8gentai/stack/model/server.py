@@ -18,7 +18,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from k8gentai.stack.model import DESCRIPTION, NAME, replies, shim
-from k8gentai.workers.transport_security import TransportSecurity
+from k8gentai.workers.http.web_pages import TransportSecurity
 
 Json = dict[str, Any]
 

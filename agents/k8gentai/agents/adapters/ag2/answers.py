@@ -14,8 +14,8 @@ from ag2.events import ModelResponse, ToolCallEvent
 
 from k8gentai.agents.adapters.ag2.run import TurnRun
 from k8gentai.agents.adapters.ag2.tools import read_arguments
-from k8gentai.agents.events import ItemDropped, ToolCall, ToolSide
-from k8gentai.agents.running import ModelStep
+from k8gentai.agents.adapters.base.run import ModelStep
+from k8gentai.agents.contract.events import ItemDropped, ToolCall, ToolSide
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from ag2.config import OpenAIConfig
 from ag2.tools.final import FunctionTool, tool
 from ag2.utils import CONTEXT_OPTION_NAME
 
-from k8gentai.agents.context import AgentContext
-from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.parameters import chat_parameters
-from k8gentai.agents.turn import DeclaredTool
+from k8gentai.agents.adapters.base.parameters import chat_parameters
+from k8gentai.agents.contract.context import AgentContext
+from k8gentai.agents.contract.turn import DeclaredTool
+from k8gentai.agents.resources.agent import AgentDefinition
 
 
 def build_agent(definition: AgentDefinition, context: AgentContext) -> Agent:

@@ -9,12 +9,12 @@ from ag2.config import OpenAIConfig
 from ag2.context import ConversationContext
 from ag2.events import HumanInputRequest
 
-from k8gentai.agents.adapters.ag2.admitted import hook_tools
-from k8gentai.agents.adapters.ag2.by_hand import hook_models
-from k8gentai.agents.adapters.ag2.clients import shared_client
-from k8gentai.agents.adapters.ag2.following import follow_turns
+from k8gentai.agents.adapters.ag2.admitted_calls import hook_tools
+from k8gentai.agents.adapters.ag2.agent_turns import follow_turns
+from k8gentai.agents.adapters.ag2.direct_calls import hook_models
+from k8gentai.agents.adapters.ag2.http_clients import shared_client
+from k8gentai.agents.adapters.ag2.human_input import answer
 from k8gentai.agents.adapters.ag2.networks import follow_networks
-from k8gentai.agents.adapters.ag2.people import answer
 from k8gentai.agents.adapters.ag2.run import current_run
 
 

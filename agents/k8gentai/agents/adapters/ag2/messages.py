@@ -21,8 +21,8 @@ from ag2.events import (
     UrlInput,
 )
 
-from k8gentai.agents.messages import Message, to_messages
-from k8gentai.agents.turn import RequestError, Turn
+from k8gentai.agents.adapters.base.messages import Message, to_messages
+from k8gentai.agents.contract.turn import RequestError, Turn
 
 _DETAILS = ("low", "high")
 """How closely a model may be asked to look at an image, where that is not left to it."""

@@ -8,9 +8,9 @@ from ag2 import Agent
 from ag2 import ToolResult as AG2Result
 from ag2.events import ToolCallEvent
 
-from k8gentai.agents.events import ToolCall, ToolResult
-from k8gentai.agents.running import AgentRun
-from k8gentai.agents.turn import ToolOutcome, TurnContext
+from k8gentai.agents.adapters.base.run import AgentRun
+from k8gentai.agents.contract.events import ToolCall, ToolResult
+from k8gentai.agents.contract.turn import ToolOutcome, TurnContext
 
 current_run: ContextVar["TurnRun | None"] = ContextVar("current_run", default=None)
 """The run that the code at hand belongs to."""

@@ -19,13 +19,13 @@ from ag2.events import (
     UrlInput,
 )
 
-from k8gentai.agents.adapters.ag2.recorded import outcome_of_result, outcome_of_value, result_of
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_agent, current_call
-from k8gentai.agents.admission import Admission, admit
-from k8gentai.agents.json_text import shown_json
-from k8gentai.agents.text import encodable, jsonable
-from k8gentai.agents.tool_images import show_image
-from k8gentai.agents.turn import ToolOutcome
+from k8gentai.agents.adapters.ag2.tool_results import outcome_of_result, outcome_of_value, result_of
+from k8gentai.agents.contract.turn import ToolOutcome
+from k8gentai.agents.text.json_text import shown_json
+from k8gentai.agents.text.utf8 import encodable, jsonable
+from k8gentai.agents.tools.admitted_arguments import Admission, admit
+from k8gentai.agents.tools.images import show_image
 
 Execute = Callable[[ToolCallEvent, Context], Coroutine[Any, Any, ToolResultEvent]]
 """Runs a tool call."""

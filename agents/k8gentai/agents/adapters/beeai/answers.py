@@ -18,10 +18,10 @@ from beeai_framework.backend.utils import parse_broken_json
 from beeai_framework.tools import AnyTool
 from pydantic import ValidationError
 
+from k8gentai.agents.adapters.base.run import ModelStep
 from k8gentai.agents.adapters.beeai.react import ReActText
 from k8gentai.agents.adapters.beeai.run import TurnRun
-from k8gentai.agents.events import ItemDropped, ToolCall, ToolCallDelta, ToolCallStarted, ToolSide
-from k8gentai.agents.running import ModelStep
+from k8gentai.agents.contract.events import ItemDropped, ToolCall, ToolCallDelta, ToolCallStarted, ToolSide
 
 FINAL_ANSWER = "final_answer"
 """The tool that BeeAI's agents have the model call to answer."""

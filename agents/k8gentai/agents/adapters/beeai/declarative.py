@@ -4,10 +4,10 @@ from beeai_framework.adapters.openai import OpenAIChatModel
 from beeai_framework.agents.requirement import RequirementAgent
 from beeai_framework.backend.types import ChatModelParameters
 
+from k8gentai.agents.adapters.base.parameters import chat_parameters
 from k8gentai.agents.adapters.beeai.tools import OwnTool
-from k8gentai.agents.context import AgentContext
-from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.parameters import chat_parameters
+from k8gentai.agents.contract.context import AgentContext
+from k8gentai.agents.resources.agent import AgentDefinition
 
 
 def build_agent(definition: AgentDefinition, context: AgentContext) -> RequirementAgent:

@@ -14,8 +14,8 @@ from beeai_framework.backend import (
     UserMessage,
 )
 
-from k8gentai.agents.messages import Message, to_messages
-from k8gentai.agents.turn import RequestError, Turn
+from k8gentai.agents.adapters.base.messages import Message, to_messages
+from k8gentai.agents.contract.turn import RequestError, Turn
 
 
 def to_beeai(turn: Turn) -> tuple[list[str], list[AnyMessage]]:

@@ -34,6 +34,7 @@ from beeai_framework.tools import AnyTool
 from beeai_framework.utils.strings import find_first_pair
 from pydantic import ValidationError
 
+from k8gentai.agents.adapters.base.inner_calls import making_calls
 from k8gentai.agents.adapters.beeai.answers import (
     FINAL_ANSWER,
     ModelAnswer,
@@ -43,10 +44,9 @@ from k8gentai.agents.adapters.beeai.answers import (
 )
 from k8gentai.agents.adapters.beeai.react import follow_react_agents, react_text
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
-from k8gentai.agents.events import ToolResult
-from k8gentai.agents.idempotency import enclosing_call
-from k8gentai.agents.inner_calls import making_calls
-from k8gentai.agents.json_text import arguments_object
+from k8gentai.agents.contract.events import ToolResult
+from k8gentai.agents.contract.idempotency import enclosing_call
+from k8gentai.agents.text.json_text import arguments_object
 
 _AGENT = "k8gentai_agent"
 """Where a context keeps the name of the agent that it belongs to."""

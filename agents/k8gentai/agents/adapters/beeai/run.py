@@ -4,8 +4,8 @@ from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from datetime import datetime
 
-from k8gentai.agents.running import AgentRun, ModelStep
-from k8gentai.agents.turn import Turn, TurnContext
+from k8gentai.agents.adapters.base.run import AgentRun, ModelStep
+from k8gentai.agents.contract.turn import Turn, TurnContext
 
 current_run: ContextVar["TurnRun | None"] = ContextVar("current_run", default=None)
 """The run that the code at hand belongs to."""

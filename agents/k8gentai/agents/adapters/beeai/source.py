@@ -13,20 +13,20 @@ from beeai_framework.workflows import WorkflowStartEvent
 from beeai_framework.workflows.agent import AgentWorkflow, AgentWorkflowInput
 from pydantic import BaseModel
 
+from k8gentai.agents.adapters.base.messages import to_text
+from k8gentai.agents.adapters.base.request_parts import check_text_only
 from k8gentai.agents.adapters.beeai.causes import cause_of
+from k8gentai.agents.adapters.beeai.copying import own_agent
 from k8gentai.agents.adapters.beeai.declarative import build_agent
+from k8gentai.agents.adapters.beeai.human_input import ask_through
 from k8gentai.agents.adapters.beeai.messages import to_beeai
-from k8gentai.agents.adapters.beeai.own import own_agent
-from k8gentai.agents.adapters.beeai.people import ask_through
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_run
-from k8gentai.agents.adapters.beeai.structured import structured_answer
+from k8gentai.agents.adapters.beeai.structured_output import structured_answer
 from k8gentai.agents.adapters.beeai.tools import ClientTool
-from k8gentai.agents.context import agent_context
-from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.entrypoint import Conversation, Factory, is_conversation, is_factory
-from k8gentai.agents.messages import to_text
-from k8gentai.agents.parts import check_text_only
-from k8gentai.agents.turn import AgentLoadError, RequestError, RequestPart, Turn
+from k8gentai.agents.code.entrypoint import Conversation, Factory, is_conversation, is_factory
+from k8gentai.agents.contract.context import agent_context
+from k8gentai.agents.contract.turn import AgentLoadError, RequestError, RequestPart, Turn
+from k8gentai.agents.resources.agent import AgentDefinition
 
 
 @dataclass(frozen=True)

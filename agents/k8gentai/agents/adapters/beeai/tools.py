@@ -20,14 +20,14 @@ from beeai_framework.tools.tool import get_input_schema
 from beeai_framework.utils.models import JSONSchemaModel
 from pydantic import BaseModel
 
-from k8gentai.agents.adapters.beeai.admitted import ReadAdmission, as_json, hook_implementations, is_admitted
+from k8gentai.agents.adapters.beeai.admitted_calls import ReadAdmission, as_json, hook_implementations, is_admitted
 from k8gentai.agents.adapters.beeai.answers import FINAL_ANSWER
 from k8gentai.agents.adapters.beeai.causes import cause_of
-from k8gentai.agents.adapters.beeai.recorded import recorded, remade
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
-from k8gentai.agents.admission import admit
-from k8gentai.agents.exits import contained_in_thread
-from k8gentai.agents.turn import DeclaredTool, ToolOutcome
+from k8gentai.agents.adapters.beeai.tool_results import recorded, remade
+from k8gentai.agents.code.exceptions import contained_in_thread
+from k8gentai.agents.contract.turn import DeclaredTool, ToolOutcome
+from k8gentai.agents.tools.admitted_arguments import admit
 
 
 def hook_tools() -> None:

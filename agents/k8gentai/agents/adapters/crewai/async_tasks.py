@@ -7,7 +7,7 @@ from typing import Any
 
 from crewai import Task
 
-from k8gentai.agents.exits import contained_in_thread
+from k8gentai.agents.code.exceptions import contained_in_thread
 
 
 def hook_async_tasks() -> None:

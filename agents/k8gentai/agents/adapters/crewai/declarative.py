@@ -4,10 +4,10 @@ from typing import Any
 
 from crewai import LLM, Agent
 
+from k8gentai.agents.adapters.base.parameters import chat_parameters
 from k8gentai.agents.adapters.crewai.tools import declared_tools
-from k8gentai.agents.context import AgentContext
-from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.parameters import chat_parameters
+from k8gentai.agents.contract.context import AgentContext
+from k8gentai.agents.resources.agent import AgentDefinition
 
 
 def build_agent(definition: AgentDefinition, context: AgentContext) -> Agent:

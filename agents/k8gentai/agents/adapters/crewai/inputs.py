@@ -7,9 +7,9 @@ from typing import Any
 from crewai import Crew, Flow
 from pydantic import BaseModel
 
-from k8gentai.agents.messages import Message, to_messages
-from k8gentai.agents.tool_images import IMAGE
-from k8gentai.agents.turn import RequestError, Turn
+from k8gentai.agents.adapters.base.messages import Message, to_messages
+from k8gentai.agents.contract.turn import RequestError, Turn
+from k8gentai.agents.tools.images import IMAGE
 
 _NAMES = ("input", "request", "query", "question", "message", "user_message", "user_input", "prompt", "text")
 """What the user's words may be called among a crew's placeholders or a flow's fields, best first."""

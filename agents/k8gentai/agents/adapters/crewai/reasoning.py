@@ -10,8 +10,8 @@ from crewai.llms.base_llm import _current_call_id, get_current_call_id
 from openai import AsyncStream, Stream
 from openai.resources.chat.completions import AsyncCompletions, Completions
 
+from k8gentai.agents.adapters.base.inner_calls import is_inner, making_calls
 from k8gentai.agents.adapters.crewai.run import current_run
-from k8gentai.agents.inner_calls import is_inner, making_calls
 
 
 @cache

@@ -15,14 +15,14 @@ from typing import Any, NoReturn
 from crewai.events.stream_context import add_stream_sink
 from crewai_core.printer import set_suppress_console_output
 
-from k8gentai.agents.adapters.crewai.calls import Answer, ModelCalls
-from k8gentai.agents.call_ids import CallIds
-from k8gentai.agents.events import Event, ToolCall
-from k8gentai.agents.exits import contained_in_thread
-from k8gentai.agents.home_process import HomeProcess
-from k8gentai.agents.idempotency import idempotency_key
-from k8gentai.agents.json_text import shown_json
-from k8gentai.agents.turn import Decision, ToolOutcome, TurnContext, TurnError
+from k8gentai.agents.adapters.base.call_ids import CallIds
+from k8gentai.agents.adapters.crewai.models import Answer, ModelCalls
+from k8gentai.agents.code.exceptions import contained_in_thread
+from k8gentai.agents.code.home_process import HomeProcess
+from k8gentai.agents.contract.events import Event, ToolCall
+from k8gentai.agents.contract.idempotency import idempotency_key
+from k8gentai.agents.contract.turn import Decision, ToolOutcome, TurnContext, TurnError
+from k8gentai.agents.text.json_text import shown_json
 
 current_run: ContextVar["CrewRun | None"] = ContextVar("current_crew_run", default=None)
 """The run that the code at hand belongs to, in whatever thread."""
@@ -138,7 +138,7 @@ class CrewRun:
 
     def claim(self, name: str, arguments: dict[str, Any], *, nested: bool) -> str | None:
         """Return the model's call that code answers which runs a tool by itself; see
-        :meth:`k8gentai.agents.turn.ToolBoundary.claim`."""
+        :meth:`k8gentai.agents.contract.turn.ToolBoundary.claim`."""
         return self._context.tools.claim(name, arguments, nested=nested)
 
     def exempt(self, call_id: str) -> None:

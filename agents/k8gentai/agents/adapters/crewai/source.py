@@ -10,8 +10,10 @@ from crewai import Agent, Crew, Flow
 from crewai.tasks.conditional_task import ConditionalTask
 from pydantic import BaseModel
 
-from k8gentai.agents.adapters.crewai.calls import Answer
-from k8gentai.agents.adapters.crewai.copies import copy_agent, copy_crew, copy_flow
+from k8gentai.agents.adapters.base.answer_text import answer_text
+from k8gentai.agents.adapters.base.messages import Message
+from k8gentai.agents.adapters.base.request_parts import check_text_only
+from k8gentai.agents.adapters.crewai.copying import copy_agent, copy_crew, copy_flow
 from k8gentai.agents.adapters.crewai.declarative import build_agent
 from k8gentai.agents.adapters.crewai.inputs import (
     Request,
@@ -20,15 +22,13 @@ from k8gentai.agents.adapters.crewai.inputs import (
     flow_inputs,
     takes_messages,
 )
+from k8gentai.agents.adapters.crewai.models import Answer
 from k8gentai.agents.adapters.crewai.run import current_run
 from k8gentai.agents.adapters.crewai.tools import client_tools
-from k8gentai.agents.answers import answer_text
-from k8gentai.agents.context import AgentContext, agent_context
-from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.entrypoint import is_factory
-from k8gentai.agents.messages import Message
-from k8gentai.agents.parts import check_text_only
-from k8gentai.agents.turn import AgentLoadError, RequestError, RequestPart, Turn, TurnContext
+from k8gentai.agents.code.entrypoint import is_factory
+from k8gentai.agents.contract.context import AgentContext, agent_context
+from k8gentai.agents.contract.turn import AgentLoadError, RequestError, RequestPart, Turn, TurnContext
+from k8gentai.agents.resources.agent import AgentDefinition
 
 Runnable = Agent | Crew | Flow[Any]
 

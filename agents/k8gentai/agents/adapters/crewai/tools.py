@@ -26,16 +26,16 @@ from crewai.utilities.i18n import I18N_DEFAULT
 from crewai.utilities.pydantic_schema_utils import create_model_from_schema
 from pydantic import PrivateAttr
 
-from k8gentai.agents.adapters.crewai.admitted import CrewAdmission
-from k8gentai.agents.adapters.crewai.calls import delegates
-from k8gentai.agents.adapters.crewai.direct import count_use, hook_direct_calls
-from k8gentai.agents.adapters.crewai.names import hook_names, tool_name
+from k8gentai.agents.adapters.crewai.admitted_calls import CrewAdmission
+from k8gentai.agents.adapters.crewai.direct_calls import count_use, hook_direct_calls
+from k8gentai.agents.adapters.crewai.models import delegates
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
-from k8gentai.agents.admission import admit
-from k8gentai.agents.idempotency import enclosing_call
-from k8gentai.agents.text import message_of
-from k8gentai.agents.tool_images import text_without_images
-from k8gentai.agents.turn import DeclaredTool, ToolOutcome
+from k8gentai.agents.adapters.crewai.tool_names import hook_names, tool_name
+from k8gentai.agents.contract.idempotency import enclosing_call
+from k8gentai.agents.contract.turn import DeclaredTool, ToolOutcome
+from k8gentai.agents.text.utf8 import message_of
+from k8gentai.agents.tools.admitted_arguments import admit
+from k8gentai.agents.tools.images import text_without_images
 
 _STOPS = (HookAborted, ToolExecutionFailedError)
 """What CrewAI raises to end a run, rather than to be told to the model."""

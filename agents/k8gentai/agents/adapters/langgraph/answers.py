@@ -20,9 +20,9 @@ from langchain_core.messages import (
 )
 from langgraph.constants import END
 
+from k8gentai.agents.adapters.base.answer_text import answer_text, same_answer
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
-from k8gentai.agents.answers import answer_text, same_answer
-from k8gentai.agents.events import Event, ItemDropped, MessageDone, TextDelta
+from k8gentai.agents.contract.events import Event, ItemDropped, MessageDone, TextDelta
 
 _KEY = "messages"
 _STRUCTURED = "structured_response"

@@ -5,7 +5,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessageChunk
 
-from k8gentai.agents.adapters.langgraph.calls import let_run
+from k8gentai.agents.adapters.langgraph.models import let_run
 from k8gentai.agents.adapters.langgraph.run import current_run
 
 

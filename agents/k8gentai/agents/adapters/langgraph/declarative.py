@@ -8,10 +8,10 @@ from langchain_openai import ChatOpenAI
 from langgraph.pregel import Pregel
 from pydantic import SecretStr
 
-from k8gentai.agents.context import AgentContext
-from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.parameters import chat_parameters
-from k8gentai.agents.turn import DeclaredTool
+from k8gentai.agents.adapters.base.parameters import chat_parameters
+from k8gentai.agents.contract.context import AgentContext
+from k8gentai.agents.contract.turn import DeclaredTool
+from k8gentai.agents.resources.agent import AgentDefinition
 
 
 def build_graph(definition: AgentDefinition, context: AgentContext) -> Pregel[Any, Any, Any, Any]:

@@ -5,9 +5,9 @@ from typing import Any, get_origin
 from langchain_core.messages import BaseMessage
 from langgraph.pregel import Pregel
 
-from k8gentai.agents.messages import to_text
-from k8gentai.agents.parts import check_text_only
-from k8gentai.agents.turn import AgentLoadError, Turn
+from k8gentai.agents.adapters.base.messages import to_text
+from k8gentai.agents.adapters.base.request_parts import check_text_only
+from k8gentai.agents.contract.turn import AgentLoadError, Turn
 
 _MESSAGES = "messages"
 _START, _PREVIOUS = "__start__", "__previous__"

@@ -11,8 +11,8 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
-from k8gentai.agents.call_matching import matching_call
-from k8gentai.agents.text import jsonable
+from k8gentai.agents.adapters.base.call_matching import matching_call
+from k8gentai.agents.text.utf8 import jsonable
 
 answering: ContextVar[str] = ContextVar("answering", default="")
 """The id of the call whose tool the code at hand belongs to; empty where there is none."""

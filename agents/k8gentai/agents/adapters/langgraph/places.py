@@ -11,7 +11,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, ToolCall
 from langgraph.config import get_config
 
-from k8gentai.agents.idempotency import idempotency_key
+from k8gentai.agents.contract.idempotency import idempotency_key
 
 
 class Places(BaseCallbackHandler):

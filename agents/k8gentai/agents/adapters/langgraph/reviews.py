@@ -11,7 +11,7 @@ from typing import Any
 from langchain_core.messages import ToolCall
 from pydantic import TypeAdapter
 
-from k8gentai.agents.turn import NOT_APPROVED, Decision
+from k8gentai.agents.contract.turn import NOT_APPROVED, Decision
 
 _DECISIONS = ("approve", "edit", "reject", "respond")
 

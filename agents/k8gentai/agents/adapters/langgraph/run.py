@@ -11,18 +11,18 @@ from langgraph.errors import GraphRecursionError
 from langgraph.pregel import Pregel
 from langgraph.types import Interrupt
 
+from k8gentai.agents.adapters.base.call_ids import CallIds
+from k8gentai.agents.adapters.base.event_queue import KeptEvents
 from k8gentai.agents.adapters.langgraph.answers import Answers
-from k8gentai.agents.adapters.langgraph.calls import ModelCalls
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
+from k8gentai.agents.adapters.langgraph.human_input import Questions, has_breakpoints
+from k8gentai.agents.adapters.langgraph.models import ModelCalls
 from k8gentai.agents.adapters.langgraph.open_calls import OpenCalls
 from k8gentai.agents.adapters.langgraph.places import Places
-from k8gentai.agents.adapters.langgraph.questions import Questions, has_breakpoints
 from k8gentai.agents.adapters.langgraph.refusals import Refusals
 from k8gentai.agents.adapters.langgraph.withdrawn import WithdrawnCalls
-from k8gentai.agents.call_ids import CallIds
-from k8gentai.agents.events import Event, ToolResult
-from k8gentai.agents.kept_events import KeptEvents
-from k8gentai.agents.turn import NOT_APPROVED, StepLimitReached, TurnContext
+from k8gentai.agents.contract.events import Event, ToolResult
+from k8gentai.agents.contract.turn import NOT_APPROVED, StepLimitReached, TurnContext
 
 _SUPERSTEPS_PER_CALL = 20
 """Supersteps a graph may take for each model call it may make, so that one that loops without any ends too."""

@@ -19,10 +19,10 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
 
 from k8gentai.agents.adapters.langgraph.open_calls import answering
-from k8gentai.agents.adapters.langgraph.passage import Passage, ToolPassage, open_passage
-from k8gentai.agents.adapters.langgraph.recorded import remade
 from k8gentai.agents.adapters.langgraph.run import GraphRun, current_run
-from k8gentai.agents.text import jsonable
+from k8gentai.agents.adapters.langgraph.tool_call import Passage, ToolPassage, open_passage
+from k8gentai.agents.adapters.langgraph.tool_results import remade
+from k8gentai.agents.text.utf8 import jsonable
 
 Result = ToolMessage | Command[Any]
 AsyncExecute = Callable[[ToolCallRequest], Awaitable[Result]]

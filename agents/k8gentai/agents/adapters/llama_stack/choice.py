@@ -8,7 +8,7 @@ from typing import Any
 
 from llama_stack_api import CreateResponseRequest, OpenAIResponseInputToolChoiceAllowedTools  # type: ignore[import-untyped]
 
-from k8gentai.agents.turn import TurnContext
+from k8gentai.agents.contract.turn import TurnContext
 
 
 def on_client(request: CreateResponseRequest, context: TurnContext) -> AbstractSet[str] | None:

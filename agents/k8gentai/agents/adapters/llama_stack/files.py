@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from llama_stack_api import RetrieveFileContentRequest, RetrieveFileRequest  # type: ignore[import-untyped]
 
-from k8gentai.agents.services import StackFile, StackServices
-from k8gentai.agents.turn import RequestError, ToolFailedError
+from k8gentai.agents.contract.stack_services import StackFile, StackServices
+from k8gentai.agents.contract.turn import RequestError, ToolFailedError
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 from llama_stack_api import RunModerationRequest  # type: ignore[import-untyped]
 
-from k8gentai.agents.services import StackServices
-from k8gentai.agents.turn import ToolFailedError, TurnError
+from k8gentai.agents.contract.stack_services import StackServices
+from k8gentai.agents.contract.turn import ToolFailedError, TurnError
 
 
 class GuardrailError(TurnError):

@@ -25,18 +25,18 @@ from llama_stack_api import (  # type: ignore[import-untyped]
 )
 from pydantic import TypeAdapter
 
+from k8gentai.agents.adapters.base.parameters import response_format
 from k8gentai.agents.adapters.llama_stack.choice import allows, on_client
 from k8gentai.agents.adapters.llama_stack.files import InputFiles
 from k8gentai.agents.adapters.llama_stack.guardrails import Guardrails, told
-from k8gentai.agents.adapters.llama_stack.inference import ModelCallError, ModelCalls
+from k8gentai.agents.adapters.llama_stack.mcp_sessions import McpSessions
+from k8gentai.agents.adapters.llama_stack.models import ModelCallError, ModelCalls
 from k8gentai.agents.adapters.llama_stack.searches import SEARCHES
-from k8gentai.agents.adapters.llama_stack.sessions import McpSessions
 from k8gentai.agents.adapters.llama_stack.tools import OWN_URL, BoundaryToolExecutor
 from k8gentai.agents.adapters.llama_stack.translation import DecidedCall, Translator
-from k8gentai.agents.events import Event, TurnIncomplete
-from k8gentai.agents.parameters import response_format
-from k8gentai.agents.tools.sessions import McpServerError, McpUnauthorizedError, first_error
-from k8gentai.agents.turn import DeclaredTool, StepLimitReached, TurnContext
+from k8gentai.agents.contract.events import Event, TurnIncomplete
+from k8gentai.agents.contract.turn import DeclaredTool, StepLimitReached, TurnContext
+from k8gentai.agents.tools.mcp_sessions import McpServerError, McpUnauthorizedError, first_error
 
 _FORMAT: TypeAdapter[Any] = TypeAdapter(OpenAIResponseFormatParam)
 

@@ -6,9 +6,9 @@ from typing import Any
 from llama_stack_api import CreateResponseRequest, OpenAIResponseInput  # type: ignore[import-untyped]
 from pydantic import TypeAdapter, ValidationError
 
-from k8gentai.agents.definition import AgentDefinition
-from k8gentai.agents.parameters import permitted_tools
-from k8gentai.agents.turn import Item, RequestError, Turn
+from k8gentai.agents.adapters.base.parameters import permitted_tools
+from k8gentai.agents.contract.turn import Item, RequestError, Turn
+from k8gentai.agents.resources.agent import AgentDefinition
 
 _ITEM: TypeAdapter[Any] = TypeAdapter(OpenAIResponseInput)
 

@@ -11,9 +11,9 @@ from llama_stack_api import (  # type: ignore[import-untyped]
     VectorStoreSearchResponsePage,
 )
 
-from k8gentai.agents.events import CallItem
-from k8gentai.agents.services import StackServices
-from k8gentai.agents.turn import ToolFailedError, ToolOutcome
+from k8gentai.agents.contract.events import CallItem
+from k8gentai.agents.contract.stack_services import StackServices
+from k8gentai.agents.contract.turn import ToolFailedError, ToolOutcome
 
 SEARCHES: dict[str, CallItem] = {
     "file_search": "file_search_call",

@@ -22,10 +22,10 @@ from llama_stack_api import (  # type: ignore[import-untyped]
     OpenAIToolMessageParam,
 )
 
+from k8gentai.agents.adapters.llama_stack.mcp_sessions import McpSessions
 from k8gentai.agents.adapters.llama_stack.searches import SEARCHES, ToolDefinitions, search_files, search_web
-from k8gentai.agents.adapters.llama_stack.sessions import McpSessions
-from k8gentai.agents.services import StackServices
-from k8gentai.agents.turn import DeclaredTool, ToolBoundary, ToolOutcome
+from k8gentai.agents.contract.stack_services import StackServices
+from k8gentai.agents.contract.turn import DeclaredTool, ToolBoundary, ToolOutcome
 
 OWN_URL = "worker:"
 """Of the server on which the agent's own tools seem to be. Nobody asks for this address."""

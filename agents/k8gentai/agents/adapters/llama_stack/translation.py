@@ -7,7 +7,7 @@ from typing import Any
 from llama_stack_api import OpenAIChatCompletionToolCall  # type: ignore[import-untyped]
 
 from k8gentai.agents.adapters.llama_stack.citations import MarkFilter, cited
-from k8gentai.agents.events import (
+from k8gentai.agents.contract.events import (
     CallItem,
     Event,
     ItemDone,

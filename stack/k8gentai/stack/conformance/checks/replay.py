@@ -7,7 +7,7 @@ from k8gentai.stack.conformance.capabilities import Capability, check
 from k8gentai.stack.conformance.expect import equal, eventually
 from k8gentai.stack.conformance.lab import Lab, completed, items, said
 from k8gentai.stack.conformance.scripted import FOREVER, Answer, Gate
-from k8gentai.workers.record import TurnRecord
+from k8gentai.workers.queue.record import TurnRecord
 
 
 async def _begin(lab: Lab, agent: str) -> tuple[str, "asyncio.Task[list[Any]]"]:

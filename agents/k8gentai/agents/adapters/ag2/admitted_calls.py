@@ -1,0 +1,87 @@
+"""Holds AG2's tools to the arguments that the boundary was shown: middleware of a tool or an agent changes them in
+between."""
+
+import json
+from collections.abc import Callable, Coroutine
+from copy import copy
+from functools import partial, wraps
+from typing import Any
+
+from ag2 import Agent, Context, ToolResult
+from ag2.events import ToolCallEvent, ToolErrorEvent, ToolResultEvent
+from ag2.tools.final import ClientTool
+from ag2.tools.tool import Tool
+
+from k8gentai.agents.adapters.ag2.run import current_agent, current_run
+from k8gentai.agents.adapters.ag2.tool_results import kept_result, remade
+from k8gentai.agents.adapters.ag2.tools import TEXTS, call_tool, encoder_of, running_arguments, texts_of
+from k8gentai.agents.tools.admitted_arguments import Admission, current_admission
+
+Run = Callable[[Any, ToolCallEvent, Context], Coroutine[Any, Any, ToolResultEvent]]
+"""Runs a tool's function for a call."""
+
+
+def hook_tools() -> None:
+    """Wrap what runs the tools of every class, now and later. Call once."""
+
+    def hook_new(cls: Any, /, **options: Any) -> None:
+        super(Tool, cls).__init_subclass__(**options)
+        _hook(cls)
+
+    Tool.__init_subclass__ = classmethod(hook_new)
+    pending = [Tool]
+    while pending:
+        kind = pending.pop()
+        _hook(kind)
+        pending += kind.__subclasses__()
+
+
+def _hook(kind: Any) -> None:
+    if "__call__" in vars(kind) and not issubclass(kind, ClientTool):
+        kind.__call__ = _held(vars(kind)["__call__"])
+
+
+def _held(call: Run) -> Run:
+    """Around a tool's function: what it runs with is what was admitted, or a call of its own."""
+
+    @wraps(call)
+    async def held(self: Any, event: ToolCallEvent, context: Context) -> ToolResultEvent:
+        run, agent, admission = current_run.get(), current_agent.get(), current_admission.get()
+        if run is None or agent is None or admission is None or admission.is_at_work:
+            return await call(self, event, context)
+        if _is_its(admission, self, event):
+            returned = admission.own_result()
+            with admission.at_work():
+                if returned.text is not None:
+                    return ToolResultEvent.from_call(event, remade(returned.text))
+                came = await call(self, event, context)
+            if isinstance(came, ToolErrorEvent):
+                admission.failed()
+            else:
+                returned.keep(_written(agent, came.result))
+            return came
+        written = json.dumps(running_arguments(event), sort_keys=True)
+        own = run.call_ids.make(admission.call_id, self.name, written)
+        return await call_tool(run, agent, partial(held, self), _named(event, self.name), context, own)
+
+    return held
+
+
+def _is_its(admission: Admission, tool: Any, event: ToolCallEvent) -> bool:
+    """Return whether a tool runs for the admitted call, with just its arguments."""
+    is_open = admission.name == tool.name and admission.is_open
+    return is_open and admission.arguments == running_arguments(event)
+
+
+def _written(agent: Agent, result: ToolResult) -> str | None:
+    """Return a tool's result as text; None where that is not all of it: an image is shown beside it."""
+    if not all(isinstance(part, TEXTS) for part in result.parts):
+        return None
+    return kept_result(result, partial(texts_of, encoder_of(agent)))
+
+
+def _named(event: ToolCallEvent, name: str) -> ToolCallEvent:
+    """Return a call with the name of the tool that runs."""
+    named = copy(event)
+    named.name = name
+    return named

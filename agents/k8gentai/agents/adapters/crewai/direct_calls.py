@@ -1,0 +1,310 @@
+"""Sends tools through the boundary that no agent of CrewAI's runs: code calls them, or an ``LLM`` that was handed
+functions does.
+
+Their classes are wrapped, so a tool is found whoever holds it. One that runs for a call which is at the boundary
+already is let through, where its arguments are those that were admitted there.
+"""
+
+import asyncio
+import inspect
+import json
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+from crewai.llm import LLM
+from crewai.llms.base_llm import BaseLLM
+from crewai.tools.base_tool import BaseTool, Tool
+from crewai.tools.structured_tool import CrewStructuredTool
+
+from k8gentai.agents.adapters.base.kept_results import read_result, round_trip, write_result
+from k8gentai.agents.adapters.crewai.admitted_calls import CrewAdmission, admitted, passes, shown
+from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
+from k8gentai.agents.adapters.crewai.tool_names import tool_name
+from k8gentai.agents.contract.idempotency import enclosing_call
+from k8gentai.agents.contract.turn import ToolOutcome
+from k8gentai.agents.text.json_text import arguments_object
+from k8gentai.agents.tools.admitted_arguments import admit, current_admission
+
+_INTERNAL = frozenset({"create_reasoning_plan"})
+"""Functions that CrewAI has a model call for purposes of its own."""
+
+
+def hook_direct_calls() -> None:
+    """Wrap what runs a tool, and what runs a function that a model calls. Call once."""
+    for tool in (BaseTool, Tool):
+        tool.run = _called(tool.run)
+        tool.arun = _awaited(tool.arun)
+    BaseTool.__init_subclass__ = classmethod(_hooking_subclasses(BaseTool.__init_subclass__.__func__))
+    for kind in _subclasses(BaseTool):
+        _hook_implementation(kind)
+    CrewStructuredTool.invoke = _called(CrewStructuredTool.invoke)
+    CrewStructuredTool.ainvoke = _awaited(CrewStructuredTool.ainvoke)
+    BaseLLM._handle_tool_execution = _handed(BaseLLM._handle_tool_execution)
+    LLM._handle_tool_call = _handed_first(LLM._handle_tool_call)
+
+
+def _hooking_subclasses(init: Callable[..., None]) -> Callable[..., None]:
+    """Around what is called for each new class of tools."""
+
+    @wraps(init)
+    def init_subclass(cls: type[BaseTool], **kwargs: Any) -> None:
+        init(cls, **kwargs)
+        _hook_implementation(cls)
+
+    return init_subclass
+
+
+def _hook_implementation(kind: type[BaseTool]) -> None:
+    """Wrap what a class of tools brings of its own to run them, which code may call itself."""
+    for name in ("_run", "_arun"):
+        own = vars(kind).get(name)
+        if inspect.iscoroutinefunction(own):
+            setattr(kind, name, _awaited(own, layer=True))
+        elif inspect.isfunction(own):
+            setattr(kind, name, _called(own, layer=True))
+
+
+def _subclasses(kind: type[Any]) -> Iterator[type[Any]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from _subclasses(below)
+
+
+def count_use(tool: Any) -> None:
+    """Count a use of a tool of CrewAI's that does not run."""
+    if isinstance(tool, CrewStructuredTool):
+        tool._increment_usage_count()
+    elif isinstance(tool, BaseTool):
+        tool._claim_usage()
+
+
+def _called(call: Callable[..., Any], *, layer: bool = False) -> Callable[..., Any]:
+    """Around what runs a tool.
+
+    Args:
+        call: does so.
+        layer: it is a layer of the tool itself.
+    """
+
+    @wraps(call)
+    def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+        run = current_run.get()
+        if run is None or passes(run, self):
+            return call(self, *args, **kwargs)
+        arguments = shown(_arguments(self, args, kwargs))
+        if (own := admitted(self, arguments, layer=layer)) is not None:
+            returned = own.own_result()
+            with own.at_work():
+                if returned.text is not None:
+                    return _known(returned.text, self)
+                with _worded():
+                    result = call(self, *args, **kwargs)
+                returned.keep(round_trip(result, _written, _read))
+                return result
+        return _through(run, self.name, arguments, lambda: call(self, *args, **kwargs), self)
+
+    return called
+
+
+def _awaited(
+    call: Callable[..., Coroutine[Any, Any, Any]], *, layer: bool = False
+) -> Callable[..., Coroutine[Any, Any, Any]]:
+    @wraps(call)
+    async def awaited(self: Any, *args: Any, **kwargs: Any) -> Any:
+        run = current_run.get()
+        if run is None or passes(run, self):
+            return await call(self, *args, **kwargs)
+        arguments = shown(_arguments(self, args, kwargs))
+        if (own := admitted(self, arguments, layer=layer)) is not None:
+            returned = own.own_result()
+            with own.at_work():
+                if returned.text is not None:
+                    return _known(returned.text, self)
+                with _worded():
+                    result = await call(self, *args, **kwargs)
+                returned.keep(round_trip(result, _written, _read))
+                return result
+        here = asyncio.get_running_loop()
+
+        def execute() -> Any:
+            return asyncio.run_coroutine_threadsafe(call(self, *args, **kwargs), here).result()
+
+        # The boundary blocks, and this loop is to run the tool meanwhile.
+        return await asyncio.to_thread(_through, run, self.name, arguments, execute, self)
+
+    return awaited
+
+
+@contextmanager
+def _worded() -> Iterator[None]:
+    """While inside, an error without words (``MemoryError``) gets its name for such: CrewAI shows a model words
+    alone."""
+    try:
+        yield
+    except Exception as error:
+        error.args = error.args or (type(error).__name__,)
+        raise
+
+
+def _handed(handle: Callable[..., Any]) -> Callable[..., Any]:
+    """Around a call that a model makes of a function which its ``LLM`` was handed."""
+
+    @wraps(handle)
+    def handed(
+        self: BaseLLM, function_name: str, function_args: Any, available_functions: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        functions = _bounded(available_functions, function_name)
+        return handle(self, function_name, function_args, functions, *args, **kwargs)
+
+    return handed
+
+
+def _handed_first(handle: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the same, where the calls come as the model made them: the first is made."""
+
+    @wraps(handle)
+    def handed(
+        self: LLM, tool_calls: list[Any], available_functions: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        functions = available_functions
+        if tool_calls and available_functions:
+            functions = _bounded(available_functions, tool_name(tool_calls[0].function.name))
+        return handle(self, tool_calls, functions, *args, **kwargs)
+
+    return handed
+
+
+def _bounded(functions: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the functions, of which the named one passes the boundary."""
+    run, function = current_run.get(), functions.get(name)
+    if run is None or function is None or name in _INTERNAL:
+        return functions
+
+    def bounded(**arguments: Any) -> Any:
+        return _through(run, name, shown(arguments), lambda: function(**arguments))
+
+    return {**functions, name: bounded}
+
+
+def _arguments(tool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(tool, CrewStructuredTool):
+        given = args[0] if args else kwargs.get("input")
+        read = arguments_object(given) if isinstance(given, str) else given
+        return read if isinstance(read, dict) else {"input": given}
+    named = dict(zip(getattr(tool.args_schema, "model_fields", ()), args, strict=False))
+    return {**named, **kwargs}
+
+
+def _through(run: CrewRun, name: str, arguments: dict[str, Any], call: Callable[[], Any], tool: Any = None) -> Any:
+    """Run a tool that no agent runs. Returns what it returned, or the boundary's words where it was not run: code
+    that runs a tool by itself reads text.
+
+    Raises:
+        Exception: what the tool raised.
+    """
+    name, around = tool_name(name), current_admission.get()
+    changed = around if isinstance(around, CrewAdmission) and around.name == name else None
+    inside = (key,) if changed is None and (key := enclosing_call()) else ()
+    told = name, json.dumps(arguments), *inside
+    if changed is not None:
+        # What runs in place of a call, with other arguments, is not another one of the model's.
+        call_id = run.call_ids.make(changed.call_id, *told)
+    else:
+        call_id = run.claim(name, arguments, nested=around is not None) or run.call_ids.make(*told)
+    execution = _Direct(call_id, name, arguments, call)
+    outcome = run.call_tool(call_id, name, arguments, execution.execute)
+    if execution.error is not None:
+        raise execution.error
+    if outcome.recorded:
+        count_use(tool)
+    if changed is not None:
+        changed.refusal = outcome.output if outcome.is_error else None
+    if outcome.is_error:
+        return outcome.output
+    if execution.done:
+        return execution.result
+    return _remade(outcome)
+
+
+class _Direct:
+    """One execution of a tool that code called.
+
+    Args:
+        call_id: the call.
+        name: the tool's.
+        arguments: the call's.
+        call: runs it.
+    """
+
+    def __init__(self, call_id: str, name: str, arguments: dict[str, Any], call: Callable[[], Any]) -> None:
+        self._of = call_id, name, arguments
+        self._call = call
+        self.done = False
+        self.result: Any = None
+        self.error: Exception | None = None
+
+    def execute(self) -> ToolOutcome:
+        """Run the tool, in a context of its own."""
+        try:
+            admission = CrewAdmission(*self._of)
+            with admit(admission), admission.at_work():
+                self.result = self._call()
+        except Exception as error:
+            self.error = error
+            raise
+        self.done = True
+        return ToolOutcome(str(self.result), raw=_recorded(self.result))
+
+
+def _recorded(result: Any) -> str:
+    """Return a result as JSON; empty where it is the text that the model is shown, or cannot be written."""
+    if isinstance(result, str):
+        return ""
+    if (written := round_trip(result, write_result, read_result)) is not None:
+        return written
+    try:
+        return json.dumps(result)
+    except (TypeError, ValueError):
+        return ""
+
+
+def _remade(outcome: ToolOutcome) -> Any:
+    """Return what a tool returned in an earlier attempt; its text where its class is not what it was."""
+    try:
+        return read_result(outcome.raw) if outcome.raw else outcome.output
+    except (LookupError, ValueError):
+        return outcome.output
+
+
+def _written(result: Any) -> str:
+    """Return a result as JSON, with the text that stands for it where a reader has no such class."""
+    return json.dumps({"text": str(result), "whole": write_result(result)})
+
+
+def _kept(text: str) -> tuple[str, str]:
+    """Return a kept result as text, and what stands for it; an earlier version kept it alone."""
+    kept = json.loads(text)
+    if isinstance(kept, dict) and kept.keys() == {"text", "whole"}:
+        return kept["whole"], kept["text"]
+    return text, text
+
+
+def _read(text: str) -> Any:
+    """Return what :func:`_written` wrote.
+
+    Raises:
+        ValueError, LookupError: see :func:`k8gentai.agents.adapters.base.kept_results.read_result`.
+    """
+    return read_result(_kept(text)[0])
+
+
+def _known(text: str, tool: Any) -> Any:
+    """Return what a tool returned in an earlier attempt, which counts as a use of it; its text where its class is
+    not what it was."""
+    count_use(tool)
+    try:
+        return _read(text)
+    except (LookupError, ValueError):
+        return _kept(text)[1]

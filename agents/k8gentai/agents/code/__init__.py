@@ -1,0 +1,1 @@
+"""Agents' own code: imported, told apart, and watched for changes."""

@@ -1,0 +1,115 @@
+"""Holds a tool to the call that was admitted: what runs is what the record and a person know of."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from k8gentai.agents.text.utf8 import jsonable
+
+
+class OwnResult:
+    """What the tool of a call returned itself, before code of the agent's around it made the call's result of it.
+
+    That code may stop to ask a person. The call is made again once there is an answer, and its tool does not run
+    again: it returned this.
+
+    Args:
+        text: the result as the framework's adapter wrote it in an earlier attempt; None where it has none.
+    """
+
+    def __init__(self, text: str | None = None) -> None:
+        self.text = text
+        self.is_lost = False
+        """Whether the tool returned what cannot be written."""
+
+    @property
+    def has_returned(self) -> bool:
+        """Whether the tool returned, in this attempt or an earlier one."""
+        return self.is_lost or self.text is not None
+
+    def keep(self, text: str | None) -> None:
+        """Note that the tool returned.
+
+        Args:
+            text: what it returned; None where that cannot be written.
+        """
+        self.text, self.is_lost = text, text is None
+
+
+class Admission:
+    """One call that passed the tool boundary: its tool runs for it once, unless it fails, and with its arguments.
+
+    Between the boundary and the tool is code of the agent's, such as middleware. What that changes, or runs once
+    more, was not admitted: it is a call of its own.
+
+    Args:
+        call_id: the call.
+        name: the tool's.
+        arguments: without those that a framework puts in.
+    """
+
+    def __init__(self, call_id: str, name: str, arguments: dict[str, Any]) -> None:
+        self.call_id = call_id
+        self.name = name
+        self.arguments: dict[str, Any] = jsonable(arguments)
+        self._taken = False
+        self._entered = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the tool is yet to run, or failed."""
+        return not self._taken
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the code at hand is part of the tool."""
+        return _at_work.get() is self
+
+    def own_result(self) -> OwnResult:
+        """Return what takes the result of the tool that is about to run, and may have it already."""
+        holder = None if self.is_at_work else current_own_result.get()
+        return OwnResult() if holder is None else holder
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """While inside, the tool runs; one that raises may be tried again."""
+        self._taken, self._entered = True, False
+        token = _at_work.set(self)
+        try:
+            yield
+        except BaseException:
+            self._taken = False
+            raise
+        finally:
+            _at_work.reset(token)
+
+    def enter(self) -> bool:
+        """Note that the tool's function begins. Returns whether it has not before in this run of the tool: what it
+        runs in turn are calls of their own."""
+        entered, self._entered = self._entered, True
+        return not entered
+
+    def failed(self) -> None:
+        """Take note that what the tool returned is an error, so that it may be tried again."""
+        self._taken = False
+
+
+current_admission: ContextVar[Admission | None] = ContextVar("current_admission", default=None)
+"""The call that the code at hand works for, if for one."""
+
+current_own_result: ContextVar[OwnResult | None] = ContextVar("current_own_result", default=None)
+"""Takes what the tool of the call at hand returns. The tool boundary sets it."""
+
+_at_work: ContextVar[Admission | None] = ContextVar("tool_at_work", default=None)
+"""The call whose tool the code at hand is part of, if it is of one."""
+
+
+@contextmanager
+def admit(admission: Admission) -> Iterator[None]:
+    """Have the code inside work for a call that has passed the boundary."""
+    token = current_admission.set(admission)
+    try:
+        yield
+    finally:
+        current_admission.reset(token)

@@ -1,0 +1,1 @@
+"""Routes and model streams of the host that ours replace or mend."""

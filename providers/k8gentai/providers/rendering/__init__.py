@@ -1,0 +1,1 @@
+"""A turn's events as the Responses API shows them."""

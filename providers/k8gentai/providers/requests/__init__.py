@@ -1,0 +1,1 @@
+"""A request: read, checked, and its references resolved."""

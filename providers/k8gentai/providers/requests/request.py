@@ -1,0 +1,196 @@
+"""Reads the body of ``POST /v1/responses``."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from k8gentai.agents.contract.turn import Item
+from k8gentai.agents.resources.agent import MultitaskStrategy
+from k8gentai.providers import host
+from k8gentai.providers.errors import invalid
+from k8gentai.providers.requests.answer_formats import check_format
+from k8gentai.providers.requests.input_items import input_items, validation_error
+
+_NOT_PARAMETERS = frozenset(
+    {
+        "model",
+        "input",
+        "instructions",
+        "tools",
+        "conversation",
+        "previous_response_id",
+        "store",
+        "stream",
+        "stream_options",
+        "background",
+        "metadata",
+        "multitask_strategy",
+        "prompt",
+    }
+)
+
+_NOT_DONE = {"text": frozenset({"verbosity"})}
+"""Fields of parameters that a host may know, and that no agent keeps."""
+
+
+@dataclass(frozen=True)
+class CreateRequest:
+    """A request for a turn, checked."""
+
+    model: str
+    input: list[Item]
+    instructions: str | None
+    tools: list[dict[str, Any]]
+    prompt: Any | None
+    """The host's ``OpenAIResponsePrompt``."""
+    parameters: dict[str, Any]
+    conversation: str | None
+    previous_response_id: str | None
+    store: bool
+    stream: bool
+    obfuscate: bool
+    """The events of its stream are to be padded."""
+    background: bool
+    multitask_strategy: MultitaskStrategy | None
+    echo: dict[str, Any]
+    """What the response repeats, and a digest of the body, by which a reused idempotency key is told from a
+    repeated request."""
+
+
+def read_request(turn_id: str, body: Any) -> CreateRequest:
+    """Check a request's body.
+
+    Args:
+        turn_id: the id its turn will have.
+        body: the JSON as it came.
+
+    Raises:
+        ApiError: naming the field at fault.
+    """
+    if not isinstance(body, dict):
+        raise invalid("The body must be a JSON object.")
+    if "input" not in body:
+        raise invalid("'input' is required.", "input", "missing_required_parameter")
+    items = input_items(turn_id, body["input"])
+    conversation = _conversation_id(body.get("conversation"))
+    body = {**body, "tools": _tools(body.get("tools"))}
+    try:
+        # The input was checked above, with errors that name the item.
+        request = host.CreateResponseRequest.model_validate(
+            {**body, "input": "", "conversation": conversation, "prompt": _prompt(body.get("prompt"))}
+        )
+    except ValidationError as error:
+        raise validation_error(error) from None
+    tools: list[dict[str, Any]] = body["tools"] or []
+    _check_tools(tools)
+    given = request.model_dump(mode="json", exclude_unset=True)
+    _check_known(body, given)
+    check_format((given.get("text") or {}).get("format") or {})
+    _check_combinations(request, conversation)
+    if conversation and any(item["type"] == "compaction" for item in items):
+        raise invalid("A compaction stands for a whole history, and cannot join a conversation.", "conversation")
+    return CreateRequest(
+        model=request.model,
+        input=items,
+        instructions=request.instructions,
+        # As they came: the host's types leave out a tool's credentials, which the agent needs.
+        tools=tools,
+        prompt=request.prompt,
+        parameters={
+            name: value for name, value in given.items() if name not in _NOT_PARAMETERS and value is not None
+        },
+        conversation=conversation,
+        previous_response_id=request.previous_response_id,
+        store=request.store is not False,
+        stream=bool(request.stream),
+        obfuscate=(body.get("stream_options") or {}).get("include_obfuscation") is True,
+        background=bool(request.background),
+        multitask_strategy=_strategy(body.get("multitask_strategy")),
+        echo={
+            **{name: value for name, value in given.items() if name not in ("input", "tools")},
+            "digest": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
+        },
+    )
+
+
+def _check_known(body: dict[str, Any], given: dict[str, Any]) -> None:
+    """See that the parameters that are objects ask for nothing that the host's types leave out, or nobody does."""
+    for name in ("text", "reasoning"):
+        asked = {part: value for part, value in (body.get(name) or {}).items() if value is not None}
+        known = (given.get(name) or {}).keys() - _NOT_DONE.get(name, frozenset())
+        if unknown := sorted(asked.keys() - known):
+            place = f"{name}.{unknown[0]}"
+            raise invalid(f"'{place}' is not known here: leave it out.", place, "unsupported_parameter")
+
+
+def _conversation_id(value: Any) -> str | None:
+    if isinstance(value, dict):
+        value = value.get("id")
+        if not isinstance(value, str):
+            raise invalid("'conversation.id' must be a string.", "conversation.id")
+    if value is not None and not isinstance(value, str):
+        raise invalid("'conversation' must be an id or an object with an id.", "conversation")
+    return value
+
+
+def _prompt(value: Any) -> Any:
+    """Return a prompt whose variables are content parts: OpenAI's API takes plain texts as well, the host does
+    not.
+    """
+    if not isinstance(value, dict) or not isinstance(value.get("variables"), dict):
+        return value
+    variables = {
+        name: {"type": "input_text", "text": given} if isinstance(given, str) else given
+        for name, given in value["variables"].items()
+    }
+    return {**value, "variables": variables}
+
+
+def _strategy(value: Any) -> MultitaskStrategy | None:
+    strategies: tuple[MultitaskStrategy, ...] = get_args(MultitaskStrategy)
+    if value is None:
+        return None
+    for strategy in strategies:
+        if value == strategy:
+            return strategy
+    raise invalid(f"'multitask_strategy' must be one of {', '.join(strategies)}.", "multitask_strategy")
+
+
+def _tools(given: Any) -> Any:
+    """Return the tools, and of a function that takes nothing ``parameters`` that say so: the host wants
+    the field.
+    """
+    if not isinstance(given, list):
+        return given
+    return [
+        {"parameters": None, **tool} if isinstance(tool, dict) and tool.get("type") == "function" else tool
+        for tool in given
+    ]
+
+
+def _check_tools(tools: list[dict[str, Any]]) -> None:
+    for index, tool in enumerate(tools):
+        if any(name.lower() == "authorization" for name in tool.get("headers") or ()):
+            place = f"tools[{index}].headers"
+            raise invalid(f"'{place}': credentials go into the 'authorization' parameter of the tool.", place)
+        if tool.get("external_web_access") is False:
+            # The host's search would ask the web all the same.
+            raise invalid(
+                "There is no offline web search here: no tool is searched with 'external_web_access' false.",
+                f"tools[{index}].external_web_access",
+                "unsupported_parameter",
+            )
+
+
+def _check_combinations(request: Any, conversation: str | None) -> None:
+    if conversation and request.previous_response_id:
+        raise invalid(
+            "'conversation' and 'previous_response_id' cannot be used together: each brings a history.",
+            "previous_response_id",
+            "mutually_exclusive_parameters",
+        )
+    if request.background and request.store is False:
+        raise invalid("'background' needs 'store': a response nobody keeps cannot be fetched.", "background")

@@ -1,0 +1,1 @@
+"""Builds one server out of its parts, and brings it into the host."""

@@ -1,0 +1,115 @@
+"""The host's external API ``amf``: a way to bring routes of our own into the host. See ``stack/apis.d``."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from fastapi import APIRouter, FastAPI
+from pydantic import BaseModel, PositiveInt
+
+from k8gentai.providers import host
+from k8gentai.providers.agents_api import routes as agents_routes
+from k8gentai.providers.http import MAX_BODY_BYTES
+from k8gentai.providers.overrides import completions, conversations, vector_stores
+from k8gentai.providers.responses_api import routes
+from k8gentai.providers.server.server import Running
+from k8gentai.providers.server.web_security import protect
+from k8gentai.providers.worker_api import routes as services_routes
+
+API = host.Api.add("amf")
+
+
+class Amf(Protocol):
+    """What the host believes it serves."""
+
+    running: Running
+
+
+class AmfRoutesConfig(BaseModel):
+    """``config`` of the provider in the run YAML."""
+
+    any_client_version: bool = True
+    """Serve clients of every version. The host refuses llama-stack-client of another one than its own (426), and
+    with it those that know the Agents API."""
+    max_body_bytes: PositiveInt = MAX_BODY_BYTES
+    """How large a request to our routes may be."""
+    allowed_hosts: str | None = None
+    """Names by which the server may be called beside those of loopback, with commas between; ``*`` for any."""
+
+
+class AmfRoutes:
+    """Holds what the routes need.
+
+    Args:
+        running: this process's service.
+        inference: the host's Inference API.
+        vector_io: its Vector IO API.
+        max_body_bytes: how large a request may be.
+    """
+
+    def __init__(
+        self, running: Running, inference: Any, vector_io: Any, max_body_bytes: int = MAX_BODY_BYTES
+    ) -> None:
+        self.running = running
+        self.inference = inference
+        self.vector_io = vector_io
+        self.max_body_bytes = max_body_bytes
+
+    async def shutdown(self) -> None: ...
+
+
+async def get_provider_impl(config: AmfRoutesConfig, deps: dict[Any, Any]) -> AmfRoutes:
+    """Called by the host, with our own responses provider among ``deps``."""
+    if config.any_client_version:
+        host.serve_any_client_version()
+    protect([name.strip().lower() for name in (config.allowed_hosts or "").split(",") if name.strip()])
+    running = deps[host.Api.responses].running
+    return AmfRoutes(running, deps[host.Api.inference], deps[host.Api.vector_io], config.max_body_bytes)
+
+
+def available_providers() -> list[Any]:
+    """Called by the host: the API's only provider."""
+    return [
+        host.InlineProviderSpec(
+            api=API,
+            provider_type="inline::amf-routes",
+            module="k8gentai.providers.server.external_api",
+            config_class="k8gentai.providers.server.external_api.AmfRoutesConfig",
+            api_dependencies=[host.Api.responses, host.Api.inference, host.Api.vector_io],
+            description="Routes of the Responses API, the Agents API, chat completions and vector stores.",
+        )
+    ]
+
+
+def create_router(impl: AmfRoutes) -> APIRouter:
+    """Called by the host: our routes, which also start and stop what runs in the background."""
+    running = impl.running
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        _move_to_front(app, router)
+        await running.open()
+        yield
+        await running.stop()
+
+    router = APIRouter(lifespan=lifespan)
+    router.include_router(routes.create_router(running.service, impl.max_body_bytes))
+    router.include_router(agents_routes.create_router(running.agents, impl.max_body_bytes))
+    acceptor = running.service.acceptor
+    router.include_router(services_routes.create_router(running.services, acceptor, impl.max_body_bytes))
+    router.include_router(conversations.create_router(running.items, impl.max_body_bytes))
+    router.include_router(completions.create_router(impl.inference, running.listed, impl.max_body_bytes))
+    router.include_router(vector_stores.create_router(impl.vector_io))
+    return router
+
+
+def _move_to_front(app: FastAPI, router: APIRouter) -> None:
+    """Put our routes before the host's own of the same paths.
+
+    Llama Stack includes them in no fixed order; OGX in that of the APIs' names, where ``amf`` is the first.
+    """
+    all_routes = app.router.routes
+    ours = [route for route in all_routes if getattr(route, "original_router", None) is router]
+    if not ours:
+        raise RuntimeError("the host did not include our routes; see stack/apis.d")
+    all_routes[:] = ours + [route for route in all_routes if route not in ours]

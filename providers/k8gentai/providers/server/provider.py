@@ -1,0 +1,192 @@
+"""The host's ``responses`` provider: the object it holds, and how it is made.
+
+Over HTTP our own routes answer; this object serves the host's other parts, which call it as Python.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pydantic import BaseModel, Field, SecretStr, TypeAdapter
+
+from k8gentai.agents.registry.registry import Registry
+from k8gentai.providers import host
+from k8gentai.providers.agents_api.directory import Directory
+from k8gentai.providers.agents_api.service import AgentsService
+from k8gentai.providers.agents_api.sessions import Sessions
+from k8gentai.providers.agents_api.store import AgentStore
+from k8gentai.providers.agents_api.toolgroups import Toolgroups
+from k8gentai.providers.host.access import Access
+from k8gentai.providers.requests.guardrails import Guardrails, ModerationEndpoint
+from k8gentai.providers.requests.referenced import Lookups
+from k8gentai.providers.requests.stack_apis import StackApis
+from k8gentai.providers.requests.targets import Resolver
+from k8gentai.providers.responses_api.service import ResponsesService
+from k8gentai.providers.server.server import Running
+from k8gentai.providers.turns.acceptor import Acceptor
+from k8gentai.providers.turns.conversation_items import ConversationItems
+from k8gentai.providers.turns.history import Histories
+from k8gentai.providers.turns.reader import TurnReader
+from k8gentai.providers.turns.settler import Settler
+from k8gentai.providers.turns.store import ResponseStore
+from k8gentai.providers.worker_api.services import StackServices
+from k8gentai.workers.process.descriptors import raise_limit
+from k8gentai.workers.queue import preflight
+from k8gentai.workers.queue.connection import AWAY, connect, masked
+from k8gentai.workers.queue.positions import Positions
+from k8gentai.workers.queue.status import Pools
+from k8gentai.workers.queue.turns import Turns
+
+_HOST_EVENT: TypeAdapter[Any] = TypeAdapter(host.types.OpenAIResponseObjectStream)
+
+
+class AmfConfig(BaseModel):
+    """``config`` of the provider in the run YAML."""
+
+    redis_url: str = Field(default_factory=lambda: os.environ.get("REDIS_URL") or "redis://localhost:6379/0")
+    """From the environment, as the host prints the run YAML's and shows it in ``/v1/providers``."""
+    registry: Path = Path(".k8gentai/registry.json")
+    sql_backend: str = "sql_default"
+    """A SQL backend of ``storage.backends``, for finished responses."""
+    models_provider_id: str = "amf"
+    """The ``provider_id`` of our ``remote::amf-models`` entry."""
+    queue_limit: int = 10_000
+    """How many turns may wait, of all agents together. An agent's own limit is in its definition."""
+    keep_seconds: int = 86_400
+    """How long Redis keeps a finished turn: its stream can be read, its journal taken over, its job seen in RQ."""
+    moderation_url: str | None = None
+    """A moderation endpoint, for requests with guardrails."""
+    moderation_api_key: SecretStr | None = None
+
+
+class AmfResponses(host.Responses):  # type: ignore[misc]  # the host is untyped
+    """The host's Responses API over :class:`ResponsesService`."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        self._service = running.service
+
+    async def shutdown(self) -> None:
+        await self.running.stop()
+
+    async def create_openai_response(self, request: Any) -> Any:
+        self.running.start()
+        turn_id, read = await self._service.acceptor.accept(request.model_dump(mode="json", exclude_unset=True))
+        if read.stream:
+            return self._host_events(turn_id)
+        if read.background:
+            return _response(await self._service.get(turn_id))
+        return _response(await self._service.wait(turn_id))
+
+    async def get_openai_response(self, request: Any) -> Any:
+        return _response(await self._service.get(request.response_id))
+
+    async def list_openai_responses(self, request: Any) -> Any:
+        found, more = await self._service.page(
+            after=request.after,
+            limit=request.limit or 50,
+            model=request.model,
+            descending=request.order != "asc",
+        )
+        return host.types.ListOpenAIResponseObject(
+            data=[
+                host.types.OpenAIResponseObjectWithInput.model_validate({**each.response, "input": each.input})
+                for each in found
+            ],
+            has_more=more,
+            first_id=found[0].response["id"] if found else "",
+            last_id=found[-1].response["id"] if found else "",
+        )
+
+    async def list_openai_response_input_items(self, request: Any) -> Any:
+        items = await self._service.input(request.response_id)
+        ordered = items if request.order == "asc" else items[::-1]
+        return host.types.ListOpenAIResponseInputItem.model_validate({"data": ordered[: request.limit]})
+
+    async def delete_openai_response(self, request: Any) -> Any:
+        await self._service.delete(request.response_id)
+        return host.types.OpenAIDeleteResponseObject(id=request.response_id)
+
+    async def cancel_openai_response(self, request: Any) -> Any:
+        return _response(await self._service.cancel(request.response_id))
+
+    async def _host_events(self, turn_id: str) -> AsyncIterator[Any]:
+        async for event in await self._service.stream(turn_id):
+            # The host has no type for this one.
+            if event["type"] != "response.queued":
+                yield _HOST_EVENT.validate_python({"response_id": turn_id, **event})
+
+
+def _response(response: dict[str, Any]) -> Any:
+    return host.types.OpenAIResponseObject.model_validate(response)
+
+
+async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list[Any]) -> AmfResponses:
+    """Called by the host. Where its event loop does not live on, no connection may be kept here."""
+    # The host shows warnings only of what it does not know.
+    logging.getLogger("k8gentai").setLevel(logging.INFO)
+    raise_limit()
+    await _require_redis(config.redis_url)
+    redis = connect(config.redis_url)
+    turns = Turns(redis, queue_limit=config.queue_limit, keep_seconds=config.keep_seconds)
+    store = await ResponseStore.declare(config.sql_backend, policy)
+    access = Access(policy)
+    registry = Registry(config.registry)
+    models = deps[host.Api.models]
+    items = ConversationItems(deps[host.Api.conversations], Positions(redis, keep_seconds=config.keep_seconds))
+    histories = Histories(turns, store, items, access)
+    reader = TurnReader(turns, access)
+    resolver = Resolver(registry, models, access, config.models_provider_id)
+    apis = StackApis.of(deps)
+    guardrails = Guardrails(apis.safety, _moderation(config))
+    acceptor = Acceptor(turns, reader, resolver, histories, Lookups(apis, guardrails))
+    service = ResponsesService(turns, reader, store, histories, acceptor)
+    agent_store = await AgentStore.declare(config.sql_backend, policy)
+    sessions = Sessions(turns, reader, agent_store, service, deps[host.Api.conversations])
+    directory = Directory(registry, agent_store, access, Pools(redis), config.models_provider_id)
+    toolgroups = Toolgroups(deps[host.Api.connectors])
+    agents = AgentsService(acceptor, reader, resolver, directory, sessions, toolgroups, agent_store)
+    settler = Settler(turns, store, histories, [sessions.settled])
+    services, provider_id = StackServices(apis, guardrails), config.models_provider_id
+    running = Running(service, agents, services, items, reader, settler, registry, models, provider_id, redis)
+    if host.ONE_LOOP:
+        await running.open()
+    return AmfResponses(running)
+
+
+def _moderation(config: AmfConfig) -> ModerationEndpoint | None:
+    if not config.moderation_url:
+        return None
+    key = config.moderation_api_key
+    return ModerationEndpoint(config.moderation_url, key.get_secret_value() if key else None)
+
+
+async def _require_redis(url: str) -> None:
+    """End the process, in one line, where Redis does not answer, or not as one that can keep turns."""
+    try:
+        redis = connect(url)
+        try:
+            await preflight.check(redis)
+        finally:
+            await redis.aclose()
+    except AWAY as error:
+        _end(f"Redis at {masked(url)} does not answer: {_reason(error)}. Start it, or set REDIS_URL.")
+    except preflight.UnfitError as error:
+        _end(f"Redis at {masked(url)} cannot be used. {_reason(error)}.")
+    except (ValueError, TypeError) as error:
+        # A TypeError is that of an option that redis-py does not know.
+        _end(f"REDIS_URL is not usable ({masked(url)}): {_reason(error)}.")
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rstrip(".")
+
+
+def _end(message: str) -> NoReturn:
+    # The log is not for this: it must be the last thing seen.
+    print(f"k8gentai: {message}", file=sys.stderr, flush=True)  # noqa: T201
+    # The host's command turns SystemExit into exit code 0, and any other exception into a long trace.
+    os._exit(1)

@@ -1,0 +1,1 @@
+"""Turns from acceptance to their place in the store."""

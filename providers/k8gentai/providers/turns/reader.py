@@ -1,0 +1,142 @@
+"""Reads turns for callers: as they stand, or as they go on. Reading never touches a turn."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+from k8gentai.agents.contract.events import Event, TurnEnd
+from k8gentai.providers.errors import server_stopping, store_away_meanwhile
+from k8gentai.providers.host.access import Access
+from k8gentai.workers.queue.connection import AWAY
+from k8gentai.workers.queue.record import TurnRecord
+from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
+
+_PATIENCE_SECONDS = 30.0
+"""How long somebody who waits for a turn's end without word of it waits while Redis is away. A stream goes on for
+as long as its client reads it."""
+
+_RETRY_SECONDS = 0.25
+
+
+class Fold(Protocol):
+    """Makes what an API shows of a turn from the turn's events."""
+
+    ended_at: float | None
+    """When the turn ended (Unix seconds). Set before its last event is fed, as that carries no time."""
+
+    def feed(self, event: Event) -> list[dict[str, Any]]:
+        """Take the next event. Returns what the API's stream shows of it, possibly nothing."""
+        ...
+
+
+class TurnReader:
+    """Turns in Redis as the current caller may see them.
+
+    Args:
+        turns: turns in Redis.
+        access: the host's policy.
+    """
+
+    def __init__(self, turns: Turns, access: Access) -> None:
+        self._turns = turns
+        self._access = access
+        self._stopping = asyncio.Event()
+
+    def stop_waiting(self) -> None:
+        """The server is to stop: answer whoever waits for a turn, which goes on without them."""
+        self._stopping.set()
+
+    async def record(self, turn_id: str, action: str, *, unkept: bool = False) -> TurnRecord:
+        """Return the turn, if the caller may do that (read, update, delete) to it.
+
+        Args:
+            turn_id: the turn.
+            action: what the caller does.
+            unkept: whether it is also returned where the client asked not to keep it, and it waits for a person.
+
+        Raises:
+            TurnNotFoundError: also where it may not, and where the client asked not to keep it.
+        """
+        record = await self._turns.get(turn_id)
+        waits = unkept and record.status == "suspended"
+        forgotten = record.settled and not record.store and not waits
+        if forgotten or not self._access.allows(action, turn_id, record.owner):
+            raise TurnNotFoundError(turn_id)
+        return record
+
+    async def so_far(self, record: TurnRecord) -> tuple[TurnRecord, list[Event]]:
+        """Return the turn's events, and its record as it stands with the last of them."""
+        events = [event for _, event in await self._turns.events(record.turn.id)]
+        if events and isinstance(events[-1], TurnEnd) and record.ended_at is None:
+            # It ended between the two reads.
+            record = await self._turns.get(record.turn.id)
+        return record, events
+
+    async def stream(self, fold: Fold, turn_id: str, patience: float = math.inf) -> AsyncIterator[dict[str, Any]]:
+        """Yield what the fold makes of the turn's events, those to come included.
+
+        Args:
+            fold: makes it.
+            turn_id: the turn.
+            patience: for how many seconds Redis may be away.
+
+        Raises:
+            One of :data:`AWAY`: it is away for longer.
+            TurnNotFoundError: the turn was deleted.
+        """
+        async for event, ended_at in self._follow(turn_id, patience):
+            fold.ended_at = ended_at
+            for shown in fold.feed(event):
+                yield shown
+
+    async def wait(self, fold: Fold, turn_id: str) -> None:
+        """Feed the fold the turn's events to their end.
+
+        Raises:
+            ApiError: the server stops before that, or Redis is away for long (503).
+        """
+
+        async def to_the_end() -> None:
+            async for _ in self.stream(fold, turn_id, _PATIENCE_SECONDS):
+                pass
+
+        ending = asyncio.create_task(to_the_end())
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((ending, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not ending.done():
+                raise server_stopping(turn_id)
+            await ending
+        except AWAY:
+            raise store_away_meanwhile(turn_id) from None
+        finally:
+            ending.cancel()
+            stopping.cancel()
+
+    async def _follow(self, turn_id: str, patience: float) -> AsyncIterator[tuple[Event, float | None]]:
+        """Yield the turn's events to its end, the last with the time of it; while Redis is away it waits."""
+        seq = 0
+        away_since: float | None = None
+        while True:
+            try:
+                async for position, event in self._turns.follow(turn_id, seq):
+                    ended_at = await self._ended_at(turn_id) if isinstance(event, TurnEnd) else None
+                    seq, away_since = position, None
+                    yield event, ended_at
+                return
+            except AWAY:
+                away_since = away_since or time.monotonic()
+                if time.monotonic() - away_since > patience:
+                    raise
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _ended_at(self, turn_id: str) -> float | None:
+        """Return when the turn ended (Unix seconds); None where it was deleted meanwhile, which leaves its last
+        event to tell.
+        """
+        try:
+            return (await self._turns.get(turn_id)).ended_at
+        except TurnNotFoundError:
+            return None

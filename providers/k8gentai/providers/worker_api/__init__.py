@@ -1,0 +1,1 @@
+"""What running turns ask the server for."""

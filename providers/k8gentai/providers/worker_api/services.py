@@ -1,0 +1,90 @@
+"""What the stack does for turns that run, beside models: searches, guardrails, files."""
+
+import base64
+from typing import Any
+
+from pydantic import BaseModel
+
+from k8gentai.providers import host
+from k8gentai.providers.errors import invalid
+from k8gentai.providers.requests.guardrails import Guardrails
+from k8gentai.providers.requests.stack_apis import StackApis
+
+
+class FileSearch(BaseModel):
+    """Search a vector store."""
+
+    vector_store_id: str
+    search: dict[str, Any]
+
+
+class WebSearch(BaseModel):
+    """Search the web, with the arguments that a model gave the tool."""
+
+    arguments: dict[str, Any]
+
+
+class Moderation(BaseModel):
+    """Ask one guardrail about a text."""
+
+    text: str
+    guardrail: str
+
+
+class File(BaseModel):
+    """Read a file."""
+
+    file_id: str
+
+
+class StackServices:
+    """Serves running turns, as the current caller.
+
+    Args:
+        apis: the host's.
+        guardrails: those there are.
+    """
+
+    def __init__(self, apis: StackApis, guardrails: Guardrails) -> None:
+        self._apis = apis
+        self._guardrails = guardrails
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._guardrails.close()
+
+    async def search_files(self, asked: FileSearch) -> dict[str, Any]:
+        """Return what a vector store finds."""
+        search = host.SearchVectorStoreRequest(**asked.search)
+        page = await self._apis.vector_io.openai_search_vector_store(asked.vector_store_id, search)
+        return {"data": [host.found(hit) for hit in page.data]}
+
+    async def search_web(self, asked: WebSearch) -> dict[str, Any]:
+        """Return what the tool ``web_search`` finds.
+
+        Raises:
+            ApiError: the tool failed.
+        """
+        result = await self._apis.tool_runtime.invoke_tool("web_search", asked.arguments)
+        if result.error_message or result.error_code:
+            raise invalid(result.error_message or f"The search failed with code {result.error_code}.")
+        return {"text": _text(result.content)}
+
+    async def moderate(self, asked: Moderation) -> dict[str, Any]:
+        """Return what a guardrail says of a text."""
+        return {"violation": await self._guardrails.violation(asked.text, asked.guardrail)}
+
+    async def file(self, asked: File) -> dict[str, Any]:
+        """Return a file with its content, in base64."""
+        files = self._apis.files
+        file = await files.openai_retrieve_file(host.RetrieveFileRequest(file_id=asked.file_id))
+        content = await files.openai_retrieve_file_content(host.RetrieveFileContentRequest(file_id=asked.file_id))
+        return {"filename": file.filename, "content": base64.b64encode(bytes(content.body)).decode()}
+
+
+def _text(content: Any) -> str:
+    """Return a tool's content: text, or a list of parts."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else [content]
+    return "\n".join(part.text for part in parts if getattr(part, "type", None) == "text")

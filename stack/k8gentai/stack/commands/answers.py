@@ -1,0 +1,105 @@
+"""``k8gentai turns approve | retry``: what a person makes of a turn that waits for them, or that failed."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from k8gentai.agents.contract.events import Event
+from k8gentai.agents.contract.turn import Item
+from k8gentai.providers.errors import ApiError
+from k8gentai.providers.rendering.render import render
+from k8gentai.providers.rendering.response_object import usable
+from k8gentai.providers.turns.continuation import (
+    ANSWER,
+    answering_turn,
+    check_is_asked_here,
+    questions,
+    retrying_turn,
+)
+from k8gentai.stack.commands.turns import with_turns
+from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.local.settings import Settings
+from k8gentai.workers.queue.admission import AnsweredError, QueueFullError
+from k8gentai.workers.queue.record import TurnRecord
+from k8gentai.workers.queue.turns import Turns
+
+
+def approve(
+    settings: Settings, turn_id: str, *, deny: bool, reason: str | None, calls: Sequence[str], console: Console
+) -> None:
+    """Answer what a suspended turn asked, on behalf of its owner, and print which turn goes on with it.
+
+    Args:
+        deny: say no instead of yes.
+        reason: what the agent is told along with it.
+        calls: names of tools, or ids of approval requests; only these are decided, or all where none is named.
+
+    Raises:
+        SetUpError: Redis is away, there is no such turn, or it waits for no such answer.
+    """
+
+    async def answer(turns: Turns) -> tuple[str, list[str]]:
+        record = await turns.get(turn_id)
+        try:
+            check_is_asked_here(record)
+        except ApiError as error:
+            raise SetUpError(error.message) from error
+        events = [event for _, event in await turns.events(turn_id)]
+        waiting = questions(record, events)
+        asked = {
+            request_id: question
+            for request_id, question in waiting.items()
+            if not calls or question.name in calls or request_id in calls
+        }
+        if not asked:
+            what = f"a call of {' or '.join(calls)}" if calls else "a decision"
+            others = ", ".join(dict.fromkeys(question.name for question in waiting.values()))
+            raise SetUpError(f"The turn {turn_id} does not wait for {what}{others and f', but for {others}'}.")
+        decisions: list[Item] = [
+            {"type": ANSWER, "approval_request_id": request_id, "approve": not deny, "reason": reason}
+            for request_id in asked
+        ]
+        following = answering_turn(record, events, decisions, await turns.now())
+        await turns.accept(following, lambda: _history_after(record, events))
+        return following.turn.id, [f"{question.name}({question.arguments})" for question in asked.values()]
+
+    try:
+        following, decided = with_turns(settings, answer)
+    except (AnsweredError, QueueFullError) as error:
+        raise SetUpError(str(error)) from error
+    for call in decided:
+        console.print(f"{'Denied' if deny else 'Approved'}: {call}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{following} goes on with it.", markup=False, highlight=False, soft_wrap=True)
+
+
+def retry(settings: Settings, turn_id: str, console: Console) -> None:
+    """Run a failed turn again from its journal, as a new turn, and print that one's id.
+
+    Raises:
+        SetUpError: Redis is away, there is no such turn, it has not failed, or it was run again before.
+    """
+
+    async def again(turns: Turns) -> str:
+        record = await turns.get(turn_id)
+        if record.status != "failed":
+            raise SetUpError(f"The turn {turn_id} has not failed (it is {record.status}).")
+        following = retrying_turn(record)
+        return await turns.accept(following, lambda: _history_of(record))
+
+    try:
+        following = with_turns(settings, again)
+    except AnsweredError as error:
+        message = f"The turn {turn_id} was run again before, by {error.by}: what becomes of it is there."
+        raise SetUpError(message) from error
+    except QueueFullError as error:
+        raise SetUpError(str(error)) from error
+    console.print(f"{following} runs it again.", markup=False, highlight=False, soft_wrap=True)
+
+
+async def _history_of(record: TurnRecord) -> list[Item]:
+    return record.turn.history
+
+
+async def _history_after(record: TurnRecord, events: Sequence[Event]) -> list[Item]:
+    _, response = render(record, events, ended_at=record.ended_at)
+    return [*record.turn.history, *record.turn.input, *usable(response["output"])]

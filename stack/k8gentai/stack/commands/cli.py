@@ -1,0 +1,347 @@
+"""The ``k8gentai`` command. Each command imports what it needs when it runs, so that help comes at once."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from k8gentai.stack.commands.conformance import conformance
+from k8gentai.stack.terminal.console import err, fail, one_line_errors, out
+
+app = typer.Typer(
+    help="One durable API in front of any agent framework.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+agents_app = typer.Typer(help="The agents, and the registry that names them.", no_args_is_help=True)
+app.add_typer(agents_app, name="agents")
+turns_app = typer.Typer(help="The turns that Redis keeps, those that ended for a day.", no_args_is_help=True)
+app.add_typer(turns_app, name="turns")
+app.command()(conformance)
+
+TurnId = Annotated[str, typer.Argument(metavar="ID", help="A turn's id, which is its response's: resp_….")]
+
+AgentId = Annotated[str, typer.Argument(metavar="ID", help="An agent's id: k8gentai agents list.")]
+
+LeaseSeconds = Annotated[
+    float,
+    typer.Option(
+        help="How long a worker may be silent before its turns run again elsewhere, in seconds.", min=0.5
+    ),
+]
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(help="Where the stack listens, on loopback.", min=1, max=65535)] = 8321,
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the first answer; exit code 0 only if it was complete.")
+    ] = False,
+    frameworks: Annotated[
+        str, typer.Option(help="Whose agents to run: names with commas between them, or all.")
+    ] = "langgraph,llama-stack",
+    host: Annotated[str, typer.Option(help="The server: llama-stack or ogx.")] = "llama-stack",
+) -> None:
+    """Start everything on this machine, ask an agent a question, and serve until Ctrl-C.
+
+    Redis, the stack's server and the workers run until this command ends, however it ends; what they keep
+    is in `.k8gentai/`, with their logs in `.k8gentai/logs/`.
+
+    **Model**: OPENAI_BASE_URL and OPENAI_API_KEY, or OLLAMA_URL, or an Ollama that answers on its usual
+    port, or a tiny one built in. INFERENCE_MODEL names the model; without it, the first one listed is taken.
+
+    **Redis**: REDIS_URL, or one built in.
+    """
+    from k8gentai.stack.environments.hosts import host_named
+    from k8gentai.stack.local.running import run_up
+    from k8gentai.stack.local.up import Plan, planned
+
+    with one_line_errors():
+        plan = Plan(port, host_named(host), planned(frameworks), once)
+        raise typer.Exit(run_up(plan, out, err))
+
+
+@app.command()
+def worker(
+    framework: Annotated[
+        str, typer.Argument(help="Whose turns to run: langgraph, llama-stack, ….", show_default=False)
+    ],
+    concurrency: Annotated[
+        int | None, typer.Option(help="Turns at once; by default what suits the framework.", min=1)
+    ] = None,
+    grace_seconds: Annotated[
+        float, typer.Option(help="How long running turns may go on after SIGTERM, in seconds.", min=0)
+    ] = 30,
+    lease_seconds: LeaseSeconds = 4,
+    attempts: Annotated[
+        int,
+        typer.Option(help="How many workers a turn may end before it fails; the same for all workers.", min=1),
+    ] = 3,
+    max_memory: Annotated[
+        int | None,
+        typer.Option(
+            help="MB of memory beyond which it drains and ends with exit code 75, to be replaced.", min=1
+        ),
+    ] = None,
+) -> None:
+    """Run the turns of one framework, many at once, until SIGTERM or Ctrl-C.
+
+    Start as many as you like, wherever REDIS_URL and AMF_STACK_URL (default http://127.0.0.1:8321; with
+    AMF_STACK_API_KEY where it asks who calls) are reached. Agents' code is imported from the working directory.
+    The framework's environment is made where it is not there. AMF_ADAPTERS names adapters of your own.
+    """
+    from k8gentai.agents.registry.named_adapter import AdapterError
+    from k8gentai.stack.environments.frameworks import check_framework, named_adapters, python_of
+    from k8gentai.stack.environments.installed import SetUpError, replace_process
+    from k8gentai.stack.local.agents_update import unserved
+    from k8gentai.stack.local.settings import read_settings, take_stack_api_key
+
+    with one_line_errors():
+        check_framework(framework)
+        python = python_of(framework, err.print)
+        if python != Path(sys.executable):
+            replace_process(python, sys.argv[1:])
+        # As `python -m` does; a console script has its own directory there.
+        sys.path.insert(0, str(Path.cwd()))
+        from k8gentai.workers.process.worker import main
+
+        settings = read_settings()
+        if (warning := unserved(settings, framework)) is not None:
+            err.print(warning, soft_wrap=True)
+        named = named_adapters().get(framework)
+        try:
+            code = main(
+                framework,
+                adapter=named.adapter if named else None,
+                redis_url=settings.worker_redis_url(),
+                stack_url=settings.stack_url,
+                api_key=take_stack_api_key(),
+                registry=settings.registry,
+                concurrency=concurrency,
+                grace_seconds=grace_seconds,
+                lease_seconds=lease_seconds,
+                max_attempts=attempts,
+                max_memory=max_memory,
+            )
+        except AdapterError as error:
+            raise SetUpError(str(error)) from error
+    raise typer.Exit(code)
+
+
+@app.command()
+def drill(
+    agent: Annotated[str, typer.Argument(help="The id of the agent whose turns are run.")],
+    turns: Annotated[int, typer.Option(help="How many turns.", min=1)] = 50,
+    at_once: Annotated[int, typer.Option(help="How many at once.", min=1)] = 4,
+    message: Annotated[str, typer.Option(help="What each turn is asked.")] = "What is 17 times 23?",
+    workers: Annotated[int, typer.Option(help="How many workers it starts, and strikes.", min=2)] = 3,
+    every: Annotated[float, typer.Option(help="Seconds between two strikes.", min=0.1)] = 5,
+    seconds: Annotated[
+        float, typer.Option(help="How long a turn may take before it counts as one without an end.", min=1)
+    ] = 300,
+    lease_seconds: LeaseSeconds = 4,
+    faults: Annotated[
+        str, typer.Option(help="What is done, of kill, stop, redis-errors, link and server.", metavar="FAULT,…")
+    ] = "kill,stop",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the turns that nothing is wrong with.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Kill and stop workers while turns of an agent run, and tell what that did to them.
+
+    Sends turns to the running stack (AMF_STACK_URL, REDIS_URL) and starts workers of its own, which it strikes in
+    turn: `kill -9`, and `SIGSTOP` for longer than a lease. With `redis-errors`, `link` and `server` they and its
+    client go through proxies, which answer as a Redis that is full or read-only, hold, slow and silence links, and
+    reset connections to the server. It touches no other process. **Turns are real**: the model is paid for, and
+    tools do what they do.
+
+    Exit code 1 if an event was lost or doubled, a turn has no end, or a call that was recorded was made again.
+    """
+    from k8gentai.stack.commands import drill as command
+    from k8gentai.stack.drill.run import Plan
+    from k8gentai.stack.local.settings import read_settings
+
+    with one_line_errors():
+        settings = read_settings()
+        plan = Plan(
+            agent=agent,
+            framework=command.framework_of(settings, agent),
+            message=message,
+            turns=turns,
+            at_once=at_once,
+            workers=workers,
+            every_seconds=every,
+            turn_seconds=seconds,
+            lease_seconds=lease_seconds,
+            faults=command.faults_of(settings, faults),
+            keep=keep,
+        )
+        clean = command.drill(settings, plan, as_json, out, err)
+    raise typer.Exit(not clean)
+
+
+@agents_app.command("update")
+def agents_update(
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Take agents off whose definitions are gone, be they more than half."),
+    ] = False,
+    frameworks: Annotated[
+        str | None,
+        typer.Option(help="Those in use: names with commas between them, or all.", show_default=False),
+    ] = None,
+) -> None:
+    """Check every definition under AMF_AGENTS (default examples/agents) and write the registry.
+
+    Prints what is new, changed and gone.
+
+    Each agent is imported in its framework's environment; frameworks of which nothing has changed are not imported
+    again. A broken agent is named with file, line and reason, and the others go on; a running stack takes up what
+    changed. Exit code 1 if one is broken, stays as it was because a variable of the environment is not set, or has
+    a second definition, which is refused.
+
+    Where an `up` runs in this directory, what is not set here is as it is set there: AMF_AGENTS, variables that
+    definitions read, the model; code sees the environment of its workers. Agents of frameworks that are not in use
+    are unused: in use are those that `up` runs, else those that are installed, and those of agents that are ready.
+    """
+    from k8gentai.agents.registry.changes import Changes
+    from k8gentai.stack.environments.frameworks import chosen
+    from k8gentai.stack.local import agents_update as registering
+    from k8gentai.stack.local.settings import settings_of_up
+
+    seen: list[Changes] = []
+
+    def approve(found: Changes) -> None:
+        seen.append(found)
+        if not yes:
+            registering.refuse_to_empty(settings, found)
+
+    with one_line_errors():
+        settings = settings_of_up()
+        in_use = chosen(frameworks) if frameworks is not None else registering.in_use(settings)
+        agents = registering.update(settings, err.print, in_use, keep=True, approve=approve)
+    registering.show(agents, out)
+    for found in seen:
+        registering.show_changes(found, out)
+    broken = any(agent.state == "broken" for agent in agents)
+    raise typer.Exit(broken or any(found.kept or found.refused for found in seen))
+
+
+@agents_app.command("list")
+def agents_list() -> None:
+    """Show the agents of the registry."""
+    from k8gentai.agents.registry.registry import Registry
+    from k8gentai.stack.local import agents_update as registering
+    from k8gentai.stack.local.settings import read_settings
+
+    with one_line_errors():
+        settings = read_settings()
+    found = Registry(settings.registry).list()
+    if not found:
+        fail(f"{settings.registry} names no agent: run scripts/update-registry.")
+    registering.show(found, out)
+
+
+@agents_app.command("show")
+def agents_show(agent_id: AgentId) -> None:
+    """Show one agent: its state, its workers, the turns that wait for it, and what its definition says."""
+    from k8gentai.stack.commands import agents
+    from k8gentai.stack.local.settings import read_settings
+
+    with one_line_errors():
+        agents.show(read_settings(), agent_id, out)
+
+
+@agents_app.command("call")
+def agents_call(
+    agent_id: AgentId, text: Annotated[str, typer.Argument(metavar="TEXT", help="What to ask it.")]
+) -> None:
+    """Ask an agent of the running stack (AMF_STACK_URL). Exit code 0 only if its answer is complete."""
+    from k8gentai.stack.commands import agents
+    from k8gentai.stack.local.settings import read_settings
+
+    with one_line_errors():
+        raise typer.Exit(not agents.call(read_settings(), agent_id, text, out))
+
+
+@turns_app.command("list")
+def turns_list(
+    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1, max=1000)] = 20,
+    status: Annotated[
+        str | None, typer.Option(help="Only those that are queued, running, suspended, completed, …")
+    ] = None,
+) -> None:
+    """Show the newest turns: agent, status, attempts, and how long each waited and ran."""
+    from k8gentai.stack.commands import turns
+    from k8gentai.stack.local.settings import read_settings
+
+    with one_line_errors():
+        turns.list_turns(read_settings(), limit, status, out)
+
+
+@turns_app.command("show")
+def turns_show(turn_id: TurnId) -> None:
+    """Show one turn: what it waits for, its attempts and the workers that made them, its model calls, tools and
+    tokens."""
+    from k8gentai.stack.commands import turns
+    from k8gentai.stack.local.settings import read_settings
+
+    with one_line_errors():
+        turns.show(read_settings(), turn_id, out)
+
+
+@turns_app.command("events")
+def turns_events(
+    turn_id: TurnId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for those to come, to the end.")] = False,
+) -> None:
+    """Show a turn's events, one JSON object a line, each behind its position in the stream."""
+    from k8gentai.stack.commands import turns
+    from k8gentai.stack.local.settings import read_settings
+
+    with one_line_errors():
+        turns.print_events(read_settings(), turn_id, follow, out)
+
+
+@turns_app.command("cancel")
+def turns_cancel(turn_id: TurnId) -> None:
+    """End a turn that is queued, runs, or waits for a person, at once. Exit code 1 if it had ended."""
+    from k8gentai.stack.commands import turns
+    from k8gentai.stack.local.settings import read_settings
+
+    with one_line_errors():
+        found = turns.cancel(read_settings(), turn_id)
+    out.print(f"Cancelled; it was {found}.")
+
+
+@turns_app.command("approve")
+def turns_approve(
+    turn_id: TurnId,
+    deny: Annotated[bool, typer.Option("--deny", help="Say no instead.")] = False,
+    reason: Annotated[str | None, typer.Option(help="What the agent is told along with the decision.")] = None,
+    call: Annotated[
+        list[str] | None,
+        typer.Option(help="Decide only calls of this tool, or this request (mcpr_…); may be given several times."),
+    ] = None,
+) -> None:
+    """Approve what a suspended turn asks for, or deny it. Prints the id of the turn that goes on with it."""
+    from k8gentai.stack.commands import answers as answering
+    from k8gentai.stack.local.settings import read_settings
+
+    with one_line_errors():
+        answering.approve(read_settings(), turn_id, deny=deny, reason=reason, calls=call or (), console=out)
+
+
+@turns_app.command("retry")
+def turns_retry(turn_id: TurnId) -> None:
+    """Run a failed turn again from its journal: what it recorded is not done again. Prints the new turn's id."""
+    from k8gentai.stack.commands import answers as answering
+    from k8gentai.stack.local.settings import read_settings
+
+    with one_line_errors():
+        answering.retry(read_settings(), turn_id, out)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,1 @@
+"""The Python environments: the server's, and one a framework."""

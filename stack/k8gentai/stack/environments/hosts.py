@@ -1,0 +1,74 @@
+"""The servers that carry our provider: Llama Stack, and OGX, as it is called since its 0.8."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from k8gentai.stack.environments.installed import SetUpError, interpreter_for
+
+RUN_YAML = Path("stack/run.yaml")
+
+
+@dataclass(frozen=True)
+class Host:
+    """One of them.
+
+    Args:
+        name: as a person names it, and as its environment is known.
+        run: its command that runs a YAML.
+        data: where its SQLite files are, under the state directory. Neither host can write those of the other.
+    """
+
+    name: str
+    run: tuple[str, ...]
+    data: str
+
+    def prepare(self, state: Path) -> None:
+        """Make the directory of its SQLite files, unless ``SQLITE_STORE_DIR`` names one, and name it there.
+
+        Args:
+            state: where all is kept.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        data = Path(os.environ.get("SQLITE_STORE_DIR") or state / self.data)
+        data.mkdir(parents=True, exist_ok=True)
+        os.environ["SQLITE_STORE_DIR"] = str(data)
+
+    def command(self, port: int, say: Callable[[str], None], run_yaml: Path = RUN_YAML) -> list[str]:
+        """Return what serves a run YAML; the host's environment is made first where needed.
+
+        Args:
+            port: where it listens.
+            say: is told what takes a while.
+            run_yaml: what to serve.
+
+        Raises:
+            SetUpError: its environment cannot be made.
+        """
+        program, *arguments = self.run
+        found = interpreter_for(self.name, say).with_name(program)
+        return [str(found), *arguments, str(run_yaml), "--port", str(port)]
+
+
+HOSTS = {
+    host.name: host
+    for host in (
+        Host("llama-stack", ("llama", "stack", "run"), "stack"),
+        Host("ogx", ("ogx", "run"), "ogx"),
+    )
+}
+"""By name; the first is the usual one."""
+
+
+def host_named(name: str) -> Host:
+    """Return the host of that name.
+
+    Raises:
+        SetUpError: there is none.
+    """
+    if name not in HOSTS:
+        raise SetUpError(f"There is no host '{name}'. There are: {', '.join(HOSTS)}.")
+    return HOSTS[name]

@@ -1,0 +1,1 @@
+"""The launcher of a stack on one machine."""

@@ -1,0 +1,91 @@
+"""Starts workers again that end by themselves, as an agent may have its process end."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from k8gentai.stack.environments.installed import Say
+from k8gentai.stack.local.children import Children, how_it_ended
+from k8gentai.workers.isolation.process_exits import REPLACE
+
+_STEADY_SECONDS = 60
+"""A worker that ran for so long is started again as if it had never ended."""
+_SETTLED_SECONDS = 10
+"""A worker that ran for so long and asks to be replaced is replaced at once."""
+
+
+@dataclass(frozen=True)
+class WorkerProcess:
+    """A worker as it is started.
+
+    Args:
+        name: the child's.
+        command: the program and its arguments.
+        environment: all of its environment.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: dict[str, str]
+
+    async def start(self, children: Children, *, again: bool = False) -> None:
+        """Start it as a child whose end is not that of the others.
+
+        Args:
+            children: where it belongs.
+            again: go on with the log that is there.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        await children.start(self.name, self.command, self.environment, essential=False, append=again)
+
+
+@asynccontextmanager
+async def kept_running(children: Children, workers: Iterable[WorkerProcess], say: Say) -> AsyncIterator[None]:
+    """While inside, start each of these children again when it ends, later each time if it goes on so.
+
+    One that asks to be replaced after it ran for a while is started again at once, and that does not make it later
+    the next time.
+
+    Args:
+        children: where they were started.
+        workers: those to look after.
+        say: called with a line for each end.
+    """
+    tasks = [asyncio.create_task(_keep(children, worker, say)) for worker in workers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _keep(children: Children, worker: WorkerProcess, say: Say) -> None:
+    pauses = _pauses()
+    while True:
+        began = time.monotonic()
+        code = await children.ended(worker.name)
+        ran = time.monotonic() - began
+        if ran >= _STEADY_SECONDS:
+            pauses = _pauses()
+        pause = 0 if code == REPLACE and ran >= _SETTLED_SECONDS else next(pauses)
+        when = f"in {pause:g} s" if pause else "at once"
+        log = children.log(worker.name)
+        say(f"'{worker.name}' ended with {how_it_ended(code)} and is started again {when}. Its log: {log}")
+        await asyncio.sleep(pause)
+        try:
+            await worker.start(children, again=True)
+        except OSError as error:
+            say(f"'{worker.name}' cannot be started: {error}")
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds to wait before each start; without end."""
+    pause = 0.5
+    while True:
+        yield pause
+        pause = min(2 * pause, 30)

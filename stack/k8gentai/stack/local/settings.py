@@ -1,0 +1,111 @@
+"""Where everything is: the environment variables the command reads, and their defaults."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from k8gentai.stack.environments.frameworks import frameworks_here
+from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.local import pidfile as notice
+from k8gentai.stack.local import valkey
+from k8gentai.workers.queue.connection import connect
+
+STATE = Path(".k8gentai")
+"""Under the working directory: Redis's and the stack's data, the registry, logs."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command is told by its environment."""
+
+    agents: Path
+    """``AMF_AGENTS``: where the agents' definitions are."""
+    registry: Path
+    """``AMF_REGISTRY``: the map made of them."""
+    stack_url: str
+    """``AMF_STACK_URL``: where models are, and whom the drill calls."""
+    redis_url: str | None
+    """``REDIS_URL``; None: the embedded one."""
+    model: str | None
+    """``INFERENCE_MODEL``: the model that definitions mean; None: they cannot be read where they ask for it."""
+    frameworks: tuple[str, ...]
+    """Those in use: of the stack that is up in this directory, else those that are installed."""
+    state: Path = STATE
+    code_environment: Mapping[str, str] | None = None
+    """What agents' code is checked in; None for this process's."""
+
+    @property
+    def redis_directory(self) -> Path:
+        """The embedded Redis's data."""
+        return self.state / "redis"
+
+    def worker_redis_url(self) -> str:
+        """Return where a worker finds the queue: what is named, an embedded Redis that is there, else the usual
+        port.
+        """
+        if self.redis_url is not None:
+            return self.redis_url
+        if valkey.socket_path(self.redis_directory).exists():
+            return valkey.redis_url(self.redis_directory)
+        return "redis://localhost:6379/0"
+
+
+def take_stack_api_key() -> str | None:
+    """``AMF_STACK_API_KEY``: a worker's credential, where the stack asks who calls. It leaves the environment, as
+    agents' code is to hold none."""
+    return os.environ.pop("AMF_STACK_API_KEY", None) or None
+
+
+def settings_of_up() -> Settings:
+    """Return the settings of the stack that is up in this directory, but for what is set in this process's
+    environment. Sets the variables that are not set here as they are there. Agents' code sees those of its workers
+    alone.
+
+    Raises:
+        SetUpError: a variable cannot be read.
+    """
+    if (up := notice.read(STATE)) is None:
+        return read_settings()
+    # Which model it took is its own affair, whatever it was started with.
+    os.environ["INFERENCE_MODEL"] = os.environ.get("INFERENCE_MODEL") or up.model
+    notice.take_environment(up)
+    settings = read_settings()
+    theirs = notice.workers_environment(up)
+    if theirs is None:
+        return settings
+    return replace(settings, code_environment={**theirs, "REDIS_URL": settings.worker_redis_url()})
+
+
+def read_settings() -> Settings:
+    """Return the settings of this process; an empty variable counts as one that is not set.
+
+    What is not set is that of the stack that is up in this directory, if one is.
+
+    Raises:
+        SetUpError: a variable cannot be read.
+    """
+    up = notice.read(STATE)
+    return Settings(
+        agents=Path(os.environ.get("AMF_AGENTS") or "examples/agents"),
+        registry=Path(os.environ.get("AMF_REGISTRY") or STATE / "registry.json"),
+        stack_url=os.environ.get("AMF_STACK_URL") or (up.stack_url if up else "http://127.0.0.1:8321"),
+        redis_url=_redis_url(),
+        model=os.environ.get("INFERENCE_MODEL") or (up.model if up else None),
+        frameworks=tuple(up.frameworks) if up else frameworks_here(),
+    )
+
+
+def _redis_url() -> str | None:
+    """``REDIS_URL``.
+
+    Raises:
+        SetUpError: no client can be made of it.
+    """
+    url = os.environ.get("REDIS_URL") or None
+    if url is not None:
+        try:
+            connect(url)
+        except ValueError as error:
+            raise SetUpError(f"REDIS_URL: {error}") from error
+    return url

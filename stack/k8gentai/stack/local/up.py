@@ -1,0 +1,202 @@
+"""``k8gentai up``: the whole stack on this machine, until Ctrl-C."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from k8gentai.agents.registry.registry import RegisteredAgent
+from k8gentai.stack.environments.frameworks import USUAL, chosen, python_of
+from k8gentai.stack.environments.hosts import RUN_YAML, Host
+from k8gentai.stack.environments.installed import SetUpError, interpreter_for
+from k8gentai.stack.local import agents_update as registering
+from k8gentai.stack.local import pidfile as notice
+from k8gentai.stack.local import valkey, welcome
+from k8gentai.stack.local.children import Children
+from k8gentai.stack.local.embedding import named_model
+from k8gentai.stack.local.model_endpoint import Endpoint, chat_models, named_endpoint, stack_model
+from k8gentai.stack.local.pidfile import Notice
+from k8gentai.stack.local.restarts import WorkerProcess, kept_running
+from k8gentai.stack.local.services import answers, free_port, start_redis, takes_turns, unless_a_child_fails
+from k8gentai.stack.local.settings import Settings
+from k8gentai.stack.terminal.question import ask
+
+EXAMPLE = "langgraph-math"
+"""The agent that is asked at the start. Nobody knows what a question would have agents of one's own do."""
+QUESTION = "What is 17 times 23?"
+REDIS_SECONDS = 3
+"""How long a Redis may take until it answers that should be there already."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a person wants to have running."""
+
+    port: int
+    """Of the stack, on loopback."""
+    host: Host
+    frameworks: tuple[str, ...]
+    """Whose agents are run."""
+    once: bool
+    """Return after the first answer."""
+
+
+def planned(names: str) -> tuple[str, ...]:
+    """Return the frameworks that are run where a person named some: that of the example among them.
+
+    Raises:
+        SetUpError: there is none of that name.
+    """
+    return tuple(dict.fromkeys([USUAL[0], *chosen(names)]))
+
+
+async def up(plan: Plan, settings: Settings, console: Console) -> bool:
+    """Start everything, ask the example where it is ready, and serve.
+
+    Args:
+        plan: what is wanted.
+        settings: where everything is; its paths are under the working directory.
+        console: where progress and the answer are shown.
+
+    Returns:
+        Whether the answer was complete; True where nothing was asked.
+
+    Raises:
+        SetUpError: something that is needed cannot be had.
+        ChildError: a part ended. Workers are started again.
+        httpx.HTTPError: the stack broke off its answer.
+        OSError: a part cannot be started, or the disk is full.
+    """
+    _check_place()
+    _check_free(plan.port)
+    stack = _Stack(plan, settings, console)
+    async with Children(settings.state / "logs") as children:
+        agents = await stack.start(children)
+        running = Notice(os.getpid(), stack.url, os.environ["INFERENCE_MODEL"], plan.frameworks)
+        async with kept_running(children, stack.workers, stack.say):
+            with notice.posted(settings.state, running):
+                complete = await _ask_example(children, stack.url, agents, console)
+                if not plan.once:
+                    welcome.show(stack.url, agents, EXAMPLE, console)
+                    await children.failed()
+    return complete
+
+
+async def _ask_example(children: Children, url: str, agents: Iterable[RegisteredAgent], console: Console) -> bool:
+    """Ask the example, if it is among the agents. Returns whether its answer was complete."""
+    if not any(agent.id == EXAMPLE and agent.state == "ready" for agent in agents):
+        return True
+    return await unless_a_child_fails(children, ask(url, EXAMPLE, QUESTION, console))
+
+
+class _Stack:
+    """The parts, started one after the other."""
+
+    def __init__(self, plan: Plan, settings: Settings, console: Console) -> None:
+        self.url = f"http://127.0.0.1:{plan.port}"
+        self.workers: list[WorkerProcess] = []
+        self._plan = plan
+        self._settings = settings
+        self._console = console
+
+    async def start(self, children: Children) -> list[RegisteredAgent]:
+        """Start all parts and wait until they answer. Returns the agents."""
+        redis_url = await self._start_redis(children)
+        model = await self._choose_model(children)
+        # What is read from the environment from here on: definitions, agents' checks, every child.
+        os.environ.update(model, REDIS_URL=redis_url, AMF_STACK_URL=self.url)
+        with self.doing("Checking the agents"):
+            agents = await asyncio.to_thread(registering.update, self._settings, self.say, self._plan.frameworks)
+        with self.doing("Starting the server"):
+            await self._start_server(children)
+        with self.doing(f"Starting the workers of {', '.join(self._plan.frameworks)}"):
+            for framework in self._plan.frameworks:
+                await self._start_worker(children, framework)
+            for worker in self.workers:
+                await unless_a_child_fails(children, takes_turns(children, worker.name, redis_url))
+        return agents
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Show what goes on: at a terminal for as long as it lasts, elsewhere in a line of its own."""
+        if self._console.is_terminal:
+            with self._console.status(what):
+                yield
+        else:
+            self.say(what)
+            yield
+
+    def say(self, text: str) -> None:
+        """Print what takes a while, or happens meanwhile."""
+        self._console.print(f"[dim]{text}[/]", highlight=False, soft_wrap=True)
+
+    async def _start_redis(self, children: Children) -> str:
+        if (url := self._settings.redis_url) is not None:
+            await asyncio.to_thread(valkey.wait_until_ready, url, REDIS_SECONDS)
+            return url
+        return await start_redis(children, self._settings.redis_directory)
+
+    async def _choose_model(self, children: Children) -> dict[str, str]:
+        """Return the environment that names the model's endpoint to the stack, and the model to the agents."""
+        endpoint = await asyncio.to_thread(named_endpoint, os.environ)
+        if endpoint is None:
+            endpoint = await self._start_model(children)
+        listed = await asyncio.to_thread(chat_models, endpoint)
+        model = stack_model(os.environ.get("INFERENCE_MODEL") or None, listed, endpoint)
+        self.say(f"Model: {model} at {endpoint.base_url} ({endpoint.origin})")
+        chosen = {
+            "OPENAI_BASE_URL": endpoint.base_url,
+            "OPENAI_API_KEY": endpoint.api_key,
+            "INFERENCE_MODEL": model,
+        }
+        embedding = await asyncio.to_thread(named_model, os.environ, endpoint)
+        if embedding is not None:
+            chosen["EMBEDDING_DIMENSION"] = str(embedding.dimension)
+            self.say(f"Embeddings: {embedding.name} at {embedding.endpoint.base_url}")
+        return chosen
+
+    async def _start_model(self, children: Children) -> Endpoint:
+        python = await asyncio.to_thread(interpreter_for, "model", self.say)
+        port = free_port()
+        with self.doing("Loading the embedded model"):
+            command = [str(python), "-m", "k8gentai.stack.model", str(port)]
+            await children.start("model", command, os.environ)
+            await answers(children, "model", f"http://127.0.0.1:{port}/health")
+        self._console.print(welcome.TINY_MODEL, soft_wrap=True)
+        # The models asked for may be those of an endpoint that is away today.
+        os.environ.pop("INFERENCE_MODEL", None)
+        if not os.environ.get("EMBEDDING_BASE_URL"):
+            os.environ.pop("EMBEDDING_MODEL", None)
+        return Endpoint(f"http://127.0.0.1:{port}/v1", "none", "embedded")
+
+    async def _start_server(self, children: Children) -> None:
+        host = self._plan.host
+        host.prepare(self._settings.state)
+        command = await asyncio.to_thread(host.command, self._plan.port, self.say)
+        await children.start("stack", command, os.environ)
+        await answers(children, "stack", f"{self.url}/v1/health")
+
+    async def _start_worker(self, children: Children, framework: str) -> None:
+        python = await asyncio.to_thread(python_of, framework, self.say)
+        command = [str(python), "-m", "k8gentai.stack.commands.cli", "worker", framework]
+        worker = WorkerProcess(f"worker-{framework}", command, dict(os.environ))
+        await worker.start(children)
+        self.workers.append(worker)
+
+
+def _check_place() -> None:
+    if not RUN_YAML.is_file():
+        raise SetUpError(f"'up' is run in the repository (there is no {RUN_YAML} here).")
+
+
+def _check_free(port: int) -> None:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        message = f"Port {port} cannot be used ({reason}): choose another with --port."
+        raise SetUpError(message) from error

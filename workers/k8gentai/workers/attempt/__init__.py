@@ -1,0 +1,1 @@
+"""What one attempt at a turn keeps and publishes."""

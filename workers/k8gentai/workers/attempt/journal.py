@@ -1,0 +1,162 @@
+"""A turn's journal: what its models answered and its tools returned, so that running the agent again costs
+nothing and does nothing twice.
+
+A model call is known by its canonical request, by the tool call inside which it is made, and by how many equal
+ones came before it there in the attempt; a tool call by its call id. A request that differs from all recorded
+ones is simply made. Requests are kept as hashes and answers without headers, so no credential is ever written.
+
+The canonical request is part of what is stored: a turn that one version began is run again by another, in a
+rolling update and when a person answers, and finds its answers and the ids of its tool calls by it alone. What a
+later version adds to model calls, or mends in them, is added after :meth:`Journal.model_key`.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from functools import partial
+from typing import Any, Literal
+
+import structlog
+from pydantic import BaseModel
+
+from k8gentai.agents.contract.events import Usage
+from k8gentai.agents.text.utf8 import JsonObject, Text
+from k8gentai.workers.queue.attempts import Attempts, Lease
+from k8gentai.workers.queue.connection import until_back
+
+Answer = list[dict[str, Any]]
+"""A model's answer: its chunks in order, or its one completion."""
+
+log = structlog.get_logger(__name__)
+
+
+class ToolEntry(BaseModel):
+    """What is known of a tool call."""
+
+    state: Literal["running", "left", "done"]
+    """``running``: begun, and its worker has not told of its end. ``left``: it stopped to ask a person, and begins
+    again when there is an answer."""
+    output: Text = ""
+    is_error: bool = False
+    raw: Text = ""
+    results: list[JsonObject] = []
+    images: list[Text] = []
+    """The addresses of the images in its result, data URLs among them."""
+    usage: list[Usage] = []
+    """What it used of models, as agents do that are asked as tools."""
+    asked: str | None = None
+    """A digest of the tool's name and of the arguments as the model or the agent's code wrote them, from
+    :func:`k8gentai.workers.queue.record.seen_digest`; None in entries of older versions."""
+    ran: str | None = None
+    """The same of the arguments that the tool runs with, to which code may have added; None in entries of older
+    versions."""
+    scoped: bool = False
+    """Whether model calls made inside it are known by it, see :meth:`Journal.model_key`."""
+
+    returned: Text | None = None
+    """What its tool itself returned, where code around it stopped to ask a person: see
+    :class:`k8gentai.agents.tools.admitted_arguments.OwnResult`."""
+
+    def is_about(self, asked: str) -> bool:
+        """Return whether the call has that digest."""
+        return self.asked in (None, asked)
+
+
+class Journal:
+    """One attempt's view of its turn's journal.
+
+    What earlier attempts recorded is answered; what this one does is recorded for the next. Writing waits while
+    Redis is away.
+
+    Args:
+        attempts: does the writing.
+        lease: the attempt.
+        recorded: the journal as it stands, from :meth:`Attempts.journal`.
+    """
+
+    def __init__(self, attempts: Attempts, lease: Lease, recorded: dict[str, str]) -> None:
+        self._attempts = attempts
+        self._lease = lease
+        self._recorded = recorded
+        self._asked: Counter[str] = Counter()
+        self._answered = 0
+        self.is_full = False
+        """Whether something of this attempt did not fit: run again, the turn would go another way from there."""
+        self._finished: set[str] = set()
+        """The ids of the tool calls whose results were asked for."""
+
+    def model_key(self, request: dict[str, Any], around: str = "") -> str:
+        """Return the key of the model call that is about to be made. Counts it.
+
+        Args:
+            request: the body of the call.
+            around: the tool call inside which it is made, empty where it is inside none. Once that is answered
+                from here, what was asked inside it is asked no more, and is not to answer others.
+        """
+        canonical = json.dumps(request, sort_keys=True, separators=(",", ":"))
+        if around:
+            canonical += f"\n{around}"
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        self._asked[digest] += 1
+        return f"model {digest} {self._asked[digest]}"
+
+    def answer(self, key: str) -> Answer | None:
+        """Return what was answered to a model call in an earlier attempt."""
+        recorded = self._recorded.get(key)
+        if recorded is None:
+            return None
+        self._answered += 1
+        answer: Answer = json.loads(recorded)
+        return answer
+
+    async def record_answer(self, key: str, answer: Answer) -> None:
+        """Keep a model's whole answer. To be done before the agent sees its end. What does not fit is not kept.
+
+        Raises:
+            FencedError: the attempt is over.
+        """
+        await self._record(key, json.dumps(answer, separators=(",", ":")))
+
+    def tool(self, call_id: str) -> ToolEntry | None:
+        """Return what became of a tool call in an earlier attempt."""
+        recorded = self._recorded.get(_tool_key(call_id))
+        if recorded is None:
+            return None
+        entry = ToolEntry.model_validate_json(recorded)
+        if entry.state == "done":
+            self._finished.add(call_id)
+        return entry
+
+    async def record_tool(self, call_id: str, entry: ToolEntry) -> bool:
+        """Keep what becomes of a tool call: before it begins, and before the agent sees its result.
+
+        Returns:
+            Whether there was room for it.
+
+        Raises:
+            FencedError: the attempt is over.
+        """
+        return await self._record(_tool_key(call_id), entry.model_dump_json())
+
+    async def close(self) -> None:
+        """The agent came to its end: note how many calls were answered from here.
+
+        Raises:
+            FencedError: the attempt is over.
+        """
+        if self._answered or self._finished:
+            models, tools = self._answered, len(self._finished)
+            replayed = partial(self._attempts.replayed, self._lease, models=models, tools=tools)
+            await until_back(replayed, turn=self._lease.turn_id)
+
+    async def _record(self, key: str, value: str) -> bool:
+        record = partial(self._attempts.record, self._lease, key, value)
+        fits = await until_back(record, turn=self._lease.turn_id)
+        if not fits:
+            self.is_full = True
+            log.warning("journal_full", turn=self._lease.turn_id, entry=key.partition(" ")[0], bytes=len(value))
+        return fits
+
+
+def _tool_key(call_id: str) -> str:
+    return f"tool {call_id}"

@@ -1,0 +1,493 @@
+"""Lets a turn that is run again say only what it has not said yet.
+
+An attempt after the first, and a turn that continues another one, goes through the same events as those before it,
+as far as the journal answers. What was published is not published again. Where the new attempt departs, the
+item is dropped (``item.dropped``) and begun anew; what earlier attempts published and this one never came to is
+dropped at the end. Messages are known again by what they say: parallel model calls may begin in another order, and
+have each other's ids then. The questions that a turn was suspended with, and the calls that had no result then, do
+not count as published to the turn that continues it. Where that one comes to its end and shows nothing, it ends
+with what was said last before it: that is the answer.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import chain
+
+from k8gentai.agents.contract.events import (
+    Event,
+    Interrupt,
+    ItemDone,
+    ItemDropped,
+    ItemProgress,
+    ItemStarted,
+    MessageDone,
+    ReasoningDelta,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStarted,
+    ToolResult,
+    TurnAccepted,
+    TurnCompleted,
+    TurnEnd,
+    TurnStarted,
+    TurnSuspended,
+)
+
+_SHOWN = (TextDelta, MessageDone, ToolCallStarted, ToolCall, ItemStarted, ItemDone)
+"""The events by which a turn shows something."""
+
+
+class _Pieces:
+    """A text that comes in pieces, which are joined when they are looked at."""
+
+    def __init__(self, text: str = "") -> None:
+        self._pieces = [text]
+        self.length = len(text)
+
+    def add(self, piece: str) -> None:
+        """Put a piece at the text's end."""
+        self._pieces.append(piece)
+        self.length += len(piece)
+
+    def text(self) -> str:
+        """Return the text as far as it came."""
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0]
+
+    def part(self, start: int, length: int) -> str:
+        """Return what stands at a place of the text; nothing at its end."""
+        return self.text()[start : start + length] if start < self.length else ""
+
+
+class _Text(_Pieces):
+    """A text that was published in pieces, and how much of it the new attempt has said again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.again = 0
+
+    def fits(self, text: str, *, whole: bool) -> bool:
+        """Return whether a text that is being said again may be this one.
+
+        Args:
+            text: as far as it was said again.
+            whole: no more of this one will be published.
+        """
+        return self.goes_on(0, text, whole=whole)
+
+    def goes_on(self, start: int, piece: str, *, whole: bool) -> bool:
+        """Return whether a text that fits as far as a place does so with its next piece as well.
+
+        Args:
+            start: the place.
+            piece: what is said again from there on.
+            whole: no more of this text will be published.
+        """
+        old = self.part(start, len(piece))
+        return old == piece or (not whole and piece.startswith(old))
+
+    def news(self, piece: str) -> str | None:
+        """Return what of a piece is new: nothing, its end, or None where it departs from what was said."""
+        old = self.part(self.again, len(piece))
+        if not piece.startswith(old):
+            return None
+        self.again += len(piece)
+        new = piece[len(old) :]
+        if new:
+            self.add(new)
+        return new
+
+
+class _Item:
+    """What was published of one message or tool call."""
+
+    def __init__(self) -> None:
+        self.text = _Text()
+        self.reasoning = _Text()
+        self.begun: ToolCallStarted | None = None
+        self.whole: MessageDone | ToolCall | None = None
+        self.result: ToolResult | None = None
+        self.seen = False
+        """Whether the new attempt has come to it."""
+
+    def said_again(self, message: "_Again | None") -> None:
+        """Note how far a message of the new attempt has said it again."""
+        self.seen = message is not None
+        self.text.again = message.text.length if message else 0
+        self.reasoning.again = message.reasoning.length if message else 0
+
+
+class _Again:
+    """A message of the new attempt.
+
+    Args:
+        name: the id by which it is published.
+        text: what it says so far.
+        reasoning: the same of its reasoning.
+    """
+
+    def __init__(self, name: str = "", text: str = "", reasoning: str = "") -> None:
+        self.name = name
+        self.text = _Pieces(text)
+        self.reasoning = _Pieces(reasoning)
+
+    def copy(self) -> "_Again":
+        """Return the message as it stands."""
+        return _Again(self.name, self.text.text(), self.reasoning.text())
+
+    def take(self, event: TextDelta | ReasoningDelta | MessageDone) -> None:
+        """Take what the message says next, or all that it says."""
+        match event:
+            case TextDelta():
+                self.text.add(event.delta)
+            case ReasoningDelta():
+                self.reasoning.add(event.delta)
+            case MessageDone():
+                self.text, self.reasoning = _Pieces(event.text), _Pieces(event.reasoning)
+
+    def is_of(self, item: _Item) -> bool:
+        """Return whether what it says so far is what a published message says."""
+        whole = item.whole is not None
+        texts = (item.text, self.text), (item.reasoning, self.reasoning)
+        return all(published.fits(said.text(), whole=whole) for published, said in texts)
+
+    def goes_on(self, item: _Item, event: TextDelta | ReasoningDelta | MessageDone) -> bool:
+        """Return whether what it says next is what the published message that it is taken for says there."""
+        whole = item.whole is not None
+        match event:
+            case TextDelta():
+                return item.text.goes_on(self.text.length, event.delta, whole=whole)
+            case ReasoningDelta():
+                return item.reasoning.goes_on(self.reasoning.length, event.delta, whole=whole)
+        return False
+
+
+class Republisher:
+    """Stands between an attempt's events and its stream.
+
+    Args:
+        before: the events of the turns that this one continues.
+        published: the events of this turn's earlier attempts.
+        put: takes what is new.
+    """
+
+    def __init__(self, before: Iterable[Event], published: Iterable[Event], put: Callable[[Event], None]) -> None:
+        self._take = put
+        self._has_shown = False
+        """Whether this turn shows anything by itself."""
+        self._items: dict[str, _Item] = {}
+        self._said: dict[str, None] = {}
+        """The ids of the messages that were published, in their order."""
+        self._messages: dict[str, _Again] = {}
+        """The messages of the new attempt, by their ids in it."""
+        self._holders: dict[str, _Again] = {}
+        """The same by the ids by which they are published."""
+        self._others: Counter[str] = Counter()
+        self._whole_items: dict[str, str] = {}
+        """Ids of items without a word of their own, by the JSON of their events."""
+        self._replaced: dict[str, ToolCall] = {}
+        """Calls that were published and dropped, to be shown otherwise or with another result, by their ids."""
+        self._replaced_results: dict[str, ToolResult] = {}
+        """Results of calls that were dropped, as the calls are shown with others, by the calls' ids."""
+        for event in before:
+            if isinstance(event, TurnSuspended):
+                self._forget_open_calls()
+            elif not isinstance(event, Interrupt) and not _lists_tools(event):
+                self._note(event)
+        for event in published:
+            self._has_shown = self._has_shown or isinstance(event, _SHOWN)
+            self._note(event)
+        self._unheld = dict(self._said)
+        """Those of the published messages that none of the new attempt is taken for."""
+
+    def put(self, event: Event) -> None:
+        """Take the attempt's next event."""
+        if isinstance(event, TextDelta | ReasoningDelta | MessageDone):
+            event = event.model_copy(update={"message_id": self._name(event)})
+        elif isinstance(event, ItemDropped) and event.item_id in self._messages:
+            event = event.model_copy(update={"item_id": self._messages[event.item_id].name})
+        if self._was_replaced(event):
+            return
+        match event:
+            case TextDelta() | ReasoningDelta():
+                self._delta(event.message_id, event)
+            case ToolCallDelta():
+                self._delta(event.call_id, event)
+            case MessageDone():
+                self._whole(event.message_id, event.text, event)
+            case ToolCall():
+                self._whole(event.call_id, event.arguments, event)
+            case ToolCallStarted():
+                self._once(event.call_id, event)
+            case ToolResult():
+                self._once(event.call_id, event)
+            case ItemDropped():
+                if event.item_id not in self._said:
+                    self._items.pop(event.item_id, None)
+                self._put(event)
+            case _:
+                if isinstance(event, TurnEnd):
+                    self._drop_rest()
+                if isinstance(event, TurnCompleted) and not self._has_shown:
+                    self._say_last_again()
+                self._other(event)
+
+    def _put(self, event: Event) -> None:
+        self._has_shown = self._has_shown or isinstance(event, _SHOWN)
+        self._take(event)
+
+    def _say_last_again(self) -> None:
+        said = (item.whole for name in reversed(self._said) if (item := self._items.get(name)) and item.seen)
+        last = next((whole for whole in said if isinstance(whole, MessageDone) and whole.text), None)
+        if last is not None:
+            self._put(last)
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, TextDelta | ReasoningDelta | MessageDone):
+            self._said[event.message_id] = None
+        match event:
+            case TextDelta():
+                self._item(event.message_id).text.add(event.delta)
+            case ReasoningDelta():
+                self._item(event.message_id).reasoning.add(event.delta)
+            case ToolCallDelta():
+                self._item(event.call_id).text.add(event.delta)
+            case MessageDone():
+                item = self._item(event.message_id)
+                item.whole = event
+                if not item.text.length:
+                    item.text.add(event.text)
+                if not item.reasoning.length:
+                    item.reasoning.add(event.reasoning)
+            case ToolCall():
+                self._item(event.call_id).whole = event
+            case ToolCallStarted():
+                self._item(event.call_id).begun = event
+            case ToolResult():
+                self._item(event.call_id).result = event
+            case ItemDropped():
+                dropped = self._items.pop(event.item_id, None)
+                self._said.pop(event.item_id, None)
+                if dropped is not None and isinstance(dropped.whole, ToolCall):
+                    self._replaced[event.item_id] = dropped.whole
+                    if dropped.result is not None:
+                        self._replaced_results[event.item_id] = dropped.result
+                for event_json, item_id in list(self._whole_items.items()):
+                    if item_id == event.item_id:
+                        del self._whole_items[event_json]
+                        del self._others[event_json]
+            case TurnAccepted() | TurnStarted():
+                pass
+            case _:
+                event_json = _json(event)
+                self._others[event_json] += 1
+                if isinstance(event, ItemStarted | ItemDone):
+                    self._whole_items[event_json] = event.item["id"]
+
+    def _forget_open_calls(self) -> None:
+        """Forget the calls that had no result when the turn was suspended: they were not shown."""
+        for item_id, item in list(self._items.items()):
+            if item.result is None and (item.begun is not None or isinstance(item.whole, ToolCall)):
+                del self._items[item_id]
+        self._replaced = {item_id: call for item_id, call in self._replaced.items() if item_id in self._items}
+
+    def _was_replaced(self, event: Event) -> bool:
+        """Return whether an event is of a call that was published, and dropped for another or with its result."""
+        match event:
+            case ToolCallStarted() | ToolCallDelta():
+                return event.call_id in self._replaced
+            case ToolCall():
+                return self._replaced.get(event.call_id) == event
+            case ToolResult():
+                return self._replaced_results.get(event.call_id) == event
+            case ItemDropped():
+                call, result = (
+                    known.pop(event.item_id, None) for known in (self._replaced, self._replaced_results)
+                )
+                return call is not None or result is not None
+        return False
+
+    def _name(self, event: TextDelta | ReasoningDelta | MessageDone) -> str:
+        """Return the id by which the message of an event is published."""
+        message = self._messages.setdefault(event.message_id, _Again())
+        if message.name:
+            item = self._items.get(message.name)
+            if item is None:
+                return message.name
+            if message.goes_on(item, event):
+                message.take(event)
+                return message.name
+        before = message.copy()
+        message.take(event)
+        name = self._published(message, message.name or event.message_id)
+        if name is None:
+            self._depart(message, event, before)
+        elif name != message.name:
+            self._exchange(message, name, before)
+        return message.name
+
+    def _published(self, message: _Again, likely: str) -> str | None:
+        """Find the published message that one of the new attempt is, if it is one.
+
+        Args:
+            message: as far as it was said again.
+            likely: the id to look at first.
+        """
+        current = self._items.get(message.name)
+        # One that is taken for none yet cannot change with another.
+        names = self._said if current is not None else self._unheld
+        for name in chain((likely,), names):
+            if name not in self._said or not (item := self._items.get(name)):
+                continue
+            holder = self._holder(name, message)
+            if holder is not None and (current is None or not holder.is_of(current)):
+                continue
+            if message.is_of(item):
+                return name
+        return None
+
+    def _holder(self, name: str, message: _Again) -> _Again | None:
+        """Return the other message of the new attempt that is published by an id."""
+        holder = self._holders.get(name)
+        return None if holder is message else holder
+
+    def _hold(self, message: _Again, name: str) -> None:
+        """Publish a message by an id from here on."""
+        if self._holders.get(message.name) is message:
+            del self._holders[message.name]
+            if message.name in self._said:
+                self._unheld[message.name] = None
+        message.name = name
+        self._holders[name] = message
+        self._unheld.pop(name, None)
+
+    def _depart(
+        self,
+        message: _Again,
+        event: TextDelta | ReasoningDelta | MessageDone,
+        before: _Again,
+    ) -> None:
+        """Find that a message is none of the published ones. Those that are whole may yet come: it takes an id of
+        its own, and is published under it from its beginning."""
+        if message.name and (self._is_open(message.name) or isinstance(event, MessageDone)):
+            return
+        if message.name:
+            self._items[message.name].said_again(None)
+        name = event.message_id
+        while self._holder(name, message) or not self._is_open(name):
+            name += "+"
+        self._hold(message, name)
+        if before.reasoning.length:
+            self._put(ReasoningDelta(message_id=name, delta=before.reasoning.text()))
+        if before.text.length:
+            self._put(TextDelta(message_id=name, delta=before.text.text()))
+
+    def _is_open(self, name: str) -> bool:
+        """Return whether no whole message was published by an id."""
+        item = self._items.get(name)
+        return item is None or item.whole is None
+
+    def _exchange(self, message: _Again, name: str, before: _Again) -> None:
+        """Take a message for another one than it was taken for, which its holder changes for that one."""
+        holder = self._holder(name, message)
+        if item := self._items.get(message.name):
+            item.said_again(holder)
+        left = message.name
+        self._hold(message, name)
+        if holder is not None:
+            self._hold(holder, left)
+        self._items[name].said_again(before)
+
+    def _item(self, item_id: str) -> _Item:
+        return self._items.setdefault(item_id, _Item())
+
+    def _delta(self, item_id: str, event: TextDelta | ReasoningDelta | ToolCallDelta) -> None:
+        item = self._items.get(item_id)
+        if item is None:
+            self._put(event)
+            return
+        item.seen = True
+        text = item.reasoning if isinstance(event, ReasoningDelta) else item.text
+        start = text.again
+        new = text.news(event.delta)
+        if new is None or (new and item.whole is not None):
+            self._drop(item_id)
+            before = text.part(0, start)
+            if isinstance(event, TextDelta) and item.reasoning.again:
+                reasoning = item.reasoning.part(0, item.reasoning.again)
+                self._put(ReasoningDelta(message_id=item_id, delta=reasoning))
+            if isinstance(event, ToolCallDelta) and item.begun is not None:
+                self._put(item.begun)
+            self._put(event.model_copy(update={"delta": before + event.delta}))
+        elif new:
+            self._put(event.model_copy(update={"delta": new}))
+
+    def _whole(self, item_id: str, text: str, event: MessageDone | ToolCall) -> None:
+        item = self._items.get(item_id)
+        if item is not None:
+            item.seen = True
+            if item.whole == event:
+                return
+            if item.whole is not None or not text.startswith(item.text.text()):
+                self._drop(item_id)
+            else:
+                item.whole = event
+        self._put(event)
+
+    def _once(self, item_id: str, event: ToolCallStarted | ToolResult) -> None:
+        item = self._items.get(item_id)
+        if item is None:
+            self._put(event)
+            return
+        item.seen = True
+        known = item.begun if isinstance(event, ToolCallStarted) else item.result
+        if known == event:
+            return
+        if known is not None or (isinstance(event, ToolCallStarted) and item.whole is not None):
+            self._drop(item_id)
+            if isinstance(event, ToolResult) and item.whole is not None:
+                self._put(item.whole)
+        elif isinstance(event, ToolResult):
+            item.result = event
+        else:
+            item.begun = event
+        self._put(event)
+
+    def _other(self, event: Event) -> None:
+        event_json = _json(event)
+        if self._others[event_json] > 0:
+            self._others[event_json] -= 1
+        else:
+            self._put(event)
+
+    def _drop(self, item_id: str) -> None:
+        """From here on the item is a new one."""
+        del self._items[item_id]
+        self._put(ItemDropped(item_id=item_id))
+
+    def _drop_rest(self) -> None:
+        """Drop what the new attempt never came to, or did not come to the end of."""
+        for item_id, item in list(self._items.items()):
+            unfinished = item.whole is None and item.text.again < item.text.length
+            if not item.seen or unfinished:
+                self._drop(item_id)
+        left = {item_id for event_json, item_id in self._whole_items.items() if self._others[event_json] > 0}
+        for item_id in left:
+            self._put(ItemDropped(item_id=item_id))
+
+
+def _lists_tools(event: Event) -> bool:
+    """Return whether it tells what tools a server has, which each turn does for itself."""
+    match event:
+        case ItemStarted() | ItemDone():
+            return bool(event.item["type"] == "mcp_list_tools")
+        case ItemProgress():
+            return str(event.event["type"]).startswith("response.mcp_list_tools.")
+    return False
+
+
+def _json(event: Event) -> str:
+    """Return the event without its time, which is another whenever it comes again."""
+    return event.model_dump_json(exclude={"at"})

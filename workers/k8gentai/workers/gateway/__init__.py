@@ -1,0 +1,1 @@
+"""The model gateway: the one way of agents' code to models."""

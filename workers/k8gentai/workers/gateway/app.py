@@ -1,0 +1,446 @@
+"""The model gateway: an OpenAI-compatible API on loopback, in each worker process.
+
+Every model call of an agent comes here, is attributed to its turn, counted, given the credential, and sent on to
+the stack. A call that belongs to no running turn is refused, so the address is of no use to anybody else.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import Set as AbstractSet
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import unquote
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from k8gentai.agents.adapters.base.parameters import passed_on, with_asked
+from k8gentai.agents.contract.events import Usage
+from k8gentai.agents.contract.turn import StepLimitReached, TurnError
+from k8gentai.agents.text.json_text import json_text
+from k8gentai.agents.text.utf8 import encodable
+from k8gentai.workers.gateway.answer_reader import AnswerReader, CallId, read_whole
+from k8gentai.workers.gateway.embedding_calls import embeddings
+from k8gentai.workers.gateway.model_calls import (
+    INNER_HEADER,
+    PLACE_HEADER,
+    SCOPE_HEADER,
+    TURN_HEADER,
+    ModelCalls,
+    ModelError,
+    OpenAttempts,
+    cancel_once,
+)
+from k8gentai.workers.gateway.strict_json import with_json_arguments, with_json_results
+from k8gentai.workers.gateway.tool_images import with_tool_images
+from k8gentai.workers.gateway.upstream import Chunk, StackLostError, Upstream, UpstreamError
+from k8gentai.workers.http.web_pages import TransportSecurity
+from k8gentai.workers.queue.attempts import FencedError
+
+log = structlog.get_logger(__name__)
+
+_REFUSALS = frozenset({400, 415, 422})
+"""How endpoints answer a call with content that their model does not take."""
+
+_NO_BODY = "the body must be a JSON object that names a model"
+_PATHS = "POST /v1/chat/completions and POST /v1/embeddings"
+_RESPONSES = "v1/responses"
+_NO_RESPONSES = (
+    "the agent's code calls its model by the Responses API, which the model gateway does not have: have it call "
+    f"chat completions (LangChain: ChatOpenAI(use_responses_api=False)). The gateway takes {_PATHS}"
+)
+
+_BUFFERED_CHUNKS = 100
+"""Chunks the model may be ahead of a slow agent."""
+
+
+def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
+    """Return the gateway's application.
+
+    Args:
+        attempts: who may call.
+        upstream: who answers.
+    """
+    app = FastAPI(title="k8gentai model gateway", openapi_url=None)
+    app.add_middleware(TransportSecurity)
+
+    @app.post("/v1/chat/completions")
+    async def complete(request: Request) -> Response:
+        calls = attempts.find(_key(request))
+        if calls is None:
+            return _unknown(request)
+        try:
+            body = await request.json()
+            model = calls.model or body["model"]
+        except (ValueError, KeyError, TypeError):
+            return _error(400, _NO_BODY, "invalid_body")
+        if body.get("functions"):
+            return _error(400, "calls of 'functions' have no ids to be recorded by: use 'tools'", "functions")
+        try:
+            calls.begin(body.get("messages"), _header(request, PLACE_HEADER))
+        except StepLimitReached as limit:
+            return _error(400, str(limit), "step_limit")
+        except TurnError as refusal:
+            return _error(400, str(refusal), refusal.code)
+        asked = with_json_results(with_asked({**body, "model": model}, calls.asked))
+        is_inner = INNER_HEADER in request.headers and not body.get("response_format")
+        unsent = {"response_format"} if is_inner else frozenset[str]()
+        call = _Call(calls, upstream, asked, scope=_header(request, SCOPE_HEADER), unsent=unsent)
+        return await call.streamed() if body.get("stream") else await call.whole()
+
+    @app.post("/v1/embeddings")
+    async def embed(request: Request) -> Response:
+        calls = attempts.find(_key(request))
+        if calls is None:
+            return _unknown(request)
+        return await _embedded(calls, upstream, request)
+
+    @app.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+    async def refuse(request: Request, path: str) -> Response:
+        calls = attempts.find(_key(request))
+        if calls is None:
+            return _unknown(request)
+        return _refused(calls, request.method, path)
+
+    return app
+
+
+def _header(request: Request, name: str) -> str:
+    return unquote(request.headers.get(name, ""))
+
+
+async def _embedded(calls: ModelCalls, upstream: Upstream, request: Request) -> Response:
+    """Return the answer to a call of an embedding model."""
+    try:
+        body = await request.json()
+        model = str(body["model"])
+    except (ValueError, KeyError, TypeError):
+        return _error(400, _NO_BODY, "invalid_body")
+    try:
+        calls.begin_embedding()
+        return Response(json_text(await embeddings(calls, upstream, body)), media_type="application/json")
+    except TurnError as refusal:
+        return _error(400, str(refusal), refusal.code)
+    except UpstreamError as error:
+        if isinstance(error, StackLostError):
+            calls.lose(error)
+        return _error(error.status, str(calls.failed(model, str(error), error.code)), "model_error")
+    except (FencedError, asyncio.CancelledError):
+        return _error(409, "the turn is over", "turn_ended")
+
+
+def _refused(calls: ModelCalls, method: str, path: str) -> JSONResponse:
+    """Return the answer to a call of what the gateway has not. A model call of another API ends the turn so."""
+    message = f"the model gateway has no {method} /{path}: it takes {_PATHS}"
+    if path.startswith(_RESPONSES):
+        message = _NO_RESPONSES
+        calls.error = ModelError(message, "agent_error")
+    return _error(404, message, "not_served")
+
+
+class _Call:
+    """One model call on its way through.
+
+    Args:
+        calls: whose it is.
+        upstream: who answers.
+        given: the request that the journal knows the call by.
+        scope: the tool call inside which it is made, if any.
+        unsent: fields of it that are not sent: what a turn's request asks of the turn's answer alone.
+    """
+
+    def __init__(
+        self,
+        calls: ModelCalls,
+        upstream: Upstream,
+        given: dict[str, Any],
+        *,
+        scope: str = "",
+        unsent: AbstractSet[str] = frozenset(),
+    ) -> None:
+        self._calls = calls
+        self._upstream = upstream
+        known = with_tool_images(given, calls.images)
+        self._key = calls.journal.model_key(known, scope)
+        sent = {name: value for name, value in known.items() if name not in unsent}
+        body = {**with_json_arguments(sent), **passed_on(calls.asked)}
+        self._plain: list[Any] | None = None
+        """The messages without the images of tools, where there are any."""
+        if known is not given:
+            self._plain = with_json_arguments(with_tool_images(given, calls.images, show=False))["messages"]
+        self._model = str(body["model"])
+        calls.last_asked = self._model
+        # Counting needs the figures; an agent that did not ask for them is not shown the extra chunk.
+        self._shows_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+        self._tools = _tool_names(body)
+        self._several = (body.get("n") or 1) != 1
+        self._forced = isinstance(body.get("tool_choice"), dict)
+        self._refusal = ""
+        """What the answer refuses with, as far as it was read."""
+        self._is_empty = True
+        """Whether the answer holds neither words nor calls, as far as it was read."""
+        self._body = body
+        if "messages" in body:
+            messages = self._plain if self._plain and calls.images_refused else body["messages"]
+            self._body = {**body, "messages": calls.with_reasoning(messages)}
+        if body.get("stream"):
+            self._body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+
+    async def whole(self) -> Response:
+        """Return the answer in one piece."""
+        if recorded := self._calls.journal.answer(self._key):
+            return self._completion(recorded[0], self._recorded_id, recorded=True)
+        self._calls.waited_for[self._key] = self._model
+        answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+
+        async def ask() -> None:
+            try:
+                completion = await self._asked_whole()
+                whole = self._completion(completion, self._own_id)
+                await self._calls.journal.record_answer(self._key, [completion])
+                answer.set_result(whole)
+            except UpstreamError as error:
+                answer.set_exception(error)
+            except FencedError:
+                log.info("turn_ended_elsewhere", turn=self._calls.turn_id)
+            except Exception as error:  # noqa: BLE001 - the agent waits
+                answer.set_exception(self._unread(error))
+            finally:
+                answer.cancel()
+
+        self._calls.track(asyncio.create_task(ask()))
+        try:
+            return await answer
+        except UpstreamError as error:
+            return _error(error.status, str(self._failed(error)), "model_error")
+        except asyncio.CancelledError:
+            return _error(409, "the turn is over", "turn_ended")
+        finally:
+            self._calls.waited_for.pop(self._key, None)
+
+    def _completion(self, completion: Chunk, call_id: CallId, *, recorded: bool = False) -> Response:
+        """Return the response that brings the agent an answer in one piece, which is brought into its form. One
+        from the journal was shown as it is, whatever its choices.
+        """
+        self._calls.answered(*read_whole(completion, call_id, several=self._several or recorded))
+        self._note(completion)
+        return Response(_json(completion), media_type="application/json")
+
+    async def streamed(self) -> Response:
+        """Return the answer in chunks; its status is known once the first is there."""
+        chunks: asyncio.Queue[Chunk | ModelError | None] = asyncio.Queue(_BUFFERED_CHUNKS)
+        status = 502
+        self._calls.waited_for[self._key] = self._model
+
+        async def ask() -> None:
+            nonlocal status
+            last: ModelError | None = None
+            try:
+                async with aclosing(self._recorded()) as answer:
+                    async for chunk in answer:
+                        await chunks.put(chunk)
+            except FencedError:
+                log.info("turn_ended_elsewhere", turn=self._calls.turn_id)
+            except UpstreamError as error:
+                status = error.status
+                last = self._failed(error)
+            except Exception as error:  # noqa: BLE001 - the agent waits
+                last = self._calls.failed(self._model, str(self._unread(error)), "answer_not_read")
+            finally:
+                self._calls.waited_for.pop(self._key, None)
+            await chunks.put(last)
+
+        asking = asyncio.create_task(ask())
+        self._calls.track(asking)
+        # An attempt that ends takes the call with it; whoever still reads is told, not left waiting.
+        asking.add_done_callback(lambda task: _tell_end(chunks) if task.cancelled() else None)
+        first = await chunks.get()
+        if isinstance(first, ModelError):
+            return _error(status, str(first), "model_error")
+        return StreamingResponse(self._sent(first, chunks, asking), media_type="text/event-stream")
+
+    def _failed(self, error: UpstreamError) -> ModelError:
+        """Note why the call failed; where it was the stack's server that ended, the attempt is made again."""
+        if isinstance(error, StackLostError):
+            self._calls.lose(error)
+        return self._calls.failed(self._model, str(error), error.code)
+
+    def _unread(self, error: Exception) -> UpstreamError:
+        """Return the error of an answer that is of no form known here, for whoever waits for it."""
+        log.error("answer_not_read", turn=self._calls.turn_id, model=self._model, exc_info=error)
+        return UpstreamError(f"its answer cannot be read: {type(error).__name__}")
+
+    async def _recorded(self) -> AsyncGenerator[Chunk]:
+        """Yield the answer's chunks: those of an earlier attempt, or the model's own, kept before their end shows.
+
+        An agent that has seen the end of an answer goes on to its tools, whose calls must be the same should
+        the turn be run again.
+        """
+        journal = self._calls.journal
+        recorded = journal.answer(self._key)
+        call_id = self._recorded_id if recorded else self._own_id
+        # What is recorded was shown as it is, whatever its choices.
+        several = self._several or bool(recorded)
+        reader = AnswerReader(self._model, self._tools, call_id, several=several)
+        for sent in recorded or ():
+            for chunk in reader.read(sent):
+                yield chunk
+        if recorded:
+            ending = reader.end()
+        else:
+            answer: list[Chunk] = []
+            async with aclosing(self._asked_in_chunks()) as chunks:
+                async for sent in chunks:
+                    for chunk in reader.read(sent):
+                        answer.append(chunk)
+                        yield chunk
+            ending = reader.end()
+            # As the agent was shown it, so that it is shown the same again by a version that reads otherwise.
+            await journal.record_answer(self._key, [*answer, *ending])
+        self._calls.answered(reader.calls(), reader.reasoning)
+        for chunk in ending:
+            yield chunk
+
+    async def _sent(
+        self,
+        first: Chunk | None,
+        chunks: "asyncio.Queue[Chunk | ModelError | None]",
+        asking: "asyncio.Task[None]",
+    ) -> AsyncIterator[str]:
+        try:
+            chunk: Chunk | ModelError | None = first
+            while isinstance(chunk, dict):
+                self._note(chunk)
+                if self._shows_usage or chunk.get("choices"):
+                    yield f"data: {_json(chunk)}\n\n"
+                chunk = await chunks.get()
+            if isinstance(chunk, ModelError):
+                yield f"data: {json.dumps(_body(str(chunk), 'model_error'))}\n\n"
+            yield "data: [DONE]\n\n"
+        finally:
+            cancel_once(asking)
+
+    async def _asked_whole(self) -> Chunk:
+        """Return the model's answer in one piece, by a call without the images of tools where it refuses them.
+
+        Raises:
+            UpstreamError: there is none.
+        """
+        try:
+            return await self._upstream.complete(self._body, self._calls.trace)
+        except UpstreamError as error:
+            if not self._leaves_images_out(error):
+                raise
+            return await self._upstream.complete(self._body, self._calls.trace)
+
+    async def _asked_in_chunks(self) -> AsyncGenerator[Chunk]:
+        """Yield the same in chunks."""
+        begun = False
+        try:
+            async with aclosing(self._upstream.stream(self._body, self._calls.trace)) as chunks:
+                async for chunk in chunks:
+                    begun = True
+                    yield chunk
+        except UpstreamError as error:
+            if begun or not self._leaves_images_out(error):
+                raise
+            async with aclosing(self._upstream.stream(self._body, self._calls.trace)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    def _leaves_images_out(self, error: UpstreamError) -> bool:
+        """Take the images of tools out of a call that the model refused, as it may take none.
+
+        Returns:
+            Whether the call is to be made again.
+        """
+        if self._plain is None or self._calls.images_refused or error.status not in _REFUSALS:
+            return False
+        log.warning("tool_images_left_out", turn=self._calls.turn_id, model=self._model, cause=str(error))
+        self._calls.images_refused = True
+        self._body = {**self._body, "messages": self._calls.with_reasoning(self._plain)}
+        return True
+
+    def _own_id(self, _: str, choice: int, number: int) -> str:
+        return self._calls.call_id(self._key, choice, number)
+
+    def _recorded_id(self, sent: str, choice: int, number: int) -> str:
+        return self._calls.recorded_call_id(sent, self._key, choice, number)
+
+    def _note(self, answer: Chunk) -> None:
+        """Tell the turn which tools are called, why the answer ended, and what the model says the call used."""
+        for choice in answer.get("choices", ()):
+            said = choice.get("delta") or choice.get("message") or {}
+            self._refusal += said.get("refusal") or ""
+            self._is_empty = self._is_empty and not (said.get("content") or said.get("tool_calls"))
+            for call in said.get("tool_calls") or ():
+                if call.get("id"):
+                    name = (call.get("function") or {}).get("name") or ""
+                    self._calls.guard.made(call["id"], name, self._tools, forced=self._forced)
+            if reason := choice.get("finish_reason"):
+                self._calls.refused(self._refusal)
+                self._calls.silent = self._model if self._is_empty else None
+                self._calls.on_answer(reason)
+        usage = answer.get("usage")
+        if not usage:
+            return
+        prompt, completion = (usage.get(f"{part}_tokens_details") or {} for part in ("prompt", "completion"))
+        self._calls.on_usage(
+            Usage(
+                model=self._model,
+                input_tokens=usage["prompt_tokens"],
+                output_tokens=usage["completion_tokens"],
+                cached_tokens=prompt.get("cached_tokens", 0),
+                reasoning_tokens=completion.get("reasoning_tokens", 0),
+            )
+        )
+
+
+def _json(answer: Chunk) -> str:
+    """Return an answer as JSON that every client can read."""
+    return encodable(json.dumps(answer, ensure_ascii=False))
+
+
+def _tool_names(body: dict[str, Any]) -> frozenset[str]:
+    """Return the names of the functions that a request offers."""
+    tools = body.get("tools")
+    offered = tools if isinstance(tools, list) else []
+    functions = [tool.get("function") for tool in offered if isinstance(tool, dict)]
+    return frozenset(str(function.get("name")) for function in functions if isinstance(function, dict))
+
+
+def _tell_end(chunks: "asyncio.Queue[Chunk | ModelError | None]") -> None:
+    if chunks.full():
+        chunks.get_nowait()
+    chunks.put_nowait(None)
+
+
+def _key(request: Request) -> str | None:
+    """Return the attempt's key: our own header, or the throw-away API key of code that was handed one."""
+    header = request.headers.get(TURN_HEADER)
+    return header or request.headers.get("authorization", "").removeprefix("Bearer ")
+
+
+def _unknown(request: Request) -> JSONResponse:
+    """Return the answer to a call of no turn that runs."""
+    if TURN_HEADER not in request.headers:
+        return _error(401, "this address answers model calls of running turns only", "unknown_turn")
+    place = unquote(request.headers.get(PLACE_HEADER, ""))
+    call = f"this model call at {place}" if place else "this model call"
+    message = (
+        f"the turn that {call} belongs to is over: a thread or task that it began went on. "
+        "Where that works for later turns too, run what they give it in their context: "
+        "contextvars.copy_context().run(...)"
+    )
+    return _error(401, message, "turn_over")
+
+
+def _body(message: str, code: str) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "api_error", "code": code, "param": None}}
+
+
+def _error(status: int, message: str, code: str) -> JSONResponse:
+    # The gateway has tried as often as it is worth: https://github.com/openai/openai-python#retries
+    return JSONResponse(_body(message, code), status, headers={"x-should-retry": "false"})

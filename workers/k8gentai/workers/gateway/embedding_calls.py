@@ -1,0 +1,56 @@
+"""Calls of embedding models by agents' code, on their way to the stack's ``/v1/embeddings``."""
+
+import asyncio
+import json
+from typing import Any
+
+from k8gentai.agents.contract.events import Usage
+from k8gentai.workers.gateway.answer_reader import token_count
+from k8gentai.workers.gateway.model_calls import ModelCalls
+from k8gentai.workers.gateway.upstream import Upstream
+
+_RECORDED_BYTES = 2**18
+"""How large an answer may be to be recorded: that to a question is. To be asked again for those of whole documents
+costs tokens, and changes nothing."""
+_RECORDED_IN_ALL = 2**22
+"""How much of a turn's journal they may take: the rest is for what cannot be done again."""
+
+
+async def embeddings(calls: ModelCalls, upstream: Upstream, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer to a call of an embedding model: that of an earlier attempt, or the model's own.
+
+    Args:
+        calls: whose call it is.
+        upstream: who answers.
+        body: the call.
+
+    Raises:
+        UpstreamError: there is none.
+        asyncio.CancelledError: the attempt is over.
+    """
+    model = str(body["model"])
+    key = calls.journal.model_key({"embeddings": body})
+    if recorded := calls.journal.answer(key):
+        calls.embedded_bytes += len(json.dumps(recorded[0]))
+        _count(calls, model, recorded[0])
+        return recorded[0]
+    calls.last_asked = calls.waited_for[key] = model
+    asking = asyncio.create_task(upstream.embed(body, calls.trace))
+    calls.track(asking)
+    try:
+        answer = await asking
+    finally:
+        calls.waited_for.pop(key, None)
+    _count(calls, model, answer)
+    size = len(json.dumps(answer))
+    if size <= _RECORDED_BYTES and calls.embedded_bytes + size <= _RECORDED_IN_ALL:
+        calls.embedded_bytes += size
+        await calls.journal.record_answer(key, [answer])
+    return answer
+
+
+def _count(calls: ModelCalls, model: str, answer: dict[str, Any]) -> None:
+    usage = answer.get("usage")
+    tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+    if (count := token_count(tokens)) is not None:
+        calls.on_usage(Usage(model=model, input_tokens=count, output_tokens=0))

@@ -1,0 +1,285 @@
+"""The model calls of one attempt: who they belong to, what they may use, what they came to."""
+
+import asyncio
+import hashlib
+import itertools
+import string
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from k8gentai.agents.contract.events import Usage
+from k8gentai.agents.contract.turn import ModelEndpoint, StepLimitReached, TurnError
+from k8gentai.agents.text.json_text import arguments_object
+from k8gentai.workers.attempt.budget import Budget
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.tool_guard import ToolGuard
+from k8gentai.workers.isolation.current_attempt import RunningAttempt
+
+TURN_HEADER = "x-amf-turn"
+"""Carries an attempt's key on model calls whose code knows nothing of us."""
+INNER_HEADER = "x-amf-inner"
+"""Marks a model call whose answer is not the turn's."""
+SCOPE_HEADER = "x-amf-scope"
+"""Carries the id of the tool call inside which a model call is made, percent-encoded."""
+PLACE_HEADER = "x-amf-place"
+"""Carries the file and line of the agent's code that makes a model call, percent-encoded."""
+
+_ALPHABET = string.digits + string.ascii_letters
+_ID_LETTERS = 9
+"""Mistral's endpoints take ids of nine letters and digits only, which suits all others."""
+
+
+def _call_id(told: str) -> str:
+    number = int.from_bytes(hashlib.sha256(told.encode()).digest())
+    return "".join(_ALPHABET[number // len(_ALPHABET) ** place % len(_ALPHABET)] for place in range(_ID_LETTERS))
+
+
+def cancel_once(call: asyncio.Task[Any]) -> None:
+    """Cancel a call, unless it is being cancelled: a second time would interrupt the closing of its stream."""
+    if not call.cancelling():
+        call.cancel()
+
+
+class ModelError(Exception):
+    """A model call failed for good. The message names the model and the cause, and is for a person.
+
+    Args:
+        message: the message.
+        code: of a turn that fails because of it.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ModelCalls:
+    """What the gateway knows of one attempt.
+
+    Args:
+        turn_id: the turn.
+        model: the model that answers every call, or None for the one each call names.
+        max_steps: how many calls the turn may make.
+        budget: what they may use.
+        on_usage: takes the tokens of each call that ended.
+        on_answer: takes the finish reason of each answer, before the agent sees it.
+        journal: answers calls that an earlier attempt made, and keeps those of this one.
+        trace: the trace context its calls continue, as HTTP headers.
+        origin: the turn that the journal began with, where that is another: ids of tool calls come of it.
+        guard: is to know of every tool call that the model makes.
+    """
+
+    def __init__(
+        self,
+        turn_id: str,
+        model: str | None,
+        max_steps: int,
+        budget: Budget,
+        on_usage: Callable[[Usage], None],
+        on_answer: Callable[[str], None],
+        journal: Journal,
+        trace: dict[str, str] | None = None,
+        *,
+        guard: ToolGuard,
+        origin: str | None = None,
+    ) -> None:
+        self._origin = origin or turn_id
+        self.attempt = RunningAttempt(turn_id)
+        self.asked: dict[str, Any] = {}
+        """What the request asks of calls that an agent's code makes, under its Responses API names."""
+        self.turn_id = turn_id
+        self.model = model
+        self._on_usage = on_usage
+        self.on_answer = on_answer
+        self.guard = guard
+        self.journal = journal
+        self.trace = trace or {}
+        self.error: ModelError | StepLimitReached | TurnError | None = None
+        """Why the last call failed; None after one that went well."""
+        self.waited_for: dict[str, str] = {}
+        """The models of calls whose answers have not come to their ends, by the calls' keys."""
+        self.embedded_bytes = 0
+        """How much of the journal answers of embedding models take, those of earlier attempts included."""
+        self.last_asked: str | None = None
+        """The model of the last call."""
+        self.lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        """Done once the stack's server went away in an answer that was shown in part."""
+        self._max_steps = max_steps
+        self._budget = budget
+        self._made = 0
+        self._running: set[asyncio.Task[Any]] = set()
+        self._call_ids: dict[str, tuple[str, int, int]] = {}
+        self._reasoning: dict[str, dict[str, str]] = {}
+        self.images: dict[str, list[str]] = {}
+        """The addresses of the images in tools' results, by the call's id."""
+        self.images_refused = False
+        """Whether the model has refused a call with such images, and answered the same without."""
+        self.unreadable: dict[str, str] = {}
+        """The arguments of tool calls that are no JSON object, by the call's id."""
+        self.written: dict[str, str] = {}
+        """The arguments of all tool calls as the model wrote them, by the call's id."""
+        self.silent: str | None = None
+        """The model of the last call, where its answer holds neither words nor calls."""
+        self.refusals: set[str] = set()
+        """The texts of answers that are refusals."""
+
+    def begin(self, messages: object, place: str) -> None:
+        """Count a call.
+
+        Args:
+            messages: what the model is to be sent.
+            place: the line of the agent's code that makes the call; empty where it is not known.
+
+        Raises:
+            ToolBypassedError: the messages hold a tool's result that did not come through the tool boundary.
+            StepLimitReached: the turn has made as many as it may.
+            BudgetExceededError: its tokens are used up.
+        """
+        try:
+            self.guard.check(messages, place)
+            if self._made >= self._max_steps:
+                raise StepLimitReached(self._max_steps)
+            self._budget.model_call()
+        except (StepLimitReached, TurnError) as error:
+            self.error = error
+            raise
+        self._made += 1
+        self.error = None
+        self.silent = None
+
+    def begin_embedding(self) -> None:
+        """Check that an embedding model may be called, which is no step of the agent's.
+
+        Raises:
+            BudgetExceededError: the turn's tokens are used up.
+        """
+        try:
+            self._budget.model_call()
+        except TurnError as error:
+            self.error = error
+            raise
+        self.error = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is under way."""
+        return bool(self._running)
+
+    def on_usage(self, usage: Usage) -> None:
+        """Take the tokens of a call that ended."""
+        self._budget.use(usage)
+        self._on_usage(usage)
+
+    def call_id(self, key: str, choice: int, number: int) -> str:
+        """Return a tool call's id, which no other call of the turn has, and which comes again when the turn is run
+        again.
+
+        Args:
+            key: the journal's key of the model call.
+            choice: the index of the choice that makes the call.
+            number: the call's place in the choice.
+        """
+        return self._claim((key, choice, number))
+
+    def recorded_call_id(self, sent: str, key: str, choice: int, number: int) -> str:
+        """Return the id of a tool call of a recorded answer: the recorded one, by which its result is kept, unless
+        there is none or another call of the turn has it.
+
+        Args:
+            sent: the recorded id.
+            key: the journal's key of the model call.
+            choice: the index of the choice that makes the call.
+            number: the call's place in the choice.
+        """
+        place = (key, choice, number)
+        if sent and self._call_ids.setdefault(sent, place) == place:
+            return sent
+        return self._claim(place)
+
+    def _claim(self, place: tuple[str, int, int]) -> str:
+        for attempt in itertools.count():
+            own = _call_id(f"{self._origin} {place} {attempt}")
+            if self._call_ids.setdefault(own, place) == place:
+                return own
+        raise AssertionError("count() has no end")
+
+    def answered(self, written: Mapping[str, str], reasoning: dict[str, str]) -> None:
+        """Note what a whole answer says of its tool calls, before the agent sees its end.
+
+        Args:
+            written: the calls' arguments by their ids, as the model wrote them.
+            reasoning: what the model thought before it made them, by the name of the field it came in; or nothing.
+        """
+        self.written.update(written)
+        for call_id, arguments in written.items():
+            if arguments_object(arguments) is None:
+                self.unreadable[call_id] = arguments
+                # No tool runs for it.
+                self.guard.came(call_id)
+            if reasoning:
+                self._reasoning[call_id] = reasoning
+
+    def refused(self, refusal: str) -> None:
+        """Note what a whole answer refuses with; nothing where it does not."""
+        if refusal:
+            self.refusals.add(refusal)
+
+    def with_reasoning(self, messages: Any) -> Any:
+        """Return a request's messages with the reasoning that led to their tool calls: frameworks leave it out,
+        and some models refuse to go on without it."""
+        if not isinstance(messages, list) or not self._reasoning:
+            return messages
+        return [{**self._thoughts(m), **m} if isinstance(m, dict) else m for m in messages]
+
+    def _thoughts(self, message: dict[str, Any]) -> dict[str, str]:
+        calls = message.get("tool_calls")
+        ids = [call.get("id") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+        return next((self._reasoning[call_id] for call_id in ids if call_id in self._reasoning), {})
+
+    def track(self, call: asyncio.Task[Any]) -> None:
+        """End this call with the attempt, should it outlive it."""
+        self._running.add(call)
+        call.add_done_callback(self._running.discard)
+
+    def stop(self) -> None:
+        """Close what the attempt has under way: agent code that reads on in a thread is not waited for."""
+        for call in self._running:
+            cancel_once(call)
+
+    def lose(self, error: Exception) -> None:
+        """Note that an answer was cut off by the end of the stack's server."""
+        if not self.lost.done():
+            self.lost.set_result(error)
+
+    def failed(self, model: str, cause: str, code: str) -> ModelError:
+        """Note why a call failed, for the end of the turn."""
+        error = ModelError(f"model {model}: {cause}", code)
+        self.error = error
+        return error
+
+
+class OpenAttempts:
+    """The attempts that run in this process, by key.
+
+    Args:
+        base_url: the gateway's, as an OpenAI client wants it.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        self._by_key: dict[str, ModelCalls] = {}
+
+    def open(self, calls: ModelCalls) -> ModelEndpoint:
+        """Let an attempt call its model. Returns where."""
+        self._by_key[calls.attempt.key] = calls
+        return ModelEndpoint(base_url=self.base_url, api_key=calls.attempt.key, model=calls.model)
+
+    def close(self, calls: ModelCalls) -> None:
+        """The attempt is over: its key is worth nothing from now on."""
+        self._by_key.pop(calls.attempt.key, None)
+        calls.attempt.over = True
+        calls.stop()
+
+    def find(self, key: str | None) -> ModelCalls | None:
+        """Return the attempt a key belongs to."""
+        return self._by_key.get(key) if key else None

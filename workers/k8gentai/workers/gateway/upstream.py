@@ -1,0 +1,448 @@
+"""A model call from the gateway to the stack's ``/v1/chat/completions``, tried again while that is safe."""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import structlog
+
+from k8gentai.agents.contract.error_codes import model_error_code
+from k8gentai.agents.text.json_text import json_text, read_json
+from k8gentai.workers.gateway.announced_calls import AnnouncedCalls
+from k8gentai.workers.gateway.answer_parts import says_anything, sent_choices, unreadable_part
+from k8gentai.workers.http.bounded_reading import TooLargeError, lines, whole
+from k8gentai.workers.stack.model_names import ModelNames
+
+_RETRIES_SECONDS = (0.5, 1.5)
+"""Pauses before the second and the third try."""
+_KNOCK_SECONDS = 0.5
+_MOST_LOSSES = 5
+"""How often in a row a call may lose its connection before anything of its answer came: it may be what ends it."""
+_LONGEST_RETRY_SECONDS = 10.0
+_RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
+"""Statuses worth another try: those the OpenAI SDK retries, and Anthropic's for an overloaded model."""
+_BROKEN = ("error", "abort")
+"""Finish reasons of answers that are not whole: Mistral's and OpenRouter's, and vLLM's."""
+_PASSING = frozenset({"model_error", "model_overloaded", "rate_limit_exceeded"})
+"""Codes of errors that may be gone when the same call is made again."""
+_FINAL = re.compile(
+    r"invalid|bad_?request|authentication|permission|not_?found|unprocessable|insufficient_quota|billing"
+    r"|content_(filter|policy)|too_large",
+    re.IGNORECASE,
+)
+"""Types and codes of errors that the same call would have again, where no status tells."""
+_UNTOLD = "Internal server error: An unexpected error occurred."
+"""What Llama Stack 0.7 answers in place of a cause, such as an endpoint that cannot be reached."""
+_CONNECT_SECONDS = 5.0
+_SILENCE_SECONDS = 300.0
+"""How long a model may think without sending a byte."""
+_ANSWER_BYTES = 64_000_000
+"""How large one answer may be as it is sent: a few bytes of text take up to some hundred in a chunk."""
+
+_WORDS = 1_000
+"""Characters of an endpoint's own words that a message carries."""
+
+Chunk = dict[str, Any]
+
+log = structlog.get_logger(__name__)
+
+
+class UpstreamError(Exception):
+    """The model did not answer. The message is the cause.
+
+    Args:
+        cause: for a person.
+        status: the HTTP status to pass on.
+        code: what the model's endpoint calls the error, if it does.
+        words: what else it says of it, to tell what kind of error it is.
+        retry_after: seconds the model asked to wait, or None; only errors that are worth another try have
+            ``retry`` set.
+    """
+
+    def __init__(
+        self,
+        cause: str,
+        status: int = 502,
+        code: object = None,
+        *,
+        words: str = "",
+        retry: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(cause)
+        self.status = status
+        self.code = model_error_code(status, code, words)
+        self.retry = retry
+        self.retry_after = retry_after
+
+
+class StackAwayError(UpstreamError):
+    """The stack's server cannot be reached: nothing that the model did."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause, 503)
+        self.code = "model_error"
+
+
+class StackLostError(UpstreamError):
+    """The stack's server went away in the middle of an answer: nothing that the model or the agent did."""
+
+
+class Upstream:
+    """The stack's model API.
+
+    Args:
+        stack_url: e.g. ``http://127.0.0.1:8321``.
+        api_key: the credential the stack asks for, if any; agent code never sees it.
+        restart_seconds: how long a stack that cannot be reached is waited for: it may be starting anew.
+    """
+
+    def __init__(self, stack_url: str, api_key: str | None = None, restart_seconds: float = 60) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=stack_url,
+            headers={"authorization": f"Bearer {api_key}"} if api_key else {},
+            timeout=httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
+        )
+        self._restart_seconds = restart_seconds
+        self._names = ModelNames(self._client)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def complete(self, body: dict[str, Any], headers: dict[str, str]) -> Chunk:
+        """Return a completion in one piece.
+
+        Raises:
+            UpstreamError
+        """
+
+        async def once() -> Chunk:
+            response = await self._send(body, headers)
+            try:
+                return _completion(await _body(response), body)
+            finally:
+                await response.aclose()
+
+        return await self._retrying(once)
+
+    async def embed(self, body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+        """Return the answer of an embedding model.
+
+        Raises:
+            UpstreamError
+        """
+
+        async def once() -> dict[str, Any]:
+            response = await self._send(body, headers, "/v1/embeddings")
+            try:
+                return _answer(await _body(response), "data")
+            finally:
+                await response.aclose()
+
+        return await self._retrying(once)
+
+    async def stream(self, body: dict[str, Any], headers: dict[str, str]) -> AsyncGenerator[Chunk]:
+        """Yield a completion in chunks. Closing the iterator closes the model's stream.
+
+        Raises:
+            UpstreamError: also in mid-stream, when the model hangs up or reports an error.
+        """
+
+        async def once() -> tuple[httpx.Response, AsyncIterator[Chunk], list[Chunk]]:
+            response = await self._send(body, headers)
+            chunks = _chunks(response, body)
+            try:
+                return response, chunks, await _begun(chunks)
+            except BaseException:
+                await response.aclose()
+                raise
+
+        response, chunks, begun = await self._retrying(once)
+        try:
+            # An endpoint may know no streams: the stack makes an empty one of its answer in one piece.
+            for chunk in begun or [await self.complete(_unstreamed(body), headers)]:
+                yield chunk
+            async for chunk in chunks:
+                yield chunk
+        finally:
+            await response.aclose()
+
+    async def _send(
+        self, body: dict[str, Any], headers: dict[str, str], path: str = "/v1/chat/completions"
+    ) -> httpx.Response:
+        """Ask once; the answer's status is good and its body unread."""
+        body = {**body, "model": await self._names.served(body["model"])}
+        headers = {**headers, "content-type": "application/json"}
+        content = json_text(body)
+        request = self._client.build_request("POST", path, content=content, headers=headers)
+        response = await _guarded(self._client.send(request, stream=True))
+        if response.status_code == httpx.codes.OK:
+            return response
+        try:
+            raise _refused(response, await _body(response))
+        finally:
+            await response.aclose()
+
+    async def _retrying[T](self, once: Callable[[], Awaitable[T]]) -> T:
+        """Try while it is worth it: the model answered nothing yet, and may if asked again."""
+        until = time.monotonic() + self._restart_seconds
+        pauses = iter(_RETRIES_SECONDS)
+        losses = 0
+        while True:
+            try:
+                return await once()
+            except StackAwayError:
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(_KNOCK_SECONDS)
+            except StackLostError:
+                # Nothing of an answer was seen. The model did nothing wrong: it is the server that starts anew.
+                losses += 1
+                if losses == _MOST_LOSSES:
+                    raise
+                until = time.monotonic() + self._restart_seconds
+                await asyncio.sleep(_KNOCK_SECONDS)
+            except UpstreamError as error:
+                pause = next(pauses, None)
+                if pause is None:
+                    raise
+                wait = pause if error.retry_after is None else error.retry_after
+                if not error.retry or wait > _LONGEST_RETRY_SECONDS:
+                    raise
+                await asyncio.sleep(wait)
+
+
+async def _guarded[T](waiting: Awaitable[T]) -> T:
+    """Name what the network did."""
+    try:
+        return await waiting
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise StackAwayError(f"the stack could not be reached ({error})") from error
+    except httpx.TimeoutException as error:
+        raise UpstreamError(f"no answer within {_SILENCE_SECONDS:.0f} s", 504) from error
+    except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
+        raise UpstreamError(f"the call cannot be sent ({error})") from error
+    except httpx.TransportError as error:
+        raise StackLostError(f"the connection to the stack broke ({error})", 502, retry=True) from error
+    except TooLargeError as error:
+        raise UpstreamError(f"sent {error} in one answer") from error
+
+
+async def _body(response: httpx.Response) -> bytes:
+    """Return an answer in one piece."""
+    return await _guarded(whole(response.aiter_bytes(), _ANSWER_BYTES))
+
+
+@dataclass(frozen=True)
+class _Error:
+    """What an endpoint says of an error, whichever of the usual shapes it has."""
+
+    message: str
+    code: object = None
+    kind: str = ""
+    told_status: object = None
+
+    @classmethod
+    def of(cls, body: Any) -> "_Error":
+        """Read the JSON of an error: OpenAI's, FastAPI's, or a text alone."""
+        error = body.get("error") or body if isinstance(body, dict) else body
+        if not isinstance(error, dict):
+            return cls(_words(error))
+        message = error.get("message") or error.get("detail") or json.dumps(error)
+        code = error.get("code")
+        return cls(_words(message), code, f"{error.get('type') or ''} {code or ''}", error.get("status"))
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status that it names, where it does."""
+        for told in (self.told_status, self.code):
+            if str(told).isdecimal() and (status := int(str(told))) in range(400, 600):
+                return status
+        return None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the same call would fail again, as far as can be known."""
+        code = model_error_code(self.status or 0, self.code, f"{self.kind} {self.message}")
+        if self.status is not None:
+            return self.status not in _RETRIED or code == "context_length_exceeded"
+        return code not in ("model_error", "model_overloaded", "rate_limit_exceeded") or bool(
+            _FINAL.search(self.kind)
+        )
+
+    def raised(self, cause: str, status: int, **retrying: Any) -> UpstreamError:
+        """Return the exception for it.
+
+        Args:
+            cause: what happened, before the endpoint's own words.
+            status: the HTTP status.
+            retrying: whether and when another try is worth it.
+        """
+        words = f"{self.kind} {self.message}"
+        return UpstreamError(f"{cause}: {self.message}", status, self.code, words=words, **retrying)
+
+
+def _words(message: object) -> str:
+    """Return what an endpoint says, as far as a message carries it."""
+    words = str(message)[:_WORDS]
+    return "the stack does not say why (its log does); is its model endpoint up?" if words == _UNTOLD else words
+
+
+def _read_error(body: bytes) -> Any:
+    """Return the body of an error: JSON, or the text that it is."""
+    try:
+        return read_json(body)
+    except ValueError:
+        return body.decode(errors="replace")
+
+
+def _refused(response: httpx.Response, body: bytes) -> UpstreamError:
+    status = response.status_code
+    error = _Error.of(_read_error(body))
+    header = response.headers.get("retry-after", "")
+    # The stack's own client says so of what it has tried again itself.
+    tried = response.headers.get("x-should-retry") == "false"
+    return error.raised(
+        f"answered {status}",
+        status,
+        retry=status in _RETRIED and not tried and not error.is_final,
+        retry_after=float(header) if header.isdecimal() else None,
+    )
+
+
+def _unstreamed(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the same call for an answer in one piece."""
+    return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
+
+
+def _completion(body: bytes, request: dict[str, Any]) -> Chunk:
+    """Return an answer in one piece.
+
+    Raises:
+        UpstreamError: it is none, or an error in place of one.
+    """
+    completion = _answer(body, "choices")
+    calls = AnnouncedCalls(request)
+    calls.read(_checked(completion))
+    _check_calls(calls)
+    return completion
+
+
+def _check_calls(calls: AnnouncedCalls) -> None:
+    """Raise an UpstreamError for an answer that is at its end and announces a call that it does not hold."""
+    if reason := calls.unkept_reason():
+        cause = f"broke off: its answer ends with the finish reason {reason!r} and holds no call"
+        raise UpstreamError(cause, retry=True)
+
+
+def _checked(chunk: Chunk) -> Chunk:
+    """Return a chunk or completion that is no error and can be read.
+
+    Raises:
+        UpstreamError
+    """
+    if told := _error_in(chunk):
+        raise _broke_off(told)
+    if part := unreadable_part(chunk):
+        raise UpstreamError(f"broke off: it sent a part that cannot be read ({part!r})", retry=True)
+    return chunk
+
+
+def _answer(body: bytes, holds: str) -> dict[str, Any]:
+    """Return the object that an answer is, which holds a list of that name.
+
+    Raises:
+        UpstreamError: it is none.
+    """
+    try:
+        answer = read_json(body)
+    except ValueError as error:
+        raise UpstreamError("sent an answer that is no JSON", retry=True) from error
+    if not isinstance(answer, dict) or not isinstance(answer.get(holds), list):
+        raise _broke_off(answer)
+    return answer
+
+
+def _error_in(chunk: Chunk) -> Chunk | None:
+    """Find the error that a chunk or completion tells of, itself or in a choice, as routers of models do."""
+    if chunk.get("error") or chunk.get("object") == "error":
+        return chunk
+    for choice in sent_choices(chunk):
+        if choice.get("error"):
+            return choice
+        if (reason := choice.get("finish_reason")) in _BROKEN:
+            return {"message": f"its answer ended with the finish reason {reason!r}"}
+    return None
+
+
+def _broke_off(sent: Any) -> UpstreamError:
+    """Return the error that came where an answer, or more of one, was to come."""
+    error = _Error.of(sent)
+    return error.raised("broke off", error.status or 502, retry=not error.is_final)
+
+
+async def _begun(chunks: AsyncIterator[Chunk]) -> list[Chunk]:
+    """Return the chunks up to the first that says anything: an answer may be asked for again until then."""
+    begun: list[Chunk] = []
+    async for chunk in chunks:
+        begun.append(chunk)
+        if says_anything(chunk):
+            break
+    return begun
+
+
+async def _chunks(response: httpx.Response, request: dict[str, Any]) -> AsyncIterator[Chunk]:
+    """Yield the chunks of a streamed completion (server-sent events of the OpenAI API), or the one that a
+    completion is.
+
+    A stream that ends without a ``finish_reason`` and without ``[DONE]`` was cut off, unless it holds nothing at
+    all. One with a chunk that is no whole JSON or cannot be read, or without a call that it announces, is not
+    whole either. Lines that are no chunks are left out, as are comments.
+    """
+    if response.headers.get("content-type", "").startswith("application/json"):
+        yield _completion(await _body(response), request)
+        return
+    calls = AnnouncedCalls(request)
+    begun = finished = is_error = False
+    sent = lines(response.aiter_bytes(), _ANSWER_BYTES)
+    while (line := await _within(anext(sent, None))) is not None:
+        is_error = line[6:].strip() == b"error" if line.startswith(b"event:") else is_error and bool(line)
+        if not line.startswith(b"data:") or not (data := line[5:].strip()):
+            continue
+        begun = True
+        if data == b"[DONE]":
+            finished = True
+            break
+        if is_error:
+            raise _broke_off(_read_error(data))
+        try:
+            chunk = read_json(data)
+        except ValueError as error:
+            if data.startswith(b"{"):
+                raise UpstreamError("broke off: it sent a part that is no whole JSON", retry=True) from error
+            log.warning("no_chunk", line=len(data))
+            continue
+        if not isinstance(chunk, dict):
+            continue
+        calls.read(_checked(chunk))
+        finished = finished or any(choice.get("finish_reason") for choice in sent_choices(chunk))
+        yield chunk
+    if begun and not finished:
+        raise UpstreamError("hung up in mid-answer", retry=True)
+    _check_calls(calls)
+
+
+async def _within[T](waiting: Awaitable[T]) -> T:
+    """Wait for a whole line: a model that sends single bytes is as silent as one that sends none."""
+    try:
+        async with asyncio.timeout(_SILENCE_SECONDS):
+            return await _guarded(waiting)
+    except TimeoutError as error:
+        raise UpstreamError(f"sent no whole line within {_SILENCE_SECONDS:.0f} s", 504) from error

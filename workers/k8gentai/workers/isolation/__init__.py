@@ -1,0 +1,1 @@
+"""Keeps agents' code from harming the process that many agents share."""

@@ -1,0 +1,1 @@
+"""A worker process: takes turns, runs them, watches itself, and ends."""

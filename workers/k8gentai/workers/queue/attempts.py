@@ -1,0 +1,389 @@
+"""The worker's side of turns: start an attempt, append its events, hand it back, renew and reap leases."""
+
+import json
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+from pydantic import BaseModel
+from redis.asyncio import Redis
+
+from k8gentai.agents.contract.events import Event, TurnEnd, TurnFailed, parse_event
+from k8gentai.workers.queue import keys
+from k8gentai.workers.queue.clock import Clock
+from k8gentai.workers.queue.record import AcceptedTurn
+from k8gentai.workers.queue.rq_jobs import rq_now
+from k8gentai.workers.queue.scripts import script
+
+LEASE_SECONDS = 4.0
+"""How long a worker may be silent before its turns are given to another, where nothing else is said."""
+
+MAX_ATTEMPTS = 3
+"""How often a turn is tried whose workers die, where nothing else is said."""
+
+JOURNAL_BYTES = 16 * 2**20
+"""What a turn's journal may hold."""
+_RESERVE_BYTES = 2**20
+"""What a journal that is full has left for entries that are short: that a tool began, or that it ran."""
+_SHORT_BYTES = 4096
+"""How long an entry is that is short."""
+
+HAND_OVERS = 30
+"""How often a turn is handed over: far more often than workers are stopped while one turn runs."""
+
+OTHERS_SECONDS = 30.0
+"""How long a turn whose worker has not got its agent waits for one that has."""
+
+WITNESS_SECONDS = 20.0
+"""How long a turn that is about to be given up waits for the cause of its last crash: far longer than a witness
+needs on a busy machine."""
+
+_HANDED_OVER = TurnFailed(
+    code="worker_lost",
+    message=f"the turn was handed over {HAND_OVERS} times, as each worker that ran it was told to end, or ended "
+    "by a fault of its own; see the workers' logs",
+)
+_NOTE_SECONDS = 86_400
+_FAR_SECONDS = 30 * 86_400
+
+
+class FencedError(Exception):
+    """Redis refused a write: the attempt lost its lease, or the turn was ended by somebody else."""
+
+
+class DeclinedBeforeError(Exception):
+    """The turn that was taken is one that this worker has declined."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What a worker holds while it runs a turn."""
+
+    turn_id: str
+    attempt: int
+
+    @property
+    def member(self) -> str:
+        """The lease's name in the sorted set of leases."""
+        return f"{self.turn_id} {self.attempt}"
+
+
+class Death(BaseModel):
+    """How a worker's process ended."""
+
+    cause: str
+    """What it did, behind "its process"."""
+    own: bool = False
+    """Whether code that it ran ended it: a fault in it, or an exit."""
+    turn: str = ""
+    """The turn whose code did, if that is known."""
+    told: bool = False
+    """Whether it had been told to stop, and was killed as it took too long: none of its turns is at fault."""
+    ours: bool = False
+    """Whether a fault of the worker's own ended it, no agent's: none of its turns is at fault."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A turn that is now this worker's to run."""
+
+    lease: Lease
+    last_seq: int
+    """The ``seq`` of the last event there is."""
+    accepted: AcceptedTurn
+    clock: Clock = field(compare=False)
+    suspect: bool = False
+    """Whether it may be what ended the worker that had it before, and is to run alone."""
+    breaks: int = 0
+    """How many attempts in a row broke off by something that neither the agent nor its worker's end did."""
+    alone_seconds: float = 0.0
+    """How long it had run when it was one of those that may have ended their worker, at the longest."""
+
+
+class Attempts:
+    """Every write a worker makes about its turns, each fenced by the attempt.
+
+    Args:
+        connection: a client from :func:`k8gentai.workers.queue.connection.connect`.
+        framework: whose turns.
+        worker: this worker's name.
+        lease_seconds: how long a worker may be silent before its turns are given to another.
+        keep_seconds: how long RQ shows the job of an ended turn.
+    """
+
+    def __init__(
+        self,
+        connection: Redis,
+        framework: str,
+        worker: str,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        keep_seconds: int = 86_400,
+    ) -> None:
+        # redis-py types a reply as all that any of its modes gives; ours gives bytes.
+        self._redis: Any = connection
+        self._framework = framework
+        self.worker = worker
+        self.lease_seconds = lease_seconds
+        self._keep_seconds = keep_seconds
+        self._start = connection.register_script(script("start"))
+        self._append = connection.register_script(script("append"))
+        self._record = connection.register_script(script("record"))
+        self._replayed = connection.register_script(script("replayed"))
+        self._hand_back = connection.register_script(script("hand_back"))
+        self._break_off = connection.register_script(script("break_off"))
+        self._decline = connection.register_script(script("decline"))
+
+    async def take(self, seconds: float) -> str | None:
+        """Wait for a turn and take its id from the queue.
+
+        Until :meth:`start` the id stands in RQ's intermediate list, from where :class:`Beat` brings it back
+        if this worker dies.
+
+        Args:
+            seconds: how long to wait.
+        """
+        queue = keys.RQ_QUEUE + self._framework
+        taken = await self._redis.blmove(queue, queue + keys.RQ_INTERMEDIATE, seconds, "LEFT", "RIGHT")
+        return taken.decode() if taken else None
+
+    async def start(self, turn_id: str, taking: str | None = None) -> Started | None:
+        """Take the lease of a turn that was taken from the queue. May be sent again when the answer was lost.
+
+        Args:
+            turn_id: the turn.
+            taking: tells this taking from every other, where it may be sent again.
+
+        Returns:
+            None if there is nothing to run: no turn of ours has that id, it was ended while it waited, or it runs
+            already.
+
+        Raises:
+            DeclinedBeforeError: this worker has declined the turn. It stays taken.
+        """
+        taking = taking or secrets.token_hex(8)
+        outcome = await self._start(
+            args=[turn_id, self._framework, self.worker, self.lease_seconds, rq_now(), _FAR_SECONDS, taking]
+        )
+        if outcome[0] == b"declined":
+            raise DeclinedBeforeError(turn_id)
+        if outcome[0] != b"started":
+            return None
+        _, attempt, last_seq, accepted, history, suspect, breaks, now, alone = outcome
+        record = json.loads(accepted)
+        record["turn"]["history"] = json.loads(history)
+        lease = Lease(turn_id, attempt)
+        clock = Clock(float(now))
+        kept = AcceptedTurn.model_validate(record)
+        return Started(lease, int(last_seq), kept, clock, bool(suspect), breaks, float(alone))
+
+    async def append(self, lease: Lease, first_seq: int, events: list[Event]) -> None:
+        """Append events; the last one may end the turn. May be sent again when the answer was lost.
+
+        Args:
+            lease: the attempt that writes.
+            first_seq: the ``seq`` of the first of these events.
+            events: in order.
+
+        Raises:
+            FencedError: nothing was written.
+        """
+        last = events[-1]
+        status = last.type.removeprefix("turn.") if isinstance(last, TurnEnd) else ""
+        outcome = await self._append(
+            args=[
+                lease.turn_id,
+                lease.attempt,
+                first_seq,
+                status,
+                rq_now(),
+                self._keep_seconds,
+                *(event.model_dump_json() for event in events),
+            ]
+        )
+        if outcome != b"ok":
+            raise FencedError(lease.turn_id)
+
+    async def record(self, lease: Lease, key: str, value: str) -> bool:
+        """Write an entry of the turn's journal.
+
+        Returns:
+            Whether there was room for it.
+
+        Raises:
+            FencedError: nothing was written.
+        """
+        limit = JOURNAL_BYTES + (_RESERVE_BYTES if len(value) <= _SHORT_BYTES else 0)
+        outcome = await self._record(args=[lease.turn_id, lease.attempt, key, value, limit])
+        if outcome == b"fenced":
+            raise FencedError(lease.turn_id)
+        return bool(outcome == b"ok")
+
+    async def replayed(self, lease: Lease, models: int, tools: int) -> None:
+        """Note how many calls the journal answered in this attempt. May be sent again.
+
+        Raises:
+            FencedError: nothing was written.
+        """
+        if await self._replayed(args=[lease.turn_id, lease.attempt, models, tools]) == b"fenced":
+            raise FencedError(lease.turn_id)
+
+    async def journal(self, lease: Lease) -> dict[str, str]:
+        """Return the turn's journal as earlier attempts left it."""
+        entries = await self._redis.hgetall(keys.TURN + lease.turn_id + keys.JOURNAL)
+        return {key.decode(): value.decode() for key, value in entries.items()}
+
+    async def published(self, lease: Lease) -> list[Event]:
+        """Return the events of earlier attempts."""
+        entries = await self._redis.xrange(keys.TURN + lease.turn_id + keys.EVENTS)
+        return [parse_event(fields[b"e"]) for _, fields in entries]
+
+    async def before(self, lease: Lease) -> list[Event]:
+        """Return the events of the turns that this one continues."""
+        entries = await self._redis.lrange(keys.TURN + lease.turn_id + keys.BEFORE, 0, -1)
+        return [parse_event(entry) for entry in entries]
+
+    async def hand_back(self, lease: Lease) -> str:
+        """Give the turn to another worker, without counting it as a crash.
+
+        Returns:
+            What became of it: ``queued``, ``failed`` where that was once too often, or ``fenced`` where it was
+            lost meanwhile.
+        """
+        args: list[str | int] = [
+            lease.turn_id,
+            lease.attempt,
+            HAND_OVERS,
+            _HANDED_OVER.model_dump_json(),
+            rq_now(),
+            self._keep_seconds,
+        ]
+        now = await self._hand_back(args=args)
+        return str(now.decode())
+
+    async def break_off(
+        self, lease: Lease, end: TurnFailed, *, seconds: float, often: int, pause: float = 0.0
+    ) -> str:
+        """Give a turn back whose attempt broke off, by something that neither the agent nor a dead worker did.
+
+        Args:
+            lease: the attempt.
+            end: what the turn ends with that has broken off long or often enough.
+            seconds: how long that is.
+            often: how often that is.
+            pause: how long it is kept from the queue, in seconds, by Redis: any worker puts it back then.
+
+        Returns:
+            What became of it: ``queued``, ``failed``, or ``fenced`` where it was lost meanwhile.
+        """
+        now = await self._break_off(
+            args=[
+                lease.turn_id,
+                lease.attempt,
+                seconds,
+                often,
+                end.model_dump_json(),
+                rq_now(),
+                self._keep_seconds,
+                pause,
+            ]
+        )
+        return str(now.decode())
+
+    async def decline(self, lease: Lease, end: TurnFailed) -> str:
+        """Give a turn back that this worker cannot run, for want of its agent. It does not start it again.
+
+        Args:
+            lease: the attempt.
+            end: what the turn ends with that no worker can run.
+
+        Returns:
+            What became of it: ``queued``, ``failed``, or ``fenced`` where it was lost meanwhile.
+        """
+        return await self._declined(lease.turn_id, lease.attempt, end.model_dump_json())
+
+    async def put_back(self, turn_id: str) -> str:
+        """Put a turn back that was taken, and that this worker declined before.
+
+        Returns:
+            What became of it, as with :meth:`decline`.
+        """
+        return await self._declined(turn_id, "", "")
+
+    async def _declined(self, turn_id: str, attempt: int | str, end: str) -> str:
+        now = await self._decline(
+            args=[turn_id, attempt, self.worker, end, OTHERS_SECONDS, rq_now(), self._keep_seconds]
+        )
+        return str(now.decode())
+
+
+class Leases:
+    """Keeps leases alive and finds dead ones; blocking, for the thread that beats while agents compute.
+
+    Args:
+        connection: a client from :func:`k8gentai.workers.queue.connection.connect_blocking`.
+        framework: whose turns.
+        lease_seconds: how long a worker may be silent before its turns are given to another.
+        max_attempts: a turn that ended this many workers is failed.
+        keep_seconds: how long RQ shows the job of an ended turn.
+        witness_seconds: how long a turn that is about to be given up waits for the cause of its last crash.
+    """
+
+    def __init__(
+        self,
+        connection: redis.Redis,
+        framework: str,
+        *,
+        lease_seconds: float,
+        max_attempts: int = MAX_ATTEMPTS,
+        keep_seconds: int = 86_400,
+        witness_seconds: float = 0.0,
+    ) -> None:
+        self._witness_seconds = witness_seconds
+        self._framework = framework
+        self._lease_seconds = lease_seconds
+        self._max_attempts = max_attempts
+        self._keep_seconds = keep_seconds
+        self._connection = connection
+        self._renew = connection.register_script(script("renew"))
+        self._reap = connection.register_script(script("reap"))
+        self._bury = connection.register_script(script("bury"))
+
+    def renew(self, leases: list[Lease]) -> list[Lease]:
+        """Renew these leases; without any, see whether Redis answers. Returns those that were lost meanwhile."""
+        if not leases:
+            self._connection.ping()
+            return []
+        members = {lease.member: lease for lease in leases}
+        lost = self._renew(args=[self._framework, self._lease_seconds, *members])
+        return [members[member.decode()] for member in lost]
+
+    def reap(self, *, buried: bool = False) -> list[tuple[str, str]]:
+        """Give the turns of dead workers to the living.
+
+        Args:
+            buried: take up only what workers had that are known to be dead: the others may have been kept from
+                renewing, as Redis was away.
+
+        Returns:
+            Turn ids, each with ``queued`` (runs again), ``taken`` (had not begun) or ``failed`` (given up).
+        """
+        done = self._reap(
+            args=[
+                self._framework,
+                self._lease_seconds,
+                self._max_attempts,
+                rq_now(),
+                self._keep_seconds,
+                "buried" if buried else "",
+                self._witness_seconds,
+                HAND_OVERS,
+                _HANDED_OVER.model_dump_json(),
+            ]
+        )
+        return [(turn_id, what) for turn_id, what in (entry.decode().split() for entry in done)]
+
+    def bury(self, worker: str, death: Death) -> None:
+        """Note how a worker's process ended, and have its turns taken up at once."""
+        self._bury(args=[self._framework, worker, death.model_dump_json(), _NOTE_SECONDS])

@@ -1,0 +1,34 @@
+"""Where items stand in their conversations."""
+
+from typing import Any
+
+from redis.asyncio import Redis
+
+from k8gentai.workers.queue.scripts import script
+
+
+class Positions:
+    """Counts the items of each conversation in Redis, so that all servers agree on their order.
+
+    Args:
+        redis: a client from :func:`k8gentai.workers.queue.connection.connect`.
+        keep_seconds: how long the count of a conversation in which nothing happens is kept.
+    """
+
+    def __init__(self, redis: Redis, *, keep_seconds: int = 86_400) -> None:
+        self._keep_seconds = keep_seconds
+        self._place: Any = redis.register_script(script("place"))
+
+    async def place(self, conversation: str, count: int, *, least: int, turn_id: str = "") -> int:
+        """Reserve positions after all that were reserved before.
+
+        Args:
+            conversation: whose items they are.
+            count: how many follow one another.
+            least: the first may not be below it: what the stored items need, should Redis have forgotten.
+            turn_id: the turn whose items they are; it gets the same positions each time.
+
+        Returns:
+            The first position.
+        """
+        return int(await self._place(args=[conversation, turn_id, count, least, self._keep_seconds]))

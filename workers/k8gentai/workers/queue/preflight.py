@@ -1,0 +1,61 @@
+"""What a Redis must be to keep turns."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import BusyLoadingError, NoPermissionError
+
+from k8gentai.workers.queue.connection import pauses
+from k8gentai.workers.queue.links import StoreRefusesError
+
+log = structlog.get_logger(__name__)
+
+
+class UnfitError(Exception):
+    """A Redis answers, and would lose turns. The message says why, and what to do."""
+
+
+async def check(redis: AsyncRedis) -> None:
+    """See that a Redis can keep turns, once it has loaded them or ended a script that runs.
+
+    Raises:
+        UnfitError: it cannot.
+        AWAY: it is away.
+    """
+    for pause in pauses():
+        try:
+            await _check_now(redis)
+        except (BusyLoadingError, StoreRefusesError) as error:
+            log.warning("redis_busy", error=str(error), retry_in=pause)
+            await asyncio.sleep(pause)
+        else:
+            return
+
+
+async def _check_now(redis: AsyncRedis) -> None:
+    try:
+        _check(await redis.info())
+    except NoPermissionError:
+        await redis.ping()
+
+
+def check_blocking(redis: Redis) -> None:
+    """The same for threads."""
+    try:
+        _check(redis.info())
+    except NoPermissionError:
+        redis.ping()
+
+
+def _check(info: Mapping[str, Any]) -> None:
+    if info.get("cluster_enabled"):
+        raise UnfitError("It is a Redis Cluster, which splits what belongs together: name a single primary")
+    policy = info.get("maxmemory_policy", "noeviction")
+    if info.get("maxmemory") and policy != "noeviction":
+        raise UnfitError(
+            f"It drops turns when its memory is full (maxmemory-policy is {policy}): set that to noeviction"
+        )

@@ -1,0 +1,164 @@
+"""What Redis keeps of a turn beside its events."""
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from k8gentai.agents.contract.turn import Turn
+from k8gentai.workers.queue.grants import Parent
+
+Status = Literal["queued", "running", "suspended", "completed", "incomplete", "failed", "cancelled"]
+
+ENDED: frozenset[Status] = frozenset({"suspended", "completed", "incomplete", "failed", "cancelled"})
+"""A suspended turn has ended as well: what answers it is a turn of its own."""
+
+
+class Owner(BaseModel):
+    """Who a turn belongs to: the caller's principal and attributes as the host authenticated them."""
+
+    principal: str
+    attributes: dict[str, list[str]] | None = None
+
+
+def principal_of(owner: Owner | None) -> str:
+    """Return the principal as it stands in keys; empty where the host runs without authentication."""
+    return owner.principal if owner else ""
+
+
+class Answer(BaseModel):
+    """A person's decision."""
+
+    approve: bool
+    reason: str | None = None
+    request_id: str
+    """The id of the item that asked."""
+    seen: str | None = None
+    """A digest of the name and arguments that the person saw, from :func:`seen_digest`; None in records of older
+    versions, whose answers count for nothing: the question is asked again."""
+
+    def is_about(self, name: str, arguments: str) -> bool:
+        """Return whether the person saw just this name and these arguments."""
+        return self.seen == seen_digest(name, arguments)
+
+
+def seen_digest(name: str, arguments: str) -> str:
+    """Digest what a person is shown of a question.
+
+    Args:
+        name: what would be done.
+        arguments: JSON text, whose spaces and order of names do not count.
+    """
+    try:
+        written = json.dumps(json.loads(arguments or "{}"), sort_keys=True)
+    except ValueError:
+        written = arguments
+    return hashlib.sha256(f"{name}\n{written}".encode(errors="surrogatepass")).hexdigest()
+
+
+class Replay(BaseModel):
+    """What a turn goes on with: the agent of an ended turn, run again with that turn's journal."""
+
+    of: str
+    """The ended turn."""
+    turn: Turn
+    """The turn as its agent first saw it, and sees it again."""
+    answers: dict[str, Answer] = Field(default_factory=dict)
+    """What was decided so far, by the call's id."""
+    retry: bool = False
+    """The turn is told anew from its beginning; otherwise from where the ended one stopped."""
+
+
+class ClassicPart(BaseModel):
+    """What a turn is to the classic Agents API, if it came through it: a part of one of that API's turns.
+
+    Such a turn waits when it calls tools of the client; the one that brings their results is its next part. The
+    session is the turn's conversation."""
+
+    agent_id: str
+    turn_id: str
+    """The classic turn, named after its first part."""
+    input_messages: list[dict[str, Any]] = Field(default_factory=list)
+    """What the classic turn began with, as its client sent it."""
+    tool_calls: list[dict[str, Any]] = Field(default_factory=list)
+    """What the part before asked of the client."""
+    tool_responses: list[dict[str, Any]] = Field(default_factory=list)
+    """What the client answered, as it sent it."""
+    asked_at: float | None = None
+    """When the part before ended; Unix time in seconds."""
+
+
+class AcceptedTurn(BaseModel):
+    """The part of a turn's record that is written once, when the turn is accepted."""
+
+    turn: Turn
+    framework: str
+    """Names the queue."""
+    implicit: bool = False
+    """The agent is a plain model name, run as :func:`k8gentai.agents.resources.agent.implicit_agent`."""
+    owner: Owner | None = None
+    """None where the host runs without authentication."""
+    request: dict[str, Any] = Field(default_factory=dict)
+    """The request as it was validated, for echoing its parameters."""
+    previous_response_id: str | None = None
+    background: bool = False
+    store: bool = True
+    accepted_at: float = 0.0
+    """0 as it is written, for workers and servers of earlier versions, which read no turn without it. What counts
+    is the field of the turn's hash: Redis' time, Unix time in seconds."""
+    trace: dict[str, str] = Field(default_factory=dict)
+    """The caller's trace context (W3C traceparent), as OpenTelemetry injected it."""
+    replay: Replay | None = None
+    classic: ClassicPart | None = None
+    parent: Parent | None = None
+    """Whose tool call it answers, if it answers one."""
+    compaction: bool = False
+    """Its answer sums up its history and input, and stands for them where it is continued."""
+
+
+class CallCounts(BaseModel):
+    """What became of a turn's calls, and of its workers."""
+
+    crashes: int = 0
+    """How often it ended its worker, which ran nothing beside it, or is known to have done it."""
+    shared_crashes: int = 0
+    """How often its worker died with several turns in it. It counts against none of them."""
+    hand_overs: int = 0
+    """How often a worker gave it to another: it stopped, or made room."""
+    breaks: int = 0
+    """How often an attempt broke off by something that neither the agent nor its worker's end did."""
+    models_made: int = 0
+    """Model calls that were answered, and are in the journal."""
+    models_replayed: int = 0
+    """Model calls that the journal answered in the last attempt that came to an end."""
+    models_repeated: int = 0
+    """Model calls that were made though the journal had their answer. To be 0."""
+    tools_made: int = 0
+    tools_replayed: int = 0
+    tools_repeated: int = 0
+    """The same of tool calls: those that came to their end."""
+    unrecorded: int = 0
+    """How often something did not fit the turn's journal."""
+
+
+class TurnRecord(AcceptedTurn, CallCounts):
+    """An accepted turn and how it stands."""
+
+    status: Status
+    attempt: int = 0
+    last_seq: int = 0
+    worker: str | None = None
+    # The times are Redis', Unix time in seconds.
+    started_at: float | None = None
+    ended_at: float | None = None
+    expires_at: float | None = None
+    """Of a suspended turn: until when it waits."""
+    answered: str | None = None
+    """Of a suspended turn: the turn that continues it; of a failed one: the turn that runs it again."""
+    settled: bool = False
+
+    @property
+    def standing(self) -> str:
+        """How the turn stands for people: its status, or ``answered`` once it waits no more."""
+        return "answered" if self.status == "suspended" and self.answered else self.status

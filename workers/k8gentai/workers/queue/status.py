@@ -1,0 +1,45 @@
+"""How the worker pools stand: who runs, and what waits for them."""
+
+import json
+from collections import Counter
+from typing import Any
+
+from redis.asyncio import Redis
+
+from k8gentai.workers.queue import keys
+
+
+class Pools:
+    """The pools as Redis knows them.
+
+    Every method may raise one of :data:`k8gentai.workers.queue.connection.AWAY` when Redis is away.
+
+    Args:
+        redis: a client from :func:`k8gentai.workers.queue.connection.connect`.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis: Any = redis
+
+    async def waiting(self) -> dict[str, int]:
+        """Return how many turns of each agent are queued; agents without any are left out."""
+        counts: dict[bytes, bytes] = await self._redis.hgetall(keys.WAITING)
+        return {name.decode(): int(count) for name, count in counts.items() if name.decode() != keys.ALL_AGENTS}
+
+    async def workers(self) -> dict[str, int]:
+        """Return how many worker processes of each framework are alive; a killed one counts until its heartbeat is
+        overdue. Frameworks without one are left out."""
+        served = [
+            await self._redis.hget(name, "queues") for name in await self._redis.smembers(keys.RQ_ALL_WORKERS)
+        ]
+        return Counter(queues.decode() for queues in served if queues)
+
+    async def missing(self, framework: str, agent_id: str) -> dict[str, str]:
+        """Return the living workers of a framework that cannot import an agent, each with the reason."""
+        names: set[bytes] = await self._redis.smembers(keys.RQ_WORKERS + framework)
+        found: dict[str, str] = {}
+        for name in names:
+            told = await self._redis.hget(name, keys.MISSING)
+            if told and (reason := json.loads(told).get(agent_id)):
+                found[name.decode().removeprefix(keys.RQ_WORKER)] = reason
+        return found

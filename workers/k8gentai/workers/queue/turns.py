@@ -1,0 +1,472 @@
+"""The server's side of turns: accept, read, follow, cancel, settle."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from k8gentai.agents.contract.events import Event, TurnAccepted, TurnCancelled, TurnEnd, parse_event
+from k8gentai.agents.contract.turn import Item
+from k8gentai.workers.queue import keys
+from k8gentai.workers.queue.admission import (
+    AnsweredError,
+    ConversationBusyError,
+    IdempotencyConflictError,
+    ParentEndedError,
+    QueueFullError,
+    Terms,
+    request_json,
+)
+from k8gentai.workers.queue.connection import BLOCK_SECONDS, sent_once
+from k8gentai.workers.queue.grants import Parent, signing_key, verified
+from k8gentai.workers.queue.notifications import Notifications
+from k8gentai.workers.queue.record import AcceptedTurn, Owner, Status, TurnRecord, principal_of
+from k8gentai.workers.queue.rq_jobs import job_fields, rq_now
+from k8gentai.workers.queue.scripts import script
+
+RECLAIM_SECONDS = 30
+"""After this long another server settles what the first one took and did not report."""
+
+_STANDING = (TurnRecord.model_fields.keys() - AcceptedTurn.model_fields.keys() - {"last_seq"}) | {"accepted_at"}
+"""What of a turn's record changes and has a field of its own in its hash."""
+
+_DONE: frozenset[Status] = frozenset({"completed", "incomplete", "cancelled"})
+"""How a turn ends that nothing runs again."""
+
+_PAGE = 1_000
+"""Entries read from Redis at once."""
+
+_AHEAD = 100
+"""Events read from Redis at once for somebody who follows a turn, and may take them slowly."""
+
+_QUIET_SECONDS = 15
+"""After this long without word of a new event, whoever follows a turn looks: it may have been deleted, or run by
+a worker whose version publishes no word."""
+
+_FORGOTTEN_SECONDS = 600
+"""After this long without a sign of life a server's name is removed from those that settle."""
+
+
+class TurnNotFoundError(LookupError):
+    """No such turn is kept in Redis: never accepted, deleted, or expired after it was settled."""
+
+
+class TurnDeletedError(TurnNotFoundError):
+    """The turn was deleted, and a server may still be about to find that out."""
+
+
+class Turns:
+    """Turns as they stand in Redis.
+
+    Every method may raise one of :data:`k8gentai.workers.queue.connection.AWAY` when Redis is away.
+
+    Args:
+        redis: a client from :func:`k8gentai.workers.queue.connection.connect`.
+        queue_limit: how many turns may wait, of all agents together.
+        keep_seconds: how long a turn stays readable in Redis after it was settled.
+    """
+
+    def __init__(self, redis: Redis, *, queue_limit: int = 10_000, keep_seconds: int = 86_400) -> None:
+        # redis-py types a reply as all that any of its modes gives; ours gives bytes.
+        self._redis: Any = redis
+        self._queue_limit = queue_limit
+        self._keep_seconds = keep_seconds
+        self._accept = redis.register_script(script("accept"))
+        self._cancel = redis.register_script(script("cancel"))
+        self._delete = redis.register_script(script("delete"))
+        self._settled = redis.register_script(script("settled"))
+        self._drop_history = redis.register_script(script("drop_history"))
+        self._forget_servers = redis.register_script(script("forget_servers"))
+        self._notifications = Notifications(redis)
+        self._entries: dict[str, bytes] = {}
+        """The turns that are being settled, each with its entry in the stream of ended turns."""
+
+    async def accept(
+        self,
+        accepted: AcceptedTurn,
+        load_history: Callable[[], Awaitable[list[Item]]],
+        terms: Terms | None = None,
+    ) -> str:
+        """Keep and queue a turn in one atomic step.
+
+        Args:
+            accepted: the turn; its ``turn.history`` is ignored.
+            load_history: gives the history as it stands now. Where the conversation has a turn under way it
+                is not called: the new turn waits, and gets its history when :meth:`settled` lets it go.
+            terms: on what terms.
+
+        Returns:
+            The turn's id, or the id of the turn that the same request brought before: the same idempotency
+            key, or the SDK's earlier try.
+
+        Raises:
+            QueueFullError, ConversationBusyError, IdempotencyConflictError: nothing was written.
+            AnsweredError: the turn this one is to continue waits no more; nothing was written.
+            ParentEndedError: the turn whose tool asked for this one has ended; nothing was written.
+        """
+        terms = terms or Terms()
+        turn = accepted.turn
+        conversation = turn.conversation or ""
+        while True:
+            ahead, version = await self._lane(conversation)
+            history = "" if ahead else json.dumps(await load_history())
+            outcome = await self._accept(
+                args=[
+                    request_json(
+                        accepted,
+                        terms,
+                        version=version,
+                        queue_limit=self._queue_limit,
+                        keep_seconds=self._keep_seconds,
+                    ),
+                    accepted.model_dump_json(exclude={"turn": {"history"}}),
+                    history,
+                    TurnAccepted().model_dump_json(),
+                    *_flat(job_fields(turn.id, turn.agent, accepted.framework)),
+                ]
+            )
+            match outcome:
+                case [b"accepted", turn_id]:
+                    return str(turn_id.decode())
+                case [b"full", b"agent"]:
+                    raise QueueFullError(turn.agent, terms.agent_limit or 0)
+                case [b"full", _]:
+                    raise QueueFullError(None, self._queue_limit)
+                case [b"busy", turn_id]:
+                    raise ConversationBusyError(turn_id.decode())
+                case [b"answered", other]:
+                    raise AnsweredError(other.decode() or None)
+                case [b"orphaned"]:
+                    raise ParentEndedError
+                case [b"conflict", *_]:
+                    raise IdempotencyConflictError(terms.idempotency_key)
+            # The conversation moved while its history was read: read it again.
+
+    async def parent(self, header: str) -> Parent | None:
+        """Return what a worker's header says of the turn it asks for; None where no worker of this Redis
+        sent it.
+        """
+        return verified(header, await signing_key(self._redis))
+
+    async def _lane(self, conversation: str) -> tuple[int, str]:
+        """Return how many turns of a conversation are under way, and its version."""
+        if not conversation:
+            return 0, "0"
+        lane = keys.LANE + conversation
+        async with self._redis.pipeline(transaction=False) as pipe:
+            ahead, version = await pipe.llen(lane).get(lane + keys.VERSION).execute()
+        return ahead, version.decode() if version else "0"
+
+    async def get(self, turn_id: str) -> TurnRecord:
+        """Return how the turn stands; its history is empty once it is settled and nothing runs it again.
+
+        Raises:
+            TurnNotFoundError: there is none; TurnDeletedError: there was, a moment ago.
+        """
+        raw: dict[bytes, bytes] = await self._redis.hgetall(keys.TURN + turn_id)
+        fields = {name.decode(): value.decode() for name, value in raw.items()}
+        if not fields:
+            raise TurnNotFoundError(turn_id)
+        if "deleted" in fields:
+            raise TurnDeletedError(turn_id)
+        record = json.loads(fields["accepted"])
+        record["turn"]["history"] = json.loads(fields.get("history", "[]"))
+        return TurnRecord.model_validate(
+            {
+                **record,
+                "last_seq": fields["seq"],
+                **{name: fields[name] for name in _STANDING if name in fields},
+            }
+        )
+
+    async def now(self) -> float:
+        """Redis' time, Unix time in seconds: what one machine dated is compared with no other."""
+        seconds, microseconds = await self._redis.time()
+        return float(seconds + microseconds / 1_000_000)
+
+    async def events(self, turn_id: str, after: int = 0) -> list[tuple[int, Event]]:
+        """Return the events that are there now, with ``seq`` above ``after``."""
+        entries = await self._redis.xrange(_events(turn_id), min=f"({after}-0")
+        return [_entry(entry) for entry in entries]
+
+    async def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[tuple[int, Event]]:
+        """Yield the events with ``seq`` above ``after``, those to come included, up to and with the turn's last.
+
+        Raises:
+            TurnNotFoundError: there is no such turn, or it was deleted meanwhile.
+        """
+        stream = _events(turn_id)
+        news = asyncio.Event()
+
+        def heard(_: bytes | None) -> None:
+            news.set()
+
+        with self._notifications.listening(stream, heard):
+            while True:
+                found = await self._redis.xrange(stream, min=f"({after}-0", count=_AHEAD)
+                if not found and not await self._redis.exists(stream):
+                    raise TurnNotFoundError(turn_id)
+                for after, event in map(_entry, found):
+                    yield after, event
+                    if isinstance(event, TurnEnd):
+                        return
+                if len(found) < _AHEAD:
+                    await _within(_QUIET_SECONDS, news)
+                    news.clear()
+
+    async def cancel(self, turn_id: str) -> Status:
+        """End the turn as cancelled at once, whoever runs it; its worker is told to stop. What it asked a person
+        can be answered no more.
+
+        Returns:
+            The status the turn had. One that had ended, and does not wait for a person, is left as it was.
+
+        Raises:
+            TurnNotFoundError
+            AnsweredError: another turn continues it.
+        """
+        match await self._cancel(args=self._ending(turn_id)):
+            case [b"answered", by]:
+                raise AnsweredError(by.decode())
+            case [bytes() as status]:
+                found: Status = status.decode()  # type: ignore[assignment]  # what the script returns
+                return found
+        raise TurnNotFoundError(turn_id)
+
+    def _ending(self, turn_id: str) -> list[Any]:
+        """Return what a script takes that ends a turn as cancelled."""
+        return [turn_id, TurnCancelled().model_dump_json(), rq_now(), self._keep_seconds]
+
+    async def unsettled(self, owner: Owner | None) -> list[str]:
+        """Return ids of that owner's turns which are not in the SQL store yet, newest first."""
+        ids: list[bytes] = await self._redis.zrange(keys.UNSETTLED + principal_of(owner), 0, _PAGE - 1, desc=True)
+        return [turn_id.decode() for turn_id in ids]
+
+    async def in_conversation(self, conversation: str) -> list[str]:
+        """Return ids of the conversation's turns that are not in the SQL store yet, in their order."""
+        ids: list[bytes] = await self._redis.lrange(keys.LANE + conversation, 0, -1)
+        return [turn_id.decode() for turn_id in ids]
+
+    async def recent(self, limit: int, status: str | None = None) -> list[TurnRecord]:
+        """Return the newest turns that Redis keeps, newest first. For people: it walks over all keys.
+
+        Args:
+            limit: how many at most.
+            status: only those that stand so (:attr:`TurnRecord.standing`); all where it is None.
+        """
+        ids = [
+            key.decode().removeprefix(keys.TURN)
+            async for key in self._redis.scan_iter(match=f"{keys.TURN}*", count=_PAGE, _type="hash")
+            if not key.endswith(keys.JOURNAL.encode())
+        ]
+        records: list[TurnRecord] = []
+        # Ids begin with the time they were made at.
+        for turn_id in sorted(ids, reverse=True):
+            if len(records) == limit:
+                break
+            with suppress(TurnNotFoundError):
+                record = await self.get(turn_id)
+                if status in (None, record.standing):
+                    records.append(record)
+        return records
+
+    async def delete(self, turn_id: str) -> list[str]:
+        """Forget a turn and its events, and the turns that its tool calls asked for. One that is queued, runs, or
+        waits for a person is cancelled.
+
+        Returns:
+            The ids of the turns that were forgotten.
+
+        Raises:
+            TurnNotFoundError
+        """
+        found = await self._delete(args=self._ending(turn_id))
+        if not found:
+            raise TurnNotFoundError(turn_id)
+        return [each.decode() for each in found]
+
+    async def with_children(self, turn_id: str) -> list[str]:
+        """Return the ids of a turn and of all that tool calls asked for, its own and those of such turns."""
+        found = [turn_id]
+        for each in found:
+            found += [child.decode() for child in await self._redis.smembers(keys.TURN + each + keys.CHILDREN)]
+        return found
+
+    async def _forget(self, turn_id: str) -> None:
+        turn = keys.TURN + turn_id
+        parts = (keys.EVENTS, keys.JOURNAL, keys.BEFORE, keys.CHILDREN)
+        await self._redis.delete(turn, *(turn + part for part in parts))
+
+    async def finished(self, server: str) -> AsyncIterator[str]:
+        """Yield ids of ended turns that are to be settled, without end.
+
+        Each goes to one server, and to another one if the first has not called :meth:`settled` for it within
+        30 seconds; so settling must be idempotent. This server itself is given it again after :meth:`put_off`.
+        After an error this is to be called anew: then it yields first what Redis gave to this server and is not
+        being settled, as where the answer was lost.
+
+        Args:
+            server: a name for this process.
+        """
+        await self._join_servers()
+        found = await self._given(server)
+        while True:
+            for entry_id, turn_id in found:
+                if self._entries.get(turn_id) != entry_id:
+                    self._entries[turn_id] = entry_id
+                    yield turn_id
+            found = await self._next(server)
+
+    def put_off(self, turn_id: str) -> None:
+        """Have :meth:`finished` yield a turn again after a while, unless it was settled: it could not be."""
+        self._entries.pop(turn_id, None)
+
+    async def _given(self, server: str) -> list[tuple[bytes, str]]:
+        """Return the entries that a server was given and has not settled, each with its turn's id.
+
+        Reading them as those of a consumer would put off the time after which they go to another server.
+        """
+        given: list[tuple[bytes, str]] = []
+        first = "-"
+        while ids := await self._given_ids(server, first):
+            entries = self._redis.pipeline(transaction=False)
+            for entry_id in ids:
+                entries.xrange(keys.FINISHED, entry_id, entry_id)
+            given += _finished(entry for found in await entries.execute() for entry in found)
+            first = f"({ids[-1].decode()}"
+        return given
+
+    async def _given_ids(self, server: str, first: str) -> list[bytes]:
+        """Return a page of the ids of the entries that a server was given, from the first one on."""
+        found = await self._redis.xpending_range(keys.FINISHED, keys.SERVERS, first, "+", _PAGE, server)
+        return [each["message_id"] for each in found]
+
+    async def _next(self, server: str) -> list[tuple[bytes, str]]:
+        """Return the entries that no server has been given, or has settled in time; waits a while for one."""
+        # Sent again, they would give what comes next, and not what the lost answer held.
+        with sent_once():
+            _, claimed, _ = await self._redis.xautoclaim(
+                keys.FINISHED, keys.SERVERS, server, min_idle_time=RECLAIM_SECONDS * 1000, count=_PAGE
+            )
+            if claimed:
+                # A fault of another command must not lose them.
+                return _finished(claimed)
+            found = await self._redis.xreadgroup(
+                keys.SERVERS, server, {keys.FINISHED: ">"}, count=_PAGE, block=BLOCK_SECONDS * 1000
+            )
+        return _finished(entry for _, entries in found for entry in entries)
+
+    async def _join_servers(self) -> None:
+        try:
+            await self._redis.xgroup_create(keys.FINISHED, keys.SERVERS, id="0", mkstream=True)
+        except ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise
+        await self._forget_servers(args=[_FORGOTTEN_SECONDS * 1000])
+
+    async def settled(
+        self,
+        turn_id: str,
+        load_history: Callable[[TurnRecord], Awaitable[list[Item]]],
+        written: Status | None = None,
+    ) -> bool:
+        """The turn is in the SQL store and its conversation: let the conversation's next turn go.
+
+        Args:
+            turn_id: one that :meth:`finished` of this object gave.
+            load_history: gives the history for the turn that waited.
+            written: the status with which it is in the store; None where it was deleted.
+
+        Returns:
+            Whether the turn still has that status; else nothing was done, and it is to be written again.
+        """
+        while entry := self._entries.get(turn_id):
+            following, history = await self._following(turn_id, load_history)
+            outcome = await self._settled(
+                args=[
+                    turn_id,
+                    written or "",
+                    entry,
+                    self._keep_seconds,
+                    following,
+                    json.dumps(history),
+                ]
+            )
+            if outcome == b"changed":
+                return False
+            if outcome == b"ok":
+                self._entries.pop(turn_id, None)
+                if await self._redis.hexists(keys.TURN + turn_id, "deleted"):
+                    await self._forget(turn_id)
+                await self._drop_histories(turn_id)
+                return True
+        # It was given a second time meanwhile, and settled by who was given it first.
+        return True
+
+    async def _drop_histories(self, turn_id: str) -> None:
+        """Drop the history of a settled turn, and of the one that it answers, unless something may run them again.
+
+        A history is as long as all that came before it: those of a chain of turns would grow with its square.
+        """
+        if answered := await self._drop_history_of(turn_id):
+            await self._drop_history_of(answered)
+
+    async def _drop_history_of(self, turn_id: str) -> str | None:
+        """Drop a turn's history, if it may be dropped. Returns the turn that this one answers, if any."""
+        found = await self._redis.hmget(keys.TURN + turn_id, "status", "answered", "accepted")
+        if None in (found[0], found[2]):
+            return None
+        status, answered, record = found[0].decode(), found[1], json.loads(found[2])
+        replay = record.get("replay") or {}
+        before = None if replay.get("retry") else replay.get("of")
+        # A compaction's answer holds what the user said in it.
+        if (status in _DONE or (status == "suspended" and answered)) and not record.get("compaction"):
+            if replay:
+                replay["turn"]["history"] = []
+            await self._drop_history(args=[turn_id, json.dumps(record)])
+        return before
+
+    async def _following(
+        self, turn_id: str, load_history: Callable[[TurnRecord], Awaitable[list[Item]]]
+    ) -> tuple[str, list[Item]]:
+        """Return the turn that waits behind this one in its conversation, if any, and its history."""
+        conversation = await self._redis.hget(keys.TURN + turn_id, "conversation")
+        if not conversation:
+            return "", []
+        waiting = await self._redis.lindex(keys.LANE + conversation.decode(), 1)
+        if waiting is None:
+            return "", []
+        try:
+            record = await self.get(waiting.decode())
+        except TurnNotFoundError:
+            return waiting.decode(), []
+        return waiting.decode(), await load_history(record) if record.status == "queued" else []
+
+
+async def _within(seconds: float, happened: asyncio.Event) -> None:
+    """Wait until it has happened, or for that long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await happened.wait()
+
+
+def _events(turn_id: str) -> str:
+    return keys.TURN + turn_id + keys.EVENTS
+
+
+def _finished(entries: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> list[tuple[bytes, str]]:
+    """Return the ids of entries in the stream of ended turns, each with its turn's id."""
+    return [(entry_id, fields[b"turn"].decode()) for entry_id, fields in entries]
+
+
+def _entry(entry: tuple[bytes, dict[bytes, bytes]]) -> tuple[int, Event]:
+    entry_id, fields = entry
+    return int(entry_id.partition(b"-")[0]), parse_event(fields[b"e"])
+
+
+def _flat(fields: dict[str, Any]) -> list[Any]:
+    return [part for pair in fields.items() for part in pair]

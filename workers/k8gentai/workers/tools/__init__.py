@@ -1,0 +1,1 @@
+"""The tool boundary, and the tools behind it."""

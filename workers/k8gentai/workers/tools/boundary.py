@@ -1,0 +1,486 @@
+"""The tool boundary: every tool of a turn runs here, so that it runs once and what it did is told in order."""
+
+import asyncio
+import contextlib
+import math
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from k8gentai.agents.adapters.base.call_matching import matching_call
+from k8gentai.agents.code.exceptions import words_of
+from k8gentai.agents.contract.events import (
+    Event,
+    StepCompleted,
+    StepStarted,
+    ToolCall,
+    ToolResult,
+    Usage,
+    tool_step,
+)
+from k8gentai.agents.contract.idempotency import CallKey, current_call_key
+from k8gentai.agents.contract.turn import NOT_APPROVED, Decision, ToolFailedError, ToolOutcome
+from k8gentai.agents.resources.agent import Tool
+from k8gentai.agents.text.json_text import arguments_object, shown_json
+from k8gentai.agents.text.utf8 import message_of
+from k8gentai.agents.tools.admitted_arguments import OwnResult, current_own_result
+from k8gentai.agents.tools.images import shown_images
+from k8gentai.workers.attempt.approvals import Approvals
+from k8gentai.workers.attempt.budget import Budget
+from k8gentai.workers.attempt.call_places import CallPlace, CallPlaces
+from k8gentai.workers.attempt.journal import Journal, ToolEntry
+from k8gentai.workers.attempt.tool_guard import ToolGuard
+from k8gentai.workers.queue.attempts import FencedError
+from k8gentai.workers.queue.clock import Clock
+
+_INTERRUPTED = (
+    "the worker died while this tool ran, and its definition says that it is not run again: "
+    "whether it took effect is not known"
+)
+
+_LOST = (
+    "this tool ran, and code around it asked a person: what it returned cannot be kept until they answer, and its "
+    "definition says that it is not run again"
+)
+
+_NOT_BEGUN = "a tool was not run, as an earlier answer or result could not be recorded"
+_TOO_LARGE = "this tool ran, and its result was too large to be kept"
+
+_ARGUMENTS_SHOWN = 500
+"""Characters of arguments that cannot be read which the model is shown again."""
+
+
+class RunningCall:
+    """A tool call under way.
+
+    Args:
+        call_id: the call.
+        name: the tool's.
+        seconds: how long it may take; None for as long as it likes.
+        tools: whose call it is.
+        place: where it is in the journal, and what that has of it.
+    """
+
+    def __init__(self, call_id: str, name: str, seconds: float | None, tools: "Tools", place: CallPlace) -> None:
+        self.call_id = call_id
+        self.name = name
+        self.place = place
+        self.tools = tools
+        kept = place.entry if place.entry is not None and place.entry.returned is not None else None
+        self.own = OwnResult(kept.returned if kept else None)
+        """What its tool itself returned."""
+        self.images: list[str] = list(kept.images) if kept else []
+        """The images that it has shown."""
+        self.usage: list[Usage] = list(kept.usage) if kept else []
+        """What it used of models by itself, for the turn to count."""
+        self.limit = asyncio.timeout(seconds)
+        self._seconds = seconds
+        self.asks = 0
+        """How many questions of its have no answer. It does nothing meanwhile, and its time stands still."""
+        self.is_kept = False
+        """Whether its tool had returned when it asked, so that code around the tool does."""
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody stops it, so that a cancellation is none that its own code raised."""
+        task = asyncio.current_task()
+        return bool(self.asks) or self.tools.is_over or task is None or task.cancelling() > 0
+
+    def ask(self) -> None:
+        """It asks a person."""
+        self.asks += 1
+        self._end_at(None)
+
+    def answered(self) -> None:
+        """A person has answered. It gets its whole time anew."""
+        self.asks -= 1
+        if not self.asks and self._seconds is not None:
+            self._end_at(asyncio.get_running_loop().time() + self._seconds)
+
+    def deadline(self) -> float:
+        """Until when it may run, by Redis' clock."""
+        own = math.inf if self._seconds is None else self.tools.clock.now() + self._seconds
+        return min(own, self.tools.deadline)
+
+    def _end_at(self, when: float | None) -> None:
+        with contextlib.suppress(RuntimeError):  # It has ended, and what it left behind asks.
+            self.limit.reschedule(when)
+
+
+_around: ContextVar[tuple[RunningCall, ...]] = ContextVar("running_tool_calls", default=())
+"""The tool calls that the code at hand works for: several, where a tool is an agent."""
+
+
+def running_call() -> RunningCall:
+    """Return the call that the code at hand answers. To be called by tools only."""
+    return _around.get()[-1]
+
+
+def is_in_tool() -> bool:
+    """Return whether the code at hand works for a tool call."""
+    return bool(_around.get())
+
+
+def scope() -> str:
+    """Return by what tool call the model calls of the code at hand are known; empty where they are by none."""
+    around = _around.get()
+    return around[-1].place.key if around and around[-1].place.is_scoped else ""
+
+
+class Tools:
+    """The tools of one attempt (:class:`k8gentai.agents.contract.turn.ToolBoundary`).
+
+    Args:
+        turn_id: the turn, which names its calls to the tools.
+        policies: what the definition says of its tools, by name.
+        journal: knows what earlier attempts ran.
+        publish: takes a call's id and its events, the call itself first.
+        approvals: asks a person.
+        budget: how many calls there may be.
+        deadline: until when the attempt may run, by Redis' clock.
+        clock: that one.
+        unreadable: the arguments that are no JSON object, by the ids of the calls that have them, whatever a
+            framework makes of those.
+        most: how many calls the request allows; further ones are not made, and the model is told so.
+        written: the arguments as the model wrote them, by the ids of its calls.
+        guard: is to know of every call.
+        images: takes the images of results, by the ids of the calls, before the agent sees the results.
+    """
+
+    def __init__(
+        self,
+        turn_id: str,
+        policies: Mapping[str, Tool],
+        journal: Journal,
+        publish: Callable[[str, Event], None],
+        approvals: Approvals,
+        budget: Budget,
+        deadline: float,
+        clock: Clock,
+        unreadable: Mapping[str, str] | None = None,
+        most: int | None = None,
+        *,
+        written: Mapping[str, str] | None = None,
+        guard: ToolGuard,
+        images: dict[str, list[str]] | None = None,
+    ) -> None:
+        self.deadline = deadline
+        self.clock = clock
+        self._most = most
+        self._made = 0
+        self._turn_id = turn_id
+        self._policies = policies
+        self._journal = journal
+        self._publish = publish
+        self._approvals = approvals
+        self._budget = budget
+        self._unreadable = {} if unreadable is None else unreadable
+        self._written = {} if written is None else written
+        self._guard = guard
+        self._images = {} if images is None else images
+        self._running: set[RunningCall] = set()
+        self._places = CallPlaces(journal, self._written)
+        self._asking: Counter[str] = Counter()
+        """How many calls a person is asked to approve, by their ids as the agent has them."""
+        self._put_to_people: set[str] = set()
+        """What a person was asked about: calls, and other questions, by their ids."""
+        self._begun: set[str] = set()
+        """Calls of this attempt. A framework makes one again whose tool stopped to ask a person."""
+        self._call_keys: list[CallKey] = []
+        self._claiming = threading.Lock()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any tool does something, other than to wait for a person."""
+        return any(not running.asks for running in self._running)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the attempt has ended."""
+        return self._approvals.over
+
+    def tokens_left(self) -> int | None:
+        """Return what the turn may still use; None where there is no limit."""
+        return self._budget.tokens_left()
+
+    def exempt(self, call_id: str, *, ran: bool = False) -> None:
+        """Note that no tool runs for a call; see :class:`k8gentai.agents.contract.turn.ToolBoundary`."""
+        self._guard.came(call_id, elsewhere=ran)
+
+    def claim(self, name: str, arguments: dict[str, Any], *, nested: bool) -> str | None:
+        """Return the model's call that code answers; see :class:`k8gentai.agents.contract.turn.ToolBoundary`."""
+        with self._claiming:
+            read = {call_id: arguments_object(self._written.get(call_id, "")) for call_id in self._guard.due(name)}
+            asked = {call_id: written for call_id, written in read.items() if written is not None}
+            if nested:
+                asked = {call_id: written for call_id, written in asked.items() if written == arguments}
+            found = matching_call(arguments, asked)
+            if (made := found or next(iter(asked), None)) is not None:
+                self._guard.came(made, elsewhere=found is None)
+            return found
+
+    def close(self) -> None:
+        """Withdraw the idempotency keys of the attempt's calls: it is over."""
+        for key in self._call_keys:
+            key.over = True
+
+    def seconds(self, name: str) -> float | None:
+        """Return how long a call of a tool may take; None for as long as it likes."""
+        policy = self._policies.get(name)
+        return policy.timeout_seconds if policy else None
+
+    def waits_for(self, call_id: str) -> bool:
+        """Return whether a call waits for a person's approval. Read from any thread.
+
+        Args:
+            call_id: the call's id as the agent has it.
+        """
+        return self._asking[call_id] > 0
+
+    def decision(self, question: str, name: str, arguments: str) -> Decision | None:
+        """Return what was decided; see :class:`k8gentai.workers.attempt.approvals.Approvals`."""
+        self._put_to_people.add(question)
+        return self._approvals.decision(question, name, arguments)
+
+    async def ask(self, call_id: str, name: str, arguments: str, about: Sequence[str] = ()) -> Decision:
+        """Ask a person; see :class:`k8gentai.workers.attempt.approvals.Approvals`."""
+        self._put_to_people.add(call_id)
+        around = _around.get()
+        for running in around:
+            running.ask()
+            self._put_to_people.add(running.call_id)
+        waiting = [*about, *(running.call_id for running in around)]
+        for running in (each for each in around if each.own.has_returned):
+            running.is_kept = True
+            await self._leave(running)
+        decision = await self._approvals.ask(call_id, name, arguments, waiting)
+        for running in around:
+            running.answered()
+        return decision
+
+    async def call(
+        self,
+        call_id: str,
+        name: str,
+        arguments: dict[str, Any],
+        run: Callable[[], Awaitable[str | ToolOutcome]],
+        *,
+        approval: bool = False,
+    ) -> ToolOutcome:
+        """Run a tool, unless an earlier attempt finished it, and return what the model is to see.
+
+        An exception of the tool, a time-out and a person's denial are shown to the model.
+
+        Raises:
+            BudgetExceededError: it was one call too many; the turn ends.
+            JournalFullError: it cannot be recorded; the turn ends.
+        """
+        self._guard.came(call_id)
+        unreadable = self._unreadable.get(call_id)
+        arguments_json = shown_json(arguments) if unreadable is None else unreadable
+        place = self._places.find(call_id, name, arguments_json)
+        given_id, call_id, known = call_id, place.call_id, place.entry
+        again = call_id in self._begun
+        if not again and self._is_one_too_many(known):
+            return self._skip(ToolCall(call_id=call_id, name=name, arguments=arguments_json))
+        if not again:
+            self._begun.add(call_id)
+            self._made += 1
+            self._budget.tool_call()
+        step_id = tool_step(call_id)
+        policy = self._policies.get(name) or Tool(name=name)
+        self._publish(call_id, ToolCall(call_id=call_id, name=name, arguments=arguments_json))
+        try:
+            denial = _unread(unreadable) if known is None else None
+            if denial is None and self._journal.is_full and (known is None or known.state != "done"):
+                self._budget.unrecorded(_NOT_BEGUN)
+            is_asked = (
+                approval
+                or policy.approval == "required"
+                or self._replaces_approved(name)
+                # Whatever its definition has said since: what a person was asked is theirs to decide.
+                or self._approvals.decision(call_id, name, arguments_json) is not None
+            ) and not _is_interrupted(known, policy)
+            if denial is None and is_asked and not place.is_passed:
+                denial = await self._ask_whether(given_id, call_id, name, arguments_json)
+            if not again:
+                self._publish(call_id, StepStarted(step_id=step_id, kind="tool", name=name))
+            running = RunningCall(call_id, name, policy.timeout_seconds, self, place)
+            self._running.add(running)
+            try:
+                entry = denial or await self._once(running, policy, run)
+            finally:
+                self._running.discard(running)
+        except FencedError as error:
+            # The turn is not ours any more. Frameworks show ordinary exceptions to the model; this one stops them.
+            raise asyncio.CancelledError from error
+        if entry.images:
+            self._images[given_id] = entry.images
+        for usage in entry.usage:
+            self._budget.use(usage)
+            self._publish(call_id, usage)
+        result = ToolResult(call_id=call_id, output=entry.output, is_error=entry.is_error, results=entry.results)
+        self._publish(call_id, result)
+        self._publish(call_id, StepCompleted(step_id=step_id, kind="tool"))
+        recorded = denial is None and known is not None and known.state == "done"
+        return ToolOutcome(entry.output, entry.is_error, entry.raw, entry.results, recorded=recorded)
+
+    def _replaces_approved(self, name: str) -> bool:
+        """Return whether a call is made in place of one around it, of the same tool, that its agent's own code or
+        framework has put to a person: they approved that one."""
+        return any(call.name == name and call.call_id in self._put_to_people for call in _around.get())
+
+    def _is_one_too_many(self, known: ToolEntry | None) -> bool:
+        """Return whether the request allows no such call. One that an earlier attempt made was allowed."""
+        return self._most is not None and self._made >= self._most and known is None
+
+    def _skip(self, call: ToolCall) -> ToolOutcome:
+        """Answer a call that is not made, as Llama Stack's loop does."""
+        self._publish(call.call_id, call)
+        text = f"Tool call skipped: maximum tool calls limit ({self._most}) reached."
+        self._publish(call.call_id, ToolResult(call_id=call.call_id, output=text, is_error=True))
+        return ToolOutcome(text, is_error=True)
+
+    async def _ask_whether(self, given_id: str, call_id: str, name: str, arguments_json: str) -> ToolEntry | None:
+        """Ask a person whether a call may run. Returns what the model sees of it if it may not."""
+        self._asking[given_id] += 1
+        try:
+            return _denial(await self.ask(call_id, name, arguments_json))
+        finally:
+            self._asking[given_id] -= 1
+
+    def _call_key(self, place: CallPlace) -> CallKey:
+        key = CallKey(f"{self._turn_id}:{place.key}", is_scope=place.is_scoped)
+        self._call_keys.append(key)
+        return key
+
+    async def _once(
+        self,
+        running: RunningCall,
+        policy: Tool,
+        run: Callable[[], Awaitable[str | ToolOutcome]],
+    ) -> ToolEntry:
+        """Return what a call came to, now or before. It is in the journal."""
+        place, images = running.place, running.images
+        if place.entry is not None and place.entry.state == "done":
+            return place.entry
+        if _is_interrupted(place.entry, policy):
+            outcome = ToolOutcome(_INTERRUPTED, is_error=True)
+        else:
+            outcome = await self._run(running, policy, run)
+        # Before anybody else gets it: neither Redis nor a model takes what has no measure.
+        self._budget.tool_result(len(outcome.output) + len(outcome.raw) + sum(map(len, images)))
+        entry = place.record(
+            state="done",
+            output=outcome.output,
+            is_error=outcome.is_error,
+            raw=outcome.raw,
+            results=outcome.results,
+            images=images,
+            usage=running.usage,
+        )
+        if not await self._journal.record_tool(place.key, entry):
+            # It ran, and is not to run again in a turn that tries this one anew.
+            await self._journal.record_tool(place.key, _short(place, _TOO_LARGE, running.usage))
+            self._budget.unrecorded("a tool ran, and its result is too large to be recorded")
+        return entry
+
+    async def _run(
+        self, running: RunningCall, policy: Tool, run: Callable[[], Awaitable[str | ToolOutcome]]
+    ) -> ToolOutcome:
+        """Run a tool, with what is around it. One that is stopped is recorded as far as it came."""
+        key, own = running.place.key, running.own
+        begun = running.place.record(
+            state="running", returned=own.text, images=running.images, usage=running.usage
+        )
+        if not await self._journal.record_tool(key, begun):
+            self._budget.unrecorded(_NOT_BEGUN)
+        token = current_call_key.set(self._call_key(running.place))
+        around = _around.set((*_around.get(), running))
+        showing = shown_images.set(running.images)
+        returning = current_own_result.set(own)
+        try:
+            outcome = await _guarded(running, policy, run)
+            if running.asks and self._approvals.over:
+                # Its code was cancelled while it asked, and it or its framework made a result of that.
+                raise asyncio.CancelledError
+        except BaseException as error:
+            if own.has_returned and (running.is_kept or not running.asks):
+                await self._leave(running)
+            elif running.asks or not isinstance(error, asyncio.CancelledError):
+                # It stops for a person: by an exception of the framework's own, or cancelled while it asks. What a
+                # tool that asks itself returns then, it made of its cancellation.
+                await self._journal.record_tool(key, running.place.record(state="left"))
+            raise
+        finally:
+            current_call_key.reset(token)
+            _around.reset(around)
+            shown_images.reset(showing)
+            current_own_result.reset(returning)
+        return outcome
+
+    async def _leave(self, running: RunningCall) -> None:
+        """Record what a tool returned whose call does not come to its end in this attempt: it is not to run again.
+
+        Raises:
+            asyncio.CancelledError: the turn is another worker's.
+        """
+        place, own = running.place, running.own
+        policy = self._policies.get(running.name) or Tool(name=running.name)
+        left = place.record(state="left", returned=own.text, images=running.images, usage=running.usage)
+        if own.is_lost:
+            never = policy.retry == "never"
+            left = _short(place, _LOST, running.usage) if never else place.record(state="left")
+        try:
+            if not await self._journal.record_tool(place.key, left):
+                await self._journal.record_tool(place.key, _short(place, _TOO_LARGE, running.usage))
+        except FencedError as error:
+            raise asyncio.CancelledError from error
+
+
+def _short(place: CallPlace, why: str, usage: list[Usage]) -> ToolEntry:
+    """Return the record of a call that ran, without what it returned."""
+    return place.record(state="done", output=why, is_error=True, usage=usage)
+
+
+def _is_interrupted(known: ToolEntry | None, policy: Tool) -> bool:
+    """Return whether a call was begun that is not to be run again, and it is not known that its tool returned."""
+    is_open = known is not None and known.state == "running" and known.returned is None
+    return is_open and policy.retry == "never"
+
+
+def _denial(decision: Decision) -> ToolEntry | None:
+    """Return what the model sees of a call that was not approved."""
+    if decision.approve:
+        return None
+    because = f": {decision.reason}" if decision.reason else ""
+    return ToolEntry(state="done", output=f"{NOT_APPROVED}{because}", is_error=True)
+
+
+def _unread(arguments: str | None) -> ToolEntry | None:
+    """Return what the model sees of a call whose arguments cannot be read: no tool is run with others."""
+    if arguments is None:
+        return None
+    output = f"the arguments are not a JSON object, so the tool was not run: {arguments[:_ARGUMENTS_SHOWN]}"
+    return ToolEntry(state="done", output=output, is_error=True)
+
+
+async def _guarded(
+    running: RunningCall, policy: Tool, run: Callable[[], Awaitable[str | ToolOutcome]]
+) -> ToolOutcome:
+    try:
+        async with running.limit:
+            result = await run()
+    except ToolFailedError as error:
+        return ToolOutcome(message_of(error), is_error=True)
+    except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as error:  # noqa: BLE001 - for the model to read
+        if isinstance(error, TimeoutError) and running.limit.expired():
+            return ToolOutcome(f"the tool did not answer within {policy.timeout_seconds:g} s", is_error=True)
+        return ToolOutcome(words_of(error), is_error=True)
+    except asyncio.CancelledError as error:
+        if running.is_cancelled:
+            raise
+        return ToolOutcome(words_of(error), is_error=True)
+    return result if isinstance(result, ToolOutcome) else ToolOutcome(result)
