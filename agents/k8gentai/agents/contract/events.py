@@ -45,6 +45,8 @@ class TurnStarted(_Event):
 
 
 class StepStarted(_Event):
+    """A model call or a tool call began."""
+
     type: Literal["step.started"] = "step.started"
     step_id: Text
     kind: StepKind
@@ -55,6 +57,8 @@ class StepStarted(_Event):
 
 
 class StepCompleted(_Event):
+    """A model call or a tool call ended, well or not."""
+
     type: Literal["step.completed"] = "step.completed"
     step_id: Text
     kind: StepKind
@@ -191,6 +195,8 @@ class Interrupt(_Event):
 
 
 class TurnCompleted(_Event):
+    """The agent came to its answer."""
+
     type: Literal["turn.completed"] = "turn.completed"
 
 
@@ -218,6 +224,8 @@ class TurnSuspended(_Event):
 
 
 class TurnCancelled(_Event):
+    """The turn was cancelled, by a client or with the turn that asked for it."""
+
     type: Literal["turn.cancelled"] = "turn.cancelled"
 
 
