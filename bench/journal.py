@@ -77,14 +77,13 @@ async def seconds_of_calls(stack: Stack, prompt: str) -> dict[str, list[float]]:
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     journals = {"journal": Journal(attempts, lease, {}), "none": Unrecorded(attempts, lease, {})}
-    budget = Budget(Limits(), lambda _: None)
+    budget = Budget(Limits(steps=1_000), lambda _: None)
     keys = {}
     for name, journal in journals.items():
         guard = ToolGuard((), (), (), lambda _: None)
         calls = ModelCalls(
             lease.turn_id,
             MODEL,
-            10 * CALLS,
             budget,
             lambda _: None,
             lambda _: None,

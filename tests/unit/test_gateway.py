@@ -63,9 +63,11 @@ class Bench:
         self.ended: list[str] = []
         self.attempts = OpenAttempts("http://gateway/v1")
         self.kept = Kept()
-        self.limits = (calls.get("model"), calls.get("max_steps", 9))
+        self.model = calls.get("model")
         self.ends: list[TurnEnd] = []
-        self.budget = Budget(Limits(tokens=calls.get("tokens")), self.ends.append)  # type: ignore[arg-type]
+        self.allowed = Limits().model_copy(
+            update={"tokens": calls.get("tokens"), "steps": calls.get("max_steps", 9)}
+        )
         self.run_again()
 
         def ask(request: httpx.Request) -> httpx.Response:
@@ -82,6 +84,7 @@ class Bench:
 
     def run_again(self, turn_id: str = "resp_1") -> None:
         """Begin a new attempt, with the journal of those before."""
+        self.budget = Budget(self.allowed, self.ends.append)
         journal = Journal(self.kept, Lease("resp_1", 1), dict(self.kept.entries))  # type: ignore[arg-type]
         took = self.usage.append, self.ended.append
         self.guard = ToolGuard(
@@ -89,7 +92,7 @@ class Bench:
         )
         self.calls = ModelCalls(
             turn_id,
-            *self.limits,  # type: ignore[arg-type]
+            self.model,  # type: ignore[arg-type]
             self.budget,
             *took,
             journal,

@@ -26,6 +26,7 @@ from k8gentai.agents.contract.events import (
 from k8gentai.agents.contract.turn import FoundTools, Turn, TurnContext
 from k8gentai.agents.resources.agent import Metadata, Spec, implicit_agent
 from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.sequencer import EventOrder
 from k8gentai.workers.gateway.model_calls import OpenAttempts
 from k8gentai.workers.isolation.agent_threads import AgentThreads
 from k8gentai.workers.isolation.agents_loop import AgentsLoop
@@ -95,7 +96,8 @@ async def ended(
         vitals,  # type: ignore[arg-type]
     )
     journal = Journal(nothing, started.lease, {})  # type: ignore[arg-type]
-    end = await asyncio.wait_for(harness._end(started, nothing, journal, put.append), 30)  # type: ignore[arg-type]
+    order = EventOrder(put.append)
+    end = await asyncio.wait_for(harness._end(started, nothing, journal, order), 30)  # type: ignore[arg-type]
     return end, put
 
 

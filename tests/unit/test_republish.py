@@ -25,6 +25,7 @@ from k8gentai.agents.contract.events import (
     Usage,
 )
 from k8gentai.workers.attempt import replay_filter as republish
+from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.attempt.replay_filter import Republisher
 
 TURN: list[Event] = [
@@ -304,3 +305,19 @@ def test_twice_as_much_is_twice_the_work(made, cut: float, renamed: bool, compar
         again(published, _under_other_ids(attempt) if renamed else attempt)
         work.append(sum(compared))
     assert 0 < work[1] < 3 * work[0]
+
+
+def test_what_was_done_inside_a_call_that_is_answered_stays() -> None:
+    used = Usage(model="m", input_tokens=1, output_tokens=1)
+    outer, inner = (
+        ToolCall(call_id="o", name="ask", arguments="{}"),
+        ToolCall(call_id="i", name="add", arguments="{}"),
+    )
+    inside = [used, inner, ToolResult(call_id="i", output="3")]
+    published: list[Event] = [outer, *inside, ToolResult(call_id="o", output="3")]
+    put: list[Event] = []
+    republisher = Republisher((), published, put.append)
+    republisher.keep(Inside(calls=["i"], usage=[used]))
+    for event in (outer, ToolResult(call_id="o", output="3"), used, TurnCompleted()):
+        republisher.put(event)
+    assert put == [used, TurnCompleted()], "no call is dropped, and a further model call of the same size counts"

@@ -10,7 +10,7 @@ import pytest
 from k8gentai.agents.code.exceptions import contained_in_thread
 from k8gentai.agents.contract.events import TurnEnd, Usage
 from k8gentai.agents.contract.idempotency import enclosing_call, idempotency_key
-from k8gentai.agents.contract.turn import Decision
+from k8gentai.agents.contract.turn import Decision, StepLimitReached
 from k8gentai.agents.resources.agent import Limits, Tool
 from k8gentai.agents.tools.admitted_arguments import current_own_result
 from k8gentai.agents.tools.images import show_image
@@ -679,5 +679,123 @@ async def test_code_that_runs_a_tool_answers_a_call_of_the_model(
         "resp_1", {}, Recorded(), _ignore, person, budget, math.inf, Clock(0), written=as_written, guard=guard
     )
     assert tools.claim("pay", arguments, nested=nested) == claimed
-    assert guard.due("pay") == [*left, "c3"]
+    assert list(guard.due("pay", "")) == [*left, "c3"]
     assert tools.claim("other", arguments, nested=nested) is None
+
+
+async def test_a_tool_answers_only_calls_that_a_model_made_for_it(person):
+    budget, guard = Budget(Limits(), lambda end: None), ToolGuard((), (), (), lambda end: None)
+    guard.made("c1", "pay", {"pay"}, forced=False)
+    guard.made("c2", "pay", {"pay"}, forced=False, around="outer")
+    written = dict.fromkeys(("c1", "c2"), '{"amount": 1}')
+    tools = Tools(
+        "resp_1", {}, Recorded(), _ignore, person, budget, math.inf, Clock(0), written=written, guard=guard
+    )
+    claimed = []
+
+    async def claim():
+        claimed.extend(tools.claim("pay", {"amount": 1}, nested=True) for _ in range(2))
+        return "claimed"
+
+    await tools.call("outer", "shop", {}, claim)
+    assert claimed == ["c2", None], "c1 is for whoever asked the model beside the tool"
+    assert tools.claim("pay", {"amount": 1}, nested=False) == "c1"
+
+
+class Delegating:
+    """Attempts at a turn whose tool ``outer`` calls a tool ``inner``, and a model."""
+
+    def __init__(self, person, *, most=None, limits=None, retry="always"):
+        self.journal = Recorded()
+        self.person = person
+        self.most = most
+        self.limits = limits or Limits()
+        self.retry = retry
+        self.inner_runs = 0
+        self.dies = False
+        self.died = asyncio.Event()
+
+    def attempt(self):
+        self.kept = []
+        self.budget = Budget(self.limits, lambda end: None)
+        policy = Tool(name="outer", retry=self.retry)
+        self.tools = Tools(
+            "resp_1",
+            {"outer": policy},
+            self.journal,
+            _ignore,
+            self.person,
+            self.budget,
+            math.inf,
+            Clock(0),
+            most=self.most,
+            guard=ToolGuard((), (), (), lambda end: None),
+            keep=lambda inside: self.kept.extend(inside.calls),
+        )
+        return self.tools
+
+    async def outer(self):
+        async def inner():
+            self.inner_runs += 1
+            return "inner"
+
+        async def run():
+            around = scope()
+            self.budget.model_call(around)
+            self.budget.use(Usage(model="m", input_tokens=3, output_tokens=4), around)
+            outcome = await self.tools.call("inner", "inner", {}, inner)
+            if self.dies:
+                self.died.set()
+                await asyncio.Event().wait()
+            return outcome.output
+
+        return await self.tools.call("outer", "outer", {}, run)
+
+
+async def test_what_was_done_inside_an_answered_call_stays_shown_and_counts(person):
+    turn = Delegating(person, most=2, limits=Limits(steps=1, tokens=7))
+    for _ in range(2):
+        turn.attempt()
+        assert (await turn.outer()).output == "inner"
+        assert turn.tools.tokens_left() == 0
+        with pytest.raises(StepLimitReached):
+            turn.budget.model_call()
+        skipped = await turn.tools.call("third", "inner", {}, turn.outer)
+        assert "maximum tool calls limit (2)" in skipped.output
+    assert turn.kept == ["inner"]
+    assert turn.inner_runs == 1
+
+
+async def test_tool_calls_inside_an_answered_call_count_for_the_definitions_limit(person):
+    turn = Delegating(person, limits=Limits(tool_calls=2))
+    for _ in range(2):
+        turn.attempt()
+        await turn.outer()
+        with pytest.raises(BudgetExceededError):
+            await turn.tools.call("third", "inner", {}, turn.outer)
+
+
+async def test_what_was_done_inside_a_call_that_is_not_run_again_stays_shown(person):
+    turn = Delegating(person, retry="never", limits=Limits(tool_calls=2))
+    turn.attempt()
+    turn.dies = True
+    dying = asyncio.create_task(turn.outer())
+    await turn.died.wait()
+    dying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await dying
+    turn.attempt()
+    assert "its definition says that it is not run again" in (await turn.outer()).output
+    assert turn.kept == ["inner"]
+    with pytest.raises(BudgetExceededError):
+        await turn.tools.call("third", "inner", {}, turn.outer)
+
+
+async def test_what_is_done_deeper_inside_counts_for_all_calls_around(person):
+    turn = Delegating(person)
+    tools = turn.attempt()
+    await tools.call("top", "top", {}, lambda: turn.outer())
+    inside = {call_id: entry.inside for call_id, entry in turn.journal.entries.items()}
+    assert inside["top"].calls == ["outer", "inner"]
+    assert (inside["top"].counted, inside["top"].model_calls, inside["top"].tokens) == (2, 1, 7)
+    assert (inside["outer"].calls, inside["inner"].calls) == (["inner"], [])

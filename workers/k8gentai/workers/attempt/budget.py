@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from k8gentai.agents.contract.events import Event, StepCompleted, StepStarted, TurnEnd, TurnFailed, Usage, size_of
-from k8gentai.agents.contract.turn import TurnError
+from k8gentai.agents.contract.turn import StepLimitReached, TurnError
 from k8gentai.agents.resources.agent import Limits
+from k8gentai.workers.attempt.inside import Inside, Insides
 
 
 class BudgetExceededError(TurnError):
@@ -31,7 +32,11 @@ _WRITTEN_ANYWAY = StepStarted, StepCompleted, Usage
 
 
 class Budget:
-    """The budget of one attempt. What the record answers counts as it did when it was made.
+    """The budget of one attempt. Calls answered from the journal are charged as when they were made, with what
+    was done inside them.
+
+    The argument ``around`` of its methods is the tool call inside which something is done, as the journal has it;
+    empty where it is inside none.
 
     Args:
         limits: what the definition allows.
@@ -42,19 +47,36 @@ class Budget:
         self._limits = limits
         self._halt = halt
         self._tokens = 0
+        self._model_calls = 0
         self._tool_calls = 0
         self._written = 0
+        self.insides = Insides()
+        """What is done inside tool calls."""
 
-    def use(self, usage: Usage) -> None:
+    def use(self, usage: Usage, around: str = "") -> None:
         """Count the tokens of a model call that ended."""
         self._tokens += usage.input_tokens + usage.output_tokens
+        self.insides.add(around, Inside(usage=[usage]))
 
     def tokens_left(self) -> int | None:
         """Return what the turn may still use; None where there is no limit."""
         return None if self._limits.tokens is None else max(0, self._limits.tokens - self._tokens)
 
-    def model_call(self) -> None:
-        """A model call is about to be made.
+    def model_call(self, around: str = "") -> None:
+        """Count a model call that is about to be made.
+
+        Raises:
+            StepLimitReached: the turn has made as many as it may.
+            BudgetExceededError: there are no tokens left for it.
+        """
+        if self._model_calls >= self._limits.steps:
+            raise StepLimitReached(self._limits.steps)
+        self.check_tokens()
+        self._model_calls += 1
+        self.insides.add(around, Inside(model_calls=1))
+
+    def check_tokens(self) -> None:
+        """Check that a model may be called.
 
         Raises:
             BudgetExceededError: there are no tokens left for it.
@@ -64,7 +86,7 @@ class Budget:
             self._exceeded(BudgetExceededError(used))
 
     def tool_call(self) -> None:
-        """A tool is about to be called.
+        """Count a tool call that is about to be made.
 
         Raises:
             BudgetExceededError: the turn has made all the calls it may.
@@ -73,6 +95,13 @@ class Budget:
             made = f"the turn has made the {self._tool_calls} tool calls that are its limit"
             self._exceeded(BudgetExceededError(made))
         self._tool_calls += 1
+
+    def answered(self, inside: Inside, around: str = "") -> None:
+        """Charge what was done inside a call that is answered from the journal. It fitted when it was done."""
+        self._tokens += inside.tokens
+        self._model_calls += inside.model_calls
+        self._tool_calls += inside.counted
+        self.insides.add(around, inside)
 
     def write(self, event: Event) -> bool:
         """Count an event. Returns whether the turn's stream may have it: where it may not, the turn ends."""

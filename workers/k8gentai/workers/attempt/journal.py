@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.text.utf8 import JsonObject, Text
+from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.connection import until_back
 
@@ -52,7 +53,8 @@ class ToolEntry(BaseModel):
     versions."""
     scoped: bool = False
     """Whether model calls made inside it are known by it, see :meth:`Journal.model_key`."""
-
+    inside: Inside = Inside()
+    """What the code that answers it did meanwhile."""
     returned: Text | None = None
     """What its tool itself returned, where code around it stopped to ask a person: see
     :class:`k8gentai.agents.tools.admitted_arguments.OwnResult`."""

@@ -33,6 +33,7 @@ from k8gentai.agents.contract.events import (
     TurnStarted,
     TurnSuspended,
 )
+from k8gentai.workers.attempt.inside import Inside
 
 _SHOWN = (TextDelta, MessageDone, ToolCallStarted, ToolCall, ItemStarted, ItemDone)
 """The events by which a turn shows something."""
@@ -233,6 +234,17 @@ class Republisher:
                 if isinstance(event, TurnCompleted) and not self._has_shown:
                     self._say_last_again()
                 self._other(event)
+
+    def keep(self, inside: Inside) -> None:
+        """Keep what was published of what was done inside a call: the new attempt does not come to it, as the call
+        is answered from the journal."""
+        for call_id in inside.calls:
+            if item := self._items.get(call_id):
+                item.seen = True
+        for usage in inside.usage:
+            usage_json = _json(usage)
+            if self._others[usage_json] > 0:
+                self._others[usage_json] -= 1
 
     def _put(self, event: Event) -> None:
         self._has_shown = self._has_shown or isinstance(event, _SHOWN)

@@ -20,6 +20,7 @@ from k8gentai.agents.contract.events import (
     ToolResult,
     Usage,
 )
+from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.queue.record import seen_digest
 
 _CUT_OFF = {
@@ -31,6 +32,10 @@ _CUT_OFF = {
 """Finish reasons of chat completions whose answer is not whole, as reasons of an incomplete response."""
 
 _NOT_RUN = "not run: the agent's framework or code left this tool call out"
+
+
+def _keep_none(inside: Inside) -> None:
+    """Keep nothing: there was no earlier attempt."""
 
 
 @dataclass
@@ -46,10 +51,13 @@ class EventOrder:
 
     Args:
         put: takes the events, in order.
+        keep: keeps what earlier attempts published of what was done inside a call, though this one does not come
+            to it.
     """
 
-    def __init__(self, put: Callable[[Event], None]) -> None:
+    def __init__(self, put: Callable[[Event], None], keep: Callable[[Inside], None] = _keep_none) -> None:
         self._sink = put
+        self.keep = keep
         self.admits: Callable[[Event], bool] = lambda _: True
         """Whether the turn may have an event."""
         self.is_of_model: Callable[[str], bool] = lambda _: True

@@ -54,6 +54,8 @@ class ToolGuard:
         self._halt = halt
         self._due: dict[str, str] = {}
         """The names of the tools of calls that have not come to the boundary, by the calls' ids."""
+        self._scopes: dict[str, str] = {}
+        """The tool calls inside which a model made calls, by the ids of those."""
         self._came: set[str] = set()
         self._silent: set[str] = set()
         """The ids of calls that have no result to tell of: answers of a shape, and those that run elsewhere."""
@@ -62,15 +64,17 @@ class ToolGuard:
         self._examples: set[_Result] = set()
         """The results of other calls that the model was shown."""
 
-    def made(self, call_id: str, name: str, offered: Collection[str], *, forced: bool) -> None:
-        """The model makes a call.
+    def made(self, call_id: str, name: str, offered: Collection[str], *, forced: bool, around: str = "") -> None:
+        """Note that a model makes a call.
 
         Args:
             call_id: the call's id.
             name: the tool's.
             offered: the names of the tools that it was offered.
             forced: it was to call a certain one.
+            around: the tool call inside which the model was asked; empty where that was inside none.
         """
+        self._scopes[call_id] = around
         self._known.add(call_id)
         is_shape = name in self._shapes or (forced and set(offered) == {name} and name not in self._ruled)
         if is_shape or name in self._elsewhere:
@@ -96,9 +100,23 @@ class ToolGuard:
         """
         return call_id in self._silent
 
-    def due(self, name: str) -> list[str]:
-        """Return the ids of a tool's calls that have not come to the boundary, in their order. From any thread."""
-        return [call_id for call_id, tool in tuple(self._due.items()) if tool == name]
+    def due(self, name: str, around: str) -> dict[str, bool]:
+        """Return the calls that have not come to the boundary and code may answer. From any thread.
+
+        What a model asks for is for the code that asked the model, not for a tool that runs meanwhile. A tool may
+        return what a model said, with its calls, to the code around.
+
+        Args:
+            name: the calls' tool.
+            around: the tool call inside which the code runs; empty where it runs inside none.
+
+        Returns:
+            Their ids in their order, and whether a model was asked for each inside the same call.
+        """
+        scopes = {
+            call_id: self._scopes.get(call_id, "") for call_id, tool in tuple(self._due.items()) if tool == name
+        }
+        return {call_id: scope == around for call_id, scope in scopes.items() if scope == around or not around}
 
     def check(self, messages: object, place: str) -> None:
         """See that the results in a request for the model are all of the boundary's.

@@ -76,10 +76,11 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
             model = calls.model or body["model"]
         except (ValueError, KeyError, TypeError):
             return _error(400, _NO_BODY, "invalid_body")
+        scope = _header(request, SCOPE_HEADER)
         if body.get("functions"):
             return _error(400, "calls of 'functions' have no ids to be recorded by: use 'tools'", "functions")
         try:
-            calls.begin(body.get("messages"), _header(request, PLACE_HEADER))
+            calls.begin(body.get("messages"), _header(request, PLACE_HEADER), scope)
         except StepLimitReached as limit:
             return _error(400, str(limit), "step_limit")
         except TurnError as refusal:
@@ -87,7 +88,7 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
         asked = with_json_results(with_asked({**body, "model": model}, calls.asked))
         is_inner = INNER_HEADER in request.headers and not body.get("response_format")
         unsent = {"response_format"} if is_inner else frozenset[str]()
-        call = _Call(calls, upstream, asked, scope=_header(request, SCOPE_HEADER), unsent=unsent)
+        call = _Call(calls, upstream, asked, scope=scope, unsent=unsent)
         return await call.streamed() if body.get("stream") else await call.whole()
 
     @app.post("/v1/embeddings")
@@ -120,7 +121,8 @@ async def _embedded(calls: ModelCalls, upstream: Upstream, request: Request) -> 
         return _error(400, _NO_BODY, "invalid_body")
     try:
         calls.begin_embedding()
-        return Response(json_text(await embeddings(calls, upstream, body)), media_type="application/json")
+        answer = await embeddings(calls, upstream, body, _header(request, SCOPE_HEADER))
+        return Response(json_text(answer), media_type="application/json")
     except TurnError as refusal:
         return _error(400, str(refusal), refusal.code)
     except UpstreamError as error:
@@ -163,6 +165,7 @@ class _Call:
         self._calls = calls
         self._upstream = upstream
         known = with_tool_images(given, calls.images)
+        self._scope = scope
         self._key = calls.journal.model_key(known, scope)
         sent = {name: value for name, value in known.items() if name not in unsent}
         body = {**with_json_arguments(sent), **passed_on(calls.asked)}
@@ -378,7 +381,7 @@ class _Call:
             for call in said.get("tool_calls") or ():
                 if call.get("id"):
                     name = (call.get("function") or {}).get("name") or ""
-                    self._calls.guard.made(call["id"], name, self._tools, forced=self._forced)
+                    self._calls.guard.made(call["id"], name, self._tools, forced=self._forced, around=self._scope)
             if reason := choice.get("finish_reason"):
                 self._calls.refused(self._refusal)
                 self._calls.silent = self._model if self._is_empty else None
@@ -394,7 +397,8 @@ class _Call:
                 output_tokens=usage["completion_tokens"],
                 cached_tokens=prompt.get("cached_tokens", 0),
                 reasoning_tokens=completion.get("reasoning_tokens", 0),
-            )
+            ),
+            self._scope,
         )
 
 

@@ -16,13 +16,16 @@ _RECORDED_IN_ALL = 2**22
 """How much of a turn's journal they may take: the rest is for what cannot be done again."""
 
 
-async def embeddings(calls: ModelCalls, upstream: Upstream, body: dict[str, Any]) -> dict[str, Any]:
+async def embeddings(
+    calls: ModelCalls, upstream: Upstream, body: dict[str, Any], around: str = ""
+) -> dict[str, Any]:
     """Return the answer to a call of an embedding model: that of an earlier attempt, or the model's own.
 
     Args:
         calls: whose call it is.
         upstream: who answers.
         body: the call.
+        around: the tool call inside which it is made, empty where it is inside none.
 
     Raises:
         UpstreamError: there is none.
@@ -32,7 +35,7 @@ async def embeddings(calls: ModelCalls, upstream: Upstream, body: dict[str, Any]
     key = calls.journal.model_key({"embeddings": body})
     if recorded := calls.journal.answer(key):
         calls.embedded_bytes += len(json.dumps(recorded[0]))
-        _count(calls, model, recorded[0])
+        _count(calls, model, recorded[0], around)
         return recorded[0]
     calls.last_asked = calls.waited_for[key] = model
     asking = asyncio.create_task(upstream.embed(body, calls.trace))
@@ -41,7 +44,7 @@ async def embeddings(calls: ModelCalls, upstream: Upstream, body: dict[str, Any]
         answer = await asking
     finally:
         calls.waited_for.pop(key, None)
-    _count(calls, model, answer)
+    _count(calls, model, answer, around)
     size = len(json.dumps(answer))
     if size <= _RECORDED_BYTES and calls.embedded_bytes + size <= _RECORDED_IN_ALL:
         calls.embedded_bytes += size
@@ -49,8 +52,8 @@ async def embeddings(calls: ModelCalls, upstream: Upstream, body: dict[str, Any]
     return answer
 
 
-def _count(calls: ModelCalls, model: str, answer: dict[str, Any]) -> None:
+def _count(calls: ModelCalls, model: str, answer: dict[str, Any], around: str) -> None:
     usage = answer.get("usage")
     tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
     if (count := token_count(tokens)) is not None:
-        calls.on_usage(Usage(model=model, input_tokens=count, output_tokens=0))
+        calls.on_usage(Usage(model=model, input_tokens=count, output_tokens=0), around)

@@ -59,8 +59,7 @@ class ModelCalls:
     Args:
         turn_id: the turn.
         model: the model that answers every call, or None for the one each call names.
-        max_steps: how many calls the turn may make.
-        budget: what they may use.
+        budget: how many there may be, and what they may use.
         on_usage: takes the tokens of each call that ended.
         on_answer: takes the finish reason of each answer, before the agent sees it.
         journal: answers calls that an earlier attempt made, and keeps those of this one.
@@ -73,7 +72,6 @@ class ModelCalls:
         self,
         turn_id: str,
         model: str | None,
-        max_steps: int,
         budget: Budget,
         on_usage: Callable[[Usage], None],
         on_answer: Callable[[str], None],
@@ -104,9 +102,7 @@ class ModelCalls:
         """The model of the last call."""
         self.lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         """Done once the stack's server went away in an answer that was shown in part."""
-        self._max_steps = max_steps
         self._budget = budget
-        self._made = 0
         self._running: set[asyncio.Task[Any]] = set()
         self._call_ids: dict[str, tuple[str, int, int]] = {}
         self._reasoning: dict[str, dict[str, str]] = {}
@@ -123,12 +119,13 @@ class ModelCalls:
         self.refusals: set[str] = set()
         """The texts of answers that are refusals."""
 
-    def begin(self, messages: object, place: str) -> None:
+    def begin(self, messages: object, place: str, around: str = "") -> None:
         """Count a call.
 
         Args:
             messages: what the model is to be sent.
             place: the line of the agent's code that makes the call; empty where it is not known.
+            around: the tool call inside which it is made, empty where it is inside none.
 
         Raises:
             ToolBypassedError: the messages hold a tool's result that did not come through the tool boundary.
@@ -137,13 +134,10 @@ class ModelCalls:
         """
         try:
             self.guard.check(messages, place)
-            if self._made >= self._max_steps:
-                raise StepLimitReached(self._max_steps)
-            self._budget.model_call()
+            self._budget.model_call(around)
         except (StepLimitReached, TurnError) as error:
             self.error = error
             raise
-        self._made += 1
         self.error = None
         self.silent = None
 
@@ -154,7 +148,7 @@ class ModelCalls:
             BudgetExceededError: the turn's tokens are used up.
         """
         try:
-            self._budget.model_call()
+            self._budget.check_tokens()
         except TurnError as error:
             self.error = error
             raise
@@ -165,9 +159,14 @@ class ModelCalls:
         """Whether a call is under way."""
         return bool(self._running)
 
-    def on_usage(self, usage: Usage) -> None:
-        """Take the tokens of a call that ended."""
-        self._budget.use(usage)
+    def on_usage(self, usage: Usage, around: str = "") -> None:
+        """Take the tokens of a call that ended.
+
+        Args:
+            usage: the tokens.
+            around: the tool call inside which it was made, empty where it was inside none.
+        """
+        self._budget.use(usage, around)
         self._on_usage(usage)
 
     def call_id(self, key: str, choice: int, number: int) -> str:

@@ -110,7 +110,6 @@ class Attempt:
         calls = ModelCalls(
             accepted.turn.id,
             spec.model.name,
-            self._limits.steps,
             self._budget,
             self._order.from_gateway,
             self._order.answered,
@@ -140,6 +139,7 @@ class Attempt:
             written=self.calls.written,
             guard=self._guard,
             images=self.calls.images,
+            keep=self._order.keep,
         )
 
     async def run(self, adapter: Adapter, endpoint: ModelEndpoint) -> TurnEnd:

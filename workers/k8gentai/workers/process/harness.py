@@ -99,10 +99,10 @@ class Harness:
         """
         stream = EventStream(self._attempts, started)
         stream.put(TurnStarted(attempt=started.lease.attempt, worker=self._attempts.worker))
-        put, recorded = await self._taken_up(started, stream)
+        order, put, recorded = await self._taken_up(started, stream)
         journal = Journal(self._attempts, started.lease, recorded)
         writing = asyncio.create_task(stream.write())
-        running = asyncio.create_task(self._end(started, slot, journal, put))
+        running = asyncio.create_task(self._end(started, slot, journal, order))
         try:
             await asyncio.wait({writing, running}, return_when=asyncio.FIRST_COMPLETED)
             if not writing.done():
@@ -117,20 +117,20 @@ class Harness:
 
     async def _taken_up(
         self, started: Started, stream: EventStream
-    ) -> tuple[Callable[[Event], None], dict[str, str]]:
-        """Return what takes the events of an attempt, less those that earlier ones published, and what they
-        recorded.
+    ) -> tuple[EventOrder, Callable[[Event], None], dict[str, str]]:
+        """Return what takes the events of an attempt and what its end, less those that earlier ones published, and
+        what they recorded.
         """
         if started.lease.attempt == 1 and not started.accepted.replay:
-            return stream.put, {}
+            return EventOrder(stream.put), stream.put, {}
         before = await until_back(partial(self._attempts.before, started.lease))
         published = await until_back(partial(self._attempts.published, started.lease))
         recorded = await until_back(partial(self._attempts.journal, started.lease))
-        return Republisher(before, published, stream.put).put, recorded
+        republisher = Republisher(before, published, stream.put)
+        return EventOrder(republisher.put, republisher.keep), republisher.put, recorded
 
-    async def _end(self, started: Started, slot: Slot, journal: Journal, put: Callable[[Event], None]) -> TurnEnd:
+    async def _end(self, started: Started, slot: Slot, journal: Journal, order: EventOrder) -> TurnEnd:
         """Run the agent. Returns what the turn ends with."""
-        order = EventOrder(put)
         attempt: Attempt | None = None
         try:
             ready = await self._ready(started)

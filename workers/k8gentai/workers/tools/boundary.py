@@ -30,6 +30,7 @@ from k8gentai.agents.tools.images import shown_images
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.call_places import CallPlace, CallPlaces
+from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.attempt.journal import Journal, ToolEntry
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.queue.attempts import FencedError
@@ -52,6 +53,10 @@ _ARGUMENTS_SHOWN = 500
 """Characters of arguments that cannot be read which the model is shown again."""
 
 
+def _keep_none(inside: Inside) -> None:
+    """Keep nothing: there was no earlier attempt."""
+
+
 class RunningCall:
     """A tool call under way.
 
@@ -69,6 +74,8 @@ class RunningCall:
         self.place = place
         self.tools = tools
         kept = place.entry if place.entry is not None and place.entry.returned is not None else None
+        self.inside = Inside(calls=kept.inside.calls if kept else [])
+        """What is done inside it."""
         self.own = OwnResult(kept.returned if kept else None)
         """What its tool itself returned."""
         self.images: list[str] = list(kept.images) if kept else []
@@ -81,6 +88,14 @@ class RunningCall:
         """How many questions of its have no answer. It does nothing meanwhile, and its time stands still."""
         self.is_kept = False
         """Whether its tool had returned when it asked, so that code around the tool does."""
+
+    def record(self, **fields: Any) -> ToolEntry:
+        """Return what is to be recorded of the call.
+
+        Args:
+            fields: those of :class:`k8gentai.workers.attempt.journal.ToolEntry`.
+        """
+        return self.place.record(images=self.images, usage=self.usage, inside=self.inside, **fields)
 
     @property
     def is_cancelled(self) -> bool:
@@ -147,6 +162,7 @@ class Tools:
         written: the arguments as the model wrote them, by the ids of its calls.
         guard: is to know of every call.
         images: takes the images of results, by the ids of the calls, before the agent sees the results.
+        keep: takes what was done inside a call that is answered from the journal, which is not done again.
     """
 
     def __init__(
@@ -165,7 +181,9 @@ class Tools:
         written: Mapping[str, str] | None = None,
         guard: ToolGuard,
         images: dict[str, list[str]] | None = None,
+        keep: Callable[[Inside], None] = _keep_none,
     ) -> None:
+        self._keep = keep
         self.deadline = deadline
         self.clock = clock
         self._most = most
@@ -212,10 +230,13 @@ class Tools:
     def claim(self, name: str, arguments: dict[str, Any], *, nested: bool) -> str | None:
         """Return the model's call that code answers; see :class:`k8gentai.agents.contract.turn.ToolBoundary`."""
         with self._claiming:
-            read = {call_id: arguments_object(self._written.get(call_id, "")) for call_id in self._guard.due(name)}
-            asked = {call_id: written for call_id, written in read.items() if written is not None}
-            if nested:
-                asked = {call_id: written for call_id, written in asked.items() if written == arguments}
+            due = self._guard.due(name, scope())
+            read = {call_id: arguments_object(self._written.get(call_id, "")) for call_id in due}
+            asked = {
+                call_id: written
+                for call_id, written in read.items()
+                if written is not None and (written == arguments or (due[call_id] and not nested))
+            }
             found = matching_call(arguments, asked)
             if (made := found or next(iter(asked), None)) is not None:
                 self._guard.came(made, elsewhere=found is None)
@@ -284,15 +305,17 @@ class Tools:
         given_id, call_id, known = call_id, place.call_id, place.entry
         again = call_id in self._begun
         if not again and self._is_one_too_many(known):
-            return self._skip(ToolCall(call_id=call_id, name=name, arguments=arguments_json))
+            return await self._skip(ToolCall(call_id=call_id, name=name, arguments=arguments_json))
         if not again:
             self._begun.add(call_id)
             self._made += 1
             self._budget.tool_call()
         step_id = tool_step(call_id)
-        policy = self._policies.get(name) or Tool(name=name)
+        policy = self._policy(name)
         self._publish(call_id, ToolCall(call_id=call_id, name=name, arguments=arguments_json))
         try:
+            if not again:
+                await self._note_around(Inside(calls=[call_id], counted=1))
             denial = _unread(unreadable) if known is None else None
             if denial is None and self._journal.is_full and (known is None or known.state != "done"):
                 self._budget.unrecorded(_NOT_BEGUN)
@@ -319,7 +342,7 @@ class Tools:
         if entry.images:
             self._images[given_id] = entry.images
         for usage in entry.usage:
-            self._budget.use(usage)
+            self._budget.use(usage, _key_around())
             self._publish(call_id, usage)
         result = ToolResult(call_id=call_id, output=entry.output, is_error=entry.is_error, results=entry.results)
         self._publish(call_id, result)
@@ -336,9 +359,33 @@ class Tools:
         """Return whether the request allows no such call. One that an earlier attempt made was allowed."""
         return self._most is not None and self._made >= self._most and known is None
 
-    def _skip(self, call: ToolCall) -> ToolOutcome:
+    async def _note_around(self, done: Inside) -> None:
+        """Note what is done inside the calls around the code at hand.
+
+        Raises:
+            FencedError: the attempt is over.
+        """
+        self._budget.insides.add(_key_around(), done)
+        for around in _around.get():
+            # Its worker may die, and no other attempt comes to what is done inside it.
+            if self._policy(around.name).retry == "never":
+                begun = around.record(state="running", returned=around.own.text)
+                if not await self._journal.record_tool(around.place.key, begun):
+                    self._budget.unrecorded(_NOT_BEGUN)
+
+    def _answer_inside(self, inside: Inside) -> None:
+        """Have what was done inside a call count that is answered from the journal."""
+        self._keep(inside)
+        self._made += inside.counted
+        self._budget.answered(inside, _key_around())
+
+    def _policy(self, name: str) -> Tool:
+        return self._policies.get(name) or Tool(name=name)
+
+    async def _skip(self, call: ToolCall) -> ToolOutcome:
         """Answer a call that is not made, as Llama Stack's loop does."""
         self._publish(call.call_id, call)
+        await self._note_around(Inside(calls=[call.call_id]))
         text = f"Tool call skipped: maximum tool calls limit ({self._most}) reached."
         self._publish(call.call_id, ToolResult(call_id=call.call_id, output=text, is_error=True))
         return ToolOutcome(text, is_error=True)
@@ -365,25 +412,26 @@ class Tools:
         """Return what a call came to, now or before. It is in the journal."""
         place, images = running.place, running.images
         if place.entry is not None and place.entry.state == "done":
+            self._answer_inside(place.entry.inside)
             return place.entry
-        if _is_interrupted(place.entry, policy):
+        if place.entry is not None and _is_interrupted(place.entry, policy):
+            running.inside = place.entry.inside
+            self._answer_inside(running.inside)
             outcome = ToolOutcome(_INTERRUPTED, is_error=True)
         else:
             outcome = await self._run(running, policy, run)
         # Before anybody else gets it: neither Redis nor a model takes what has no measure.
         self._budget.tool_result(len(outcome.output) + len(outcome.raw) + sum(map(len, images)))
-        entry = place.record(
+        entry = running.record(
             state="done",
             output=outcome.output,
             is_error=outcome.is_error,
             raw=outcome.raw,
             results=outcome.results,
-            images=images,
-            usage=running.usage,
         )
         if not await self._journal.record_tool(place.key, entry):
             # It ran, and is not to run again in a turn that tries this one anew.
-            await self._journal.record_tool(place.key, _short(place, _TOO_LARGE, running.usage))
+            await self._journal.record_tool(place.key, _short(running, _TOO_LARGE))
             self._budget.unrecorded("a tool ran, and its result is too large to be recorded")
         return entry
 
@@ -392,11 +440,10 @@ class Tools:
     ) -> ToolOutcome:
         """Run a tool, with what is around it. One that is stopped is recorded as far as it came."""
         key, own = running.place.key, running.own
-        begun = running.place.record(
-            state="running", returned=own.text, images=running.images, usage=running.usage
-        )
-        if not await self._journal.record_tool(key, begun):
+        if not await self._journal.record_tool(key, running.record(state="running", returned=own.text)):
             self._budget.unrecorded(_NOT_BEGUN)
+        self._keep(running.inside)
+        self._budget.insides.open(key, _key_around(), running.inside)
         token = current_call_key.set(self._call_key(running.place))
         around = _around.set((*_around.get(), running))
         showing = shown_images.set(running.images)
@@ -412,9 +459,10 @@ class Tools:
             elif running.asks or not isinstance(error, asyncio.CancelledError):
                 # It stops for a person: by an exception of the framework's own, or cancelled while it asks. What a
                 # tool that asks itself returns then, it made of its cancellation.
-                await self._journal.record_tool(key, running.place.record(state="left"))
+                await self._journal.record_tool(key, running.record(state="left"))
             raise
         finally:
+            self._budget.insides.close(key)
             current_call_key.reset(token)
             _around.reset(around)
             shown_images.reset(showing)
@@ -428,21 +476,28 @@ class Tools:
             asyncio.CancelledError: the turn is another worker's.
         """
         place, own = running.place, running.own
-        policy = self._policies.get(running.name) or Tool(name=running.name)
-        left = place.record(state="left", returned=own.text, images=running.images, usage=running.usage)
+        left = running.record(state="left", returned=own.text)
         if own.is_lost:
-            never = policy.retry == "never"
-            left = _short(place, _LOST, running.usage) if never else place.record(state="left")
+            never = self._policy(running.name).retry == "never"
+            left = _short(running, _LOST) if never else running.record(state="left")
         try:
             if not await self._journal.record_tool(place.key, left):
-                await self._journal.record_tool(place.key, _short(place, _TOO_LARGE, running.usage))
+                await self._journal.record_tool(place.key, _short(running, _TOO_LARGE))
         except FencedError as error:
             raise asyncio.CancelledError from error
 
 
-def _short(place: CallPlace, why: str, usage: list[Usage]) -> ToolEntry:
+def _key_around() -> str:
+    """Return the key of the tool call that the code at hand works for; empty where it works for none."""
+    around = _around.get()
+    return around[-1].place.key if around else ""
+
+
+def _short(running: RunningCall, why: str) -> ToolEntry:
     """Return the record of a call that ran, without what it returned."""
-    return place.record(state="done", output=why, is_error=True, usage=usage)
+    return running.place.record(
+        state="done", output=why, is_error=True, usage=running.usage, inside=running.inside
+    )
 
 
 def _is_interrupted(known: ToolEntry | None, policy: Tool) -> bool:

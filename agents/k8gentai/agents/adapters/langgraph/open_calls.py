@@ -80,14 +80,14 @@ class OpenCalls:
 
     def take(self, name: str, arguments: Mapping[str, Any]) -> str | None:
         """Return the open call that a tool run by hand answers, which closes it; None where there is none, or it
-        may be several. Of calls that were not asked for here, but for a tool around or within this one, it is none
-        unless its arguments are the same.
+        may be several. What a model asked for is not for a tool that runs meanwhile. A tool may return what a
+        model said, with its calls, to the code around: that takes those of the same arguments.
         """
         with self._lock:
             named = {call.call_id: call for call in self._asked if call.open and call.name == name}
             here = {call_id: call.arguments for call_id, call in named.items() if call.scope == answering.get()}
             same = (call_id for call_id, call in named.items() if call.arguments == arguments)
-            found = matching_call(arguments, here) or next(same, None)
+            found = matching_call(arguments, here) or (None if answering.get() else next(same, None))
             if found is not None:
                 named[found].open = False
             return found
