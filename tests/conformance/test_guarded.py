@@ -9,8 +9,8 @@ import yaml
 from k8gentai.agents.registry.check import Terms, update
 from k8gentai.stack.environments.frameworks import python_of
 from tests.conformance.guarded import APPROVING, DISPATCHING, GUARDED, HOOKED, agent_id
-from tests.conformance.helpers import answer, items_of, prompt, write
-from tests.scripted import Answer, Call
+from tests.conformance.helpers import answer, ended, items_of, prompt, write
+from tests.scripted import FOREVER, Answer, Call, Gate
 
 SHAPES = [(framework, shape) for framework, shapes in GUARDED.items() for shape in shapes]
 
@@ -71,6 +71,60 @@ async def test_code_in_tools_that_calls_a_tool_alike_calls_it_each_time(framewor
     assert response.output_text == "Done.", response.error
     # Each under a key of its own.
     assert len({*page.read_text().splitlines()}) == 2
+
+
+@pytest.mark.parametrize(
+    ("framework", "tool"), [("langgraph", "shop"), ("crewai", "sell")], indirect=["framework"], scope="session"
+)
+async def test_a_call_of_the_models_is_not_that_of_a_tool_beside_it(framework, tool, client, model, key, page):
+    """The tool calls the other with the same arguments, before the model's own call runs."""
+    beside = Call(tool, {"what": "bread", "path": str(page)}), write(page, "one")
+    model.script(key, Answer(*beside), Answer("Done."))
+    response = await client.responses.create(model=agent_id("one_by_one"), input=prompt(key))
+    for number in range(2):
+        assert len(page.read_text().splitlines() if page.exists() else []) == number
+        (request,) = items_of(response, "mcp_approval_request")
+        response = await answer(client, response, request, approve=True)
+    assert response.output_text == "Done.", response.error
+    # Each under a key of its own.
+    assert len({*page.read_text().splitlines()}) == 2
+
+
+@pytest.mark.parametrize(
+    ("framework", "shape", "tool", "named"),
+    [
+        ("langgraph", "consulting", "ask_writer", "question"),
+        ("crewai", "in_tool", "ask_writer", "question"),
+        ("ag2", "as_tool", "task_writer", "objective"),
+    ],
+    indirect=["framework"],
+    scope="session",
+)
+async def test_calls_inside_a_recorded_call_are_shown_and_count(
+    framework, shape, tool, named, lab, client, model, key, page
+):
+    """The worker dies once the agent that is a tool has answered: no other attempt comes to what it did."""
+    gate, done = Gate(), Answer("Done.")
+    asking = Answer(Call(tool, {named: prompt(key, "Write.")}))
+    inner = Answer(write(page, "one")), Answer("Written.")
+    model.script(key, asking, *inner, Answer(gate, FOREVER), asking, done, done)
+    turn = await client.responses.create(
+        model=agent_id(shape), input=prompt(key), background=True, max_tool_calls=2
+    )
+    asked = await ended(client, turn.id)
+    decision = {"approval_request_id": items_of(asked, "mcp_approval_request")[0].id, "approve": True}
+    said = {"type": "mcp_approval_response", **decision}
+    turn = await client.responses.create(
+        model=asked.model, input=[said], previous_response_id=asked.id, background=True
+    )
+    await gate.reached()
+    await lab.kill_worker_of(turn.id)
+    response = await ended(client, turn.id)
+    assert response.status == "completed", response.error
+    shown = [(call.name, call.output) for call in items_of(response, "mcp_call")]
+    assert ("write", "wrote one") in shown, shown
+    assert "maximum tool calls limit (2)" in str(items_of(response, "mcp_call")[-1].error)
+    assert len(page.read_text().splitlines()) == 1
 
 
 @pytest.mark.parametrize("framework", DISPATCHING, indirect=True, scope="session")

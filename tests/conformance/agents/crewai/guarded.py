@@ -124,7 +124,16 @@ def shop(what: str, path: str) -> str:
     return f"{what}: {_write.run(path=path, line='one')}"
 
 
+@tool
+def sell(what: str, path: str) -> str:
+    """Sell something."""
+    return f"{what}: {_counted.run(path=path, line='one')}"
+
+
+# CrewAI runs the calls of an answer one after the other where the uses of a tool count.
+_counted = tool("write", max_usage_count=9)(tools.write)
 shopping = _agent("Buyer", tools=[shop, _write])
+one_by_one = _agent("Seller", tools=[sell, _counted])
 in_tool = _agent("Chief", tools=[ask_writer, _write])
 
 

@@ -5,8 +5,10 @@ from typing import Any
 from langchain.agents import create_agent
 from langchain.agents.middleware import wrap_tool_call
 from langchain_core.documents import Document
+from langchain_core.messages import ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
+from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
 from k8gentai.stack.conformance import tools
@@ -44,6 +46,41 @@ async def ask_writer(question: str) -> str:
     said = await _writer.ainvoke({"messages": question})
     return str(said["messages"][-1].text)
 
+
+_write = tool(tools.write)
+
+
+@tool
+def shop(what: str, path: str) -> str:
+    """Buy something."""
+    return f"{what}: {_write.invoke({'path': path, 'line': 'one'})}"
+
+
+_buyer = ChatOpenAI(model="somebody-elses-model").bind_tools([shop, _write])
+
+
+def _ask(state: MessagesState) -> dict[str, Any]:
+    return {"messages": [_buyer.invoke(state["messages"])]}
+
+
+def _work(state: MessagesState) -> dict[str, Any]:
+    """Run the tools by hand, one after the other."""
+    at_hand = {"shop": shop, "write": _write}
+    calls = state["messages"][-1].tool_calls
+    return {"messages": [ToolMessage(at_hand[c["name"]].invoke(c["args"]), tool_call_id=c["id"]) for c in calls]}
+
+
+def _next(state: MessagesState) -> str:
+    return "work" if state["messages"][-1].tool_calls else END
+
+
+_by_hand = StateGraph(MessagesState)
+_by_hand.add_node("ask", _ask)
+_by_hand.add_node("work", _work)
+_by_hand.add_edge(START, "ask")
+_by_hand.add_conditional_edges("ask", _next, ["work", END])
+_by_hand.add_edge("work", "ask")
+one_by_one = _by_hand.compile()
 
 consulting = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[ask_writer])
 hooked = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[tools.write], middleware=[_change])
