@@ -201,7 +201,8 @@ def test_what_is_new_takes_no_id_of_another_message() -> None:
     attempt = [*words("m1", "South."), *words("m2", "New."), *words("m3", "North.")]
     came = again([], [*attempt, ItemDropped(item_id="m2"), TurnCompleted()], before)
     (new,) = {event.message_id for event in came if isinstance(event, TextDelta)}
-    assert came == [*words(new, "New."), ItemDropped(item_id=new), TurnCompleted()]
+    last = MessageDone(message_id="m2", text="South.")
+    assert came == [*words(new, "New."), ItemDropped(item_id=new), last, TurnCompleted()]
     assert new not in ("m1", "m2")
 
 
@@ -305,6 +306,28 @@ def test_twice_as_much_is_twice_the_work(made, cut: float, renamed: bool, compar
         again(published, _under_other_ids(attempt) if renamed else attempt)
         work.append(sum(compared))
     assert 0 < work[1] < 3 * work[0]
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_call_that_a_person_refused_is_nothing_that_a_turn_shows(refused: bool) -> None:
+    call, result = ToolCall(call_id="c", name="send", arguments="{}"), ToolResult(call_id="c", output="no")
+    said = [TextDelta(message_id="m", delta="A draft."), MessageDone(message_id="m", text="A draft.")]
+    before = (*said, call, Interrupt(call_id="c", name="send", arguments="{}"), TurnSuspended(expires_at=1))
+    put: list[Event] = []
+    republisher = Republisher(before, (), put.append, {"c"} if refused else ())
+    for event in (*said, call, result, TurnCompleted()):
+        republisher.put(event)
+    assert put == [call, result, *([said[1]] if refused else []), TurnCompleted()]
+
+
+def test_what_an_attempt_showed_and_the_next_one_drops_is_nothing_that_a_turn_shows() -> None:
+    said = [TextDelta(message_id="m", delta="Before."), MessageDone(message_id="m", text="Before.")]
+    dropped: list[Event] = [TextDelta(message_id="n", delta="Half")]
+    put: list[Event] = []
+    republisher = Republisher((*said, TurnSuspended(expires_at=1)), dropped, put.append)
+    for event in (*said, TurnCompleted()):
+        republisher.put(event)
+    assert put == [ItemDropped(item_id="n"), said[1], TurnCompleted()]
 
 
 def test_what_was_done_inside_a_call_that_is_answered_stays() -> None:

@@ -31,7 +31,7 @@ from k8gentai.providers.rendering.output_items import (
     Reasoning,
     WholeItem,
 )
-from k8gentai.providers.rendering.response_object import UsageSum, error_of, refusals, resource_base
+from k8gentai.providers.rendering.response_object import UsageSum, error_of, resource_base
 from k8gentai.providers.rendering.search_output import SearchCall
 from k8gentai.workers.queue.record import TurnRecord
 
@@ -56,8 +56,7 @@ class Rendering:
         self._record = record
         self._base = resource_base(record)
         answers = record.replay.answers if record.replay else {}
-        refused = refusals(record.turn.input)
-        self._refused = {call_id for call_id, answer in answers.items() if answer.request_id in refused}
+        self._refused = record.refused()
         """Calls that a person has refused in this turn: they were made by nobody."""
         self._approved_by = {call_id: answer.request_id for call_id, answer in answers.items()}
         self._items: list[OutputItem] = []

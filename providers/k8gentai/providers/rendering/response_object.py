@@ -101,13 +101,6 @@ def error_of(event: TurnFailed) -> dict[str, Any]:
     return {"code": code, "message": event.message, "reason": event.code}
 
 
-def refusals(given: list[Item]) -> set[str]:
-    """Return the approval requests that an input refuses, and nowhere approves."""
-    answers = [item for item in given if item["type"] == "mcp_approval_response"]
-    approved = {item["approval_request_id"] for item in answers if item["approve"] is True}
-    return {item["approval_request_id"] for item in answers} - approved
-
-
 def usable(output: list[Item]) -> list[Item]:
     """Output as later turns see it: without calls that were cut off, as models accept none without a result."""
     return [item for item in output if item["type"] not in _CALLS or item["status"] != "incomplete"]

@@ -10,7 +10,7 @@ with what was said last before it: that is the answer.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import chain
 
 from k8gentai.agents.contract.events import (
@@ -34,9 +34,6 @@ from k8gentai.agents.contract.events import (
     TurnSuspended,
 )
 from k8gentai.workers.attempt.inside import Inside
-
-_SHOWN = (TextDelta, MessageDone, ToolCallStarted, ToolCall, ItemStarted, ItemDone)
-"""The events by which a turn shows something."""
 
 
 class _Pieces:
@@ -172,12 +169,20 @@ class Republisher:
         before: the events of the turns that this one continues.
         published: the events of this turn's earlier attempts.
         put: takes what is new.
+        refused: the calls that a person refused in this turn. A response does not show them.
     """
 
-    def __init__(self, before: Iterable[Event], published: Iterable[Event], put: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        before: Iterable[Event],
+        published: Iterable[Event],
+        put: Callable[[Event], None],
+        refused: Collection[str] = (),
+    ) -> None:
         self._take = put
-        self._has_shown = False
-        """Whether this turn shows anything by itself."""
+        self._refused = set(refused)
+        self._shown: set[str] = set()
+        """The ids of what this turn shows by itself."""
         self._items: dict[str, _Item] = {}
         self._said: dict[str, None] = {}
         """The ids of the messages that were published, in their order."""
@@ -198,7 +203,7 @@ class Republisher:
             elif not isinstance(event, Interrupt) and not _lists_tools(event):
                 self._note(event)
         for event in published:
-            self._has_shown = self._has_shown or isinstance(event, _SHOWN)
+            self._note_shown(event)
             self._note(event)
         self._unheld = dict(self._said)
         """Those of the published messages that none of the new attempt is taken for."""
@@ -231,7 +236,7 @@ class Republisher:
             case _:
                 if isinstance(event, TurnEnd):
                     self._drop_rest()
-                if isinstance(event, TurnCompleted) and not self._has_shown:
+                if isinstance(event, TurnCompleted) and not self._shown:
                     self._say_last_again()
                 self._other(event)
 
@@ -247,8 +252,23 @@ class Republisher:
                 self._others[usage_json] -= 1
 
     def _put(self, event: Event) -> None:
-        self._has_shown = self._has_shown or isinstance(event, _SHOWN)
+        self._note_shown(event)
         self._take(event)
+
+    def _note_shown(self, event: Event) -> None:
+        match event:
+            case TextDelta() | MessageDone():
+                self._shown.add(event.message_id)
+            case ToolCallStarted() | ToolCall():
+                if event.call_id not in self._refused:
+                    self._shown.add(event.call_id)
+            case ItemStarted() | ItemDone():
+                self._shown.add(event.item["id"])
+            case ItemDropped():
+                self._shown.discard(event.item_id)
+            case Interrupt():
+                # The agent came to the call again with other arguments: the refusal was not about this one.
+                self._refused.discard(event.call_id)
 
     def _say_last_again(self) -> None:
         said = (item.whole for name in reversed(self._said) if (item := self._items.get(name)) and item.seen)

@@ -126,7 +126,7 @@ class Harness:
         before = await until_back(partial(self._attempts.before, started.lease))
         published = await until_back(partial(self._attempts.published, started.lease))
         recorded = await until_back(partial(self._attempts.journal, started.lease))
-        republisher = Republisher(before, published, stream.put)
+        republisher = Republisher(before, published, stream.put, started.accepted.refused())
         return EventOrder(republisher.put, republisher.keep), republisher.put, recorded
 
     async def _end(self, started: Started, slot: Slot, journal: Journal, order: EventOrder) -> TurnEnd:

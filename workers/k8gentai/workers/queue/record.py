@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from k8gentai.agents.contract.turn import Turn
+from k8gentai.agents.contract.turn import Item, Turn
 from k8gentai.workers.queue.grants import Parent
 
 Status = Literal["queued", "running", "suspended", "completed", "incomplete", "failed", "cancelled"]
@@ -89,6 +89,13 @@ class ClassicPart(BaseModel):
     """When the part before ended; Unix time in seconds."""
 
 
+def refusals(given: list[Item]) -> set[str]:
+    """Return the approval requests that an input refuses, and nowhere approves."""
+    answers = [item for item in given if item["type"] == "mcp_approval_response"]
+    approved = {item["approval_request_id"] for item in answers if item["approve"] is True}
+    return {item["approval_request_id"] for item in answers} - approved
+
+
 class AcceptedTurn(BaseModel):
     """The part of a turn's record that is written once, when the turn is accepted."""
 
@@ -115,6 +122,12 @@ class AcceptedTurn(BaseModel):
     """Whose tool call it answers, if it answers one."""
     compaction: bool = False
     """Its answer sums up its history and input, and stands for them where it is continued."""
+
+    def refused(self) -> set[str]:
+        """Return the ids of the calls that a person refused in this turn: nobody made them."""
+        refused = refusals(self.turn.input)
+        answers = self.replay.answers if self.replay else {}
+        return {call_id for call_id, answer in answers.items() if answer.request_id in refused}
 
 
 class CallCounts(BaseModel):
