@@ -1,5 +1,6 @@
 """What is read back of a kept result equals it, type for type, or it is not kept."""
 
+import importlib
 import json
 import sys
 from dataclasses import dataclass
@@ -133,6 +134,69 @@ def test_no_text_imports(name, value, tmp_path, monkeypatch):
     with pytest.raises(LookupError):
         read_result(json.dumps({"$class": name, "$value": json.dumps(value)}))
     assert not ran.exists()
+
+
+INSTALLED = """
+from dataclasses import dataclass
+from pathlib import Path
+from pydantic import BaseModel, field_validator, model_validator
+
+def run(cls, given):
+    Path("ran").touch()
+    return given
+
+class Checked(BaseModel):
+    name: str
+    check = field_validator("name")(classmethod(run))
+
+class Whole(BaseModel):
+    check = model_validator(mode="before")(classmethod(run))
+
+class Made(BaseModel):
+    def __init__(self, **fields):
+        run(Made, fields)
+        super().__init__(**fields)
+
+class Begun(BaseModel):
+    def model_post_init(self, context):
+        run(Begun, context)
+
+@dataclass
+class Record:
+    name: str = ""
+    def __post_init__(self):
+        run(Record, self)
+
+class Plain(BaseModel):
+    name: str = ""
+"""
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A module of an installed package, with records."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    (folder / "installed_records.py").write_text(INSTALLED)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.chdir(tmp_path)
+    yield importlib.import_module("installed_records")
+    del sys.modules["installed_records"]
+
+
+@pytest.mark.parametrize("name", ["Checked", "Whole", "Made", "Begun", "Record"])
+def test_no_code_of_an_installed_package_runs(installed, name):
+    """It may run what the text names, as that of CrewAI does to read a tool."""
+    text = json.dumps({"$class": f"installed_records:{name}", "$value": '{"name": "a"}'})
+    with pytest.raises(LookupError, match="of an installed package"):
+        read_result(text)
+    assert not Path("ran").exists()
+    assert read_result(text, records=(getattr(installed, name),)) is not None
+    assert Path("ran").exists(), "what is expected of a framework may run"
+
+
+def test_records_of_an_installed_package_without_code_are_read(installed):
+    assert round_trip(installed.Plain(name="a"), write_result, read_result) is not None
 
 
 def test_no_module_is_asked_for_what_it_has_not(monkeypatch):

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+from crewai.crews.crew_output import CrewOutput
+from crewai.tasks.task_output import TaskOutput
 from crewai.tools import tool
 from crewai.tools.tool_failure import ToolFailure
 
@@ -19,6 +21,7 @@ RESULTS = [
     None,
     Receipt(),
     [Receipt(total=6)],
+    CrewOutput(raw="bought", tasks_output=[TaskOutput(description="Buy.", agent="Buyer", raw="bought")]),
     ToolFailure(message="card refused", code="1", details={"card": 4}),
 ]
 

@@ -1,18 +1,18 @@
 """Keeps what a tool returned as text, while a person is asked: what is read back equals it, type for type.
 
 What is no JSON is written with the name of its class. Reading imports nothing, and makes only records (of
-pydantic and of ``dataclasses``), enums, plain values, and objects of the classes that a framework has for results:
-who can write to Redis must not choose what code runs.
+pydantic and of ``dataclasses``), enums, plain values, and objects of the classes that a framework has for results.
+Who can write to Redis must not choose what code runs: of what validates a record, only the agent's own code and
+pydantic's types are let.
 """
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import fields, is_dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from inspect import isfunction
 from pathlib import PurePath
 from typing import Any
 from uuid import UUID
@@ -28,7 +28,13 @@ _COLLECTIONS = (dict, tuple, set, frozenset)
 
 _NUMBERS = (bool, int, float, complex, Decimal)
 _PLAIN = (BaseModel, Enum, tuple, str, bytes, *_NUMBERS, date, time, timedelta, PurePath, UUID)
-"""The classes, with theirs below them, whose making runs no other code than that of the class."""
+"""The classes that may be made, with theirs below them."""
+
+_NOT_READ = ("serialization", "metadata", "default_factory")
+"""Parts of a schema of pydantic's whose functions get nothing of what is read."""
+
+_INSTALLED = {"site-packages", "dist-packages"}
+"""Folders of installed packages."""
 
 
 def round_trip[T](value: T, write: Callable[[T], str], read: Callable[[str], Any]) -> str | None:
@@ -59,15 +65,21 @@ def write_result(value: object, kinds: tuple[type, ...] = ()) -> str:
     return json.dumps(_node(value, kinds))
 
 
-def read_result(text: str, kinds: tuple[type, ...] = ()) -> Any:
+def read_result(text: str, kinds: tuple[type, ...] = (), records: tuple[type, ...] = ()) -> Any:
     """Return what :func:`write_result` wrote.
+
+    Args:
+        text: what was written.
+        kinds: the classes of which objects are made of their attributes.
+        records: records of an installed package whose own code may run.
 
     Raises:
         ValueError: the text is no JSON, or what it holds is none of its class.
         LookupError: no such class is loaded.
     """
     try:
-        return _value(json.loads(text), kinds)
+        modules = {record.__module__ for record in records}
+        return _value(json.loads(text), kinds, modules)
     except LookupError:
         raise
     except Exception as error:
@@ -120,28 +132,32 @@ def _node(value: Any, kinds: tuple[type, ...]) -> Any:
     return {**named, _VALUE: TypeAdapter(kind).dump_json(value, by_alias=True, warnings=False).decode()}
 
 
-def _value(node: Any, kinds: tuple[type, ...]) -> Any:
+def _value(node: Any, kinds: tuple[type, ...], modules: Collection[str]) -> Any:
     """Return the value of what :func:`_node` made of it."""
     if isinstance(node, list):
-        return [_value(item, kinds) for item in node]
+        return [_value(item, kinds, modules) for item in node]
     if not isinstance(node, dict):
         return node
     if _CLASS not in node:
-        return {key: _value(item, kinds) for key, item in node.items()}
+        return {key: _value(item, kinds, modules) for key, item in node.items()}
     kind = _loaded_class(node[_CLASS])
     if kind in _COLLECTIONS:
-        return kind(_value(item, kinds) for item in node[_ITEMS])
+        return kind(_value(item, kinds, modules) for item in node[_ITEMS])
     if _VALUE in node:
-        return _reader(kind).validate_json(node[_VALUE])
+        return _reader(kind, modules).validate_json(node[_VALUE])
     if not issubclass(kind, kinds):
         raise LookupError(f"{node[_CLASS]} is no class of results")
     made = object.__new__(kind)
-    vars(made).update({name: _value(item, kinds) for name, item in node[_STATE].items()})
+    vars(made).update({name: _value(item, kinds, modules) for name, item in node[_STATE].items()})
     return made
 
 
-def _reader(kind: type[Any]) -> TypeAdapter[Any]:
+def _reader(kind: type[Any], modules: Collection[str]) -> TypeAdapter[Any]:
     """Return what reads JSON as an object of a class.
+
+    Args:
+        kind: the class.
+        modules: modules of installed packages whose code may run.
 
     Raises:
         LookupError: such an object cannot be made of a text that somebody else may have written.
@@ -149,21 +165,45 @@ def _reader(kind: type[Any]) -> TypeAdapter[Any]:
     if not issubclass(kind, _PLAIN) and not is_dataclass(kind):
         raise LookupError(f"{kind.__qualname__} is neither a record nor a plain value")
     reader = TypeAdapter(kind)
-    if any(function.__name__ == "import_string" for function in _functions(reader.core_schema)):
-        raise LookupError(f"a field of {kind.__qualname__} (ImportString) imports what it names")
+    for function in _called(reader.core_schema):
+        if not _is_trusted(function, modules):
+            name = getattr(function, "__qualname__", repr(function))
+            raise LookupError(f"making a {kind.__qualname__} runs {name} of an installed package")
     return reader
 
 
-def _functions(schema: Any) -> Iterator[Any]:
-    """Return all functions that a schema of pydantic's calls."""
-    if isinstance(schema, dict):
-        for part in schema.values():
-            yield from _functions(part)
-    elif isinstance(schema, list | tuple):
+def _called(schema: Any) -> Iterator[Any]:
+    """Return all functions that are called where a schema of pydantic's reads what somebody wrote."""
+    if isinstance(schema, list | tuple):
         for part in schema:
-            yield from _functions(part)
-    elif isfunction(schema):
-        yield schema
+            yield from _called(part)
+    if not isinstance(schema, dict):
+        return
+    if str(schema.get("type")).startswith("function-"):
+        yield schema["function"]["function"]
+    if isinstance(kind := schema.get("cls"), type):
+        if schema.get("custom_init"):
+            yield getattr(kind, "__init__")  # noqa: B009 - mypy holds it for an object's
+        if schema.get("post_init"):
+            yield getattr(kind, schema["post_init"] if isinstance(schema["post_init"], str) else "__post_init__")
+    for name, part in schema.items():
+        if name not in _NOT_READ:
+            yield from _called(part)
+
+
+def _is_trusted(function: Any, modules: Collection[str]) -> bool:
+    """Return whether a function is of the agent's own code, of pydantic's own types, or of one of the modules.
+
+    An installed package has code that imports or runs what it is given, as CrewAI has to read tools.
+    """
+    function = getattr(function, "__func__", function)
+    module = getattr(function, "__module__", None) or ""
+    if module.partition(".")[0] in ("pydantic", "pydantic_core"):
+        return getattr(function, "__name__", "") != "import_string"
+    if module in modules:
+        return True
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return file is not None and not _INSTALLED.intersection(PurePath(file).parts)
 
 
 def _loaded_class(name: str) -> type[Any]:

@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
+from crewai.crews.crew_output import CrewOutput
 from crewai.llm import LLM
 from crewai.llms.base_llm import BaseLLM
+from crewai.tasks.task_output import TaskOutput
 from crewai.tools.base_tool import BaseTool, Tool
 from crewai.tools.structured_tool import CrewStructuredTool
 
@@ -262,7 +264,7 @@ def _recorded(result: Any) -> str:
     """Return a result as JSON; empty where it is the text that the model is shown, or cannot be written."""
     if isinstance(result, str):
         return ""
-    if (written := round_trip(result, write_result, read_result)) is not None:
+    if (written := round_trip(result, write_result, _read_result)) is not None:
         return written
     try:
         return json.dumps(result)
@@ -273,7 +275,7 @@ def _recorded(result: Any) -> str:
 def _remade(outcome: ToolOutcome) -> Any:
     """Return what a tool returned in an earlier attempt; its text where its class is not what it was."""
     try:
-        return read_result(outcome.raw) if outcome.raw else outcome.output
+        return _read_result(outcome.raw) if outcome.raw else outcome.output
     except (LookupError, ValueError):
         return outcome.output
 
@@ -297,7 +299,7 @@ def _read(text: str) -> Any:
     Raises:
         ValueError, LookupError: see :func:`k8gentai.agents.adapters.base.kept_results.read_result`.
     """
-    return read_result(_kept(text)[0])
+    return _read_result(_kept(text)[0])
 
 
 def _known(text: str, tool: Any) -> Any:
@@ -308,3 +310,12 @@ def _known(text: str, tool: Any) -> Any:
         return _read(text)
     except (LookupError, ValueError):
         return _kept(text)[1]
+
+
+def _read_result(text: str) -> Any:
+    """Return what a tool returned, be it what a crew came to.
+
+    Raises:
+        ValueError, LookupError: see :func:`k8gentai.agents.adapters.base.kept_results.read_result`.
+    """
+    return read_result(text, records=(CrewOutput, TaskOutput))
