@@ -1223,3 +1223,21 @@ async def test_what_the_gateway_has_not_is_named_and_what_to_use() -> None:
     assert "use_responses_api=False" in refused.json()["error"]["message"]
     told = failure(ValueError("Error code: 404"), bench.calls)
     assert (told.code, told.message) == ("agent_error", refused.json()["error"]["message"])
+
+
+async def test_models_know_calls_by_ids_that_each_of_them_takes() -> None:
+    """Nine letters and digits, the same in all requests, be they of earlier turns, of clients or of agents' code."""
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+    ids = ["mcp_01a21f71b35a7e23960817ae2af9c6040001", "call_1", "aB3dE6gH9", "no id/\u00e9"]
+    calls = [{"id": given, "type": "function", "function": {"name": "add", "arguments": "{}"}} for given in ids]
+    results = [{"role": "tool", "tool_call_id": given, "content": given[:6]} for given in ids[:3]]
+    body = {"model": "m", "messages": [{"role": "assistant", "tool_calls": calls}, *results]}
+    for _ in range(2):
+        assert (await bench.post(json.loads(json.dumps(body)))).status_code == 200
+    first, second = [json.loads(request.content)["messages"] for request in bench.asked]
+    assert first == second
+    sent = [call["id"] for call in first[0]["tool_calls"]]
+    assert all(re.fullmatch("[0-9A-Za-z]{9}", each) for each in sent)
+    assert len(set(sent)) == 4
+    assert sent[2] == ids[2]
+    assert [message["tool_call_id"] for message in first[1:]] == sent[:3]

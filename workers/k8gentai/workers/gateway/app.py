@@ -22,6 +22,7 @@ from k8gentai.agents.contract.turn import StepLimitReached, TurnError
 from k8gentai.agents.text.json_text import json_text
 from k8gentai.agents.text.utf8 import encodable
 from k8gentai.workers.gateway.answer_reader import AnswerReader, CallId, read_whole
+from k8gentai.workers.gateway.call_ids import with_short_ids
 from k8gentai.workers.gateway.embedding_calls import embeddings
 from k8gentai.workers.gateway.model_calls import (
     INNER_HEADER,
@@ -168,11 +169,12 @@ class _Call:
         self._scope = scope
         self._key = calls.journal.model_key(known, scope)
         sent = {name: value for name, value in known.items() if name not in unsent}
-        body = {**with_json_arguments(sent), **passed_on(calls.asked)}
+        body = {**with_short_ids(with_json_arguments(sent)), **passed_on(calls.asked)}
         self._plain: list[Any] | None = None
         """The messages without the images of tools, where there are any."""
         if known is not given:
-            self._plain = with_json_arguments(with_tool_images(given, calls.images, show=False))["messages"]
+            plain = with_json_arguments(with_tool_images(given, calls.images, show=False))
+            self._plain = with_short_ids(plain)["messages"]
         self._model = str(body["model"])
         calls.last_asked = self._model
         # Counting needs the figures; an agent that did not ask for them is not shown the extra chunk.

@@ -1,9 +1,7 @@
 """The model calls of one attempt: who they belong to, what they may use, what they came to."""
 
 import asyncio
-import hashlib
 import itertools
-import string
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +11,7 @@ from k8gentai.agents.text.json_text import arguments_object
 from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.journal import Journal
 from k8gentai.workers.attempt.tool_guard import ToolGuard
+from k8gentai.workers.gateway.call_ids import short_id
 from k8gentai.workers.isolation.current_attempt import RunningAttempt
 
 TURN_HEADER = "x-amf-turn"
@@ -23,15 +22,6 @@ SCOPE_HEADER = "x-amf-scope"
 """Carries the id of the tool call inside which a model call is made, percent-encoded."""
 PLACE_HEADER = "x-amf-place"
 """Carries the file and line of the agent's code that makes a model call, percent-encoded."""
-
-_ALPHABET = string.digits + string.ascii_letters
-_ID_LETTERS = 9
-"""Mistral's endpoints take ids of nine letters and digits only, which suits all others."""
-
-
-def _call_id(told: str) -> str:
-    number = int.from_bytes(hashlib.sha256(told.encode()).digest())
-    return "".join(_ALPHABET[number // len(_ALPHABET) ** place % len(_ALPHABET)] for place in range(_ID_LETTERS))
 
 
 def cancel_once(call: asyncio.Task[Any]) -> None:
@@ -197,7 +187,7 @@ class ModelCalls:
 
     def _claim(self, place: tuple[str, int, int]) -> str:
         for attempt in itertools.count():
-            own = _call_id(f"{self._origin} {place} {attempt}")
+            own = short_id(f"{self._origin} {place} {attempt}")
             if self._call_ids.setdefault(own, place) == place:
                 return own
         raise AssertionError("count() has no end")
