@@ -1226,7 +1226,7 @@ async def test_what_the_gateway_has_not_is_named_and_what_to_use() -> None:
 
 
 async def test_models_know_calls_by_ids_that_each_of_them_takes() -> None:
-    """Nine letters and digits, the same in all requests, be they of earlier turns, of clients or of agents' code."""
+    """Nine letters and digits, the same in all requests, be they of earlier turns, of clients or agents' code."""
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
     ids = ["mcp_01a21f71b35a7e23960817ae2af9c6040001", "call_1", "aB3dE6gH9", "no id/\u00e9"]
     calls = [{"id": given, "type": "function", "function": {"name": "add", "arguments": "{}"}} for given in ids]

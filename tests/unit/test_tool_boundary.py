@@ -629,12 +629,47 @@ async def test_another_tool_under_the_same_id_is_another_call():
 
 
 async def test_each_run_of_one_id_counts_for_the_limit_of_tool_calls():
-    attempt = Attempt(limits=Limits(tool_calls=2))
-    for amount in (1, 1, 2):  # A framework makes a call again whose tool stopped to ask.
+    attempt = Attempt(limits=Limits(tool_calls=3))
+    for amount in (1, 1, 2):
         await attempt.pay(amount)
     with pytest.raises(BudgetExceededError):
         await attempt.pay(3)
     assert attempt.paid == [1, 1, 2]
+
+
+async def test_the_same_run_once_more_is_another_call():
+    first = Attempt()
+    assert [await first.pay(1), await first.pay(1), await first.pay(1)] == ["pay 1"] * 3
+    assert [call_id for call_id, *_ in first.questions] == [FIRST, f"{FIRST}-2", f"{FIRST}-3"]
+    assert len(set(first.keys)) == 3
+    again = Attempt(first.entries)
+    assert [await again.pay(1), await again.pay(1)] == ["pay 1"] * 2
+    assert (again.questions, again.paid) == ([], [])
+
+
+async def test_two_runs_at_once_are_two_calls():
+    attempt = Attempt()
+    assert await asyncio.gather(attempt.pay(1), attempt.pay(1)) == ["pay 1"] * 2
+    assert [call_id for call_id, *_ in attempt.questions] == [FIRST, f"{FIRST}-2"]
+    assert len(set(attempt.keys)) == 2
+
+
+async def test_a_run_that_stopped_is_the_same_call_when_it_begins_again(person, journal):
+    tools = written_anew(person, journal, {"c1": '{"amount": 1}'})
+    ran = []
+
+    async def pay():
+        ran.append(idempotency_key())
+        return "paid"
+
+    stopped = asyncio.create_task(tools.call("c1", "pay", {"amount": 1}, pay, approval=True))
+    await person.asked.wait()
+    stopped.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopped
+    person.answer.set_result(Decision(approve=True))
+    assert (await tools.call("c1", "pay", {"amount": 1}, pay, approval=True)).output == "paid"
+    assert ran == ["resp_1:c1"]
 
 
 async def test_a_call_that_was_stopped_while_a_person_was_asked_waits_no_more(person, journal):

@@ -1,12 +1,14 @@
 """Places tool calls in the journal: what runs makes a call, not the id that it is given.
 
 A model's call is the first run of its id, with whatever code adds to the arguments. Code that runs a tool again
-under that id with other arguments (further pages, a mended try) makes another call, and so does code that makes
-several calls under one id without a model.
+under that id (further pages, a mended try, the same once more) makes another call, and so does code that makes
+several calls under one id without a model. A run that stopped before its end, as to ask a person, is the same call
+when it begins anew.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from k8gentai.workers.attempt.journal import Journal, ToolEntry
@@ -30,6 +32,8 @@ class CallPlace:
     """A digest of the tool's name and of the arguments that it runs with."""
     entry: ToolEntry | None
     """What is known of it."""
+    first_key: str = ""
+    """Where the same call ran before in the attempt: the key of its first run."""
 
     def record(self, **fields: Any) -> ToolEntry:
         """Return what is to be recorded of the call.
@@ -63,6 +67,10 @@ class CallPlaces:
         self._written = written
         self._first: dict[str, str] = {}
         """Digests of the first runs, by the ids as they are given."""
+        self._runs: Counter[tuple[str, str]] = Counter()
+        """How often each call was begun, by the key of its first run and what it runs with."""
+        self._stopped: defaultdict[tuple[str, str], list[CallPlace]] = defaultdict(list)
+        """The runs that stopped before their ends, by the same."""
 
     def find(self, given_id: str, name: str, arguments: str) -> CallPlace:
         """Return the place of a call that is about to run.
@@ -72,6 +80,22 @@ class CallPlaces:
             name: the tool.
             arguments: JSON text, what the tool runs with.
         """
+        place = self._of_call(given_id, name, arguments)
+        if stopped := self._stopped[place.key, place.ran]:
+            return stopped.pop(0)
+        number = self._runs[place.key, place.ran]
+        self._runs[place.key, place.ran] += 1
+        if not number:
+            return place
+        key = f"{place.key}-{number + 1}"
+        return replace(place, call_id=key, key=key, entry=self._journal.tool(key), first_key=place.key)
+
+    def stop(self, place: CallPlace) -> None:
+        """Note that a run stopped before its end: it is the same call that begins next."""
+        self._stopped[place.first_key or place.key, place.ran].append(place)
+
+    def _of_call(self, given_id: str, name: str, arguments: str) -> CallPlace:
+        """Return the place of the first run of a call."""
         ran = seen_digest(name, arguments)
         first = self._of_first(given_id, name, ran)
         recorded = first.entry.ran if first.entry is not None else None

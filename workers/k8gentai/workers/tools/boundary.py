@@ -303,19 +303,15 @@ class Tools:
         arguments_json = shown_json(arguments) if unreadable is None else unreadable
         place = self._places.find(call_id, name, arguments_json)
         given_id, call_id, known = call_id, place.call_id, place.entry
-        again = call_id in self._begun
-        if not again and self._is_one_too_many(known):
-            return await self._skip(ToolCall(call_id=call_id, name=name, arguments=arguments_json))
-        if not again:
-            self._begun.add(call_id)
-            self._made += 1
-            self._budget.tool_call()
-        step_id = tool_step(call_id)
-        policy = self._policy(name)
-        self._publish(call_id, ToolCall(call_id=call_id, name=name, arguments=arguments_json))
+        again, ran = call_id in self._begun, False
         try:
+            if not again and self._is_one_too_many(known):
+                return await self._skip(ToolCall(call_id=call_id, name=name, arguments=arguments_json))
             if not again:
-                await self._note_around(Inside(calls=[call_id], counted=1))
+                await self._begin(call_id)
+            step_id = tool_step(call_id)
+            policy = self._policy(name)
+            self._publish(call_id, ToolCall(call_id=call_id, name=name, arguments=arguments_json))
             denial = _unread(unreadable) if known is None else None
             if denial is None and self._journal.is_full and (known is None or known.state != "done"):
                 self._budget.unrecorded(_NOT_BEGUN)
@@ -336,9 +332,13 @@ class Tools:
                 entry = denial or await self._once(running, policy, run)
             finally:
                 self._running.discard(running)
+            ran = denial is None
         except FencedError as error:
             # The turn is not ours any more. Frameworks show ordinary exceptions to the model; this one stops them.
             raise asyncio.CancelledError from error
+        finally:
+            if not ran:
+                self._places.stop(place)
         if entry.images:
             self._images[given_id] = entry.images
         for usage in entry.usage:
@@ -349,6 +349,18 @@ class Tools:
         self._publish(call_id, StepCompleted(step_id=step_id, kind="tool"))
         recorded = denial is None and known is not None and known.state == "done"
         return ToolOutcome(entry.output, entry.is_error, entry.raw, entry.results, recorded=recorded)
+
+    async def _begin(self, call_id: str) -> None:
+        """Count a call that is made for the first time in this attempt.
+
+        Raises:
+            BudgetExceededError: it was one call too many.
+            FencedError: the attempt is over.
+        """
+        self._begun.add(call_id)
+        self._made += 1
+        self._budget.tool_call()
+        await self._note_around(Inside(calls=[call_id], counted=1))
 
     def _replaces_approved(self, name: str) -> bool:
         """Return whether a call is made in place of one around it, of the same tool, that its agent's own code or
