@@ -15,7 +15,7 @@ import pytest
 from k8gentai.agents.contract.events import TurnEnd, TurnFailed, Usage
 from k8gentai.agents.resources.agent import Limits
 from k8gentai.workers.attempt.budget import Budget
-from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.journal import Failure, Journal, without_failures
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.gateway import upstream as upstream_module
 from k8gentai.workers.gateway.app import _Call, gateway
@@ -1241,3 +1241,48 @@ async def test_models_know_calls_by_ids_that_each_of_them_takes() -> None:
     assert len(set(sent)) == 4
     assert sent[2] == ids[2]
     assert [message["tool_call_id"] for message in first[1:]] == sent[:3]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_failure_that_an_agent_may_have_gone_on_from_comes_again(stream) -> None:
+    """Else the turn, run again, would take another way, and do again under other ids what was done."""
+    bench = Bench(lambda _: httpx.Response(400, json={"error": {"message": "no such model", "code": "gone"}}))
+    body = {"model": "m", "messages": [], "stream": stream}
+    first = await bench.post(body)
+    bench.run_again()
+    again = await bench.post(body)
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    assert len(bench.asked) == 1
+    assert str(bench.calls.error) == "model m: answered 400: no such model"
+    assert (await bench.post(body)).status_code == 400
+    assert len(bench.asked) == 2, "another call of the same words is a call of its own"
+
+
+async def test_what_came_of_an_answer_that_broke_off_comes_again(monkeypatch) -> None:
+    cut = f"data: {json.dumps(TEXT)}\n\n"
+    bench = Bench(lambda _: httpx.Response(200, text=cut, headers={"content-type": "text/event-stream"}))
+    body = {"model": "m", "messages": [], "stream": True}
+    first = await bench.post(body)
+    assert "hung up in mid-answer" in first.text
+    asked = len(bench.asked)
+    bench.run_again()
+    assert (await bench.post(body)).text == first.text
+    assert len(bench.asked) == asked
+
+
+@pytest.mark.parametrize(
+    ("end", "asks_again"),
+    [
+        (TurnFailed(code="model_overloaded", message="model m: overloaded"), True),
+        (TurnFailed(code="agent_error", message="the agent raised APIError: model m: overloaded"), True),
+        (TurnFailed(code="time_limit", message="the turn did not end within its limit"), False),
+        (None, True),
+    ],
+)
+def test_a_failed_turn_that_is_tried_anew_asks_a_model_again_that_failed_it(end, asks_again) -> None:
+    failure = Failure(cause="overloaded", status=503, code="model_overloaded").model_dump_json()
+    recorded = {"failure model abc 1": failure, "model def 1": "[]", "tool c1": "{}"}
+    left = without_failures(recorded, end)
+    assert left == {
+        key: value for key, value in recorded.items() if not (asks_again and key.startswith("failure"))
+    }

@@ -38,6 +38,14 @@ _TOO_LONG_WORDS = re.compile(
 )
 
 
+_MODEL_ERRORS = RESPONSES_API | {"model_error", "model_overloaded", "context_length_exceeded"}
+
+
+def is_model_error(code: str) -> bool:
+    """Return whether a turn with such a code failed because its model did."""
+    return code in _MODEL_ERRORS
+
+
 def model_error_code(status: int, code: object, words: str = "") -> str:
     """Return the code of a turn that failed because its model did.
 

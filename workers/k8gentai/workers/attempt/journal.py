@@ -19,7 +19,8 @@ from typing import Any, Literal
 import structlog
 from pydantic import BaseModel
 
-from k8gentai.agents.contract.events import Usage
+from k8gentai.agents.contract.error_codes import is_model_error
+from k8gentai.agents.contract.events import TurnEnd, TurnFailed, Usage
 from k8gentai.agents.text.utf8 import JsonObject, Text
 from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.queue.attempts import Attempts, Lease
@@ -28,7 +29,21 @@ from k8gentai.workers.queue.connection import until_back
 Answer = list[dict[str, Any]]
 """A model's answer: its chunks in order, or its one completion."""
 
+_FAILURE = "failure "
+
 log = structlog.get_logger(__name__)
+
+
+class Failure(BaseModel):
+    """How a model call failed for good, as the agent was told: it may have gone on with another model."""
+
+    cause: Text
+    status: int
+    """The HTTP status that the agent's client got."""
+    code: Text
+    """That of a turn that fails because of it."""
+    chunks: list[JsonObject] = []
+    """What of the answer came before."""
 
 
 class ToolEntry(BaseModel):
@@ -119,6 +134,19 @@ class Journal:
         """
         await self._record(key, json.dumps(answer, separators=(",", ":")))
 
+    def failure(self, key: str) -> Failure | None:
+        """Return how a model call failed in an earlier attempt."""
+        recorded = self._recorded.get(_failure_key(key))
+        return None if recorded is None else Failure.model_validate_json(recorded)
+
+    async def record_failure(self, key: str, failure: Failure) -> None:
+        """Keep how a model call failed. To be done before the agent knows. What does not fit is not kept.
+
+        Raises:
+            FencedError: the attempt is over.
+        """
+        await self._record(_failure_key(key), failure.model_dump_json())
+
     def tool(self, call_id: str) -> ToolEntry | None:
         """Return what became of a tool call in an earlier attempt."""
         recorded = self._recorded.get(_tool_key(call_id))
@@ -158,6 +186,26 @@ class Journal:
             self.is_full = True
             log.warning("journal_full", turn=self._lease.turn_id, entry=key.partition(" ")[0], bytes=len(value))
         return fits
+
+
+def without_failures(recorded: dict[str, str], end: TurnEnd | None) -> dict[str, str]:
+    """Return the journal of a failed turn as it answers the turn that tries it anew: where a model's failure was
+    what ended the turn, models are asked again.
+
+    Args:
+        recorded: the journal.
+        end: how the failed turn ended, if that is known.
+    """
+    failures = {
+        key: Failure.model_validate_json(value) for key, value in recorded.items() if key.startswith(_FAILURE)
+    }
+    if isinstance(end, TurnFailed) and not is_model_error(end.code):
+        failures = {} if all(each.cause not in end.message for each in failures.values()) else failures
+    return {key: value for key, value in recorded.items() if key not in failures}
+
+
+def _failure_key(key: str) -> str:
+    return _FAILURE + key
 
 
 def _tool_key(call_id: str) -> str:

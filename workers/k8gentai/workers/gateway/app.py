@@ -36,7 +36,7 @@ from k8gentai.workers.gateway.model_calls import (
 )
 from k8gentai.workers.gateway.strict_json import with_json_arguments, with_json_results
 from k8gentai.workers.gateway.tool_images import with_tool_images
-from k8gentai.workers.gateway.upstream import Chunk, StackLostError, Upstream, UpstreamError
+from k8gentai.workers.gateway.upstream import Chunk, StackLostError, Upstream, UpstreamError, failed_before
 from k8gentai.workers.http.web_pages import TransportSecurity
 from k8gentai.workers.queue.attempts import FencedError
 
@@ -197,6 +197,8 @@ class _Call:
         """Return the answer in one piece."""
         if recorded := self._calls.journal.answer(self._key):
             return self._completion(recorded[0], self._recorded_id, recorded=True)
+        if failed := self._calls.journal.failure(self._key):
+            return _error(failed.status, str(self._failed(failed_before(failed))), "model_error")
         self._calls.waited_for[self._key] = self._model
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
 
@@ -207,6 +209,7 @@ class _Call:
                 await self._calls.journal.record_answer(self._key, [completion])
                 answer.set_result(whole)
             except UpstreamError as error:
+                await self._calls.record_failure(self._key, error)
                 answer.set_exception(error)
             except FencedError:
                 log.info("turn_ended_elsewhere", turn=self._calls.turn_id)
@@ -294,13 +297,21 @@ class _Call:
                 yield chunk
         if recorded:
             ending = reader.end()
+        elif failed := journal.failure(self._key):
+            for chunk in failed.chunks:
+                yield chunk
+            raise failed_before(failed)
         else:
             answer: list[Chunk] = []
-            async with aclosing(self._asked_in_chunks()) as chunks:
-                async for sent in chunks:
-                    for chunk in reader.read(sent):
-                        answer.append(chunk)
-                        yield chunk
+            try:
+                async with aclosing(self._asked_in_chunks()) as chunks:
+                    async for sent in chunks:
+                        for chunk in reader.read(sent):
+                            answer.append(chunk)
+                            yield chunk
+            except UpstreamError as error:
+                await self._calls.record_failure(self._key, error, answer)
+                raise
             ending = reader.end()
             # As the agent was shown it, so that it is shown the same again by a version that reads otherwise.
             await journal.record_answer(self._key, [*answer, *ending])

@@ -7,7 +7,7 @@ from typing import Any
 from k8gentai.agents.contract.events import Usage
 from k8gentai.workers.gateway.answer_reader import token_count
 from k8gentai.workers.gateway.model_calls import ModelCalls
-from k8gentai.workers.gateway.upstream import Upstream
+from k8gentai.workers.gateway.upstream import Upstream, UpstreamError, failed_before
 
 _RECORDED_BYTES = 2**18
 """How large an answer may be to be recorded: that to a question is. To be asked again for those of whole documents
@@ -37,11 +37,16 @@ async def embeddings(
         calls.embedded_bytes += len(json.dumps(recorded[0]))
         _count(calls, model, recorded[0], around)
         return recorded[0]
+    if failed := calls.journal.failure(key):
+        raise failed_before(failed)
     calls.last_asked = calls.waited_for[key] = model
     asking = asyncio.create_task(upstream.embed(body, calls.trace))
     calls.track(asking)
     try:
         answer = await asking
+    except UpstreamError as error:
+        await calls.record_failure(key, error)
+        raise
     finally:
         calls.waited_for.pop(key, None)
     _count(calls, model, answer, around)

@@ -2,16 +2,17 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.contract.turn import ModelEndpoint, StepLimitReached, TurnError
 from k8gentai.agents.text.json_text import arguments_object
 from k8gentai.workers.attempt.budget import Budget
-from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.journal import Failure, Journal
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.gateway.call_ids import short_id
+from k8gentai.workers.gateway.upstream import StackLostError, UpstreamError
 from k8gentai.workers.isolation.current_attempt import RunningAttempt
 
 TURN_HEADER = "x-amf-turn"
@@ -239,6 +240,19 @@ class ModelCalls:
         """Note that an answer was cut off by the end of the stack's server."""
         if not self.lost.done():
             self.lost.set_result(error)
+
+    async def record_failure(self, key: str, error: UpstreamError, chunks: Sequence[dict[str, Any]] = ()) -> None:
+        """Keep how a call failed, as the agent may go on from that. Where the stack's server went away in its
+        answer, the whole attempt is made again.
+
+        Args:
+            key: the call, as the journal has it.
+            error: why it failed.
+            chunks: what of its answer came before.
+        """
+        if not isinstance(error, StackLostError):
+            failure = Failure(cause=str(error), status=error.status, code=error.code, chunks=list(chunks))
+            await self.journal.record_failure(key, failure)
 
     def failed(self, model: str, cause: str, code: str) -> ModelError:
         """Note why a call failed, for the end of the turn."""

@@ -13,6 +13,7 @@ import structlog
 
 from k8gentai.agents.contract.error_codes import model_error_code
 from k8gentai.agents.text.json_text import json_text, read_json
+from k8gentai.workers.attempt.journal import Failure
 from k8gentai.workers.gateway.announced_calls import AnnouncedCalls
 from k8gentai.workers.gateway.answer_parts import says_anything, sent_choices, unreadable_part
 from k8gentai.workers.http.bounded_reading import TooLargeError, lines, whole
@@ -79,6 +80,13 @@ class UpstreamError(Exception):
         self.code = model_error_code(status, code, words)
         self.retry = retry
         self.retry_after = retry_after
+
+
+def failed_before(failure: Failure) -> UpstreamError:
+    """Return the error of a model call that failed in an earlier attempt."""
+    error = UpstreamError(failure.cause, failure.status)
+    error.code = failure.code
+    return error
 
 
 class StackAwayError(UpstreamError):

@@ -19,7 +19,7 @@ from k8gentai.agents.contract.turn import (
     Adapter,
     AgentLoadError,
 )
-from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.journal import Journal, without_failures
 from k8gentai.workers.attempt.replay_filter import Republisher
 from k8gentai.workers.attempt.sequencer import EventOrder
 from k8gentai.workers.attempt.stream import EventStream
@@ -126,6 +126,9 @@ class Harness:
         before = await until_back(partial(self._attempts.before, started.lease))
         published = await until_back(partial(self._attempts.published, started.lease))
         recorded = await until_back(partial(self._attempts.journal, started.lease))
+        if (replay := started.accepted.replay) and replay.retry:
+            end = await until_back(partial(self._attempts.end_of, replay.of))
+            recorded = without_failures(recorded, end if isinstance(end, TurnEnd) else None)
         republisher = Republisher(before, published, stream.put, started.accepted.refused())
         return EventOrder(republisher.put, republisher.keep), republisher.put, recorded
 

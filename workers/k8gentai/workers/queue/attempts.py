@@ -244,6 +244,11 @@ class Attempts:
         entries = await self._redis.lrange(keys.TURN + lease.turn_id + keys.BEFORE, 0, -1)
         return [parse_event(entry) for entry in entries]
 
+    async def end_of(self, turn_id: str) -> Event | None:
+        """Return the last event of a turn; None where Redis has it no more."""
+        entries = await self._redis.xrevrange(keys.TURN + turn_id + keys.EVENTS, count=1)
+        return parse_event(entries[0][1][b"e"]) if entries else None
+
     async def hand_back(self, lease: Lease) -> str:
         """Give the turn to another worker, without counting it as a crash.
 
