@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.helpers import IMPLICIT, check_sequence, collect, ended, eventually, prompt, text_of
 from tests.integration.test_turns_command import turns
-from tests.scripted import Answer, Call
+from tests.scripted import Answer, Call, Refuse
 from tests.support.llama_stack import McpServer, mcp_tool
 
 
@@ -93,6 +93,29 @@ async def test_a_denied_call_does_not_run_and_the_model_is_told_why(client, mode
     assert [item.type for item in second.output] == ["message"]
     assert "Not on a Sunday." in str(model.requests(key)[-1].body["messages"][-1])
     assert lines(page) == []
+
+
+async def test_an_approved_call_that_the_agent_does_not_come_to_again_fails_its_turn(client, model, key, page):
+    model.script(key, Answer(write(page, "one")), Answer("I had rather not."))
+    first = await client.responses.create(model="drifting", input=prompt(key))
+    (request,) = asked(first)
+    second = await client.responses.create(
+        model="drifting", previous_response_id=first.id, input=[answer(request)]
+    )
+    assert (second.status, second.error.reason) == ("failed", "approved_call_missed")
+    assert "a person approved 'write'" in second.error.message
+    assert lines(page) == []
+
+
+async def test_an_agent_that_went_on_from_a_models_failure_does_so_again(client, model, key, page):
+    model.script(key, Refuse(400, "no such model"), Answer(write(page, "one")), Answer("Written."))
+    first = await client.responses.create(model="falling-back", input=prompt(key))
+    second = await client.responses.create(
+        model="falling-back", previous_response_id=first.id, input=[answer(*asked(first))]
+    )
+    assert second.output_text == "Written.", second.error
+    assert lines(page) == ["one"]
+    assert len(model.requests(key)) == 3
 
 
 async def test_nothing_but_redis_needs_to_live_while_it_waits(own_stack, model, key, page):

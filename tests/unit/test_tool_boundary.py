@@ -672,6 +672,25 @@ async def test_a_run_that_stopped_is_the_same_call_when_it_begins_again(person, 
     assert ran == ["resp_1:c1"]
 
 
+@pytest.mark.parametrize("approval", [True, False])
+async def test_a_failed_run_is_tried_again_as_the_same_call_unless_a_person_approved_it(person, approval):
+    policies = {"pay": Tool(name="pay")}
+    budget, guard = Budget(Limits(), lambda end: None), ToolGuard((), (), (), lambda end: None)
+    tools = Tools("resp_1", policies, Recorded(), _ignore, person, budget, math.inf, Clock(0), guard=guard)
+    person.answer.set_result(Decision(approve=True))
+    keys = []
+
+    async def pay():
+        keys.append(idempotency_key())
+        if len(keys) == 1:
+            raise OSError("the line is dead")
+        return "paid"
+
+    outputs = [(await tools.call("c1", "pay", {}, pay, approval=approval)).output for _ in range(2)]
+    assert outputs == ["OSError: the line is dead", "paid"]
+    assert keys == ["resp_1:c1", "resp_1:c1-2" if approval else "resp_1:c1"]
+
+
 async def test_a_call_that_was_stopped_while_a_person_was_asked_waits_no_more(person, journal):
     async def pay():
         raise AssertionError("nobody approved it")

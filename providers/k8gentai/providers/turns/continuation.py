@@ -84,7 +84,9 @@ def continued(record: TurnRecord, events: Iterable[Event], items: Sequence[Item]
         elif question.call_id in answers and answers[question.call_id].approve != approve:
             approve, reason = False, _UNCLEAR
         seen = seen_digest(question.name, question.arguments)
-        answers[question.call_id] = Answer(approve=approve, reason=reason, request_id=request_id, seen=seen)
+        answers[question.call_id] = Answer(
+            approve=approve, reason=reason, request_id=request_id, name=question.name, seen=seen
+        )
     return Replay(of=record.turn.id, turn=first_seen(record), answers={**before, **answers})
 
 

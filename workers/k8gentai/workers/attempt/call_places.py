@@ -2,8 +2,8 @@
 
 A model's call is the first run of its id, with whatever code adds to the arguments. Code that runs a tool again
 under that id (further pages, a mended try, the same once more) makes another call, and so does code that makes
-several calls under one id without a model. A run that stopped before its end, as to ask a person, is the same call
-when it begins anew.
+several calls under one id without a model. A run that stopped before its end, as to ask a person, or that failed,
+is the same call when it begins anew.
 """
 
 from collections import Counter, defaultdict
@@ -91,7 +91,7 @@ class CallPlaces:
         return replace(place, call_id=key, key=key, entry=self._journal.tool(key), first_key=place.key)
 
     def stop(self, place: CallPlace) -> None:
-        """Note that a run stopped before its end: it is the same call that begins next."""
+        """Note that a run came to nothing: it is the same call that begins next."""
         self._stopped[place.first_key or place.key, place.ran].append(place)
 
     def _of_call(self, given_id: str, name: str, arguments: str) -> CallPlace:

@@ -14,7 +14,7 @@ class Inside(BaseModel):
     """What was done inside one tool call, however deep."""
 
     calls: list[Text] = []
-    """The ids of the tool calls, as they were shown."""
+    """The ids of the tool calls, as they were shown, and of what people were asked."""
     counted: int = 0
     """How many of them count for the turn's limits."""
     model_calls: int = 0

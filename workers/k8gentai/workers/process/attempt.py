@@ -99,8 +99,8 @@ class Attempt:
         order.is_silent = self._guard.is_silent
         self.calls = self._model_calls(accepted, journal)
         order.is_of_model = self.calls.written.__contains__
-        answers = accepted.replay.answers if accepted.replay else {}
-        self._approvals = Approvals(answers, order.from_tool, self._busy)
+        self._answers = accepted.replay.answers if accepted.replay else {}
+        self._approvals = Approvals(self._answers, order.from_tool, self._busy)
         self._tools = self._make_tools(journal)
         self._boundary = AgentsBoundary(self._tools, agents_loop)
         self._handoff = EventHandoff(self._take)
@@ -228,12 +228,13 @@ class Attempt:
         return end
 
     async def judged(self, end: TurnEnd) -> TurnEnd:
-        """Return what a turn ends with that ended well, but may have run a tool past the tool boundary, or been
-        asked for JSON: its last message is the answer. All its events are in order by now.
+        """Return what a turn ends with that ended well, but may have run a tool past the tool boundary, not have
+        come to what a person approved, or been asked for JSON: its last message is the answer. All its events are
+        in order by now.
 
         What a model makes of the format is its own affair, unless code of the agent's stands between.
         """
-        if missed := self._missed():
+        if missed := self._missed() or self._left_undone():
             return missed
         text = self._order.last_text()
         if not self._agent.definition.spec.entrypoint or not self._owes_json() or text in self.calls.refusals:
@@ -255,6 +256,17 @@ class Attempt:
         if self._order.handed_over or not self._agent.definition.spec.entrypoint:
             return None
         return self._guard.missed()
+
+    def _left_undone(self) -> TurnFailed | None:
+        """Return what the turn ends with where a person agreed to something and the agent did not come to it."""
+        for call_id, answer in self._answers.items():
+            if answer.approve and not self._tools.has_come_to(call_id):
+                message = (
+                    f"a person approved '{answer.name or call_id}', and the agent did not come to it when it was "
+                    "run again with that answer: its code, or what it asks its model, is not the same as before"
+                )
+                return TurnFailed(code="approved_call_missed", message=message)
+        return None
 
     def _take(self, event: Event) -> None:
         try:

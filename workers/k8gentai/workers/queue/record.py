@@ -34,6 +34,8 @@ class Answer(BaseModel):
     reason: str | None = None
     request_id: str
     """The id of the item that asked."""
+    name: str = ""
+    """What the person was asked about: a tool, or what asks. Empty in records of older versions."""
     seen: str | None = None
     """A digest of the name and arguments that the person saw, from :func:`seen_digest`; None in records of older
     versions, whose answers count for nothing: the question is asked again."""

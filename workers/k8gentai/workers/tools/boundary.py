@@ -206,6 +206,8 @@ class Tools:
         """What a person was asked about: calls, and other questions, by their ids."""
         self._begun: set[str] = set()
         """Calls of this attempt. A framework makes one again whose tool stopped to ask a person."""
+        self._answered_inside: set[str] = set()
+        """Calls and questions inside calls that are answered from the journal."""
         self._call_keys: list[CallKey] = []
         self._claiming = threading.Lock()
 
@@ -262,12 +264,12 @@ class Tools:
 
     def decision(self, question: str, name: str, arguments: str) -> Decision | None:
         """Return what was decided; see :class:`k8gentai.workers.attempt.approvals.Approvals`."""
-        self._put_to_people.add(question)
+        self._note_question(question)
         return self._approvals.decision(question, name, arguments)
 
     async def ask(self, call_id: str, name: str, arguments: str, about: Sequence[str] = ()) -> Decision:
         """Ask a person; see :class:`k8gentai.workers.attempt.approvals.Approvals`."""
-        self._put_to_people.add(call_id)
+        self._note_question(call_id)
         around = _around.get()
         for running in around:
             running.ask()
@@ -332,7 +334,8 @@ class Tools:
                 entry = denial or await self._once(running, policy, run)
             finally:
                 self._running.discard(running)
-            ran = denial is None
+            # One that failed may be tried again under its idempotency key, unless a person approved it.
+            ran = denial is None and (is_asked or not entry.is_error)
         except FencedError as error:
             # The turn is not ours any more. Frameworks show ordinary exceptions to the model; this one stops them.
             raise asyncio.CancelledError from error
@@ -387,9 +390,21 @@ class Tools:
 
     def _answer_inside(self, inside: Inside) -> None:
         """Have what was done inside a call count that is answered from the journal."""
+        self._answered_inside.update(inside.calls)
         self._keep(inside)
         self._made += inside.counted
         self._budget.answered(inside, _key_around())
+
+    def _note_question(self, question: str) -> None:
+        self._put_to_people.add(question)
+        self._budget.insides.add(_key_around(), Inside(calls=[question]))
+
+    def has_come_to(self, call_id: str) -> bool:
+        """Return whether this attempt came to a call or to another question, or need not, as it is recorded."""
+        if call_id in self._begun or call_id in self._put_to_people or call_id in self._answered_inside:
+            return True
+        entry = self._journal.tool(call_id)
+        return entry is not None and entry.state == "done"
 
     def _policy(self, name: str) -> Tool:
         return self._policies.get(name) or Tool(name=name)
@@ -454,6 +469,7 @@ class Tools:
         key, own = running.place.key, running.own
         if not await self._journal.record_tool(key, running.record(state="running", returned=own.text)):
             self._budget.unrecorded(_NOT_BEGUN)
+        self._answered_inside.update(running.inside.calls)
         self._keep(running.inside)
         self._budget.insides.open(key, _key_around(), running.inside)
         token = current_call_key.set(self._call_key(running.place))
