@@ -67,7 +67,8 @@ async def test_an_approved_call_runs_and_the_turn_goes_on(client, model, key, pa
 
 
 async def test_a_turn_goes_on_as_its_first_request_asked(client, model, key, page):
-    options = {"temperature": 0.5, "instructions": "Be brief.", "max_output_tokens": 99}
+    asking = {"temperature": 0.5, "instructions": "Be brief.", "max_output_tokens": 99}
+    options = {**asking, "parallel_tool_calls": False}
     first = await suspended(client, model, key, page, **options)
     again = {"model": "guarded", "previous_response_id": first.id, "input": [answer(*asked(first))]}
     others = ("temperature", 0.9), ("instructions", "Be long."), ("text", {"format": {"type": "json_object"}})

@@ -10,6 +10,9 @@ import pytest
 
 from k8gentai.agents.contract.events import Interrupt, TurnAccepted, TurnStarted, TurnSuspended
 from k8gentai.agents.contract.turn import Decision, Turn
+from k8gentai.providers.errors import ApiError
+from k8gentai.providers.requests.request import read_request
+from k8gentai.providers.turns import acceptor
 from k8gentai.providers.turns.continuation import continued, questions
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.queue.record import Answer, TurnRecord, seen_digest
@@ -98,3 +101,31 @@ def test_an_answer_that_is_given_again_to_another_question_takes_the_place_of_th
     first = continued(record(), EVENTS, items, NOW)
     again = continued(record(replay=first.model_copy(update={"answers": before})), EVENTS, items, NOW)
     assert again.answers["c1"] == first.answers["c1"]
+
+
+MCP = {"type": "mcp", "server_label": "pay", "server_url": "http://pay", "require_approval": "always"}
+
+
+@pytest.mark.parametrize(
+    ("tools", "refused"),
+    [
+        ([], None),
+        ([{**MCP, "authorization": "old"}], None),
+        ([{**MCP, "authorization": "new"}], None),
+        ([{**MCP, "server_url": "http://other"}], "tools[0]"),
+        ([{**MCP, "require_approval": "never"}], "tools[0]"),
+        ([MCP, {"type": "web_search"}], "tools[1]"),
+    ],
+)
+def test_a_turn_goes_on_with_its_tools_and_with_credentials_of_today(tools, refused) -> None:
+    turn = Turn(id="resp_1", agent="a", input=[], tools=[{**MCP, "authorization": "old"}])
+    request = read_request("resp_2", {"model": "a", "input": "hi", "tools": tools})
+    brought = acceptor._with_tools(turn, request.tools)
+    if refused:
+        with pytest.raises(ApiError) as error:
+            acceptor._check_same(request, brought)
+        assert error.value.param == refused
+        return
+    acceptor._check_same(request, brought)
+    expected = tools[0]["authorization"] if tools else "old"
+    assert [tool.get("authorization") for tool in brought.tools] == [expected]

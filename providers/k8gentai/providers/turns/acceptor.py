@@ -1,5 +1,6 @@
 """Accepts turns: every way of asking for one, of whichever API, comes through here."""
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,6 +36,9 @@ from k8gentai.workers.queue.record import AcceptedTurn, ClassicPart, Replay, Tur
 from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
 
 log = structlog.get_logger(__name__)
+
+_CREDENTIALS = ("authorization", "headers")
+"""What of an MCP server's tool may be another where a turn goes on."""
 
 
 class Acceptor:
@@ -132,7 +136,7 @@ class Acceptor:
             framework=target.framework,
             implicit=target.implicit,
             owner=caller(),
-            request={**going_on.echo, **request.echo},
+            request={**going_on.echo, **request.echo, **going_on.held},
             previous_response_id=request.previous_response_id,
             background=request.background,
             store=request.store,
@@ -190,10 +194,11 @@ class Acceptor:
             raise invalid(f"Agent '{record.turn.agent}' asked, not '{agent}'.", "model", "approval_elsewhere")
         if parent is None:
             check_is_asked_here(record)
-        turn = first_seen(record)
+        turn = _with_tools(first_seen(record), request.tools)
         _check_same(request, turn)
         record, events = await self._reader.so_far(record)
         replay = continued(record, events, request.input, await self._turns.now())
+        replay = replay.model_copy(update={"turn": turn})
         kept = ("instructions", *turn.parameters)
         echo = {name: value for name, value in record.request.items() if name in kept}
         return _GoingOn(replay, next_part(record), await self._conversation(record), turn, echo)
@@ -224,6 +229,11 @@ class _GoingOn:
     echo: dict[str, Any] = field(default_factory=dict)
     """What a response repeats of that."""
 
+    @property
+    def held(self) -> dict[str, Any]:
+        """What of it holds, whatever the answer says that asks for nothing."""
+        return {name: value for name, value in self.echo.items() if not asks_nothing(name, value)}
+
 
 def _check_same(request: CreateRequest, turn: Turn) -> None:
     """See that a request which answers a question asks nothing that the turn, which goes on, does not.
@@ -237,11 +247,24 @@ def _check_same(request: CreateRequest, turn: Turn) -> None:
         if _plain(known.get(name)) != (asked := _plain(value)) and not asks_nothing(name, asked):
             message = f"'{name}': the turn goes on as its first request asked: leave it out, or repeat it."
             raise invalid(message, name, "unsupported_parameter")
-    functions = [_plain(tool) for tool in turn.tools if tool.get("type") == "function"]
+    tools = [_plain(tool) for tool in turn.tools]
     for index, tool in enumerate(request.tools):
-        if tool.get("type") == "function" and _plain(tool) not in functions:
+        if _plain(tool) not in tools:
             message = f"'tools[{index}]': the turn goes on with the tools of its first request."
             raise invalid(message, f"tools[{index}]", "unsupported_parameter")
+
+
+def _with_tools(turn: Turn, tools: list[dict[str, Any]]) -> Turn:
+    """Return a turn with the credentials that a request brings for MCP servers of the turn's: those that it had
+    may have expired while it waited."""
+    brought = {_server(tool): tool for tool in tools if tool.get("type") == "mcp"}
+    return turn.model_copy(update={"tools": [brought.get(_server(tool), tool) for tool in turn.tools]})
+
+
+def _server(tool: dict[str, Any]) -> str:
+    """Return what tells an MCP server from others: all but its credentials."""
+    asked = {name: value for name, value in _plain(tool).items() if name not in _CREDENTIALS}
+    return json.dumps(asked, sort_keys=True)
 
 
 def _plain(value: Any) -> Any:
