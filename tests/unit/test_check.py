@@ -310,7 +310,7 @@ def test_a_module_that_is_not_there_is_named_at_the_line_of_the_entrypoint():
     define_tiny("lost")
     Path("lost_code.py").unlink()
     error = tiny()["lost"].error or ""
-    assert error.startswith("agents/lost.yaml:6: spec.entrypoint: there is no module 'lost_code' for lost_code")
+    assert error.startswith("agents/lost.yaml:6: spec.entrypoint: there is no module 'lost_code' (looked")
 
 
 def test_what_has_not_changed_is_not_checked_again(counting):

@@ -72,7 +72,7 @@ def api_error(error: Exception) -> ApiError:
             return conversation_busy(error.turn_id)
         case AnsweredError():
             by = (
-                f"was answered by response '{error.by}' and waits no longer: that one asks what is still open"
+                f"was answered by response '{error.by}', which asks what is still open, if anything is"
                 if error.by
                 else "is not waiting for an answer"
             )

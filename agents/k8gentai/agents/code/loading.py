@@ -96,7 +96,8 @@ def _explain(error: BaseException, module: str) -> AgentLoadError:
     if frames:
         return AgentLoadError(reason, frames[-1].filename, frames[-1].lineno)
     if isinstance(error, ModuleNotFoundError):
-        return AgentLoadError(f"there is no module {error.name!r} for {module} (looked from {Path.cwd()})")
+        needed = "" if error.name == module else f" for {module}"
+        return AgentLoadError(f"there is no module {error.name!r}{needed} (looked from {Path.cwd()})")
     return AgentLoadError(f"{module}: {reason}")
 
 
