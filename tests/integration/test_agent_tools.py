@@ -91,6 +91,64 @@ async def test_a_person_approves_in_the_place_where_they_talk_to_the_first(
     assert (len(model.requests(key)), len(model.requests(other))) == (2, 2)
 
 
+def forget(stack, *turn_ids):
+    """Have Redis forget turns and all idempotency keys, as it does some time after they are of no use."""
+    with stack.redis() as redis:
+        named = [key for turn_id in turn_ids for key in redis.keys(f"amf:turn:{turn_id}*")]
+        if names := [*redis.keys("amf:idempotency:*"), *named]:
+            redis.delete(*names)
+
+
+async def settled(stack, *turn_ids):
+    """Wait until turns are settled."""
+
+    async def count():
+        with stack.redis() as redis:
+            return [redis.hexists(f"amf:turn:{turn_id}", "settled") for turn_id in turn_ids]
+
+    await eventually(count, all)
+
+
+def asked_for(stack, turn_id):
+    """The turns that a turn's tool calls asked for, as Redis knows them."""
+    with stack.redis() as redis:
+        return sorted(child.decode() for child in redis.smembers(f"amf:turn:{turn_id}:children"))
+
+
+def approval(response):
+    """What goes on with a response that asks one thing."""
+    (item,) = (item for item in response.output if item.type == "mcp_approval_request")
+    answer = {"type": "mcp_approval_response", "approval_request_id": item.id, "approve": True}
+    return {"model": PARENT, "previous_response_id": response.id, "input": [answer]}
+
+
+@pytest.mark.parametrize("store", [True, False])
+async def test_a_person_may_answer_long_after_the_other_was_asked(own_stack, model, key, other, tmp_path, store):
+    """What Redis keeps of ended turns, and of the keys they were asked for by, is gone by then."""
+    server = own_stack.add_server()
+    own_stack.add_worker("langgraph", "--concurrency", "4")
+    page = tmp_path / "page.txt"
+    lines = [Call("write", {"path": str(page), "line": line}, id=f"w{line}") for line in ("one", "two")]
+    model.script(key, Answer(ask(other, "ask_guarded")), Answer("It was written."))
+    model.script(other, *map(Answer, lines), Answer("I wrote both."))
+    async with server.openai() as client:
+        first = await client.responses.create(model=PARENT, input=prompt(key), store=store)
+        (asking,) = asked_for(own_stack, first.id)
+        await settled(own_stack, first.id, asking)
+        forget(own_stack)
+        second = await client.responses.create(**approval(first), store=store)
+        # It has what waited for its first answer, and what waits for the second.
+        _, waiting = asked_for(own_stack, second.id)
+        await settled(own_stack, second.id, waiting)
+        forget(own_stack, first.id, asking)
+        third = await client.responses.create(**approval(second), store=store)
+        assert third.output_text == "It was written."
+        assert third.output[0].output == "I wrote both."
+        assert third.output[0].error is None
+    assert [line.split()[0] for line in page.read_text().splitlines()] == ["one", "two"]
+    assert (len(model.requests(key)), len(model.requests(other))) == (2, 3)
+
+
 async def test_what_is_not_to_be_kept_of_the_first_is_not_kept_of_the_other(client, model, key, other):
     model.script(key, Answer(ask(other)), Answer("Done."))
     model.script(other, Answer("An answer."))

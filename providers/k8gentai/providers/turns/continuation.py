@@ -85,7 +85,12 @@ def continued(record: TurnRecord, events: Iterable[Event], items: Sequence[Item]
             approve, reason = False, _UNCLEAR
         seen = seen_digest(question.name, question.arguments)
         answers[question.call_id] = Answer(approve=approve, reason=reason, request_id=request_id, seen=seen)
-    return Replay(of=record.turn.id, turn=first_seen(record), answers={**before, **answers})
+    return Replay(
+        of=record.turn.id,
+        turn=first_seen(record),
+        answers={**before, **answers},
+        tried_by=_tried_by(record),
+    )
 
 
 def check_is_asked_here(record: TurnRecord) -> None:
@@ -148,6 +153,13 @@ def next_part(record: TurnRecord) -> ClassicPart | None:
 def first_seen(record: TurnRecord) -> Turn:
     """Return the turn as its agent first saw it."""
     return record.replay.turn if record.replay else record.turn
+
+
+def _tried_by(record: TurnRecord) -> str | None:
+    """Return the turn that tried a failed one again last, up to and with this one."""
+    if record.replay is None:
+        return None
+    return record.turn.id if record.replay.retry else record.replay.tried_by
 
 
 def _following(record: TurnRecord, turn_id: str, items: list[Item], replay: Replay) -> AcceptedTurn:
