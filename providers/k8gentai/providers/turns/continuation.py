@@ -102,7 +102,7 @@ def check_is_asked_here(record: TurnRecord) -> None:
     if record.parent is not None:
         message = (
             f"Response '{record.turn.id}' was asked for by response '{record.parent.turn_id}', which asks the "
-            "same: answer there."
+            "same, or the one that goes on with it: answer there."
         )
         raise invalid(message, "previous_response_id", "approval_elsewhere")
 
