@@ -286,9 +286,33 @@ async def test_what_waits_ends_with_the_turn_that_goes_on_with_its_parent(asking
     again = Replay(of=parent, turn=(await turns.get(parent)).turn, retry=ending is FAILED)
     following = await accepted(turns, [], replay=again)
     assert await turns.with_children(parent) == [parent]
+    attempts = Attempts(turns._redis, "langgraph", "worker")
+    await attempts.start(await attempts.take(1))
     assert await turns.with_children(following) == [following, child]
-    await run(turns._redis, TurnCancelled())
+    await turns.cancel(following)
     assert (await turns.get(child)).status == "cancelled"
+
+
+@pytest.mark.parametrize("way", ["cancel", "delete"])
+async def test_a_failed_turn_may_be_run_again_where_that_was_ended_before_it_began(connection, asking, way):
+    turns, failed, child, end = asking
+    await end(FAILED)
+    again = Replay(of=failed, turn=(await turns.get(failed)).turn, retry=True)
+    first = await accepted(turns, [], replay=again)
+    with pytest.raises(AnsweredError, match=first):
+        await accepted(turns, [], replay=again)
+    await getattr(turns, way)(first)
+    assert ((await turns.get(failed)).answered, (await turns.get(child)).status) == (None, "suspended")
+    second = await accepted(turns, [], replay=again)
+    # Deleted now, it would take nothing along.
+    assert await turns.with_children(second) == [second]
+    # Once it has begun, it may have done something.
+    attempts = Attempts(connection, "langgraph", "worker")
+    await attempts.start(await attempts.take(1))
+    assert await turns.with_children(second) == [second, child]
+    await turns.cancel(second)
+    with pytest.raises(AnsweredError, match=second):
+        await accepted(turns, [], replay=again)
 
 
 async def kept_until(turns, turn_id):

@@ -134,13 +134,24 @@ local function end_turn(id, status, event, ended, keep)
   stop_children(turn, status, ended, keep)
 end
 
+-- A turn that was to run a failed one again ends before it did anything: that may be run again by another.
+local function give_back(id, failed)
+  local turn, of = keys.turn .. id, keys.turn .. failed
+  if redis.call('HGET', of, 'answered') ~= id then return end
+  redis.call('HDEL', of, 'answered')
+  hand_children(turn, of)
+  local left = redis.call('TTL', of)
+  if left > 0 then redis.call('EXPIRE', of .. keys.children, left) end
+end
+
 -- Ends a turn that is queued, runs, or waits for a person, whoever runs it, and leaves any other as it is. Returns the
 -- status it had.
 stop = function(id, status, event, ended, keep)
-  local found = redis.call('HMGET', keys.turn .. id, 'status', 'framework', 'worker')
-  local was, framework, worker = unpack(found)
+  local found = redis.call('HMGET', keys.turn .. id, 'status', 'framework', 'worker', 'attempt', 'retries')
+  local was, framework, worker, attempt, retried = unpack(found, 1, 5)
   if was == 'queued' then
     redis.call('LREM', keys.rq_queue .. framework, 1, id)
+    if attempt == '0' and retried then give_back(id, retried) end
   elseif was ~= 'running' and not waits(id) then
     return was
   end
@@ -183,7 +194,10 @@ local function take_over(id, other, anew, keep)
   redis.call('PERSIST', turn .. keys.before)
   redis.call('HSET', of, 'answered', id)
   hand_children(of, turn)
-  if anew then return end
+  if anew then
+    redis.call('HSET', turn, 'retries', other)
+    return
+  end
   -- It was kept for as long as it waited.
   if redis.call('HGET', of, 'settled') then expire(of, keep) end
   for _, entry in ipairs(redis.call('XRANGE', of .. keys.events, '-', '+')) do
