@@ -379,6 +379,27 @@ async def test_a_worker_counts_before_there_was_any_turn(connection, valkey):
     assert await Pools(connection).workers() == {"langgraph": 1}
 
 
+async def test_names_of_workers_that_died_with_their_witness_are_removed(connection, valkey):
+    with connect_blocking(valkey.url) as client:
+
+        def die():
+            for number in range(5):
+                for framework in ("langgraph", "gone"):
+                    worker = TurnWorker(framework, f"{framework}{number}", client, dict)
+                    worker.register()
+                    client.delete(worker.key)
+            TurnWorker("langgraph", "alive", client, dict).register()
+            leases = Leases(client, "langgraph", lease_seconds=4)
+            # A few at a time.
+            for _ in range(3):
+                leases.reap()
+
+        await asyncio.to_thread(die)
+    for names in (keys.RQ_ALL_WORKERS, f"{keys.RQ_WORKERS}langgraph"):
+        assert await connection.smembers(names) == {b"rq:worker:alive"}
+    assert await Pools(connection).workers() == {"langgraph": 1}
+
+
 def test_an_idle_worker_writes_once_in_a_while(valkey):
     with valkey.client() as client:
         client.flushall()
