@@ -1,6 +1,7 @@
 """Agents that ask agents: one turn each, tied together through cancel, budget, depth, approval and crashes."""
 
 import asyncio
+import json
 
 import openai
 import pytest
@@ -80,6 +81,11 @@ async def test_a_person_approves_in_the_place_where_they_talk_to_the_first(
         await client.responses.create(model=child["model"], previous_response_id=child["id"], input=[answer])
     refused = await turns(stack, "approve", child["id"])
     assert (refused.returncode, first.id in refused.stderr) == (1, True)
+    shown = (await turns(stack, "show", child["id"])).stdout
+    assert (f"k8gentai turns approve {first.id} " in shown, child["id"] in shown.split("answer with")[1]) == (
+        True,
+        False,
+    )
     assert not page.exists()
     answer = {"type": "mcp_approval_response", "approval_request_id": first.output[0].id, "approve": True}
     second = await client.responses.create(model=PARENT, previous_response_id=first.id, input=[answer])
@@ -89,6 +95,110 @@ async def test_a_person_approves_in_the_place_where_they_talk_to_the_first(
     assert len(page.read_text().splitlines()) == 1
     # Nothing was asked twice of either model.
     assert (len(model.requests(key)), len(model.requests(other))) == (2, 2)
+
+
+def forget(stack, *turn_ids):
+    """Have Redis forget turns and all idempotency keys, as it does some time after they are of no use."""
+    with stack.redis() as redis:
+        named = [key for turn_id in turn_ids for key in redis.keys(f"amf:turn:{turn_id}*")]
+        if names := [*redis.keys("amf:idempotency:*"), *named]:
+            redis.delete(*names)
+
+
+async def settled(stack, *turn_ids):
+    """Wait until turns are settled."""
+
+    async def count():
+        with stack.redis() as redis:
+            return [redis.hexists(f"amf:turn:{turn_id}", "settled") for turn_id in turn_ids]
+
+    await eventually(count, all)
+
+
+def asked_for(stack, turn_id):
+    """The turns that a turn's tool calls asked for, as Redis knows them."""
+    with stack.redis() as redis:
+        return sorted(child.decode() for child in redis.smembers(f"amf:turn:{turn_id}:children"))
+
+
+def approval(response):
+    """What goes on with a response that asks one thing."""
+    (item,) = (item for item in response.output if item.type == "mcp_approval_request")
+    answer = {"type": "mcp_approval_response", "approval_request_id": item.id, "approve": True}
+    return {"model": PARENT, "previous_response_id": response.id, "input": [answer]}
+
+
+@pytest.mark.parametrize("store", [True, False])
+async def test_a_person_may_answer_long_after_the_other_was_asked(own_stack, model, key, other, tmp_path, store):
+    """What Redis keeps of ended turns, and of the keys they were asked for by, is gone by then."""
+    server = own_stack.add_server()
+    own_stack.add_worker("langgraph", "--concurrency", "4")
+    page = tmp_path / "page.txt"
+    lines = [Call("write", {"path": str(page), "line": line}, id=f"w{line}") for line in ("one", "two")]
+    model.script(key, Answer(ask(other, "ask_guarded")), Answer("It was written."))
+    model.script(other, *map(Answer, lines), Answer("I wrote both."))
+    async with server.openai() as client:
+        first = await client.responses.create(model=PARENT, input=prompt(key), store=store)
+        (asking,) = asked_for(own_stack, first.id)
+        await settled(own_stack, first.id, asking)
+        forget(own_stack)
+        second = await client.responses.create(**approval(first), store=store)
+        # It has what waited for its first answer, and what waits for the second.
+        _, waiting = asked_for(own_stack, second.id)
+        await settled(own_stack, second.id, waiting)
+        forget(own_stack, first.id, asking)
+        third = await client.responses.create(**approval(second), store=store)
+        assert third.output_text == "It was written."
+        assert third.output[0].output == "I wrote both."
+        assert third.output[0].error is None
+    assert [line.split()[0] for line in page.read_text().splitlines()] == ["one", "two"]
+    assert (len(model.requests(key)), len(model.requests(other))) == (2, 3)
+
+
+@ON_ONE_HOST
+async def test_a_turn_that_is_tried_again_asks_what_the_other_still_asks(own_stack, model, key, other, tmp_path):
+    """The first loses its worker, beside another agent that it asked and that still runs."""
+    server = own_stack.add_server()
+    own_stack.add_worker("llama-stack")
+    worker = own_stack.add_worker("langgraph", "--attempts", "1")
+    page = tmp_path / "page.txt"
+    third = f"{key}-third"
+    both = ask(other, "ask_guarded"), Call("ask", {"input": prompt(third)}, id="c2")
+    model.script(key, Answer(*both), Answer("It was written."))
+    one, two = (Call("write", {"path": str(page), "line": line}, id=line) for line in ("one", "two"))
+    model.script(other, Answer(one), Answer(two), Answer("I wrote both."))
+    model.script(third, Answer("Never ", FOREVER), Answer("Here."))
+    async with server.openai() as client:
+        first = await client.responses.create(model=PARENT, input=prompt(key), background=True)
+
+        async def waiting():
+            with own_stack.redis() as redis:
+                entries = redis.hvals(f"amf:turn:{first.id}:journal")
+            asked = [json.loads(entry).get("asked_agent") for entry in entries if entry.startswith(b"{")]
+            return [each["response_id"] for each in asked if each]
+
+        (child,) = await eventually(waiting, bool)
+        await model.request(third)
+        shown = await turns(own_stack, "show", child)
+        assert f"{first.id}, which is running" in shown.stdout
+        worker.kill()
+        own_stack.add_worker("langgraph", "--attempts", "1")
+        assert (await ended(client, first.id)).status == "failed"
+        shown = await turns(own_stack, "show", child)
+        assert f"k8gentai turns retry {first.id}" in shown.stdout
+        forget(own_stack)
+        again = (await turns(own_stack, "retry", first.id)).stdout.split()[0]
+        assert (await ended(client, again)).status == "completed"
+        for _ in ("one", "two"):
+            shown = await turns(own_stack, "show", child)
+            assert f"k8gentai turns approve {again} " in shown.stdout
+            approved = await turns(own_stack, "approve", again)
+            again = approved.stdout.split("\n")[1].split()[0]
+            finished = await ended(client, again)
+            child = asked_for(own_stack, again)[-1]
+        assert finished.output_text == "It was written."
+    assert [line.split()[0] for line in page.read_text().splitlines()] == ["one", "two"]
+    assert (len(model.requests(key)), len(model.requests(other)), len(model.requests(third))) == (2, 3, 2)
 
 
 async def test_what_is_not_to_be_kept_of_the_first_is_not_kept_of_the_other(client, model, key, other):

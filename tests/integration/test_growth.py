@@ -205,6 +205,29 @@ async def test_a_turn_that_was_answered_cannot_be_cancelled_and_is_kept_as_any_o
     assert 0 < await longest(connection, asked, answer) <= 10
 
 
+async def key_kept(connection):
+    """Return for how many seconds the one idempotency key there is is kept."""
+    (key,) = await connection.keys(f"{keys.IDEMPOTENCY}*")
+    return await connection.ttl(key)
+
+
+@pytest.mark.parametrize(
+    ("end", "least", "most"), [(TurnCompleted(), 0, 10), (TurnSuspended(expires_at=time.time() + 1000), 900, 1010)]
+)
+async def test_an_idempotency_key_leads_to_a_turn_for_as_long_as_that_is_kept(connection, end, least, most):
+    turns = Turns(connection, keep_seconds=10)
+    asked = await ask(turns, idempotency_key="k")
+    # It runs for longer than ended turns are kept.
+    assert await key_kept(connection) > 30 * 86_400
+    await run(connection, end)
+    await settle(turns)
+    assert least < await key_kept(connection) <= most
+    assert await ask(turns, idempotency_key="k") == asked
+    if end.type == "turn.suspended":
+        await accepted(turns, [], replay=Replay(of=asked, turn=(await turns.get(asked)).turn))
+        assert await key_kept(connection) <= 10
+
+
 @pytest.fixture
 async def asking(connection):
     """A turn that runs, another that it asked for and that waits for a person, and what ends the first."""
@@ -256,6 +279,69 @@ async def test_what_a_tool_call_asked_for_waits_as_long_as_its_turn_may_go_on(as
     assert (await turns.get(child)).status == status
 
 
+@pytest.mark.parametrize("ending", [SUSPENDED, FAILED])
+async def test_what_waits_ends_with_the_turn_that_goes_on_with_its_parent(asking, ending):
+    turns, parent, child, end = asking
+    await end(ending)
+    again = Replay(of=parent, turn=(await turns.get(parent)).turn, retry=ending is FAILED)
+    following = await accepted(turns, [], replay=again)
+    assert await turns.with_children(parent) == [parent]
+    attempts = Attempts(turns._redis, "langgraph", "worker")
+    await attempts.start(await attempts.take(1))
+    assert await turns.with_children(following) == [following, child]
+    await turns.cancel(following)
+    assert (await turns.get(child)).status == "cancelled"
+
+
+@pytest.mark.parametrize("way", ["cancel", "delete"])
+async def test_a_failed_turn_may_be_run_again_where_that_was_ended_before_it_began(connection, asking, way):
+    turns, failed, child, end = asking
+    await end(FAILED)
+    again = Replay(of=failed, turn=(await turns.get(failed)).turn, retry=True)
+    first = await accepted(turns, [], replay=again)
+    with pytest.raises(AnsweredError, match=first):
+        await accepted(turns, [], replay=again)
+    await getattr(turns, way)(first)
+    assert ((await turns.get(failed)).answered, (await turns.get(child)).status) == (None, "suspended")
+    second = await accepted(turns, [], replay=again)
+    # Deleted now, it would take nothing along.
+    assert await turns.with_children(second) == [second]
+    # Once it has begun, it may have done something.
+    attempts = Attempts(connection, "langgraph", "worker")
+    await attempts.start(await attempts.take(1))
+    assert await turns.with_children(second) == [second, child]
+    await turns.cancel(second)
+    with pytest.raises(AnsweredError, match=second):
+        await accepted(turns, [], replay=again)
+
+
+async def kept_until(turns, turn_id):
+    """Return how long a turn waits from now on, and how long Redis keeps it; in seconds."""
+    record = await turns.get(turn_id)
+    return record.expires_at - await turns.now(), await turns._redis.ttl(keys.TURN + turn_id)
+
+
+@pytest.mark.parametrize("is_settled", [False, True])
+@pytest.mark.parametrize("ending", [TurnSuspended(expires_at=time.time() + 5000), FAILED])
+async def test_what_waits_has_its_time_anew_when_its_parent_asks_again(connection, asking, ending, is_settled):
+    """Another question of the parent may wait for longer, and be answered before it."""
+    turns, _, child, end = asking
+    if is_settled:
+        await settle(turns)
+    whole, _ = await kept_until(turns, child)
+    # Nearly all of it is over by now, and its life in Redis.
+    at = await turns.now() - whole + 1
+    await connection.hset(keys.TURN + child, mapping={"ended_at": at, "expires_at": at + whole})
+    if is_settled:
+        await connection.expire(keys.TURN + child, 1)
+    await end(ending)
+    if not is_settled:
+        await settle(turns, 2)
+    waits, kept = await kept_until(turns, child)
+    assert whole - 5 < waits <= whole
+    assert waits < kept <= waits + 11
+
+
 async def settling(turns, name):
     """Let a server of that name look for what it has to settle."""
 
@@ -290,6 +376,27 @@ async def test_names_of_servers_that_are_gone_are_removed_unless_they_hold_turns
 async def test_a_worker_counts_before_there_was_any_turn(connection, valkey):
     with connect_blocking(valkey.url) as client:
         await asyncio.to_thread(TurnWorker("langgraph", "idle", client, dict).register)
+    assert await Pools(connection).workers() == {"langgraph": 1}
+
+
+async def test_names_of_workers_that_died_with_their_witness_are_removed(connection, valkey):
+    with connect_blocking(valkey.url) as client:
+
+        def die():
+            for number in range(5):
+                for framework in ("langgraph", "gone"):
+                    worker = TurnWorker(framework, f"{framework}{number}", client, dict)
+                    worker.register()
+                    client.delete(worker.key)
+            TurnWorker("langgraph", "alive", client, dict).register()
+            leases = Leases(client, "langgraph", lease_seconds=4)
+            # A few at a time.
+            for _ in range(3):
+                leases.reap()
+
+        await asyncio.to_thread(die)
+    for names in (keys.RQ_ALL_WORKERS, f"{keys.RQ_WORKERS}langgraph"):
+        assert await connection.smembers(names) == {b"rq:worker:alive"}
     assert await Pools(connection).workers() == {"langgraph": 1}
 
 

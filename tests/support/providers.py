@@ -119,9 +119,10 @@ class MemoryTurns:
         if self.busy:
             raise ConversationBusyError(self.busy)
         idempotency_key = terms.idempotency_key
+        asked = accepted.request if terms.asked is None else terms.asked
         if idempotency_key in self.keys:
             turn_id, request = self.keys[idempotency_key]
-            if request != accepted.request:
+            if request != asked:
                 raise IdempotencyConflictError(idempotency_key)
             return turn_id
         record = TurnRecord.model_validate(
@@ -130,7 +131,7 @@ class MemoryTurns:
         record.turn.history = await load_history()
         self.records[accepted.turn.id] = record
         if idempotency_key:
-            self.keys[idempotency_key] = accepted.turn.id, accepted.request
+            self.keys[idempotency_key] = accepted.turn.id, asked
         await self.append(accepted.turn.id, ev.TurnAccepted())
         return accepted.turn.id
 

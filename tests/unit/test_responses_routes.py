@@ -1,6 +1,7 @@
 """``/v1/responses`` over HTTP: what is answered, streamed, listed and refused."""
 
 import asyncio
+import json
 import time
 from typing import Any
 from unittest.mock import AsyncMock
@@ -13,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from k8gentai.agents.contract import events as ev
 from k8gentai.agents.registry.registry import write_registry
 from k8gentai.providers.server import external_api as api
-from k8gentai.workers.queue.admission import Terms
+from k8gentai.workers.queue.admission import Terms, request_json
 from k8gentai.workers.queue.record import TurnRecord
 from tests.support.providers import Floor, agent, model
 from tests.support.responses_api import ANSWER, ASK, ask, parsed
@@ -119,6 +120,26 @@ async def test_what_is_not_to_be_kept_can_be_answered_while_it_waits(
     other = {**ASK, "previous_response_id": response["id"]}
     again = await client.post("/v1/responses", json=other)
     assert (again.status_code, again.json()["error"]["param"]) == (404, "previous_response_id")
+
+
+async def test_an_answer_is_known_again_by_what_it_says_itself(client: httpx.AsyncClient, served: Floor) -> None:
+    """Servers of several versions run side by side, and each echoes the first request in its own way."""
+    asks = [ev.Interrupt(call_id="c", name="pay", arguments="{}"), ev.TurnSuspended(expires_at=time.time() + 60)]
+    response = await ask(
+        client, served, ev.TurnStarted(attempt=1, worker="w"), *asks, input="Pay.", instructions="Be brief."
+    )
+    answer = {"type": "mcp_approval_response", "approval_request_id": response["output"][0]["id"], "approve": True}
+    following = await ask(client, served, *ANSWER, previous_response_id=response["id"], input=[answer])
+    assert following["instructions"] == "Be brief."
+    accepted, terms = served.turns.records[following["id"]], served.turns.terms[-1]
+
+    def digest() -> str:
+        request = json.loads(request_json(accepted, terms, version="0", queue_limit=1, keep_seconds=1))
+        return str(request["digest"])
+
+    first = digest()
+    accepted.request["temperature"] = 0.5
+    assert digest() == first
 
 
 async def test_store_false_is_forgotten_once_settled(client: httpx.AsyncClient, served: Floor) -> None:

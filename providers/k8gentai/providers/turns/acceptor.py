@@ -151,6 +151,8 @@ class Acceptor:
             agent_limit=target.queue_limit,
             idempotency_key=idempotency_key,
             sdk_try=sdk_try,
+            # Servers of other versions echo more of what the turn was asked that it goes on with, or less.
+            asked=request.echo if going_on.replay else None,
         )
         kept = await self._turns.accept(accepted, lambda: self._histories.before(accepted), terms)
         log.info("turn_accepted", turn=kept, agent=target.agent, framework=target.framework)

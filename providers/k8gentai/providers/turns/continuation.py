@@ -87,7 +87,12 @@ def continued(record: TurnRecord, events: Iterable[Event], items: Sequence[Item]
         answers[question.call_id] = Answer(
             approve=approve, reason=reason, request_id=request_id, name=question.name, seen=seen
         )
-    return Replay(of=record.turn.id, turn=first_seen(record), answers={**before, **answers})
+    return Replay(
+        of=record.turn.id,
+        turn=first_seen(record),
+        answers={**before, **answers},
+        tried_by=_tried_by(record),
+    )
 
 
 def check_is_asked_here(record: TurnRecord) -> None:
@@ -99,7 +104,7 @@ def check_is_asked_here(record: TurnRecord) -> None:
     if record.parent is not None:
         message = (
             f"Response '{record.turn.id}' was asked for by response '{record.parent.turn_id}', which asks the "
-            "same: answer there."
+            "same, or the one that goes on with it: answer there."
         )
         raise invalid(message, "previous_response_id", "approval_elsewhere")
 
@@ -150,6 +155,13 @@ def next_part(record: TurnRecord) -> ClassicPart | None:
 def first_seen(record: TurnRecord) -> Turn:
     """Return the turn as its agent first saw it."""
     return record.replay.turn if record.replay else record.turn
+
+
+def _tried_by(record: TurnRecord) -> str | None:
+    """Return the turn that tried a failed one again last, up to and with this one."""
+    if record.replay is None:
+        return None
+    return record.turn.id if record.replay.retry else record.replay.tried_by
 
 
 def _following(record: TurnRecord, turn_id: str, items: list[Item], replay: Replay) -> AcceptedTurn:

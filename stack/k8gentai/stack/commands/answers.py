@@ -43,7 +43,7 @@ def approve(
         try:
             check_is_asked_here(record)
         except ApiError as error:
-            raise SetUpError(error.message) from error
+            raise SetUpError(f"{error.message} 'k8gentai turns show {turn_id}' tells how.") from error
         events = [event for _, event in await turns.events(turn_id)]
         waiting = questions(record, events)
         asked = {

@@ -65,8 +65,9 @@ def show(settings: Settings, turn_id: str, console: Console) -> None:
         SetUpError: Redis is away, or there is no such turn.
     """
 
-    async def read(turns: Turns) -> tuple[TurnRecord, list[Event]]:
-        return await turns.get(turn_id), [event for _, event in await turns.events(turn_id)]
+    async def read(turns: Turns) -> tuple[TurnRecord, list[Event], TurnRecord | None]:
+        record = await turns.get(turn_id)
+        return record, [event for _, event in await turns.events(turn_id)], await _asking_people(turns, record)
 
     print_whole_lines(console)
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -154,7 +155,23 @@ def with_turns[T](settings: Settings, work: Callable[[Turns], Coroutine[Any, Any
         raise SetUpError(f"There is no turn {error}: 'k8gentai turns list' shows those there are.") from error
 
 
-def _facts(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
+async def _asking_people(turns: Turns, record: TurnRecord) -> TurnRecord | None:
+    """Return the turn that puts to people what a turn asks: itself, or the one that waits with the turn that its
+    answer is for, and whatever goes on with that; None where that is gone.
+    """
+    try:
+        while True:
+            if record.answered:
+                record = await turns.get(record.answered)
+            elif record.parent and record.status == "suspended":
+                record = await turns.get(record.parent.turn_id)
+            else:
+                return record
+    except TurnNotFoundError:
+        return None
+
+
+def _facts(record: TurnRecord, events: list[Event], asking: TurnRecord | None) -> list[tuple[str, str]]:
     started = [event for event in events if isinstance(event, TurnStarted)]
     usage = [event for event in events if isinstance(event, Usage)]
     attempts = ", ".join(f"{event.attempt} on {event.worker}" for event in started) or "none yet"
@@ -163,7 +180,7 @@ def _facts(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
         ("agent", f"{record.turn.agent} ({record.framework})"),
         ("status", f"{record.standing}{'' if record.settled else ', not settled yet'}"),
         *([("asked for by", record.parent.turn_id)] if record.parent else []),
-        *_waiting(record, events),
+        *_waiting(record, events, asking),
         ("conversation", record.turn.conversation or "none"),
         ("accepted", clock(record.accepted_at)),
         ("waited", _span(record.accepted_at, record.started_at)),
@@ -194,7 +211,7 @@ def _ends(record: TurnRecord) -> str:
     return ", ".join([str(record.crashes), *(f"{count} {what}" for count, what in others if count)])
 
 
-def _waiting(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
+def _waiting(record: TurnRecord, events: list[Event], asking: TurnRecord | None) -> list[tuple[str, str]]:
     """Return what a suspended turn asks of people, and how to answer, or who has answered."""
     if record.status != "suspended":
         return []
@@ -206,7 +223,22 @@ def _waiting(record: TurnRecord, events: list[Event]) -> list[tuple[str, str]]:
     if record.answered:
         return [("asked for", waits), ("answered by", record.answered)]
     until = "-" if record.expires_at is None else clock(record.expires_at)
-    return [("waits for", waits), ("until", until), ("answer with", how_to_answer(record.turn.id))]
+    return [("waits for", waits), ("until", until), _how_to_answer(asking)]
+
+
+def _how_to_answer(asking: TurnRecord | None) -> tuple[str, str]:
+    """Return what to do about a question, given the turn that puts it to people."""
+    if asking is None:
+        return "answer with", "nothing: the turn that asked for it is gone"
+    turn_id = asking.turn.id
+    match asking.status:
+        case "suspended":
+            return "answer with", how_to_answer(turn_id)
+        case "failed":
+            return "ask again with", f"k8gentai turns retry {turn_id}"
+        case "queued" | "running":
+            return "to be asked by", f"{turn_id}, which is {asking.status}"
+    return "answer with", f"nothing: {turn_id} has ended ({asking.status})"
 
 
 def _calls(made: int, replayed: int, repeated: int) -> str:

@@ -46,6 +46,21 @@ class Failure(BaseModel):
     """What of the answer came before."""
 
 
+class AskedAgent(BaseModel):
+    """A turn of another agent, which a tool call asked for, and which waits for a person.
+
+    It is found by this for as long as the turn whose call that is may go on, as is the journal that has it.
+    """
+
+    response_id: Text
+    key: Text
+    """The idempotency key of the request that brought it."""
+    requests: list[JsonObject]
+    """What it asks of people: the items of its response."""
+    said: Text = ""
+    """The last thing that it said, or the turns that it goes on with."""
+
+
 class ToolEntry(BaseModel):
     """What is known of a tool call."""
 
@@ -73,6 +88,8 @@ class ToolEntry(BaseModel):
     returned: Text | None = None
     """What its tool itself returned, where code around it stopped to ask a person: see
     :class:`k8gentai.agents.tools.admitted_arguments.OwnResult`."""
+    asked_agent: AskedAgent | None = None
+    """The turn that it asked for and that waits for a person; None also in entries of older versions."""
 
     def is_about(self, asked: str) -> bool:
         """Return whether the call has that digest."""

@@ -31,6 +31,8 @@ class Terms:
     """A name the client gave the request."""
     sdk_try: int | None = None
     """Which try of one request this is, from 0, as the client's SDK counts them in ``x-stainless-retry-count``."""
+    asked: dict[str, Any] | None = None
+    """The request by which it is known for one that came before, where the turn's record has more of it."""
 
 
 class QueueFullError(Exception):
@@ -114,7 +116,7 @@ def request_json(
         "continued": replay.of if replay else None,
         "anew": 1 if replay and replay.retry else None,
         "parent": accepted.parent.turn_id if accepted.parent else None,
-        "digest": digest_of(accepted.request),
+        "digest": digest_of(accepted.request if terms.asked is None else terms.asked),
         "ended": rq_now(),
         "keep": keep_seconds,
     }

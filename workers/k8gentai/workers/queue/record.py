@@ -70,6 +70,8 @@ class Replay(BaseModel):
     """What was decided so far, by the call's id."""
     retry: bool = False
     """The turn is told anew from its beginning; otherwise from where the ended one stopped."""
+    tried_by: str | None = None
+    """The turn that tried a failed one again last, of those that this one goes on with; None where none did."""
 
 
 class ClassicPart(BaseModel):

@@ -29,17 +29,21 @@ class Pools:
     async def workers(self) -> dict[str, int]:
         """Return how many worker processes of each framework are alive; a killed one counts until its heartbeat is
         overdue. Frameworks without one are left out."""
-        served = [
-            await self._redis.hget(name, "queues") for name in await self._redis.smembers(keys.RQ_ALL_WORKERS)
-        ]
-        return Counter(queues.decode() for queues in served if queues)
+        served = await self._each(keys.RQ_ALL_WORKERS, "queues")
+        return Counter(queues.decode() for queues in served.values() if queues)
 
     async def missing(self, framework: str, agent_id: str) -> dict[str, str]:
         """Return the living workers of a framework that cannot import an agent, each with the reason."""
-        names: set[bytes] = await self._redis.smembers(keys.RQ_WORKERS + framework)
         found: dict[str, str] = {}
-        for name in names:
-            told = await self._redis.hget(name, keys.MISSING)
+        for name, told in (await self._each(keys.RQ_WORKERS + framework, keys.MISSING)).items():
             if told and (reason := json.loads(told).get(agent_id)):
                 found[name.decode().removeprefix(keys.RQ_WORKER)] = reason
         return found
+
+    async def _each(self, workers: str, field: str) -> dict[bytes, bytes | None]:
+        """Return a field of each worker of a set, by the worker's key; None where it has none, or is dead."""
+        names: list[bytes] = list(await self._redis.smembers(workers))
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hget(name, field)
+            return dict(zip(names, await pipe.execute(), strict=True))

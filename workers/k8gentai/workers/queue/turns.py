@@ -290,7 +290,11 @@ class Turns:
         return [each.decode() for each in found]
 
     async def with_children(self, turn_id: str) -> list[str]:
-        """Return the ids of a turn and of all that tool calls asked for, its own and those of such turns."""
+        """Return the ids of a turn and of all that tool calls asked for, its own and those of such turns. One that
+        was to run a failed one again and has not begun has none of its own."""
+        status, attempt, retries = await self._redis.hmget(keys.TURN + turn_id, "status", "attempt", "retries")
+        if retries and (status, attempt) == (b"queued", b"0"):
+            return [turn_id]
         found = [turn_id]
         for each in found:
             found += [child.decode() for child in await self._redis.smembers(keys.TURN + each + keys.CHILDREN)]

@@ -23,6 +23,19 @@ _AGAIN = frozenset({429, 502, 503, 504})
 log = structlog.get_logger(__name__)
 
 
+class StackRefusedError(ToolFailedError):
+    """The stack refused a request.
+
+    Args:
+        message: the stack's own.
+        code: that of the error; empty where it has none.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class StackClient:
     """The stack's API, for the turns of one worker.
 
@@ -57,7 +70,7 @@ class StackClient:
             trace: the trace context it continues, as HTTP headers.
 
         Raises:
-            ToolFailedError: the stack refused; the message is its own.
+            StackRefusedError: it did; the message is its own.
         """
         return await self.post("/v1/responses", body, parent, {**trace, "idempotency-key": key})
 
@@ -76,7 +89,7 @@ class StackClient:
             headers: of HTTP.
 
         Raises:
-            ToolFailedError: the stack refused; the message is its own.
+            StackRefusedError: it did; the message is its own.
         """
         headers = {**headers, PARENT_HEADER: signed(parent, await until_back(partial(signing_key, self._redis)))}
         while True:
@@ -98,7 +111,7 @@ def _pause(answer: httpx.Response) -> float:
     """Return how long to wait before asking again.
 
     Raises:
-        ToolFailedError: asking again would not help.
+        StackRefusedError: asking again would not help.
     """
     try:
         error: dict[str, Any] = answer.json()["error"]
@@ -107,6 +120,6 @@ def _pause(answer: httpx.Response) -> float:
     # A server that stops asks not to be asked again by those whose request would bring another turn.
     final = answer.headers.get("x-should-retry") == "false" and error.get("code") != "server_stopping"
     if answer.status_code not in _AGAIN or final:
-        raise ToolFailedError(str(error.get("message")))
+        raise StackRefusedError(str(error.get("message")), str(error.get("code") or ""))
     header = answer.headers.get("retry-after", "")
     return min(float(header) if header.isdecimal() else _KNOCK_SECONDS, _LONGEST_PAUSE_SECONDS)

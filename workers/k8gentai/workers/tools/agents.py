@@ -1,7 +1,8 @@
 """Other agents as an agent's tools: a call is a turn of the other one, whatever its framework.
 
 The turn is one of its own, in its own pool, with its own journal. It is asked for by the call's idempotency key,
-so an agent that is run again finds the turn that it had asked for. It ends with its parent (``lua/prelude.lua``).
+so an agent that is run again finds the turn that it had asked for. One that waits for a person is in its parent's
+journal, too: it may have to be found long after its key is gone. It ends with its parent (``lua/prelude.lua``).
 """
 
 import asyncio
@@ -9,9 +10,10 @@ from typing import Any
 
 from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.contract.turn import DeclaredTool, ToolFailedError
+from k8gentai.workers.attempt.journal import AskedAgent
 from k8gentai.workers.queue.attempts import Started
 from k8gentai.workers.queue.grants import Parent, bounded
-from k8gentai.workers.stack.client import StackClient
+from k8gentai.workers.stack.client import StackClient, StackRefusedError
 from k8gentai.workers.tools.agent_cache import LoadedAgents, ReadyAgent
 from k8gentai.workers.tools.boundary import RunningCall, running_call
 from k8gentai.workers.tools.concurrency import Slot
@@ -32,6 +34,9 @@ _PARAMETERS = {
 
 _LONGEST_KEY = 255
 """Characters of an idempotency key that the stack takes."""
+
+_ANSWERED = "approval_answered"
+"""The code by which the stack refuses an answer to a turn that waits no longer."""
 
 
 class AgentTools:
@@ -106,28 +111,65 @@ class _Question:
     async def _converse(self, question: str) -> str:
         """Ask, and pass on what the other agent asks of people, until it has come to an end."""
         call = running_call()
-        root = _root(self._started)
-        known_by = key = f"{root}:{call.call_id}"
-        said = ""
-        body: dict[str, Any] = {
-            "model": self._agent,
-            "input": question,
-            "store": self._started.accepted.store,
-            "metadata": {"parent_response_id": root, "parent_call_id": call.call_id},
-        }
         while True:
-            response = await self._stack.respond(body, key, self._parent(call), self._started.accepted.trace)
+            asked = call.asked_agent
+            key, body = self._question(call, question) if asked is None else await self._answer(call, asked)
+            try:
+                response = await self._stack.respond(body, key, self._parent(call), self._started.accepted.trace)
+            except StackRefusedError as error:
+                self._begin_anew(call, error)
+                continue
             call.usage.append(_usage(self._agent, response))
             # What was said before a person was asked is not said again after it.
-            said = _said(response) or said
+            said = _said(response) or (asked.said if asked else "")
             requests = [item for item in response["output"] if item["type"] == "mcp_approval_request"]
             if response["status"] != "completed" or not requests:
                 self._check(response)
                 return said
-            decisions = await asyncio.gather(*(_decided(call, request) for request in requests))
-            longer = f"{key}:{response['id']}"
-            key = longer if len(longer) <= _LONGEST_KEY else f"{known_by}:{response['id']}"
-            body = {**body, "input": list(decisions), "previous_response_id": response["id"]}
+            call.asked_agent = AskedAgent(response_id=response["id"], key=key, requests=requests, said=said)
+
+    def _begin_anew(self, call: RunningCall, error: StackRefusedError) -> None:
+        """Have the agent asked anew where the turn that waited was answered under a turn that failed, and ended
+        with that.
+
+        Raises:
+            ToolFailedError: it is not so.
+        """
+        asked = call.asked_agent
+        if asked is None:
+            raise error
+        if error.code != _ANSWERED or not self._is_of_failed(call, asked):
+            raise ToolFailedError(f"agent {self._agent!r} did not answer (response {asked.response_id}): {error}")
+        call.asked_agent = None
+        call.usage.clear()
+
+    def _question(self, call: RunningCall, question: str) -> tuple[str, dict[str, Any]]:
+        """Return the request that asks, behind its idempotency key."""
+        return self._known_by(call), {**self._body(call), "input": question}
+
+    async def _answer(self, call: RunningCall, asked: AskedAgent) -> tuple[str, dict[str, Any]]:
+        """Have a person answer what the other agent asks, and return the request that hands that on, behind its
+        idempotency key."""
+        decisions = await asyncio.gather(*(_decided(call, request) for request in asked.requests))
+        known_by = self._known_by(call)
+        key = f"{known_by if self._is_of_failed(call, asked) else asked.key}:{asked.response_id}"
+        if len(key) > _LONGEST_KEY:
+            key = f"{known_by}:{asked.response_id}"
+        return key, {**self._body(call), "input": list(decisions), "previous_response_id": asked.response_id}
+
+    def _known_by(self, call: RunningCall) -> str:
+        return f"{_root(self._started)}:{call.call_id}"
+
+    def _is_of_failed(self, call: RunningCall, asked: AskedAgent) -> bool:
+        """Return whether a turn was asked for by one that failed and that is tried again."""
+        return not asked.key.startswith(self._known_by(call))
+
+    def _body(self, call: RunningCall) -> dict[str, Any]:
+        return {
+            "model": self._agent,
+            "store": self._started.accepted.store,
+            "metadata": {"parent_response_id": _root(self._started), "parent_call_id": call.call_id},
+        }
 
     def _parent(self, call: RunningCall) -> Parent:
         return Parent(
@@ -159,10 +201,12 @@ def _said(response: dict[str, Any]) -> str:
 
 def _root(started: Started) -> str:
     """Return the turn by which calls are known: a turn that continues another one finds what that one asked for,
-    and one that tries a failed one again asks anew.
+    and one that tries a failed one again asks anew, but for what waits for a person.
     """
-    replay = started.accepted.replay
-    return started.accepted.turn.id if replay is None or replay.retry else replay.turn.id
+    turn_id, replay = started.accepted.turn.id, started.accepted.replay
+    if replay is None or replay.retry:
+        return turn_id
+    return replay.tried_by or replay.turn.id
 
 
 async def _decided(call: RunningCall, request: dict[str, Any]) -> dict[str, Any]:

@@ -73,7 +73,10 @@ class RunningCall:
         self.name = name
         self.place = place
         self.tools = tools
-        kept = place.entry if place.entry is not None and place.entry.returned is not None else None
+        entry = place.entry
+        self.asked_agent = entry.asked_agent if entry is not None else None
+        """The turn that it asked for and that waits for a person, where its tool is another agent."""
+        kept = entry if entry is not None and (entry.returned is not None or entry.asked_agent) else None
         self.inside = Inside(calls=kept.inside.calls if kept else [])
         """What is done inside it."""
         self.own = OwnResult(kept.returned if kept else None)
@@ -95,7 +98,13 @@ class RunningCall:
         Args:
             fields: those of :class:`k8gentai.workers.attempt.journal.ToolEntry`.
         """
-        return self.place.record(images=self.images, usage=self.usage, inside=self.inside, **fields)
+        return self.place.record(
+            images=self.images,
+            usage=self.usage,
+            inside=self.inside,
+            asked_agent=None if fields["state"] == "done" else self.asked_agent,
+            **fields,
+        )
 
     @property
     def is_cancelled(self) -> bool:
@@ -275,9 +284,12 @@ class Tools:
             running.ask()
             self._put_to_people.add(running.call_id)
         waiting = [*about, *(running.call_id for running in around)]
-        for running in (each for each in around if each.own.has_returned):
-            running.is_kept = True
-            await self._leave(running)
+        for running in around:
+            if running.own.has_returned:
+                running.is_kept = True
+                await self._leave(running)
+            elif running.asked_agent is not None:
+                await self._leave_asking(running)
         decision = await self._approvals.ask(call_id, name, arguments, waiting)
         for running in around:
             running.answered()
@@ -514,6 +526,19 @@ class Tools:
         except FencedError as error:
             raise asyncio.CancelledError from error
 
+    async def _leave_asking(self, running: RunningCall) -> None:
+        """Record the other agent's turn that a call waits for. Where there is no room for that, it is found by its
+        idempotency key for as long as that is there.
+
+        Raises:
+            asyncio.CancelledError: the turn is another worker's.
+        """
+        try:
+            if not await self._journal.record_tool(running.place.key, running.record(state="left")):
+                running.asked_agent = None
+        except FencedError as error:
+            raise asyncio.CancelledError from error
+
 
 def _key_around() -> str:
     """Return the key of the tool call that the code at hand works for; empty where it works for none."""
@@ -529,9 +554,11 @@ def _short(running: RunningCall, why: str) -> ToolEntry:
 
 
 def _is_interrupted(known: ToolEntry | None, policy: Tool) -> bool:
-    """Return whether a call was begun that is not to be run again, and it is not known that its tool returned."""
-    is_open = known is not None and known.state == "running" and known.returned is None
-    return is_open and policy.retry == "never"
+    """Return whether a call was begun that is not to be run again, and it is not known that its tool returned, or
+    that it waits for another agent, which it finds again."""
+    is_open = known is not None and known.state == "running"
+    is_known = known is not None and (known.returned is not None or known.asked_agent is not None)
+    return is_open and not is_known and policy.retry == "never"
 
 
 def _denial(decision: Decision) -> ToolEntry | None:

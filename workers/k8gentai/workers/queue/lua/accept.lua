@@ -14,7 +14,7 @@
 --   anew          whether what that turn told is told again
 --   parent        the turn whose tool call asks for this one
 --   digest        of the request's body
---   ended, keep   for RQ: the time now, and the seconds an ended job or an idempotency key is kept
+--   ended, keep   for RQ: the time now, and the seconds an ended job is kept
 local request = cjson.decode(ARGV[1])
 local accepted, history, event = unpack(ARGV, 2, 4)
 local id, conversation = request.id, request.conversation
@@ -87,7 +87,10 @@ end
 local function remember()
   if request.key ~= '' then
     redis.call('HSET', idempotency, 'turn', id, 'digest', request.digest)
-    redis.call('EXPIRE', idempotency, request.keep)
+    -- It leads to the turn for as long as that is there. A server of an older version, which may settle the turn,
+    -- sets no end to it: longer than a turn may wait.
+    redis.call('EXPIRE', idempotency, request.keep + 31 * 86400)
+    redis.call('HSET', turn, 'idempotency', idempotency)
   elseif try then
     redis.call('HSET', retried, 'turn', id, 'try', try)
     redis.call('EXPIRE', retried, request.try_seconds)

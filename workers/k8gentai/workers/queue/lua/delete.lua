@@ -9,12 +9,13 @@ local function forget(which)
   local found = redis.call('HMGET', turn, 'status', 'settled', 'deleted')
   if not found[1] or found[3] then return end
   gone[#gone + 1] = which
+  -- One that has not begun may give back what it took over.
+  if not found[2] then stop(which, 'cancelled', event, ended, keep) end
   local children = redis.call('SMEMBERS', turn .. keys.children)
   if found[2] then
     redis.call('DEL', turn, turn .. keys.events, turn .. keys.journal, turn .. keys.before, turn .. keys.children)
   else
     -- Settling still has to let the conversation's next turn go.
-    stop(which, 'cancelled', event, ended, keep)
     redis.call('HSET', turn, 'deleted', 1)
   end
   for _, child in ipairs(children) do forget(child) end

@@ -62,21 +62,48 @@ local function waits(id)
   return found[1] == 'suspended' and not found[2]
 end
 
--- Sets an end to all that is kept of a turn.
+-- Sets an end to all that is kept of a turn, and to the idempotency key that leads to it.
 local function expire(turn, seconds)
+  local key = redis.call('HGET', turn, 'idempotency')
+  if key then redis.call('EXPIRE', key, seconds) end
   for _, part in ipairs({'', keys.events, keys.journal, keys.before, keys.children}) do
     redis.call('EXPIRE', turn .. part, seconds)
   end
 end
 
+-- Gives the turns that wait for a person, and that tool calls of one turn asked for, to another turn.
+local function hand_children(from, to)
+  for _, child in ipairs(redis.call('SMEMBERS', from .. keys.children)) do
+    if waits(child) then redis.call('SMOVE', from .. keys.children, to .. keys.children, child) end
+  end
+end
+
+-- Has a turn wait its whole time anew, and what it waits for itself: whoever asked for it may go on later than it
+-- would have waited, and asks the same again.
+local function wait_anew(id, keep)
+  local turn = keys.turn .. id
+  local found = redis.call('HMGET', turn, 'wait_seconds', 'expires_at', 'ended_at', 'keep', 'settled')
+  local seconds, settled = found[1] or math.max(0, found[2] - found[3]), found[5]
+  keep = found[4] or keep
+  redis.call('HSET', turn, 'wait_seconds', seconds, 'expires_at', now() + seconds)
+  if settled then expire(turn, math.ceil(seconds + keep)) end
+  for _, child in ipairs(redis.call('SMEMBERS', turn .. keys.children)) do
+    if waits(child) then wait_anew(child, keep) end
+  end
+end
+
 local stop
 
--- Ends what the turn's tool calls asked for and it did not wait for. What waits for a person is asked for again where
+-- Ends what the turn's tool calls asked for and it did not wait for. What waits for a person is found again where
 -- the turn goes on or is run again.
 local function stop_children(turn, status, ended, keep)
   local goes_on = status == 'suspended' or status == 'failed'
   for _, child in ipairs(redis.call('SMEMBERS', turn .. keys.children)) do
-    if not (goes_on and waits(child)) then stop(child, 'cancelled', events.cancelled, ended, keep) end
+    if goes_on and waits(child) then
+      wait_anew(child, keep)
+    else
+      stop(child, 'cancelled', events.cancelled, ended, keep)
+    end
   end
 end
 
@@ -107,13 +134,24 @@ local function end_turn(id, status, event, ended, keep)
   stop_children(turn, status, ended, keep)
 end
 
+-- A turn that was to run a failed one again ends before it did anything: that may be run again by another.
+local function give_back(id, failed)
+  local turn, of = keys.turn .. id, keys.turn .. failed
+  if redis.call('HGET', of, 'answered') ~= id then return end
+  redis.call('HDEL', of, 'answered')
+  hand_children(turn, of)
+  local left = redis.call('TTL', of)
+  if left > 0 then redis.call('EXPIRE', of .. keys.children, left) end
+end
+
 -- Ends a turn that is queued, runs, or waits for a person, whoever runs it, and leaves any other as it is. Returns the
 -- status it had.
 stop = function(id, status, event, ended, keep)
-  local found = redis.call('HMGET', keys.turn .. id, 'status', 'framework', 'worker')
-  local was, framework, worker = unpack(found)
+  local found = redis.call('HMGET', keys.turn .. id, 'status', 'framework', 'worker', 'attempt', 'retries')
+  local was, framework, worker, attempt, retried = unpack(found, 1, 5)
   if was == 'queued' then
     redis.call('LREM', keys.rq_queue .. framework, 1, id)
+    if attempt == '0' and retried then give_back(id, retried) end
   elseif was ~= 'running' and not waits(id) then
     return was
   end
@@ -155,7 +193,11 @@ local function take_over(id, other, anew, keep)
   redis.call('COPY', of .. keys.before, turn .. keys.before)
   redis.call('PERSIST', turn .. keys.before)
   redis.call('HSET', of, 'answered', id)
-  if anew then return end
+  hand_children(of, turn)
+  if anew then
+    redis.call('HSET', turn, 'retries', other)
+    return
+  end
   -- It was kept for as long as it waited.
   if redis.call('HGET', of, 'settled') then expire(of, keep) end
   for _, entry in ipairs(redis.call('XRANGE', of .. keys.events, '-', '+')) do

@@ -10,6 +10,17 @@ local framework, lease, crashes, ended, keep, only, patience, often, handed = un
 local leases, done = keys.leases .. framework, {}
 local intermediate = keys.rq_queue .. framework .. keys.rq_intermediate
 
+-- A worker whose witness died with it leaves its name: a few are looked at each time. One that lives and that Redis
+-- forgot writes it again.
+for _, workers in ipairs({keys.rq_workers .. framework, keys.rq_all_workers}) do
+  for _, key in ipairs(redis.call('SRANDMEMBER', workers, 10)) do
+    if redis.call('EXISTS', key) == 0 then
+      redis.call('SREM', keys.rq_workers .. framework, key)
+      redis.call('SREM', keys.rq_all_workers, key)
+    end
+  end
+end
+
 -- Taken from the queue and not started: given one lease's time from when it is first seen here.
 for _, id in ipairs(redis.call('LRANGE', intermediate, 0, 99)) do
   redis.call('ZADD', leases, 'NX', now() + lease, id .. ' taken')
