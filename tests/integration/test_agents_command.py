@@ -36,7 +36,7 @@ async def test_agents_are_listed_with_health_and_queue_depth(stack, http, client
     assert (listed["plain"]["framework"], listed["plain"]["queue_depth"]) == ("langgraph", 1)
     assert listed["plain"]["health"] == {"status": "ready", "workers": 1}
     assert listed["assistant"]["description"] == "A declarative Llama Stack agent."
-    assert listed["guarded"]["tools"] == ["write"]
+    assert listed["guarded"]["tools"] == ["linger", "linger_once", "write"]
 
 
 async def test_the_agents_api_is_in_the_servers_openapi_document(http):

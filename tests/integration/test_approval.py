@@ -195,7 +195,22 @@ async def test_a_decision_that_comes_too_late_is_a_denial(client, model, key, pa
     second = await client.responses.create(
         model="impatient", previous_response_id=first.id, input=[answer(request)]
     )
-    assert "in time" in second.output[0].error
+    assert (second.output[0].status, second.output[0].approval_request_id) == ("failed", request.id)
+    assert second.output[0].error == "a person did not approve this call: nobody decided in time"
+    assert lines(page) == []
+
+
+@pytest.mark.parametrize("options", [[], ["--deny"]])
+async def test_a_decision_that_comes_too_late_at_the_command_line_says_so(
+    stack, client, model, key, page, options
+):
+    first = await suspended(client, model, key, page, agent="impatient")
+    (request,) = asked(first)
+    done = await turns(stack, "approve", first.id, *options)
+    assert done.returncode == 1
+    late, following = done.stdout.strip().splitlines()
+    assert late == f"Too late, and so denied: write({request.arguments})"
+    assert (await ended(client, following.split()[0])).status == "completed"
     assert lines(page) == []
 
 

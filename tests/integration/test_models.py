@@ -21,7 +21,26 @@ async def test_an_agent_is_not_a_model_to_chat_with(http, name):
     body = {"model": name, "messages": [{"role": "user", "content": "Hello."}]}
     answer = await http.post("/v1/chat/completions", json=body)
     assert answer.status_code == 400
-    assert "/v1/responses" in answer.text
+    error = answer.json()["error"]
+    assert (error["param"], "POST /v1/responses" in error["message"]) == ("model", True)
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hello."}]}),
+        ("/v1/completions", {"prompt": "Hello."}),
+        ("/v1/embeddings", {"input": "Hello."}),
+    ],
+)
+async def test_the_connection_of_a_request_that_is_refused_can_be_used_again(http, path, asked):
+    """httpx learns of a connection that was closed behind an answer by the next request's failing on it."""
+    links = set()
+    for _ in range(5):
+        answer = await http.post(path, json={"model": "amf/plain", **asked})
+        assert answer.status_code == 400
+        links.add(id(answer.extensions["network_stream"]))
+    assert len(links) == 1
 
 
 async def test_a_name_that_is_nearly_an_agents_is_answered_with_that(http):

@@ -79,3 +79,37 @@ async def test_a_call_that_returned_holds_no_thread(pool, monkeypatch):
     attempt.over = True
     pool.threads.look()
     assert pool.lost == []
+
+
+def test_a_thread_that_makes_one_call_after_the_other_for_a_turn_is_not_lost(pool, monkeypatch):
+    attempts = [RunningAttempt(f"resp_{number}") for number in range(2)]
+    begun = threading.Semaphore(0)
+    goes_on = [threading.Event(), threading.Event()]
+
+    def wait(number):
+        begun.release()
+        goes_on[number].wait()
+
+    threads = AgentThreads(2, lambda: pool.lost.append(None))
+    token = current_attempt.get()
+    for number in range(2):
+        for attempt in attempts:
+            current_attempt.set(attempt)
+            threads.submit(wait, number)
+    current_attempt.set(token)
+    now = 0.0
+    monkeypatch.setattr(agent_threads.time, "monotonic", lambda: now)
+    for _ in attempts:
+        begun.acquire()
+    for attempt in attempts:
+        attempt.over = True
+    for event in goes_on:
+        threads.look()
+        now += agent_threads._LOST_SECONDS * 0.9
+        threads.look()
+        event.set()
+        if event is goes_on[0]:
+            for _ in attempts:
+                begun.acquire()
+    assert pool.lost == []
+    threads.shutdown()

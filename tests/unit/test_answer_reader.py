@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -382,6 +383,69 @@ def test_a_call_that_comes_again_in_another_choice_is_one() -> None:
     assert assembled(shown)["calls"] == [["own-0-0", "pay", ONE]]
     whole = {"choices": [{"message": {"tool_calls": [copy.deepcopy(call)]}} for _ in range(2)]}
     assert read_whole(whole, own_id)[0] == {"own-0-0": ONE}
+
+
+def choice_of(index: int, content: str | None, *calls: dict[str, Any]) -> dict[str, Any]:
+    said = {"role": "assistant", "content": content, **({"tool_calls": list(calls)} if calls else {})}
+    return {"index": index, "message": said, "finish_reason": "tool_calls" if calls else "stop"}
+
+
+@pytest.mark.parametrize(
+    ("choices", "made", "left_out"),
+    [
+        (
+            [
+                choice_of(0, "hi"),
+                choice_of(1, None, piece("pay", ONE, index=0, id="x")),
+                choice_of(2, None, piece("pay", ONE, index=1, id="x", signature="other")),
+            ],
+            [("pay", ONE)],
+            [],
+        ),
+        (
+            [
+                choice_of(0, "hi"),
+                choice_of(1, None, piece("pay", ONE, id="x")),
+                choice_of(2, None, piece("pay", TWO, id="x"), piece("get_weather", ONE, id="y")),
+            ],
+            [("pay", ONE), ("pay", TWO), ("get_weather", ONE)],
+            [],
+        ),
+        (
+            [
+                choice_of(0, "hi"),
+                choice_of(1, None, piece("pay", ONE, id="x")),
+                choice_of(2, None, piece("get_weather", ONE, id="x")),
+            ],
+            [("pay", ONE), ("get_weather", ONE)],
+            [],
+        ),
+        (
+            [choice_of(0, None, piece("pay", ONE, id="x")), choice_of(1, None, piece("get_weather", TWO, id="y"))],
+            [("pay", ONE)],
+            [1],
+        ),
+        (
+            [choice_of(0, "a", piece("pay", ONE, id="x")), choice_of(4, "b", piece("pay", TWO, id="y"))],
+            [("pay", ONE)],
+            [4],
+        ),
+    ],
+)
+def test_choices_in_one_piece_become_one_as_those_of_a_stream_do(
+    choices: list[dict[str, Any]], made: list[tuple[str, str]], left_out: list[int]
+) -> None:
+    with structlog.testing.capture_logs() as of_whole:
+        whole = {"choices": copy.deepcopy(choices)}
+        read_whole(whole, own_id)
+    with structlog.testing.capture_logs() as of_stream:
+        _, shown = answered(*({"choices": [choice]} for choice in choices))
+    (choice,) = whole["choices"]
+    read = [call["function"] for call in choice["message"]["tool_calls"]]
+    assert [(function["name"], function["arguments"]) for function in read] == made
+    assert [(name, arguments) for _, name, arguments in assembled(shown)["calls"]] == made
+    warned = [{"event": "calls_of_another_answer_left_out", "choice": n, "log_level": "warning"} for n in left_out]
+    assert of_whole == of_stream == warned
 
 
 def test_nor_is_it_in_one_chunk_or_in_one_piece() -> None:

@@ -413,6 +413,18 @@ def test_a_fingerprint_is_taken_once_of_what_did_not_change(monkeypatch):
     assert fingerprint(str(big)) == first
 
 
+def test_a_file_that_just_changed_is_read_for_its_fingerprint(monkeypatch):
+    """The clocks of disks are coarse: the next change may leave all times as they are."""
+    file = Path("file")
+    file.write_text("1")
+    status = file.stat()
+    monkeypatch.setattr(Path, "stat", lambda _, **__: status)
+    monkeypatch.setattr(time, "time_ns", lambda: status.st_ctime_ns + 1)
+    first = fingerprint("file")
+    file.write_text("2")
+    assert fingerprint("file") != first
+
+
 def test_an_agent_changes_with_the_program_of_its_mcp_server(here, monkeypatch):
     monkeypatch.syspath_prepend(here)
     Path("agents").mkdir()

@@ -6,6 +6,7 @@ import copy
 import os
 import sys
 import threading
+from contextlib import suppress
 from importlib import _bootstrap
 from pathlib import Path
 from types import SimpleNamespace
@@ -318,6 +319,31 @@ async def test_code_that_changed_beyond_the_named_module_is_for_another_process(
             await code.answer(name)
     # It is said once.
     assert code.stale == [[code.path("words")]]
+
+
+def test_two_threads_that_see_a_change_at_once_say_it_once(code, monkeypatch):
+    both = threading.Barrier(2)
+
+    def seen(loaded):
+        was = vars(loaded).get("_is_stale")
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.5)
+        return was
+
+    def become(loaded, is_stale):
+        vars(loaded)["_is_stale"] = is_stale
+
+    monkeypatch.setattr(LoadedAgents, "_is_stale", property(seen, become), raising=False)
+    become(code.loaded, False)
+    both_have_looked = threading.Barrier(2)
+    monkeypatch.setattr(code.loaded._code, "changed", lambda _: both_have_looked.wait(30) >= 0 and ["a"])
+    code.register("one")
+    threads = [threading.Thread(target=code.loaded.look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert code.stale == [["a"]]
 
 
 async def test_an_agent_that_was_kept_as_it_was_ends_no_process(code):

@@ -4,6 +4,7 @@ import _posixsubprocess
 import asyncio
 import builtins
 import contextvars
+import gc
 import importlib
 import multiprocessing
 import os
@@ -13,11 +14,12 @@ import threading
 from importlib import _bootstrap
 from multiprocessing import forkserver
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from k8gentai.workers.isolation.child_environment import pass_on_variables
-from k8gentai.workers.isolation.own_variables import own_variables, part_variables
+from k8gentai.workers.isolation.own_variables import _Imports, own_variables, part_variables
 
 REPLACED = (
     (builtins, "__import__"),
@@ -121,6 +123,17 @@ def test_what_an_odd_module_sets_is_found_by_who_imports_it(place, tmp_path, mon
         assert (
             agent(lambda: importlib.import_module("plain") and os.environ["OPENAI_BASE_URL"]) == f"{GATEWAY}/odd"
         )
+
+
+def test_what_a_module_set_goes_with_it():
+    """Another module may get its identity."""
+    imports, module = _Imports(), ModuleType("module")
+    imports.note(module)["OPENAI_API_KEY"] = "own"
+    assert imports.of(module) == {"OPENAI_API_KEY": "own"}
+    assert imports
+    del module
+    gc.collect()
+    assert not imports
 
 
 def test_other_variables_are_those_of_the_process(monkeypatch):

@@ -2,6 +2,11 @@
 
 import asyncio
 import io
+import json
+import os
+import pty
+import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,6 +18,14 @@ from k8gentai.stack.terminal.question import ask
 
 CREATED = b'data: {"type": "response.created", "response": {"id": "resp_9", "status": "in_progress"}}\n\n'
 BEGUN = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+REQUEST = {"type": "mcp_approval_request", "id": "mcpr_1", "name": "pay", "arguments": '{"amount": 5}'}
+ASKS = "".join(
+    f"data: {json.dumps(event)}\n\n"
+    for event in (
+        {"type": "response.output_item.done", "item": REQUEST},
+        {"type": "response.completed", "response": {"id": "resp_9", "status": "completed"}},
+    )
+).encode()
 REFUSED = b'{"error": {"message": "Model \'tll\' not found. ' + b"x" * 90 + b'"}}'
 
 
@@ -53,3 +66,30 @@ async def test_a_refusal_is_printed_in_its_own_words_and_one_line() -> None:
     async with answering(head + REFUSED) as address:
         assert not await ask(address, "tll", "Go.", Console(file=printed, width=80))
     assert printed.getvalue().splitlines()[1] == f"404: Model 'tll' not found. {'x' * 90}"
+
+
+@pytest.mark.parametrize("key", ["ctrl-c", "ctrl-d"])
+async def test_who_leaves_without_a_decision_is_told_how_to_answer(key: str) -> None:
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(ASKS)}\r\n\r\n".encode()
+    ours, theirs = pty.openpty()
+    async with answering(head + ASKS) as address:
+        calling = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "k8gentai.stack.commands.cli", "agents", "call", "till", "Go."),
+            env={**os.environ, "AMF_STACK_URL": address},
+            stdin=theirs,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        assert calling.stdout is not None
+        shown = await calling.stdout.readuntil(b"y or n")
+        if key == "ctrl-c":
+            calling.send_signal(signal.SIGINT)
+        else:
+            os.write(ours, b"\x04")
+        shown += await calling.stdout.read()
+        code = await calling.wait()
+    os.close(ours)
+    os.close(theirs)
+    assert code == 1
+    assert "Answer with: k8gentai turns approve resp_9" in shown.decode()
+    assert "Traceback" not in shown.decode()

@@ -181,6 +181,7 @@ async def test_what_is_accepted_serves_both_kinds_of_clients(valkey, ada, name, 
     [
         ("redis://h:1/0", "redis://h:1/0"),
         ("redis://:secret@h:1/0", "redis://:***@h:1/0"),
+        ("redis://:secret@[h:1/0", "redis://…"),
         ("redis+sentinel://ada:secret@h:1,i:2/s/0", "redis+sentinel://ada:***@h:1,i:2/s/0"),
         ("redis+sentinel://h/s?sentinel_password=secret&db=1", "redis+sentinel://h/s?sentinel_password=***&db=1"),
     ],

@@ -299,6 +299,55 @@ async def test_a_schema_that_waits_behind_others_is_not_at_fault(monkeypatch: py
     ]
 
 
+async def test_the_time_of_a_check_begins_when_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = asyncio.get_running_loop().time
+    later = 0.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now() + later)
+    others_end, begun, goes_on = threading.Event(), threading.Event(), threading.Event()
+
+    def check(schema: dict[str, Any]) -> None:
+        if "mine" not in schema:
+            others_end.wait()
+            return
+        begun.set()
+        goes_on.wait()
+
+    monkeypatch.setattr(formats, "_fault", check)
+    schemas: list[dict[str, Any]] = [{}, {}, {"mine": True}]
+    checks = [
+        asyncio.create_task(formats.check_schema({"type": "json_schema", "schema": schema})) for schema in schemas
+    ]
+    await asyncio.sleep(0)
+    later += 0.9 * formats._SECONDS
+    others_end.set()
+    await asyncio.to_thread(begun.wait)
+    later += 0.9 * formats._SECONDS
+    await asyncio.sleep(0)
+    goes_on.set()
+    await asyncio.gather(*checks)
+
+
+async def test_a_request_that_is_cancelled_leaves_no_check_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = threading.Event()
+    begun: list[dict[str, Any]] = []
+
+    def check(schema: dict[str, Any]) -> None:
+        begun.append(schema)
+        goes_on.wait()
+
+    monkeypatch.setattr(formats, "_fault", check)
+    schemas: list[dict[str, Any]] = [{"a": 1}, {"b": 1}, {"c": 1}, {"d": 1}]
+    checks = [
+        asyncio.create_task(formats.check_schema({"type": "json_schema", "schema": schema})) for schema in schemas
+    ]
+    await asyncio.sleep(0)
+    checks[2].cancel()
+    await asyncio.wait(checks[2:3])
+    goes_on.set()
+    await asyncio.gather(checks[0], checks[1], checks[3])
+    assert {"c": 1} not in begun
+
+
 async def test_a_schema_whose_check_does_not_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     goes_on = threading.Event()
     monkeypatch.setattr(formats, "of_one_dialect", lambda _: goes_on.wait())

@@ -3,10 +3,12 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from multiprocessing.pool import ThreadPool
 
 import pytest
 
+from k8gentai.workers.isolation.agent_threads import AgentThreads
 from k8gentai.workers.isolation.current_attempt import RunningAttempt, current_attempt
 from k8gentai.workers.isolation.thread_context import carry_context
 
@@ -47,13 +49,16 @@ def own(_=None):
         lambda function: asyncio.to_thread(function),
         lambda function: asyncio.get_running_loop().run_in_executor(None, function),
         lambda function: asyncio.wrap_future(ThreadPoolExecutor(1).submit(function)),
+        lambda function: asyncio.get_running_loop().run_in_executor(None, partial(function)),
+        lambda function: asyncio.get_running_loop().run_in_executor(AgentThreads(1, list), function),
+        lambda function: asyncio.get_running_loop().run_in_executor(AgentThreads(1, list), partial(function)),
     ],
 )
 async def test_a_function_that_raises_stop_iteration_keeps_nobody_waiting(of_a_turn, call):
     def first():
         return next(item for item in ())
 
-    with pytest.raises(RuntimeError, match="raised StopIteration"):
+    with pytest.raises(RuntimeError, match=r"^first raised StopIteration$"):
         await asyncio.wait_for(call(first), 30)
 
 

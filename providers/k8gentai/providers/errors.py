@@ -125,7 +125,8 @@ def store_away_meanwhile(response_id: str) -> ApiError:
 
 
 def server_busy() -> ApiError:
-    """This server has more requests under way than connections to Redis (503); nothing was accepted."""
+    """Return that a request waited in vain for a connection to Redis, or a thread that checks schemas: too many
+    others are under way (503). Nothing was accepted."""
     return ApiError(
         503,
         "The server has too many requests under way. Try again.",

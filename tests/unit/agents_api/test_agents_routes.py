@@ -40,12 +40,14 @@ async def test_agents_are_paged(client: httpx.AsyncClient) -> None:
 
 
 async def test_registered_agents_tell_how_they_are(client: httpx.AsyncClient, served: Floor) -> None:
-    tools = [{"name": "add"}]
-    agents = [agent("math", tools=tools), agent("idle").model_copy(update={"framework": "crewai"})]
+    tools = [{"name": "add"}, {"name": "files", "mcp": {"command": "files"}}]
+    math_agent = agent("math", tools=tools).model_copy(update={"tools": ["subtract", "add"]})
+    agents = [math_agent, agent("idle").model_copy(update={"framework": "crewai"})]
     write_registry(served.registry_path, [*agents, agent("sick", "sick.py:3: no module named 'foo'")])
     listed = {each["agent_id"]: each for each in (await client.get("/v1/agents")).json()["data"]}
     math = listed["math"]
-    assert (math["framework"], math["description"], math["tools"]) == ("langgraph", "Does math.", ["add"])
+    assert (math["framework"], math["description"]) == ("langgraph", "Does math.")
+    assert math["tools"] == ["subtract", "add", "files"]
     assert (math["health"], math["queue_depth"]) == ({"status": "ready", "workers": 1}, 2)
     assert listed["idle"]["health"] == {"status": "no_worker", "workers": 0}
     assert listed["sick"]["health"]["status"] == "broken"

@@ -4,6 +4,7 @@ only a cluster uses (scaling, resources, healthCheck, …) are accepted here and
 
 import re
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -75,6 +76,14 @@ class Limits(_Part):
     """Turns of the agent that may wait; None for as many as the server's own limit allows."""
 
 
+def _has_host_and_port(url: str) -> bool:
+    try:
+        address = urlsplit(url)
+        return bool(address.hostname) and address.port != 0
+    except ValueError:
+        return False
+
+
 class McpServer(_Part):
     """An MCP server: a program that speaks over its standard input and output, or an address (streamable HTTP).
 
@@ -91,6 +100,14 @@ class McpServer(_Part):
     """Those of its tools that the agent gets; None for all."""
     start_seconds: float = Field(default=30, alias="startSeconds", gt=0, le=600)
     """How long it may take to start and to name its tools."""
+
+    @field_validator("url")
+    @classmethod
+    def _has_a_place(cls, url: str | None) -> str | None:
+        if url is not None and not _has_host_and_port(url):
+            # Not what Python says, which may hold a password.
+            raise ValueError("it has no host, or a port that is none")
+        return url
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

@@ -141,7 +141,7 @@ class Directory:
             "created_at": as_time(self._registry.written_at()),
             "description": spec.description if spec else "",
             "framework": agent.framework,
-            "tools": [tool.name for tool in spec.tools] if spec else [],
+            "tools": list(dict.fromkeys([*agent.tools, *(tool.name for tool in (spec.tools if spec else ()))])),
         }
 
 

@@ -39,6 +39,13 @@ def as_model(agent: RegisteredAgent, provider_id: str) -> Any:
     )
 
 
+class NotAModelError(ValueError):
+    """What was to be asked as a model is an agent. The host answers a ValueError with 400."""
+
+    def __init__(self, agent_id: str) -> None:
+        super().__init__(f"'{agent_id}' is an agent, not a model: send it to POST /v1/responses.")
+
+
 class AgentModels(host.InferenceProvider):  # type: ignore[misc]  # the host is untyped
     """The provider. The host sets ``__provider_id__``.
 
@@ -68,18 +75,13 @@ class AgentModels(host.InferenceProvider):  # type: ignore[misc]  # the host is 
     async def unregister_model(self, model_id: str) -> None: ...
 
     async def openai_chat_completion(self, params: Any) -> Any:
-        raise _not_a_model(params.model)
+        raise NotAModelError(params.model)
 
     async def openai_completion(self, params: Any) -> Any:
-        raise _not_a_model(params.model)
+        raise NotAModelError(params.model)
 
     async def openai_embeddings(self, params: Any) -> Any:
-        raise _not_a_model(params.model)
-
-
-def _not_a_model(agent_id: str) -> ValueError:
-    # The host answers a ValueError with 400.
-    return ValueError(f"'{agent_id}' is an agent, not a model: send it to POST /v1/responses.")
+        raise NotAModelError(params.model)
 
 
 async def keep_listed(registry: Registry, models: Any, provider_id: str) -> None:

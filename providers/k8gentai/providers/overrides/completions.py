@@ -19,7 +19,8 @@ from starlette.types import Receive, Scope, Send
 
 from k8gentai.agents.text.json_text import read_json
 from k8gentai.providers import host
-from k8gentai.providers.errors import ApiError
+from k8gentai.providers.errors import ApiError, invalid
+from k8gentai.providers.host.agent_models import NotAModelError
 from k8gentai.providers.http import MAX_BODY_BYTES, json_body
 from k8gentai.providers.overrides.model_streams import WireReading
 from k8gentai.providers.requests.input_items import validation_error
@@ -50,6 +51,9 @@ def create_router(
         asked.model = listed(asked.model)
         try:
             answer = await inference.openai_chat_completion(asked)
+        except NotAModelError as error:
+            refused = invalid(str(error), "model")
+            return JSONResponse(refused.body(), refused.status_code)
         except APIStatusError as error:
             # The host would leave out the code. Its client has tried again by now, as often as is worth it.
             return JSONResponse(told(error), error.status_code, headers={"X-Should-Retry": "false"})

@@ -12,8 +12,8 @@ Where the API says nothing:
 - A second attempt goes on with what the first left open. An item it drops is closed as ``incomplete`` if it is
   open; it keeps its place in the stream and leaves the response's output. Its tokens stay counted.
 - A suspended turn (waiting for approval) ends as ``completed`` with its approval requests, as the host's
-  builtin does. A turn that ends otherwise waits for nobody: its requests leave the output, and the calls they
-  stood for are shown as ``incomplete``.
+  builtin does; they stay where it is cancelled after that. A turn that ends otherwise while it runs waits for
+  nobody: its requests leave the output, and the calls they stood for are shown as ``incomplete``.
 """
 
 from collections import defaultdict

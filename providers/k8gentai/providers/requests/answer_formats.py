@@ -20,7 +20,7 @@ _MOST_OBJECTS, _MOST_VALUES, _MOST_LEVELS = 5_000, 50_000, 100
 _MOST_MIXED = 1_000
 """How many values an array may hold that cannot be sorted: each is compared with each for being there once."""
 _SECONDS = 10.0
-"""How long a schema may be checked."""
+"""How long a check may take, and how long it may wait for others before it begins."""
 _CHECKING = ThreadPoolExecutor(2, "schema")
 """Checks schemas. They do not take the threads that look up addresses."""
 
@@ -55,22 +55,48 @@ async def check_schema(asked: dict[str, Any]) -> None:
         asked: the request's ``text.format``, checked by :func:`check_format`; empty where it has none.
 
     Raises:
-        ApiError: naming the field at fault (400), or too many schemas are being checked (503).
+        ApiError: naming the field at fault (400); its check did not begin in time, as others are checked (503).
     """
     if asked.get("type") != "json_schema":
         return
-    check = _CHECKING.submit(_fault, asked["schema"])
-    try:
-        async with asyncio.timeout(_SECONDS):
-            fault = await asyncio.wrap_future(check)
-    except TimeoutError:
-        if check.cancelled():
-            # It had not begun.
-            raise server_busy() from None
-        message = f"'text.format.schema' cannot be checked within {_SECONDS:.0f} seconds: make it smaller."
-        raise invalid(message, "text.format.schema") from None
+    fault = await _Check(asked["schema"]).fault()
     if fault:
         raise invalid(f"'text.format.schema' is no JSON schema: {fault}.", "text.format.schema")
+
+
+class _Check:
+    """The check of one schema, in a thread as soon as one is free."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self._schema = schema
+        self._loop = asyncio.get_running_loop()
+        self._begun = asyncio.Event()
+
+    async def fault(self) -> str | None:
+        """Find what is wrong with the schema, and where in it.
+
+        Raises:
+            ApiError: the check takes too long (400), or did not begin in time (503).
+        """
+        check = _CHECKING.submit(self._run)
+        try:
+            async with asyncio.timeout(_SECONDS):
+                await self._begun.wait()
+        except TimeoutError:
+            raise server_busy() from None
+        finally:
+            # Of no effect once it has begun.
+            check.cancel()
+        try:
+            async with asyncio.timeout(_SECONDS):
+                return await asyncio.wrap_future(check)
+        except TimeoutError:
+            message = f"'text.format.schema' cannot be checked within {_SECONDS:.0f} seconds: make it smaller."
+            raise invalid(message, "text.format.schema") from None
+
+    def _run(self) -> str | None:
+        self._loop.call_soon_threadsafe(self._begun.set)
+        return _fault(self._schema)
 
 
 def _too_large(schema: dict[str, Any]) -> str | None:

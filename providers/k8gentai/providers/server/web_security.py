@@ -12,6 +12,7 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Scope
 
 from k8gentai.providers import host
+from k8gentai.providers.server.answered_errors import AnsweredErrors
 from k8gentai.workers.http.web_pages import TransportSecurity, Trust
 
 
@@ -24,7 +25,7 @@ def protect(allowed_hosts: Collection[str]) -> None:
 
     def around(app: Any, inner: ASGIApp) -> ASGIApp:
         trust = _trust(app.stack.run_config.server, allowed_hosts)
-        return TransportSecurity(inner, trust, FormRoutes(app).takes_form)
+        return TransportSecurity(AnsweredErrors(inner), trust, FormRoutes(app).takes_form)
 
     host.put_around_app(around)
 

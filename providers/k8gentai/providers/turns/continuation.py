@@ -72,14 +72,14 @@ def continued(record: TurnRecord, events: Iterable[Event], items: Sequence[Item]
     for index, item in enumerate(items):
         if item["approval_request_id"] not in asked:
             raise unknown_request(index, item)
-    expired = record.expires_at is not None and now > record.expires_at
+    too_late = is_over(record, now)
     before = record.replay.answers if record.replay else {}
     answers: dict[str, Answer] = {}
     for item in items:
         request_id = item["approval_request_id"]
         question = asked[request_id]
         approve, reason = item["approve"] is True, item.get("reason")
-        if expired:
+        if too_late:
             approve, reason = False, _EXPIRED
         elif question.call_id in answers and answers[question.call_id].approve != approve:
             approve, reason = False, _UNCLEAR
@@ -93,6 +93,15 @@ def continued(record: TurnRecord, events: Iterable[Event], items: Sequence[Item]
         answers={**before, **answers},
         tried_by=_tried_by(record),
     )
+
+
+def is_over(record: TurnRecord, now: float) -> bool:
+    """Return whether the time is over in which a suspended turn could be answered: each answer is a denial then.
+
+    Args:
+        now: Redis' time.
+    """
+    return record.expires_at is not None and now > record.expires_at
 
 
 def check_is_asked_here(record: TurnRecord) -> None:

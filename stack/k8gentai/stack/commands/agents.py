@@ -2,7 +2,10 @@
 
 import asyncio
 import re
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import typer
@@ -77,11 +80,24 @@ def _decider() -> question.Decide | None:
 
     def decide(asked: str) -> tuple[bool, str | None]:
         question = f"{asked}: y or n, with words if you like ('n: too dear')"
-        while (decision := decision_of(typer.prompt(question, default="n"))) is None:
-            typer.echo("Begin with y or n: other words decide nothing.")
+        with _interruptible():
+            while (decision := decision_of(typer.prompt(question, default="n"))) is None:
+                typer.echo("Begin with y or n: other words decide nothing.")
         return decision
 
     return decide
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have Ctrl-C end what waits inside. asyncio would have it cancel a task, and no task goes on while the event
+    loop itself waits.
+    """
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def decision_of(words: str) -> tuple[bool, str | None] | None:

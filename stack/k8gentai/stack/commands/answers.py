@@ -13,12 +13,14 @@ from k8gentai.providers.turns.continuation import (
     ANSWER,
     answering_turn,
     check_is_asked_here,
+    is_over,
     questions,
     retrying_turn,
 )
 from k8gentai.stack.commands.turns import with_turns
 from k8gentai.stack.environments.installed import SetUpError
 from k8gentai.stack.local.settings import Settings
+from k8gentai.stack.terminal.question import described
 from k8gentai.workers.queue.admission import AnsweredError, QueueFullError
 from k8gentai.workers.queue.record import TurnRecord
 from k8gentai.workers.queue.turns import Turns
@@ -26,7 +28,7 @@ from k8gentai.workers.queue.turns import Turns
 
 def approve(
     settings: Settings, turn_id: str, *, deny: bool, reason: str | None, calls: Sequence[str], console: Console
-) -> None:
+) -> bool:
     """Answer what a suspended turn asked, on behalf of its owner, and print which turn goes on with it.
 
     Args:
@@ -34,11 +36,14 @@ def approve(
         reason: what the agent is told along with it.
         calls: names of tools, or ids of approval requests; only these are decided, or all where none is named.
 
+    Returns:
+        Whether the answer counts; False where it came too late, and is a denial whatever it says.
+
     Raises:
         SetUpError: Redis is away, there is no such turn, or it waits for no such answer.
     """
 
-    async def answer(turns: Turns) -> tuple[str, list[str]]:
+    async def answer(turns: Turns) -> tuple[str, list[str], bool]:
         record = await turns.get(turn_id)
         try:
             check_is_asked_here(record)
@@ -59,17 +64,21 @@ def approve(
             {"type": ANSWER, "approval_request_id": request_id, "approve": not deny, "reason": reason}
             for request_id in asked
         ]
-        following = answering_turn(record, events, decisions, await turns.now())
+        now = await turns.now()
+        following = answering_turn(record, events, decisions, now)
         await turns.accept(following, lambda: _history_after(record, events))
-        return following.turn.id, [f"{question.name}({question.arguments})" for question in asked.values()]
+        decided = [described(question.name, question.arguments) for question in asked.values()]
+        return following.turn.id, decided, is_over(record, now)
 
     try:
-        following, decided = with_turns(settings, answer)
+        following, decided, too_late = with_turns(settings, answer)
     except (AnsweredError, QueueFullError) as error:
         raise SetUpError(str(error)) from error
+    outcome = "Too late, and so denied" if too_late else "Denied" if deny else "Approved"
     for call in decided:
-        console.print(f"{'Denied' if deny else 'Approved'}: {call}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{outcome}: {call}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"{following} goes on with it.", markup=False, highlight=False, soft_wrap=True)
+    return not too_late
 
 
 def retry(settings: Settings, turn_id: str, console: Console) -> None:

@@ -325,12 +325,18 @@ def turns_approve(
         typer.Option(help="Decide only calls of this tool, or this request (mcpr_…); may be given several times."),
     ] = None,
 ) -> None:
-    """Approve what a suspended turn asks for, or deny it. Prints the id of the turn that goes on with it."""
+    """Approve what a suspended turn asks for, or deny it. Prints the id of the turn that goes on with it.
+
+    Exit code 1 if it is too late (`limits.approvalSeconds`): the answer counts as a denial then.
+    """
     from k8gentai.stack.commands import answers as answering
     from k8gentai.stack.local.settings import read_settings
 
     with one_line_errors():
-        answering.approve(read_settings(), turn_id, deny=deny, reason=reason, calls=call or (), console=out)
+        counts = answering.approve(
+            read_settings(), turn_id, deny=deny, reason=reason, calls=call or (), console=out
+        )
+    raise typer.Exit(not counts)
 
 
 @turns_app.command("retry")

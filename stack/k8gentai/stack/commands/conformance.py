@@ -51,12 +51,12 @@ def conformance(
     with one_line_errors():
         given = command.Given(adapters or (), python, agents, tuple(only or ()), declared)
         outcomes = command.conformance(read_settings(), given, err)
-    if as_json:
-        out.print_json(json.dumps([outcome.model_dump() for outcome in outcomes]))
-    elif markdown:
-        out.print(report.markdown(outcomes), end="", markup=False, highlight=False, soft_wrap=True)
-    else:
-        report.show(outcomes, out)
-        if not declared:
-            report.show_sum(outcomes, out)
+        if as_json:
+            out.print_json(json.dumps([outcome.model_dump() for outcome in outcomes]))
+        elif markdown:
+            out.print(report.markdown(outcomes), end="", markup=False, highlight=False, soft_wrap=True)
+        else:
+            report.show(outcomes, out)
+            if not declared:
+                report.show_sum(outcomes, out)
     raise typer.Exit(any(outcome.state == "failed" for outcome in outcomes))

@@ -19,6 +19,7 @@ from k8gentai.stack.environments.installed import SetUpError
 from k8gentai.stack.local.children import ChildError, tail
 from k8gentai.stack.local.settings import Settings
 from k8gentai.stack.local.valkey import wait_until_ready
+from k8gentai.stack.terminal.console import progress
 from k8gentai.workers.process.worker_log import configure_logs
 from k8gentai.workers.queue.redis_url import masked
 
@@ -87,10 +88,10 @@ def drill(settings: Settings, plan: Plan, as_json: bool, out: Console, err: Cons
         command=worker_command(python_of(plan.framework, err.print), plan),
         environment={**os.environ, "REDIS_URL": redis_url, "AMF_STACK_URL": settings.stack_url},
     )
-    with err.status("Starting the workers") as status:
+    with progress(err, "Starting the workers") as status:
 
-        def show(progress: Progress) -> None:
-            status.update(f"{progress.ended} of {plan.turns} turns ended, {progress.strikes} strikes")
+        def show(done: Progress) -> None:
+            status.update(f"{done.ended} of {plan.turns} turns ended, {done.strikes} strikes")
 
         try:
             found = asyncio.run(run(plan, place, on_progress=show))

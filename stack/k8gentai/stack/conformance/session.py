@@ -25,6 +25,7 @@ from k8gentai.stack.environments.hosts import RUN_YAML
 from k8gentai.stack.environments.installed import ROOT, SetUpError
 from k8gentai.stack.local.children import ChildError, tail
 from k8gentai.stack.local.settings import Settings
+from k8gentai.stack.terminal.console import perhaps_unread, progress
 
 OWN_AGENTS = ROOT / "tests" / "conformance" / "agents"
 """What the frameworks bring that we have adapters for."""
@@ -118,14 +119,15 @@ async def _put(
 ) -> list[Outcome]:
     framework = subject.kit.framework
     done = 0
-    with err.status(f"{framework}: starting a stack") as status:
+    with progress(err, f"{framework}: starting a stack") as status:
 
         def told(outcome: Outcome) -> None:
             nonlocal done
             done += 1
             status.update(f"{framework}: {done} of {len(checks)} checks")
             if outcome.state == "failed":
-                report.show_failure(outcome, err)
+                with perhaps_unread():
+                    report.show_failure(outcome, err)
 
         async with open_stand(subject, model, logs, err.print) as stand:
             return await run_checks(checks, subject.kit, model, stand, told)

@@ -10,6 +10,7 @@ from rich.markup import escape
 from k8gentai.stack.local.children import ChildError, tail
 from k8gentai.stack.local.settings import read_settings
 from k8gentai.stack.local.up import Plan, up
+from k8gentai.stack.terminal.console import perhaps_unread
 
 INTERRUPTED = 130
 """The exit code of a program that Ctrl-C ended, as shells have it."""
@@ -24,10 +25,12 @@ def run_up(plan: Plan, out: Console, err: Console) -> int:
     try:
         return asyncio.run(_run(plan, out))
     except ChildError as error:
-        err.print(f"[red]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
-        err.print(tail(error.log), markup=False, highlight=False, soft_wrap=True)
+        with perhaps_unread():
+            err.print(f"[red]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
+            err.print(tail(error.log), markup=False, highlight=False, soft_wrap=True)
     except httpx.HTTPError as error:
-        err.print(f"[red]The stack broke off its answer: {escape(repr(error))}[/]", soft_wrap=True)
+        with perhaps_unread():
+            err.print(f"[red]The stack broke off its answer: {escape(repr(error))}[/]", soft_wrap=True)
     return 1
 
 
@@ -36,14 +39,18 @@ async def _run(plan: Plan, out: Console) -> int:
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
-        if not running.cancelling():
-            out.print("\nStopping: turns that run have 30 s to end. Ctrl-C again ends all now.")
+        is_first = not running.cancelling()
+        # First: nobody may be there to read the rest, as after SIGHUP.
         running.cancel()
+        if is_first:
+            with perhaps_unread():
+                out.print("\nStopping: turns that run have 30 s to end. Ctrl-C again ends all now.")
 
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(signum, stop)
     try:
         return 0 if await running else 1
     except asyncio.CancelledError:
-        out.print("Stopped.")
+        with perhaps_unread():
+            out.print("Stopped.")
         return INTERRUPTED

@@ -23,6 +23,7 @@ from k8gentai.stack.local.pidfile import Notice
 from k8gentai.stack.local.restarts import WorkerProcess, kept_running
 from k8gentai.stack.local.services import answers, free_port, start_redis, takes_turns, unless_a_child_fails
 from k8gentai.stack.local.settings import Settings
+from k8gentai.stack.terminal.console import perhaps_unread, progress
 from k8gentai.stack.terminal.question import ask
 
 EXAMPLE = "langgraph-math"
@@ -124,7 +125,7 @@ class _Stack:
     def doing(self, what: str) -> Iterator[None]:
         """Show what goes on: at a terminal for as long as it lasts, elsewhere in a line of its own."""
         if self._console.is_terminal:
-            with self._console.status(what):
+            with progress(self._console, what):
                 yield
         else:
             self.say(what)
@@ -132,7 +133,8 @@ class _Stack:
 
     def say(self, text: str) -> None:
         """Print what takes a while, or happens meanwhile."""
-        self._console.print(f"[dim]{text}[/]", highlight=False, soft_wrap=True)
+        with perhaps_unread():
+            self._console.print(f"[dim]{text}[/]", highlight=False, soft_wrap=True)
 
     async def _start_redis(self, children: Children) -> str:
         if (url := self._settings.redis_url) is not None:

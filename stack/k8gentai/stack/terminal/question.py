@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import typer
 from rich.console import Console
 from rich.markup import escape
 
@@ -47,6 +48,7 @@ async def ask(base_url: str, agent: str, question: str, console: Console, decide
     Raises:
         httpx.HTTPError: the stack is away, or was silent for too long.
         SetUpError: it went away in mid-answer; naming the turn, which goes on.
+        typer.Abort: by `decide`, as of Ctrl-C; the turn is left waiting, and how to answer it is shown.
     """
     console.print(f"[bold]you[/]: {escape(question)}")
     body: dict[str, Any] = {"model": agent, "input": question, "stream": True}
@@ -54,7 +56,11 @@ async def ask(base_url: str, agent: str, question: str, console: Console, decide
         await _say_if_nobody_runs(client, agent, console)
         shown = await _show(client, body, console)
         while shown.requests and decide is not None:
-            answers = [_answer(request, decide) for request in shown.requests]
+            try:
+                answers = [_answer(request, decide) for request in shown.requests]
+            except typer.Abort:
+                _show_waiting(shown, console)
+                raise
             shown = await _show(client, {**body, "input": answers, "previous_response_id": shown.id}, console)
     if shown.requests:
         _show_waiting(shown, console)

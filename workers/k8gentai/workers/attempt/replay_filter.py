@@ -271,7 +271,7 @@ class Republisher:
                 self._refused.discard(event.call_id)
 
     def _say_last_again(self) -> None:
-        said = (item.whole for name in reversed(self._said) if (item := self._items.get(name)) and item.seen)
+        said = (item.whole for name in reversed(self._said) if (item := self._items.get(name)))
         last = next((whole for whole in said if isinstance(whole, MessageDone) and whole.text), None)
         if last is not None:
             self._put(last)

@@ -7,7 +7,7 @@ head comes before its arguments, each choice has one finish reason, and the figu
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -338,7 +338,7 @@ class AnswerReader:
     def _leave_out(self, index: int) -> None:
         if index not in self._left_out:
             self._left_out.add(index)
-            log.warning("calls_of_another_answer_left_out", choice=index)
+            _log_left_out(index)
 
     def _read_words(
         self, choice: _Choice, sent: dict[str, Any], given: dict[str, Any], delta: dict[str, Any]
@@ -400,7 +400,7 @@ def read_whole(
     completion |= {"created": 0, **_head(completion)} if "created" in completion else _head(completion)
     completion["choices"] = choices if several else _merged(choices)
     for place, choice in enumerate(completion["choices"]):
-        index = choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else place
+        index = choice["index"] = _index_of(choice, place)
         sent = whole_message(choice)
         message, pieces = _read_delta(sent)
         _add_reasoning(reasoning, sent, message)
@@ -443,13 +443,15 @@ def _merged(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
     read = [(choice, *_read_delta(whole_message(choice))) for choice in choices]
     speakers = (place for place, (_, said, _) in enumerate(read) if any(said.get(name) for name in _TEXTS))
     place = next(speakers, 0)
-    others = [(choice, pieces) for choice, _, pieces in read if pieces]
-    if not others or read[place][2]:
+    others = [(number, pieces) for number, (_, _, pieces) in enumerate(read) if pieces and number != place]
+    if others and read[place][2]:
+        for number, _ in others:
+            _log_left_out(_index_of(choices[number], number))
+        others = []
+    if not others:
         return choices[place : place + 1]
-    calls: list[dict[str, Any]] = []
-    for _, pieces in others:
-        calls += [piece.sent for piece in pieces if not piece.sent_id or piece.sent not in calls]
-    reasons = [choice.get("finish_reason") for choice, _ in others]
+    calls = [piece.sent for piece in _once_each(others)]
+    reasons = [choices[number].get("finish_reason") for number, _ in others]
     first = choices[place]
     return [
         {
@@ -458,6 +460,41 @@ def _merged(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "finish_reason": _joint_reason(first.get("finish_reason"), reasons, called=True),
         }
     ]
+
+
+def _once_each(sent: Iterable[tuple[int, list[_Piece]]]) -> list[_Piece]:
+    """Return the calls of several choices without those that another choice holds already.
+
+    Args:
+        sent: the places of the choices, each with its calls.
+    """
+    kept: list[tuple[int, _Piece]] = []
+    for place, pieces in sent:
+        for piece in pieces:
+            if not any(other != place and _comes_again(known, piece) for other, known in kept):
+                kept.append((place, piece))
+    return [piece for _, piece in kept]
+
+
+def _comes_again(call: _Piece, piece: _Piece) -> bool:
+    """Return whether a call is one of another choice once more, as :meth:`_Choice.piece` has it: whatever its
+    index is, and what endpoints add to it.
+    """
+    return (
+        bool(piece.sent_id)
+        and piece.sent_id == call.sent_id
+        and piece.name in ("", call.name)
+        and piece.arguments in ("", call.arguments)
+    )
+
+
+def _log_left_out(index: int) -> None:
+    log.warning("calls_of_another_answer_left_out", choice=index)
+
+
+def _index_of(choice: dict[str, Any], place: int) -> int:
+    """Return the index of a choice of an answer in one piece; where an endpoint leaves it out, its place."""
+    return choice["index"] if isinstance(choice.get("index"), int) else place
 
 
 def _joint_reason(first: Any, others: Sequence[Any], *, called: bool) -> Any:

@@ -130,7 +130,7 @@ class TransportSecurity:
 
     def _is_cross_site(self, scope: Scope, headers: Headers) -> bool:
         if (origin := headers.get("origin")) is not None:
-            own = urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
+            own = _place(origin) == headers.get("host", "").lower() != ""
             return not own and not self._trust.origin(origin)
         # Pages of the same site are not of the same origin: those of another port are others'.
         if headers.get("sec-fetch-site", "none") in ("same-origin", "none"):
@@ -150,6 +150,14 @@ class TransportSecurity:
 
 def _has_body(headers: Headers) -> bool:
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+
+def _place(origin: str) -> str:
+    """Return the host and port in an ``Origin`` header; empty where there are none to be read."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _name(host: str) -> str:

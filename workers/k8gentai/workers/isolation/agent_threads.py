@@ -6,11 +6,12 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from dataclasses import dataclass
 
 import structlog
 
 from k8gentai.workers.isolation.current_attempt import RunningAttempt, current_attempt
+from k8gentai.workers.isolation.thread_context import name_of
 from k8gentai.workers.isolation.watchdog import own_line
 
 _LOST_SECONDS = 30.0
@@ -19,6 +20,14 @@ _SHOWN = 3
 """How many of the places are logged that hold threads."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(eq=False)
+class _Running:
+    """A call that runs. A thread may make several for one attempt, one after the other."""
+
+    attempt: RunningAttempt
+    thread: int
 
 
 class AgentThreads(ThreadPoolExecutor):
@@ -33,9 +42,9 @@ class AgentThreads(ThreadPoolExecutor):
         super().__init__(threads, thread_name_prefix="agent")
         self._threads_in_all = threads
         self._on_lost: Callable[[], object] | None = on_lost
-        self._running: dict[int, RunningAttempt] = {}
-        """The attempts whose calls run, by the thread."""
-        self._over_since: dict[tuple[int, RunningAttempt], float] = {}
+        self._running: dict[int, _Running] = {}
+        """By the thread."""
+        self._over_since: dict[_Running, float] = {}
         """When calls were first seen to run though their turn was over (monotonic time in seconds)."""
 
     def submit[**P, T](self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -43,14 +52,20 @@ class AgentThreads(ThreadPoolExecutor):
         attempt = current_attempt.get()
         if attempt is None:
             return super().submit(call, *args, **kwargs)
-        return super().submit(self._run, attempt, partial(call, *args, **kwargs))
+
+        def run() -> T:
+            return self._run(attempt, lambda: call(*args, **kwargs))
+
+        # Errors name what was called.
+        run.__name__ = name_of(call)
+        return super().submit(run)
 
     def look(self) -> None:
         """Look whether too many threads are lost. From any thread."""
         now = time.monotonic()
-        over = [(thread, attempt) for thread, attempt in list(self._running.items()) if attempt.over]
+        over = [call for call in list(self._running.values()) if call.attempt.over]
         self._over_since = {call: self._over_since.get(call, now) for call in over}
-        lost = [thread for (thread, _), since in self._over_since.items() if now - since >= _LOST_SECONDS]
+        lost = [call.thread for call, since in self._over_since.items() if now - since >= _LOST_SECONDS]
         if self._on_lost is None or 2 * len(lost) < self._threads_in_all:
             return
         frames = sys._current_frames()
@@ -62,7 +77,7 @@ class AgentThreads(ThreadPoolExecutor):
 
     def _run[T](self, attempt: RunningAttempt, call: Callable[[], T]) -> T:
         thread = threading.get_ident()
-        self._running[thread] = attempt
+        self._running[thread] = _Running(attempt, thread)
         try:
             return call()
         finally:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context, copy_context
-from functools import wraps
+from functools import partial, wraps
 from multiprocessing.pool import ThreadPool
 from threading import Thread
 from typing import Any
@@ -69,8 +69,17 @@ def _for_a_future(function: Callable[..., Any], *args: Any, **options: Any) -> A
     try:
         return _to_its_end(function, *args, **options)
     except (StopIteration, GeneratorExit) as error:
-        name = getattr(function, "__name__", "the function")
-        raise RuntimeError(f"{name} raised {type(error).__name__}") from error
+        raise RuntimeError(f"{name_of(function)} raised {type(error).__name__}") from error
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return the name of a function, be it handed on as a partial, or to be run in a context as by
+    ``asyncio.to_thread``.
+    """
+    while isinstance(function, partial):
+        in_context = isinstance(getattr(function.func, "__self__", None), Context)
+        function = function.args[0] if in_context and function.args else function.func
+    return str(getattr(function, "__name__", "the function"))
 
 
 def _to_its_end(function: Callable[..., Any], *args: Any, **options: Any) -> Any:

@@ -200,8 +200,11 @@ def _address(host: str) -> tuple[str, int]:
 
 
 def masked(url: str) -> str:
-    """Return the URL as a log or an error may show it: without passwords."""
-    parts = urlsplit(url)
+    """Return the URL as a log or an error may show it: without passwords. Of one that is none, its scheme."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"{url.partition('://')[0]}://…"
     credentials, _, hosts = parts.netloc.rpartition("@")
     user, has_password, _ = credentials.partition(":")
     if has_password:

@@ -79,6 +79,7 @@ class LoadedAgents:
         self._current: dict[str, RegisteredAgent] = {}
         """Agents as they were registered when it was last seen that this process may run them."""
         self._is_stale = False
+        self._becoming_stale = threading.Lock()
         self._loaded: dict[str, tuple[str, ReadyAgent]] = {}
         self._failed: dict[str, _Failed] = {}
         self._endless: dict[str, asyncio.Future[ReadyAgent]] = {}
@@ -159,11 +160,16 @@ class LoadedAgents:
         if self._current.get(agent.id) is agent:
             return
         if changed := self._code.changed(agent):
-            if not self._is_stale:
-                self._is_stale = True
-                self._on_stale(changed)
+            self._become_stale(changed)
             raise StaleCodeError
         self._current[agent.id] = agent
+
+    def _become_stale(self, changed: list[str]) -> None:
+        """Call `on_stale`, unless another thread did."""
+        with self._becoming_stale:
+            is_first, self._is_stale = not self._is_stale, True
+        if is_first:
+            self._on_stale(changed)
 
     async def _registered(self, agent_id: str) -> ReadyAgent:
         agent = self._registry.get(agent_id)
