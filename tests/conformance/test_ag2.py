@@ -282,3 +282,28 @@ async def test_networks_and_what_middleware_dropped_survive_the_end_of_their_wor
         assert [item.content[0].text for item in items_of(response, "message")] == said
     # One was recorded, one was cut off, one came after.
     assert [len(model.requests(script)) for script in (key, other)] == [3, 3]
+
+
+async def test_a_call_finds_what_those_before_it_left_in_the_context(lab, client, model, key, page):
+    sign = Call("sign", {"path": str(page)})
+    model.script(
+        key,
+        Answer(Call("login", {"user": "Ada"}), Call("brief", {"line": "Be short."})),
+        Answer(Call("allow", {"right": "write"})),
+        Answer(Call("allow", {"right": "write"})),
+        Answer(sign),
+        Answer("Signed."),
+    )
+    asked = await client.responses.create(model="stateful", input=prompt(key))
+    # Another process, which has nothing of the context.
+    await lab.kill_worker_of(asked.id)
+    (request,) = items_of(asked, "mcp_approval_request")
+    done = await answer(client, asked, request, approve=True)
+    assert done.output_text == "Signed.", done.error
+    assert page.read_text().split(" resp_")[0] == "Ada ['read', 'write'] 1 None"
+    requests = model.requests(key)
+    assert len(requests) == 5
+    assert [[text for text in each.texts("user") if "Mind" in text] for each in requests[1:]] == [
+        ["Mind: Be short."]
+    ] * 4
+    assert all("Be short." in each.texts("system")[-1] for each in requests[1:])

@@ -11,6 +11,7 @@ from ag2.events import HumanInputRequest
 
 from k8gentai.agents.adapters.ag2.admitted_calls import hook_tools
 from k8gentai.agents.adapters.ag2.agent_turns import follow_turns
+from k8gentai.agents.adapters.ag2.context_changes import follow_inboxes
 from k8gentai.agents.adapters.ag2.direct_calls import hook_models
 from k8gentai.agents.adapters.ag2.http_clients import shared_client
 from k8gentai.agents.adapters.ag2.human_input import answer
@@ -43,6 +44,7 @@ def follow_agents() -> None:
     # A function that is not async goes to a thread, and this one is called for every token.
     ContextField.use = use
     hook_models()
+    follow_inboxes()
     follow_turns()
     follow_networks()
     hook_tools()
