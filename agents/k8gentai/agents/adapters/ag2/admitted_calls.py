@@ -13,6 +13,7 @@ from ag2.tools.final import ClientTool
 from ag2.tools.tool import Tool
 
 from k8gentai.agents.adapters.ag2.context_changes import Kept
+from k8gentai.agents.adapters.ag2.helpers import starts_helper
 from k8gentai.agents.adapters.ag2.run import current_agent, current_run
 from k8gentai.agents.adapters.ag2.tool_results import changes_of, kept_result, remade
 from k8gentai.agents.adapters.ag2.tools import TEXTS, call_tool, encoder_of, running_arguments, texts_of
@@ -53,7 +54,7 @@ def _held(call: Run) -> Run:
         if _is_its(admission, self, event):
             returned = admission.own_result()
             with admission.at_work():
-                if returned.text is not None:
+                if returned.text is not None and not starts_helper(event):
                     run.changes.apply(context, changes_of(returned.text))
                     return ToolResultEvent.from_call(event, remade(returned.text))
                 with run.changes.watch(context, self.name) as changes:

@@ -14,6 +14,7 @@ from ag2.events import ToolCallEvent
 from ag2.tools.final import FunctionTool
 from ag2.utils import CONTEXT_OPTION_NAME, CallModel
 
+from k8gentai.agents.adapters.ag2.helpers import makes_helpers
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_call, current_run
 from k8gentai.agents.adapters.ag2.tool_results import (
     changes_of,
@@ -71,8 +72,14 @@ class _ToolModel(CallModel):
         named = dict(zip((param.field_name for param in self.params), args, strict=False))
         given = {**named, **{name: value for name, value in options.items() if name not in _SOLVING}}
         context = options.get(CONTEXT_OPTION_NAME)
+        starts_work = makes_helpers(self.call)
         return await _call(
-            run, self._tool, given, lambda: super(_ToolModel, self).asolve(*args, **options), context
+            run,
+            self._tool,
+            given,
+            lambda: super(_ToolModel, self).asolve(*args, **options),
+            context,
+            starts_work=starts_work,
         )
 
 
@@ -91,6 +98,8 @@ async def _call(
     given: dict[str, Any],
     execute: Callable[[], Coroutine[Any, Any, Any]],
     context: Context | None,
+    *,
+    starts_work: bool,
 ) -> Any:
     """Run a tool that no agent runs. Returns what it returned.
 
@@ -100,6 +109,7 @@ async def _call(
         given: its arguments.
         execute: runs its function.
         context: the one that it is given.
+        starts_work: it has an agent work in the background.
 
     Raises:
         RuntimeError: it was not run, or had failed before: the boundary's words.
@@ -138,13 +148,13 @@ async def _call(
             return with_changes(_outcome(came[0]), changes())
 
     with run.at_work():
-        outcome = await run.context.tools.call(call_id, tool, arguments, run_tool)
+        outcome = await run.context.tools.call(call_id, tool, arguments, run_tool, starts_work=starts_work)
     if outcome.recorded:
         run.changes.apply(context, changes_of(outcome.raw))
     run.answered(call_id)
     if outcome.is_error:
         raise failed[0] if failed else RuntimeError(outcome.output)
-    return came[0] if came else value_of(outcome)
+    return came[0] if came and not outcome.recorded else value_of(outcome)
 
 
 def _outcome(value: object) -> ToolOutcome:

@@ -19,6 +19,7 @@ from ag2.events import (
     UrlInput,
 )
 
+from k8gentai.agents.adapters.ag2.helpers import starts_helper
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_agent, current_call
 from k8gentai.agents.adapters.ag2.tool_results import (
     changes_of,
@@ -90,8 +91,11 @@ async def call_tool(
             return outcome_of_value(texts[0])
         return outcome_of_result(texts, final=made.result.final)
 
-    outcome = await run.context.tools.call(call_id, event.name, arguments, run_tool)
+    outcome = await run.context.tools.call(
+        call_id, event.name, arguments, run_tool, starts_work=starts_helper(event)
+    )
     if outcome.recorded:
+        result = None
         run.changes.apply(context, changes_of(outcome.raw))
     run.answered(call_id)
     told = _told(event, outcome, result)
