@@ -282,3 +282,100 @@ async def test_networks_and_what_middleware_dropped_survive_the_end_of_their_wor
         assert [item.content[0].text for item in items_of(response, "message")] == said
     # One was recorded, one was cut off, one came after.
     assert [len(model.requests(script)) for script in (key, other)] == [3, 3]
+
+
+async def test_a_call_finds_what_those_before_it_left_in_the_context(lab, client, model, key, page):
+    sign = Call("sign", {"path": str(page)})
+    model.script(
+        key,
+        Answer(Call("login", {"user": "Ada"}), Call("brief", {"line": "Be short."})),
+        Answer(Call("allow", {"right": "write"})),
+        Answer(Call("allow", {"right": "write"})),
+        Answer(sign),
+        Answer("Signed."),
+    )
+    asked = await client.responses.create(model="stateful", input=prompt(key))
+    # Another process, which has nothing of the context.
+    await lab.kill_worker_of(asked.id)
+    (request,) = items_of(asked, "mcp_approval_request")
+    done = await answer(client, asked, request, approve=True)
+    assert done.output_text == "Signed.", done.error
+    assert page.read_text().split(" resp_")[0] == "Ada ['read', 'write'] 1 None"
+    requests = model.requests(key)
+    assert len(requests) == 5
+    assert [[text for text in each.texts("user") if "Mind" in text] for each in requests[1:]] == [
+        ["Mind: Be short."]
+    ] * 4
+    assert all("Be short." in each.texts("system")[-1] for each in requests[1:])
+
+
+def scouted(key, *asked):
+    """A call that has an agent work in the background, and what that agent's model says before it is heard."""
+    calls = [Call("background_task_scout", {"objective": prompt(f"{key}-in")}), *asked]
+    return Answer(*calls), f"{key}-in"
+
+
+async def test_an_agent_in_the_background_is_heard_however_late_it_is(client, model, key):
+    begin, inside = scouted(key)
+    gate = Gate()
+    model.script(key, begin, Answer("Waiting."))
+    model.script(inside, Answer(gate, Call("add", {"a": 1, "b": 2})), Answer("It is 3."), Answer("He says 3."))
+    turn = asyncio.create_task(client.responses.create(model="lead", input=prompt(key)))
+    await gate.reached()
+    # The agent is done before the one in the background.
+    await model.request(key, 1)
+    gate.open()
+    response = await turn
+    assert response.output_text == "Waiting.He says 3.", response.error
+    assert [call.name for call in items_of(response, "mcp_call")] == ["background_task_scout", "add"]
+    heard = model.requests(inside)[-1].texts("user")[-1]
+    assert heard.startswith("Background task ")
+    assert heard.endswith("completed:\nIt is 3.")
+    # The id that the model was told.
+    assert heard.split()[2] == items_of(response, "mcp_call")[0].output.rsplit(" ", 1)[1]
+
+
+async def test_what_fails_an_agent_in_the_background_is_heard(client, model, key):
+    begin, inside = scouted(key)
+    model.script(key, begin, Answer("Waiting."))
+    model.script(inside, Answer(Call("fail", {"reason": "broken"})), Answer("It broke."), Answer("He says so."))
+    response = await client.responses.create(model="lead", input=prompt(key))
+    assert response.output_text == "Waiting.He says so.", response.error
+
+
+@pytest.mark.parametrize("also", [False, True])
+async def test_an_agent_in_the_background_asks_a_person_and_goes_on(lab, client, model, key, page, also):
+    begin, inside = scouted(key, *([write(page, "two")] if also else []))
+    model.script(key, begin, Answer("Waiting."))
+    model.script(inside, Answer(write(page, "one")), Answer("Written."), Answer("He has written."))
+    asked = await client.responses.create(model="lead-asking", input=prompt(key))
+    requests = items_of(asked, "mcp_approval_request")
+    assert len(requests) == 1 + also, asked.error
+    await lab.kill_worker_of(asked.id)
+    done = asked
+    for _ in requests:
+        request = items_of(done, "mcp_approval_request")[0]
+        done = await answer(client, done, request, approve=True)
+    assert done.output_text == ("Waiting.He has written." if also else "He has written."), done.error
+    assert sorted(line.split()[0] for line in page.read_text().splitlines()) == ["one", "two"][: 1 + also]
+    assert [len(model.requests(script)) for script in (key, inside)] == [2, 3]
+
+
+async def test_an_agent_in_the_background_survives_the_end_of_its_worker(lab, client, model, key, page):
+    begin, inside = scouted(key)
+    gate = Gate()
+    model.script(key, begin, Answer("Waiting."))
+    model.script(
+        inside, Answer(write(page, "one")), Answer("Written."), Answer("He ", gate, FOREVER), Answer("He has.")
+    )
+    turn = await client.responses.create(model="lead", input=prompt(key), background=True)
+    reading = asyncio.create_task(collect(await client.responses.retrieve(turn.id, stream=True)))
+    await gate.reached()
+    await lab.kill_worker_of(turn.id)
+    events = await reading
+    check_sequence(events)
+    response = events[-1].response
+    assert response.output_text == "Waiting.He has.", response.error
+    assert [call.name for call in items_of(response, "mcp_call")] == ["background_task_scout", "write"]
+    assert len(page.read_text().splitlines()) == 1
+    assert [len(model.requests(script)) for script in (key, inside)] == [2, 4]

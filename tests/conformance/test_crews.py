@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import datetime
 
 import pytest
 
@@ -317,3 +318,18 @@ async def test_a_crew_survives_the_end_of_its_worker(lab, client, model, key, pa
     assert len(page.read_text().splitlines()) == 1
     # Two were recorded, one was cut off, one came after.
     assert len(model.requests(key)) == 4
+
+
+async def test_a_prompts_date_is_the_turns_whenever_it_is_run_again(client, model, key, page):
+    model.script(key, Answer(write(page, "one")), Answer("Done."))
+    asked = await client.responses.create(model="dated", input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    done = await answer(client, asked, request, approve=True)
+    assert [call.output for call in items_of(done, "mcp_call")] == ["wrote one"], done.error
+    dates = {line for each in model.requests(key) for line in each.texts("system")[0].splitlines()[-1:]}
+    assert len(model.requests(key)) == 2
+    assert len(dates) == 1, dates
+    # The id of a turn has its time in it.
+    milliseconds = int(asked.id.removeprefix("resp_")[:12], 16)
+    asked_at = datetime.fromtimestamp(milliseconds / 1000).astimezone()
+    assert dates == {f"Current Date: {asked_at:%Y-%m-%d %H:%M:%S.%f}"}

@@ -8,7 +8,7 @@ import pytest
 
 from k8gentai.workers.isolation.process_exits import REPLACE
 from tests.integration.helpers import ON_ONE_HOST, eventually, prompt
-from tests.scripted import Answer
+from tests.scripted import Answer, Call
 
 DEFINITION = """\
 apiVersion: kagent.dev/v1alpha1
@@ -137,6 +137,32 @@ async def test_a_running_stack_takes_up_new_changed_and_removed_agents(stack, cl
     with pytest.raises(openai.NotFoundError):
         await client.responses.create(model="newcomer", input="Hello.")
     await eventually(lambda: listed(http), lambda models: "amf/newcomer" not in models)
+
+
+async def test_an_answer_to_an_agent_that_is_gone_says_so_and_counts_once_it_is_back(
+    stack, client, model, key, definitions, tmp_path
+):
+    page = tmp_path / "page.txt"
+    kept = (stack.agents / "guarded.yaml").read_text().replace("name: guarded", "name: leaving")
+    file = definitions("leaving", "", content=kept)
+    stack.update_registry()
+    model.script(key, Answer(Call("write", {"path": str(page), "line": "one"})), Answer("Written."))
+    asked = await client.responses.create(model="leaving", input=prompt(key))
+    (request,) = [item for item in asked.output if item.type == "mcp_approval_request"]
+    said = {"type": "mcp_approval_response", "approval_request_id": request.id, "approve": True}
+    file.unlink()
+    stack.update_registry()
+    for name in ("leaving", "amf/leaving"):
+        with pytest.raises(openai.NotFoundError) as caught:
+            await client.responses.create(model=name, previous_response_id=asked.id, input=[said])
+        assert f"Response '{asked.id}' waits for this answer, but its agent 'leaving'" in caught.value.message
+    with pytest.raises(openai.NotFoundError) as caught:
+        await client.responses.create(model="leaving", input="Hello.")
+    assert "Model 'leaving' not found" in caught.value.message
+    definitions("leaving", "", content=kept)
+    stack.update_registry()
+    done = await client.responses.create(model="leaving", previous_response_id=asked.id, input=[said])
+    assert done.output_text == "Written.", done.error
 
 
 @ON_ONE_HOST

@@ -31,7 +31,7 @@ class Boundary:
     def exempt(self, call_id, *, ran=False):
         self.exempted.append(call_id)
 
-    async def call(self, call_id, name, arguments, run, *, approval=False):
+    async def call(self, call_id, name, arguments, run, *, approval=False, starts_work=False):
         assert call_id not in self.outcomes, "a tool ran twice"
         self.arguments[call_id] = arguments
         self.names[call_id] = name

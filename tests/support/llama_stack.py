@@ -28,7 +28,7 @@ class Boundary:
     def exempt(self, call_id, *, ran=False):
         self.exempted.append(call_id)
 
-    async def call(self, call_id, name, arguments, run, *, approval=False):
+    async def call(self, call_id, name, arguments, run, *, approval=False, starts_work=False):
         self.approvals.append(approval)
         self.calls.append((call_id, name, arguments))
         self.known.append(len(self.events))

@@ -62,6 +62,36 @@ def calls_of(*pieces: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(name, arguments) for _, name, arguments in calls]
 
 
+def custom(**named: Any) -> dict[str, Any]:
+    return {"type": "custom", "custom": named}
+
+
+@pytest.mark.parametrize(
+    ("pieces", "call"),
+    [
+        pytest.param([custom(name="shell", input="ls -l")], ("shell", "ls -l"), id="whole"),
+        pytest.param(
+            [custom(name="shell", input=""), custom(input="ls "), custom(input="-l")],
+            ("shell", "ls -l"),
+            id="split",
+        ),
+        pytest.param([{"type": "custom", "custom": 3}], ("unnamed", "{}"), id="unreadable"),
+    ],
+)
+def test_a_call_of_a_custom_tool_is_shown_as_that_of_a_function(
+    pieces: list[dict[str, Any]], call: tuple[str, str]
+) -> None:
+    """Not all frameworks can read any other, and each tells its model that there is no such function."""
+    shown = answered(*(chunk({"tool_calls": [{"index": 0, "id": "c", **each}]}) for each in pieces))[1]
+    assert [(name, arguments) for _, name, arguments in assembled(shown)["calls"]] == [call]
+    assert "custom" not in json.dumps(shown)
+    sent = [{"id": "c", "type": "custom", "custom": {"name": "shell", "input": "ls -l"}}]
+    whole = {"choices": [{"message": {"tool_calls": sent}}]}
+    read_whole(whole, own_id)
+    (read,) = whole["choices"][0]["message"]["tool_calls"]
+    assert read == {"id": "own-0-0", "type": "function", "function": {"name": "shell", "arguments": "ls -l"}}
+
+
 ONE, TWO = '{"amount": 1}', '{"amount": 99999}'
 
 

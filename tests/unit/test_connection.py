@@ -23,6 +23,21 @@ async def client(valkey):
         yield made
 
 
+async def test_a_sentinel_that_does_not_answer_is_named_by_its_address():
+    url = "redis+sentinel://:secret@127.0.0.1:1,[::1]:1/turns"
+    async with connected(url) as away:
+        with pytest.raises(AWAY) as raised:
+            await away.ping()
+    with pytest.raises(AWAY) as blocking:
+        connect_blocking(url).ping()
+    for error in (raised, blocking):
+        said = str(error.value)
+        assert said.startswith("No master found for 'turns' : 127.0.0.1:1 - "), said
+        assert "::1:1 - " in said
+        assert "<" not in said
+        assert "secret" not in said
+
+
 REFUSALS = [
     "OOM command not allowed when used memory > 'maxmemory'.",
     "READONLY You can't write against a read only replica.",

@@ -10,7 +10,7 @@ import pytest
 from k8gentai.agents.code.exceptions import contained_in_thread
 from k8gentai.agents.contract.events import TurnEnd, Usage
 from k8gentai.agents.contract.idempotency import enclosing_call, idempotency_key
-from k8gentai.agents.contract.turn import Decision, StepLimitReached
+from k8gentai.agents.contract.turn import Decision, StepLimitReached, ToolOutcome
 from k8gentai.agents.resources.agent import Limits, Tool
 from k8gentai.agents.tools.admitted_arguments import current_own_result
 from k8gentai.agents.tools.images import show_image
@@ -853,3 +853,48 @@ async def test_what_is_done_deeper_inside_counts_for_all_calls_around(person):
     assert inside["top"].calls == ["outer", "inner"]
     assert (inside["top"].counted, inside["top"].model_calls, inside["top"].tokens) == (2, 1, 7)
     assert (inside["outer"].calls, inside["inner"].calls) == (["inner"], [])
+
+
+async def test_a_tool_that_starts_work_starts_it_in_each_attempt_and_has_its_first_result(person, journal):
+    came = []
+
+    async def look():
+        return "seen"
+
+    async def start():
+        async def work():
+            came.append((await made.call("inner", "look", {}, look)).recorded)
+
+        working.append(asyncio.create_task(work()))
+        return f"started {len(working)}"
+
+    working = []
+    for attempt in range(2):
+        budget, guard = Budget(Limits(), _ignore), ToolGuard((), (), (), _ignore)
+        made = Tools("resp_1", {}, journal, _ignore, person, budget, math.inf, Clock(0), guard=guard)
+        outcome = await made.call("outer", "start", {}, start, starts_work=True)
+        await working[attempt]
+        assert outcome == ToolOutcome("started 1")
+        assert journal.entries["outer"].output == "started 1"
+    # What it started finds what it did before.
+    assert came == [False, True]
+
+
+async def test_a_call_stays_done_though_what_its_tool_left_running_asks(person, journal):
+    async def ask():
+        return "yes" if (await tools.ask("question", "input", "{}")).approve else "no"
+
+    async def start():
+        working.append(asyncio.create_task(tools.call("inner", "pay", {}, ask)))
+        return "started"
+
+    working = []
+    policies = {"start": Tool(name="start", retry="never")}
+    budget, guard = Budget(Limits(), _ignore), ToolGuard((), (), (), _ignore)
+    tools = Tools("resp_1", policies, journal, _ignore, person, budget, math.inf, Clock(0), guard=guard)
+    await tools.call("outer", "start", {}, start)
+    await person.asked.wait()
+    assert person.waiting == ["inner"]
+    person.answer.set_result(Decision(approve=True))
+    assert (await working[0]).output == "yes"
+    assert journal.states() == {"outer": "done", "inner": "done"}

@@ -37,7 +37,6 @@ async def asked(app: Any, method: str = "POST", url: str = OWN, **request: Any) 
         "application/json",
         "application/json; charset=utf-8",
         "Application/JSON;charset=UTF-8",
-        "application/merge-patch+json",
     ],
 )
 async def test_json_is_taken(content_type: str) -> None:
@@ -53,6 +52,8 @@ async def test_json_is_taken(content_type: str) -> None:
         "text/plain; application/json",
         "application/jsonp",
         "text/json",
+        "application/reports+json",
+        "application/merge-patch+json",
         "application/x-www-form-urlencoded",
         "multipart/form-data; boundary=x",
     ],
@@ -162,6 +163,32 @@ async def test_and_by_no_other(host: str) -> None:
     rebound = {"host": host, "origin": f"http://{host}", "sec-fetch-site": "same-origin"}
     assert await asked(guarded(), headers=rebound) == 421
     assert await asked(guarded(), "GET", headers={"host": host}) == 421
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost/.evil.com",
+        "localhost#.evil.com",
+        "localhost?.evil.com",
+        "evil.com@127.0.0.1",
+        "localhost\\.evil.com",
+        "localhost:80:80",
+        "localhost:eight",
+        "localhost evil.com",
+        "localhost,evil.com",
+        "evil%2ecom",
+        "[::1",
+        "[::1]evil.com",
+        "[localhost]",
+        "[127.0.0.1]",
+        "::1",
+    ],
+)
+@pytest.mark.parametrize("server", ["127.0.0.1", "172.17.0.2"])
+async def test_what_is_no_host_is_refused(server: str, host: str) -> None:
+    assert await on(server, host) == 421
+    assert await on(server, host, Trust(hosts=["*"])) == 421
 
 
 async def test_a_client_without_a_host_is_no_browser() -> None:

@@ -57,6 +57,19 @@ def response_not_found(response_id: str) -> ApiError:
     return ApiError(404, _no_response(response_id), code="response_not_found", param="response_id")
 
 
+MODEL_NOT_FOUND = "model_not_found"
+"""The code of a request whose ``model`` names nothing that is there."""
+
+
+def agent_gone(response_id: str, agent: str) -> ApiError:
+    """Return the error of an answer to a response that waits for it, and whose agent is not there (404)."""
+    message = (
+        f"Response '{response_id}' waits for this answer, but its agent '{agent}' is not registered any more. "
+        "Nothing was decided: register the agent again and send the answer then."
+    )
+    return ApiError(404, message, code=MODEL_NOT_FOUND, param="model")
+
+
 def previous_response_not_found(response_id: str) -> ApiError:
     """Return the error of a response to go on from that is not there, or is none this caller may see (404)."""
     code = "previous_response_not_found"

@@ -1,12 +1,15 @@
 """Keeps results of tools of AG2: run as a module."""
 
 import asyncio
+import json
 from types import SimpleNamespace
 
+import structlog
 from ag2 import Agent, Context, MemoryStream, ToolResult, tool
 from ag2.events import DataInput, ImageInput, TextInput, ToolCallEvent
 
 from k8gentai.agents.adapters.ag2.admitted_calls import hook_tools
+from k8gentai.agents.adapters.ag2.context_changes import ContextChanges
 from k8gentai.agents.adapters.ag2.run import current_agent, current_call, current_run
 from k8gentai.agents.adapters.ag2.tool_results import outcome_of_value, remade, value_of
 from k8gentai.agents.adapters.base.kept_results import is_same
@@ -53,8 +56,59 @@ async def check(value):
     verify(first, second, len(ran))
 
 
+def new_changes():
+    """What keeps the changes of an attempt."""
+    return ContextChanges(structlog.get_logger())
+
+
+def check_changes():
+    """Have two tools that run at the same time change a context, and one of them fail to be kept in part."""
+    context = Context(MemoryStream(), variables={"seen": [], "gone": 1, "same": Unwritten()})
+    made = new_changes()
+    with made.watch(context, "first") as first:
+        with made.watch(context, "second") as second:
+            context.variables["seen"].append("second")
+            context.variables[3] = Receipt()
+            context.variables["lost"] = Unwritten()
+            kept_of_second = second()
+        context.variables["seen"].append("first")
+        del context.variables["gone"]
+        kept_of_first = first()
+    with made.watch(context, "third") as third:
+        assert third() is None
+    for order in ((kept_of_first, kept_of_second), (kept_of_second, kept_of_first)):
+        again = Context(MemoryStream(), variables={"seen": [], "gone": 1})
+        changes = new_changes()
+        for kept in order:
+            changes.apply(again, json.loads(json.dumps(kept)))
+        assert is_same(again.variables, {"seen": ["second", "first"], 3: Receipt()}), again.variables
+
+
+async def check_own_changes():
+    """Have the tool's own result be there already: what it changed is, too."""
+
+    @tool
+    def login(context: Context, user: str) -> str:
+        """Log in."""
+        context.variables["user"] = user
+        return "in"
+
+    event = ToolCallEvent(id="c1", name="login", arguments='{"user": "Ada"}')
+    current_call.set(event)
+    kept = None
+    for _ in range(2):
+        context = Context(MemoryStream())
+        with attempt(Admission("c1", "login", {"user": "Ada"}), kept) as own:
+            came = await login(event, context)
+        kept = own.text
+        assert context.variables == {"user": "Ada"}
+        assert came.result == ToolResult("in")
+
+
 async def main():
     """Check each result."""
+    check_changes()
+    await check_own_changes()
     for result in RESULTS:
         await check(result)
         if not isinstance(result, ToolResult):
@@ -74,6 +128,6 @@ async def main():
 
 if __name__ == "__main__":
     hook_tools()
-    current_run.set(SimpleNamespace())
+    current_run.set(SimpleNamespace(changes=new_changes()))
     current_agent.set(Agent("clerk"))
     asyncio.run(main())

@@ -100,9 +100,14 @@ class ToolBoundary(Protocol):
         run: Callable[[], Awaitable[str | ToolOutcome]],
         *,
         approval: bool = False,
+        starts_work: bool = False,
     ) -> ToolOutcome:
         """Run a tool once, after a person approved where ``approval`` or the agent's definition asks for that,
         and return what the model is to see.
+
+        With ``starts_work`` the tool does nothing but to start what goes on after it, and runs in each attempt, as
+        that would be lost: what it came to first stands, and what it started finds its model and tool calls in the
+        record by being inside this call.
 
         An ordinary exception of ``run`` becomes an outcome with ``is_error``, as does a
         :class:`ToolOutcome` that says so: what the framework made of a tool's exception.

@@ -10,7 +10,7 @@ from k8gentai.agents.registry.registry import RegisteredAgent, Registry
 from k8gentai.agents.resources.agent import MultitaskStrategy
 from k8gentai.agents.text.suggestion import did_you_mean
 from k8gentai.providers import host
-from k8gentai.providers.errors import ApiError, invalid
+from k8gentai.providers.errors import MODEL_NOT_FOUND, ApiError, invalid
 from k8gentai.providers.host.access import Access
 
 _REFRESH_SECONDS = 2.0
@@ -80,11 +80,15 @@ class Resolver:
                 # The host's words; agents are among the models it lists.
                 f"Model '{model}' not found{self._hint(model) or '.'}"
                 " Use 'client.models.list()' to list available Models.",
-                code="model_not_found",
+                code=MODEL_NOT_FOUND,
                 param="model",
             )
         self._check_in_use(identifier)
         return Target(identifier, _IMPLICIT, implicit=True)
+
+    def means(self, model: str, agent: str) -> bool:
+        """Return whether a request's ``model`` is the name of an agent, be it there or not."""
+        return model.removeprefix(f"{self._provider_id}/") == agent
 
     def _check_in_use(self, identifier: str) -> None:
         """See that somebody runs plain models: not where all agents of their framework are registered as unused.

@@ -12,7 +12,7 @@ from opentelemetry import propagate
 from k8gentai.agents.adapters.base.parameters import asks_nothing, unsupported
 from k8gentai.agents.adapters.base.request_parts import file_parts
 from k8gentai.agents.contract.turn import Turn
-from k8gentai.providers.errors import ApiError, invalid
+from k8gentai.providers.errors import MODEL_NOT_FOUND, ApiError, agent_gone, invalid
 from k8gentai.providers.host.access import acting_as, caller
 from k8gentai.providers.ids import new_turn_id
 from k8gentai.providers.requests.answer_formats import check_schema
@@ -115,7 +115,7 @@ class Acceptor:
         turn_id = new_turn_id()
         request = read_request(turn_id, body)
         await check_schema((request.parameters.get("text") or {}).get("format") or {})
-        target = await self._resolver.resolve(request.model)
+        target = await self._target(request)
         _check_parameters(request.parameters, target)
         request = await self._lookups.complete(turn_id, request, target.framework)
         _check_parts(request, target)
@@ -157,6 +157,34 @@ class Acceptor:
         kept = await self._turns.accept(accepted, lambda: self._histories.before(accepted), terms)
         log.info("turn_accepted", turn=kept, agent=target.agent, framework=target.framework)
         return kept, request
+
+    async def _target(self, request: CreateRequest) -> Target:
+        """Find whom a request is for.
+
+        Raises:
+            ApiError: nobody; where the request answers a question of an agent that is gone, saying that.
+        """
+        try:
+            return await self._resolver.resolve(request.model)
+        except ApiError as error:
+            if error.code == MODEL_NOT_FOUND and (turn := await self._waiting_turn(request)) is not None:
+                raise agent_gone(turn.id, turn.agent) from None
+            raise
+
+    async def _waiting_turn(self, request: CreateRequest) -> Turn | None:
+        """Return the turn of the request's agent that waits for the request's answers."""
+        try:
+            turn_id = asking_turn(request.input)
+            record = None if turn_id is None else await self._reader.record(turn_id, "update", unkept=True)
+        except (ApiError, TurnNotFoundError):
+            return None
+        if (
+            record is None
+            or record.standing != "suspended"
+            or not self._resolver.means(request.model, record.turn.agent)
+        ):
+            return None
+        return record.turn
 
     async def accept_compaction(
         self, body: Any, idempotency_key: str | None = None, sdk_try: int | None = None

@@ -8,6 +8,7 @@ from ag2.events import HumanInputRequest, HumanMessage
 from ag2.knowledge import MemoryKnowledgeStore
 from ag2.middleware import approval_required
 from ag2.network import EV_PACKET, Hub, HubClient, LocalLink, Passport, TransitionGraph
+from ag2.tools.subagents.background import background_agent_tool
 
 from k8gentai.stack.conformance import tools
 
@@ -17,6 +18,12 @@ _researcher = Agent("researcher", prompt="You find things out.", config=_config,
 _writer = Agent("writer", prompt="You write well.", config=_config)
 
 chief = Agent("chief", config=_config, tools=[_researcher.as_tool(description="Finds things out.")])
+
+_scout = Agent("scout", prompt="You look around.", config=_config, tools=[tools.add, tools.write, tools.fail])
+
+lead = Agent(
+    "lead", config=_config, tools=[background_agent_tool(_scout, description="Looks around."), tools.write]
+)
 
 foreman = Agent("foreman", config=_config, tools=[tools.add], tasks=TaskConfig())
 

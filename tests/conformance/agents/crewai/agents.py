@@ -29,3 +29,14 @@ poison = _agent("Poison", *TOOLS)
 def raising(context: AgentContext) -> None:
     """A factory that raises."""
     raise RuntimeError("broken on purpose")
+
+
+dated = Agent(
+    role="Clerk",
+    goal="Do what the user asks",
+    backstory="You know what day it is.",
+    llm=_model,
+    tools=[tool("write")(tools.write)],
+    inject_date=True,
+    date_format="%Y-%m-%d %H:%M:%S.%f",
+)

@@ -39,6 +39,8 @@ _LARGEST = 2**53
 """The largest whole number that every reader of JSON takes."""
 _READ = ("index", "finish_reason", "delta", "message", "text")
 """The fields of a choice that are read."""
+_CALL_FIELDS = ("index", "id", "type", "function", "custom")
+"""The API's own fields of a tool call."""
 _TEXTS = ("content", "reasoning_content", "refusal")
 _RESPONSES_NAMES = {
     "prompt_tokens": "input_tokens",
@@ -517,7 +519,10 @@ def _finish_reason(sent: Any, *, called: bool) -> Any:
 
 def _read_piece(position: int, sent: dict[str, Any]) -> _Piece:
     function = sent["function"] if isinstance(sent.get("function"), dict) else {}
-    extras = {name: value for name, value in sent.items() if name not in ("index", "id", "type", "function")}
+    if not function and isinstance(custom := sent.get("custom"), dict):
+        # Nobody offered such a tool, and not all frameworks can read its call: as a function's, the model is told.
+        function = {"name": custom.get("name"), "arguments": custom.get("input")}
+    extras = {name: value for name, value in sent.items() if name not in _CALL_FIELDS}
     return _Piece(
         sent,
         position,

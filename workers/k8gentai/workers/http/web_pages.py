@@ -23,6 +23,10 @@ _READING = frozenset({"GET", "HEAD"})
 _NEVER_PUBLIC = frozenset({"localhost", "local", "internal", "test", "home.arpa", "svc"})
 """Ends of names that no public DNS answers for, so that no page has one: RFC 6761, 6762 and 8375, ICANN's
 resolution 2024.07.29.06, and what Kubernetes calls a service inside its cluster."""
+_HOST = re.compile(
+    r"(?:(?P<name>[A-Za-z0-9._-]*)|\[(?P<address>[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9._~-]+)?)\])(?::[0-9]*)?"
+)
+"""A name or an address, and a port."""
 _FORMS = frozenset({"multipart/form-data", "application/x-www-form-urlencoded"})
 
 
@@ -50,7 +54,8 @@ class Trust:
             on_loopback: whether the request came over loopback, where a server has names of its own. Elsewhere it
                 may be called by what no page of others could be called: an address, or a name of no public DNS.
         """
-        name = _name(host)
+        if (name := _name(host)) is None:
+            return False
         if name in self.hosts or "*" in self.hosts:
             return True
         return name == "localhost" or _is_loopback(name) if on_loopback else _is_not_public(name)
@@ -102,7 +107,8 @@ class TransportSecurity:
             return _Refusal(
                 421,
                 "host_not_allowed",
-                f"This server is not called '{_name(host)}'. AMF_ALLOWED_HOSTS names what it may be called.",
+                f"This server is not called '{_name(host) or host}'. "
+                "AMF_ALLOWED_HOSTS names what it may be called.",
             )
         if self._is_cross_site(scope, headers):
             return _Refusal(
@@ -145,7 +151,7 @@ class TransportSecurity:
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type in _FORMS:
             return self._takes_form(scope)
-        return media_type == "application/json" or re.fullmatch(r"application/[^/]+\+json", media_type) is not None
+        return media_type == "application/json"
 
 
 def _has_body(headers: Headers) -> bool:
@@ -160,12 +166,14 @@ def _place(origin: str) -> str:
         return ""
 
 
-def _name(host: str) -> str:
-    """Return the name in a ``Host`` header, without its port."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").removesuffix(".")
-    except ValueError:
-        return host
+def _name(host: str) -> str | None:
+    """Return the name in a ``Host`` header, without its port; None where the header is none of RFC 9110, section
+    7.2, or its name none that DNS or an address could have.
+    """
+    read = _HOST.fullmatch(host)
+    if read is None or (read["address"] and _address(read["address"]) is None):
+        return None
+    return (read["address"] or read["name"] or "").lower().removesuffix(".")
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import repeat
@@ -13,6 +13,7 @@ import redis
 import redis.asyncio
 import structlog
 from redis.asyncio.retry import Retry as AsyncRetry
+from redis.asyncio.sentinel import MasterNotFoundError as AsyncMasterNotFoundError
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import (
@@ -28,7 +29,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
-from redis.sentinel import Sentinel, SentinelConnectionPool
+from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
 from k8gentai.workers.queue.links import (
     BLOCKING_LINKS,
@@ -146,6 +147,35 @@ class _AsyncRetry(AsyncRetry):
         return await super().call_with_retry(do, fail, *args, **options)
 
 
+class _AsyncSentinels(AsyncSentinel):
+    """Names the Sentinels by their addresses where they know no primary."""
+
+    async def discover_master(self, service_name: str) -> Any:
+        try:
+            return await super().discover_master(service_name)
+        except AsyncMasterNotFoundError as error:
+            raise AsyncMasterNotFoundError(_by_address(error, self.sentinels)) from None
+
+
+class _Sentinels(Sentinel):
+    """The same for threads."""
+
+    def discover_master(self, service_name: str) -> Any:
+        try:
+            return super().discover_master(service_name)  # type: ignore[no-untyped-call]
+        except MasterNotFoundError as error:
+            raise MasterNotFoundError(_by_address(error, self.sentinels)) from None
+
+
+def _by_address(error: Exception, sentinels: Iterable[Any]) -> str:
+    """Return the message of an error that has whole clients in it."""
+    message = str(error)
+    for sentinel in sentinels:
+        options = sentinel.connection_pool.connection_kwargs
+        message = message.replace(str(sentinel), f"{options['host']}:{options['port']}")
+    return message
+
+
 def connect(url: str) -> redis.asyncio.Redis:
     """Return an asyncio client; it connects on the first command, in the event loop that sends it.
 
@@ -167,7 +197,7 @@ def connect(url: str) -> redis.asyncio.Redis:
     }
     if not read.sentinels:
         return redis.asyncio.Redis.from_pool(LinkPool(**options))
-    sentinels: Any = AsyncSentinel
+    sentinels: Any = _AsyncSentinels
     manager = sentinels(read.sentinels, sentinel_kwargs=_sentinel_options(read, retry))
     pool = SentinelLinkPool(service_name=read.service, sentinel_manager=manager, **options)
     return redis.asyncio.Redis.from_pool(pool)
@@ -186,7 +216,7 @@ def connect_blocking(url: str) -> redis.Redis:
     options.pop("timeout", None)
     if not read.sentinels:
         return redis.Redis.from_pool(redis.ConnectionPool(**options))
-    sentinels: Any = Sentinel
+    sentinels: Any = _Sentinels
     manager = sentinels(read.sentinels, sentinel_kwargs=_sentinel_options(read, retry))
     pool: Any = SentinelConnectionPool
     return redis.Redis.from_pool(pool(read.service, manager, **options))

@@ -53,6 +53,7 @@ class AgentsBoundary:
         run: Callable[[], Awaitable[str | ToolOutcome]],
         *,
         approval: bool = False,
+        starts_work: bool = False,
     ) -> ToolOutcome:
         self._process.check(name)
 
@@ -61,7 +62,12 @@ class AgentsBoundary:
 
         def calling() -> Coroutine[Any, Any, ToolOutcome]:
             return self._tools.call(
-                call_id, name, arguments, lambda: in_loop(self._agents.loop, execute()), approval=approval
+                call_id,
+                name,
+                arguments,
+                lambda: in_loop(self._agents.loop, execute()),
+                approval=approval,
+                starts_work=starts_work,
             )
 
         return await in_loop(self._home, self._while_open(name, calling))

@@ -5,7 +5,8 @@ import contextlib
 import math
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -89,6 +90,8 @@ class RunningCall:
         self._seconds = seconds
         self.asks = 0
         """How many questions of its have no answer. It does nothing meanwhile, and its time stands still."""
+        self.has_ended = False
+        """Whether its tool came to its end. What that left running works on, and is known by the call."""
         self.is_kept = False
         """Whether its tool had returned when it asked, so that code around the tool does."""
 
@@ -145,6 +148,11 @@ def running_call() -> RunningCall:
 def is_in_tool() -> bool:
     """Return whether the code at hand works for a tool call."""
     return bool(_around.get())
+
+
+def _open_around() -> tuple[RunningCall, ...]:
+    """Return the tool calls that the code at hand works for and that have not ended."""
+    return tuple(running for running in _around.get() if not running.has_ended)
 
 
 def scope() -> str:
@@ -279,7 +287,7 @@ class Tools:
     async def ask(self, call_id: str, name: str, arguments: str, about: Sequence[str] = ()) -> Decision:
         """Ask a person; see :class:`k8gentai.workers.attempt.approvals.Approvals`."""
         self._note_question(call_id)
-        around = _around.get()
+        around = _open_around()
         for running in around:
             running.ask()
             self._put_to_people.add(running.call_id)
@@ -303,8 +311,10 @@ class Tools:
         run: Callable[[], Awaitable[str | ToolOutcome]],
         *,
         approval: bool = False,
+        starts_work: bool = False,
     ) -> ToolOutcome:
-        """Run a tool, unless an earlier attempt finished it, and return what the model is to see.
+        """Run a tool, unless an earlier attempt finished it, and return what the model is to see; see
+        :class:`k8gentai.agents.contract.turn.ToolBoundary`.
 
         An exception of the tool, a time-out and a person's denial are shown to the model.
 
@@ -343,7 +353,7 @@ class Tools:
             running = RunningCall(call_id, name, policy.timeout_seconds, self, place)
             self._running.add(running)
             try:
-                entry = denial or await self._once(running, policy, run)
+                entry = denial or await self._once(running, policy, run, starts_work=starts_work)
             finally:
                 self._running.discard(running)
             # One that failed may be tried again under its idempotency key, unless a person approved it.
@@ -393,7 +403,7 @@ class Tools:
             FencedError: the attempt is over.
         """
         self._budget.insides.add(_key_around(), done)
-        for around in _around.get():
+        for around in _open_around():
             # Its worker may die, and no other attempt comes to what is done inside it.
             if self._policy(around.name).retry == "never":
                 begun = around.record(state="running", returned=around.own.text)
@@ -447,10 +457,14 @@ class Tools:
         running: RunningCall,
         policy: Tool,
         run: Callable[[], Awaitable[str | ToolOutcome]],
+        *,
+        starts_work: bool,
     ) -> ToolEntry:
         """Return what a call came to, now or before. It is in the journal."""
         place, images = running.place, running.images
         if place.entry is not None and place.entry.state == "done":
+            if starts_work and not place.entry.is_error:
+                return await self._start_again(running, place.entry, policy, run)
             self._answer_inside(place.entry.inside)
             return place.entry
         if place.entry is not None and _is_interrupted(place.entry, policy):
@@ -483,13 +497,9 @@ class Tools:
             self._budget.unrecorded(_NOT_BEGUN)
         self._answered_inside.update(running.inside.calls)
         self._keep(running.inside)
-        self._budget.insides.open(key, _key_around(), running.inside)
-        token = current_call_key.set(self._call_key(running.place))
-        around = _around.set((*_around.get(), running))
-        showing = shown_images.set(running.images)
-        returning = current_own_result.set(own)
         try:
-            outcome = await _guarded(running, policy, run)
+            with self._within(running):
+                outcome = await _guarded(running, policy, run)
             if running.asks and self._approvals.over:
                 # Its code was cancelled while it asked, and it or its framework made a result of that.
                 raise asyncio.CancelledError
@@ -501,13 +511,41 @@ class Tools:
                 # tool that asks itself returns then, it made of its cancellation.
                 await self._journal.record_tool(key, running.record(state="left"))
             raise
+        return outcome
+
+    async def _start_again(
+        self,
+        running: RunningCall,
+        entry: ToolEntry,
+        policy: Tool,
+        run: Callable[[], Awaitable[str | ToolOutcome]],
+    ) -> ToolEntry:
+        """Run a tool again whose call is done, for what it leaves running; return what the call came to.
+
+        What it does until it returns is done, and counts, as in the attempt before.
+        """
+        with self._within(running):
+            outcome = await _guarded(running, policy, run)
+        return running.record(state="done", output=outcome.output, is_error=True) if outcome.is_error else entry
+
+    @contextmanager
+    def _within(self, running: RunningCall) -> Iterator[None]:
+        """While inside, the code at hand works for a call."""
+        key = running.place.key
+        self._budget.insides.open(key, _key_around(), running.inside)
+        token = current_call_key.set(self._call_key(running.place))
+        around = _around.set((*_around.get(), running))
+        showing = shown_images.set(running.images)
+        returning = current_own_result.set(running.own)
+        try:
+            yield
         finally:
+            running.has_ended = True
             self._budget.insides.close(key)
             current_call_key.reset(token)
             _around.reset(around)
             shown_images.reset(showing)
             current_own_result.reset(returning)
-        return outcome
 
     async def _leave(self, running: RunningCall) -> None:
         """Record what a tool returned whose call does not come to its end in this attempt: it is not to run again.

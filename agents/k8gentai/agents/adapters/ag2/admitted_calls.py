@@ -12,8 +12,10 @@ from ag2.events import ToolCallEvent, ToolErrorEvent, ToolResultEvent
 from ag2.tools.final import ClientTool
 from ag2.tools.tool import Tool
 
+from k8gentai.agents.adapters.ag2.context_changes import Kept
+from k8gentai.agents.adapters.ag2.helpers import starts_helper
 from k8gentai.agents.adapters.ag2.run import current_agent, current_run
-from k8gentai.agents.adapters.ag2.tool_results import kept_result, remade
+from k8gentai.agents.adapters.ag2.tool_results import changes_of, kept_result, remade
 from k8gentai.agents.adapters.ag2.tools import TEXTS, call_tool, encoder_of, running_arguments, texts_of
 from k8gentai.agents.tools.admitted_arguments import Admission, current_admission
 
@@ -52,13 +54,16 @@ def _held(call: Run) -> Run:
         if _is_its(admission, self, event):
             returned = admission.own_result()
             with admission.at_work():
-                if returned.text is not None:
+                if returned.text is not None and not starts_helper(event):
+                    run.changes.apply(context, changes_of(returned.text))
                     return ToolResultEvent.from_call(event, remade(returned.text))
-                came = await call(self, event, context)
+                with run.changes.watch(context, self.name) as changes:
+                    came = await call(self, event, context)
+                    changed = changes()
             if isinstance(came, ToolErrorEvent):
                 admission.failed()
             else:
-                returned.keep(_written(agent, came.result))
+                returned.keep(_written(agent, came.result, changed))
             return came
         written = json.dumps(running_arguments(event), sort_keys=True)
         own = run.call_ids.make(admission.call_id, self.name, written)
@@ -73,11 +78,13 @@ def _is_its(admission: Admission, tool: Any, event: ToolCallEvent) -> bool:
     return is_open and admission.arguments == running_arguments(event)
 
 
-def _written(agent: Agent, result: ToolResult) -> str | None:
-    """Return a tool's result as text; None where that is not all of it: an image is shown beside it."""
+def _written(agent: Agent, result: ToolResult, changes: Kept | None) -> str | None:
+    """Return a tool's result as text, with what the tool changed; None where that is not all of the result: an
+    image is shown beside it.
+    """
     if not all(isinstance(part, TEXTS) for part in result.parts):
         return None
-    return kept_result(result, partial(texts_of, encoder_of(agent)))
+    return kept_result(result, partial(texts_of, encoder_of(agent)), changes)
 
 
 def _named(event: ToolCallEvent, name: str) -> ToolCallEvent:

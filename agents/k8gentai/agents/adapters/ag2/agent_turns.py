@@ -11,6 +11,7 @@ from ag2.context import ConversationContext
 from ag2.events import BaseEvent, ModelResponse, ToolResultEvent, ToolResultsEvent
 
 from k8gentai.agents.adapters.ag2.answers import Answers, current_answers
+from k8gentai.agents.adapters.ag2.helpers import current_helpers
 from k8gentai.agents.adapters.ag2.models import Follower
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_call, current_run
 from k8gentai.agents.adapters.ag2.shown_results import take_result
@@ -68,6 +69,7 @@ async def _heard(
 
 async def _drive(drive: Drive, answers: Answers) -> AgentReply[Any, Any]:
     token = current_answers.set(answers)
+    helpers = current_helpers.set(answers.helpers)
     try:
         # What middleware and policies ask a model by themselves, they read by themselves.
         with making_calls(inner=True):
@@ -77,5 +79,6 @@ async def _drive(drive: Drive, answers: Answers) -> AgentReply[Any, Any]:
         raise
     finally:
         current_answers.reset(token)
+        current_helpers.reset(helpers)
     answers.finish(reply.response)
     return reply

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ag2.events import ModelResponse, ToolCallEvent
 
+from k8gentai.agents.adapters.ag2.helpers import Helpers
 from k8gentai.agents.adapters.ag2.run import TurnRun
 from k8gentai.agents.adapters.ag2.tools import read_arguments
 from k8gentai.agents.adapters.base.run import ModelStep
@@ -50,12 +51,19 @@ class Answers:
     def __init__(self, run: TurnRun, *, shown: bool) -> None:
         self._run = run
         self.shown = shown
+        self.helpers = Helpers()
+        """The agents that work for it in the background."""
         self._drafts: list[_Draft] = []
         """What models said since the last answer, in their order."""
         self._goes: list[list[_Answer]] = [[]]
         """The answers of each go at the turn: middleware may have the agent take it again."""
         self._called: dict[str, ToolCall] = {}
         """The calls that were published, by their ids."""
+
+    @property
+    def calls(self) -> list[str]:
+        """The ids of the calls that were published, in their order."""
+        return list(self._called)
 
     def begin(self, name: str | None) -> ModelStep:
         """Begin a model call.

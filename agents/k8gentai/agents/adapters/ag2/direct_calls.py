@@ -14,8 +14,16 @@ from ag2.events import ToolCallEvent
 from ag2.tools.final import FunctionTool
 from ag2.utils import CONTEXT_OPTION_NAME, CallModel
 
+from k8gentai.agents.adapters.ag2.helpers import makes_helpers
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_call, current_run
-from k8gentai.agents.adapters.ag2.tool_results import outcome_of_result, outcome_of_value, value_of
+from k8gentai.agents.adapters.ag2.tool_results import (
+    changes_of,
+    outcome_of_error,
+    outcome_of_result,
+    outcome_of_value,
+    value_of,
+    with_changes,
+)
 from k8gentai.agents.adapters.ag2.tools import in_a_task, texts_of
 from k8gentai.agents.code.exceptions import contained
 from k8gentai.agents.contract.turn import ToolOutcome
@@ -63,7 +71,16 @@ class _ToolModel(CallModel):
             return await super().asolve(*args, **options)
         named = dict(zip((param.field_name for param in self.params), args, strict=False))
         given = {**named, **{name: value for name, value in options.items() if name not in _SOLVING}}
-        return await _call(run, self._tool, given, lambda: super(_ToolModel, self).asolve(*args, **options))
+        context = options.get(CONTEXT_OPTION_NAME)
+        starts_work = makes_helpers(self.call)
+        return await _call(
+            run,
+            self._tool,
+            given,
+            lambda: super(_ToolModel, self).asolve(*args, **options),
+            context,
+            starts_work=starts_work,
+        )
 
 
 def _is_at_the_boundary(tool: str, context: Context | None) -> bool:
@@ -76,9 +93,23 @@ def _is_at_the_boundary(tool: str, context: Context | None) -> bool:
 
 
 async def _call(
-    run: TurnRun, tool: str, given: dict[str, Any], execute: Callable[[], Coroutine[Any, Any, Any]]
+    run: TurnRun,
+    tool: str,
+    given: dict[str, Any],
+    execute: Callable[[], Coroutine[Any, Any, Any]],
+    context: Context | None,
+    *,
+    starts_work: bool,
 ) -> Any:
     """Run a tool that no agent runs. Returns what it returned.
+
+    Args:
+        run: the turn's.
+        tool: the tool's name.
+        given: its arguments.
+        execute: runs its function.
+        context: the one that it is given.
+        starts_work: it has an agent work in the background.
 
     Raises:
         RuntimeError: it was not run, or had failed before: the boundary's words.
@@ -106,19 +137,28 @@ async def _call(
             raise stand_in from error
 
     async def run_tool() -> ToolOutcome:
-        try:
-            came.append(await in_a_task(work))
-        except Exception as error:
-            failed.append(error)
-            raise
-        value = came[0]
-        if isinstance(value, ToolResult):
-            return outcome_of_result(texts_of(json_text, value), final=value.final)
-        return outcome_of_value(value)
+        with run.changes.watch(context, tool) as changes:
+            try:
+                came.append(await in_a_task(work))
+            except Exception as error:
+                failed.append(error)
+                if (changed := changes()) is None:
+                    raise
+                return outcome_of_error(error, changed)
+            return with_changes(_outcome(came[0]), changes())
 
     with run.at_work():
-        outcome = await run.context.tools.call(call_id, tool, arguments, run_tool)
+        outcome = await run.context.tools.call(call_id, tool, arguments, run_tool, starts_work=starts_work)
+    if outcome.recorded:
+        run.changes.apply(context, changes_of(outcome.raw))
     run.answered(call_id)
     if outcome.is_error:
         raise failed[0] if failed else RuntimeError(outcome.output)
-    return came[0] if came else value_of(outcome)
+    return came[0] if came and not outcome.recorded else value_of(outcome)
+
+
+def _outcome(value: object) -> ToolOutcome:
+    """Return what a tool's function returned as the record has it."""
+    if isinstance(value, ToolResult):
+        return outcome_of_result(texts_of(json_text, value), final=value.final)
+    return outcome_of_value(value)

@@ -11,7 +11,9 @@ from ag2.events import HumanInputRequest
 
 from k8gentai.agents.adapters.ag2.admitted_calls import hook_tools
 from k8gentai.agents.adapters.ag2.agent_turns import follow_turns
+from k8gentai.agents.adapters.ag2.context_changes import follow_inboxes
 from k8gentai.agents.adapters.ag2.direct_calls import hook_models
+from k8gentai.agents.adapters.ag2.helpers import follow_helpers
 from k8gentai.agents.adapters.ag2.http_clients import shared_client
 from k8gentai.agents.adapters.ag2.human_input import answer
 from k8gentai.agents.adapters.ag2.networks import follow_networks
@@ -43,6 +45,8 @@ def follow_agents() -> None:
     # A function that is not async goes to a thread, and this one is called for every token.
     ContextField.use = use
     hook_models()
+    follow_inboxes()
+    follow_helpers()
     follow_turns()
     follow_networks()
     hook_tools()

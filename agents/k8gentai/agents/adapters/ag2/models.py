@@ -68,9 +68,16 @@ class Follower(BaseMiddleware):
         self._answers = answers
 
     async def on_turn(self, call_next: Any, event: BaseEvent, context: Context) -> ModelResponse:
-        """Have the agent take its turn."""
+        """Have the agent take its turn, and hear those that work for it in the background when it has."""
         self._answers.go()
-        return await call_next(event, context)
+        response: ModelResponse = await call_next(event, context)
+        while (heard := await self._answers.helpers.heard(self._answers.calls)) is not None:
+            if response.tool_calls.calls:
+                # The client is to make these before any model may be called.
+                self._run.context.log.warning("helper_not_heard", agent=self._agent.name)
+                break
+            response = await call_next(heard, context)
+        return response
 
     async def on_llm_call(self, call_next: Any, events: Sequence[BaseEvent], context: Context) -> ModelResponse:
         """Make a model call of the agent's."""

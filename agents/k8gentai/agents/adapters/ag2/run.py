@@ -8,6 +8,7 @@ from ag2 import Agent
 from ag2 import ToolResult as AG2Result
 from ag2.events import ToolCallEvent
 
+from k8gentai.agents.adapters.ag2.context_changes import ContextChanges
 from k8gentai.agents.adapters.base.run import AgentRun
 from k8gentai.agents.contract.events import ToolCall, ToolResult
 from k8gentai.agents.contract.turn import ToolOutcome, TurnContext
@@ -45,6 +46,7 @@ class TurnRun(AgentRun):
 
     def __init__(self, context: TurnContext, client_tools: AbstractSet[str]) -> None:
         super().__init__(context)
+        self.changes = ContextChanges(context.log)
         self.client_tools = client_tools
         self.client_calls: set[str] = set()
         """The ids of the calls that the client is to make."""

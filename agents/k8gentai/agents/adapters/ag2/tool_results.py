@@ -2,15 +2,21 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ag2 import ToolResult
 from ag2.events import Input
 
+from k8gentai.agents.adapters.ag2.context_changes import Kept
 from k8gentai.agents.adapters.base.kept_results import is_same, read_result, round_trip, write_result
-from k8gentai.agents.contract.turn import ToolOutcome
+from k8gentai.agents.code.exceptions import words_of
+from k8gentai.agents.contract.turn import ToolFailedError, ToolOutcome
 from k8gentai.agents.text.json_text import json_text
-from k8gentai.agents.text.utf8 import encodable
+from k8gentai.agents.text.utf8 import encodable, message_of
+
+_CHANGES = "changes"
+"""Key of what a call changed in the context of its agent."""
 
 
 def outcome_of_result(texts: list[str], *, final: bool) -> ToolOutcome:
@@ -35,9 +41,34 @@ def outcome_of_value(value: object) -> ToolOutcome:
     return ToolOutcome(text, raw=json.dumps(kept))
 
 
+def outcome_of_error(error: Exception, changes: Kept) -> ToolOutcome:
+    """Return what a tool raised as the record has it, with what the tool had changed by then."""
+    text = message_of(error) if isinstance(error, ToolFailedError) else words_of(error)
+    return with_changes(ToolOutcome(text, is_error=True), changes)
+
+
+def with_changes(outcome: ToolOutcome, changes: Kept | None) -> ToolOutcome:
+    """Return an outcome with what its call changed in the context of the agent."""
+    if changes is None:
+        return outcome
+    kept = json.loads(outcome.raw) if outcome.raw else {"value": outcome.output}
+    return replace(outcome, raw=json.dumps({**kept, _CHANGES: changes}))
+
+
+def changes_of(raw: str | None) -> Kept | None:
+    """Return what a call changed in the context of its agent.
+
+    Args:
+        raw: what the record has of its outcome, or of what its tool itself returned.
+    """
+    changes: Kept | None = json.loads(raw).get(_CHANGES) if raw else None
+    return changes
+
+
 def value_of(outcome: ToolOutcome) -> Any:
     """Return what a tool's function returned."""
     kept = json.loads(outcome.raw) if outcome.raw else {"value": outcome.output}
+    kept.pop(_CHANGES, None)
     try:
         if kept.get("whole") is not None:
             return read_result(kept["whole"])
@@ -52,16 +83,21 @@ def result_of(outcome: ToolOutcome) -> ToolResult:
     return value if isinstance(value, ToolResult) else ToolResult(value)
 
 
-def kept_result(result: ToolResult, texts: Callable[[ToolResult], list[str]]) -> str | None:
+def kept_result(
+    result: ToolResult, texts: Callable[[ToolResult], list[str]], changes: Kept | None = None
+) -> str | None:
     """Return all of a result as text; None where what is read back is not the same.
 
     Args:
+        result: what a tool returned.
         texts: returns the texts of its parts, which stand for it where a reader knows no more.
+        changes: what the tool changed in the context of its agent.
     """
+    changed = {} if changes is None else {_CHANGES: changes}
 
     def write(whole: ToolResult) -> str:
         held = {"parts": whole.parts, "final": whole.final, "metadata": whole.metadata}
-        return json.dumps({"value": "\n".join(texts(whole)), "whole": write_result(held, (Input,))})
+        return json.dumps({"value": "\n".join(texts(whole)), "whole": write_result(held, (Input,)), **changed})
 
     return round_trip(result, write, remade)
 

@@ -19,8 +19,16 @@ from ag2.events import (
     UrlInput,
 )
 
+from k8gentai.agents.adapters.ag2.helpers import starts_helper
 from k8gentai.agents.adapters.ag2.run import TurnRun, current_agent, current_call
-from k8gentai.agents.adapters.ag2.tool_results import outcome_of_result, outcome_of_value, result_of
+from k8gentai.agents.adapters.ag2.tool_results import (
+    changes_of,
+    outcome_of_error,
+    outcome_of_result,
+    outcome_of_value,
+    result_of,
+    with_changes,
+)
 from k8gentai.agents.contract.turn import ToolOutcome
 from k8gentai.agents.text.json_text import shown_json
 from k8gentai.agents.text.utf8 import encodable, jsonable
@@ -62,9 +70,19 @@ async def call_tool(
 
     async def run_tool() -> ToolOutcome:
         nonlocal result
-        result = made = await in_a_task(enter)
-        if isinstance(made, ToolErrorEvent):
-            raise made.error
+        with run.changes.watch(context, event.name) as changes:
+            try:
+                result = made = await in_a_task(enter)
+                if isinstance(made, ToolErrorEvent):
+                    raise made.error
+            except Exception as error:
+                if (changed := changes()) is None:
+                    raise
+                return outcome_of_error(error, changed)
+            return with_changes(outcome_of(made), changes())
+
+    def outcome_of(made: ToolResultEvent) -> ToolOutcome:
+        nonlocal result
         texts = texts_of(encoder_of(agent), made.result)
         if list(map(encodable, texts)) != texts or not all(isinstance(part, TEXTS) for part in made.result.parts):
             # AG2's own could not be sent to a model.
@@ -73,7 +91,12 @@ async def call_tool(
             return outcome_of_value(texts[0])
         return outcome_of_result(texts, final=made.result.final)
 
-    outcome = await run.context.tools.call(call_id, event.name, arguments, run_tool)
+    outcome = await run.context.tools.call(
+        call_id, event.name, arguments, run_tool, starts_work=starts_helper(event)
+    )
+    if outcome.recorded:
+        result = None
+        run.changes.apply(context, changes_of(outcome.raw))
     run.answered(call_id)
     told = _told(event, outcome, result)
     if call_id == event.id:

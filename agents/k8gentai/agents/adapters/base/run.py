@@ -37,6 +37,7 @@ class AgentRun(KeptEvents):
         self.call_ids = CallIds()
         self._working: set[asyncio.Task[Any]] = set()
         self._messages = 0
+        self._unshown = 0
         self._made = 0
         self._failed: list[ModelStep] = []
         self._said: dict[str, str] = {}
@@ -88,8 +89,15 @@ class AgentRun(KeptEvents):
         self._made += 1
         return ModelStep(self, name, shown=shown)
 
-    def new_message_id(self) -> str:
-        """Return the id of the turn's next message: the same whenever the turn is run again."""
+    def new_message_id(self, *, shown: bool = True) -> str:
+        """Return the id of the turn's next message: the same whenever the turn is run again.
+
+        Args:
+            shown: it is part of the answer. Others have numbers of their own: they may begin at another time then.
+        """
+        if not shown:
+            self._unshown += 1
+            return f"u{self._unshown}"
         self._messages += 1
         return f"m{self._messages}"
 
@@ -187,8 +195,8 @@ class ModelStep:
 
     def __init__(self, run: AgentRun, name: str | None, *, shown: bool) -> None:
         self._run = run
-        self.message_id = run.new_message_id()
-        self._step_id = f"s{self.message_id[1:]}"
+        self.message_id = run.new_message_id(shown=shown)
+        self._step_id = f"s{self.message_id.removeprefix('m')}"
         self._shown = shown
         self._text = ""
         self._reasoning = ""
@@ -230,7 +238,7 @@ class ModelStep:
             return
         reasoning, self._text, self._reasoning = self._reasoning, "", ""
         self.drop()
-        self.message_id = self._run.new_message_id()
+        self.message_id = self._run.new_message_id(shown=self._shown)
         self.reasoning(reasoning)
 
     def end(self, calls: Sequence[ToolCall] = ()) -> str:

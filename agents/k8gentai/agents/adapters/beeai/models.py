@@ -4,7 +4,7 @@ import inspect
 import json
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from functools import wraps
 from types import SimpleNamespace
 from typing import Any
@@ -35,6 +35,7 @@ from beeai_framework.utils.strings import find_first_pair
 from pydantic import ValidationError
 
 from k8gentai.agents.adapters.base.inner_calls import making_calls
+from k8gentai.agents.adapters.base.turn_time import turn_time
 from k8gentai.agents.adapters.beeai.answers import (
     FINAL_ANSWER,
     ModelAnswer,
@@ -64,7 +65,7 @@ def follow_models() -> None:
     beeai_framework.context.ensure_async = _at_once
     litellm_chat.acompletion = _noted(litellm_chat.acompletion)
     follow_react_agents()
-    react_runner.datetime = SimpleNamespace(datetime=_TurnTime, UTC=UTC)
+    react_runner.datetime = SimpleNamespace(datetime=turn_time(_asked_at), UTC=UTC)
     for prompt in (RequirementAgentSystemPrompt, ToolCallingAgentSystemPrompt, GraniteSystemPromptTemplate):
         prompt._config.functions["formatDate"] = _dated(prompt._config.functions["formatDate"])
 
@@ -232,14 +233,9 @@ def _dated(date: Callable[[Any], str]) -> Callable[[Any], str]:
     return dated
 
 
-class _TurnTime(datetime):
-    """Has prompts say the same time whenever a turn is run again."""
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # any datetime will do
-        """Return the time the turn was asked at; outside of a turn, the time."""
-        run = current_run.get()
-        return datetime.now(tz) if run is None else run.asked_at
+def _asked_at() -> datetime | None:
+    run = current_run.get()
+    return None if run is None else run.asked_at
 
 
 def _answer_unknown(run: TurnRun, asked: ChatModelInput) -> None:

@@ -25,6 +25,7 @@ from k8gentai.agents.adapters.crewai.source import CrewAIAgent, read_source
 from k8gentai.agents.adapters.crewai.streaming import hook_streaming
 from k8gentai.agents.adapters.crewai.tool_names import check_names
 from k8gentai.agents.adapters.crewai.tools import hook_tools
+from k8gentai.agents.adapters.crewai.turn_time import pin_time
 from k8gentai.agents.code.entrypoint import function_tools
 from k8gentai.agents.code.loading import load_object
 from k8gentai.agents.contract.events import Event
@@ -48,6 +49,7 @@ class CrewAIAdapter:
         hook_agents()
         hook_crews()
         hook_async_tasks()
+        pin_time()
 
     def load(self, definition: AgentDefinition) -> CrewAIAgent:
         """Import the entrypoint and find out what it is; for a declarative agent, check its definition.
@@ -81,7 +83,7 @@ class CrewAIAdapter:
         turn = await with_files(turn, context.stack)
         tools = function_tools(permitted_tools(turn), self.framework)
         request, messages = request_of(turn), messages_of(turn)
-        run = CrewRun(context, {tool["function"]["name"] for tool in tools}, agent.ruled)
+        run = CrewRun(context, turn.asked_at, {tool["function"]["name"] for tool in tools}, agent.ruled)
 
         def kickoff() -> Answer:
             hook_tasks()

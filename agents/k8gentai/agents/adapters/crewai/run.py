@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NoReturn
 
 from crewai.events.stream_context import add_stream_sink
@@ -47,11 +48,15 @@ class CrewRun:
 
     Args:
         context: what the harness lends.
+        asked_at: when the turn was asked, in UTC.
         client_tools: the names of the tools that the client runs; a call to one ends the turn.
         ruled: the names of the tools that the definition says something of.
     """
 
-    def __init__(self, context: TurnContext, client_tools: set[str], ruled: AbstractSet[str]) -> None:
+    def __init__(
+        self, context: TurnContext, asked_at: datetime, client_tools: set[str], ruled: AbstractSet[str]
+    ) -> None:
+        self.asked_at = asked_at
         self.ruled = ruled
         self.client_tools = client_tools
         """The names of the tools that the client runs."""
