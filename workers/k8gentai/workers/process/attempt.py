@@ -249,9 +249,18 @@ class Attempt:
         fault = await asyncio.to_thread(format_fault, text, self._turn.parameters["text"]["format"])
         return TurnFailed(code=RequestError.code, message=f"text.format: {fault}") if fault else end
 
-    def leave_answer(self) -> None:
-        """Drop what was published before the answer, where the request asks for JSON and the answer is JSON."""
-        if self._owes_json() and is_json(self._order.last_text()):
+    def leave_answer(self, *, suspended: bool) -> None:
+        """Drop what is no answer, where the request asks for JSON: what was published before the answer, if that
+        is JSON; all words that are no JSON, where the turn is not at its answer yet.
+
+        Args:
+            suspended: it waits for a person.
+        """
+        if not wants_json(self._turn.parameters):
+            return
+        if suspended or self._order.handed_over:
+            self._order.drop_texts(lambda text: not is_json(text))
+        elif is_json(self._order.last_text()):
             self._order.drop_all_but_last_text()
 
     def _owes_json(self) -> bool:
