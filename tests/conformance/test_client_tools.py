@@ -25,6 +25,16 @@ async def _go_on(client, first, call):
     )
 
 
+@pytest.mark.parametrize("said", [{"strict": True}, {"strict": False}, {"strict": None}, {"output": {}}])
+async def test_a_function_may_say_more_of_itself(said, client, model, key):
+    parameters = {**LOCATE["parameters"], "additionalProperties": False}
+    tool = {**LOCATE, "parameters": parameters, **said}
+    model.script(key, Answer(Call("getTown", _WHO)))
+    response = await client.responses.create(model="equipped", input=prompt(key), tools=[tool])
+    (call,) = items_of(response, "function_call")
+    assert (call.name, json.loads(call.arguments)) == ("getTown", _WHO), response.error
+
+
 async def test_a_tool_beside_one_of_the_clients_runs_first(client, model, key):
     calls = Call("repeat", {"word": "so"}), Call("getTown", _WHO)
     model.script(key, Answer(*calls), Answer("Done."))

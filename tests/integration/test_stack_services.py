@@ -53,6 +53,15 @@ async def test_a_prompt_of_the_stack(http, client, model, key):
     assert (response.prompt.id, response.instructions) == (made["prompt_id"], "Be brief.")
 
 
+async def test_a_prompt_gets_all_its_variables(http):
+    text = {"prompt": "You are {{ role }}, {{ tone }}.", "variables": ["role", "tone"]}
+    made = (await http.post("/v1/prompts", json=text)).json()
+    asked = {"id": made["prompt_id"], "variables": {"role": "a pirate"}}
+    refused = await http.post("/v1/responses", json={"model": IMPLICIT, "input": "Hello.", "prompt": asked})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "prompt.variables.tone"
+
+
 @pytest.mark.parametrize(
     ("wrong", "param"),
     [

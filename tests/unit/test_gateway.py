@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from k8gentai.agents.adapters.base.tool_choice import ToolChoice
 from k8gentai.agents.contract.events import TurnEnd, TurnFailed, Usage
 from k8gentai.agents.resources.agent import Limits
 from k8gentai.workers.attempt.budget import Budget
@@ -188,6 +189,42 @@ async def test_a_call_is_known_by_what_versions_before_knew_it_by(request_, aske
     await bench.post(body, **headers)
     (known,) = bench.kept.entries
     assert known.removeprefix("model ").startswith(digest)
+
+
+CALLS = {"id": "x", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_call_is_required_once_and_known_as_before(streamed) -> None:
+    message = {"role": "assistant", "tool_calls": [{"index": 0, **CALLS}]}
+    chunk = {"choices": [{"index": 0, "delta" if streamed else "message": message}]}
+    sent = f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n" if streamed else json.dumps(chunk)
+    headers = {"content-type": "text/event-stream" if streamed else "application/json"}
+    bench = Bench(lambda _: httpx.Response(200, content=sent, headers=headers))
+    body = {"model": "m", "messages": [], "stream": streamed, "tool_choice": "required"}
+    offered = {"tools": [{"type": "function", "function": {"name": "add"}}]}
+    answers = {}
+    for choice in (None, ToolChoice("required", frozenset({"add"}))):
+        # Without a choice, as a version before made the calls, which the second attempt is answered by.
+        bench.run_again()
+        bench.calls.choice = choice
+        for number in (1, 2, 3):
+            asked = {**body, **offered, "messages": [{"role": "user", "content": str(min(number, 2))}]}
+            answers.setdefault(number, []).append((await bench.post(asked)).text)
+    assert all(len(set(given)) == 1 for given in answers.values())
+    assert len(bench.asked) == 3
+    # Recorded answers count as well: the model has called.
+    await bench.post({**body, **offered, "messages": [{"role": "user", "content": "New."}]})
+    assert json.loads(bench.asked[-1].content)["tool_choice"] == "auto"
+
+
+async def test_what_a_tool_asks_a_model_is_its_own() -> None:
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+    bench.calls.choice = ToolChoice("none", frozenset({"add"}))
+    body = {"model": "m", "tools": [{"type": "function", "function": {"name": "look"}}]}
+    await bench.post(body, **{TURN_HEADER: bench.calls.attempt.key, SCOPE_HEADER: "c1"})
+    await bench.post(body)
+    assert ["tools" in json.loads(request.content) for request in bench.asked] == [True, False]
 
 
 async def test_what_was_asked_inside_a_tool_call_answers_no_other() -> None:

@@ -122,6 +122,14 @@ async def test_the_answer_is_the_message_that_began_last(loop: AgentsLoop) -> No
     assert [event for event in put if isinstance(event, ItemDropped)] == [ItemDropped(item_id="m1")]
 
 
+async def test_words_beside_a_call_of_the_clients_are_no_answer(loop: AgentsLoop) -> None:
+    texts = MessageDone(message_id="m1", text="Let me look."), MessageDone(message_id="m2", text="[1]")
+    call = ToolCall(call_id="c1", name="look", arguments="{}", side="client")
+    end, put = await ended(loop, *texts, call, **WANTS_JSON)
+    assert end == TurnCompleted()
+    assert [event for event in put if isinstance(event, ItemDropped)] == [ItemDropped(item_id="m1")]
+
+
 async def test_nothing_is_dropped_where_the_request_asks_for_no_form(loop: AgentsLoop) -> None:
     texts = MessageDone(message_id="m1", text="Let me look."), MessageDone(message_id="m2", text="[1]")
     end, put = await ended(loop, *texts)

@@ -3,6 +3,7 @@
 import json
 import operator
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -236,6 +237,38 @@ def _elsewhere(model: Any) -> Any:
     return graph.add_edge(START, "draft").add_edge("draft", "report").compile()
 
 
+class Report(BaseModel):
+    """A report."""
+
+    text: str
+
+
+class _ModelOutput(BaseModel):
+    report: Report
+
+
+@dataclass
+class _DataOutput:
+    report: Report
+
+
+def _output_of(schema: type) -> Callable[[Any], Any]:
+    """A graph, one node of it a subgraph, whose output is of a schema that the first states are not of."""
+
+    class State(MessagesState):
+        report: Report
+
+    def build(model: Any) -> Any:
+        def report(state: State) -> Any:
+            return {"report": Report(text=state["messages"][-1].content)}
+
+        graph = StateGraph(State, output_schema=schema)
+        graph.add_node("draft", chain(speaker(model))).add_node("report", report)
+        return graph.add_edge(START, "draft").add_edge("draft", "report").compile()
+
+    return build
+
+
 def _functional(model: Any) -> Any:
     @task
     async def ask(messages: list) -> Any:
@@ -308,6 +341,8 @@ SHAPES: dict[str, tuple[Callable[[Any], Any], list[Answer]]] = {
     ),
     "a tool that returns directly": (_returning_directly, [Answer(Call("lookup", {"town": "Oslo"}, id="l1"))]),
     "an answer beside the messages": (_elsewhere, [Answer("A draft."), Answer("A report.")]),
+    "an output that is a model": (_output_of(_ModelOutput), [Answer("A draft.")]),
+    "an output that is a data class": (_output_of(_DataOutput), [Answer("A draft.")]),
     "a function": (_functional, [Answer("One."), Answer("Two.")]),
     "a function of text": (_functional_text, [Answer("quiet")]),
     "a function that returns an object": (_functional_object, []),

@@ -102,6 +102,34 @@ def test_the_workers_own_tools_are_a_call_and_a_result_each():
     ]
 
 
+def _approval(request_id):
+    request = {"type": "mcp_approval_request", "id": request_id, "name": "add", "arguments": "{}"}
+    return request, {"type": "mcp_approval_response", "approval_request_id": request_id, "approve": True}
+
+
+def test_a_call_that_was_approved_at_once_is_of_the_message_before():
+    said = {"role": "assistant", "content": "I add."}
+    (one, yes), (other, no) = _approval("r1"), _approval("r2")
+    items = [said, one, other, yes, no, mcp("c1", output="2")]
+    assert to_messages(items) == [asked("c1", content="I add."), answered("c1", "2")]
+
+
+def test_a_call_that_was_approved_after_another_turn_is_a_message_of_its_own():
+    request, response = _approval("r1")
+    user, said = ({"role": role, "content": "In between."} for role in ("user", "assistant"))
+    last = {"role": "assistant", "content": "Added."}
+    items = [
+        {"role": "assistant", "content": "I add."},
+        request,
+        user,
+        said,
+        response,
+        mcp("c1", output="2"),
+        last,
+    ]
+    assert to_messages(items) == [items[0], user, said, asked("c1"), answered("c1", "2"), last]
+
+
 def test_what_says_nothing_to_a_model_is_left_out():
     items = [
         {"type": "reasoning", "summary": []},

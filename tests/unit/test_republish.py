@@ -344,3 +344,26 @@ def test_what_was_done_inside_a_call_that_is_answered_stays() -> None:
     for event in (outer, ToolResult(call_id="o", output="3"), used, TurnCompleted()):
         republisher.put(event)
     assert put == [used, TurnCompleted()], "no call is dropped, and a further model call of the same size counts"
+
+
+def test_what_was_left_out_as_a_turn_was_suspended_is_not_said_again() -> None:
+    said: list[Event] = [
+        TextDelta(message_id="m1", delta="Let me see."),
+        MessageDone(message_id="m1", text="Let me see."),
+        TextDelta(message_id="m2", delta="Not this."),
+        MessageDone(message_id="m2", text="Not this."),
+    ]
+    left, dropped = ItemDropped(item_id="m1"), ItemDropped(item_id="m2")
+    # What was dropped on the way did not count then, either.
+    before = *said, dropped, StepCompleted(step_id="s1", kind="inference"), left, TurnSuspended(expires_at=9)
+    answer: list[Event] = [MessageDone(message_id="m3", text="[1]"), left, TurnCompleted()]
+    assert again([], [*said, *answer], before) == [*said[2:], *answer]
+    # Once more, as a turn may be suspended twice.
+    twice = *before, left, TurnSuspended(expires_at=9)
+    assert again([], [*said[:2], *answer], twice) == answer
+
+
+def test_what_was_left_out_is_not_the_last_that_was_said() -> None:
+    texts: list[Event] = [MessageDone(message_id="m1", text="[1]"), MessageDone(message_id="m2", text="Wait.")]
+    before = *texts, ItemDropped(item_id="m2"), TurnSuspended(expires_at=9)
+    assert again([], [*texts, TurnCompleted()], before) == [texts[0], TurnCompleted()]

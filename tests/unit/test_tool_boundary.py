@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from k8gentai.agents.adapters.base.tool_choice import WITHHELD
 from k8gentai.agents.code.exceptions import contained_in_thread
 from k8gentai.agents.contract.events import TurnEnd, Usage
 from k8gentai.agents.contract.idempotency import enclosing_call, idempotency_key
@@ -98,6 +99,26 @@ async def begun(tools, person, name="outer"):
     calling = asyncio.create_task(tools.call("outer", name, {}, delegate))
     await person.asked.wait()
     return calling
+
+
+@pytest.mark.parametrize("approval", [True, False])
+async def test_no_tool_runs_where_the_request_allows_no_call(person, journal, approval):
+    ends: list[TurnEnd] = []
+    budget, guard = Budget(Limits(), ends.append), ToolGuard((), (), (), ends.append)
+    parts = "resp_1", {}, journal, _ignore, person, budget, math.inf, Clock(0)
+    ran = []
+
+    async def pay():
+        ran.append("pay")
+        return "paid"
+
+    # One of an earlier attempt was allowed.
+    assert (await Tools(*parts, guard=guard).call("c1", "pay", {}, pay)).output == "paid"
+    tools = Tools(*parts, guard=guard, withheld=True)
+    assert (await tools.call("c1", "pay", {}, pay)).output == "paid"
+    outcome = await tools.call("c2", "pay", {}, pay, approval=approval)
+    assert (outcome.output, outcome.is_error, ran) == (WITHHELD, True, ["pay"])
+    assert not person.asked.is_set()
 
 
 async def test_code_knows_that_it_works_for_a_tool_call(tools):

@@ -34,6 +34,8 @@ TABLE = {
         ("none", DECLARATIVE),
         ("required", DECLARATIVE),
         ({"type": "function", "name": "add"}, DECLARATIVE),
+        ({"type": "mcp", "server_label": "wiki"}, NEITHER),
+        ({"type": "file_search"}, NEITHER),
         ({"type": "allowed_tools", "mode": "auto", "tools": []}, BOTH),
         ({"type": "allowed_tools", "mode": "required", "tools": []}, DECLARATIVE),
     ],
@@ -75,7 +77,7 @@ RENAMED = {
 NOT_OF_MODEL_CALLS = {
     "max_tool_calls": "the tool boundary counts",
     "max_infer_iters": "the gateway counts",
-    "tool_choice": "only which of the request's tools are offered, where there is code",
+    "tool_choice": "only which of the request's tools are offered, where there is code; see test_tool_choice",
     "include": "how the response is shown",
     "truncation": "repeated, and said to cut nothing: docs/api.md",
     "top_logprobs": "refused but for 0",

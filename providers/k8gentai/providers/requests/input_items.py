@@ -125,9 +125,10 @@ def _is_other_value(error: ErrorDetails) -> bool:
 def _place(loc: tuple[int | str, ...], prefix: str) -> str:
     """Return the field of the request that pydantic means."""
     place = prefix
-    for part in loc:
+    for number, part in enumerate(loc):
         if isinstance(part, int):
             place += f"[{part}]"
-        elif part not in _UNION_TAGS and part.isidentifier():
+        # What comes first is a field, which may have the name of a kind of item: ``reasoning``.
+        elif not number or (part not in _UNION_TAGS and part.isidentifier()):
             place += f".{part}" if place else part
     return place

@@ -26,7 +26,7 @@ async def with_prompt(prompts: Any, turn_id: str, request: CreateRequest) -> Cre
         request: as it was read.
 
     Raises:
-        ApiError: there is no such prompt or version, or it has no such variable (400).
+        ApiError: there is no such prompt or version, it has no such variable, or one is given no value (400).
     """
     asked = request.prompt
     if asked is None or not asked.id:
@@ -38,6 +38,10 @@ async def with_prompt(prompts: Any, turn_id: str, request: CreateRequest) -> Cre
             known = ", ".join(prompt.variables) or "none"
             message = f"Prompt '{asked.id}' has no variable '{name}'; it has: {known}."
             raise invalid(message, f"prompt.variables.{name}")
+    named = set(_VARIABLE.findall(prompt.prompt or ""))
+    if missing := [name for name in prompt.variables if name in named and variables.get(name) is None]:
+        place = f"prompt.variables.{missing[0]}"
+        raise invalid(f"'{place}' is required by prompt '{asked.id}'.", place, "missing_required_parameter")
     text = _filled(prompt.prompt or "", variables)
     instructions = "\n\n".join(part for part in (text, request.instructions) if part)
     return replace(
@@ -58,7 +62,7 @@ async def _found(prompts: Any, prompt_id: str, version: str | None) -> Any:
 
 
 def _filled(text: str, variables: dict[str, Any]) -> str:
-    """Return the text with its variables; those without a value stay as they are."""
+    """Return the text with its variables; what is none of the prompt's stays as it is."""
 
     def value(match: re.Match[str]) -> str:
         given = variables.get(match[1])

@@ -5,7 +5,8 @@ as far as the journal answers. What was published is not published again. Where 
 item is dropped (``item.dropped``) and begun anew; what earlier attempts published and this one never came to is
 dropped at the end. Messages are known again by what they say: parallel model calls may begin in another order, and
 have each other's ids then. The questions that a turn was suspended with, and the calls that had no result then, do
-not count as published to the turn that continues it. Where that one comes to its end and shows nothing, it ends
+not count as published to the turn that continues it; what was left out of that turn's response as it was suspended
+does, and is not said again. Where that one comes to its end and shows nothing, it ends
 with what was said last before it: that is the answer.
 """
 
@@ -197,10 +198,16 @@ class Republisher:
         """Calls that were published and dropped, to be shown otherwise or with another result, by their ids."""
         self._replaced_results: dict[str, ToolResult] = {}
         """Results of calls that were dropped, as the calls are shown with others, by the calls' ids."""
+        left_out: dict[str, _Item] = {}
         for event in before:
             if isinstance(event, TurnSuspended):
                 self._forget_open_calls()
+                self._recall(left_out)
             elif not isinstance(event, Interrupt) and not _lists_tools(event):
+                if isinstance(event, ItemDropped) and event.item_id in self._said:
+                    left_out[event.item_id] = self._items[event.item_id]
+                elif not isinstance(event, ItemDropped):
+                    left_out.clear()
                 self._note(event)
         for event in published:
             self._note_shown(event)
@@ -324,6 +331,14 @@ class Republisher:
             if item.result is None and (item.begun is not None or isinstance(item.whole, ToolCall)):
                 del self._items[item_id]
         self._replaced = {item_id: call for item_id, call in self._replaced.items() if item_id in self._items}
+
+    def _recall(self, left_out: dict[str, _Item]) -> None:
+        """Note the messages anew that were dropped as the turn was suspended. They were streamed in whole."""
+        whole = {item_id: item for item_id, item in left_out.items() if isinstance(item.whole, MessageDone)}
+        self._items |= whole
+        # None of them is what was said last.
+        self._said = {**dict.fromkeys(whole), **self._said}
+        left_out.clear()
 
     def _was_replaced(self, event: Event) -> bool:
         """Return whether an event is of a call that was published, and dropped for another or with its result."""

@@ -161,6 +161,12 @@ class EventOrder:
         for message_id in list(self._texts())[:-1]:
             self._put(ItemDropped(item_id=message_id))
 
+    def drop_texts(self, is_dropped: Callable[[str], bool]) -> None:
+        """Drop the messages whose text is such a one."""
+        for message_id, text in self._texts().items():
+            if is_dropped(text):
+                self._put(ItemDropped(item_id=message_id))
+
     def finish(self, *, completed: bool, suspended: bool = False) -> None:
         """Put what is still held: the turn is about to end.
 

@@ -169,7 +169,7 @@ class _Call:
         self._scope = scope
         self._key = calls.journal.model_key(known, scope)
         sent = {name: value for name, value in known.items() if name not in unsent}
-        body = {**with_short_ids(with_json_arguments(sent)), **passed_on(calls.asked)}
+        body = {**calls.with_choice(with_short_ids(with_json_arguments(sent)), scope), **passed_on(calls.asked)}
         self._plain: list[Any] | None = None
         """The messages without the images of tools, where there are any."""
         if known is not given:
@@ -179,7 +179,8 @@ class _Call:
         calls.last_asked = self._model
         # Counting needs the figures; an agent that did not ask for them is not shown the extra chunk.
         self._shows_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-        self._tools = _tool_names(body)
+        # All that the agent has: a call of a tool that its model was not offered may come all the same.
+        self._tools = _tool_names(known)
         self._several = (body.get("n") or 1) != 1
         self._forced = isinstance(body.get("tool_choice"), dict)
         self._refusal = ""

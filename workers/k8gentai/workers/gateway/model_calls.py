@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from k8gentai.agents.adapters.base.tool_choice import ToolChoice
 from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.contract.turn import ModelEndpoint, StepLimitReached, TurnError
 from k8gentai.agents.text.json_text import arguments_object
@@ -76,6 +77,10 @@ class ModelCalls:
         self.attempt = RunningAttempt(turn_id)
         self.asked: dict[str, Any] = {}
         """What the request asks of calls that an agent's code makes, under its Responses API names."""
+        self.choice: ToolChoice | None = None
+        """What the request says of the tools to call, where the gateway sees to it."""
+        self._has_called = False
+        """Whether the model has made a tool call."""
         self.turn_id = turn_id
         self.model = model
         self._on_usage = on_usage
@@ -201,6 +206,7 @@ class ModelCalls:
             reasoning: what the model thought before it made them, by the name of the field it came in; or nothing.
         """
         self.written.update(written)
+        self._has_called |= bool(written)
         for call_id, arguments in written.items():
             if arguments_object(arguments) is None:
                 self.unreadable[call_id] = arguments
@@ -208,6 +214,17 @@ class ModelCalls:
                 self.guard.came(call_id)
             if reasoning:
                 self._reasoning[call_id] = reasoning
+
+    def with_choice(self, body: dict[str, Any], around: str) -> dict[str, Any]:
+        """Return a model call with the tools that the request's ``tool_choice`` lets it offer, and wants called.
+
+        Args:
+            body: the call.
+            around: the tool call inside which it is made, empty where it is inside none.
+        """
+        if self.choice is None or around:
+            return body
+        return self.choice.held(body, called=self._has_called)
 
     def refused(self, refusal: str) -> None:
         """Note what a whole answer refuses with; nothing where it does not."""

@@ -9,6 +9,7 @@ import structlog
 
 from k8gentai.agents.adapters.base.answer_text import is_json
 from k8gentai.agents.adapters.base.parameters import passed_on, wants_json
+from k8gentai.agents.adapters.base.tool_choice import ToolChoice, tool_choice
 from k8gentai.agents.contract.events import (
     Event,
     TurnCompleted,
@@ -97,15 +98,17 @@ class Attempt:
         self._policies = _policies(spec.tools, declared)
         self._guard = _guard(self._turn, self._policies, ready.found, self._halt, spec.entrypoint)
         order.is_silent = self._guard.is_silent
-        self.calls = self._model_calls(accepted, journal)
+        # Code is asked for nothing there: a request that does is refused.
+        choice = None if spec.entrypoint else tool_choice(self._turn, [tool.name for tool in declared])
+        self.calls = self._model_calls(accepted, journal, choice)
         order.is_of_model = self.calls.written.__contains__
         self._answers = accepted.replay.answers if accepted.replay else {}
         self._approvals = Approvals(self._answers, order.from_tool, self._busy)
-        self._tools = self._make_tools(journal)
+        self._tools = self._make_tools(journal, withheld=choice is not None and choice.withholds)
         self._boundary = AgentsBoundary(self._tools, agents_loop)
         self._handoff = EventHandoff(self._take)
 
-    def _model_calls(self, accepted: AcceptedTurn, journal: Journal) -> ModelCalls:
+    def _model_calls(self, accepted: AcceptedTurn, journal: Journal, choice: ToolChoice | None) -> ModelCalls:
         spec = self._agent.definition.spec
         calls = ModelCalls(
             accepted.turn.id,
@@ -120,9 +123,12 @@ class Attempt:
         )
         # A declarative agent makes its calls with the others by itself.
         calls.asked = self._turn.parameters if spec.entrypoint else passed_on(self._turn.parameters)
+        # Llama Stack's own loop sees to what is to be called, and shows tools that may not be.
+        is_kept = choice is not None and (choice.withholds or spec.framework != "llama-stack")
+        calls.choice = choice if is_kept else None
         return calls
 
-    def _make_tools(self, journal: Journal) -> Tools:
+    def _make_tools(self, journal: Journal, *, withheld: bool) -> Tools:
         # Llama Stack's own loop counts its calls by itself.
         counts = self._agent.definition.spec.framework == "llama-stack"
         return Tools(
@@ -140,6 +146,7 @@ class Attempt:
             guard=self._guard,
             images=self.calls.images,
             keep=self._order.keep,
+            withheld=withheld,
         )
 
     async def run(self, adapter: Adapter, endpoint: ModelEndpoint) -> TurnEnd:
@@ -243,9 +250,18 @@ class Attempt:
         fault = await asyncio.to_thread(format_fault, text, self._turn.parameters["text"]["format"])
         return TurnFailed(code=RequestError.code, message=f"text.format: {fault}") if fault else end
 
-    def leave_answer(self) -> None:
-        """Drop what was published before the answer, where the request asks for JSON and the answer is JSON."""
-        if self._owes_json() and is_json(self._order.last_text()):
+    def leave_answer(self, *, suspended: bool) -> None:
+        """Drop what is no answer, where the request asks for JSON: what was published before the answer, if that
+        is JSON; all words that are no JSON, where the turn is not at its answer yet.
+
+        Args:
+            suspended: it waits for a person.
+        """
+        if not wants_json(self._turn.parameters):
+            return
+        if suspended or self._order.handed_over:
+            self._order.drop_texts(lambda text: not is_json(text))
+        elif is_json(self._order.last_text()):
             self._order.drop_all_but_last_text()
 
     def _owes_json(self) -> bool:

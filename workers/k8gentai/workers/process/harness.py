@@ -164,8 +164,8 @@ class Harness:
         order.finish(completed=isinstance(end, TurnCompleted), suspended=isinstance(end, TurnSuspended))
         if isinstance(end, TurnCompleted) and attempt is not None:
             end = await attempt.judged(end)
-        if isinstance(end, TurnCompleted) and attempt is not None:
-            attempt.leave_answer()
+        if isinstance(end, TurnCompleted | TurnSuspended) and attempt is not None:
+            attempt.leave_answer(suspended=isinstance(end, TurnSuspended))
         return end
 
     async def _ready(self, started: Started) -> ReadyAgent:

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from k8gentai.agents.adapters.base.call_matching import matching_call
+from k8gentai.agents.adapters.base.tool_choice import WITHHELD
 from k8gentai.agents.code.exceptions import words_of
 from k8gentai.agents.contract.events import (
     Event,
@@ -180,6 +181,7 @@ class Tools:
         guard: is to know of every call.
         images: takes the images of results, by the ids of the calls, before the agent sees the results.
         keep: takes what was done inside a call that is answered from the journal, which is not done again.
+        withheld: the request allows no call, so that none runs which no earlier attempt began.
     """
 
     def __init__(
@@ -199,8 +201,10 @@ class Tools:
         guard: ToolGuard,
         images: dict[str, list[str]] | None = None,
         keep: Callable[[Inside], None] = _keep_none,
+        withheld: bool = False,
     ) -> None:
         self._keep = keep
+        self._withheld = ToolEntry(state="done", output=WITHHELD, is_error=True) if withheld else None
         self.deadline = deadline
         self.clock = clock
         self._most = most
@@ -336,7 +340,7 @@ class Tools:
             step_id = tool_step(call_id)
             policy = self._policy(name)
             self._publish(call_id, ToolCall(call_id=call_id, name=name, arguments=arguments_json))
-            denial = _unread(unreadable) if known is None else None
+            denial = self._withheld or _unread(unreadable) if known is None else None
             if denial is None and self._journal.is_full and (known is None or known.state != "done"):
                 self._budget.unrecorded(_NOT_BEGUN)
             is_asked = (

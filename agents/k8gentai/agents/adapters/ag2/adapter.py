@@ -141,7 +141,7 @@ async def _drive(run: TurnRun, agent: AG2Agent, turn: Turn, tools: list[dict[str
     reply = await source.resume(
         *events,
         stream=MemoryStream(),
-        tools=[ClientTool(tool) for tool in tools],
+        tools=[_client_tool(tool) for tool in tools],
         middleware=[Instructions.of(instructions)],
     )
     if reply._AgentReply__schema is not None:
@@ -149,3 +149,14 @@ async def _drive(run: TurnRun, agent: AG2Agent, turn: Turn, tools: list[dict[str
         with suppress(ValidationError):
             run.answer(await reply.content())
             return
+
+
+def _client_tool(tool: dict[str, Any]) -> ClientTool:
+    """Return a tool of the request's. AG2 takes no other fields of a function, such as ``strict``.
+
+    Args:
+        tool: as chat completions takes it.
+    """
+    known = ("name", "description", "parameters")
+    function = {name: value for name, value in tool["function"].items() if name in known}
+    return ClientTool({"type": "function", "function": function})

@@ -23,8 +23,9 @@ def to_messages(items: Iterable[Item], instructions: str | None = None) -> list[
     """Turn items, oldest first, into messages.
 
     Function calls that follow each other were made by one model answer and become one message; each call of a
-    worker's own tools (``mcp_call``) carries its result and becomes a call and a result. Reasoning, and items
-    that say nothing to a model, are left out.
+    worker's own tools (``mcp_call``) carries its result and becomes a call and a result. One that a person
+    approved after others had spoken is a message of its own. Reasoning, and items that say nothing to a model, are
+    left out.
 
     Args:
         items: history and input.
@@ -50,6 +51,10 @@ def to_messages(items: Iterable[Item], instructions: str | None = None) -> list[
                 transcript.call(item["id"], item["name"], item["arguments"], alone=True)
                 if (result := _mcp_result(item)) is not None:
                     transcript.answer(item["id"], result)
+            case "mcp_approval_request":
+                transcript.ask(item["id"])
+            case "mcp_approval_response":
+                transcript.decide(item["approval_request_id"])
     return transcript.messages()
 
 
@@ -64,6 +69,8 @@ class _Transcript:
         """What the results of a message of ``_said`` hold beside text: models are sent it by the user."""
         self._open = False
         """Whether a further call belongs to the last message."""
+        self._asked: dict[str, int] = {}
+        """How much was said when a person was asked, by the ids of the requests."""
 
     def say(self, message: Message) -> None:
         self._said.append(message)
@@ -93,6 +100,14 @@ class _Transcript:
                     self._open = False
                     return
         raise RequestError(f"no tool call found for the function_call_output with call_id {call_id!r}")
+
+    def ask(self, request_id: str) -> None:
+        self._asked[request_id] = len(self._said)
+
+    def decide(self, request_id: str) -> None:
+        # The last message is another turn's where somebody else has spoken since: the call is none of its.
+        since = self._said[self._asked.get(request_id, len(self._said)) :]
+        self._open = self._open and all(message["role"] == "assistant" for message in since)
 
     def messages(self) -> list[Message]:
         listed: list[Message] = []

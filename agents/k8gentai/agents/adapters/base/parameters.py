@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from k8gentai.agents.adapters.base.tool_choice import chat_tool_choice
 from k8gentai.agents.contract.context import AgentContext
 from k8gentai.agents.contract.turn import Turn
 from k8gentai.agents.resources.agent import AgentDefinition
@@ -20,7 +21,7 @@ def chat_parameters(definition: AgentDefinition, context: AgentContext) -> dict[
         "response_format": response_format((asked.get("text") or {}).get("format")),
     }
     if context.tools or context.declared:
-        parameters["tool_choice"] = _tool_choice(asked.get("tool_choice"))
+        parameters["tool_choice"] = chat_tool_choice(asked.get("tool_choice"))
         parameters["parallel_tool_calls"] = asked.get("parallel_tool_calls")
     return {name: value for name, value in parameters.items() if value is not None}
 
@@ -50,16 +51,6 @@ def response_format(asked: dict[str, Any] | None) -> dict[str, Any] | None:
         return asked
     schema = {name: asked[name] for name in ("name", "description", "schema", "strict") if asked.get(name)}
     return {"type": "json_schema", "json_schema": schema}
-
-
-def _tool_choice(asked: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
-    """Return a Responses API tool choice as chat completions takes it."""
-    if not isinstance(asked, dict):
-        return asked
-    if asked.get("type") == "allowed_tools":
-        # The model sees no other tools: permitted_tools.
-        return asked.get("mode")
-    return {"type": "function", "function": {"name": asked["name"]}} if asked.get("type") == "function" else asked
 
 
 _REPEATED = frozenset({"truncation"})
@@ -121,12 +112,10 @@ def _place(name: str, value: Any, declarative: bool) -> str | None:
         case "include":
             return f"{name}[{value.index(_LOGPROBS)}]" if _LOGPROBS in value else None
         case "tool_choice":
-            allows = (
-                isinstance(value, dict)
-                and value.get("type") == "allowed_tools"
-                and value.get("mode") != "required"
-            )
-            return None if declarative or allows else name
+            kind = value.get("type") if isinstance(value, dict) else value
+            allows = kind == "allowed_tools" and value.get("mode") != "required"
+            does = declarative and kind in ("none", "required", "function", "allowed_tools")
+            return None if does or allows else name
     return name
 
 

@@ -5,7 +5,7 @@ the state that nobody published is published when the state has it; what was pub
 state was said on the way, and is dropped from the turn's answer.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,11 +98,13 @@ class Answers:
         Args:
             outputs: the names of the state's fields that are the graph's output.
         """
-        structured = _field(self._final, _STRUCTURED)
+        outputs = list(outputs)
+        final = _output(self._final, outputs)
+        structured = _field(final, _STRUCTURED)
         if structured is not None:
             self._be(answer_text(structured))
             return
-        said = self._said((), self._final)
+        said = self._said((), final)
         spoken = [message for message in said if _speaks(message)]
         missing, extra = self._left(said)
         for message in missing:
@@ -113,7 +115,7 @@ class Answers:
             if isinstance(said[-1], ToolMessage) and last:
                 # A tool that returns directly: the graph ends with its result.
                 self._say_text(last)
-        elif answer := last or _other_output(self._final, outputs):
+        elif answer := last or _other_output(final, outputs):
             self._be(answer)
 
     def _write_anew(self, namespace: tuple[str, ...], messages: list[AnyMessage]) -> None:
@@ -226,6 +228,13 @@ def _speaks(message: BaseMessage) -> bool:
     if isinstance(message, ChatMessage):
         return message.role in ("assistant", "ai")
     return isinstance(message, AIMessage) or (isinstance(message, HumanMessage) and bool(message.name))
+
+
+def _output(state: Any, outputs: Collection[str]) -> Any:
+    """Return what a graph gives of its final state; a function of the functional API gives what it returned."""
+    if not isinstance(state, dict) or not any(name in state for name in outputs):
+        return state
+    return {name: value for name, value in state.items() if name in outputs}
 
 
 def _other_output(state: Any, outputs: Iterable[str]) -> str:

@@ -27,6 +27,9 @@ from k8gentai.agents.contract.turn import NOT_APPROVED, StepLimitReached, TurnCo
 _SUPERSTEPS_PER_CALL = 20
 """Supersteps a graph may take for each model call it may make, so that one that loops without any ends too."""
 
+_INTERRUPT = "__interrupt__"
+"""Where LangGraph puts what is asked of a person."""
+
 current_run: ContextVar["GraphRun"] = ContextVar("current_run")
 """The run that the code at hand belongs to."""
 
@@ -97,25 +100,28 @@ class GraphRun(KeptEvents):
             graph = graph.copy({"checkpointer": InMemorySaver()})
         stopped = True
         while stopped:
-            # The first mode makes models stream, whatever node calls them and however.
+            # The first mode makes models stream, whatever node calls them and however. The version is the one in
+            # which a graph runs by itself: in later ones every state has to be of the output's schema.
             stream = graph.astream(
-                graph_input, config, stream_mode=["messages", "updates", "values"], subgraphs=True, version="v2"
+                graph_input, config, stream_mode=["messages", "updates", "values"], subgraphs=True, version="v1"
             )
             asked: list[Interrupt] = []
             stopped = False
             async for part in stream:
-                if part["type"] == "updates":
+                namespace, mode, data = cast("tuple[tuple[str, ...], str, Any]", part)
+                if mode == "updates":
                     # The graph itself tells of its subgraphs' interrupts, too. At a breakpoint there are none.
-                    if not part["ns"] and "__interrupt__" in part["data"]:
+                    if not namespace and _INTERRUPT in data:
                         stopped = True
-                        asked += part["data"]["__interrupt__"]
+                        asked += data[_INTERRUPT]
                     continue
-                if part["type"] == "values":
-                    if not self._for_a_tool(part["ns"]):
-                        self._answers.take(part["ns"], part["data"])
-                        self._withdrawn.take(part["ns"], part["data"])
+                if mode == "values":
+                    if not self._for_a_tool(namespace):
+                        state = _without_interrupts(data)
+                        self._answers.take(namespace, state)
+                        self._withdrawn.take(namespace, state)
                     continue
-                message, _ = cast("tuple[BaseMessage, dict[str, Any]]", part["data"])
+                message, _ = cast("tuple[BaseMessage, dict[str, Any]]", data)
                 if isinstance(message, ToolMessage):
                     self._take_result(message)
             if asked:
@@ -165,3 +171,10 @@ class GraphRun(KeptEvents):
             self.publish(
                 ToolResult(call_id=message.tool_call_id, output=output, is_error=message.status == "error")
             )
+
+
+def _without_interrupts(state: Any) -> Any:
+    """Return a state without the questions that LangGraph puts beside its fields."""
+    if not isinstance(state, dict) or _INTERRUPT not in state:
+        return state
+    return {name: value for name, value in state.items() if name != _INTERRUPT}
