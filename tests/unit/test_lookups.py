@@ -50,14 +50,22 @@ async def test_a_prompt_stands_before_the_instructions_of_any_agent(
     assert response["prompt"]["variables"]["role"]["text"] == "a sage"
 
 
-async def test_a_prompts_version_and_what_has_no_value(served: Floor, client: httpx.AsyncClient) -> None:
-    turn, _ = await accepted(served, client, prompt={"id": PROMPT, "version": "2"})
-    assert turn.instructions == "Newer: {{ role }}."
+async def test_a_prompts_version(served: Floor, client: httpx.AsyncClient) -> None:
+    prompt = {"id": PROMPT, "version": "2", "variables": {"role": "a sage"}}
+    turn, _ = await accepted(served, client, prompt=prompt)
+    assert turn.instructions == "Newer: a sage."
+
+
+@pytest.mark.parametrize(("given", "missing"), [({}, "role"), ({"role": "a sage"}, "tone"), (None, "role")])
+async def test_a_variable_without_a_value_is_named(client: httpx.AsyncClient, given: Any, missing: str) -> None:
+    place = await refused(client, prompt={"id": PROMPT, "variables": given})
+    assert place == (400, f"prompt.variables.{missing}")
 
 
 async def test_an_image_among_a_prompts_variables(served: Floor, client: httpx.AsyncClient) -> None:
-    turn, _ = await accepted(served, client, prompt={"id": PROMPT, "variables": {"role": IMAGE}})
-    assert turn.instructions == "You are [Image: role], {{tone}}."
+    prompt = {"id": PROMPT, "variables": {"role": IMAGE, "tone": "calm"}}
+    turn, _ = await accepted(served, client, prompt=prompt)
+    assert turn.instructions == "You are [Image: role], calm."
     assert turn.input[-1]["content"] == [IMAGE]
     assert len({item["id"] for item in turn.input}) == 2
 
