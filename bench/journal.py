@@ -91,7 +91,7 @@ async def seconds_of_calls(stack: Stack, prompt: str) -> dict[str, list[float]]:
             guard=guard,
         )
         open_attempts.open(calls)
-        keys[name] = calls.key
+        keys[name] = calls.attempt.key
     found: dict[str, list[float]] = {name: [] for name in journals}
     body = {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": prompt}]}
     url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1/chat/completions"
