@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from k8gentai.providers import host
 from k8gentai.providers.host.embeddings import Embeddings, EmbeddingsConfig, get_provider_impl
-from k8gentai.providers.host.lexical import DIMENSION, embed
+from k8gentai.providers.lexical import DIMENSION, embed
 from k8gentai.stack.conformance.scripted.embeddings import DIMENSION as SCRIPTED_DIMENSION
 from k8gentai.stack.conformance.scripted.embeddings import MODEL
 from tests.scripted import ScriptedModel

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from k8gentai.providers.host.lexical import DIMENSION, embed
+from k8gentai.providers.lexical import DIMENSION, embed
 
 
 def near(left: str, right: str) -> float:

@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from k8gentai.providers.host.lexical import DIMENSION
+from k8gentai.providers.lexical import DIMENSION
 from tests.support.stack import Stack
 from tests.upstream import stacks
 from tests.upstream.model import RecordedModel

@@ -12,11 +12,10 @@ import openai
 import tiktoken
 from pydantic import BaseModel, Field, model_validator
 
-from k8gentai.providers import host
-from k8gentai.providers.host import lexical
+from k8gentai.providers import host, lexical
 
 LEXICAL = "lexical"
-"""The id of the model that is none: vectors of words (:mod:`k8gentai.providers.host.lexical`)."""
+"""The id of the model that is none: vectors of words (:mod:`k8gentai.providers.lexical`)."""
 
 _SECONDS = 120.0
 """How long the endpoint may take for the passages of one file."""

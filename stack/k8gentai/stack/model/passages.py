@@ -2,7 +2,7 @@
 
 import re
 
-from k8gentai.providers.host import lexical
+from k8gentai.providers import lexical
 
 LONG = 200
 """Letters; a longer result is taken for passages of documents."""
