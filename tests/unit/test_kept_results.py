@@ -138,8 +138,11 @@ def test_no_text_imports(name, value, tmp_path, monkeypatch):
 
 INSTALLED = """
 from dataclasses import dataclass
+from enum import Enum
+from functools import partial
 from pathlib import Path
-from pydantic import BaseModel, field_validator, model_validator
+from typing import Annotated, NamedTuple
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, field_validator, model_validator
 
 def run(cls, given):
     Path("ran").touch()
@@ -167,7 +170,34 @@ class Record:
     def __post_init__(self):
         run(Record, self)
 
+class Partial(BaseModel):
+    name: Annotated[str, AfterValidator(partial(run, None))]
+
+class Filled(BaseModel):
+    name: str = ""
+    more: str = Field(default_factory=lambda data: run(None, data["name"]))
+
+class Colour(Enum):
+    RED = "red"
+    @classmethod
+    def _missing_(cls, value):
+        return run(cls, cls.RED)
+
+class Coloured(BaseModel):
+    name: Colour
+
+class Named(NamedTuple):
+    name: str
+
+class Picked(BaseModel):
+    name: Annotated[Annotated[str, Tag("a")] | Annotated[int, Tag("b")], Discriminator(lambda v: run(v, "a"))]
+
 class Plain(BaseModel):
+    name: str = ""
+    more: list[str] = Field(default_factory=list)
+
+@dataclass
+class PlainRecord:
     name: str = ""
 """
 
@@ -184,7 +214,9 @@ def installed(tmp_path, monkeypatch):
     del sys.modules["installed_records"]
 
 
-@pytest.mark.parametrize("name", ["Checked", "Whole", "Made", "Begun", "Record"])
+@pytest.mark.parametrize(
+    "name", ["Checked", "Whole", "Made", "Begun", "Record", "Partial", "Filled", "Coloured", "Picked"]
+)
 def test_no_code_of_an_installed_package_runs(installed, name):
     """It may run what the text names, as that of CrewAI does to read a tool."""
     text = json.dumps({"$class": f"installed_records:{name}", "$value": '{"name": "a"}'})
@@ -196,7 +228,8 @@ def test_no_code_of_an_installed_package_runs(installed, name):
 
 
 def test_records_of_an_installed_package_without_code_are_read(installed):
-    assert round_trip(installed.Plain(name="a"), write_result, read_result) is not None
+    for kind in (installed.Plain, installed.PlainRecord, installed.Named):
+        assert round_trip(kind(name="a"), write_result, read_result) is not None
 
 
 def test_no_module_is_asked_for_what_it_has_not(monkeypatch):

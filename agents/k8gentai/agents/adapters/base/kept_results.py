@@ -6,6 +6,8 @@ Who can write to Redis must not choose what code runs: of what validates a recor
 pydantic's types are let.
 """
 
+import functools
+import inspect
 import json
 import sys
 from collections.abc import Callable, Collection, Iterator
@@ -30,8 +32,16 @@ _NUMBERS = (bool, int, float, complex, Decimal)
 _PLAIN = (BaseModel, Enum, tuple, str, bytes, *_NUMBERS, date, time, timedelta, PurePath, UUID)
 """The classes that may be made, with theirs below them."""
 
-_NOT_READ = ("serialization", "metadata", "default_factory")
+_NOT_READ = ("serialization", "metadata", "cls")
 """Parts of a schema of pydantic's whose functions get nothing of what is read."""
+
+_TAKES_DATA = "default_factory_takes_data"
+
+_MAKING = ("__new__", "__init__", "__post_init__", "model_post_init", "_missing_")
+"""The functions of a class that are called where an object of it is made."""
+
+_PYTHONS = ("builtins", "_operator")
+"""Modules of Python that are in no file."""
 
 _INSTALLED = {"site-packages", "dist-packages"}
 """Folders of installed packages."""
@@ -173,22 +183,33 @@ def _reader(kind: type[Any], modules: Collection[str]) -> TypeAdapter[Any]:
 
 
 def _called(schema: Any) -> Iterator[Any]:
-    """Return all functions that are called where a schema of pydantic's reads what somebody wrote."""
+    """Return all functions that may be called where a schema of pydantic's reads what somebody wrote."""
     if isinstance(schema, list | tuple):
         for part in schema:
             yield from _called(part)
-    if not isinstance(schema, dict):
+    elif isinstance(schema, dict):
+        yield from _made_by(schema)
+        for name, part in schema.items():
+            if name not in _NOT_READ and not (name == "default_factory" and not schema.get(_TAKES_DATA)):
+                yield from _called(part)
+    elif callable(schema) and not isinstance(schema, type):
+        yield schema
+
+
+def _made_by(schema: dict[Any, Any]) -> Iterator[Any]:
+    """Return the functions by which a class makes what is read of it."""
+    kind = schema.get("cls")
+    if schema.get("type") == "call":
+        kind = schema["function"]
+    if not isinstance(kind, type):
         return
-    if str(schema.get("type")).startswith("function-"):
-        yield schema["function"]["function"]
-    if isinstance(kind := schema.get("cls"), type):
-        if schema.get("custom_init"):
-            yield getattr(kind, "__init__")  # noqa: B009 - mypy holds it for an object's
-        if schema.get("post_init"):
-            yield getattr(kind, schema["post_init"] if isinstance(schema["post_init"], str) else "__post_init__")
-    for name, part in schema.items():
-        if name not in _NOT_READ:
-            yield from _called(part)
+    for name in _MAKING:
+        made_by = inspect.getattr_static(kind, name, None)
+        if isinstance(made_by, staticmethod | classmethod):
+            made_by = made_by.__func__
+        # Those that dataclasses and named tuples generate are in no file.
+        if inspect.isfunction(made_by) and not made_by.__code__.co_filename.startswith("<"):
+            yield made_by
 
 
 def _is_trusted(function: Any, modules: Collection[str]) -> bool:
@@ -196,14 +217,16 @@ def _is_trusted(function: Any, modules: Collection[str]) -> bool:
 
     An installed package has code that imports or runs what it is given, as CrewAI has to read tools.
     """
+    while isinstance(function, functools.partial):
+        function = function.func
     function = getattr(function, "__func__", function)
-    module = getattr(function, "__module__", None) or ""
+    module = getattr(function, "__module__", None) or type(function).__module__
     if module.partition(".")[0] in ("pydantic", "pydantic_core"):
         return getattr(function, "__name__", "") != "import_string"
     if module in modules:
         return True
     file = getattr(sys.modules.get(module), "__file__", None)
-    return file is not None and not _INSTALLED.intersection(PurePath(file).parts)
+    return module in _PYTHONS or (file is not None and not _INSTALLED.intersection(PurePath(file).parts))
 
 
 def _loaded_class(name: str) -> type[Any]:
