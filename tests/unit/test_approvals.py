@@ -112,6 +112,8 @@ MCP = {"type": "mcp", "server_label": "pay", "server_url": "http://pay", "requir
         ([], None),
         ([{**MCP, "authorization": "old"}], None),
         ([{**MCP, "authorization": "new"}], None),
+        # As a response shows it.
+        ([MCP], None),
         ([{**MCP, "server_url": "http://other"}], "tools[0]"),
         ([{**MCP, "require_approval": "never"}], "tools[0]"),
         ([MCP, {"type": "web_search"}], "tools[1]"),
@@ -127,5 +129,5 @@ def test_a_turn_goes_on_with_its_tools_and_with_credentials_of_today(tools, refu
         assert error.value.param == refused
         return
     acceptor._check_same(request, brought)
-    expected = tools[0]["authorization"] if tools else "old"
+    expected = tools[0].get("authorization", "old") if tools else "old"
     assert [tool.get("authorization") for tool in brought.tools] == [expected]

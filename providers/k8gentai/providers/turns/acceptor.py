@@ -277,9 +277,9 @@ def _check_same(request: CreateRequest, turn: Turn) -> None:
         if _plain(known.get(name)) != (asked := _plain(value)) and not asks_nothing(name, asked):
             message = f"'{name}': the turn goes on as its first request asked: leave it out, or repeat it."
             raise invalid(message, name, "unsupported_parameter")
-    tools = [_plain(tool) for tool in turn.tools]
+    tools = {_without_credentials(tool) for tool in turn.tools}
     for index, tool in enumerate(request.tools):
-        if _plain(tool) not in tools:
+        if _without_credentials(tool) not in tools:
             message = f"'tools[{index}]': the turn goes on with the tools of its first request."
             raise invalid(message, f"tools[{index}]", "unsupported_parameter")
 
@@ -287,12 +287,19 @@ def _check_same(request: CreateRequest, turn: Turn) -> None:
 def _with_tools(turn: Turn, tools: list[dict[str, Any]]) -> Turn:
     """Return a turn with the credentials that a request brings for MCP servers of the turn's: those that it had
     may have expired while it waited."""
-    brought = {_server(tool): tool for tool in tools if tool.get("type") == "mcp"}
-    return turn.model_copy(update={"tools": [brought.get(_server(tool), tool) for tool in turn.tools]})
+    brought = {_without_credentials(tool): _credentials(tool) for tool in tools if tool.get("type") == "mcp"}
+    return turn.model_copy(
+        update={"tools": [{**tool, **brought.get(_without_credentials(tool), {})} for tool in turn.tools]}
+    )
 
 
-def _server(tool: dict[str, Any]) -> str:
-    """Return what tells an MCP server from others: all but its credentials."""
+def _credentials(tool: dict[str, Any]) -> dict[str, Any]:
+    """Return those that come with a tool: a response shows it without."""
+    return {name: tool[name] for name in _CREDENTIALS if tool.get(name) is not None}
+
+
+def _without_credentials(tool: dict[str, Any]) -> str:
+    """Return what tells a tool from others, as JSON: all but its credentials."""
     asked = {name: value for name, value in _plain(tool).items() if name not in _CREDENTIALS}
     return json.dumps(asked, sort_keys=True)
 
