@@ -182,6 +182,8 @@ class Republisher:
     ) -> None:
         self._take = put
         self._refused = set(refused)
+        self._recalled: set[str] = set()
+        """Messages that were left out of a response as the turn was suspended. None is what was said last."""
         self._shown: set[str] = set()
         """The ids of what this turn shows by itself."""
         self._items: dict[str, _Item] = {}
@@ -278,7 +280,8 @@ class Republisher:
                 self._refused.discard(event.call_id)
 
     def _say_last_again(self) -> None:
-        said = (item.whole for name in reversed(self._said) if (item := self._items.get(name)))
+        names = (name for name in reversed(self._said) if name not in self._recalled)
+        said = (item.whole for name in names if (item := self._items.get(name)))
         last = next((whole for whole in said if isinstance(whole, MessageDone) and whole.text), None)
         if last is not None:
             self._put(last)
@@ -336,8 +339,8 @@ class Republisher:
         """Note the messages anew that were dropped as the turn was suspended. They were streamed in whole."""
         whole = {item_id: item for item_id, item in left_out.items() if isinstance(item.whole, MessageDone)}
         self._items |= whole
-        # None of them is what was said last.
         self._said = {**dict.fromkeys(whole), **self._said}
+        self._recalled.update(whole)
         left_out.clear()
 
     def _was_replaced(self, event: Event) -> bool:
