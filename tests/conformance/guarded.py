@@ -101,14 +101,15 @@ HOOKED = ("langgraph", "crewai", "ag2", "beeai")
 """The frameworks in which code can change a call's arguments behind the boundary."""
 
 ADDED = {
-    "langgraph": ("consulting", "one_by_one"),
+    "langgraph": ("consulting", "one_by_one", "pausing"),
     "crewai": ("twice", "returning", "answering", "reading", "shopping", "one_by_one"),
     "ag2": ("around", "answering", "reading"),
     "beeai": ("reading",),
 }
 """Further agents, by framework: one may use its tool twice, two answer with their tool's result, one has
 middleware before the boundary, the tool of another reads its arguments in its own way, and of others the tool has
-another agent or its own code write, for two beside a call of the model's that runs after it."""
+another agent or its own code write, for two beside a call of the model's that runs after it. A graph begins its
+node anew after the tool ran."""
 
 
 def agent_id(shape):

@@ -90,6 +90,20 @@ async def test_a_call_of_the_models_is_not_that_of_a_tool_beside_it(framework, t
     assert len({*page.read_text().splitlines()}) == 2
 
 
+@pytest.mark.parametrize("framework", ["langgraph"], indirect=True, scope="session")
+async def test_a_node_that_begins_anew_makes_its_calls_once(framework, client, model, key, page):
+    model.script(key, Answer(write(page, "one")), Answer("Done."))
+    response = await client.responses.create(model=agent_id("pausing"), input=prompt(key))
+    asked = []
+    while requests := items_of(response, "mcp_approval_request"):
+        asked += [request.name for request in requests]
+        assert len(asked) < 5, asked
+        response = await answer(client, response, requests[0], approve=True)
+    assert (response.status, response.output_text) == ("completed", "Done."), response.error
+    assert asked.count("write") == 1
+    assert len(page.read_text().splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("framework", "shape", "tool", "named"),
     [

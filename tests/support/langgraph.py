@@ -28,6 +28,9 @@ class Boundary:
         self.decisions: dict[str, Decision] = {}
         self.exempted: list[str] = []
 
+    def begin_anew(self):
+        """Nothing is kept of calls here."""
+
     def exempt(self, call_id, *, ran=False):
         self.exempted.append(call_id)
 

@@ -16,7 +16,7 @@ from k8gentai.agents.adapters.base.tool_choice import ToolChoice
 from k8gentai.agents.contract.events import TurnEnd, TurnFailed, Usage
 from k8gentai.agents.resources.agent import Limits
 from k8gentai.workers.attempt.budget import Budget
-from k8gentai.workers.attempt.journal import Failure, Journal, without_failures
+from k8gentai.workers.attempt.journal import Failure, Journal, ToolEntry, without_failures
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.gateway import upstream as upstream_module
 from k8gentai.workers.gateway.app import _Call, gateway
@@ -1317,9 +1317,57 @@ async def test_what_came_of_an_answer_that_broke_off_comes_again(monkeypatch) ->
     ],
 )
 def test_a_failed_turn_that_is_tried_anew_asks_a_model_again_that_failed_it(end, asks_again) -> None:
-    failure = Failure(cause="overloaded", status=503, code="model_overloaded").model_dump_json()
-    recorded = {"failure model abc 1": failure, "model def 1": "[]", "tool c1": "{}"}
-    left = without_failures(recorded, end)
-    assert left == {
-        key: value for key, value in recorded.items() if not (asks_again and key.startswith("failure"))
-    }
+    recorded = {"failure model abc 1": recorded_failure(), "model def 1": "[]", "tool c1": '{"state": "left"}'}
+    left = set(recorded) - ({"failure model abc 1"} if asks_again else set())
+    assert without_failures(recorded, "resp_2", end).keys() == left
+
+
+def test_it_asks_no_model_again_after_whose_failure_a_tool_came_to_its_end() -> None:
+    recorded = {"failure model abc 1": recorded_failure(), "failure model def 1": recorded_failure(tools_done=1)}
+    recorded["tool c1"] = '{"state": "done"}'
+    left = without_failures(recorded, "resp_2", TurnFailed(code="model_error", message="model m: overloaded"))
+    assert left.keys() == {"failure model abc 1", "tool c1"}
+
+
+def test_nor_one_that_failed_in_an_attempt_of_its_own() -> None:
+    recorded = {"failure model abc 1": recorded_failure(turn_id="resp_2")}
+    assert without_failures(recorded, "resp_2", None) == recorded
+
+
+def recorded_failure(**noted: Any) -> str:
+    return Failure(cause="overloaded", status=503, code="model_overloaded", **noted).model_dump_json()
+
+
+async def test_a_failure_says_how_many_tools_had_ended(monkeypatch) -> None:
+    bench = Bench(lambda _: httpx.Response(400, json={"error": {"message": "no"}}))
+    await bench.calls.journal.record_tool("c1", ToolEntry(state="done"))
+    await bench.calls.journal.record_tool("c2", ToolEntry(state="left"))
+    await bench.post({"model": "m", "messages": []})
+    (kept,) = (value for key, value in bench.kept.entries.items() if key.startswith("failure "))
+    assert Failure.model_validate_json(kept).tools_done == 1
+    assert Failure.model_validate_json(kept).turn_id == "resp_1"
+
+
+async def test_an_answer_that_nobody_can_read_fails_again(monkeypatch) -> None:
+    monkeypatch.setattr("k8gentai.workers.gateway.app.read_whole", _fail)
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+    first = await bench.post({"model": "m", "messages": []})
+    monkeypatch.undo()
+    bench.run_again()
+    again = await bench.post({"model": "m", "messages": []})
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    assert len(bench.asked) == 1
+
+
+def _fail(*_: object, **__: object) -> None:
+    raise AttributeError("of no form")
+
+
+async def test_a_stack_that_was_away_is_asked_again(monkeypatch) -> None:
+    def away(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    monkeypatch.setattr(upstream_module, "_KNOCK_SECONDS", 0.0)
+    bench = Bench(away, restart_seconds=0)
+    assert (await bench.post({"model": "m", "messages": []})).status_code == 503
+    assert not any(key.startswith("failure ") for key in bench.kept.entries)

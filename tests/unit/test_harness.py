@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +23,7 @@ from k8gentai.agents.contract.events import (
     TurnIncomplete,
     TurnSuspended,
 )
-from k8gentai.agents.contract.turn import FoundTools, Turn, TurnContext
+from k8gentai.agents.contract.turn import FoundTools, Item, Turn, TurnContext
 from k8gentai.agents.resources.agent import Metadata, Spec, implicit_agent
 from k8gentai.workers.attempt.journal import Journal
 from k8gentai.workers.attempt.sequencer import EventOrder
@@ -34,7 +34,8 @@ from k8gentai.workers.process.harness import Harness
 from k8gentai.workers.queue.attempts import Lease, Started
 from k8gentai.workers.queue.clock import Clock
 from k8gentai.workers.queue.hand_backs import BrokeOffError
-from k8gentai.workers.queue.record import AcceptedTurn
+from k8gentai.workers.queue.record import AcceptedTurn, Replay
+from k8gentai.workers.queue.record import Answer as RecordedAnswer
 from k8gentai.workers.tools.agent_cache import ReadyAgent
 
 WANTS_JSON = {"text": {"format": {"type": "json_object"}}}
@@ -72,14 +73,19 @@ async def loop() -> AsyncIterator[AgentsLoop]:
 
 
 async def ended(
-    loop: AgentsLoop, *events: Event | Exception, fault: Exception | None = None, **parameters: Any
+    loop: AgentsLoop,
+    *events: Event | Exception,
+    fault: Exception | None = None,
+    replay: Replay | None = None,
+    given: Sequence[Item] = (),
+    **parameters: Any,
 ) -> tuple[TurnEnd, list[Event]]:
     """Run an attempt at a turn of an agent, in a process with this fault. Returns what it ends with, and what was
     published before that.
     """
     says, put = Says(*events), list[Event]()
-    turn = Turn(id="resp_1", agent="says", input=[], parameters=parameters)
-    accepted = AcceptedTurn(turn=turn, framework="langgraph")
+    turn = Turn(id="resp_1", agent="says", input=list(given), parameters=parameters)
+    accepted = AcceptedTurn(turn=turn, framework="langgraph", replay=replay)
     started = Started(Lease("resp_1", 1), 0, accepted, Clock(time.time()))
     nothing = SimpleNamespace(attempt=contextlib.nullcontext)
     vitals = SimpleNamespace(check=AsyncMock(side_effect=fault))
@@ -168,3 +174,25 @@ async def test_an_error_in_a_broken_process_is_not_the_agents(loop: AgentsLoop) 
     fault = BrokeOffError(TurnFailed(code="worker_error", message="broken"))
     with pytest.raises(BrokeOffError, match="broken"):
         await ended(loop, ZeroDivisionError("its own"), fault=fault)
+
+
+@pytest.mark.parametrize(
+    ("approve", "now", "fails"), [(True, True, True), (False, True, False), (True, False, False)]
+)
+async def test_what_a_person_approved_in_this_turn_has_to_be_come_to(
+    loop: AgentsLoop, approve: bool, now: bool, fails: bool
+) -> None:
+    """What was approved in an earlier one may have been asked anew since, with something else in it."""
+    first = Turn(id="resp_0", agent="says", input=[])
+    answers = {"c1": RecordedAnswer(approve=approve, request_id="mcpr_1", name="pay", seen="-")}
+    given = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": approve}
+    other = {**given, "approval_request_id": "mcpr_2"}
+    end, _ = await ended(
+        loop,
+        MessageDone(message_id="m1", text="Done."),
+        replay=Replay(of="resp_0", turn=first, answers=answers),
+        given=[given if now else other],
+    )
+    assert isinstance(end, TurnFailed if fails else TurnCompleted)
+    if isinstance(end, TurnFailed):
+        assert (end.code, "'pay'" in end.message) == ("approved_call_missed", True)

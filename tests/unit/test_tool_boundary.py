@@ -17,6 +17,7 @@ from k8gentai.agents.tools.admitted_arguments import current_own_result
 from k8gentai.agents.tools.images import show_image
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget, BudgetExceededError
+from k8gentai.workers.attempt.inside import Inside, Insides
 from k8gentai.workers.attempt.journal import ToolEntry
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.queue.clock import Clock
@@ -38,6 +39,9 @@ class Recorded:
     async def record_tool(self, call_id, entry):
         self.entries[call_id] = entry
         return True
+
+    def is_done(self, call_id):
+        return call_id in self.entries and self.entries[call_id].state == "done"
 
     def states(self):
         return {call_id: entry.state for call_id, entry in self.entries.items()}
@@ -661,7 +665,7 @@ async def test_each_run_of_one_id_counts_for_the_limit_of_tool_calls():
 async def test_the_same_run_once_more_is_another_call():
     first = Attempt()
     assert [await first.pay(1), await first.pay(1), await first.pay(1)] == ["pay 1"] * 3
-    assert [call_id for call_id, *_ in first.questions] == [FIRST, f"{FIRST}-2", f"{FIRST}-3"]
+    assert [call_id for call_id, *_ in first.questions] == [FIRST, f"{FIRST}~2", f"{FIRST}~3"]
     assert len(set(first.keys)) == 3
     again = Attempt(first.entries)
     assert [await again.pay(1), await again.pay(1)] == ["pay 1"] * 2
@@ -671,7 +675,7 @@ async def test_the_same_run_once_more_is_another_call():
 async def test_two_runs_at_once_are_two_calls():
     attempt = Attempt()
     assert await asyncio.gather(attempt.pay(1), attempt.pay(1)) == ["pay 1"] * 2
-    assert [call_id for call_id, *_ in attempt.questions] == [FIRST, f"{FIRST}-2"]
+    assert [call_id for call_id, *_ in attempt.questions] == [FIRST, f"{FIRST}~2"]
     assert len(set(attempt.keys)) == 2
 
 
@@ -709,7 +713,7 @@ async def test_a_failed_run_is_tried_again_as_the_same_call_unless_a_person_appr
 
     outputs = [(await tools.call("c1", "pay", {}, pay, approval=approval)).output for _ in range(2)]
     assert outputs == ["OSError: the line is dead", "paid"]
-    assert keys == ["resp_1:c1", "resp_1:c1-2" if approval else "resp_1:c1"]
+    assert keys == ["resp_1:c1", "resp_1:c1~2" if approval else "resp_1:c1"]
 
 
 async def test_a_call_that_was_stopped_while_a_person_was_asked_waits_no_more(person, journal):
@@ -808,6 +812,9 @@ class Delegating:
             keep=lambda inside: self.kept.extend(inside.calls),
         )
         return self.tools
+
+    async def noop(self):
+        return "nothing"
 
     async def outer(self):
         async def inner():
@@ -919,3 +926,114 @@ async def test_a_call_stays_done_though_what_its_tool_left_running_asks(person, 
     person.answer.set_result(Decision(approve=True))
     assert (await working[0]).output == "yes"
     assert journal.states() == {"outer": "done", "inner": "done"}
+
+
+async def test_what_an_earlier_version_recorded_does_not_say_what_was_done_inside(person):
+    turn = Delegating(person)
+    turn.journal.entries["outer"] = ToolEntry(state="done", output="inner")
+    turn.attempt()
+    assert not turn.tools.has_come_to("question")
+    assert (await turn.outer()).output == "inner"
+    assert turn.tools.has_come_to("question"), "that cannot be told"
+
+
+async def test_all_runs_of_a_call_that_an_earlier_version_began_are_in_one_place():
+    attempt = Attempt({"c1": ToolEntry(state="done", output="pay 1", asked=PAY_1, ran=PAY_1)})
+    assert [await attempt.pay(1), await attempt.pay(1)] == ["pay 1"] * 2
+    assert (attempt.questions, attempt.paid) == ([], [])
+
+
+async def test_code_that_begins_anew_comes_to_its_calls_again():
+    """As a node of a graph does whose subgraph stopped."""
+    attempt = Attempt(limits=Limits(tool_calls=2))
+    assert [await attempt.pay(1), await attempt.pay(1)] == ["pay 1"] * 2
+    attempt.tools.begin_anew()
+    assert [await attempt.pay(1), await attempt.pay(1)] == ["pay 1"] * 2
+    assert (attempt.paid, len(attempt.questions)) == ([1, 1], 2)
+    with pytest.raises(BudgetExceededError):
+        await attempt.pay(1)
+
+
+async def test_a_failed_run_that_is_tried_again_keeps_what_was_done_inside_it(person):
+    turn = Delegating(person)
+    tools = turn.attempt()
+    tries = []
+
+    async def flaky():
+        tries.append(await tools.call(f"i{len(tries)}", "inner", {}, turn.noop))
+        if len(tries) == 1:
+            raise OSError("once more")
+        return "done"
+
+    for _ in range(2):
+        await tools.call("o", "flaky", {}, flaky)
+    assert turn.journal.entries["o"].inside.calls == ["i0", "i1"]
+
+
+async def test_what_a_tool_did_before_code_around_it_asked_counts_again(person):
+    turn = Delegating(person, most=2)
+    tools = turn.attempt()
+
+    async def reviewed():
+        own = current_own_result.get()
+        if not own.has_returned:
+            await tools.call("inner", "inner", {}, turn.noop)
+            own.keep("draft")
+        await turn.tools.call("look", "look", {}, turn.noop)
+        await turn.tools.ask("question", "input", "{}")
+        return own.text
+
+    asking = asyncio.create_task(tools.call("o", "reviewed", {}, reviewed))
+    await person.asked.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    left = turn.journal.entries["o"]
+    assert (left.state, left.inside.calls, left.inside.counted) == ("left", ["inner"], 1)
+    tools = turn.attempt()
+    person.answer.set_result(Decision(approve=True))
+    await tools.call("o", "reviewed", {}, reviewed)
+    assert turn.kept == ["inner"]
+    assert "limit (2)" in (await tools.call("third", "inner", {}, turn.noop)).output
+    assert turn.journal.entries["o"].inside.calls == ["inner", "look", "question"]
+
+
+async def test_that_a_call_runs_is_not_written_over_its_end(person):
+    """A call that it left running begins another one while its own end is written."""
+    turn = Delegating(person, retry="never")
+    tools = turn.attempt()
+    writing, go = asyncio.Event(), asyncio.Event()
+    kept = turn.journal.record_tool
+
+    async def slow(call_id, entry):
+        if call_id == "outer" and entry.inside.calls:
+            writing.set()
+            await go.wait()
+        return await kept(call_id, entry)
+
+    turn.journal.record_tool = slow
+    left = []
+
+    async def run():
+        left.append(asyncio.create_task(tools.call("inner", "inner", {}, turn.noop)))
+        await writing.wait()
+        return "done"
+
+    ending = asyncio.create_task(tools.call("outer", "outer", {}, run))
+    await writing.wait()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    go.set()
+    await asyncio.gather(ending, *left)
+    assert turn.journal.entries["outer"].state == "done"
+
+
+def test_what_a_call_left_running_counts_for_the_calls_around_it():
+    insides, outer, inner = Insides(), Inside(), Inside()
+    insides.open("outer", "", outer)
+    insides.open("inner", "outer", inner)
+    insides.close("inner")
+    insides.add("inner", Inside(calls=["late"], counted=1))
+    insides.close("outer")
+    insides.add("inner", Inside(calls=["later"]))
+    assert (outer.calls, outer.counted, inner.calls) == (["late"], 1, [])

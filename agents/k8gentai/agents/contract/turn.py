@@ -139,6 +139,12 @@ class ToolBoundary(Protocol):
         """
         ...
 
+    def begin_anew(self) -> None:
+        """Note that the framework goes on with code that it had begun, from its beginning: that comes once more to
+        calls that it made, which are answered by what they came to. To be called while none of them runs.
+        """
+        ...
+
     def wait(
         self, call_id: str, name: str, arguments: dict[str, Any], run: Callable[[], str | ToolOutcome]
     ) -> ToolOutcome:

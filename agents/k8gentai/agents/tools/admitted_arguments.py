@@ -1,6 +1,6 @@
 """Holds a tool to the call that was admitted: what runs is what the record and a person know of."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -16,10 +16,12 @@ class OwnResult:
 
     Args:
         text: the result as the framework's adapter wrote it in an earlier attempt; None where it has none.
+        on_kept: called once the tool has returned.
     """
 
-    def __init__(self, text: str | None = None) -> None:
+    def __init__(self, text: str | None = None, on_kept: Callable[[], None] | None = None) -> None:
         self.text = text
+        self._on_kept = on_kept
         self.is_lost = False
         """Whether the tool returned what cannot be written."""
 
@@ -35,6 +37,8 @@ class OwnResult:
             text: what it returned; None where that cannot be written.
         """
         self.text, self.is_lost = text, text is None
+        if self._on_kept is not None:
+            self._on_kept()
 
 
 class Admission:

@@ -5,7 +5,7 @@ from typing import Any
 from langchain.agents import create_agent
 from langchain.agents.middleware import wrap_tool_call
 from langchain_core.documents import Document
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, MessagesState, StateGraph
@@ -81,6 +81,33 @@ _by_hand.add_edge(START, "ask")
 _by_hand.add_conditional_edges("ask", _next, ["work", END])
 _by_hand.add_edge("work", "ask")
 one_by_one = _by_hand.compile()
+
+
+def _rest(state: MessagesState) -> dict[str, Any]:
+    return {"messages": [AIMessage("Rested.")]}
+
+
+_pause = StateGraph(MessagesState)
+_pause.add_node("rest", _rest)
+_pause.add_edge(START, "rest")
+_pause.add_edge("rest", END)
+_paused = _pause.compile(interrupt_before=["rest"])
+
+
+def _work_and_rest(state: MessagesState) -> dict[str, Any]:
+    """Run the tools, then a graph that stops before its node: this one begins anew when that goes on."""
+    done = _work(state)
+    _paused.invoke(state)
+    return done
+
+
+_with_a_pause = StateGraph(MessagesState)
+_with_a_pause.add_node("ask", _ask)
+_with_a_pause.add_node("work", _work_and_rest)
+_with_a_pause.add_edge(START, "ask")
+_with_a_pause.add_conditional_edges("ask", _next, ["work", END])
+_with_a_pause.add_edge("work", "ask")
+pausing = _with_a_pause.compile()
 
 consulting = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[ask_writer])
 hooked = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[tools.write], middleware=[_change])

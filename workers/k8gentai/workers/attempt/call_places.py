@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.attempt.journal import Journal, ToolEntry
 from k8gentai.workers.queue.record import seen_digest
 
+_RUN = "~"
+"""Stands before the number of a further run of a call: frameworks number calls in other ways."""
 _DIGEST_LETTERS = 16
 """How much of a digest tells calls of one id apart."""
 
@@ -34,6 +37,10 @@ class CallPlace:
     """What is known of it."""
     first_key: str = ""
     """Where the same call ran before in the attempt: the key of its first run."""
+    inside: Inside | None = None
+    """What was done inside it before in this attempt, where it begins anew."""
+    has_ended: bool = False
+    """Whether it came to its end in this attempt, and its framework comes to it once more."""
 
     def record(self, **fields: Any) -> ToolEntry:
         """Return what is to be recorded of the call.
@@ -71,6 +78,8 @@ class CallPlaces:
         """How often each call was begun, by the key of its first run and what it runs with."""
         self._stopped: defaultdict[tuple[str, str], list[CallPlace]] = defaultdict(list)
         """The runs that stopped before their ends, by the same."""
+        self._ended: dict[str, ToolEntry] = {}
+        """What the runs of this attempt came to, by their keys."""
 
     def find(self, given_id: str, name: str, arguments: str) -> CallPlace:
         """Return the place of a call that is about to run.
@@ -86,13 +95,36 @@ class CallPlaces:
         number = self._runs[place.key, place.ran]
         self._runs[place.key, place.ran] += 1
         if not number:
+            return self._ended_or(place)
+        key = f"{place.key}{_RUN}{number + 1}"
+        entry = self._journal.tool(key)
+        if entry is None and place.entry is not None and place.entry.inside is None:
+            # An older version, which began it, had all its runs in one place.
             return place
-        key = f"{place.key}-{number + 1}"
-        return replace(place, call_id=key, key=key, entry=self._journal.tool(key), first_key=place.key)
+        return self._ended_or(replace(place, call_id=key, key=key, entry=entry, first_key=place.key))
 
-    def stop(self, place: CallPlace) -> None:
-        """Note that a run came to nothing: it is the same call that begins next."""
-        self._stopped[place.first_key or place.key, place.ran].append(place)
+    def stop(self, place: CallPlace, inside: Inside | None) -> None:
+        """Note that a run came to nothing: it is the same call that begins next.
+
+        Args:
+            place: the run's.
+            inside: what was done inside it; None where it did not begin.
+        """
+        self._stopped[place.first_key or place.key, place.ran].append(replace(place, inside=inside))
+
+    def end(self, place: CallPlace, entry: ToolEntry) -> None:
+        """Note what a run came to."""
+        self._ended[place.key] = entry
+
+    def begin_anew(self) -> None:
+        """Note that a framework goes on with code that it had begun, from its beginning: that comes once more to
+        the calls that it made."""
+        self._runs.clear()
+        self._stopped.clear()
+
+    def _ended_or(self, place: CallPlace) -> CallPlace:
+        entry = self._ended.get(place.key)
+        return place if entry is None else replace(place, entry=entry, has_ended=True)
 
     def _of_call(self, given_id: str, name: str, arguments: str) -> CallPlace:
         """Return the place of the first run of a call."""

@@ -28,17 +28,24 @@ class Inside(BaseModel):
 
     def add(self, other: "Inside") -> None:
         """Count what was done deeper inside."""
-        self.calls.extend(other.calls)
+        known = set(self.calls)
+        self.calls.extend(call_id for call_id in other.calls if call_id not in known)
         self.counted += other.counted
         self.model_calls += other.model_calls
         self.usage.extend(other.usage)
 
+    def copy_of(self) -> "Inside":
+        """Return what was done so far."""
+        return self.model_copy(deep=True)
+
 
 class Insides:
-    """What is done inside each of an attempt's tool calls that are under way."""
+    """What is done inside each of an attempt's tool calls, and by what they left running inside those around."""
 
     def __init__(self) -> None:
-        self._chains: dict[str, tuple[Inside, ...]] = {}
+        self._open: dict[str, Inside] = {}
+        self._around: dict[str, tuple[Inside, ...]] = {}
+        """What takes what is done inside a call, its own first, those around it that are open after it."""
 
     def open(self, key: str, around: str, inside: Inside) -> None:
         """Begin a call.
@@ -48,11 +55,14 @@ class Insides:
             around: the call inside which it is made, empty where it is inside none.
             inside: takes what is done inside it.
         """
-        self._chains[key] = (inside, *self._chains.get(around, ()))
+        self._open[key] = inside
+        self._around[key] = (inside, *self._around.get(around, ()))
 
     def close(self, key: str) -> None:
-        """End a call. What its code left behind counts for it no more."""
-        self._chains.pop(key, None)
+        """End a call. What its code left running counts for it no more, and still for those around it."""
+        ended = self._open.pop(key, None)
+        left = {call: tuple(each for each in chain if each is not ended) for call, chain in self._around.items()}
+        self._around = {call: chain for call, chain in left.items() if chain}
 
     def add(self, around: str, done: Inside) -> None:
         """Count what was done inside a call, and so inside those around it.
@@ -61,5 +71,5 @@ class Insides:
             around: the call, as the journal has it; empty for none.
             done: what was done.
         """
-        for inside in self._chains.get(around, ()):
+        for inside in self._around.get(around, ()):
             inside.add(done)

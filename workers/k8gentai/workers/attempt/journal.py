@@ -13,6 +13,7 @@ later version adds to model calls, or mends in them, is added after :meth:`Journ
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ Answer = list[dict[str, Any]]
 """A model's answer: its chunks in order, or its one completion."""
 
 _FAILURE = "failure "
+_TOOL = "tool "
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +46,10 @@ class Failure(BaseModel):
     """That of a turn that fails because of it."""
     chunks: list[JsonObject] = []
     """What of the answer came before."""
+    turn_id: Text = ""
+    """The turn that recorded it."""
+    tools_done: int = 0
+    """How many tool calls had come to their ends."""
 
 
 class AskedAgent(BaseModel):
@@ -83,8 +89,8 @@ class ToolEntry(BaseModel):
     versions."""
     scoped: bool = False
     """Whether model calls made inside it are known by it, see :meth:`Journal.model_key`."""
-    inside: Inside = Inside()
-    """What the code that answers it did meanwhile."""
+    inside: Inside | None = None
+    """What the code that answers it did meanwhile; None in entries of older versions, which do not say it."""
     returned: Text | None = None
     """What its tool itself returned, where code around it stopped to ask a person: see
     :class:`k8gentai.agents.tools.admitted_arguments.OwnResult`."""
@@ -118,6 +124,8 @@ class Journal:
         """Whether something of this attempt did not fit: run again, the turn would go another way from there."""
         self._finished: set[str] = set()
         """The ids of the tool calls whose results were asked for."""
+        self._done: set[str] = set()
+        """The keys of the tool calls that came to their ends in this attempt."""
 
     def model_key(self, request: dict[str, Any], around: str = "") -> str:
         """Return the key of the model call that is about to be made. Counts it.
@@ -162,7 +170,9 @@ class Journal:
         Raises:
             FencedError: the attempt is over.
         """
-        await self._record(_failure_key(key), failure.model_dump_json())
+        done = len(_done_tools(self._recorded) | self._done)
+        noted = failure.model_copy(update={"turn_id": self._lease.turn_id, "tools_done": done})
+        await self._record(_failure_key(key), noted.model_dump_json())
 
     def tool(self, call_id: str) -> ToolEntry | None:
         """Return what became of a tool call in an earlier attempt."""
@@ -183,7 +193,14 @@ class Journal:
         Raises:
             FencedError: the attempt is over.
         """
+        if entry.state == "done":
+            self._done.add(_tool_key(call_id))
         return await self._record(_tool_key(call_id), entry.model_dump_json())
+
+    def is_done(self, call_id: str) -> bool:
+        """Return whether a tool call came to its end, in this attempt or an earlier one."""
+        key = _tool_key(call_id)
+        return key in self._done or key in _done_tools({key: self._recorded.get(key, "{}")})
 
     async def close(self) -> None:
         """The agent came to its end: note how many calls were answered from here.
@@ -205,20 +222,30 @@ class Journal:
         return fits
 
 
-def without_failures(recorded: dict[str, str], end: TurnEnd | None) -> dict[str, str]:
-    """Return the journal of a failed turn as it answers the turn that tries it anew: where a model's failure was
-    what ended the turn, models are asked again.
+def without_failures(recorded: dict[str, str], turn_id: str, end: TurnEnd | None) -> dict[str, str]:
+    """Return the journal of a failed turn as it answers the turn that tries it anew: a model whose failure may
+    have ended the turn is asked again.
 
     Args:
         recorded: the journal.
+        turn_id: the turn that tries it anew, whose own failures are left in.
         end: how the failed turn ended, if that is known.
     """
+    done = len(_done_tools(recorded))
     failures = {
         key: Failure.model_validate_json(value) for key, value in recorded.items() if key.startswith(_FAILURE)
     }
+    # After the others a tool came to its end: the agent had gone on from them.
+    last = {key: each for key, each in failures.items() if each.turn_id != turn_id and each.tools_done >= done}
     if isinstance(end, TurnFailed) and not is_model_error(end.code):
-        failures = {} if all(each.cause not in end.message for each in failures.values()) else failures
-    return {key: value for key, value in recorded.items() if key not in failures}
+        last = {} if all(each.cause not in end.message for each in last.values()) else last
+    return {key: value for key, value in recorded.items() if key not in last}
+
+
+def _done_tools(recorded: Mapping[str, str]) -> set[str]:
+    """Return the keys of the tool calls that came to their ends."""
+    tools = {key: json.loads(value) for key, value in recorded.items() if key.startswith(_TOOL)}
+    return {key for key, entry in tools.items() if entry.get("state") == "done"}
 
 
 def _failure_key(key: str) -> str:
@@ -226,4 +253,4 @@ def _failure_key(key: str) -> str:
 
 
 def _tool_key(call_id: str) -> str:
-    return f"tool {call_id}"
+    return _TOOL + call_id

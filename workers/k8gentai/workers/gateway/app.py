@@ -169,12 +169,11 @@ class _Call:
         self._scope = scope
         self._key = calls.journal.model_key(known, scope)
         sent = {name: value for name, value in known.items() if name not in unsent}
-        body = {**calls.with_choice(with_short_ids(with_json_arguments(sent)), scope), **passed_on(calls.asked)}
+        body = {**calls.with_choice(with_json_arguments(sent), scope), **passed_on(calls.asked)}
         self._plain: list[Any] | None = None
         """The messages without the images of tools, where there are any."""
         if known is not given:
-            plain = with_json_arguments(with_tool_images(given, calls.images, show=False))
-            self._plain = with_short_ids(plain)["messages"]
+            self._plain = with_json_arguments(with_tool_images(given, calls.images, show=False))["messages"]
         self._model = str(body["model"])
         calls.last_asked = self._model
         # Counting needs the figures; an agent that did not ask for them is not shown the extra chunk.
@@ -190,9 +189,13 @@ class _Call:
         self._body = body
         if "messages" in body:
             messages = self._plain if self._plain and calls.images_refused else body["messages"]
-            self._body = {**body, "messages": calls.with_reasoning(messages)}
+            self._body = self._with_messages(messages)
         if body.get("stream"):
             self._body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+
+    def _with_messages(self, messages: Any) -> dict[str, Any]:
+        """Return the call that is sent, with these messages."""
+        return with_short_ids({**self._body, "messages": self._calls.with_reasoning(messages)})
 
     async def whole(self) -> Response:
         """Return the answer in one piece."""
@@ -205,12 +208,8 @@ class _Call:
 
         async def ask() -> None:
             try:
-                completion = await self._asked_whole()
-                whole = self._completion(completion, self._own_id)
-                await self._calls.journal.record_answer(self._key, [completion])
-                answer.set_result(whole)
+                answer.set_result(await self._asked_and_recorded())
             except UpstreamError as error:
-                await self._calls.record_failure(self._key, error)
                 answer.set_exception(error)
             except FencedError:
                 log.info("turn_ended_elsewhere", turn=self._calls.turn_id)
@@ -228,6 +227,23 @@ class _Call:
             return _error(409, "the turn is over", "turn_ended")
         finally:
             self._calls.waited_for.pop(self._key, None)
+
+    async def _asked_and_recorded(self) -> Response:
+        """Return the model's answer in one piece, or raise how it failed, which is kept as well.
+
+        Raises:
+            UpstreamError: there is none.
+            FencedError: the attempt is over.
+        """
+        try:
+            completion = await self._asked_whole()
+            whole = self._completion(completion, self._own_id)
+        except Exception as error:
+            failed = self._unread(error)
+            await self._calls.record_failure(self._key, failed)
+            raise failed from error
+        await self._calls.journal.record_answer(self._key, [completion])
+        return whole
 
     def _completion(self, completion: Chunk, call_id: CallId, *, recorded: bool = False) -> Response:
         """Return the response that brings the agent an answer in one piece, which is brought into its form. One
@@ -256,7 +272,7 @@ class _Call:
                 status = error.status
                 last = self._failed(error)
             except Exception as error:  # noqa: BLE001 - the agent waits
-                last = self._calls.failed(self._model, str(self._unread(error)), "answer_not_read")
+                last = self._failed(self._unread(error))
             finally:
                 self._calls.waited_for.pop(self._key, None)
             await chunks.put(last)
@@ -277,9 +293,14 @@ class _Call:
         return self._calls.failed(self._model, str(error), error.code)
 
     def _unread(self, error: Exception) -> UpstreamError:
-        """Return the error of an answer that is of no form known here, for whoever waits for it."""
+        """Return the error of a call for whoever waits for its answer: as it is, or that the answer is of no form
+        known here."""
+        if isinstance(error, UpstreamError):
+            return error
         log.error("answer_not_read", turn=self._calls.turn_id, model=self._model, exc_info=error)
-        return UpstreamError(f"its answer cannot be read: {type(error).__name__}")
+        unread = UpstreamError(f"its answer cannot be read: {type(error).__name__}")
+        unread.code = "answer_not_read"
+        return unread
 
     async def _recorded(self) -> AsyncGenerator[Chunk]:
         """Yield the answer's chunks: those of an earlier attempt, or the model's own, kept before their end shows.
@@ -310,9 +331,10 @@ class _Call:
                         for chunk in reader.read(sent):
                             answer.append(chunk)
                             yield chunk
-            except UpstreamError as error:
-                await self._calls.record_failure(self._key, error, answer)
-                raise
+            except Exception as error:
+                failure = self._unread(error)
+                await self._calls.record_failure(self._key, failure, answer)
+                raise failure from error
             ending = reader.end()
             # As the agent was shown it, so that it is shown the same again by a version that reads otherwise.
             await journal.record_answer(self._key, [*answer, *ending])
@@ -377,7 +399,7 @@ class _Call:
             return False
         log.warning("tool_images_left_out", turn=self._calls.turn_id, model=self._model, cause=str(error))
         self._calls.images_refused = True
-        self._body = {**self._body, "messages": self._calls.with_reasoning(self._plain)}
+        self._body = self._with_messages(self._plain)
         return True
 
     def _own_id(self, _: str, choice: int, number: int) -> str:

@@ -13,7 +13,7 @@ from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.journal import Failure, Journal
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.gateway.call_ids import short_id
-from k8gentai.workers.gateway.upstream import StackLostError, UpstreamError
+from k8gentai.workers.gateway.upstream import StackAwayError, StackLostError, UpstreamError
 from k8gentai.workers.isolation.current_attempt import RunningAttempt
 
 TURN_HEADER = "x-amf-turn"
@@ -259,15 +259,15 @@ class ModelCalls:
             self.lost.set_result(error)
 
     async def record_failure(self, key: str, error: UpstreamError, chunks: Sequence[dict[str, Any]] = ()) -> None:
-        """Keep how a call failed, as the agent may go on from that. Where the stack's server went away in its
-        answer, the whole attempt is made again.
+        """Keep how a call failed, as the agent may go on from that; not where the stack's server was away, which
+        is nothing that the model did.
 
         Args:
             key: the call, as the journal has it.
             error: why it failed.
             chunks: what of its answer came before.
         """
-        if not isinstance(error, StackLostError):
+        if not isinstance(error, StackAwayError | StackLostError):
             failure = Failure(cause=str(error), status=error.status, code=error.code, chunks=list(chunks))
             await self.journal.record_failure(key, failure)
 

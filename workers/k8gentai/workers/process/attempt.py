@@ -42,7 +42,7 @@ from k8gentai.workers.process.failures import failure, over_time, stack_lost
 from k8gentai.workers.queue.attempts import Started
 from k8gentai.workers.queue.grants import bounded
 from k8gentai.workers.queue.hand_backs import BrokeOffError
-from k8gentai.workers.queue.record import AcceptedTurn
+from k8gentai.workers.queue.record import AcceptedTurn, decisions
 from k8gentai.workers.stack.services import TurnServices
 from k8gentai.workers.tools.agent_cache import ReadyAgent
 from k8gentai.workers.tools.agents_boundary import AgentsBoundary
@@ -103,6 +103,7 @@ class Attempt:
         self.calls = self._model_calls(accepted, journal, choice)
         order.is_of_model = self.calls.written.__contains__
         self._answers = accepted.replay.answers if accepted.replay else {}
+        self._decided = decisions(accepted.turn.input)
         self._approvals = Approvals(self._answers, order.from_tool, self._busy)
         self._tools = self._make_tools(journal, withheld=choice is not None and choice.withholds)
         self._boundary = AgentsBoundary(self._tools, agents_loop)
@@ -276,7 +277,7 @@ class Attempt:
     def _left_undone(self) -> TurnFailed | None:
         """Return what the turn ends with where a person agreed to something and the agent did not come to it."""
         for call_id, answer in self._answers.items():
-            if answer.approve and not self._tools.has_come_to(call_id):
+            if answer.approve and answer.request_id in self._decided and not self._tools.has_come_to(call_id):
                 message = (
                     f"a person approved '{answer.name or call_id}', and the agent did not come to it when it was "
                     "run again with that answer: its code, or what it asks its model, is not the same as before"

@@ -128,7 +128,7 @@ class Harness:
         recorded = await until_back(partial(self._attempts.journal, started.lease))
         if (replay := started.accepted.replay) and replay.retry:
             end = await until_back(partial(self._attempts.end_of, replay.of))
-            recorded = without_failures(recorded, end if isinstance(end, TurnEnd) else None)
+            recorded = without_failures(recorded, started.lease.turn_id, end if isinstance(end, TurnEnd) else None)
         republisher = Republisher(before, published, stream.put, started.accepted.refused())
         return EventOrder(republisher.put, republisher.keep), republisher.put, recorded
 

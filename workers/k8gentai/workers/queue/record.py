@@ -93,6 +93,11 @@ class ClassicPart(BaseModel):
     """When the part before ended; Unix time in seconds."""
 
 
+def decisions(given: list[Item]) -> set[str]:
+    """Return the approval requests that an input answers."""
+    return {item["approval_request_id"] for item in given if item["type"] == "mcp_approval_response"}
+
+
 def refusals(given: list[Item]) -> set[str]:
     """Return the approval requests that an input refuses, and nowhere approves."""
     answers = [item for item in given if item["type"] == "mcp_approval_response"]

@@ -75,6 +75,9 @@ class AgentsBoundary:
     def exempt(self, call_id: str, *, ran: bool = False) -> None:
         self._tools.exempt(call_id, ran=ran)
 
+    def begin_anew(self) -> None:
+        self._tools.begin_anew()
+
     def claim(self, name: str, arguments: dict[str, Any], *, nested: bool) -> str | None:
         return self._tools.claim(name, arguments, nested=nested)
 

@@ -79,9 +79,12 @@ class RunningCall:
         self.asked_agent = entry.asked_agent if entry is not None else None
         """The turn that it asked for and that waits for a person, where its tool is another agent."""
         kept = entry if entry is not None and (entry.returned is not None or entry.asked_agent) else None
-        self.inside = Inside(calls=kept.inside.calls if kept else [])
+        before = place.inside or (kept.inside if kept else None) or Inside()
+        self.inside = before.copy_of()
         """What is done inside it."""
-        self.own = OwnResult(kept.returned if kept else None)
+        self._at_return = self.inside.copy_of()
+        """What was done inside it until its tool itself returned."""
+        self.own = OwnResult(kept.returned if kept else None, self._note_return)
         """What its tool itself returned."""
         self.images: list[str] = list(kept.images) if kept else []
         """The images that it has shown."""
@@ -91,6 +94,8 @@ class RunningCall:
         self._seconds = seconds
         self.asks = 0
         """How many questions of its have no answer. It does nothing meanwhile, and its time stands still."""
+        self.recording = asyncio.Lock()
+        """Held while it is recorded that it runs, or has ended: what is written last stands."""
         self.has_ended = False
         """Whether its tool came to its end. What that left running works on, and is known by the call."""
         self.is_kept = False
@@ -105,10 +110,14 @@ class RunningCall:
         return self.place.record(
             images=self.images,
             usage=self.usage,
-            inside=self.inside,
+            # Code around the tool begins again, and what it does inside the call comes again.
+            inside=self._at_return if fields.get("returned") is not None else self.inside,
             asked_agent=None if fields["state"] == "done" else self.asked_agent,
             **fields,
         )
+
+    def _note_return(self) -> None:
+        self._at_return = self.inside.copy_of()
 
     @property
     def is_cancelled(self) -> bool:
@@ -229,6 +238,8 @@ class Tools:
         """Calls of this attempt. A framework makes one again whose tool stopped to ask a person."""
         self._answered_inside: set[str] = set()
         """Calls and questions inside calls that are answered from the journal."""
+        self._is_inside_unknown = False
+        """Whether an older version recorded such a call, which did not say what was done inside it."""
         self._call_keys: list[CallKey] = []
         self._claiming = threading.Lock()
 
@@ -332,6 +343,7 @@ class Tools:
         place = self._places.find(call_id, name, arguments_json)
         given_id, call_id, known = call_id, place.call_id, place.entry
         again, ran = call_id in self._begun, False
+        running: RunningCall | None = None
         try:
             if not again and self._is_one_too_many(known):
                 return await self._skip(ToolCall(call_id=call_id, name=name, arguments=arguments_json))
@@ -367,10 +379,12 @@ class Tools:
             raise asyncio.CancelledError from error
         finally:
             if not ran:
-                self._places.stop(place)
+                self._places.stop(place, running.inside if running is not None else place.inside)
+        if ran:
+            self._places.end(place, entry)
         if entry.images:
             self._images[given_id] = entry.images
-        for usage in entry.usage:
+        for usage in entry.usage if not place.has_ended else ():
             self._budget.use(usage, _key_around())
             self._publish(call_id, usage)
         result = ToolResult(call_id=call_id, output=entry.output, is_error=entry.is_error, results=entry.results)
@@ -410,12 +424,27 @@ class Tools:
         for around in _open_around():
             # Its worker may die, and no other attempt comes to what is done inside it.
             if self._policy(around.name).retry == "never":
-                begun = around.record(state="running", returned=around.own.text)
-                if not await self._journal.record_tool(around.place.key, begun):
-                    self._budget.unrecorded(_NOT_BEGUN)
+                await self._note_begun(around)
 
-    def _answer_inside(self, inside: Inside) -> None:
+    async def _note_begun(self, running: RunningCall) -> None:
+        """Record that a call runs, and what is done inside it so far.
+
+        Raises:
+            FencedError: the attempt is over.
+            JournalFullError: it cannot be recorded.
+        """
+        async with running.recording:
+            if running.has_ended:
+                return
+            begun = running.record(state="running", returned=running.own.text)
+            if not await self._journal.record_tool(running.place.key, begun):
+                self._budget.unrecorded(_NOT_BEGUN)
+
+    def _answer_inside(self, inside: Inside | None) -> None:
         """Have what was done inside a call count that is answered from the journal."""
+        if inside is None:
+            self._is_inside_unknown = True
+            return
         self._answered_inside.update(inside.calls)
         self._keep(inside)
         self._made += inside.counted
@@ -426,11 +455,15 @@ class Tools:
         self._budget.insides.add(_key_around(), Inside(calls=[question]))
 
     def has_come_to(self, call_id: str) -> bool:
-        """Return whether this attempt came to a call or to another question, or need not, as it is recorded."""
-        if call_id in self._begun or call_id in self._put_to_people or call_id in self._answered_inside:
-            return True
-        entry = self._journal.tool(call_id)
-        return entry is not None and entry.state == "done"
+        """Return whether this attempt came to a call or to another question, or need not, as it is recorded; also
+        where that cannot be told, as an older version recorded the calls around."""
+        came_to = (self._begun, self._put_to_people, self._answered_inside)
+        return self._is_inside_unknown or any(call_id in ids for ids in came_to) or self._journal.is_done(call_id)
+
+    def begin_anew(self) -> None:
+        """Note that a framework goes on with code that it had begun, from its beginning; see
+        :class:`k8gentai.agents.contract.turn.ToolBoundary`."""
+        self._places.begin_anew()
 
     def _policy(self, name: str) -> Tool:
         return self._policies.get(name) or Tool(name=name)
@@ -469,11 +502,12 @@ class Tools:
         if place.entry is not None and place.entry.state == "done":
             if starts_work and not place.entry.is_error:
                 return await self._start_again(running, place.entry, policy, run)
-            self._answer_inside(place.entry.inside)
+            if not place.has_ended:
+                self._answer_inside(place.entry.inside)
             return place.entry
         if place.entry is not None and _is_interrupted(place.entry, policy):
-            running.inside = place.entry.inside
-            self._answer_inside(running.inside)
+            running.inside = (place.entry.inside or Inside()).copy_of()
+            self._answer_inside(place.entry.inside)
             outcome = ToolOutcome(_INTERRUPTED, is_error=True)
         else:
             outcome = await self._run(running, policy, run)
@@ -486,10 +520,12 @@ class Tools:
             raw=outcome.raw,
             results=outcome.results,
         )
-        if not await self._journal.record_tool(place.key, entry):
-            # It ran, and is not to run again in a turn that tries this one anew.
-            await self._journal.record_tool(place.key, _short(running, _TOO_LARGE))
-            self._budget.unrecorded("a tool ran, and its result is too large to be recorded")
+        async with running.recording:
+            running.has_ended = True
+            if not await self._journal.record_tool(place.key, entry):
+                # It ran, and is not to run again in a turn that tries this one anew.
+                await self._journal.record_tool(place.key, _short(running, _TOO_LARGE))
+                self._budget.unrecorded("a tool ran, and its result is too large to be recorded")
         return entry
 
     async def _run(
@@ -497,10 +533,9 @@ class Tools:
     ) -> ToolOutcome:
         """Run a tool, with what is around it. One that is stopped is recorded as far as it came."""
         key, own = running.place.key, running.own
-        if not await self._journal.record_tool(key, running.record(state="running", returned=own.text)):
-            self._budget.unrecorded(_NOT_BEGUN)
-        self._answered_inside.update(running.inside.calls)
-        self._keep(running.inside)
+        await self._note_begun(running)
+        if running.place.inside is None:
+            self._answer_inside(running.inside)
         try:
             with self._within(running):
                 outcome = await _guarded(running, policy, run)
@@ -589,10 +624,9 @@ def _key_around() -> str:
 
 
 def _short(running: RunningCall, why: str) -> ToolEntry:
-    """Return the record of a call that ran, without what it returned."""
-    return running.place.record(
-        state="done", output=why, is_error=True, usage=running.usage, inside=running.inside
-    )
+    """Return the record of a call that ran, without what it returned and what was done inside it: the journal may
+    have no room for that."""
+    return running.place.record(state="done", output=why, is_error=True, usage=running.usage, inside=Inside())
 
 
 def _is_interrupted(known: ToolEntry | None, policy: Tool) -> bool:

@@ -26,6 +26,8 @@ class _Asked:
     scope: str
     """The call whose tool asked the model; empty where none did."""
     open: bool = True
+    shown: bool = False
+    """Whether a model was shown its result."""
     covered: bool = False
     """Whether it is answered by a call of the agent's code, which may be another of that tool than it."""
 
@@ -70,13 +72,20 @@ class OpenCalls:
         answered = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
         with self._lock:
             for call in self._asked:
-                call.open = call.open and call.call_id not in answered
+                call.shown = call.shown or call.call_id in answered
+                call.open = call.open and not call.shown
 
     def close(self, call_id: str) -> None:
         """Close a call that is being run."""
         with self._lock:
             for call in self._asked:
                 call.open = call.open and call.call_id != call_id
+
+    def begin_anew(self) -> None:
+        """Open the calls again that were run and that no model was shown: the code that ran them begins anew."""
+        with self._lock:
+            for call in self._asked:
+                call.open, call.covered = not call.shown, False
 
     def take(self, name: str, arguments: Mapping[str, Any]) -> str | None:
         """Return the open call that a tool run by hand answers, which closes it; None where there is none, or it

@@ -129,6 +129,9 @@ class GraphRun(KeptEvents):
             if stopped:
                 graph_input = None
                 stopped = await self._passes_breakpoint(graph, config)
+                # A node whose subgraph stopped begins anew.
+                self.context.tools.begin_anew()
+                self.open_calls.begin_anew()
         self.calls.hand_over_unread()
         self.close_failed()
         for call_id in self._withdrawn.ids():
