@@ -303,6 +303,7 @@ def test_a_question_takes_the_place_of_the_calls_that_ask_it() -> None:
 @pytest.mark.parametrize(
     "end",
     [
+        ev.TurnCompleted(),
         ev.TurnFailed(code="budget_exceeded", message="no more calls"),
         ev.TurnIncomplete(reason="interrupted"),
         ev.TurnCancelled(),

@@ -267,8 +267,10 @@ class Rendering:
                 call.shown = False
         self._completed(event)
 
-    def _completed(self, _: ev.TurnCompleted | ev.TurnSuspended) -> None:
+    def _completed(self, event: ev.TurnCompleted | ev.TurnSuspended) -> None:
         self._close_open("completed")
+        if isinstance(event, ev.TurnCompleted):
+            self._withdraw_requests()
         self._base["completed_at"] = None if self.ended_at is None else int(self.ended_at)
         self._end("completed", "response.completed")
 
@@ -288,6 +290,10 @@ class Rendering:
 
     def _break_off(self) -> None:
         self._close_open("incomplete")
+        self._withdraw_requests()
+
+    def _withdraw_requests(self) -> None:
+        """Show the calls in whose place a person is asked, unless the turn waits for the answers."""
         if self._base["status"] == "in_progress":
             for item in self._items:
                 item.shown = item.shown and item.id not in self.asked
