@@ -5,7 +5,7 @@ import gc
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
@@ -13,98 +13,18 @@ import httpx
 import pytest
 
 from k8gentai.agents.adapters.base.tool_choice import ToolChoice
-from k8gentai.agents.contract.events import TurnEnd, TurnFailed, Usage
-from k8gentai.agents.resources.agent import Limits
-from k8gentai.workers.attempt.budget import Budget
-from k8gentai.workers.attempt.journal import Failure, Journal, ToolEntry, without_failures
-from k8gentai.workers.attempt.tool_guard import ToolGuard
+from k8gentai.agents.contract.events import TurnFailed, Usage
+from k8gentai.workers.attempt.journal import Failure, ToolEntry
 from k8gentai.workers.gateway import upstream as upstream_module
-from k8gentai.workers.gateway.app import _Call, gateway
+from k8gentai.workers.gateway.app import _Call
 from k8gentai.workers.gateway.model_calls import (
     INNER_HEADER,
     PLACE_HEADER,
     SCOPE_HEADER,
     TURN_HEADER,
-    ModelCalls,
-    OpenAttempts,
 )
-from k8gentai.workers.gateway.upstream import Upstream
 from k8gentai.workers.process.failures import failure
-from k8gentai.workers.queue.attempts import Lease
-
-SERVED = {"id": "openai/gpt-4o", "custom_metadata": {"provider_resource_id": "gpt-4o"}}
-ANSWER = {
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
-    "usage": {
-        "prompt_tokens": 5,
-        "completion_tokens": 2,
-        "total_tokens": 7,
-        "prompt_tokens_details": {"cached_tokens": 1},
-    },
-}
-
-
-class Kept:
-    """Stands for Redis: keeps what a journal records, in memory."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, str] = {}
-
-    async def record(self, lease: Lease, key: str, value: str) -> bool:
-        self.entries[key] = value
-        return True
-
-
-class Bench:
-    """A gateway whose upstream is a function."""
-
-    def __init__(self, answer: Callable[[httpx.Request], httpx.Response], **calls: object) -> None:
-        self.asked: list[httpx.Request] = []
-        self.usage: list[Usage] = []
-        self.ended: list[str] = []
-        self.attempts = OpenAttempts("http://gateway/v1")
-        self.kept = Kept()
-        self.model = calls.get("model")
-        self.ends: list[TurnEnd] = []
-        self.allowed = Limits().model_copy(
-            update={"tokens": calls.get("tokens"), "steps": calls.get("max_steps", 9)}
-        )
-        self.run_again()
-
-        def ask(request: httpx.Request) -> httpx.Response:
-            if request.url.path == "/v1/models":
-                return httpx.Response(200, json={"data": [SERVED]})
-            self.asked.append(request)
-            return answer(request)
-
-        self.upstream = Upstream("http://stack", "the-credential", calls.get("restart_seconds", 60))  # type: ignore[arg-type]
-        self.upstream._client._transport = httpx.MockTransport(ask)
-        self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(gateway(self.attempts, self.upstream)), base_url="http://gateway"
-        )
-
-    def run_again(self, turn_id: str = "resp_1") -> None:
-        """Begin a new attempt, with the journal of those before."""
-        self.budget = Budget(self.allowed, self.ends.append)
-        journal = Journal(self.kept, Lease("resp_1", 1), dict(self.kept.entries))  # type: ignore[arg-type]
-        took = self.usage.append, self.ended.append
-        self.guard = ToolGuard(
-            {"theirs"}, {"Shape"}, {"ruled", "kept"}, self.ends.append, earlier={"earlier"}, asking={"ruled"}
-        )
-        self.calls = ModelCalls(
-            turn_id,
-            self.model,  # type: ignore[arg-type]
-            self.budget,
-            *took,
-            journal,
-            guard=self.guard,
-        )
-        self.attempts.open(self.calls)
-
-    async def post(self, body: object, **headers: str) -> httpx.Response:
-        return await self.client.post(
-            "/v1/chat/completions", json=body, headers=headers or {TURN_HEADER: self.calls.attempt.key}
-        )
+from tests.support.gateway import ANSWER, STAYING, Bench
 
 
 @pytest.fixture(autouse=True)
@@ -415,7 +335,7 @@ async def test_so_it_is_when_the_agent_does_not_read_what_the_model_sends() -> N
     call = _Call(bench.calls, bench.upstream, {"model": "m", "stream": True})
     gc.disable()
     try:
-        unread = await call.streamed()
+        unread = await call.streamed(STAYING)
         # The gateway stops reading when its buffer is full.
         done, _ = await asyncio.wait({asyncio.create_task(full.wait())}, timeout=0.2)
         assert not done
@@ -457,7 +377,7 @@ async def test_an_agent_sees_the_end_of_an_answer_only_when_it_is_kept() -> None
     bench = Bench(lambda _: stream(TEXT, END))
     keep = asyncio.Event()
 
-    async def slow(lease: Lease, key: str, value: str) -> bool:
+    async def slow(lease: object, key: str, value: str) -> bool:
         await keep.wait()
         return True
 
@@ -962,7 +882,7 @@ async def test_a_stream_that_the_agent_left_is_not_what_it_waits_for() -> None:
 
     bench = Bench(lambda _: httpx.Response(200, stream=Unending()))
     call = _Call(bench.calls, bench.upstream, {"model": "m", "stream": True})
-    answer = (await call.streamed()).body_iterator
+    answer = (await call.streamed(STAYING)).body_iterator
     await anext(answer)
     assert failure(TimeoutError(), bench.calls).code == "model_error"
     await answer.aclose()
@@ -1305,37 +1225,6 @@ async def test_what_came_of_an_answer_that_broke_off_comes_again(monkeypatch) ->
     bench.run_again()
     assert (await bench.post(body)).text == first.text
     assert len(bench.asked) == asked
-
-
-@pytest.mark.parametrize(
-    ("end", "asks_again"),
-    [
-        (TurnFailed(code="model_overloaded", message="model m: overloaded"), True),
-        (TurnFailed(code="agent_error", message="the agent raised APIError: model m: overloaded"), True),
-        (TurnFailed(code="time_limit", message="the turn did not end within its limit"), False),
-        (None, True),
-    ],
-)
-def test_a_failed_turn_that_is_tried_anew_asks_a_model_again_that_failed_it(end, asks_again) -> None:
-    recorded = {"failure model abc 1": recorded_failure(), "model def 1": "[]", "tool c1": '{"state": "left"}'}
-    left = set(recorded) - ({"failure model abc 1"} if asks_again else set())
-    assert without_failures(recorded, "resp_2", end).keys() == left
-
-
-def test_it_asks_no_model_again_after_whose_failure_a_tool_came_to_its_end() -> None:
-    recorded = {"failure model abc 1": recorded_failure(), "failure model def 1": recorded_failure(tools_done=1)}
-    recorded["tool c1"] = '{"state": "done"}'
-    left = without_failures(recorded, "resp_2", TurnFailed(code="model_error", message="model m: overloaded"))
-    assert left.keys() == {"failure model abc 1", "tool c1"}
-
-
-def test_nor_one_that_failed_in_an_attempt_of_its_own() -> None:
-    recorded = {"failure model abc 1": recorded_failure(turn_id="resp_2")}
-    assert without_failures(recorded, "resp_2", None) == recorded
-
-
-def recorded_failure(**noted: Any) -> str:
-    return Failure(cause="overloaded", status=503, code="model_overloaded", **noted).model_dump_json()
 
 
 async def test_a_failure_says_how_many_tools_had_ended(monkeypatch) -> None:

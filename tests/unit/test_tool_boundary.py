@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import json
 import math
+from collections import Counter
 
 import pytest
 
@@ -32,12 +33,32 @@ class Recorded:
 
     def __init__(self):
         self.entries = {}
+        self.left = {}
+        """The seconds after which calls were given up, by their keys."""
+        self._made = Counter()
+
+    def run_again(self):
+        self._made.clear()
+
+    def patience_key(self, key):
+        self._made[key] += 1
+        return f"{key} {self._made[key]}"
+
+    def given_up(self, key):
+        return self.left.get(key)
+
+    async def record_given_up(self, key, given_up):
+        self.left[key] = given_up
+
+    async def hold(self, key, given_up):
+        await given_up.hold()
+        del self.left[key]
 
     def tool(self, call_id):
         return self.entries.get(call_id)
 
     async def record_tool(self, call_id, entry):
-        self.entries[call_id] = entry
+        self.entries[call_id] = entry.model_copy(deep=True)
         return True
 
     def is_done(self, call_id):
@@ -623,7 +644,7 @@ async def test_the_first_run_is_the_models_call_with_what_code_adds_to_it():
     [
         ("running", "always", True, "pay 1"),
         ("left", "always", True, "pay 1"),
-        ("running", "never", False, "the worker died"),
+        ("running", "never", False, "this tool was begun"),
         ("done", "always", False, "recorded"),
     ],
 )

@@ -10,6 +10,7 @@ rolling update and when a person answers, and finds its answers and the ids of i
 later version adds to model calls, or mends in them, is added after :meth:`Journal.model_key`.
 """
 
+import asyncio
 import hashlib
 import json
 from collections import Counter
@@ -20,9 +21,9 @@ from typing import Any, Literal
 import structlog
 from pydantic import BaseModel
 
-from k8gentai.agents.contract.error_codes import is_model_error
-from k8gentai.agents.contract.events import TurnEnd, TurnFailed, Usage
+from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.text.utf8 import JsonObject, Text
+from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.connection import until_back
@@ -30,7 +31,10 @@ from k8gentai.workers.queue.connection import until_back
 Answer = list[dict[str, Any]]
 """A model's answer: its chunks in order, or its one completion."""
 
-_FAILURE = "failure "
+FAILURE = "failure "
+"""Begins the keys of :class:`Failure`."""
+GIVEN_UP = "given_up "
+"""Begins the keys of :class:`k8gentai.workers.attempt.given_up.GivenUp`."""
 _TOOL = "tool "
 
 log = structlog.get_logger(__name__)
@@ -105,8 +109,8 @@ class ToolEntry(BaseModel):
 class Journal:
     """One attempt's view of its turn's journal.
 
-    What earlier attempts recorded is answered; what this one does is recorded for the next. Writing waits while
-    Redis is away.
+    What earlier attempts recorded is answered; what this one does is recorded for the next, one entry after
+    another, as what came later may rest on what came before. Writing waits while Redis is away.
 
     Args:
         attempts: does the writing.
@@ -119,6 +123,7 @@ class Journal:
         self._lease = lease
         self._recorded = recorded
         self._asked: Counter[str] = Counter()
+        self._made: Counter[str] = Counter()
         self._answered = 0
         self.is_full = False
         """Whether something of this attempt did not fit: run again, the turn would go another way from there."""
@@ -126,6 +131,7 @@ class Journal:
         """The ids of the tool calls whose results were asked for."""
         self._done: set[str] = set()
         """The keys of the tool calls that came to their ends in this attempt."""
+        self._writing = asyncio.Lock()
 
     def model_key(self, request: dict[str, Any], around: str = "") -> str:
         """Return the key of the model call that is about to be made. Counts it.
@@ -170,13 +176,57 @@ class Journal:
         Raises:
             FencedError: the attempt is over.
         """
-        done = len(_done_tools(self._recorded) | self._done)
-        noted = failure.model_copy(update={"turn_id": self._lease.turn_id, "tools_done": done})
-        await self._record(_failure_key(key), noted.model_dump_json())
+        await self._record(_failure_key(key), self._at_this_stage(failure))
+
+    def patience_key(self, key: str) -> str:
+        """Return the key of whether the agent waits for a call that it is about to make. Counts the call: one that
+        it gave up and makes again, it may wait for.
+
+        Args:
+            key: the call's: that of a model call, or from :func:`tool_key`.
+        """
+        self._made[key] += 1
+        return f"{GIVEN_UP}{key} {self._made[key]}"
+
+    def given_up(self, key: str) -> GivenUp | None:
+        """Return that the agent gave up a call in an earlier attempt.
+
+        Args:
+            key: from :meth:`patience_key`.
+        """
+        recorded = self._recorded.get(key)
+        return GivenUp.model_validate_json(recorded) if recorded else None
+
+    async def record_given_up(self, key: str, given_up: GivenUp) -> None:
+        """Keep that the agent gave up a call. To be handed over before it goes on.
+
+        Args:
+            key: from :meth:`patience_key`.
+            given_up: how it did.
+
+        Raises:
+            FencedError: the attempt is over.
+        """
+        await self._record(key, self._at_this_stage(given_up))
+
+    async def hold(self, key: str, given_up: GivenUp) -> None:
+        """Hold a call that the agent had given up, until it has waited for longer than then: it waits for an
+        answer now, and will have had it should the turn be run again.
+
+        Args:
+            key: from :meth:`patience_key`.
+            given_up: how it did.
+
+        Raises:
+            FencedError: the attempt is over.
+        """
+        await given_up.hold()
+        log.info("agent_waits_longer", turn=self._lease.turn_id, seconds=given_up.seconds)
+        await self._record(key, "")
 
     def tool(self, call_id: str) -> ToolEntry | None:
         """Return what became of a tool call in an earlier attempt."""
-        recorded = self._recorded.get(_tool_key(call_id))
+        recorded = self._recorded.get(tool_key(call_id))
         if recorded is None:
             return None
         entry = ToolEntry.model_validate_json(recorded)
@@ -194,13 +244,13 @@ class Journal:
             FencedError: the attempt is over.
         """
         if entry.state == "done":
-            self._done.add(_tool_key(call_id))
-        return await self._record(_tool_key(call_id), entry.model_dump_json())
+            self._done.add(tool_key(call_id))
+        return await self._record(tool_key(call_id), entry.model_dump_json())
 
     def is_done(self, call_id: str) -> bool:
         """Return whether a tool call came to its end, in this attempt or an earlier one."""
-        key = _tool_key(call_id)
-        return key in self._done or key in _done_tools({key: self._recorded.get(key, "{}")})
+        key = tool_key(call_id)
+        return key in self._done or key in done_tools({key: self._recorded.get(key, "{}")})
 
     async def close(self) -> None:
         """The agent came to its end: note how many calls were answered from here.
@@ -208,49 +258,38 @@ class Journal:
         Raises:
             FencedError: the attempt is over.
         """
+        # What is being written tells how the agent came here.
+        async with self._writing:
+            pass
         if self._answered or self._finished:
             models, tools = self._answered, len(self._finished)
             replayed = partial(self._attempts.replayed, self._lease, models=models, tools=tools)
             await until_back(replayed, turn=self._lease.turn_id)
 
+    def _at_this_stage(self, noted: Failure | GivenUp) -> str:
+        done = len(done_tools(self._recorded) | self._done)
+        return noted.model_copy(update={"turn_id": self._lease.turn_id, "tools_done": done}).model_dump_json()
+
     async def _record(self, key: str, value: str) -> bool:
         record = partial(self._attempts.record, self._lease, key, value)
-        fits = await until_back(record, turn=self._lease.turn_id)
+        async with self._writing:
+            fits = await until_back(record, turn=self._lease.turn_id)
         if not fits:
             self.is_full = True
             log.warning("journal_full", turn=self._lease.turn_id, entry=key.partition(" ")[0], bytes=len(value))
         return fits
 
 
-def without_failures(recorded: dict[str, str], turn_id: str, end: TurnEnd | None) -> dict[str, str]:
-    """Return the journal of a failed turn as it answers the turn that tries it anew: a model whose failure may
-    have ended the turn is asked again.
-
-    Args:
-        recorded: the journal.
-        turn_id: the turn that tries it anew, whose own failures are left in.
-        end: how the failed turn ended, if that is known.
-    """
-    done = len(_done_tools(recorded))
-    failures = {
-        key: Failure.model_validate_json(value) for key, value in recorded.items() if key.startswith(_FAILURE)
-    }
-    # After the others a tool came to its end: the agent had gone on from them.
-    last = {key: each for key, each in failures.items() if each.turn_id != turn_id and each.tools_done >= done}
-    if isinstance(end, TurnFailed) and not is_model_error(end.code):
-        last = {} if all(each.cause not in end.message for each in last.values()) else last
-    return {key: value for key, value in recorded.items() if key not in last}
-
-
-def _done_tools(recorded: Mapping[str, str]) -> set[str]:
+def done_tools(recorded: Mapping[str, str]) -> set[str]:
     """Return the keys of the tool calls that came to their ends."""
     tools = {key: json.loads(value) for key, value in recorded.items() if key.startswith(_TOOL)}
     return {key for key, entry in tools.items() if entry.get("state") == "done"}
 
 
 def _failure_key(key: str) -> str:
-    return _FAILURE + key
+    return FAILURE + key
 
 
-def _tool_key(call_id: str) -> str:
+def tool_key(call_id: str) -> str:
+    """Return the journal's key of a tool call."""
     return _TOOL + call_id

@@ -34,6 +34,7 @@ from k8gentai.workers.gateway.model_calls import (
     OpenAttempts,
     cancel_once,
 )
+from k8gentai.workers.gateway.patience import Patience
 from k8gentai.workers.gateway.strict_json import with_json_arguments, with_json_results
 from k8gentai.workers.gateway.tool_images import with_tool_images
 from k8gentai.workers.gateway.upstream import Chunk, StackLostError, Upstream, UpstreamError, failed_before
@@ -90,7 +91,7 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
         is_inner = INNER_HEADER in request.headers and not body.get("response_format")
         unsent = {"response_format"} if is_inner else frozenset[str]()
         call = _Call(calls, upstream, asked, scope=scope, unsent=unsent)
-        return await call.streamed() if body.get("stream") else await call.whole()
+        return await call.streamed(request) if body.get("stream") else await call.whole(request)
 
     @app.post("/v1/embeddings")
     async def embed(request: Request) -> Response:
@@ -122,7 +123,7 @@ async def _embedded(calls: ModelCalls, upstream: Upstream, request: Request) -> 
         return _error(400, _NO_BODY, "invalid_body")
     try:
         calls.begin_embedding()
-        answer = await embeddings(calls, upstream, body, _header(request, SCOPE_HEADER))
+        answer = await embeddings(calls, upstream, request, body, _header(request, SCOPE_HEADER))
         return Response(json_text(answer), media_type="application/json")
     except TurnError as refusal:
         return _error(400, str(refusal), refusal.code)
@@ -175,6 +176,7 @@ class _Call:
         if known is not given:
             self._plain = with_json_arguments(with_tool_images(given, calls.images, show=False))["messages"]
         self._model = str(body["model"])
+        self._patience = Patience(calls, self._key, self._model)
         calls.last_asked = self._model
         # Counting needs the figures; an agent that did not ask for them is not shown the extra chunk.
         self._shows_usage = bool((body.get("stream_options") or {}).get("include_usage"))
@@ -197,18 +199,15 @@ class _Call:
         """Return the call that is sent, with these messages."""
         return with_short_ids({**self._body, "messages": self._calls.with_reasoning(messages)})
 
-    async def whole(self) -> Response:
+    async def whole(self, request: Request) -> Response:
         """Return the answer in one piece."""
-        if recorded := self._calls.journal.answer(self._key):
-            return self._completion(recorded[0], self._recorded_id, recorded=True)
-        if failed := self._calls.journal.failure(self._key):
-            return _error(failed.status, str(self._failed(failed_before(failed))), "model_error")
         self._calls.waited_for[self._key] = self._model
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
 
         async def ask() -> None:
             try:
-                answer.set_result(await self._asked_and_recorded())
+                await self._patience.hold()
+                answer.set_result(self._known() or await self._asked_and_recorded())
             except UpstreamError as error:
                 answer.set_exception(error)
             except FencedError:
@@ -218,7 +217,9 @@ class _Call:
             finally:
                 answer.cancel()
 
-        self._calls.track(asyncio.create_task(ask()))
+        asking = asyncio.create_task(ask())
+        self._calls.track(asking)
+        self._patience.watch(request, asking)
         try:
             return await answer
         except UpstreamError as error:
@@ -226,7 +227,20 @@ class _Call:
         except asyncio.CancelledError:
             return _error(409, "the turn is over", "turn_ended")
         finally:
+            self._patience.is_over = True
             self._calls.waited_for.pop(self._key, None)
+
+    def _known(self) -> Response | None:
+        """Return the answer that an earlier attempt had, in one piece; None where it had none.
+
+        Raises:
+            UpstreamError: it was told that there is none.
+        """
+        if recorded := self._calls.journal.answer(self._key):
+            return self._completion(recorded[0], self._recorded_id, recorded=True)
+        if failed := self._calls.journal.failure(self._key):
+            raise failed_before(failed)
+        return None
 
     async def _asked_and_recorded(self) -> Response:
         """Return the model's answer in one piece, or raise how it failed, which is kept as well.
@@ -235,6 +249,7 @@ class _Call:
             UpstreamError: there is none.
             FencedError: the attempt is over.
         """
+        self._patience.is_asked = True
         try:
             completion = await self._asked_whole()
             whole = self._completion(completion, self._own_id)
@@ -253,7 +268,7 @@ class _Call:
         self._note(completion)
         return Response(_json(completion), media_type="application/json")
 
-    async def streamed(self) -> Response:
+    async def streamed(self, request: Request) -> Response:
         """Return the answer in chunks; its status is known once the first is there."""
         chunks: asyncio.Queue[Chunk | ModelError | None] = asyncio.Queue(_BUFFERED_CHUNKS)
         status = 502
@@ -279,10 +294,12 @@ class _Call:
 
         asking = asyncio.create_task(ask())
         self._calls.track(asking)
+        self._patience.watch(request, asking)
         # An attempt that ends takes the call with it; whoever still reads is told, not left waiting.
         asking.add_done_callback(lambda task: _tell_end(chunks) if task.cancelled() else None)
         first = await chunks.get()
         if isinstance(first, ModelError):
+            self._patience.is_over = True
             return _error(status, str(first), "model_error")
         return StreamingResponse(self._sent(first, chunks, asking), media_type="text/event-stream")
 
@@ -306,9 +323,15 @@ class _Call:
         """Yield the answer's chunks: those of an earlier attempt, or the model's own, kept before their end shows.
 
         An agent that has seen the end of an answer goes on to its tools, whose calls must be the same should
-        the turn be run again.
+        the turn be run again. One that gave the call up is shown what it was shown, and held.
         """
         journal = self._calls.journal
+        if given_up := self._patience.before:
+            for chunk in given_up.chunks:
+                yield chunk
+            await self._patience.hold()
+            if given_up.chunks:
+                raise UpstreamError("the agent had given up this answer, and waits longer for its rest now", 504)
         recorded = journal.answer(self._key)
         call_id = self._recorded_id if recorded else self._own_id
         # What is recorded was shown as it is, whatever its choices.
@@ -325,6 +348,7 @@ class _Call:
             raise failed_before(failed)
         else:
             answer: list[Chunk] = []
+            self._patience.is_asked = True
             try:
                 async with aclosing(self._asked_in_chunks()) as chunks:
                     async for sent in chunks:
@@ -352,9 +376,11 @@ class _Call:
             chunk: Chunk | ModelError | None = first
             while isinstance(chunk, dict):
                 self._note(chunk)
+                self._patience.show(chunk)
                 if self._shows_usage or chunk.get("choices"):
                     yield f"data: {_json(chunk)}\n\n"
                 chunk = await chunks.get()
+            self._patience.is_over = True
             if isinstance(chunk, ModelError):
                 yield f"data: {json.dumps(_body(str(chunk), 'model_error'))}\n\n"
             yield "data: [DONE]\n\n"

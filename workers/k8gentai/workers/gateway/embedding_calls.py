@@ -4,9 +4,12 @@ import asyncio
 import json
 from typing import Any
 
+from starlette.requests import Request
+
 from k8gentai.agents.contract.events import Usage
 from k8gentai.workers.gateway.answer_reader import token_count
 from k8gentai.workers.gateway.model_calls import ModelCalls
+from k8gentai.workers.gateway.patience import Patience
 from k8gentai.workers.gateway.upstream import Upstream, UpstreamError, failed_before
 
 _RECORDED_BYTES = 2**18
@@ -17,13 +20,14 @@ _RECORDED_IN_ALL = 2**22
 
 
 async def embeddings(
-    calls: ModelCalls, upstream: Upstream, body: dict[str, Any], around: str = ""
+    calls: ModelCalls, upstream: Upstream, request: Request, body: dict[str, Any], around: str = ""
 ) -> dict[str, Any]:
     """Return the answer to a call of an embedding model: that of an earlier attempt, or the model's own.
 
     Args:
         calls: whose call it is.
         upstream: who answers.
+        request: what brought the call.
         body: the call.
         around: the tool call inside which it is made, empty where it is inside none.
 
@@ -33,28 +37,47 @@ async def embeddings(
     """
     model = str(body["model"])
     key = calls.journal.model_key({"embeddings": body})
-    if recorded := calls.journal.answer(key):
-        calls.embedded_bytes += len(json.dumps(recorded[0]))
-        _count(calls, model, recorded[0], around)
-        return recorded[0]
-    if failed := calls.journal.failure(key):
-        raise failed_before(failed)
+    patience = Patience(calls, key, model)
+
+    async def ask() -> dict[str, Any]:
+        await patience.hold()
+        if recorded := calls.journal.answer(key):
+            calls.embedded_bytes += len(json.dumps(recorded[0]))
+            return recorded[0]
+        if failed := calls.journal.failure(key):
+            raise failed_before(failed)
+        patience.is_asked = True
+        try:
+            answer = await upstream.embed(body, calls.trace)
+        except UpstreamError as error:
+            await calls.record_failure(key, error)
+            raise
+        await _record(calls, key, answer)
+        return answer
+
     calls.last_asked = calls.waited_for[key] = model
-    asking = asyncio.create_task(upstream.embed(body, calls.trace))
+    asking = asyncio.create_task(ask())
     calls.track(asking)
+    patience.watch(request, asking)
     try:
         answer = await asking
-    except UpstreamError as error:
-        await calls.record_failure(key, error)
-        raise
     finally:
+        patience.is_over = True
         calls.waited_for.pop(key, None)
     _count(calls, model, answer, around)
+    return answer
+
+
+async def _record(calls: ModelCalls, key: str, answer: dict[str, Any]) -> None:
+    """Keep an answer that is not too large.
+
+    Raises:
+        FencedError: the attempt is over.
+    """
     size = len(json.dumps(answer))
     if size <= _RECORDED_BYTES and calls.embedded_bytes + size <= _RECORDED_IN_ALL:
         calls.embedded_bytes += size
         await calls.journal.record_answer(key, [answer])
-    return answer
 
 
 def _count(calls: ModelCalls, model: str, answer: dict[str, Any], around: str) -> None:

@@ -92,6 +92,10 @@ class ModelCalls:
         """Why the last call failed; None after one that went well."""
         self.waited_for: dict[str, str] = {}
         """The models of calls whose answers have not come to their ends, by the calls' keys."""
+        self.left: str | None = None
+        """The model of the last call, where the agent stopped waiting for its answer."""
+        self.is_ending = False
+        """Whether the attempt ends, so that its agent is stopped: it gives up nothing by itself any more."""
         self.embedded_bytes = 0
         """How much of the journal answers of embedding models take, those of earlier attempts included."""
         self.last_asked: str | None = None
@@ -100,6 +104,7 @@ class ModelCalls:
         """Done once the stack's server went away in an answer that was shown in part."""
         self._budget = budget
         self._running: set[asyncio.Task[Any]] = set()
+        self._watching: set[asyncio.Task[None]] = set()
         self._call_ids: dict[str, tuple[str, int, int]] = {}
         self._reasoning: dict[str, dict[str, str]] = {}
         self.images: dict[str, list[str]] = {}
@@ -136,6 +141,7 @@ class ModelCalls:
             raise
         self.error = None
         self.silent = None
+        self.left = None
 
     def begin_embedding(self) -> None:
         """Check that an embedding model may be called, which is no step of the agent's.
@@ -247,6 +253,11 @@ class ModelCalls:
         """End this call with the attempt, should it outlive it."""
         self._running.add(call)
         call.add_done_callback(self._running.discard)
+
+    def watch(self, watching: asyncio.Task[None]) -> None:
+        """Keep the task that watches the client of a call."""
+        self._watching.add(watching)
+        watching.add_done_callback(self._watching.discard)
 
     def stop(self) -> None:
         """Close what the attempt has under way: agent code that reads on in a thread is not waited for."""

@@ -204,6 +204,7 @@ class Attempt:
 
     def close(self) -> None:
         """Let go of the agent's code that waits for something, and take no more of its events."""
+        self.calls.is_ending = True
         self._handoff.close()
         self._approvals.close()
         self._boundary.close()

@@ -43,7 +43,11 @@ def _waited_for(error: BaseException, calls: ModelCalls) -> str | None:
     if not _is_timeout(error):
         return None
     # A client that gives up closes its connection before its error gets here.
-    return next(iter(calls.waited_for.values()), calls.last_asked if _is_of_model_call(error) else None)
+    left = calls.last_asked if _is_of_model_call(error) else None
+    if not error.args:
+        # Of asyncio's own, which do not say for what.
+        left = left or calls.left
+    return next(iter(calls.waited_for.values()), left)
 
 
 def _is_of_model_call(error: BaseException) -> bool:

@@ -19,8 +19,9 @@ from k8gentai.agents.contract.turn import (
     Adapter,
     AgentLoadError,
 )
-from k8gentai.workers.attempt.journal import Journal, without_failures
+from k8gentai.workers.attempt.journal import Journal
 from k8gentai.workers.attempt.replay_filter import Republisher
+from k8gentai.workers.attempt.retried import tried_anew
 from k8gentai.workers.attempt.sequencer import EventOrder
 from k8gentai.workers.attempt.stream import EventStream
 from k8gentai.workers.gateway.model_calls import OpenAttempts
@@ -127,8 +128,7 @@ class Harness:
         published = await until_back(partial(self._attempts.published, started.lease))
         recorded = await until_back(partial(self._attempts.journal, started.lease))
         if (replay := started.accepted.replay) and replay.retry:
-            end = await until_back(partial(self._attempts.end_of, replay.of))
-            recorded = without_failures(recorded, started.lease.turn_id, end if isinstance(end, TurnEnd) else None)
+            recorded = await tried_anew(self._attempts, started.lease, replay.of, recorded)
         republisher = Republisher(before, published, stream.put, started.accepted.refused())
         return EventOrder(republisher.put, republisher.keep), republisher.put, recorded
 

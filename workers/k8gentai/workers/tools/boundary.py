@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import math
 import threading
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,14 +33,15 @@ from k8gentai.agents.tools.images import shown_images
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.call_places import CallPlace, CallPlaces
+from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside
-from k8gentai.workers.attempt.journal import Journal, ToolEntry
+from k8gentai.workers.attempt.journal import Journal, ToolEntry, tool_key
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.queue.attempts import FencedError
 from k8gentai.workers.queue.clock import Clock
 
 _INTERRUPTED = (
-    "the worker died while this tool ran, and its definition says that it is not run again: "
+    "this tool was begun and did not come to its end, and its definition says that it is not run again: "
     "whether it took effect is not known"
 )
 
@@ -369,7 +371,7 @@ class Tools:
             running = RunningCall(call_id, name, policy.timeout_seconds, self, place)
             self._running.add(running)
             try:
-                entry = denial or await self._once(running, policy, run, starts_work=starts_work)
+                entry = denial or await self._waited_for(running, policy, run, starts_work=starts_work)
             finally:
                 self._running.discard(running)
             # One that failed may be tried again under its idempotency key, unless a person approved it.
@@ -489,6 +491,36 @@ class Tools:
         self._call_keys.append(key)
         return key
 
+    async def _waited_for(
+        self,
+        running: RunningCall,
+        policy: Tool,
+        run: Callable[[], Awaitable[str | ToolOutcome]],
+        *,
+        starts_work: bool,
+    ) -> ToolEntry:
+        """Return what a call came to that the agent waits for. One that it gives up is held for as long when the
+        turn is run again.
+
+        Raises:
+            asyncio.CancelledError: the agent gave it up, or the attempt is over.
+        """
+        key = self._journal.patience_key(tool_key(running.place.key))
+        began = time.monotonic()
+        if (before := self._journal.given_up(key)) is not None:
+            try:
+                await self._journal.hold(key, before)
+            except asyncio.CancelledError:
+                # It is given up again, and what was done inside it is not done again.
+                self._answer_inside(running.place.entry.inside if running.place.entry else Inside())
+                raise
+        try:
+            return await self._once(running, policy, run, starts_work=starts_work)
+        except asyncio.CancelledError:
+            if not running.asks and not self.is_over:
+                await self._journal.record_given_up(key, GivenUp(seconds=time.monotonic() - began))
+            raise
+
     async def _once(
         self,
         running: RunningCall,
@@ -520,13 +552,29 @@ class Tools:
             raw=outcome.raw,
             results=outcome.results,
         )
+        try:
+            await self._record_end(running, entry)
+        except asyncio.CancelledError:
+            if not self.is_over:
+                # It ran, also for an agent that waits for it no more.
+                await self._record_end(running, entry)
+            raise
+        return entry
+
+    async def _record_end(self, running: RunningCall, entry: ToolEntry) -> None:
+        """Record what a call came to.
+
+        Raises:
+            FencedError: the attempt is over.
+            JournalFullError: it cannot be recorded.
+        """
+        key = running.place.key
         async with running.recording:
             running.has_ended = True
-            if not await self._journal.record_tool(place.key, entry):
+            if not await self._journal.record_tool(key, entry):
                 # It ran, and is not to run again in a turn that tries this one anew.
-                await self._journal.record_tool(place.key, _short(running, _TOO_LARGE))
+                await self._journal.record_tool(key, _short(running, _TOO_LARGE))
                 self._budget.unrecorded("a tool ran, and its result is too large to be recorded")
-        return entry
 
     async def _run(
         self, running: RunningCall, policy: Tool, run: Callable[[], Awaitable[str | ToolOutcome]]
@@ -549,6 +597,9 @@ class Tools:
                 # It stops for a person: by an exception of the framework's own, or cancelled while it asks. What a
                 # tool that asks itself returns then, it made of its cancellation.
                 await self._journal.record_tool(key, running.record(state="left"))
+            elif not self.is_over:
+                # The agent gives it up: what was done inside it counts when it does so again.
+                await self._journal.record_tool(key, running.record(state="running"))
             raise
         return outcome
 

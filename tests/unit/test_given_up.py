@@ -1,0 +1,413 @@
+"""Calls that the agent itself gives up are given up again when the turn is run again."""
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from k8gentai.agents.contract.events import TurnEnd
+from k8gentai.agents.resources.agent import Limits
+from k8gentai.workers.attempt import given_up as given_up_module
+from k8gentai.workers.attempt.budget import Budget
+from k8gentai.workers.attempt.given_up import GivenUp
+from k8gentai.workers.attempt.inside import Inside
+from k8gentai.workers.attempt.journal import ToolEntry
+from k8gentai.workers.attempt.tool_guard import ToolGuard
+from k8gentai.workers.process.failures import failure
+from k8gentai.workers.queue.clock import Clock
+from k8gentai.workers.tools.boundary import Tools
+from tests.support.gateway import ANSWER, Bench
+from tests.unit.test_tool_boundary import Person, Recorded
+
+TEXT = {"choices": [{"index": 0, "delta": {"content": "So it "}}]}
+MORE = {"choices": [{"index": 0, "delta": {"content": "is."}}]}
+END = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+VECTORS = {"data": [{"index": 0, "embedding": [1.0]}], "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+
+
+class Model:
+    """A model that thinks until it may speak, or is left."""
+
+    def __init__(self, *begun: dict[str, Any]) -> None:
+        self.begun = begun
+        self.asked = asyncio.Event()
+        self.may_speak = asyncio.Event()
+        self.was_left = asyncio.Event()
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        if self.begun:
+            return httpx.Response(200, stream=Chunks(self))
+        await self.think()
+        if request.url.path.endswith("embeddings"):
+            return httpx.Response(200, json=VECTORS)
+        return (
+            httpx.Response(200, text=sse(TEXT, MORE, END))
+            if body.get("stream")
+            else httpx.Response(200, json=ANSWER)
+        )
+
+    async def think(self) -> None:
+        self.asked.set()
+        try:
+            await self.may_speak.wait()
+        except asyncio.CancelledError:
+            self.was_left.set()
+            raise
+
+
+class Chunks(httpx.AsyncByteStream):
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield sse(*self._model.begun).encode()
+        await self._model.think()
+        yield sse(MORE, END).encode()
+
+    async def aclose(self) -> None:
+        self._model.was_left.set()
+
+
+def sse(*chunks: dict[str, Any]) -> str:
+    return "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+
+
+class Held:
+    """Calls that were given up before, which are held until they may go on."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.may_end = asyncio.Event()
+
+    async def hold(self) -> None:
+        self.begun.set()
+        await self.may_end.wait()
+
+
+@pytest.fixture
+async def held(monkeypatch: pytest.MonkeyPatch) -> Held:
+    held = Held()
+    monkeypatch.setattr(GivenUp, "hold", lambda _: held.hold())
+    return held
+
+
+Ask = Callable[[Bench], Any]
+
+
+async def whole(bench: Bench) -> httpx.Response:
+    return await bench.post({"model": "m", "messages": []})
+
+
+async def streamed(bench: Bench) -> httpx.Response:
+    return await bench.post({"model": "m", "messages": [], "stream": True})
+
+
+async def embedded(bench: Bench) -> httpx.Response:
+    key = {"authorization": f"Bearer {bench.calls.attempt.key}"}
+    return await bench.client.post("/v1/embeddings", json={"model": "m", "input": "a"}, headers=key)
+
+
+async def leave(asking: "asyncio.Task[httpx.Response]") -> None:
+    asking.cancel()
+    await asyncio.wait({asking})
+
+
+async def given_up(bench: Bench, model: Model, ask: Ask) -> dict[str, Any]:
+    """Ask a model that thinks, leave it, and return what is kept of that."""
+    asking = asyncio.create_task(ask(bench))
+    await model.asked.wait()
+    await leave(asking)
+    kept: dict[str, Any] = json.loads(await bench.kept.until("given_up"))
+    await model.was_left.wait()
+    return kept
+
+
+@pytest.mark.parametrize("ask", [whole, streamed, embedded])
+async def test_a_call_that_the_agent_left_is_held_when_it_runs_again(held, ask) -> None:
+    model = Model()
+    bench = Bench(model.answer)
+    async with bench.served():
+        kept = await given_up(bench, model, ask)
+        assert 0 < kept["seconds"] < 60
+        assert (kept["turn_id"], kept["chunks"]) == ("resp_1", [])
+        bench.run_again()
+        asking = asyncio.create_task(ask(bench))
+        await asyncio.wait_for(held.begun.wait(), 10)
+        await leave(asking)
+        await asyncio.wait(list(bench.calls._watching))
+        assert len(bench.asked) == 1
+        assert not bench.kept.of("model")
+
+
+@pytest.mark.parametrize("ask", [whole, streamed, embedded])
+async def test_the_model_is_asked_for_an_agent_that_waits_longer_now(held, ask) -> None:
+    model = Model()
+    bench = Bench(model.answer)
+    async with bench.served():
+        await given_up(bench, model, ask)
+        held.may_end.set()
+        model.may_speak.set()
+        bench.run_again()
+        answered = await ask(bench)
+        held.begun.clear()
+        assert answered.status_code == 200
+        assert len(bench.asked) == 2
+        bench.run_again()
+        assert (await ask(bench)).text == answered.text
+        assert len(bench.asked) == 2
+        assert not held.begun.is_set(), "it had its answer"
+
+
+async def test_an_agent_that_left_an_answer_in_its_middle_is_shown_as_much_again(held) -> None:
+    model = Model(TEXT)
+    bench = Bench(model.answer)
+
+    async def read_some(bench: Bench) -> str:
+        body = {"model": "m", "messages": [], "stream": True}
+        headers = {"authorization": f"Bearer {bench.calls.attempt.key}"}
+        async with bench.client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as answer:
+            return await anext(answer.aiter_lines())
+
+    async with bench.served():
+        seen = await read_some(bench)
+        kept = json.loads(await bench.kept.until("given_up"))
+        assert "So it " in json.dumps(kept["chunks"])
+        bench.run_again()
+        assert await read_some(bench) == seen
+        await asyncio.wait(list(bench.calls._watching))
+        held.may_end.set()
+        bench.run_again()
+        waiting = await streamed(bench)
+        assert waiting.text.startswith(seen)
+        assert "the agent had given up this answer, and waits longer for its rest now" in waiting.text
+        assert len(bench.asked) == 1
+
+
+@pytest.mark.parametrize("ask", [whole, streamed, embedded])
+async def test_an_agent_that_is_stopped_gives_nothing_up(ask) -> None:
+    model = Model()
+    bench = Bench(model.answer)
+    async with bench.served():
+        asking = asyncio.create_task(ask(bench))
+        await model.asked.wait()
+        bench.calls.is_ending = True
+        watching = list(bench.calls._watching)
+        await leave(asking)
+        await model.was_left.wait()
+        await asyncio.wait(watching)
+        assert bench.kept.entries == {}
+
+
+@pytest.mark.parametrize("ask", [whole, streamed, embedded])
+async def test_an_answer_that_came_too_late_is_not_what_the_agent_had(monkeypatch, held, ask) -> None:
+    """Its record waits for Redis, and the agent waits no longer."""
+    model = Model()
+    bench = Bench(model.answer)
+    record, recording, is_back = bench.kept.record, asyncio.Event(), asyncio.Event()
+
+    async def away(lease: Any, key: str, value: str) -> bool:
+        recording.set()
+        await is_back.wait()
+        return await record(lease, key, value)
+
+    monkeypatch.setattr(bench.kept, "record", away)
+    model.may_speak.set()
+    async with bench.served():
+        asking = asyncio.create_task(ask(bench))
+        await recording.wait()
+        await leave(asking)
+        is_back.set()
+        await bench.kept.until("given_up")
+        bench.run_again()
+        asking = asyncio.create_task(ask(bench))
+        await asyncio.wait_for(held.begun.wait(), 10)
+        assert not asking.done()
+        await leave(asking)
+
+
+@pytest.mark.parametrize("ask", [whole, streamed, embedded])
+async def test_what_the_agent_had_to_its_end_was_not_given_up(ask) -> None:
+    model = Model()
+    model.may_speak.set()
+    bench = Bench(model.answer)
+    async with bench.served():
+        assert (await ask(bench)).status_code == 200
+        watching = list(bench.calls._watching)
+    if watching:
+        await asyncio.wait(watching)
+    assert not bench.kept.of("given_up")
+
+
+async def test_a_time_out_that_does_not_say_of_what_is_the_models_that_was_left() -> None:
+    model = Model()
+    bench = Bench(model.answer)
+    async with bench.served():
+        await given_up(bench, model, whole)
+        assert "model m: the agent waited no longer" in failure(TimeoutError(), bench.calls).message
+        model.may_speak.set()
+        await bench.post({"model": "other", "messages": []})
+        assert failure(TimeoutError(), bench.calls).code == "agent_error"
+
+
+async def test_entries_are_written_in_their_order(monkeypatch) -> None:
+    """That a call was given up stands in Redis before what the agent did then."""
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+    record, is_back = bench.kept.record, asyncio.Event()
+
+    async def away(lease: Any, key: str, value: str) -> bool:
+        if key.startswith("given_up"):
+            await is_back.wait()
+        return await record(lease, key, value)
+
+    monkeypatch.setattr(bench.kept, "record", away)
+    journal = bench.calls.journal
+    first = asyncio.create_task(journal.record_given_up(journal.patience_key("model a 1"), GivenUp(seconds=1)))
+    second = asyncio.create_task(journal.record_answer("model b 1", []))
+    third = asyncio.create_task(journal.close())
+    done, _ = await asyncio.wait({second, third}, timeout=0.1)
+    assert not done
+    is_back.set()
+    await asyncio.gather(first, second, third)
+    assert list(bench.kept.entries) == ["given_up model a 1 1", "model b 1"]
+
+
+async def test_a_call_is_held_for_longer_than_the_agent_waited(monkeypatch) -> None:
+    slept = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(given_up_module.asyncio, "sleep", sleep)
+    await GivenUp(seconds=60).hold()
+    await GivenUp(seconds=0.1).hold()
+    assert slept[0] > 60
+    assert slept[1] > 1, "clocks of a busy process are late"
+
+
+def boundary(journal: Recorded, person: Person) -> Tools:
+    """Return the tools of a new attempt."""
+    ends: list[TurnEnd] = []
+    budget, guard = Budget(Limits(), ends.append), ToolGuard((), (), (), ends.append)
+    journal.run_again()
+    return Tools(
+        "resp_1",
+        {},
+        journal,
+        lambda *_: None,
+        person,
+        budget,
+        math.inf,
+        Clock(0),
+        guard=guard,  # type: ignore[arg-type]
+    )
+
+
+class Slow:
+    """A tool that comes to its end when it may."""
+
+    def __init__(self) -> None:
+        self.ran = 0
+        self.begun = asyncio.Event()
+        self.may_end = asyncio.Event()
+
+    async def run(self) -> str:
+        self.ran += 1
+        self.begun.set()
+        await self.may_end.wait()
+        return "done"
+
+
+async def tool_given_up(tools: Tools, slow: Slow) -> None:
+    calling = asyncio.create_task(tools.call("c1", "slow", {}, slow.run))
+    await slow.begun.wait()
+    await leave(calling)
+    slow.begun.clear()
+
+
+async def test_a_tool_that_the_agent_left_is_held_and_not_run(held) -> None:
+    journal, person, slow = Recorded(), Person(), Slow()
+    await tool_given_up(boundary(journal, person), slow)
+    assert journal.states() == {"c1": "running"}
+    tools = boundary(journal, person)
+    calling = asyncio.create_task(tools.call("c1", "slow", {}, slow.run))
+    await asyncio.wait_for(held.begun.wait(), 10)
+    assert tools.busy, "nobody takes the turn for one that waits for a person"
+    await leave(calling)
+    assert slow.ran == 1
+    slow.may_end.set()
+    # The agent calls it once more, as it had: that call was not given up.
+    assert (await tools.call("c1", "slow", {}, slow.run)).output == "done"
+
+
+async def test_it_runs_for_an_agent_that_waits_longer_now(held) -> None:
+    journal, person, slow = Recorded(), Person(), Slow()
+    await tool_given_up(boundary(journal, person), slow)
+    held.may_end.set()
+    slow.may_end.set()
+    assert (await boundary(journal, person).call("c1", "slow", {}, slow.run)).output == "done"
+    assert slow.ran == 2
+    assert journal.left == {}
+
+
+async def test_a_tool_that_ran_is_recorded_for_an_agent_that_does_not_wait_for_that(held) -> None:
+    class Away(Recorded):
+        is_back = asyncio.Event()
+        recording = asyncio.Event()
+
+        async def record_tool(self, call_id: str, entry: ToolEntry) -> bool:
+            if entry.state == "done":
+                self.recording.set()
+                await self.is_back.wait()
+            return await super().record_tool(call_id, entry)
+
+    journal, person, slow = Away(), Person(), Slow()
+    slow.may_end.set()
+    calling = asyncio.create_task(boundary(journal, person).call("c1", "slow", {}, slow.run))
+    await journal.recording.wait()
+    calling.cancel()
+    journal.is_back.set()
+    await asyncio.wait({calling})
+    assert journal.states() == {"c1": "done"}
+    again = asyncio.create_task(boundary(journal, person).call("c1", "slow", {}, slow.run))
+    await asyncio.wait_for(held.begun.wait(), 10)
+    held.may_end.set()
+    assert (await again).output == "done"
+    assert slow.ran == 1
+
+
+async def test_what_was_done_inside_a_tool_that_the_agent_left_counts_again(held) -> None:
+    journal, person, slow = Recorded(), Person(), Slow()
+    kept: list[Inside] = []
+
+    async def outer(tools: Tools) -> str:
+        async def quick() -> str:
+            return "quick"
+
+        await tools.call("inner", "quick", {}, quick)
+        return (await tools.call("c1", "slow", {}, slow.run)).output
+
+    tools = boundary(journal, person)
+    calling = asyncio.create_task(tools.call("c0", "outer", {}, lambda: outer(tools)))
+    await slow.begun.wait()
+    await leave(calling)
+    again = boundary(journal, person)
+    again._keep = kept.append
+    calling = asyncio.create_task(again.call("c0", "outer", {}, lambda: outer(again)))
+    await asyncio.wait_for(held.begun.wait(), 10)
+    await leave(calling)
+    assert [inside.calls for inside in kept] == [["inner", "c1"]]
+    assert again.has_come_to("inner")
+
+
+async def test_a_tool_of_an_attempt_that_ends_is_not_given_up() -> None:
+    journal, person, slow = Recorded(), Person(), Slow()
+    calling = asyncio.create_task(boundary(journal, person).call("c1", "slow", {}, slow.run))
+    await slow.begun.wait()
+    person.answer.cancel()
+    await leave(calling)
+    assert journal.left == {}

@@ -1,0 +1,82 @@
+"""A failed turn that is tried anew asks again what may have failed it (k8gentai.workers.attempt.retried)."""
+
+import json
+from typing import Any
+
+import pytest
+
+from k8gentai.agents.contract.events import TurnEnd, TurnFailed
+from k8gentai.workers.attempt.given_up import GivenUp
+from k8gentai.workers.attempt.journal import Failure
+from k8gentai.workers.attempt.retried import left_out, tried_anew
+from k8gentai.workers.queue.attempts import Lease
+
+
+@pytest.mark.parametrize(
+    ("end", "asks_again"),
+    [
+        (TurnFailed(code="model_overloaded", message="model m: overloaded"), True),
+        (TurnFailed(code="agent_error", message="the agent raised APIError: model m: overloaded"), True),
+        (TurnFailed(code="time_limit", message="the turn did not end within its limit"), False),
+        (None, True),
+    ],
+)
+def test_a_failed_turn_that_is_tried_anew_asks_a_model_again_that_failed_it(end, asks_again) -> None:
+    recorded = {"failure model abc 1": recorded_failure(), "model def 1": "[]", "tool c1": '{"state": "left"}'}
+    assert left_out(recorded, "resp_2", end) == (["failure model abc 1"] if asks_again else [])
+
+
+def test_it_asks_no_model_again_after_whose_failure_a_tool_came_to_its_end() -> None:
+    recorded = {"failure model abc 1": recorded_failure(), "failure model def 1": recorded_failure(tools_done=1)}
+    recorded["tool c1"] = '{"state": "done"}'
+    keys = left_out(recorded, "resp_2", TurnFailed(code="model_error", message="model m: overloaded"))
+    assert keys == ["failure model def 1"]
+
+
+def test_nor_one_that_failed_in_an_attempt_of_its_own() -> None:
+    recorded = {"failure model abc 1": recorded_failure(turn_id="resp_2")}
+    assert left_out(recorded, "resp_2", None) == []
+
+
+def recorded_failure(**noted: Any) -> str:
+    return Failure(cause="overloaded", status=503, code="model_overloaded", **noted).model_dump_json()
+
+
+@pytest.mark.parametrize("code", ["agent_error", "model_error", "time_limit"])
+def test_a_failed_turn_that_is_tried_anew_waits_for_what_the_agent_gave_up_last(code) -> None:
+    recorded = {
+        "given_up model a 1 1": GivenUp(seconds=1, turn_id="resp_1").model_dump_json(),
+        "given_up model b 1 1": GivenUp(seconds=1, turn_id="resp_1", tools_done=1).model_dump_json(),
+        "given_up model c 1 1": GivenUp(seconds=1, turn_id="resp_2", tools_done=1).model_dump_json(),
+        "given_up model d 1 1": "",
+        "tool c1": '{"state": "done"}',
+    }
+    assert left_out(recorded, "resp_2", TurnFailed(code=code, message="no")) == ["given_up model b 1 1"]
+
+
+class Redis:
+    """Knows how a turn ended, and keeps what is recorded."""
+
+    def __init__(self, end: TurnEnd) -> None:
+        self.end = end
+        self.journal: dict[str, str] = {}
+
+    async def end_of(self, turn_id: str) -> TurnEnd:
+        assert turn_id == "resp_1"
+        return self.end
+
+    async def record(self, lease: Lease, key: str, value: str) -> bool:
+        self.journal[key] = value
+        return True
+
+
+async def test_all_its_attempts_leave_out_the_same() -> None:
+    """A tool that comes to its end in the first attempt does not have the second one take the failure for past."""
+    redis = Redis(TurnFailed(code="model_overloaded", message="model m: overloaded"))
+    redis.journal["failure model abc 1"] = recorded_failure(turn_id="resp_1")
+    first = await tried_anew(redis, Lease("resp_2", 1), "resp_1", redis.journal)  # type: ignore[arg-type]
+    assert "failure model abc 1" not in first
+    redis.journal["tool c1"] = json.dumps({"state": "done"})
+    second = await tried_anew(redis, Lease("resp_2", 2), "resp_1", redis.journal)  # type: ignore[arg-type]
+    assert "failure model abc 1" not in second
+    assert "tool c1" in second

@@ -1,0 +1,32 @@
+"""Calls that the agent gives up: it stops waiting for one, as by a time-out of its own, and goes another way.
+
+What it does then rests on not having had an answer in that time. When the turn is run again, the call is held for
+as long, so that the agent gives it up again and takes the same way.
+"""
+
+import asyncio
+
+from pydantic import BaseModel
+
+from k8gentai.agents.text.utf8 import JsonObject, Text
+
+_LONGER = 1.5
+_MORE_SECONDS = 5.0
+"""A process that has much to do counts time slowly."""
+
+
+class GivenUp(BaseModel):
+    """That the agent stopped waiting for a call."""
+
+    seconds: float
+    """How long it had waited."""
+    chunks: list[JsonObject] = []
+    """What of a model's answer it was shown before."""
+    turn_id: Text = ""
+    """The turn that recorded it."""
+    tools_done: int = 0
+    """How many tool calls had come to their ends."""
+
+    async def hold(self) -> None:
+        """Wait for longer than the agent did. An agent that gives the call up again cancels it meanwhile."""
+        await asyncio.sleep(self.seconds * _LONGER + _MORE_SECONDS)

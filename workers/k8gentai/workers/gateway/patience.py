@@ -1,0 +1,81 @@
+"""Whether the agent waits for the answer to a call that came to the gateway."""
+
+import asyncio
+import time
+from typing import Any
+
+import structlog
+from starlette.requests import Request
+
+from k8gentai.workers.attempt.given_up import GivenUp
+from k8gentai.workers.gateway.model_calls import ModelCalls, cancel_once
+from k8gentai.workers.queue.attempts import FencedError
+
+log = structlog.get_logger(__name__)
+
+
+class Patience:
+    """An agent that waits for the answer to a call, or does not.
+
+    Args:
+        calls: whose call it is.
+        key: the call, as the journal has it.
+        model: who is asked.
+    """
+
+    def __init__(self, calls: ModelCalls, key: str, model: str) -> None:
+        self._calls = calls
+        self._key = calls.journal.patience_key(key)
+        self._model = model
+        self._began = time.monotonic()
+        self.before = calls.journal.given_up(self._key)
+        """That the agent gave the call up in an earlier attempt, if it did."""
+        self.is_asked = False
+        """Whether the model itself is asked."""
+        self.is_over = False
+        """Whether the agent was shown the answer's end, or waits for it no more."""
+        self._shown: list[dict[str, Any]] = []
+
+    async def hold(self) -> None:
+        """Where the agent gave the call up in an earlier attempt, hold it for longer than it waited then; it is
+        cancelled as the agent gives it up again.
+
+        Raises:
+            FencedError: the attempt is over.
+        """
+        if self.before is not None:
+            await self._calls.journal.hold(self._key, self.before)
+
+    def show(self, chunk: dict[str, Any]) -> None:
+        """Note a chunk of the answer that the agent is about to be shown; it waits for no more after the last."""
+        self._shown.append(chunk)
+        self.is_over |= any(choice.get("finish_reason") for choice in chunk.get("choices") or ())
+
+    def watch(self, request: Request, asking: asyncio.Task[Any]) -> None:
+        """Watch whether the agent's client leaves before it has the answer. The call is cancelled then, and it is
+        kept that the agent has none.
+
+        Args:
+            request: the client's, whose body was read.
+            asking: the call.
+        """
+        self._calls.watch(asyncio.create_task(self._watch(request, asking)))
+
+    async def _watch(self, request: Request, asking: asyncio.Task[Any]) -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        if self.is_over:
+            return
+        self.is_over = True
+        cancel_once(asking)
+        if self._calls.is_ending:
+            return
+        self._calls.left = self._model
+        if not self.is_asked:
+            return
+        given_up = GivenUp(seconds=time.monotonic() - self._began, chunks=self._shown)
+        log.info("model_call_given_up", turn=self._calls.turn_id, model=self._model, seconds=given_up.seconds)
+        try:
+            await self._calls.journal.record_given_up(self._key, given_up)
+        except FencedError:
+            log.info("turn_ended_elsewhere", turn=self._calls.turn_id)
