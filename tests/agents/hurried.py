@@ -3,13 +3,16 @@
 import asyncio
 
 from langchain.agents import create_agent
-from langchain.agents.middleware import AgentMiddleware, ModelFallbackMiddleware, ModelRequest, ToolCallRequest
+from langchain.agents.middleware import AgentMiddleware, ModelFallbackMiddleware, ModelRequest
 from langchain_core.messages import ToolMessage
+from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
+from langgraph.graph import MessagesState, StateGraph
 
 from tests.agents.scribe import linger, write
 
 _SECONDS = 1.0
+_TOOLS = {"write": tool(write), "linger": tool(linger)}
 
 
 class OtherModel(AgentMiddleware):
@@ -22,14 +25,18 @@ class OtherModel(AgentMiddleware):
             return await handler(request.override(model=ChatOpenAI(model="quick")))
 
 
-class NoTool(AgentMiddleware):
-    """Waits no longer for a tool."""
-
-    async def awrap_tool_call(self, request: ToolCallRequest, handler):
-        try:
-            return await asyncio.wait_for(handler(request), _SECONDS)
-        except TimeoutError:
-            return ToolMessage("took too long", tool_call_id=request.tool_call["id"])
+async def use_tools(state: MessagesState) -> MessagesState:
+    """Run the tools that the model calls by hand, and wait no longer for one."""
+    model = ChatOpenAI(model="somebody-elses-model").bind_tools(list(_TOOLS.values()))
+    said = [await model.ainvoke(state["messages"])]
+    while said[-1].tool_calls:
+        for call in said[-1].tool_calls:
+            try:
+                said.append(await asyncio.wait_for(_TOOLS[call["name"]].ainvoke(call), _SECONDS))
+            except TimeoutError:
+                said.append(ToolMessage("took too long", tool_call_id=call["id"]))
+        said.append(await model.ainvoke([*state["messages"], *said]))
+    return {"messages": said}
 
 
 falling_back = create_agent(
@@ -38,4 +45,4 @@ falling_back = create_agent(
     middleware=[ModelFallbackMiddleware(ChatOpenAI(model="quick"))],
 )
 waiting = create_agent(ChatOpenAI(model="slow"), [write], middleware=[OtherModel()])
-using = create_agent(ChatOpenAI(model="somebody-elses-model"), [write, linger], middleware=[NoTool()])
+using = StateGraph(MessagesState).add_node(use_tools).set_entry_point("use_tools").compile()

@@ -17,8 +17,9 @@ def page(tmp_path):
     return tmp_path / "page.txt"
 
 
-async def killed_in(own_stack, model, key, agent, steps):
-    """Run a turn whose worker is killed in the last step's answer, and return its response."""
+async def killed_in(own_stack, model, key, agent, steps, meanwhile=None):
+    """Run a turn whose worker is killed in the last step's answer, and return its response. A file that is touched
+    before shows to tools that they may come to their ends."""
     gate = Gate()
     server = own_stack.add_server()
     workers = {worker.pid: worker for worker in (own_stack.add_worker("langgraph") for _ in range(2))}
@@ -27,6 +28,8 @@ async def killed_in(own_stack, model, key, agent, steps):
         turn = await client.responses.create(model=agent, input=prompt(key), background=True)
         reading = asyncio.create_task(collect(await client.responses.retrieve(turn.id, stream=True)))
         await gate.reached()
+        if meanwhile is not None:
+            meanwhile.touch()
         running(own_stack, workers, turn.id).kill()
         events = await reading
     check_sequence(events)
@@ -49,10 +52,10 @@ async def test_the_other_model_is_asked_in_place_of_one_that_was_slow(own_stack,
 async def test_a_tool_that_was_too_slow_is_that_again(own_stack, model, key, page):
     slow = Call("linger", {"path": str(page), "line": "slow"})
     steps = [Answer(slow), Answer(write(page, "one"))]
-    response = await killed_in(own_stack, model, key, "hurried-using", steps)
+    response = await killed_in(own_stack, model, key, "hurried-using", steps, meanwhile=page.with_suffix(".go"))
     assert (response.status, response.output_text) == ("completed", "So it is.")
-    page.with_suffix(".go").touch()
     assert lines(page) == ["slow", "one"]
+    assert [item.name for item in response.output if item.type == "mcp_call"] == ["linger", "write"]
     assert len(model.requests(key)) == 2 + 1 + 1
 
 
