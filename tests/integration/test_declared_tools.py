@@ -78,6 +78,19 @@ async def test_a_tool_of_a_server_waits_for_approval(client, model, key, agent, 
     assert page.read_text() == "one\n"
 
 
+@pytest.mark.parametrize("agent", BOTH)
+async def test_nothing_is_no_answer_in_the_form_that_the_request_asks_for(client, model, key, agent, tmp_path):
+    call = Call("note", {"path": str(tmp_path / "page.txt"), "line": "one"})
+    model.script(key, Answer("I shall note it. ", call), Answer(""))
+    form = {"format": {"type": "json_object"}}
+    first = await client.responses.create(model=agent, input=prompt(key), text=form)
+    (request,) = [item for item in first.output if item.type == "mcp_approval_request"]
+    answer = {"type": "mcp_approval_response", "approval_request_id": request.id, "approve": False}
+    second = await client.responses.create(model=agent, previous_response_id=first.id, input=[answer], text=form)
+    assert second.status == "failed"
+    assert second.error.message == "text.format: the request asks for JSON, and the agent answered nothing"
+
+
 async def test_a_server_that_is_away_ends_the_turn_and_is_named(client, key):
     response = await client.responses.create(model="lost", input=prompt(key))
     assert (response.status, response.error.reason) == ("failed", "mcp_server_error")

@@ -51,9 +51,11 @@ raise SystemExit(running.run_up(None, out, err))
 
 
 @contextmanager
-def started(here: Path, *arguments: str, out: int | IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run an ``up`` of two children, which runs as soon as this is entered."""
-    command = [sys.executable, "-c", UP, str(here), *arguments]
+def started(
+    here: Path, *arguments: str, out: int | IO[bytes], through: tuple[str, ...] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run an ``up`` of two children, by another command or by itself, which runs as soon as this is entered."""
+    command = [*through, sys.executable, "-c", UP, str(here), *arguments]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
     try:
         wait_for(here / "pids")
@@ -96,6 +98,17 @@ def test_signals_end_it_without_a_reader(tmp_path: Path, signum: signal.Signals)
         os.close(writing)
         os.close(reading)
         process.send_signal(signum)
+        assert_ends(process, tmp_path)
+
+
+def test_it_outlives_its_terminal_under_nohup(tmp_path: Path) -> None:
+    with started(tmp_path, out=subprocess.DEVNULL, through=("nohup",)) as process:
+        pids = [process.pid, *(int(pid) for pid in (tmp_path / "pids").read_text().split())]
+        for pid in pids:
+            status = Path(f"/proc/{pid}/status").read_text()
+            (ignored,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigIgn")]
+            assert int(ignored, 16) & 1 << signal.SIGHUP - 1
+        process.terminate()
         assert_ends(process, tmp_path)
 
 

@@ -17,7 +17,7 @@ INTERRUPTED = 130
 
 
 def run_up(plan: Plan, out: Console, err: Console) -> int:
-    """Run `up` until it ends, or SIGINT, SIGTERM or SIGHUP ends it. Returns the exit code.
+    """Run `up` until it ends, or SIGINT, SIGTERM or, unless it is ignored, SIGHUP ends it. Returns the exit code.
 
     Raises:
         SetUpError, OSError: as `up` does; all children are gone by then.
@@ -47,7 +47,9 @@ async def _run(plan: Plan, out: Console) -> int:
                 out.print("\nStopping: turns that run have 30 s to end. Ctrl-C again ends all now.")
 
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(signum, stop)
+        # `nohup` ignores SIGHUP for what it starts, which is to outlive the terminal.
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
+            loop.add_signal_handler(signum, stop)
     try:
         return 0 if await running else 1
     except asyncio.CancelledError:

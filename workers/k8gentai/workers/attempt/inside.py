@@ -39,6 +39,10 @@ class Inside(BaseModel):
         return self.model_copy(deep=True)
 
 
+def keep_none(inside: Inside) -> None:
+    """Take what was done inside a call that is answered from the journal, where nothing was published of it."""
+
+
 class Insides:
     """What is done inside each of an attempt's tool calls, and by what they left running inside those around."""
 

@@ -20,7 +20,7 @@ from k8gentai.agents.contract.events import (
     ToolResult,
     Usage,
 )
-from k8gentai.workers.attempt.inside import Inside
+from k8gentai.workers.attempt.inside import Inside, keep_none
 from k8gentai.workers.queue.record import seen_digest
 
 _CUT_OFF = {
@@ -32,10 +32,6 @@ _CUT_OFF = {
 """Finish reasons of chat completions whose answer is not whole, as reasons of an incomplete response."""
 
 _NOT_RUN = "not run: the agent's framework or code left this tool call out"
-
-
-def _keep_none(inside: Inside) -> None:
-    """Keep nothing: there was no earlier attempt."""
 
 
 @dataclass
@@ -55,7 +51,7 @@ class EventOrder:
             to it.
     """
 
-    def __init__(self, put: Callable[[Event], None], keep: Callable[[Inside], None] = _keep_none) -> None:
+    def __init__(self, put: Callable[[Event], None], keep: Callable[[Inside], None] = keep_none) -> None:
         self._sink = put
         self.keep = keep
         self.admits: Callable[[Event], bool] = lambda _: True

@@ -241,13 +241,18 @@ class Attempt:
         come to what a person approved, or been asked for JSON: its last message is the answer. All its events are
         in order by now.
 
-        What a model makes of the format is its own affair, unless code of the agent's stands between.
+        What a model makes of the format is its own affair, unless it says nothing at all or code of the agent's
+        stands between.
         """
         if missed := self._missed() or self._left_undone():
             return missed
         text = self._order.last_text()
-        if not self._agent.definition.spec.entrypoint or not self._owes_json() or text in self.calls.refusals:
+        if not self._owes_json() or text in self.calls.refusals:
             return end
+        if not self._agent.definition.spec.entrypoint:
+            if not self.calls.silent or is_json(text):
+                return end
+            text = ""
         # In a thread: long answers take a while, in which other turns go on.
         fault = await asyncio.to_thread(format_fault, text, self._turn.parameters["text"]["format"])
         return TurnFailed(code=RequestError.code, message=f"text.format: {fault}") if fault else end

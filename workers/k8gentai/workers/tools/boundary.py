@@ -34,7 +34,7 @@ from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.call_places import CallPlace, CallPlaces
 from k8gentai.workers.attempt.given_up import GivenUp
-from k8gentai.workers.attempt.inside import Inside
+from k8gentai.workers.attempt.inside import Inside, keep_none
 from k8gentai.workers.attempt.journal import Journal, ToolEntry, tool_key
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.queue.attempts import FencedError
@@ -55,10 +55,6 @@ _TOO_LARGE = "this tool ran, and its result was too large to be kept"
 
 _ARGUMENTS_SHOWN = 500
 """Characters of arguments that cannot be read which the model is shown again."""
-
-
-def _keep_none(inside: Inside) -> None:
-    """Keep nothing: there was no earlier attempt."""
 
 
 class RunningCall:
@@ -211,7 +207,7 @@ class Tools:
         written: Mapping[str, str] | None = None,
         guard: ToolGuard,
         images: dict[str, list[str]] | None = None,
-        keep: Callable[[Inside], None] = _keep_none,
+        keep: Callable[[Inside], None] = keep_none,
         withheld: bool = False,
     ) -> None:
         self._keep = keep
