@@ -23,7 +23,8 @@ from k8gentai.workers.attempt.journal import ToolEntry
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.queue.clock import Clock
 from k8gentai.workers.queue.record import Answer, seen_digest
-from k8gentai.workers.tools.boundary import Tools, is_in_tool, running_call, scope
+from k8gentai.workers.tools.boundary import Tools
+from k8gentai.workers.tools.running_call import is_in_tool, running_call, scope
 
 
 class Recorded:

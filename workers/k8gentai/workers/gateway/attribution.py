@@ -14,7 +14,7 @@ from k8gentai.agents.adapters.base.inner_calls import is_inner
 from k8gentai.agents.code.loading import own_place
 from k8gentai.workers.gateway.model_calls import INNER_HEADER, PLACE_HEADER, SCOPE_HEADER, TURN_HEADER
 from k8gentai.workers.isolation.current_attempt import current_attempt
-from k8gentai.workers.tools.boundary import is_in_tool, scope
+from k8gentai.workers.tools.running_call import is_in_tool, scope
 
 _CLIENTS = ("httpx", "httpx2")
 """Packages with ``Client.send`` and ``AsyncClient.send``."""

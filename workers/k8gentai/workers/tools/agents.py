@@ -15,8 +15,8 @@ from k8gentai.workers.queue.attempts import Started
 from k8gentai.workers.queue.grants import Parent, bounded
 from k8gentai.workers.stack.client import StackClient, StackRefusedError
 from k8gentai.workers.tools.agent_cache import LoadedAgents, ReadyAgent
-from k8gentai.workers.tools.boundary import RunningCall, running_call
 from k8gentai.workers.tools.concurrency import Slot
+from k8gentai.workers.tools.running_call import RunningCall, running_call
 
 _PARAMETERS = {
     "type": "object",

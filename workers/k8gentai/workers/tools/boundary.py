@@ -1,14 +1,11 @@
 """The tool boundary: every tool of a turn runs here, so that it runs once and what it did is told in order."""
 
 import asyncio
-import contextlib
-import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 from k8gentai.agents.adapters.base.call_matching import matching_call
@@ -20,7 +17,6 @@ from k8gentai.agents.contract.events import (
     StepStarted,
     ToolCall,
     ToolResult,
-    Usage,
     tool_step,
 )
 from k8gentai.agents.contract.idempotency import CallKey, current_call_key
@@ -28,7 +24,7 @@ from k8gentai.agents.contract.turn import NOT_APPROVED, Decision, ToolFailedErro
 from k8gentai.agents.resources.agent import Tool
 from k8gentai.agents.text.json_text import arguments_object, shown_json
 from k8gentai.agents.text.utf8 import message_of
-from k8gentai.agents.tools.admitted_arguments import OwnResult, current_own_result
+from k8gentai.agents.tools.admitted_arguments import current_own_result
 from k8gentai.agents.tools.images import shown_images
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget
@@ -39,6 +35,7 @@ from k8gentai.workers.attempt.journal import Journal, ToolEntry, tool_key
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.queue.attempts import FencedError
 from k8gentai.workers.queue.clock import Clock
+from k8gentai.workers.tools.running_call import RunningCall, calls_around, key_around, open_around, scope
 
 _INTERRUPTED = (
     "this tool was begun and did not come to its end, and its definition says that it is not run again: "
@@ -55,118 +52,6 @@ _TOO_LARGE = "this tool ran, and its result was too large to be kept"
 
 _ARGUMENTS_SHOWN = 500
 """Characters of arguments that cannot be read which the model is shown again."""
-
-
-class RunningCall:
-    """A tool call under way.
-
-    Args:
-        call_id: the call.
-        name: the tool's.
-        seconds: how long it may take; None for as long as it likes.
-        tools: whose call it is.
-        place: where it is in the journal, and what that has of it.
-    """
-
-    def __init__(self, call_id: str, name: str, seconds: float | None, tools: "Tools", place: CallPlace) -> None:
-        self.call_id = call_id
-        self.name = name
-        self.place = place
-        self.tools = tools
-        entry = place.entry
-        self.asked_agent = entry.asked_agent if entry is not None else None
-        """The turn that it asked for and that waits for a person, where its tool is another agent."""
-        kept = entry if entry is not None and (entry.returned is not None or entry.asked_agent) else None
-        before = place.inside or (kept.inside if kept else None) or Inside()
-        self.inside = before.copy_of()
-        """What is done inside it."""
-        self._at_return = self.inside.copy_of()
-        """What was done inside it until its tool itself returned."""
-        self.own = OwnResult(kept.returned if kept else None, self._note_return)
-        """What its tool itself returned."""
-        self.images: list[str] = list(kept.images) if kept else []
-        """The images that it has shown."""
-        self.usage: list[Usage] = list(kept.usage) if kept else []
-        """What it used of models by itself, for the turn to count."""
-        self.limit = asyncio.timeout(seconds)
-        self._seconds = seconds
-        self.asks = 0
-        """How many questions of its have no answer. It does nothing meanwhile, and its time stands still."""
-        self.recording = asyncio.Lock()
-        """Held while it is recorded that it runs, or has ended: what is written last stands."""
-        self.has_ended = False
-        """Whether its tool came to its end. What that left running works on, and is known by the call."""
-        self.is_kept = False
-        """Whether its tool had returned when it asked, so that code around the tool does."""
-
-    def record(self, **fields: Any) -> ToolEntry:
-        """Return what is to be recorded of the call.
-
-        Args:
-            fields: those of :class:`k8gentai.workers.attempt.journal.ToolEntry`.
-        """
-        return self.place.record(
-            images=self.images,
-            usage=self.usage,
-            # Code around the tool begins again, and what it does inside the call comes again.
-            inside=self._at_return if fields.get("returned") is not None else self.inside,
-            asked_agent=None if fields["state"] == "done" else self.asked_agent,
-            **fields,
-        )
-
-    def _note_return(self) -> None:
-        self._at_return = self.inside.copy_of()
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether somebody stops it, so that a cancellation is none that its own code raised."""
-        task = asyncio.current_task()
-        return bool(self.asks) or self.tools.is_over or task is None or task.cancelling() > 0
-
-    def ask(self) -> None:
-        """It asks a person."""
-        self.asks += 1
-        self._end_at(None)
-
-    def answered(self) -> None:
-        """A person has answered. It gets its whole time anew."""
-        self.asks -= 1
-        if not self.asks and self._seconds is not None:
-            self._end_at(asyncio.get_running_loop().time() + self._seconds)
-
-    def deadline(self) -> float:
-        """Until when it may run, by Redis' clock."""
-        own = math.inf if self._seconds is None else self.tools.clock.now() + self._seconds
-        return min(own, self.tools.deadline)
-
-    def _end_at(self, when: float | None) -> None:
-        with contextlib.suppress(RuntimeError):  # It has ended, and what it left behind asks.
-            self.limit.reschedule(when)
-
-
-_around: ContextVar[tuple[RunningCall, ...]] = ContextVar("running_tool_calls", default=())
-"""The tool calls that the code at hand works for: several, where a tool is an agent."""
-
-
-def running_call() -> RunningCall:
-    """Return the call that the code at hand answers. To be called by tools only."""
-    return _around.get()[-1]
-
-
-def is_in_tool() -> bool:
-    """Return whether the code at hand works for a tool call."""
-    return bool(_around.get())
-
-
-def _open_around() -> tuple[RunningCall, ...]:
-    """Return the tool calls that the code at hand works for and that have not ended."""
-    return tuple(running for running in _around.get() if not running.has_ended)
-
-
-def scope() -> str:
-    """Return by what tool call the model calls of the code at hand are known; empty where they are by none."""
-    around = _around.get()
-    return around[-1].place.key if around and around[-1].place.is_scoped else ""
 
 
 class Tools:
@@ -300,7 +185,7 @@ class Tools:
     async def ask(self, call_id: str, name: str, arguments: str, about: Sequence[str] = ()) -> Decision:
         """Ask a person; see :class:`k8gentai.workers.attempt.approvals.Approvals`."""
         self._note_question(call_id)
-        around = _open_around()
+        around = open_around()
         for running in around:
             running.ask()
             self._put_to_people.add(running.call_id)
@@ -383,7 +268,7 @@ class Tools:
         if entry.images:
             self._images[given_id] = entry.images
         for usage in entry.usage if not place.has_ended else ():
-            self._budget.use(usage, _key_around())
+            self._budget.use(usage, key_around())
             self._publish(call_id, usage)
         result = ToolResult(call_id=call_id, output=entry.output, is_error=entry.is_error, results=entry.results)
         self._publish(call_id, result)
@@ -406,7 +291,7 @@ class Tools:
     def _replaces_approved(self, name: str) -> bool:
         """Return whether a call is made in place of one around it, of the same tool, that its agent's own code or
         framework has put to a person: they approved that one."""
-        return any(call.name == name and call.call_id in self._put_to_people for call in _around.get())
+        return any(call.name == name and call.call_id in self._put_to_people for call in calls_around.get())
 
     def _is_one_too_many(self, known: ToolEntry | None) -> bool:
         """Return whether the request allows no such call. One that an earlier attempt made was allowed."""
@@ -418,8 +303,8 @@ class Tools:
         Raises:
             FencedError: the attempt is over.
         """
-        self._budget.insides.add(_key_around(), done)
-        for around in _open_around():
+        self._budget.insides.add(key_around(), done)
+        for around in open_around():
             # Its worker may die, and no other attempt comes to what is done inside it.
             if self._policy(around.name).retry == "never":
                 await self._note_begun(around)
@@ -446,11 +331,11 @@ class Tools:
         self._answered_inside.update(inside.calls)
         self._keep(inside)
         self._made += inside.counted
-        self._budget.answered(inside, _key_around())
+        self._budget.answered(inside, key_around())
 
     def _note_question(self, question: str) -> None:
         self._put_to_people.add(question)
-        self._budget.insides.add(_key_around(), Inside(calls=[question]))
+        self._budget.insides.add(key_around(), Inside(calls=[question]))
 
     def has_come_to(self, call_id: str) -> bool:
         """Return whether this attempt came to a call or to another question, or need not, as it is recorded; also
@@ -618,9 +503,9 @@ class Tools:
     def _within(self, running: RunningCall) -> Iterator[None]:
         """While inside, the code at hand works for a call."""
         key = running.place.key
-        self._budget.insides.open(key, _key_around(), running.inside)
+        self._budget.insides.open(key, key_around(), running.inside)
         token = current_call_key.set(self._call_key(running.place))
-        around = _around.set((*_around.get(), running))
+        around = calls_around.set((*calls_around.get(), running))
         showing = shown_images.set(running.images)
         returning = current_own_result.set(running.own)
         try:
@@ -629,7 +514,7 @@ class Tools:
             running.has_ended = True
             self._budget.insides.close(key)
             current_call_key.reset(token)
-            _around.reset(around)
+            calls_around.reset(around)
             shown_images.reset(showing)
             current_own_result.reset(returning)
 
@@ -662,12 +547,6 @@ class Tools:
                 running.asked_agent = None
         except FencedError as error:
             raise asyncio.CancelledError from error
-
-
-def _key_around() -> str:
-    """Return the key of the tool call that the code at hand works for; empty where it works for none."""
-    around = _around.get()
-    return around[-1].place.key if around else ""
 
 
 def _short(running: RunningCall, why: str) -> ToolEntry:

@@ -1,0 +1,153 @@
+"""A tool call under way, and which calls the code at hand works for."""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from k8gentai.agents.contract.events import Usage
+from k8gentai.agents.contract.turn import Decision
+from k8gentai.agents.tools.admitted_arguments import OwnResult
+from k8gentai.workers.attempt.call_places import CallPlace
+from k8gentai.workers.attempt.inside import Inside
+from k8gentai.workers.attempt.journal import ToolEntry
+from k8gentai.workers.queue.clock import Clock
+
+
+class CallsOwner(Protocol):
+    """The tools of an attempt, as their calls know them (:class:`k8gentai.workers.tools.boundary.Tools`)."""
+
+    deadline: float
+    clock: Clock
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the attempt has ended."""
+
+    def tokens_left(self) -> int | None:
+        """Return what the turn may still use; None where there is no limit."""
+
+    async def ask(self, call_id: str, name: str, arguments: str, about: Sequence[str] = ()) -> Decision:
+        """Ask a person; see :class:`k8gentai.workers.attempt.approvals.Approvals`."""
+
+
+class RunningCall:
+    """A tool call under way.
+
+    Args:
+        call_id: the call.
+        name: the tool's.
+        seconds: how long it may take; None for as long as it likes.
+        tools: whose call it is.
+        place: where it is in the journal, and what that has of it.
+    """
+
+    def __init__(
+        self, call_id: str, name: str, seconds: float | None, tools: CallsOwner, place: CallPlace
+    ) -> None:
+        self.call_id = call_id
+        self.name = name
+        self.place = place
+        self.tools = tools
+        entry = place.entry
+        self.asked_agent = entry.asked_agent if entry is not None else None
+        """The turn that it asked for and that waits for a person, where its tool is another agent."""
+        kept = entry if entry is not None and (entry.returned is not None or entry.asked_agent) else None
+        before = place.inside or (kept.inside if kept else None) or Inside()
+        self.inside = before.copy_of()
+        """What is done inside it."""
+        self._at_return = self.inside.copy_of()
+        """What was done inside it until its tool itself returned."""
+        self.own = OwnResult(kept.returned if kept else None, self._note_return)
+        """What its tool itself returned."""
+        self.images: list[str] = list(kept.images) if kept else []
+        """The images that it has shown."""
+        self.usage: list[Usage] = list(kept.usage) if kept else []
+        """What it used of models by itself, for the turn to count."""
+        self.limit = asyncio.timeout(seconds)
+        self._seconds = seconds
+        self.asks = 0
+        """How many questions of its have no answer. It does nothing meanwhile, and its time stands still."""
+        self.recording = asyncio.Lock()
+        """Held while it is recorded that it runs, or has ended: what is written last stands."""
+        self.has_ended = False
+        """Whether its tool came to its end. What that left running works on, and is known by the call."""
+        self.is_kept = False
+        """Whether its tool had returned when it asked, so that code around the tool does."""
+
+    def record(self, **fields: Any) -> ToolEntry:
+        """Return what is to be recorded of the call.
+
+        Args:
+            fields: those of :class:`k8gentai.workers.attempt.journal.ToolEntry`.
+        """
+        return self.place.record(
+            images=self.images,
+            usage=self.usage,
+            # Code around the tool begins again, and what it does inside the call comes again.
+            inside=self._at_return if fields.get("returned") is not None else self.inside,
+            asked_agent=None if fields["state"] == "done" else self.asked_agent,
+            **fields,
+        )
+
+    def _note_return(self) -> None:
+        self._at_return = self.inside.copy_of()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody stops it, so that a cancellation is none that its own code raised."""
+        task = asyncio.current_task()
+        return bool(self.asks) or self.tools.is_over or task is None or task.cancelling() > 0
+
+    def ask(self) -> None:
+        """It asks a person."""
+        self.asks += 1
+        self._end_at(None)
+
+    def answered(self) -> None:
+        """A person has answered. It gets its whole time anew."""
+        self.asks -= 1
+        if not self.asks and self._seconds is not None:
+            self._end_at(asyncio.get_running_loop().time() + self._seconds)
+
+    def deadline(self) -> float:
+        """Until when it may run, by Redis' clock."""
+        own = math.inf if self._seconds is None else self.tools.clock.now() + self._seconds
+        return min(own, self.tools.deadline)
+
+    def _end_at(self, when: float | None) -> None:
+        with contextlib.suppress(RuntimeError):  # It has ended, and what it left behind asks.
+            self.limit.reschedule(when)
+
+
+calls_around: ContextVar[tuple[RunningCall, ...]] = ContextVar("running_tool_calls", default=())
+"""The tool calls that the code at hand works for: several, where a tool is an agent."""
+
+
+def running_call() -> RunningCall:
+    """Return the call that the code at hand answers. To be called by tools only."""
+    return calls_around.get()[-1]
+
+
+def is_in_tool() -> bool:
+    """Return whether the code at hand works for a tool call."""
+    return bool(calls_around.get())
+
+
+def open_around() -> tuple[RunningCall, ...]:
+    """Return the tool calls that the code at hand works for and that have not ended."""
+    return tuple(running for running in calls_around.get() if not running.has_ended)
+
+
+def scope() -> str:
+    """Return by what tool call the model calls of the code at hand are known; empty where they are by none."""
+    around = calls_around.get()
+    return around[-1].place.key if around and around[-1].place.is_scoped else ""
+
+
+def key_around() -> str:
+    """Return the key of the tool call that the code at hand works for; empty where it works for none."""
+    around = calls_around.get()
+    return around[-1].place.key if around else ""
