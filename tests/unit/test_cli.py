@@ -19,6 +19,7 @@ from k8gentai.stack.commands.turns import list_turns
 from k8gentai.stack.environments import installed as environments
 from k8gentai.stack.environments.frameworks import USUAL, frameworks_here
 from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.environments.product import Clone
 from k8gentai.stack.local import agents_update as registering
 from k8gentai.stack.local.settings import Settings, read_settings
 from k8gentai.stack.local.up import planned
@@ -154,7 +155,7 @@ def test_an_agents_tools_are_shown_with_their_rules_and_its_servers(
 
 def test_what_nobody_asked_for_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no framework is named, those are in use that are quickly installed, or are there."""
-    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    monkeypatch.setattr(environments, "PRODUCT", Clone(tmp_path))
     python = tmp_path / ".venvs" / "beeai" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.touch()

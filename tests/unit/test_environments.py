@@ -7,6 +7,7 @@ import pytest
 
 from k8gentai.stack.environments import installed as environments
 from k8gentai.stack.environments.installed import SetUpError, ensure, interpreter_for
+from k8gentai.stack.environments.product import Clone
 
 FAKE_UV = """#!/bin/sh
 echo "$*" >>calls
@@ -19,7 +20,7 @@ esac
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with one lock, and a uv that only writes down what it is asked."""
-    monkeypatch.setattr(environments, "ROOT", tmp_path)
+    monkeypatch.setattr(environments, "PRODUCT", Clone(tmp_path))
     for name, content in {
         "locks/some.txt": "a==1\nb==2\n",
         "locks/build.txt": "hatchling==1\n",
@@ -34,7 +35,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def calls(root: Path) -> list[str]:
-    return (root / "calls").read_text().splitlines()
+    return (root / ".venvs/calls").read_text().splitlines()
 
 
 def test_it_is_made_once_and_again_when_its_lock_changed(root: Path) -> None:
@@ -80,4 +81,4 @@ def test_an_unknown_lock_and_an_unknown_framework_are_named(root: Path) -> None:
 
 def test_an_interpreter_that_has_the_framework_is_kept(root: Path) -> None:
     assert interpreter_for("langgraph", lambda _: None) == Path(sys.executable)
-    assert not (root / "calls").exists()
+    assert not (root / ".venvs/calls").exists()

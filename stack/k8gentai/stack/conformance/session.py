@@ -21,13 +21,12 @@ from k8gentai.stack.conformance.runner import run_checks
 from k8gentai.stack.conformance.scripted import ScriptedModel
 from k8gentai.stack.conformance.stand import Subject, open_stand
 from k8gentai.stack.environments.frameworks import NamedAdapter, python_of
-from k8gentai.stack.environments.hosts import RUN_YAML
-from k8gentai.stack.environments.installed import ROOT, SetUpError
+from k8gentai.stack.environments.installed import PRODUCT, SetUpError
 from k8gentai.stack.local.children import ChildError, tail
 from k8gentai.stack.local.settings import Settings
 from k8gentai.stack.terminal.console import perhaps_unread, progress
 
-OWN_AGENTS = ROOT / "tests" / "conformance" / "agents"
+OWN_AGENTS = PRODUCT.data / "tests" / "conformance" / "agents"
 """What the frameworks bring that we have adapters for."""
 _THEIRS = "conformance"
 """The directory beside a third party's module with what its framework brings."""
@@ -62,8 +61,6 @@ def conformance(settings: Settings, given: Given, err: Console) -> list[Outcome]
     subjects = [_subject(adapter, given, err) for adapter in given.adapters or FRAMEWORKS]
     if given.declared:
         return [outcome for subject in subjects for outcome in report.declared(subject.kit, checks)]
-    if not (ROOT / RUN_YAML).is_file():
-        raise SetUpError(f"The server is started in k8gentai's repository: there is no {ROOT / RUN_YAML}.")
     logs = settings.state / "logs"
     return [outcome for subject in subjects for outcome in _run(subject, checks, logs, err)]
 

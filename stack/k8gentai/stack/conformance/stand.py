@@ -15,8 +15,8 @@ from k8gentai.stack.conformance.kit import Kit
 from k8gentai.stack.conformance.lab import MODEL
 from k8gentai.stack.conformance.scripted import ScriptedModel
 from k8gentai.stack.environments.frameworks import VARIABLE, NamedAdapter
-from k8gentai.stack.environments.hosts import HOSTS
-from k8gentai.stack.environments.installed import ROOT, Say, SetUpError
+from k8gentai.stack.environments.hosts import APIS, HOSTS
+from k8gentai.stack.environments.installed import Say, SetUpError
 from k8gentai.stack.local.children import Children
 from k8gentai.stack.local.services import answers, free_port, start_redis, takes_turns
 
@@ -106,12 +106,12 @@ class Stand:
             "AMF_STACK_URL": stack_url,
             "AMF_REGISTRY": str(self._directory / "registry.json"),
             "SQLITE_STORE_DIR": str(self._directory / "sql"),
+            "AMF_APIS_DIR": str(APIS),
         }
 
     async def _start_server(self, port: int) -> None:
         command = await asyncio.to_thread(HOSTS[_HOST].command, port, self._say)
-        # Where its YAML is, whose paths are relative.
-        await self._children.start("stack", command, os.environ, directory=ROOT)
+        await self._children.start("stack", command, os.environ)
         self._stack_url = f"http://127.0.0.1:{port}"
         await answers(self._children, "stack", f"{self._stack_url}/v1/health")
 

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from k8gentai.stack.environments.installed import SetUpError, interpreter_for
+from k8gentai.stack.environments.installed import PRODUCT, SetUpError, interpreter_for
 
-RUN_YAML = Path("stack/run.yaml")
+RUN_YAML = PRODUCT.data / "stack" / "run.yaml"
+APIS = PRODUCT.data / "stack" / "apis.d"
+"""What the run YAML's ``external_apis_dir`` is, wherever a server is started."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Host:
     data: str
 
     def prepare(self, state: Path) -> None:
-        """Make the directory of its SQLite files, unless ``SQLITE_STORE_DIR`` names one, and name it there.
+        """Name to the server what its run YAML asks for: in ``AMF_APIS_DIR`` the external APIs, and in
+        ``SQLITE_STORE_DIR``, unless it names one, the directory of its SQLite files, which is made.
 
         Args:
             state: where all is kept.
@@ -36,6 +39,7 @@ class Host:
         data = Path(os.environ.get("SQLITE_STORE_DIR") or state / self.data)
         data.mkdir(parents=True, exist_ok=True)
         os.environ["SQLITE_STORE_DIR"] = str(data)
+        os.environ["AMF_APIS_DIR"] = os.environ.get("AMF_APIS_DIR") or str(APIS)
 
     def command(self, port: int, say: Callable[[str], None], run_yaml: Path = RUN_YAML) -> list[str]:
         """Return what serves a run YAML; the host's environment is made first where needed.

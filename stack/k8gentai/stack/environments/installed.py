@@ -1,8 +1,8 @@
 """The Python environments: one a framework, because no two frameworks install together.
 
-Each is made in ``.venvs/<name>`` from its own hashed lock, ``locks/<name>.txt``, and made again only when
-the lock changed. ``scripts/env`` runs this module before anything is installed, so it needs the standard
-library alone.
+Each is made in ``.venvs/<name>`` of a clone, or in a user's cache where k8gentai was installed from a wheel, from
+its own hashed lock, ``locks/<name>.txt``, and made again only when the lock changed. ``scripts/env`` runs this
+module before anything is installed, so it needs the standard library alone.
 """
 
 import argparse
@@ -14,14 +14,27 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-ROOT = Path(__file__).resolve().parents[4]
-"""The repository. There are no locks in it where k8gentai was installed from a wheel."""
+from k8gentai.stack.environments.product import PRODUCT, SetUpError
+
+__all__ = [
+    "HOMES",
+    "PRODUCT",
+    "PYTHON",
+    "Say",
+    "SetUpError",
+    "ensure",
+    "interpreter_for",
+    "is_made",
+    "replace_process",
+]
 
 PYTHON = "3.12"
+"""The Python that the locks are tried with."""
 
 HOMES: dict[str, tuple[str, str]] = {
     "crewai": ("crewai", "crewai"),
@@ -36,10 +49,6 @@ HOMES: dict[str, tuple[str, str]] = {
 an interpreter already has it."""
 
 Say = Callable[[str], None]
-
-
-class SetUpError(Exception):
-    """Something k8gentai needs cannot be had. The message is one line for a person."""
 
 
 def interpreter_for(home: str, say: Say) -> Path:
@@ -61,15 +70,15 @@ def interpreter_for(home: str, say: Say) -> Path:
 def is_made(home: str) -> bool:
     """Return whether what runs a framework of :data:`HOMES` is here, be it behind its lock."""
     name, module = HOMES[home]
-    return importlib.util.find_spec(module) is not None or (ROOT / ".venvs" / name / "bin" / "python").exists()
+    return importlib.util.find_spec(module) is not None or _python_of(name).exists()
 
 
 def ensure(name: str, say: Say) -> Path:
-    """Make ``.venvs/<name>``, or bring it to its lock; two processes may ask at once.
+    """Make the environment of that name, or bring it to its lock; two processes may ask at once.
 
     Args:
         name: a file of ``locks/``.
-        say: is told what takes a while.
+        say: called with what takes a while.
 
     Returns:
         The environment's Python.
@@ -77,17 +86,15 @@ def ensure(name: str, say: Say) -> Path:
     Raises:
         SetUpError: if it cannot be made.
     """
-    lock = ROOT / "locks" / f"{name}.txt"
+    lock = PRODUCT.data / "locks" / f"{name}.txt"
     if not lock.is_file():
         raise SetUpError(f"The environment '{name}' cannot be made: there is no {lock}.")
-    home = ROOT / ".venvs" / name
-    python = home / "bin" / "python"
+    python = _python_of(name)
+    home = python.parents[1]
     stamp = home / "lock.sha256"
     try:
-        home.parent.mkdir(exist_ok=True)
-        with (home.parent / f"{name}.lock").open("w") as claim:
-            fcntl.flock(claim, fcntl.LOCK_EX)
-            digest = _digest(lock)
+        with _claimed(name):
+            digest = hashlib.sha256(lock.read_bytes() + b"\0" + PRODUCT.identity()).hexdigest()
             if not (stamp.is_file() and stamp.read_text() == digest and python.exists()):
                 _make(name, home, lock, say)
                 stamp.write_text(digest)
@@ -101,51 +108,97 @@ def replace_process(python: Path, arguments: Sequence[str]) -> NoReturn:
     os.execv(python, [str(python), "-m", "k8gentai.stack.commands.cli", *arguments])  # noqa: S606 - no shell is meant
 
 
+def _python_of(name: str) -> Path:
+    return PRODUCT.environments / name / "bin" / "python"
+
+
+@contextmanager
+def _claimed(name: str) -> Iterator[None]:
+    """Hold what is made under a name in the directory of environments against other processes."""
+    PRODUCT.environments.mkdir(parents=True, exist_ok=True)
+    with (PRODUCT.environments / f"{name}.lock").open("w") as claim:
+        fcntl.flock(claim, fcntl.LOCK_EX)
+        yield
+
+
 def _make(name: str, home: Path, lock: Path, say: Say) -> None:
+    program = _uv_program(say)
+
+    def uv(*arguments: str) -> None:
+        _run(f"the environment '{name}'", [program, "--quiet", *arguments])
+
     count = sum("==" in line for line in lock.read_text().splitlines())
     say(f"Installing the environment '{name}': {count} packages")
     began = time.monotonic()
-    python = str(home / "bin" / "python")
-    _uv(name, "venv", "--clear", "--no-project", "--python", PYTHON, str(home))
-    _uv(name, "pip", "sync", "--require-hashes", "--python", python, str(lock))
-    build = str(ROOT / "locks" / "build.txt")
-    _uv(
-        name,
-        "pip",
-        "install",
-        "--no-deps",
-        "--python",
-        python,
-        "--build-constraints",
-        build,
-        "--editable",
-        str(ROOT),
-    )
+    # Found by its path, uv need not know where Pythons are on this machine.
+    base = sys.executable if f"{sys.version_info.major}.{sys.version_info.minor}" == PYTHON else PYTHON
+    uv("venv", "--clear", "--no-project", "--python", base, str(home))
+    uv("pip", "sync", "--require-hashes", "--python", str(home / "bin" / "python"), str(lock))
+    PRODUCT.put_into(home, uv)
     say(f"Installed '{name}' in {time.monotonic() - began:.0f} s")
 
 
-def _uv(name: str, *arguments: str) -> None:
-    uv = ROOT / ".venvs" / "uv" / "bin" / "uv"
-    program = str(uv) if uv.exists() else shutil.which("uv")
-    if program is None:
-        raise SetUpError("uv is not installed yet: run scripts/up once.")
+def _uv_program(say: Say) -> str:
+    """Return the uv that is here: ours, one beside this interpreter, or one in the path; ours is fetched where
+    there is none.
+
+    Raises:
+        SetUpError: it cannot be fetched.
+    """
+    home = PRODUCT.environments / "uv"
+    ours = home / "bin" / "uv"
+    for program in (ours, Path(sys.executable).with_name("uv")):
+        if program.exists():
+            return str(program)
+    if found := shutil.which("uv"):
+        return found
+    with _claimed("uv"):
+        if not ours.exists():
+            say("Fetching uv")
+            _fetch_uv(home)
+    return str(ours)
+
+
+def _fetch_uv(home: Path) -> None:
+    """Install uv from its lock as ``scripts/env`` does, with the pip of this interpreter, or of another where it
+    has none."""
+    # Another interpreter's pip puts there what runs without an interpreter.
+    pythons = [sys.executable, *filter(None, [shutil.which("python3")])]
+    python = next((python for python in pythons if _has_pip(python)), None)
+    if python is None:
+        raise SetUpError("There is neither uv nor pip here: install one of them and try again.")
+    lock = PRODUCT.data / "locks" / "uv.txt"
+    options = ("--no-deps", "--only-binary", ":all:", "--require-hashes", "--disable-pip-version-check")
+    _run("uv", [python, "-m", "pip", "install", "-qq", "--target", str(home), *options, "-r", str(lock)])
+    shutil.copyfile(lock, home / "lock.txt")
+
+
+def _has_pip(python: str) -> bool:
+    command = [python, "-c", "import pip"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603 - arguments of ours
+
+
+def _run(what: str, command: Sequence[str]) -> None:
+    """Run an installer in the directory of environments, in which no project's settings are.
+
+    Args:
+        what: what is made.
+        command: its command line.
+
+    Raises:
+        SetUpError: it failed.
+    """
+    place = PRODUCT.environments
     environ = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
     done = subprocess.run(  # noqa: S603 - a fixed program, arguments of our own
-        [program, "--quiet", *arguments], cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+        command, cwd=place, env=environ, capture_output=True, text=True, check=False
     )
-    if done.returncode != 0:
-        if "No space left on device" in done.stderr:
-            raise SetUpError(f"The disk is full: the environment '{name}' cannot be made in {ROOT / '.venvs'}.")
-        reason = " ".join(done.stderr.split()) or f"uv ended with {done.returncode}"
-        raise SetUpError(f"The environment '{name}' cannot be made: {reason}")
-
-
-def _digest(lock: Path) -> str:
-    """Return what an environment depends on: its lock, how this package is built, and where it lies (the paths in
-    an environment are absolute)."""
-    parts = [lock, ROOT / "locks" / "build.txt", ROOT / "pyproject.toml"]
-    content = b"\0".join([str(ROOT).encode(), *(part.read_bytes() for part in parts)])
-    return hashlib.sha256(content).hexdigest()
+    if done.returncode == 0:
+        return
+    if "No space left on device" in done.stderr:
+        raise SetUpError(f"The disk is full: {what} cannot be made in {place}.")
+    reason = " ".join(done.stderr.split()) or f"{Path(command[0]).name} ended with {done.returncode}"
+    raise SetUpError(f"{what[0].upper()}{what[1:]} cannot be made: {reason}")
 
 
 def _main() -> int:

@@ -11,6 +11,8 @@ from k8gentai.stack.local import pidfile as notice
 from k8gentai.stack.local import valkey
 from k8gentai.workers.queue.connection import connect
 
+AGENTS = Path("examples/agents")
+"""Under the working directory: the agents' definitions, where ``AMF_AGENTS`` names no others."""
 STATE = Path(".k8gentai")
 """Under the working directory: Redis's and the stack's data, the registry, logs."""
 
@@ -87,7 +89,7 @@ def read_settings() -> Settings:
     """
     up = notice.read(STATE)
     return Settings(
-        agents=Path(os.environ.get("AMF_AGENTS") or "examples/agents"),
+        agents=Path(os.environ.get("AMF_AGENTS") or AGENTS),
         registry=Path(os.environ.get("AMF_REGISTRY") or STATE / "registry.json"),
         stack_url=os.environ.get("AMF_STACK_URL") or (up.stack_url if up else "http://127.0.0.1:8321"),
         redis_url=_redis_url(),

@@ -11,13 +11,14 @@ from rich.console import Console
 
 from k8gentai.agents.registry.registry import RegisteredAgent
 from k8gentai.stack.environments.frameworks import USUAL, chosen, python_of
-from k8gentai.stack.environments.hosts import RUN_YAML, Host
+from k8gentai.stack.environments.hosts import Host
 from k8gentai.stack.environments.installed import SetUpError, interpreter_for
 from k8gentai.stack.local import agents_update as registering
 from k8gentai.stack.local import pidfile as notice
 from k8gentai.stack.local import valkey, welcome
 from k8gentai.stack.local.children import Children
 from k8gentai.stack.local.embedding import named_model
+from k8gentai.stack.local.examples import place_examples
 from k8gentai.stack.local.model_endpoint import Endpoint, chat_models, named_endpoint, stack_model
 from k8gentai.stack.local.pidfile import Notice
 from k8gentai.stack.local.restarts import WorkerProcess, kept_running
@@ -72,9 +73,9 @@ async def up(plan: Plan, settings: Settings, console: Console) -> bool:
         httpx.HTTPError: the stack broke off its answer.
         OSError: a part cannot be started, or the disk is full.
     """
-    _check_place()
     _check_free(plan.port)
     stack = _Stack(plan, settings, console)
+    place_examples(settings.agents, stack.say)
     async with Children(settings.state / "logs") as children:
         agents = await stack.start(children)
         running = Notice(os.getpid(), stack.url, os.environ["INFERENCE_MODEL"], plan.frameworks)
@@ -188,11 +189,6 @@ class _Stack:
         worker = WorkerProcess(f"worker-{framework}", command, dict(os.environ))
         await worker.start(children)
         self.workers.append(worker)
-
-
-def _check_place() -> None:
-    if not RUN_YAML.is_file():
-        raise SetUpError(f"'up' is run in the repository (there is no {RUN_YAML} here).")
 
 
 def _check_free(port: int) -> None:
