@@ -41,6 +41,8 @@ class Kept:
 
     async def record(self, lease: Lease, key: str, value: str) -> bool:
         self.entries[key] = value
+        if not value:
+            del self.entries[key]
         async with self._news:
             self._news.notify_all()
         return True

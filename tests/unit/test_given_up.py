@@ -17,6 +17,7 @@ from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.attempt.journal import ToolEntry
 from k8gentai.workers.attempt.tool_guard import ToolGuard
+from k8gentai.workers.gateway import patience as patience_module
 from k8gentai.workers.process.failures import failure
 from k8gentai.workers.queue.clock import Clock
 from k8gentai.workers.tools.boundary import Tools
@@ -133,7 +134,7 @@ async def test_a_call_that_the_agent_left_is_held_when_it_runs_again(held, ask) 
     bench = Bench(model.answer)
     async with bench.served():
         kept = await given_up(bench, model, ask)
-        assert 0 < kept["seconds"] < 60
+        assert 0 < kept["seconds"] <= kept["since_begin"] < 60
         assert (kept["turn_id"], kept["chunks"]) == ("resp_1", [])
         bench.run_again()
         asking = asyncio.create_task(ask(bench))
@@ -186,6 +187,32 @@ async def test_an_agent_that_left_an_answer_in_its_middle_is_shown_as_much_again
         assert waiting.text.startswith(seen)
         assert "the agent had given up this answer, and waits longer for its rest now" in waiting.text
         assert len(bench.asked) == 1
+
+
+async def test_code_that_looks_at_its_clock_between_chunks_comes_to_do_so(monkeypatch, held) -> None:
+    monkeypatch.setattr(patience_module, "_WAKING_SECONDS", 0.01)
+    model = Model(TEXT)
+    bench = Bench(model.answer)
+    body = {"model": "m", "messages": [], "stream": True}
+    headers = {"authorization": f"Bearer {bench.calls.attempt.key}"}
+
+    async def read(until: Callable[[], bool]) -> list[Any]:
+        read = []
+        async with bench.client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as answer:
+            async for line in answer.aiter_lines():
+                if line:
+                    read.append(json.loads(line.removeprefix("data: "))["choices"][0]["delta"]["content"])
+                if until():
+                    return read
+        raise AssertionError("it ended")
+
+    async with bench.served():
+        assert await read(lambda: True) == ["So it "]
+        await bench.kept.until("given_up")
+        bench.run_again()
+        headers = {"authorization": f"Bearer {bench.calls.attempt.key}"}
+        turns = iter([False, False, False, True])
+        assert await read(lambda: next(turns)) == ["So it ", ""]
 
 
 @pytest.mark.parametrize("ask", [whole, streamed, embedded])
@@ -243,15 +270,17 @@ async def test_what_the_agent_had_to_its_end_was_not_given_up(ask) -> None:
     assert not bench.kept.of("given_up")
 
 
-async def test_a_time_out_that_does_not_say_of_what_is_the_models_that_was_left() -> None:
+async def test_a_time_out_of_asyncio_is_the_models_that_it_cancelled(held) -> None:
     model = Model()
     bench = Bench(model.answer)
     async with bench.served():
-        await given_up(bench, model, whole)
-        assert "model m: the agent waited no longer" in failure(TimeoutError(), bench.calls).message
-        model.may_speak.set()
-        await bench.post({"model": "other", "messages": []})
-        assert failure(TimeoutError(), bench.calls).code == "agent_error"
+        with pytest.raises(TimeoutError) as of_model:
+            await asyncio.wait_for(asyncio.create_task(whole(bench)), 0.2)
+        await bench.kept.until("given_up")
+        assert "model m: the agent waited no longer" in failure(of_model.value, bench.calls).message
+        with pytest.raises(TimeoutError) as of_other:
+            await asyncio.wait_for(asyncio.Event().wait(), 0.01)
+        assert failure(of_other.value, bench.calls).code == "agent_error"
 
 
 async def test_entries_are_written_in_their_order(monkeypatch) -> None:
@@ -285,8 +314,10 @@ async def test_a_call_is_held_for_longer_than_the_agent_waited(monkeypatch) -> N
     monkeypatch.setattr(given_up_module.asyncio, "sleep", sleep)
     await GivenUp(seconds=60).hold()
     await GivenUp(seconds=0.1).hold()
+    await GivenUp(seconds=1, since_begin=30).hold()
     assert slept[0] > 60
     assert slept[1] > 1, "clocks of a busy process are late"
+    assert slept[2] > 30, "its time-out may be of more than the call"
 
 
 def boundary(journal: Recorded, person: Person) -> Tools:
@@ -402,6 +433,21 @@ async def test_what_was_done_inside_a_tool_that_the_agent_left_counts_again(held
     await leave(calling)
     assert [inside.calls for inside in kept] == [["inner", "c1"]]
     assert again.has_come_to("inner")
+
+
+async def test_a_tool_that_the_agent_left_before_a_person_decided_is_held_before_they_are_asked(held) -> None:
+    journal, person, slow = Recorded(), Person(), Slow()
+    calling = asyncio.create_task(boundary(journal, person).call("c1", "slow", {}, slow.run, approval=True))
+    await person.asked.wait()
+    await leave(calling)
+    person.asked.clear()
+    tools = boundary(journal, person)
+    calling = asyncio.create_task(tools.call("c1", "slow", {}, slow.run, approval=True))
+    await asyncio.wait_for(held.begun.wait(), 10)
+    assert tools.busy, "nobody takes the turn for one that waits for a person"
+    assert not person.asked.is_set()
+    await leave(calling)
+    assert slow.ran == 0
 
 
 async def test_a_tool_of_an_attempt_that_ends_is_not_given_up() -> None:

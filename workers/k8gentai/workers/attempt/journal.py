@@ -13,6 +13,7 @@ later version adds to model calls, or mends in them, is added after :meth:`Journ
 import asyncio
 import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
@@ -52,6 +53,8 @@ class Failure(BaseModel):
     """What of the answer came before."""
     turn_id: Text = ""
     """The turn that recorded it."""
+    tools_begun: int | None = None
+    """How many tool calls had begun; None in entries of older versions."""
     tools_done: int = 0
     """How many tool calls had come to their ends."""
 
@@ -122,6 +125,7 @@ class Journal:
         self._attempts = attempts
         self._lease = lease
         self._recorded = recorded
+        self._began = time.monotonic()
         self._asked: Counter[str] = Counter()
         self._made: Counter[str] = Counter()
         self._answered = 0
@@ -129,6 +133,8 @@ class Journal:
         """Whether something of this attempt did not fit: run again, the turn would go another way from there."""
         self._finished: set[str] = set()
         """The ids of the tool calls whose results were asked for."""
+        self._begun: set[str] = set()
+        """The keys of the tool calls that this attempt recorded."""
         self._done: set[str] = set()
         """The keys of the tool calls that came to their ends in this attempt."""
         self._writing = asyncio.Lock()
@@ -195,7 +201,7 @@ class Journal:
             key: from :meth:`patience_key`.
         """
         recorded = self._recorded.get(key)
-        return GivenUp.model_validate_json(recorded) if recorded else None
+        return None if recorded is None else GivenUp.model_validate_json(recorded)
 
     async def record_given_up(self, key: str, given_up: GivenUp) -> None:
         """Keep that the agent gave up a call. To be handed over before it goes on.
@@ -207,7 +213,8 @@ class Journal:
         Raises:
             FencedError: the attempt is over.
         """
-        await self._record(key, self._at_this_stage(given_up))
+        since_begin = time.monotonic() - self._began
+        await self._record(key, self._at_this_stage(given_up.model_copy(update={"since_begin": since_begin})))
 
     async def hold(self, key: str, given_up: GivenUp) -> None:
         """Hold a call that the agent had given up, until it has waited for longer than then: it waits for an
@@ -243,6 +250,7 @@ class Journal:
         Raises:
             FencedError: the attempt is over.
         """
+        self._begun.add(tool_key(call_id))
         if entry.state == "done":
             self._done.add(tool_key(call_id))
         return await self._record(tool_key(call_id), entry.model_dump_json())
@@ -267,8 +275,12 @@ class Journal:
             await until_back(replayed, turn=self._lease.turn_id)
 
     def _at_this_stage(self, noted: Failure | GivenUp) -> str:
-        done = len(done_tools(self._recorded) | self._done)
-        return noted.model_copy(update={"turn_id": self._lease.turn_id, "tools_done": done}).model_dump_json()
+        stage = {
+            "turn_id": self._lease.turn_id,
+            "tools_begun": len(begun_tools(self._recorded) | self._begun),
+            "tools_done": len(done_tools(self._recorded) | self._done),
+        }
+        return noted.model_copy(update=stage).model_dump_json()
 
     async def _record(self, key: str, value: str) -> bool:
         record = partial(self._attempts.record, self._lease, key, value)
@@ -278,6 +290,11 @@ class Journal:
             self.is_full = True
             log.warning("journal_full", turn=self._lease.turn_id, entry=key.partition(" ")[0], bytes=len(value))
         return fits
+
+
+def begun_tools(recorded: Mapping[str, str]) -> set[str]:
+    """Return the keys of the tool calls that have begun."""
+    return {key for key in recorded if key.startswith(_TOOL)}
 
 
 def done_tools(recorded: Mapping[str, str]) -> set[str]:

@@ -327,11 +327,16 @@ class _Call:
         """
         journal = self._calls.journal
         if given_up := self._patience.before:
-            for chunk in given_up.chunks:
-                yield chunk
-            await self._patience.hold()
             if given_up.chunks:
-                raise UpstreamError("the agent had given up this answer, and waits longer for its rest now", 504)
+                for chunk in given_up.chunks:
+                    yield chunk
+                async with aclosing(self._patience.wake()) as silence:
+                    async for chunk in silence:
+                        yield chunk
+                error = UpstreamError("the agent had given up this answer, and waits longer for its rest now", 504)
+                await self._calls.record_failure(self._key, error, given_up.chunks)
+                raise error
+            await self._patience.hold()
         recorded = journal.answer(self._key)
         call_id = self._recorded_id if recorded else self._own_id
         # What is recorded was shown as it is, whatever its choices.

@@ -206,7 +206,7 @@ class Attempts:
             raise FencedError(lease.turn_id)
 
     async def record(self, lease: Lease, key: str, value: str) -> bool:
-        """Write an entry of the turn's journal.
+        """Write an entry of the turn's journal; take it out where the value is empty.
 
         Returns:
             Whether there was room for it.

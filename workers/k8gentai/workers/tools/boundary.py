@@ -4,8 +4,8 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from k8gentai.agents.adapters.base.call_matching import matching_call
@@ -112,6 +112,8 @@ class Tools:
         self._guard = guard
         self._images = {} if images is None else images
         self._running: set[RunningCall] = set()
+        self._held = 0
+        """How many calls are held that the agent had given up."""
         self._places = CallPlaces(journal, self._written)
         self._asking: Counter[str] = Counter()
         """How many calls a person is asked to approve, by their ids as the agent has them."""
@@ -129,7 +131,7 @@ class Tools:
     @property
     def busy(self) -> bool:
         """Whether any tool does something, other than to wait for a person."""
-        return any(not running.asks for running in self._running)
+        return self._held > 0 or any(not running.asks for running in self._running)
 
     @property
     def is_over(self) -> bool:
@@ -245,16 +247,17 @@ class Tools:
                 # Whatever its definition has said since: what a person was asked is theirs to decide.
                 or self._approvals.decision(call_id, name, arguments_json) is not None
             ) and not _is_interrupted(known, policy)
-            if denial is None and is_asked and not place.is_passed:
-                denial = await self._ask_whether(given_id, call_id, name, arguments_json)
-            if not again:
-                self._publish(call_id, StepStarted(step_id=step_id, kind="tool", name=name))
-            running = RunningCall(call_id, name, policy.timeout_seconds, self, place)
-            self._running.add(running)
-            try:
-                entry = denial or await self._waited_for(running, policy, run, starts_work=starts_work)
-            finally:
-                self._running.discard(running)
+            async with self._waited_for(place, name):
+                if denial is None and is_asked and not place.is_passed:
+                    denial = await self._ask_whether(given_id, call_id, name, arguments_json)
+                if not again:
+                    self._publish(call_id, StepStarted(step_id=step_id, kind="tool", name=name))
+                running = RunningCall(call_id, name, policy.timeout_seconds, self, place)
+                self._running.add(running)
+                try:
+                    entry = denial or await self._once(running, policy, run, starts_work=starts_work)
+                finally:
+                    self._running.discard(running)
             # One that failed may be tried again under its idempotency key, unless a person approved it.
             ran = denial is None and (is_asked or not entry.is_error)
         except FencedError as error:
@@ -372,33 +375,39 @@ class Tools:
         self._call_keys.append(key)
         return key
 
-    async def _waited_for(
-        self,
-        running: RunningCall,
-        policy: Tool,
-        run: Callable[[], Awaitable[str | ToolOutcome]],
-        *,
-        starts_work: bool,
-    ) -> ToolEntry:
-        """Return what a call came to that the agent waits for. One that it gives up is held for as long when the
-        turn is run again.
+    @asynccontextmanager
+    async def _waited_for(self, place: CallPlace, name: str) -> AsyncIterator[None]:
+        """While inside, the agent waits for a call. That it gives the call up is recorded; when the turn is run
+        again, the call is held before that.
+
+        Args:
+            place: the call's.
+            name: the tool.
 
         Raises:
             asyncio.CancelledError: the agent gave it up, or the attempt is over.
+            FencedError: the attempt is over.
         """
-        key = self._journal.patience_key(tool_key(running.place.key))
+        key = self._journal.patience_key(tool_key(place.key))
         began = time.monotonic()
         if (before := self._journal.given_up(key)) is not None:
+            self._held += 1
             try:
                 await self._journal.hold(key, before)
             except asyncio.CancelledError:
-                # It is given up again, and what was done inside it is not done again.
-                self._answer_inside(running.place.entry.inside if running.place.entry else Inside())
+                # It is given up again. What was done inside it is not done again.
+                if place.entry is not None:
+                    self._publish(
+                        place.call_id, StepStarted(step_id=tool_step(place.call_id), kind="tool", name=name)
+                    )
+                    self._answer_inside(place.entry.inside)
                 raise
+            finally:
+                self._held -= 1
         try:
-            return await self._once(running, policy, run, starts_work=starts_work)
+            yield
         except asyncio.CancelledError:
-            if not running.asks and not self.is_over:
+            if not self.is_over:
                 await self._journal.record_given_up(key, GivenUp(seconds=time.monotonic() - began))
             raise
 

@@ -1,7 +1,7 @@
 -- Writes an entry of a turn's journal, for the attempt that holds the turn, and counts on the turn what was done
 -- to make it: a model call that was answered, a tool that came to its end. An entry that was final and is
 -- written again with something else is counted as repeated: what it stands for was done twice. One that does not
--- fit is counted as unrecorded, and as nothing else.
+-- fit is counted as unrecorded, and as nothing else. An empty value takes the entry out.
 -- ARGV: id, attempt, key, value, bytes a journal may have.
 local id, attempt, key, value, limit = unpack(ARGV)
 local turn = keys.turn .. id
@@ -9,6 +9,13 @@ local found = redis.call('HMGET', turn, 'attempt', 'status')
 if found[1] ~= attempt or found[2] ~= 'running' then return 'fenced' end
 
 local before = redis.call('HGET', turn .. keys.journal, key)
+if value == '' then
+  if before then
+    redis.call('HDEL', turn .. keys.journal, key)
+    redis.call('HINCRBY', turn, 'journal_bytes', -#before)
+  end
+  return 'ok'
+end
 -- Sent again, because the answer to the first sending was lost.
 if before == value then return 'ok' end
 local kind = key:match('^%a+')
