@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from k8gentai.agents.contract.events import TurnEnd
+from k8gentai.agents.contract.turn import Decision
 from k8gentai.agents.resources.agent import Limits
 from k8gentai.workers.attempt import given_up as given_up_module
 from k8gentai.workers.attempt.budget import Budget
@@ -448,6 +449,40 @@ async def test_a_tool_that_the_agent_left_before_a_person_decided_is_held_before
     assert not person.asked.is_set()
     await leave(calling)
     assert slow.ran == 0
+
+
+class Approving(Person):
+    """Approves whatever it is asked about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.about: list[str] = []
+
+    async def ask(self, call_id: str, *_: object) -> Decision:
+        self.about.append(call_id)
+        return Decision(approve=True)
+
+
+async def test_a_tool_that_a_person_approved_runs_once_for_that(held) -> None:
+    """Code that left it and runs it once more makes another call."""
+    journal, person, slow = Recorded(), Approving(), Slow()
+    tools = boundary(journal, person)
+    for _ in range(2):
+        calling = asyncio.create_task(tools.call("c1", "slow", {}, slow.run, approval=True))
+        await slow.begun.wait()
+        slow.begun.clear()
+        await leave(calling)
+    assert person.about == ["c1", "c1~2"]
+    tools = boundary(journal, person)
+    for _ in range(2):
+        calling = asyncio.create_task(tools.call("c1", "slow", {}, slow.run, approval=True))
+        await asyncio.wait_for(held.begun.wait(), 10)
+        held.begun.clear()
+        await leave(calling)
+    slow.may_end.set()
+    await tools.call("c1", "slow", {}, slow.run, approval=True)
+    assert person.about == ["c1", "c1~2", "c1~3"]
+    assert slow.ran == 3
 
 
 async def test_a_tool_of_an_attempt_that_ends_is_not_given_up() -> None:

@@ -23,23 +23,25 @@ from k8gentai.workers.queue.attempts import Lease
 )
 def test_a_failed_turn_that_is_tried_anew_asks_a_model_again_that_failed_it(end, asks_again) -> None:
     recorded = {"failure model abc 1": recorded_failure(), "model def 1": "[]", "tool c1": '{"state": "left"}'}
-    assert left_out(recorded, "resp_2", end) == (["failure model abc 1"] if asks_again else [])
+    assert left_out(recorded, "resp_1", end) == (["failure model abc 1"] if asks_again else [])
 
 
 def test_it_asks_no_model_again_after_whose_failure_a_tool_came_to_its_end() -> None:
     recorded = {"failure model abc 1": recorded_failure(), "failure model def 1": recorded_failure(tools_done=1)}
     recorded["tool c1"] = '{"state": "done"}'
-    keys = left_out(recorded, "resp_2", TurnFailed(code="model_error", message="model m: overloaded"))
+    keys = left_out(recorded, "resp_1", TurnFailed(code="model_error", message="model m: overloaded"))
     assert keys == ["failure model def 1"]
 
 
-def test_nor_one_that_failed_in_an_attempt_of_its_own() -> None:
-    recorded = {"failure model abc 1": recorded_failure(turn_id="resp_2")}
-    assert left_out(recorded, "resp_2", None) == []
+@pytest.mark.parametrize("turn_id", ["resp_0", "resp_2"])
+def test_nor_one_that_failed_before_a_person_answered_or_in_an_attempt_of_its_own(turn_id) -> None:
+    recorded = {"failure model abc 1": recorded_failure(turn_id=turn_id)}
+    assert left_out(recorded, "resp_1", None) == []
 
 
 def recorded_failure(**noted: Any) -> str:
-    return Failure(cause="overloaded", status=503, code="model_overloaded", **noted).model_dump_json()
+    fields = {"turn_id": "resp_1", **noted}
+    return Failure(cause="overloaded", status=503, code="model_overloaded", **fields).model_dump_json()
 
 
 @pytest.mark.parametrize("code", ["agent_error", "model_error", "time_limit"])
@@ -50,7 +52,7 @@ def test_a_failed_turn_that_is_tried_anew_waits_for_what_the_agent_gave_up_last(
         "given_up model c 1 1": GivenUp(seconds=1, turn_id="resp_2", tools_begun=1).model_dump_json(),
         "tool c1": '{"state": "done"}',
     }
-    assert left_out(recorded, "resp_2", TurnFailed(code=code, message="no")) == ["given_up model b 1 1"]
+    assert left_out(recorded, "resp_1", TurnFailed(code=code, message="no")) == ["given_up model b 1 1"]
 
 
 @pytest.mark.parametrize("state", ["running", "left", "done"])
@@ -61,7 +63,7 @@ def test_what_a_tool_call_began_after_is_past(state) -> None:
         "given_up model def 1 1": GivenUp(seconds=1, turn_id="resp_1").model_dump_json(),
         "tool c1": json.dumps({"state": state}),
     }
-    assert left_out(recorded, "resp_2", TurnFailed(code="model_error", message="model m: overloaded")) == []
+    assert left_out(recorded, "resp_1", TurnFailed(code="model_error", message="model m: overloaded")) == []
 
 
 class Redis:

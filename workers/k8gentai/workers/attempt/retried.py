@@ -24,37 +24,38 @@ async def tried_anew(attempts: Attempts, lease: Lease, failed: str, recorded: Ma
         FencedError: the attempt lost its turn.
     """
     end = await until_back(partial(attempts.end_of, failed))
-    keys = left_out(recorded, lease.turn_id, end if isinstance(end, TurnEnd) else None)
+    keys = left_out(recorded, failed, end if isinstance(end, TurnEnd) else None)
     for key in keys:
         # Not only from what is at hand: the turns that go on with this one have its journal.
         await until_back(partial(attempts.record, lease, key, ""))
     return {key: value for key, value in recorded.items() if key not in keys}
 
 
-def left_out(recorded: Mapping[str, str], turn_id: str, end: TurnEnd | None) -> list[str]:
+def left_out(recorded: Mapping[str, str], failed: str, end: TurnEnd | None) -> list[str]:
     """Return the keys of what may have failed a turn: a model whose failure did is asked again, and what the agent
     gave up last may take longer.
 
     Args:
-        recorded: its journal.
-        turn_id: the turn that tries it anew, whose own entries are not among them.
+        recorded: its journal. What turns before it and after it recorded is not among them: a person has answered
+            those before, and the one after is what tries it anew.
+        failed: the turn.
         end: how it ended, if that is known.
     """
-    failures = _last(recorded, FAILURE, Failure, turn_id)
+    failures = _last(recorded, FAILURE, Failure, failed)
     if isinstance(end, TurnFailed) and not is_model_error(end.code):
         failures = {} if all(each.cause not in end.message for each in failures.values()) else failures
-    return [*failures, *_last(recorded, GIVEN_UP, GivenUp, turn_id)]
+    return [*failures, *_last(recorded, GIVEN_UP, GivenUp, failed)]
 
 
 def _last[T: (Failure, GivenUp)](
     recorded: Mapping[str, str], kind: str, form: type[T], turn_id: str
 ) -> dict[str, T]:
-    """Return the entries of a kind, of other turns than one, that no tool call began after: from those the agent
-    had not gone on."""
+    """Return the entries of a kind, of one turn, that no tool call began after: from those the agent had not gone
+    on."""
     begun, done = len(begun_tools(recorded)), len(done_tools(recorded))
     entries = {key: form.model_validate_json(value) for key, value in recorded.items() if key.startswith(kind)}
 
     def is_last(entry: Failure | GivenUp) -> bool:
         return entry.tools_done >= done if entry.tools_begun is None else entry.tools_begun >= begun
 
-    return {key: each for key, each in entries.items() if each.turn_id != turn_id and is_last(each)}
+    return {key: each for key, each in entries.items() if each.turn_id == turn_id and is_last(each)}

@@ -227,7 +227,7 @@ class Tools:
         arguments_json = shown_json(arguments) if unreadable is None else unreadable
         place = self._places.find(call_id, name, arguments_json)
         given_id, call_id, known = call_id, place.call_id, place.entry
-        again, ran = call_id in self._begun, False
+        again, ran, is_asked = call_id in self._begun, False, False
         running: RunningCall | None = None
         try:
             if not again and self._is_one_too_many(known):
@@ -263,6 +263,11 @@ class Tools:
         except FencedError as error:
             # The turn is not ours any more. Frameworks show ordinary exceptions to the model; this one stops them.
             raise asyncio.CancelledError from error
+        except asyncio.CancelledError:
+            # What a person approved runs once, also where the agent does not wait for its end.
+            has_begun = not running.asks if running is not None else known is not None
+            ran = is_asked and has_begun
+            raise
         finally:
             if not ran:
                 self._places.stop(place, running.inside if running is not None else place.inside)
