@@ -238,10 +238,10 @@ async def test_an_answer_that_came_too_late_is_not_what_the_agent_had(monkeypatc
     bench = Bench(model.answer)
     record, recording, is_back = bench.kept.record, asyncio.Event(), asyncio.Event()
 
-    async def away(lease: Any, key: str, value: str) -> bool:
+    async def away(lease: Any, *entry: str) -> bool:
         recording.set()
         await is_back.wait()
-        return await record(lease, key, value)
+        return await record(lease, *entry)
 
     monkeypatch.setattr(bench.kept, "record", away)
     model.may_speak.set()
@@ -289,10 +289,10 @@ async def test_entries_are_written_in_their_order(monkeypatch) -> None:
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
     record, is_back = bench.kept.record, asyncio.Event()
 
-    async def away(lease: Any, key: str, value: str) -> bool:
+    async def away(lease: Any, key: str, *value: str) -> bool:
         if key.startswith("given_up"):
             await is_back.wait()
-        return await record(lease, key, value)
+        return await record(lease, key, *value)
 
     monkeypatch.setattr(bench.kept, "record", away)
     journal = bench.calls.journal
@@ -391,7 +391,7 @@ async def test_a_tool_that_ran_is_recorded_for_an_agent_that_does_not_wait_for_t
         is_back = asyncio.Event()
         recording = asyncio.Event()
 
-        async def record_tool(self, call_id: str, entry: ToolEntry) -> bool:
+        async def record_tool(self, call_id: str, entry: ToolEntry, around: str = "") -> bool:
             if entry.state == "done":
                 self.recording.set()
                 await self.is_back.wait()

@@ -16,6 +16,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.text.utf8 import JsonObject, Text
 from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside
+from k8gentai.workers.attempt.recorded_order import Place, RecordedOrder
 from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.connection import until_back
 
@@ -36,6 +38,7 @@ FAILURE = "failure "
 """Begins the keys of :class:`Failure`."""
 GIVEN_UP = "given_up "
 """Begins the keys of :class:`k8gentai.workers.attempt.given_up.GivenUp`."""
+_ORDER = "order "
 _TOOL = "tool "
 
 log = structlog.get_logger(__name__)
@@ -138,6 +141,13 @@ class Journal:
         self._done: set[str] = set()
         """The keys of the tool calls that came to their ends in this attempt."""
         self._writing = asyncio.Lock()
+        self._order = RecordedOrder(
+            {
+                key.removeprefix(_ORDER): Place.model_validate_json(value)
+                for key, value in recorded.items()
+                if key.startswith(_ORDER)
+            }
+        )
 
     def model_key(self, request: dict[str, Any], around: str = "") -> str:
         """Return the key of the model call that is about to be made. Counts it.
@@ -163,26 +173,50 @@ class Journal:
         answer: Answer = json.loads(recorded)
         return answer
 
-    async def record_answer(self, key: str, answer: Answer) -> None:
+    def in_turn(self, key: str) -> AbstractAsyncContextManager[None]:
+        """Hold a model call until what was recorded before its answer or failure was given to the agent. It is to
+        be left once the agent has that, too. A call of which nothing is recorded is not held.
+
+        Args:
+            key: the call's.
+        """
+        return self._order.turn_of(key)
+
+    def tool_in_turn(self, call_id: str) -> AbstractAsyncContextManager[None]:
+        """Do the same for a tool call that is done."""
+        self._order.skip_inside(tool_key(call_id))
+        return self._order.turn_of(tool_key(call_id))
+
+    async def record_answer(self, key: str, answer: Answer, around: str = "") -> None:
         """Keep a model's whole answer. To be done before the agent sees its end. What does not fit is not kept.
+
+        Args:
+            key: the call's.
+            answer: what was answered.
+            around: the tool call inside which the call was made, empty where it was inside none.
 
         Raises:
             FencedError: the attempt is over.
         """
-        await self._record(key, json.dumps(answer, separators=(",", ":")))
+        await self._record(key, json.dumps(answer, separators=(",", ":")), around)
 
     def failure(self, key: str) -> Failure | None:
         """Return how a model call failed in an earlier attempt."""
         recorded = self._recorded.get(_failure_key(key))
         return None if recorded is None else Failure.model_validate_json(recorded)
 
-    async def record_failure(self, key: str, failure: Failure) -> None:
+    async def record_failure(self, key: str, failure: Failure, around: str = "") -> None:
         """Keep how a model call failed. To be done before the agent knows. What does not fit is not kept.
+
+        Args:
+            key: the call's.
+            failure: how it failed.
+            around: the tool call inside which the call was made, empty where it was inside none.
 
         Raises:
             FencedError: the attempt is over.
         """
-        await self._record(_failure_key(key), self._at_this_stage(failure))
+        await self._record(_failure_key(key), self._at_this_stage(failure), around)
 
     def patience_key(self, key: str) -> str:
         """Return the key of whether the agent waits for a call that it is about to make. Counts the call: one that
@@ -241,8 +275,13 @@ class Journal:
             self._finished.add(call_id)
         return entry
 
-    async def record_tool(self, call_id: str, entry: ToolEntry) -> bool:
+    async def record_tool(self, call_id: str, entry: ToolEntry, around: str = "") -> bool:
         """Keep what becomes of a tool call: before it begins, and before the agent sees its result.
+
+        Args:
+            call_id: the call.
+            entry: what became of it.
+            around: the tool call inside which it is made, empty where it is inside none.
 
         Returns:
             Whether there was room for it.
@@ -253,7 +292,7 @@ class Journal:
         self._begun.add(tool_key(call_id))
         if entry.state == "done":
             self._done.add(tool_key(call_id))
-        return await self._record(tool_key(call_id), entry.model_dump_json())
+        return await self._record(tool_key(call_id), entry.model_dump_json(), around)
 
     def is_done(self, call_id: str) -> bool:
         """Return whether a tool call came to its end, in this attempt or an earlier one."""
@@ -282,8 +321,8 @@ class Journal:
         }
         return noted.model_copy(update=stage).model_dump_json()
 
-    async def _record(self, key: str, value: str) -> bool:
-        record = partial(self._attempts.record, self._lease, key, value)
+    async def _record(self, key: str, value: str, around: str = "") -> bool:
+        record = partial(self._attempts.record, self._lease, key, value, around and tool_key(around))
         async with self._writing:
             fits = await until_back(record, turn=self._lease.turn_id)
         if not fits:

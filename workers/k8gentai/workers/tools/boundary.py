@@ -428,10 +428,13 @@ class Tools:
         place, images = running.place, running.images
         if place.entry is not None and place.entry.state == "done":
             if starts_work and not place.entry.is_error:
+                async with self._journal.tool_in_turn(place.key):
+                    pass
                 return await self._start_again(running, place.entry, policy, run)
             if not place.has_ended:
                 self._answer_inside(place.entry.inside)
-            return place.entry
+            async with self._journal.tool_in_turn(place.key):
+                return place.entry
         if place.entry is not None and _is_interrupted(place.entry, policy):
             running.inside = (place.entry.inside or Inside()).copy_of()
             self._answer_inside(place.entry.inside)
@@ -466,9 +469,9 @@ class Tools:
         key = running.place.key
         async with running.recording:
             running.has_ended = True
-            if not await self._journal.record_tool(key, entry):
+            if not await self._journal.record_tool(key, entry, key_around()):
                 # It ran, and is not to run again in a turn that tries this one anew.
-                await self._journal.record_tool(key, _short(running, _TOO_LARGE))
+                await self._journal.record_tool(key, _short(running, _TOO_LARGE), key_around())
                 self._budget.unrecorded("a tool ran, and its result is too large to be recorded")
 
     async def _run(
@@ -545,7 +548,7 @@ class Tools:
             left = _short(running, _LOST) if never else running.record(state="left")
         try:
             if not await self._journal.record_tool(place.key, left):
-                await self._journal.record_tool(place.key, _short(running, _TOO_LARGE))
+                await self._journal.record_tool(place.key, _short(running, _TOO_LARGE), key_around())
         except FencedError as error:
             raise asyncio.CancelledError from error
 

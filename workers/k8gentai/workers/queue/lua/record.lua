@@ -1,9 +1,10 @@
 -- Writes an entry of a turn's journal, for the attempt that holds the turn, and counts on the turn what was done
 -- to make it: a model call that was answered, a tool that came to its end. An entry that was final and is
 -- written again with something else is counted as repeated: what it stands for was done twice. One that does not
--- fit is counted as unrecorded, and as nothing else. An empty value takes the entry out.
--- ARGV: id, attempt, key, value, bytes a journal may have.
-local id, attempt, key, value, limit = unpack(ARGV)
+-- fit is counted as unrecorded, and as nothing else. An empty value takes the entry out. What the agent may go on
+-- from, be it an answer, a failure or a result, is numbered in the order in which it is recorded.
+-- ARGV: id, attempt, key, value, bytes a journal may have, key of the entry of the tool call around it or ''.
+local id, attempt, key, value, limit, around = unpack(ARGV)
 local turn = keys.turn .. id
 local found = redis.call('HMGET', turn, 'attempt', 'status')
 if found[1] ~= attempt or found[2] ~= 'running' then return 'fenced' end
@@ -11,7 +12,7 @@ if found[1] ~= attempt or found[2] ~= 'running' then return 'fenced' end
 local before = redis.call('HGET', turn .. keys.journal, key)
 if value == '' then
   if before then
-    redis.call('HDEL', turn .. keys.journal, key)
+    redis.call('HDEL', turn .. keys.journal, key, 'order ' .. key:gsub('^failure ', ''))
     redis.call('HINCRBY', turn, 'journal_bytes', -#before)
   end
   return 'ok'
@@ -34,4 +35,9 @@ local repeated = before and final(before)
 if final(value) then redis.call('HINCRBY', turn, kind .. 's_made', 1) end
 if repeated then redis.call('HINCRBY', turn, kind .. 's_repeated', 1) end
 if final(value) and not repeated then went_on(turn) end
+if final(value) or kind == 'failure' then
+  local journal = turn .. keys.journal
+  local place = {number = redis.call('HINCRBY', journal, 'order', 1), at = now(), around = around or ''}
+  redis.call('HSET', journal, 'order ' .. key:gsub('^failure ', ''), cjson.encode(place))
+end
 return 'ok'
