@@ -76,6 +76,13 @@ async def test_nor_for_what_came_inside_a_tool_call_that_is_done(monkeypatch) ->
     await asyncio.wait_for(given.ask("c"), 10)
 
 
+async def test_those_that_are_given_out_of_turn_do_not_break_those_that_wait_for_theirs(monkeypatch) -> None:
+    monkeypatch.setattr(module, "_STALL_SECONDS", 0.05)
+    given = Given("gone", "b", "c")
+    await asyncio.wait_for(asyncio.gather(*given.begin("c", "b")), 10)
+    assert sorted(given.keys) == ["b", "c"]
+
+
 async def test_one_that_the_agent_leaves_holds_back_nothing(monkeypatch) -> None:
     monkeypatch.setattr(module, "_STALL_SECONDS", 30)
     given = Given("a", "b", "c")

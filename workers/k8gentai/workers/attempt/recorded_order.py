@@ -72,7 +72,7 @@ class RecordedOrder:
                 while self._is_early(key):
                     held = True
                     await asyncio.wait_for(self._moved.wait(), _STALL_SECONDS)
-                if held and self._left[key].at - self._given_at >= _APART_SECONDS:
+                if held and self._places[key].at - self._given_at >= _APART_SECONDS:
                     await asyncio.sleep(_APART_SECONDS)
         except TimeoutError:
             self._skip_before(key)
@@ -84,6 +84,7 @@ class RecordedOrder:
         place = self._places[key]
         for other in [each for each, at in self._left.items() if at.number < place.number]:
             del self._left[other]
+        self._move()
 
     def _pass(self, key: str) -> None:
         if self._left.pop(key, None) is not None:

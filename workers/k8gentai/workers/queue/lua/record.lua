@@ -9,11 +9,13 @@ local turn = keys.turn .. id
 local found = redis.call('HMGET', turn, 'attempt', 'status')
 if found[1] ~= attempt or found[2] ~= 'running' then return 'fenced' end
 
-local before = redis.call('HGET', turn .. keys.journal, key)
+local journal = turn .. keys.journal
+local before = redis.call('HGET', journal, key)
+local place_key = 'order ' .. key:gsub('^failure ', '')
 if value == '' then
-  if before then
-    redis.call('HDEL', turn .. keys.journal, key, 'order ' .. key:gsub('^failure ', ''))
-    redis.call('HINCRBY', turn, 'journal_bytes', -#before)
+  for _, field in ipairs({key, place_key}) do
+    redis.call('HINCRBY', turn, 'journal_bytes', -#(redis.call('HGET', journal, field) or ''))
+    redis.call('HDEL', journal, field)
   end
   return 'ok'
 end
@@ -30,14 +32,15 @@ if redis.call('HINCRBY', turn, 'journal_bytes', more) > tonumber(limit) then
   redis.call('HINCRBY', turn, 'unrecorded', 1)
   return 'full'
 end
-redis.call('HSET', turn .. keys.journal, key, value)
+redis.call('HSET', journal, key, value)
 local repeated = before and final(before)
 if final(value) then redis.call('HINCRBY', turn, kind .. 's_made', 1) end
 if repeated then redis.call('HINCRBY', turn, kind .. 's_repeated', 1) end
 if final(value) and not repeated then went_on(turn) end
 if final(value) or kind == 'failure' then
-  local journal = turn .. keys.journal
-  local place = {number = redis.call('HINCRBY', journal, 'order', 1), at = now(), around = around or ''}
-  redis.call('HSET', journal, 'order ' .. key:gsub('^failure ', ''), cjson.encode(place))
+  local number = redis.call('HINCRBY', journal, 'order', 1)
+  local place = cjson.encode({number = number, at = now(), around = around or ''})
+  redis.call('HINCRBY', turn, 'journal_bytes', #place - #(redis.call('HGET', journal, place_key) or ''))
+  redis.call('HSET', journal, place_key, place)
 end
 return 'ok'
