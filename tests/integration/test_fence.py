@@ -245,7 +245,7 @@ async def test_the_order_in_which_entries_came_is_kept_and_goes_with_them(connec
     assert [place["around"] for place in places.values()] == ["tool c1", "", ""]
     for key in ("model a 1", "failure model b 1", "tool c1"):
         assert await attempts.record(lease, key, "")
-    assert await attempts.journal(lease) == {"order": "3"}
+    assert await attempts.journal(lease) == {}
     assert int(await connection.hget(keys.TURN + TURN, "journal_bytes")) == 0
 
 

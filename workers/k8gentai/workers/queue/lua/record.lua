@@ -38,7 +38,7 @@ if final(value) then redis.call('HINCRBY', turn, kind .. 's_made', 1) end
 if repeated then redis.call('HINCRBY', turn, kind .. 's_repeated', 1) end
 if final(value) and not repeated then went_on(turn) end
 if final(value) or kind == 'failure' then
-  local number = redis.call('HINCRBY', journal, 'order', 1)
+  local number = redis.call('HINCRBY', turn, 'recorded', 1)
   local place = cjson.encode({number = number, at = now(), around = around or ''})
   redis.call('HINCRBY', turn, 'journal_bytes', #place - #(redis.call('HGET', journal, place_key) or ''))
   redis.call('HSET', journal, place_key, place)
