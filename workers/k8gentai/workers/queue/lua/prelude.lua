@@ -189,9 +189,8 @@ local function take_over(id, other, anew, keep)
   local turn, of = keys.turn .. id, keys.turn .. other
   redis.call('COPY', of .. keys.journal, turn .. keys.journal)
   redis.call('PERSIST', turn .. keys.journal)
-  for _, field in ipairs({'journal_bytes', 'recorded'}) do
-    redis.call('HSET', turn, field, redis.call('HGET', of, field) or 0)
-  end
+  redis.call('HSET', turn, 'journal_bytes', redis.call('HGET', of, 'journal_bytes') or 0)
+  redis.call('HSET', turn, 'recorded', redis.call('HGET', of, 'recorded') or 0)
   redis.call('COPY', of .. keys.before, turn .. keys.before)
   redis.call('PERSIST', turn .. keys.before)
   redis.call('HSET', of, 'answered', id)
