@@ -238,7 +238,7 @@ async def test_an_answer_that_came_too_late_is_not_what_the_agent_had(monkeypatc
     bench = Bench(model.answer)
     record, recording, is_back = bench.kept.record, asyncio.Event(), asyncio.Event()
 
-    async def away(lease: Any, *entry: str) -> bool:
+    async def away(lease: Any, *entry: Any) -> bool:
         recording.set()
         await is_back.wait()
         return await record(lease, *entry)
@@ -289,7 +289,7 @@ async def test_entries_are_written_in_their_order(monkeypatch) -> None:
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
     record, is_back = bench.kept.record, asyncio.Event()
 
-    async def away(lease: Any, key: str, *value: str) -> bool:
+    async def away(lease: Any, key: str, *value: Any) -> bool:
         if key.startswith("given_up"):
             await is_back.wait()
         return await record(lease, key, *value)

@@ -131,6 +131,8 @@ class Journal:
         self._began = time.monotonic()
         self._asked: Counter[str] = Counter()
         self._made: Counter[str] = Counter()
+        self._asked_at: dict[str, float] = {}
+        """When calls were made, by their keys and those of whether the agent waits for them."""
         self._answered = 0
         self.is_full = False
         """Whether something of this attempt did not fit: run again, the turn would go another way from there."""
@@ -184,8 +186,12 @@ class Journal:
 
     def tool_in_turn(self, call_id: str) -> AbstractAsyncContextManager[None]:
         """Do the same for a tool call that is done."""
-        self._order.skip_inside(tool_key(call_id))
+        self.skip_inside(call_id)
         return self._order.turn_of(tool_key(call_id))
+
+    def skip_inside(self, call_id: str) -> None:
+        """Wait for nothing that was recorded inside a tool call whose tool does not run."""
+        self._order.skip_inside(tool_key(call_id))
 
     async def record_answer(self, key: str, answer: Answer, around: str = "") -> None:
         """Keep a model's whole answer. To be done before the agent sees its end. What does not fit is not kept.
@@ -226,7 +232,9 @@ class Journal:
             key: the call's: that of a model call, or from :func:`tool_key`.
         """
         self._made[key] += 1
-        return f"{GIVEN_UP}{key} {self._made[key]}"
+        own = f"{GIVEN_UP}{key} {self._made[key]}"
+        self._asked_at[key] = self._asked_at[own] = time.monotonic()
+        return own
 
     def given_up(self, key: str) -> GivenUp | None:
         """Return that the agent gave up a call in an earlier attempt.
@@ -237,18 +245,19 @@ class Journal:
         recorded = self._recorded.get(key)
         return None if recorded is None else GivenUp.model_validate_json(recorded)
 
-    async def record_given_up(self, key: str, given_up: GivenUp) -> None:
+    async def record_given_up(self, key: str, given_up: GivenUp, around: str = "") -> None:
         """Keep that the agent gave up a call. To be handed over before it goes on.
 
         Args:
             key: from :meth:`patience_key`.
             given_up: how it did.
+            around: the tool call inside which the call was made, empty where it was inside none.
 
         Raises:
             FencedError: the attempt is over.
         """
-        since_begin = time.monotonic() - self._began
-        await self._record(key, self._at_this_stage(given_up.model_copy(update={"since_begin": since_begin})))
+        noted = given_up.model_copy(update={"since_begin": time.monotonic() - self._began})
+        await self._record(key, self._at_this_stage(noted), around)
 
     async def hold(self, key: str, given_up: GivenUp) -> None:
         """Hold a call that the agent had given up, until it has waited for longer than then: it waits for an
@@ -261,7 +270,8 @@ class Journal:
         Raises:
             FencedError: the attempt is over.
         """
-        await given_up.hold()
+        with self._order.held(key):
+            await given_up.hold()
         log.info("agent_waits_longer", turn=self._lease.turn_id, seconds=given_up.seconds)
         await self._record(key, "")
 
@@ -321,8 +331,19 @@ class Journal:
         }
         return noted.model_copy(update=stage).model_dump_json()
 
+    def _place(self, key: str, around: str) -> str:
+        """Return what is known of an entry's place in the order in which they come."""
+        now = time.monotonic()
+        asked_at = self._asked_at.get(key.removeprefix(FAILURE), now)
+        known = {
+            "around": around and tool_key(around),
+            "since_begin": now - self._began,
+            "waited": now - asked_at,
+        }
+        return json.dumps(known)
+
     async def _record(self, key: str, value: str, around: str = "") -> bool:
-        record = partial(self._attempts.record, self._lease, key, value, around and tool_key(around))
+        record = partial(self._attempts.record, self._lease, key, value, self._place(key, around))
         async with self._writing:
             fits = await until_back(record, turn=self._lease.turn_id)
         if not fits:

@@ -253,6 +253,7 @@ class Tools:
                 if not again:
                     self._publish(call_id, StepStarted(step_id=step_id, kind="tool", name=name))
                 running = RunningCall(call_id, name, policy.timeout_seconds, self, place)
+                running.own.is_approved = is_asked
                 self._running.add(running)
                 try:
                     entry = denial or await self._once(running, policy, run, starts_work=starts_work)
@@ -401,6 +402,7 @@ class Tools:
                 await self._journal.hold(key, before)
             except asyncio.CancelledError:
                 # It is given up again. What was done inside it is not done again.
+                self._journal.skip_inside(place.key)
                 if place.entry is not None:
                     self._publish(
                         place.call_id, StepStarted(step_id=tool_step(place.call_id), kind="tool", name=name)
@@ -413,7 +415,7 @@ class Tools:
             yield
         except asyncio.CancelledError:
             if not self.is_over:
-                await self._journal.record_given_up(key, GivenUp(seconds=time.monotonic() - began))
+                await self._journal.record_given_up(key, GivenUp(seconds=time.monotonic() - began), key_around())
             raise
 
     async def _once(
