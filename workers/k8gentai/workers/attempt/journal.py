@@ -38,7 +38,9 @@ FAILURE = "failure "
 """Begins the keys of :class:`Failure`."""
 GIVEN_UP = "given_up "
 """Begins the keys of :class:`k8gentai.workers.attempt.given_up.GivenUp`."""
-_ORDER = "order "
+ORDER = "order "
+"""Begins the keys of :class:`k8gentai.workers.attempt.recorded_order.Place`, before those of the entries (of a
+failure: without :data:`FAILURE`)."""
 _TOOL = "tool "
 
 log = structlog.get_logger(__name__)
@@ -145,9 +147,9 @@ class Journal:
         self._writing = asyncio.Lock()
         self._order = RecordedOrder(
             {
-                key.removeprefix(_ORDER): Place.model_validate_json(value)
+                key.removeprefix(ORDER): Place.model_validate_json(value)
                 for key, value in recorded.items()
-                if key.startswith(_ORDER)
+                if key.startswith(ORDER)
             }
         )
 
