@@ -17,6 +17,7 @@ from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.attempt.journal import ToolEntry
+from k8gentai.workers.attempt.recorded_order import Place
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.gateway import patience as patience_module
 from k8gentai.workers.process.failures import failure
@@ -361,6 +362,38 @@ async def tool_given_up(tools: Tools, slow: Slow) -> None:
     slow.begun.clear()
 
 
+async def test_results_of_tools_come_again_in_their_order() -> None:
+    """Also where the agent asks for the later one first."""
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+    done = ToolEntry(state="done", output="done").model_dump_json()
+    for number, call_id in enumerate(("first", "second")):
+        bench.kept.entries[f"tool {call_id}"] = done
+        place = Place(number=number, at=number, since_begin=number, waited=9)
+        bench.kept.entries[f"order tool {call_id}"] = place.model_dump_json()
+    bench.run_again()
+    person, slow, came = Person(), Slow(), list[str]()
+    ends: list[TurnEnd] = []
+    budget, guard = Budget(Limits(), ends.append), ToolGuard((), (), (), ends.append)
+    tools = Tools(
+        "resp_1",
+        {},
+        bench.calls.journal,
+        lambda *_: None,
+        person,
+        budget,
+        math.inf,
+        Clock(0),
+        guard=guard,  # type: ignore[arg-type]
+    )
+
+    async def call(call_id: str) -> None:
+        await tools.call(call_id, "slow", {}, slow.run)
+        came.append(call_id)
+
+    await asyncio.gather(call("second"), call("first"))
+    assert came == ["first", "second"]
+
+
 async def test_a_tool_that_the_agent_left_is_held_and_not_run(held) -> None:
     journal, person, slow = Recorded(), Person(), Slow()
     await tool_given_up(boundary(journal, person), slow)
@@ -449,6 +482,21 @@ async def test_a_tool_that_the_agent_left_before_a_person_decided_is_held_before
     assert not person.asked.is_set()
     await leave(calling)
     assert slow.ran == 0
+
+
+async def test_a_tool_around_a_question_that_was_left_is_at_work_again() -> None:
+    journal, person, slow = Recorded(), Person(), Slow()
+    tools = boundary(journal, person)
+
+    async def outer() -> str:
+        asking = asyncio.create_task(tools.call("inner", "pay", {}, slow.run, approval=True))
+        await person.asked.wait()
+        assert not tools.busy
+        await leave(asking)
+        assert tools.busy
+        return "went on"
+
+    assert (await tools.call("outer", "outer", {}, outer)).output == "went on"
 
 
 class Approving(Person):

@@ -85,8 +85,10 @@ class RecordedOrder:
         """Skip what came inside a tool call that is answered from the record: nobody asks for that."""
         inside = [key for key, place in self._left.items() if place.around == around]
         for key in inside:
-            self._pass(key)
+            del self._left[key]
             self.skip_inside(key)
+        if inside:
+            self._move()
 
     async def _wait(self, key: str) -> None:
         self._asked.add(key)
@@ -120,7 +122,7 @@ class RecordedOrder:
 
     def _skip(self) -> None:
         """Wait no longer for the first of those that are left, nor for more that nobody has asked for."""
-        if (patience := self._patience()) is None or patience > 0:
+        if not self._left or (patience := self._patience()) is None or patience > 0:
             return
         del self._left[next(iter(self._left))]
         while self._left and (head := next(iter(self._left))) not in self._asked:
