@@ -12,6 +12,7 @@ import pytest
 from k8gentai.agents.contract.events import TurnEnd
 from k8gentai.agents.contract.turn import Decision
 from k8gentai.agents.resources.agent import Limits
+from k8gentai.agents.tools.admitted_arguments import Admission, OwnResult, current_own_result
 from k8gentai.workers.attempt import given_up as given_up_module
 from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.given_up import GivenUp
@@ -540,3 +541,21 @@ async def test_a_tool_of_an_attempt_that_ends_is_not_given_up() -> None:
     person.answer.cancel()
     await leave(calling)
     assert journal.left == {}
+
+
+@pytest.mark.parametrize(
+    ("approved", "error", "is_open"),
+    [
+        (True, asyncio.CancelledError(), False),
+        (False, asyncio.CancelledError(), True),
+        (True, ValueError(), True),
+    ],
+)
+async def test_a_tool_that_was_approved_and_left_is_not_run_again_for_that(approved, error, is_open) -> None:
+    own = OwnResult()
+    own.is_approved = approved
+    current_own_result.set(own)
+    admission = Admission("c1", "slow", {})
+    with pytest.raises(type(error)), admission.at_work():
+        raise error
+    assert admission.is_open == is_open
