@@ -14,10 +14,11 @@ from k8gentai.agents.contract.turn import Decision
 from k8gentai.agents.resources.agent import Limits
 from k8gentai.agents.tools.admitted_arguments import Admission, OwnResult, current_own_result
 from k8gentai.workers.attempt import given_up as given_up_module
+from k8gentai.workers.attempt import recorded_order as order_module
 from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside
-from k8gentai.workers.attempt.journal import ToolEntry
+from k8gentai.workers.attempt.journal import Journal, ToolEntry
 from k8gentai.workers.attempt.recorded_order import Place
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.gateway import patience as patience_module
@@ -286,6 +287,26 @@ async def test_a_time_out_of_asyncio_is_the_models_that_it_cancelled(held) -> No
         assert failure(of_other.value, bench.calls).code == "agent_error"
 
 
+async def test_an_answer_that_was_recorded_and_not_waited_for_holds_back_nothing(monkeypatch) -> None:
+    """The agent gives the call up again, and does not come to that answer."""
+    monkeypatch.setattr(order_module, "_MORE_SECONDS", math.inf)
+    monkeypatch.setattr(order_module, "_MOST_SECONDS", 60)
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+    for number, key in enumerate(("model a 1", "given_up model a 1 1", "model b 1")):
+        bench.kept.entries[f"order {key}"] = Place(number=number, at=number).model_dump_json()
+    bench.kept.entries["given_up model a 1 1"] = GivenUp(seconds=60).model_dump_json()
+    bench.run_again()
+    journal = bench.calls.journal
+    own = journal.patience_key("model a 1")
+    before = journal.given_up(own)
+    assert before is not None
+    holding = asyncio.create_task(journal.hold(own, before))
+    await asyncio.wait({holding}, timeout=0.01)
+    await leave(holding)
+    async with asyncio.timeout(10), journal.in_turn("model b 1"):
+        pass
+
+
 async def test_entries_are_written_in_their_order(monkeypatch) -> None:
     """That a call was given up stands in Redis before what the agent did then."""
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
@@ -325,9 +346,14 @@ async def test_a_call_is_held_for_longer_than_the_agent_waited(monkeypatch) -> N
 
 def boundary(journal: Recorded, person: Person) -> Tools:
     """Return the tools of a new attempt."""
+    journal.run_again()
+    return tools_of(journal, person)
+
+
+def tools_of(journal: Recorded | Journal, person: Person) -> Tools:
+    """Return an attempt's tools."""
     ends: list[TurnEnd] = []
     budget, guard = Budget(Limits(), ends.append), ToolGuard((), (), (), ends.append)
-    journal.run_again()
     return Tools(
         "resp_1",
         {},
@@ -372,20 +398,8 @@ async def test_results_of_tools_come_again_in_their_order() -> None:
         place = Place(number=number, at=number, since_begin=number, waited=9)
         bench.kept.entries[f"order tool {call_id}"] = place.model_dump_json()
     bench.run_again()
-    person, slow, came = Person(), Slow(), list[str]()
-    ends: list[TurnEnd] = []
-    budget, guard = Budget(Limits(), ends.append), ToolGuard((), (), (), ends.append)
-    tools = Tools(
-        "resp_1",
-        {},
-        bench.calls.journal,
-        lambda *_: None,
-        person,
-        budget,
-        math.inf,
-        Clock(0),
-        guard=guard,  # type: ignore[arg-type]
-    )
+    slow, came = Slow(), list[str]()
+    tools = tools_of(bench.calls.journal, Person())
 
     async def call(call_id: str) -> None:
         await tools.call(call_id, "slow", {}, slow.run)

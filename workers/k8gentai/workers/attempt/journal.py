@@ -41,6 +41,7 @@ GIVEN_UP = "given_up "
 ORDER = "order "
 """Begins the keys of :class:`k8gentai.workers.attempt.recorded_order.Place`, before those of the entries (of a
 failure: without :data:`FAILURE`)."""
+_MODEL = "model "
 _TOOL = "tool "
 
 log = structlog.get_logger(__name__)
@@ -145,13 +146,7 @@ class Journal:
         self._done: set[str] = set()
         """The keys of the tool calls that came to their ends in this attempt."""
         self._writing = asyncio.Lock()
-        self._order = RecordedOrder(
-            {
-                key.removeprefix(ORDER): Place.model_validate_json(value)
-                for key, value in recorded.items()
-                if key.startswith(ORDER)
-            }
-        )
+        self._order = RecordedOrder(_places(recorded))
 
     def model_key(self, request: dict[str, Any], around: str = "") -> str:
         """Return the key of the model call that is about to be made. Counts it.
@@ -166,7 +161,7 @@ class Journal:
             canonical += f"\n{around}"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         self._asked[digest] += 1
-        return f"model {digest} {self._asked[digest]}"
+        return f"{_MODEL}{digest} {self._asked[digest]}"
 
     def answer(self, key: str) -> Answer | None:
         """Return what was answered to a model call in an earlier attempt."""
@@ -363,6 +358,15 @@ def done_tools(recorded: Mapping[str, str]) -> set[str]:
     """Return the keys of the tool calls that came to their ends."""
     tools = {key: json.loads(value) for key, value in recorded.items() if key.startswith(_TOOL)}
     return {key for key, entry in tools.items() if entry.get("state") == "done"}
+
+
+def _places(recorded: Mapping[str, str]) -> dict[str, Place]:
+    """Return where the entries of a journal stand in their order, but answers that the agent did not wait for."""
+    unread = {
+        key.removeprefix(GIVEN_UP).rpartition(" ")[0] for key in recorded if key.startswith(f"{GIVEN_UP}{_MODEL}")
+    }
+    places = {key.removeprefix(ORDER): value for key, value in recorded.items() if key.startswith(ORDER)}
+    return {key: Place.model_validate_json(value) for key, value in places.items() if key not in unread}
 
 
 def _failure_key(key: str) -> str:

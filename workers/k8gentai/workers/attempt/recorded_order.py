@@ -8,6 +8,7 @@ no longer.
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
@@ -49,6 +50,10 @@ class RecordedOrder:
         self._left = dict(sorted(places.items(), key=lambda entry: entry[1].number))
         """Those that were not given, in their order."""
         self._took = _durations(self._left)
+        self._inside: dict[str, list[str]] = defaultdict(list)
+        """What came inside tool calls, by the keys of those."""
+        for key, place in places.items():
+            self._inside[place.around].append(key)
         self._asked: set[str] = set()
         """Those that the agent has asked for."""
         self._held: set[str] = set()
@@ -83,12 +88,9 @@ class RecordedOrder:
 
     def skip_inside(self, around: str) -> None:
         """Skip what came inside a tool call that is answered from the record: nobody asks for that."""
-        inside = [key for key, place in self._left.items() if place.around == around]
-        for key in inside:
-            del self._left[key]
+        for key in self._inside.pop(around, ()):
+            self._pass_over(key)
             self.skip_inside(key)
-        if inside:
-            self._move()
 
     async def _wait(self, key: str) -> None:
         self._asked.add(key)
@@ -132,6 +134,10 @@ class RecordedOrder:
     def _pass(self, key: str) -> None:
         if (place := self._left.pop(key, None)) is not None:
             self._given, self._given_at = place, time.monotonic()
+            self._move()
+
+    def _pass_over(self, key: str) -> None:
+        if self._left.pop(key, None) is not None:
             self._move()
 
     def _move(self) -> None:
