@@ -13,8 +13,10 @@ later version adds to model calls, or mends in them, is added after :meth:`Journ
 import asyncio
 import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Literal
 
@@ -25,6 +27,7 @@ from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.text.utf8 import JsonObject, Text
 from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside
+from k8gentai.workers.attempt.recorded_order import Place, RecordedOrder
 from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.connection import until_back
 
@@ -35,6 +38,10 @@ FAILURE = "failure "
 """Begins the keys of :class:`Failure`."""
 GIVEN_UP = "given_up "
 """Begins the keys of :class:`k8gentai.workers.attempt.given_up.GivenUp`."""
+ORDER = "order "
+"""Begins the keys of :class:`k8gentai.workers.attempt.recorded_order.Place`, before those of the entries (of a
+failure: without :data:`FAILURE`)."""
+_MODEL = "model "
 _TOOL = "tool "
 
 log = structlog.get_logger(__name__)
@@ -52,6 +59,8 @@ class Failure(BaseModel):
     """What of the answer came before."""
     turn_id: Text = ""
     """The turn that recorded it."""
+    tools_begun: int | None = None
+    """How many tool calls had begun; None in entries of older versions."""
     tools_done: int = 0
     """How many tool calls had come to their ends."""
 
@@ -122,16 +131,22 @@ class Journal:
         self._attempts = attempts
         self._lease = lease
         self._recorded = recorded
+        self._began = time.monotonic()
         self._asked: Counter[str] = Counter()
         self._made: Counter[str] = Counter()
+        self._asked_at: dict[str, float] = {}
+        """When calls were made, by their keys and those of whether the agent waits for them."""
         self._answered = 0
         self.is_full = False
         """Whether something of this attempt did not fit: run again, the turn would go another way from there."""
         self._finished: set[str] = set()
         """The ids of the tool calls whose results were asked for."""
+        self._begun: set[str] = set()
+        """The keys of the tool calls that this attempt recorded."""
         self._done: set[str] = set()
         """The keys of the tool calls that came to their ends in this attempt."""
         self._writing = asyncio.Lock()
+        self._order = RecordedOrder(_places(recorded))
 
     def model_key(self, request: dict[str, Any], around: str = "") -> str:
         """Return the key of the model call that is about to be made. Counts it.
@@ -146,7 +161,7 @@ class Journal:
             canonical += f"\n{around}"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         self._asked[digest] += 1
-        return f"model {digest} {self._asked[digest]}"
+        return f"{_MODEL}{digest} {self._asked[digest]}"
 
     def answer(self, key: str) -> Answer | None:
         """Return what was answered to a model call in an earlier attempt."""
@@ -157,26 +172,54 @@ class Journal:
         answer: Answer = json.loads(recorded)
         return answer
 
-    async def record_answer(self, key: str, answer: Answer) -> None:
+    def in_turn(self, key: str) -> AbstractAsyncContextManager[None]:
+        """Hold a model call until what was recorded before its answer or failure was given to the agent. It is to
+        be left once the agent has that, too. A call of which nothing is recorded is not held.
+
+        Args:
+            key: the call's.
+        """
+        return self._order.turn_of(key)
+
+    def tool_in_turn(self, call_id: str) -> AbstractAsyncContextManager[None]:
+        """Do the same for a tool call that is done."""
+        self.skip_inside(call_id)
+        return self._order.turn_of(tool_key(call_id))
+
+    def skip_inside(self, call_id: str) -> None:
+        """Wait for nothing that was recorded inside a tool call whose tool does not run."""
+        self._order.skip_inside(tool_key(call_id))
+
+    async def record_answer(self, key: str, answer: Answer, around: str = "") -> None:
         """Keep a model's whole answer. To be done before the agent sees its end. What does not fit is not kept.
+
+        Args:
+            key: the call's.
+            answer: what was answered.
+            around: the tool call inside which the call was made, empty where it was inside none.
 
         Raises:
             FencedError: the attempt is over.
         """
-        await self._record(key, json.dumps(answer, separators=(",", ":")))
+        await self._record(key, json.dumps(answer, separators=(",", ":")), around)
 
     def failure(self, key: str) -> Failure | None:
         """Return how a model call failed in an earlier attempt."""
         recorded = self._recorded.get(_failure_key(key))
         return None if recorded is None else Failure.model_validate_json(recorded)
 
-    async def record_failure(self, key: str, failure: Failure) -> None:
+    async def record_failure(self, key: str, failure: Failure, around: str = "") -> None:
         """Keep how a model call failed. To be done before the agent knows. What does not fit is not kept.
+
+        Args:
+            key: the call's.
+            failure: how it failed.
+            around: the tool call inside which the call was made, empty where it was inside none.
 
         Raises:
             FencedError: the attempt is over.
         """
-        await self._record(_failure_key(key), self._at_this_stage(failure))
+        await self._record(_failure_key(key), self._at_this_stage(failure), around)
 
     def patience_key(self, key: str) -> str:
         """Return the key of whether the agent waits for a call that it is about to make. Counts the call: one that
@@ -186,7 +229,9 @@ class Journal:
             key: the call's: that of a model call, or from :func:`tool_key`.
         """
         self._made[key] += 1
-        return f"{GIVEN_UP}{key} {self._made[key]}"
+        own = f"{GIVEN_UP}{key} {self._made[key]}"
+        self._asked_at[key] = self._asked_at[own] = time.monotonic()
+        return own
 
     def given_up(self, key: str) -> GivenUp | None:
         """Return that the agent gave up a call in an earlier attempt.
@@ -195,19 +240,21 @@ class Journal:
             key: from :meth:`patience_key`.
         """
         recorded = self._recorded.get(key)
-        return GivenUp.model_validate_json(recorded) if recorded else None
+        return None if recorded is None else GivenUp.model_validate_json(recorded)
 
-    async def record_given_up(self, key: str, given_up: GivenUp) -> None:
+    async def record_given_up(self, key: str, given_up: GivenUp, around: str = "") -> None:
         """Keep that the agent gave up a call. To be handed over before it goes on.
 
         Args:
             key: from :meth:`patience_key`.
             given_up: how it did.
+            around: the tool call inside which the call was made, empty where it was inside none.
 
         Raises:
             FencedError: the attempt is over.
         """
-        await self._record(key, self._at_this_stage(given_up))
+        noted = given_up.model_copy(update={"since_begin": time.monotonic() - self._began})
+        await self._record(key, self._at_this_stage(noted), around)
 
     async def hold(self, key: str, given_up: GivenUp) -> None:
         """Hold a call that the agent had given up, until it has waited for longer than then: it waits for an
@@ -220,7 +267,8 @@ class Journal:
         Raises:
             FencedError: the attempt is over.
         """
-        await given_up.hold()
+        with self._order.held(key):
+            await given_up.hold()
         log.info("agent_waits_longer", turn=self._lease.turn_id, seconds=given_up.seconds)
         await self._record(key, "")
 
@@ -234,8 +282,13 @@ class Journal:
             self._finished.add(call_id)
         return entry
 
-    async def record_tool(self, call_id: str, entry: ToolEntry) -> bool:
+    async def record_tool(self, call_id: str, entry: ToolEntry, around: str = "") -> bool:
         """Keep what becomes of a tool call: before it begins, and before the agent sees its result.
+
+        Args:
+            call_id: the call.
+            entry: what became of it.
+            around: the tool call inside which it is made, empty where it is inside none.
 
         Returns:
             Whether there was room for it.
@@ -243,9 +296,10 @@ class Journal:
         Raises:
             FencedError: the attempt is over.
         """
+        self._begun.add(tool_key(call_id))
         if entry.state == "done":
             self._done.add(tool_key(call_id))
-        return await self._record(tool_key(call_id), entry.model_dump_json())
+        return await self._record(tool_key(call_id), entry.model_dump_json(), around)
 
     def is_done(self, call_id: str) -> bool:
         """Return whether a tool call came to its end, in this attempt or an earlier one."""
@@ -267,11 +321,26 @@ class Journal:
             await until_back(replayed, turn=self._lease.turn_id)
 
     def _at_this_stage(self, noted: Failure | GivenUp) -> str:
-        done = len(done_tools(self._recorded) | self._done)
-        return noted.model_copy(update={"turn_id": self._lease.turn_id, "tools_done": done}).model_dump_json()
+        stage = {
+            "turn_id": self._lease.turn_id,
+            "tools_begun": len(begun_tools(self._recorded) | self._begun),
+            "tools_done": len(done_tools(self._recorded) | self._done),
+        }
+        return noted.model_copy(update=stage).model_dump_json()
 
-    async def _record(self, key: str, value: str) -> bool:
-        record = partial(self._attempts.record, self._lease, key, value)
+    def _place(self, key: str, around: str) -> str:
+        """Return what is known of an entry's place in the order in which they come."""
+        now = time.monotonic()
+        asked_at = self._asked_at.get(key.removeprefix(FAILURE), now)
+        known = {
+            "around": around and tool_key(around),
+            "since_begin": now - self._began,
+            "waited": now - asked_at,
+        }
+        return json.dumps(known)
+
+    async def _record(self, key: str, value: str, around: str = "") -> bool:
+        record = partial(self._attempts.record, self._lease, key, value, self._place(key, around))
         async with self._writing:
             fits = await until_back(record, turn=self._lease.turn_id)
         if not fits:
@@ -280,10 +349,24 @@ class Journal:
         return fits
 
 
+def begun_tools(recorded: Mapping[str, str]) -> set[str]:
+    """Return the keys of the tool calls that have begun."""
+    return {key for key in recorded if key.startswith(_TOOL)}
+
+
 def done_tools(recorded: Mapping[str, str]) -> set[str]:
     """Return the keys of the tool calls that came to their ends."""
     tools = {key: json.loads(value) for key, value in recorded.items() if key.startswith(_TOOL)}
     return {key for key, entry in tools.items() if entry.get("state") == "done"}
+
+
+def _places(recorded: Mapping[str, str]) -> dict[str, Place]:
+    """Return where the entries of a journal stand in their order, but answers that the agent did not wait for."""
+    unread = {
+        key.removeprefix(GIVEN_UP).rpartition(" ")[0] for key in recorded if key.startswith(f"{GIVEN_UP}{_MODEL}")
+    }
+    places = {key.removeprefix(ORDER): value for key, value in recorded.items() if key.startswith(ORDER)}
+    return {key: Place.model_validate_json(value) for key, value in places.items() if key not in unread}
 
 
 def _failure_key(key: str) -> str:
