@@ -1,4 +1,4 @@
-"""A clean copy of the repository, and what a person does in it."""
+"""A clean copy of the repository, or another directory, and what a person does in it."""
 
 import os
 import socket
@@ -18,16 +18,15 @@ START_SECONDS = 600
 """The first start installs four environments."""
 
 
-class Checkout:
-    """A clone of what is committed.
+class Place:
+    """A directory, on a machine without anything set up.
 
     Args:
-        path: where it is made.
+        path: the directory. All that is started here runs out of it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(path)], check=True)
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -41,6 +40,30 @@ class Checkout:
             timeout=START_SECONDS,
             check=False,
         )
+
+    def processes(self) -> list[str]:
+        """The command lines of what runs out of here."""
+        listed = subprocess.run(["ps", "-e", "-o", "pid=,args="], capture_output=True, text=True, check=True)
+        return [line for line in listed.stdout.splitlines() if f"{self.path}/" in line]
+
+    def wait_for_no_processes(self, seconds: float) -> list[str]:
+        """Wait until nothing runs out of here. Returns what still does after that time."""
+        deadline = time.monotonic() + seconds
+        while (left := self.processes()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return left
+
+
+class Checkout(Place):
+    """A clone of what is committed.
+
+    Args:
+        path: where it is made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(path)], check=True)
 
     @contextmanager
     def serving(self, port: int) -> Iterator[subprocess.Popen[str]]:
@@ -64,18 +87,6 @@ class Checkout:
                 yield up
             finally:
                 up.terminate()
-
-    def processes(self) -> list[str]:
-        """The command lines of what runs out of this copy."""
-        listed = subprocess.run(["ps", "-e", "-o", "pid=,args="], capture_output=True, text=True, check=True)
-        return [line for line in listed.stdout.splitlines() if f"{self.path}/" in line]
-
-    def wait_for_no_processes(self, seconds: float) -> list[str]:
-        """Wait until nothing runs out of this copy. Returns what still does after that time."""
-        deadline = time.monotonic() + seconds
-        while (left := self.processes()) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        return left
 
 
 def free_port() -> int:

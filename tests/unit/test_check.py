@@ -132,7 +132,7 @@ def test_an_environment_that_is_not_there_is_a_reason(tmp_path):
     assert "the environment of langgraph is not installed" in agents["good"].error
     assert agents["other"].state == "unused"
     assert agents["other"].error == (
-        "crewai is not in use here: './scripts/up --frameworks langgraph,llama-stack,crewai' runs it as well, "
+        "crewai is not in use here: 'up --frameworks langgraph,llama-stack,crewai' runs it as well, "
         "'--frameworks all' every framework"
     )
 

@@ -59,7 +59,7 @@ def test_what_a_person_can_mend_is_one_line(
 def test_the_list_names_the_broken_with_their_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = tmp_path / "registry.json"
     monkeypatch.setenv("AMF_REGISTRY", str(registry))
-    assert "run scripts/update-registry" in runner.invoke(cli.app, ["agents", "list"]).stderr
+    assert "run './scripts/update-registry'" in runner.invoke(cli.app, ["agents", "list"]).stderr
     good = RegisteredAgent(id="good", framework="langgraph", state="ready", file="a.yaml", digest="1")
     bad = RegisteredAgent(
         id="bad", framework="ag2", state="broken", file="b.yaml", digest="2", error="b.yaml:3: [no] such module"

@@ -309,7 +309,7 @@ def _check_framework(
     if interpreter is None:
         names = ",".join([*terms.in_use, framework])
         unused = (
-            f"{framework} is not in use here: './scripts/up --frameworks {names}' runs it as well, "
+            f"{framework} is not in use here: 'up --frameworks {names}' runs it as well, "
             "'--frameworks all' every framework"
         )
         return {definition.id: _Verdict("", unused, unused=True) for definition in definitions}, None

@@ -116,7 +116,7 @@ class AgentsService:
         await self.directory.config(agent_id)
         if self.directory.registered(agent_id) is not None:
             raise invalid(
-                f"Agent '{agent_id}' is registered: take its definition away and run scripts/update-registry.",
+                f"Agent '{agent_id}' is registered: take its definition away and update the registry.",
                 "agent_id",
                 "agent_registered",
             )

@@ -17,7 +17,7 @@ from rich.table import Table
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry
 from k8gentai.agents.resources.agent import AgentDefinition, Tool
 from k8gentai.stack.commands.turns import clock, with_redis
-from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.environments.installed import PRODUCT, SetUpError
 from k8gentai.stack.local.settings import Settings
 from k8gentai.stack.terminal import question
 from k8gentai.stack.terminal.console import print_whole_lines
@@ -67,7 +67,7 @@ def call(settings: Settings, agent_id: str, text: str, console: Console) -> bool
     try:
         return asyncio.run(question.ask(settings.stack_url, agent_id, text, console, _decider()))
     except httpx.ConnectError as error:
-        message = f"No stack answers at {settings.stack_url}: start './scripts/up', or name it in AMF_STACK_URL."
+        message = f"No stack answers at {settings.stack_url}: start '{PRODUCT.up}', or name it in AMF_STACK_URL."
         raise SetUpError(message) from error
     except httpx.HTTPError as error:
         raise SetUpError(f"The stack at {settings.stack_url} does not answer: {error!r}.") from error

@@ -55,10 +55,13 @@ def up(
     **Redis**: REDIS_URL, or one built in.
     """
     from k8gentai.stack.environments.hosts import host_named
+    from k8gentai.stack.environments.installed import go_on_in
     from k8gentai.stack.local.running import run_up
     from k8gentai.stack.local.up import Plan, planned
 
     with one_line_errors():
+        # The embedded Redis is there, too.
+        go_on_in("llama-stack", err.print)
         plan = Plan(port, host_named(host), planned(frameworks), once)
         raise typer.Exit(run_up(plan, out, err))
 
@@ -232,6 +235,7 @@ def agents_update(
 def agents_list() -> None:
     """Show the agents of the registry."""
     from k8gentai.agents.registry.registry import Registry
+    from k8gentai.stack.environments.installed import PRODUCT
     from k8gentai.stack.local import agents_update as registering
     from k8gentai.stack.local.settings import read_settings
 
@@ -239,7 +243,7 @@ def agents_list() -> None:
         settings = read_settings()
     found = Registry(settings.registry).list()
     if not found:
-        fail(f"{settings.registry} names no agent: run scripts/update-registry.")
+        fail(f"{settings.registry} names no agent: run '{PRODUCT.update}'.")
     registering.show(found, out)
 
 

@@ -44,6 +44,12 @@ def conformance(
 
     Exit code 1 if a check failed. What a framework declares that it cannot do, with its reason, is no failure.
     """
+    from k8gentai.stack.environments.installed import go_on_in
+
+    with one_line_errors():
+        # The clients that the checks use are there, too, and the embedded Redis.
+        go_on_in("llama-stack", err.print, "--python", str(python))
+
     from k8gentai.stack.conformance import report
     from k8gentai.stack.conformance import session as command
     from k8gentai.stack.local.settings import read_settings

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from k8gentai.agents.contract.events import Event, TurnStarted, Usage
-from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.environments.installed import PRODUCT, SetUpError
 from k8gentai.stack.local import pidfile as notice
 from k8gentai.stack.local.settings import Settings
 from k8gentai.stack.terminal.console import print_whole_lines
@@ -137,7 +137,7 @@ def with_redis[T](settings: Settings, work: Callable[[Redis], Coroutine[Any, Any
     except AWAY as error:
         message = f"Redis at {masked(url)} does not answer ({str(error).rstrip('.')})"
         if settings.redis_url is None and notice.read(settings.state) is None:
-            message = f"No 'up' runs here: {message}. Start './scripts/up', or name the stack's Redis in REDIS_URL"
+            message = f"No 'up' runs here: {message}. Start '{PRODUCT.up}', or name the stack's Redis in REDIS_URL"
         raise SetUpError(f"{message}.") from error
     except RedisError as error:
         raise SetUpError(f"Redis at {masked(url)} refuses: {error}.") from error

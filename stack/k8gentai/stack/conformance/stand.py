@@ -16,7 +16,7 @@ from k8gentai.stack.conformance.lab import MODEL
 from k8gentai.stack.conformance.scripted import ScriptedModel
 from k8gentai.stack.environments.frameworks import VARIABLE, NamedAdapter
 from k8gentai.stack.environments.hosts import APIS, HOSTS
-from k8gentai.stack.environments.installed import Say, SetUpError
+from k8gentai.stack.environments.installed import PRODUCT, Say, SetUpError
 from k8gentai.stack.local.children import Children
 from k8gentai.stack.local.services import answers, free_port, start_redis, takes_turns
 
@@ -107,6 +107,8 @@ class Stand:
             "AMF_REGISTRY": str(self._directory / "registry.json"),
             "SQLITE_STORE_DIR": str(self._directory / "sql"),
             "AMF_APIS_DIR": str(APIS),
+            # The agents of our own frameworks are there, wherever this runs.
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(PRODUCT.data), os.environ.get("PYTHONPATH")])),
         }
 
     async def _start_server(self, port: int) -> None:

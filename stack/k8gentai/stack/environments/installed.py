@@ -28,6 +28,7 @@ __all__ = [
     "Say",
     "SetUpError",
     "ensure",
+    "go_on_in",
     "interpreter_for",
     "is_made",
     "replace_process",
@@ -65,6 +66,22 @@ def interpreter_for(home: str, say: Say) -> Path:
     if importlib.util.find_spec(module) is not None:
         return Path(sys.executable)
     return ensure(name, say)
+
+
+def go_on_in(home: str, say: Say, *more: str) -> None:
+    """Go on in this process as the same command of the environment that runs something of :data:`HOMES`, which is
+    made first where needed; return where this interpreter runs it.
+
+    Args:
+        home: what is to be run.
+        say: called with what takes a while.
+        more: further arguments of the command.
+
+    Raises:
+        SetUpError: if it cannot be made.
+    """
+    if (python := interpreter_for(home, say)) != Path(sys.executable):
+        replace_process(python, [*sys.argv[1:], *more])
 
 
 def is_made(home: str) -> bool:

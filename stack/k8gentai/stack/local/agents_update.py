@@ -11,7 +11,7 @@ from k8gentai.agents.registry.changes import Changes
 from k8gentai.agents.registry.definitions import read_documents
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry
 from k8gentai.stack.environments.frameworks import all_frameworks, named_adapters, python_of
-from k8gentai.stack.environments.installed import Say, SetUpError
+from k8gentai.stack.environments.installed import PRODUCT, Say, SetUpError
 from k8gentai.stack.local.settings import Settings
 
 _STATES = {"ready": "[green]ready[/]", "broken": "[red]broken[/]", "unused": "[dim]unused[/]"}
@@ -71,7 +71,7 @@ def unserved(settings: Settings, framework: str) -> str | None:
     names = ",".join([*in_use(settings), framework])
     return (
         f"No turn will come to this worker: agents of '{framework}' are registered as unused. "
-        f"'./scripts/update-registry --frameworks {names}' takes them into use."
+        f"'{PRODUCT.update} --frameworks {names}' takes them into use."
     )
 
 
