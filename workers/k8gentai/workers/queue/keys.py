@@ -64,3 +64,8 @@ MISSING: Final = "missing_agents"
 
 ALL: Final = {name.lower(): value for name, value in globals().items() if name.isupper()}
 """The names above in lower case, as the Lua scripts see them in their table ``keys``."""
+
+
+def is_key(name: str) -> bool:
+    """Return whether a name is that of a key or the beginning of one; others stand behind one, or are no key's."""
+    return name.startswith(("amf:", "rq:"))
