@@ -27,15 +27,10 @@ from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.connection import until_back
+from k8gentai.workers.queue.stored import FAILURE, GIVEN_UP, MODEL, TOOL
 
 Answer = list[dict[str, Any]]
 """A model's answer: its chunks in order, or its one completion."""
-
-FAILURE = "failure "
-"""Begins the keys of :class:`Failure`."""
-GIVEN_UP = "given_up "
-"""Begins the keys of :class:`k8gentai.workers.attempt.given_up.GivenUp`."""
-_TOOL = "tool "
 
 log = structlog.get_logger(__name__)
 
@@ -146,7 +141,7 @@ class Journal:
             canonical += f"\n{around}"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         self._asked[digest] += 1
-        return f"model {digest} {self._asked[digest]}"
+        return f"{MODEL}{digest} {self._asked[digest]}"
 
     def answer(self, key: str) -> Answer | None:
         """Return what was answered to a model call in an earlier attempt."""
@@ -282,7 +277,7 @@ class Journal:
 
 def done_tools(recorded: Mapping[str, str]) -> set[str]:
     """Return the keys of the tool calls that came to their ends."""
-    tools = {key: json.loads(value) for key, value in recorded.items() if key.startswith(_TOOL)}
+    tools = {key: json.loads(value) for key, value in recorded.items() if key.startswith(TOOL)}
     return {key for key, entry in tools.items() if entry.get("state") == "done"}
 
 
@@ -292,4 +287,4 @@ def _failure_key(key: str) -> str:
 
 def tool_key(call_id: str) -> str:
     """Return the journal's key of a tool call."""
-    return _TOOL + call_id
+    return TOOL + call_id

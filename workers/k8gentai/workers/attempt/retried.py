@@ -7,11 +7,10 @@ from functools import partial
 from k8gentai.agents.contract.error_codes import is_model_error
 from k8gentai.agents.contract.events import TurnEnd, TurnFailed
 from k8gentai.workers.attempt.given_up import GivenUp
-from k8gentai.workers.attempt.journal import FAILURE, GIVEN_UP, Failure, done_tools
+from k8gentai.workers.attempt.journal import Failure, done_tools
 from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.connection import until_back
-
-_NOTE = "retried "
+from k8gentai.workers.queue.stored import FAILURE, GIVEN_UP, RETRIED
 
 
 async def tried_anew(attempts: Attempts, lease: Lease, failed: str, recorded: Mapping[str, str]) -> dict[str, str]:
@@ -27,7 +26,7 @@ async def tried_anew(attempts: Attempts, lease: Lease, failed: str, recorded: Ma
     Raises:
         FencedError: the attempt lost its turn.
     """
-    note = _NOTE + lease.turn_id
+    note = RETRIED + lease.turn_id
     decided = recorded.get(note)
     if decided is None:
         end = await until_back(partial(attempts.end_of, failed))
