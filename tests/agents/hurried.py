@@ -1,6 +1,7 @@
 """Agents that do not wait long: for a model, and for a tool."""
 
 import asyncio
+import re
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, ModelFallbackMiddleware, ModelRequest
@@ -39,6 +40,18 @@ async def use_tools(state: MessagesState) -> MessagesState:
     return {"messages": said}
 
 
+async def race(state: MessagesState) -> MessagesState:
+    """Write what the quicker of two models says, and wait for the other then."""
+    model, asked = ChatOpenAI(model="somebody-elses-model"), str(state["messages"][-1].content)
+    key, path = re.findall(r"\[\[(.+?)\]\] (\S+)", asked)[0]
+    asking = [asyncio.create_task(model.ainvoke(f"[[{key}-{name}]]")) for name in ("a", "b")]
+    done, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+    arguments = {"path": path, "line": str(done.pop().result().content)}
+    await _TOOLS["write"].ainvoke({"name": "write", "args": arguments, "id": "own", "type": "tool_call"})
+    await asyncio.wait(asking)
+    return {"messages": [await model.ainvoke(state["messages"])]}
+
+
 falling_back = create_agent(
     ChatOpenAI(model="slow", timeout=_SECONDS, max_retries=0),
     [write],
@@ -46,3 +59,4 @@ falling_back = create_agent(
 )
 waiting = create_agent(ChatOpenAI(model="slow"), [write], middleware=[OtherModel()])
 using = StateGraph(MessagesState).add_node(use_tools).set_entry_point("use_tools").compile()
+racing = StateGraph(MessagesState).add_node(race).set_entry_point("race").compile()

@@ -5,7 +5,7 @@ from pydantic import BaseModel
 
 from tests.conformance.guarded import agent_id
 from tests.conformance.helpers import items_of, prompt, shapes_of
-from tests.scripted import Answer, Call
+from tests.scripted import FOREVER, Answer, Call
 
 pytestmark = pytest.mark.parametrize("framework", ["ag2", "beeai", "crewai"], indirect=True, scope="session")
 
@@ -66,3 +66,12 @@ async def test_an_object_of_another_shape_than_is_asked_for_fails_the_turn(clien
     assert (response.status, response.error.reason) == ("failed", "invalid_request")
     assert "text.format: the answer is not of the schema" in response.error.message
     assert "'price' is a required property" in response.error.message
+
+
+async def test_what_was_said_by_an_agent_that_was_too_slow_is_no_answer(framework, client, model, key):
+    if framework == "crewai":
+        pytest.skip("it runs crews in threads, which nobody cancels")
+    model.script(key, Answer("First words ", FOREVER), Answer("Quick."))
+    response = await client.responses.create(model="racing", input=prompt(key))
+    assert response.output_text == "Quick.", response.error
+    assert len(items_of(response, "message")) == 1

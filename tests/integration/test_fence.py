@@ -1,6 +1,7 @@
 """An attempt that lost its turn may write nothing more: Redis itself refuses it."""
 
 import asyncio
+import json
 import math
 
 import pytest
@@ -10,7 +11,7 @@ from k8gentai.agents.contract.turn import Turn
 from k8gentai.agents.resources.agent import Limits
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget, JournalFullError
-from k8gentai.workers.attempt.journal import Journal, ToolEntry
+from k8gentai.workers.attempt.journal import Failure, Journal, ToolEntry
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.attempts import JOURNAL_BYTES, Attempts, FencedError, Leases
@@ -224,6 +225,28 @@ async def test_an_entry_written_over_another_takes_no_more_room_than_itself(conn
         await journal.record_tool("c1", ToolEntry(state="running", output=str(number) * 100))
     (entry,) = (await connection.hgetall(keys.TURN + TURN + keys.JOURNAL)).values()
     assert int(await connection.hget(keys.TURN + TURN, "journal_bytes")) == len(entry)
+
+
+async def test_the_order_in_which_entries_came_is_kept_and_goes_with_them(connection, turns, accepted):
+    attempts = worker(connection, "one")
+    lease = await start(attempts)
+    journal = Journal(attempts, lease, {})
+    await journal.record_tool("c1", ToolEntry(state="running"))
+    await journal.record_answer("model a 1", [{"id": "1"}], "c1")
+    await journal.record_failure("model b 1", Failure(cause="full", status=503, code="model_overloaded"))
+    await journal.record_tool("c1", ToolEntry(state="done"))
+    entries = await attempts.journal(lease)
+    places = {key: json.loads(value) for key, value in entries.items() if key.startswith("order ")}
+    assert {key: place["number"] for key, place in places.items()} == {
+        "order model a 1": 1,
+        "order model b 1": 2,
+        "order tool c1": 3,
+    }
+    assert [place["around"] for place in places.values()] == ["tool c1", "", ""]
+    for key in ("model a 1", "failure model b 1", "tool c1"):
+        assert await attempts.record(lease, key, "")
+    assert await attempts.journal(lease) == {}
+    assert int(await connection.hget(keys.TURN + TURN, "journal_bytes")) == 0
 
 
 async def test_a_turn_is_given_up_after_as_many_attempts_as_it_may_have(valkey, connection, turns, accepted):

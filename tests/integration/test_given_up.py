@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.integration.helpers import ON_ONE_HOST, check_sequence, collect, ended, prompt
+from tests.integration.helpers import ON_ONE_HOST, check_sequence, collect, ended, eventually, prompt
 from tests.integration.test_approval import answer, asked, lines, turns
 from tests.integration.test_replay import running, write
 from tests.scripted import FOREVER, Answer, Call, Gate, Refuse
@@ -55,7 +55,8 @@ async def test_a_tool_that_was_too_slow_is_that_again(own_stack, model, key, pag
     response = await killed_in(own_stack, model, key, "hurried-using", steps, meanwhile=page.with_suffix(".go"))
     assert (response.status, response.output_text) == ("completed", "So it is.")
     assert lines(page) == ["slow", "one"]
-    assert [item.name for item in response.output if item.type == "mcp_call"] == ["linger", "write"]
+    outputs = [item.output for item in response.output if item.type == "mcp_call"]
+    assert outputs == ["took too long", "wrote one"]
     assert len(model.requests(key)) == 2 + 1 + 1
 
 
@@ -81,3 +82,28 @@ async def test_a_model_that_was_slow_may_answer_when_the_turn_is_retried(stack, 
     assert second.output_text == "Written."
     assert lines(page) == ["one"]
     assert len(model.requests(key)) == 4
+
+
+async def test_answers_come_again_in_the_order_in_which_they_came(own_stack, model, key, page):
+    """The agent goes by the first of two, and both are recorded when it runs again."""
+    second, last = Gate(), Gate()
+    server = own_stack.add_server()
+    workers = {worker.pid: worker for worker in (own_stack.add_worker("langgraph") for _ in range(2))}
+    model.script(f"{key}-a", Answer(second, "A"))
+    model.script(f"{key}-b", Answer("B"))
+    model.script(key, Answer("So ", last, FOREVER), Answer("So it is."))
+    async with server.openai() as client:
+        turn = await client.responses.create(model="hurried-racing", input=prompt(key, str(page)), background=True)
+        reading = asyncio.create_task(collect(await client.responses.retrieve(turn.id, stream=True)))
+
+        async def written():
+            return lines(page)
+
+        await eventually(written, lambda found: found == ["B"])
+        second.open()
+        await last.reached()
+        running(own_stack, workers, turn.id).kill()
+        response = (await reading)[-1].response
+    assert (response.status, response.output_text) == ("completed", "So it is.")
+    assert lines(page) == ["B"]
+    assert [len(model.requests(each)) for each in (f"{key}-a", f"{key}-b", key)] == [1, 1, 2]

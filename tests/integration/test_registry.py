@@ -8,6 +8,7 @@ import pytest
 
 from k8gentai.workers.isolation.process_exits import REPLACE
 from tests.integration.helpers import ON_ONE_HOST, eventually, prompt
+from tests.integration.test_turns_command import turns
 from tests.scripted import Answer, Call
 
 DEFINITION = """\
@@ -159,6 +160,9 @@ async def test_an_answer_to_an_agent_that_is_gone_says_so_and_counts_once_it_is_
     with pytest.raises(openai.NotFoundError) as caught:
         await client.responses.create(model="leaving", input="Hello.")
     assert "Model 'leaving' not found" in caught.value.message
+    refused = await turns(stack, "approve", asked.id)
+    assert refused.returncode == 1
+    assert "its agent 'leaving' is not registered any more. Nothing was decided" in refused.stderr
     definitions("leaving", "", content=kept)
     stack.update_registry()
     done = await client.responses.create(model="leaving", previous_response_id=asked.id, input=[said])

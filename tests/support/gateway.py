@@ -39,8 +39,10 @@ class Kept:
         self.entries: dict[str, str] = {}
         self._news = asyncio.Condition()
 
-    async def record(self, lease: Lease, key: str, value: str) -> bool:
+    async def record(self, lease: Lease, key: str, value: str, around: str = "") -> bool:
         self.entries[key] = value
+        if not value:
+            del self.entries[key]
         async with self._news:
             self._news.notify_all()
         return True

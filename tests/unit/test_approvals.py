@@ -8,9 +8,18 @@ from typing import Any
 
 import pytest
 
-from k8gentai.agents.contract.events import Interrupt, TurnAccepted, TurnStarted, TurnSuspended
+from k8gentai.agents.contract.events import (
+    Event,
+    Interrupt,
+    ItemDropped,
+    TurnAccepted,
+    TurnStarted,
+    TurnSuspended,
+    request_item,
+)
 from k8gentai.agents.contract.turn import Decision, Turn
 from k8gentai.providers.errors import ApiError
+from k8gentai.providers.rendering.render import render
 from k8gentai.providers.requests.request import read_request
 from k8gentai.providers.turns import acceptor
 from k8gentai.providers.turns.continuation import continued, questions
@@ -131,3 +140,35 @@ def test_a_turn_goes_on_with_its_tools_and_with_credentials_of_today(tools, refu
     acceptor._check_same(request, brought)
     expected = tools[0].get("authorization", "old") if tools else "old"
     assert [tool.get("authorization") for tool in brought.tools] == [expected]
+
+
+async def test_a_question_that_the_agent_does_not_wait_for_is_withdrawn() -> None:
+    published: list[Event] = []
+    approvals = Approvals({}, lambda call_id, event: published.append(event), lambda: False)
+    asking = [asyncio.create_task(approvals.ask("c1", "pay", "{}")) for _ in range(2)]
+    quiet = asyncio.create_task(approvals.quiet())
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    await asyncio.wait({asking[0]})
+    assert [event.type for event in published] == ["interrupt"], "the other one waits"
+    asking[1].cancel()
+    await asyncio.wait({asking[1]})
+    assert published[-1] == ItemDropped(item_id=request_item("c1"))
+    # The turn is not suspended, as nobody could answer it.
+    done, _ = await asyncio.wait({quiet}, timeout=0.5)
+    assert not done
+    later = asyncio.create_task(approvals.ask("c2", "pay", "{}"))
+    await asyncio.wait_for(quiet, 10)
+    approvals.close()
+    await asyncio.wait({later})
+    assert [event.type for event in published] == ["interrupt", "item.dropped", "interrupt"]
+
+
+def test_a_request_that_was_withdrawn_is_none_of_the_response() -> None:
+    dropped = ItemDropped(item_id=request_item("c1"))
+    events = [*EVENTS[:-1], dropped, EVENTS[-1]]
+    assert [question.call_id for question in questions(record(), events).values()] == ["c2"]
+    _, response = render(record(), events)
+    assert [item["arguments"] for item in response["output"]] == [EVENTS[3].arguments]  # type: ignore[union-attr]
+    again = [*EVENTS[:-1], dropped, EVENTS[2], EVENTS[-1]]
+    assert [question.call_id for question in questions(record(), again).values()] == ["c2", "c1"]

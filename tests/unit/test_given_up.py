@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from k8gentai.agents.contract.events import TurnEnd
+from k8gentai.agents.contract.turn import Decision
 from k8gentai.agents.resources.agent import Limits
 from k8gentai.workers.attempt import given_up as given_up_module
 from k8gentai.workers.attempt.budget import Budget
@@ -17,6 +18,7 @@ from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.attempt.journal import ToolEntry
 from k8gentai.workers.attempt.tool_guard import ToolGuard
+from k8gentai.workers.gateway import patience as patience_module
 from k8gentai.workers.process.failures import failure
 from k8gentai.workers.queue.clock import Clock
 from k8gentai.workers.tools.boundary import Tools
@@ -133,7 +135,7 @@ async def test_a_call_that_the_agent_left_is_held_when_it_runs_again(held, ask) 
     bench = Bench(model.answer)
     async with bench.served():
         kept = await given_up(bench, model, ask)
-        assert 0 < kept["seconds"] < 60
+        assert 0 < kept["seconds"] <= kept["since_begin"] < 60
         assert (kept["turn_id"], kept["chunks"]) == ("resp_1", [])
         bench.run_again()
         asking = asyncio.create_task(ask(bench))
@@ -188,6 +190,32 @@ async def test_an_agent_that_left_an_answer_in_its_middle_is_shown_as_much_again
         assert len(bench.asked) == 1
 
 
+async def test_code_that_looks_at_its_clock_between_chunks_comes_to_do_so(monkeypatch, held) -> None:
+    monkeypatch.setattr(patience_module, "_WAKING_SECONDS", 0.01)
+    model = Model(TEXT)
+    bench = Bench(model.answer)
+    body = {"model": "m", "messages": [], "stream": True}
+    headers = {"authorization": f"Bearer {bench.calls.attempt.key}"}
+
+    async def read(until: Callable[[], bool]) -> list[Any]:
+        read = []
+        async with bench.client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as answer:
+            async for line in answer.aiter_lines():
+                if line:
+                    read.append(json.loads(line.removeprefix("data: "))["choices"][0]["delta"]["content"])
+                if until():
+                    return read
+        raise AssertionError("it ended")
+
+    async with bench.served():
+        assert await read(lambda: True) == ["So it "]
+        await bench.kept.until("given_up")
+        bench.run_again()
+        headers = {"authorization": f"Bearer {bench.calls.attempt.key}"}
+        turns = iter([False, False, False, True])
+        assert await read(lambda: next(turns)) == ["So it ", ""]
+
+
 @pytest.mark.parametrize("ask", [whole, streamed, embedded])
 async def test_an_agent_that_is_stopped_gives_nothing_up(ask) -> None:
     model = Model()
@@ -210,10 +238,10 @@ async def test_an_answer_that_came_too_late_is_not_what_the_agent_had(monkeypatc
     bench = Bench(model.answer)
     record, recording, is_back = bench.kept.record, asyncio.Event(), asyncio.Event()
 
-    async def away(lease: Any, key: str, value: str) -> bool:
+    async def away(lease: Any, *entry: str) -> bool:
         recording.set()
         await is_back.wait()
-        return await record(lease, key, value)
+        return await record(lease, *entry)
 
     monkeypatch.setattr(bench.kept, "record", away)
     model.may_speak.set()
@@ -243,15 +271,17 @@ async def test_what_the_agent_had_to_its_end_was_not_given_up(ask) -> None:
     assert not bench.kept.of("given_up")
 
 
-async def test_a_time_out_that_does_not_say_of_what_is_the_models_that_was_left() -> None:
+async def test_a_time_out_of_asyncio_is_the_models_that_it_cancelled(held) -> None:
     model = Model()
     bench = Bench(model.answer)
     async with bench.served():
-        await given_up(bench, model, whole)
-        assert "model m: the agent waited no longer" in failure(TimeoutError(), bench.calls).message
-        model.may_speak.set()
-        await bench.post({"model": "other", "messages": []})
-        assert failure(TimeoutError(), bench.calls).code == "agent_error"
+        with pytest.raises(TimeoutError) as of_model:
+            await asyncio.wait_for(asyncio.create_task(whole(bench)), 0.2)
+        await bench.kept.until("given_up")
+        assert "model m: the agent waited no longer" in failure(of_model.value, bench.calls).message
+        with pytest.raises(TimeoutError) as of_other:
+            await asyncio.wait_for(asyncio.Event().wait(), 0.01)
+        assert failure(of_other.value, bench.calls).code == "agent_error"
 
 
 async def test_entries_are_written_in_their_order(monkeypatch) -> None:
@@ -259,10 +289,10 @@ async def test_entries_are_written_in_their_order(monkeypatch) -> None:
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
     record, is_back = bench.kept.record, asyncio.Event()
 
-    async def away(lease: Any, key: str, value: str) -> bool:
+    async def away(lease: Any, key: str, *value: str) -> bool:
         if key.startswith("given_up"):
             await is_back.wait()
-        return await record(lease, key, value)
+        return await record(lease, key, *value)
 
     monkeypatch.setattr(bench.kept, "record", away)
     journal = bench.calls.journal
@@ -285,8 +315,10 @@ async def test_a_call_is_held_for_longer_than_the_agent_waited(monkeypatch) -> N
     monkeypatch.setattr(given_up_module.asyncio, "sleep", sleep)
     await GivenUp(seconds=60).hold()
     await GivenUp(seconds=0.1).hold()
+    await GivenUp(seconds=1, since_begin=30).hold()
     assert slept[0] > 60
     assert slept[1] > 1, "clocks of a busy process are late"
+    assert slept[2] > 30, "its time-out may be of more than the call"
 
 
 def boundary(journal: Recorded, person: Person) -> Tools:
@@ -359,7 +391,7 @@ async def test_a_tool_that_ran_is_recorded_for_an_agent_that_does_not_wait_for_t
         is_back = asyncio.Event()
         recording = asyncio.Event()
 
-        async def record_tool(self, call_id: str, entry: ToolEntry) -> bool:
+        async def record_tool(self, call_id: str, entry: ToolEntry, around: str = "") -> bool:
             if entry.state == "done":
                 self.recording.set()
                 await self.is_back.wait()
@@ -402,6 +434,55 @@ async def test_what_was_done_inside_a_tool_that_the_agent_left_counts_again(held
     await leave(calling)
     assert [inside.calls for inside in kept] == [["inner", "c1"]]
     assert again.has_come_to("inner")
+
+
+async def test_a_tool_that_the_agent_left_before_a_person_decided_is_held_before_they_are_asked(held) -> None:
+    journal, person, slow = Recorded(), Person(), Slow()
+    calling = asyncio.create_task(boundary(journal, person).call("c1", "slow", {}, slow.run, approval=True))
+    await person.asked.wait()
+    await leave(calling)
+    person.asked.clear()
+    tools = boundary(journal, person)
+    calling = asyncio.create_task(tools.call("c1", "slow", {}, slow.run, approval=True))
+    await asyncio.wait_for(held.begun.wait(), 10)
+    assert tools.busy, "nobody takes the turn for one that waits for a person"
+    assert not person.asked.is_set()
+    await leave(calling)
+    assert slow.ran == 0
+
+
+class Approving(Person):
+    """Approves whatever it is asked about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.about: list[str] = []
+
+    async def ask(self, call_id: str, *_: object) -> Decision:
+        self.about.append(call_id)
+        return Decision(approve=True)
+
+
+async def test_a_tool_that_a_person_approved_runs_once_for_that(held) -> None:
+    """Code that left it and runs it once more makes another call."""
+    journal, person, slow = Recorded(), Approving(), Slow()
+    tools = boundary(journal, person)
+    for _ in range(2):
+        calling = asyncio.create_task(tools.call("c1", "slow", {}, slow.run, approval=True))
+        await slow.begun.wait()
+        slow.begun.clear()
+        await leave(calling)
+    assert person.about == ["c1", "c1~2"]
+    tools = boundary(journal, person)
+    for _ in range(2):
+        calling = asyncio.create_task(tools.call("c1", "slow", {}, slow.run, approval=True))
+        await asyncio.wait_for(held.begun.wait(), 10)
+        held.begun.clear()
+        await leave(calling)
+    slow.may_end.set()
+    await tools.call("c1", "slow", {}, slow.run, approval=True)
+    assert person.about == ["c1", "c1~2", "c1~3"]
+    assert slow.ran == 3
 
 
 async def test_a_tool_of_an_attempt_that_ends_is_not_given_up() -> None:

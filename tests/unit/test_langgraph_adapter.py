@@ -294,6 +294,23 @@ async def test_a_message_that_broke_off_is_closed_where_the_agent_goes_on(model)
     assert len(of_type(events, "step.completed")) == len(of_type(events, "step.started"))
 
 
+async def test_what_a_model_said_that_the_agent_gave_up_is_no_answer(model):
+    model.script("slow", Answer("First words", FOREVER), Answer("Quick."))
+
+    async def answer(state: MessagesState) -> dict:
+        try:
+            return {"messages": [await asyncio.wait_for(chat(model).ainvoke(state["messages"]), 1)]}
+        except TimeoutError:
+            return {"messages": [await chat(model).ainvoke(state["messages"])]}
+
+    events = await run(graph_of(answer), turn_of("[[slow]]"))
+    said = {each.message_id: each.text for each in of_type(events, "message.done")}
+    (dropped,) = of_type(events, "item.dropped")
+    assert said.pop(dropped.item_id).startswith("First words")
+    assert list(said.values()) == ["Quick."]
+    assert len(of_type(events, "step.completed")) == len(of_type(events, "step.started"))
+
+
 async def test_a_checkpointer_of_the_graph_is_not_used(model):
     model.script("memory", Answer("One."), Answer("Two."))
     saver = InMemorySaver()

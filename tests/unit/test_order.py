@@ -110,6 +110,16 @@ def test_a_call_that_nobody_ran_is_an_error_and_one_without_a_result_is_none() -
     ]
 
 
+def test_a_call_whose_tool_began_and_has_no_result_was_not_waited_for() -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    for event in (call("left"), StepStarted(step_id="tool-left", kind="tool", name="add")):
+        order.from_tool("left", event)
+    order.finish(completed=True)
+    why = "the agent stopped waiting for this tool: whether it took effect is not known"
+    assert put[-1] == ToolResult(call_id="left", output=why, is_error=True)
+
+
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_call_of_the_clients_comes_once_after_the_calls_beside_it(*, asked: bool) -> None:
     put: list[Event] = []

@@ -23,6 +23,7 @@ from k8gentai.agents.contract.events import (
     TurnCompleted,
     TurnSuspended,
     Usage,
+    request_item,
 )
 from k8gentai.workers.attempt import replay_filter as republish
 from k8gentai.workers.attempt.inside import Inside
@@ -115,6 +116,13 @@ def test_a_message_that_departs_is_dropped_and_begun_anew_with_all_it_says() -> 
 def test_what_the_new_attempt_never_comes_to_is_dropped_at_its_end() -> None:
     attempt: list[Event] = [TextDelta(message_id="m1", delta="Let me see."), TurnCompleted()]
     assert again(TURN[:7], attempt) == [ItemDropped(item_id="c1"), TurnCompleted()]
+
+
+def test_a_question_that_was_withdrawn_is_shown_when_it_is_asked_again() -> None:
+    asked = Interrupt(call_id="c1", name="add", arguments="{}")
+    dropped = ItemDropped(item_id=request_item("c1"))
+    assert again([asked], [asked, TurnSuspended(expires_at=1)]) == [TurnSuspended(expires_at=1)]
+    assert again([asked, dropped], [asked, TurnSuspended(expires_at=1)]) == [asked, TurnSuspended(expires_at=1)]
 
 
 def test_a_message_that_ends_sooner_than_it_did_is_dropped() -> None:

@@ -23,60 +23,76 @@ from k8gentai.workers.queue.attempts import Lease
 )
 def test_a_failed_turn_that_is_tried_anew_asks_a_model_again_that_failed_it(end, asks_again) -> None:
     recorded = {"failure model abc 1": recorded_failure(), "model def 1": "[]", "tool c1": '{"state": "left"}'}
-    assert left_out(recorded, "resp_2", end) == (["failure model abc 1"] if asks_again else [])
+    assert left_out(recorded, "resp_1", end) == (["failure model abc 1"] if asks_again else [])
 
 
 def test_it_asks_no_model_again_after_whose_failure_a_tool_came_to_its_end() -> None:
     recorded = {"failure model abc 1": recorded_failure(), "failure model def 1": recorded_failure(tools_done=1)}
     recorded["tool c1"] = '{"state": "done"}'
-    keys = left_out(recorded, "resp_2", TurnFailed(code="model_error", message="model m: overloaded"))
+    keys = left_out(recorded, "resp_1", TurnFailed(code="model_error", message="model m: overloaded"))
     assert keys == ["failure model def 1"]
 
 
-def test_nor_one_that_failed_in_an_attempt_of_its_own() -> None:
-    recorded = {"failure model abc 1": recorded_failure(turn_id="resp_2")}
-    assert left_out(recorded, "resp_2", None) == []
+@pytest.mark.parametrize("turn_id", ["resp_0", "resp_2"])
+def test_nor_one_that_failed_before_a_person_answered_or_in_an_attempt_of_its_own(turn_id) -> None:
+    recorded = {"failure model abc 1": recorded_failure(turn_id=turn_id)}
+    assert left_out(recorded, "resp_1", None) == []
 
 
 def recorded_failure(**noted: Any) -> str:
-    return Failure(cause="overloaded", status=503, code="model_overloaded", **noted).model_dump_json()
+    fields = {"turn_id": "resp_1", **noted}
+    return Failure(cause="overloaded", status=503, code="model_overloaded", **fields).model_dump_json()
 
 
 @pytest.mark.parametrize("code", ["agent_error", "model_error", "time_limit"])
 def test_a_failed_turn_that_is_tried_anew_waits_for_what_the_agent_gave_up_last(code) -> None:
     recorded = {
         "given_up model a 1 1": GivenUp(seconds=1, turn_id="resp_1").model_dump_json(),
-        "given_up model b 1 1": GivenUp(seconds=1, turn_id="resp_1", tools_done=1).model_dump_json(),
-        "given_up model c 1 1": GivenUp(seconds=1, turn_id="resp_2", tools_done=1).model_dump_json(),
-        "given_up model d 1 1": "",
+        "given_up model b 1 1": GivenUp(seconds=1, turn_id="resp_1", tools_begun=1).model_dump_json(),
+        "given_up model c 1 1": GivenUp(seconds=1, turn_id="resp_2", tools_begun=1).model_dump_json(),
         "tool c1": '{"state": "done"}',
     }
-    assert left_out(recorded, "resp_2", TurnFailed(code=code, message="no")) == ["given_up model b 1 1"]
+    assert left_out(recorded, "resp_1", TurnFailed(code=code, message="no")) == ["given_up model b 1 1"]
+
+
+@pytest.mark.parametrize("state", ["running", "left", "done"])
+def test_what_a_tool_call_began_after_is_past(state) -> None:
+    """It may have taken effect, and another way would make it another call."""
+    recorded = {
+        "failure model abc 1": recorded_failure(tools_begun=0),
+        "given_up model def 1 1": GivenUp(seconds=1, turn_id="resp_1").model_dump_json(),
+        "tool c1": json.dumps({"state": state}),
+    }
+    assert left_out(recorded, "resp_1", TurnFailed(code="model_error", message="model m: overloaded")) == []
 
 
 class Redis:
     """Knows how a turn ended, and keeps what is recorded."""
 
-    def __init__(self, end: TurnEnd) -> None:
+    def __init__(self, end: TurnEnd, journal: dict[str, str]) -> None:
         self.end = end
-        self.journal: dict[str, str] = {}
+        self.journal = journal
 
     async def end_of(self, turn_id: str) -> TurnEnd:
         assert turn_id == "resp_1"
         return self.end
 
     async def record(self, lease: Lease, key: str, value: str) -> bool:
-        self.journal[key] = value
+        assert value == ""
+        del self.journal[key]
         return True
 
 
-async def test_all_its_attempts_leave_out_the_same() -> None:
-    """A tool that comes to its end in the first attempt does not have the second one take the failure for past."""
-    redis = Redis(TurnFailed(code="model_overloaded", message="model m: overloaded"))
-    redis.journal["failure model abc 1"] = recorded_failure(turn_id="resp_1")
-    first = await tried_anew(redis, Lease("resp_2", 1), "resp_1", redis.journal)  # type: ignore[arg-type]
-    assert "failure model abc 1" not in first
-    redis.journal["tool c1"] = json.dumps({"state": "done"})
-    second = await tried_anew(redis, Lease("resp_2", 2), "resp_1", redis.journal)  # type: ignore[arg-type]
-    assert "failure model abc 1" not in second
-    assert "tool c1" in second
+async def test_what_is_left_out_is_so_for_all_that_goes_on_with_the_turn() -> None:
+    """Later attempts, in which a tool has come to its end, and the turn that continues it after an approval."""
+    recorded = {"failure model abc 1": recorded_failure(turn_id="resp_1"), "model def 1": "[]"}
+    redis = Redis(TurnFailed(code="model_overloaded", message="model m: overloaded"), dict(recorded))
+    left = await tried_anew(redis, Lease("resp_2", 1), "resp_1", recorded)  # type: ignore[arg-type]
+    assert left == redis.journal == {"model def 1": "[]"}
+
+
+async def test_what_happened_in_its_own_attempts_stays() -> None:
+    """The same call may have failed once more, and the agent gone on from there."""
+    own = {"failure model abc 1": recorded_failure(turn_id="resp_2")}
+    redis = Redis(TurnFailed(code="model_overloaded", message="model m: overloaded"), dict(own))
+    assert await tried_anew(redis, Lease("resp_2", 2), "resp_1", own) == own  # type: ignore[arg-type]

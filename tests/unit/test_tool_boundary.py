@@ -1,6 +1,7 @@
 """Tools that ask a person while they run (k8gentai.workers.tools.boundary)."""
 
 import asyncio
+import contextlib
 import contextvars
 import json
 import math
@@ -58,7 +59,10 @@ class Recorded:
     def tool(self, call_id):
         return self.entries.get(call_id)
 
-    async def record_tool(self, call_id, entry):
+    def tool_in_turn(self, call_id):
+        return contextlib.nullcontext()
+
+    async def record_tool(self, call_id, entry, around=""):
         self.entries[call_id] = entry.model_copy(deep=True)
         return True
 
@@ -224,7 +228,7 @@ async def test_a_tool_that_returned_before_its_call_asked_is_known_to_have(
     written = []
     record = journal.record_tool
 
-    async def record_tool(call_id, entry):
+    async def record_tool(call_id, entry, around=""):
         written.append(entry.state)
         return await record(call_id, entry)
 
@@ -292,7 +296,7 @@ async def test_what_a_tool_showed_and_used_is_kept_with_what_it_returned(person,
     person.answer.set_result(Decision(approve=True))
     record = journal.record_tool
 
-    async def record_and_die(key, entry):
+    async def record_and_die(key, entry, around=""):
         await record(key, entry)
         raise asyncio.CancelledError
 
@@ -312,7 +316,7 @@ async def test_what_a_tool_showed_and_used_is_kept_with_what_it_returned(person,
 async def test_what_a_tool_returned_is_not_run_again_though_it_is_too_large_to_keep(tools, person, journal):
     record = journal.record_tool
 
-    async def record_tool(call_id, entry):
+    async def record_tool(call_id, entry, around=""):
         return entry.returned is None and await record(call_id, entry)
 
     async def return_and_ask():
@@ -1027,7 +1031,7 @@ async def test_that_a_call_runs_is_not_written_over_its_end(person):
     writing, go = asyncio.Event(), asyncio.Event()
     kept = turn.journal.record_tool
 
-    async def slow(call_id, entry):
+    async def slow(call_id, entry, around=""):
         if call_id == "outer" and entry.inside.calls:
             writing.set()
             await go.wait()

@@ -255,6 +255,12 @@ Event = Annotated[
 ]
 
 
+def request_item(call_id: str) -> str:
+    """Return the id by which the request that an :class:`Interrupt` of this call makes is dropped, once the agent
+    waits for the decision no more."""
+    return f"asked-{call_id}"
+
+
 def tool_step(call_id: str) -> str:
     """Return the ``step_id`` of the step that runs this call's tool."""
     return f"tool-{call_id}"

@@ -237,6 +237,11 @@ class PartRendering:
         if said := self._messages.get(event.item_id):
             said.texts.pop(event.item_id, None)
             said.dropped = True
+        self._for_person = {
+            call_id: asked
+            for call_id, asked in self._for_person.items()
+            if ev.request_item(call_id) != event.item_id
+        }
         if self._calls.pop(event.item_id, None):
             self._for_client.pop(event.item_id, None)
             for step in self._steps:

@@ -148,6 +148,7 @@ class Rendering:
             if item.open:
                 item.close("incomplete")
             item.shown = False
+            self.asked.pop(item.id, None)
         for known in (self._messages, self._reasonings, self._calls, self._whole):
             known.pop(event.item_id, None)
 
@@ -258,6 +259,7 @@ class Rendering:
         asking = self._add(WholeItem, "mcp_approval_request", request)
         asking.finish(request)
         self.asked[asking.id] = event
+        self._made[ev.request_item(event.call_id)].append(asking)
 
     def _suspended(self, event: ev.TurnSuspended) -> None:
         for call in self._calls.values():

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from k8gentai.agents.contract.events import Event
 from k8gentai.agents.contract.turn import Item
+from k8gentai.agents.registry.registry import Registry
 from k8gentai.providers.errors import ApiError
 from k8gentai.providers.rendering.render import render
 from k8gentai.providers.rendering.response_object import usable
@@ -40,7 +41,7 @@ def approve(
         Whether the answer counts; False where it came too late, and is a denial whatever it says.
 
     Raises:
-        SetUpError: Redis is away, there is no such turn, or it waits for no such answer.
+        SetUpError: Redis is away, there is no such turn, it waits for no such answer, or its agent is gone.
     """
 
     async def answer(turns: Turns) -> tuple[str, list[str], bool]:
@@ -49,6 +50,7 @@ def approve(
             check_is_asked_here(record)
         except ApiError as error:
             raise SetUpError(f"{error.message} 'k8gentai turns show {turn_id}' tells how.") from error
+        _check_is_registered(settings, record)
         events = [event for _, event in await turns.events(turn_id)]
         waiting = questions(record, events)
         asked = {
@@ -85,13 +87,15 @@ def retry(settings: Settings, turn_id: str, console: Console) -> None:
     """Run a failed turn again from its journal, as a new turn, and print that one's id.
 
     Raises:
-        SetUpError: Redis is away, there is no such turn, it has not failed, or it was run again before.
+        SetUpError: Redis is away, there is no such turn, it has not failed, it was run again before, or its agent
+            is gone.
     """
 
     async def again(turns: Turns) -> str:
         record = await turns.get(turn_id)
         if record.status != "failed":
             raise SetUpError(f"The turn {turn_id} has not failed (it is {record.status}).")
+        _check_is_registered(settings, record)
         following = retrying_turn(record)
         return await turns.accept(following, lambda: _history_of(record))
 
@@ -103,6 +107,18 @@ def retry(settings: Settings, turn_id: str, console: Console) -> None:
     except QueueFullError as error:
         raise SetUpError(str(error)) from error
     console.print(f"{following} runs it again.", markup=False, highlight=False, soft_wrap=True)
+
+
+def _check_is_registered(settings: Settings, record: TurnRecord) -> None:
+    """Raise a SetUpError where the agent of a turn is not registered any more: nobody could run it. Plain models
+    need not be; nor can it be told where there is no registry."""
+    registry, agent = Registry(settings.registry), record.turn.agent
+    if record.implicit or not registry.written_at() or registry.get(agent) is not None:
+        return
+    raise SetUpError(
+        f"The turn {record.turn.id} cannot go on: its agent '{agent}' is not registered any more. Nothing was "
+        "decided: register it again first."
+    )
 
 
 async def _history_of(record: TurnRecord) -> list[Item]:

@@ -1,5 +1,6 @@
 """Functions that answer in a structure."""
 
+import asyncio
 from typing import Any
 
 from beeai_framework.adapters.openai import OpenAIChatModel
@@ -32,3 +33,16 @@ async def coded(question: str) -> Plan:
     """Plan by code, from what an agent says."""
     said = await _agent().run(question)
     return Plan(city=said.last_message.text.strip(), days=3)
+
+
+async def racing(question: str) -> Any:
+    """Answer with what the quicker of two agents says."""
+    asking = [asyncio.create_task(_asked(question)) for _ in range(2)]
+    done, others = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+    for other in others:
+        other.cancel()
+    return done.pop().result()
+
+
+async def _asked(question: str) -> Any:
+    return await _agent().run(question)

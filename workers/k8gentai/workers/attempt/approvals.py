@@ -4,13 +4,14 @@ An answer counts for the question that the person saw, by its id, name and argum
 asks something else by the same id asks anew. A question without an answer never returns. The rest of the agent
 goes on as far as it comes without one: other branches finish their model calls and tools, which are recorded. When
 nothing goes on any more the turn is suspended, and the attempt is over. The turn that brings the answers runs the
-agent again.
+agent again. A question that the agent stops waiting for meanwhile is withdrawn.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from k8gentai.agents.contract.events import Event, Interrupt
+from k8gentai.agents.contract.events import Event, Interrupt, ItemDropped, request_item
 from k8gentai.agents.contract.turn import Decision
 from k8gentai.workers.queue.record import Answer
 
@@ -34,7 +35,8 @@ class Approvals:
         self._publish = publish
         self._busy = busy
         self._asked = asyncio.Event()
-        self._questions: set[str] = set()
+        self._questions: Counter[str] = Counter()
+        """How many wait for the decision about each call."""
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def decision(self, call_id: str, name: str, arguments: str) -> Decision | None:
@@ -70,19 +72,33 @@ class Approvals:
         if decision := self.decision(call_id, name, arguments):
             return decision
         if call_id not in self._questions:
-            self._questions.add(call_id)
             self._publish(
                 call_id, Interrupt(call_id=call_id, name=name, arguments=arguments, waiting=list(waiting))
             )
+        self._questions[call_id] += 1
         self._asked.set()
-        await asyncio.shield(self._over)
+        try:
+            await asyncio.shield(self._over)
+        except asyncio.CancelledError:
+            if not self.over:
+                self._withdraw(call_id)
+            raise
         raise asyncio.CancelledError
+
+    def _withdraw(self, call_id: str) -> None:
+        """Ask for one no more who waited for a decision, and nobody about a call for which none is left."""
+        self._questions[call_id] -= 1
+        if not self._questions[call_id]:
+            del self._questions[call_id]
+            self._publish(call_id, ItemDropped(item_id=request_item(call_id)))
+        if not self._questions:
+            self._asked.clear()
 
     async def quiet(self) -> None:
         """Wait until something was asked and nothing else goes on."""
-        await self._asked.wait()
         known = -1
-        while self._busy() or known != len(self._questions):
+        while not self._questions or self._busy() or known != len(self._questions):
+            await self._asked.wait()
             known = len(self._questions)
             await asyncio.sleep(_QUIET_SECONDS)
 

@@ -1,7 +1,8 @@
 """Calls that the agent gives up: it stops waiting for one, as by a time-out of its own, and goes another way.
 
-What it does then rests on not having had an answer in that time. When the turn is run again, the call is held for
-as long, so that the agent gives it up again and takes the same way.
+What it does then rests on not having had an answer in that time. When the turn is run again, the call is held, so
+that the agent gives it up again and takes the same way. How long its time-out was is not known, as that may be of
+more than this call: it began with the attempt at the earliest, and what was recorded since takes no time any more.
 """
 
 import asyncio
@@ -20,13 +21,17 @@ class GivenUp(BaseModel):
 
     seconds: float
     """How long it had waited."""
+    since_begin: float = 0.0
+    """How many seconds the attempt had run."""
     chunks: list[JsonObject] = []
     """What of a model's answer it was shown before."""
     turn_id: Text = ""
     """The turn that recorded it."""
+    tools_begun: int = 0
+    """How many tool calls had begun."""
     tools_done: int = 0
     """How many tool calls had come to their ends."""
 
     async def hold(self) -> None:
-        """Wait for longer than the agent did. An agent that gives the call up again cancels it meanwhile."""
-        await asyncio.sleep(self.seconds * _LONGER + _MORE_SECONDS)
+        """Wait for longer than the agent can have waited. One that gives the call up again cancels this."""
+        await asyncio.sleep(max(self.seconds, self.since_begin) * _LONGER + _MORE_SECONDS)

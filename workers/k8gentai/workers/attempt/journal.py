@@ -13,8 +13,10 @@ later version adds to model calls, or mends in them, is added after :meth:`Journ
 import asyncio
 import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Literal
 
@@ -25,9 +27,10 @@ from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.text.utf8 import JsonObject, Text
 from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside
+from k8gentai.workers.attempt.recorded_order import Place, RecordedOrder
 from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.connection import until_back
-from k8gentai.workers.queue.stored import FAILURE, GIVEN_UP, MODEL, TOOL
+from k8gentai.workers.queue.stored import FAILURE, GIVEN_UP, MODEL, ORDER, TOOL
 
 Answer = list[dict[str, Any]]
 """A model's answer: its chunks in order, or its one completion."""
@@ -47,6 +50,8 @@ class Failure(BaseModel):
     """What of the answer came before."""
     turn_id: Text = ""
     """The turn that recorded it."""
+    tools_begun: int | None = None
+    """How many tool calls had begun; None in entries of older versions."""
     tools_done: int = 0
     """How many tool calls had come to their ends."""
 
@@ -117,6 +122,7 @@ class Journal:
         self._attempts = attempts
         self._lease = lease
         self._recorded = recorded
+        self._began = time.monotonic()
         self._asked: Counter[str] = Counter()
         self._made: Counter[str] = Counter()
         self._answered = 0
@@ -124,9 +130,18 @@ class Journal:
         """Whether something of this attempt did not fit: run again, the turn would go another way from there."""
         self._finished: set[str] = set()
         """The ids of the tool calls whose results were asked for."""
+        self._begun: set[str] = set()
+        """The keys of the tool calls that this attempt recorded."""
         self._done: set[str] = set()
         """The keys of the tool calls that came to their ends in this attempt."""
         self._writing = asyncio.Lock()
+        self._order = RecordedOrder(
+            {
+                key.removeprefix(ORDER): Place.model_validate_json(value)
+                for key, value in recorded.items()
+                if key.startswith(ORDER)
+            }
+        )
 
     def model_key(self, request: dict[str, Any], around: str = "") -> str:
         """Return the key of the model call that is about to be made. Counts it.
@@ -152,26 +167,50 @@ class Journal:
         answer: Answer = json.loads(recorded)
         return answer
 
-    async def record_answer(self, key: str, answer: Answer) -> None:
+    def in_turn(self, key: str) -> AbstractAsyncContextManager[None]:
+        """Hold a model call until what was recorded before its answer or failure was given to the agent. It is to
+        be left once the agent has that, too. A call of which nothing is recorded is not held.
+
+        Args:
+            key: the call's.
+        """
+        return self._order.turn_of(key)
+
+    def tool_in_turn(self, call_id: str) -> AbstractAsyncContextManager[None]:
+        """Do the same for a tool call that is done."""
+        self._order.skip_inside(tool_key(call_id))
+        return self._order.turn_of(tool_key(call_id))
+
+    async def record_answer(self, key: str, answer: Answer, around: str = "") -> None:
         """Keep a model's whole answer. To be done before the agent sees its end. What does not fit is not kept.
+
+        Args:
+            key: the call's.
+            answer: what was answered.
+            around: the tool call inside which the call was made, empty where it was inside none.
 
         Raises:
             FencedError: the attempt is over.
         """
-        await self._record(key, json.dumps(answer, separators=(",", ":")))
+        await self._record(key, json.dumps(answer, separators=(",", ":")), around)
 
     def failure(self, key: str) -> Failure | None:
         """Return how a model call failed in an earlier attempt."""
         recorded = self._recorded.get(_failure_key(key))
         return None if recorded is None else Failure.model_validate_json(recorded)
 
-    async def record_failure(self, key: str, failure: Failure) -> None:
+    async def record_failure(self, key: str, failure: Failure, around: str = "") -> None:
         """Keep how a model call failed. To be done before the agent knows. What does not fit is not kept.
+
+        Args:
+            key: the call's.
+            failure: how it failed.
+            around: the tool call inside which the call was made, empty where it was inside none.
 
         Raises:
             FencedError: the attempt is over.
         """
-        await self._record(_failure_key(key), self._at_this_stage(failure))
+        await self._record(_failure_key(key), self._at_this_stage(failure), around)
 
     def patience_key(self, key: str) -> str:
         """Return the key of whether the agent waits for a call that it is about to make. Counts the call: one that
@@ -190,7 +229,7 @@ class Journal:
             key: from :meth:`patience_key`.
         """
         recorded = self._recorded.get(key)
-        return GivenUp.model_validate_json(recorded) if recorded else None
+        return None if recorded is None else GivenUp.model_validate_json(recorded)
 
     async def record_given_up(self, key: str, given_up: GivenUp) -> None:
         """Keep that the agent gave up a call. To be handed over before it goes on.
@@ -202,7 +241,8 @@ class Journal:
         Raises:
             FencedError: the attempt is over.
         """
-        await self._record(key, self._at_this_stage(given_up))
+        since_begin = time.monotonic() - self._began
+        await self._record(key, self._at_this_stage(given_up.model_copy(update={"since_begin": since_begin})))
 
     async def hold(self, key: str, given_up: GivenUp) -> None:
         """Hold a call that the agent had given up, until it has waited for longer than then: it waits for an
@@ -229,8 +269,13 @@ class Journal:
             self._finished.add(call_id)
         return entry
 
-    async def record_tool(self, call_id: str, entry: ToolEntry) -> bool:
+    async def record_tool(self, call_id: str, entry: ToolEntry, around: str = "") -> bool:
         """Keep what becomes of a tool call: before it begins, and before the agent sees its result.
+
+        Args:
+            call_id: the call.
+            entry: what became of it.
+            around: the tool call inside which it is made, empty where it is inside none.
 
         Returns:
             Whether there was room for it.
@@ -238,9 +283,10 @@ class Journal:
         Raises:
             FencedError: the attempt is over.
         """
+        self._begun.add(tool_key(call_id))
         if entry.state == "done":
             self._done.add(tool_key(call_id))
-        return await self._record(tool_key(call_id), entry.model_dump_json())
+        return await self._record(tool_key(call_id), entry.model_dump_json(), around)
 
     def is_done(self, call_id: str) -> bool:
         """Return whether a tool call came to its end, in this attempt or an earlier one."""
@@ -262,17 +308,26 @@ class Journal:
             await until_back(replayed, turn=self._lease.turn_id)
 
     def _at_this_stage(self, noted: Failure | GivenUp) -> str:
-        done = len(done_tools(self._recorded) | self._done)
-        return noted.model_copy(update={"turn_id": self._lease.turn_id, "tools_done": done}).model_dump_json()
+        stage = {
+            "turn_id": self._lease.turn_id,
+            "tools_begun": len(begun_tools(self._recorded) | self._begun),
+            "tools_done": len(done_tools(self._recorded) | self._done),
+        }
+        return noted.model_copy(update=stage).model_dump_json()
 
-    async def _record(self, key: str, value: str) -> bool:
-        record = partial(self._attempts.record, self._lease, key, value)
+    async def _record(self, key: str, value: str, around: str = "") -> bool:
+        record = partial(self._attempts.record, self._lease, key, value, around and tool_key(around))
         async with self._writing:
             fits = await until_back(record, turn=self._lease.turn_id)
         if not fits:
             self.is_full = True
             log.warning("journal_full", turn=self._lease.turn_id, entry=key.partition(" ")[0], bytes=len(value))
         return fits
+
+
+def begun_tools(recorded: Mapping[str, str]) -> set[str]:
+    """Return the keys of the tool calls that have begun."""
+    return {key for key in recorded if key.startswith(TOOL)}
 
 
 def done_tools(recorded: Mapping[str, str]) -> set[str]:

@@ -33,6 +33,7 @@ from k8gentai.agents.contract.events import (
     TurnEnd,
     TurnStarted,
     TurnSuspended,
+    request_item,
 )
 from k8gentai.workers.attempt.inside import Inside
 
@@ -196,6 +197,8 @@ class Republisher:
         self._others: Counter[str] = Counter()
         self._whole_items: dict[str, str] = {}
         """Ids of items without a word of their own, by the JSON of their events."""
+        self._asked: dict[str, str] = {}
+        """The JSON of events that ask a person, by the ids of the requests."""
         self._replaced: dict[str, ToolCall] = {}
         """Calls that were published and dropped, to be shown otherwise or with another result, by their ids."""
         self._replaced_results: dict[str, ToolResult] = {}
@@ -316,6 +319,9 @@ class Republisher:
                     self._replaced[event.item_id] = dropped.whole
                     if dropped.result is not None:
                         self._replaced_results[event.item_id] = dropped.result
+                if (asked := self._asked.pop(event.item_id, None)) is not None:
+                    # Should it be asked again, it has to be shown again.
+                    self._others[asked] -= 1
                 for event_json, item_id in list(self._whole_items.items()):
                     if item_id == event.item_id:
                         del self._whole_items[event_json]
@@ -327,6 +333,8 @@ class Republisher:
                 self._others[event_json] += 1
                 if isinstance(event, ItemStarted | ItemDone):
                     self._whole_items[event_json] = event.item["id"]
+                elif isinstance(event, Interrupt):
+                    self._asked[request_item(event.call_id)] = event_json
 
     def _forget_open_calls(self) -> None:
         """Forget the calls that had no result when the turn was suspended: they were not shown."""

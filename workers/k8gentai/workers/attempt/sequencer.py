@@ -32,6 +32,7 @@ _CUT_OFF = {
 """Finish reasons of chat completions whose answer is not whole, as reasons of an incomplete response."""
 
 _NOT_RUN = "not run: the agent's framework or code left this tool call out"
+_LEFT = "the agent stopped waiting for this tool: whether it took effect is not known"
 
 
 @dataclass
@@ -63,6 +64,8 @@ class EventOrder:
         self._usage: list[Usage] = []
         self._called: dict[str, ToolCall] = {}
         """Calls that were published, by their ids."""
+        self._run: set[str] = set()
+        """The ids of those whose tools began."""
         self._open_calls: set[str] = set()
         """Those of them whose model call goes on."""
         self._open_steps: set[str] = set()
@@ -135,6 +138,8 @@ class EventOrder:
         It is held while the adapter may still publish the call: not where no model made it, nor where code of the
         agent's asked the model past the framework.
         """
+        if isinstance(event, StepStarted):
+            self._run.add(call_id)
         self._held[call_id].append(event)
         may_be_told = call_id in self._open_calls if call_id in self._called else bool(self._open_steps)
         if not may_be_told or not self.is_of_model(call_id):
@@ -219,7 +224,8 @@ class EventOrder:
         for call in self._called.values():
             if call.side == "worker" and call.call_id not in self._answered:
                 silent = self.is_silent(call.call_id)
-                self._put(ToolResult(call_id=call.call_id, output="" if silent else _NOT_RUN, is_error=not silent))
+                why = _LEFT if call.call_id in self._run else _NOT_RUN
+                self._put(ToolResult(call_id=call.call_id, output="" if silent else why, is_error=not silent))
 
     def _put_handed(self) -> None:
         for call in self._handed:

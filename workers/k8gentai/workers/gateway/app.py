@@ -207,7 +207,8 @@ class _Call:
         async def ask() -> None:
             try:
                 await self._patience.hold()
-                answer.set_result(self._known() or await self._asked_and_recorded())
+                async with self._calls.journal.in_turn(self._key):
+                    answer.set_result(self._known() or await self._asked_and_recorded())
             except UpstreamError as error:
                 answer.set_exception(error)
             except FencedError:
@@ -255,9 +256,9 @@ class _Call:
             whole = self._completion(completion, self._own_id)
         except Exception as error:
             failed = self._unread(error)
-            await self._calls.record_failure(self._key, failed)
+            await self._calls.record_failure(self._key, failed, around=self._scope)
             raise failed from error
-        await self._calls.journal.record_answer(self._key, [completion])
+        await self._calls.journal.record_answer(self._key, [completion], self._scope)
         return whole
 
     def _completion(self, completion: Chunk, call_id: CallId, *, recorded: bool = False) -> Response:
@@ -327,11 +328,23 @@ class _Call:
         """
         journal = self._calls.journal
         if given_up := self._patience.before:
-            for chunk in given_up.chunks:
-                yield chunk
-            await self._patience.hold()
             if given_up.chunks:
-                raise UpstreamError("the agent had given up this answer, and waits longer for its rest now", 504)
+                for chunk in given_up.chunks:
+                    yield chunk
+                async with aclosing(self._patience.wake()) as silence:
+                    async for chunk in silence:
+                        yield chunk
+                error = UpstreamError("the agent had given up this answer, and waits longer for its rest now", 504)
+                await self._calls.record_failure(self._key, error, given_up.chunks, around=self._scope)
+                raise error
+            await self._patience.hold()
+        async with journal.in_turn(self._key), aclosing(self._told()) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _told(self) -> AsyncGenerator[Chunk]:
+        """Yield the same of a call that is not held."""
+        journal = self._calls.journal
         recorded = journal.answer(self._key)
         call_id = self._recorded_id if recorded else self._own_id
         # What is recorded was shown as it is, whatever its choices.
@@ -357,11 +370,11 @@ class _Call:
                             yield chunk
             except Exception as error:
                 failure = self._unread(error)
-                await self._calls.record_failure(self._key, failure, answer)
+                await self._calls.record_failure(self._key, failure, answer, around=self._scope)
                 raise failure from error
             ending = reader.end()
             # As the agent was shown it, so that it is shown the same again by a version that reads otherwise.
-            await journal.record_answer(self._key, [*answer, *ending])
+            await journal.record_answer(self._key, [*answer, *ending], self._scope)
         self._calls.answered(reader.calls(), reader.reasoning)
         for chunk in ending:
             yield chunk

@@ -41,18 +41,19 @@ async def embeddings(
 
     async def ask() -> dict[str, Any]:
         await patience.hold()
-        if recorded := calls.journal.answer(key):
-            calls.embedded_bytes += len(json.dumps(recorded[0]))
-            return recorded[0]
-        if failed := calls.journal.failure(key):
-            raise failed_before(failed)
+        async with calls.journal.in_turn(key):
+            if recorded := calls.journal.answer(key):
+                calls.embedded_bytes += len(json.dumps(recorded[0]))
+                return recorded[0]
+            if failed := calls.journal.failure(key):
+                raise failed_before(failed)
         patience.is_asked = True
         try:
             answer = await upstream.embed(body, calls.trace)
         except UpstreamError as error:
-            await calls.record_failure(key, error)
+            await calls.record_failure(key, error, around=around)
             raise
-        await _record(calls, key, answer)
+        await _record(calls, key, answer, around)
         return answer
 
     calls.last_asked = calls.waited_for[key] = model
@@ -68,7 +69,7 @@ async def embeddings(
     return answer
 
 
-async def _record(calls: ModelCalls, key: str, answer: dict[str, Any]) -> None:
+async def _record(calls: ModelCalls, key: str, answer: dict[str, Any], around: str) -> None:
     """Keep an answer that is not too large.
 
     Raises:
@@ -77,7 +78,7 @@ async def _record(calls: ModelCalls, key: str, answer: dict[str, Any]) -> None:
     size = len(json.dumps(answer))
     if size <= _RECORDED_BYTES and calls.embedded_bytes + size <= _RECORDED_IN_ALL:
         calls.embedded_bytes += size
-        await calls.journal.record_answer(key, [answer])
+        await calls.journal.record_answer(key, [answer], around)
 
 
 def _count(calls: ModelCalls, model: str, answer: dict[str, Any], around: str) -> None:

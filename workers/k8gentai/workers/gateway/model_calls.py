@@ -269,7 +269,9 @@ class ModelCalls:
         if not self.lost.done():
             self.lost.set_result(error)
 
-    async def record_failure(self, key: str, error: UpstreamError, chunks: Sequence[dict[str, Any]] = ()) -> None:
+    async def record_failure(
+        self, key: str, error: UpstreamError, chunks: Sequence[dict[str, Any]] = (), *, around: str = ""
+    ) -> None:
         """Keep how a call failed, as the agent may go on from that; not where the stack's server was away, which
         is nothing that the model did.
 
@@ -277,10 +279,11 @@ class ModelCalls:
             key: the call, as the journal has it.
             error: why it failed.
             chunks: what of its answer came before.
+            around: the tool call inside which it was made, empty where it was inside none.
         """
         if not isinstance(error, StackAwayError | StackLostError):
             failure = Failure(cause=str(error), status=error.status, code=error.code, chunks=list(chunks))
-            await self.journal.record_failure(key, failure)
+            await self.journal.record_failure(key, failure, around)
 
     def failed(self, model: str, cause: str, code: str) -> ModelError:
         """Note why a call failed, for the end of the turn."""

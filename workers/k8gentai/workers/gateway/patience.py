@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import structlog
@@ -10,6 +11,11 @@ from starlette.requests import Request
 from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.gateway.model_calls import ModelCalls, cancel_once
 from k8gentai.workers.queue.attempts import FencedError
+
+_SILENCE = {"index": 0, "delta": {"content": ""}, "finish_reason": None}
+"""A choice of a chunk that says nothing."""
+_LONGER = 1.2
+_WAKING_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +51,26 @@ class Patience:
         """
         if self.before is not None:
             await self._calls.journal.hold(self._key, self.before)
+
+    async def wake(self) -> AsyncGenerator[dict[str, Any]]:
+        """Hold the call of an agent that had left an answer in its middle, and yield chunks that say nothing once
+        it has waited for longer than then: code that looks at its clock, or at whether it is wanted any more, does
+        so between chunks. To a client's time-out of silence, which it comes after, they are no answer.
+
+        Raises:
+            FencedError: the attempt is over.
+        """
+        assert self.before is not None  # noqa: S101 - it is asked before
+        silent = {**self.before.chunks[-1], "choices": [_SILENCE]}
+        holding = asyncio.create_task(self.hold())
+        try:
+            await asyncio.wait({holding}, timeout=self.before.seconds * _LONGER + _WAKING_SECONDS)
+            while not holding.done():
+                yield silent
+                await asyncio.wait({holding}, timeout=_WAKING_SECONDS)
+            await holding
+        finally:
+            cancel_once(holding)
 
     def show(self, chunk: dict[str, Any]) -> None:
         """Note a chunk of the answer that the agent is about to be shown; it waits for no more after the last."""

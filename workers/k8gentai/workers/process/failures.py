@@ -1,6 +1,8 @@
 """How a turn ends that did not end well: one sentence a person can act on, never a stack trace."""
 
+import asyncio
 import contextlib
+import traceback
 
 from k8gentai.agents.code.exceptions import raised, words_of
 from k8gentai.agents.contract.events import TurnFailed
@@ -10,6 +12,9 @@ from k8gentai.workers.gateway.model_calls import TURN_HEADER, ModelCalls, ModelE
 
 _LONGEST = 1_000
 """Characters of an agent's own words that a message carries."""
+
+_HTTP_CLIENTS = frozenset({"httpcore", "httpcore2", "httpx", "httpx2"})
+"""Packages that model SDKs call by."""
 
 
 def failure(error: BaseException, calls: ModelCalls | None) -> TurnFailed:
@@ -43,10 +48,7 @@ def _waited_for(error: BaseException, calls: ModelCalls) -> str | None:
     if not _is_timeout(error):
         return None
     # A client that gives up closes its connection before its error gets here.
-    left = calls.last_asked if _is_of_model_call(error) else None
-    if not error.args:
-        # Of asyncio's own, which do not say for what.
-        left = left or calls.left
+    left = calls.last_asked if _is_of_model_call(error) else calls.left if _ended_http_call(error) else None
     return next(iter(calls.waited_for.values()), left)
 
 
@@ -62,6 +64,15 @@ def _is_of_model_call(error: BaseException) -> bool:
                 return True
         more = more.__cause__ or more.__context__
     return False
+
+
+def _ended_http_call(error: BaseException) -> bool:
+    """Return whether a time-out is asyncio's and cancelled what waited for an HTTP client."""
+    cancelled = error.__cause__
+    if not isinstance(cancelled, asyncio.CancelledError):
+        return False
+    frames = (frame for frame, _ in traceback.walk_tb(cancelled.__traceback__))
+    return any(str(frame.f_globals.get("__name__")).partition(".")[0] in _HTTP_CLIENTS for frame in frames)
 
 
 def _is_timeout(error: BaseException) -> bool:

@@ -205,8 +205,14 @@ class Attempts:
         if outcome != b"ok":
             raise FencedError(lease.turn_id)
 
-    async def record(self, lease: Lease, key: str, value: str) -> bool:
-        """Write an entry of the turn's journal.
+    async def record(self, lease: Lease, key: str, value: str, around: str = "") -> bool:
+        """Write an entry of the turn's journal; take it out where the value is empty.
+
+        Args:
+            lease: the attempt.
+            key: the entry's.
+            value: what is recorded.
+            around: the key of the entry of the tool call inside which it came; empty where it was inside none.
 
         Returns:
             Whether there was room for it.
@@ -215,7 +221,7 @@ class Attempts:
             FencedError: nothing was written.
         """
         limit = JOURNAL_BYTES + (_RESERVE_BYTES if len(value) <= _SHORT_BYTES else 0)
-        outcome = await self._record(args=[lease.turn_id, lease.attempt, key, value, limit])
+        outcome = await self._record(args=[lease.turn_id, lease.attempt, key, value, limit, around])
         if outcome == b"fenced":
             raise FencedError(lease.turn_id)
         return bool(outcome == b"ok")

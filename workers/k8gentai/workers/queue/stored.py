@@ -29,6 +29,7 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "wait_seconds": "Of a turn that waits for a person: how long, anew whenever what asked for it ends.",
         "taking": "What tells the taking that began the attempt from any other.",
         "attempted_at": "When the attempt began.",
+        "recorded": "How many answers, failures and results were recorded; numbers them in their order.",
         "journal_bytes": "How long the journal's values are together.",
         "declined": "The workers that have not got the turn's agent, a line each.",
         "decline_event": "The last event of the turn where no worker has (JSON).",
@@ -79,16 +80,16 @@ TOOL: Final = "tool "
 Written by: ``Journal.record_tool``
 """
 GIVEN_UP: Final = "given_up "
-"""``given_up {key of the call} {n}``: that the agent gave up a call (JSON of ``given_up.GivenUp``); empty once
-it waits for an answer. ``n`` counts its tries from 1.
+"""``given_up {key of the call} {n}``: that the agent gave up a call (JSON of ``given_up.GivenUp``); gone
+once it waits for an answer. ``n`` counts its tries from 1.
 
 Written by: ``Journal.record_given_up``, ``Journal.hold``
 """
-RETRIED: Final = "retried "
-"""``retried {id}``: the keys of what may have failed the turn that is run anew, which its journal leaves out
-(JSON).
+ORDER: Final = "order "
+"""``order {key of the call}``: where an answer, failure or result stands in the order in which they came (JSON of
+``recorded_order.Place``).
 
-Written by: ``tried_anew``
+Written by: ``Journal.record_answer``, ``Journal.record_failure``, ``Journal.record_tool``
 """
 
 

@@ -4,8 +4,8 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from k8gentai.agents.adapters.base.call_matching import matching_call
@@ -112,6 +112,8 @@ class Tools:
         self._guard = guard
         self._images = {} if images is None else images
         self._running: set[RunningCall] = set()
+        self._held = 0
+        """How many calls are held that the agent had given up."""
         self._places = CallPlaces(journal, self._written)
         self._asking: Counter[str] = Counter()
         """How many calls a person is asked to approve, by their ids as the agent has them."""
@@ -129,7 +131,7 @@ class Tools:
     @property
     def busy(self) -> bool:
         """Whether any tool does something, other than to wait for a person."""
-        return any(not running.asks for running in self._running)
+        return self._held > 0 or any(not running.asks for running in self._running)
 
     @property
     def is_over(self) -> bool:
@@ -225,7 +227,7 @@ class Tools:
         arguments_json = shown_json(arguments) if unreadable is None else unreadable
         place = self._places.find(call_id, name, arguments_json)
         given_id, call_id, known = call_id, place.call_id, place.entry
-        again, ran = call_id in self._begun, False
+        again, ran, is_asked = call_id in self._begun, False, False
         running: RunningCall | None = None
         try:
             if not again and self._is_one_too_many(known):
@@ -245,21 +247,27 @@ class Tools:
                 # Whatever its definition has said since: what a person was asked is theirs to decide.
                 or self._approvals.decision(call_id, name, arguments_json) is not None
             ) and not _is_interrupted(known, policy)
-            if denial is None and is_asked and not place.is_passed:
-                denial = await self._ask_whether(given_id, call_id, name, arguments_json)
-            if not again:
-                self._publish(call_id, StepStarted(step_id=step_id, kind="tool", name=name))
-            running = RunningCall(call_id, name, policy.timeout_seconds, self, place)
-            self._running.add(running)
-            try:
-                entry = denial or await self._waited_for(running, policy, run, starts_work=starts_work)
-            finally:
-                self._running.discard(running)
+            async with self._waited_for(place, name):
+                if denial is None and is_asked and not place.is_passed:
+                    denial = await self._ask_whether(given_id, call_id, name, arguments_json)
+                if not again:
+                    self._publish(call_id, StepStarted(step_id=step_id, kind="tool", name=name))
+                running = RunningCall(call_id, name, policy.timeout_seconds, self, place)
+                self._running.add(running)
+                try:
+                    entry = denial or await self._once(running, policy, run, starts_work=starts_work)
+                finally:
+                    self._running.discard(running)
             # One that failed may be tried again under its idempotency key, unless a person approved it.
             ran = denial is None and (is_asked or not entry.is_error)
         except FencedError as error:
             # The turn is not ours any more. Frameworks show ordinary exceptions to the model; this one stops them.
             raise asyncio.CancelledError from error
+        except asyncio.CancelledError:
+            # What a person approved runs once, also where the agent does not wait for its end.
+            has_begun = not running.asks if running is not None else known is not None
+            ran = is_asked and has_begun
+            raise
         finally:
             if not ran:
                 self._places.stop(place, running.inside if running is not None else place.inside)
@@ -372,33 +380,39 @@ class Tools:
         self._call_keys.append(key)
         return key
 
-    async def _waited_for(
-        self,
-        running: RunningCall,
-        policy: Tool,
-        run: Callable[[], Awaitable[str | ToolOutcome]],
-        *,
-        starts_work: bool,
-    ) -> ToolEntry:
-        """Return what a call came to that the agent waits for. One that it gives up is held for as long when the
-        turn is run again.
+    @asynccontextmanager
+    async def _waited_for(self, place: CallPlace, name: str) -> AsyncIterator[None]:
+        """While inside, the agent waits for a call. That it gives the call up is recorded; when the turn is run
+        again, the call is held before that.
+
+        Args:
+            place: the call's.
+            name: the tool.
 
         Raises:
             asyncio.CancelledError: the agent gave it up, or the attempt is over.
+            FencedError: the attempt is over.
         """
-        key = self._journal.patience_key(tool_key(running.place.key))
+        key = self._journal.patience_key(tool_key(place.key))
         began = time.monotonic()
         if (before := self._journal.given_up(key)) is not None:
+            self._held += 1
             try:
                 await self._journal.hold(key, before)
             except asyncio.CancelledError:
-                # It is given up again, and what was done inside it is not done again.
-                self._answer_inside(running.place.entry.inside if running.place.entry else Inside())
+                # It is given up again. What was done inside it is not done again.
+                if place.entry is not None:
+                    self._publish(
+                        place.call_id, StepStarted(step_id=tool_step(place.call_id), kind="tool", name=name)
+                    )
+                    self._answer_inside(place.entry.inside)
                 raise
+            finally:
+                self._held -= 1
         try:
-            return await self._once(running, policy, run, starts_work=starts_work)
+            yield
         except asyncio.CancelledError:
-            if not running.asks and not self.is_over:
+            if not self.is_over:
                 await self._journal.record_given_up(key, GivenUp(seconds=time.monotonic() - began))
             raise
 
@@ -414,10 +428,13 @@ class Tools:
         place, images = running.place, running.images
         if place.entry is not None and place.entry.state == "done":
             if starts_work and not place.entry.is_error:
+                async with self._journal.tool_in_turn(place.key):
+                    pass
                 return await self._start_again(running, place.entry, policy, run)
             if not place.has_ended:
                 self._answer_inside(place.entry.inside)
-            return place.entry
+            async with self._journal.tool_in_turn(place.key):
+                return place.entry
         if place.entry is not None and _is_interrupted(place.entry, policy):
             running.inside = (place.entry.inside or Inside()).copy_of()
             self._answer_inside(place.entry.inside)
@@ -452,9 +469,9 @@ class Tools:
         key = running.place.key
         async with running.recording:
             running.has_ended = True
-            if not await self._journal.record_tool(key, entry):
+            if not await self._journal.record_tool(key, entry, key_around()):
                 # It ran, and is not to run again in a turn that tries this one anew.
-                await self._journal.record_tool(key, _short(running, _TOO_LARGE))
+                await self._journal.record_tool(key, _short(running, _TOO_LARGE), key_around())
                 self._budget.unrecorded("a tool ran, and its result is too large to be recorded")
 
     async def _run(
@@ -531,7 +548,7 @@ class Tools:
             left = _short(running, _LOST) if never else running.record(state="left")
         try:
             if not await self._journal.record_tool(place.key, left):
-                await self._journal.record_tool(place.key, _short(running, _TOO_LARGE))
+                await self._journal.record_tool(place.key, _short(running, _TOO_LARGE), key_around())
         except FencedError as error:
             raise asyncio.CancelledError from error
 

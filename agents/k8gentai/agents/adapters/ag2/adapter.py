@@ -134,7 +134,7 @@ async def _drive(run: TurnRun, agent: AG2Agent, turn: Turn, tools: list[dict[str
         check_text_only(turn, "function")
         text = to_text([*turn.history, *turn.input], turn.instructions)
         result = await agent.conversation(text)
-        run.conclude(result.body if isinstance(result, AgentReply) else result)
+        await run.conclude(result.body if isinstance(result, AgentReply) else result)
         return
     source = await agent.agent(agent_context(turn, run.context, tools))
     instructions, events = to_events(turn)

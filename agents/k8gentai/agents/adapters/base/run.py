@@ -132,8 +132,15 @@ class AgentRun(KeptEvents):
         if same is None:
             self.say(text)
 
-    def conclude(self, result: object) -> None:
+    async def unwind(self) -> None:
+        """Stop what the agent's code has left running, cancelled or not: what was said by that is no answer."""
+        if self._working:
+            await _stop(set(self._working))
+        self.close_failed()
+
+    async def conclude(self, result: object) -> None:
         """Publish what code returned: a text as the last message, anything else as the structured answer."""
+        await self.unwind()
         if result is None or isinstance(result, str):
             self._end_with(result or "")
         else:

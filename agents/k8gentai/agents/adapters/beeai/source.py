@@ -64,7 +64,7 @@ class BeeAIAgent:
         text = to_text([*turn.history, *turn.input], turn.instructions)
         if self.conversation is not None:
             self._refuse(turn, tools, "function")
-            _conclude(run, await self.conversation(text))
+            await _conclude(run, await self.conversation(text))
             return
         made = self.make(agent_context(turn, run.context, tools))
         if inspect.isawaitable(made):
@@ -73,14 +73,14 @@ class BeeAIAgent:
             self._refuse(turn, tools, "workflow")
             started = made.run([AgentWorkflowInput(prompt=text)]).on("start", _asking_last_step(run, made, turn))
             finished = await started
-            run.conclude(finished.state.final_answer)
+            await run.conclude(finished.state.final_answer)
         elif isinstance(made, RequirementAgent):
             instructions, messages = to_beeai(turn)
             own = await own_agent(made, instructions, [ClientTool(tool["function"]) for tool in tools])
             # The turn's own limit comes before the agent's.
             limit, shape = run.context.max_steps + 1, structured_answer(turn)
             output = await own.run(messages, max_iterations=limit, expected_output=shape)
-            _conclude(run, output)
+            await _conclude(run, output)
         else:
             entrypoint = self.definition.spec.entrypoint
             raise AgentLoadError(f"{entrypoint} returned a {type(made).__name__}, not an agent")
@@ -138,11 +138,12 @@ def _asking_last_step(run: TurnRun, workflow: AgentWorkflow, turn: Turn) -> Call
     return ask
 
 
-def _conclude(run: TurnRun, result: Any) -> None:
+async def _conclude(run: TurnRun, result: Any) -> None:
     """Publish what a run of agents, or code, came to, where no model has said it."""
+    await run.unwind()
     structured = getattr(result, "output_structured", None)
     if isinstance(structured, BaseModel) and not isinstance(structured, Message | FinalAnswerToolSchema):
         run.answer(structured)
         return
     last = getattr(result, "last_message", None)
-    run.conclude(result if last is None else last.text)
+    await run.conclude(result if last is None else last.text)

@@ -149,6 +149,13 @@ class ModelCalls(BaseCallbackHandler):
             self._publish(StepCompleted(step_id=call.step_id, kind="inference"))
         self._failed.clear()
 
+    def close_left(self) -> None:
+        """Close the messages of all model calls that have not ended: LangChain does not tell of all that the agent
+        gave up. To be called at the graph's end."""
+        self._failed += self._running.values()
+        self._running.clear()
+        self.close_failed()
+
     def hand_over_unread(self) -> None:
         """Publish the client's calls in answers that the agent's code stopped to read, as far as they are whole.
 

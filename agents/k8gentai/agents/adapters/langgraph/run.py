@@ -133,7 +133,7 @@ class GraphRun(KeptEvents):
                 self.context.tools.begin_anew()
                 self.open_calls.begin_anew()
         self.calls.hand_over_unread()
-        self.close_failed()
+        self.calls.close_left()
         for call_id in self._withdrawn.ids():
             self.context.tools.exempt(call_id)
         outputs = graph.output_channels

@@ -1,14 +1,24 @@
 -- Writes an entry of a turn's journal, for the attempt that holds the turn, and counts on the turn what was done
 -- to make it: a model call that was answered, a tool that came to its end. An entry that was final and is
 -- written again with something else is counted as repeated: what it stands for was done twice. One that does not
--- fit is counted as unrecorded, and as nothing else.
--- ARGV: id, attempt, key, value, bytes a journal may have.
-local id, attempt, key, value, limit = unpack(ARGV)
+-- fit is counted as unrecorded, and as nothing else. An empty value takes the entry out. What the agent may go on
+-- from, be it an answer, a failure or a result, is numbered in the order in which it is recorded.
+-- ARGV: id, attempt, key, value, bytes a journal may have, key of the entry of the tool call around it or ''.
+local id, attempt, key, value, limit, around = unpack(ARGV)
 local turn = keys.turn .. id
 local found = redis.call('HMGET', turn, 'attempt', 'status')
 if found[1] ~= attempt or found[2] ~= 'running' then return 'fenced' end
 
-local before = redis.call('HGET', turn .. keys.journal, key)
+local journal = turn .. keys.journal
+local before = redis.call('HGET', journal, key)
+local place_key = 'order ' .. key:gsub('^failure ', '')
+if value == '' then
+  for _, field in ipairs({key, place_key}) do
+    redis.call('HINCRBY', turn, 'journal_bytes', -#(redis.call('HGET', journal, field) or ''))
+    redis.call('HDEL', journal, field)
+  end
+  return 'ok'
+end
 -- Sent again, because the answer to the first sending was lost.
 if before == value then return 'ok' end
 local kind = key:match('^%a+')
@@ -22,9 +32,15 @@ if redis.call('HINCRBY', turn, 'journal_bytes', more) > tonumber(limit) then
   redis.call('HINCRBY', turn, 'unrecorded', 1)
   return 'full'
 end
-redis.call('HSET', turn .. keys.journal, key, value)
+redis.call('HSET', journal, key, value)
 local repeated = before and final(before)
 if final(value) then redis.call('HINCRBY', turn, kind .. 's_made', 1) end
 if repeated then redis.call('HINCRBY', turn, kind .. 's_repeated', 1) end
 if final(value) and not repeated then went_on(turn) end
+if final(value) or kind == 'failure' then
+  local number = redis.call('HINCRBY', turn, 'recorded', 1)
+  local place = cjson.encode({number = number, at = now(), around = around or ''})
+  redis.call('HINCRBY', turn, 'journal_bytes', #place - #(redis.call('HGET', journal, place_key) or ''))
+  redis.call('HSET', journal, place_key, place)
+end
 return 'ok'

@@ -1,0 +1,100 @@
+"""What was recorded comes again in the order in which it came (k8gentai.workers.attempt.recorded_order)."""
+
+import asyncio
+
+import pytest
+
+from k8gentai.workers.attempt import recorded_order as module
+from k8gentai.workers.attempt.recorded_order import Place, RecordedOrder
+
+
+class Given:
+    """Asks for entries, and notes the order in which they are given."""
+
+    def __init__(self, *keys: str, around: dict[str, str] | None = None) -> None:
+        inside = around or {}
+        places = {
+            key: Place(number=number, at=number, around=inside.get(key, "")) for number, key in enumerate(keys)
+        }
+        self.order = RecordedOrder(places)
+        self.keys: list[str] = []
+
+    async def ask(self, key: str) -> None:
+        async with self.order.turn_of(key):
+            self.keys.append(key)
+
+    def begin(self, *keys: str) -> list["asyncio.Task[None]"]:
+        return [asyncio.create_task(self.ask(key)) for key in keys]
+
+
+async def test_entries_that_are_asked_for_at_once_are_given_as_they_came() -> None:
+    given = Given("a", "b", "c")
+    await asyncio.gather(*given.begin("c", "b", "a"))
+    assert given.keys == ["a", "b", "c"]
+
+
+async def test_one_is_held_back_for_what_the_agent_did_before_it_came(monkeypatch) -> None:
+    monkeypatch.setattr(module, "_STALL_SECONDS", 30)
+    given = Given("b", "tool", "a")
+    (a, b) = given.begin("a", "b")
+    await b
+    done, _ = await asyncio.wait({a}, timeout=0.1)
+    assert not done
+    await asyncio.gather(a, *given.begin("tool"))
+    assert given.keys == ["b", "tool", "a"]
+
+
+async def test_the_agent_may_go_on_from_what_came_before_it_is_given_what_came_later(monkeypatch) -> None:
+    """Even if what it did from there was recorded later still."""
+    monkeypatch.setattr(module, "_APART_SECONDS", 0.2)
+    given = Given("b", "a")
+    (a, b) = given.begin("a", "b")
+    await b
+    done, _ = await asyncio.wait({a}, timeout=0.05)
+    assert not done
+    await a
+
+
+@pytest.mark.parametrize("seconds", ["_STALL_SECONDS", "_MOST_SECONDS"])
+async def test_nothing_is_held_back_for_what_the_agent_does_not_come_to(monkeypatch, seconds) -> None:
+    for name in ("_STALL_SECONDS", "_MOST_SECONDS"):
+        monkeypatch.setattr(module, name, 0.05 if name == seconds else 30)
+    given = Given("gone", "b", "c")
+    await asyncio.wait_for(given.ask("b"), 10)
+    # Once is enough.
+    monkeypatch.setattr(module, seconds, 30)
+    await asyncio.wait_for(given.ask("c"), 10)
+    assert given.keys == ["b", "c"]
+
+
+async def test_nor_for_what_came_inside_a_tool_call_that_is_done(monkeypatch) -> None:
+    monkeypatch.setattr(module, "_STALL_SECONDS", 30)
+    around = {"model": "tool outer", "tool inner": "tool outer", "deep": "tool inner"}
+    given = Given("model", "deep", "tool inner", "tool outer", "c", around=around)
+    given.order.skip_inside("tool outer")
+    await asyncio.wait_for(given.ask("tool outer"), 10)
+    await asyncio.wait_for(given.ask("c"), 10)
+
+
+async def test_those_that_are_given_out_of_turn_do_not_break_those_that_wait_for_theirs(monkeypatch) -> None:
+    monkeypatch.setattr(module, "_STALL_SECONDS", 0.05)
+    given = Given("gone", "b", "c")
+    await asyncio.wait_for(asyncio.gather(*given.begin("c", "b")), 10)
+    assert sorted(given.keys) == ["b", "c"]
+
+
+async def test_one_that_the_agent_leaves_holds_back_nothing(monkeypatch) -> None:
+    monkeypatch.setattr(module, "_STALL_SECONDS", 30)
+    given = Given("a", "b", "c")
+    (b, c) = given.begin("b", "c")
+    await asyncio.sleep(0)
+    b.cancel()
+    await asyncio.wait({b})
+    await asyncio.wait_for(asyncio.gather(c, *given.begin("a")), 10)
+    assert given.keys == ["a", "c"]
+
+
+async def test_what_is_not_recorded_waits_for_nothing() -> None:
+    given = Given("a", "b")
+    await asyncio.wait_for(given.ask("live"), 10)
+    assert given.keys == ["live"]
