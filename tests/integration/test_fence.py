@@ -1,7 +1,6 @@
 """An attempt that lost its turn may write nothing more: Redis itself refuses it."""
 
 import asyncio
-import json
 import math
 
 import pytest
@@ -12,6 +11,7 @@ from k8gentai.agents.resources.agent import Limits
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget, JournalFullError
 from k8gentai.workers.attempt.journal import Failure, Journal, ToolEntry
+from k8gentai.workers.attempt.recorded_order import Place
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.attempts import JOURNAL_BYTES, Attempts, FencedError, Leases
@@ -236,13 +236,13 @@ async def test_the_order_in_which_entries_came_is_kept_and_goes_with_them(connec
     await journal.record_failure("model b 1", Failure(cause="full", status=503, code="model_overloaded"))
     await journal.record_tool("c1", ToolEntry(state="done"))
     entries = await attempts.journal(lease)
-    places = {key: json.loads(value) for key, value in entries.items() if key.startswith("order ")}
-    assert {key: place["number"] for key, place in places.items()} == {
+    places = {key: Place.model_validate_json(entries[key]) for key in entries if key.startswith("order ")}
+    assert {key: place.number for key, place in places.items()} == {
         "order model a 1": 1,
         "order model b 1": 2,
         "order tool c1": 3,
     }
-    assert [place["around"] for place in places.values()] == ["tool c1", "", ""]
+    assert [place.around for place in places.values()] == ["tool c1", "", ""]
     for key in ("model a 1", "failure model b 1", "tool c1"):
         assert await attempts.record(lease, key, "")
     assert await attempts.journal(lease) == {}

@@ -231,7 +231,7 @@ async def test_with_one_attempt_a_killed_turn_fails_and_its_history_is_kept(own_
     assert [item.type for item in response.output][:2] == ["message", "mcp_call"]
     state, events, journal = kept(own_stack, turn_id)
     assert int(state[2]) == len(events)
-    assert sorted(entry.split()[0] for entry in journal) == [b"model", b"tool"]
+    assert sorted(entry.split()[0] for entry in journal) == [b"model", b"order", b"order", b"tool"]
     assert len(model.requests(key)) == 2
 
 

@@ -39,7 +39,7 @@ class Kept:
         self.entries: dict[str, str] = {}
         self._news = asyncio.Condition()
 
-    async def record(self, lease: Lease, key: str, value: str, around: str = "") -> bool:
+    async def record(self, lease: Lease, key: str, value: str, *place: object) -> bool:
         self.entries[key] = value
         if not value:
             del self.entries[key]

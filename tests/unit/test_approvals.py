@@ -12,6 +12,8 @@ from k8gentai.agents.contract.events import (
     Event,
     Interrupt,
     ItemDropped,
+    ToolCall,
+    ToolResult,
     TurnAccepted,
     TurnStarted,
     TurnSuspended,
@@ -172,3 +174,15 @@ def test_a_request_that_was_withdrawn_is_none_of_the_response() -> None:
     assert [item["arguments"] for item in response["output"]] == [EVENTS[3].arguments]  # type: ignore[union-attr]
     again = [*EVENTS[:-1], dropped, EVENTS[2], EVENTS[-1]]
     assert [question.call_id for question in questions(record(), again).values()] == ["c2", "c1"]
+
+
+def test_a_call_that_goes_on_without_a_decision_is_shown_with_its_result() -> None:
+    outer = ToolCall(call_id="outer", name="outer", arguments="{}")
+    asked = Interrupt(call_id="c1", name="pay", arguments="{}", waiting=["outer"])
+    done = ToolResult(call_id="outer", output="done")
+    events = [*EVENTS[:2], outer, asked, ItemDropped(item_id=request_item("c1")), done, EVENTS[2], EVENTS[-1]]
+    _, response = render(record(), events)
+    assert [(item["type"], item.get("output")) for item in response["output"]] == [
+        ("mcp_call", "done"),
+        ("mcp_approval_request", None),
+    ]

@@ -559,7 +559,9 @@ def test_a_variable_that_is_missing_takes_no_agent_off(monkeypatch):
     ready = tiny()
     monkeypatch.delenv("A_MODEL")
     seen = []
-    reason = "agents/good.yaml:7: the environment variable A_MODEL is not set, and there is no default"
+    reason = (
+        "agents/good.yaml:7: spec.model.name: the environment variable A_MODEL is not set, and there is no default"
+    )
     kept = tiny(keep=True, approve=seen.append)["good"]
     assert kept == ready["good"].model_copy(update={"warnings": [f"was not checked again: {reason}"]})
     assert (seen[0].kept, seen[0].changed, seen[0].same) == ({"good": reason}, {}, 1)

@@ -377,7 +377,7 @@ async def test_an_agent_sees_the_end_of_an_answer_only_when_it_is_kept() -> None
     bench = Bench(lambda _: stream(TEXT, END))
     keep = asyncio.Event()
 
-    async def slow(lease: object, *entry: str) -> bool:
+    async def slow(lease: object, *entry: object) -> bool:
         await keep.wait()
         return True
 

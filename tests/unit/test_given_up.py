@@ -12,11 +12,14 @@ import pytest
 from k8gentai.agents.contract.events import TurnEnd
 from k8gentai.agents.contract.turn import Decision
 from k8gentai.agents.resources.agent import Limits
+from k8gentai.agents.tools.admitted_arguments import Admission, OwnResult, current_own_result
 from k8gentai.workers.attempt import given_up as given_up_module
+from k8gentai.workers.attempt import recorded_order as order_module
 from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside
-from k8gentai.workers.attempt.journal import ToolEntry
+from k8gentai.workers.attempt.journal import Journal, ToolEntry
+from k8gentai.workers.attempt.recorded_order import Place
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.gateway import patience as patience_module
 from k8gentai.workers.process.failures import failure
@@ -238,7 +241,7 @@ async def test_an_answer_that_came_too_late_is_not_what_the_agent_had(monkeypatc
     bench = Bench(model.answer)
     record, recording, is_back = bench.kept.record, asyncio.Event(), asyncio.Event()
 
-    async def away(lease: Any, *entry: str) -> bool:
+    async def away(lease: Any, *entry: Any) -> bool:
         recording.set()
         await is_back.wait()
         return await record(lease, *entry)
@@ -284,12 +287,32 @@ async def test_a_time_out_of_asyncio_is_the_models_that_it_cancelled(held) -> No
         assert failure(of_other.value, bench.calls).code == "agent_error"
 
 
+async def test_an_answer_that_was_recorded_and_not_waited_for_holds_back_nothing(monkeypatch) -> None:
+    """The agent gives the call up again, and does not come to that answer."""
+    monkeypatch.setattr(order_module, "_MORE_SECONDS", math.inf)
+    monkeypatch.setattr(order_module, "_MOST_SECONDS", 60)
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+    for number, key in enumerate(("model a 1", "given_up model a 1 1", "model b 1")):
+        bench.kept.entries[f"order {key}"] = Place(number=number, at=number).model_dump_json()
+    bench.kept.entries["given_up model a 1 1"] = GivenUp(seconds=60).model_dump_json()
+    bench.run_again()
+    journal = bench.calls.journal
+    own = journal.patience_key("model a 1")
+    before = journal.given_up(own)
+    assert before is not None
+    holding = asyncio.create_task(journal.hold(own, before))
+    await asyncio.wait({holding}, timeout=0.01)
+    await leave(holding)
+    async with asyncio.timeout(10), journal.in_turn("model b 1"):
+        pass
+
+
 async def test_entries_are_written_in_their_order(monkeypatch) -> None:
     """That a call was given up stands in Redis before what the agent did then."""
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
     record, is_back = bench.kept.record, asyncio.Event()
 
-    async def away(lease: Any, key: str, *value: str) -> bool:
+    async def away(lease: Any, key: str, *value: Any) -> bool:
         if key.startswith("given_up"):
             await is_back.wait()
         return await record(lease, key, *value)
@@ -323,9 +346,14 @@ async def test_a_call_is_held_for_longer_than_the_agent_waited(monkeypatch) -> N
 
 def boundary(journal: Recorded, person: Person) -> Tools:
     """Return the tools of a new attempt."""
+    journal.run_again()
+    return tools_of(journal, person)
+
+
+def tools_of(journal: Recorded | Journal, person: Person) -> Tools:
+    """Return an attempt's tools."""
     ends: list[TurnEnd] = []
     budget, guard = Budget(Limits(), ends.append), ToolGuard((), (), (), ends.append)
-    journal.run_again()
     return Tools(
         "resp_1",
         {},
@@ -359,6 +387,26 @@ async def tool_given_up(tools: Tools, slow: Slow) -> None:
     await slow.begun.wait()
     await leave(calling)
     slow.begun.clear()
+
+
+async def test_results_of_tools_come_again_in_their_order() -> None:
+    """Also where the agent asks for the later one first."""
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+    done = ToolEntry(state="done", output="done").model_dump_json()
+    for number, call_id in enumerate(("first", "second")):
+        bench.kept.entries[f"tool {call_id}"] = done
+        place = Place(number=number, at=number, since_begin=number, waited=9)
+        bench.kept.entries[f"order tool {call_id}"] = place.model_dump_json()
+    bench.run_again()
+    slow, came = Slow(), list[str]()
+    tools = tools_of(bench.calls.journal, Person())
+
+    async def call(call_id: str) -> None:
+        await tools.call(call_id, "slow", {}, slow.run)
+        came.append(call_id)
+
+    await asyncio.gather(call("second"), call("first"))
+    assert came == ["first", "second"]
 
 
 async def test_a_tool_that_the_agent_left_is_held_and_not_run(held) -> None:
@@ -451,6 +499,21 @@ async def test_a_tool_that_the_agent_left_before_a_person_decided_is_held_before
     assert slow.ran == 0
 
 
+async def test_a_tool_around_a_question_that_was_left_is_at_work_again() -> None:
+    journal, person, slow = Recorded(), Person(), Slow()
+    tools = boundary(journal, person)
+
+    async def outer() -> str:
+        asking = asyncio.create_task(tools.call("inner", "pay", {}, slow.run, approval=True))
+        await person.asked.wait()
+        assert not tools.busy
+        await leave(asking)
+        assert tools.busy
+        return "went on"
+
+    assert (await tools.call("outer", "outer", {}, outer)).output == "went on"
+
+
 class Approving(Person):
     """Approves whatever it is asked about."""
 
@@ -492,3 +555,21 @@ async def test_a_tool_of_an_attempt_that_ends_is_not_given_up() -> None:
     person.answer.cancel()
     await leave(calling)
     assert journal.left == {}
+
+
+@pytest.mark.parametrize(
+    ("approved", "error", "is_open"),
+    [
+        (True, asyncio.CancelledError(), False),
+        (False, asyncio.CancelledError(), True),
+        (True, ValueError(), True),
+    ],
+)
+async def test_a_tool_that_was_approved_and_left_is_not_run_again_for_that(approved, error, is_open) -> None:
+    own = OwnResult()
+    own.is_approved = approved
+    current_own_result.set(own)
+    admission = Admission("c1", "slow", {})
+    with pytest.raises(type(error)), admission.at_work():
+        raise error
+    assert admission.is_open == is_open

@@ -14,7 +14,8 @@ class Given:
     def __init__(self, *keys: str, around: dict[str, str] | None = None) -> None:
         inside = around or {}
         places = {
-            key: Place(number=number, at=number, around=inside.get(key, "")) for number, key in enumerate(keys)
+            key: Place(number=number, at=number, around=inside.get(key, ""), since_begin=0.1 * number, waited=9)
+            for number, key in enumerate(keys)
         }
         self.order = RecordedOrder(places)
         self.keys: list[str] = []
@@ -34,7 +35,7 @@ async def test_entries_that_are_asked_for_at_once_are_given_as_they_came() -> No
 
 
 async def test_one_is_held_back_for_what_the_agent_did_before_it_came(monkeypatch) -> None:
-    monkeypatch.setattr(module, "_STALL_SECONDS", 30)
+    monkeypatch.setattr(module, "_MORE_SECONDS", 30)
     given = Given("b", "tool", "a")
     (a, b) = given.begin("a", "b")
     await b
@@ -46,29 +47,69 @@ async def test_one_is_held_back_for_what_the_agent_did_before_it_came(monkeypatc
 
 async def test_the_agent_may_go_on_from_what_came_before_it_is_given_what_came_later(monkeypatch) -> None:
     """Even if what it did from there was recorded later still."""
-    monkeypatch.setattr(module, "_APART_SECONDS", 0.2)
-    given = Given("b", "a")
-    (a, b) = given.begin("a", "b")
-    await b
-    done, _ = await asyncio.wait({a}, timeout=0.05)
-    assert not done
-    await a
+    monkeypatch.setattr(module, "_APART_SECONDS", 0.1)
+    for asked in (("a", "b"), ("b", "a")):
+        given = Given("b", "a")
+        asking = dict(zip(asked, given.begin(*asked), strict=True))
+        await asking["b"]
+        done, _ = await asyncio.wait({asking["a"]}, timeout=0.05)
+        assert not done
+        await asking["a"]
 
 
-@pytest.mark.parametrize("seconds", ["_STALL_SECONDS", "_MOST_SECONDS"])
+@pytest.mark.parametrize("seconds", ["_MORE_SECONDS", "_MOST_SECONDS"])
 async def test_nothing_is_held_back_for_what_the_agent_does_not_come_to(monkeypatch, seconds) -> None:
-    for name in ("_STALL_SECONDS", "_MOST_SECONDS"):
+    for name in ("_MORE_SECONDS", "_MOST_SECONDS"):
         monkeypatch.setattr(module, name, 0.05 if name == seconds else 30)
-    given = Given("gone", "b", "c")
-    await asyncio.wait_for(given.ask("b"), 10)
+    given = Given("gone", "gone too", "b", "c")
     # Once is enough.
-    monkeypatch.setattr(module, seconds, 30)
-    await asyncio.wait_for(given.ask("c"), 10)
+    await asyncio.wait_for(asyncio.gather(*given.begin("c", "b")), 10)
     assert given.keys == ["b", "c"]
 
 
+async def test_what_the_agent_does_not_read_is_waited_for_no_longer_than_that(monkeypatch) -> None:
+    monkeypatch.setattr(module, "_MOST_SECONDS", 0.05)
+    given = Given("a", "b")
+
+    async def unread() -> None:
+        async with given.order.turn_of("a"):
+            await asyncio.Event().wait()
+
+    reading = asyncio.create_task(unread())
+    await asyncio.wait_for(given.ask("b"), 10)
+    reading.cancel()
+
+
+async def test_a_call_that_the_agent_gives_up_is_waited_for_as_long_as_that_takes(monkeypatch) -> None:
+    for name in ("_MORE_SECONDS", "_MOST_SECONDS"):
+        monkeypatch.setattr(module, name, 0.01)
+    given = Given("given up", "b")
+    with given.order.held("given up"):
+        (b,) = given.begin("b")
+        done, _ = await asyncio.wait({b}, timeout=0.1)
+        assert not done
+    await asyncio.wait_for(b, 10)
+
+
+async def test_what_took_longer_is_waited_for_longer(monkeypatch) -> None:
+    """The agent works before it asks, as it did the first time."""
+    places = {"a": Place(number=1, at=1, since_begin=0.4), "b": Place(number=2, at=2, since_begin=0.5)}
+    monkeypatch.setattr(module, "_MORE_SECONDS", 0.0)
+    order = RecordedOrder(places)
+    given: list[str] = []
+
+    async def ask(key: str) -> None:
+        async with order.turn_of(key):
+            given.append(key)
+
+    b = asyncio.create_task(ask("b"))
+    await asyncio.wait({b}, timeout=0.3)
+    await asyncio.gather(ask("a"), b)
+    assert given == ["a", "b"]
+
+
 async def test_nor_for_what_came_inside_a_tool_call_that_is_done(monkeypatch) -> None:
-    monkeypatch.setattr(module, "_STALL_SECONDS", 30)
+    monkeypatch.setattr(module, "_MORE_SECONDS", 30)
     around = {"model": "tool outer", "tool inner": "tool outer", "deep": "tool inner"}
     given = Given("model", "deep", "tool inner", "tool outer", "c", around=around)
     given.order.skip_inside("tool outer")
@@ -77,14 +118,14 @@ async def test_nor_for_what_came_inside_a_tool_call_that_is_done(monkeypatch) ->
 
 
 async def test_those_that_are_given_out_of_turn_do_not_break_those_that_wait_for_theirs(monkeypatch) -> None:
-    monkeypatch.setattr(module, "_STALL_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_MORE_SECONDS", 0.05)
     given = Given("gone", "b", "c")
     await asyncio.wait_for(asyncio.gather(*given.begin("c", "b")), 10)
     assert sorted(given.keys) == ["b", "c"]
 
 
 async def test_one_that_the_agent_leaves_holds_back_nothing(monkeypatch) -> None:
-    monkeypatch.setattr(module, "_STALL_SECONDS", 30)
+    monkeypatch.setattr(module, "_MORE_SECONDS", 30)
     given = Given("a", "b", "c")
     (b, c) = given.begin("b", "c")
     await asyncio.sleep(0)

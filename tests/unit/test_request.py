@@ -111,6 +111,7 @@ APPROVAL = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1"}
         ],
         ({"input": "x", "temperature": 7}, "temperature"),
         ({"model": None}, "model"),
+        ({"user": 5}, "user"),
         ({"reasoning": {"effort": "much"}}, "reasoning.effort"),
         ({"tools": [{"type": "mystery"}]}, "tools[0]"),
         ({"tools": [{"type": "function", "parameters": {}}]}, "tools[0].name"),

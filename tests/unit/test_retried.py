@@ -87,6 +87,8 @@ async def test_what_is_left_out_is_so_for_all_that_goes_on_with_the_turn() -> No
     """Later attempts, in which a tool has come to its end, and the turn that continues it after an approval."""
     recorded = {"failure model abc 1": recorded_failure(turn_id="resp_1"), "model def 1": "[]"}
     redis = Redis(TurnFailed(code="model_overloaded", message="model m: overloaded"), dict(recorded))
+    # With an entry the script takes out its place.
+    recorded["order model abc 1"] = "{}"
     left = await tried_anew(redis, Lease("resp_2", 1), "resp_1", recorded)  # type: ignore[arg-type]
     assert left == redis.journal == {"model def 1": "[]"}
 

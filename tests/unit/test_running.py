@@ -1,6 +1,6 @@
 """What an agent's run makes of the texts of its models and of what code returns."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -12,22 +12,22 @@ from tests.support.langgraph import Boundary, context_of
 async def answers(texts: list[str], returned: str) -> list[str]:
     """Return the messages of a turn whose code returns a text after models said some."""
 
-    def speak(run: AgentRun) -> None:
+    async def speak(run: AgentRun) -> None:
         for text in texts:
             step = run.begin("agent")
             step.text(text)
             step.end()
-        run.conclude(returned)
+        await run.conclude(returned)
 
     return await messages_of(speak)
 
 
-async def messages_of(speak: Callable[[AgentRun], None]) -> list[str]:
+async def messages_of(speak: Callable[[AgentRun], Awaitable[None]]) -> list[str]:
     """Return the messages of a turn."""
     run = AgentRun(context_of(Boundary()))
 
     async def work() -> None:
-        speak(run)
+        await speak(run)
 
     messages: dict[str, str] = {}
     async for event in run.events(work()):
@@ -55,7 +55,7 @@ async def test_the_text_that_code_returns_is_the_last_message(texts, returned, m
 
 
 async def test_what_a_model_call_said_that_broke_off_is_dropped_where_the_agent_goes_on():
-    def speak(run: AgentRun) -> None:
+    async def speak(run: AgentRun) -> None:
         broken = run.begin("agent")
         broken.text("one t")
         run.broke_off(broken)
@@ -68,7 +68,7 @@ async def test_what_a_model_call_said_that_broke_off_is_dropped_where_the_agent_
 
 @pytest.mark.parametrize("said", ["", "42", "Let me see: "])
 async def test_an_answer_takes_the_place_of_what_its_model_said_before(said):
-    def speak(run: AgentRun) -> None:
+    async def speak(run: AgentRun) -> None:
         step = run.begin("agent")
         step.text(said)
         step.be("42 it is")

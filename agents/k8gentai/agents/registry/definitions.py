@@ -181,18 +181,21 @@ def _count(node: yaml.Node, counted: dict[int, float]) -> float:
     return counted[id(node)]
 
 
-def _substitute(node: yaml.Node, file: str, environment: Mapping[str, str]) -> Iterator[Fault]:
+def _substitute(
+    node: yaml.Node, file: str, environment: Mapping[str, str], where: tuple[str, ...] = ()
+) -> Iterator[Fault]:
     """Put the values of environment variables in, and yield a fault for each that is not set."""
     if isinstance(node, yaml.MappingNode):
-        for _, value in node.value:
-            yield from _substitute(value, file, environment)
+        for key, value in node.value:
+            yield from _substitute(value, file, environment, (*where, str(key.value)))
     elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            yield from _substitute(value, file, environment)
+        for index, value in enumerate(node.value):
+            yield from _substitute(value, file, environment, (*where, str(index)))
     elif node.tag == _STRING and (found := list(_VARIABLE.finditer(node.value))):
         for match in found:
             if match[2] is None and not environment.get(match[1]):
-                reason = f"the environment variable {match[1]} is not set, and there is no default"
+                field_name = ".".join(where)
+                reason = f"{field_name}: the environment variable {match[1]} is not set, and there is no default"
                 yield Fault(file, node.start_mark.line + 1, reason, match[1])
         node.value = _VARIABLE.sub(lambda match: environment.get(match[1]) or match[2] or "", node.value)
         if not node.value:

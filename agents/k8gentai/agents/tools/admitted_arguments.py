@@ -1,5 +1,6 @@
 """Holds a tool to the call that was admitted: what runs is what the record and a person know of."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +23,8 @@ class OwnResult:
     def __init__(self, text: str | None = None, on_kept: Callable[[], None] | None = None) -> None:
         self.text = text
         self._on_kept = on_kept
+        self.is_approved = False
+        """Whether a person approved the call."""
         self.is_lost = False
         """Whether the tool returned what cannot be written."""
 
@@ -77,13 +80,16 @@ class Admission:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """While inside, the tool runs; one that raises may be tried again."""
+        """While inside, the tool runs; one that raises may be tried again, but not one that a person approved and
+        the agent did not wait for: it may have done what it was approved for."""
         self._taken, self._entered = True, False
         token = _at_work.set(self)
         try:
             yield
-        except BaseException:
-            self._taken = False
+        except BaseException as error:
+            own = current_own_result.get()
+            is_left = isinstance(error, asyncio.CancelledError) and own is not None and own.is_approved
+            self._taken = is_left
             raise
         finally:
             _at_work.reset(token)

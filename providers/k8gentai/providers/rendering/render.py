@@ -65,8 +65,10 @@ class Rendering:
         self._sequence = 0
         self.asked: dict[str, ev.Interrupt] = {}
         """What the turn asks of a person, by the id of the item that asks."""
-        self._waiting: list[_Call] = []
-        """The calls in whose place a person is asked."""
+        self._waiting: dict[str, _Call] = {}
+        """The calls in whose place a person is asked, by their ids."""
+        self._told: dict[str, ev.ToolCall] = {}
+        """The events of calls, by their ids."""
         self._out: list[StreamEvent] = []
         self._in_progress = False
         self._messages: dict[str, Message] = {}
@@ -148,7 +150,8 @@ class Rendering:
             if item.open:
                 item.close("incomplete")
             item.shown = False
-            self.asked.pop(item.id, None)
+            if (request := self.asked.pop(item.id, None)) is not None:
+                self._show_again(request)
         for known in (self._messages, self._reasonings, self._calls, self._whole):
             known.pop(event.item_id, None)
 
@@ -214,6 +217,7 @@ class Rendering:
             call.delta(event.delta)
 
     def _called(self, event: ev.ToolCall) -> None:
+        self._told[event.call_id] = event
         call = self._open_call(event)
         if isinstance(call, McpCall) and event.server_label:
             call.server_label = event.server_label
@@ -248,7 +252,7 @@ class Rendering:
                 # The client is asked in place of the calls it was shown.
                 call.close("incomplete")
                 call.shown = False
-                self._waiting.append(call)
+                self._waiting[call_id] = call
         label = event.server_label or (call.server_label if isinstance(call, McpCall) else "")
         request: Item = {
             "type": "mcp_approval_request",
@@ -260,6 +264,13 @@ class Rendering:
         asking.finish(request)
         self.asked[asking.id] = event
         self._made[ev.request_item(event.call_id)].append(asking)
+
+    def _show_again(self, withdrawn: ev.Interrupt) -> None:
+        """Show the calls again that run on without the decision that they waited for."""
+        for call_id in withdrawn.waiting:
+            waits = any(call_id in request.waiting for request in self.asked.values())
+            if not waits and self._waiting.pop(call_id, None) is not None and call_id in self._told:
+                self._called(self._told[call_id])
 
     def _suspended(self, event: ev.TurnSuspended) -> None:
         for call in self._calls.values():
@@ -299,7 +310,7 @@ class Rendering:
         if self._base["status"] == "in_progress":
             for item in self._items:
                 item.shown = item.shown and item.id not in self.asked
-            for call in self._waiting:
+            for call in self._waiting.values():
                 call.shown = True
 
     def _end(self, status: str, event_type: str) -> None:

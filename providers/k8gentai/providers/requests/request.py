@@ -87,6 +87,9 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
     tools: list[dict[str, Any]] = body["tools"] or []
     _check_tools(tools)
     given = request.model_dump(mode="json", exclude_unset=True)
+    if not isinstance(given.get("user"), str | None):
+        # The host's types do not have it.
+        raise invalid("'user' must be a string.", "user")
     _check_known(body, given)
     check_format((given.get("text") or {}).get("format") or {})
     _check_combinations(request, conversation)

@@ -117,7 +117,7 @@ def _check_is_registered(settings: Settings, record: TurnRecord) -> None:
         return
     raise SetUpError(
         f"The turn {record.turn.id} cannot go on: its agent '{agent}' is not registered any more. Nothing was "
-        "decided: register it again first."
+        "changed: register it again first."
     )
 
 

@@ -125,6 +125,8 @@ class Journal:
         self._began = time.monotonic()
         self._asked: Counter[str] = Counter()
         self._made: Counter[str] = Counter()
+        self._asked_at: dict[str, float] = {}
+        """When calls were made, by their keys and those of whether the agent waits for them."""
         self._answered = 0
         self.is_full = False
         """Whether something of this attempt did not fit: run again, the turn would go another way from there."""
@@ -135,13 +137,7 @@ class Journal:
         self._done: set[str] = set()
         """The keys of the tool calls that came to their ends in this attempt."""
         self._writing = asyncio.Lock()
-        self._order = RecordedOrder(
-            {
-                key.removeprefix(ORDER): Place.model_validate_json(value)
-                for key, value in recorded.items()
-                if key.startswith(ORDER)
-            }
-        )
+        self._order = RecordedOrder(_places(recorded))
 
     def model_key(self, request: dict[str, Any], around: str = "") -> str:
         """Return the key of the model call that is about to be made. Counts it.
@@ -178,8 +174,12 @@ class Journal:
 
     def tool_in_turn(self, call_id: str) -> AbstractAsyncContextManager[None]:
         """Do the same for a tool call that is done."""
-        self._order.skip_inside(tool_key(call_id))
+        self.skip_inside(call_id)
         return self._order.turn_of(tool_key(call_id))
+
+    def skip_inside(self, call_id: str) -> None:
+        """Wait for nothing that was recorded inside a tool call whose tool does not run."""
+        self._order.skip_inside(tool_key(call_id))
 
     async def record_answer(self, key: str, answer: Answer, around: str = "") -> None:
         """Keep a model's whole answer. To be done before the agent sees its end. What does not fit is not kept.
@@ -220,7 +220,9 @@ class Journal:
             key: the call's: that of a model call, or from :func:`tool_key`.
         """
         self._made[key] += 1
-        return f"{GIVEN_UP}{key} {self._made[key]}"
+        own = f"{GIVEN_UP}{key} {self._made[key]}"
+        self._asked_at[key] = self._asked_at[own] = time.monotonic()
+        return own
 
     def given_up(self, key: str) -> GivenUp | None:
         """Return that the agent gave up a call in an earlier attempt.
@@ -231,18 +233,19 @@ class Journal:
         recorded = self._recorded.get(key)
         return None if recorded is None else GivenUp.model_validate_json(recorded)
 
-    async def record_given_up(self, key: str, given_up: GivenUp) -> None:
+    async def record_given_up(self, key: str, given_up: GivenUp, around: str = "") -> None:
         """Keep that the agent gave up a call. To be handed over before it goes on.
 
         Args:
             key: from :meth:`patience_key`.
             given_up: how it did.
+            around: the tool call inside which the call was made, empty where it was inside none.
 
         Raises:
             FencedError: the attempt is over.
         """
-        since_begin = time.monotonic() - self._began
-        await self._record(key, self._at_this_stage(given_up.model_copy(update={"since_begin": since_begin})))
+        noted = given_up.model_copy(update={"since_begin": time.monotonic() - self._began})
+        await self._record(key, self._at_this_stage(noted), around)
 
     async def hold(self, key: str, given_up: GivenUp) -> None:
         """Hold a call that the agent had given up, until it has waited for longer than then: it waits for an
@@ -255,7 +258,8 @@ class Journal:
         Raises:
             FencedError: the attempt is over.
         """
-        await given_up.hold()
+        with self._order.held(key):
+            await given_up.hold()
         log.info("agent_waits_longer", turn=self._lease.turn_id, seconds=given_up.seconds)
         await self._record(key, "")
 
@@ -315,8 +319,19 @@ class Journal:
         }
         return noted.model_copy(update=stage).model_dump_json()
 
+    def _place(self, key: str, around: str) -> str:
+        """Return what is known of an entry's place in the order in which they come."""
+        now = time.monotonic()
+        asked_at = self._asked_at.get(key.removeprefix(FAILURE), now)
+        known = {
+            "around": around and tool_key(around),
+            "since_begin": now - self._began,
+            "waited": now - asked_at,
+        }
+        return json.dumps(known)
+
     async def _record(self, key: str, value: str, around: str = "") -> bool:
-        record = partial(self._attempts.record, self._lease, key, value, around and tool_key(around))
+        record = partial(self._attempts.record, self._lease, key, value, self._place(key, around))
         async with self._writing:
             fits = await until_back(record, turn=self._lease.turn_id)
         if not fits:
@@ -334,6 +349,15 @@ def done_tools(recorded: Mapping[str, str]) -> set[str]:
     """Return the keys of the tool calls that came to their ends."""
     tools = {key: json.loads(value) for key, value in recorded.items() if key.startswith(TOOL)}
     return {key for key, entry in tools.items() if entry.get("state") == "done"}
+
+
+def _places(recorded: Mapping[str, str]) -> dict[str, Place]:
+    """Return where the entries of a journal stand in their order, but answers that the agent did not wait for."""
+    unread = {
+        key.removeprefix(GIVEN_UP).rpartition(" ")[0] for key in recorded if key.startswith(f"{GIVEN_UP}{MODEL}")
+    }
+    places = {key.removeprefix(ORDER): value for key, value in recorded.items() if key.startswith(ORDER)}
+    return {key: Place.model_validate_json(value) for key, value in places.items() if key not in unread}
 
 
 def _failure_key(key: str) -> str:

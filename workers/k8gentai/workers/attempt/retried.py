@@ -9,7 +9,7 @@ from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.journal import Failure, begun_tools, done_tools
 from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.connection import until_back
-from k8gentai.workers.queue.stored import FAILURE, GIVEN_UP
+from k8gentai.workers.queue.stored import FAILURE, GIVEN_UP, ORDER
 
 
 async def tried_anew(attempts: Attempts, lease: Lease, failed: str, recorded: Mapping[str, str]) -> dict[str, str]:
@@ -29,7 +29,8 @@ async def tried_anew(attempts: Attempts, lease: Lease, failed: str, recorded: Ma
     for key in keys:
         # Not only from what is at hand: the turns that go on with this one have its journal.
         await until_back(partial(attempts.record, lease, key, ""))
-    return {key: value for key, value in recorded.items() if key not in keys}
+    gone = {*keys, *(ORDER + key.removeprefix(FAILURE) for key in keys)}
+    return {key: value for key, value in recorded.items() if key not in gone}
 
 
 def left_out(recorded: Mapping[str, str], failed: str, end: TurnEnd | None) -> list[str]:

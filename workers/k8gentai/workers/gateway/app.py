@@ -34,7 +34,7 @@ from k8gentai.workers.gateway.model_calls import (
     OpenAttempts,
     cancel_once,
 )
-from k8gentai.workers.gateway.patience import Patience
+from k8gentai.workers.gateway.patience import Patience, is_ending
 from k8gentai.workers.gateway.strict_json import with_json_arguments, with_json_results
 from k8gentai.workers.gateway.tool_images import with_tool_images
 from k8gentai.workers.gateway.upstream import Chunk, StackLostError, Upstream, UpstreamError, failed_before
@@ -176,7 +176,7 @@ class _Call:
         if known is not given:
             self._plain = with_json_arguments(with_tool_images(given, calls.images, show=False))["messages"]
         self._model = str(body["model"])
-        self._patience = Patience(calls, self._key, self._model)
+        self._patience = Patience(calls, self._key, self._model, scope)
         calls.last_asked = self._model
         # Counting needs the figures; an agent that did not ask for them is not shown the extra chunk.
         self._shows_usage = bool((body.get("stream_options") or {}).get("include_usage"))
@@ -338,43 +338,42 @@ class _Call:
                 await self._calls.record_failure(self._key, error, given_up.chunks, around=self._scope)
                 raise error
             await self._patience.hold()
-        async with journal.in_turn(self._key), aclosing(self._told()) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    async def _told(self) -> AsyncGenerator[Chunk]:
-        """Yield the same of a call that is not held."""
-        journal = self._calls.journal
         recorded = journal.answer(self._key)
         call_id = self._recorded_id if recorded else self._own_id
         # What is recorded was shown as it is, whatever its choices.
         several = self._several or bool(recorded)
         reader = AnswerReader(self._model, self._tools, call_id, several=several)
-        for sent in recorded or ():
-            for chunk in reader.read(sent):
-                yield chunk
         if recorded:
-            ending = reader.end()
-        elif failed := journal.failure(self._key):
+            told = [*(chunk for sent in recorded for chunk in reader.read(sent)), *reader.end()]
+            self._calls.answered(reader.calls(), reader.reasoning)
+            end = next((number for number, chunk in enumerate(told) if is_ending(chunk)), len(told))
+            for chunk in told[:end]:
+                yield chunk
+            # Its end alone came after what was recorded before it, which its words may have led to.
+            async with journal.in_turn(self._key):
+                for chunk in told[end:]:
+                    yield chunk
+            return
+        if failed := journal.failure(self._key):
             for chunk in failed.chunks:
                 yield chunk
-            raise failed_before(failed)
-        else:
-            answer: list[Chunk] = []
-            self._patience.is_asked = True
-            try:
-                async with aclosing(self._asked_in_chunks()) as chunks:
-                    async for sent in chunks:
-                        for chunk in reader.read(sent):
-                            answer.append(chunk)
-                            yield chunk
-            except Exception as error:
-                failure = self._unread(error)
-                await self._calls.record_failure(self._key, failure, answer, around=self._scope)
-                raise failure from error
-            ending = reader.end()
-            # As the agent was shown it, so that it is shown the same again by a version that reads otherwise.
-            await journal.record_answer(self._key, [*answer, *ending], self._scope)
+            async with journal.in_turn(self._key):
+                raise failed_before(failed)
+        answer: list[Chunk] = []
+        self._patience.is_asked = True
+        try:
+            async with aclosing(self._asked_in_chunks()) as chunks:
+                async for sent in chunks:
+                    for chunk in reader.read(sent):
+                        answer.append(chunk)
+                        yield chunk
+        except Exception as error:
+            failure = self._unread(error)
+            await self._calls.record_failure(self._key, failure, answer, around=self._scope)
+            raise failure from error
+        ending = reader.end()
+        # As the agent was shown it, so that it is shown the same again by a version that reads otherwise.
+        await journal.record_answer(self._key, [*answer, *ending], self._scope)
         self._calls.answered(reader.calls(), reader.reasoning)
         for chunk in ending:
             yield chunk

@@ -37,7 +37,7 @@ async def embeddings(
     """
     model = str(body["model"])
     key = calls.journal.model_key({"embeddings": body})
-    patience = Patience(calls, key, model)
+    patience = Patience(calls, key, model, around)
 
     async def ask() -> dict[str, Any]:
         await patience.hold()

@@ -20,6 +20,11 @@ _WAKING_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 
 
+def is_ending(chunk: dict[str, Any]) -> bool:
+    """Return whether a chunk of an answer ends it, or one of its choices."""
+    return any(choice.get("finish_reason") for choice in chunk.get("choices") or ())
+
+
 class Patience:
     """An agent that waits for the answer to a call, or does not.
 
@@ -27,9 +32,11 @@ class Patience:
         calls: whose call it is.
         key: the call, as the journal has it.
         model: who is asked.
+        around: the tool call inside which it is made, empty where it is inside none.
     """
 
-    def __init__(self, calls: ModelCalls, key: str, model: str) -> None:
+    def __init__(self, calls: ModelCalls, key: str, model: str, around: str = "") -> None:
+        self._around = around
         self._calls = calls
         self._key = calls.journal.patience_key(key)
         self._model = model
@@ -75,7 +82,7 @@ class Patience:
     def show(self, chunk: dict[str, Any]) -> None:
         """Note a chunk of the answer that the agent is about to be shown; it waits for no more after the last."""
         self._shown.append(chunk)
-        self.is_over |= any(choice.get("finish_reason") for choice in chunk.get("choices") or ())
+        self.is_over |= is_ending(chunk)
 
     def watch(self, request: Request, asking: asyncio.Task[Any]) -> None:
         """Watch whether the agent's client leaves before it has the answer. The call is cancelled then, and it is
@@ -102,6 +109,6 @@ class Patience:
         given_up = GivenUp(seconds=time.monotonic() - self._began, chunks=self._shown)
         log.info("model_call_given_up", turn=self._calls.turn_id, model=self._model, seconds=given_up.seconds)
         try:
-            await self._calls.journal.record_given_up(self._key, given_up)
+            await self._calls.journal.record_given_up(self._key, given_up, self._around)
         except FencedError:
             log.info("turn_ended_elsewhere", turn=self._calls.turn_id)

@@ -36,14 +36,14 @@ def failure(error: BaseException, calls: ModelCalls | None) -> TurnFailed:
         case ModelError():
             return TurnFailed(code=cause.code, message=message_of(cause))
     words = message_of(error)[:_LONGEST]
-    if calls and (model := _waited_for(error, calls)):
+    if calls and (model := _left_model(error, calls)):
         message = f"model {model}: the agent waited no longer for its answer ({type(error).__name__}: {words})"
         return TurnFailed(code="model_error", message=message)
     silent = f" (model {calls.silent} answered with neither words nor calls)" if calls and calls.silent else ""
     return TurnFailed(code="agent_error", message=f"the agent raised {words_of(error)[:_LONGEST]}{silent}")
 
 
-def _waited_for(error: BaseException, calls: ModelCalls) -> str | None:
+def _left_model(error: BaseException, calls: ModelCalls) -> str | None:
     """Return the model whose answer a time-out says that the agent waited no longer for."""
     if not _is_timeout(error):
         return None

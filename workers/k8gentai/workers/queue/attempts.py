@@ -205,14 +205,15 @@ class Attempts:
         if outcome != b"ok":
             raise FencedError(lease.turn_id)
 
-    async def record(self, lease: Lease, key: str, value: str, around: str = "") -> bool:
+    async def record(self, lease: Lease, key: str, value: str, place: str = "{}") -> bool:
         """Write an entry of the turn's journal; take it out where the value is empty.
 
         Args:
             lease: the attempt.
             key: the entry's.
             value: what is recorded.
-            around: the key of the entry of the tool call inside which it came; empty where it was inside none.
+            place: JSON, what is known of its place among what the agent may go on from; the script adds its
+                number and the time.
 
         Returns:
             Whether there was room for it.
@@ -221,7 +222,7 @@ class Attempts:
             FencedError: nothing was written.
         """
         limit = JOURNAL_BYTES + (_RESERVE_BYTES if len(value) <= _SHORT_BYTES else 0)
-        outcome = await self._record(args=[lease.turn_id, lease.attempt, key, value, limit, around])
+        outcome = await self._record(args=[lease.turn_id, lease.attempt, key, value, limit, place])
         if outcome == b"fenced":
             raise FencedError(lease.turn_id)
         return bool(outcome == b"ok")

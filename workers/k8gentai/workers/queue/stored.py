@@ -29,7 +29,8 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "wait_seconds": "Of a turn that waits for a person: how long, anew whenever what asked for it ends.",
         "taking": "What tells the taking that began the attempt from any other.",
         "attempted_at": "When the attempt began.",
-        "recorded": "How many answers, failures and results were recorded; numbers them in their order.",
+        "recorded": "How many answers, failures, results and given-up calls were recorded; numbers them in "
+        "their order.",
         "journal_bytes": "How long the journal's values are together.",
         "declined": "The workers that have not got the turn's agent, a line each.",
         "decline_event": "The last event of the turn where no worker has (JSON).",
@@ -86,10 +87,10 @@ once it waits for an answer. ``n`` counts its tries from 1.
 Written by: ``Journal.record_given_up``, ``Journal.hold``
 """
 ORDER: Final = "order "
-"""``order {key of the call}``: where an answer, failure or result stands in the order in which they came (JSON of
-``recorded_order.Place``).
+"""``order {key of the entry}``: where an answer, a failure, a result or a given-up call stands in the order in
+which they came (JSON of ``recorded_order.Place``); of a failure, behind the key of its call. Gone with its entry.
 
-Written by: ``Journal.record_answer``, ``Journal.record_failure``, ``Journal.record_tool``
+Written by: ``record``, beside the entry
 """
 
 

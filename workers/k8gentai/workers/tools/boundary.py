@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -198,9 +198,14 @@ class Tools:
                 await self._leave(running)
             elif running.asked_agent is not None:
                 await self._leave_asking(running)
-        decision = await self._approvals.ask(call_id, name, arguments, waiting)
-        for running in around:
-            running.answered()
+        try:
+            decision = await self._approvals.ask(call_id, name, arguments, waiting)
+        except asyncio.CancelledError:
+            if not self.is_over:
+                # Code inside them goes on without, unless they are stopped themselves.
+                _go_on(running for running in around if not running.is_being_stopped)
+            raise
+        _go_on(around)
         return decision
 
     async def call(
@@ -253,6 +258,7 @@ class Tools:
                 if not again:
                     self._publish(call_id, StepStarted(step_id=step_id, kind="tool", name=name))
                 running = RunningCall(call_id, name, policy.timeout_seconds, self, place)
+                running.own.is_approved = is_asked
                 self._running.add(running)
                 try:
                     entry = denial or await self._once(running, policy, run, starts_work=starts_work)
@@ -401,6 +407,7 @@ class Tools:
                 await self._journal.hold(key, before)
             except asyncio.CancelledError:
                 # It is given up again. What was done inside it is not done again.
+                self._journal.skip_inside(place.key)
                 if place.entry is not None:
                     self._publish(
                         place.call_id, StepStarted(step_id=tool_step(place.call_id), kind="tool", name=name)
@@ -413,7 +420,7 @@ class Tools:
             yield
         except asyncio.CancelledError:
             if not self.is_over:
-                await self._journal.record_given_up(key, GivenUp(seconds=time.monotonic() - began))
+                await self._journal.record_given_up(key, GivenUp(seconds=time.monotonic() - began), key_around())
             raise
 
     async def _once(
@@ -564,6 +571,12 @@ class Tools:
                 running.asked_agent = None
         except FencedError as error:
             raise asyncio.CancelledError from error
+
+
+def _go_on(calls: Iterable[RunningCall]) -> None:
+    """Note that calls do not wait for a decision any more."""
+    for running in calls:
+        running.answered()
 
 
 def _short(running: RunningCall, why: str) -> ToolEntry:

@@ -68,6 +68,7 @@ class RunningCall:
         """What it used of models by itself, for the turn to count."""
         self.limit = asyncio.timeout(seconds)
         self._seconds = seconds
+        self._task = asyncio.current_task()
         self.asks = 0
         """How many questions of its have no answer. It does nothing meanwhile, and its time stands still."""
         self.recording = asyncio.Lock()
@@ -94,6 +95,11 @@ class RunningCall:
 
     def _note_return(self) -> None:
         self._at_return = self.inside.copy_of()
+
+    @property
+    def is_being_stopped(self) -> bool:
+        """Whether the agent stops waiting for it."""
+        return self._task is not None and self._task.cancelling() > 0
 
     @property
     def is_cancelled(self) -> bool:

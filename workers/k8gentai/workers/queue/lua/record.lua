@@ -2,9 +2,9 @@
 -- to make it: a model call that was answered, a tool that came to its end. An entry that was final and is
 -- written again with something else is counted as repeated: what it stands for was done twice. One that does not
 -- fit is counted as unrecorded, and as nothing else. An empty value takes the entry out. What the agent may go on
--- from, be it an answer, a failure or a result, is numbered in the order in which it is recorded.
--- ARGV: id, attempt, key, value, bytes a journal may have, key of the entry of the tool call around it or ''.
-local id, attempt, key, value, limit, around = unpack(ARGV)
+-- from, be it an answer, a failure, a result or that it gave a call up, is numbered in the order in which it is recorded.
+-- ARGV: id, attempt, key, value, bytes a journal may have, what is known of its place in that order (JSON).
+local id, attempt, key, value, limit, place = unpack(ARGV)
 local turn = keys.turn .. id
 local found = redis.call('HMGET', turn, 'attempt', 'status')
 if found[1] ~= attempt or found[2] ~= 'running' then return 'fenced' end
@@ -37,9 +37,10 @@ local repeated = before and final(before)
 if final(value) then redis.call('HINCRBY', turn, kind .. 's_made', 1) end
 if repeated then redis.call('HINCRBY', turn, kind .. 's_repeated', 1) end
 if final(value) and not repeated then went_on(turn) end
-if final(value) or kind == 'failure' then
-  local number = redis.call('HINCRBY', turn, 'recorded', 1)
-  local place = cjson.encode({number = number, at = now(), around = around or ''})
+if final(value) or kind == 'failure' or kind == 'given' then
+  local known = cjson.decode(place or '{}')
+  known.number, known.at = redis.call('HINCRBY', turn, 'recorded', 1), now()
+  place = cjson.encode(known)
   redis.call('HINCRBY', turn, 'journal_bytes', #place - #(redis.call('HGET', journal, place_key) or ''))
   redis.call('HSET', journal, place_key, place)
 end
