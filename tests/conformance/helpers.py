@@ -2,6 +2,7 @@
 
 import json
 
+from k8gentai.workers.queue import keys
 from tests.integration.helpers import check_sequence, collect, ended, eventually, prompt, text_of
 from tests.scripted import Call
 
@@ -39,7 +40,7 @@ def write(page, line, tool="write"):
 def steps_of(stack, turn_id):
     """The names of a turn's model calls, in order."""
     with stack.redis() as redis:
-        events = [json.loads(fields[b"e"]) for _, fields in redis.xrange(f"amf:turn:{turn_id}:events")]
+        events = [json.loads(fields[b"e"]) for _, fields in redis.xrange(keys.TURN + turn_id + keys.EVENTS)]
     return [e["name"] for e in events if e["type"] == "step.started" and e["kind"] == "inference"]
 
 

@@ -6,6 +6,7 @@ import json
 import openai
 import pytest
 
+from k8gentai.workers.queue import keys
 from tests.integration.helpers import ON_ONE_HOST, ended, eventually, prompt
 from tests.integration.test_turns_command import turns
 from tests.scripted import FOREVER, Answer, Call, Gate
@@ -100,8 +101,8 @@ async def test_a_person_approves_in_the_place_where_they_talk_to_the_first(
 def forget(stack, *turn_ids):
     """Have Redis forget turns and all idempotency keys, as it does some time after they are of no use."""
     with stack.redis() as redis:
-        named = [key for turn_id in turn_ids for key in redis.keys(f"amf:turn:{turn_id}*")]
-        if names := [*redis.keys("amf:idempotency:*"), *named]:
+        named = [key for turn_id in turn_ids for key in redis.keys(f"{keys.TURN}{turn_id}*")]
+        if names := [*redis.keys(f"{keys.IDEMPOTENCY}*"), *named]:
             redis.delete(*names)
 
 
@@ -110,7 +111,7 @@ async def settled(stack, *turn_ids):
 
     async def count():
         with stack.redis() as redis:
-            return [redis.hexists(f"amf:turn:{turn_id}", "settled") for turn_id in turn_ids]
+            return [redis.hexists(keys.TURN + turn_id, "settled") for turn_id in turn_ids]
 
     await eventually(count, all)
 
@@ -118,7 +119,7 @@ async def settled(stack, *turn_ids):
 def asked_for(stack, turn_id):
     """The turns that a turn's tool calls asked for, as Redis knows them."""
     with stack.redis() as redis:
-        return sorted(child.decode() for child in redis.smembers(f"amf:turn:{turn_id}:children"))
+        return sorted(child.decode() for child in redis.smembers(keys.TURN + turn_id + keys.CHILDREN))
 
 
 def approval(response):
@@ -173,7 +174,7 @@ async def test_a_turn_that_is_tried_again_asks_what_the_other_still_asks(own_sta
 
         async def waiting():
             with own_stack.redis() as redis:
-                entries = redis.hvals(f"amf:turn:{first.id}:journal")
+                entries = redis.hvals(keys.TURN + first.id + keys.JOURNAL)
             asked = [json.loads(entry).get("asked_agent") for entry in entries if entry.startswith(b"{")]
             return [each["response_id"] for each in asked if each]
 
@@ -231,7 +232,7 @@ async def test_a_killed_worker_leaves_one_turn_of_the_other_agent(own_stack, mod
 
         async def attempt():
             with own_stack.redis() as redis:
-                return int(redis.hget(f"amf:turn:{response.id}", "attempt"))
+                return int(redis.hget(keys.TURN + response.id, "attempt"))
 
         await eventually(attempt, lambda number: number == 2)
         gate.open()

@@ -3,6 +3,7 @@
 import openai
 import pytest
 
+from k8gentai.workers.queue import keys
 from tests.integration.helpers import LANGGRAPH, prompt
 from tests.scripted import Answer, Gate
 
@@ -127,8 +128,8 @@ async def test_the_sdk_reads_our_errors(client):
 
 async def test_nothing_was_accepted(stack, http):
     with stack.redis() as redis:
-        before = set(redis.scan_iter("amf:turn:*", count=1000))
+        before = set(redis.scan_iter(f"{keys.TURN}*", count=1000))
         await post(http, model="no-such-agent")
         await post(http, temperature="hot")
         await post(http, previous_response_id="resp_unknown")
-        assert set(redis.scan_iter("amf:turn:*", count=1000)) == before
+        assert set(redis.scan_iter(f"{keys.TURN}*", count=1000)) == before

@@ -2,6 +2,7 @@
 
 import os
 
+from k8gentai.workers.queue import keys
 from tests.integration.helpers import ON_ONE_HOST, ended, eventually
 
 LEASE_SECONDS = 1
@@ -18,7 +19,7 @@ async def test_blocking_code_is_named_and_its_turn_is_kept(own_stack, tmp_path):
 
         async def leased_until():
             with own_stack.redis() as redis:
-                leases = redis.zrange("amf:leases:langgraph", 0, -1, withscores=True)
+                leases = redis.zrange(keys.LEASES + "langgraph", 0, -1, withscores=True)
             return max((until for member, until in leases if response.id.encode() in member), default=0.0)
 
         first = await eventually(leased_until, bool)
@@ -32,4 +33,4 @@ async def test_blocking_code_is_named_and_its_turn_is_kept(own_stack, tmp_path):
         pipe.write_text("At last.")
         assert (await ended(client, response.id)).output_text == "At last."
         with own_stack.redis() as redis:
-            assert redis.hget(f"amf:turn:{response.id}", "attempt") == b"1"
+            assert redis.hget(keys.TURN + response.id, "attempt") == b"1"

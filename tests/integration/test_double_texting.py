@@ -5,6 +5,7 @@ import asyncio
 import openai
 import pytest
 
+from k8gentai.workers.queue import keys
 from tests.integration.helpers import LANGGRAPH, LLAMA_STACK, collect, ended, eventually, prompt
 from tests.integration.test_history import heard, items_of
 from tests.scripted import FOREVER, Answer
@@ -56,7 +57,7 @@ async def leases(stack):
 
 
 def held(redis, framework):
-    return redis.zrange(f"amf:leases:{framework}", 0, -1)
+    return redis.zrange(keys.LEASES + framework, 0, -1)
 
 
 async def check_not_running(stack, *turn_ids):
@@ -65,7 +66,7 @@ async def check_not_running(stack, *turn_ids):
         assert not entry.startswith(turn_ids)
     with stack.redis() as redis:
         for framework in ("langgraph", "llama-stack"):
-            queued = {entry.decode() for entry in redis.lrange(f"rq:queue:{framework}", 0, -1)}
+            queued = {entry.decode() for entry in redis.lrange(keys.RQ_QUEUE + framework, 0, -1)}
             assert queued.isdisjoint(turn_ids)
 
 
@@ -130,9 +131,9 @@ async def test_rollback_forgets_what_runs_and_waits(stack, http, talk, agent):
 
     async def kept():
         with stack.redis() as redis:
-            return [key for gone in (first, second) for key in redis.scan_iter(f"amf:turn:{gone.id}*")]
+            return [key for gone in (first, second) for key in redis.scan_iter(f"{keys.TURN}{gone.id}*")]
 
-    assert await eventually(kept, lambda keys: not keys) == []
+    assert await eventually(kept, lambda names: not names) == []
 
 
 async def test_reject_refuses_and_writes_nothing(stack, talk):

@@ -223,8 +223,8 @@ async def test_an_entry_written_over_another_takes_no_more_room_than_itself(conn
     journal = Journal(attempts, await start(attempts), {})
     for number in range(10):
         await journal.record_tool("c1", ToolEntry(state="running", output=str(number) * 100))
-    (entry,) = (await connection.hgetall(f"amf:turn:{TURN}:journal")).values()
-    assert int(await connection.hget(f"amf:turn:{TURN}", "journal_bytes")) == len(entry)
+    (entry,) = (await connection.hgetall(keys.TURN + TURN + keys.JOURNAL)).values()
+    assert int(await connection.hget(keys.TURN + TURN, "journal_bytes")) == len(entry)
 
 
 async def test_the_order_in_which_entries_came_is_kept_and_goes_with_them(connection, turns, accepted):

@@ -387,7 +387,7 @@ async def test_names_of_workers_that_died_with_their_witness_are_removed(connect
 
         await asyncio.to_thread(die)
     for names in (keys.RQ_ALL_WORKERS, f"{keys.RQ_WORKERS}langgraph"):
-        assert await connection.smembers(names) == {b"rq:worker:alive"}
+        assert await connection.smembers(names) == {(keys.RQ_WORKER + "alive").encode()}
     assert await Pools(connection).workers() == {"langgraph": 1}
 
 

@@ -9,6 +9,7 @@ from operator import eq
 import httpx
 import pytest
 
+from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.connection import CONNECTIONS
 from k8gentai.workers.queue.turns import Turns
 from tests.integration.helpers import ON_ONE_HOST, eventually, prompt
@@ -33,7 +34,7 @@ async def test_one_process_follows_thousands_of_turns_on_one_connection(valkey):
         following = [asyncio.create_task(_types(turns, turn_id)) for turn_id in ids]
 
         async def followed():
-            return len(await client.pubsub_channels("amf:turn:*"))
+            return len(await client.pubsub_channels(f"{keys.TURN}*"))
 
         await eventually(followed, lambda channels: channels == FOLLOWED)
         assert len(await client.client_list(_type="pubsub")) == 1
@@ -77,7 +78,7 @@ async def test_a_server_serves_others_while_thousands_wait(own_stack, model, key
         streams = [await _stream(server.port, queued) for _ in range(WAITING)]
 
         async def followed():
-            return len(await redis.pubsub_channels("amf:turn:*"))
+            return len(await redis.pubsub_channels(f"{keys.TURN}*"))
 
         answers = []
         for _ in range(WAITING // AT_ONCE):
@@ -85,7 +86,7 @@ async def test_a_server_serves_others_while_thousands_wait(own_stack, model, key
             sent = (send(server.port, "POST", "/v1/responses", body) for _ in range(AT_ONCE))
             answers += await asyncio.gather(*sent)
             await eventually(followed, partial(eq, len(answers) + 1))
-        waiting = await redis.lrange("rq:queue:langgraph", 1, -1)
+        waiting = await redis.lrange(keys.RQ_QUEUE + "langgraph", 1, -1)
         assert len(waiting) == WAITING
         assert len(await redis.client_list()) < CONNECTIONS + 10
 
@@ -96,7 +97,7 @@ async def test_a_server_serves_others_while_thousands_wait(own_stack, model, key
             assert b"data: [DONE]" in await stream.rest()
 
         async def settled():
-            return await redis.hget(f"amf:turn:{queued}", "settled")
+            return await redis.hget(keys.TURN + queued, "settled")
 
         await eventually(settled, partial(eq, b"1"))
         turns = Turns(redis)

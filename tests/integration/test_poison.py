@@ -6,6 +6,7 @@ import contextlib
 import psutil
 import pytest
 
+from k8gentai.workers.queue import keys
 from tests.integration.helpers import ON_ONE_HOST, ended, eventually, prompt
 from tests.scripted import Answer, Call, Gate
 from tests.support.stack import Stack
@@ -63,7 +64,7 @@ async def ready(stack):
 def counts(stack, turn_id):
     """A turn's attempts, crashes and crashes that it shared."""
     with stack.redis() as redis:
-        found = redis.hmget(f"amf:turn:{turn_id}", "attempt", "crashes", "shared_crashes")
+        found = redis.hmget(keys.TURN + turn_id, "attempt", "crashes", "shared_crashes")
     return tuple(int(count or 0) for count in found)
 
 
@@ -195,12 +196,12 @@ async def test_text_that_cannot_be_encoded_is_shown_with_a_replacement(client):
 )
 async def test_a_turn_that_ends_its_process_takes_no_other_with_it(own_stack, client, model, key, deed, cause):
     gate = Gate()
-    keys = [f"{key}n{number}" for number in range(INNOCENTS)]
-    for own in keys:
+    names = [f"{key}n{number}" for number in range(INNOCENTS)]
+    for own in names:
         # The first attempt waits for as long as its worker lives.
         model.script(own, Answer("Half ", gate), *(Answer("Whole.") for _ in range(20)))
-    innocents = [await client.responses.create(model="plain", input=prompt(own), background=True) for own in keys]
-    for own in keys:
+    innocents = [await client.responses.create(model="plain", input=prompt(own), background=True) for own in names]
+    for own in names:
         await model.request(own)
     turn = await client.responses.create(model="poison", input=f"do: {deed}", background=True)
     poison = await ended(client, turn.id)
@@ -242,10 +243,10 @@ async def test_code_that_blocks_loses_its_turn_and_its_process_while_others_go_o
 async def test_a_process_that_can_run_no_turns_any_more_fails_none(own_stack, client, model, key, deed):
     workers = [own_stack.worker(pid) for pid in await ready(own_stack)]
     await asyncio.gather(*(ask(client, deed) for _ in workers))
-    keys = [f"{key}n{number}" for number in range(INNOCENTS)]
-    for own in keys:
+    names = [f"{key}n{number}" for number in range(INNOCENTS)]
+    for own in names:
         model.script(own, *(Answer("Whole.") for _ in range(20)))
-    turns = [await client.responses.create(model="plain", input=prompt(own), background=True) for own in keys]
+    turns = [await client.responses.create(model="plain", input=prompt(own), background=True) for own in names]
     assert {(await ended(client, turn.id)).output_text for turn in turns} == {"Whole."}
 
     async def codes():

@@ -11,6 +11,7 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from k8gentai.workers.queue import keys
 from tests.integration.helpers import check_sequence, collect, ended, eventually, prompt
 from tests.scripted import FOREVER, Answer, Gate
 from tests.support.stack import Stack
@@ -73,17 +74,17 @@ async def test_several_workers_share_the_turns(own_stack, server, model, key):
     for _ in range(3):
         own_stack.add_worker("langgraph", "--concurrency", "1", ready=False)
     gate = Gate()
-    keys = [f"{key}n{number}" for number in range(4)]
-    for own in keys:
+    names = [f"{key}n{number}" for number in range(4)]
+    for own in names:
         model.script(own, Answer(gate, "Yes."))
     async with server.openai() as client:
-        turns = [await client.responses.create(model="plain", input=prompt(own), background=True) for own in keys]
-        for own in keys[:3]:
+        turns = [await client.responses.create(model="plain", input=prompt(own), background=True) for own in names]
+        for own in names[:3]:
             await model.request(own)
         statuses = [(await client.responses.retrieve(turn.id)).status for turn in turns]
         assert statuses == ["in_progress"] * 3 + ["queued"]
         with own_stack.redis() as redis:
-            workers = {redis.hget(f"amf:turn:{turn.id}", "worker") for turn in turns[:3]}
+            workers = {redis.hget(keys.TURN + turn.id, "worker") for turn in turns[:3]}
         assert len(workers) == 3
         gate.open()
         for turn in turns:
@@ -127,7 +128,7 @@ async def test_a_killed_workers_turn_runs_again(own_stack, server, model, key):
         turn = await client.responses.create(model="plain", input=prompt(key), background=True)
         await model.request(key)
         with own_stack.redis() as redis:
-            name = redis.hget(f"amf:turn:{turn.id}", "worker").decode()
+            name = redis.hget(keys.TURN + turn.id, "worker").decode()
         workers[int(name.split("-")[-2])].kill()
         again = await model.request(key, 1)
         assert again.number == 1
@@ -168,13 +169,13 @@ async def test_a_foreign_job_is_never_run(own_stack, server, model, key, tmp_pat
     with own_stack.redis() as redis:
         queue = Queue("langgraph", connection=redis, serializer=JSONSerializer)
         queue.enqueue("os.system", f"touch {touched}")
-        redis.rpush("rq:queue:langgraph", "no-such-job", json.dumps({"function": "os.system"}))
+        redis.rpush(keys.RQ_QUEUE + "langgraph", "no-such-job", json.dumps({"function": "os.system"}))
         own_stack.add_worker("langgraph")
         model.script(key, Answer("Next."))
         async with server.openai() as client:
             # Behind them in the queue: when it is done, they have been taken.
             assert (await client.responses.create(model="plain", input=prompt(key))).output_text == "Next."
-        assert redis.llen("rq:queue:langgraph") == 0
+        assert redis.llen(keys.RQ_QUEUE + "langgraph") == 0
     assert not touched.exists()
 
 

@@ -3,6 +3,7 @@
 import openai
 import pytest
 
+from k8gentai.workers.queue import keys
 from tests.integration.helpers import LANGGRAPH, collect, ended, eventually, prompt
 from tests.scripted import Answer, Gate
 
@@ -25,7 +26,7 @@ async def test_a_finished_response_is_read_from_the_store_when_redis_has_forgott
     (made,) = await make(client, model, key)
     with stack.redis() as redis:
         await eventually_settled(redis, made.id)
-        redis.delete(f"amf:turn:{made.id}", f"amf:turn:{made.id}:events")
+        redis.delete(keys.TURN + made.id, keys.TURN + made.id + keys.EVENTS)
     assert (await client.responses.retrieve(made.id)).to_dict() == made.to_dict()
     items = await client.responses.input_items.list(made.id)
     assert "Question 0." in items.data[0].content[0].text
@@ -33,7 +34,7 @@ async def test_a_finished_response_is_read_from_the_store_when_redis_has_forgott
 
 async def eventually_settled(redis, response_id):
     async def look():
-        return redis.hget(f"amf:turn:{response_id}", "settled")
+        return redis.hget(keys.TURN + response_id, "settled")
 
     await eventually(look, lambda settled: settled not in (None, b"0"))
 

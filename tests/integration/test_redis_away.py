@@ -5,6 +5,7 @@ import asyncio
 import httpx
 import pytest
 
+from k8gentai.workers.queue import keys
 from tests.integration.helpers import check_sequence, collect, ended, eventually, prompt
 from tests.scripted import Answer, Gate
 
@@ -103,8 +104,8 @@ async def test_requests_meanwhile_are_503_with_retry_after_and_nothing_is_half_a
         assert (await http.get("/v1/responses/resp_00000000000000000000000000000000")).status_code == 503
         await asyncio.to_thread(own_stack.valkey.start)
         with own_stack.redis() as redis:
-            assert list(redis.scan_iter("amf:turn:*")) == []
-            assert redis.llen("rq:queue:langgraph") == 0
+            assert list(redis.scan_iter(f"{keys.TURN}*")) == []
+            assert redis.llen(keys.RQ_QUEUE + "langgraph") == 0
     async with running.openai() as client:
         assert (await client.responses.create(model="plain", input=prompt(key))).output_text == "Once."
     assert len(model.requests(key)) == 1
@@ -117,7 +118,7 @@ async def test_a_finished_response_can_be_read_without_redis(own_stack, running,
         with own_stack.redis() as redis:
 
             async def settled():
-                return redis.hget(f"amf:turn:{response.id}", "settled")
+                return redis.hget(keys.TURN + response.id, "settled")
 
             await eventually(settled, lambda value: value not in (None, b"0"))
         own_stack.valkey.stop()

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from k8gentai.stack.drill.proxy import REFUSALS, RedisProxy, serving
+from k8gentai.workers.queue import keys
 from tests.integration.helpers import ON_ONE_HOST, check_sequence, collect, ended, eventually, prompt
 from tests.scripted import Answer, Gate
 
@@ -84,8 +85,8 @@ async def test_errors_that_redis_answers_are_waited_out(own_stack, proxy, server
         response = events[-1].response
         assert response.output_text == "Go " + "on " * len(REFUSALS) + "and end."
         with own_stack.redis() as redis:
-            assert redis.hmget(f"amf:turn:{response.id}", "attempt", "crashes") == [b"1", b"0"]
-            assert len(list(redis.scan_iter("amf:turn:*", _type="hash"))) <= 2
+            assert redis.hmget(keys.TURN + response.id, "attempt", "crashes") == [b"1", b"0"]
+            assert len(list(redis.scan_iter(f"{keys.TURN}*", _type="hash"))) <= 2
         await unreadable_while_nothing_is_permitted(own_stack, http, model, f"{key}read")
         await taken_up_after_a_kill(own_stack, proxy, client, model, f"{key}kill")
 
@@ -127,7 +128,7 @@ async def taken_up_after_a_kill(own_stack, proxy, client, model, key):
     turn = await client.responses.create(model="plain", input=prompt(key), background=True)
     await held.reached()
     with own_stack.redis() as redis:
-        running = redis.hget(f"amf:turn:{turn.id}", "worker").decode()
+        running = redis.hget(keys.TURN + turn.id, "worker").decode()
     (struck,) = [pid for pid in (victim.pid, *survivors) if f"-{pid}-" in running]
     own_stack.worker(struck).kill()
     held.open()

@@ -22,7 +22,7 @@ def forbidding(command):
 
 def hiding(prefix):
     """Let the user have all keys and channels but those of a prefix."""
-    names = [name for name in keys.ALL.values() if name.startswith(("amf:", "rq:")) and name != prefix]
+    names = [name for name in keys.ALL.values() if keys.is_key(name) and name != prefix]
     allowed = [f"~{name}*" if name.endswith(":") else f"~{name}" for name in names]
 
     def hide(admin):

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from k8gentai.workers.queue import keys
 from tests.integration.helpers import ON_ONE_HOST, check_sequence, collect, ended, eventually, prompt, text_of
 from tests.scripted import FOREVER, Answer, Call, Gate
 
@@ -38,16 +39,16 @@ def page(tmp_path):
 def running(own_stack, workers, turn_id):
     """The worker that runs a turn."""
     with own_stack.redis() as redis:
-        name = redis.hget(f"amf:turn:{turn_id}", "worker").decode()
+        name = redis.hget(keys.TURN + turn_id, "worker").decode()
     return workers[int(name.split("-")[-2])]
 
 
 def kept(own_stack, turn_id):
     """All that workers write of a turn."""
-    turn = f"amf:turn:{turn_id}"
+    turn = keys.TURN + turn_id
     with own_stack.redis() as redis:
         state = redis.hmget(turn, "status", "attempt", "seq", "worker", "journal_bytes")
-        return state, redis.xrange(f"{turn}:events"), redis.hgetall(f"{turn}:journal")
+        return state, redis.xrange(turn + keys.EVENTS), redis.hgetall(turn + keys.JOURNAL)
 
 
 def write(page, line):
@@ -99,7 +100,7 @@ async def test_parallel_tools_of_one_step_run_once(own_stack, workers, client, m
 
     async def recorded():
         with own_stack.redis() as redis:
-            journal = redis.hgetall(f"amf:turn:{turn_id}:journal")
+            journal = redis.hgetall(keys.TURN + turn_id + keys.JOURNAL)
         return sum(b'"done"' in entry for entry in journal.values())
 
     await eventually(recorded, lambda done: done == 3)
@@ -245,7 +246,7 @@ async def test_restarts_of_the_stacks_server_in_mid_answer_are_no_crashes_and_no
 
     async def shown():
         with own_stack.redis() as redis:
-            return redis.xrange(f"amf:turn:{turn.id}:events")
+            return redis.xrange(keys.TURN + turn.id + keys.EVENTS)
 
     await gates[0].reached()
     await eventually(shown, lambda events: "All " in str(events))
@@ -259,6 +260,6 @@ async def test_restarts_of_the_stacks_server_in_mid_answer_are_no_crashes_and_no
     assert len(model.requests(key)) == 5
     assert len(page.read_text().splitlines()) == 1
     with own_stack.redis() as redis:
-        crashes, breaks = redis.hmget(f"amf:turn:{turn.id}", "crashes", "breaks")
+        crashes, breaks = redis.hmget(keys.TURN + turn.id, "crashes", "breaks")
     # An answer of which nothing had come yet is asked for again without an attempt's breaking off.
     assert (int(crashes), int(breaks) in (1, 2, 3)) == (0, True)

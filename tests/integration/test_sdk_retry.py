@@ -6,6 +6,7 @@ import openai
 import pytest
 from llama_stack_client import AsyncLlamaStackClient
 
+from k8gentai.workers.queue import keys
 from tests.integration.helpers import LANGGRAPH, check_sequence, collect, prompt, text_of
 from tests.scripted import Answer
 from tests.support.dropping import dropping
@@ -14,7 +15,7 @@ from tests.support.dropping import dropping
 def turns_of(stack, key):
     """The turns whose input has that key."""
     with stack.redis() as redis:
-        records = (redis.hget(name, "accepted") for name in redis.scan_iter("amf:turn:*", _type="hash"))
+        records = (redis.hget(name, "accepted") for name in redis.scan_iter(f"{keys.TURN}*", _type="hash"))
         return [record for record in records if record and f"[[{key}]]".encode() in record]
 
 

@@ -6,6 +6,7 @@ import socket
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
+from k8gentai.workers.queue import keys
 from tests.integration.helpers import LANGGRAPH, eventually, prompt
 from tests.scripted import ENDLESS_LINE, FOREVER, Answer, Call, Gate
 
@@ -40,7 +41,7 @@ async def test_a_client_that_reads_nothing_holds_nothing_up_and_misses_nothing(s
         with stack.redis() as redis:
 
             async def status():
-                return redis.hget(f"amf:turn:{turn.id}", "status")
+                return redis.hget(keys.TURN + turn.id, "status")
 
             assert await eventually(status, lambda found: found not in (b"queued", b"running")) == b"completed"
         assert (await client.responses.create(model=LANGGRAPH, input="Hello.")).status == "completed"

@@ -3,6 +3,7 @@
 import openai
 import pytest
 
+from k8gentai.workers.queue import keys
 from k8gentai.workers.stack.services import SERVICES_PATH
 from tests.integration.helpers import IMPLICIT, ON_ONE_HOST, check_sequence, collect, ended, prompt
 from tests.scripted import FOREVER, Answer, Call, Gate
@@ -155,7 +156,7 @@ async def test_a_search_is_not_made_again_when_its_worker_dies(equipped, model, 
         )
         await gate.reached()
         with equipped.redis() as redis:
-            name = redis.hget(f"amf:turn:{asked.id}", "worker").decode()
+            name = redis.hget(keys.TURN + asked.id, "worker").decode()
         equipped.worker(int(name.split("-")[-2])).kill()
         response = await ended(client, asked.id)
     assert response.output_text == "It rains."

@@ -31,7 +31,7 @@ def rooms_table() -> str:
 def events_table() -> str:
     """Return each event's type with the first sentence of its docstring."""
     rows = [
-        f"| `{kind.model_fields['type'].default}` | {_first_sentence(kind.__doc__)} |\n"
+        f"| `{kind.model_fields['type'].default}` | {first_sentence(kind.__doc__)} |\n"
         for kind in get_args(get_args(Event)[0])
     ]
     return "| type | what it says |\n|---|---|\n" + "".join(rows)
@@ -40,10 +40,10 @@ def events_table() -> str:
 def _held(floor: str, room: str) -> str:
     folder = ROOT / floor / "k8gentai" / floor
     path = folder / room / "__init__.py" if (folder / room).is_dir() else folder / f"{room}.py"
-    return _first_sentence(ast.get_docstring(ast.parse(path.read_text())))
+    return first_sentence(ast.get_docstring(ast.parse(path.read_text())))
 
 
-def _first_sentence(docstring: str | None) -> str:
+def first_sentence(docstring: str | None) -> str:
     """Return it on one line, with Markdown's marks for code."""
     paragraph = " ".join((docstring or "").split("\n\n")[0].split())
     return re.split(r"(?<=[.]) ", paragraph)[0].replace("``", "`")

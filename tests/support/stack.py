@@ -11,6 +11,7 @@ import openai
 import redis
 
 from k8gentai.stack.environments.hosts import HOSTS, RUN_YAML, Host
+from k8gentai.workers.queue import keys
 from tests.support.processes import ROOT, Process, free_port, run_python
 from tests.support.valkey import Valkey
 
@@ -180,7 +181,7 @@ class Stack:
     def registered(self, worker: Process) -> bool:
         """Whether the worker is among those RQ knows; its name there holds its process id."""
         with self.redis() as client:
-            return any(f"-{worker.pid}-" in name.decode() for name in client.smembers("rq:workers"))
+            return any(f"-{worker.pid}-" in name.decode() for name in client.smembers(keys.RQ_ALL_WORKERS))
 
     def redis(self) -> redis.Redis:
         return self.valkey.client()

@@ -4,16 +4,18 @@ from collections import Counter
 
 import redis
 
+from k8gentai.workers.queue import keys
+
 
 def counted(client: redis.Redis) -> dict[str, int]:
     """How many turns wait, as the scripts keep it: of each agent, and of all as ``*``."""
-    return {field.decode(): int(value) for field, value in client.hgetall("amf:waiting").items()}
+    return {field.decode(): int(value) for field, value in client.hgetall(keys.WAITING).items()}
 
 
 def really_waiting(client: redis.Redis) -> dict[str, int]:
     """The same, counted turn by turn."""
     found: Counter[str] = Counter()
-    for key in client.scan_iter("amf:turn:*", _type="hash"):
+    for key in client.scan_iter(f"{keys.TURN}*", _type="hash"):
         status, agent = client.hmget(key, "status", "agent")
         if status == b"queued":
             found.update((agent.decode(), "*"))

@@ -7,6 +7,7 @@ import pytest
 from tests.support.processes import ROOT
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+QUEUE = ROOT / "workers" / "k8gentai" / "workers" / "queue" / "README.md"
 LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
 
 
@@ -16,7 +17,9 @@ def test_the_index_has_every_page() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name
+    "page",
+    [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", QUEUE],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
 )
 def test_every_link_leads_to_a_file(page) -> None:
     gone = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]

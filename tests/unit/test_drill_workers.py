@@ -7,6 +7,7 @@ import pytest
 from k8gentai.stack.drill.watch import Watch
 from k8gentai.stack.drill.workers import Workers
 from k8gentai.stack.local.children import ChildError
+from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.attempts import MAX_ATTEMPTS
 
 
@@ -14,7 +15,7 @@ class Store:
     """Redis, as far as it counts the workers that turns ended."""
 
     def __init__(self, **crashes: int) -> None:
-        self._crashes = {f"amf:turn:{turn}": str(count).encode() for turn, count in crashes.items()}
+        self._crashes = {keys.TURN + turn: str(count).encode() for turn, count in crashes.items()}
 
     async def hget(self, key: str, field: str) -> bytes | None:
         return self._crashes.get(key) if field == "crashes" else None

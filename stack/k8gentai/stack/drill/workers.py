@@ -192,8 +192,8 @@ class Workers:
 
     async def _ready(self) -> dict[str, _Worker]:
         """Return those that take turns, by the names they gave themselves."""
-        registered = await until_back(lambda: self._redis.smembers("rq:workers"))
-        names = (key.decode().removeprefix("rq:worker:") for key in registered)
+        registered = await until_back(lambda: self._redis.smembers(keys.RQ_ALL_WORKERS))
+        names = (key.decode().removeprefix(keys.RQ_WORKER) for key in registered)
         pids = {_pid(name): name for name in names if name.startswith(self._prefix)}
         return {
             pids[worker.pid]: worker

@@ -11,6 +11,7 @@ import httpx
 
 from k8gentai.stack.local import valkey
 from k8gentai.stack.local.children import ChildError, Children, how_it_ended
+from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.connection import connect
 
 START_SECONDS = 120
@@ -97,7 +98,8 @@ async def takes_turns(children: Children, name: str, redis_url: str) -> None:
     try:
         async with asyncio.timeout(WORKER_SECONDS):
             # A worker's name is {framework}-{host}-{process id}-{random}.
-            while not any(f"-{children.pid(name)}-".encode() in key for key in await redis.smembers("rq:workers")):
+            own = f"-{children.pid(name)}-".encode()
+            while not any(own in key for key in await redis.smembers(keys.RQ_ALL_WORKERS)):
                 if not children.runs(name):
                     how = how_it_ended(await children.ended(name))
                     raise ChildError(name, f"ended with {how}", children.log(name))

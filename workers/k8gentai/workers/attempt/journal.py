@@ -30,19 +30,10 @@ from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.attempt.recorded_order import Place, RecordedOrder
 from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.connection import until_back
+from k8gentai.workers.queue.stored import FAILURE, GIVEN_UP, MODEL, ORDER, TOOL
 
 Answer = list[dict[str, Any]]
 """A model's answer: its chunks in order, or its one completion."""
-
-FAILURE = "failure "
-"""Begins the keys of :class:`Failure`."""
-GIVEN_UP = "given_up "
-"""Begins the keys of :class:`k8gentai.workers.attempt.given_up.GivenUp`."""
-ORDER = "order "
-"""Begins the keys of :class:`k8gentai.workers.attempt.recorded_order.Place`, before those of the entries (of a
-failure: without :data:`FAILURE`)."""
-_MODEL = "model "
-_TOOL = "tool "
 
 log = structlog.get_logger(__name__)
 
@@ -161,7 +152,7 @@ class Journal:
             canonical += f"\n{around}"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         self._asked[digest] += 1
-        return f"{_MODEL}{digest} {self._asked[digest]}"
+        return f"{MODEL}{digest} {self._asked[digest]}"
 
     def answer(self, key: str) -> Answer | None:
         """Return what was answered to a model call in an earlier attempt."""
@@ -351,19 +342,19 @@ class Journal:
 
 def begun_tools(recorded: Mapping[str, str]) -> set[str]:
     """Return the keys of the tool calls that have begun."""
-    return {key for key in recorded if key.startswith(_TOOL)}
+    return {key for key in recorded if key.startswith(TOOL)}
 
 
 def done_tools(recorded: Mapping[str, str]) -> set[str]:
     """Return the keys of the tool calls that came to their ends."""
-    tools = {key: json.loads(value) for key, value in recorded.items() if key.startswith(_TOOL)}
+    tools = {key: json.loads(value) for key, value in recorded.items() if key.startswith(TOOL)}
     return {key for key, entry in tools.items() if entry.get("state") == "done"}
 
 
 def _places(recorded: Mapping[str, str]) -> dict[str, Place]:
     """Return where the entries of a journal stand in their order, but answers that the agent did not wait for."""
     unread = {
-        key.removeprefix(GIVEN_UP).rpartition(" ")[0] for key in recorded if key.startswith(f"{GIVEN_UP}{_MODEL}")
+        key.removeprefix(GIVEN_UP).rpartition(" ")[0] for key in recorded if key.startswith(f"{GIVEN_UP}{MODEL}")
     }
     places = {key.removeprefix(ORDER): value for key, value in recorded.items() if key.startswith(ORDER)}
     return {key: Place.model_validate_json(value) for key, value in places.items() if key not in unread}
@@ -375,4 +366,4 @@ def _failure_key(key: str) -> str:
 
 def tool_key(call_id: str) -> str:
     """Return the journal's key of a tool call."""
-    return _TOOL + call_id
+    return TOOL + call_id

@@ -157,9 +157,11 @@ class CallCounts(BaseModel):
     models_repeated: int = 0
     """Model calls that were made though the journal had their answer. To be 0."""
     tools_made: int = 0
+    """Tool calls that came to their end, and are in the journal."""
     tools_replayed: int = 0
+    """Tool calls that the journal answered in the last attempt that came to an end."""
     tools_repeated: int = 0
-    """The same of tool calls: those that came to their end."""
+    """Tool calls that were made though the journal had their result. To be 0."""
     unrecorded: int = 0
     """How often something did not fit the turn's journal."""
 
@@ -168,17 +170,24 @@ class TurnRecord(AcceptedTurn, CallCounts):
     """An accepted turn and how it stands."""
 
     status: Status
+    """How it stands."""
     attempt: int = 0
+    """The number of the last attempt, which is its fence; 0 before the first."""
     last_seq: int = 0
+    """The ``seq`` of the last event."""
     worker: str | None = None
+    """The worker that runs it, or ran it last."""
     # The times are Redis', Unix time in seconds.
     started_at: float | None = None
+    """When its first attempt began."""
     ended_at: float | None = None
+    """When it ended."""
     expires_at: float | None = None
     """Of a suspended turn: until when it waits."""
     answered: str | None = None
     """Of a suspended turn: the turn that continues it; of a failed one: the turn that runs it again."""
     settled: bool = False
+    """Whether it stands in the SQL store."""
 
     @property
     def standing(self) -> str:

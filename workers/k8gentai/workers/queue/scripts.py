@@ -44,7 +44,7 @@ def _permitted(code: list[str]) -> str:
     asked = [(command, keys.TURN) for command in commands]
     # All of them stand in the prelude, so each script has one that reads and writes, and one for channels.
     names = sorted({keys.ALL[name] for name in _KEY.findall(text)} - {keys.TURN})
-    asked += [("PUBLISH" if name == keys.WORKER else "HINCRBY", name) for name in names if _is_key(name)]
+    asked += [("PUBLISH" if name == keys.WORKER else "HINCRBY", name) for name in names if keys.is_key(name)]
     table = ", ".join(f"{{'{command}', '{key}'}}" for command, key in asked)
     return f"""if redis.acl_check_cmd then
   for _, asked in ipairs({{{table}}}) do
@@ -53,8 +53,3 @@ def _permitted(code: list[str]) -> str:
     end
   end
 end"""
-
-
-def _is_key(name: str) -> bool:
-    """Whether a name is that of a key or the beginning of one; others stand behind one, or are no key's."""
-    return name.startswith(("amf:", "rq:"))
