@@ -1,11 +1,15 @@
 """What was recorded comes again in the order in which it came (k8gentai.workers.attempt.recorded_order)."""
 
 import asyncio
+import threading
+import time
 
 import pytest
 
 from k8gentai.workers.attempt import recorded_order as module
+from k8gentai.workers.attempt import spare_time
 from k8gentai.workers.attempt.recorded_order import Place, RecordedOrder
+from k8gentai.workers.attempt.spare_time import SpareTime
 
 
 class Given:
@@ -139,3 +143,46 @@ async def test_what_is_not_recorded_waits_for_nothing() -> None:
     given = Given("a", "b")
     await asyncio.wait_for(given.ask("live"), 10)
     assert given.keys == ["live"]
+
+
+async def test_a_busy_process_may_take_longer(monkeypatch) -> None:
+    """The agent may come to what it did before, once it gets to run."""
+    for name in ("_MORE_SECONDS", "_APART_SECONDS"):
+        monkeypatch.setattr(module, name, 0.2)
+    monkeypatch.setattr(spare_time, "_BUSY_SHARE", 0.0)
+    given = Given("a", "b")
+    (b,) = given.begin("b")
+    await asyncio.wait({b}, timeout=0.1)
+    await asyncio.gather(b, *given.begin("a"))
+    assert given.keys == ["a", "b"]
+    # But not for ever.
+    await asyncio.wait_for(Given("gone", "b").ask("b"), 10)
+
+
+async def test_time_is_spare_in_which_the_process_has_nothing_to_do() -> None:
+    spare = SpareTime()
+    asyncio.get_running_loop().call_soon(time.sleep, 0.1)
+    await spare.tick()
+    assert spare.seconds == 0
+    async with asyncio.timeout(10):
+        while spare.seconds == 0:
+            await spare.tick()
+
+
+async def test_nor_is_time_in_which_another_thread_works() -> None:
+    spare, is_done = SpareTime(), threading.Event()
+
+    def work() -> None:
+        while not is_done.is_set():
+            pass
+
+    working = threading.Thread(target=work)
+    working.start()
+    try:
+        for _ in range(10):
+            await spare.tick()
+    finally:
+        is_done.set()
+        working.join()
+    # A thread of another process may have had its processor.
+    assert spare.seconds < 0.1

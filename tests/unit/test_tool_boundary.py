@@ -342,7 +342,10 @@ def _ignore_end(end):
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (asyncio.CancelledError("by hand"), "CancelledError: by hand"),
+        (
+            asyncio.CancelledError("by hand"),
+            "CancelledError: by hand (this tool was stopped before its end: whether it took effect is not known)",
+        ),
         (GeneratorExit(), "GeneratorExit"),
         (contained_in_thread(StopIteration(3)), "StopIteration: 3"),
     ],

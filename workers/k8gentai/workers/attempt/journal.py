@@ -376,3 +376,8 @@ def _failure_key(key: str) -> str:
 def tool_key(call_id: str) -> str:
     """Return the journal's key of a tool call."""
     return _TOOL + call_id
+
+
+def own_key(call_id: str) -> str:
+    """Return what stands for the tool itself of a tool call, which code of the agent's around it may give up."""
+    return f"own {tool_key(call_id)}"

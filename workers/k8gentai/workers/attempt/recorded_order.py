@@ -3,7 +3,7 @@
 An agent that waits for several at once may go by which comes first. When the turn is run again all of them are
 there at once: each is held back until those that came before it have been given to the agent. The agent may not
 come to what it did before: what it has not asked for in about the time that it took the first time is waited for
-no longer.
+no longer. For that, only time counts in which the process had nothing to do.
 """
 
 import asyncio
@@ -15,13 +15,18 @@ from contextlib import asynccontextmanager, contextmanager
 from pydantic import BaseModel
 
 from k8gentai.agents.text.utf8 import Text
+from k8gentai.workers.attempt.spare_time import SpareTime
 
 _LONGER = 1.5
 _MORE_SECONDS = 0.5
 _MOST_SECONDS = 5.0
 """How long one is waited for at most that the agent has not asked for, or does not read."""
+_BUSY_LONGER = 4
+"""How many times as long that is at most where the process is busy all the time."""
 _APART_SECONDS = 0.03
 """What came that much later finds the agent to have gone on from what came before."""
+_MOST_APART_SECONDS = 2.0
+"""How long it is given for that at most where the process is busy all the time."""
 
 
 class Place(BaseModel):
@@ -59,8 +64,10 @@ class RecordedOrder:
         self._held: set[str] = set()
         """Those of them that the agent gives up by itself, in its time."""
         self._moved = asyncio.Event()
-        self._head_since = time.monotonic()
-        """Since when the first of those that are left is the first."""
+        self._waiting = 0
+        """How many are held back."""
+        self._watching: asyncio.Task[None] | None = None
+        """Sees to it, while there are such, that they are not held back for ever."""
         self._given: Place | None = None
         """What was given last."""
         self._given_at = 0.0
@@ -94,38 +101,45 @@ class RecordedOrder:
 
     async def _wait(self, key: str) -> None:
         self._asked.add(key)
-        while self._is_early(key):
-            try:
-                async with asyncio.timeout(self._patience()):
-                    await self._moved.wait()
-            except TimeoutError:
-                self._skip()
-        if key in self._left and self._came_apart(self._places[key]):
-            await asyncio.sleep(max(0.0, self._given_at + _APART_SECONDS - time.monotonic()))
+        self._waiting += 1
+        try:
+            while self._is_early(key):
+                if self._watching is None:
+                    self._watching = asyncio.create_task(self._watch())
+                await self._moved.wait()
+        finally:
+            self._waiting -= 1
+        if key in self._left and (apart := self._apart(self._places[key])) > 0:
+            await _let_it_go_on(self._given_at + min(apart, _MOST_APART_SECONDS))
 
-    def _came_apart(self, place: Place) -> bool:
-        """Return whether the agent waited for an entry when what was given last came, and some time longer."""
+    def _apart(self, place: Place) -> float:
+        """Return by how many seconds an entry came after what was given last, where the agent waited for it when
+        that came, and has to go on from there first; else 0."""
         last = self._given
-        if last is None or place.since_begin - last.since_begin < _APART_SECONDS:
-            return False
-        return place.since_begin - place.waited < last.since_begin
+        if last is None or place.since_begin - place.waited >= last.since_begin:
+            return 0.0
+        apart = place.since_begin - last.since_begin
+        return apart if apart >= _APART_SECONDS else 0.0
 
     def _is_early(self, key: str) -> bool:
         return key in self._left and next(iter(self._left)) != key
 
-    def _patience(self) -> float | None:
-        """Return how many seconds the first of those that are left is still waited for; None for as long as it
-        takes."""
-        head = next(iter(self._left))
-        if head in self._held:
-            return None
-        most = _MOST_SECONDS if head in self._asked else min(_MOST_SECONDS, self._took[head])
-        return max(0.0, self._head_since + most - time.monotonic())
+    async def _watch(self) -> None:
+        """While entries are held back, skip the first one where it was waited for long enough."""
+        head, spare, since = "", SpareTime(), 0.0
+        while self._waiting and self._left:
+            first = next(iter(self._left))
+            if first != head or first in self._held:
+                head, spare, since = first, SpareTime(), time.monotonic()
+            await spare.tick()
+            patience = _MOST_SECONDS if head in self._asked else min(_MOST_SECONDS, self._took[head])
+            is_over = spare.seconds >= patience or time.monotonic() - since >= patience * _BUSY_LONGER
+            if is_over and head in self._left and head not in self._held:
+                self._skip()
+        self._watching = None
 
     def _skip(self) -> None:
         """Wait no longer for the first of those that are left, nor for more that nobody has asked for."""
-        if not self._left or (patience := self._patience()) is None or patience > 0:
-            return
         del self._left[next(iter(self._left))]
         while self._left and (head := next(iter(self._left))) not in self._asked:
             del self._left[head]
@@ -142,9 +156,19 @@ class RecordedOrder:
 
     def _move(self) -> None:
         """Have all that are held back look again."""
-        self._head_since = time.monotonic()
         self._moved.set()
         self._moved = asyncio.Event()
+
+
+async def _let_it_go_on(until: float) -> None:
+    """Let the agent go on from what it was given last, which a busy process may take some time for.
+
+    Args:
+        until: when it has had as long as the first time, by the monotonic clock.
+    """
+    spare = SpareTime()
+    while spare.seconds < _APART_SECONDS and time.monotonic() < until:
+        await spare.tick()
 
 
 def _durations(places: Mapping[str, Place]) -> dict[str, float]:

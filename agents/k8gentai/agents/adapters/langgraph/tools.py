@@ -144,7 +144,7 @@ def _arun(arun: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
 
         async def begin(passage: Passage) -> Any:
             own = passage.own_result(self.name)
-            with passage.begun():
+            async with passage.awaited(own):
                 return remade(own.text) if own.text is not None else passage.ended(own, await execute())
 
         if passage := _entered_by(self, tool_input, tool_call_id):
