@@ -289,11 +289,10 @@ async def test_a_time_out_of_asyncio_is_the_models_that_it_cancelled(held) -> No
 
 async def test_an_answer_that_was_recorded_and_not_waited_for_holds_back_nothing(monkeypatch) -> None:
     """The agent gives the call up again, and does not come to that answer."""
-    monkeypatch.setattr(order_module, "_MORE_SECONDS", math.inf)
     monkeypatch.setattr(order_module, "_MOST_SECONDS", 60)
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
     for number, key in enumerate(("model a 1", "given_up model a 1 1", "model b 1")):
-        bench.kept.entries[f"order {key}"] = Place(number=number, at=number).model_dump_json()
+        bench.kept.entries[f"order {key}"] = Place(number=number, at=number, waited=60).model_dump_json()
     bench.kept.entries["given_up model a 1 1"] = GivenUp(seconds=60).model_dump_json()
     bench.run_again()
     journal = bench.calls.journal

@@ -49,8 +49,8 @@ class Recorded:
     def given_up(self, key):
         return self.left.get(key)
 
-    def skip_inside(self, call_id):
-        """Nothing waits for what came inside it."""
+    def skip(self, call_id):
+        """Nothing waits for it."""
 
     async def record_given_up(self, key, given_up, around=""):
         self.left[key] = given_up

@@ -411,7 +411,7 @@ class Tools:
                 await self._hold(key, before)
             except asyncio.CancelledError:
                 # It is given up again. What was done inside it is not done again.
-                self._journal.skip_inside(place.key)
+                self._journal.skip(place.key)
                 if place.entry is not None:
                     self._publish(
                         place.call_id, StepStarted(step_id=tool_step(place.call_id), kind="tool", name=name)
@@ -514,9 +514,9 @@ class Tools:
         key = running.place.key
         async with running.recording:
             running.has_ended = True
-            if not await self._journal.record_tool(key, entry, key_around()):
+            if not await self._journal.record_tool(key, entry, running.around):
                 # It ran, and is not to run again in a turn that tries this one anew.
-                await self._journal.record_tool(key, _short(running, _TOO_LARGE), key_around())
+                await self._journal.record_tool(key, _short(running, _TOO_LARGE), running.around)
                 self._budget.unrecorded("a tool ran, and its result is too large to be recorded")
 
     async def _run(
@@ -592,8 +592,8 @@ class Tools:
             never = self._policy(running.name).retry == "never"
             left = _short(running, _LOST) if never else running.record(state="left")
         try:
-            if not await self._journal.record_tool(place.key, left):
-                await self._journal.record_tool(place.key, _short(running, _TOO_LARGE), key_around())
+            if not await self._journal.record_tool(place.key, left, running.around):
+                await self._journal.record_tool(place.key, _short(running, _TOO_LARGE), running.around)
         except FencedError as error:
             raise asyncio.CancelledError from error
 

@@ -55,6 +55,8 @@ class RunningCall:
         self.call_id = call_id
         self.name = name
         self.place = place
+        self.around = key_around()
+        """The key of the tool call inside which it is made; empty where it is inside none."""
         self.tools = tools
         entry = place.entry
         self.asked_agent = entry.asked_agent if entry is not None else None
