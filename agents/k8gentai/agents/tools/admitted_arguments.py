@@ -69,12 +69,13 @@ class Admission:
         self.name = name
         self.arguments: dict[str, Any] = jsonable(arguments)
         self._taken = False
+        self._is_left = False
         self._entered = False
 
     @property
     def is_open(self) -> bool:
         """Whether the tool is yet to run, or failed."""
-        return not self._taken
+        return not self._taken and not self._is_left
 
     @property
     def is_at_work(self) -> bool:
@@ -115,6 +116,24 @@ class Admission:
         with self.at_work():
             async with own.waited_for():
                 yield
+
+    @asynccontextmanager
+    async def awaited_in_thread(self, own: OwnResult) -> AsyncIterator[None]:
+        """Do the same where the tool is at work in a thread, which goes on when code around it stops waiting: then
+        it is not run in the call again.
+
+        Args:
+            own: takes what it returns.
+
+        Raises:
+            ToolFailedError: the tool is not to run once more.
+        """
+        try:
+            async with own.waited_for():
+                yield
+        except asyncio.CancelledError:
+            self._is_left = True
+            raise
 
     def enter(self) -> bool:
         """Note that the tool's function begins. Returns whether it has not before in this run of the tool: what it

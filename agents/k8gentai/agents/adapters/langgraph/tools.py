@@ -159,9 +159,12 @@ def _ainvoke(ainvoke: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
     """Around what runs a tool that blocks in a thread, which is not to be blocked while a person is asked."""
 
     @wraps(ainvoke)
-    async def wrapped(self: BaseTool, given: Any, *rest: Any, **options: Any) -> Any:
+    async def wrapped(self: Any, given: Any, *rest: Any, **options: Any) -> Any:
         tool_input, call_id = (given["args"], given["id"]) if _is_call(given) else (given, None)
-        made = None if _entered_by(self, tool_input, call_id) else _by_hand(self, tool_input, call_id)
+        if (passage := _entered_by(self, tool_input, call_id)) and self.coroutine is None:
+            async with passage.awaited_in_thread(self.name):
+                return await ainvoke(self, given, *rest, **options)
+        made = None if passage else _by_hand(self, tool_input, call_id)
         if made is None:
             return await ainvoke(self, given, *rest, **options)
         return await made.through(lambda: ainvoke(self, given, *rest, **options))
