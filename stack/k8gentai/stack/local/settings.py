@@ -9,6 +9,7 @@ from k8gentai.stack.environments.frameworks import frameworks_here
 from k8gentai.stack.environments.installed import SetUpError
 from k8gentai.stack.local import pidfile as notice
 from k8gentai.stack.local import valkey
+from k8gentai.stack.local.model_endpoint import model_beside
 from k8gentai.workers.queue.connection import connect
 
 STATE = Path(".k8gentai")
@@ -28,7 +29,8 @@ class Settings:
     redis_url: str | None
     """``REDIS_URL``; None: the embedded one."""
     model: str | None
-    """``INFERENCE_MODEL``: the model that definitions mean; None: they cannot be read where they ask for it."""
+    """``INFERENCE_MODEL``: the model that definitions mean, beside a stack that is up as the stack names it; None:
+    they cannot be read where they ask for it."""
     frameworks: tuple[str, ...]
     """Those in use: of the stack that is up in this directory, else those that are installed."""
     state: Path = STATE
@@ -67,8 +69,7 @@ def settings_of_up() -> Settings:
     """
     if (up := notice.read(STATE)) is None:
         return read_settings()
-    # Which model it took is its own affair, whatever it was started with.
-    os.environ["INFERENCE_MODEL"] = os.environ.get("INFERENCE_MODEL") or up.model
+    os.environ["INFERENCE_MODEL"] = _model_beside(up)
     notice.take_environment(up)
     settings = read_settings()
     theirs = notice.workers_environment(up)
@@ -91,8 +92,19 @@ def read_settings() -> Settings:
         registry=Path(os.environ.get("AMF_REGISTRY") or STATE / "registry.json"),
         stack_url=os.environ.get("AMF_STACK_URL") or (up.stack_url if up else "http://127.0.0.1:8321"),
         redis_url=_redis_url(),
-        model=os.environ.get("INFERENCE_MODEL") or (up.model if up else None),
+        model=_model_beside(up) if up else os.environ.get("INFERENCE_MODEL") or None,
         frameworks=tuple(up.frameworks) if up else frameworks_here(),
+    )
+
+
+def _model_beside(up: notice.Notice) -> str:
+    """``INFERENCE_MODEL``, as the stack that is up names it: the same model by another name is another request to
+    every agent, which no journal has the answers of.
+    """
+    if up.has_one_model:
+        return up.model
+    return model_beside(
+        up.model, os.environ.get("INFERENCE_MODEL") or None, notice.started_with(up, "INFERENCE_MODEL")
     )
 
 

@@ -77,7 +77,8 @@ async def up(plan: Plan, settings: Settings, console: Console) -> bool:
     stack = _Stack(plan, settings, console)
     async with Children(settings.state / "logs") as children:
         agents = await stack.start(children)
-        running = Notice(os.getpid(), stack.url, os.environ["INFERENCE_MODEL"], plan.frameworks)
+        model = os.environ["INFERENCE_MODEL"]
+        running = Notice(os.getpid(), stack.url, model, plan.frameworks, stack.has_one_model)
         async with kept_running(children, stack.workers, stack.say):
             with notice.posted(settings.state, running):
                 complete = await _ask_example(children, stack.url, agents, console)
@@ -100,6 +101,7 @@ class _Stack:
     def __init__(self, plan: Plan, settings: Settings, console: Console) -> None:
         self.url = f"http://127.0.0.1:{plan.port}"
         self.workers: list[WorkerProcess] = []
+        self.has_one_model = False
         self._plan = plan
         self._settings = settings
         self._console = console
@@ -169,6 +171,7 @@ class _Stack:
             await children.start("model", command, os.environ)
             await answers(children, "model", f"http://127.0.0.1:{port}/health")
         self._console.print(welcome.TINY_MODEL, soft_wrap=True)
+        self.has_one_model = True
         # The models asked for may be those of an endpoint that is away today.
         os.environ.pop("INFERENCE_MODEL", None)
         if not os.environ.get("EMBEDDING_BASE_URL"):
