@@ -103,6 +103,8 @@ def show_changes(found: Changes, console: Console) -> None:
             console.print(f"{title}: {', '.join(names)}", markup=False, highlight=False, soft_wrap=True)
     for name, why in found.kept.items():
         console.print(f"[yellow]{escape(name)} stays as it was[/]: {escape(why)}", highlight=False, soft_wrap=True)
+    for file in found.empty:
+        console.print(f"[yellow]{escape(file)}[/] defines no agent: it is empty.", highlight=False, soft_wrap=True)
     if not (found.new or found.changed or found.gone):
         console.print("No agent changed.", highlight=False)
 
