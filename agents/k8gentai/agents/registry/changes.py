@@ -32,6 +32,11 @@ class Changes:
     """The files of definitions in which there is none."""
 
     @property
+    def is_none(self) -> bool:
+        """Whether every agent stands as it stood."""
+        return not (self.new or self.changed or self.gone)
+
+    @property
     def empties(self) -> bool:
         """Whether more than half of the agents there were are gone or no longer defined; whether none is defined,
         where it is not known which there were."""

@@ -126,7 +126,7 @@ def update(
         agents = [_with_warnings(agent, refused.get(agent.id, [])) for agent in agents]
         empty = empty_files(agents_dir, found)
         approve(changes(before.list(), agents, kept, refused, empty=empty, was_read=before.was_read()))
-        write_registry(registry_path, agents, checked)
+        write_registry(registry_path, agents, checked, agents_dir)
     return agents
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from k8gentai.agents.registry.changes import Changes
 from k8gentai.agents.registry.registry import RegisteredAgent
 from k8gentai.stack.environments.frameworks import USUAL, chosen, python_of
 from k8gentai.stack.environments.hosts import RUN_YAML, Host
@@ -112,8 +113,7 @@ class _Stack:
         model = await self._choose_model(children)
         # What is read from the environment from here on: definitions, agents' checks, every child.
         os.environ.update(model, REDIS_URL=redis_url, AMF_STACK_URL=self.url)
-        with self.doing("Checking the agents"):
-            agents = await asyncio.to_thread(registering.update, self._settings, self.say, self._plan.frameworks)
+        agents = await self._register_agents()
         with self.doing("Starting the server"):
             await self._start_server(children)
         with self.doing(f"Starting the workers of {', '.join(self._plan.frameworks)}"):
@@ -177,6 +177,21 @@ class _Stack:
         if not os.environ.get("EMBEDDING_BASE_URL"):
             os.environ.pop("EMBEDDING_MODEL", None)
         return Endpoint(f"http://127.0.0.1:{port}/v1", "none", "embedded")
+
+    async def _register_agents(self) -> list[RegisteredAgent]:
+        if self._settings.remembers_agents:
+            self.say(registering.remembered(self._settings))
+        # All are new at the first start, and are shown at its end.
+        is_first = not self._settings.registry.exists()
+        seen: list[Changes] = []
+        with self.doing("Checking the agents"):
+            agents = await asyncio.to_thread(
+                registering.update, self._settings, self.say, self._plan.frameworks, approve=seen.append
+            )
+        for found in () if is_first else seen:
+            with perhaps_unread():
+                registering.show_changes(found, self._console, quietly=True)
+        return agents
 
     async def _start_server(self, children: Children) -> None:
         host = self._plan.host
