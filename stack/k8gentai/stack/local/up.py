@@ -21,7 +21,7 @@ from k8gentai.stack.local.children import Children
 from k8gentai.stack.local.embedding import named_model
 from k8gentai.stack.local.model_endpoint import Endpoint, chat_models, named_endpoint, stack_model
 from k8gentai.stack.local.pidfile import Notice
-from k8gentai.stack.local.restarts import WorkerProcess, kept_running
+from k8gentai.stack.local.restarts import KeptProcess, kept_running
 from k8gentai.stack.local.services import answers, free_port, start_redis, takes_turns, unless_a_child_fails
 from k8gentai.stack.local.settings import Settings
 from k8gentai.stack.terminal.console import perhaps_unread, progress
@@ -69,7 +69,7 @@ async def up(plan: Plan, settings: Settings, console: Console) -> bool:
 
     Raises:
         SetUpError: something that is needed cannot be had.
-        ChildError: a part ended. Workers are started again.
+        ChildError: a part ended. Workers and the server are started again once all is up.
         httpx.HTTPError: the stack broke off its answer.
         OSError: a part cannot be started, or the disk is full.
     """
@@ -80,7 +80,7 @@ async def up(plan: Plan, settings: Settings, console: Console) -> bool:
         agents = await stack.start(children)
         model = os.environ["INFERENCE_MODEL"]
         running = Notice(os.getpid(), stack.url, model, plan.frameworks, stack.has_one_model)
-        async with kept_running(children, stack.workers, stack.say):
+        async with kept_running(children, stack.kept, stack.say):
             with notice.posted(settings.state, running):
                 complete = await _ask_example(children, stack.url, agents, console)
                 if not plan.once:
@@ -101,7 +101,8 @@ class _Stack:
 
     def __init__(self, plan: Plan, settings: Settings, console: Console) -> None:
         self.url = f"http://127.0.0.1:{plan.port}"
-        self.workers: list[WorkerProcess] = []
+        self.kept: list[KeptProcess] = []
+        """The server and the workers, which are started again when they end."""
         self.has_one_model = False
         self._plan = plan
         self._settings = settings
@@ -119,7 +120,7 @@ class _Stack:
         with self.doing(f"Starting the workers of {', '.join(self._plan.frameworks)}"):
             for framework in self._plan.frameworks:
                 await self._start_worker(children, framework)
-            for worker in self.workers:
+            for worker in (process for process in self.kept if not process.essential):
                 await unless_a_child_fails(children, takes_turns(children, worker.name, redis_url))
         return agents
 
@@ -197,15 +198,17 @@ class _Stack:
         host = self._plan.host
         host.prepare(self._settings.state)
         command = await asyncio.to_thread(host.command, self._plan.port, self.say)
-        await children.start("stack", command, os.environ)
+        server = KeptProcess("stack", command, dict(os.environ), essential=True)
+        await server.start(children)
+        self.kept.append(server)
         await answers(children, "stack", f"{self.url}/v1/health")
 
     async def _start_worker(self, children: Children, framework: str) -> None:
         python = await asyncio.to_thread(python_of, framework, self.say)
         command = [str(python), "-m", "k8gentai.stack.commands.cli", "worker", framework]
-        worker = WorkerProcess(f"worker-{framework}", command, dict(os.environ))
+        worker = KeptProcess(f"worker-{framework}", command, dict(os.environ))
         await worker.start(children)
-        self.workers.append(worker)
+        self.kept.append(worker)
 
 
 def _check_place() -> None:
