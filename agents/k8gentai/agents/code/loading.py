@@ -37,7 +37,8 @@ def load_object(entrypoint: str) -> object:
     """Return the object ``package.module:object.attribute`` names, the working directory coming first in the path.
 
     Raises:
-        AgentLoadError: naming the file, line and reason of the innermost frame in the agent's own code.
+        AgentLoadError: naming the file, line and reason of the innermost frame in the agent's own code; where a
+            name is not there, the module that lacks it.
     """
     module_name, _, path = entrypoint.partition(":")
     module = _import(module_name)
@@ -47,7 +48,10 @@ def load_object(entrypoint: str) -> object:
             found = getattr(found, name)
         except AttributeError as error:
             hint = did_you_mean(name, dir(found))
-            raise AgentLoadError(f"{entrypoint}: there is no {name!r}{hint}", module.__file__) from error
+            # What is wrong is the name, so no file: the definition's line is.
+            file = getattr(module, "__file__", None)
+            where = f" in {_shown(file)}" if file else ""
+            raise AgentLoadError(f"{entrypoint}: there is no {name!r}{where}{hint}") from error
     return found
 
 

@@ -41,6 +41,10 @@ _TOO_LONG_WORDS = re.compile(
 _MODEL_ERRORS = RESPONSES_API | {"model_error", "model_overloaded", "context_length_exceeded"}
 
 
+INVALID_ANSWER = "invalid_answer"
+"""The code of a turn whose answer is not of the form that the request asks for: the request is sound."""
+
+
 def is_model_error(code: str) -> bool:
     """Return whether a turn with such a code failed because its model did."""
     return code in _MODEL_ERRORS

@@ -1,8 +1,8 @@
-"""Starts workers again that end by themselves, as an agent may have its process end."""
+"""Starts workers and the server again that end by themselves, as an agent may have its process end."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,27 +11,29 @@ from k8gentai.stack.local.children import Children, how_it_ended
 from k8gentai.workers.isolation.process_exits import REPLACE
 
 _STEADY_SECONDS = 60
-"""A worker that ran for so long is started again as if it had never ended."""
+"""A process that ran for so long is started again as if it had never ended."""
 _SETTLED_SECONDS = 10
 """A worker that ran for so long and asks to be replaced is replaced at once."""
 
 
 @dataclass(frozen=True)
-class WorkerProcess:
-    """A worker as it is started.
+class KeptProcess:
+    """A child that is started again, as it is started.
 
     Args:
         name: the child's.
         command: the program and its arguments.
         environment: all of its environment.
+        essential: see :meth:`Children.start`.
     """
 
     name: str
     command: Sequence[str]
-    environment: dict[str, str]
+    environment: Mapping[str, str]
+    essential: bool = False
 
     async def start(self, children: Children, *, again: bool = False) -> None:
-        """Start it as a child whose end is not that of the others.
+        """Start it as a child.
 
         Args:
             children: where it belongs.
@@ -40,47 +42,49 @@ class WorkerProcess:
         Raises:
             OSError: it cannot be started.
         """
-        await children.start(self.name, self.command, self.environment, essential=False, append=again)
+        await children.start(self.name, self.command, self.environment, essential=self.essential, append=again)
 
 
 @asynccontextmanager
-async def kept_running(children: Children, workers: Iterable[WorkerProcess], say: Say) -> AsyncIterator[None]:
-    """While inside, start each of these children again when it ends, later each time if it goes on so.
+async def kept_running(children: Children, kept: Sequence[KeptProcess], say: Say) -> AsyncIterator[None]:
+    """While inside, start each of these children again when it ends, later each time if it goes on so. Their ends
+    are not those of the others, be they essential.
 
     One that asks to be replaced after it ran for a while is started again at once, and that does not make it later
     the next time.
 
     Args:
         children: where they were started.
-        workers: those to look after.
+        kept: those to look after.
         say: called with a line for each end.
     """
-    tasks = [asyncio.create_task(_keep(children, worker, say)) for worker in workers]
+    tasks = [asyncio.create_task(_keep(children, process, say)) for process in kept]
     try:
-        yield
+        with children.looked_after(process.name for process in kept):
+            yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _keep(children: Children, worker: WorkerProcess, say: Say) -> None:
+async def _keep(children: Children, process: KeptProcess, say: Say) -> None:
     pauses = _pauses()
     while True:
         began = time.monotonic()
-        code = await children.ended(worker.name)
+        code = await children.ended(process.name)
         ran = time.monotonic() - began
         if ran >= _STEADY_SECONDS:
             pauses = _pauses()
         pause = 0 if code == REPLACE and ran >= _SETTLED_SECONDS else next(pauses)
         when = f"in {pause:g} s" if pause else "at once"
-        log = children.log(worker.name)
-        say(f"'{worker.name}' ended with {how_it_ended(code)} and is started again {when}. Its log: {log}")
+        log = children.log(process.name)
+        say(f"'{process.name}' ended with {how_it_ended(code)} and is started again {when}. Its log: {log}")
         await asyncio.sleep(pause)
         try:
-            await worker.start(children, again=True)
+            await process.start(children, again=True)
         except OSError as error:
-            say(f"'{worker.name}' cannot be started: {error}")
+            say(f"'{process.name}' cannot be started: {error}")
 
 
 def _pauses() -> Iterator[float]:

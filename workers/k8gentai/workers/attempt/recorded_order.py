@@ -25,8 +25,8 @@ _BUSY_MORE_SECONDS = 0.5
 """How much longer that may be where the process is busy."""
 _APART_SECONDS = 0.03
 """What came that much later finds the agent to have gone on from what came before."""
-_MOST_APART_SECONDS = 2.0
-"""How long a busy process is given for that at most."""
+_MOST_APART_SECONDS = 5.0
+"""How long a busy process is given for that at most: a dead worker leaves many turns at once."""
 
 
 class Place(BaseModel):
@@ -177,7 +177,7 @@ class RecordedOrder:
         if place.attempt == last.attempt and place.since_begin - place.waited >= last.since_begin:
             # It was asked for after that.
             return
-        spare, until = SpareTime(self._pause), self._given_at + min(place.at - last.at, _MOST_APART_SECONDS)
+        spare, until = SpareTime(self._pause), self._given_at + _MOST_APART_SECONDS
         while spare.seconds < _APART_SECONDS and time.monotonic() < until:
             await spare.tick()
 
