@@ -27,6 +27,9 @@ _APART_SECONDS = 0.03
 """What came that much later finds the agent to have gone on from what came before."""
 _MOST_APART_SECONDS = 5.0
 """How long a busy process is given for that at most: a dead worker leaves many turns at once."""
+_APART_LONGER = 8.0
+_APART_MORE_SECONDS = 1.0
+"""How much longer than the first time."""
 
 
 class Place(BaseModel):
@@ -177,7 +180,8 @@ class RecordedOrder:
         if place.attempt == last.attempt and place.since_begin - place.waited >= last.since_begin:
             # It was asked for after that.
             return
-        spare, until = SpareTime(self._pause), self._given_at + _MOST_APART_SECONDS
+        most = min((place.at - last.at) * _APART_LONGER + _APART_MORE_SECONDS, _MOST_APART_SECONDS)
+        spare, until = SpareTime(self._pause), self._given_at + most
         while spare.seconds < _APART_SECONDS and time.monotonic() < until:
             await spare.tick()
 
