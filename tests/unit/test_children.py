@@ -153,6 +153,21 @@ async def test_an_essential_child_that_is_looked_after_ends_nothing_but_itself(t
                 await asyncio.wait_for(failing, 60)
 
 
+async def test_a_worker_that_stands_stopped_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restarts, "_STOPPED_SECONDS", 0.3)
+    worker = KeptProcess("worker", SLEEP, dict(os.environ))
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    async with Children(tmp_path) as children:
+        await worker.start(children)
+        async with kept_running(children, [worker], lines.put_nowait):
+            children.send("worker", signal.SIGSTOP)
+            said = [await asyncio.wait_for(lines.get(), 60) for _ in range(2)]
+    assert said[0] == "'worker' stood stopped by a signal for 0.3 s, and is killed."
+    assert said[1].startswith("'worker' ended with signal SIGKILL and is started again in 0.5 s.")
+
+
 async def test_a_worker_that_asks_for_it_is_replaced_at_once_and_not_later_the_next_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,13 @@
 """Starts workers and the server again that end by themselves, as an agent may have its process end."""
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+
+import psutil
 
 from k8gentai.stack.environments.installed import Say
 from k8gentai.stack.local.children import Children, how_it_ended
@@ -14,6 +17,12 @@ _STEADY_SECONDS = 60
 """A process that ran for so long is started again as if it had never ended."""
 _SETTLED_SECONDS = 10
 """A worker that ran for so long and asks to be replaced is replaced at once."""
+_STOPPED_SECONDS = 60
+"""A process that is stopped for so long is not going on."""
+_LOOKS = 6
+"""How often it is looked at meanwhile."""
+_LONGEST_PAUSE_SECONDS = 10.0
+"""Turns of other agents wait as well: one that ends its process does so for a few times only."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ async def _keep(children: Children, process: KeptProcess, say: Say) -> None:
     pauses = _pauses()
     while True:
         began = time.monotonic()
-        code = await children.ended(process.name)
+        code = await _ended(children, process.name, say)
         ran = time.monotonic() - began
         if ran >= _STEADY_SECONDS:
             pauses = _pauses()
@@ -87,9 +96,32 @@ async def _keep(children: Children, process: KeptProcess, say: Say) -> None:
             say(f"'{process.name}' cannot be started: {error}")
 
 
+async def _ended(children: Children, name: str, say: Say) -> int:
+    """Wait until a child ends, and end one that stands stopped, as its own code may have it. Returns its exit
+    code."""
+    ending = asyncio.create_task(children.ended(name))
+    stopped = 0
+    try:
+        while not (await asyncio.wait({ending}, timeout=_STOPPED_SECONDS / _LOOKS))[0]:
+            stopped = stopped + 1 if _is_stopped(children.pid(name)) else 0
+            if stopped > _LOOKS:
+                say(f"'{name}' stood stopped by a signal for {_STOPPED_SECONDS:g} s, and is killed.")
+                children.send(name, signal.SIGKILL)
+        return ending.result()
+    finally:
+        ending.cancel()
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    except psutil.Error:
+        return False
+
+
 def _pauses() -> Iterator[float]:
     """Seconds to wait before each start; without end."""
     pause = 0.5
     while True:
         yield pause
-        pause = min(2 * pause, 30)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
