@@ -611,3 +611,101 @@ async def test_a_file_stays_of_its_type(model):
     await run(create_agent(chat(model)), turn)
     sent = model.requests("file")[0].messages[-1]["content"][1]
     assert sent == {"type": "file", "file": {"file_data": file["file_data"], "filename": "a.txt"}}
+
+
+def _shown(events) -> list[str]:
+    """The messages of the answer, in the order in which they are shown."""
+    begun: dict[str, str] = {}
+    for event in events:
+        if event.type == "text.delta":
+            begun[event.message_id] = begun.get(event.message_id, "") + event.delta
+        elif event.type == "item.dropped":
+            del begun[event.item_id]
+    return list(begun.values())
+
+
+_ORDERS = {
+    "words before": lambda a, b: [AIMessage("Words:"), a, b],
+    "words between": lambda a, b: [a, AIMessage("And:"), b],
+    "words after": lambda a, b: [a, b, AIMessage("Done.")],
+    "turned": lambda a, b: [b, a],
+    "turned copies": lambda a, b: [AIMessage(b.content), AIMessage(a.content)],
+    "in order": lambda a, b: [a, b],
+}
+
+
+@pytest.mark.parametrize("order", _ORDERS)
+async def test_an_answer_has_the_order_of_the_state(model, order):
+    key = order.replace(" ", "-")
+    model.script(f"order-{key}", Answer("One."), Answer("Two."), Answer("Three."))
+
+    async def answer(state: MessagesState) -> dict:
+        first = await chat(model).ainvoke(state["messages"])
+        second = await chat(model).ainvoke(state["messages"])
+        return {"messages": _ORDERS[order](first, second)}
+
+    async def then(state: MessagesState) -> dict:
+        return {"messages": [await chat(model).ainvoke(state["messages"][:1])]}
+
+    graph = graph_of(answer, then)
+    events = await run(graph, turn_of(f"[[order-{key}]]"))
+    wanted = [each.content for each in _ORDERS[order](AIMessage("One."), AIMessage("Two."))]
+    assert _shown(events) == [*wanted, "Three."]
+    again = {"words before": ["One.", "Two."], "words between": ["Two."]}.get(order, ["One."])
+    said = [*wanted, "Three.", *(again if order not in ("in order", "words after") else [])]
+    assert sorted(texts(events)) == sorted(said)
+
+
+@pytest.mark.parametrize("inner", [False, True])
+async def test_parallel_answers_have_the_order_of_the_state(model, inner):
+    go = asyncio.Event()
+    model.script(f"quick-{inner}", Answer("Quick."))
+    model.script(f"slow-{inner}", Answer("Slow."))
+
+    async def answer(state: MessagesState) -> dict:
+        async def slow() -> AIMessage:
+            await go.wait()
+            return await chat(model).ainvoke(f"[[slow-{inner}]]")
+
+        async def quick() -> AIMessage:
+            said = await chat(model).ainvoke(f"[[quick-{inner}]]")
+            go.set()
+            return said
+
+        return {"messages": list(await asyncio.gather(slow(), quick()))}
+
+    graph = graph_of(answer)
+    if inner:
+        graph = StateGraph(MessagesState).add_node("inner", graph.compile())
+        graph.add_edge(START, "inner").add_edge("inner", END)
+    events = await run(graph, turn_of("Both, please."))
+    assert _shown(events) == ["Slow.", "Quick."]
+    assert sorted(texts(events)) == ["Quick.", "Quick.", "Slow."]
+
+
+async def test_equal_words_are_not_said_again_for_their_order(model):
+    model.script("equal-turned", Answer("Yes."), Answer("Yes."))
+
+    async def answer(state: MessagesState) -> dict:
+        first = await chat(model).ainvoke(state["messages"])
+        return {"messages": [await chat(model).ainvoke(state["messages"]), first]}
+
+    events = await run(graph_of(answer), turn_of("[[equal-turned]]"))
+    assert texts(events) == ["Yes.", "Yes."]
+    assert not of_type(events, "item.dropped")
+
+
+async def test_words_before_a_call_leave_the_call_where_it_is(model):
+    call = Call("add", {"a": 1, "b": 2}, id="c1")
+    model.script("call-order", Answer("I add.", call), Answer("Three."))
+
+    async def ask(state: MessagesState) -> dict:
+        said = await chat(model).bind_tools([OWN]).ainvoke(state["messages"])
+        return {"messages": [AIMessage("Let me see."), said] if said.tool_calls else [said]}
+
+    graph = StateGraph(MessagesState).add_node(ask).add_node("tools", ToolNode([OWN]))
+    graph.add_edge(START, "ask").add_conditional_edges("ask", tools_condition).add_edge("tools", "ask")
+    events = await run(graph, turn_of("[[call-order]]"))
+    assert _shown(events) == ["Let me see.", "I add.", "Three."]
+    assert sorted(texts(events)) == ["I add.", "I add.", "Let me see.", "Three."]
+    assert len(of_type(events, "tool.call")) == 1

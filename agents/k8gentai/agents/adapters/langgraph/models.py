@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, count
 from typing import Any
 from uuid import UUID
 
@@ -58,6 +58,8 @@ class _Call:
     """The ids of its message."""
     text: str = ""
     reasoning: str = ""
+    place: int = 0
+    """Where its text is shown."""
     tools: dict[object, str] = field(default_factory=dict)
     """The id of each tool call being streamed, by its index in the answer."""
     arguments: dict[str, str] = field(default_factory=dict)
@@ -121,6 +123,7 @@ class ModelCalls(BaseCallbackHandler):
         self._running: dict[UUID, _Call] = {}
         self._failed: list[_Call] = []
         self._messages = 0
+        self._shown = count(1)
         self.published: list[Published] = []
         """The messages that model calls made."""
         self._called: set[str] = set()
@@ -137,6 +140,10 @@ class ModelCalls(BaseCallbackHandler):
         """Return the id of the turn's next message: the same whenever the turn is run again."""
         self._messages += 1
         return f"m{self._messages}"
+
+    def new_place(self) -> int:
+        """Return the place of a message that is shown after all others so far. From any thread."""
+        return next(self._shown)
 
     def has_called(self, call_id: str) -> bool:
         """Return whether a tool call was published."""
@@ -302,6 +309,7 @@ class ModelCalls(BaseCallbackHandler):
             call.reasoning += reasoning
             self._publish(ReasoningDelta(message_id=call.message_id, delta=reasoning))
         if text:
+            call.place = call.place or self.new_place()
             call.text += text
             self._publish(TextDelta(message_id=call.message_id, delta=text))
 
@@ -323,7 +331,7 @@ class ModelCalls(BaseCallbackHandler):
 
     def _close(self, call: _Call) -> None:
         if call.text or call.reasoning:
-            self.published.append(Published(call.message_id, call.text, call.ids))
+            self.published.append(Published(call.message_id, call.text, call.ids, call.place, call.reasoning))
             self._publish(MessageDone(message_id=call.message_id, text=call.text, reasoning=call.reasoning))
 
 
