@@ -11,7 +11,7 @@ from langchain.agents import create_agent
 from langchain_core.caches import InMemoryCache
 from langchain_core.language_models import FakeMessagesListChatModel
 from langchain_core.load import dumps, loads
-from langchain_core.messages import AIMessage, AnyMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage
 from langchain_core.runnables import Runnable
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -21,6 +21,7 @@ from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Send
 
 from k8gentai.agents.adapters.langgraph.adapter import LangGraphAdapter
+from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
 from k8gentai.agents.contract.context import AgentContext
 from k8gentai.agents.contract.events import (
     MessageDone,
@@ -709,3 +710,39 @@ async def test_words_before_a_call_leave_the_call_where_it_is(model):
     assert _shown(events) == ["Let me see.", "I add.", "Three."]
     assert sorted(texts(events)) == ["I add.", "I add.", "Let me see.", "Three."]
     assert len(of_type(events, "tool.call")) == 1
+
+
+_PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ([_PICTURE], "[image]"),
+        ([_PICTURE, {"type": "text", "text": "Look."}], "[image]Look."),
+        ([{"type": "image", "base64": "AA==", "mime_type": "image/png"}, "Look."], "[image]Look."),
+        ([{"type": "image_generation_call", "id": "ig", "result": "AA=="}], "[image]"),
+        ([{"type": "json", "json": {"a": 1}}], "[json]"),
+        ([{"type": "banana"}, {"type": "output_text", "text": "Eat."}], "[banana]Eat."),
+        ([{"type": "input_audio", "input_audio": {"data": "AA=="}}], "[audio]"),
+        ([{"type": "reasoning_content", "reasoning_content": {"text": "Hm."}}, {"index": 0}, "Yes."], "Yes."),
+        ([{"type": "tool_use", "id": "t", "name": "f", "input": {}}, "I call."], "I call."),
+        ([{"type": "web_search_call", "id": "w"}, {"type": "server_tool_use"}, "Found."], "Found."),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.parametrize("of_model", [False, True])
+async def test_an_answer_tells_of_the_parts_that_no_text_holds(content, shown, of_model):
+    message = AIMessage(content, id="p1")
+
+    async def answer(state: MessagesState) -> dict:
+        fake = FakeMessagesListChatModel(responses=[message])
+        return {"messages": [await fake.ainvoke(state["messages"]) if of_model else message]}
+
+    assert texts(await run(graph_of(answer), turn_of("Show me."))) == [shown]
+
+
+async def test_a_part_that_comes_in_pieces_is_marked_once():
+    begun: set[object] = set()
+    pieces = [AIMessageChunk([{"type": "audio", "base64": "AA==", "index": 0}]) for _ in range(3)]
+    assert [text_and_reasoning(piece, begun)[0] for piece in pieces] == ["[audio]", "", ""]

@@ -8,8 +8,7 @@ have each other's ids then. Where the new attempt drops a message to say it agai
 if it stands in that place already, or in the response of an earlier turn. The questions that a turn was suspended
 with, and the calls that had no result then, do not count as published to the turn that continues it; what was left
 out of that turn's response as it was suspended does, and is not said again. Where that one comes to its end and
-shows nothing, it ends
-with what was said last before it: that is the answer.
+shows nothing, it ends with what was said last before it: that is the answer.
 """
 
 from collections import Counter

@@ -60,6 +60,8 @@ class _Call:
     reasoning: str = ""
     place: int = 0
     """Where its text is shown."""
+    parts: set[object] = field(default_factory=set)
+    """The places in its message of the parts that are shown by a mark."""
     tools: dict[object, str] = field(default_factory=dict)
     """The id of each tool call being streamed, by its index in the answer."""
     arguments: dict[str, str] = field(default_factory=dict)
@@ -225,7 +227,7 @@ class ModelCalls(BaseCallbackHandler):
             return
         if chunk.message.id:
             call.ids.add(chunk.message.id)
-        self._delta(call, *text_and_reasoning(chunk.message))
+        self._delta(call, *text_and_reasoning(chunk.message, call.parts))
         if isinstance(chunk.message, AIMessageChunk):
             for piece in chunk.message.tool_call_chunks:
                 self._tool_delta(call, piece)
