@@ -746,3 +746,16 @@ async def test_a_part_that_comes_in_pieces_is_marked_once():
     begun: set[object] = set()
     pieces = [AIMessageChunk([{"type": "audio", "base64": "AA==", "index": 0}]) for _ in range(3)]
     assert [text_and_reasoning(piece, begun)[0] for piece in pieces] == ["[audio]", "", ""]
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+async def test_an_answer_may_take_the_place_of_the_users_message(earlier):
+    def answer(state: MessagesState) -> dict:
+        return {"messages": [AIMessage("In its place.", id=state["messages"][-1].id)]}
+
+    history = [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "I am Ada."}]},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hello, Ada."}]},
+    ]
+    turn = turn_of("Who am I?", history=history if earlier else [])
+    assert texts(await run(graph_of(answer), turn)) == ["In its place."]

@@ -261,7 +261,9 @@ def _converted(message: Any) -> list[Any]:
 
 
 def _name(message: BaseMessage) -> object:
-    return message.id or (message.type, str(message.content))
+    """Return what a message is known by. An answer may have the id of the user's message, in whose place it is."""
+    kind = message.type.removesuffix("MessageChunk").lower()
+    return kind, message.id or str(message.content)
 
 
 def _has(state: Any, given: set[object]) -> bool:
