@@ -129,6 +129,8 @@ class ModelCalls(BaseCallbackHandler):
         self.published: list[Published] = []
         """The messages that model calls made."""
         self._called: set[str] = set()
+        self._renamed: set[str] = set()
+        """Calls of code's own that are shown under other ids."""
         self._in_tools: set[UUID] = set()
         """LangChain's runs that work for a tool call."""
         self.tool_tasks: set[str] = set()
@@ -150,6 +152,10 @@ class ModelCalls(BaseCallbackHandler):
     def has_called(self, call_id: str) -> bool:
         """Return whether a tool call was published."""
         return call_id in self._called
+
+    def renamed(self, call_id: str) -> None:
+        """Note a call of code's own that is shown under another id."""
+        self._renamed.add(call_id)
 
     def close_failed(self) -> None:
         """Close the messages of model calls that broke off, as the agent went on without them."""
@@ -184,7 +190,8 @@ class ModelCalls(BaseCallbackHandler):
     def publish_calls(self, message: AIMessage) -> None:
         """Publish the tool calls of a message that no model call made."""
         for call in tool_calls(message, {}, frozenset()):
-            if not self.has_called(call.call_id) and call.name not in self._structured:
+            known = self.has_called(call.call_id) or call.call_id in self._renamed
+            if not known and call.name not in self._structured:
                 self._called.add(call.call_id)
                 self._publish(call)
 
