@@ -713,3 +713,69 @@ async def test_a_structured_answer_is_no_call_and_its_tools_are(model, strategy,
     assert list(boundary.outcomes) == ["c1"]
     told = {m["tool_call_id"] for request in model.requests(key) for m in request.messages if m["role"] == "tool"}
     assert told <= {"c1", *boundary.exempted}
+
+
+def _renamed(given: dict, node: ToolNode) -> dict:
+    """The results of calls that a tool node makes under an id of code's own, under those of the model."""
+    calls = given["messages"][-1].tool_calls
+    made = [node.invoke([AIMessage("", tool_calls=[{**call, "id": "mine"}])])[0] for call in calls]
+    return {"messages": [ToolMessage(m.content, tool_call_id=c["id"]) for m, c in zip(made, calls, strict=True)]}
+
+
+def _renamed_with_the_message(given: dict, node: ToolNode) -> dict:
+    message = AIMessage("", tool_calls=[{**given["messages"][-1].tool_calls[0], "id": "mine"}])
+    (result,) = node.invoke([message])
+    return {"messages": [ToolMessage(result.content, tool_call_id="c1"), message, result]}
+
+
+def _renamed_by_hand(given: dict, node: ToolNode) -> dict:
+    calls = given["messages"][-1].tool_calls
+    made = [pay.invoke({**call, "id": "mine"}).content for call in calls]
+    return {"messages": [ToolMessage(m, tool_call_id=c["id"]) for m, c in zip(made, calls, strict=True)]}
+
+
+@pytest.mark.parametrize(
+    ("code", "amounts"),
+    [
+        (_renamed, [7]),
+        (_renamed, [7, 8]),
+        (_renamed, [7, 7]),
+        (_renamed_by_hand, [7, 8]),
+        (_renamed_with_the_message, [7]),
+    ],
+)
+async def test_a_models_call_that_code_makes_under_another_id_is_that_call(model, code, amounts):
+    key = f"renamed-{code.__name__}-{'-'.join(map(str, amounts))}"
+    ids = [f"c{number}" for number in range(1, len(amounts) + 1)]
+    asked = [Call("pay", {"amount": amount}, id=each) for amount, each in zip(amounts, ids, strict=True)]
+    model.script(key, Answer(*asked), Answer("Done."))
+    boundary = Boundary()
+    graph = looping(chat(model), lambda state: code(state, ToolNode([pay])))
+    events = await run(graph, turn_of(f"[[{key}]] Pay."), context_of(boundary))
+    assert amounts == PAID
+    assert {each: outcome.output for each, outcome in boundary.outcomes.items()} == {
+        each: f"paid {amount}" for each, amount in zip(ids, amounts, strict=True)
+    }
+    assert [call.call_id for call in of_type(events, "tool.call")] == ids
+
+
+async def test_a_call_that_the_state_has_beside_the_models_is_one_of_its_own(model):
+    """Code puts a call under an id of its own in the place of the model's."""
+
+    async def rename(state: MessagesState) -> dict:
+        said = state["messages"][-1]
+        if not said.tool_calls:
+            return {"messages": []}
+        return {"messages": [AIMessage("", id=said.id, tool_calls=[{**said.tool_calls[0], "id": "mine"}])]}
+
+    async def llm(state: MessagesState) -> dict:
+        return {"messages": [await chat(model).bind_tools([pay]).ainvoke(state["messages"])]}
+
+    model.script("put-in-place", Answer(Call("pay", {"amount": 7}, id="c1")), Answer("Done."))
+    graph = StateGraph(MessagesState).add_node(llm).add_node(rename).add_node("tools", ToolNode([pay]))
+    graph.add_edge(START, "llm").add_edge("llm", "rename").add_edge("tools", "llm")
+    graph.add_conditional_edges("rename", tools_condition, ["tools", END])
+    boundary = Boundary()
+    await run(graph, turn_of("[[put-in-place]] Pay."), context_of(boundary))
+    assert list(boundary.outcomes) == ["mine"]
+    assert "c1" in boundary.exempted

@@ -182,7 +182,7 @@ def _of_node(call: ToolCall) -> Passage | None:
     if run is None or not call_id or _is_passing(call_id):
         return None
     run.open_calls.close(call_id)
-    own = run.open_calls.own_id(call_id, call["name"], call["args"], _task())
+    own = _given_id(run, call_id, call["name"], call["args"])
     return Passage(run, own, call["name"], call["args"], call_id)
 
 
@@ -217,7 +217,7 @@ def _by_hand(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | 
     own = _own_id(run, tool, arguments)
     if call_id:
         run.open_calls.close(call_id)
-        given = run.open_calls.own_id(call_id, tool.name, arguments, _task())
+        given = _given_id(run, call_id, tool.name, arguments)
         again = given in run.raised or _is_passing(call_id)
         return ToolPassage(run, own() if again else given, tool.name, arguments, call_id, asked=True)
     if (around := open_passage()) is not None and around.name == tool.name:
@@ -235,6 +235,15 @@ def _by_hand(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | 
 def _shown(tool: BaseTool, tool_input: Any) -> dict[str, Any]:
     """Return the arguments of a tool without those that LangGraph puts in."""
     return tool._filter_injected_args(tool_input) if isinstance(tool_input, dict) else {"input": tool_input}
+
+
+def _given_id(run: GraphRun, call_id: str, name: str, arguments: dict[str, Any]) -> str:
+    """Return the id of a call that came with one, which may be another: that of the model's call that it is."""
+    is_shown = run.calls.has_called(call_id)
+    own = run.open_calls.own_id(call_id, name, arguments, _task(), is_shown=is_shown)
+    if own != call_id:
+        run.calls.renamed(call_id)
+    return own
 
 
 def _own_id(run: GraphRun, tool: BaseTool, arguments: dict[str, Any]) -> Callable[[], str]:
