@@ -40,8 +40,11 @@ async def test_what_changed_since_the_last_start_is_shown(tmp_path: Path) -> Non
 
     (agents / "one.yaml").write_text(DEFINITION.format(name="one"))
     taken = f"The agents are those of {agents}, as last time: AMF_AGENTS names another directory."
-    assert await started() == [taken, "Checking the agents"]
-    (agents / "one.yaml").unlink()
+    (agents / "hollow.yaml").touch()
+    hollow = f"{agents}/hollow.yaml defines no agent: it is empty."
+    assert await started() == [taken, "Checking the agents", hollow]
+    for name in ("one", "hollow"):
+        (agents / f"{name}.yaml").unlink()
     (agents / "two.yaml").write_text(DEFINITION.format(name="two"))
     assert await started() == [taken, "Checking the agents", "New: two", "Gone: one"]
     assert await started() == [taken, "Checking the agents"]

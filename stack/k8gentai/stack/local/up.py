@@ -5,7 +5,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
@@ -189,9 +189,10 @@ class _Stack:
             agents = await asyncio.to_thread(
                 registering.update, self._settings, self.say, self._plan.frameworks, approve=seen.append
             )
-        for found in () if is_first else seen:
+        for found in seen:
             with perhaps_unread():
-                registering.show_changes(found, self._console, quietly=True)
+                shown = replace(found, new=[]) if is_first else found
+                registering.show_changes(shown, self._console, quietly=True)
         return agents
 
     async def _start_server(self, children: Children) -> None:
