@@ -158,6 +158,68 @@ def test_odd_parts_have_the_types_that_the_host_counts_on() -> None:
     }
 
 
+COUNTED = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
+
+
+@pytest.mark.parametrize(
+    ("sent", "usage"),
+    [
+        ([1], None),
+        ("none", None),
+        (None, None),
+        ({}, {}),
+        (COUNTED, COUNTED),
+        ({"prompt_tokens": None, "completion_tokens": "5", "total_tokens": -3}, {"completion_tokens": 5}),
+        ({"prompt_tokens": [], "completion_tokens": "9" * 5_000, "total_tokens": True}, {}),
+        (
+            {**COUNTED, "prompt_tokens_details": {"cached_tokens": None}, "completion_tokens_details": "none"},
+            {**COUNTED, "prompt_tokens_details": {}},
+        ),
+    ],
+)
+async def test_figures_that_cannot_be_counted_with_are_none(sent: Any, usage: Any) -> None:
+    assert taken({"choices": [], "usage": sent})["usage"] == usage
+    whole = {"choices": [{"index": 0, "message": {"content": "\ud83d"}}], "usage": sent}
+    read = await answer_to(json.dumps(whole).encode(), stream=False)
+    assert read.choices[0].message.content == "\ud83d"
+    assert (read.usage and read.usage.model_dump(exclude_none=True)) == usage
+
+
+TOKEN = {"token": "a", "logprob": -0.5}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"content": [{**TOKEN, "bytes": [97], "top_logprobs": [TOKEN]}]},
+        {"content": [{**TOKEN, "bytes": None, "top_logprobs": None}], "refusal": None},
+        {"content": None},
+        {"tokens": ["a"], "token_logprobs": [-0.5]},
+    ],
+)
+def test_log_probabilities_stay_where_they_can_be_read(sent: Any) -> None:
+    assert taken({"choices": [{"delta": {"content": "a"}, "logprobs": sent}]})["choices"][0]["logprobs"] == sent
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "none",
+        [],
+        {"content": "none"},
+        {"content": [None]},
+        {"content": [{"token": "a"}]},
+        {"content": [{**TOKEN, "logprob": "low"}]},
+        {"content": [{**TOKEN, "bytes": "a"}]},
+        {"content": [{**TOKEN, "top_logprobs": {"a": 1}}]},
+        {"content": [{**TOKEN, "top_logprobs": ["a"]}]},
+    ],
+)
+def test_and_are_left_out_where_they_cannot(sent: Any) -> None:
+    (choice,) = taken({"choices": [{"delta": {"content": "a"}, "logprobs": sent}]})["choices"]
+    assert (choice["delta"], choice["logprobs"]) == ({"content": "a"}, None)
+
+
 def test_pieces_without_an_index_have_that_of_their_call() -> None:
     reading = WireReading()
 

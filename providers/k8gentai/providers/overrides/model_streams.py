@@ -17,8 +17,14 @@ from openai._streaming import AsyncStream, ServerSentEvent
 
 from k8gentai.agents.text.json_text import read_json
 from k8gentai.providers.host.error_answers import is_json, take_error
-from k8gentai.workers.gateway.answer_parts import SentDeltas, sent_calls, sent_choices, unreadable_part
-from k8gentai.workers.gateway.answer_reader import read_content, written_arguments
+from k8gentai.workers.gateway.answer_parts import (
+    SentDeltas,
+    sent_calls,
+    sent_choices,
+    unreadable_part,
+    usable_logprobs,
+)
+from k8gentai.workers.gateway.answer_reader import read_content, read_usage, written_arguments
 from k8gentai.workers.gateway.call_indexes import CallIndexes
 from k8gentai.workers.gateway.sent_errors import innermost_error, sent_error
 
@@ -69,6 +75,8 @@ class WireReading:
 
     def _mended(self, chunk: dict[str, Any]) -> dict[str, Any]:
         """Return a chunk whose parts have the types that the host's router counts on."""
+        if "usage" in chunk:
+            chunk["usage"] = read_usage(chunk["usage"])
         chunk["choices"] = sent_choices(chunk)
         for number, choice in enumerate(chunk["choices"]):
             choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else number
@@ -76,6 +84,8 @@ class WireReading:
             # The answer so far, once more: the host knows no such field.
             choice.pop("message", None)
             choice.pop("text", None)
+            if "logprobs" in choice:
+                choice["logprobs"] = usable_logprobs(choice["logprobs"])
             if not isinstance(delta.get("content", ""), str | None):
                 delta["content"], thoughts = read_content(delta["content"])
                 if thoughts:
@@ -107,12 +117,13 @@ def _taking_errors(
             return response
         try:
             answer = await _in_one_piece(response) if stream else response
-            if answer is not None:
-                await take_error(answer)
+            if answer is None:
+                return response
+            await take_error(answer)
         except BaseException:
             await response.aclose()
             raise
-        return answer or response
+        return _with_figures(answer) if is_json(answer) else answer
 
     return taking_errors
 
@@ -127,9 +138,23 @@ async def _in_one_piece(response: Any) -> Any:
     if head.removeprefix(BOM_UTF8).lstrip()[:1] not in (b"{", b"["):
         response.extensions[_BEGUN] = _following(head, blocks)
         return None
-    body = b"".join([head, *[block async for block in blocks]])
-    sent = {name: value for name, value in response.headers.items() if name not in _OF_THE_BODY}
-    return type(response)(response.status_code, headers=sent, content=body, request=response.request)
+    return _with_body(response, b"".join([head, *[block async for block in blocks]]))
+
+
+def _with_figures(response: Any) -> Any:
+    """Return an answer whose usage, where it has one, has figures that can be counted with."""
+    try:
+        sent = read_json(response.content)
+    except (ValueError, RecursionError):
+        return response
+    if not isinstance(sent, dict) or sent.get("usage") == (usage := read_usage(sent.get("usage"))):
+        return response
+    return _with_body(response, json.dumps({**sent, "usage": usage}).encode())
+
+
+def _with_body(response: Any, body: bytes) -> Any:
+    headers = {name: value for name, value in response.headers.items() if name not in _OF_THE_BODY}
+    return type(response)(response.status_code, headers=headers, content=body, request=response.request)
 
 
 async def _following(head: bytes, blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

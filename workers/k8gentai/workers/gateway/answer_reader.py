@@ -571,6 +571,13 @@ def _usages(sent: Chunk) -> list[dict[str, Any]]:
     return [usage for usage in found if usage and isinstance(usage, dict)]
 
 
+def read_usage(sent: Any) -> dict[str, Any] | None:
+    """Return the figures of a usage that can be counted with, by the names they have; None where it has none."""
+    if not isinstance(sent, dict):
+        return None
+    return {**_counts(sent), **{name: _counts(value) for name, value in sent.items() if isinstance(value, dict)}}
+
+
 def _add_usage(known: dict[str, Any], sent: Any) -> None:
     """Take figures that may have come before: those of a stream only ever grow."""
     for name, value in sent.items() if isinstance(sent, dict) else ():
@@ -610,6 +617,8 @@ def _counts(sent: dict[str, Any]) -> dict[str, int]:
 
 def token_count(sent: Any) -> int | None:
     """Return a figure of a usage; None where it is no whole number that can be counted with, as one below zero."""
+    if isinstance(sent, str) and sent.isascii() and sent.isdecimal():
+        sent = int(sent[: len(str(_LARGEST)) + 1])
     if isinstance(sent, bool) or not isinstance(sent, int | float):
         return None
     return int(sent) if 0 <= sent <= _LARGEST and sent == int(sent) else None
