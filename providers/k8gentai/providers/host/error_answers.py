@@ -27,7 +27,7 @@ async def take_error(response: Any) -> None:
         return
     try:
         sent = read_json(await response.aread())
-    except (ValueError, RecursionError):
+    except ValueError:
         return
     if isinstance(sent, dict) and any(sent.get(name) for name in _ANSWERS):
         return

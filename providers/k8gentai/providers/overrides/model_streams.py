@@ -145,7 +145,7 @@ def _with_figures(response: Any) -> Any:
     """Return an answer whose usage, where it has one, has figures that can be counted with."""
     try:
         sent = read_json(response.content)
-    except (ValueError, RecursionError):
+    except ValueError:
         return response
     if not isinstance(sent, dict) or sent.get("usage") == (usage := read_usage(sent.get("usage"))):
         return response
