@@ -1,6 +1,7 @@
 """Agents that do not wait long: for a model, and for a tool."""
 
 import asyncio
+import contextlib
 import re
 
 from langchain.agents import create_agent
@@ -9,6 +10,7 @@ from langchain_core.messages import ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from langgraph.graph import MessagesState, StateGraph
+from langgraph.prebuilt.tool_node import ToolCallRequest
 
 from tests.agents.scribe import linger, write
 
@@ -24,6 +26,16 @@ class OtherModel(AgentMiddleware):
             return await asyncio.wait_for(handler(request), _SECONDS)
         except TimeoutError:
             return await handler(request.override(model=ChatOpenAI(model="quick")))
+
+
+class Guard(AgentMiddleware):
+    """Tries a tool twice, and waits no longer for it."""
+
+    async def awrap_tool_call(self, request: ToolCallRequest, handler):
+        for _ in range(2):
+            with contextlib.suppress(TimeoutError):
+                return await asyncio.wait_for(handler(request), _SECONDS)
+        return ToolMessage("took too long", tool_call_id=request.tool_call["id"])
 
 
 async def use_tools(state: MessagesState) -> MessagesState:
@@ -58,5 +70,6 @@ falling_back = create_agent(
     middleware=[ModelFallbackMiddleware(ChatOpenAI(model="quick"))],
 )
 waiting = create_agent(ChatOpenAI(model="slow"), [write], middleware=[OtherModel()])
+guarding = create_agent(ChatOpenAI(model="somebody-elses-model"), [linger], middleware=[Guard()])
 using = StateGraph(MessagesState).add_node(use_tools).set_entry_point("use_tools").compile()
 racing = StateGraph(MessagesState).add_node(race).set_entry_point("race").compile()

@@ -47,6 +47,9 @@ def _subtask(key, page):
 
 
 GUARDED = {
+    "langgraph": {
+        "renaming": _by_the_model,
+    },
     "crewai": {
         "task_tools": _by_the_model,
         "delegation": _delegated,

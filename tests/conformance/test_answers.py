@@ -63,7 +63,7 @@ async def test_an_object_of_another_shape_than_is_asked_for_fails_the_turn(clien
     schema = {"type": "object", "properties": {"price": {"type": "number"}}, "required": ["price"]}
     asked = {"format": {"type": "json_schema", "name": "offer", "schema": schema, "strict": True}}
     response = await client.responses.create(model="coded", input=prompt(key), text=asked)
-    assert (response.status, response.error.reason) == ("failed", "invalid_request")
+    assert (response.status, response.error.reason) == ("failed", "invalid_answer")
     assert "text.format: the answer is not of the schema" in response.error.message
     assert "'price' is a required property" in response.error.message
 

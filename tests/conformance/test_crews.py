@@ -320,6 +320,23 @@ async def test_a_crew_survives_the_end_of_its_worker(lab, client, model, key, pa
     assert len(model.requests(key)) == 4
 
 
+async def test_an_awaited_tool_that_a_flow_gave_up_is_given_up_again(lab, client, model, key, page):
+    gate = Gate()
+    model.script(key, Answer("A te", gate, FOREVER), Answer("A text."))
+    given = json.dumps({"path": str(page), "said": prompt(key)})
+    turn = await client.responses.create(model="hurried", input=given, background=True)
+    reading = asyncio.create_task(collect(await client.responses.retrieve(turn.id, stream=True)))
+    await gate.reached()
+    await lab.kill_worker_of(turn.id)
+    events = await reading
+    check_sequence(events)
+    response = events[-1].response
+    assert (response.status, response.output_text) == ("completed", "A text."), response.error
+    (call,) = items_of(response, "mcp_call")
+    assert "the agent stopped waiting for this tool" in str(call.error)
+    assert len(page.read_text().splitlines()) == 1
+
+
 async def test_a_prompts_date_is_the_turns_whenever_it_is_run_again(client, model, key, page):
     model.script(key, Answer(write(page, "one")), Answer("Done."))
     asked = await client.responses.create(model="dated", input=prompt(key))

@@ -105,7 +105,7 @@ async def test_what_is_asked_reaches_the_calls_of_code(client, model, key):
 async def test_an_answer_of_another_form_than_is_asked_for_fails_the_turn(client, model, key, said, fault):
     model.script(key, Answer(said))
     response = await client.responses.create(model="noting", input=prompt(key), text={"format": PLAN})
-    assert (response.status, response.error.reason) == ("failed", "invalid_request")
+    assert (response.status, response.error.reason) == ("failed", "invalid_answer")
     assert "text.format" in response.error.message
     assert fault in response.error.message
 

@@ -71,6 +71,22 @@ async def test_what_the_other_model_asks_for_is_what_a_person_approves(client, m
     assert len(model.requests(key)) == 4
 
 
+async def test_a_tool_that_a_person_approved_and_code_around_it_left_does_not_begin_again(
+    client, model, key, page
+):
+    """The next try of it is asked about, and that is no reason to do the first one twice."""
+    model.script(key, Answer(Call("linger", {"path": str(page), "line": "slow"})), Answer("Done."))
+    first = await client.responses.create(model="hurried-guarding", input=prompt(key))
+    response = first
+    for approve in (True, False):
+        response = await client.responses.create(
+            model="hurried-guarding", previous_response_id=response.id, input=[answer(*asked(response), approve)]
+        )
+    page.with_suffix(".go").touch()
+    assert response.output_text == "Done.", response.error
+    assert lines(page) == ["slow"]
+
+
 async def test_a_model_that_was_slow_may_answer_when_the_turn_is_retried(stack, client, model, key, page):
     model.script(key, Answer(write(page, "one")), Answer(Gate()), Refuse(400, "no such model"))
     first = await client.responses.create(model="hurried", input=prompt(key))

@@ -98,7 +98,7 @@ async def test_broken_agents_are_named_with_file_line_and_reason_and_others_go_o
     for agent, place, reason in [
         ("syntax", "broken_syntax.py:2", "never closed"),
         ("raises", "broken_import.py:3", "not today"),
-        ("nothing", "broken_name.py", "agnet"),
+        ("nothing", "nothing.yaml:7", "broken_name.py"),
         ("nowhere", "nowhere.yaml:", "no_such_module"),
         ("no-graph", no_graph.name, "int"),
         ("malformed", f"{malformed.name}:6", "limits.seconds"),

@@ -1,6 +1,8 @@
 """A model gateway whose upstream is a function, and whose journal is in memory."""
 
 import asyncio
+import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -17,6 +19,7 @@ from k8gentai.workers.gateway.app import gateway
 from k8gentai.workers.gateway.model_calls import TURN_HEADER, ModelCalls, OpenAttempts
 from k8gentai.workers.gateway.upstream import Upstream
 from k8gentai.workers.queue.attempts import Lease
+from k8gentai.workers.queue.stored import FAILURE, ORDER
 
 SERVED = {"id": "openai/gpt-4o", "custom_metadata": {"provider_resource_id": "gpt-4o"}}
 ANSWER = {
@@ -33,16 +36,22 @@ STAYING = Request({"type": "http"}, lambda: asyncio.get_running_loop().create_fu
 
 
 class Kept:
-    """Stands for Redis: keeps what a journal records, in memory."""
+    """Stands for Redis: keeps what a journal records, in memory, as record.lua does."""
 
     def __init__(self) -> None:
         self.entries: dict[str, str] = {}
         self._news = asyncio.Condition()
+        self.places: dict[str, str] = {}
+        """Where they stand in their order, by the keys that they have in a journal."""
 
-    async def record(self, lease: Lease, key: str, value: str, *place: object) -> bool:
+    async def record(self, lease: Lease, key: str, value: str, known: str = "{}") -> bool:
+        place = f"{ORDER}{key.removeprefix(FAILURE)}"
         self.entries[key] = value
         if not value:
             del self.entries[key]
+            self.places.pop(place, None)
+        elif not key.startswith("tool "):
+            self.places[place] = json.dumps({**json.loads(known), "number": len(self.places), "at": time.time()})
         async with self._news:
             self._news.notify_all()
         return True
@@ -91,7 +100,7 @@ class Bench:
     def run_again(self, turn_id: str = "resp_1") -> None:
         """Begin a new attempt, with the journal of those before."""
         self.budget = Budget(self.allowed, self.ends.append)
-        journal = Journal(self.kept, Lease("resp_1", 1), dict(self.kept.entries))  # type: ignore[arg-type]
+        journal = Journal(self.kept, Lease("resp_1", 1), self.kept.entries | self.kept.places)  # type: ignore[arg-type]
         took = self.usage.append, self.ended.append
         self.guard = ToolGuard(
             {"theirs"}, {"Shape"}, {"ruled", "kept"}, self.ends.append, earlier={"earlier"}, asking={"ruled"}

@@ -35,17 +35,23 @@ class Process:
         command: program and arguments.
         directory: where the log file goes.
         environment: what is set beside this process's own environment.
+        working: the directory it works in.
     """
 
     def __init__(
-        self, name: str, command: list[str], directory: Path, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        command: list[str],
+        directory: Path,
+        environment: Mapping[str, str] | None = None,
+        working: Path = ROOT,
     ) -> None:
         self.log = directory / f"{name}.log"
         self._output = self.log.open("ab")
         self.began_at = self.log.stat().st_size
         self._process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=working,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=self._output,

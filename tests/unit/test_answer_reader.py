@@ -10,7 +10,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8gentai.agents.text.json_text import arguments_object, json_text, read_json, shown_json
+from k8gentai.agents.text.json_text import MAX_DEPTH, arguments_object, json_text, read_json, shown_json
 from k8gentai.agents.text.surrogates import Characters, EscapedCharacters, encodable_json
 from k8gentai.agents.text.utf8 import encodable
 from k8gentai.workers.gateway.answer_reader import AnswerReader, read_whole
@@ -883,3 +883,34 @@ def test_characters_are_whole_however_they_are_split(text: str, data: st.DataObj
     read = "".join(characters.feed(part) for part in split(data.draw, text)) + characters.end()
     assert read == encodable(text)
     read.encode()
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.parametrize(
+    ("before", "depth"), [('{"text": ', 2_000), ('{"text": "\\"[", "a": ', 2_000), ('{"text": ', MAX_DEPTH)]
+)
+def test_arguments_that_are_nested_too_deeply_are_cut_off(before: str, depth: int, size: int) -> None:
+    """No reader fails on them as on no JSON: its stack is used up."""
+    written = before + "[" * depth + "]" * depth + "}"
+    pieces = [written[start : start + size] for start in range(0, len(written), size)]
+    call = {"index": 0, "id": "a", "function": {"name": "add", "arguments": ""}}
+    more = [{"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in pieces]
+    reader, shown = answered(*(chunk(delta) for delta in [{"tool_calls": [call]}, *more]), chunk({}, "tool_calls"))
+    whole: dict[str, Any] = {
+        "choices": [{"message": {"tool_calls": [{**call, "function": {"name": "add", "arguments": written}}]}}]
+    }
+    told, _ = read_whole(whole, own_id)
+    assert list(reader.calls().values()) == list(told.values()) == [written]
+    ((_, _, streamed),) = assembled(shown)["calls"]
+    in_one_piece = whole["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"]
+    assert streamed == in_one_piece == before + "[" * (MAX_DEPTH - 1)
+    with pytest.raises(ValueError, match="Expecting value"):
+        json.loads(streamed)
+
+
+def test_arguments_that_are_nested_as_deeply_as_may_be_are_whole() -> None:
+    written = '{"text": ' + '[{"a": ' * 49 + '"[[[[{{\\\\"' + "}]" * 49 + "}"
+    call = {"index": 0, "id": "a", "function": {"name": "add", "arguments": written}}
+    reader, shown = answered(chunk({"tool_calls": [call]}), chunk({}, "tool_calls"))
+    assert list(reader.calls().values()) == [assembled(shown)["calls"][0][2]] == [written]
+    assert arguments_object(written) is not None

@@ -57,6 +57,18 @@ def answers(*amounts: int) -> dict[str, Answer]:
     return continued(record(), EVENTS, items, NOW).answers
 
 
+async def test_a_question_that_is_left_as_the_turn_is_suspended_stands() -> None:
+    """It is suspended with something to answer."""
+    asked: list[Event] = []
+    approvals = Approvals({}, lambda _, event: asked.append(event), lambda: False)
+    asking = asyncio.create_task(approvals.ask("c1", "pay", "{}"))
+    await approvals.quiet()
+    asking.cancel()
+    await asyncio.wait({asking})
+    assert approvals.over
+    assert [type(event) for event in asked] == [Interrupt]
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "counts"),
     [

@@ -67,7 +67,8 @@ def test_broken_agents_are_named_and_the_others_go_on(here):
     assert len(agents["good"].digest) == 64
     assert agents["good"].definition.spec.entrypoint == "good_code:agent"
     assert agents["raising"].error == f"{here}/raising_code.py:2: IndexError: list index out of range"
-    assert agents["nothing"].error == f"{here}/nothing_code.py: nothing_code:agent: there is no 'agent'"
+    nothing = "spec.entrypoint: nothing_code:agent: there is no 'agent' in nothing_code.py"
+    assert agents["nothing"].error == f"agents/nothing.yaml:6: {nothing}"
     assert agents["malformed"].error.startswith("agents/malformed.yaml:5: spec.framework: unknown framework")
     assert agents["malformed"].definition is None
 
@@ -479,10 +480,11 @@ def test_what_changes_is_named_before_it_is_written():
     define_tiny("spoilt", "agent = [][3]\n")
     define_tiny("added")
     Path("agents/taken.yaml").unlink()
+    Path("agents/hollow.yaml").write_text("# later\n---\n")
     seen = []
     agents = tiny(approve=seen.append)
     changed = {"altered": "ready", "spoilt": "ready -> broken"}
-    assert seen == [Changes(new=["added"], changed=changed, gone=["taken"], same=1)]
+    assert seen == [Changes(new=["added"], changed=changed, gone=["taken"], same=1, empty=["agents/hollow.yaml"])]
     assert "taken" not in agents
 
 

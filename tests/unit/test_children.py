@@ -13,7 +13,7 @@ import pytest
 from k8gentai.stack.local import children as children_module
 from k8gentai.stack.local import restarts
 from k8gentai.stack.local.children import ChildError, Children, tail
-from k8gentai.stack.local.restarts import WorkerProcess, kept_running
+from k8gentai.stack.local.restarts import KeptProcess, kept_running
 from k8gentai.workers.isolation.process_exits import REPLACE
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -80,7 +80,7 @@ async def test_workers_drain_at_once_and_with_what_they_need(
         await children.start("server", SLEEP, os.environ)
         for name, other in (("one", "two"), ("two", "one")):
             told = [str(tmp_path), name, other, str(children.pid("server"))]
-            await WorkerProcess(name, [sys.executable, "-c", DRAINING, *told], dict(os.environ)).start(children)
+            await KeptProcess(name, [sys.executable, "-c", DRAINING, *told], dict(os.environ)).start(children)
         await asyncio.to_thread(wait_for, tmp_path / "one.ready", tmp_path / "two.ready")
     assert all((tmp_path / f"{name}.drained").exists() for name in ("one", "two"))
 
@@ -112,7 +112,7 @@ def test_kill_9_leaves_neither_children_nor_their_children(tmp_path: Path) -> No
 async def test_a_worker_that_ends_is_started_again_and_the_others_stay(tmp_path: Path) -> None:
     starts = tmp_path / "starts"
     ends = f"import os; open({str(starts)!r}, 'a').write('x'); print('last words', flush=True); os.abort()"
-    worker = WorkerProcess("worker", [sys.executable, "-c", ends], dict(os.environ))
+    worker = KeptProcess("worker", [sys.executable, "-c", ends], dict(os.environ))
     lines: asyncio.Queue[str] = asyncio.Queue()
     async with Children(tmp_path) as children:
         await children.start("good", SLEEP, os.environ)
@@ -130,6 +130,44 @@ async def test_a_worker_that_ends_is_started_again_and_the_others_stay(tmp_path:
     assert log.read_text() == "last words\n" * 3
 
 
+async def test_an_essential_child_that_is_looked_after_ends_nothing_but_itself(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    serve = f"import time; open({str(begun)!r}, 'w').close(); time.sleep(600)"
+    server = KeptProcess("server", [sys.executable, "-c", serve], dict(os.environ), essential=True)
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    async with Children(tmp_path) as children:
+        await children.start("redis", SLEEP, os.environ)
+        await server.start(children)
+        async with kept_running(children, [server], lines.put_nowait):
+            failing = asyncio.create_task(children.failed())
+            await asyncio.to_thread(wait_for, begun)
+            begun.unlink()
+            children.send("server", signal.SIGKILL)
+            said = await asyncio.wait_for(lines.get(), 60)
+            assert said.startswith("'server' ended with signal SIGKILL and is started again in 0.5 s.")
+            await asyncio.to_thread(wait_for, begun)
+            assert children.runs("server")
+            assert not failing.done()
+            children.send("redis", signal.SIGKILL)
+            with pytest.raises(ChildError, match="'redis' ended"):
+                await asyncio.wait_for(failing, 60)
+
+
+async def test_a_worker_that_stands_stopped_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restarts, "_STOPPED_SECONDS", 0.3)
+    worker = KeptProcess("worker", SLEEP, dict(os.environ))
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    async with Children(tmp_path) as children:
+        await worker.start(children)
+        async with kept_running(children, [worker], lines.put_nowait):
+            children.send("worker", signal.SIGSTOP)
+            said = [await asyncio.wait_for(lines.get(), 60) for _ in range(2)]
+    assert said[0] == "'worker' stood stopped by a signal for 0.3 s, and is killed."
+    assert said[1].startswith("'worker' ended with signal SIGKILL and is started again in 0.5 s.")
+
+
 async def test_a_worker_that_asks_for_it_is_replaced_at_once_and_not_later_the_next_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +178,7 @@ async def test_a_worker_that_asks_for_it_is_replaced_at_once_and_not_later_the_n
         f"import os; file = open({str(starts)!r}, 'a'); file.write('x'); file.flush(); "
         f"os._exit(1 if file.tell() % 3 == 0 else {REPLACE})"
     )
-    worker = WorkerProcess("worker", [sys.executable, "-c", ends], dict(os.environ))
+    worker = KeptProcess("worker", [sys.executable, "-c", ends], dict(os.environ))
     lines: asyncio.Queue[str] = asyncio.Queue()
     async with Children(tmp_path) as children:
         await worker.start(children)
@@ -156,7 +194,7 @@ async def test_a_worker_that_cannot_be_replaced_is_tried_later_each_time(tmp_pat
     program = tmp_path / "worker.sh"
     program.write_text(f"#!/bin/sh\nrm {program}\nexit {REPLACE}\n")
     program.chmod(0o755)
-    worker = WorkerProcess("worker", [str(program)], dict(os.environ))
+    worker = KeptProcess("worker", [str(program)], dict(os.environ))
     lines: asyncio.Queue[str] = asyncio.Queue()
     async with Children(tmp_path) as children:
         await worker.start(children)

@@ -1,6 +1,7 @@
 """The command: its help comes at once, and what a person can mend is one line."""
 
 import errno
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from k8gentai.agents.adapters import FRAMEWORKS
+from k8gentai.agents.registry.changes import Changes
 from k8gentai.agents.registry.registry import RegisteredAgent, write_registry
 from k8gentai.agents.resources.agent import AgentDefinition
 from k8gentai.stack.commands import cli
@@ -21,7 +23,8 @@ from k8gentai.stack.environments.frameworks import USUAL, frameworks_here
 from k8gentai.stack.environments.installed import SetUpError
 from k8gentai.stack.environments.product import Clone
 from k8gentai.stack.local import agents_update as registering
-from k8gentai.stack.local.settings import Settings, read_settings
+from k8gentai.stack.local.pidfile import Notice
+from k8gentai.stack.local.settings import AGENTS, Settings, read_settings
 from k8gentai.stack.local.up import planned
 
 runner = CliRunner()
@@ -178,6 +181,61 @@ def test_a_worker_to_which_no_turn_comes_says_so(tmp_path: Path) -> None:
     write_registry(settings.registry, [agent.model_copy(update={"state": "ready"})])
     assert registering.unserved(settings, "crewai") is None
     assert registering.in_use(settings) == ("langgraph", "llama-stack", "crewai")
+
+
+UP = Notice(os.getpid(), "http://127.0.0.1:8399", "openai/tiny", ["langgraph", "llama-stack"])
+
+
+def test_what_up_runs_stays_in_use_whatever_is_named(tmp_path: Path) -> None:
+    settings = replace(read_settings(), registry=Path(".k8gentai/registry.json"), up=UP)
+    assert registering.in_use(settings, ["langgraph", "crewai"]) == ("langgraph", "crewai", "llama-stack")
+    (line,) = registering.notes(settings, ["langgraph", "crewai"])
+    assert line == "In use as well, as the running 'up' has workers of them: llama-stack."
+    assert registering.in_use(replace(settings, up=None), ["crewai"]) == ("crewai",)
+
+
+def test_a_registry_that_is_not_the_running_stacks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = replace(read_settings(), registry=Path("mine.json"))
+    assert registering.notes(settings, None) == [
+        f"The registry is {tmp_path}/mine.json; no 'up' runs in {tmp_path}."
+    ]
+    theirs = f"{tmp_path}/.k8gentai/registry.json"
+    assert registering.notes(replace(settings, up=UP), None) == [
+        f"The registry is {tmp_path}/mine.json; that of the running 'up' is {theirs}."
+    ]
+    assert registering.notes(replace(settings, up=UP, registry=Path(theirs)), None) == []
+
+
+def test_a_shell_without_the_directory_of_agents_takes_that_of_the_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AMF_REGISTRY", raising=False)
+    for place, name in (("mine", "one"), ("examples/agents", "two")):
+        Path(place).mkdir(parents=True)
+        Path(place, f"{name}.yaml").write_text(
+            f"apiVersion: kagent.dev/v1alpha1\nkind: Agent\nmetadata: {{name: {name}}}\n"
+            "spec: {framework: langgraph, entrypoint: 'nowhere:agent'}\n"
+        )
+    monkeypatch.setenv("AMF_AGENTS", "mine")
+    registering.update(read_settings(), print, frameworks=["llama-stack"])
+    monkeypatch.delenv("AMF_AGENTS")
+    settings = read_settings()
+    assert settings.agents == tmp_path / "mine"
+    assert registering.notes(settings, None)[0] == registering.remembered(settings)
+    seen: list[Changes] = []
+    registering.update(settings, print, frameworks=["llama-stack"], approve=seen.append)
+    assert seen[0].is_none
+    # One who names another is asked no more.
+    monkeypatch.setenv("AMF_AGENTS", "examples/agents")
+    (agent,) = registering.update(read_settings(), print, frameworks=["llama-stack"])
+    monkeypatch.delenv("AMF_AGENTS")
+    assert (agent.id, read_settings().agents) == ("two", AGENTS)
+    Path("mine").rename("gone")
+    assert not read_settings().remembers_agents
 
 
 def test_where_no_up_runs_that_is_said(

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from openai import BadRequestError
 
 from k8gentai.providers.overrides import completions
-from k8gentai.providers.overrides.completions import CompletionStream, create_router
+from k8gentai.providers.overrides.completions import CompletionStream, create_router, told
 
 CHUNK = SimpleNamespace(model_dump_json=lambda: '{"id": "c1"}')
 
@@ -104,6 +104,33 @@ async def test_a_refusal_keeps_the_models_code() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://stack") as client:
         answered = await client.post("/v1/chat/completions", json=asked)
     assert (answered.status_code, answered.json()["error"]["code"]) == (400, "invalid_base64")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            [{"error": {"message": "No such model.", "type": "not_found", "code": 404}}],
+            ("No such model.", "not_found", 404),
+        ),
+        (
+            {"error": {"message": "No such model.", "type": "t", "code": "c"}, "status": 400},
+            ("No such model.", "t", "c"),
+        ),
+        ({"error": "No such model.", "code": "c"}, ("No such model.", "server_error", "c")),
+        ({"detail": "No such model."}, ("No such model.", "server_error", None)),
+        ({"detail": {"error": {"message": "No such model."}}}, ("No such model.", "server_error", None)),
+        ({"message": "No such model.", "error": "Bad Request"}, ("No such model.", "server_error", None)),
+        (["No such model."], ("No such model.", "server_error", None)),
+        ("No such model.", ("No such model.", "server_error", None)),
+        ([], ("Error code: 400", "server_error", None)),
+        (None, ("Error code: 400", "server_error", None)),
+    ],
+)
+def test_what_an_endpoint_says_is_found_in_whatever_is_around_it(body: Any, said: tuple[Any, ...]) -> None:
+    response = httpx.Response(400, request=httpx.Request("POST", "http://model/v1/chat/completions"))
+    error = told(BadRequestError("Error code: 400", response=response, body=body))["error"]
+    assert (error["message"], error["type"], error["code"]) == said
 
 
 async def test_a_caller_that_reads_nothing_is_left_before_memory_is_full(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,13 @@
 """The embeddings the stack's vector stores are filled with."""
 
+import asyncio
 import base64
 import struct
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import openai
 import pytest
 import tiktoken
 from pydantic import ValidationError
@@ -72,6 +74,24 @@ async def test_an_endpoint_that_is_away_is_named() -> None:
     away = provider(model="some", dimension=3)
     with pytest.raises(ConnectionError, match=f"The embedding endpoint {AWAY} does not answer"):
         await away.openai_embeddings(request("some"))
+
+
+async def test_an_error_of_status_200_is_raised_in_the_endpoints_words() -> None:
+    body = b'{"error": {"message": "out of credits", "code": 402}}'
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        asked = provider(model="some", dimension=3, base_url=f"http://127.0.0.1:{port}/v1")
+        with pytest.raises(openai.APIStatusError, match="out of credits") as raised:
+            await asked.openai_embeddings(request("some"))
+    assert raised.value.status_code == 402
 
 
 async def test_an_unknown_model_is_not_found() -> None:

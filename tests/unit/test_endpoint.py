@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from k8gentai.stack.environments.installed import SetUpError
-from k8gentai.stack.local.model_endpoint import Endpoint, chat_models, named_endpoint, stack_model
+from k8gentai.stack.local.model_endpoint import Endpoint, chat_models, model_beside, named_endpoint, stack_model
 
 SOME = Endpoint("http://model.test/v1", "key", "a test")
 
@@ -92,6 +92,24 @@ def test_an_endpoint_that_is_of_no_use_is_named(
 )
 def test_the_model_is_named_as_the_stack_knows_it(wanted: str | None, listed: list[str], expected: str) -> None:
     assert stack_model(wanted, listed, SOME) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "started_with", "expected"),
+    [
+        (None, "second", "openai/first"),
+        ("first", None, "openai/first"),
+        ("openai/first", None, "openai/first"),
+        # One that is not there today: it went on with another.
+        ("second", "second", "openai/first"),
+        ("second", "first", "openai/second"),
+        ("openai/second", "first", "openai/second"),
+    ],
+)
+def test_a_model_is_named_as_the_running_stack_knows_it(
+    wanted: str | None, started_with: str | None, expected: str
+) -> None:
+    assert model_beside("openai/first", wanted, started_with) == expected
 
 
 def test_no_model_at_all_is_told() -> None:

@@ -3,19 +3,19 @@
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import httpx
 import pytest
 
 from k8gentai.agents.contract.events import TurnEnd
-from k8gentai.agents.contract.turn import Decision
-from k8gentai.agents.resources.agent import Limits
+from k8gentai.agents.contract.turn import Decision, ToolFailedError
+from k8gentai.agents.resources.agent import Limits, Tool
 from k8gentai.agents.tools.admitted_arguments import Admission, OwnResult, current_own_result
 from k8gentai.workers.attempt import given_up as given_up_module
 from k8gentai.workers.attempt import recorded_order as order_module
-from k8gentai.workers.attempt.budget import Budget
+from k8gentai.workers.attempt.budget import Budget, BudgetExceededError
 from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.attempt.journal import Journal, ToolEntry
@@ -289,11 +289,10 @@ async def test_a_time_out_of_asyncio_is_the_models_that_it_cancelled(held) -> No
 
 async def test_an_answer_that_was_recorded_and_not_waited_for_holds_back_nothing(monkeypatch) -> None:
     """The agent gives the call up again, and does not come to that answer."""
-    monkeypatch.setattr(order_module, "_MORE_SECONDS", math.inf)
     monkeypatch.setattr(order_module, "_MOST_SECONDS", 60)
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
     for number, key in enumerate(("model a 1", "given_up model a 1 1", "model b 1")):
-        bench.kept.entries[f"order {key}"] = Place(number=number, at=number).model_dump_json()
+        bench.kept.entries[f"order {key}"] = Place(number=number, at=number, waited=60).model_dump_json()
     bench.kept.entries["given_up model a 1 1"] = GivenUp(seconds=60).model_dump_json()
     bench.run_again()
     journal = bench.calls.journal
@@ -344,19 +343,24 @@ async def test_a_call_is_held_for_longer_than_the_agent_waited(monkeypatch) -> N
     assert slept[2] > 30, "its time-out may be of more than the call"
 
 
-def boundary(journal: Recorded, person: Person) -> Tools:
+def boundary(journal: Recorded, person: Person, **of_definition: Any) -> Tools:
     """Return the tools of a new attempt."""
     journal.run_again()
-    return tools_of(journal, person)
+    return tools_of(journal, person, **of_definition)
 
 
-def tools_of(journal: Recorded | Journal, person: Person) -> Tools:
+def tools_of(
+    journal: Recorded | Journal,
+    person: Person,
+    policies: Mapping[str, Tool] | None = None,
+    limits: Limits | None = None,
+) -> Tools:
     """Return an attempt's tools."""
     ends: list[TurnEnd] = []
-    budget, guard = Budget(Limits(), ends.append), ToolGuard((), (), (), ends.append)
+    budget, guard = Budget(limits or Limits(), ends.append), ToolGuard((), (), (), ends.append)
     return Tools(
         "resp_1",
-        {},
+        policies or {},
         journal,
         lambda *_: None,
         person,
@@ -573,3 +577,82 @@ async def test_a_tool_that_was_approved_and_left_is_not_run_again_for_that(appro
     with pytest.raises(type(error)), admission.at_work():
         raise error
     assert admission.is_open == is_open
+
+
+class Guard:
+    """Code around the tool of a call, as a middleware: it tries the tool as often as it may, leaves it each time
+    once that is at work or held, and then waits.
+
+    Args:
+        slow: the tool.
+        held: knows when it is held.
+        tries: how often it tries.
+    """
+
+    def __init__(self, slow: Slow, held: Held, tries: int = 1) -> None:
+        self._slow = slow
+        self._held = held
+        self._tries = tries
+        self.errors: list[BaseException | None] = []
+        self.is_through = asyncio.Event()
+
+    async def run(self) -> str:
+        admission = Admission("c1", "slow", {})
+        for _ in range(self._tries):
+            trying = asyncio.create_task(self._try(admission))
+            begun = [asyncio.create_task(each.wait()) for each in (self._slow.begun, self._held.begun)]
+            await asyncio.wait({trying, *begun}, return_when=asyncio.FIRST_COMPLETED)
+            await leave(trying)
+            self.errors.append(None if trying.cancelled() else trying.exception())
+            for event in (self._slow.begun, self._held.begun):
+                event.clear()
+        self.is_through.set()
+        await asyncio.Event().wait()
+        return "never"
+
+    async def _try(self, admission: Admission) -> str:
+        own = admission.own_result()
+        async with admission.awaited(own):
+            return await self._slow.run()
+
+
+async def until_killed(tools: Tools, guard: Guard) -> None:
+    """Run a call until the code around its tool waits; nothing of the attempt is heard any more then."""
+    calling = asyncio.create_task(tools.call("c1", "slow", {}, guard.run))
+    await asyncio.wait_for(guard.is_through.wait(), 10)
+    tools._approvals.answer.cancel()  # type: ignore[attr-defined]
+    await leave(calling)
+
+
+async def test_a_tool_that_code_around_it_left_is_held_and_not_run(held) -> None:
+    """Its call goes on meanwhile, and is begun again with the turn."""
+    journal, slow = Recorded(), Slow()
+    await until_killed(boundary(journal, Person()), Guard(slow, held))
+    assert journal.states() == {"c1": "running"}
+    await until_killed(boundary(journal, Person()), Guard(slow, held))
+    assert slow.ran == 1
+
+
+async def test_a_tool_that_the_agent_left_is_not_run_again_where_its_definition_says_so(held) -> None:
+    """Neither by the agent, as a call of its own, nor by code around it, nor when the turn is run again."""
+    never = {"slow": Tool(name="slow", retry="never")}
+    for _ in range(2):
+        journal, slow = Recorded(), Slow()
+        tools = boundary(journal, Person(), policies=never)
+        await tool_given_up(tools, slow)
+        assert "not known" in (await tools.call("c1", "slow", {}, slow.run)).output
+        assert slow.ran == 1
+    journal, slow = Recorded(), Slow()
+    guard = Guard(slow, held, tries=2)
+    await until_killed(boundary(journal, Person(), policies=never), guard)
+    assert isinstance(guard.errors[1], ToolFailedError)
+    assert slow.ran == 1
+
+
+async def test_a_call_that_is_made_again_after_it_was_left_counts_again(held) -> None:
+    journal, slow = Recorded(), Slow()
+    tools = boundary(journal, Person(), limits=Limits(toolCalls=1))
+    await tool_given_up(tools, slow)
+    with pytest.raises(BudgetExceededError):
+        await tools.call("c1", "slow", {}, slow.run)
+    assert slow.ran == 1

@@ -147,7 +147,7 @@ async def test_json_of_another_shape_than_the_schema_fails_the_turn(loop: Agents
     asked = {"text": {"format": {"type": "json_schema", "name": "plan", "schema": schema, "strict": True}}}
     end, _ = await ended(loop, MessageDone(message_id="m1", text='{"days": "three"}'), **asked)
     assert isinstance(end, TurnFailed)
-    assert end.code == "invalid_request"
+    assert end.code == "invalid_answer"
     assert "text.format" in end.message
     assert "$.days" in end.message
     assert (await ended(loop, MessageDone(message_id="m1", text='{"days": 3}'), **asked))[0] == TurnCompleted()

@@ -102,3 +102,9 @@ def test_a_result_is_written_once_however_long_it_is() -> None:
     """An escaped string of many quotes is read without going back."""
     text = json.dumps(['\\"' * 100_000, float("nan")])
     assert re.search("null", result_json(text))
+
+
+@pytest.mark.parametrize("deep", ["[" * 100_000, "[" * 100_000 + "]" * 100_000])
+def test_what_is_nested_too_deeply_is_not_read(deep: str) -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        read_json(deep)

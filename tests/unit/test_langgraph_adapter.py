@@ -11,7 +11,7 @@ from langchain.agents import create_agent
 from langchain_core.caches import InMemoryCache
 from langchain_core.language_models import FakeMessagesListChatModel
 from langchain_core.load import dumps, loads
-from langchain_core.messages import AIMessage, AnyMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage
 from langchain_core.runnables import Runnable
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -21,6 +21,7 @@ from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Send
 
 from k8gentai.agents.adapters.langgraph.adapter import LangGraphAdapter
+from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
 from k8gentai.agents.contract.context import AgentContext
 from k8gentai.agents.contract.events import (
     MessageDone,
@@ -611,3 +612,150 @@ async def test_a_file_stays_of_its_type(model):
     await run(create_agent(chat(model)), turn)
     sent = model.requests("file")[0].messages[-1]["content"][1]
     assert sent == {"type": "file", "file": {"file_data": file["file_data"], "filename": "a.txt"}}
+
+
+def _shown(events) -> list[str]:
+    """The messages of the answer, in the order in which they are shown."""
+    begun: dict[str, str] = {}
+    for event in events:
+        if event.type == "text.delta":
+            begun[event.message_id] = begun.get(event.message_id, "") + event.delta
+        elif event.type == "item.dropped":
+            del begun[event.item_id]
+    return list(begun.values())
+
+
+_ORDERS = {
+    "words before": lambda a, b: [AIMessage("Words:"), a, b],
+    "words between": lambda a, b: [a, AIMessage("And:"), b],
+    "words after": lambda a, b: [a, b, AIMessage("Done.")],
+    "turned": lambda a, b: [b, a],
+    "turned copies": lambda a, b: [AIMessage(b.content), AIMessage(a.content)],
+    "in order": lambda a, b: [a, b],
+}
+
+
+@pytest.mark.parametrize("order", _ORDERS)
+async def test_an_answer_has_the_order_of_the_state(model, order):
+    key = order.replace(" ", "-")
+    model.script(f"order-{key}", Answer("One."), Answer("Two."), Answer("Three."))
+
+    async def answer(state: MessagesState) -> dict:
+        first = await chat(model).ainvoke(state["messages"])
+        second = await chat(model).ainvoke(state["messages"])
+        return {"messages": _ORDERS[order](first, second)}
+
+    async def then(state: MessagesState) -> dict:
+        return {"messages": [await chat(model).ainvoke(state["messages"][:1])]}
+
+    graph = graph_of(answer, then)
+    events = await run(graph, turn_of(f"[[order-{key}]]"))
+    wanted = [each.content for each in _ORDERS[order](AIMessage("One."), AIMessage("Two."))]
+    assert _shown(events) == [*wanted, "Three."]
+    again = {"words before": ["One.", "Two."], "words between": ["Two."]}.get(order, ["One."])
+    said = [*wanted, "Three.", *(again if order not in ("in order", "words after") else [])]
+    assert sorted(texts(events)) == sorted(said)
+
+
+@pytest.mark.parametrize("inner", [False, True])
+async def test_parallel_answers_have_the_order_of_the_state(model, inner):
+    go = asyncio.Event()
+    model.script(f"quick-{inner}", Answer("Quick."))
+    model.script(f"slow-{inner}", Answer("Slow."))
+
+    async def answer(state: MessagesState) -> dict:
+        async def slow() -> AIMessage:
+            await go.wait()
+            return await chat(model).ainvoke(f"[[slow-{inner}]]")
+
+        async def quick() -> AIMessage:
+            said = await chat(model).ainvoke(f"[[quick-{inner}]]")
+            go.set()
+            return said
+
+        return {"messages": list(await asyncio.gather(slow(), quick()))}
+
+    graph = graph_of(answer)
+    if inner:
+        graph = StateGraph(MessagesState).add_node("inner", graph.compile())
+        graph.add_edge(START, "inner").add_edge("inner", END)
+    events = await run(graph, turn_of("Both, please."))
+    assert _shown(events) == ["Slow.", "Quick."]
+    assert sorted(texts(events)) == ["Quick.", "Quick.", "Slow."]
+
+
+async def test_equal_words_are_not_said_again_for_their_order(model):
+    model.script("equal-turned", Answer("Yes."), Answer("Yes."))
+
+    async def answer(state: MessagesState) -> dict:
+        first = await chat(model).ainvoke(state["messages"])
+        return {"messages": [await chat(model).ainvoke(state["messages"]), first]}
+
+    events = await run(graph_of(answer), turn_of("[[equal-turned]]"))
+    assert texts(events) == ["Yes.", "Yes."]
+    assert not of_type(events, "item.dropped")
+
+
+async def test_words_before_a_call_leave_the_call_where_it_is(model):
+    call = Call("add", {"a": 1, "b": 2}, id="c1")
+    model.script("call-order", Answer("I add.", call), Answer("Three."))
+
+    async def ask(state: MessagesState) -> dict:
+        said = await chat(model).bind_tools([OWN]).ainvoke(state["messages"])
+        return {"messages": [AIMessage("Let me see."), said] if said.tool_calls else [said]}
+
+    graph = StateGraph(MessagesState).add_node(ask).add_node("tools", ToolNode([OWN]))
+    graph.add_edge(START, "ask").add_conditional_edges("ask", tools_condition).add_edge("tools", "ask")
+    events = await run(graph, turn_of("[[call-order]]"))
+    assert _shown(events) == ["Let me see.", "I add.", "Three."]
+    assert sorted(texts(events)) == ["I add.", "I add.", "Let me see.", "Three."]
+    assert len(of_type(events, "tool.call")) == 1
+
+
+_PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ([_PICTURE], "[image]"),
+        ([_PICTURE, {"type": "text", "text": "Look."}], "[image]Look."),
+        ([{"type": "image", "base64": "AA==", "mime_type": "image/png"}, "Look."], "[image]Look."),
+        ([{"type": "image_generation_call", "id": "ig", "result": "AA=="}], "[image]"),
+        ([{"type": "json", "json": {"a": 1}}], "[json]"),
+        ([{"type": "banana"}, {"type": "output_text", "text": "Eat."}], "[banana]Eat."),
+        ([{"type": "input_audio", "input_audio": {"data": "AA=="}}], "[audio]"),
+        ([{"type": "reasoning_content", "reasoning_content": {"text": "Hm."}}, {"index": 0}, "Yes."], "Yes."),
+        ([{"type": "tool_use", "id": "t", "name": "f", "input": {}}, "I call."], "I call."),
+        ([{"type": "web_search_call", "id": "w"}, {"type": "server_tool_use"}, "Found."], "Found."),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.parametrize("of_model", [False, True])
+async def test_an_answer_tells_of_the_parts_that_no_text_holds(content, shown, of_model):
+    message = AIMessage(content, id="p1")
+
+    async def answer(state: MessagesState) -> dict:
+        fake = FakeMessagesListChatModel(responses=[message])
+        return {"messages": [await fake.ainvoke(state["messages"]) if of_model else message]}
+
+    assert texts(await run(graph_of(answer), turn_of("Show me."))) == [shown]
+
+
+async def test_a_part_that_comes_in_pieces_is_marked_once():
+    begun: set[object] = set()
+    pieces = [AIMessageChunk([{"type": "audio", "base64": "AA==", "index": 0}]) for _ in range(3)]
+    assert [text_and_reasoning(piece, begun)[0] for piece in pieces] == ["[audio]", "", ""]
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+async def test_an_answer_may_take_the_place_of_the_users_message(earlier):
+    def answer(state: MessagesState) -> dict:
+        return {"messages": [AIMessage("In its place.", id=state["messages"][-1].id)]}
+
+    history = [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "I am Ada."}]},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hello, Ada."}]},
+    ]
+    turn = turn_of("Who am I?", history=history if earlier else [])
+    assert texts(await run(graph_of(answer), turn)) == ["In its place."]

@@ -1,8 +1,10 @@
 """However a LangGraph agent runs a tool, the call passes the boundary once, and is answered from the record."""
 
 import asyncio
+import contextvars
 import functools
 import operator
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -20,6 +22,8 @@ from langgraph.prebuilt import InjectedState, ToolNode, ToolRuntime, create_reac
 from langgraph.types import Command, Send
 from pydantic import BaseModel
 
+from k8gentai.agents.adapters.langgraph.adapter import LangGraphAdapter
+from k8gentai.agents.code.outside_turns import OutsideTurnError
 from k8gentai.agents.contract.turn import ToolOutcome
 from tests.scripted import Answer, Call, ScriptedModel
 from tests.support.langgraph import Boundary, chat, context_of, definition, loaded, of_type, run, texts, turn_of
@@ -713,3 +717,129 @@ async def test_a_structured_answer_is_no_call_and_its_tools_are(model, strategy,
     assert list(boundary.outcomes) == ["c1"]
     told = {m["tool_call_id"] for request in model.requests(key) for m in request.messages if m["role"] == "tool"}
     assert told <= {"c1", *boundary.exempted}
+
+
+def _renamed(given: dict, node: ToolNode) -> dict:
+    """The results of calls that a tool node makes under an id of code's own, under those of the model."""
+    calls = given["messages"][-1].tool_calls
+    made = [node.invoke([AIMessage("", tool_calls=[{**call, "id": "mine"}])])[0] for call in calls]
+    return {"messages": [ToolMessage(m.content, tool_call_id=c["id"]) for m, c in zip(made, calls, strict=True)]}
+
+
+def _renamed_with_the_message(given: dict, node: ToolNode) -> dict:
+    message = AIMessage("", tool_calls=[{**given["messages"][-1].tool_calls[0], "id": "mine"}])
+    (result,) = node.invoke([message])
+    return {"messages": [ToolMessage(result.content, tool_call_id="c1"), message, result]}
+
+
+def _renamed_by_hand(given: dict, node: ToolNode) -> dict:
+    calls = given["messages"][-1].tool_calls
+    made = [pay.invoke({**call, "id": "mine"}).content for call in calls]
+    return {"messages": [ToolMessage(m, tool_call_id=c["id"]) for m, c in zip(made, calls, strict=True)]}
+
+
+@pytest.mark.parametrize(
+    ("code", "amounts"),
+    [
+        (_renamed, [7]),
+        (_renamed, [7, 8]),
+        (_renamed, [7, 7]),
+        (_renamed_by_hand, [7, 8]),
+        (_renamed_with_the_message, [7]),
+    ],
+)
+async def test_a_models_call_that_code_makes_under_another_id_is_that_call(model, code, amounts):
+    key = f"renamed-{code.__name__}-{'-'.join(map(str, amounts))}"
+    ids = [f"c{number}" for number in range(1, len(amounts) + 1)]
+    asked = [Call("pay", {"amount": amount}, id=each) for amount, each in zip(amounts, ids, strict=True)]
+    model.script(key, Answer(*asked), Answer("Done."))
+    boundary = Boundary()
+    graph = looping(chat(model), lambda state: code(state, ToolNode([pay])))
+    events = await run(graph, turn_of(f"[[{key}]] Pay."), context_of(boundary))
+    assert amounts == PAID
+    assert {each: outcome.output for each, outcome in boundary.outcomes.items()} == {
+        each: f"paid {amount}" for each, amount in zip(ids, amounts, strict=True)
+    }
+    assert [call.call_id for call in of_type(events, "tool.call")] == ids
+
+
+async def test_a_call_that_the_state_has_beside_the_models_is_one_of_its_own(model):
+    """Code puts a call under an id of its own in the place of the model's."""
+
+    async def rename(state: MessagesState) -> dict:
+        said = state["messages"][-1]
+        if not said.tool_calls:
+            return {"messages": []}
+        return {"messages": [AIMessage("", id=said.id, tool_calls=[{**said.tool_calls[0], "id": "mine"}])]}
+
+    async def llm(state: MessagesState) -> dict:
+        return {"messages": [await chat(model).bind_tools([pay]).ainvoke(state["messages"])]}
+
+    model.script("put-in-place", Answer(Call("pay", {"amount": 7}, id="c1")), Answer("Done."))
+    graph = StateGraph(MessagesState).add_node(llm).add_node(rename).add_node("tools", ToolNode([pay]))
+    graph.add_edge(START, "llm").add_edge("llm", "rename").add_edge("tools", "llm")
+    graph.add_conditional_edges("rename", tools_condition, ["tools", END])
+    boundary = Boundary()
+    await run(graph, turn_of("[[put-in-place]] Pay."), context_of(boundary))
+    assert list(boundary.outcomes) == ["mine"]
+    assert "c1" in boundary.exempted
+
+
+async def _task_without(call: dict) -> str:
+    return await asyncio.create_task(pay_async.ainvoke(call["args"]), context=contextvars.Context())
+
+
+async def _soon_without(call: dict) -> str:
+    loop = asyncio.get_running_loop()
+    made: asyncio.Future[str] = loop.create_future()
+
+    def make() -> None:
+        try:
+            made.set_result(pay.invoke(call["args"]))
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            made.set_exception(error)
+
+    loop.call_soon(make, context=contextvars.Context())
+    return await made
+
+
+OUTSIDE = {
+    "called": lambda: by_hand(lambda call: contextvars.Context().run(pay.invoke, call["args"])),
+    "whole call": lambda: by_hand(lambda call: contextvars.Context().run(pay.invoke, call).content),
+    "task": lambda: by_hand_async(_task_without),
+    "soon": lambda: by_hand_async(_soon_without),
+}
+
+
+@pytest.mark.parametrize("rule", [{"approval": "required"}, {"retry": "never"}, {"timeoutSeconds": 9}])
+@pytest.mark.parametrize("way", OUTSIDE)
+async def test_a_tool_that_is_for_turns_does_not_run_outside_of_them(model, way, rule):
+    key = f"outside-{way.replace(' ', '-')}-{'-'.join(rule)}"
+    model.script(key, Answer(Call("pay", {"amount": 7}, id="c1")))
+    agent = loaded(looping(chat(model), OUTSIDE[way]()), tools=[{"name": "pay", **rule}])
+    with pytest.raises(OutsideTurnError, match=r"the tool 'pay' .* outside of any turn, .* the agent 'tried'"):
+        await run(agent, turn_of(f"[[{key}]] Pay."), context_of())
+    assert PAID == []
+
+
+async def test_other_tools_and_code_that_is_imported_run_outside_of_turns(model, tmp_path, monkeypatch):
+    model.script("inside", Answer("Done."))
+    ruled = loaded(looping(chat(model), ToolNode([pay])), tools=[{"name": "pay", "approval": "required"}])
+    await run(ruled, turn_of("[[inside]]"), context_of())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "paying_agent.py").write_text(
+        "from langchain_core.tools import tool\n"
+        "from langgraph.graph import START, MessagesState, StateGraph\n"
+        "@tool\n"
+        "def pay(amount: float) -> str:\n"
+        "    'Pay.'\n"
+        "    return f'paid {amount}'\n"
+        "PAID = pay.invoke({'amount': 7})\n"
+        "agent = StateGraph(MessagesState).add_node('n', lambda state: {}).add_edge(START, 'n')\n"
+    )
+    LangGraphAdapter().load(definition(entrypoint="paying_agent:agent"))
+    assert sys.modules["paying_agent"].PAID == "paid 7.0"
+    model.script("unruled", Answer("Done."))
+    unruled = loaded(looping(chat(model), ToolNode([pay])), tools=[{"name": "pay", "boundary": "none"}])
+    await run(unruled, turn_of("[[unruled]]"), context_of())
+    assert pay.invoke({"amount": 8}) == "paid 8"

@@ -40,6 +40,17 @@ def test_what_is_set_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.stack_url, settings.model) == ("http://elsewhere", "openai/large")
 
 
+def test_the_model_is_named_as_the_stack_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFERENCE_MODEL", "tiny")
+    with notice.posted(STATE, UP):
+        assert settings_of_up().model == os.environ["INFERENCE_MODEL"] == "openai/tiny"
+    monkeypatch.setenv("INFERENCE_MODEL", "large")
+    with notice.posted(STATE, UP):
+        assert read_settings().model == "openai/large"
+    with notice.posted(STATE, replace(UP, has_one_model=True)):
+        assert settings_of_up().model == os.environ["INFERENCE_MODEL"] == "openai/tiny"
+
+
 def test_one_that_ended_or_was_killed_tells_nothing() -> None:
     with notice.posted(STATE, UP):
         pass

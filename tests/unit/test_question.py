@@ -16,16 +16,24 @@ from rich.console import Console
 from k8gentai.stack.environments.installed import SetUpError
 from k8gentai.stack.terminal.question import ask
 
-CREATED = b'data: {"type": "response.created", "response": {"id": "resp_9", "status": "in_progress"}}\n\n'
+CREATED = (
+    b'data: {"type": "response.created", "response": {"id": "resp_9", "status": "in_progress", "output": []}}\n\n'
+)
 BEGUN = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 REQUEST = {"type": "mcp_approval_request", "id": "mcpr_1", "name": "pay", "arguments": '{"amount": 5}'}
-ASKS = "".join(
-    f"data: {json.dumps(event)}\n\n"
-    for event in (
+
+
+def asking(*left: object) -> bytes:
+    """Return a stream in which a request is made, and whose response has what is left of it."""
+    events = (
         {"type": "response.output_item.done", "item": REQUEST},
-        {"type": "response.completed", "response": {"id": "resp_9", "status": "completed"}},
+        {"type": "response.completed", "response": {"id": "resp_9", "status": "completed", "output": left}},
     )
-).encode()
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events).encode()
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
 REFUSED = b'{"error": {"message": "Model \'tll\' not found. ' + b"x" * 90 + b'"}}'
 
 
@@ -68,11 +76,21 @@ async def test_a_refusal_is_printed_in_its_own_words_and_one_line() -> None:
     assert printed.getvalue().splitlines()[1] == f"404: Model 'tll' not found. {'x' * 90}"
 
 
+async def test_nobody_is_asked_about_a_request_that_was_withdrawn() -> None:
+    printed = io.StringIO()
+
+    def decide(asked: str) -> tuple[bool, str | None]:
+        raise AssertionError(asked)
+
+    async with answering(asking()) as address:
+        assert await ask(address, "till", "Go.", Console(file=printed, width=80), decide)
+    assert "waits for your decision" not in printed.getvalue()
+
+
 @pytest.mark.parametrize("key", ["ctrl-c", "ctrl-d"])
 async def test_who_leaves_without_a_decision_is_told_how_to_answer(key: str) -> None:
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(ASKS)}\r\n\r\n".encode()
     ours, theirs = pty.openpty()
-    async with answering(head + ASKS) as address:
+    async with answering(asking(REQUEST)) as address:
         calling = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "k8gentai.stack.commands.cli", "agents", "call", "till", "Go."),
             env={**os.environ, "AMF_STACK_URL": address},

@@ -111,7 +111,11 @@ def test_environment_variables(tmp_path, written, environment, name):
         ("kind: Agent", "kind: Team", ":2: kind: input should be 'Agent', not 'Team'"),
         ("kind: Agent", "kind: Agent\nkind: Agent", ":3: kind: given before, in line 2"),
         ("spec:", "spec:\n  limits: {steps: many}", ":6: spec.limits.steps: input should be a valid integer"),
-        ("spec:", "spec:\n  description: ${env.GONE}", ":6: the environment variable GONE is not set"),
+        (
+            "spec:",
+            "spec:\n  description: ${env.GONE}",
+            ":6: spec.description: the environment variable GONE is not set",
+        ),
         ("metadata:", "metadata: [", ":5: not YAML:"),
         ("apiVersion", "\t", ":1: not YAML:"),
     ],

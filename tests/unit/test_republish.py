@@ -375,3 +375,49 @@ def test_what_was_left_out_is_not_the_last_that_was_said() -> None:
     texts: list[Event] = [MessageDone(message_id="m1", text="[1]"), MessageDone(message_id="m2", text="Wait.")]
     before = *texts, ItemDropped(item_id="m2"), TurnSuspended(expires_at=9)
     assert again([], [*texts, TurnCompleted()], before) == [texts[0], TurnCompleted()]
+
+
+def in_another_place(*said: Event) -> list[Event]:
+    """A turn whose models answer at once, and whose state has the answers in another order."""
+    return [*words("m1", "One."), *words("m2", "Two."), *said]
+
+
+MOVED = in_another_place(
+    *words("m3", "Words:"),
+    ItemDropped(item_id="m2"),
+    ItemDropped(item_id="m1"),
+    *words("m1r", "One."),
+    *words("m2r", "Two."),
+)
+
+
+def shown(events: list[Event]) -> list[str]:
+    begun: dict[str, str] = {}
+    for event in events:
+        if isinstance(event, TextDelta):
+            begun[event.message_id] = begun.get(event.message_id, "") + event.delta
+        elif isinstance(event, ItemDropped):
+            begun.pop(event.item_id, None)
+    return list(begun.values())
+
+
+@pytest.mark.parametrize("cut", range(len(MOVED) + 1))
+def test_messages_that_are_put_in_order_are_so_wherever_the_turn_was_cut_off(cut: int) -> None:
+    swapped = [*words("m2", "Two."), *words("m1", "One."), *MOVED[4:]]
+    for attempt in (MOVED, swapped):
+        put = again(MOVED[:cut], [*attempt, TurnCompleted()])
+        assert shown(MOVED[:cut] + put) == ["Words:", "One.", "Two."]
+    assert not again(MOVED, MOVED)
+
+
+def test_messages_that_were_put_in_order_are_not_said_again_by_the_turn_that_goes_on() -> None:
+    asking = Interrupt(call_id="q1", name="interrupt", arguments="{}")
+    suspended = [asking, TurnSuspended(expires_at=0)]
+    before = (*MOVED, *suspended)
+    assert shown(again([], [*MOVED, *words("m4", "Done."), TurnCompleted()], before)) == ["Done."]
+    # Asked a second time, and before they were put in order.
+    third = [*again([], [*MOVED, *words("m4", "More."), *suspended], before)]
+    later = [*MOVED, *words("m4", "More."), *words("m5", "Done."), TurnCompleted()]
+    assert shown(again([], later, (*before, *third))) == ["Done."]
+    early = (*MOVED[:4], *suspended)
+    assert shown(again([], [*MOVED, TurnCompleted()], early)) == ["Words:"]

@@ -103,6 +103,7 @@ async def test_a_conversation_that_is_not_there(
         ("model_error", "server_error"),
         ("time_limit", "server_error"),
         ("invalid_request", "invalid_prompt"),
+        ("invalid_answer", "server_error"),
         ("invalid_image_url", "invalid_image_url"),
     ],
 )

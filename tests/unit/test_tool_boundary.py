@@ -49,8 +49,8 @@ class Recorded:
     def given_up(self, key):
         return self.left.get(key)
 
-    def skip_inside(self, call_id):
-        """Nothing waits for what came inside it."""
+    def skip(self, call_id):
+        """Nothing waits for it."""
 
     async def record_given_up(self, key, given_up, around=""):
         self.left[key] = given_up
@@ -342,7 +342,10 @@ def _ignore_end(end):
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (asyncio.CancelledError("by hand"), "CancelledError: by hand"),
+        (
+            asyncio.CancelledError("by hand"),
+            "CancelledError: by hand (this tool was stopped before its end: whether it took effect is not known)",
+        ),
         (GeneratorExit(), "GeneratorExit"),
         (contained_in_thread(StopIteration(3)), "StopIteration: 3"),
     ],

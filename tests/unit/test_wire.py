@@ -11,10 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
-from openai import APIError, AsyncOpenAI
+from openai import APIError, APIStatusError, AsyncOpenAI
+from openai._base_client import AsyncAPIClient
 from openai._streaming import AsyncStream, ServerSentEvent
 
-from k8gentai.providers.overrides.model_streams import WireReading
+from k8gentai.providers.overrides.completions import told
+from k8gentai.providers.overrides.model_streams import WireReading, take_errors
 
 
 def taken(data: Any) -> Any:
@@ -32,6 +34,14 @@ def test_what_is_hooked_is_there() -> None:
     assert list(inspect.signature(AsyncStream._iter_events).parameters) == ["self"]
     assert "_iter_events" in inspect.unwrap(AsyncStream.__stream__).__code__.co_names
     assert {"_decoder", "aiter_bytes"} <= set(inspect.unwrap(AsyncStream._iter_events).__code__.co_names)
+    assert list(inspect.signature(AsyncAPIClient._send_request).parameters) == [
+        "self",
+        "request",
+        "stream",
+        "kwargs",
+    ]
+    assert {"_send_request", "raise_for_status"} <= set(AsyncAPIClient.request.__code__.co_names)
+    assert "response" in inspect.unwrap(AsyncStream._iter_events).__code__.co_names
     event = ServerSentEvent(data="{}", id="1", retry=2)
     assert (event.data, event.id, event.retry) == ("{}", "1", 2)
 
@@ -57,6 +67,9 @@ def test_numbers_that_are_none_are_null() -> None:
             {"object": "error", "message": "too long", "code": 400, "type": "BadRequest"},
             {"message": "too long", "code": 400, "type": "BadRequest", "param": None},
         ),
+        ([{"error": {"message": "overloaded", "code": 503}}], {"message": "overloaded", "code": 503}),
+        ({"error": {"error": {"message": "overloaded"}}}, {"message": "overloaded"}),
+        ({"error": {}}, {"message": "it sent an error that says nothing"}),
     ],
 )
 def test_an_error_has_the_sdks_form(sent: Any, error: Any) -> None:
@@ -68,7 +81,9 @@ def test_an_error_has_the_sdks_form(sent: Any, error: Any) -> None:
     [
         ('{"message": "too long", "code": "c"}', {"message": "too long", "code": "c"}),
         ('{"error": {"message": "too long"}}', {"message": "too long"}),
+        ('[{"error": {"message": "too long"}}]', {"message": "too long"}),
         ("too long", {"message": "too long"}),
+        ("{}", {"message": "it sent an error that says nothing"}),
     ],
 )
 def test_so_has_an_event_that_is_an_error(data: str, error: Any) -> None:
@@ -141,6 +156,68 @@ def test_odd_parts_have_the_types_that_the_host_counts_on() -> None:
             {"index": 4, "function": {"arguments": ""}},
         ]
     }
+
+
+COUNTED = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
+
+
+@pytest.mark.parametrize(
+    ("sent", "usage"),
+    [
+        ([1], None),
+        ("none", None),
+        (None, None),
+        ({}, {}),
+        (COUNTED, COUNTED),
+        ({"prompt_tokens": None, "completion_tokens": "5", "total_tokens": -3}, {"completion_tokens": 5}),
+        ({"prompt_tokens": [], "completion_tokens": "9" * 5_000, "total_tokens": True}, {}),
+        (
+            {**COUNTED, "prompt_tokens_details": {"cached_tokens": None}, "completion_tokens_details": "none"},
+            {**COUNTED, "prompt_tokens_details": {}},
+        ),
+    ],
+)
+async def test_figures_that_cannot_be_counted_with_are_none(sent: Any, usage: Any) -> None:
+    assert taken({"choices": [], "usage": sent})["usage"] == usage
+    whole = {"choices": [{"index": 0, "message": {"content": "\ud83d"}}], "usage": sent}
+    read = await answer_to(json.dumps(whole).encode(), stream=False)
+    assert read.choices[0].message.content == "\ud83d"
+    assert (read.usage and read.usage.model_dump(exclude_none=True)) == usage
+
+
+TOKEN = {"token": "a", "logprob": -0.5}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"content": [{**TOKEN, "bytes": [97], "top_logprobs": [TOKEN]}]},
+        {"content": [{**TOKEN, "bytes": None, "top_logprobs": None}], "refusal": None},
+        {"content": None},
+        {"tokens": ["a"], "token_logprobs": [-0.5]},
+    ],
+)
+def test_log_probabilities_stay_where_they_can_be_read(sent: Any) -> None:
+    assert taken({"choices": [{"delta": {"content": "a"}, "logprobs": sent}]})["choices"][0]["logprobs"] == sent
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "none",
+        [],
+        {"content": "none"},
+        {"content": [None]},
+        {"content": [{"token": "a"}]},
+        {"content": [{**TOKEN, "logprob": "low"}]},
+        {"content": [{**TOKEN, "bytes": "a"}]},
+        {"content": [{**TOKEN, "top_logprobs": {"a": 1}}]},
+        {"content": [{**TOKEN, "top_logprobs": ["a"]}]},
+    ],
+)
+def test_and_are_left_out_where_they_cannot(sent: Any) -> None:
+    (choice,) = taken({"choices": [{"delta": {"content": "a"}, "logprobs": sent}]})["choices"]
+    assert (choice["delta"], choice["logprobs"]) == ({"content": "a"}, None)
 
 
 def test_pieces_without_an_index_have_that_of_their_call() -> None:
@@ -225,3 +302,95 @@ async def test_other_reading_of_the_sdk_is_not_mended() -> None:
 async def test_the_sdk_raises_errors_of_the_stream() -> None:
     with pytest.raises(APIError, match="overloaded"):
         await chunks_of(b'data: {"object": "error", "message": "overloaded", "code": 529}\n\n')
+
+
+@pytest.mark.parametrize(
+    "sent", ['{"choices": [], "error": {}}', '{"choices": [], "error": null}', '{"error": ""}']
+)
+def test_an_empty_error_beside_an_answer_is_none(sent: str) -> None:
+    assert "error" not in taken(sent) or not taken(sent)["error"]
+
+
+async def answer_to(content: Any, *, stream: bool, retries: int = 0, asked: list[Any] | None = None) -> Any:
+    """What the SDK returns for an answer of status 200 that is said to be JSON."""
+    headers = {"content-type": "application/json; charset=utf-8"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if asked is not None:
+            asked.append(request)
+        return httpx.Response(200, content=content, headers=headers)
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    async with AsyncOpenAI(
+        base_url="http://model/v1", api_key="k", max_retries=retries, http_client=http
+    ) as client:
+        take_errors()
+        WireReading().begin()
+        sent = await client.chat.completions.create(model="m", messages=[], stream=stream)
+        return [chunk async for chunk in sent] if stream else sent
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b'{"error": {"message": "out of words", "code": 429}}', 429),
+        (b'\n {"error": {"message": "out of words", "code": "402"}, "choices": []}', 402),
+        (b'{"error": {"message": "out of words", "code": 200}}', 502),
+        (b'{"error": "out of words"}', 502),
+        (b'[{"error": {"message": "out of words", "code": 400}}]', 400),
+        (b'{"object": "error", "message": "out of words", "code": 404}', 404),
+    ],
+)
+async def test_an_error_of_status_200_has_its_own_status(content: bytes, status: int, stream: bool) -> None:
+    with pytest.raises(APIStatusError, match="Error code") as raised:
+        await answer_to(content, stream=stream)
+    assert raised.value.status_code == status
+    assert told(raised.value)["error"]["message"] == "out of words"
+
+
+@pytest.mark.parametrize(("code", "times"), [(503, 2), (400, 1)])
+async def test_it_is_tried_again_as_any_of_its_status(code: int, times: int) -> None:
+    asked: list[Any] = []
+    content = json.dumps({"error": {"message": "busy", "code": code}}).encode()
+    with pytest.raises(APIStatusError):
+        await answer_to(content, stream=True, retries=1, asked=asked)
+    assert len(asked) == times
+
+
+async def test_an_answer_that_holds_what_was_asked_for_is_no_error() -> None:
+    sent = b'{"choices": [{"index": 0, "message": {"content": "a"}}], "error": {"message": "a warning"}}'
+    assert (await answer_to(sent, stream=False)).choices[0].message.content == "a"
+    assert await answer_to(sent, stream=True) == []
+
+
+@pytest.mark.parametrize("size", [1, 5, 100])
+async def test_a_stream_that_is_said_to_be_json_is_read_as_it_comes(size: int) -> None:
+    sent = b'\r\ndata: {"choices": [{"delta": {"content": "a"}}]}\n\ndata: [DONE]\n\n'
+    ended = False
+
+    async def blocks() -> AsyncIterator[bytes]:
+        nonlocal ended
+        for start in range(0, len(sent), size):
+            yield sent[start : start + size]
+        ended = True
+
+    http = httpx.AsyncClient(
+        transport=httpx.MockTransport(
+            lambda _: httpx.Response(200, content=blocks(), headers={"content-type": "application/json"})
+        )
+    )
+    async with AsyncOpenAI(base_url="http://model/v1", api_key="k", http_client=http) as client:
+        take_errors()
+        WireReading().begin()
+        stream = await client.chat.completions.create(model="m", messages=[], stream=True)
+        assert not ended
+        assert [chunk.choices[0].delta.content async for chunk in stream] == ["a"]
+
+
+async def test_errors_of_status_200_to_other_calls_stay_as_they_are() -> None:
+    http = httpx.AsyncClient(
+        transport=httpx.MockTransport(lambda _: httpx.Response(200, json={"error": {"message": "out of words"}}))
+    )
+    async with AsyncOpenAI(base_url="http://model/v1", api_key="k", http_client=http) as client:
+        assert (await client.chat.completions.create(model="m", messages=[])).choices is None

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 import k8gentai
+from k8gentai.agents.code.outside_turns import importing
 from k8gentai.agents.contract.turn import AgentLoadError
 from k8gentai.agents.resources.agent import AgentDefinition
 from k8gentai.agents.text.suggestion import did_you_mean
@@ -37,7 +38,8 @@ def load_object(entrypoint: str) -> object:
     """Return the object ``package.module:object.attribute`` names, the working directory coming first in the path.
 
     Raises:
-        AgentLoadError: naming the file, line and reason of the innermost frame in the agent's own code.
+        AgentLoadError: naming the file, line and reason of the innermost frame in the agent's own code; where a
+            name is not there, the module that lacks it.
     """
     module_name, _, path = entrypoint.partition(":")
     module = _import(module_name)
@@ -47,7 +49,10 @@ def load_object(entrypoint: str) -> object:
             found = getattr(found, name)
         except AttributeError as error:
             hint = did_you_mean(name, dir(found))
-            raise AgentLoadError(f"{entrypoint}: there is no {name!r}{hint}", module.__file__) from error
+            # What is wrong is the name, so no file: the definition's line is.
+            file = getattr(module, "__file__", None)
+            where = f" in {_shown(file)}" if file else ""
+            raise AgentLoadError(f"{entrypoint}: there is no {name!r}{where}{hint}") from error
     return found
 
 
@@ -64,7 +69,8 @@ def _import(name: str) -> ModuleType:
     importlib.invalidate_caches()
     before = set(sys.modules)
     try:
-        return importlib.import_module(name)
+        with importing():
+            return importlib.import_module(name)
     except BaseException as error:
         with contextlib.suppress(Exception):
             _remove_bytecode(importlib.util.find_spec(name))

@@ -36,9 +36,20 @@ _TOO_LONG_WORDS = re.compile(
     r"|input is too long",
     re.IGNORECASE,
 )
+_TOO_LARGE = 413
+_TOO_LARGE_WORDS = re.compile(
+    r"\b(prompt|input|context|conversation|messages?|tokens?) ((is|are|was|were) )?(much |far )?too (long|large)\b"
+    r"|too many (input |prompt )?tokens",
+    re.IGNORECASE,
+)
+"""What a request that is too large has too much of, where that is its text."""
 
 
 _MODEL_ERRORS = RESPONSES_API | {"model_error", "model_overloaded", "context_length_exceeded"}
+
+
+INVALID_ANSWER = "invalid_answer"
+"""The code of a turn whose answer is not of the form that the request asks for: the request is sound."""
 
 
 def is_model_error(code: str) -> bool:
@@ -64,6 +75,8 @@ def model_error_code(status: int, code: object, words: str = "") -> str:
     if known in RESPONSES_API - {"server_error"}:
         return known
     if _TOO_LONG_WORDS.search(f"{known} {words}"):
+        return "context_length_exceeded"
+    if status == _TOO_LARGE and _TOO_LARGE_WORDS.search(words):
         return "context_length_exceeded"
     if status in _OVERLOADED or _OVERLOADED_WORDS.search(f"{known} {words}"):
         return "model_overloaded"

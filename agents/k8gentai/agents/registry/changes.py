@@ -28,6 +28,13 @@ class Changes:
     """Whether the agents that there were are known: the registry could be read, or there was none."""
     defines: bool = True
     """Whether the new registry holds an agent whose definition is one."""
+    empty: Sequence[str] = field(default_factory=list)
+    """The files of definitions in which there is none."""
+
+    @property
+    def is_none(self) -> bool:
+        """Whether every agent stands as it stood."""
+        return not (self.new or self.changed or self.gone)
 
     @property
     def empties(self) -> bool:
@@ -45,6 +52,7 @@ def changes(
     kept: Mapping[str, str],
     refused: Mapping[str, Sequence[str]],
     *,
+    empty: Sequence[str],
     was_read: bool = True,
 ) -> Changes:
     """Compare two registries.
@@ -54,6 +62,7 @@ def changes(
         after: the agents as they are to be.
         kept: see :attr:`Changes.kept`.
         refused: see :attr:`Changes.refused`.
+        empty: see :attr:`Changes.empty`.
         was_read: see :attr:`Changes.was_read`.
     """
     old, new = {agent.id: agent for agent in before}, {agent.id: agent for agent in after}
@@ -74,6 +83,7 @@ def changes(
         undefined={name: agent.error or "" for name, agent in sorted(new.items()) if is_undefined(agent)},
         was_read=was_read,
         defines=any(agent.definition is not None for agent in new.values()),
+        empty=empty,
     )
 
 

@@ -23,7 +23,7 @@ from typing import IO, Any
 from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.code.fingerprint import unchanged
 from k8gentai.agents.registry.changes import Changes, changes
-from k8gentai.agents.registry.definitions import Document, Fault, read_documents
+from k8gentai.agents.registry.definitions import Document, Fault, empty_files, read_documents
 from k8gentai.agents.registry.holding import hold_back
 from k8gentai.agents.registry.references import reference_faults
 from k8gentai.agents.registry.registry import Checked, RegisteredAgent, Registry, write_registry
@@ -124,8 +124,9 @@ def update(
         verdicts, checked = _check(documents, before, terms)
         agents, kept = _register(documents, verdicts, before, terms)
         agents = [_with_warnings(agent, refused.get(agent.id, [])) for agent in agents]
-        approve(changes(before.list(), agents, kept, refused, was_read=before.was_read()))
-        write_registry(registry_path, agents, checked)
+        empty = empty_files(agents_dir, found)
+        approve(changes(before.list(), agents, kept, refused, empty=empty, was_read=before.was_read()))
+        write_registry(registry_path, agents, checked, agents_dir)
     return agents
 
 

@@ -8,7 +8,7 @@ an empty default is no value at all.
 import math
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -83,13 +83,37 @@ def read_documents(
     Raises:
         NotADirectoryError: there is no such directory.
     """
+    files = _definition_files(agents_dir)
+    return [document for path in files for document in _read_file(path, environment, frameworks)]
+
+
+def empty_files(agents_dir: Path, documents: Iterable[Document]) -> list[str]:
+    """Return the files that :func:`read_documents` reads under a directory and found no document in.
+
+    Args:
+        agents_dir: the directory.
+        documents: what was read there.
+
+    Raises:
+        NotADirectoryError: there is no such directory.
+    """
+    filled = {document.file for document in documents}
+    return [file for path in _definition_files(agents_dir) if (file := _shown(path)) not in filled]
+
+
+def _definition_files(agents_dir: Path) -> list[Path]:
+    """Return every ``*.yaml`` and ``*.yml`` under a directory once, in order.
+
+    Raises:
+        NotADirectoryError: there is no such directory.
+    """
     if not agents_dir.is_dir():
         hint = "AMF_AGENTS names one directory, in which links to others are followed"
         raise NotADirectoryError(f"{agents_dir}: no such directory of agent definitions ({hint})")
     found = (path for path in _files(agents_dir, set()) if path.suffix in {".yaml", ".yml"} and path.is_file())
     # The shortest path is what a person looks for: Kubernetes mounts files as links into hidden directories.
     once = {path.resolve(): path for path in sorted(found, key=lambda path: len(path.parts), reverse=True)}
-    return [document for path in sorted(once.values()) for document in _read_file(path, environment, frameworks)]
+    return sorted(once.values())
 
 
 def _files(directory: Path, entered: set[Path]) -> Iterator[Path]:

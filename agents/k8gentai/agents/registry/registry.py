@@ -70,6 +70,8 @@ class _Map(BaseModel):
     agents: list[RegisteredAgent]
     checked: dict[str, Checked] = {}
     """By framework."""
+    agents_dir: str | None = None
+    """The directory of the definitions; None where an earlier version wrote it."""
 
 
 class Registry:
@@ -87,6 +89,7 @@ class Registry:
         """Why the map could not be read when it was last looked at; None where it could."""
         self._agents: dict[str, RegisteredAgent] = {}
         self._checked: dict[str, Checked] = {}
+        self._agents_dir: str | None = None
 
     def get(self, agent_id: str) -> RegisteredAgent | None:
         """Return the agent of that id, broken or not; None if there is none."""
@@ -100,6 +103,11 @@ class Registry:
         """Return what the last check depended on, by framework."""
         self._current()
         return self._checked
+
+    def agents_dir(self) -> Path | None:
+        """Return the directory whose definitions were checked last; None where that is not known."""
+        self._current()
+        return Path(self._agents_dir) if self._agents_dir else None
 
     def written_at(self) -> float:
         """Return when the map was written (Unix seconds); 0 while there is none."""
@@ -128,6 +136,7 @@ class Registry:
                 # A volume may be mounted again.
                 return self._keep(error)
             self._seen, self._written_at, self._agents, self._checked, self._trouble = None, 0.0, {}, {}, None
+            self._agents_dir = None
         except OSError as error:
             return self._keep(error)
         return self._agents
@@ -147,6 +156,7 @@ class Registry:
             self._trouble = None
             self._agents = {agent.id: agent for agent in read.agents}
             self._checked = read.checked
+            self._agents_dir = read.agents_dir
 
     def _note(self, trouble: str) -> None:
         """Log why the map is not read, once until it is."""
@@ -156,7 +166,10 @@ class Registry:
 
 
 def write_registry(
-    path: Path, agents: Iterable[RegisteredAgent], checked: Mapping[str, Checked] | None = None
+    path: Path,
+    agents: Iterable[RegisteredAgent],
+    checked: Mapping[str, Checked] | None = None,
+    agents_dir: Path | None = None,
 ) -> None:
     """Replace the map as a whole: a reader sees the old one or the new one.
 
@@ -164,13 +177,16 @@ def write_registry(
         path: the JSON file.
         agents: all of them.
         checked: what their check depended on, by framework.
+        agents_dir: where their definitions are.
 
     Raises:
         OSError: the directory cannot be made or written to; the old map stands.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = sorted(agents, key=lambda agent: agent.id)
-    content = _Map(agents=ordered, checked=dict(checked or {})).model_dump_json(by_alias=True, indent=1)
+    place = str(agents_dir.absolute()) if agents_dir else None
+    made = _Map(agents=ordered, checked=dict(checked or {}), agents_dir=place)
+    content = made.model_dump_json(by_alias=True, indent=1)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -23,9 +23,12 @@ def read_json(text: str | bytes) -> Any:
     """Read JSON text; numbers that are none become null.
 
     Raises:
-        ValueError: it is not JSON.
+        ValueError: it is not JSON, or is nested too deeply.
     """
-    return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+    try:
+        return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def strict_json(text: str) -> Any:

@@ -1,8 +1,8 @@
 """Holds a tool to the call that was admitted: what runs is what the record and a person know of."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
@@ -18,10 +18,18 @@ class OwnResult:
     Args:
         text: the result as the framework's adapter wrote it in an earlier attempt; None where it has none.
         on_kept: called once the tool has returned.
+        waited_for: returns what is open, in whatever loop, while that code waits for the tool: that it stops
+            waiting is kept, and done again when the turn is run again.
     """
 
-    def __init__(self, text: str | None = None, on_kept: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        text: str | None = None,
+        on_kept: Callable[[], None] | None = None,
+        waited_for: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+    ) -> None:
         self.text = text
+        self.waited_for = waited_for
         self._on_kept = on_kept
         self.is_approved = False
         """Whether a person approved the call."""
@@ -61,12 +69,13 @@ class Admission:
         self.name = name
         self.arguments: dict[str, Any] = jsonable(arguments)
         self._taken = False
+        self._is_left = False
         self._entered = False
 
     @property
     def is_open(self) -> bool:
         """Whether the tool is yet to run, or failed."""
-        return not self._taken
+        return not self._taken and not self._is_left
 
     @property
     def is_at_work(self) -> bool:
@@ -93,6 +102,38 @@ class Admission:
             raise
         finally:
             _at_work.reset(token)
+
+    @asynccontextmanager
+    async def awaited(self, own: OwnResult) -> AsyncIterator[None]:
+        """Do the same for a tool that is awaited, for which code around it may stop waiting.
+
+        Args:
+            own: takes what it returns.
+
+        Raises:
+            ToolFailedError: the tool is not to run once more.
+        """
+        with self.at_work():
+            async with own.waited_for():
+                yield
+
+    @asynccontextmanager
+    async def awaited_in_thread(self, own: OwnResult) -> AsyncIterator[None]:
+        """Do the same where the tool is at work in a thread, which goes on when code around it stops waiting: then
+        it is not run in the call again.
+
+        Args:
+            own: takes what it returns.
+
+        Raises:
+            ToolFailedError: the tool is not to run once more.
+        """
+        try:
+            async with own.waited_for():
+                yield
+        except asyncio.CancelledError:
+            self._is_left = True
+            raise
 
     def enter(self) -> bool:
         """Note that the tool's function begins. Returns whether it has not before in this run of the tool: what it

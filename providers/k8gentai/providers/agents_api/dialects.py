@@ -11,7 +11,7 @@ Json = dict[str, Any]
 def _call_0_2(call: Json) -> Json:
     try:
         arguments = json.loads(call["arguments"])
-    except ValueError:
+    except (ValueError, RecursionError):
         arguments = {}
     parsed = arguments if isinstance(arguments, dict) else {}
     return {**call, "arguments": parsed, "arguments_json": call["arguments"]}

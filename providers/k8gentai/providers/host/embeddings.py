@@ -13,6 +13,7 @@ import tiktoken
 from pydantic import BaseModel, Field, model_validator
 
 from k8gentai.providers import host, lexical
+from k8gentai.providers.host.error_answers import take_error
 
 LEXICAL = "lexical"
 """The id of the model that is none: vectors of words (:mod:`k8gentai.providers.lexical`)."""
@@ -129,7 +130,8 @@ class Embeddings(host.InferenceProvider):  # type: ignore[misc]  # the host is u
         other = params.dimensions not in (None, self._config.dimension)
         # Opened for each call: Llama Stack makes its providers in another event loop than it serves from.
         url, key = self._config.endpoint
-        async with openai.AsyncOpenAI(base_url=url, api_key=key, timeout=_SECONDS) as client:
+        http = openai.DefaultAsyncHttpxClient(event_hooks={"response": [take_error]})
+        async with openai.AsyncOpenAI(base_url=url, api_key=key, timeout=_SECONDS, http_client=http) as client:
             try:
                 answer = await client.embeddings.create(
                     model=params.model,

@@ -22,8 +22,9 @@ from k8gentai.providers import host
 from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.host.agent_models import NotAModelError
 from k8gentai.providers.http import MAX_BODY_BYTES, json_body
-from k8gentai.providers.overrides.model_streams import WireReading
+from k8gentai.providers.overrides.model_streams import WireReading, take_errors
 from k8gentai.providers.requests.input_items import validation_error
+from k8gentai.workers.gateway.sent_errors import innermost_error
 
 _CLOSING_SECONDS = 5.0
 _UNREAD_BYTES = 64_000_000
@@ -49,6 +50,7 @@ def create_router(
         except ApiError as error:
             return JSONResponse(error.body(), error.status_code, error.headers)
         asked.model = listed(asked.model)
+        take_errors()
         try:
             answer = await inference.openai_chat_completion(asked)
         except NotAModelError as error:
@@ -81,7 +83,8 @@ def told(error: Exception) -> dict[str, Any]:
     """Return what a caller is told of an error: in the words of the model's endpoint, where it has any."""
     if not isinstance(error, APIError):
         return host.error_body(error)
-    said = error.body if isinstance(error.body, dict) else {}
+    inner = innermost_error(error.body)
+    said = inner if isinstance(inner, dict) else {"message": inner}
     message = said.get("message") or said.get("detail") or _cause(error)
     body = {"message": str(message), "type": said.get("type") or "server_error", "param": said.get("param")}
     return {"error": {**body, "code": said.get("code")}}
@@ -90,7 +93,7 @@ def told(error: Exception) -> dict[str, Any]:
 def _cause(error: APIError) -> str:
     if isinstance(error, APIConnectionError):
         return f"the model's endpoint cannot be reached ({error.__cause__ or error})"
-    return error.body if isinstance(error.body, str) and error.body else error.message
+    return error.message
 
 
 def _request(body: Any) -> Any:

@@ -1,26 +1,41 @@
 """Mends what model endpoints send before the host reads it: its router fails on what no client minds.
 
-The openai SDK reads the events of every endpoint that the host calls; where a completion of ours is read, they
-pass here first.
+The openai SDK reads the answers of every endpoint that the host calls; where a completion of ours is asked for,
+they pass here first.
 """
 
 import json
 from codecs import BOM_UTF8
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
+from openai._base_client import AsyncAPIClient
 from openai._streaming import AsyncStream, ServerSentEvent
 
 from k8gentai.agents.text.json_text import read_json
-from k8gentai.workers.gateway.answer_parts import SentDeltas, sent_calls, sent_choices, unreadable_part
-from k8gentai.workers.gateway.answer_reader import read_content, written_arguments
+from k8gentai.providers.host.error_answers import is_json, take_error
+from k8gentai.workers.gateway.answer_parts import (
+    SentDeltas,
+    sent_calls,
+    sent_choices,
+    unreadable_part,
+    usable_logprobs,
+)
+from k8gentai.workers.gateway.answer_reader import read_content, read_usage, written_arguments
 from k8gentai.workers.gateway.call_indexes import CallIndexes
+from k8gentai.workers.gateway.sent_errors import innermost_error, sent_error
 
 _CUT_OFF = "it sent a part that is no whole JSON"
 
+_BEGUN = "k8gentai_begun"
+"""The extension of a response that gives its body, where the reading of it has begun."""
+_OF_THE_BODY = ("content-length", "content-encoding", "transfer-encoding")
+"""Headers that are not those of a body that was read."""
+
+_takes_errors: ContextVar[bool] = ContextVar("takes_errors", default=False)
 _reading: ContextVar["WireReading | None"] = ContextVar("wire_reading", default=None)
 
 
@@ -52,15 +67,16 @@ class WireReading:
             is_cut_off = event.event != "error" and event.data.lstrip().startswith("{")
             chunk = {"error": _CUT_OFF} if is_cut_off else event.data
         if event.event == "error" and not (isinstance(chunk, dict) and chunk.get("error")):
-            chunk = {"error": chunk}
-        if not isinstance(chunk, dict):
+            chunk = {"error": chunk or {}}
+        error = _error(chunk)
+        if not error and not isinstance(chunk, dict):
             return None
-        return ServerSentEvent(
-            data=json.dumps(_error(chunk) or self._mended(chunk)), id=event.id, retry=event.retry
-        )
+        return ServerSentEvent(data=json.dumps(error or self._mended(chunk)), id=event.id, retry=event.retry)
 
     def _mended(self, chunk: dict[str, Any]) -> dict[str, Any]:
         """Return a chunk whose parts have the types that the host's router counts on."""
+        if "usage" in chunk:
+            chunk["usage"] = read_usage(chunk["usage"])
         chunk["choices"] = sent_choices(chunk)
         for number, choice in enumerate(chunk["choices"]):
             choice["index"] = choice["index"] if isinstance(choice.get("index"), int) else number
@@ -68,6 +84,8 @@ class WireReading:
             # The answer so far, once more: the host knows no such field.
             choice.pop("message", None)
             choice.pop("text", None)
+            if "logprobs" in choice:
+                choice["logprobs"] = usable_logprobs(choice["logprobs"])
             if not isinstance(delta.get("content", ""), str | None):
                 delta["content"], thoughts = read_content(delta["content"])
                 if thoughts:
@@ -78,6 +96,71 @@ class WireReading:
                 call["index"] = self._indexes[choice["index"]].index(call, position)
                 _mend_call(call)
         return chunk
+
+
+def take_errors() -> None:
+    """Have each answer to what this task asks for from here on that is an error have an error's status."""
+    if not hasattr(AsyncAPIClient._send_request, "__wrapped__"):
+        AsyncAPIClient._send_request = _taking_errors(  # type: ignore[method-assign]
+            AsyncAPIClient._send_request
+        )
+    _takes_errors.set(True)
+
+
+def _taking_errors(
+    send: Callable[..., Awaitable[Any]],
+) -> Callable[..., Coroutine[Any, Any, Any]]:
+    @wraps(send)
+    async def taking_errors(self: Any, request: Any, *, stream: bool, **kwargs: Any) -> Any:
+        response = await send(self, request, stream=stream, **kwargs)
+        if not _takes_errors.get() or not is_json(response):
+            return response
+        try:
+            answer = await _in_one_piece(response) if stream else response
+            if answer is None:
+                return response
+            await take_error(answer)
+        except BaseException:
+            await response.aclose()
+            raise
+        return _with_figures(answer) if is_json(answer) else answer
+
+    return taking_errors
+
+
+async def _in_one_piece(response: Any) -> Any:
+    """Return the answer to a streamed call with its body read; None where it is a stream, as some endpoints call
+    theirs JSON too. What was read of that, the reading of its events begins with.
+    """
+    head, blocks = b"", response.aiter_bytes()
+    while not head.removeprefix(BOM_UTF8).strip() and (block := await anext(blocks, None)) is not None:
+        head += block
+    if head.removeprefix(BOM_UTF8).lstrip()[:1] not in (b"{", b"["):
+        response.extensions[_BEGUN] = _following(head, blocks)
+        return None
+    return _with_body(response, b"".join([head, *[block async for block in blocks]]))
+
+
+def _with_figures(response: Any) -> Any:
+    """Return an answer whose usage, where it has one, has figures that can be counted with."""
+    try:
+        sent = read_json(response.content)
+    except ValueError:
+        return response
+    if not isinstance(sent, dict) or sent.get("usage") == (usage := read_usage(sent.get("usage"))):
+        return response
+    return _with_body(response, json.dumps({**sent, "usage": usage}).encode())
+
+
+def _with_body(response: Any, body: bytes) -> Any:
+    headers = {name: value for name, value in response.headers.items() if name not in _OF_THE_BODY}
+    return type(response)(response.status_code, headers=headers, content=body, request=response.request)
+
+
+async def _following(head: bytes, blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield head
+    async for block in blocks:
+        yield block
 
 
 def _hook() -> None:
@@ -92,7 +175,7 @@ def _mending(
     async def mending(self: Any) -> AsyncIterator[ServerSentEvent]:
         reading = _reading.get()
         if reading:
-            self._decoder = _MarkedDecoder(self._decoder)
+            self._decoder = _MarkedDecoder(self._decoder, self.response.extensions.get(_BEGUN))
         async for event in events(self):
             if (mended := reading.take(event) if reading else event) is not None:
                 yield mended
@@ -105,14 +188,16 @@ class _MarkedDecoder:
 
     Args:
         decoder: the SDK's own.
+        begun: gives what is sent, where the reading of it has begun.
     """
 
-    def __init__(self, decoder: Any) -> None:
+    def __init__(self, decoder: Any, begun: AsyncIterator[bytes] | None) -> None:
         self._decoder = decoder
+        self._begun = begun
 
     def aiter_bytes(self, sent: AsyncIterator[bytes]) -> AsyncIterator[ServerSentEvent]:
         """Yield the events in what is sent."""
-        events: AsyncIterator[ServerSentEvent] = self._decoder.aiter_bytes(_unmarked(sent))
+        events: AsyncIterator[ServerSentEvent] = self._decoder.aiter_bytes(_unmarked(self._begun or sent))
         return events
 
 
@@ -129,12 +214,12 @@ async def _unmarked(sent: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield head
 
 
-def _error(chunk: dict[str, Any]) -> dict[str, Any] | None:
-    """Return an error in the form that the SDK knows; None for a chunk that is none and can be read."""
-    if chunk.get("object") == "error":
+def _error(chunk: Any) -> dict[str, Any] | None:
+    """Return an error in the form that the SDK knows; None for what is none, and is no chunk or can be read."""
+    error = innermost_error(sent_error(chunk))
+    if error and error is chunk:
         return {"error": {name: chunk.get(name) for name in ("message", "type", "code", "param")}}
-    error = chunk.get("error")
-    if not error and (part := unreadable_part(chunk)):
+    if not error and isinstance(chunk, dict) and (part := unreadable_part(chunk)):
         error = f"it sent a part that cannot be read ({part!r})"
     if not error:
         return None

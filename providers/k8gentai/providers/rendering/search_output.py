@@ -49,6 +49,6 @@ class SearchCall(OutputItem):
 def _query(arguments: str) -> str:
     try:
         query = json.loads(arguments).get("query")
-    except (ValueError, AttributeError):
+    except (ValueError, RecursionError, AttributeError):
         return ""
     return query if isinstance(query, str) else ""

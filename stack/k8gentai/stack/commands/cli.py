@@ -205,8 +205,9 @@ def agents_update(
     a second definition, which is refused.
 
     Where an `up` runs in this directory, what is not set here is as it is set there: AMF_AGENTS, variables that
-    definitions read, the model; code sees the environment of its workers. Agents of frameworks that are not in use
-    are unused: in use are those that `up` runs, else those that are installed, and those of agents that are ready.
+    definitions read, the model; code sees the environment of its workers. Elsewhere the directory that the
+    registry was made of stands for AMF_AGENTS. Agents of frameworks that are not in use are unused: in use are
+    those that `up` runs, be they named or not, else those that are installed, and those of agents that are ready.
     """
     from k8gentai.agents.registry.changes import Changes
     from k8gentai.stack.environments.frameworks import chosen
@@ -222,8 +223,11 @@ def agents_update(
 
     with one_line_errors():
         settings = settings_of_up()
-        in_use = chosen(frameworks) if frameworks is not None else registering.in_use(settings)
+        named = chosen(frameworks) if frameworks is not None else None
+        in_use = registering.in_use(settings, named)
         agents = registering.update(settings, err.print, in_use, keep=True, approve=approve)
+    for line in registering.notes(settings, named):
+        err.print(line, markup=False, highlight=False, soft_wrap=True)
     registering.show(agents, out)
     for found in seen:
         registering.show_changes(found, out)

@@ -1,6 +1,7 @@
 """``k8gentai agents``: the registry, checked, written and shown."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,7 +13,8 @@ from k8gentai.agents.registry.definitions import read_documents
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry
 from k8gentai.stack.environments.frameworks import all_frameworks, named_adapters, python_of
 from k8gentai.stack.environments.installed import PRODUCT, Say, SetUpError
-from k8gentai.stack.local.settings import Settings
+from k8gentai.stack.local import pidfile as notice
+from k8gentai.stack.local.settings import REGISTRY, Settings
 
 _STATES = {"ready": "[green]ready[/]", "broken": "[red]broken[/]", "unused": "[dim]unused[/]"}
 
@@ -54,12 +56,48 @@ def update(
         raise SetUpError(f"The agents of {settings.agents} cannot be registered: {error}") from error
 
 
-def in_use(settings: Settings) -> tuple[str, ...]:
-    """Return the frameworks whose agents are run: those of the settings, and those of agents that are ready, as
-    workers may have been started for them beside ``up``."""
+def in_use(settings: Settings, named: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return the frameworks whose agents are run.
+
+    Args:
+        settings: whose registry is written.
+        named: those a person named; without, those of the settings, and those of agents that are ready, as workers
+            may have been started for them beside ``up``. Those that ``up`` runs are in use in each case.
+    """
+    if named is not None:
+        return tuple(dict.fromkeys([*named, *_run_by_up(settings, named)]))
     ready = [agent.framework for agent in Registry(settings.registry).list() if agent.state == "ready"]
     here = all_frameworks()
     return tuple(dict.fromkeys([*settings.frameworks, *(name for name in ready if name in here)]))
+
+
+def _run_by_up(settings: Settings, named: Sequence[str]) -> list[str]:
+    """Return the frameworks that a stack that is up runs and a person did not name."""
+    return [name for name in (settings.up.frameworks if settings.up else ()) if name not in named]
+
+
+def notes(settings: Settings, named: Sequence[str] | None) -> list[str]:
+    """Return lines about what a person who updates a registry may not expect: which directory it is made of, which
+    registry it is, where it is not that of a stack that is up here, and which frameworks are in use as well.
+
+    Args:
+        settings: whose registry is written.
+        named: the frameworks that the person named; None for none.
+    """
+    here = settings.registry.absolute()
+    lines = [remembered(settings)] if settings.remembers_agents else []
+    if settings.up is None:
+        lines.append(f"The registry is {here}; no 'up' runs in {Path.cwd()}.")
+    elif here != (theirs := Path(notice.started_with(settings.up, "AMF_REGISTRY") or REGISTRY).absolute()):
+        lines.append(f"The registry is {here}; that of the running 'up' is {theirs}.")
+    if named is not None and (running := _run_by_up(settings, named)):
+        lines.append(f"In use as well, as the running 'up' has workers of them: {', '.join(running)}.")
+    return lines
+
+
+def remembered(settings: Settings) -> str:
+    """Return a line for who named no directory of definitions, where the registry's is taken."""
+    return f"The agents are those of {settings.agents}, as last time: AMF_AGENTS names another directory."
 
 
 def unserved(settings: Settings, framework: str) -> str | None:
@@ -95,15 +133,23 @@ def refuse_to_empty(settings: Settings, found: Changes) -> None:
     )
 
 
-def show_changes(found: Changes, console: Console) -> None:
-    """Print what a check changed in the registry, a line for each kind of change."""
+def show_changes(found: Changes, console: Console, *, quietly: bool = False) -> None:
+    """Print what a check changed in the registry, a line for each kind of change.
+
+    Args:
+        found: the changes.
+        console: where they are printed.
+        quietly: say nothing where there are none.
+    """
     changed = [name if "->" not in state else f"{name} ({state})" for name, state in found.changed.items()]
     for title, names in (("New", found.new), ("Changed", changed), ("Gone", found.gone)):
         if names:
             console.print(f"{title}: {', '.join(names)}", markup=False, highlight=False, soft_wrap=True)
     for name, why in found.kept.items():
         console.print(f"[yellow]{escape(name)} stays as it was[/]: {escape(why)}", highlight=False, soft_wrap=True)
-    if not (found.new or found.changed or found.gone):
+    for file in found.empty:
+        console.print(f"[yellow]{escape(file)}[/] defines no agent: it is empty.", highlight=False, soft_wrap=True)
+    if found.is_none and not quietly:
         console.print("No agent changed.", highlight=False)
 
 

@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -38,6 +39,7 @@ class Children:
         self._guard: asyncio.subprocess.Process | None = None
         self._children: dict[str, asyncio.subprocess.Process] = {}
         self._essential: set[str] = set()
+        self._looked_after: set[str] = set()
 
     async def __aenter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
@@ -103,6 +105,20 @@ class Children:
                 process_group=self._guard.pid,
             )
 
+    @contextmanager
+    def looked_after(self, names: Iterable[str]) -> Iterator[None]:
+        """While inside, leave the ends of these children out of :meth:`failed`: somebody starts them again.
+
+        Args:
+            names: the children's.
+        """
+        names = set(names) - self._looked_after
+        self._looked_after |= names
+        try:
+            yield
+        finally:
+            self._looked_after -= names
+
     def runs(self, name: str) -> bool:
         """Return whether a child was started and has not ended."""
         child = self._children.get(name)
@@ -130,12 +146,13 @@ class Children:
         return await self._children[name].wait()
 
     async def failed(self) -> None:
-        """Wait until an essential child ends.
+        """Wait until an essential child ends that nobody looks after, as far as is known at the call.
 
         Raises:
             ChildError: always, when one did.
         """
-        watched = {name: child for name, child in self._children.items() if name in self._essential}
+        names = self._essential - self._looked_after
+        watched = {name: child for name, child in self._children.items() if name in names}
         if self._guard is not None:
             watched["guard"] = self._guard
         waits = {asyncio.create_task(child.wait()): name for name, child in watched.items()}

@@ -102,3 +102,16 @@ def stack_model(wanted: str | None, listed: list[str], endpoint: Endpoint) -> st
     if wanted.startswith(f"{PROVIDER}/") and wanted not in listed:
         return wanted
     return f"{PROVIDER}/{wanted}"
+
+
+def model_beside(running: str, wanted: str | None, started_with: str | None) -> str:
+    """Return the id under which a stack that is up knows the model that this process is to use.
+
+    Args:
+        running: the id of the model that it runs on.
+        wanted: ``INFERENCE_MODEL`` of this process; None where it names none.
+        started_with: ``INFERENCE_MODEL`` as the stack's ``up`` was started with it.
+    """
+    if wanted is None or wanted in (running, started_with) or f"{PROVIDER}/{wanted}" == running:
+        return running
+    return wanted if wanted.startswith(f"{PROVIDER}/") else f"{PROVIDER}/{wanted}"

@@ -29,6 +29,8 @@ class Notice:
     """As the stack names it."""
     frameworks: Sequence[str]
     """Whose agents are run."""
+    has_one_model: bool = False
+    """Whether its endpoint has that model alone, whatever is asked for, as the embedded one."""
 
 
 def take_environment(notice: Notice) -> None:
@@ -41,6 +43,16 @@ def take_environment(notice: Notice) -> None:
         for name, value in psutil.Process(notice.pid).environ().items():
             if name not in _KEPT and not name.startswith(_OF_THE_PROCESS) and not os.environ.get(name):
                 os.environ[name] = value
+
+
+def started_with(notice: Notice, name: str) -> str | None:
+    """Return a variable of the environment that its ``up`` was started with; None where it was not set, or the
+    system does not show it.
+    """
+    try:
+        return psutil.Process(notice.pid).environ().get(name) or None
+    except psutil.Error:
+        return None
 
 
 def workers_environment(notice: Notice) -> dict[str, str] | None:

@@ -5,16 +5,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from k8gentai.agents.registry.registry import Registry
 from k8gentai.stack.environments.frameworks import frameworks_here
 from k8gentai.stack.environments.installed import SetUpError
 from k8gentai.stack.local import pidfile as notice
 from k8gentai.stack.local import valkey
+from k8gentai.stack.local.model_endpoint import model_beside
 from k8gentai.workers.queue.connection import connect
 
 AGENTS = Path("examples/agents")
 """Under the working directory: the agents' definitions, where ``AMF_AGENTS`` names no others."""
 STATE = Path(".k8gentai")
 """Under the working directory: Redis's and the stack's data, the registry, logs."""
+REGISTRY = STATE / "registry.json"
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Settings:
     """What the command is told by its environment."""
 
     agents: Path
-    """``AMF_AGENTS``: where the agents' definitions are."""
+    """``AMF_AGENTS``: where the agents' definitions are; where it is not set, the directory that the registry was
+    made of, and `AGENTS` where there is none."""
     registry: Path
     """``AMF_REGISTRY``: the map made of them."""
     stack_url: str
@@ -30,9 +34,14 @@ class Settings:
     redis_url: str | None
     """``REDIS_URL``; None: the embedded one."""
     model: str | None
-    """``INFERENCE_MODEL``: the model that definitions mean; None: they cannot be read where they ask for it."""
+    """``INFERENCE_MODEL``: the model that definitions mean, beside a stack that is up as the stack names it; None:
+    they cannot be read where they ask for it."""
     frameworks: tuple[str, ...]
     """Those in use: of the stack that is up in this directory, else those that are installed."""
+    remembers_agents: bool = False
+    """Whether where the agents are is known of the registry alone."""
+    up: notice.Notice | None = None
+    """The stack that is up in this directory."""
     state: Path = STATE
     code_environment: Mapping[str, str] | None = None
     """What agents' code is checked in; None for this process's."""
@@ -69,8 +78,7 @@ def settings_of_up() -> Settings:
     """
     if (up := notice.read(STATE)) is None:
         return read_settings()
-    # Which model it took is its own affair, whatever it was started with.
-    os.environ["INFERENCE_MODEL"] = os.environ.get("INFERENCE_MODEL") or up.model
+    os.environ["INFERENCE_MODEL"] = _model_beside(up)
     notice.take_environment(up)
     settings = read_settings()
     theirs = notice.workers_environment(up)
@@ -88,13 +96,37 @@ def read_settings() -> Settings:
         SetUpError: a variable cannot be read.
     """
     up = notice.read(STATE)
+    registry = Path(os.environ.get("AMF_REGISTRY") or REGISTRY)
+    named = os.environ.get("AMF_AGENTS") or None
+    remembered = None if named else _remembered_agents(registry)
     return Settings(
-        agents=Path(os.environ.get("AMF_AGENTS") or AGENTS),
-        registry=Path(os.environ.get("AMF_REGISTRY") or STATE / "registry.json"),
+        agents=Path(named) if named else remembered or AGENTS,
+        registry=registry,
         stack_url=os.environ.get("AMF_STACK_URL") or (up.stack_url if up else "http://127.0.0.1:8321"),
         redis_url=_redis_url(),
-        model=os.environ.get("INFERENCE_MODEL") or (up.model if up else None),
+        model=_model_beside(up) if up else os.environ.get("INFERENCE_MODEL") or None,
         frameworks=tuple(up.frameworks) if up else frameworks_here(),
+        remembers_agents=remembered is not None,
+        up=up,
+    )
+
+
+def _remembered_agents(registry: Path) -> Path | None:
+    """Return where the agents of a registry are from, unless that is the usual place or is there no more: agents
+    of one's own, whose turns may wait, are not to go because a shell lacks a variable.
+    """
+    known = Registry(registry).agents_dir()
+    return known if known and known.is_dir() and known != AGENTS.absolute() else None
+
+
+def _model_beside(up: notice.Notice) -> str:
+    """``INFERENCE_MODEL``, as the stack that is up names it: the same model by another name is another request to
+    every agent, which no journal has the answers of.
+    """
+    if up.has_one_model:
+        return up.model
+    return model_beside(
+        up.model, os.environ.get("INFERENCE_MODEL") or None, notice.started_with(up, "INFERENCE_MODEL")
     )
 
 

@@ -5,10 +5,11 @@ import os
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
+from k8gentai.agents.registry.changes import Changes
 from k8gentai.agents.registry.registry import RegisteredAgent
 from k8gentai.stack.environments.frameworks import USUAL, chosen, python_of
 from k8gentai.stack.environments.hosts import Host
@@ -21,7 +22,7 @@ from k8gentai.stack.local.embedding import named_model
 from k8gentai.stack.local.examples import place_examples
 from k8gentai.stack.local.model_endpoint import Endpoint, chat_models, named_endpoint, stack_model
 from k8gentai.stack.local.pidfile import Notice
-from k8gentai.stack.local.restarts import WorkerProcess, kept_running
+from k8gentai.stack.local.restarts import KeptProcess, kept_running
 from k8gentai.stack.local.services import answers, free_port, start_redis, takes_turns, unless_a_child_fails
 from k8gentai.stack.local.settings import Settings
 from k8gentai.stack.terminal.console import perhaps_unread, progress
@@ -69,7 +70,7 @@ async def up(plan: Plan, settings: Settings, console: Console) -> bool:
 
     Raises:
         SetUpError: something that is needed cannot be had.
-        ChildError: a part ended. Workers are started again.
+        ChildError: a part ended. Workers and the server are started again once all is up.
         httpx.HTTPError: the stack broke off its answer.
         OSError: a part cannot be started, or the disk is full.
     """
@@ -78,8 +79,9 @@ async def up(plan: Plan, settings: Settings, console: Console) -> bool:
     place_examples(settings.agents, stack.say)
     async with Children(settings.state / "logs") as children:
         agents = await stack.start(children)
-        running = Notice(os.getpid(), stack.url, os.environ["INFERENCE_MODEL"], plan.frameworks)
-        async with kept_running(children, stack.workers, stack.say):
+        model = os.environ["INFERENCE_MODEL"]
+        running = Notice(os.getpid(), stack.url, model, plan.frameworks, stack.has_one_model)
+        async with kept_running(children, stack.kept, stack.say):
             with notice.posted(settings.state, running):
                 complete = await _ask_example(children, stack.url, agents, console)
                 if not plan.once:
@@ -100,7 +102,9 @@ class _Stack:
 
     def __init__(self, plan: Plan, settings: Settings, console: Console) -> None:
         self.url = f"http://127.0.0.1:{plan.port}"
-        self.workers: list[WorkerProcess] = []
+        self.kept: list[KeptProcess] = []
+        """The server and the workers, which are started again when they end."""
+        self.has_one_model = False
         self._plan = plan
         self._settings = settings
         self._console = console
@@ -111,14 +115,13 @@ class _Stack:
         model = await self._choose_model(children)
         # What is read from the environment from here on: definitions, agents' checks, every child.
         os.environ.update(model, REDIS_URL=redis_url, AMF_STACK_URL=self.url)
-        with self.doing("Checking the agents"):
-            agents = await asyncio.to_thread(registering.update, self._settings, self.say, self._plan.frameworks)
+        agents = await self._register_agents()
         with self.doing("Starting the server"):
             await self._start_server(children)
         with self.doing(f"Starting the workers of {', '.join(self._plan.frameworks)}"):
             for framework in self._plan.frameworks:
                 await self._start_worker(children, framework)
-            for worker in self.workers:
+            for worker in (process for process in self.kept if not process.essential):
                 await unless_a_child_fails(children, takes_turns(children, worker.name, redis_url))
         return agents
 
@@ -170,25 +173,44 @@ class _Stack:
             await children.start("model", command, os.environ)
             await answers(children, "model", f"http://127.0.0.1:{port}/health")
         self._console.print(welcome.TINY_MODEL, soft_wrap=True)
+        self.has_one_model = True
         # The models asked for may be those of an endpoint that is away today.
         os.environ.pop("INFERENCE_MODEL", None)
         if not os.environ.get("EMBEDDING_BASE_URL"):
             os.environ.pop("EMBEDDING_MODEL", None)
         return Endpoint(f"http://127.0.0.1:{port}/v1", "none", "embedded")
 
+    async def _register_agents(self) -> list[RegisteredAgent]:
+        if self._settings.remembers_agents:
+            self.say(registering.remembered(self._settings))
+        # All are new at the first start, and are shown at its end.
+        is_first = not self._settings.registry.exists()
+        seen: list[Changes] = []
+        with self.doing("Checking the agents"):
+            agents = await asyncio.to_thread(
+                registering.update, self._settings, self.say, self._plan.frameworks, approve=seen.append
+            )
+        for found in seen:
+            with perhaps_unread():
+                shown = replace(found, new=[]) if is_first else found
+                registering.show_changes(shown, self._console, quietly=True)
+        return agents
+
     async def _start_server(self, children: Children) -> None:
         host = self._plan.host
         host.prepare(self._settings.state)
         command = await asyncio.to_thread(host.command, self._plan.port, self.say)
-        await children.start("stack", command, os.environ)
+        server = KeptProcess("stack", command, dict(os.environ), essential=True)
+        await server.start(children)
+        self.kept.append(server)
         await answers(children, "stack", f"{self.url}/v1/health")
 
     async def _start_worker(self, children: Children, framework: str) -> None:
         python = await asyncio.to_thread(python_of, framework, self.say)
         command = [str(python), "-m", "k8gentai.stack.commands.cli", "worker", framework]
-        worker = WorkerProcess(f"worker-{framework}", command, dict(os.environ))
+        worker = KeptProcess(f"worker-{framework}", command, dict(os.environ))
         await worker.start(children)
-        self.workers.append(worker)
+        self.kept.append(worker)
 
 
 def _check_free(port: int) -> None:

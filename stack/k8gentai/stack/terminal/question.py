@@ -18,6 +18,8 @@ from k8gentai.stack.terminal.printable import printable
 ANSWER_SECONDS = 180
 """The longest silence in an answer; a worker that has just started imports its framework first."""
 
+_REQUEST = "mcp_approval_request"
+
 Decide = Callable[[str], tuple[bool, str | None]]
 """Asks the person at the terminal about a call, as it is shown: whether they approve, and their words if any."""
 
@@ -29,7 +31,7 @@ class _Shown:
     id: str = ""
     status: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
-    """What it asks of people."""
+    """What it asks of people, as the response lists it: what was streamed may have been withdrawn since."""
 
 
 async def ask(base_url: str, agent: str, question: str, console: Console, decide: Decide | None = None) -> bool:
@@ -127,10 +129,12 @@ def _refusal(body: str) -> str:
 def _take(event: dict[str, Any], agent: str, shown: _Shown, console: Console) -> None:
     """Print what an event of the stream says, but for text."""
     if event["type"] == "response.output_item.done":
-        _show_item(event["item"], agent, shown, console)
+        _show_item(event["item"], agent, console)
     elif "response" in event:
-        shown.id, shown.status = event["response"]["id"], event["response"]["status"]
-        if error := event["response"].get("error"):
+        response = event["response"]
+        shown.id, shown.status = response["id"], response["status"]
+        shown.requests = [item for item in response["output"] if item["type"] == _REQUEST]
+        if error := response.get("error"):
             console.print(f"[red]{escape(printable(str(error['message'])))}[/]", soft_wrap=True)
 
 
@@ -151,10 +155,9 @@ async def _without_text(
         yield event
 
 
-def _show_item(item: dict[str, Any], agent: str, shown: _Shown, console: Console) -> None:
-    """Print a tool call and what came of it, and note what a person is asked."""
-    if item["type"] == "mcp_approval_request":
-        shown.requests.append(item)
+def _show_item(item: dict[str, Any], agent: str, console: Console) -> None:
+    """Print a tool call and what came of it, or that a person is asked about it."""
+    if item["type"] == _REQUEST:
         line, verb = described(item["name"], item["arguments"]), "asks to call"
     elif item["type"] == "mcp_call" and item["status"] != "incomplete":
         outcome = f"failed: {item['error']}" if item.get("error") else item.get("output")

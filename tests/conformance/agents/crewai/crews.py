@@ -8,7 +8,7 @@ from crewai.flow.flow import Flow, listen, start
 from crewai.project import CrewBase, agent, crew, task
 from crewai.tasks import TaskOutput
 from crewai.tasks.conditional_task import ConditionalTask
-from crewai.tools import tool
+from crewai.tools import BaseTool, tool
 from pydantic import BaseModel
 
 from k8gentai.stack.conformance import tools
@@ -168,6 +168,32 @@ class Short(Flow):
     @start()
     def work(self) -> str:
         return _reader.kickoff(self.state["input"]).raw[-1]
+
+
+class Linger(BaseTool):
+    """A tool that leaves a mark, and does not come to an end."""
+
+    name: str = "linger"
+    description: str = "Add a line to a file."
+
+    def _run(self, path: str) -> str:
+        raise NotImplementedError
+
+    async def _arun(self, path: str) -> str:
+        tools.write(path, "slow")
+        await asyncio.Event().wait()
+        return "never"
+
+
+class Hurried(Flow):
+    """A flow that does not wait long for a tool."""
+
+    @start()
+    async def work(self) -> str:
+        try:
+            return await asyncio.wait_for(Linger().arun(path=self.state["path"]), 1)
+        except TimeoutError:
+            return (await _reader.kickoff_async(self.state["said"])).raw
 
 
 class Curious(Flow):

@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode
 from langgraph.types import interrupt
 
 from k8gentai.stack.conformance import tools
@@ -70,6 +71,13 @@ def _work(state: MessagesState) -> dict[str, Any]:
     return {"messages": [ToolMessage(at_hand[c["name"]].invoke(c["args"]), tool_call_id=c["id"]) for c in calls]}
 
 
+def _rename(state: MessagesState) -> dict[str, Any]:
+    """Run the tools by a node of tools, under ids of the code's own."""
+    calls, node = state["messages"][-1].tool_calls, ToolNode([_write])
+    made = [node.invoke([AIMessage("", tool_calls=[{**call, "id": "mine"}])])[0] for call in calls]
+    return {"messages": [ToolMessage(m.content, tool_call_id=c["id"]) for m, c in zip(made, calls, strict=True)]}
+
+
 def _next(state: MessagesState) -> str:
     return "work" if state["messages"][-1].tool_calls else END
 
@@ -81,6 +89,14 @@ _by_hand.add_edge(START, "ask")
 _by_hand.add_conditional_edges("ask", _next, ["work", END])
 _by_hand.add_edge("work", "ask")
 one_by_one = _by_hand.compile()
+
+_under_other_ids = StateGraph(MessagesState)
+_under_other_ids.add_node("ask", _ask)
+_under_other_ids.add_node("work", _rename)
+_under_other_ids.add_edge(START, "ask")
+_under_other_ids.add_conditional_edges("ask", _next, ["work", END])
+_under_other_ids.add_edge("work", "ask")
+renaming = _under_other_ids.compile()
 
 
 def _rest(state: MessagesState) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class Approvals:
         self._asked = asyncio.Event()
         self._questions: Counter[str] = Counter()
         """How many wait for the decision about each call."""
+        self._is_quiet = False
+        """Whether the turn is about to be suspended with the questions that there are."""
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def decision(self, call_id: str, name: str, arguments: str) -> Decision | None:
@@ -55,7 +57,7 @@ class Approvals:
     @property
     def over(self) -> bool:
         """Whether nobody is asked any more, as the attempt is over."""
-        return self._over.done()
+        return self._is_quiet or self._over.done()
 
     async def ask(self, call_id: str, name: str, arguments: str, waiting: Sequence[str] = ()) -> Decision:
         """Return the decision about a call, where there is one.
@@ -95,12 +97,14 @@ class Approvals:
             self._asked.clear()
 
     async def quiet(self) -> None:
-        """Wait until something was asked and nothing else goes on."""
+        """Wait until something was asked and nothing else goes on. The questions stand from then on: one that is
+        left is not withdrawn."""
         known = -1
         while not self._questions or self._busy() or known != len(self._questions):
             await self._asked.wait()
             known = len(self._questions)
             await asyncio.sleep(_QUIET_SECONDS)
+        self._is_quiet = True
 
     def close(self) -> None:
         """Let go of what waits: code in a thread may wait on a question of a turn that is over."""

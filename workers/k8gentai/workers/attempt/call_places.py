@@ -39,6 +39,8 @@ class CallPlace:
     """Where the same call ran before in the attempt: the key of its first run."""
     inside: Inside | None = None
     """What was done inside it before in this attempt, where it begins anew."""
+    is_left: bool = False
+    """Whether the agent stopped waiting for it in this attempt after its tool had begun."""
     has_ended: bool = False
     """Whether it came to its end in this attempt, and its framework comes to it once more."""
 
@@ -103,14 +105,16 @@ class CallPlaces:
             return place
         return self._ended_or(replace(place, call_id=key, key=key, entry=entry, first_key=place.key))
 
-    def stop(self, place: CallPlace, inside: Inside | None) -> None:
+    def stop(self, place: CallPlace, inside: Inside | None, *, is_left: bool) -> None:
         """Note that a run came to nothing: it is the same call that begins next.
 
         Args:
             place: the run's.
             inside: what was done inside it; None where it did not begin.
+            is_left: whether the agent stopped waiting for it after its tool had begun.
         """
-        self._stopped[place.first_key or place.key, place.ran].append(replace(place, inside=inside))
+        stopped = replace(place, inside=inside, is_left=is_left)
+        self._stopped[place.first_key or place.key, place.ran].append(stopped)
 
     def end(self, place: CallPlace, entry: ToolEntry) -> None:
         """Note what a run came to."""

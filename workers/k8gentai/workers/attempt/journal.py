@@ -28,6 +28,7 @@ from k8gentai.agents.text.utf8 import JsonObject, Text
 from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.attempt.recorded_order import Place, RecordedOrder
+from k8gentai.workers.attempt.spare_time import Pause
 from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.connection import until_back
 from k8gentai.workers.queue.stored import FAILURE, GIVEN_UP, MODEL, ORDER, TOOL
@@ -116,9 +117,12 @@ class Journal:
         attempts: does the writing.
         lease: the attempt.
         recorded: the journal as it stands, from :meth:`Attempts.journal`.
+        pause: takes its time on the agents' loop.
     """
 
-    def __init__(self, attempts: Attempts, lease: Lease, recorded: dict[str, str]) -> None:
+    def __init__(
+        self, attempts: Attempts, lease: Lease, recorded: dict[str, str], pause: Pause = asyncio.sleep
+    ) -> None:
         self._attempts = attempts
         self._lease = lease
         self._recorded = recorded
@@ -137,7 +141,7 @@ class Journal:
         self._done: set[str] = set()
         """The keys of the tool calls that came to their ends in this attempt."""
         self._writing = asyncio.Lock()
-        self._order = RecordedOrder(_places(recorded))
+        self._order = RecordedOrder(_places(recorded), pause)
 
     def model_key(self, request: dict[str, Any], around: str = "") -> str:
         """Return the key of the model call that is about to be made. Counts it.
@@ -173,13 +177,13 @@ class Journal:
         return self._order.turn_of(key)
 
     def tool_in_turn(self, call_id: str) -> AbstractAsyncContextManager[None]:
-        """Do the same for a tool call that is done."""
-        self.skip_inside(call_id)
+        """Hold a tool call that is done in the same way."""
+        self._order.skip_inside(tool_key(call_id))
         return self._order.turn_of(tool_key(call_id))
 
-    def skip_inside(self, call_id: str) -> None:
-        """Wait for nothing that was recorded inside a tool call whose tool does not run."""
-        self._order.skip_inside(tool_key(call_id))
+    def skip(self, call_id: str) -> None:
+        """Wait for nothing that was recorded of a tool call, and inside it: the agent gives it up again."""
+        self._order.skip(tool_key(call_id))
 
     async def record_answer(self, key: str, answer: Answer, around: str = "") -> None:
         """Keep a model's whole answer. To be done before the agent sees its end. What does not fit is not kept.
@@ -325,6 +329,7 @@ class Journal:
         asked_at = self._asked_at.get(key.removeprefix(FAILURE), now)
         known = {
             "around": around and tool_key(around),
+            "attempt": self._lease.attempt,
             "since_begin": now - self._began,
             "waited": now - asked_at,
         }
@@ -367,3 +372,8 @@ def _failure_key(key: str) -> str:
 def tool_key(call_id: str) -> str:
     """Return the journal's key of a tool call."""
     return TOOL + call_id
+
+
+def own_key(call_id: str) -> str:
+    """Return what stands for the tool itself of a tool call, which code of the agent's around it may give up."""
+    return f"own {tool_key(call_id)}"

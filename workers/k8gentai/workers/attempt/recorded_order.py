@@ -2,8 +2,8 @@
 
 An agent that waits for several at once may go by which comes first. When the turn is run again all of them are
 there at once: each is held back until those that came before it have been given to the agent. The agent may not
-come to what it did before: what it has not asked for in about the time that it took the first time is waited for
-no longer.
+come to what it did before: one is held back for what nobody asks for no longer than the agent had waited for it,
+by when it had asked for all that came before. For that, only time counts in which the process had nothing to do.
 """
 
 import asyncio
@@ -11,17 +11,25 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 from pydantic import BaseModel
 
 from k8gentai.agents.text.utf8 import Text
+from k8gentai.workers.attempt.spare_time import Pause, SpareTime
 
-_LONGER = 1.5
-_MORE_SECONDS = 0.5
 _MOST_SECONDS = 5.0
 """How long one is waited for at most that the agent has not asked for, or does not read."""
+_BUSY_LONGER = 1.5
+_BUSY_MORE_SECONDS = 0.5
+"""How much longer that may be where the process is busy."""
 _APART_SECONDS = 0.03
 """What came that much later finds the agent to have gone on from what came before."""
+_MOST_APART_SECONDS = 5.0
+"""How long a busy process is given for that at most: a dead worker leaves many turns at once."""
+_APART_LONGER = 8.0
+_APART_MORE_SECONDS = 1.0
+"""How much longer than the first time."""
 
 
 class Place(BaseModel):
@@ -32,10 +40,34 @@ class Place(BaseModel):
     """When it was recorded (Unix seconds, by Redis' clock)."""
     around: Text = ""
     """The tool call inside which it came, as the journal has it; empty where it was inside none."""
+    attempt: int = 0
+    """The attempt that recorded it; 0 in entries of older versions."""
     since_begin: float = 0.0
     """How many seconds its attempt had run."""
     waited: float = 0.0
     """How many seconds before that it was asked for."""
+
+
+@dataclass
+class _Patience:
+    """How long something is still waited for.
+
+    Args:
+        spare: the spare time so far.
+        seconds: how much more of that it may take.
+    """
+
+    spare: SpareTime
+    seconds: float
+
+    def __post_init__(self) -> None:
+        self.seconds = min(_MOST_SECONDS, self.seconds)
+        self._until = self.spare.seconds + self.seconds
+        self._at_most_until = time.monotonic() + self.seconds * _BUSY_LONGER + _BUSY_MORE_SECONDS
+
+    @property
+    def is_over(self) -> bool:
+        return self.spare.seconds >= self._until or time.monotonic() >= self._at_most_until
 
 
 class RecordedOrder:
@@ -43,13 +75,13 @@ class RecordedOrder:
 
     Args:
         places: the entries' places, by their keys. What has none is never held back.
+        pause: takes its time on the agents' loop.
     """
 
-    def __init__(self, places: Mapping[str, Place]) -> None:
+    def __init__(self, places: Mapping[str, Place], pause: Pause = asyncio.sleep) -> None:
         self._places = dict(places)
         self._left = dict(sorted(places.items(), key=lambda entry: entry[1].number))
         """Those that were not given, in their order."""
-        self._took = _durations(self._left)
         self._inside: dict[str, list[str]] = defaultdict(list)
         """What came inside tool calls, by the keys of those."""
         for key, place in places.items():
@@ -59,8 +91,12 @@ class RecordedOrder:
         self._held: set[str] = set()
         """Those of them that the agent gives up by itself, in its time."""
         self._moved = asyncio.Event()
-        self._head_since = time.monotonic()
-        """Since when the first of those that are left is the first."""
+        self._pause = pause
+        self._spare = SpareTime(pause)
+        self._waiting: dict[str, _Patience] = {}
+        """Those that are held back, and for how long what nobody has asked for may do that."""
+        self._watching: asyncio.Task[None] | None = None
+        """Sees to it, while there are such, that they are not held back for ever."""
         self._given: Place | None = None
         """What was given last."""
         self._given_at = 0.0
@@ -86,50 +122,68 @@ class RecordedOrder:
             self._held.discard(key)
             self._pass(key)
 
+    def skip(self, key: str) -> None:
+        """Skip an entry that nobody asks for, and what came inside it."""
+        self._pass_over(key)
+        self.skip_inside(key)
+
     def skip_inside(self, around: str) -> None:
-        """Skip what came inside a tool call that is answered from the record: nobody asks for that."""
+        """Skip what came inside a tool call whose tool does not run: nobody asks for that."""
         for key in self._inside.pop(around, ()):
-            self._pass_over(key)
-            self.skip_inside(key)
+            self.skip(key)
 
     async def _wait(self, key: str) -> None:
         self._asked.add(key)
-        while self._is_early(key):
+        if self._is_early(key):
+            self._waiting[key] = _Patience(self._spare, self._places[key].waited)
+            if self._watching is None:
+                self._watching = asyncio.create_task(self._watch())
             try:
-                async with asyncio.timeout(self._patience()):
+                while self._is_early(key):
                     await self._moved.wait()
-            except TimeoutError:
-                self._skip()
-        if key in self._left and self._came_apart(self._places[key]):
-            await asyncio.sleep(max(0.0, self._given_at + _APART_SECONDS - time.monotonic()))
-
-    def _came_apart(self, place: Place) -> bool:
-        """Return whether the agent waited for an entry when what was given last came, and some time longer."""
-        last = self._given
-        if last is None or place.since_begin - last.since_begin < _APART_SECONDS:
-            return False
-        return place.since_begin - place.waited < last.since_begin
+            finally:
+                self._waiting.pop(key, None)
+        if key in self._left:
+            await self._let_the_agent_go_on(self._places[key])
 
     def _is_early(self, key: str) -> bool:
         return key in self._left and next(iter(self._left)) != key
 
-    def _patience(self) -> float | None:
-        """Return how many seconds the first of those that are left is still waited for; None for as long as it
-        takes."""
-        head = next(iter(self._left))
-        if head in self._held:
-            return None
-        most = _MOST_SECONDS if head in self._asked else min(_MOST_SECONDS, self._took[head])
-        return max(0.0, self._head_since + most - time.monotonic())
+    async def _watch(self) -> None:
+        """While entries are held back, skip those that hold them for too long."""
+        head, unread = "", _Patience(self._spare, _MOST_SECONDS)
+        while self._waiting and self._left:
+            if (first := next(iter(self._left))) != head or first in self._held:
+                head, unread = first, _Patience(self._spare, _MOST_SECONDS)
+            await self._spare.tick()
+            if head in self._left and head not in self._held:
+                self._skip_overdue(head, unread)
+        self._watching = None
 
-    def _skip(self) -> None:
-        """Wait no longer for the first of those that are left, nor for more that nobody has asked for."""
-        if not self._left or (patience := self._patience()) is None or patience > 0:
+    def _skip_overdue(self, head: str, unread: _Patience) -> None:
+        """Wait no longer for the first of those that are left where it is overdue, nor for more of its kind."""
+        if head in self._asked:
+            if unread.is_over:
+                self._pass_over(head)
             return
-        del self._left[next(iter(self._left))]
-        while self._left and (head := next(iter(self._left))) not in self._asked:
-            del self._left[head]
-        self._move()
+        if any(patience.is_over for patience in self._waiting.values()):
+            while self._left and (head := next(iter(self._left))) not in self._asked:
+                del self._left[head]
+            self._move()
+
+    async def _let_the_agent_go_on(self, place: Place) -> None:
+        """Let the agent go on from what it was given last, where it did so before an entry came: it may take the
+        one for a reason to leave the other."""
+        last = self._given
+        if last is None or place.at - last.at < _APART_SECONDS:
+            return
+        if place.attempt == last.attempt and place.since_begin - place.waited >= last.since_begin:
+            # It was asked for after that.
+            return
+        most = min((place.at - last.at) * _APART_LONGER + _APART_MORE_SECONDS, _MOST_APART_SECONDS)
+        spare, until = SpareTime(self._pause), self._given_at + most
+        while spare.seconds < _APART_SECONDS and time.monotonic() < until:
+            await spare.tick()
 
     def _pass(self, key: str) -> None:
         if (place := self._left.pop(key, None)) is not None:
@@ -142,18 +196,5 @@ class RecordedOrder:
 
     def _move(self) -> None:
         """Have all that are held back look again."""
-        self._head_since = time.monotonic()
         self._moved.set()
         self._moved = asyncio.Event()
-
-
-def _durations(places: Mapping[str, Place]) -> dict[str, float]:
-    """Return about how many seconds after the one before it each entry may be asked for at the latest."""
-    durations: dict[str, float] = {}
-    before = 0.0
-    for key, place in places.items():
-        # A later attempt began anew.
-        took = place.since_begin - before if place.since_begin >= before else place.since_begin
-        durations[key] = took * _LONGER + _MORE_SECONDS
-        before = place.since_begin
-    return durations

@@ -4,10 +4,11 @@ An attempt after the first, and a turn that continues another one, goes through 
 as far as the journal answers. What was published is not published again. Where the new attempt departs, the
 item is dropped (``item.dropped``) and begun anew; what earlier attempts published and this one never came to is
 dropped at the end. Messages are known again by what they say: parallel model calls may begin in another order, and
-have each other's ids then. The questions that a turn was suspended with, and the calls that had no result then, do
-not count as published to the turn that continues it; what was left out of that turn's response as it was suspended
-does, and is not said again. Where that one comes to its end and shows nothing, it ends
-with what was said last before it: that is the answer.
+have each other's ids then. Where the new attempt drops a message to say it again in another place, nothing is put
+if it stands in that place already, or in the response of an earlier turn. The questions that a turn was suspended
+with, and the calls that had no result then, do not count as published to the turn that continues it; what was left
+out of that turn's response as it was suspended does, and is not said again. Where that one comes to its end and
+shows nothing, it ends with what was said last before it: that is the answer.
 """
 
 from collections import Counter
@@ -192,6 +193,8 @@ class Republisher:
         """The ids of the messages that were published, in their order."""
         self._messages: dict[str, _Again] = {}
         """The messages of the new attempt, by their ids in it."""
+        self._dropped: set[str] = set()
+        """The ids by which messages were published that the new attempt dropped."""
         self._holders: dict[str, _Again] = {}
         """The same by the ids by which they are published."""
         self._others: Counter[str] = Counter()
@@ -214,6 +217,8 @@ class Republisher:
                 elif not isinstance(event, ItemDropped):
                     left_out.clear()
                 self._note(event)
+        self._earlier = frozenset(self._said)
+        """The ids of the messages that the turns before show."""
         for event in published:
             self._note_shown(event)
             self._note(event)
@@ -225,7 +230,12 @@ class Republisher:
         if isinstance(event, TextDelta | ReasoningDelta | MessageDone):
             event = event.model_copy(update={"message_id": self._name(event)})
         elif isinstance(event, ItemDropped) and event.item_id in self._messages:
-            event = event.model_copy(update={"item_id": self._messages[event.item_id].name})
+            name = self._messages[event.item_id].name
+            if self._stands_last(name):
+                self._await_again(event.item_id)
+                return
+            self._dropped.add(name)
+            event = event.model_copy(update={"item_id": name})
         if self._was_replaced(event):
             return
         match event:
@@ -446,6 +456,22 @@ class Republisher:
         """Return whether no whole message was published by an id."""
         item = self._items.get(name)
         return item is None or item.whole is None
+
+    def _stands_last(self, name: str) -> bool:
+        """Return whether a published message stands where it would if it were said again: behind all that the new
+        attempt has said, or in another turn's response."""
+        if name not in self._said or name not in self._items:
+            return False
+        others = self._holders.keys() - self._dropped - {name}
+        places = {other: place for place, other in enumerate(self._said)}
+        return name in self._earlier or all(places.get(each, len(places)) < places[name] for each in others)
+
+    def _await_again(self, message_id: str) -> None:
+        """Have a published message be dropped at the attempt's end, unless that says it again before."""
+        message = self._messages.pop(message_id)
+        del self._holders[message.name]
+        self._unheld[message.name] = None
+        self._items[message.name].said_again(None)
 
     def _exchange(self, message: _Again, name: str, before: _Again) -> None:
         """Take a message for another one than it was taken for, which its holder changes for that one."""

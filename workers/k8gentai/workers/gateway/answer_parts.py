@@ -86,6 +86,30 @@ def _says_anything(part: dict[str, Any]) -> bool:
     return any(value for name, value in part.items() if name != "role")
 
 
+def usable_logprobs(sent: Any) -> dict[str, Any] | None:
+    """Return the log probabilities of a choice; None where any of them has another type than the API's: the answer
+    is the same without them.
+    """
+    if not isinstance(sent, dict):
+        return None
+    parts = [sent.get(name) or [] for name in ("content", "refusal")]
+    usable = all(isinstance(part, list) and all(_is_token(token) for token in part) for part in parts)
+    return sent if usable else None
+
+
+def _is_token(sent: Any, *, with_others: bool = True) -> bool:
+    if not isinstance(sent, dict) or not isinstance(sent.get("token"), str):
+        return False
+    number, written, others = (sent.get(name) for name in ("logprob", "bytes", "top_logprobs"))
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return False
+    if written is not None and not (isinstance(written, list) and all(type(byte) is int for byte in written)):
+        return False
+    if not with_others or not others:
+        return True
+    return isinstance(others, list) and all(_is_token(other, with_others=False) for other in others)
+
+
 def unreadable_part(sent: dict[str, Any]) -> str | None:
     """Name the part of a chunk or completion that is of another type than the API's, and is not empty. Without it
     the answer would be another one.

@@ -25,6 +25,7 @@ from k8gentai.workers.gateway.answer_parts import (
     whole_message,
 )
 from k8gentai.workers.gateway.call_indexes import CallIndexes
+from k8gentai.workers.gateway.shallow_json import ShallowJson
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +83,7 @@ class _Call:
     id: str = ""
     """Empty until the call is shown."""
     characters: EscapedCharacters = field(default_factory=EscapedCharacters)
+    shallow: ShallowJson = field(default_factory=ShallowJson)
     _judged: tuple[int, bool] = (0, False)
     """How long the arguments were when they were last read, and whether they were complete."""
 
@@ -207,7 +209,7 @@ class _Choice:
         sent = call.characters.feed(piece.arguments)
         call.arguments += sent
         if call.id:
-            return [{"index": call.number, **piece.extras, "function": {"arguments": sent}}] if sent else []
+            return [{**piece.extras, **shown} for shown in _arguments(call, sent)]
         call.name = _joined(call.name, piece.name)
         call.extras.update(piece.extras)
         return []
@@ -415,6 +417,7 @@ def read_whole(
                 function["arguments"] = "{}"
             own = call_id(piece.sent_id, index, number)
             written[own] = function["arguments"]
+            function["arguments"] = ShallowJson().feed(function["arguments"])
             calls.append({"id": own, "type": "function", **piece.extras, "function": function})
         choice.pop("delta", None)
         choice["message"] = {"role": "assistant", **message}
@@ -571,6 +574,13 @@ def _usages(sent: Chunk) -> list[dict[str, Any]]:
     return [usage for usage in found if usage and isinstance(usage, dict)]
 
 
+def read_usage(sent: Any) -> dict[str, Any] | None:
+    """Return the figures of a usage that can be counted with, by the names they have; None where it has none."""
+    if not isinstance(sent, dict):
+        return None
+    return {**_counts(sent), **{name: _counts(value) for name, value in sent.items() if isinstance(value, dict)}}
+
+
 def _add_usage(known: dict[str, Any], sent: Any) -> None:
     """Take figures that may have come before: those of a stream only ever grow."""
     for name, value in sent.items() if isinstance(sent, dict) else ():
@@ -610,6 +620,8 @@ def _counts(sent: dict[str, Any]) -> dict[str, int]:
 
 def token_count(sent: Any) -> int | None:
     """Return a figure of a usage; None where it is no whole number that can be counted with, as one below zero."""
+    if isinstance(sent, str) and sent.isascii() and sent.isdecimal():
+        sent = int(sent[: len(str(_LARGEST)) + 1])
     if isinstance(sent, bool) or not isinstance(sent, int | float):
         return None
     return int(sent) if 0 <= sent <= _LARGEST and sent == int(sent) else None
@@ -629,7 +641,9 @@ def _shown(index: int, delta: dict[str, Any], finish_reason: str | None = None) 
 
 
 def _arguments(call: _Call, text: str) -> list[dict[str, Any]]:
-    return [{"index": call.number, "function": {"arguments": text}}] if text else []
+    """Return the piece that shows more of a call's arguments, if there is more to show."""
+    shown = call.shallow.feed(text)
+    return [{"index": call.number, "function": {"arguments": shown}}] if shown else []
 
 
 def _joined(name: str, more: str) -> str:

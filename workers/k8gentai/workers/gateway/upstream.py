@@ -16,6 +16,7 @@ from k8gentai.agents.text.json_text import json_text, read_json
 from k8gentai.workers.attempt.journal import Failure
 from k8gentai.workers.gateway.announced_calls import AnnouncedCalls
 from k8gentai.workers.gateway.answer_parts import says_anything, sent_choices, unreadable_part
+from k8gentai.workers.gateway.sent_errors import error_status, innermost_error, sent_error
 from k8gentai.workers.http.bounded_reading import TooLargeError, lines, whole
 from k8gentai.workers.stack.model_names import ModelNames
 
@@ -255,25 +256,18 @@ class _Error:
     message: str
     code: object = None
     kind: str = ""
-    told_status: object = None
+    status: int | None = None
+    """The HTTP status that it names, where it does."""
 
     @classmethod
     def of(cls, body: Any) -> "_Error":
         """Read the JSON of an error: OpenAI's, FastAPI's, or a text alone."""
-        error = body.get("error") or body if isinstance(body, dict) else body
+        error = innermost_error(body)
         if not isinstance(error, dict):
             return cls(_words(error))
         message = error.get("message") or error.get("detail") or json.dumps(error)
         code = error.get("code")
-        return cls(_words(message), code, f"{error.get('type') or ''} {code or ''}", error.get("status"))
-
-    @property
-    def status(self) -> int | None:
-        """The HTTP status that it names, where it does."""
-        for told in (self.told_status, self.code):
-            if str(told).isdecimal() and (status := int(str(told))) in range(400, 600):
-                return status
-        return None
+        return cls(_words(message), code, f"{error.get('type') or ''} {code or ''}", error_status(error))
 
     @property
     def is_final(self) -> bool:
@@ -378,10 +372,10 @@ def _answer(body: bytes, holds: str) -> dict[str, Any]:
     return answer
 
 
-def _error_in(chunk: Chunk) -> Chunk | None:
+def _error_in(chunk: Chunk) -> Any:
     """Find the error that a chunk or completion tells of, itself or in a choice, as routers of models do."""
-    if chunk.get("error") or chunk.get("object") == "error":
-        return chunk
+    if error := sent_error(chunk):
+        return error
     for choice in sent_choices(chunk):
         if choice.get("error"):
             return choice

@@ -10,6 +10,7 @@ import structlog
 from k8gentai.agents.adapters.base.answer_text import is_json
 from k8gentai.agents.adapters.base.parameters import passed_on, wants_json
 from k8gentai.agents.adapters.base.tool_choice import ToolChoice, tool_choice
+from k8gentai.agents.contract.error_codes import INVALID_ANSWER
 from k8gentai.agents.contract.events import (
     Event,
     TurnCompleted,
@@ -22,7 +23,6 @@ from k8gentai.agents.contract.turn import (
     DeclaredTool,
     FoundTools,
     ModelEndpoint,
-    RequestError,
     Turn,
     TurnContext,
     TurnError,
@@ -255,7 +255,7 @@ class Attempt:
             text = ""
         # In a thread: long answers take a while, in which other turns go on.
         fault = await asyncio.to_thread(format_fault, text, self._turn.parameters["text"]["format"])
-        return TurnFailed(code=RequestError.code, message=f"text.format: {fault}") if fault else end
+        return TurnFailed(code=INVALID_ANSWER, message=f"text.format: {fault}") if fault else end
 
     def leave_answer(self, *, suspended: bool) -> None:
         """Drop what is no answer, where the request asks for JSON: what was published before the answer, if that

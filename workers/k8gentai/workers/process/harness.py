@@ -23,6 +23,7 @@ from k8gentai.workers.attempt.journal import Journal
 from k8gentai.workers.attempt.replay_filter import Republisher
 from k8gentai.workers.attempt.retried import tried_anew
 from k8gentai.workers.attempt.sequencer import EventOrder
+from k8gentai.workers.attempt.spare_time import pause_in
 from k8gentai.workers.attempt.stream import EventStream
 from k8gentai.workers.gateway.model_calls import OpenAttempts
 from k8gentai.workers.isolation.agents_loop import AgentsLoop
@@ -101,7 +102,8 @@ class Harness:
         stream = EventStream(self._attempts, started)
         stream.put(TurnStarted(attempt=started.lease.attempt, worker=self._attempts.worker))
         order, put, recorded = await self._taken_up(started, stream)
-        journal = Journal(self._attempts, started.lease, recorded)
+        pause = pause_in(self._agents_loop.loop)
+        journal = Journal(self._attempts, started.lease, recorded, pause)
         writing = asyncio.create_task(stream.write())
         running = asyncio.create_task(self._end(started, slot, journal, order))
         try:

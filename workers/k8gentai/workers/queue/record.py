@@ -54,7 +54,7 @@ def seen_digest(name: str, arguments: str) -> str:
     """
     try:
         written = json.dumps(json.loads(arguments or "{}"), sort_keys=True)
-    except ValueError:
+    except (ValueError, RecursionError):
         written = arguments
     return hashlib.sha256(f"{name}\n{written}".encode(errors="surrogatepass")).hexdigest()
 

@@ -81,8 +81,9 @@ TOOL: Final = "tool "
 Written by: ``Journal.record_tool``
 """
 GIVEN_UP: Final = "given_up "
-"""``given_up {key of the call} {n}``: that the agent gave up a call (JSON of ``given_up.GivenUp``); gone
-once it waits for an answer. ``n`` counts its tries from 1.
+"""``given_up {key of the call} {n}``: that the agent gave up a call (JSON of ``given_up.GivenUp``), or, behind
+``own``, that code around the tool of a call gave up that; gone once it waits for an answer. ``n`` counts its tries
+from 1.
 
 Written by: ``Journal.record_given_up``, ``Journal.hold``
 """

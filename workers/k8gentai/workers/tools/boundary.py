@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from k8gentai.agents.adapters.base.call_matching import matching_call
@@ -31,8 +31,9 @@ from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.call_places import CallPlace, CallPlaces
 from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside, keep_none
-from k8gentai.workers.attempt.journal import Journal, ToolEntry, tool_key
+from k8gentai.workers.attempt.journal import Journal, ToolEntry, own_key, tool_key
 from k8gentai.workers.attempt.tool_guard import ToolGuard
+from k8gentai.workers.isolation.agents_loop import in_loop
 from k8gentai.workers.queue.attempts import FencedError
 from k8gentai.workers.queue.clock import Clock
 from k8gentai.workers.tools.running_call import RunningCall, calls_around, key_around, open_around, scope
@@ -47,6 +48,7 @@ _LOST = (
     "definition says that it is not run again"
 )
 
+_STOPPED = "this tool was stopped before its end: whether it took effect is not known"
 _NOT_BEGUN = "a tool was not run, as an earlier answer or result could not be recorded"
 _TOO_LARGE = "this tool ran, and its result was too large to be kept"
 
@@ -127,6 +129,7 @@ class Tools:
         """Whether an older version recorded such a call, which did not say what was done inside it."""
         self._call_keys: list[CallKey] = []
         self._claiming = threading.Lock()
+        self._home = asyncio.get_running_loop()
 
     @property
     def busy(self) -> bool:
@@ -189,15 +192,16 @@ class Tools:
         self._note_question(call_id)
         around = open_around()
         for running in around:
-            running.ask()
             self._put_to_people.add(running.call_id)
-        waiting = [*about, *(running.call_id for running in around)]
-        for running in around:
             if running.own.has_returned:
                 running.is_kept = True
                 await self._leave(running)
             elif running.asked_agent is not None:
                 await self._leave_asking(running)
+        # Only now: once nothing else is at work, a turn is suspended with the questions that were put.
+        for running in around:
+            running.ask()
+        waiting = [*about, *(running.call_id for running in around)]
         try:
             decision = await self._approvals.ask(call_id, name, arguments, waiting)
         except asyncio.CancelledError:
@@ -232,12 +236,12 @@ class Tools:
         arguments_json = shown_json(arguments) if unreadable is None else unreadable
         place = self._places.find(call_id, name, arguments_json)
         given_id, call_id, known = call_id, place.call_id, place.entry
-        again, ran, is_asked = call_id in self._begun, False, False
+        again, ran, is_left, is_asked = call_id in self._begun, False, False, False
         running: RunningCall | None = None
         try:
             if not again and self._is_one_too_many(known):
                 return await self._skip(ToolCall(call_id=call_id, name=name, arguments=arguments_json))
-            if not again:
+            if not again or place.is_left:
                 await self._begin(call_id)
             step_id = tool_step(call_id)
             policy = self._policy(name)
@@ -251,7 +255,7 @@ class Tools:
                 or self._replaces_approved(name)
                 # Whatever its definition has said since: what a person was asked is theirs to decide.
                 or self._approvals.decision(call_id, name, arguments_json) is not None
-            ) and not _is_interrupted(known, policy)
+            ) and not _is_interrupted(place, policy)
             async with self._waited_for(place, name):
                 if denial is None and is_asked and not place.is_passed:
                     denial = await self._ask_whether(given_id, call_id, name, arguments_json)
@@ -271,12 +275,13 @@ class Tools:
             raise asyncio.CancelledError from error
         except asyncio.CancelledError:
             # What a person approved runs once, also where the agent does not wait for its end.
-            has_begun = not running.asks if running is not None else known is not None
-            ran = is_asked and has_begun
+            is_left = not running.asks if running is not None else known is not None
+            ran = is_asked and is_left
             raise
         finally:
             if not ran:
-                self._places.stop(place, running.inside if running is not None else place.inside)
+                inside = running.inside if running is not None else place.inside
+                self._places.stop(place, inside, is_left=is_left)
         if ran:
             self._places.end(place, entry)
         if entry.images:
@@ -291,7 +296,7 @@ class Tools:
         return ToolOutcome(entry.output, entry.is_error, entry.raw, entry.results, recorded=recorded)
 
     async def _begin(self, call_id: str) -> None:
-        """Count a call that is made for the first time in this attempt.
+        """Count a call that is made, or made again by an agent that had given it up.
 
         Raises:
             BudgetExceededError: it was one call too many.
@@ -402,26 +407,58 @@ class Tools:
         key = self._journal.patience_key(tool_key(place.key))
         began = time.monotonic()
         if (before := self._journal.given_up(key)) is not None:
-            self._held += 1
             try:
-                await self._journal.hold(key, before)
+                await self._hold(key, before)
             except asyncio.CancelledError:
                 # It is given up again. What was done inside it is not done again.
-                self._journal.skip_inside(place.key)
+                self._journal.skip(place.key)
                 if place.entry is not None:
                     self._publish(
                         place.call_id, StepStarted(step_id=tool_step(place.call_id), kind="tool", name=name)
                     )
                     self._answer_inside(place.entry.inside)
                 raise
-            finally:
-                self._held -= 1
         try:
             yield
         except asyncio.CancelledError:
             if not self.is_over:
                 await self._journal.record_given_up(key, GivenUp(seconds=time.monotonic() - began), key_around())
             raise
+
+    @asynccontextmanager
+    async def own_waited_for(self, running: RunningCall) -> AsyncIterator[None]:
+        """While inside, in whatever loop, code of the agent's around the tool of a call waits for that. Where it
+        stops waiting, and the call goes on, do the same as for a call.
+
+        Raises:
+            asyncio.CancelledError: it stopped waiting.
+            ToolFailedError: it runs a tool once more that is not to be.
+        """
+        if running.is_left and self._policy(running.name).retry == "never":
+            raise ToolFailedError(_INTERRUPTED)
+        key = self._journal.patience_key(own_key(running.place.key))
+        began = time.monotonic()
+        try:
+            if (before := self._journal.given_up(key)) is not None:
+                await in_loop(self._home, self._hold(key, before))
+            yield
+        except asyncio.CancelledError:
+            running.is_left = True
+            if not (self.is_over or running.is_being_stopped or running.limit.expired()):
+                given_up = GivenUp(seconds=time.monotonic() - began)
+                with suppress(FencedError):
+                    await in_loop(self._home, self._journal.record_given_up(key, given_up, running.place.key))
+            raise
+        except FencedError as error:
+            raise asyncio.CancelledError from error
+
+    async def _hold(self, key: str, before: GivenUp) -> None:
+        """Hold a call that the agent had given up; see :meth:`k8gentai.workers.attempt.journal.Journal.hold`."""
+        self._held += 1
+        try:
+            await self._journal.hold(key, before)
+        finally:
+            self._held -= 1
 
     async def _once(
         self,
@@ -442,9 +479,10 @@ class Tools:
                 self._answer_inside(place.entry.inside)
             async with self._journal.tool_in_turn(place.key):
                 return place.entry
-        if place.entry is not None and _is_interrupted(place.entry, policy):
-            running.inside = (place.entry.inside or Inside()).copy_of()
-            self._answer_inside(place.entry.inside)
+        if _is_interrupted(place, policy):
+            if not place.is_left and place.entry is not None:
+                running.inside = (place.entry.inside or Inside()).copy_of()
+                self._answer_inside(place.entry.inside)
             outcome = ToolOutcome(_INTERRUPTED, is_error=True)
         else:
             outcome = await self._run(running, policy, run)
@@ -476,9 +514,9 @@ class Tools:
         key = running.place.key
         async with running.recording:
             running.has_ended = True
-            if not await self._journal.record_tool(key, entry, key_around()):
+            if not await self._journal.record_tool(key, entry, running.around):
                 # It ran, and is not to run again in a turn that tries this one anew.
-                await self._journal.record_tool(key, _short(running, _TOO_LARGE), key_around())
+                await self._journal.record_tool(key, _short(running, _TOO_LARGE), running.around)
                 self._budget.unrecorded("a tool ran, and its result is too large to be recorded")
 
     async def _run(
@@ -554,8 +592,8 @@ class Tools:
             never = self._policy(running.name).retry == "never"
             left = _short(running, _LOST) if never else running.record(state="left")
         try:
-            if not await self._journal.record_tool(place.key, left):
-                await self._journal.record_tool(place.key, _short(running, _TOO_LARGE), key_around())
+            if not await self._journal.record_tool(place.key, left, running.around):
+                await self._journal.record_tool(place.key, _short(running, _TOO_LARGE), running.around)
         except FencedError as error:
             raise asyncio.CancelledError from error
 
@@ -585,12 +623,13 @@ def _short(running: RunningCall, why: str) -> ToolEntry:
     return running.place.record(state="done", output=why, is_error=True, usage=running.usage, inside=Inside())
 
 
-def _is_interrupted(known: ToolEntry | None, policy: Tool) -> bool:
+def _is_interrupted(place: CallPlace, policy: Tool) -> bool:
     """Return whether a call was begun that is not to be run again, and it is not known that its tool returned, or
     that it waits for another agent, which it finds again."""
+    known = place.entry
     is_open = known is not None and known.state == "running"
     is_known = known is not None and (known.returned is not None or known.asked_agent is not None)
-    return is_open and not is_known and policy.retry == "never"
+    return (place.is_left or is_open) and not is_known and policy.retry == "never"
 
 
 def _denial(decision: Decision) -> ToolEntry | None:
@@ -624,5 +663,5 @@ async def _guarded(
     except asyncio.CancelledError as error:
         if running.is_cancelled:
             raise
-        return ToolOutcome(words_of(error), is_error=True)
+        return ToolOutcome(f"{words_of(error)} ({_STOPPED})", is_error=True)
     return result if isinstance(result, ToolOutcome) else ToolOutcome(result)

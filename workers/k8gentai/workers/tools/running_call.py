@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Protocol
 
 from k8gentai.agents.contract.events import Usage
@@ -32,6 +34,9 @@ class CallsOwner(Protocol):
     async def ask(self, call_id: str, name: str, arguments: str, about: Sequence[str] = ()) -> Decision:
         """Ask a person; see :class:`k8gentai.workers.attempt.approvals.Approvals`."""
 
+    def own_waited_for(self, running: "RunningCall") -> AbstractAsyncContextManager[None]:
+        """Return what is open while code around the tool of a call waits for that."""
+
 
 class RunningCall:
     """A tool call under way.
@@ -50,6 +55,8 @@ class RunningCall:
         self.call_id = call_id
         self.name = name
         self.place = place
+        self.around = key_around()
+        """The key of the tool call inside which it is made; empty where it is inside none."""
         self.tools = tools
         entry = place.entry
         self.asked_agent = entry.asked_agent if entry is not None else None
@@ -60,8 +67,11 @@ class RunningCall:
         """What is done inside it."""
         self._at_return = self.inside.copy_of()
         """What was done inside it until its tool itself returned."""
-        self.own = OwnResult(kept.returned if kept else None, self._note_return)
+        waited_for = partial(tools.own_waited_for, self)
+        self.own = OwnResult(kept.returned if kept else None, self._note_return, waited_for)
         """What its tool itself returned."""
+        self.is_left = False
+        """Whether code around its tool stopped waiting for that, and may run it once more."""
         self.images: list[str] = list(kept.images) if kept else []
         """The images that it has shown."""
         self.usage: list[Usage] = list(kept.usage) if kept else []

@@ -53,7 +53,7 @@ def _held(call: Run) -> Run:
             return await call(self, event, context)
         if _is_its(admission, self, event):
             returned = admission.own_result()
-            with admission.at_work():
+            async with admission.awaited(returned):
                 if returned.text is not None and not starts_helper(event):
                     run.changes.apply(context, changes_of(returned.text))
                     return ToolResultEvent.from_call(event, remade(returned.text))

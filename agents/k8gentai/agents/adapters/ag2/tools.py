@@ -121,7 +121,7 @@ def read_arguments(call: ToolCallEvent) -> dict[str, Any] | None:
     """Return a call's arguments as the model wrote them; None where they cannot be read."""
     try:
         read = json.loads(call.arguments or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return read if isinstance(read, dict) else None
 

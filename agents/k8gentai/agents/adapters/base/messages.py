@@ -175,7 +175,7 @@ def _object(arguments: str) -> str:
     them refuse the whole request."""
     try:
         return arguments if isinstance(json.loads(arguments), dict) else "{}"
-    except ValueError:
+    except (ValueError, RecursionError):
         return "{}"
 
 

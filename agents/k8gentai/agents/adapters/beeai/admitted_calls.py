@@ -98,7 +98,7 @@ def _held(run_tool: Run, call_tool: CallTool) -> Run:
         arguments = as_json(args[0] if args else named.get("input"))
         if admission.is_open and arguments in _readings(self, admission):
             returned = admission.own_result()
-            with admission.at_work():
+            async with admission.awaited(returned):
                 if returned.text is not None:
                     return remade(returned.text)
                 output = await run_tool(self, *args, **named)

@@ -5,13 +5,12 @@ Their classes are wrapped, so a tool is found whoever holds it. One that runs fo
 already is let through, where its arguments are those that were admitted there.
 """
 
-import asyncio
 import inspect
 import json
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from crewai.crews.crew_output import CrewOutput
 from crewai.llm import LLM
@@ -24,6 +23,7 @@ from k8gentai.agents.adapters.base.kept_results import read_result, round_trip, 
 from k8gentai.agents.adapters.crewai.admitted_calls import CrewAdmission, admitted, passes, shown
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
 from k8gentai.agents.adapters.crewai.tool_names import tool_name
+from k8gentai.agents.code.outside_turns import refuse_outside
 from k8gentai.agents.contract.idempotency import enclosing_call
 from k8gentai.agents.contract.turn import ToolOutcome
 from k8gentai.agents.text.json_text import arguments_object
@@ -92,7 +92,8 @@ def _called(call: Callable[..., Any], *, layer: bool = False) -> Callable[..., A
 
     @wraps(call)
     def called(self: Any, *args: Any, **kwargs: Any) -> Any:
-        run = current_run.get()
+        if (run := current_run.get()) is None:
+            refuse_outside(self.name)
         if run is None or passes(run, self):
             return call(self, *args, **kwargs)
         arguments = shown(_arguments(self, args, kwargs))
@@ -115,26 +116,22 @@ def _awaited(
 ) -> Callable[..., Coroutine[Any, Any, Any]]:
     @wraps(call)
     async def awaited(self: Any, *args: Any, **kwargs: Any) -> Any:
-        run = current_run.get()
+        if (run := current_run.get()) is None:
+            refuse_outside(self.name)
         if run is None or passes(run, self):
             return await call(self, *args, **kwargs)
         arguments = shown(_arguments(self, args, kwargs))
         if (own := admitted(self, arguments, layer=layer)) is not None:
             returned = own.own_result()
-            with own.at_work():
+            async with own.awaited(returned):
                 if returned.text is not None:
                     return _known(returned.text, self)
                 with _worded():
                     result = await call(self, *args, **kwargs)
                 returned.keep(round_trip(result, _written, _read))
                 return result
-        here = asyncio.get_running_loop()
-
-        def execute() -> Any:
-            return asyncio.run_coroutine_threadsafe(call(self, *args, **kwargs), here).result()
-
-        # The boundary blocks, and this loop is to run the tool meanwhile.
-        return await asyncio.to_thread(_through, run, self.name, arguments, execute, self)
+        direct = _Direct(run, self.name, arguments, self)
+        return direct.given(await direct.await_tool(lambda: call(self, *args, **kwargs)))
 
     return awaited
 
@@ -206,58 +203,89 @@ def _through(run: CrewRun, name: str, arguments: dict[str, Any], call: Callable[
     Raises:
         Exception: what the tool raised.
     """
-    name, around = tool_name(name), current_admission.get()
-    changed = around if isinstance(around, CrewAdmission) and around.name == name else None
-    inside = (key,) if changed is None and (key := enclosing_call()) else ()
-    told = name, json.dumps(arguments), *inside
-    if changed is not None:
-        # What runs in place of a call, with other arguments, is not another one of the model's.
-        call_id = run.call_ids.make(changed.call_id, *told)
-    else:
-        call_id = run.claim(name, arguments, nested=around is not None) or run.call_ids.make(*told)
-    execution = _Direct(call_id, name, arguments, call)
-    outcome = run.call_tool(call_id, name, arguments, execution.execute)
-    if execution.error is not None:
-        raise execution.error
-    if outcome.recorded:
-        count_use(tool)
-    if changed is not None:
-        changed.refusal = outcome.output if outcome.is_error else None
-    if outcome.is_error:
-        return outcome.output
-    if execution.done:
-        return execution.result
-    return _remade(outcome)
+    direct = _Direct(run, name, arguments, tool)
+    return direct.given(direct.call_tool(call))
 
 
 class _Direct:
-    """One execution of a tool that code called.
+    """A call of a tool by code.
 
     Args:
-        call_id: the call.
-        name: the tool's.
+        run: the turn's.
+        name: the tool, as CrewAI has it.
         arguments: the call's.
-        call: runs it.
+        tool: it; None where that is a function.
     """
 
-    def __init__(self, call_id: str, name: str, arguments: dict[str, Any], call: Callable[[], Any]) -> None:
-        self._of = call_id, name, arguments
-        self._call = call
-        self.done = False
-        self.result: Any = None
-        self.error: Exception | None = None
+    def __init__(self, run: CrewRun, name: str, arguments: dict[str, Any], tool: Any) -> None:
+        self._run = run
+        self._name, around = tool_name(name), current_admission.get()
+        self._arguments = arguments
+        self._tool = tool
+        is_in_place = isinstance(around, CrewAdmission) and around.name == self._name
+        self._in_place_of = cast("CrewAdmission", around) if is_in_place else None
+        """The call in place of which it is made: it is no further one of the model's."""
+        told = self._name, json.dumps(arguments)
+        if self._in_place_of is not None:
+            self._call_id = run.call_ids.make(self._in_place_of.call_id, *told)
+        else:
+            inside = (key,) if (key := enclosing_call()) else ()
+            claimed = run.claim(self._name, arguments, nested=around is not None)
+            self._call_id = claimed or run.call_ids.make(*told, *inside)
+        self._done = False
+        self._result: Any = None
+        self._error: Exception | None = None
 
-    def execute(self) -> ToolOutcome:
-        """Run the tool, in a context of its own."""
+    def call_tool(self, call: Callable[[], Any]) -> ToolOutcome:
+        """Pass the boundary with a function that runs the tool; blocks."""
+
+        def execute() -> ToolOutcome:
+            with self._at_work():
+                self._result = call()
+            return self._outcome()
+
+        return self._run.call_tool(self._call_id, self._name, self._arguments, execute)
+
+    async def await_tool(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> ToolOutcome:
+        """Pass the boundary with a function whose coroutine runs the tool, on this loop."""
+
+        async def execute() -> ToolOutcome:
+            with self._at_work():
+                self._result = await call()
+            return self._outcome()
+
+        return await self._run.await_tool(self._call_id, self._name, self._arguments, execute)
+
+    def given(self, outcome: ToolOutcome) -> Any:
+        """Return what the code is given.
+
+        Raises:
+            Exception: what the tool raised.
+        """
+        if self._error is not None:
+            raise self._error
+        if outcome.recorded:
+            count_use(self._tool)
+        if self._in_place_of is not None:
+            self._in_place_of.refusal = outcome.output if outcome.is_error else None
+        if outcome.is_error:
+            return outcome.output
+        return self._result if self._done else _remade(outcome)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """While inside, the tool runs for the call."""
+        admission = CrewAdmission(self._call_id, self._name, self._arguments)
         try:
-            admission = CrewAdmission(*self._of)
             with admit(admission), admission.at_work():
-                self.result = self._call()
+                yield
         except Exception as error:
-            self.error = error
+            self._error = error
             raise
-        self.done = True
-        return ToolOutcome(str(self.result), raw=_recorded(self.result))
+
+    def _outcome(self) -> ToolOutcome:
+        self._done = True
+        return ToolOutcome(str(self._result), raw=_recorded(self._result))
 
 
 def _recorded(result: Any) -> str:

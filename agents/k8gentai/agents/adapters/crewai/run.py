@@ -135,11 +135,44 @@ class CrewRun:
         """
 
         self._process.check(name)
+        return self._wait(self._context.tools.call(call_id, name, arguments, lambda: self._in_thread(execute)))
 
-        async def call() -> ToolOutcome:
-            return await self._context.tools.call(call_id, name, arguments, lambda: self._in_thread(execute))
+    async def await_tool(
+        self,
+        call_id: str,
+        name: str,
+        arguments: dict[str, Any],
+        execute: Callable[[], Coroutine[Any, Any, ToolOutcome]],
+    ) -> ToolOutcome:
+        """Do the same in code that awaits the tool, on a loop of its own: who stops waiting for it stops it.
 
-        return self._wait(call())
+        Args:
+            execute: runs the tool, on that loop and with this context.
+
+        Raises:
+            Stopped: the turn is over.
+            asyncio.CancelledError: it is awaited no longer.
+        """
+        self._process.check(name)
+        here = asyncio.get_running_loop()
+
+        async def run_here() -> ToolOutcome:
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(execute(), here))
+
+        waiting = self._begin(self._context.tools.call(call_id, name, arguments, run_here))
+        try:
+            return await asyncio.wrap_future(waiting)
+        except asyncio.CancelledError as error:
+            if self._over:
+                raise Stopped from error
+            raise
+        except Stopped:
+            raise
+        except BaseException as error:
+            self._end_with(error)
+            raise Stopped from error
+        finally:
+            self._forget(waiting)
 
     def claim(self, name: str, arguments: dict[str, Any], *, nested: bool) -> str | None:
         """Return the model's call that code answers which runs a tool by itself; see
@@ -200,19 +233,31 @@ class CrewRun:
             Stopped: the turn is over.
             Exception: what it raised.
         """
+        waiting = self._begin(waited_for)
+        try:
+            return waiting.result()
+        except concurrent.futures.CancelledError as error:
+            raise Stopped from error
+        finally:
+            self._forget(waiting)
+
+    def _begin[T](self, waited_for: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Begin something on the worker's loop, with the context at hand.
+
+        Raises:
+            Stopped: the turn is over.
+        """
         with self._lock:
             if self._over:
                 waited_for.close()
                 raise Stopped
             waiting = asyncio.run_coroutine_threadsafe(self._tracked(waited_for), self._loop)
             self._waiting.add(waiting)
-        try:
-            return waiting.result()
-        except concurrent.futures.CancelledError as error:
-            raise Stopped from error
-        finally:
-            with self._lock:
-                self._waiting.discard(waiting)
+        return waiting
+
+    def _forget(self, waiting: concurrent.futures.Future[Any]) -> None:
+        with self._lock:
+            self._waiting.discard(waiting)
 
     def _hear(self, source: object, event: Any) -> None:
         if self._over:

@@ -316,6 +316,6 @@ def _read(written: Any) -> dict[str, Any] | None:
     """Return a call's arguments; None where they are no JSON."""
     try:
         arguments = json.loads(written) if isinstance(written, str) else written
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return arguments if isinstance(arguments, dict) else {}

@@ -1,12 +1,14 @@
 """Holds what was published of a graph's words against the state of the graph, which says what its answer is.
 
-What a model says is published while it says it, before it is known whether the state will have it. A message of
-the state that nobody published is published when the state has it; what was published and is no part of the final
-state was said on the way, and is dropped from the turn's answer.
+What a model says is published while it says it, before it is known whether the state will have it, and where. A
+message of the state that nobody published is published when the state has it; what stands out of the state's order
+is dropped and said again in its place; what was published and is no part of the final state was said on the way,
+and is dropped from the turn's answer.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import (
@@ -22,7 +24,7 @@ from langgraph.constants import END
 
 from k8gentai.agents.adapters.base.answer_text import answer_text, same_answer
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
-from k8gentai.agents.contract.events import Event, ItemDropped, MessageDone, TextDelta
+from k8gentai.agents.contract.events import Event, ItemDropped, MessageDone, ReasoningDelta, TextDelta
 
 _KEY = "messages"
 _STRUCTURED = "structured_response"
@@ -36,11 +38,15 @@ class Published:
         message_id: its id in the turn's events.
         text: all of it.
         ids: the ids that LangChain knows it by.
+        place: tells which of two messages is shown first.
+        reasoning: all of it.
     """
 
     message_id: str
     text: str
-    ids: set[str] = field(default_factory=set)
+    ids: set[str]
+    place: int
+    reasoning: str = ""
 
 
 class Answers:
@@ -49,6 +55,7 @@ class Answers:
     Args:
         published: the messages published so far; those of models come in while the graph runs.
         new_message_id: makes the id of a message.
+        new_place: makes the place of a message that is shown after all others.
         publish: takes each event.
         publish_calls: publishes the tool calls of a message that no model call made.
     """
@@ -57,11 +64,13 @@ class Answers:
         self,
         published: list[Published],
         new_message_id: Callable[[], str],
+        new_place: Callable[[], int],
         publish: Callable[[Event], None],
         publish_calls: Callable[[AIMessage], None],
     ) -> None:
         self._published = published
         self._new_message_id = new_message_id
+        self._new_place = new_place
         self._publish = publish
         self._publish_calls = publish_calls
         self._given: dict[tuple[str, ...], set[object]] = {}
@@ -78,7 +87,7 @@ class Answers:
         self._given[()] = {_name(message) for message in messages}
 
     def take(self, namespace: tuple[str, ...], state: Any) -> None:
-        """Publish what is new in the state of the graph or of one of its subgraphs."""
+        """Publish what is new in the state of the graph or of one of its subgraphs, in its order."""
         if not namespace:
             self._final = state
         if namespace not in self._given:
@@ -88,9 +97,7 @@ class Answers:
             self._write_anew(namespace, messages_of(state))
         elif _has(state, self._given[namespace]):
             self._begun.add(namespace)
-        said = self._said(namespace, state)
-        for message in self._left(said)[0]:
-            self._say(message)
+        self._say_in_order(self._said(namespace, state))
 
     def finish(self, outputs: Iterable[str]) -> None:
         """Publish what the final state has beyond what was published, and drop what it does not have.
@@ -106,9 +113,7 @@ class Answers:
             return
         said = self._said((), final)
         spoken = [message for message in said if _speaks(message)]
-        missing, extra = self._left(said)
-        for message in missing:
-            self._say(message)
+        extra = self._say_in_order(said)
         last = text_and_reasoning(said[-1])[0] if said else ""
         if any(text_and_reasoning(message)[0] for message in spoken):
             self._drop(extra)
@@ -122,7 +127,8 @@ class Answers:
         """Note what a node wrote in place of a graph's conversation: only the last of that is new, and what the
         turn has said before."""
         if messages:
-            old = {_name(message) for message in self._left(list(messages[:-1]))[0]}
+            before, _ = self._pairs(list(messages[:-1]))
+            old = {_name(message) for message, found in before if found is None}
             self._anew[namespace] = old
             self._given[namespace] = {_name(message) for message in messages}
 
@@ -133,37 +139,67 @@ class Answers:
             return _new(state, self._given[namespace])
         return [message for message in messages_of(state) if _name(message) not in old]
 
-    def _left(self, said: list[BaseMessage]) -> tuple[list[BaseMessage], list[Published]]:
-        """Return the messages of a state that were not published, and what was published and is not among them.
+    def _say_in_order(self, said: list[BaseMessage]) -> list[Published]:
+        """Publish the messages of a state that were not published, and say again those that stand out of its
+        order: what is said now comes last. Returns what was published and is not among them."""
+        pairs, extra = self._pairs(said)
+        shown, rest = -1, list[tuple[BaseMessage, Published | None]]()
+        for message, found in pairs:
+            if found is None and not rest and not text_and_reasoning(message)[0]:
+                self._say(message)  # nothing but its calls, which stay where they are
+            elif found is not None and (not found.text or (not rest and found.place > shown)):
+                shown = max(shown, found.place)
+            else:
+                rest.append((message, found))
+        # The last first: each is dropped from behind all that stays, as it was said where this was done before.
+        self._drop([found for _, found in reversed(rest) if found is not None])
+        for message, found in rest:
+            self._say(message, found)
+        return extra
+
+    def _pairs(
+        self, said: list[BaseMessage]
+    ) -> tuple[list[tuple[BaseMessage, Published | None]], list[Published]]:
+        """Return what an agent says in a state, each message with what was published of it, and what was published
+        and is not among them.
 
         Messages are paired by their ids, where their words are the same, then by their words, in order.
         """
-        extra = list(self._published)
-        missing: list[BaseMessage] = []
         spoken = [message for message in said if _speaks(message)]
-        pairs = {id(m): found for m in spoken if (found := _by_id(m, extra))}
-        extra = [each for each in extra if not any(each is found for found in pairs.values())]
+        extra = list(self._published)
+        found: list[Published | None] = []
         for message in spoken:
-            if id(message) in pairs:
-                continue
-            text = text_and_reasoning(message)[0].strip()
-            found = next((each for each in extra if text and each.text.strip() == text), None)
-            if found is None:
-                missing.append(message)
-            else:
-                extra.remove(found)
-        return missing, extra
+            found.append(_by_id(message, extra))
+            extra = [each for each in extra if each is not found[-1]]
+        shown = -1
+        for number, message in enumerate(spoken):
+            if found[number] is None and (same := _by_words(message, extra, shown)):
+                found[number] = same
+                extra.remove(same)
+            shown = max(shown, each.place) if (each := found[number]) else shown
+        return list(zip(spoken, _equal_in_order(found), strict=True)), extra
 
-    def _say(self, message: BaseMessage) -> None:
+    def _say(self, message: BaseMessage, again: Published | None = None) -> None:
+        """Publish a message.
+
+        Args:
+            message: the message.
+            again: what was published of it before, and dropped. Its id makes the new one, so that the ids of later
+                messages do not hang on which of two models was faster.
+        """
         text, _ = text_and_reasoning(message)
-        message_id = self._new_message_id() if text else ""
+        message_id = (f"{again.message_id}r" if again else self._new_message_id()) if text else ""
+        reasoning = again.reasoning if again else ""
         if text:
+            if reasoning:
+                self._publish(ReasoningDelta(message_id=message_id, delta=reasoning))
             self._publish(TextDelta(message_id=message_id, delta=text))
-            self._published.append(Published(message_id, text, {message.id} if message.id else set()))
+            ids = {*(again.ids if again else ()), *([message.id] if message.id else ())}
+            self._published.append(Published(message_id, text, ids, self._new_place(), reasoning))
         if isinstance(message, AIMessage):
             self._publish_calls(message)
         if text:
-            self._publish(MessageDone(message_id=message_id, text=text))
+            self._publish(MessageDone(message_id=message_id, text=text, reasoning=reasoning))
 
     def _say_text(self, text: str) -> None:
         self._say(AIMessage(text))
@@ -185,6 +221,22 @@ def _by_id(message: BaseMessage, published: list[Published]) -> Published | None
     """Return the published message that a message of the state is; none where its words were replaced."""
     text = text_and_reasoning(message)[0].strip()
     return next((each for each in published if message.id in each.ids and each.text.strip() == text), None)
+
+
+def _by_words(message: BaseMessage, published: list[Published], shown: int) -> Published | None:
+    """Return a published message of the same words: the first after a place, else the first of all."""
+    text = text_and_reasoning(message)[0].strip()
+    same = [each for each in published if text and each.text.strip() == text]
+    return min(same, key=lambda each: (each.place < shown, each.place), default=None)
+
+
+def _equal_in_order(found: list[Published | None]) -> list[Published | None]:
+    """Return published messages with those of equal words in the order in which they are shown: nobody sees which
+    is which."""
+    equal: defaultdict[str, list[Published]] = defaultdict(list)
+    for each in sorted((each for each in found if each is not None), key=lambda each: each.place):
+        equal[each.text.strip()].append(each)
+    return [each and equal[each.text.strip()].pop(0) for each in found]
 
 
 def _field(state: Any, name: str) -> Any:
@@ -209,7 +261,9 @@ def _converted(message: Any) -> list[Any]:
 
 
 def _name(message: BaseMessage) -> object:
-    return message.id or (message.type, str(message.content))
+    """Return what a message is known by. An answer may have the id of the user's message, in whose place it is."""
+    kind = message.type.removesuffix("MessageChunk").lower()
+    return kind, message.id or str(message.content)
 
 
 def _has(state: Any, given: set[object]) -> bool:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, count
 from typing import Any
 from uuid import UUID
 
@@ -58,6 +58,10 @@ class _Call:
     """The ids of its message."""
     text: str = ""
     reasoning: str = ""
+    place: int = 0
+    """Where its text is shown."""
+    parts: set[object] = field(default_factory=set)
+    """The places in its message of the parts that are shown by a mark."""
     tools: dict[object, str] = field(default_factory=dict)
     """The id of each tool call being streamed, by its index in the answer."""
     arguments: dict[str, str] = field(default_factory=dict)
@@ -121,9 +125,12 @@ class ModelCalls(BaseCallbackHandler):
         self._running: dict[UUID, _Call] = {}
         self._failed: list[_Call] = []
         self._messages = 0
+        self._shown = count(1)
         self.published: list[Published] = []
         """The messages that model calls made."""
         self._called: set[str] = set()
+        self._renamed: set[str] = set()
+        """Calls of code's own that are shown under other ids."""
         self._in_tools: set[UUID] = set()
         """LangChain's runs that work for a tool call."""
         self.tool_tasks: set[str] = set()
@@ -138,9 +145,17 @@ class ModelCalls(BaseCallbackHandler):
         self._messages += 1
         return f"m{self._messages}"
 
+    def new_place(self) -> int:
+        """Return the place of a message that is shown after all others so far. From any thread."""
+        return next(self._shown)
+
     def has_called(self, call_id: str) -> bool:
         """Return whether a tool call was published."""
         return call_id in self._called
+
+    def renamed(self, call_id: str) -> None:
+        """Note a call of code's own that is shown under another id."""
+        self._renamed.add(call_id)
 
     def close_failed(self) -> None:
         """Close the messages of model calls that broke off, as the agent went on without them."""
@@ -175,7 +190,8 @@ class ModelCalls(BaseCallbackHandler):
     def publish_calls(self, message: AIMessage) -> None:
         """Publish the tool calls of a message that no model call made."""
         for call in tool_calls(message, {}, frozenset()):
-            if not self.has_called(call.call_id) and call.name not in self._structured:
+            known = self.has_called(call.call_id) or call.call_id in self._renamed
+            if not known and call.name not in self._structured:
                 self._called.add(call.call_id)
                 self._publish(call)
 
@@ -218,7 +234,7 @@ class ModelCalls(BaseCallbackHandler):
             return
         if chunk.message.id:
             call.ids.add(chunk.message.id)
-        self._delta(call, *text_and_reasoning(chunk.message))
+        self._delta(call, *text_and_reasoning(chunk.message, call.parts))
         if isinstance(chunk.message, AIMessageChunk):
             for piece in chunk.message.tool_call_chunks:
                 self._tool_delta(call, piece)
@@ -302,6 +318,7 @@ class ModelCalls(BaseCallbackHandler):
             call.reasoning += reasoning
             self._publish(ReasoningDelta(message_id=call.message_id, delta=reasoning))
         if text:
+            call.place = call.place or self.new_place()
             call.text += text
             self._publish(TextDelta(message_id=call.message_id, delta=text))
 
@@ -323,7 +340,7 @@ class ModelCalls(BaseCallbackHandler):
 
     def _close(self, call: _Call) -> None:
         if call.text or call.reasoning:
-            self.published.append(Published(call.message_id, call.text, call.ids))
+            self.published.append(Published(call.message_id, call.text, call.ids, call.place, call.reasoning))
             self._publish(MessageDone(message_id=call.message_id, text=call.text, reasoning=call.reasoning))
 
 

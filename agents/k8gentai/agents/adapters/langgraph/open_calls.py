@@ -38,24 +38,35 @@ class OpenCalls:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._asked: list[_Asked] = []
+        self._renamed: dict[tuple[str, str, str, str], str] = {}
+        """The models' calls that code makes under ids of its own, by those, names, arguments and tasks."""
         self._tasks: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
         """The tasks that made a call which no model asked for, by its id, name and arguments."""
 
-    def own_id(self, call_id: str, name: str, arguments: Mapping[str, Any], task: str) -> str:
+    def own_id(
+        self, call_id: str, name: str, arguments: Mapping[str, Any], task: str, *, is_shown: bool = False
+    ) -> str:
         """Return the id of a call that came with one. Code that makes calls by itself may give all of them the
         same, also where it makes the same call again, as to see whether something is done; a task that runs once
-        more makes the call it made.
+        more makes the call it made. Code may also make a model's call under an id of its own, perhaps with more
+        arguments.
 
         Args:
             call_id: the id that it came with.
             name: the tool's.
             arguments: the call's.
             task: the graph's task that makes it.
+            is_shown: the graph's state has it, beside the models' calls.
         """
         with self._lock:
             if any(call.call_id == call_id for call in self._asked):
                 return call_id
-            tasks = self._tasks[call_id, name, json.dumps(jsonable(arguments), sort_keys=True)]
+            made = call_id, name, json.dumps(jsonable(arguments), sort_keys=True)
+            if not is_shown and (found := self._open_call(name, arguments, among=True)):
+                self._renamed[*made, task] = found
+            if (*made, task) in self._renamed:
+                return self._renamed[*made, task]
+            tasks = self._tasks[made]
             if task not in tasks:
                 tasks.append(task)
             number = tasks.index(task)
@@ -93,13 +104,25 @@ class OpenCalls:
         model said, with its calls, to the code around: that takes those of the same arguments.
         """
         with self._lock:
-            named = {call.call_id: call for call in self._asked if call.open and call.name == name}
-            here = {call_id: call.arguments for call_id, call in named.items() if call.scope == answering.get()}
-            same = (call_id for call_id, call in named.items() if call.arguments == arguments)
-            found = matching_call(arguments, here) or (None if answering.get() else next(same, None))
-            if found is not None:
-                named[found].open = False
-            return found
+            return self._open_call(name, arguments)
+
+    def _open_call(self, name: str, arguments: Mapping[str, Any], *, among: bool = False) -> str | None:
+        """Close the open call that code answers, and return its id.
+
+        Args:
+            among: its arguments have to be among those that the tool is run with.
+        """
+        named = {
+            call.call_id: call
+            for call in self._asked
+            if call.open and call.name == name and (not among or _is_among(call.arguments, arguments))
+        }
+        here = {call_id: call.arguments for call_id, call in named.items() if call.scope == answering.get()}
+        same = (call_id for call_id, call in named.items() if call.arguments == arguments)
+        found = matching_call(arguments, here) or (None if answering.get() else next(same, None))
+        if found is not None:
+            named[found].open = False
+        return found
 
     def cover(self, name: str) -> str | None:
         """Return an open call of a tool that code runs with arguments that may be any of its open calls'. As many
@@ -116,3 +139,7 @@ class OpenCalls:
         """Return whether a model asked for such a call, be it run or not."""
         with self._lock:
             return any(call.name == name and call.arguments == arguments for call in self._asked)
+
+
+def _is_among(written: Mapping[str, Any], arguments: Mapping[str, Any]) -> bool:
+    return written == arguments or (bool(written) and written.items() <= arguments.items())

@@ -70,7 +70,11 @@ class GraphRun(KeptEvents):
             structured,
         )
         self._answers = Answers(
-            self.calls.published, self.calls.new_message_id, self.publish, self.calls.publish_calls
+            self.calls.published,
+            self.calls.new_message_id,
+            self.calls.new_place,
+            self.publish,
+            self.calls.publish_calls,
         )
         self._places = Places()
         self._refusals = Refusals(context.tools.exempt)

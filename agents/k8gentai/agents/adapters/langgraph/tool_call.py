@@ -6,8 +6,8 @@ A passage is open until the tool itself begins: what runs the tool on the way (a
 
 import builtins
 import json
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -130,6 +130,22 @@ class Passage:
         finally:
             _current.reset(token)
             answering.reset(of_call)
+
+    @asynccontextmanager
+    async def awaited(self, own: OwnResult) -> AsyncIterator[None]:
+        """Do the same for a tool that is awaited, for which code around it may stop waiting.
+
+        Args:
+            own: takes what it returns.
+        """
+        with self.begun():
+            async with own.waited_for():
+                yield
+
+    def awaited_in_thread(self, tool: str) -> AbstractAsyncContextManager[None]:
+        """Return what is open while a thread has a tool of that name begin and run."""
+        is_its = tool == self.name
+        return self._admission.awaited_in_thread(self.own_result(tool)) if is_its else nullcontext()
 
     def ended(self, own: OwnResult, result: Any) -> Any:
         """Take what the tool returned, and return it."""

@@ -2,7 +2,7 @@
 
 What runs tools in LangGraph and LangChain is wrapped once a process, so it does not matter where an agent keeps
 its tools, or whether it makes them while it runs. Which turn a call belongs to, a context variable says; code that
-belongs to none is not touched.
+belongs to none is not touched, unless it runs a tool that is for turns.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from k8gentai.agents.adapters.langgraph.open_calls import answering
 from k8gentai.agents.adapters.langgraph.run import GraphRun, current_run
 from k8gentai.agents.adapters.langgraph.tool_call import Passage, ToolPassage, open_passage
 from k8gentai.agents.adapters.langgraph.tool_results import remade
+from k8gentai.agents.code.outside_turns import refuse_outside
 from k8gentai.agents.text.utf8 import jsonable
 
 Result = ToolMessage | Command[Any]
@@ -144,7 +145,7 @@ def _arun(arun: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
 
         async def begin(passage: Passage) -> Any:
             own = passage.own_result(self.name)
-            with passage.begun():
+            async with passage.awaited(own):
                 return remade(own.text) if own.text is not None else passage.ended(own, await execute())
 
         if passage := _entered_by(self, tool_input, tool_call_id):
@@ -159,9 +160,12 @@ def _ainvoke(ainvoke: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
     """Around what runs a tool that blocks in a thread, which is not to be blocked while a person is asked."""
 
     @wraps(ainvoke)
-    async def wrapped(self: BaseTool, given: Any, *rest: Any, **options: Any) -> Any:
+    async def wrapped(self: Any, given: Any, *rest: Any, **options: Any) -> Any:
         tool_input, call_id = (given["args"], given["id"]) if _is_call(given) else (given, None)
-        made = None if _entered_by(self, tool_input, call_id) else _by_hand(self, tool_input, call_id)
+        if (passage := _entered_by(self, tool_input, call_id)) and self.coroutine is None:
+            async with passage.awaited_in_thread(self.name):
+                return await ainvoke(self, given, *rest, **options)
+        made = None if passage else _by_hand(self, tool_input, call_id)
         if made is None:
             return await ainvoke(self, given, *rest, **options)
         return await made.through(lambda: ainvoke(self, given, *rest, **options))
@@ -174,12 +178,18 @@ def _is_call(given: Any) -> bool:
 
 
 def _of_node(call: ToolCall) -> Passage | None:
-    """Return a passage for a tool node's call; None where it is in one, or belongs to no turn."""
-    run, call_id = current_run.get(None), call["id"]
+    """Return a passage for a tool node's call; None where it is in one, or belongs to no turn.
+
+    Raises:
+        OutsideTurnError: it belongs to none, and may not.
+    """
+    if (run := current_run.get(None)) is None:
+        refuse_outside(call["name"])
+    call_id = call["id"]
     if run is None or not call_id or _is_passing(call_id):
         return None
     run.open_calls.close(call_id)
-    own = run.open_calls.own_id(call_id, call["name"], call["args"], _task())
+    own = _given_id(run, call_id, call["name"], call["args"])
     return Passage(run, own, call["name"], call["args"], call_id)
 
 
@@ -207,14 +217,18 @@ def _entered_by(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage
 def _by_hand(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | None:
     """Return a passage for a tool that code runs by itself; None where that is the agent's own affair: no model
     asked for it, and the agent's definition does not speak of it.
+
+    Raises:
+        OutsideTurnError: it belongs to no turn, and may not.
     """
     if (run := current_run.get(None)) is None:
+        refuse_outside(tool.name)
         return None
     arguments = _shown(tool, tool_input)
     own = _own_id(run, tool, arguments)
     if call_id:
         run.open_calls.close(call_id)
-        given = run.open_calls.own_id(call_id, tool.name, arguments, _task())
+        given = _given_id(run, call_id, tool.name, arguments)
         again = given in run.raised or _is_passing(call_id)
         return ToolPassage(run, own() if again else given, tool.name, arguments, call_id, asked=True)
     if (around := open_passage()) is not None and around.name == tool.name:
@@ -232,6 +246,15 @@ def _by_hand(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | 
 def _shown(tool: BaseTool, tool_input: Any) -> dict[str, Any]:
     """Return the arguments of a tool without those that LangGraph puts in."""
     return tool._filter_injected_args(tool_input) if isinstance(tool_input, dict) else {"input": tool_input}
+
+
+def _given_id(run: GraphRun, call_id: str, name: str, arguments: dict[str, Any]) -> str:
+    """Return the id of a call that came with one, which may be another: that of the model's call that it is."""
+    is_shown = run.calls.has_called(call_id)
+    own = run.open_calls.own_id(call_id, name, arguments, _task(), is_shown=is_shown)
+    if own != call_id:
+        run.calls.renamed(call_id)
+    return own
 
 
 def _own_id(run: GraphRun, tool: BaseTool, arguments: dict[str, Any]) -> Callable[[], str]:

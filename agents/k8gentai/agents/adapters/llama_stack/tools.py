@@ -170,6 +170,6 @@ def _needs_approval(server: OpenAIResponseInputToolMCP, name: str) -> bool:
 def _parse(arguments: str) -> dict[str, Any] | None:
     try:
         parsed = json.loads(arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None

@@ -48,6 +48,19 @@ async def no_tool_runs_with_other_arguments_than_the_models(lab: Lab) -> None:
         contains("a result shown to the model", text, "not a JSON object")
 
 
+@check(Capability.TOOL_FAILURE, Capability.TOOLS)
+async def arguments_that_are_nested_too_deeply_are_an_error_to_the_model(lab: Lab) -> None:
+    """Readers of JSON fail on them with another error than on what is no JSON."""
+    deep = lab.write("one").text.replace('"one"', "[" * 2_000 + "]" * 2_000)
+    lab.script(Answer(Call("write", deep)), Answer("Sorry."))
+    response = await lab.answer("scribe")
+    equal("the answer", response.output_text, "Sorry.")
+    call = one("calls told", items(response, "mcp_call"))
+    equal("the arguments shown", call.arguments, deep)
+    contains("the call's error", call.error, "not a JSON object")
+    contains("the result", one("results shown to the model", lab.requests()[1].texts("tool")), "not a JSON object")
+
+
 @check(Capability.TOOL_FAILURE, Capability.APPROVAL, Capability.TOOLS)
 async def nobody_is_asked_about_arguments_that_cannot_be_read(lab: Lab) -> None:
     lab.script(Answer(Call("write", lab.write("one").text[:-1])), Answer("Sorry."))

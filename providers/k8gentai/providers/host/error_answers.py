@@ -1,0 +1,35 @@
+"""Errors that endpoints answer with status 200, as OpenRouter does, have the status of an error."""
+
+from typing import Any
+
+from k8gentai.agents.text.json_text import read_json
+from k8gentai.workers.gateway.sent_errors import error_status, innermost_error, sent_error
+
+_OK, _BAD_GATEWAY = 200, 502
+_ANSWERS = ("choices", "data")
+"""What completions and embeddings hold."""
+
+
+def is_json(response: Any) -> bool:
+    """Return whether a response of httpx is good and says that it is JSON."""
+    is_good: bool = response.status_code == _OK
+    return is_good and response.headers.get("content-type", "").startswith("application/json")
+
+
+async def take_error(response: Any) -> None:
+    """Give a good response that is an error the status that the error names, or 502. A client that is handed it
+    then tries again as often as such an error is worth, and raises what the endpoint says.
+
+    Args:
+        response: httpx's, whose body need not be read.
+    """
+    if not is_json(response):
+        return
+    try:
+        sent = read_json(await response.aread())
+    except ValueError:
+        return
+    if isinstance(sent, dict) and any(sent.get(name) for name in _ANSWERS):
+        return
+    if error := sent_error(sent):
+        response.status_code = error_status(innermost_error(error)) or _BAD_GATEWAY
