@@ -20,7 +20,7 @@ from k8gentai.workers.queue.record import Owner
 from tests.support.providers import Floor, floor
 
 
-async def accept(served: Floor, said: str, **body: Any) -> str:
+async def accept(served: Floor, said: Any, **body: Any) -> str:
     turn_id, _ = await served.service.acceptor.accept({"model": "math", "input": said, **body})
     return turn_id
 
@@ -32,7 +32,7 @@ async def end(served: Floor, turn_id: str, said: str, last: ev.TurnEnd | None = 
 
 
 async def say(
-    served: Floor, said: str, previous: str | None = None, *, last: ev.TurnEnd | None = None, **body: Any
+    served: Floor, said: Any, previous: str | None = None, *, last: ev.TurnEnd | None = None, **body: Any
 ) -> str:
     """A turn that is settled and that Redis has forgotten. Returns its id."""
     turn_id = await accept(served, said, previous_response_id=previous, **body)
@@ -401,3 +401,28 @@ async def test_items_taken_from_a_conversation_or_added_in_a_turn(served: Floor)
     following = await say(served, "2", conversation=name)
     assert await heard(served, running) == turns("0", "1")
     assert await heard(served, following) == [*turns("0"), "note", *turns("1", "2")]
+
+
+CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
+OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "42"}
+
+
+async def test_an_output_of_no_call_is_refused_before_anything_is_accepted(tmp_path: Path) -> None:
+    async with floor(tmp_path) as served:
+        before = await say(served, "0")
+        for body in ({}, {"previous_response_id": before}):
+            with pytest.raises(ApiError) as refused:
+                await accept(served, [{"role": "user", "content": "hi"}, OUTPUT], **body)
+            assert (refused.value.status_code, refused.value.param) == (400, "input[1].call_id")
+        assert not served.turns.records
+
+
+async def test_a_calls_output_is_taken_wherever_the_call_is(tmp_path: Path) -> None:
+    async with floor(tmp_path) as served:
+        before = await say(served, [CALL])
+        for given, body in (
+            ([CALL, OUTPUT], {}),
+            ([OUTPUT, CALL], {}),
+            ([OUTPUT], {"previous_response_id": before}),
+        ):
+            assert await accept(served, given, **body)

@@ -1,6 +1,7 @@
 """The command: its help comes at once, and what a person can mend is one line."""
 
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -236,6 +237,22 @@ def test_a_shell_without_the_directory_of_agents_takes_that_of_the_registry(
     assert (agent.id, read_settings().agents) == ("two", AGENTS)
     Path("mine").rename("gone")
     assert not read_settings().remembers_agents
+
+
+def test_an_id_that_is_too_long_leaves_the_other_columns_their_room() -> None:
+    console = Console(width=120, record=True, file=io.StringIO())
+    known = {"framework": "langgraph", "file": "a.yaml", "digest": "1"}
+    longest = "a" * 63
+    agents = [
+        RegisteredAgent(id="b" * 3_000, state="broken", error="the name is too long", **known),
+        RegisteredAgent(id=longest, state="ready", **known),
+    ]
+    for agent in agents:
+        registering.show([agent], console)
+    shown = console.export_text()
+    assert shown.count("langgraph") == 2
+    assert all(text in shown for text in ("broken", "ready", longest, f"{'b' * 24}…: the name is too long"))
+    assert "b" * 25 not in shown
 
 
 def test_where_no_up_runs_that_is_said(

@@ -15,6 +15,7 @@ from k8gentai.workers.attempt import json_schema
 
 TURN = new_turn_id()
 MCP = {"type": "mcp", "server_label": "s", "server_url": "http://s"}
+TEXT = {"type": "input_text", "text": "this?"}
 PNG = {"type": "input_image", "image_url": "data:image/png;base64,AA=="}
 
 
@@ -58,6 +59,11 @@ def test_items_keep_what_they_say() -> None:
     assert read_items[2]["content"][0]["annotations"] == []
     assert read_items[4]["id"] == "fco_mine"
     assert read_items[5]["encrypted_content"] == "…"
+
+
+@pytest.mark.parametrize("given", [{"previous_response_id": "r"}, {"conversation": "c"}, {"prompt": {"id": "p"}}])
+def test_an_input_may_be_empty_where_something_else_is_said(given: dict[str, Any]) -> None:
+    assert read(input=[], **given).input == []
 
 
 def test_parameters_tools_and_echo() -> None:
@@ -109,6 +115,19 @@ APPROVAL = {"type": "mcp_approval_response", "approval_request_id": "mcpr_1"}
             ({"input": [{**APPROVAL, "approve": given}]}, "input[0].approve")
             for given in ("true", "no", 1, 0, None)
         ],
+        ({"input": []}, "input"),
+        *[
+            ({"input": [{"role": "user", "content": [TEXT, {"type": "input_image", **image}]}]}, place)
+            for place in ["input[0].content[1]"]
+            for image in ({}, {"image_url": None}, {"image_url": ""}, {"detail": "low", "file_id": ""})
+        ],
+        (
+            {"input": [{"type": "function_call_output", "call_id": "c", "output": [{"type": "input_image"}]}]},
+            "input[0].output[0]",
+        ),
+        ({"previous_response_id": ""}, "previous_response_id"),
+        ({"conversation": ""}, "conversation"),
+        ({"conversation": {"id": ""}}, "conversation"),
         ({"input": "x", "temperature": 7}, "temperature"),
         ({"model": None}, "model"),
         ({"user": 5}, "user"),

@@ -79,11 +79,42 @@ def _item(turn_id: str, index: int, item: Any) -> Item:
         _ITEM_TYPES[item_type].model_validate(named, strict=item_type in _STRICT)
     except ValidationError as error:
         raise validation_error(error, param) from None
+    for name in ("content", "output"):
+        _check_images(named.get(name), f"{param}.{name}")
     if item_type in _WITH_STATUS:
         named["status"] = named.get("status") or "completed"
     if item_type == "message":
         named["content"] = _content(named["role"], named["content"])
     return named
+
+
+def check_outputs(items: list[Item], history: list[Item]) -> None:
+    """See that each output of a function has its call: no model takes one without.
+
+    Args:
+        items: a request's input.
+        history: what is before it. Nothing is known of the calls that a compaction stands for.
+
+    Raises:
+        ApiError: naming the first output that has none (400).
+    """
+    there = [*history, *items]
+    if any(item["type"] == "compaction" for item in there):
+        return
+    calls = {item["call_id"] for item in there if item["type"] == "function_call"}
+    for index, item in enumerate(items):
+        if item["type"] == "function_call_output" and item["call_id"] not in calls:
+            place = f"input[{index}].call_id"
+            raise invalid(f"'{place}': no call '{item['call_id']}' is in the input or before it.", place)
+
+
+def _check_images(parts: Any, place: str) -> None:
+    for index, part in enumerate(parts if isinstance(parts, list) else ()):
+        if part["type"] == "input_image" and not (part.get("image_url") or part.get("file_id")):
+            place = f"{place}[{index}]"
+            raise invalid(
+                f"'{place}': an image needs 'image_url' or 'file_id'.", place, "missing_required_parameter"
+            )
 
 
 def _without_nulls(part: Any) -> Any:

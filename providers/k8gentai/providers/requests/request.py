@@ -93,6 +93,10 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
     _check_known(body, given)
     check_format((given.get("text") or {}).get("format") or {})
     _check_combinations(request, conversation)
+    has_history = conversation is not None or request.previous_response_id is not None
+    if not items and not has_history and request.prompt is None:
+        message = "'input' is empty, and neither 'previous_response_id' nor 'conversation' brings anything."
+        raise invalid(message, "input")
     if conversation and any(item["type"] == "compaction" for item in items):
         raise invalid("A compaction stands for a whole history, and cannot join a conversation.", "conversation")
     return CreateRequest(
@@ -136,6 +140,8 @@ def _conversation_id(value: Any) -> str | None:
             raise invalid("'conversation.id' must be a string.", "conversation.id")
     if value is not None and not isinstance(value, str):
         raise invalid("'conversation' must be an id or an object with an id.", "conversation")
+    if value == "":
+        raise invalid("'conversation' is empty: leave it out, or name one.", "conversation")
     return value
 
 
@@ -195,5 +201,7 @@ def _check_combinations(request: Any, conversation: str | None) -> None:
             "previous_response_id",
             "mutually_exclusive_parameters",
         )
+    if request.previous_response_id == "":
+        raise invalid("'previous_response_id' is empty: leave it out, or name one.", "previous_response_id")
     if request.background and request.store is False:
         raise invalid("'background' needs 'store': a response nobody keeps cannot be fetched.", "background")

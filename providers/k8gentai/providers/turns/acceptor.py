@@ -11,12 +11,13 @@ from opentelemetry import propagate
 
 from k8gentai.agents.adapters.base.parameters import asks_nothing, unsupported
 from k8gentai.agents.adapters.base.request_parts import file_parts
-from k8gentai.agents.contract.turn import Turn
+from k8gentai.agents.contract.turn import Item, Turn
 from k8gentai.providers.errors import MODEL_NOT_FOUND, ApiError, agent_gone, invalid
 from k8gentai.providers.host.access import acting_as, caller
 from k8gentai.providers.ids import new_turn_id
 from k8gentai.providers.requests.answer_formats import check_schema
 from k8gentai.providers.requests.compaction import summary_request
+from k8gentai.providers.requests.input_items import check_outputs
 from k8gentai.providers.requests.referenced import Lookups
 from k8gentai.providers.requests.request import CreateRequest, read_request
 from k8gentai.providers.requests.targets import Resolver, Target
@@ -114,6 +115,7 @@ class Acceptor:
         """
         turn_id = new_turn_id()
         request = read_request(turn_id, body)
+        given = request.input
         await check_schema((request.parameters.get("text") or {}).get("format") or {})
         target = await self._target(request)
         _check_parameters(request.parameters, target)
@@ -154,7 +156,14 @@ class Acceptor:
             # Servers of other versions echo more of what the turn was asked that it goes on with, or less.
             asked=request.echo if going_on.replay else None,
         )
-        kept = await self._turns.accept(accepted, lambda: self._histories.before(accepted), terms)
+
+        async def history() -> list[Item]:
+            before = await self._histories.before(accepted)
+            if not (classic or going_on.replay):
+                check_outputs(given, before)
+            return before
+
+        kept = await self._turns.accept(accepted, history, terms)
         log.info("turn_accepted", turn=kept, agent=target.agent, framework=target.framework)
         return kept, request
 

@@ -16,6 +16,9 @@ from k8gentai.stack.environments.installed import PRODUCT, Say, SetUpError
 from k8gentai.stack.local import pidfile as notice
 from k8gentai.stack.local.settings import REGISTRY, Settings
 
+_LONGEST_ID = 63
+_SHOWN_OF_LONGER = 24
+
 _STATES = {"ready": "[green]ready[/]", "broken": "[red]broken[/]", "unused": "[dim]unused[/]"}
 
 
@@ -163,11 +166,18 @@ def show(agents: Iterable[RegisteredAgent], console: Console) -> None:
     table.add_column("description", no_wrap=True, ratio=1)
     for agent in agents:
         description = agent.definition.spec.description if agent.definition else ""
-        shown = (agent.id, agent.framework, agent.version or "-", agent.environment or "-")
+        shown = (_shown_id(agent), agent.framework, agent.version or "-", agent.environment or "-")
         table.add_row(*map(escape, shown), _STATES[agent.state], escape(" ".join(description.split())))
     console.print(table)
     for agent in agents:
         if agent.state == "broken" and agent.error:
-            console.print(f"[red]{escape(agent.id)}[/]: {escape(agent.error)}", soft_wrap=True)
+            console.print(f"[red]{escape(_shown_id(agent))}[/]: {escape(agent.error)}", soft_wrap=True)
         for warning in agent.warnings:
-            console.print(f"[yellow]{escape(agent.id)}[/]: {escape(warning)}", soft_wrap=True)
+            console.print(f"[yellow]{escape(_shown_id(agent))}[/]: {escape(warning)}", soft_wrap=True)
+
+
+def _shown_id(agent: RegisteredAgent) -> str:
+    """Return an agent's id. One that is longer than any may be is broken, no command takes it, and whole it would
+    leave the other columns no room.
+    """
+    return agent.id if len(agent.id) <= _LONGEST_ID else f"{agent.id[:_SHOWN_OF_LONGER]}…"
