@@ -1,10 +1,8 @@
 """However a LangGraph agent runs a tool, the call passes the boundary once, and is answered from the record."""
 
 import asyncio
-import contextvars
 import functools
 import operator
-import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -22,8 +20,6 @@ from langgraph.prebuilt import InjectedState, ToolNode, ToolRuntime, create_reac
 from langgraph.types import Command, Send
 from pydantic import BaseModel
 
-from k8gentai.agents.adapters.langgraph.adapter import LangGraphAdapter
-from k8gentai.agents.code.outside_turns import OutsideTurnError
 from k8gentai.agents.contract.turn import ToolOutcome
 from tests.scripted import Answer, Call, ScriptedModel
 from tests.support.langgraph import Boundary, chat, context_of, definition, loaded, of_type, run, texts, turn_of
@@ -783,63 +779,3 @@ async def test_a_call_that_the_state_has_beside_the_models_is_one_of_its_own(mod
     await run(graph, turn_of("[[put-in-place]] Pay."), context_of(boundary))
     assert list(boundary.outcomes) == ["mine"]
     assert "c1" in boundary.exempted
-
-
-async def _task_without(call: dict) -> str:
-    return await asyncio.create_task(pay_async.ainvoke(call["args"]), context=contextvars.Context())
-
-
-async def _soon_without(call: dict) -> str:
-    loop = asyncio.get_running_loop()
-    made: asyncio.Future[str] = loop.create_future()
-
-    def make() -> None:
-        try:
-            made.set_result(pay.invoke(call["args"]))
-        except Exception as error:  # noqa: BLE001 - whatever it is
-            made.set_exception(error)
-
-    loop.call_soon(make, context=contextvars.Context())
-    return await made
-
-
-OUTSIDE = {
-    "called": lambda: by_hand(lambda call: contextvars.Context().run(pay.invoke, call["args"])),
-    "whole call": lambda: by_hand(lambda call: contextvars.Context().run(pay.invoke, call).content),
-    "task": lambda: by_hand_async(_task_without),
-    "soon": lambda: by_hand_async(_soon_without),
-}
-
-
-@pytest.mark.parametrize("rule", [{"approval": "required"}, {"retry": "never"}, {"timeoutSeconds": 9}])
-@pytest.mark.parametrize("way", OUTSIDE)
-async def test_a_tool_that_is_for_turns_does_not_run_outside_of_them(model, way, rule):
-    key = f"outside-{way.replace(' ', '-')}-{'-'.join(rule)}"
-    model.script(key, Answer(Call("pay", {"amount": 7}, id="c1")))
-    agent = loaded(looping(chat(model), OUTSIDE[way]()), tools=[{"name": "pay", **rule}])
-    with pytest.raises(OutsideTurnError, match=r"the tool 'pay' .* outside of any turn, .* the agent 'tried'"):
-        await run(agent, turn_of(f"[[{key}]] Pay."), context_of())
-    assert PAID == []
-
-
-async def test_other_tools_and_code_that_is_imported_run_outside_of_turns(model, tmp_path, monkeypatch):
-    model.script("inside", Answer("Done."))
-    ruled = loaded(looping(chat(model), ToolNode([pay])), tools=[{"name": "pay", "approval": "required"}])
-    await run(ruled, turn_of("[[inside]]"), context_of())
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "paying_agent.py").write_text(
-        "from langchain_core.tools import tool\n"
-        "from langgraph.graph import START, MessagesState, StateGraph\n"
-        "@tool\n"
-        "def pay(amount: float) -> str:\n"
-        "    'Pay.'\n"
-        "    return f'paid {amount}'\n"
-        "PAID = pay.invoke({'amount': 7})\n"
-        "agent = StateGraph(MessagesState).add_node('n', lambda state: {}).add_edge(START, 'n')\n"
-    )
-    LangGraphAdapter().load(definition(entrypoint="paying_agent:agent"))
-    assert sys.modules["paying_agent"].PAID == "paid 7.0"
-    model.script("unruled", Answer("Done."))
-    unruled = loaded(looping(chat(model), ToolNode([pay])), tools=[{"name": "pay", "boundary": "none"}])
-    await run(unruled, turn_of("[[unruled]]"), context_of())
-    assert pay.invoke({"amount": 8}) == "paid 8"

@@ -18,7 +18,6 @@ from pathlib import Path
 from types import ModuleType
 
 import k8gentai
-from k8gentai.agents.code.outside_turns import importing
 from k8gentai.agents.contract.turn import AgentLoadError
 from k8gentai.agents.resources.agent import AgentDefinition
 from k8gentai.agents.text.suggestion import did_you_mean
@@ -69,8 +68,7 @@ def _import(name: str) -> ModuleType:
     importlib.invalidate_caches()
     before = set(sys.modules)
     try:
-        with importing():
-            return importlib.import_module(name)
+        return importlib.import_module(name)
     except BaseException as error:
         with contextlib.suppress(Exception):
             _remove_bytecode(importlib.util.find_spec(name))

@@ -29,7 +29,6 @@ from k8gentai.agents.adapters.base.parameters import permitted_tools
 from k8gentai.agents.adapters.base.request_parts import check_text_only
 from k8gentai.agents.code.entrypoint import Conversation, Factory, function_tools, is_conversation, is_factory
 from k8gentai.agents.code.loading import load_object
-from k8gentai.agents.code.outside_turns import begin_turn
 from k8gentai.agents.contract.context import AgentContext, agent_context
 from k8gentai.agents.contract.events import Event
 from k8gentai.agents.contract.turn import (
@@ -119,7 +118,6 @@ class AG2Adapter:
             Exception: whatever the agent's code raised.
         """
         assert isinstance(agent, AG2Agent)  # noqa: S101 - load made it
-        begin_turn(agent.definition)
         turn = await with_files(turn, context.stack)
         tools = function_tools(permitted_tools(turn), self.framework)
         run = TurnRun(context, {tool["function"]["name"] for tool in tools})

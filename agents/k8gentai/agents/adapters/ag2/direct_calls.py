@@ -26,7 +26,6 @@ from k8gentai.agents.adapters.ag2.tool_results import (
 )
 from k8gentai.agents.adapters.ag2.tools import in_a_task, texts_of
 from k8gentai.agents.code.exceptions import contained
-from k8gentai.agents.code.outside_turns import refuse_outside
 from k8gentai.agents.contract.turn import ToolOutcome
 from k8gentai.agents.text.json_text import json_text, shown_json
 from k8gentai.agents.tools.admitted_arguments import Admission, admit, current_admission
@@ -68,8 +67,6 @@ class _ToolModel(CallModel):
     async def asolve(self, /, *args: Any, **options: Any) -> Any:
         """Run the tool's function."""
         run = current_run.get()
-        if run is None:
-            refuse_outside(self._tool)
         if run is None or _is_at_the_boundary(self._tool, options.get(CONTEXT_OPTION_NAME)):
             return await super().asolve(*args, **options)
         named = dict(zip((param.field_name for param in self.params), args, strict=False))

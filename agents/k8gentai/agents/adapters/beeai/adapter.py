@@ -18,7 +18,6 @@ from k8gentai.agents.adapters.beeai.source import BeeAIAgent, read_source
 from k8gentai.agents.adapters.beeai.tools import hook_tools
 from k8gentai.agents.code.entrypoint import function_tools
 from k8gentai.agents.code.loading import load_object
-from k8gentai.agents.code.outside_turns import begin_turn
 from k8gentai.agents.contract.events import Event
 from k8gentai.agents.contract.turn import FoundTools, LoadedAgent, RequestPart, Turn, TurnContext
 from k8gentai.agents.resources.agent import AgentDefinition
@@ -61,7 +60,6 @@ class BeeAIAdapter:
             Exception: whatever the agent's code raised.
         """
         assert isinstance(agent, BeeAIAgent)  # noqa: S101 - load made it
-        begin_turn(agent.definition)
         turn = await with_files(turn, context.stack)
         tools = function_tools(permitted_tools(turn), self.framework)
         run = TurnRun(context, turn, {tool["function"]["name"] for tool in tools})

@@ -26,7 +26,6 @@ from k8gentai.agents.adapters.beeai.causes import cause_of
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
 from k8gentai.agents.adapters.beeai.tool_results import recorded, remade
 from k8gentai.agents.code.exceptions import contained_in_thread
-from k8gentai.agents.code.outside_turns import refuse_outside
 from k8gentai.agents.contract.turn import DeclaredTool, ToolOutcome
 from k8gentai.agents.tools.admitted_arguments import admit
 
@@ -137,8 +136,7 @@ def _through_boundary(run_tool: Callable[..., Run[ToolOutput]]) -> Callable[...,
         execute = running.handler
 
         async def handle() -> ToolOutput:
-            if (run := current_run.get()) is None:
-                refuse_outside(self.name)
+            run = current_run.get()
             # What a tool runs itself has its call's message, too.
             message = running._run_context.context.get("tool_call_msg")
             if run is None or (_is_at_the_boundary(self, message) and is_admitted(self, given)):

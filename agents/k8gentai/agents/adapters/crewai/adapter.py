@@ -28,7 +28,6 @@ from k8gentai.agents.adapters.crewai.tools import hook_tools
 from k8gentai.agents.adapters.crewai.turn_time import pin_time
 from k8gentai.agents.code.entrypoint import function_tools
 from k8gentai.agents.code.loading import load_object
-from k8gentai.agents.code.outside_turns import begin_turn
 from k8gentai.agents.contract.events import Event
 from k8gentai.agents.contract.turn import FoundTools, LoadedAgent, RequestPart, Turn, TurnContext
 from k8gentai.agents.resources.agent import AgentDefinition
@@ -81,7 +80,6 @@ class CrewAIAdapter:
             Exception: whatever the agent's code raised.
         """
         assert isinstance(agent, CrewAIAgent)  # noqa: S101 - load made it
-        begin_turn(agent.definition)
         turn = await with_files(turn, context.stack)
         tools = function_tools(permitted_tools(turn), self.framework)
         request, messages = request_of(turn), messages_of(turn)

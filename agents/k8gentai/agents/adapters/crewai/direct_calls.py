@@ -23,7 +23,6 @@ from k8gentai.agents.adapters.base.kept_results import read_result, round_trip, 
 from k8gentai.agents.adapters.crewai.admitted_calls import CrewAdmission, admitted, passes, shown
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
 from k8gentai.agents.adapters.crewai.tool_names import tool_name
-from k8gentai.agents.code.outside_turns import refuse_outside
 from k8gentai.agents.contract.idempotency import enclosing_call
 from k8gentai.agents.contract.turn import ToolOutcome
 from k8gentai.agents.text.json_text import arguments_object
@@ -92,8 +91,7 @@ def _called(call: Callable[..., Any], *, layer: bool = False) -> Callable[..., A
 
     @wraps(call)
     def called(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if (run := current_run.get()) is None:
-            refuse_outside(self.name)
+        run = current_run.get()
         if run is None or passes(run, self):
             return call(self, *args, **kwargs)
         arguments = shown(_arguments(self, args, kwargs))
@@ -116,8 +114,7 @@ def _awaited(
 ) -> Callable[..., Coroutine[Any, Any, Any]]:
     @wraps(call)
     async def awaited(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if (run := current_run.get()) is None:
-            refuse_outside(self.name)
+        run = current_run.get()
         if run is None or passes(run, self):
             return await call(self, *args, **kwargs)
         arguments = shown(_arguments(self, args, kwargs))

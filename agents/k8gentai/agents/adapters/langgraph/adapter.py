@@ -37,7 +37,6 @@ from k8gentai.agents.adapters.langgraph.structured_output import structured_tool
 from k8gentai.agents.adapters.langgraph.tools import hook_tools
 from k8gentai.agents.code.entrypoint import Factory, function_tools, is_factory
 from k8gentai.agents.code.loading import load_object
-from k8gentai.agents.code.outside_turns import begin_turn
 from k8gentai.agents.contract.context import agent_context
 from k8gentai.agents.contract.events import Event
 from k8gentai.agents.contract.turn import (
@@ -135,7 +134,6 @@ class LangGraphAdapter:
             Exception: whatever the agent's code raised.
         """
         assert isinstance(agent, LangGraphAgent)  # noqa: S101 - load made it
-        begin_turn(agent.definition)
         turn = await with_files(turn, context.stack)
         tools = function_tools(permitted_tools(turn), self.framework)
         graph = await agent.graph(turn, context, tools)

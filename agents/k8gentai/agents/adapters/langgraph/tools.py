@@ -2,7 +2,7 @@
 
 What runs tools in LangGraph and LangChain is wrapped once a process, so it does not matter where an agent keeps
 its tools, or whether it makes them while it runs. Which turn a call belongs to, a context variable says; code that
-belongs to none is not touched, unless it runs a tool that is for turns.
+belongs to none is not touched.
 """
 
 import asyncio
@@ -22,7 +22,6 @@ from k8gentai.agents.adapters.langgraph.open_calls import answering
 from k8gentai.agents.adapters.langgraph.run import GraphRun, current_run
 from k8gentai.agents.adapters.langgraph.tool_call import Passage, ToolPassage, open_passage
 from k8gentai.agents.adapters.langgraph.tool_results import remade
-from k8gentai.agents.code.outside_turns import refuse_outside
 from k8gentai.agents.text.utf8 import jsonable
 
 Result = ToolMessage | Command[Any]
@@ -178,14 +177,8 @@ def _is_call(given: Any) -> bool:
 
 
 def _of_node(call: ToolCall) -> Passage | None:
-    """Return a passage for a tool node's call; None where it is in one, or belongs to no turn.
-
-    Raises:
-        OutsideTurnError: it belongs to none, and may not.
-    """
-    if (run := current_run.get(None)) is None:
-        refuse_outside(call["name"])
-    call_id = call["id"]
+    """Return a passage for a tool node's call; None where it is in one, or belongs to no turn."""
+    run, call_id = current_run.get(None), call["id"]
     if run is None or not call_id or _is_passing(call_id):
         return None
     run.open_calls.close(call_id)
@@ -217,12 +210,8 @@ def _entered_by(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage
 def _by_hand(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | None:
     """Return a passage for a tool that code runs by itself; None where that is the agent's own affair: no model
     asked for it, and the agent's definition does not speak of it.
-
-    Raises:
-        OutsideTurnError: it belongs to no turn, and may not.
     """
     if (run := current_run.get(None)) is None:
-        refuse_outside(tool.name)
         return None
     arguments = _shown(tool, tool_input)
     own = _own_id(run, tool, arguments)
