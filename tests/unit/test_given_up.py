@@ -629,8 +629,12 @@ async def test_a_tool_that_code_around_it_left_is_held_and_not_run(held) -> None
     journal, slow = Recorded(), Slow()
     await until_killed(boundary(journal, Person()), Guard(slow, held))
     assert journal.states() == {"c1": "running"}
+    recorded = dict(journal.left)
     await until_killed(boundary(journal, Person()), Guard(slow, held))
     assert slow.ran == 1
+    # As it was: in its place in the order.
+    assert journal.left == recorded
+    assert all(journal.left[key] is recorded[key] for key in recorded)
 
 
 async def test_a_tool_that_the_agent_left_is_not_run_again_where_its_definition_says_so(held) -> None:

@@ -171,6 +171,7 @@ COUNTED = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
         (COUNTED, COUNTED),
         ({"prompt_tokens": None, "completion_tokens": "5", "total_tokens": -3}, {"completion_tokens": 5}),
         ({"prompt_tokens": [], "completion_tokens": "9" * 5_000, "total_tokens": True}, {}),
+        ({**COUNTED, "cost": 0.01, "is_byok": False}, {**COUNTED, "cost": 0.01, "is_byok": False}),
         (
             {**COUNTED, "prompt_tokens_details": {"cached_tokens": None}, "completion_tokens_details": "none"},
             {**COUNTED, "prompt_tokens_details": {}},

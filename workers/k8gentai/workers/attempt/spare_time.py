@@ -40,6 +40,9 @@ class SpareTime:
             await asyncio.wait({pausing}, timeout=_BLOCKED_SECONDS)
         finally:
             pausing.cancel()
+        if pausing.done() and not pausing.cancelled() and pausing.exception() is not None:
+            # The agents' loop is closed, and there is nobody to wait for.
+            await asyncio.sleep(_BLOCKED_SECONDS)
         took, used = time.monotonic() - began, time.process_time() - used
         if took < _TICK_SECONDS + _LATE_SECONDS and used < took * _BUSY_SHARE:
             self.seconds += took

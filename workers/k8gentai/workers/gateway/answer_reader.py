@@ -575,10 +575,13 @@ def _usages(sent: Chunk) -> list[dict[str, Any]]:
 
 
 def read_usage(sent: Any) -> dict[str, Any] | None:
-    """Return the figures of a usage that can be counted with, by the names they have; None where it has none."""
+    """Return a usage without the counts of tokens that cannot be counted with; None where it has none. What
+    endpoints tell beside these, as a price, is left as it is."""
     if not isinstance(sent, dict):
         return None
-    return {**_counts(sent), **{name: _counts(value) for name, value in sent.items() if isinstance(value, dict)}}
+    others = {name: value for name, value in sent.items() if not name.endswith(("_tokens", "_tokens_details"))}
+    details = {name: _counts(value) for name, value in sent.items() if isinstance(value, dict)}
+    return {**others, **_counts(sent), **{name: value for name, value in details.items() if name not in others}}
 
 
 def _add_usage(known: dict[str, Any], sent: Any) -> None:

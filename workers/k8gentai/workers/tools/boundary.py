@@ -438,9 +438,16 @@ class Tools:
             raise ToolFailedError(_INTERRUPTED)
         key = self._journal.patience_key(own_key(running.place.key))
         began = time.monotonic()
-        try:
-            if (before := self._journal.given_up(key)) is not None:
+        if (before := self._journal.given_up(key)) is not None:
+            try:
                 await in_loop(self._home, self._hold(key, before))
+            except asyncio.CancelledError:
+                # It is given up again, as it is recorded.
+                running.is_left = True
+                raise
+            except FencedError as error:
+                raise asyncio.CancelledError from error
+        try:
             yield
         except asyncio.CancelledError:
             running.is_left = True
@@ -449,8 +456,6 @@ class Tools:
                 with suppress(FencedError):
                     await in_loop(self._home, self._journal.record_given_up(key, given_up, running.place.key))
             raise
-        except FencedError as error:
-            raise asyncio.CancelledError from error
 
     async def _hold(self, key: str, before: GivenUp) -> None:
         """Hold a call that the agent had given up; see :meth:`k8gentai.workers.attempt.journal.Journal.hold`."""
