@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -24,8 +25,9 @@ from k8gentai.stack.environments.frameworks import USUAL, frameworks_here
 from k8gentai.stack.environments.installed import SetUpError
 from k8gentai.stack.environments.product import Clone
 from k8gentai.stack.local import agents_update as registering
+from k8gentai.stack.local.examples import place_examples
 from k8gentai.stack.local.pidfile import Notice
-from k8gentai.stack.local.settings import AGENTS, Settings, read_settings
+from k8gentai.stack.local.settings import AGENTS, REGISTRY, Settings, read_settings
 from k8gentai.stack.local.up import planned
 
 runner = CliRunner()
@@ -225,7 +227,7 @@ def test_a_shell_without_the_directory_of_agents_takes_that_of_the_registry(
     registering.update(read_settings(), print, frameworks=["llama-stack"])
     monkeypatch.delenv("AMF_AGENTS")
     settings = read_settings()
-    assert settings.agents == tmp_path / "mine"
+    assert settings.agents.absolute() == tmp_path / "mine"
     assert registering.notes(settings, None)[0] == registering.remembered(settings)
     seen: list[Changes] = []
     registering.update(settings, print, frameworks=["llama-stack"], approve=seen.append)
@@ -235,8 +237,31 @@ def test_a_shell_without_the_directory_of_agents_takes_that_of_the_registry(
     (agent,) = registering.update(read_settings(), print, frameworks=["llama-stack"])
     monkeypatch.delenv("AMF_AGENTS")
     assert (agent.id, read_settings().agents) == ("two", AGENTS)
-    Path("mine").rename("gone")
-    assert not read_settings().remembers_agents
+
+
+def test_agents_of_ones_own_are_not_replaced_where_their_directory_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_registry(REGISTRY, [], agents_dir=Path("mine"))
+    settings = read_settings()
+    assert (settings.agents.absolute(), settings.remembers_agents) == (tmp_path / "mine", True)
+    with pytest.raises(SetUpError, match="mine: no such directory"):
+        registering.update(settings, print, frameworks=["llama-stack"])
+    with pytest.raises(SetUpError, match=r"There is no directory .*mine"):
+        place_examples(settings.agents, print)
+
+
+def test_a_project_that_is_copied_has_agents_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("examples/agents", "mine"):
+        (tmp_path / "project" / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "project")
+    for agents in ("examples/agents", "mine"):
+        write_registry(REGISTRY, [], agents_dir=Path(agents))
+        copy = shutil.copytree(tmp_path / "project", tmp_path / agents.replace("/", "-"))
+        monkeypatch.chdir(copy)
+        assert read_settings().agents.absolute() == copy / agents
+        monkeypatch.chdir(tmp_path / "project")
 
 
 def test_an_id_that_is_too_long_leaves_the_other_columns_their_room() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
+from hypothesis import assume
 from openresponses_types.types import ResponseResource
 from schemathesis.config import SchemathesisConfig
 
@@ -133,6 +134,8 @@ def test_any_request_is_answered(case: schemathesis.Case, served: Served) -> Non
 @turns.parametrize()
 def test_a_turn_that_is_right_reaches_its_agent(case: schemathesis.Case, served: Served) -> None:
     answer = served.send(**request_of(case, served))
+    # No schema says that an output comes after its call.
+    assume(answer.status_code == 200 or not str(answer.json()["error"]["param"]).endswith(".call_id"))
     assert answer.status_code == 200, answer.text
     response = last_response(answer)
     assert response["status"] == "completed"

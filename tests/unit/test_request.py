@@ -46,7 +46,7 @@ def test_items_keep_what_they_say() -> None:
         {"role": "assistant", "content": [{"type": "output_text", "text": "that"}]},
         {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
         {"type": "function_call_output", "call_id": "c1", "output": "42", "id": "fco_mine"},
-        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "…"},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "…", "content": [{"text": "Hm."}]},
     ]
     read_items = read(input=items).input
     assert [item["type"] for item in read_items] == ["message"] * 3 + [

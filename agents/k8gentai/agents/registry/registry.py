@@ -107,7 +107,7 @@ class Registry:
     def agents_dir(self) -> Path | None:
         """Return the directory whose definitions were checked last; None where that is not known."""
         self._current()
-        return Path(self._agents_dir) if self._agents_dir else None
+        return Path(os.path.normpath(self._path.parent / self._agents_dir)) if self._agents_dir else None
 
     def written_at(self) -> float:
         """Return when the map was written (Unix seconds); 0 while there is none."""
@@ -184,7 +184,7 @@ def write_registry(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = sorted(agents, key=lambda agent: agent.id)
-    place = str(agents_dir.absolute()) if agents_dir else None
+    place = _place(agents_dir, path.parent) if agents_dir else None
     made = _Map(agents=ordered, checked=dict(checked or {}), agents_dir=place)
     content = made.model_dump_json(by_alias=True, indent=1)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -197,3 +197,9 @@ def write_registry(
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _place(agents_dir: Path, beside: Path) -> str:
+    """Return how a directory is written down: in a project that is copied or moved, as its own."""
+    here = agents_dir.absolute()
+    return os.path.relpath(here, beside.absolute()) if here.is_relative_to(Path.cwd()) else str(here)

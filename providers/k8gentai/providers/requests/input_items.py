@@ -98,19 +98,20 @@ def check_outputs(items: list[Item], history: list[Item]) -> None:
     Raises:
         ApiError: naming the first output that has none (400).
     """
-    there = [*history, *items]
-    if any(item["type"] == "compaction" for item in there):
+    if any(item["type"] == "compaction" for item in (*history, *items)):
         return
-    calls = {item["call_id"] for item in there if item["type"] == "function_call"}
+    calls = {item["call_id"] for item in history if item["type"] == "function_call"}
     for index, item in enumerate(items):
-        if item["type"] == "function_call_output" and item["call_id"] not in calls:
+        if item["type"] == "function_call":
+            calls.add(item["call_id"])
+        elif item["type"] == "function_call_output" and item["call_id"] not in calls:
             place = f"input[{index}].call_id"
-            raise invalid(f"'{place}': no call '{item['call_id']}' is in the input or before it.", place)
+            raise invalid(f"'{place}': no call '{item['call_id']}' is before it.", place)
 
 
 def _check_images(parts: Any, place: str) -> None:
     for index, part in enumerate(parts if isinstance(parts, list) else ()):
-        if part["type"] == "input_image" and not (part.get("image_url") or part.get("file_id")):
+        if part.get("type") == "input_image" and not (part.get("image_url") or part.get("file_id")):
             place = f"{place}[{index}]"
             raise invalid(
                 f"'{place}': an image needs 'image_url' or 'file_id'.", place, "missing_required_parameter"

@@ -104,7 +104,7 @@ async def _ended(children: Children, name: str, say: Say) -> int:
     try:
         while not (await asyncio.wait({ending}, timeout=_STOPPED_SECONDS / _LOOKS))[0]:
             stopped = stopped + 1 if _is_stopped(children.pid(name)) else 0
-            if stopped > _LOOKS:
+            if stopped >= _LOOKS:
                 say(f"'{name}' stood stopped by a signal for {_STOPPED_SECONDS:g} s, and is killed.")
                 children.send(name, signal.SIGKILL)
         return ending.result()

@@ -112,11 +112,12 @@ def read_settings() -> Settings:
 
 
 def _remembered_agents(registry: Path) -> Path | None:
-    """Return where the agents of a registry are from, unless that is the usual place or is there no more: agents
-    of one's own, whose turns may wait, are not to go because a shell lacks a variable.
+    """Return where the agents of a registry are from, be it there or not, unless that is the usual place.
+
+    One's own agents, whose turns may wait, are not to go because a shell lacks a variable, or a volume is away.
     """
     known = Registry(registry).agents_dir()
-    return known if known and known.is_dir() and known != AGENTS.absolute() else None
+    return known if known and known.absolute() != AGENTS.absolute() else None
 
 
 def _model_beside(up: notice.Notice) -> str:
