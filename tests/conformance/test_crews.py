@@ -337,6 +337,17 @@ async def test_an_awaited_tool_that_a_flow_gave_up_is_given_up_again(lab, client
     assert len(page.read_text().splitlines()) == 1
 
 
+async def test_an_answer_that_began_first_and_ended_last_is_shown_last(client, model, key):
+    gate = Gate()
+    model.script(f"{key}-first", Answer("The fir", gate, "st."))
+    model.script(f"{key}-second", Answer("The second."))
+    given = json.dumps({name: prompt(f"{key}-{name}") for name in ("first", "second")})
+    async for event in await client.responses.create(model="both", input=given, stream=True):
+        if event.type == "response.output_text.done":
+            gate.open()
+    assert [item.content[0].text for item in event.response.output] == ["The second.", "The first."]
+
+
 async def test_a_prompts_date_is_the_turns_whenever_it_is_run_again(client, model, key, page):
     model.script(key, Answer(write(page, "one")), Answer("Done."))
     asked = await client.responses.create(model="dated", input=prompt(key))

@@ -196,6 +196,16 @@ class Hurried(Flow):
             return (await _reader.kickoff_async(self.state["said"])).raw
 
 
+class Both(Flow):
+    """A flow that asks two at once, and returns what the first of them says."""
+
+    @start()
+    async def work(self) -> str:
+        asked = (self.state["first"], self.state["second"])
+        first, _ = await asyncio.gather(*(_reader.copy().kickoff_async(each) for each in asked))
+        return first.raw
+
+
 class Curious(Flow):
     """A flow that asks a person."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from crewai.events.base_events import BaseEvent
@@ -80,6 +81,8 @@ class _Call:
     """Its answer is for the agent's own code, or for other agents."""
     text: str = ""
     reasoning: str = ""
+    place: int = 0
+    """Tells which of two messages is shown first."""
     begun: set[str] = field(default_factory=set)
     """Tool calls that were told of."""
 
@@ -101,6 +104,8 @@ class _Said:
     work: Work
     answers: bool
     """No tool call came with it: its agent was done, unless it was sent back."""
+    place: int = 0
+    """Tells which of two messages is shown first: models that answer at once may end in another order."""
     settled: bool = False
     """What its agent's work came to is known."""
 
@@ -130,6 +135,7 @@ class ModelCalls:
         self._settled: Work | None = None
         """What was done last."""
         self._messages = 0
+        self._places = count(1)
         self._made = 0
         self._said: list[_Said] = []
         """The messages that were published, in their order."""
@@ -227,10 +233,13 @@ class ModelCalls:
         return same is not None
 
     def _is_last(self, answer: str) -> bool:
-        """Return whether an answer was said last. If not, what it takes the place of is dropped: the same words
-        that came earlier, and, but for flows, whose methods return what they like, the answer of the last task."""
+        """Return whether an answer was said last, and is shown so.
+
+        If not, what it takes the place of is dropped: the same words that came earlier, and, but for flows, whose
+        methods return what they like, the answer of the last task."""
         spoken = [said for said in self._said if said.text]
-        if spoken and spoken[-1].text == answer.strip():
+        shown = max((said.place for said in spoken), default=0)
+        if spoken and spoken[-1].text == answer.strip() and spoken[-1].place == shown:
             return True
         same = next((said for said in reversed(spoken) if same_words(said.text, answer)), None)
         of_last = spoken and spoken[-1].answers and spoken[-1].work == self._settled
@@ -256,7 +265,7 @@ class ModelCalls:
 
     def _say(self, text: str, work: Work = ("", "")) -> _Said:
         """Publish a message that no model call made."""
-        said = _Said(self._new_message_id(), text.strip(), work, answers=True)
+        said = _Said(self._new_message_id(), text.strip(), work, answers=True, place=next(self._places))
         self._said.append(said)
         self._publish(TextDelta(message_id=said.message_id, delta=text))
         self._publish(MessageDone(message_id=said.message_id, text=text))
@@ -328,6 +337,7 @@ class ModelCalls:
             call.reasoning += reasoning
             self._publish(ReasoningDelta(message_id=call.message_id, delta=reasoning))
         if text:
+            call.place = call.place or next(self._places)
             call.text += text
             self._publish(TextDelta(message_id=call.message_id, delta=text))
 
@@ -362,7 +372,7 @@ class ModelCalls:
 
     def _close(self, call: _Call, *, answers: bool = False) -> None:
         if call.text or call.reasoning:
-            self._said.append(_Said(call.message_id, call.text.strip(), call.work, answers))
+            self._said.append(_Said(call.message_id, call.text.strip(), call.work, answers, call.place))
             self._publish(MessageDone(message_id=call.message_id, text=call.text, reasoning=call.reasoning))
 
     def _drop_failed(self) -> None:
