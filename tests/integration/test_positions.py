@@ -37,3 +37,14 @@ async def test_they_are_forgotten_where_nothing_happens(connection) -> None:
     await Positions(connection, keep_seconds=90).place("c", 1, least=0)
     (key,) = await connection.keys("*position")
     assert 0 < await connection.ttl(key) <= 90
+
+
+async def test_a_turn_joins_behind_those_that_ended_before_it(connection) -> None:
+    """One that interrupts ends all that wait, and they may be settled in any order."""
+    turns = Turns(connection)
+    first, second = [await ask(turns, conversation="c") for _ in range(2)]
+    waiting = await ask(turns, conversation="c", strategy="interrupt")
+    assert await turns.to_join_before((await turns.get(second)).turn) == [first]
+    await Positions(connection).place("c", 1, least=0, turn_id=first)
+    assert await turns.to_join_before((await turns.get(second)).turn) == []
+    assert await turns.to_join_before((await turns.get(waiting)).turn) == [second]

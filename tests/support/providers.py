@@ -20,7 +20,7 @@ from llama_stack_api import Model, ModelType
 from redis.asyncio import Redis
 
 from k8gentai.agents.contract import events as ev
-from k8gentai.agents.contract.turn import Item
+from k8gentai.agents.contract.turn import Item, Turn
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry, write_registry
 from k8gentai.agents.resources.agent import AgentDefinition
 from k8gentai.providers.agents_api import routes as agents_routes
@@ -180,6 +180,10 @@ class MemoryTurns:
             for id_, each in self.records.items()
             if not each.settled and each.turn.conversation == conversation
         )
+
+    async def to_join_before(self, turn: Turn) -> list[str]:
+        lane = await self.in_conversation(str(turn.conversation))
+        return [id_ for id_ in lane if id_ < turn.id and self.records[id_].status in ENDED]
 
     async def with_children(self, turn_id: str) -> list[str]:
         return [turn_id, *self.children.get(turn_id, [])]

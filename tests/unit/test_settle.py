@@ -339,3 +339,14 @@ async def test_one_that_redis_fails_does_not_hold_up_the_others_and_is_settled_w
     away.clear()
     assert await done.get() == sick
     await served.settler.stop()
+
+
+async def test_turns_that_are_interrupted_at_once_join_in_the_order_they_came(served: Floor) -> None:
+    conv = await conversation(served)
+    turns = [await create(served, conversation=conv, input=text) for text in ("One.", "Two.", "Three.")]
+    for turn in turns:
+        await served.turns.append(turn, ev.TurnIncomplete(reason="interrupted"))
+    for turn in reversed(turns):
+        await served.settler.settle(turn)
+    texts = [item["content"][0]["text"] for item in await items_of(served, conv)]
+    assert texts == ["One.", "Two.", "Three."]

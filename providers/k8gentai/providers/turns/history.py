@@ -1,5 +1,6 @@
 """The items a turn's agent sees before its input: its conversation's, or those of the response it continues."""
 
+import contextlib
 from typing import Any
 
 import structlog
@@ -7,6 +8,7 @@ import structlog
 from k8gentai.agents.contract.turn import Item
 from k8gentai.providers import host
 from k8gentai.providers.errors import ApiError, invalid, previous_response_not_found
+from k8gentai.providers.host.access import acting_as
 from k8gentai.providers.rendering.response_object import joined, joins, usable
 from k8gentai.providers.turns.chains import ChainBrokenError
 from k8gentai.providers.turns.conversation_items import ConversationItems
@@ -61,7 +63,8 @@ class Histories:
             raise ApiError(404, message, code="conversation_not_found", param="conversation") from None
 
     async def join(self, record: TurnRecord, response: dict[str, Any]) -> None:
-        """Add an ended turn's input and output to its conversation, as often as one likes.
+        """Add an ended turn's input and output to its conversation, as often as one likes, behind those of the
+        turns that came before it.
 
         A turn that did not end well joins nothing, nor does one whose conversation was deleted meanwhile.
 
@@ -72,6 +75,21 @@ class Histories:
         conversation = record.turn.conversation
         if conversation is None or not joins(response):
             return
+        # A turn that interrupts ends all that run and wait at once, and so they are settled at once.
+        for turn_id in await self._turns.to_join_before(record.turn):
+            await self._join_earlier(turn_id)
+        await self._join(record, response)
+
+    async def _join_earlier(self, turn_id: str) -> None:
+        with contextlib.suppress(TurnNotFoundError):
+            record = await self._turns.get(turn_id)
+            response = (await self._ended(record)).response
+            if joins(response):
+                with acting_as(record.owner):
+                    await self._join(record, response)
+
+    async def _join(self, record: TurnRecord, response: dict[str, Any]) -> None:
+        conversation = str(record.turn.conversation)
         items = joined(record.turn.id, record.turn.input, response["output"])
         try:
             await self._items.join(conversation, items, record.turn.id)
@@ -102,9 +120,11 @@ class Histories:
         if record.settled and record.store:
             # Redis may keep its history no longer.
             return await self._stored(response_id)
-        events = [event for _, event in await self._turns.events(response_id)]
-        ended = StoredResponse.of(record, events)
+        ended = await self._ended(record)
         return [*ended.history, *ended.input, *usable(ended.response["output"])]
+
+    async def _ended(self, record: TurnRecord) -> StoredResponse:
+        return StoredResponse.of(record, [event for _, event in await self._turns.events(record.turn.id)])
 
     async def _stored(self, response_id: str) -> list[Item]:
         try:

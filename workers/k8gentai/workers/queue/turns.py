@@ -1,6 +1,7 @@
 """The server's side of turns: accept, read, follow, cancel, settle."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -10,7 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from k8gentai.agents.contract.events import Event, TurnAccepted, TurnCancelled, TurnEnd, parse_event
-from k8gentai.agents.contract.turn import Item
+from k8gentai.agents.contract.turn import Item, Turn
 from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.admission import (
     AnsweredError,
@@ -24,7 +25,7 @@ from k8gentai.workers.queue.admission import (
 from k8gentai.workers.queue.connection import BLOCK_SECONDS, sent_once
 from k8gentai.workers.queue.grants import Parent, signing_key, verified
 from k8gentai.workers.queue.notifications import Notifications
-from k8gentai.workers.queue.record import AcceptedTurn, Owner, Status, TurnRecord, principal_of
+from k8gentai.workers.queue.record import ENDED, AcceptedTurn, Owner, Status, TurnRecord, principal_of
 from k8gentai.workers.queue.rq_jobs import job_fields, rq_now
 from k8gentai.workers.queue.scripts import script
 
@@ -250,6 +251,21 @@ class Turns:
         """Return ids of the conversation's turns that are not in the SQL store yet, in their order."""
         ids: list[bytes] = await self._redis.lrange(keys.LANE + conversation, 0, -1)
         return [turn_id.decode() for turn_id in ids]
+
+    async def to_join_before(self, turn: Turn) -> list[str]:
+        """Return ids of turns that have ended before one in its conversation, and whose items have no place in it
+        yet, in their order."""
+        lane = await self.in_conversation(str(turn.conversation))
+        ahead = list(itertools.takewhile(lambda each: each != turn.id, lane))
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for turn_id in ahead:
+                pipe.hmget(keys.TURN + turn_id, "status", "position")
+            found = await pipe.execute()
+        return [
+            turn_id
+            for turn_id, (status, position) in zip(ahead, found, strict=True)
+            if status is not None and status.decode() in ENDED and position is None
+        ]
 
     async def recent(self, limit: int, status: str | None = None) -> list[TurnRecord]:
         """Return the newest turns that Redis keeps, newest first. For people: it walks over all keys.
