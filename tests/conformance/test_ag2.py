@@ -187,6 +187,15 @@ async def test_what_middleware_makes_of_an_answer_is_the_answer(client, model, k
     assert model.requests(f"{key}-next")[0].texts("assistant") == [answer]
 
 
+@pytest.mark.parametrize(("said", "answer"), [("Here: ", "Here: [image][file]"), ("", "[image][file]")])
+async def test_a_file_in_an_answer_has_a_mark_in_its_place(client, model, key, said, answer):
+    model.script(key, Answer(said))
+    events = await collect(await client.responses.create(model="painter", input=prompt(key), stream=True))
+    check_sequence(events)
+    assert events[-1].response.status == "completed", events[-1].response.error
+    assert [item.content[0].text for item in items_of(events[-1].response, "message")] == [answer]
+
+
 async def test_words_beside_a_call_are_replaced_in_their_place(client, model, key):
     model.script(key, Answer("4111 it is. ", Call("add", {"a": 1, "b": 2})), Answer("Three."))
     response = await client.responses.create(model="filtered", input=prompt(key))

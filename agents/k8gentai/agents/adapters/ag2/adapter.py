@@ -17,6 +17,7 @@ from ag2.agent import AgentReply
 from ag2.tools.final import ClientTool
 from pydantic import ValidationError
 
+from k8gentai.agents.adapters.ag2.content import words_of
 from k8gentai.agents.adapters.ag2.declarative import build_agent
 from k8gentai.agents.adapters.ag2.found_tools import find_tools
 from k8gentai.agents.adapters.ag2.hooks import follow_agents
@@ -134,7 +135,7 @@ async def _drive(run: TurnRun, agent: AG2Agent, turn: Turn, tools: list[dict[str
         check_text_only(turn, "function")
         text = to_text([*turn.history, *turn.input], turn.instructions)
         result = await agent.conversation(text)
-        await run.conclude(result.body if isinstance(result, AgentReply) else result)
+        await run.conclude(words_of(result.response) if isinstance(result, AgentReply) else result)
         return
     source = await agent.agent(agent_context(turn, run.context, tools))
     instructions, events = to_events(turn)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ag2.events import ModelResponse, ToolCallEvent
 
+from k8gentai.agents.adapters.ag2.content import words_of
 from k8gentai.agents.adapters.ag2.helpers import Helpers
 from k8gentai.agents.adapters.ag2.run import TurnRun
 from k8gentai.agents.adapters.ag2.tools import read_arguments
@@ -78,8 +79,9 @@ class Answers:
 
     def take(self, step: ModelStep, response: ModelResponse) -> None:
         """Take what a model said."""
-        if step.silent:
-            step.text(response.content or "")
+        words = words_of(response)
+        if words.startswith(step.said):
+            step.text(words[len(step.said) :])
         self._drafts.append(_Draft(step, tuple(response.tool_calls.calls)))
 
     def broke_off(self, step: ModelStep) -> None:
@@ -94,7 +96,7 @@ class Answers:
         """Take an answer as AG2 has it."""
         drafts, self._drafts = self._drafts, []
         self._withdraw(drafts, response)
-        text = response.content or ""
+        text = words_of(response)
         kept = next((each for each in reversed(drafts) if each.is_whole and _same(each.step.said, text)), None)
         replaced = [draft.step for draft in drafts if draft is not kept]
         for step in replaced:
@@ -107,7 +109,7 @@ class Answers:
 
     def finish(self, response: ModelResponse) -> None:
         """Take what the turn came to: the last answer, or what middleware made of it."""
-        text = response.content or ""
+        text = words_of(response)
         kept = next((go for go in reversed(self._goes) if go and _same(go[-1].text, text)), None)
         if kept is None:
             kept = self._goes[-1]
