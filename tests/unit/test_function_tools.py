@@ -1,6 +1,7 @@
 """Python functions as tools: what a model is told of them, and how they are called."""
 
 import asyncio
+import sys
 import threading
 from typing import Annotated, Literal
 
@@ -91,6 +92,26 @@ def test_a_description_of_the_definition_goes_first_and_a_name_is_better_than_no
     assert tool_of("forecast", description="Ask me.").description == "Ask me."
     assert tool_of("undocumented").description == "undocumented"
     assert tool_of("undocumented").parameters["properties"] == {}
+
+
+@pytest.mark.parametrize(
+    ("docstring", "text", "described"),
+    [
+        ("Go.\n\nArgs:\n    far (int): how far,\n        in km.\n\nReturns:\n    it", "Go.", "how far, in km."),
+        ("Go.\n\nParameters\n----------\nfar : int\n    how far.", "Go.", "how far."),
+        ("Go.\n\n:param far: how far.\n:returns: it", "Go.", "how far."),
+        ("@return@returnReturns:\n:     :param", "@return@returnReturns: : :param", None),
+    ],
+    ids=["google", "numpy", "rest", "none"],
+)
+def test_a_docstring_has_any_of_the_usual_styles(monkeypatch, docstring, text, described):
+    def go(far: int) -> None: ...
+
+    go.__doc__ = docstring
+    monkeypatch.setattr(sys.modules[__name__], "go", go, raising=False)
+    tool = tool_of("go")
+    assert tool.description == text
+    assert tool.parameters["properties"]["far"].get("description") == described
 
 
 async def test_arguments_become_what_the_annotations_say_and_results_text():

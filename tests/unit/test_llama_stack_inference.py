@@ -31,7 +31,9 @@ async def answered(*chunks, end=b"data: [DONE]\n\n", **fields):
 
     def respond(request):
         requests.append(json.loads(request.content))
-        return httpx.Response(200, content=b": hello\n\n" + lines + end)
+        return httpx.Response(
+            200, headers={"content-type": "text/event-stream"}, content=b": hello\n\n" + lines + end
+        )
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as client:
         events = await run(LlamaStackAdapter(client), turn_of("hello", **fields), context_for("http://model/v1"))

@@ -2,11 +2,10 @@
 
 import asyncio
 import inspect
-import re
 from collections.abc import Callable, Coroutine
-from itertools import batched
 from typing import Any
 
+import docstring_parser
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
 from pydantic_core import ArgsKwargs
@@ -17,10 +16,6 @@ from k8gentai.agents.contract.turn import AgentLoadError, DeclaredTool, ToolFail
 from k8gentai.agents.resources.agent import Tool
 from k8gentai.agents.text.json_text import json_text
 from k8gentai.agents.tools.images import text_without_images
-
-_SECTION = re.compile(r"^(Args|Arguments|Parameters|Returns|Raises|Yields|Examples?|Notes?):[ \t]*$", re.MULTILINE)
-"""A heading of a docstring (https://google.github.io/styleguide/pyguide.html#383-functions-and-methods)."""
-_ARGUMENT = re.compile(r"^(\w+)(?: \([^)]*\))?:[ \t]*(.*)$")
 
 
 def function_tool(entry: Tool, reference: str) -> DeclaredTool:
@@ -94,27 +89,12 @@ def _refused(error: ValidationError) -> str:
 
 def _read_docstring(text: str) -> tuple[str, dict[str, str]]:
     """Return what a docstring says of the function before its first section, and of each of its arguments."""
-    before, *sections = _SECTION.split(text)
-    described: dict[str, str] = {}
-    for heading, section in batched(sections, 2):
-        if heading in ("Args", "Arguments", "Parameters"):
-            described |= _read_arguments(section)
-    return " ".join(before.split()), described
-
-
-def _read_arguments(section: str) -> dict[str, str]:
-    described: dict[str, str] = {}
-    indent: int | None = None
-    name = ""
-    for line in filter(str.strip, section.splitlines()):
-        depth = len(line) - len(line.lstrip())
-        indent = depth if indent is None else indent
-        if depth == indent and (argument := _ARGUMENT.match(line.strip())):
-            name = argument[1]
-            described[name] = argument[2].strip()
-        elif name:
-            described[name] = f"{described[name]} {line.strip()}".strip()
-    return described
+    try:
+        read = docstring_parser.parse(text)
+    except Exception:  # noqa: BLE001 - it falls over some texts that look like one of its styles
+        return " ".join(text.split()), {}
+    described = {each.arg_name: " ".join((each.description or "").split()) for each in read.params}
+    return " ".join((read.description or "").split()), described
 
 
 def _first_line(error: Exception) -> str:

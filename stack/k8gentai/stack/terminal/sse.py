@@ -1,15 +1,15 @@
-"""Reads server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+"""Reads the stack's server-sent events."""
 
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+from httpx_sse import EventSource
 
 
 async def events(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
-    """Yield the JSON of each event; the stack writes one ``data`` line an event."""
-    async for line in answer.aiter_lines():
-        data = line.removeprefix("data:").strip()
-        if line.startswith("data:") and data != "[DONE]":
-            yield json.loads(data)
+    """Yield the JSON of each event, but for the ``[DONE]`` at the end."""
+    async for event in EventSource(answer).aiter_sse():
+        if event.data and event.data != "[DONE]":
+            yield json.loads(event.data)
