@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import threading
+from dataclasses import dataclass
 from typing import Annotated, Literal
 from uuid import uuid4
 
@@ -10,14 +11,16 @@ import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import ToolCallLimitMiddleware, after_model, wrap_tool_call
 from langchain_core.documents import Document
-from langchain_core.messages import AIMessage, RemoveMessage, ToolMessage
-from langchain_core.tools import InjectedToolArg, InjectedToolCallId, tool
+from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, ToolMessage
+from langchain_core.tools import BaseTool, InjectedToolArg, InjectedToolCallId, tool
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import InjectedState, ToolNode, ToolRuntime, create_react_agent, tools_condition
 from langgraph.types import Command, Send, interrupt
+from pydantic import BaseModel
 
 from k8gentai.agents.adapters.base.kept_results import is_same
+from k8gentai.agents.adapters.langgraph.given_messages import GivenMessages
 from k8gentai.agents.adapters.langgraph.tool_results import recorded, remade, written
 from k8gentai.agents.contract.events import ToolCall, ToolResult
 from k8gentai.agents.contract.turn import Decision, ToolOutcome
@@ -180,8 +183,8 @@ async def test_what_cannot_be_read_back_safely_is_not_kept():
     class Own:
         pass
 
-    assert recorded(Command(update={"thing": Own()})) == ""
-    assert recorded(ToolMessage("text", tool_call_id="c1")) == ""
+    assert recorded(Command(update={"thing": Own()}), NOTHING) == ""
+    assert recorded(ToolMessage("text", tool_call_id="c1"), NOTHING) == ""
 
 
 def hooked(model, tools, **hooks) -> StateGraph:
@@ -620,6 +623,8 @@ async def test_arguments_that_code_changes_are_those_of_the_call(model, called, 
     }
 
 
+NOTHING = GivenMessages()
+
 KEPT = [
     "plain",
     {"total": 5},
@@ -635,7 +640,7 @@ KEPT = [
 
 @pytest.mark.parametrize("result", KEPT)
 async def test_what_a_tool_returned_is_of_its_type_again(result):
-    assert is_same(remade(written(result)), result)
+    assert is_same(remade(written(result, NOTHING), NOTHING), result)
 
 
 @pytest.mark.parametrize(
@@ -649,13 +654,13 @@ async def test_what_a_tool_returned_is_of_its_type_again(result):
     ],
 )
 async def test_what_would_come_back_as_something_else_is_not_kept(result):
-    assert written(result) is None
+    assert written(result, NOTHING) is None
 
 
 @pytest.mark.parametrize("result", KEPT)
 async def test_a_worker_that_reads_records_as_the_serializer_does_gets_the_same(result):
     """In a rolling update, workers of an earlier version do."""
-    kind, _, data = written(result).partition(":")
+    kind, _, data = written(result, NOTHING).partition(":")
     reader = JsonPlusSerializer(allowed_msgpack_modules=None)
     assert is_same(reader.loads_typed((kind, base64.b64decode(data))), result)
 
@@ -663,10 +668,78 @@ async def test_a_worker_that_reads_records_as_the_serializer_does_gets_the_same(
 async def test_a_message_that_an_earlier_version_kept_apart_from_its_artifact_is_read():
     message = ToolMessage("found", tool_call_id="c1")
     kind, data = JsonPlusSerializer().dumps_typed({"tool_message": message, "tool_message_artifact": [1]})
-    again = remade(f"{kind}:{base64.b64encode(data).decode()}")
+    again = remade(f"{kind}:{base64.b64encode(data).decode()}", NOTHING)
     assert is_same(again, ToolMessage("found", tool_call_id="c1", artifact=[1]))
 
 
 async def test_what_no_reader_makes_the_same_again_is_recorded_as_far_as_it_can_be():
     message = ToolMessage("found", tool_call_id="c1", artifact=(1, 2))
-    assert remade(recorded(message)).artifact == [1, 2]
+    assert remade(recorded(message, NOTHING), NOTHING).artifact == [1, 2]
+
+
+@dataclass
+class Written:
+    """A state that is a dataclass."""
+
+    messages: list
+
+
+class Modelled(BaseModel):
+    """A state that is a model."""
+
+    messages: list
+
+
+@pytest.mark.parametrize("state", [list, lambda said: {"messages": said}, Written, lambda s: Modelled(messages=s)])
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda said, done: Command(update={"messages": [*said, done]}, graph=Command.PARENT),
+        lambda said, done: Command(goto=[Send("next", {"messages": [*said, done]})]),
+        lambda said, done: [done, Command(update={"messages": [RemoveMessage(id=said[0].id), said[1]]})],
+        lambda said, done: Command(update={"messages": [{"role": "user", "content": "Hi", "id": said[0].id}]}),
+    ],
+    ids=["handoff", "send", "removed", "dict"],
+)
+async def test_messages_that_a_tool_was_given_are_those_of_the_graph_again(state, made):
+    """Their ids are others when the turn is run again: what has another id is another message to the graph."""
+    done = ToolMessage("done", tool_call_id="c1", id="own")
+
+    def said(attempt: str) -> list:
+        return [HumanMessage("Hi", id=f"{attempt}-0"), AIMessage("Yes?", id=f"{attempt}-1")]
+
+    raw = written(made(said("first"), done), GivenMessages(state(said("first"))))
+    assert "first-" not in str(raw and base64.b64decode(raw.partition(":")[2]))
+    again = remade(raw, GivenMessages(state(said("second"))))
+    assert is_same(again, made(said("second"), done))
+
+
+async def test_a_tool_that_hands_over_all_that_was_said_does_so_again(model):
+    """Two of them: the second is given what the first one added, under an id that the graph made up."""
+
+    def hand_over(name: str) -> BaseTool:
+        @tool(name)
+        def transfer(
+            state: Annotated[dict, InjectedState], call_id: Annotated[str, InjectedToolCallId]
+        ) -> Command:
+            """Hand over."""
+            done = ToolMessage("done", tool_call_id=call_id)
+            return Command(goto=name, graph=Command.PARENT, update={"messages": [*state["messages"], done]})
+
+        return transfer
+
+    team = StateGraph(MessagesState)
+    team.add_node("one", create_agent(chat(model), [hand_over("two")]), destinations=("two",))
+    team.add_node("two", create_agent(chat(model), [hand_over("three")]), destinations=("three",))
+    team.add_node("three", create_agent(chat(model), []))
+    team.add_edge(START, "one")
+    graph = team.compile()
+    once = Answer(Call("two", id="c1")), Answer(Call("three", id="c2")), Answer("Here.")
+    model.script("over", *once, *once)
+    boundary, again = Boundary(), Boundary()
+    await run(graph, turn_of("[[over]]"), context_of(boundary))
+    again.recorded = boundary.outcomes
+    await run(graph, turn_of("[[over]]"), context_of(again))
+    requests = [request.messages for request in model.requests("over")]
+    assert [message["role"] for message in requests[2]] == ["user", "assistant", "tool", "assistant", "tool"]
+    assert requests[3:] == requests[:3]

@@ -18,6 +18,7 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command
 
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
+from k8gentai.agents.adapters.langgraph.given_messages import GivenMessages
 from k8gentai.agents.adapters.langgraph.open_calls import answering
 from k8gentai.agents.adapters.langgraph.run import GraphRun
 from k8gentai.agents.adapters.langgraph.tool_results import recorded, remade, written
@@ -54,14 +55,22 @@ class Passage:
         name: the tool's.
         arguments: without those that LangGraph puts in.
         given_id: the call's id as whoever runs the tool knows it; None where it is run by hand.
+        given: the messages that the tool is given.
     """
 
     def __init__(
-        self, run: GraphRun, call_id: str, name: str, arguments: dict[str, Any], given_id: str | None
+        self,
+        run: GraphRun,
+        call_id: str,
+        name: str,
+        arguments: dict[str, Any],
+        given_id: str | None,
+        given: GivenMessages,
     ) -> None:
         self.call_id = call_id
         self.name = name
         self.given_id = given_id
+        self._given_messages = given
         self._run = run
         self._admission = Admission(call_id, name, arguments)
         self._result: Any = None
@@ -152,8 +161,16 @@ class Passage:
         if getattr(result, "status", None) == "error":
             self._admission.failed()
         else:
-            own.keep(written(result))
+            own.keep(written(result, self._given_messages))
         return result
+
+    def remade(self, raw: str) -> Any:
+        """Return again what the tool returned in an earlier attempt.
+
+        Args:
+            raw: as it was kept.
+        """
+        return remade(raw, self._given_messages)
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
@@ -177,7 +194,7 @@ class Passage:
 
     def _outcome(self, result: Any) -> ToolOutcome:
         """Return what the model is shown of a result: the tool message that answers the call."""
-        raw = recorded(result)
+        raw = recorded(result, self._given_messages)
         for item in result if isinstance(result, list) else [result]:
             for message in _messages(item):
                 if isinstance(message, ToolMessage) and message.tool_call_id == self.given_id:
@@ -190,7 +207,7 @@ class Passage:
             return self._result
         # The boundary knew the outcome from before, or made it: over time, denied, failed.
         if outcome.raw:
-            return remade(outcome.raw)
+            return self.remade(outcome.raw)
         status = "error" if outcome.is_error else "success"
         answered = self.given_id or self.call_id
         return ToolMessage(outcome.output, name=self.name, tool_call_id=answered, status=status)
@@ -235,7 +252,8 @@ class ToolPassage(Passage):
             return ToolOutcome(message_of(result.error), is_error=True, raw=f"{_RAISED}{kind}")
         if self.given_id is not None or isinstance(result, ToolMessage | Command):
             return super()._outcome(result)
-        return ToolOutcome(_text(result), raw="" if isinstance(result, str) else recorded(result))
+        raw = "" if isinstance(result, str) else recorded(result, self._given_messages)
+        return ToolOutcome(_text(result), raw=raw)
 
     def _given(self, outcome: ToolOutcome) -> Any:
         if outcome.raw.startswith(_RAISED):

@@ -13,6 +13,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command
 
 from k8gentai.agents.adapters.base.kept_results import round_trip
+from k8gentai.agents.adapters.langgraph.given_messages import GivenMessages
 
 _MESSAGE, _ARTIFACT = "tool_message", "tool_message_artifact"
 """Keys of what an earlier version kept of a message with an artifact."""
@@ -20,24 +21,35 @@ _MESSAGE, _ARTIFACT = "tool_message", "tool_message_artifact"
 _SERIALIZER = JsonPlusSerializer(allowed_msgpack_modules=None)
 
 
-def recorded(result: Any) -> str:
+def recorded(result: Any, given: GivenMessages) -> str:
     """Return a tool's result as text; empty where the text of its message says it all, or where it
     cannot be kept.
+
+    Args:
+        result: what it returned.
+        given: the messages that it was given.
     """
-    return "" if _is_plain(result) else written(result) or _degraded(result)
+    return "" if _is_plain(result) else written(result, given) or _degraded(given.marked(result))
 
 
-def written(result: Any) -> str | None:
+def written(result: Any, given: GivenMessages) -> str | None:
     """Return what a tool returned as text; None where what is read back is not the same."""
-    return round_trip(result, lambda whole: _dumped(_by_parts(whole)), remade)
+    return round_trip(
+        result, lambda whole: _dumped(_by_parts(given.marked(whole))), lambda text: remade(text, given)
+    )
 
 
-def remade(raw: str) -> Any:
+def remade(raw: str, given: GivenMessages) -> Any:
     """Return the result again.
 
     Args:
         raw: what :func:`recorded` or :func:`written` returned, not empty.
+        given: the messages that the tool is given now.
     """
+    return given.unmarked(_read(raw))
+
+
+def _read(raw: str) -> Any:
     kind, _, data = raw.partition(":")
     result = _SERIALIZER.loads_typed((kind, base64.b64decode(data)))
     if isinstance(result, dict) and result.keys() == {_MESSAGE, _ARTIFACT}:
@@ -56,7 +68,7 @@ def _degraded(result: Any) -> str:
     """Return a result as far as the serializer has it: what it does not know becomes plain objects."""
     try:
         text = _dumped(result)
-        return text if _dumped(remade(text)) == text else ""
+        return text if _dumped(_read(text)) == text else ""
     except (TypeError, ValueError):
         return ""
 

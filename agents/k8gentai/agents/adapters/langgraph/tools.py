@@ -7,21 +7,22 @@ belongs to none is not touched.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import wraps
 from typing import Any, cast
 
 from langchain_core.messages import ToolCall, ToolMessage
 from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tools import BaseTool, StructuredTool, Tool
+from langgraph._internal._constants import CONFIG_KEY_READ
 from langgraph.prebuilt import ToolNode
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
 
+from k8gentai.agents.adapters.langgraph.given_messages import GivenMessages
 from k8gentai.agents.adapters.langgraph.open_calls import answering
 from k8gentai.agents.adapters.langgraph.run import GraphRun, current_run
 from k8gentai.agents.adapters.langgraph.tool_call import Passage, ToolPassage, open_passage
-from k8gentai.agents.adapters.langgraph.tool_results import remade
 from k8gentai.agents.text.utf8 import jsonable
 
 Result = ToolMessage | Command[Any]
@@ -73,7 +74,7 @@ def _node(run_one: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(run_one)
     def wrapped(self: ToolNode, call: ToolCall, *rest: Any) -> Any:
-        if (passage := _of_node(call)) is None:
+        if (passage := _of_node(call, rest)) is None:
             return run_one(self, call, *rest)
         return passage.through_blocking(lambda: run_one(self, call, *rest))
 
@@ -83,7 +84,7 @@ def _node(run_one: Callable[..., Any]) -> Callable[..., Any]:
 def _async_node(arun_one: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
     @wraps(arun_one)
     async def wrapped(self: ToolNode, call: ToolCall, *rest: Any) -> Any:
-        if (passage := _of_node(call)) is None:
+        if (passage := _of_node(call, rest)) is None:
             return await arun_one(self, call, *rest)
         if self._awrap_tool_call is None and self._wrap_tool_call is not None:
             # It would block the event loop.
@@ -131,7 +132,7 @@ def _run(run: Callable[..., Any]) -> Callable[..., Any]:
 def _begin(passage: Passage, tool: str, execute: Callable[[], Any]) -> Any:
     own = passage.own_result(tool)
     with passage.begun():
-        return remade(own.text) if own.text is not None else passage.ended(own, execute())
+        return passage.remade(own.text) if own.text is not None else passage.ended(own, execute())
 
 
 def _arun(arun: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
@@ -145,7 +146,7 @@ def _arun(arun: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
         async def begin(passage: Passage) -> Any:
             own = passage.own_result(self.name)
             async with passage.awaited(own):
-                return remade(own.text) if own.text is not None else passage.ended(own, await execute())
+                return passage.remade(own.text) if own.text is not None else passage.ended(own, await execute())
 
         if passage := _entered_by(self, tool_input, tool_call_id):
             return await begin(passage)
@@ -176,14 +177,19 @@ def _is_call(given: Any) -> bool:
     return isinstance(given, dict) and given.get("type") == "tool_call"
 
 
-def _of_node(call: ToolCall) -> Passage | None:
-    """Return a passage for a tool node's call; None where it is in one, or belongs to no turn."""
+def _of_node(call: ToolCall, rest: Sequence[Any]) -> Passage | None:
+    """Return a passage for a tool node's call; None where it is in one, or belongs to no turn.
+
+    Args:
+        call: as the node has it.
+        rest: what else the node runs it with; its runtime, which has the graph's state, is among that.
+    """
     run, call_id = current_run.get(None), call["id"]
     if run is None or not call_id or _is_passing(call_id):
         return None
     run.open_calls.close(call_id)
     own = _given_id(run, call_id, call["name"], call["args"])
-    return Passage(run, own, call["name"], call["args"], call_id)
+    return Passage(run, own, call["name"], call["args"], call_id, GivenMessages(*rest))
 
 
 def _is_passing(call_id: str) -> bool:
@@ -214,22 +220,22 @@ def _by_hand(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | 
     if (run := current_run.get(None)) is None:
         return None
     arguments = _shown(tool, tool_input)
-    own = _own_id(run, tool, arguments)
+    own, messages = _own_id(run, tool, arguments), GivenMessages(tool_input, _state_messages())
     if call_id:
         run.open_calls.close(call_id)
         given = _given_id(run, call_id, tool.name, arguments)
         again = given in run.raised or _is_passing(call_id)
-        return ToolPassage(run, own() if again else given, tool.name, arguments, call_id, asked=True)
+        return ToolPassage(run, own() if again else given, tool.name, arguments, call_id, messages, asked=True)
     if (around := open_passage()) is not None and around.name == tool.name:
-        return ToolPassage(run, own(), tool.name, arguments, None, asked=False)
+        return ToolPassage(run, own(), tool.name, arguments, None, messages, asked=False)
     if (answered := run.open_calls.take(tool.name, arguments)) is not None:
-        return ToolPassage(run, answered, tool.name, arguments, None, asked=True)
+        return ToolPassage(run, answered, tool.name, arguments, None, messages, asked=True)
     covered = run.open_calls.cover(tool.name)
     if covered is not None:
         run.context.tools.exempt(covered, ran=True)
     elif tool.name not in run.named and not run.open_calls.were_asked(tool.name, arguments):
         return None
-    return ToolPassage(run, own(), tool.name, arguments, None, asked=covered is not None)
+    return ToolPassage(run, own(), tool.name, arguments, None, messages, asked=covered is not None)
 
 
 def _shown(tool: BaseTool, tool_input: Any) -> dict[str, Any]:
@@ -255,6 +261,15 @@ def _own_id(run: GraphRun, tool: BaseTool, arguments: dict[str, Any]) -> Callabl
 def _place() -> str:
     """Return the nodes that the code at hand is in. Their tasks have other ids whenever a graph runs."""
     return "/".join(part.partition(":")[0] for part in _task().split("|"))
+
+
+def _state_messages() -> Any:
+    """Return the messages in the state of the graph that the code at hand is in, if it has any."""
+    read = (var_child_runnable_config.get() or {}).get("configurable", {}).get(CONFIG_KEY_READ)
+    try:
+        return read and read("messages")
+    except KeyError:
+        return None
 
 
 def _task() -> str:

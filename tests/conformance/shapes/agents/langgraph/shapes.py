@@ -16,7 +16,8 @@ def _routed(key: str, calls: Answers, final: Answers) -> dict[str, Answers]:
 
 
 def _handed_over(key: str, calls: Answers, final: Answers) -> dict[str, Answers]:
-    return {"": (Answer(Call("transfer_to_clerk")), *calls, *final)}
+    over = Answer(Call("transfer_to_manager")), Answer(Call("transfer_to_clerk"))
+    return {"": (*over, *calls, *final)}
 
 
 def _asked(key: str, calls: Answers, final: Answers) -> dict[str, Answers]:
@@ -68,7 +69,7 @@ SHAPES = (
     ),
     Shape("tool-node", "`ToolNode` and `tools_condition`", f"{_HERE}.graphs:tool_node"),
     Shape("router", "routing by structured output", f"{_HERE}.graphs:router", _routed),
-    Shape("handoff", "a handoff: `Command(goto=…, graph=Command.PARENT)`", f"{_HERE}.teams:handoff", _handed_over),
+    Shape("handoff", "handoffs: `Command(goto=…, graph=Command.PARENT)`", f"{_HERE}.teams:handoff", _handed_over),
     Shape(
         "subagents",
         "a supervisor whose tools are agents",
