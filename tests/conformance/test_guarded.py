@@ -200,6 +200,25 @@ async def test_a_tool_whose_result_a_person_reviews_does_not_run_again(framework
     assert len(page.read_text().splitlines()) == 1
 
 
+@pytest.mark.parametrize("framework", ["langgraph", "ag2", "beeai"], indirect=True, scope="session")
+@pytest.mark.parametrize("word", ["no", "yes"])
+async def test_a_tool_that_failed_before_its_call_asked_runs_again_for_a_yes_only(
+    framework, client, model, key, page, word
+):
+    """BeeAI asks, and has no way to run it again."""
+    model.script(key, Answer(write(page, "failing")), Answer("Done."))
+    asked = await client.responses.create(model=agent_id("reviewing"), input=prompt(key))
+    runs = 1
+    while requests := items_of(asked, "mcp_approval_request"):
+        assert len(page.read_text().splitlines()) == runs
+        runs += word == "yes" and framework != "beeai" and runs == 1
+        asked = await answer(client, asked, requests[0], approve=True, reason=word)
+    assert asked.output_text == "Done.", asked.error
+    assert len(page.read_text().splitlines()) == runs
+    said = {"no": "failed: out of paper", "yes": "kept: wrote failing"}[word] if framework != "beeai" else "unsent"
+    assert said in model.requests(key)[1].texts("tool")[0]
+
+
 @pytest.mark.parametrize("framework", ["crewai"], indirect=True, scope="session")
 async def test_a_rule_holds_for_a_tool_by_the_name_that_its_code_has(framework, client, model, key, page):
     """CrewAI would have models know it by another one."""

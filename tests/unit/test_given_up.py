@@ -12,7 +12,8 @@ import pytest
 from k8gentai.agents.contract.events import TurnEnd
 from k8gentai.agents.contract.turn import Decision, ToolFailedError
 from k8gentai.agents.resources.agent import Limits, Tool
-from k8gentai.agents.tools.admitted_arguments import Admission, OwnResult, current_own_result
+from k8gentai.agents.tools.admitted_arguments import Admission
+from k8gentai.agents.tools.own_result import OwnResult, current_own_result
 from k8gentai.workers.attempt import given_up as given_up_module
 from k8gentai.workers.attempt import recorded_order as order_module
 from k8gentai.workers.attempt.budget import Budget, BudgetExceededError

@@ -15,8 +15,8 @@ from k8gentai.agents.contract.events import TurnEnd, Usage
 from k8gentai.agents.contract.idempotency import enclosing_call, idempotency_key
 from k8gentai.agents.contract.turn import Decision, StepLimitReached, ToolOutcome
 from k8gentai.agents.resources.agent import Limits, Tool
-from k8gentai.agents.tools.admitted_arguments import current_own_result
 from k8gentai.agents.tools.images import show_image
+from k8gentai.agents.tools.own_result import current_own_result
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget, BudgetExceededError
 from k8gentai.workers.attempt.inside import Inside, Insides

@@ -7,7 +7,8 @@ from types import ModuleType
 from pydantic import BaseModel, create_model
 
 from k8gentai.agents.adapters.base.kept_results import is_same
-from k8gentai.agents.tools.admitted_arguments import OwnResult, admit, current_own_result
+from k8gentai.agents.tools.admitted_arguments import admit
+from k8gentai.agents.tools.own_result import OwnResult, current_own_result
 
 
 class Receipt(BaseModel):

@@ -1,55 +1,13 @@
 """Holds a tool to the call that was admitted: what runs is what the record and a person know of."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from k8gentai.agents.text.utf8 import jsonable
-
-
-class OwnResult:
-    """What the tool of a call returned itself, before code of the agent's around it made the call's result of it.
-
-    That code may stop to ask a person. The call is made again once there is an answer, and its tool does not run
-    again: it returned this.
-
-    Args:
-        text: the result as the framework's adapter wrote it in an earlier attempt; None where it has none.
-        on_kept: called once the tool has returned.
-        waited_for: returns what is open, in whatever loop, while that code waits for the tool: that it stops
-            waiting is kept, and done again when the turn is run again.
-    """
-
-    def __init__(
-        self,
-        text: str | None = None,
-        on_kept: Callable[[], None] | None = None,
-        waited_for: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
-    ) -> None:
-        self.text = text
-        self.waited_for = waited_for
-        self._on_kept = on_kept
-        self.is_approved = False
-        """Whether a person approved the call."""
-        self.is_lost = False
-        """Whether the tool returned what cannot be written."""
-
-    @property
-    def has_returned(self) -> bool:
-        """Whether the tool returned, in this attempt or an earlier one."""
-        return self.is_lost or self.text is not None
-
-    def keep(self, text: str | None) -> None:
-        """Note that the tool returned.
-
-        Args:
-            text: what it returned; None where that cannot be written.
-        """
-        self.text, self.is_lost = text, text is None
-        if self._on_kept is not None:
-            self._on_kept()
+from k8gentai.agents.tools.own_result import OwnResult, current_own_result
 
 
 class Admission:
@@ -115,7 +73,8 @@ class Admission:
         """
         with self.at_work():
             async with own.waited_for():
-                yield
+                with own.tried():
+                    yield
 
     @asynccontextmanager
     async def awaited_in_thread(self, own: OwnResult) -> AsyncIterator[None]:
@@ -148,9 +107,6 @@ class Admission:
 
 current_admission: ContextVar[Admission | None] = ContextVar("current_admission", default=None)
 """The call that the code at hand works for, if for one."""
-
-current_own_result: ContextVar[OwnResult | None] = ContextVar("current_own_result", default=None)
-"""Takes what the tool of the call at hand returns. The tool boundary sets it."""
 
 _at_work: ContextVar[Admission | None] = ContextVar("tool_at_work", default=None)
 """The call whose tool the code at hand is part of, if it is of one."""

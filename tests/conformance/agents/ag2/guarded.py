@@ -5,11 +5,12 @@ from typing import Any
 
 from ag2 import Agent, Context, MemoryStream, TaskConfig, ToolResult, tool
 from ag2.config import OpenAIConfig
-from ag2.events import ModelRequest, TextInput, ToolCallEvent, ToolResultEvent
+from ag2.events import ModelRequest, TextInput, ToolCallEvent, ToolErrorEvent, ToolResultEvent
 from ag2.middleware import BaseMiddleware, Middleware, approval_required
 from ag2.tools.final import Toolkit
 
 from k8gentai.stack.conformance import tools
+from tests.conformance.agents.failing import UnsentError, fail_first
 
 _config = OpenAIConfig("gpt-4.1-mini")
 _writer = Agent("writer", config=_config, tools=[tools.write])
@@ -49,6 +50,11 @@ approving = Agent("clerk", config=_config, tools=[tool(tools.write, middleware=[
 
 async def _review(call_next: Any, event: ToolCallEvent, context: Context) -> Any:
     result = await call_next(event, context)
+    if isinstance(result, ToolErrorEvent):
+        assert isinstance(result.error, UnsentError)
+        if await context.input("Again?") != "yes":
+            return ToolResultEvent.from_call(event, f"failed: {result.error.why}")
+        result = await call_next(event, context)
     keep = await context.input("Keep it?") == "yes"
     text = f"kept: {result.result.parts[0].data['words']}" if keep else "withheld"
     return ToolResultEvent.from_call(event, text)
@@ -56,7 +62,9 @@ async def _review(call_next: Any, event: ToolCallEvent, context: Context) -> Any
 
 def _note(path: str, line: str) -> dict[str, str]:
     """Add a line to a file, and return data."""
-    return {"words": tools.write(path, line)}
+    written = tools.write(path, line)
+    fail_first(path, line)
+    return {"words": written}
 
 
 reviewing = Agent("clerk", config=_config, tools=[tool(_note, name="write", middleware=[_review])])

@@ -18,6 +18,7 @@ from beeai_framework.workflows.agent import AgentWorkflow
 from pydantic import BaseModel, Field
 
 from k8gentai.stack.conformance import tools
+from tests.conformance.agents.failing import UnsentError, fail_first
 
 _llm = ChatModel.from_name("openai:gpt-4.1-mini")
 _write = tool(tools.write)
@@ -73,7 +74,9 @@ class _NoteOutput(JSONToolOutput[_Note]):
 @tool(name="write")
 def _note(path: str, line: str) -> _NoteOutput:
     """Add a line to a file, and return a note of it."""
-    return _NoteOutput(_Note(words=tools.write(path, line)))
+    written = tools.write(path, line)
+    fail_first(path, line)
+    return _NoteOutput(_Note(words=written))
 
 
 async def _review(data: Any, event: Any) -> None:
@@ -81,7 +84,13 @@ async def _review(data: Any, event: Any) -> None:
     data.output = StringToolOutput(f"kept: {data.output.result.words}" if keep else "withheld")
 
 
+async def _review_failure(data: Any, event: Any) -> None:
+    assert isinstance(data.error.__cause__, UnsentError)
+    await io_read("Again?")
+
+
 _note.emitter.on("success", _review)
+_note.emitter.on("error", _review_failure)
 reviewing = RequirementAgent(llm=_llm, name="Clerk", tools=[_note], final_answer_as_tool=False)
 
 

@@ -13,6 +13,7 @@ from langgraph.prebuilt import ToolNode
 from langgraph.types import interrupt
 
 from k8gentai.stack.conformance import tools
+from tests.conformance.agents.failing import UnsentError, fail_first
 
 
 @wrap_tool_call
@@ -25,7 +26,12 @@ async def _change(request: Any, handler: Any) -> Any:
 
 @wrap_tool_call
 async def _review(request: Any, handler: Any) -> Any:
-    result = await handler(request)
+    try:
+        result = await handler(request)
+    except UnsentError as error:
+        if interrupt({"question": "Again?"}) != "yes":
+            return ToolMessage(f"failed: {error.why}", tool_call_id=request.tool_call["id"])
+        result = await handler(request)
     kept = interrupt({"question": "Keep it?"}) == "yes"
     result.content = f"kept: {result.artifact[0].page_content}" if kept else "withheld"
     return result
@@ -34,7 +40,9 @@ async def _review(request: Any, handler: Any) -> Any:
 @tool("write", response_format="content_and_artifact")
 def _note(path: str, line: str) -> tuple[str, list[Document]]:
     """Add a line to a file, and return a document of it."""
-    return "noted", [Document(tools.write(path, line))]
+    written = tools.write(path, line)
+    fail_first(path, line)
+    return "noted", [Document(written)]
 
 
 reviewing = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[_note], middleware=[_review])

@@ -25,6 +25,7 @@ from pydantic import BaseModel
 
 from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.text.utf8 import JsonObject, Text
+from k8gentai.agents.tools.own_result import FailedTry
 from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.attempt.recorded_order import Place, RecordedOrder
@@ -98,9 +99,16 @@ class ToolEntry(BaseModel):
     """What the code that answers it did meanwhile; None in entries of older versions, which do not say it."""
     returned: Text | None = None
     """What its tool itself returned, where code around it stopped to ask a person: see
-    :class:`k8gentai.agents.tools.admitted_arguments.OwnResult`."""
+    :class:`k8gentai.agents.tools.own_result.OwnResult`."""
+    failed: list[FailedTry] = []
+    """The runs of its tool that failed before that."""
     asked_agent: AskedAgent | None = None
     """The turn that it asked for and that waits for a person; None also in entries of older versions."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is known what its tool came to, where the call has no end, or what that waits for."""
+        return self.returned is not None or bool(self.failed) or self.asked_agent is not None
 
     def is_about(self, asked: str) -> bool:
         """Return whether the call has that digest."""

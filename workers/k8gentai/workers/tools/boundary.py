@@ -24,8 +24,8 @@ from k8gentai.agents.contract.turn import NOT_APPROVED, Decision, ToolFailedErro
 from k8gentai.agents.resources.agent import Tool
 from k8gentai.agents.text.json_text import arguments_object, shown_json
 from k8gentai.agents.text.utf8 import message_of
-from k8gentai.agents.tools.admitted_arguments import current_own_result
 from k8gentai.agents.tools.images import shown_images
+from k8gentai.agents.tools.own_result import current_own_result
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.call_places import CallPlace, CallPlaces
@@ -193,7 +193,7 @@ class Tools:
         around = open_around()
         for running in around:
             self._put_to_people.add(running.call_id)
-            if running.own.has_returned:
+            if running.own.has_ended:
                 running.is_kept = True
                 await self._leave(running)
             elif running.asked_agent is not None:
@@ -338,7 +338,7 @@ class Tools:
         async with running.recording:
             if running.has_ended:
                 return
-            begun = running.record(state="running", returned=running.own.text)
+            begun = running.record(state="running", returned=running.own.text, failed=running.own.failed)
             if not await self._journal.record_tool(running.place.key, begun):
                 self._budget.unrecorded(_NOT_BEGUN)
 
@@ -447,6 +447,9 @@ class Tools:
                 raise
             except FencedError as error:
                 raise asyncio.CancelledError from error
+            if self._policy(running.name).retry == "never":
+                # Code around it waits longer than it did.
+                raise ToolFailedError(_INTERRUPTED)
         try:
             yield
         except asyncio.CancelledError:
@@ -539,7 +542,7 @@ class Tools:
                 # Its code was cancelled while it asked, and it or its framework made a result of that.
                 raise asyncio.CancelledError
         except BaseException as error:
-            if own.has_returned and (running.is_kept or not running.asks):
+            if own.has_ended and (running.is_kept or not running.asks):
                 await self._leave(running)
             elif running.asks or not isinstance(error, asyncio.CancelledError):
                 # It stops for a person: by an exception of the framework's own, or cancelled while it asks. What a
@@ -586,13 +589,13 @@ class Tools:
             current_own_result.reset(returning)
 
     async def _leave(self, running: RunningCall) -> None:
-        """Record what a tool returned whose call does not come to its end in this attempt: it is not to run again.
+        """Record what a tool came to whose call does not come to its end in this attempt: it is not to run again.
 
         Raises:
             asyncio.CancelledError: the turn is another worker's.
         """
         place, own = running.place, running.own
-        left = running.record(state="left", returned=own.text)
+        left = running.record(state="left", returned=own.text, failed=own.failed)
         if own.is_lost:
             never = self._policy(running.name).retry == "never"
             left = _short(running, _LOST) if never else running.record(state="left")
@@ -629,11 +632,11 @@ def _short(running: RunningCall, why: str) -> ToolEntry:
 
 
 def _is_interrupted(place: CallPlace, policy: Tool) -> bool:
-    """Return whether a call was begun that is not to be run again, and it is not known that its tool returned, or
+    """Return whether a call was begun that is not to be run again, and it is not known what its tool came to, or
     that it waits for another agent, which it finds again."""
     known = place.entry
     is_open = known is not None and known.state == "running"
-    is_known = known is not None and (known.returned is not None or known.asked_agent is not None)
+    is_known = known is not None and known.is_kept
     return (place.is_left or is_open) and not is_known and policy.retry == "never"
 
 

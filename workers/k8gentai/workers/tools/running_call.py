@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.contract.turn import Decision
-from k8gentai.agents.tools.admitted_arguments import OwnResult
+from k8gentai.agents.tools.own_result import OwnResult
 from k8gentai.workers.attempt.call_places import CallPlace
 from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.attempt.journal import ToolEntry
@@ -61,15 +61,16 @@ class RunningCall:
         entry = place.entry
         self.asked_agent = entry.asked_agent if entry is not None else None
         """The turn that it asked for and that waits for a person, where its tool is another agent."""
-        kept = entry if entry is not None and (entry.returned is not None or entry.asked_agent) else None
+        kept = entry if entry is not None and entry.is_kept else None
         before = place.inside or (kept.inside if kept else None) or Inside()
         self.inside = before.copy_of()
         """What is done inside it."""
         self._at_return = self.inside.copy_of()
-        """What was done inside it until its tool itself returned."""
+        """What was done inside it until its tool itself returned or failed."""
         waited_for = partial(tools.own_waited_for, self)
-        self.own = OwnResult(kept.returned if kept else None, self._note_return, waited_for)
-        """What its tool itself returned."""
+        failed = kept.failed if kept else ()
+        self.own = OwnResult(kept.returned if kept else None, self._note_return, waited_for, failed)
+        """What its tool itself came to."""
         self.is_left = False
         """Whether code around its tool stopped waiting for that, and may run it once more."""
         self.images: list[str] = list(kept.images) if kept else []
@@ -86,7 +87,7 @@ class RunningCall:
         self.has_ended = False
         """Whether its tool came to its end. What that left running works on, and is known by the call."""
         self.is_kept = False
-        """Whether its tool had returned when it asked, so that code around the tool does."""
+        """Whether its tool had returned or failed when it asked, so that code around the tool does."""
 
     def record(self, **fields: Any) -> ToolEntry:
         """Return what is to be recorded of the call.
@@ -98,7 +99,7 @@ class RunningCall:
             images=self.images,
             usage=self.usage,
             # Code around the tool begins again, and what it does inside the call comes again.
-            inside=self._at_return if fields.get("returned") is not None else self.inside,
+            inside=self._at_return if fields.get("returned") is not None or fields.get("failed") else self.inside,
             asked_agent=None if fields["state"] == "done" else self.asked_agent,
             **fields,
         )

@@ -18,6 +18,7 @@ from k8gentai.agents.adapters.ag2.run import current_agent, current_run
 from k8gentai.agents.adapters.ag2.tool_results import changes_of, kept_result, remade
 from k8gentai.agents.adapters.ag2.tools import TEXTS, call_tool, encoder_of, running_arguments, texts_of
 from k8gentai.agents.tools.admitted_arguments import Admission, current_admission
+from k8gentai.agents.tools.own_result import OwnResult
 
 Run = Callable[[Any, ToolCallEvent, Context], Coroutine[Any, Any, ToolResultEvent]]
 """Runs a tool's function for a call."""
@@ -54,14 +55,18 @@ def _held(call: Run) -> Run:
         if _is_its(admission, self, event):
             returned = admission.own_result()
             async with admission.awaited(returned):
-                if returned.text is not None and not starts_helper(event):
-                    run.changes.apply(context, changes_of(returned.text))
-                    return ToolResultEvent.from_call(event, remade(returned.text))
+                if (known := _again(returned, event)) is not None and not starts_helper(event):
+                    if isinstance(known, ToolErrorEvent):
+                        admission.failed()
+                        return known
+                    run.changes.apply(context, changes_of(known))
+                    return ToolResultEvent.from_call(event, remade(known))
                 with run.changes.watch(context, self.name) as changes:
                     came = await call(self, event, context)
                     changed = changes()
             if isinstance(came, ToolErrorEvent):
                 admission.failed()
+                returned.fail(came.error)
             else:
                 returned.keep(_written(agent, came.result, changed))
             return came
@@ -70,6 +75,14 @@ def _held(call: Run) -> Run:
         return await call_tool(run, agent, partial(held, self), _named(event, self.name), context, own)
 
     return held
+
+
+def _again(returned: OwnResult, event: ToolCallEvent) -> str | ToolErrorEvent | None:
+    """Return what the tool came to at its next run in an earlier attempt; None where it is to run."""
+    try:
+        return returned.again()
+    except Exception as error:  # noqa: BLE001 - whatever the tool raised
+        return ToolErrorEvent.from_call(event, error)
 
 
 def _is_its(admission: Admission, tool: Any, event: ToolCallEvent) -> bool:

@@ -21,6 +21,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter
 
+from k8gentai.agents.code.loaded_classes import loaded_class
 from k8gentai.agents.text.utf8 import message_of
 
 _CLASS, _ITEMS, _STATE, _VALUE = "$class", "$items", "$state", "$value"
@@ -150,7 +151,7 @@ def _value(node: Any, kinds: tuple[type, ...], modules: Collection[str]) -> Any:
         return node
     if _CLASS not in node:
         return {key: _value(item, kinds, modules) for key, item in node.items()}
-    kind = _loaded_class(node[_CLASS])
+    kind = loaded_class(node[_CLASS])
     if kind in _COLLECTIONS:
         return kind(_value(item, kinds, modules) for item in node[_ITEMS])
     if _VALUE in node:
@@ -227,19 +228,3 @@ def _is_trusted(function: Any, modules: Collection[str]) -> bool:
         return True
     file = getattr(sys.modules.get(module), "__file__", None)
     return module in _PYTHONS or (file is not None and not _INSTALLED.intersection(PurePath(file).parts))
-
-
-def _loaded_class(name: str) -> type[Any]:
-    """Return the class of a name, where its module is imported.
-
-    Raises:
-        LookupError: there is none.
-    """
-    module, _, path = name.partition(":")
-    found: Any = sys.modules.get(module)
-    for part in path.split("."):
-        # A module's own __getattr__ may import what it is asked for.
-        found = getattr(found, "__dict__", {}).get(part)
-    if not isinstance(found, type):
-        raise LookupError(f"what this tool returned is of the class {name}, which is not loaded now")
-    return found

@@ -99,8 +99,8 @@ def _held(run_tool: Run, call_tool: CallTool) -> Run:
         if admission.is_open and arguments in _readings(self, admission):
             returned = admission.own_result()
             async with admission.awaited(returned):
-                if returned.text is not None:
-                    return remade(returned.text)
+                if (kept := returned.again()) is not None:
+                    return remade(kept)
                 output = await run_tool(self, *args, **named)
                 returned.keep(written(output))
                 return output

@@ -97,9 +97,9 @@ def _called(call: Callable[..., Any], *, layer: bool = False) -> Callable[..., A
         arguments = shown(_arguments(self, args, kwargs))
         if (own := admitted(self, arguments, layer=layer)) is not None:
             returned = own.own_result()
-            with own.at_work():
-                if returned.text is not None:
-                    return _known(returned.text, self)
+            with own.at_work(), returned.tried():
+                if (kept := returned.again()) is not None:
+                    return _known(kept, self)
                 with _worded():
                     result = call(self, *args, **kwargs)
                 returned.keep(round_trip(result, _written, _read))
@@ -121,8 +121,8 @@ def _awaited(
         if (own := admitted(self, arguments, layer=layer)) is not None:
             returned = own.own_result()
             async with own.awaited(returned):
-                if returned.text is not None:
-                    return _known(returned.text, self)
+                if (kept := returned.again()) is not None:
+                    return _known(kept, self)
                 with _worded():
                     result = await call(self, *args, **kwargs)
                 returned.keep(round_trip(result, _written, _read))

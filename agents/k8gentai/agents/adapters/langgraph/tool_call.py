@@ -24,7 +24,8 @@ from k8gentai.agents.adapters.langgraph.run import GraphRun
 from k8gentai.agents.adapters.langgraph.tool_results import recorded, remade, written
 from k8gentai.agents.contract.turn import ToolOutcome
 from k8gentai.agents.text.utf8 import jsonable, message_of
-from k8gentai.agents.tools.admitted_arguments import Admission, OwnResult
+from k8gentai.agents.tools.admitted_arguments import Admission
+from k8gentai.agents.tools.own_result import OwnResult
 
 _RAISED = "raised "
 """Begins what is kept of a call that raised: the exception's name follows."""
@@ -149,7 +150,8 @@ class Passage:
         """
         with self.begun():
             async with own.waited_for():
-                yield
+                with own.tried(GraphBubbleUp):
+                    yield
 
     def awaited_in_thread(self, tool: str) -> AbstractAsyncContextManager[None]:
         """Return what is open while a thread has a tool of that name begin and run."""
@@ -158,19 +160,24 @@ class Passage:
 
     def ended(self, own: OwnResult, result: Any) -> Any:
         """Take what the tool returned, and return it."""
-        if getattr(result, "status", None) == "error":
+        text = written(result, self._given_messages)
+        if _is_error(result):
             self._admission.failed()
+            own.keep_error(text)
         else:
-            own.keep(written(result, self._given_messages))
+            own.keep(text)
         return result
 
-    def remade(self, raw: str) -> Any:
-        """Return again what the tool returned in an earlier attempt.
+    def ended_before(self, text: str) -> Any:
+        """Return what the tool returned in an earlier attempt.
 
         Args:
-            raw: as it was kept.
+            text: as it was kept.
         """
-        return remade(raw, self._given_messages)
+        result = remade(text, self._given_messages)
+        if _is_error(result):
+            self._admission.failed()
+        return result
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
@@ -207,7 +214,7 @@ class Passage:
             return self._result
         # The boundary knew the outcome from before, or made it: over time, denied, failed.
         if outcome.raw:
-            return self.remade(outcome.raw)
+            return remade(outcome.raw, self._given_messages)
         status = "error" if outcome.is_error else "success"
         answered = self.given_id or self.call_id
         return ToolMessage(outcome.output, name=self.name, tool_call_id=answered, status=status)
@@ -288,6 +295,10 @@ def _error(outcome: ToolOutcome) -> Exception:
         except TypeError:
             pass
     return ToolException(outcome.output)
+
+
+def _is_error(result: Any) -> bool:
+    return getattr(result, "status", None) == "error"
 
 
 def _text(result: Any) -> str:

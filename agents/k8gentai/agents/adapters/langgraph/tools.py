@@ -15,6 +15,7 @@ from langchain_core.messages import ToolCall, ToolMessage
 from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tools import BaseTool, StructuredTool, Tool
 from langgraph._internal._constants import CONFIG_KEY_READ
+from langgraph.errors import GraphBubbleUp
 from langgraph.prebuilt import ToolNode
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
@@ -131,8 +132,9 @@ def _run(run: Callable[..., Any]) -> Callable[..., Any]:
 
 def _begin(passage: Passage, tool: str, execute: Callable[[], Any]) -> Any:
     own = passage.own_result(tool)
-    with passage.begun():
-        return passage.remade(own.text) if own.text is not None else passage.ended(own, execute())
+    with passage.begun(), own.tried(GraphBubbleUp):
+        kept = own.again()
+        return passage.ended(own, execute()) if kept is None else passage.ended_before(kept)
 
 
 def _arun(arun: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
@@ -146,7 +148,8 @@ def _arun(arun: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
         async def begin(passage: Passage) -> Any:
             own = passage.own_result(self.name)
             async with passage.awaited(own):
-                return passage.remade(own.text) if own.text is not None else passage.ended(own, await execute())
+                kept = own.again()
+                return passage.ended(own, await execute()) if kept is None else passage.ended_before(kept)
 
         if passage := _entered_by(self, tool_input, tool_call_id):
             return await begin(passage)

@@ -1,0 +1,73 @@
+"""Keeps what a tool raised as text, and raises it again when the turn is run again: code around the tool catches
+errors by their classes, and reads them.
+
+Reading imports nothing and runs no code of a class: who can write to Redis must not choose what runs.
+"""
+
+import builtins
+import contextlib
+from typing import Any
+
+from pydantic import BaseModel
+
+from k8gentai.agents.code.loaded_classes import loaded_class
+from k8gentai.agents.text.utf8 import Text, jsonable, message_of
+
+
+class _KeptError(BaseModel):
+    """An error, as far as JSON has it."""
+
+    kind: Text
+    """Its class, ``module:qualified.name``."""
+    builtin: Text
+    """The class of Python's own that is nearest to that."""
+    args: list[Any]
+    state: dict[str, Any]
+    message: Text
+
+
+def write_error(error: Exception) -> str:
+    """Return an error as text."""
+    kind = type(error)
+    return _KeptError(
+        kind=f"{kind.__module__}:{kind.__qualname__}",
+        builtin=_own_base(kind).__name__,
+        args=jsonable(error.args),
+        state=jsonable(vars(error)),
+        message=message_of(error),
+    ).model_dump_json()
+
+
+def read_error(text: str) -> Exception:
+    """Return the error again: of its class where that is loaded, else of the nearest of Python's own that says the
+    same.
+
+    Args:
+        text: what :func:`write_error` returned.
+
+    Raises:
+        ValueError: it is none of these texts.
+    """
+    kept = _KeptError.model_validate_json(text)
+    for kind in _classes(kept):
+        try:
+            error: Exception = _own_base(kind).__new__(kind, *kept.args)
+            error.args = tuple(kept.args)
+            vars(error).update(kept.state)
+        except TypeError:
+            continue
+        if message_of(error) == kept.message:
+            return error
+    return RuntimeError(kept.message)
+
+
+def _classes(kept: _KeptError) -> list[type[Exception]]:
+    found: list[Any] = [getattr(builtins, kept.builtin, None)]
+    with contextlib.suppress(LookupError):
+        found.insert(0, loaded_class(kept.kind))
+    return [kind for kind in found if isinstance(kind, type) and issubclass(kind, Exception)]
+
+
+def _own_base(kind: type[BaseException]) -> type[BaseException]:
+    """Return the class of Python's own from which a class of errors has the form of its objects."""
+    return next(base for base in kind.__mro__ if base.__module__ == "builtins")
