@@ -654,6 +654,27 @@ async def test_a_tool_that_the_agent_left_is_not_run_again_where_its_definition_
     assert slow.ran == 1
 
 
+@pytest.mark.parametrize("retry", ["never", "idempotent"])
+async def test_a_tool_that_was_left_begins_again_for_code_that_waits_longer_unless_it_is_not_to(
+    held, retry
+) -> None:
+    """A person was asked meanwhile, and the agent's new code has more patience."""
+    policies: dict[str, Tool] = {"slow": Tool(name="slow", retry=retry)}
+    journal, slow = Recorded(), Slow()
+    await until_killed(boundary(journal, Person(), policies=policies), Guard(slow, held))
+    journal.entries["c1"] = journal.entries["c1"].model_copy(update={"state": "left"})
+    held.may_end.set()
+    slow.may_end.set()
+    tools, admission = boundary(journal, Person(), policies=policies), Admission("c1", "slow", {})
+
+    async def patient() -> str:
+        async with admission.awaited(admission.own_result()):
+            return await slow.run()
+
+    outcome = await tools.call("c1", "slow", {}, patient)
+    assert (slow.ran, outcome.is_error) == ((1, True) if retry == "never" else (2, False))
+
+
 async def test_a_call_that_is_made_again_after_it_was_left_counts_again(held) -> None:
     journal, slow = Recorded(), Slow()
     tools = boundary(journal, Person(), limits=Limits(toolCalls=1))

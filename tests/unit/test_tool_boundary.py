@@ -15,6 +15,7 @@ from k8gentai.agents.contract.events import TurnEnd, Usage
 from k8gentai.agents.contract.idempotency import enclosing_call, idempotency_key
 from k8gentai.agents.contract.turn import Decision, StepLimitReached, ToolOutcome
 from k8gentai.agents.resources.agent import Limits, Tool
+from k8gentai.agents.tools.admitted_arguments import Admission
 from k8gentai.agents.tools.images import show_image
 from k8gentai.agents.tools.own_result import current_own_result
 from k8gentai.workers.attempt.approvals import Approvals
@@ -81,6 +82,7 @@ class Person:
 
     def __init__(self):
         self.waiting = []
+        self.approved = set()
         self.asked = asyncio.Event()
         self.answer = asyncio.get_running_loop().create_future()
 
@@ -92,6 +94,8 @@ class Person:
         return None
 
     async def ask(self, call_id, name, arguments, waiting):
+        if call_id in self.approved:
+            return Decision(approve=True)
         self.waiting = waiting
         self.asked.set()
         return await asyncio.shield(self.answer)
@@ -266,6 +270,55 @@ async def test_a_tool_that_returned_before_its_call_asked_is_known_to_have(
     outcome = await tools.call("c1", "pay", {}, pay_and_ask)
     assert (written, again) == (states, ran)
     assert ("cannot be kept" in outcome.output, outcome.is_error) == (kept is None, kept is None)
+
+
+@pytest.mark.parametrize("retry", ["never", "idempotent"])
+@pytest.mark.parametrize("approval", [False, True])
+async def test_tries_that_failed_before_their_call_asked_are_not_made_again(person, journal, retry, approval):
+    """What they raised is raised again, each in its turn; what comes after the answer runs."""
+    ran, seen = [], []
+
+    def boundary():
+        budget, guard = Budget(Limits(), _ignore_end), ToolGuard((), (), (), _ignore_end)
+        policies = {"pay": Tool(name="pay", retry=retry)}
+        return Tools("resp_1", policies, journal, _ignore, person, budget, math.inf, Clock(0), guard=guard)
+
+    async def guarded():
+        admission = Admission("c1", "pay", {})
+        for _ in range(2):
+            try:
+                return await pay(admission)
+            except ConnectionError as error:
+                seen.append(str(error))
+        await tools.ask("question", "input", "{}")
+        return await pay(admission)
+
+    async def pay(admission):
+        own = admission.own_result()
+        async with admission.awaited(own):
+            if (kept := own.again()) is not None:
+                return kept
+            ran.append(len(ran) + 1)
+            if len(ran) < 3:
+                raise ConnectionResetError(f"try {ran[-1]}")
+            own.keep("paid")
+            return "paid"
+
+    person.approved.add("c1")
+    tools = boundary()
+    calling = asyncio.create_task(tools.call("c1", "pay", {}, guarded, approval=approval))
+    await person.asked.wait()
+    # A worker that dies now leaves this behind.
+    assert [each.was_raised for each in journal.entries["c1"].failed] == [True, True]
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    person.answer.set_result(Decision(approve=True))
+    tools = boundary()
+    outcome = await tools.call("c1", "pay", {}, guarded, approval=approval)
+    assert (outcome.output, outcome.is_error) == ("paid", False)
+    assert ran == [1, 2, 3]
+    assert seen == ["try 1", "try 2"] * 2
 
 
 @pytest.mark.parametrize("dies", [False, True])

@@ -29,10 +29,12 @@ class _KeptError(BaseModel):
 def write_error(error: Exception) -> str:
     """Return an error as text."""
     kind = type(error)
+    # It has its file beside its arguments.
+    file = (error.filename,) if isinstance(error, OSError) and error.filename is not None else ()
     return _KeptError(
         kind=f"{kind.__module__}:{kind.__qualname__}",
         builtin=_own_base(kind).__name__,
-        args=jsonable(error.args),
+        args=jsonable([*error.args, *file]),
         state=jsonable(vars(error)),
         message=message_of(error),
     ).model_dump_json()
@@ -52,9 +54,8 @@ def read_error(text: str) -> Exception:
     for kind in _classes(kept):
         try:
             error: Exception = _own_base(kind).__new__(kind, *kept.args)
-            error.args = tuple(kept.args)
             vars(error).update(kept.state)
-        except TypeError:
+        except (TypeError, ValueError):
             continue
         if message_of(error) == kept.message:
             return error

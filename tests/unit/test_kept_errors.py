@@ -1,0 +1,78 @@
+"""What a tool raised is raised again: of its class, with its words and what it holds."""
+
+import sys
+from types import ModuleType
+from typing import Self
+
+import pytest
+
+from k8gentai.agents.code.kept_errors import read_error, write_error
+
+
+class NotPaidError(ValueError):
+    """Its constructor takes something else than its words, and its words are made of that."""
+
+    def __init__(self, amount: int, *, by: str) -> None:
+        super().__init__()
+        self.amount = amount
+        self.by = by
+
+    def __str__(self) -> str:
+        return f"{self.by} did not pay {self.amount}"
+
+
+class PickyError(Exception):
+    """Cannot be made without an object that no text has."""
+
+    def __new__(cls, bank: object) -> Self:
+        raise AssertionError("no code of a class runs")
+
+
+def same(error: Exception) -> Exception:
+    return read_error(write_error(error))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("no"),
+        ValueError(),
+        KeyError("amount"),
+        RuntimeError("out of", 2),
+        FileNotFoundError(2, "No such file", "bill.txt"),
+        NotPaidError(3, by="Ann"),
+        TimeoutError("half \ud83d of a pair".encode("utf-16", "surrogatepass").decode("utf-16", "replace")),
+    ],
+)
+def test_an_error_is_of_its_class_and_says_the_same(error: Exception) -> None:
+    again = same(error)
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+
+
+def test_no_constructor_runs() -> None:
+    picky = Exception.__new__(PickyError)
+    picky.args = ("the bank is closed",)
+    again = same(picky)
+    assert (type(again), str(again)) == (PickyError, "the bank is closed")
+
+
+def test_an_error_whose_class_is_not_loaded_is_the_nearest_of_pythons_own() -> None:
+    module = sys.modules["bank"] = ModuleType("bank")
+    module.Closed = type("Closed", (LookupError,), {"__module__": "bank"})  # type: ignore[attr-defined]
+    written = write_error(module.Closed("the bank is closed"))
+    del sys.modules["bank"]
+    again = read_error(written)
+    assert (type(again), str(again)) == (LookupError, "the bank is closed")
+
+
+@pytest.mark.parametrize(
+    "error", [UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), ExceptionGroup("two", [ValueError()])]
+)
+def test_what_cannot_be_made_again_says_the_same(error: Exception) -> None:
+    assert str(same(error)) == str(error)
+
+
+@pytest.mark.parametrize("kind", ["builtins:print", "os:system", "nowhere:Error", "builtins:object"])
+def test_only_errors_are_made(kind: str) -> None:
+    written = write_error(ValueError("no")).replace("builtins:ValueError", kind)
+    assert type(read_error(written)) is ValueError
