@@ -1265,3 +1265,48 @@ async def test_a_stack_that_was_away_is_asked_again(monkeypatch) -> None:
     bench = Bench(away, restart_seconds=0)
     assert (await bench.post({"model": "m", "messages": []})).status_code == 503
     assert not any(key.startswith("failure ") for key in bench.kept.entries)
+
+
+WAYS = pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"model": "m", "messages": []}),
+        ("/v1/chat/completions", {"model": "m", "messages": [], "stream": True}),
+        ("/v1/embeddings", {"model": "m", "input": "a"}),
+    ],
+    ids=["whole", "streamed", "embedded"],
+)
+
+
+@WAYS
+async def test_a_call_whose_attempt_ends_as_it_begins_is_answered(path, body):
+    """Its task is cancelled before its first step."""
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+    track = bench.calls.track
+
+    def track_and_end(call):
+        track(call)
+        bench.attempts.close(bench.calls)
+
+    bench.calls.track = track_and_end
+    answer = await asyncio.wait_for(
+        bench.client.post(path, json=body, headers={TURN_HEADER: bench.calls.attempt.key}), 10
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "turn_ended")
+    assert bench.asked == []
+
+
+@WAYS
+async def test_no_model_is_asked_for_an_attempt_that_ended_while_the_call_was_read(path, body):
+    bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
+
+    async def sent():
+        whole = json.dumps(body).encode()
+        yield whole[:9]
+        bench.attempts.close(bench.calls)
+        yield whole[9:]
+
+    headers = {TURN_HEADER: bench.calls.attempt.key, "content-type": "application/json"}
+    answer = await bench.client.post(path, content=sent(), headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "turn_over")
+    assert bench.asked == []

@@ -78,6 +78,8 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
             model = calls.model or body["model"]
         except (ValueError, KeyError, TypeError):
             return _error(400, _NO_BODY, "invalid_body")
+        if calls.attempt.over:
+            return _unknown(request)
         scope = _header(request, SCOPE_HEADER)
         if body.get("functions"):
             return _error(400, "calls of 'functions' have no ids to be recorded by: use 'tools'", "functions")
@@ -121,6 +123,8 @@ async def _embedded(calls: ModelCalls, upstream: Upstream, request: Request) -> 
         model = str(body["model"])
     except (ValueError, KeyError, TypeError):
         return _error(400, _NO_BODY, "invalid_body")
+    if calls.attempt.over:
+        return _unknown(request)
     try:
         calls.begin_embedding()
         answer = await embeddings(calls, upstream, request, body, _header(request, SCOPE_HEADER))
@@ -215,10 +219,10 @@ class _Call:
                 log.info("turn_ended_elsewhere", turn=self._calls.turn_id)
             except Exception as error:  # noqa: BLE001 - the agent waits
                 answer.set_exception(self._unread(error))
-            finally:
-                answer.cancel()
 
         asking = asyncio.create_task(ask())
+        # Also where it is cancelled before it has begun.
+        asking.add_done_callback(lambda _: answer.cancel())
         self._calls.track(asking)
         self._patience.watch(request, asking)
         try:
@@ -299,9 +303,11 @@ class _Call:
         # An attempt that ends takes the call with it; whoever still reads is told, not left waiting.
         asking.add_done_callback(lambda task: _tell_end(chunks) if task.cancelled() else None)
         first = await chunks.get()
-        if isinstance(first, ModelError):
+        if not isinstance(first, dict):
             self._patience.is_over = True
-            return _error(status, str(first), "model_error")
+            # The attempt ended before anything came.
+            ended = _error(409, "the turn is over", "turn_ended")
+            return ended if first is None else _error(status, str(first), "model_error")
         return StreamingResponse(self._sent(first, chunks, asking), media_type="text/event-stream")
 
     def _failed(self, error: UpstreamError) -> ModelError:
@@ -380,7 +386,7 @@ class _Call:
 
     async def _sent(
         self,
-        first: Chunk | None,
+        first: Chunk,
         chunks: "asyncio.Queue[Chunk | ModelError | None]",
         asking: "asyncio.Task[None]",
     ) -> AsyncIterator[str]:
