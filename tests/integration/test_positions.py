@@ -43,8 +43,11 @@ async def test_a_turn_joins_behind_those_that_ended_before_it(connection) -> Non
     """One that interrupts ends all that wait, and they may be settled in any order."""
     turns = Turns(connection)
     first, second = [await ask(turns, conversation="c") for _ in range(2)]
+    cancelled = await ask(turns, conversation="c")
+    await turns.cancel(cancelled)
+    assert await turns.to_join_before((await turns.get(cancelled)).turn) == []
     waiting = await ask(turns, conversation="c", strategy="interrupt")
     assert await turns.to_join_before((await turns.get(second)).turn) == [first]
     await Positions(connection).place("c", 1, least=0, turn_id=first)
     assert await turns.to_join_before((await turns.get(second)).turn) == []
-    assert await turns.to_join_before((await turns.get(waiting)).turn) == [second]
+    assert await turns.to_join_before((await turns.get(waiting)).turn) == [second, cancelled]

@@ -343,10 +343,37 @@ async def test_one_that_redis_fails_does_not_hold_up_the_others_and_is_settled_w
 
 async def test_turns_that_are_interrupted_at_once_join_in_the_order_they_came(served: Floor) -> None:
     conv = await conversation(served)
-    turns = [await create(served, conversation=conv, input=text) for text in ("One.", "Two.", "Three.")]
-    for turn in turns:
-        await served.turns.append(turn, ev.TurnIncomplete(reason="interrupted"))
+    texts = ("One.", "Two.", "Failed.", "Three.")
+    turns = [await create(served, conversation=conv, input=text) for text in texts]
+    for turn, text in zip(turns, texts, strict=True):
+        failed = ev.TurnFailed(code="agent_error", message="no")
+        await served.turns.append(turn, failed if text == "Failed." else ev.TurnIncomplete(reason="interrupted"))
     for turn in reversed(turns):
         await served.settler.settle(turn)
-    texts = [item["content"][0]["text"] for item in await items_of(served, conv)]
-    assert texts == ["One.", "Two.", "Three."]
+    found = [item["content"][0]["text"] for item in await items_of(served, conv)]
+    assert found == ["One.", "Two.", "Three."]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("it cannot be written"), RedisConnectionError("away")])
+async def test_only_what_is_away_holds_up_the_turns_behind_one_that_cannot_be_joined(
+    served: Floor, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    conv = await conversation(served)
+    sick, well = [await create(served, conversation=conv, input=text) for text in ("Sick.", "Well.")]
+    for turn in (sick, well):
+        await served.turns.append(turn, ev.TurnIncomplete(reason="interrupted"))
+    events = served.turns.events
+
+    async def fails(turn_id: str, after: int = 0) -> Any:
+        if turn_id == sick:
+            raise error
+        return await events(turn_id, after)
+
+    monkeypatch.setattr(served.turns, "events", fails)
+    if isinstance(error, RuntimeError):
+        await served.settler.settle(well)
+        assert [item["content"][0]["text"] for item in await items_of(served, conv)] == ["Well."]
+    else:
+        with pytest.raises(RedisConnectionError):
+            await served.settler.settle(well)
+        assert await items_of(served, conv) == []

@@ -1,6 +1,5 @@
 """The items a turn's agent sees before its input: its conversation's, or those of the response it continues."""
 
-import contextlib
 from typing import Any
 
 import structlog
@@ -9,10 +8,12 @@ from k8gentai.agents.contract.turn import Item
 from k8gentai.providers import host
 from k8gentai.providers.errors import ApiError, invalid, previous_response_not_found
 from k8gentai.providers.host.access import acting_as
+from k8gentai.providers.host.storage import STORAGE_AWAY
 from k8gentai.providers.rendering.response_object import joined, joins, usable
 from k8gentai.providers.turns.chains import ChainBrokenError
 from k8gentai.providers.turns.conversation_items import ConversationItems
 from k8gentai.providers.turns.store import ResponseStore, StoredResponse
+from k8gentai.workers.queue.connection import AWAY
 from k8gentai.workers.queue.record import ENDED, AcceptedTurn, TurnRecord
 from k8gentai.workers.queue.turns import TurnDeletedError, TurnNotFoundError, Turns
 
@@ -81,12 +82,19 @@ class Histories:
         await self._join(record, response)
 
     async def _join_earlier(self, turn_id: str) -> None:
-        with contextlib.suppress(TurnNotFoundError):
+        try:
             record = await self._turns.get(turn_id)
             response = (await self._ended(record)).response
             if joins(response):
                 with acting_as(record.owner):
                     await self._join(record, response)
+        except TurnNotFoundError:
+            return
+        except (*AWAY, *STORAGE_AWAY):
+            raise
+        except Exception:
+            # One that cannot be written must not hold up the others.
+            log.exception("settling_failed", turn=turn_id)
 
     async def _join(self, record: TurnRecord, response: dict[str, Any]) -> None:
         conversation = str(record.turn.conversation)
