@@ -3,13 +3,17 @@
 import asyncio
 import threading
 import time
+from typing import Any
 
 import pytest
 
 from k8gentai.workers.attempt import recorded_order as module
 from k8gentai.workers.attempt import spare_time
+from k8gentai.workers.attempt.journal import Journal
 from k8gentai.workers.attempt.recorded_order import Place, RecordedOrder
 from k8gentai.workers.attempt.spare_time import SpareTime, pause_in
+from k8gentai.workers.queue.attempts import Lease
+from k8gentai.workers.queue.stored import ORDER
 
 LONG = 30.0
 
@@ -243,3 +247,25 @@ async def test_nor_time_in_which_the_loop_of_the_agents_is_blocked(monkeypatch) 
         loop.call_soon_threadsafe(loop.stop)
         agents.join()
         loop.close()
+
+
+def journal_of(given: Given) -> Journal:
+    """Return a journal in which these entries have their places."""
+    places = {f"{ORDER}{key}": place.model_dump_json() for key, place in given.places.items()}
+    attempts: Any = None
+    return Journal(attempts, Lease("resp_1", 2), places)
+
+
+async def test_a_journal_that_answers_a_tool_call_waits_for_nothing_inside_it(monkeypatch) -> None:
+    monkeypatch.setattr(module, "_MOST_SECONDS", LONG)
+    journal = journal_of(Given("model inner", "tool c1", around={"model inner": "tool c1"}))
+    async with asyncio.timeout(10), journal.tool_in_turn("c1"):
+        pass
+
+
+async def test_nor_for_a_tool_call_that_is_given_up_again(monkeypatch) -> None:
+    monkeypatch.setattr(module, "_MOST_SECONDS", LONG)
+    journal = journal_of(Given("tool c1", "model after"))
+    journal.skip("c1")
+    async with asyncio.timeout(10), journal.in_turn("model after"):
+        pass
