@@ -36,7 +36,7 @@ class Chunks:
         return self._event({"role": "assistant", "content": ""})
 
     def text(self, delta: str) -> bytes:
-        """Return a piece of text; with what it is to the model, if that was asked for: one token, and likely."""
+        """Return a text delta; with logprobs where they were asked for, as if it were one token."""
         token: dict[str, Any] = {"token": delta, "bytes": None, "logprob": -0.25, "top_logprobs": []}
         return self._event({"content": delta}, logprobs={"content": [token]} if self._logprobs_wanted else None)
 
