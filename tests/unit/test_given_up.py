@@ -11,7 +11,7 @@ import pytest
 
 from k8gentai.agents.contract.events import TurnEnd
 from k8gentai.agents.contract.turn import Decision, ToolFailedError
-from k8gentai.agents.resources.agent import Limits, Tool
+from k8gentai.agents.resources.agent import Limits, ToolTerms
 from k8gentai.agents.tools.admitted_arguments import Admission, OwnResult, current_own_result
 from k8gentai.workers.attempt import given_up as given_up_module
 from k8gentai.workers.attempt import recorded_order as order_module
@@ -352,7 +352,7 @@ def boundary(journal: Recorded, person: Person, **of_definition: Any) -> Tools:
 def tools_of(
     journal: Recorded | Journal,
     person: Person,
-    policies: Mapping[str, Tool] | None = None,
+    policies: Mapping[str, ToolTerms] | None = None,
     limits: Limits | None = None,
 ) -> Tools:
     """Return an attempt's tools."""
@@ -639,7 +639,7 @@ async def test_a_tool_that_code_around_it_left_is_held_and_not_run(held) -> None
 
 async def test_a_tool_that_the_agent_left_is_not_run_again_where_its_definition_says_so(held) -> None:
     """Neither by the agent, as a call of its own, nor by code around it, nor when the turn is run again."""
-    never = {"slow": Tool(name="slow", retry="never")}
+    never = {"slow": ToolTerms(name="slow", retry="never")}
     for _ in range(2):
         journal, slow = Recorded(), Slow()
         tools = boundary(journal, Person(), policies=never)

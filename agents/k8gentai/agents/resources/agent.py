@@ -120,11 +120,11 @@ class McpServer(_Part):
         return self
 
 
-class Tool(_Part):
-    """One of the agent's tools: where a declarative agent has it from, and what is to be known of its calls.
+class ToolTerms(_Part):
+    """An entry of an agent's ``spec.tools``: where a declarative agent has a tool from, and on what terms it is called.
 
     Without ``function``, ``mcp`` and ``agent`` it says the latter only, of a tool of the agent's code or of one
-    that an MCP server has.
+    that an MCP server has. A resource of the kind ``Tool`` is something else.
     """
 
     name: str = Field(min_length=1)
@@ -176,7 +176,7 @@ class Spec(_Part):
     description: str = ""
     model: Model = Field(default_factory=Model)
     system_prompt: str | None = Field(default=None, alias="systemPrompt")
-    tools: list[Tool] = Field(default_factory=list)
+    tools: list[ToolTerms] = Field(default_factory=list)
     limits: Limits = Field(default_factory=Limits)
     multitask_strategy: MultitaskStrategy = Field(default="enqueue", alias="multitaskStrategy")
     """Where the request names none."""

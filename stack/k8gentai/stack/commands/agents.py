@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry
-from k8gentai.agents.resources.agent import AgentDefinition, Tool
+from k8gentai.agents.resources.agent import AgentDefinition, ToolTerms
 from k8gentai.stack.commands.turns import clock, with_redis
 from k8gentai.stack.environments.installed import PRODUCT, SetUpError
 from k8gentai.stack.local.settings import Settings
@@ -138,7 +138,7 @@ def _tools(agent: RegisteredAgent) -> list[str]:
     ]
 
 
-def _terms(tool: Tool) -> str:
+def _terms(tool: ToolTerms) -> str:
     terms = [
         *(["approval: required"] if tool.approval == "required" else []),
         *([f"retry: {tool.retry}"] if tool.retry != "idempotent" else []),
