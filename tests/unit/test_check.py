@@ -14,8 +14,8 @@ from k8gentai.agents.code.fingerprint import fingerprint
 from k8gentai.agents.registry import check
 from k8gentai.agents.registry.changes import Changes
 from k8gentai.agents.registry.check import Terms, update
-from k8gentai.agents.registry.definitions import read_documents
 from k8gentai.agents.registry.registry import Registry
+from k8gentai.agents.resources.reader import read_documents
 from tests.support.llama_stack import McpServer
 
 GRAPH = """\

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from k8gentai.agents.adapters.langgraph.adapter import LangGraphAdapter
-from k8gentai.agents.registry.definitions import read_documents
 from k8gentai.agents.registry.references import reference_faults
+from k8gentai.agents.resources.reader import read_documents
 from tests.scripted import Answer, Call, ScriptedModel
 from tests.support.langgraph import Boundary, context_of, run, texts, turn_of
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from k8gentai.agents.registry.definitions import read_documents
+from k8gentai.agents.resources.reader import read_documents
 
 WHOLE = """\
 apiVersion: kagent.dev/v1alpha1

@@ -1,7 +1,7 @@
 """Agents that have agents as tools: one that is not there, and those that would ask themselves."""
 
-from k8gentai.agents.registry.definitions import read_documents
 from k8gentai.agents.registry.references import reference_faults
+from k8gentai.agents.resources.reader import read_documents
 
 
 def define(folder, name, *agents):

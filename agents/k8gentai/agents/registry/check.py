@@ -23,11 +23,11 @@ from typing import IO, Any
 from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.code.fingerprint import unchanged
 from k8gentai.agents.registry.changes import Changes, changes
-from k8gentai.agents.registry.definitions import Document, Fault, empty_files, read_documents
 from k8gentai.agents.registry.holding import hold_back
 from k8gentai.agents.registry.references import reference_faults
 from k8gentai.agents.registry.registry import Checked, RegisteredAgent, Registry, write_registry
 from k8gentai.agents.resources.agent import AgentDefinition
+from k8gentai.agents.resources.reader import Document, Fault, empty_files, read_documents
 
 _IMPORT_ENVIRONMENT = {
     # An OpenAI client made while a module is imported wants both; nothing listens there.

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from k8gentai.agents.registry.definitions import Document, Fault
 from k8gentai.agents.resources.agent import AgentDefinition
+from k8gentai.agents.resources.reader import Document, Fault
 
 
 def reference_faults(documents: Iterable[Document]) -> dict[str, list[Fault]]:

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from k8gentai.agents.registry import check
 from k8gentai.agents.registry.changes import Changes
-from k8gentai.agents.registry.definitions import read_documents
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry
+from k8gentai.agents.resources.reader import read_documents
 from k8gentai.stack.environments.frameworks import all_frameworks, named_adapters, python_of
 from k8gentai.stack.environments.installed import PRODUCT, Say, SetUpError
 from k8gentai.stack.local import pidfile as notice
