@@ -23,11 +23,13 @@ from typing import IO, Any
 from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.code.fingerprint import unchanged
 from k8gentai.agents.registry.changes import Changes, changes
+from k8gentai.agents.registry.definitions import AgentDocument, agents_among, read_documents
 from k8gentai.agents.registry.holding import hold_back
 from k8gentai.agents.registry.references import reference_faults
 from k8gentai.agents.registry.registry import Checked, RegisteredAgent, Registry, write_registry
 from k8gentai.agents.resources.agent import AgentDefinition
-from k8gentai.agents.resources.reader import Document, Fault, empty_files, read_documents
+from k8gentai.agents.resources.faults import Fault
+from k8gentai.agents.resources.reader import empty_files
 
 _IMPORT_ENVIRONMENT = {
     # An OpenAI client made while a module is imported wants both; nothing listens there.
@@ -120,12 +122,14 @@ def update(
     with _claimed(registry_path):
         before = Registry(registry_path)
         found = read_documents(agents_dir, frameworks=(*FRAMEWORKS, *terms.adapters))
-        documents, refused = _first_come(found, before)
+        definitions, others = agents_among(found)
+        documents, refused = _first_come(definitions, before)
         verdicts, checked = _check(documents, before, terms)
         agents, kept = _register(documents, verdicts, before, terms)
         agents = [_with_warnings(agent, refused.get(agent.id, [])) for agent in agents]
-        empty = empty_files(agents_dir, found)
-        approve(changes(before.list(), agents, kept, refused, empty=empty, was_read=before.was_read()))
+        empty, faulty = empty_files(agents_dir, found), [str(f) for document in others for f in document.faults]
+        read = before.was_read()
+        approve(changes(before.list(), agents, kept, refused, empty=empty, faulty=faulty, was_read=read))
         write_registry(registry_path, agents, checked, agents_dir)
     return agents
 
@@ -152,17 +156,19 @@ def _claimed(registry_path: Path) -> Iterator[None]:
         yield
 
 
-def _by_id(documents: Iterable[Document]) -> dict[str, list[Document]]:
-    by_id: dict[str, list[Document]] = defaultdict(list)
+def _by_id(documents: Iterable[AgentDocument]) -> dict[str, list[AgentDocument]]:
+    by_id: dict[str, list[AgentDocument]] = defaultdict(list)
     for document in documents:
         by_id[document.id].append(document)
     return by_id
 
 
-def _first_come(documents: list[Document], before: Registry) -> tuple[list[Document], dict[str, list[str]]]:
+def _first_come(
+    documents: list[AgentDocument], before: Registry
+) -> tuple[list[AgentDocument], dict[str, list[str]]]:
     """Return the documents without those that come second to an id, a ready agent having it; and those, each as a
     message, by the id."""
-    first: dict[str, Document] = {}
+    first: dict[str, AgentDocument] = {}
     for document in documents:
         known = before.get(document.id)
         if known and known.state == "ready" and known.file == document.file:
@@ -183,7 +189,7 @@ def _with_warnings(agent: RegisteredAgent, warnings: Sequence[str]) -> Registere
 
 
 def _register(
-    documents: list[Document], verdicts: Mapping[str, _Verdict], before: Registry, terms: Terms
+    documents: list[AgentDocument], verdicts: Mapping[str, _Verdict], before: Registry, terms: Terms
 ) -> tuple[list[RegisteredAgent], dict[str, str]]:
     """Return the agents in the order of their ids, and of those that are kept as they were, why."""
     references = reference_faults(documents)
@@ -217,14 +223,14 @@ def _as_it_was(agent: RegisteredAgent, why: str) -> RegisteredAgent:
     return agent.model_copy(update={"warnings": [f"was not checked again: {why}"]})
 
 
-def _lacks_variables(document: Document, verdict: _Verdict | None) -> bool:
+def _lacks_variables(document: AgentDocument, verdict: _Verdict | None) -> bool:
     """Return whether variables of the environment are all that an agent is not ready for."""
     missing = bool(document.faults) or bool(verdict and verdict.lacks)
     return missing and all(fault.variable for fault in document.faults)
 
 
 def _check(
-    documents: list[Document], before: Registry, terms: Terms
+    documents: list[AgentDocument], before: Registry, terms: Terms
 ) -> tuple[dict[str, _Verdict], dict[str, Checked]]:
     """Check the agents whose definitions are whole, several frameworks at once."""
     whole: dict[str, list[AgentDefinition]] = defaultdict(list)
@@ -246,7 +252,7 @@ def _check(
     return verdicts, checked
 
 
-def _registered(documents: list[Document], verdict: _Verdict | None, faults: list[Fault]) -> RegisteredAgent:
+def _registered(documents: list[AgentDocument], verdict: _Verdict | None, faults: list[Fault]) -> RegisteredAgent:
     first = documents[0]
     errors = [str(fault) for document in documents for fault in (*document.faults, *faults)]
     if len(documents) > 1:
@@ -270,11 +276,12 @@ def _registered(documents: list[Document], verdict: _Verdict | None, faults: lis
         tools=list(verdict.tools) if verdict else [],
         refuses=list(verdict.refuses) if verdict else [],
         warnings=[_placed(warning, first) for warning in verdict.warnings] if verdict else [],
+        not_used=first.not_used(),
         definition=first.definition if len(documents) == 1 else None,
     )
 
 
-def _unused(document: Document, verdict: _Verdict) -> RegisteredAgent:
+def _unused(document: AgentDocument, verdict: _Verdict) -> RegisteredAgent:
     return RegisteredAgent(
         id=document.id,
         framework=document.framework,
@@ -282,11 +289,12 @@ def _unused(document: Document, verdict: _Verdict) -> RegisteredAgent:
         error=verdict.error,
         file=document.file,
         digest="",
+        not_used=document.not_used(),
         definition=document.definition,
     )
 
 
-def _placed(error: str, document: Document) -> str:
+def _placed(error: str, document: AgentDocument) -> str:
     """Return a message that begins with a file, or with the definition's and the line of the field it
     begins with.
     """

@@ -45,6 +45,8 @@ class RegisteredAgent(BaseModel):
     """What it takes of no request: see :data:`k8gentai.agents.contract.turn.RequestPart`."""
     warnings: list[str] = []
     """What could not be checked, as an MCP server did not answer."""
+    not_used: str | None = None
+    """The file, lines and names of what its definition has and nothing reads; None where there are none."""
     definition: AgentDefinition | None = None
     """None where the file could not be read as one."""
 

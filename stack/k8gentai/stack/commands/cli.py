@@ -202,7 +202,7 @@ def agents_update(
     Each agent is imported in its framework's environment; frameworks of which nothing has changed are not imported
     again. A broken agent is named with file, line and reason, and the others go on; a running stack takes up what
     changed. Exit code 1 if one is broken, stays as it was because a variable of the environment is not set, or has
-    a second definition, which is refused.
+    a second definition, which is refused; or if a resource of another kind is broken.
 
     Where an `up` runs in this directory, what is not set here is as it is set there: AMF_AGENTS, variables that
     definitions read, the model; code sees the environment of its workers. Elsewhere the directory that the
@@ -232,7 +232,7 @@ def agents_update(
     for found in seen:
         registering.show_changes(found, out)
     broken = any(agent.state == "broken" for agent in agents)
-    raise typer.Exit(broken or any(found.kept or found.refused for found in seen))
+    raise typer.Exit(broken or any(found.kept or found.refused or found.faulty for found in seen))
 
 
 @agents_app.command("list")

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from k8gentai.agents.registry import check
 from k8gentai.agents.registry.changes import Changes
+from k8gentai.agents.registry.definitions import read_definitions
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry
-from k8gentai.agents.resources.reader import read_documents
 from k8gentai.stack.environments.frameworks import all_frameworks, named_adapters, python_of
 from k8gentai.stack.environments.installed import PRODUCT, Say, SetUpError
 from k8gentai.stack.local import pidfile as notice
@@ -44,7 +44,8 @@ def update(
             cannot be written.
     """
     try:
-        used = {document.framework for document in read_documents(settings.agents)}.intersection(all_frameworks())
+        named = {document.framework for document in read_definitions(settings.agents)}
+        used = named.intersection(all_frameworks())
         interpreters = {name: python_of(name, say) for name in sorted(used.intersection(frameworks))}
         adapters = {name: named.adapter for name, named in named_adapters().items()}
         terms = check.Terms(
@@ -152,6 +153,8 @@ def show_changes(found: Changes, console: Console, *, quietly: bool = False) -> 
         console.print(f"[yellow]{escape(name)} stays as it was[/]: {escape(why)}", highlight=False, soft_wrap=True)
     for file in found.empty:
         console.print(f"[yellow]{escape(file)}[/] defines no agent: it is empty.", highlight=False, soft_wrap=True)
+    for fault in found.faulty:
+        console.print(f"[red]{escape(fault)}[/]", highlight=False, soft_wrap=True)
     if found.is_none and not quietly:
         console.print("No agent changed.", highlight=False)
 
@@ -174,6 +177,15 @@ def show(agents: Iterable[RegisteredAgent], console: Console) -> None:
             console.print(f"[red]{escape(_shown_id(agent))}[/]: {escape(agent.error)}", soft_wrap=True)
         for warning in agent.warnings:
             console.print(f"[yellow]{escape(_shown_id(agent))}[/]: {escape(warning)}", soft_wrap=True)
+    show_not_used(agents, console)
+
+
+def show_not_used(agents: Iterable[RegisteredAgent], console: Console) -> None:
+    """Print a warning for each definition that has fields which nothing reads."""
+    for agent in agents:
+        if agent.not_used:
+            warning = f"[yellow]{escape(_shown_id(agent))}[/]: {escape(agent.not_used)}"
+            console.print(warning, highlight=False, soft_wrap=True)
 
 
 def _shown_id(agent: RegisteredAgent) -> str:
