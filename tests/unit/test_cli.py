@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -32,6 +34,13 @@ from k8gentai.stack.local.up import planned
 
 runner = CliRunner()
 HEAVY = ("redis", "httpx", "fastapi", "pydantic", "llama_stack", "langgraph")
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """Commands have logs written to a standard error that ends with the test."""
+    yield
+    structlog.reset_defaults()
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -298,3 +307,26 @@ def test_a_place_that_is_none_is_told_that_there_is_one(tmp_path: Path, monkeypa
     done = runner.invoke(cli.app, ["agents", "update"])
     assert done.exit_code == 1
     assert "AMF_AGENTS names one directory" in done.stderr
+
+
+def test_fields_that_nothing_reads_are_shown_with_the_agents_and_with_the_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "AMF_REGISTRY": "registry.json",
+        "AMF_AGENTS": ".",
+        "REDIS_URL": "redis://127.0.0.1:1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    Path("one.yaml").write_text(
+        "apiVersion: kagent.dev/v1alpha1\nkind: Agent\nmetadata: {name: one}\n"
+        "spec:\n  framework: crewai\n  displayName: Number One\n"
+        "  scaling: {maxReplicas: 3}\n  model: {name: m, provider: vllm}\n"
+    )
+    updated = runner.invoke(cli.app, ["agents", "update", "--frameworks", "llama-stack"])
+    warning = "one.yaml:7: not used: spec.scaling (line 7), spec.model.provider (line 8)"
+    assert (updated.exit_code, updated.stdout.count(warning)) == (0, 1)
+    shown = " ".join(runner.invoke(cli.app, ["agents", "show", "one"], terminal_width=400).stdout.split())
+    assert f"not used {warning}" in shown
+    assert "name Number One" in shown

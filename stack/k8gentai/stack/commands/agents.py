@@ -42,6 +42,7 @@ def show(settings: Settings, agent_id: str, console: Console) -> None:
         ("state", agent.state),
         *([("error", agent.error)] if agent.error else []),
         *(("not checked", warning) for warning in agent.warnings),
+        *([("not used", agent.not_used)] if agent.not_used else []),
         *_of_pool(settings, agent),
         ("tools", ", ".join(_tools(agent)) or "none were found"),
         *(_of_definition(agent.definition) if agent.definition else []),
@@ -155,6 +156,7 @@ def _of_definition(definition: AgentDefinition) -> list[tuple[str, str]]:
     spec = definition.spec
     limits = spec.limits.model_dump(exclude_none=True, by_alias=True)
     return [
+        *([("name", " ".join(spec.display_name.split()))] if spec.display_name else []),
         ("description", " ".join(spec.description.split())),
         ("entrypoint", spec.entrypoint or "none: it is declarative"),
         ("model", spec.model.name or "as its code names it"),

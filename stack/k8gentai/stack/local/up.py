@@ -194,6 +194,8 @@ class _Stack:
             with perhaps_unread():
                 shown = replace(found, new=[]) if is_first else found
                 registering.show_changes(shown, self._console, quietly=True)
+        with perhaps_unread():
+            registering.show_not_used(agents, self._console)
         return agents
 
     async def _start_server(self, children: Children) -> None:
