@@ -11,7 +11,7 @@ import pytest
 
 from k8gentai.agents.code.code_files import files_of
 from k8gentai.agents.code.fingerprint import fingerprint
-from k8gentai.agents.registry import check
+from k8gentai.agents.registry import file_store
 from k8gentai.agents.registry.changes import Changes
 from k8gentai.agents.registry.check import Terms, update
 from k8gentai.agents.registry.definitions import read_definitions
@@ -687,8 +687,11 @@ def test_of_two_checks_at_once_the_later_keeps_what_the_other_registered():
 
 def test_a_check_that_does_not_end_is_named(monkeypatch):
     define_tiny("one")
-    monkeypatch.setattr(check, "_CLAIM_SECONDS", 0)
-    with check._claimed(Path("state/registry.json")), pytest.raises(TimeoutError, match="another check"):
+    monkeypatch.setattr(file_store, "_CLAIM_SECONDS", 0)
+    with (
+        file_store.FileStore(Path("state/registry.json")).claim(),
+        pytest.raises(TimeoutError, match="another check"),
+    ):
         tiny()
 
 

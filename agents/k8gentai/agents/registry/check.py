@@ -4,7 +4,6 @@ The definitions are read here; the code they name is imported in its framework's
 that may crash, hang or print without harm to the other agents.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -13,9 +12,8 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -24,9 +22,11 @@ from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.code.fingerprint import unchanged
 from k8gentai.agents.registry.changes import Changes, changes
 from k8gentai.agents.registry.definitions import AgentDocument, agents_among, read_documents
+from k8gentai.agents.registry.file_store import FileStore
 from k8gentai.agents.registry.holding import hold_back
 from k8gentai.agents.registry.references import reference_faults
 from k8gentai.agents.registry.registry import Checked, RegisteredAgent, Registry, write_registry
+from k8gentai.agents.registry.store import RegistryStore
 from k8gentai.agents.resources.agent import AgentDefinition
 from k8gentai.agents.resources.faults import Fault
 from k8gentai.agents.resources.reader import empty_files
@@ -40,8 +40,6 @@ _IMPORT_ENVIRONMENT = {
 
 _START_SECONDS = 300
 """How long an environment may take to import its framework, before the first agent."""
-_CLAIM_SECONDS = 600
-"""How long one check waits for another to end."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class Terms:
 
 def update(
     agents_dir: Path,
-    registry_path: Path,
+    registry: RegistryStore | Path,
     terms: Terms,
     approve: Callable[[Changes], None] = lambda _: None,
 ) -> list[RegisteredAgent]:
@@ -108,7 +106,7 @@ def update(
 
     Args:
         agents_dir: where the definitions are.
-        registry_path: the map to write.
+        registry: where the map to write is kept.
         terms: how to check them.
         approve: called with what would change, before it is written; what it raises leaves the registry as it is.
 
@@ -117,10 +115,13 @@ def update(
 
     Raises:
         NotADirectoryError: there is no such directory of definitions.
-        OSError: the map cannot be written, or another check does not end; the old map stands.
+        OSError: the map cannot be written, was replaced by another check meanwhile, or another check does not
+            end; the old map stands.
     """
-    with _claimed(registry_path):
-        before = Registry(registry_path)
+    store = FileStore(registry) if isinstance(registry, Path) else registry
+    with store.claim():
+        before = Registry(store)
+        over = before.version()
         found = read_documents(agents_dir, frameworks=(*FRAMEWORKS, *terms.adapters))
         definitions, others = agents_among(found)
         documents, refused = _first_come(definitions, before)
@@ -130,30 +131,8 @@ def update(
         empty, faulty = empty_files(agents_dir, found), [str(f) for document in others for f in document.faults]
         read = before.was_read()
         approve(changes(before.list(), agents, kept, refused, empty=empty, faulty=faulty, was_read=read))
-        write_registry(registry_path, agents, checked, agents_dir)
+        write_registry(store, agents, checked, agents_dir, over)
     return agents
-
-
-@contextmanager
-def _claimed(registry_path: Path) -> Iterator[None]:
-    """Keep other checks of the same map from reading and writing it meanwhile: the one that ends last would take
-    away what the other registered.
-
-    Raises:
-        TimeoutError: another check goes on for long.
-    """
-    registry_path.parent.mkdir(parents=True, exist_ok=True)
-    with (registry_path.parent / f"{registry_path.name}.lock").open("w") as claim:
-        deadline = time.monotonic() + _CLAIM_SECONDS
-        while True:
-            try:
-                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"another check has gone on for {_CLAIM_SECONDS} s") from None
-                time.sleep(0.1)
-        yield
 
 
 def _by_id(documents: Iterable[AgentDocument]) -> dict[str, list[AgentDocument]]:
