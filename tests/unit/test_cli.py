@@ -330,3 +330,29 @@ def test_fields_that_nothing_reads_are_shown_with_the_agents_and_with_the_one(
     shown = " ".join(runner.invoke(cli.app, ["agents", "show", "one"], terminal_width=400).stdout.split())
     assert f"not used {warning}" in shown
     assert "name Number One" in shown
+
+
+def test_a_url_names_no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMF_REGISTRY", "redis://:hunter2@localhost:6379/0")
+    done = runner.invoke(cli.app, ["agents", "list"])
+    message = "AMF_REGISTRY: it is a file's path, or 'redis' for the Redis that REDIS_URL names, and no URL"
+    assert (done.exit_code, done.stderr.strip()) == (1, message)
+
+
+def test_a_registry_that_cannot_be_read_is_no_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "registry.json").write_text("{")
+    monkeypatch.setenv("AMF_REGISTRY", str(tmp_path / "registry.json"))
+    for command in (["list"], ["show", "one"]):
+        done = runner.invoke(cli.app, ["agents", *command])
+        assert (done.exit_code, "registry.json cannot be read: " in done.stderr) == (1, True)
+
+
+def test_a_registry_in_redis_is_named_beside_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = replace(read_settings(), registry="redis", up=UP)
+    theirs = f"{tmp_path}/.k8gentai/registry.json"
+    assert registering.notes(settings, None) == [
+        f"The registry is in Redis; that of the running 'up' is {theirs}."
+    ]
+    monkeypatch.setattr(registering.notice, "started_with", lambda *_: "redis")
+    assert registering.notes(settings, None) == []

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from k8gentai.agents.registry.registry import RegisteredAgent, Registry
+from k8gentai.agents.registry.registry import RegisteredAgent
 from k8gentai.agents.resources.agent import AgentDefinition, ToolTerms
 from k8gentai.stack.commands.turns import clock, with_redis
 from k8gentai.stack.environments.installed import PRODUCT, SetUpError
@@ -32,7 +32,7 @@ def show(settings: Settings, agent_id: str, console: Console) -> None:
     Raises:
         SetUpError: it is not registered.
     """
-    registry = Registry(settings.registry)
+    registry = settings.read_registry()
     agent = registry.get(agent_id)
     if agent is None:
         raise SetUpError(f"No agent '{agent_id}' is registered: 'k8gentai agents list' shows those there are.")

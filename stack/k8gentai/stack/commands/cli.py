@@ -238,16 +238,15 @@ def agents_update(
 @agents_app.command("list")
 def agents_list() -> None:
     """Show the agents of the registry."""
-    from k8gentai.agents.registry.registry import Registry
     from k8gentai.stack.environments.installed import PRODUCT
     from k8gentai.stack.local import agents_update as registering
     from k8gentai.stack.local.settings import read_settings
 
     with one_line_errors():
         settings = read_settings()
-    found = Registry(settings.registry).list()
+        found = settings.read_registry().list()
     if not found:
-        fail(f"{settings.registry} names no agent: run '{PRODUCT.update}'.")
+        fail(f"{settings.registry_store().name} names no agent: run '{PRODUCT.update}'.")
     registering.show(found, out)
 
 

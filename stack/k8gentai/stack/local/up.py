@@ -184,7 +184,7 @@ class _Stack:
         if self._settings.remembers_agents:
             self.say(registering.remembered(self._settings))
         # All are new at the first start, and are shown at its end.
-        is_first = not self._settings.registry.exists()
+        is_first = not self._settings.open_registry().written_at()
         seen: list[Changes] = []
         with self.doing("Checking the agents"):
             agents = await asyncio.to_thread(
