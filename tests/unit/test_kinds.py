@@ -1,16 +1,22 @@
 """Resources of several kinds: each is read by its own model, and what nothing reads is named."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import pytest
+from pydantic import BaseModel
 
 from k8gentai.agents.registry.definitions import agents_among, read_definitions
-from k8gentai.agents.resources.agent import AgentDefinition
+from k8gentai.agents.resources.agent import AgentDefinition, Spec
 from k8gentai.agents.resources.kinds import KINDS
 from k8gentai.agents.resources.not_used import NotUsed
 from k8gentai.agents.resources.reader import read_documents
 from k8gentai.agents.resources.resource import Part, Resource
+from tests.support.processes import ROOT
+
+FLOORS = ("agents", "workers", "providers", "stack")
 
 AGENT = """\
 apiVersion: kagent.dev/v1alpha1
@@ -203,3 +209,21 @@ def test_fields_that_say_nothing_are_not_named(tmp_path):
 def test_a_mark_is_all_that_a_further_kind_needs(tmp_path):
     (document,) = read(tmp_path, LAMP)
     assert document.not_used().endswith("all.yaml:6: not used: spec.colour (line 6)")
+
+
+def _unmarked(part: type[BaseModel]) -> Iterator[str]:
+    """Yield the fields below a part that some resource has for a purpose."""
+    for name, field in part.model_fields.items():
+        if any(isinstance(mark, NotUsed) and mark.when is NotUsed().when for mark in field.metadata):
+            continue
+        yield name
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                yield from _unmarked(inner)
+
+
+def test_every_field_of_a_definition_is_read_somewhere_or_marked():
+    files = (path for floor in FLOORS for path in (ROOT / floor / "k8gentai").rglob("*.py"))
+    code = "\n".join(path.read_text() for path in files if path.parent.name != "resources")
+    unread = {name for name in _unmarked(Spec) if not re.search(rf"\.{name}\b", code)}
+    assert unread == set()
