@@ -123,6 +123,7 @@ class AgentModelsConfig(BaseModel):
     """``config`` of the provider in the run YAML."""
 
     redis_url: str = Field(default_factory=redis_url_of_environment)
+    """For a registry in Redis; from the environment, as the host prints what the run YAML says."""
     registry: Place = Path(".k8gentai/registry.json")
 
 

@@ -111,9 +111,10 @@ class RedisStore:
                     self._replace(pipe, content, version, over)
             except (WatchError, *AWAY) as error:
                 # Where the answer was lost, Redis knows whether it was written.
-                if self._version() == version.encode():
+                found = self._version()
+                if found == version.encode():
                     return
-                if isinstance(error, WatchError):
+                if isinstance(error, WatchError) and found != over:
                     raise RegistryReplacedError(self._replaced()) from error
                 raise
 
@@ -140,13 +141,11 @@ class RedisStore:
 
     def _read(self) -> Stored:
         names = (keys.REGISTRY_VERSION, keys.REGISTRY_MAP, keys.REGISTRY_WRITTEN_AT)
-        version, content, written_at = found = self._redis.hmget(keys.REGISTRY, names)
-        try:
-            if None in found:
-                raise ValueError(f"it has no field {names[found.index(None)]}")
-            return Stored(version, content, float(written_at))
-        except ValueError as error:
-            raise OSError(f"{self.name} is no registry: {error}") from error
+        version, content, written_at = self._redis.hmget(keys.REGISTRY, names)
+        if version is None:
+            raise OSError(f"{self.name} is no registry: it has no field {keys.REGISTRY_VERSION}")
+        # Of a version its reader finds out by itself that there is none of the rest, and may replace it.
+        return Stored(version, content or b"", _seconds(written_at))
 
     def subscribed(self) -> PubSub:
         """Return a subscription to replacements."""
@@ -161,6 +160,13 @@ class RedisStore:
             yield
         except (RedisError, ValueError, TypeError) as error:
             raise OSError(f"{self.name}: {error}") from error
+
+
+def _seconds(written_at: bytes | None) -> float:
+    try:
+        return float(written_at or 0)
+    except ValueError:
+        return 0.0
 
 
 @dataclass(frozen=True)
