@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry
 from k8gentai.providers import host
-from k8gentai.workers.queue.redis_url import redis_url_of_environment
+from k8gentai.providers.host import environment
 from k8gentai.workers.queue.registry_store import Place, followed_store_at
 
 log = structlog.get_logger(__name__)
@@ -122,8 +122,8 @@ async def _endpoint_listed(models: Any, provider_id: str) -> bool:
 class AgentModelsConfig(BaseModel):
     """``config`` of the provider in the run YAML."""
 
-    redis_url: str = Field(default_factory=redis_url_of_environment)
-    """For a registry in Redis; from the environment, as the host prints what the run YAML says."""
+    redis_url: str = Field(default_factory=environment.redis_url)
+    """For a registry in Redis."""
     registry: Place = Path(".k8gentai/registry.json")
 
 

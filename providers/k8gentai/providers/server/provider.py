@@ -19,6 +19,7 @@ from k8gentai.providers.agents_api.service import AgentsService
 from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.agents_api.store import AgentStore
 from k8gentai.providers.agents_api.toolgroups import Toolgroups
+from k8gentai.providers.host import environment
 from k8gentai.providers.host.access import Access
 from k8gentai.providers.requests.guardrails import Guardrails, ModerationEndpoint
 from k8gentai.providers.requests.referenced import Lookups
@@ -37,7 +38,6 @@ from k8gentai.workers.process.descriptors import raise_limit
 from k8gentai.workers.queue import preflight
 from k8gentai.workers.queue.connection import AWAY, connect, masked
 from k8gentai.workers.queue.positions import Positions
-from k8gentai.workers.queue.redis_url import redis_url_of_environment
 from k8gentai.workers.queue.registry_store import Place, followed_store_at
 from k8gentai.workers.queue.status import Pools
 from k8gentai.workers.queue.turns import Turns
@@ -48,7 +48,7 @@ _HOST_EVENT: TypeAdapter[Any] = TypeAdapter(host.types.OpenAIResponseObjectStrea
 class AmfConfig(BaseModel):
     """``config`` of the provider in the run YAML."""
 
-    redis_url: str = Field(default_factory=redis_url_of_environment)
+    redis_url: str = Field(default_factory=environment.redis_url)
     """From the environment, as the host prints the run YAML's and shows it in ``/v1/providers``."""
     registry: Place = Path(".k8gentai/registry.json")
     sql_backend: str = "sql_default"

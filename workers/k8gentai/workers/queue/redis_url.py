@@ -1,6 +1,5 @@
 """Where Redis is: one server, or the primary that sentinels name."""
 
-import os
 import re
 import ssl
 from collections.abc import Set as AbstractSet
@@ -198,11 +197,6 @@ def _address(host: str) -> tuple[str, int]:
     if not parts.hostname:
         raise ValueError("a sentinel has no host")
     return parts.hostname, parts.port or _SENTINEL_PORT
-
-
-def redis_url_of_environment() -> str:
-    """Return ``REDIS_URL``, or the usual address where it is not set."""
-    return os.environ.get("REDIS_URL") or "redis://localhost:6379/0"
 
 
 def masked(url: str) -> str:
