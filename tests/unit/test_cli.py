@@ -39,8 +39,9 @@ HEAVY = ("redis", "httpx", "fastapi", "pydantic", "llama_stack", "langgraph")
 @pytest.fixture(autouse=True)
 def logs_as_they_were() -> Iterator[None]:
     """Commands have logs written to a standard error that ends with the test."""
+    before = structlog.get_config()
     yield
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 def test_help_imports_nothing_heavy() -> None:
