@@ -10,7 +10,7 @@ import pytest
 
 from k8gentai.agents.code.home_process import ForkedCallError
 from k8gentai.agents.contract.turn import ToolOutcome
-from k8gentai.agents.resources.agent import Limits, Tool
+from k8gentai.agents.resources.agent import Limits, ToolTerms
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.tool_guard import ToolGuard
@@ -52,8 +52,8 @@ async def approvals(asked):
 async def boundary(agents, journal, approvals):
     guard = ToolGuard((), (), (), lambda end: None)
     policies = {
-        "hasty": Tool(name="hasty", timeout_seconds=0.05),
-        "careful": Tool(name="careful", approval="required"),
+        "hasty": ToolTerms(name="hasty", timeout_seconds=0.05),
+        "careful": ToolTerms(name="careful", approval="required"),
     }
     budget = Budget(Limits(), lambda end: None)
     tools = Tools(

@@ -11,12 +11,14 @@ import pytest
 
 from k8gentai.agents.code.code_files import files_of
 from k8gentai.agents.code.fingerprint import fingerprint
-from k8gentai.agents.registry import check
+from k8gentai.agents.registry import file_store
 from k8gentai.agents.registry.changes import Changes
 from k8gentai.agents.registry.check import Terms, update
-from k8gentai.agents.registry.definitions import read_documents
+from k8gentai.agents.registry.definitions import read_definitions
 from k8gentai.agents.registry.registry import Registry
+from k8gentai.agents.resources.kinds import KINDS
 from tests.support.llama_stack import McpServer
+from tests.unit.test_kinds import LAMP, Lamp
 
 GRAPH = """\
 from langgraph.graph import START, MessagesState, StateGraph
@@ -437,7 +439,7 @@ def test_an_agent_changes_with_the_program_of_its_mcp_server(here, monkeypatch):
     )
     for name in ("server.py", "words.txt", "served.py", "shared.py"):
         Path(name).write_text("import shared\n")
-    definition = read_documents(Path("agents"))[0].definition
+    definition = read_definitions(Path("agents"))[0].definition
     assert definition is not None
     assert files_of(definition) == {str(Path(name).absolute()) for name in ("server.py", "served.py", "shared.py")}
 
@@ -685,6 +687,37 @@ def test_of_two_checks_at_once_the_later_keeps_what_the_other_registered():
 
 def test_a_check_that_does_not_end_is_named(monkeypatch):
     define_tiny("one")
-    monkeypatch.setattr(check, "_CLAIM_SECONDS", 0)
-    with check._claimed(Path("state/registry.json")), pytest.raises(TimeoutError, match="another check"):
+    monkeypatch.setattr(file_store, "_CLAIM_SECONDS", 0)
+    with (
+        file_store.FileStore(Path("state/registry.json")).claim(),
+        pytest.raises(TimeoutError, match="another check"),
+    ):
         tiny()
+
+
+def test_a_resource_of_another_kind_is_no_agent_and_its_faults_are_told(monkeypatch):
+    monkeypatch.setitem(KINDS, "Lamp", Lamp)
+    define_tiny("good")
+    lamp = Path("agents", "lamp.yaml")
+    seen: list[Changes] = []
+    for text in (LAMP, LAMP.replace("watts", "wats")):
+        lamp.write_text(text)
+        assert tiny(approve=seen.append).keys() == {"good"}
+    assert [list(found.faulty) for found in seen] == [
+        [],
+        [
+            "agents/lamp.yaml:4: spec.watts: is missing",
+            "agents/lamp.yaml:5: spec.wats: there is no such field; did you mean 'watts'?",
+        ],
+    ]
+    assert [found.empty for found in seen] == [[], []]
+
+
+def test_fields_that_nothing_reads_are_registered_and_do_not_have_agents_checked_again(counting):
+    python, starts = counting
+    define_tiny("good")
+    definition = Path("agents/good.yaml")
+    definition.write_text(f"{definition.read_text()}  memory: {{type: redis}}\n")
+    for _ in range(2):
+        assert tiny(python)["good"].not_used == "agents/good.yaml:7: not used: spec.memory (line 7)"
+    assert starts() == 1

@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -32,6 +34,14 @@ from k8gentai.stack.local.up import planned
 
 runner = CliRunner()
 HEAVY = ("redis", "httpx", "fastapi", "pydantic", "llama_stack", "langgraph")
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """Commands have logs written to a standard error that ends with the test."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -298,3 +308,52 @@ def test_a_place_that_is_none_is_told_that_there_is_one(tmp_path: Path, monkeypa
     done = runner.invoke(cli.app, ["agents", "update"])
     assert done.exit_code == 1
     assert "AMF_AGENTS names one directory" in done.stderr
+
+
+def test_fields_that_nothing_reads_are_shown_with_the_agents_and_with_the_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "AMF_REGISTRY": "registry.json",
+        "AMF_AGENTS": ".",
+        "REDIS_URL": "redis://127.0.0.1:1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    Path("one.yaml").write_text(
+        "apiVersion: kagent.dev/v1alpha1\nkind: Agent\nmetadata: {name: one}\n"
+        "spec:\n  framework: crewai\n  displayName: Number One\n"
+        "  scaling: {maxReplicas: 3}\n  model: {name: m, provider: vllm}\n"
+    )
+    updated = runner.invoke(cli.app, ["agents", "update", "--frameworks", "llama-stack"])
+    warning = "one.yaml:7: not used: spec.scaling (line 7), spec.model.provider (line 8)"
+    assert (updated.exit_code, updated.stdout.count(warning)) == (0, 1)
+    shown = " ".join(runner.invoke(cli.app, ["agents", "show", "one"], terminal_width=400).stdout.split())
+    assert f"not used {warning}" in shown
+    assert "name Number One" in shown
+
+
+def test_a_url_names_no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMF_REGISTRY", "redis://:hunter2@localhost:6379/0")
+    done = runner.invoke(cli.app, ["agents", "list"])
+    message = "AMF_REGISTRY: it is a file's path, or 'redis' for the Redis that REDIS_URL names, and no URL"
+    assert (done.exit_code, done.stderr.strip()) == (1, message)
+
+
+def test_a_registry_that_cannot_be_read_is_no_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "registry.json").write_text("{")
+    monkeypatch.setenv("AMF_REGISTRY", str(tmp_path / "registry.json"))
+    for command in (["list"], ["show", "one"]):
+        done = runner.invoke(cli.app, ["agents", *command])
+        assert (done.exit_code, "registry.json cannot be read: " in done.stderr) == (1, True)
+
+
+def test_a_registry_in_redis_is_named_beside_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = replace(read_settings(), registry="redis", up=UP)
+    theirs = f"{tmp_path}/.k8gentai/registry.json"
+    assert registering.notes(settings, None) == [
+        f"The registry is in Redis; that of the running 'up' is {theirs}."
+    ]
+    monkeypatch.setattr(registering.notice, "started_with", lambda *_: "redis")
+    assert registering.notes(settings, None) == []

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from k8gentai.agents.adapters.langgraph.adapter import LangGraphAdapter
-from k8gentai.agents.registry.definitions import read_documents
+from k8gentai.agents.registry.definitions import read_definitions
 from k8gentai.agents.registry.references import reference_faults
 from tests.scripted import Answer, Call, ScriptedModel
 from tests.support.langgraph import Boundary, context_of, run, texts, turn_of
@@ -32,14 +32,14 @@ def load(model, monkeypatch):
         monkeypatch.setenv(name, value)
 
     def loaded(agent_id: str):
-        documents = read_documents(ROOT / "examples" / "agents", MODEL)
+        documents = read_definitions(ROOT / "examples" / "agents", MODEL)
         return LangGraphAdapter().load(next(d.definition for d in documents if d.id == agent_id))
 
     return loaded
 
 
 def test_all_definitions_are_whole():
-    documents = read_documents(ROOT / "examples" / "agents", MODEL)
+    documents = read_definitions(ROOT / "examples" / "agents", MODEL)
     assert [d.id for d in documents] == [
         "ag2-math",
         "beeai-math",

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from k8gentai.agents.contract.turn import AgentLoadError, ToolFailedError
-from k8gentai.agents.resources.agent import Tool
+from k8gentai.agents.resources.agent import ToolTerms
 from k8gentai.agents.tools.functions import function_tool
 
 
@@ -75,7 +75,7 @@ not_one = Place(city="Paris")
 
 def tool_of(name: str, **entry):
     reference = f"{__name__}:{name}"
-    return function_tool(Tool(name=name, function=reference, **entry), reference)
+    return function_tool(ToolTerms(name=name, function=reference, **entry), reference)
 
 
 def test_the_docstring_and_the_annotations_say_all():

@@ -11,7 +11,7 @@ import pytest
 
 from k8gentai.agents.contract.events import TurnEnd
 from k8gentai.agents.contract.turn import Decision, ToolFailedError
-from k8gentai.agents.resources.agent import Limits, Tool
+from k8gentai.agents.resources.agent import Limits, ToolTerms
 from k8gentai.agents.tools.admitted_arguments import Admission
 from k8gentai.agents.tools.own_result import OwnResult, current_own_result
 from k8gentai.workers.attempt import given_up as given_up_module
@@ -353,7 +353,7 @@ def boundary(journal: Recorded, person: Person, **of_definition: Any) -> Tools:
 def tools_of(
     journal: Recorded | Journal,
     person: Person,
-    policies: Mapping[str, Tool] | None = None,
+    policies: Mapping[str, ToolTerms] | None = None,
     limits: Limits | None = None,
 ) -> Tools:
     """Return an attempt's tools."""
@@ -640,7 +640,7 @@ async def test_a_tool_that_code_around_it_left_is_held_and_not_run(held) -> None
 
 async def test_a_tool_that_the_agent_left_is_not_run_again_where_its_definition_says_so(held) -> None:
     """Neither by the agent, as a call of its own, nor by code around it, nor when the turn is run again."""
-    never = {"slow": Tool(name="slow", retry="never")}
+    never = {"slow": ToolTerms(name="slow", retry="never")}
     for _ in range(2):
         journal, slow = Recorded(), Slow()
         tools = boundary(journal, Person(), policies=never)
@@ -659,7 +659,7 @@ async def test_a_tool_that_was_left_begins_again_for_code_that_waits_longer_unle
     held, retry
 ) -> None:
     """A person was asked meanwhile, and the agent's new code has more patience."""
-    policies: dict[str, Tool] = {"slow": Tool(name="slow", retry=retry)}
+    policies: dict[str, ToolTerms] = {"slow": ToolTerms(name="slow", retry=retry)}
     journal, slow = Recorded(), Slow()
     await until_killed(boundary(journal, Person(), policies=policies), Guard(slow, held))
     journal.entries["c1"] = journal.entries["c1"].model_copy(update={"state": "left"})

@@ -42,7 +42,7 @@ class Adapter:
 def agents(load: Any, seconds: float = 30.0) -> tuple[LoadedAgents, Adapter]:
     definition = implicit_agent("model")
     known = described("a", definition)
-    registry: Any = SimpleNamespace(get=lambda _: known, list=lambda: [known])
+    registry: Any = SimpleNamespace(get=lambda _: known, list=lambda: [known], refresh=lambda: None)
     adapter: Any = Adapter(load)
     return LoadedAgents(registry, adapter, never, seconds), adapter
 
@@ -125,7 +125,7 @@ def folder(monkeypatch, tmp_path):
 
 
 def loading(known: dict[str, Any], load: Any) -> LoadedAgents:
-    registry: Any = SimpleNamespace(get=known.get, list=lambda: list(known.values()))
+    registry: Any = SimpleNamespace(get=known.get, list=lambda: list(known.values()), refresh=lambda: None)
     adapter: Any = Adapter(load)
     return LoadedAgents(registry, adapter, never)
 
@@ -249,7 +249,7 @@ async def test_an_agent_that_is_loaded_does_not_wait_for_the_import_of_another()
             ending.wait(60)
         return SimpleNamespace(definition=definition)
 
-    registry: Any = SimpleNamespace(get=known.get, list=lambda: list(known.values()))
+    registry: Any = SimpleNamespace(get=known.get, list=lambda: list(known.values()), refresh=lambda: None)
     adapter: Any = Adapter(load)
     loaded = LoadedAgents(registry, adapter, never, 60)
     ready = await loaded.for_turn(accepted())
@@ -278,7 +278,9 @@ class Code:
         self.folder = folder
         self.known: dict[str, Any] = {}
         self.stale: list[list[str]] = []
-        registry: Any = SimpleNamespace(get=self.known.get, list=lambda: list(self.known.values()))
+        registry: Any = SimpleNamespace(
+            get=self.known.get, list=lambda: list(self.known.values()), refresh=lambda: None
+        )
         self.adapter: Any = Adapter(lambda definition: load_object(definition.spec.entrypoint))
         self.loaded = LoadedAgents(registry, self.adapter, self.stale.append)
 
@@ -463,3 +465,26 @@ async def test_an_agent_that_was_registered_again_is_tried_again_at_once(code, m
     code.known["one"] = copy.copy(code.known["one"])
     assert await code.answer("one") == "1"
     assert code.stale == []
+
+
+@pytest.mark.parametrize("before", [None, "broken"])
+async def test_a_turn_of_an_agent_that_this_process_did_not_hear_of_yet_has_it_ask(folder, before):
+    """The server that accepted it heard sooner."""
+    definition = implicit_agent("model")
+    new = described("a", definition)
+    known = (
+        {"a": SimpleNamespace(**{**vars(new), "state": before, "error": "was broken", "file": "a"})}
+        if before
+        else {}
+    )
+    registry: Any = SimpleNamespace(
+        get=known.get, list=lambda: list(known.values()), refresh=lambda: known.update(a=new)
+    )
+    loaded = LoadedAgents(registry, Adapter(lambda _: "loaded"), never)  # type: ignore[arg-type]
+    assert (await loaded.for_turn(accepted())).agent == "loaded"
+
+
+async def test_a_turn_of_an_agent_that_is_gone_fails(folder):
+    loaded = loading({}, lambda _: "loaded")
+    with pytest.raises(AgentLoadError, match="agent a is no longer registered"):
+        await loaded.for_turn(accepted())

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from k8gentai.agents.registry.definitions import read_documents
+from k8gentai.agents.registry.definitions import read_definitions
 
 WHOLE = """\
 apiVersion: kagent.dev/v1alpha1
@@ -19,7 +19,7 @@ spec:
 
 def read(tmp_path, text, environment=None):
     (tmp_path / "agent.yaml").write_text(text)
-    return read_documents(tmp_path, environment or {})
+    return read_definitions(tmp_path, environment or {})
 
 
 def faults(tmp_path, text):
@@ -59,7 +59,7 @@ def test_links_are_followed_and_each_file_is_read_once(tmp_path):
     (elsewhere / "back").symlink_to(agents)
     (agents / "linked").symlink_to(elsewhere)
     (agents / "dead.yaml").symlink_to("nothing")
-    documents = read_documents(agents, {})
+    documents = read_definitions(agents, {})
     assert [(d.id, d.file) for d in documents] == [
         ("two", str(agents / "linked" / "two.yaml")),
         ("one", str(agents / "one.yaml")),
@@ -108,7 +108,7 @@ def test_environment_variables(tmp_path, written, environment, name):
         ("name: tried", "name: Tried It", ":4: metadata.name: 'Tried It' is not an id"),
         ("  framework: langgraph\n", "", ":5: spec.framework: is missing"),
         ("kind: Agent\n", "", ":1: kind: is missing"),
-        ("kind: Agent", "kind: Team", ":2: kind: input should be 'Agent', not 'Team'"),
+        ("kind: Agent", "kind: Team", ":2: kind: unknown kind 'Team'; known are Agent"),
         ("kind: Agent", "kind: Agent\nkind: Agent", ":3: kind: given before, in line 2"),
         ("spec:", "spec:\n  limits: {steps: many}", ":6: spec.limits.steps: input should be a valid integer"),
         (
@@ -127,7 +127,7 @@ def test_a_fault_is_named_with_its_line(tmp_path, old, new, says):
 
 def test_all_faults_of_a_definition_are_named_and_the_others_go_on(tmp_path):
     (tmp_path / "b.yaml").write_text(WHOLE.replace("tried", "good"))
-    bad, good = read(tmp_path, WHOLE.replace("langgraph", "x").replace("kind: Agent", "kind: A"))
+    bad, good = read(tmp_path, WHOLE.replace("langgraph", "x").replace("kind: Agent", "kind: Agnet"))
     assert [fault.line for fault in bad.faults] == [2, 6]
     assert (bad.id, bad.framework, bad.definition) == ("tried", "x", None)
     assert good.definition.id == "good"
@@ -143,7 +143,7 @@ def test_what_is_no_mapping_and_no_text(tmp_path):
 
 def test_a_directory_that_is_not_there(tmp_path):
     with pytest.raises(NotADirectoryError, match="nowhere"):
-        read_documents(tmp_path / "nowhere")
+        read_definitions(tmp_path / "nowhere")
 
 
 DECLARATIVE = """\
@@ -225,6 +225,6 @@ def test_an_alias_stands_for_what_it_names(tmp_path):
 
 def test_a_file_whose_name_is_no_text_has_one(tmp_path):
     (tmp_path / os.fsdecode(b"bad\xff.yaml")).write_text("no: agent")
-    (document,) = read_documents(tmp_path, {})
+    (document,) = read_definitions(tmp_path, {})
     assert document.file.endswith("bad\ufffd.yaml")
     assert document.file.encode()

@@ -1,6 +1,6 @@
 """Agents that have agents as tools: one that is not there, and those that would ask themselves."""
 
-from k8gentai.agents.registry.definitions import read_documents
+from k8gentai.agents.registry.definitions import read_definitions
 from k8gentai.agents.registry.references import reference_faults
 
 
@@ -13,7 +13,7 @@ def define(folder, name, *agents):
 
 
 def faults(folder):
-    found = reference_faults(read_documents(folder))
+    found = reference_faults(read_definitions(folder))
     return {name: [str(fault).partition(".yaml")[2] for fault in of_agent] for name, of_agent in found.items()}
 
 

@@ -14,7 +14,7 @@ from k8gentai.agents.code.exceptions import contained_in_thread
 from k8gentai.agents.contract.events import TurnEnd, Usage
 from k8gentai.agents.contract.idempotency import enclosing_call, idempotency_key
 from k8gentai.agents.contract.turn import Decision, StepLimitReached, ToolOutcome
-from k8gentai.agents.resources.agent import Limits, Tool
+from k8gentai.agents.resources.agent import Limits, ToolTerms
 from k8gentai.agents.tools.admitted_arguments import Admission
 from k8gentai.agents.tools.images import show_image
 from k8gentai.agents.tools.own_result import current_own_result
@@ -117,7 +117,7 @@ def _ignore(call_id, event):
 
 @pytest.fixture
 async def tools(person, journal):
-    policies = {"hasty": Tool(name="hasty", timeout_seconds=0.05)}
+    policies = {"hasty": ToolTerms(name="hasty", timeout_seconds=0.05)}
     ends: list[TurnEnd] = []
     budget, guard = Budget(Limits(), ends.append), ToolGuard((), (), (), ends.append)
     return Tools("resp_1", policies, journal, _ignore, person, budget, math.inf, Clock(0), guard=guard)
@@ -244,7 +244,7 @@ async def test_a_tool_that_returned_before_its_call_asked_is_known_to_have(
 
     def boundary():
         budget, guard = Budget(Limits(), _ignore_end), ToolGuard((), (), (), _ignore_end)
-        policies = {"pay": Tool(name="pay", retry=retry)}
+        policies = {"pay": ToolTerms(name="pay", retry=retry)}
         return Tools("resp_1", policies, journal, _ignore, person, budget, math.inf, Clock(0), guard=guard)
 
     async def pay_and_ask():
@@ -280,7 +280,7 @@ async def test_tries_that_failed_before_their_call_asked_are_not_made_again(pers
 
     def boundary():
         budget, guard = Budget(Limits(), _ignore_end), ToolGuard((), (), (), _ignore_end)
-        policies = {"pay": Tool(name="pay", retry=retry)}
+        policies = {"pay": ToolTerms(name="pay", retry=retry)}
         return Tools("resp_1", policies, journal, _ignore, person, budget, math.inf, Clock(0), guard=guard)
 
     async def guarded():
@@ -522,7 +522,7 @@ async def test_what_a_tool_leaves_behind_has_no_idempotency_key_once_the_attempt
 
 def written_anew(person, journal, written):
     """The tools of an attempt whose model wrote these arguments."""
-    policies = {"pay": Tool(name="pay", approval="required", retry="never")}
+    policies = {"pay": ToolTerms(name="pay", approval="required", retry="never")}
     budget, guard = Budget(Limits(), lambda end: None), ToolGuard((), (), (), lambda end: None)
     return Tools(
         "resp_1", policies, journal, _ignore, person, budget, math.inf, Clock(0), written=written, guard=guard
@@ -600,7 +600,7 @@ class Attempt(Recorded):
         self.paid = []
         self.keys = []
         self.shown = {}
-        policy = Tool(name="pay", approval="required", retry=retry)
+        policy = ToolTerms(name="pay", approval="required", retry=retry)
         self.tools = Tools(
             "resp_1",
             {"pay": policy, "refund": policy},
@@ -784,7 +784,7 @@ async def test_a_run_that_stopped_is_the_same_call_when_it_begins_again(person, 
 
 @pytest.mark.parametrize("approval", [True, False])
 async def test_a_failed_run_is_tried_again_as_the_same_call_unless_a_person_approved_it(person, approval):
-    policies = {"pay": Tool(name="pay")}
+    policies = {"pay": ToolTerms(name="pay")}
     budget, guard = Budget(Limits(), lambda end: None), ToolGuard((), (), (), lambda end: None)
     tools = Tools("resp_1", policies, Recorded(), _ignore, person, budget, math.inf, Clock(0), guard=guard)
     person.answer.set_result(Decision(approve=True))
@@ -882,7 +882,7 @@ class Delegating:
     def attempt(self):
         self.kept = []
         self.budget = Budget(self.limits, lambda end: None)
-        policy = Tool(name="outer", retry=self.retry)
+        policy = ToolTerms(name="outer", retry=self.retry)
         self.tools = Tools(
             "resp_1",
             {"outer": policy},
@@ -1002,7 +1002,7 @@ async def test_a_call_stays_done_though_what_its_tool_left_running_asks(person, 
         return "started"
 
     working = []
-    policies = {"start": Tool(name="start", retry="never")}
+    policies = {"start": ToolTerms(name="start", retry="never")}
     budget, guard = Budget(Limits(), _ignore), ToolGuard((), (), (), _ignore)
     tools = Tools("resp_1", policies, journal, _ignore, person, budget, math.inf, Clock(0), guard=guard)
     await tools.call("outer", "start", {}, start)

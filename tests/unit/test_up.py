@@ -48,3 +48,8 @@ async def test_what_changed_since_the_last_start_is_shown(tmp_path: Path) -> Non
     (agents / "two.yaml").write_text(DEFINITION.format(name="two"))
     assert await started() == [taken, "Checking the agents", "New: two", "Gone: one"]
     assert await started() == [taken, "Checking the agents"]
+    (agents / "two.yaml").write_text(
+        DEFINITION.format(name="two").replace("spec: {", "spec: {memory: {type: redis}, ")
+    )
+    warning = f"two: {agents}/two.yaml:4: not used: spec.memory (line 4)"
+    assert await started() == [taken, "Checking the agents", warning]

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from k8gentai.agents.contract.events import Event
 from k8gentai.agents.contract.stack_services import StackServices
-from k8gentai.agents.resources.agent import AgentDefinition, Tool
+from k8gentai.agents.resources.agent import AgentDefinition, ToolTerms
 from k8gentai.agents.text.utf8 import encodable
 
 Item = dict[str, Any]
@@ -196,7 +196,7 @@ class DeclaredTool:
     """The JSON schema of its arguments, which are an object."""
     call: Callable[[dict[str, Any]], Coroutine[Any, Any, str]]
     """Takes the arguments as the model gave them, and raises what went wrong, for the model to read."""
-    policy: Tool
+    policy: ToolTerms
     """What the definition says of its calls."""
 
 

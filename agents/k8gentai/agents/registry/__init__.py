@@ -1,1 +1,1 @@
-"""Agent definitions, read and checked, and the map from an agent's id to its own."""
+"""Which agents there are: definitions, checked, and the map from an agent's id to its own."""

@@ -30,6 +30,8 @@ class Changes:
     """Whether the new registry holds an agent whose definition is one."""
     empty: Sequence[str] = field(default_factory=list)
     """The files of definitions in which there is none."""
+    faulty: Sequence[str] = field(default_factory=list)
+    """The faults of resources that are no agents."""
 
     @property
     def is_none(self) -> bool:
@@ -53,6 +55,7 @@ def changes(
     refused: Mapping[str, Sequence[str]],
     *,
     empty: Sequence[str],
+    faulty: Sequence[str] = (),
     was_read: bool = True,
 ) -> Changes:
     """Compare two registries.
@@ -63,6 +66,7 @@ def changes(
         kept: see :attr:`Changes.kept`.
         refused: see :attr:`Changes.refused`.
         empty: see :attr:`Changes.empty`.
+        faulty: see :attr:`Changes.faulty`.
         was_read: see :attr:`Changes.was_read`.
     """
     old, new = {agent.id: agent for agent in before}, {agent.id: agent for agent in after}
@@ -84,6 +88,7 @@ def changes(
         was_read=was_read,
         defines=any(agent.definition is not None for agent in new.values()),
         empty=empty,
+        faulty=faulty,
     )
 
 

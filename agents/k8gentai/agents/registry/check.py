@@ -4,7 +4,6 @@ The definitions are read here; the code they name is imported in its framework's
 that may crash, hang or print without harm to the other agents.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -13,9 +12,8 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -23,11 +21,15 @@ from typing import IO, Any
 from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.code.fingerprint import unchanged
 from k8gentai.agents.registry.changes import Changes, changes
-from k8gentai.agents.registry.definitions import Document, Fault, empty_files, read_documents
+from k8gentai.agents.registry.definitions import AgentDocument, agents_among, read_documents
+from k8gentai.agents.registry.file_store import FileStore
 from k8gentai.agents.registry.holding import hold_back
 from k8gentai.agents.registry.references import reference_faults
 from k8gentai.agents.registry.registry import Checked, RegisteredAgent, Registry, write_registry
+from k8gentai.agents.registry.store import RegistryStore
 from k8gentai.agents.resources.agent import AgentDefinition
+from k8gentai.agents.resources.faults import Fault
+from k8gentai.agents.resources.reader import empty_files
 
 _IMPORT_ENVIRONMENT = {
     # An OpenAI client made while a module is imported wants both; nothing listens there.
@@ -38,8 +40,6 @@ _IMPORT_ENVIRONMENT = {
 
 _START_SECONDS = 300
 """How long an environment may take to import its framework, before the first agent."""
-_CLAIM_SECONDS = 600
-"""How long one check waits for another to end."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Terms:
 
 def update(
     agents_dir: Path,
-    registry_path: Path,
+    registry: RegistryStore | Path,
     terms: Terms,
     approve: Callable[[Changes], None] = lambda _: None,
 ) -> list[RegisteredAgent]:
@@ -106,7 +106,7 @@ def update(
 
     Args:
         agents_dir: where the definitions are.
-        registry_path: the map to write.
+        registry: where the map to write is kept.
         terms: how to check them.
         approve: called with what would change, before it is written; what it raises leaves the registry as it is.
 
@@ -115,54 +115,39 @@ def update(
 
     Raises:
         NotADirectoryError: there is no such directory of definitions.
-        OSError: the map cannot be written, or another check does not end; the old map stands.
+        OSError: the map cannot be written, was replaced by another check meanwhile, or another check does not
+            end; the old map stands.
     """
-    with _claimed(registry_path):
-        before = Registry(registry_path)
+    store = FileStore(registry) if isinstance(registry, Path) else registry
+    with store.claim():
+        before = Registry(store)
+        over = before.version()
         found = read_documents(agents_dir, frameworks=(*FRAMEWORKS, *terms.adapters))
-        documents, refused = _first_come(found, before)
+        definitions, others = agents_among(found)
+        documents, refused = _first_come(definitions, before)
         verdicts, checked = _check(documents, before, terms)
         agents, kept = _register(documents, verdicts, before, terms)
         agents = [_with_warnings(agent, refused.get(agent.id, [])) for agent in agents]
-        empty = empty_files(agents_dir, found)
-        approve(changes(before.list(), agents, kept, refused, empty=empty, was_read=before.was_read()))
-        write_registry(registry_path, agents, checked, agents_dir)
+        empty, faulty = empty_files(agents_dir, found), [str(f) for document in others for f in document.faults]
+        read = before.was_read()
+        approve(changes(before.list(), agents, kept, refused, empty=empty, faulty=faulty, was_read=read))
+        write_registry(store, agents, checked, agents_dir, over)
     return agents
 
 
-@contextmanager
-def _claimed(registry_path: Path) -> Iterator[None]:
-    """Keep other checks of the same map from reading and writing it meanwhile: the one that ends last would take
-    away what the other registered.
-
-    Raises:
-        TimeoutError: another check goes on for long.
-    """
-    registry_path.parent.mkdir(parents=True, exist_ok=True)
-    with (registry_path.parent / f"{registry_path.name}.lock").open("w") as claim:
-        deadline = time.monotonic() + _CLAIM_SECONDS
-        while True:
-            try:
-                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"another check has gone on for {_CLAIM_SECONDS} s") from None
-                time.sleep(0.1)
-        yield
-
-
-def _by_id(documents: Iterable[Document]) -> dict[str, list[Document]]:
-    by_id: dict[str, list[Document]] = defaultdict(list)
+def _by_id(documents: Iterable[AgentDocument]) -> dict[str, list[AgentDocument]]:
+    by_id: dict[str, list[AgentDocument]] = defaultdict(list)
     for document in documents:
         by_id[document.id].append(document)
     return by_id
 
 
-def _first_come(documents: list[Document], before: Registry) -> tuple[list[Document], dict[str, list[str]]]:
+def _first_come(
+    documents: list[AgentDocument], before: Registry
+) -> tuple[list[AgentDocument], dict[str, list[str]]]:
     """Return the documents without those that come second to an id, a ready agent having it; and those, each as a
     message, by the id."""
-    first: dict[str, Document] = {}
+    first: dict[str, AgentDocument] = {}
     for document in documents:
         known = before.get(document.id)
         if known and known.state == "ready" and known.file == document.file:
@@ -183,7 +168,7 @@ def _with_warnings(agent: RegisteredAgent, warnings: Sequence[str]) -> Registere
 
 
 def _register(
-    documents: list[Document], verdicts: Mapping[str, _Verdict], before: Registry, terms: Terms
+    documents: list[AgentDocument], verdicts: Mapping[str, _Verdict], before: Registry, terms: Terms
 ) -> tuple[list[RegisteredAgent], dict[str, str]]:
     """Return the agents in the order of their ids, and of those that are kept as they were, why."""
     references = reference_faults(documents)
@@ -217,14 +202,14 @@ def _as_it_was(agent: RegisteredAgent, why: str) -> RegisteredAgent:
     return agent.model_copy(update={"warnings": [f"was not checked again: {why}"]})
 
 
-def _lacks_variables(document: Document, verdict: _Verdict | None) -> bool:
+def _lacks_variables(document: AgentDocument, verdict: _Verdict | None) -> bool:
     """Return whether variables of the environment are all that an agent is not ready for."""
     missing = bool(document.faults) or bool(verdict and verdict.lacks)
     return missing and all(fault.variable for fault in document.faults)
 
 
 def _check(
-    documents: list[Document], before: Registry, terms: Terms
+    documents: list[AgentDocument], before: Registry, terms: Terms
 ) -> tuple[dict[str, _Verdict], dict[str, Checked]]:
     """Check the agents whose definitions are whole, several frameworks at once."""
     whole: dict[str, list[AgentDefinition]] = defaultdict(list)
@@ -246,7 +231,7 @@ def _check(
     return verdicts, checked
 
 
-def _registered(documents: list[Document], verdict: _Verdict | None, faults: list[Fault]) -> RegisteredAgent:
+def _registered(documents: list[AgentDocument], verdict: _Verdict | None, faults: list[Fault]) -> RegisteredAgent:
     first = documents[0]
     errors = [str(fault) for document in documents for fault in (*document.faults, *faults)]
     if len(documents) > 1:
@@ -270,11 +255,12 @@ def _registered(documents: list[Document], verdict: _Verdict | None, faults: lis
         tools=list(verdict.tools) if verdict else [],
         refuses=list(verdict.refuses) if verdict else [],
         warnings=[_placed(warning, first) for warning in verdict.warnings] if verdict else [],
+        not_used=first.not_used(),
         definition=first.definition if len(documents) == 1 else None,
     )
 
 
-def _unused(document: Document, verdict: _Verdict) -> RegisteredAgent:
+def _unused(document: AgentDocument, verdict: _Verdict) -> RegisteredAgent:
     return RegisteredAgent(
         id=document.id,
         framework=document.framework,
@@ -282,11 +268,12 @@ def _unused(document: Document, verdict: _Verdict) -> RegisteredAgent:
         error=verdict.error,
         file=document.file,
         digest="",
+        not_used=document.not_used(),
         definition=document.definition,
     )
 
 
-def _placed(error: str, document: Document) -> str:
+def _placed(error: str, document: AgentDocument) -> str:
     """Return a message that begins with a file, or with the definition's and the line of the field it
     begins with.
     """

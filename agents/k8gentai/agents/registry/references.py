@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
-from k8gentai.agents.registry.definitions import Document, Fault
+from k8gentai.agents.registry.definitions import AgentDocument
 from k8gentai.agents.resources.agent import AgentDefinition
+from k8gentai.agents.resources.faults import Fault
 
 
-def reference_faults(documents: Iterable[Document]) -> dict[str, list[Fault]]:
+def reference_faults(documents: Iterable[AgentDocument]) -> dict[str, list[Fault]]:
     """Return the faults of ``spec.tools.*.agent``, by the id of the agent that has the tool."""
     documents = list(documents)
     known = {document.id for document in documents}

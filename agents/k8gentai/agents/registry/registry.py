@@ -1,11 +1,11 @@
 """The map from an agent's id to its definition and state.
 
-``k8gentai agents update`` writes it (:mod:`k8gentai.agents.registry.check`), replacing the file as a whole;
-servers and workers read it, and read it again when it was replaced.
+``k8gentai agents update`` writes it (:mod:`k8gentai.agents.registry.check`), replacing it as a whole; servers and
+workers read it, and read it again when it was replaced. It is kept in a file or elsewhere
+(:mod:`k8gentai.agents.registry.store`).
 """
 
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,8 @@ from typing import Literal
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from k8gentai.agents.registry.file_store import FileStore
+from k8gentai.agents.registry.store import NoRegistryError, RegistryStore, Stored
 from k8gentai.agents.resources.agent import AgentDefinition
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -45,6 +47,8 @@ class RegisteredAgent(BaseModel):
     """What it takes of no request: see :data:`k8gentai.agents.contract.turn.RequestPart`."""
     warnings: list[str] = []
     """What could not be checked, as an MCP server did not answer."""
+    not_used: str | None = None
+    """The file, lines and names of what its definition has and nothing reads; None where there are none."""
     definition: AgentDefinition | None = None
     """None where the file could not be read as one."""
 
@@ -64,7 +68,7 @@ class Checked(BaseModel):
 
 
 class _Map(BaseModel):
-    """The file's content."""
+    """What is kept."""
 
     version: Literal[1] = 1
     agents: list[RegisteredAgent]
@@ -75,15 +79,16 @@ class _Map(BaseModel):
 
 
 class Registry:
-    """Reads the map. Looking an agent up costs one ``stat`` as long as the file stays the same.
+    """Reads the map. Looking an agent up costs one look at the store as long as that has the same map: of a file,
+    one ``stat``.
 
     Args:
-        path: the JSON file. While its directory has none, there are no agents.
+        kept: the store, or the JSON file.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen: tuple[int, int, int] | None = None
+    def __init__(self, kept: RegistryStore | Path) -> None:
+        self._store = _store(kept)
+        self._seen: object = None
         self._written_at = 0.0
         self._trouble: str | None = None
         """Why the map could not be read when it was last looked at; None where it could."""
@@ -107,7 +112,9 @@ class Registry:
     def agents_dir(self) -> Path | None:
         """Return the directory whose definitions were checked last; None where that is not known."""
         self._current()
-        return Path(os.path.normpath(self._path.parent / self._agents_dir)) if self._agents_dir else None
+        if not self._agents_dir:
+            return None
+        return Path(os.path.normpath((self._store.directory or Path("/")) / self._agents_dir))
 
     def written_at(self) -> float:
         """Return when the map was written (Unix seconds); 0 while there is none."""
@@ -116,40 +123,44 @@ class Registry:
 
     def was_read(self) -> bool:
         """Return whether the map could be read; True while there is none."""
+        return self.trouble() is None
+
+    def trouble(self) -> str | None:
+        """Return why the map cannot be read; None where it can, and while there is none."""
         self._current()
-        return self._trouble is None
+        return self._trouble
+
+    def refresh(self) -> None:
+        """Have the next look-up see what is kept now, where the store's copy may be older. It may take a while."""
+        self._store.refresh()
+
+    def version(self) -> object:
+        """Return what changes whenever the map is replaced; None while there is none."""
+        self._current()
+        return self._seen
 
     def _current(self) -> dict[str, RegisteredAgent]:
-        """Return the agents, read anew if the file was replaced. Those of a moment ago stay while it cannot be
+        """Return the agents, read anew if the map was replaced. Those of a moment ago stay while it cannot be
         read: they are better than none.
         """
         try:
-            status = self._path.stat()
-            # The inode too: two replacements may fall into one tick of the file system's clock.
-            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if seen != self._seen:
-                self._read(self._path.read_bytes())
-                # As it was before reading: a file replaced meanwhile is read again by the next look-up.
-                self._seen, self._written_at = seen, status.st_mtime
-        except FileNotFoundError as error:
-            if self._written_at and not self._path.parent.exists():
-                # A volume may be mounted again.
-                return self._keep(error)
+            stored = self._store.look(self._seen)
+        except NoRegistryError:
             self._seen, self._written_at, self._agents, self._checked, self._trouble = None, 0.0, {}, {}, None
             self._agents_dir = None
         except OSError as error:
-            return self._keep(error)
+            # What is back without a change is looked at again.
+            self._seen = None
+            self._note(str(error))
+        else:
+            if stored is not None:
+                self._seen, self._written_at = stored.version, stored.written_at
+                self._read(stored)
         return self._agents
 
-    def _keep(self, error: OSError) -> dict[str, RegisteredAgent]:
-        """Return the agents as they were. The file comes back without a change, so it is looked at again."""
-        self._seen = None
-        self._note(str(error))
-        return self._agents
-
-    def _read(self, content: bytes) -> None:
+    def _read(self, stored: Stored) -> None:
         try:
-            read = _Map.model_validate_json(content)
+            read = _Map.model_validate_json(stored.content)
         except ValidationError as error:
             self._note(str(error))
         else:
@@ -161,45 +172,43 @@ class Registry:
     def _note(self, trouble: str) -> None:
         """Log why the map is not read, once until it is."""
         if trouble != self._trouble:
-            _log.warning("registry not read", path=str(self._path), error=trouble)
+            _log.warning("registry not read", place=self._store.name, error=trouble)
         self._trouble = trouble
 
 
 def write_registry(
-    path: Path,
+    kept: RegistryStore | Path,
     agents: Iterable[RegisteredAgent],
     checked: Mapping[str, Checked] | None = None,
     agents_dir: Path | None = None,
+    over: object = None,
 ) -> None:
     """Replace the map as a whole: a reader sees the old one or the new one.
 
     Args:
-        path: the JSON file.
+        kept: the store, or the JSON file.
         agents: all of them.
         checked: what their check depended on, by framework.
         agents_dir: where their definitions are.
+        over: the version of the map that these agents are to replace (:meth:`Registry.version`).
 
     Raises:
-        OSError: the directory cannot be made or written to; the old map stands.
+        OSError: it cannot be written, or is another than that by now where the store can tell; the old map stands.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    store = _store(kept)
     ordered = sorted(agents, key=lambda agent: agent.id)
-    place = _place(agents_dir, path.parent) if agents_dir else None
+    place = _place(agents_dir, store.directory) if agents_dir else None
     made = _Map(agents=ordered, checked=dict(checked or {}), agents_dir=place)
-    content = made.model_dump_json(by_alias=True, indent=1)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    store.write(made.model_dump_json(by_alias=True, indent=1), over)
 
 
-def _place(agents_dir: Path, beside: Path) -> str:
+def _store(kept: RegistryStore | Path) -> RegistryStore:
+    return FileStore(kept) if isinstance(kept, Path) else kept
+
+
+def _place(agents_dir: Path, beside: Path | None) -> str:
     """Return how a directory is written down: in a project that is copied or moved, as its own."""
     here = agents_dir.absolute()
-    return os.path.relpath(here, beside.absolute()) if here.is_relative_to(Path.cwd()) else str(here)
+    if beside is None or not here.is_relative_to(Path.cwd()):
+        return str(here)
+    return os.path.relpath(here, beside.absolute())

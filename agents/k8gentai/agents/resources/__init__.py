@@ -1,1 +1,1 @@
-"""Resources as they are written in YAML: one model a kind."""
+"""Resources as they are written in YAML: one model a kind, and one reader."""

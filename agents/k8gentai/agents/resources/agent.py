@@ -1,13 +1,16 @@
 """An agent's definition: the ``Agent`` resource of ``kagent.dev/v1alpha1`` with ``framework`` and
 ``entrypoint`` added. The same file runs on a laptop, under compose and on Kubernetes, so the fields that
-only a cluster uses (scaling, resources, healthCheck, …) are accepted here and left to it."""
+only a cluster uses (scaling, resources, healthCheck, …) are accepted here; what nothing reads is marked so."""
 
 import re
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
+
+from k8gentai.agents.resources.not_used import NotUsed
+from k8gentai.agents.resources.resource import API_VERSION, Metadata, Part, Resource
 
 FRAMEWORK = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 """A framework's name, which names its queue too."""
@@ -29,35 +32,35 @@ TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What OpenAI's chat completions API takes as a function's name."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+def _has_code(spec: "Spec") -> bool:
+    return spec.entrypoint is not None
 
 
-class Metadata(_Part):
-    """``metadata`` of a Kubernetes object; ``name`` is the agent's id (a DNS label, RFC 1123)."""
-
-    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
-    namespace: str | None = None
-    labels: dict[str, str] = Field(default_factory=dict)
-    annotations: dict[str, str] = Field(default_factory=dict)
+_UNREAD = NotUsed()
+_OF_DECLARATIVE = NotUsed(_has_code, "the code of an entrypoint has its own")
+"""Marks what a declarative agent is made of. With an entrypoint the agent is made by its code."""
 
 
-class Model(_Part):
+class Model(Part):
     """The model the agent runs on. With ``name``, every model call of the agent uses that model, whatever
     its code names; without, the code's own choice stands."""
 
-    provider: str | None = None
+    provider: Annotated[str | None, _UNREAD] = None
     name: str | None = None
-    endpoint: str | None = None
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    max_tokens: int | None = Field(default=None, alias="maxTokens", ge=1)
-    top_p: float | None = Field(default=None, alias="topP", ge=0, le=1)
-    frequency_penalty: float | None = Field(default=None, alias="frequencyPenalty", ge=-2, le=2)
-    presence_penalty: float | None = Field(default=None, alias="presencePenalty", ge=-2, le=2)
-    api_key_secret_ref: dict[str, Any] | None = Field(default=None, alias="apiKeySecretRef")
+    endpoint: Annotated[str | None, _UNREAD] = None
+    temperature: Annotated[float | None, _OF_DECLARATIVE] = Field(default=None, ge=0, le=2)
+    max_tokens: Annotated[int | None, _OF_DECLARATIVE] = Field(default=None, alias="maxTokens", ge=1)
+    top_p: Annotated[float | None, _OF_DECLARATIVE] = Field(default=None, alias="topP", ge=0, le=1)
+    frequency_penalty: Annotated[float | None, _OF_DECLARATIVE] = Field(
+        default=None, alias="frequencyPenalty", ge=-2, le=2
+    )
+    presence_penalty: Annotated[float | None, _OF_DECLARATIVE] = Field(
+        default=None, alias="presencePenalty", ge=-2, le=2
+    )
+    api_key_secret_ref: Annotated[dict[str, Any] | None, _UNREAD] = Field(default=None, alias="apiKeySecretRef")
 
 
-class Limits(_Part):
+class Limits(Part):
     """What one turn may use before it is ended, and how many may wait."""
 
     seconds: float = Field(default=600, gt=0, le=86_400)
@@ -84,7 +87,7 @@ def _has_host_and_port(url: str) -> bool:
         return False
 
 
-class McpServer(_Part):
+class McpServer(Part):
     """An MCP server: a program that speaks over its standard input and output, or an address (streamable HTTP).
 
     Source: https://modelcontextprotocol.io/specification/2025-06-18/basic/transports
@@ -120,11 +123,11 @@ class McpServer(_Part):
         return self
 
 
-class Tool(_Part):
-    """One of the agent's tools: where a declarative agent has it from, and what is to be known of its calls.
+class ToolTerms(Part):
+    """An entry of an agent's ``spec.tools``: where a declarative agent has a tool from, and its terms.
 
     Without ``function``, ``mcp`` and ``agent`` it says the latter only, of a tool of the agent's code or of one
-    that an MCP server has.
+    that an MCP server has. A resource of the kind ``Tool`` is something else.
     """
 
     name: str = Field(min_length=1)
@@ -169,23 +172,23 @@ class Tool(_Part):
         return self
 
 
-class Spec(_Part):
+class Spec(Part):
     framework: str = Field(pattern=FRAMEWORK)
     entrypoint: str | None = Field(default=None, pattern=ENTRYPOINT)
     display_name: str | None = Field(default=None, alias="displayName")
     description: str = ""
     model: Model = Field(default_factory=Model)
-    system_prompt: str | None = Field(default=None, alias="systemPrompt")
-    tools: list[Tool] = Field(default_factory=list)
+    system_prompt: Annotated[str | None, _OF_DECLARATIVE] = Field(default=None, alias="systemPrompt")
+    tools: list[ToolTerms] = Field(default_factory=list)
     limits: Limits = Field(default_factory=Limits)
     multitask_strategy: MultitaskStrategy = Field(default="enqueue", alias="multitaskStrategy")
     """Where the request names none."""
-    env: list[dict[str, Any]] = Field(default_factory=list)
-    memory: dict[str, Any] | None = None
-    scaling: dict[str, Any] | None = None
-    resources: dict[str, Any] | None = None
-    observability: dict[str, Any] | None = None
-    health_check: dict[str, Any] | None = Field(default=None, alias="healthCheck")
+    env: Annotated[list[dict[str, Any]], _UNREAD] = Field(default_factory=list)
+    memory: Annotated[dict[str, Any] | None, _UNREAD] = None
+    scaling: Annotated[dict[str, Any] | None, _UNREAD] = None
+    resources: Annotated[dict[str, Any] | None, _UNREAD] = None
+    observability: Annotated[dict[str, Any] | None, _UNREAD] = None
+    health_check: Annotated[dict[str, Any] | None, _UNREAD] = Field(default=None, alias="healthCheck")
 
     @model_validator(mode="after")
     def _counts_what_is_limited(self) -> Self:
@@ -205,12 +208,10 @@ class Spec(_Part):
         raise PydanticCustomError(UNKNOWN_FRAMEWORK, "unknown framework {name}; known are {known}", facts)
 
 
-class AgentDefinition(_Part):
+class AgentDefinition(Resource):
     """One agent, as its YAML says."""
 
-    api_version: Literal["kagent.dev/v1alpha1"] = Field(alias="apiVersion")
     kind: Literal["Agent"]
-    metadata: Metadata
     spec: Spec
 
     @property
@@ -224,7 +225,7 @@ def implicit_agent(model: str) -> AgentDefinition:
     spec = Spec(framework="llama-stack", model=Model(name=model))
     # A model's name need not be a DNS label, so the name is not validated.
     return AgentDefinition.model_construct(
-        api_version="kagent.dev/v1alpha1",
+        api_version=API_VERSION,
         kind="Agent",
         metadata=Metadata.model_construct(name=model),
         spec=spec,

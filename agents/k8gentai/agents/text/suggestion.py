@@ -14,5 +14,16 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
         name: the name.
         names: those that exist.
     """
+    found = nearest(name, names)
+    return f"; did you mean {found!r}?" if found else ""
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that is most like another; None where none is.
+
+    Args:
+        name: the name.
+        names: those that exist.
+    """
     near = difflib.get_close_matches(name, list(names), n=1) if len(name) <= _LONGEST else ()
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return near[0] if near else None

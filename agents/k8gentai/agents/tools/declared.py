@@ -3,7 +3,7 @@
 import shutil
 
 from k8gentai.agents.contract.turn import AgentLoadError, DeclaredTool
-from k8gentai.agents.resources.agent import AgentDefinition, Tool
+from k8gentai.agents.resources.agent import AgentDefinition, ToolTerms
 from k8gentai.agents.tools.functions import function_tool
 
 
@@ -29,7 +29,7 @@ def load_functions(definition: AgentDefinition) -> list[DeclaredTool]:
     return functions
 
 
-def _function(entry: Tool, reference: str, field: str) -> DeclaredTool:
+def _function(entry: ToolTerms, reference: str, field: str) -> DeclaredTool:
     try:
         return function_tool(entry, reference)
     except AgentLoadError as error:

@@ -13,12 +13,12 @@ from pydantic_core import ArgsKwargs
 from k8gentai.agents.code.exceptions import contained_in_thread
 from k8gentai.agents.code.loading import load_object
 from k8gentai.agents.contract.turn import AgentLoadError, DeclaredTool, ToolFailedError
-from k8gentai.agents.resources.agent import Tool
+from k8gentai.agents.resources.agent import ToolTerms
 from k8gentai.agents.text.json_text import json_text
 from k8gentai.agents.tools.images import text_without_images
 
 
-def function_tool(entry: Tool, reference: str) -> DeclaredTool:
+def function_tool(entry: ToolTerms, reference: str) -> DeclaredTool:
     """Import a function and describe it.
 
     Args:

@@ -29,7 +29,7 @@ from mcp.types import Tool as ServerTool
 
 from k8gentai.agents.contract.idempotency import idempotency_key
 from k8gentai.agents.contract.turn import DeclaredTool, ToolFailedError
-from k8gentai.agents.resources.agent import AgentDefinition, McpServer, Tool
+from k8gentai.agents.resources.agent import AgentDefinition, McpServer, ToolTerms
 from k8gentai.agents.text.suggestion import did_you_mean
 from k8gentai.agents.tools.images import show_image
 from k8gentai.agents.tools.mcp_sessions import (
@@ -121,7 +121,7 @@ async def _address(url: str, headers: dict[str, str]) -> AsyncIterator[ClientSes
         yield session
 
 
-async def _list(entry: Tool, server: McpServer, keeper: SessionKeeper) -> list[ServerTool]:
+async def _list(entry: ToolTerms, server: McpServer, keeper: SessionKeeper) -> list[ServerTool]:
     """Return the tools of a server that the definition wants.
 
     Raises:
@@ -148,7 +148,7 @@ async def _list(entry: Tool, server: McpServer, keeper: SessionKeeper) -> list[S
     return [by_name[name] for name in server.tools]
 
 
-def _declared(tool: ServerTool, keeper: SessionKeeper, policy: Tool) -> DeclaredTool:
+def _declared(tool: ServerTool, keeper: SessionKeeper, policy: ToolTerms) -> DeclaredTool:
     async def call(arguments: dict[str, Any]) -> str:
         key = idempotency_key()
         meta = {KEY_META: key} if key else None
@@ -196,11 +196,11 @@ def _block_text(block: ContentBlock) -> str:
     return block.model_dump_json(exclude_none=True)
 
 
-def _away(entry: Tool, server: McpServer, cause: str) -> McpServerError:
+def _away(entry: ToolTerms, server: McpServer, cause: str) -> McpServerError:
     return McpServerError(_said(entry, server, cause))
 
 
-def _said(entry: Tool, server: McpServer, what: str) -> str:
+def _said(entry: ToolTerms, server: McpServer, what: str) -> str:
     return f"tool {entry.name!r}: the MCP server {_shown(server)} {what}"
 
 

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from k8gentai.agents.contract.turn import AgentLoadError
-from k8gentai.agents.resources.agent import AgentDefinition, Tool
+from k8gentai.agents.resources.agent import AgentDefinition, ToolTerms
 from k8gentai.agents.tools.mcp_servers import McpServers
 from k8gentai.agents.tools.mcp_sessions import McpServerError, McpToolError
 
@@ -46,7 +46,7 @@ async def _served(definition: AgentDefinition) -> Served:
     return Served(None if warnings else frozenset(names), warnings)
 
 
-async def _asked(servers: McpServers, definition: AgentDefinition, number: int, entry: Tool) -> Served:
+async def _asked(servers: McpServers, definition: AgentDefinition, number: int, entry: ToolTerms) -> Served:
     assert entry.mcp is not None  # noqa: S101 - the caller looked
     soon = entry.mcp.model_copy(update={"start_seconds": min(_SECONDS, entry.mcp.start_seconds)})
     alone = definition.spec.model_copy(update={"tools": [entry.model_copy(update={"mcp": soon})]})

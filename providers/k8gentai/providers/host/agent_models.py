@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry
 from k8gentai.providers import host
+from k8gentai.providers.host import environment
+from k8gentai.workers.queue.registry_store import Place, followed_store_at
 
 log = structlog.get_logger(__name__)
 
@@ -120,9 +122,11 @@ async def _endpoint_listed(models: Any, provider_id: str) -> bool:
 class AgentModelsConfig(BaseModel):
     """``config`` of the provider in the run YAML."""
 
-    registry: Path = Path(".k8gentai/registry.json")
+    redis_url: str = Field(default_factory=environment.redis_url)
+    """For a registry in Redis."""
+    registry: Place = Path(".k8gentai/registry.json")
 
 
 async def get_adapter_impl(config: AgentModelsConfig, _deps: dict[Any, Any]) -> AgentModels:
     """Called by the host."""
-    return AgentModels(Registry(config.registry))
+    return AgentModels(Registry(followed_store_at(config.registry, config.redis_url)))

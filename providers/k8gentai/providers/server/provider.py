@@ -19,6 +19,7 @@ from k8gentai.providers.agents_api.service import AgentsService
 from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.agents_api.store import AgentStore
 from k8gentai.providers.agents_api.toolgroups import Toolgroups
+from k8gentai.providers.host import environment
 from k8gentai.providers.host.access import Access
 from k8gentai.providers.requests.guardrails import Guardrails, ModerationEndpoint
 from k8gentai.providers.requests.referenced import Lookups
@@ -37,6 +38,7 @@ from k8gentai.workers.process.descriptors import raise_limit
 from k8gentai.workers.queue import preflight
 from k8gentai.workers.queue.connection import AWAY, connect, masked
 from k8gentai.workers.queue.positions import Positions
+from k8gentai.workers.queue.registry_store import Place, followed_store_at
 from k8gentai.workers.queue.status import Pools
 from k8gentai.workers.queue.turns import Turns
 
@@ -46,9 +48,9 @@ _HOST_EVENT: TypeAdapter[Any] = TypeAdapter(host.types.OpenAIResponseObjectStrea
 class AmfConfig(BaseModel):
     """``config`` of the provider in the run YAML."""
 
-    redis_url: str = Field(default_factory=lambda: os.environ.get("REDIS_URL") or "redis://localhost:6379/0")
+    redis_url: str = Field(default_factory=environment.redis_url)
     """From the environment, as the host prints the run YAML's and shows it in ``/v1/providers``."""
-    registry: Path = Path(".k8gentai/registry.json")
+    registry: Place = Path(".k8gentai/registry.json")
     sql_backend: str = "sql_default"
     """A SQL backend of ``storage.backends``, for finished responses."""
     models_provider_id: str = "amf"
@@ -134,7 +136,7 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
     turns = Turns(redis, queue_limit=config.queue_limit, keep_seconds=config.keep_seconds)
     store = await ResponseStore.declare(config.sql_backend, policy)
     access = Access(policy)
-    registry = Registry(config.registry)
+    registry = Registry(followed_store_at(config.registry, config.redis_url))
     models = deps[host.Api.models]
     items = ConversationItems(deps[host.Api.conversations], Positions(redis, keep_seconds=config.keep_seconds))
     histories = Histories(turns, store, items, access)

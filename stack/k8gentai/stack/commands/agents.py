@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from k8gentai.agents.registry.registry import RegisteredAgent, Registry
-from k8gentai.agents.resources.agent import AgentDefinition, Tool
+from k8gentai.agents.registry.registry import RegisteredAgent
+from k8gentai.agents.resources.agent import AgentDefinition, ToolTerms
 from k8gentai.stack.commands.turns import clock, with_redis
 from k8gentai.stack.environments.installed import PRODUCT, SetUpError
 from k8gentai.stack.local.settings import Settings
@@ -32,7 +32,7 @@ def show(settings: Settings, agent_id: str, console: Console) -> None:
     Raises:
         SetUpError: it is not registered.
     """
-    registry = Registry(settings.registry)
+    registry = settings.read_registry()
     agent = registry.get(agent_id)
     if agent is None:
         raise SetUpError(f"No agent '{agent_id}' is registered: 'k8gentai agents list' shows those there are.")
@@ -42,6 +42,7 @@ def show(settings: Settings, agent_id: str, console: Console) -> None:
         ("state", agent.state),
         *([("error", agent.error)] if agent.error else []),
         *(("not checked", warning) for warning in agent.warnings),
+        *([("not used", agent.not_used)] if agent.not_used else []),
         *_of_pool(settings, agent),
         ("tools", ", ".join(_tools(agent)) or "none were found"),
         *(_of_definition(agent.definition) if agent.definition else []),
@@ -138,7 +139,7 @@ def _tools(agent: RegisteredAgent) -> list[str]:
     ]
 
 
-def _terms(tool: Tool) -> str:
+def _terms(tool: ToolTerms) -> str:
     terms = [
         *(["approval: required"] if tool.approval == "required" else []),
         *([f"retry: {tool.retry}"] if tool.retry != "idempotent" else []),
@@ -155,6 +156,7 @@ def _of_definition(definition: AgentDefinition) -> list[tuple[str, str]]:
     spec = definition.spec
     limits = spec.limits.model_dump(exclude_none=True, by_alias=True)
     return [
+        *([("name", " ".join(spec.display_name.split()))] if spec.display_name else []),
         ("description", " ".join(spec.description.split())),
         ("entrypoint", spec.entrypoint or "none: it is declarative"),
         ("model", spec.model.name or "as its code names it"),

@@ -6,7 +6,6 @@ from rich.console import Console
 
 from k8gentai.agents.contract.events import Event
 from k8gentai.agents.contract.turn import Item
-from k8gentai.agents.registry.registry import Registry
 from k8gentai.providers.errors import ApiError
 from k8gentai.providers.rendering.render import render
 from k8gentai.providers.rendering.response_object import usable
@@ -112,7 +111,7 @@ def retry(settings: Settings, turn_id: str, console: Console) -> None:
 def _check_is_registered(settings: Settings, record: TurnRecord) -> None:
     """Raise a SetUpError where the agent of a turn is not registered any more: nobody could run it. Plain models
     need not be; nor can it be told where there is no registry."""
-    registry, agent = Registry(settings.registry), record.turn.agent
+    registry, agent = settings.open_registry(), record.turn.agent
     if record.implicit or not registry.written_at() or registry.get(agent) is not None:
         return
     raise SetUpError(

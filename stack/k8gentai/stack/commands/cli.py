@@ -202,7 +202,7 @@ def agents_update(
     Each agent is imported in its framework's environment; frameworks of which nothing has changed are not imported
     again. A broken agent is named with file, line and reason, and the others go on; a running stack takes up what
     changed. Exit code 1 if one is broken, stays as it was because a variable of the environment is not set, or has
-    a second definition, which is refused.
+    a second definition, which is refused; or if a resource of another kind is broken.
 
     Where an `up` runs in this directory, what is not set here is as it is set there: AMF_AGENTS, variables that
     definitions read, the model; code sees the environment of its workers. Elsewhere the directory that the
@@ -232,22 +232,21 @@ def agents_update(
     for found in seen:
         registering.show_changes(found, out)
     broken = any(agent.state == "broken" for agent in agents)
-    raise typer.Exit(broken or any(found.kept or found.refused for found in seen))
+    raise typer.Exit(broken or any(found.kept or found.refused or found.faulty for found in seen))
 
 
 @agents_app.command("list")
 def agents_list() -> None:
     """Show the agents of the registry."""
-    from k8gentai.agents.registry.registry import Registry
     from k8gentai.stack.environments.installed import PRODUCT
     from k8gentai.stack.local import agents_update as registering
     from k8gentai.stack.local.settings import read_settings
 
     with one_line_errors():
         settings = read_settings()
-    found = Registry(settings.registry).list()
+        found = settings.read_registry().list()
     if not found:
-        fail(f"{settings.registry} names no agent: run '{PRODUCT.update}'.")
+        fail(f"{settings.registry_store().name} names no agent: run '{PRODUCT.update}'.")
     registering.show(found, out)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
-from k8gentai.agents.registry.registry import Registry
 from k8gentai.stack.drill import report
 from k8gentai.stack.drill.client import RefusedError
 from k8gentai.stack.drill.faults import FAULTS, PROXIED
@@ -34,7 +33,7 @@ def framework_of(settings: Settings, agent_id: str) -> str:
     Raises:
         SetUpError: no such agent, or it is broken.
     """
-    agent = Registry(settings.registry).get(agent_id)
+    agent = settings.read_registry().get(agent_id)
     if agent is None:
         raise SetUpError(f"There is no agent '{agent_id}': 'k8gentai agents list' shows those there are.")
     if agent.state != "ready":

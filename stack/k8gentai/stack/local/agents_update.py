@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -9,12 +10,13 @@ from rich.table import Table
 
 from k8gentai.agents.registry import check
 from k8gentai.agents.registry.changes import Changes
-from k8gentai.agents.registry.definitions import read_documents
+from k8gentai.agents.registry.definitions import read_definitions
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry
 from k8gentai.stack.environments.frameworks import all_frameworks, named_adapters, python_of
 from k8gentai.stack.environments.installed import PRODUCT, Say, SetUpError
 from k8gentai.stack.local import pidfile as notice
 from k8gentai.stack.local.settings import REGISTRY, Settings
+from k8gentai.workers.queue.registry_store import IN_REDIS, place_named
 
 _LONGEST_ID = 63
 _SHOWN_OF_LONGER = 24
@@ -40,11 +42,12 @@ def update(
         approve: called with what would change, before it is written; what it raises keeps the registry as it is.
 
     Raises:
-        SetUpError: there is no directory of definitions, an environment cannot be made, or the registry
-            cannot be written.
+        SetUpError: there is no directory of definitions, or none is named and the registry is made of another, an
+            environment cannot be made, or the registry cannot be written.
     """
     try:
-        used = {document.framework for document in read_documents(settings.agents)}.intersection(all_frameworks())
+        named = {document.framework for document in read_definitions(settings.agents)}
+        used = named.intersection(all_frameworks())
         interpreters = {name: python_of(name, say) for name in sorted(used.intersection(frameworks))}
         adapters = {name: named.adapter for name, named in named_adapters().items()}
         terms = check.Terms(
@@ -54,9 +57,29 @@ def update(
             environment=settings.code_environment,
             keep=keep,
         )
-        return check.update(settings.agents, settings.registry, terms, approve)
+        store = settings.registry_store()
+        _check_directory(settings, Registry(store))
+        return check.update(settings.agents, store, terms, approve)
     except OSError as error:
         raise SetUpError(f"The agents of {settings.agents} cannot be registered: {error}") from error
+
+
+def _check_directory(settings: Settings, before: Registry) -> None:
+    """Refuse to make a registry that others share of another directory than last time, where nobody named one.
+
+    Raises:
+        SetUpError: naming the directory.
+    """
+    known = before.agents_dir()
+    if (
+        settings.registry == IN_REDIS
+        and not settings.names_agents
+        and known not in (None, settings.agents.absolute())
+    ):
+        raise SetUpError(
+            f"The registry in Redis was made of {known}, not of {settings.agents}: name the directory that has "
+            "all definitions in AMF_AGENTS. Nothing was changed."
+        )
 
 
 def in_use(settings: Settings, named: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -69,7 +92,7 @@ def in_use(settings: Settings, named: Sequence[str] | None = None) -> tuple[str,
     """
     if named is not None:
         return tuple(dict.fromkeys([*named, *_run_by_up(settings, named)]))
-    ready = [agent.framework for agent in Registry(settings.registry).list() if agent.state == "ready"]
+    ready = [agent.framework for agent in settings.open_registry().list() if agent.state == "ready"]
     here = all_frameworks()
     return tuple(dict.fromkeys([*settings.frameworks, *(name for name in ready if name in here)]))
 
@@ -87,15 +110,21 @@ def notes(settings: Settings, named: Sequence[str] | None) -> list[str]:
         settings: whose registry is written.
         named: the frameworks that the person named; None for none.
     """
-    here = settings.registry.absolute()
+    here = _shown(settings.registry)
     lines = [remembered(settings)] if settings.remembers_agents else []
     if settings.up is None:
         lines.append(f"The registry is {here}; no 'up' runs in {Path.cwd()}.")
-    elif here != (theirs := Path(notice.started_with(settings.up, "AMF_REGISTRY") or REGISTRY).absolute()):
+    elif here != (
+        theirs := _shown(place_named(notice.started_with(settings.up, "AMF_REGISTRY") or str(REGISTRY)))
+    ):
         lines.append(f"The registry is {here}; that of the running 'up' is {theirs}.")
     if named is not None and (running := _run_by_up(settings, named)):
         lines.append(f"In use as well, as the running 'up' has workers of them: {', '.join(running)}.")
     return lines
+
+
+def _shown(registry: Path | Literal["redis"]) -> str:
+    return "in Redis" if registry == IN_REDIS else str(registry.absolute())
 
 
 def remembered(settings: Settings) -> str:
@@ -106,7 +135,7 @@ def remembered(settings: Settings) -> str:
 def unserved(settings: Settings, framework: str) -> str | None:
     """Return a line for who starts a worker of a framework whose agents are all registered as unused; None where
     that is not so."""
-    states = {agent.state for agent in Registry(settings.registry).list() if agent.framework == framework}
+    states = {agent.state for agent in settings.open_registry().list() if agent.framework == framework}
     if states != {"unused"}:
         return None
     names = ",".join([*in_use(settings), framework])
@@ -126,9 +155,9 @@ def refuse_to_empty(settings: Settings, found: Changes) -> None:
     if not found.empties:
         return
     lost = sorted((*found.gone, *found.undefined))
-    what = f"no longer defines {len(lost)} of the agents in {settings.registry}: {', '.join(lost)}"
+    what = f"no longer defines {len(lost)} of the agents in {settings.registry_store().name}: {', '.join(lost)}"
     if not found.was_read:
-        what = f"defines no agent, and {settings.registry} cannot be read"
+        what = f"defines no agent, and {settings.registry_store().name} cannot be read"
     faults = "".join(f" {fault}." for fault in "\n".join(found.undefined.values()).splitlines())
     raise SetUpError(
         f"{settings.agents} {what}.{faults} Nothing was changed: mend them, name the one directory that has all "
@@ -152,6 +181,8 @@ def show_changes(found: Changes, console: Console, *, quietly: bool = False) -> 
         console.print(f"[yellow]{escape(name)} stays as it was[/]: {escape(why)}", highlight=False, soft_wrap=True)
     for file in found.empty:
         console.print(f"[yellow]{escape(file)}[/] defines no agent: it is empty.", highlight=False, soft_wrap=True)
+    for fault in found.faulty:
+        console.print(f"[red]{escape(fault)}[/]", highlight=False, soft_wrap=True)
     if found.is_none and not quietly:
         console.print("No agent changed.", highlight=False)
 
@@ -174,6 +205,15 @@ def show(agents: Iterable[RegisteredAgent], console: Console) -> None:
             console.print(f"[red]{escape(_shown_id(agent))}[/]: {escape(agent.error)}", soft_wrap=True)
         for warning in agent.warnings:
             console.print(f"[yellow]{escape(_shown_id(agent))}[/]: {escape(warning)}", soft_wrap=True)
+    show_not_used(agents, console)
+
+
+def show_not_used(agents: Iterable[RegisteredAgent], console: Console) -> None:
+    """Print a warning for each definition that has fields which nothing reads."""
+    for agent in agents:
+        if agent.not_used:
+            warning = f"[yellow]{escape(_shown_id(agent))}[/]: {escape(agent.not_used)}"
+            console.print(warning, highlight=False, soft_wrap=True)
 
 
 def _shown_id(agent: RegisteredAgent) -> str:

@@ -4,14 +4,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from k8gentai.agents.registry.registry import Registry
+from k8gentai.agents.registry.store import RegistryStore
 from k8gentai.stack.environments.frameworks import frameworks_here
 from k8gentai.stack.environments.installed import SetUpError
 from k8gentai.stack.local import pidfile as notice
 from k8gentai.stack.local import valkey
 from k8gentai.stack.local.model_endpoint import model_beside
 from k8gentai.workers.queue.connection import connect
+from k8gentai.workers.queue.registry_store import place_named, store_at
 
 AGENTS = Path("examples/agents")
 """Under the working directory: the agents' definitions, where ``AMF_AGENTS`` names no others."""
@@ -27,8 +30,8 @@ class Settings:
     agents: Path
     """``AMF_AGENTS``: where the agents' definitions are; where it is not set, the directory that the registry was
     made of, and `AGENTS` where there is none."""
-    registry: Path
-    """``AMF_REGISTRY``: the map made of them."""
+    registry: Path | Literal["redis"]
+    """``AMF_REGISTRY``: where the map made of them is kept, the path of a file or the Redis that has the queue."""
     stack_url: str
     """``AMF_STACK_URL``: where models are, and whom the drill calls."""
     redis_url: str | None
@@ -40,6 +43,8 @@ class Settings:
     """Those in use: of the stack that is up in this directory, else those that are installed."""
     remembers_agents: bool = False
     """Whether where the agents are is known of the registry alone."""
+    names_agents: bool = True
+    """Whether ``AMF_AGENTS`` is set."""
     up: notice.Notice | None = None
     """The stack that is up in this directory."""
     state: Path = STATE
@@ -50,6 +55,25 @@ class Settings:
     def redis_directory(self) -> Path:
         """The embedded Redis's data."""
         return self.state / "redis"
+
+    def registry_store(self) -> RegistryStore:
+        """Return where the registry is kept."""
+        return store_at(self.registry, self.worker_redis_url())
+
+    def open_registry(self) -> Registry:
+        """Return the registry, be it readable or not."""
+        return Registry(self.registry_store())
+
+    def read_registry(self) -> Registry:
+        """Return the registry as it is now.
+
+        Raises:
+            SetUpError: it cannot be read.
+        """
+        registry = self.open_registry()
+        if (trouble := registry.trouble()) is not None:
+            raise SetUpError(f"The registry {self.registry_store().name} cannot be read: {trouble}")
+        return registry
 
     def worker_redis_url(self) -> str:
         """Return where a worker finds the queue: what is named, an embedded Redis that is there, else the usual
@@ -96,9 +120,9 @@ def read_settings() -> Settings:
         SetUpError: a variable cannot be read.
     """
     up = notice.read(STATE)
-    registry = Path(os.environ.get("AMF_REGISTRY") or REGISTRY)
+    registry = _registry()
     named = os.environ.get("AMF_AGENTS") or None
-    remembered = None if named else _remembered_agents(registry)
+    remembered = None if named or not isinstance(registry, Path) else _remembered_agents(registry)
     return Settings(
         agents=Path(named) if named else remembered or AGENTS,
         registry=registry,
@@ -107,8 +131,21 @@ def read_settings() -> Settings:
         model=_model_beside(up) if up else os.environ.get("INFERENCE_MODEL") or None,
         frameworks=tuple(up.frameworks) if up else frameworks_here(),
         remembers_agents=remembered is not None,
+        names_agents=named is not None,
         up=up,
     )
+
+
+def _registry() -> Path | Literal["redis"]:
+    """``AMF_REGISTRY``.
+
+    Raises:
+        SetUpError: it is a URL.
+    """
+    try:
+        return place_named(os.environ.get("AMF_REGISTRY") or str(REGISTRY))
+    except ValueError as error:
+        raise SetUpError(f"AMF_REGISTRY: {error}") from error
 
 
 def _remembered_agents(registry: Path) -> Path | None:

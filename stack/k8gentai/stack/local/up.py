@@ -184,7 +184,7 @@ class _Stack:
         if self._settings.remembers_agents:
             self.say(registering.remembered(self._settings))
         # All are new at the first start, and are shown at its end.
-        is_first = not self._settings.registry.exists()
+        is_first = not self._settings.open_registry().written_at()
         seen: list[Changes] = []
         with self.doing("Checking the agents"):
             agents = await asyncio.to_thread(
@@ -194,6 +194,8 @@ class _Stack:
             with perhaps_unread():
                 shown = replace(found, new=[]) if is_first else found
                 registering.show_changes(shown, self._console, quietly=True)
+        with perhaps_unread():
+            registering.show_not_used(agents, self._console)
         return agents
 
     async def _start_server(self, children: Children) -> None:

@@ -27,7 +27,7 @@ from k8gentai.agents.contract.turn import (
     TurnContext,
     TurnError,
 )
-from k8gentai.agents.resources.agent import Limits, Tool
+from k8gentai.agents.resources.agent import Limits, ToolTerms
 from k8gentai.workers.attempt.answer_format import format_fault
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget
@@ -322,14 +322,14 @@ def _asked(limits: Limits, turn: Turn) -> Limits:
     return limits.model_copy(update={"steps": min(limits.steps, most)}) if most else limits
 
 
-def _policies(tools: Iterable[Tool], declared: Iterable[DeclaredTool]) -> dict[str, Tool]:
+def _policies(tools: Iterable[ToolTerms], declared: Iterable[DeclaredTool]) -> dict[str, ToolTerms]:
     """Return what the definition says of its tools, by name."""
     return {tool.name: tool for tool in tools} | {tool.name: tool.policy for tool in declared}
 
 
 def _guard(
     turn: Turn,
-    policies: Mapping[str, Tool],
+    policies: Mapping[str, ToolTerms],
     found: FoundTools,
     halt: Callable[[TurnEnd], None],
     entrypoint: str | None,

@@ -6,7 +6,6 @@ import secrets
 import socket
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -56,6 +55,7 @@ from k8gentai.workers.queue.attempts import (
 )
 from k8gentai.workers.queue.connection import AWAY, connect, connect_blocking, masked
 from k8gentai.workers.queue.notifications import Notifications
+from k8gentai.workers.queue.registry_store import Place, followed_store_at
 from k8gentai.workers.queue.rq_worker import TurnWorker
 from k8gentai.workers.stack.client import StackClient
 from k8gentai.workers.tools.agent_cache import LoadedAgents
@@ -85,7 +85,7 @@ def main(
     adapter: str | None = None,
     redis_url: str,
     stack_url: str,
-    registry: Path,
+    registry: Place,
     concurrency: int | None = None,
     grace_seconds: float = 30.0,
     lease_seconds: float = LEASE_SECONDS,
@@ -100,7 +100,7 @@ def main(
         adapter: what names the framework's adapter, where it is not among ours.
         redis_url: as :func:`k8gentai.workers.queue.redis_url.read_url` reads it.
         stack_url: where models are, e.g. ``http://127.0.0.1:8321``.
-        registry: the map that ``update-registry`` writes.
+        registry: where what ``update-registry`` writes is kept.
         concurrency: turns at once; None for what suits the framework.
         grace_seconds: how long running turns may go on after the signal.
         lease_seconds: how long this process may be silent before its turns are run by another.
@@ -125,8 +125,7 @@ def main(
         adapter,
         redis_url,
         stack_url,
-        # Agents' code may change the working directory.
-        Registry(registry.absolute()),
+        Registry(followed_store_at(registry, redis_url)),
         concurrency,
         grace_seconds,
         lease_seconds,

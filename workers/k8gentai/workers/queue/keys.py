@@ -189,6 +189,31 @@ with the reason.
 Written by: that worker (``TurnWorker``)
 Ends: with the worker's hash.
 """
+REGISTRY: Final = "amf:registry"
+"""``amf:registry``, a hash and channel: the agents, where the registry is kept in Redis. On the channel the
+version of each new one is published.
+
+Written by: ``k8gentai agents update`` (``RedisStore``)
+Ends: never.
+"""
+REGISTRY_MAP: Final = "map"
+"""``map``, a field: in ``amf:registry``, JSON: all agents as they were checked.
+
+Written by: ``k8gentai agents update`` (``RedisStore``)
+Ends: never.
+"""
+REGISTRY_VERSION: Final = "version"
+"""``version``, a field: in ``amf:registry``: another text whenever the registry was replaced.
+
+Written by: ``k8gentai agents update`` (``RedisStore``)
+Ends: never.
+"""
+REGISTRY_WRITTEN_AT: Final = "written_at"
+"""``written_at``, a field: in ``amf:registry``: when it was replaced, Unix time in seconds.
+
+Written by: ``k8gentai agents update`` (``RedisStore``)
+Ends: never.
+"""
 
 ALL: Final = {name.lower(): value for name, value in globals().items() if name.isupper()}
 """The names above in lower case, as the Lua scripts see them in their table ``keys``."""

@@ -173,6 +173,10 @@ class LoadedAgents:
 
     async def _registered(self, agent_id: str) -> ReadyAgent:
         agent = self._registry.get(agent_id)
+        if agent is None or agent.state != "ready":
+            # The server that accepted the turn may have heard of a change sooner.
+            await asyncio.to_thread(self._registry.refresh)
+            agent = self._registry.get(agent_id)
         if agent is None:
             raise AgentLoadError(f"agent {agent_id} is no longer registered")
         if agent.definition is None or agent.state != "ready":

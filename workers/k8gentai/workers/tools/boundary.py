@@ -21,7 +21,7 @@ from k8gentai.agents.contract.events import (
 )
 from k8gentai.agents.contract.idempotency import CallKey, current_call_key
 from k8gentai.agents.contract.turn import NOT_APPROVED, Decision, ToolFailedError, ToolOutcome
-from k8gentai.agents.resources.agent import Tool
+from k8gentai.agents.resources.agent import ToolTerms
 from k8gentai.agents.text.json_text import arguments_object, shown_json
 from k8gentai.agents.text.utf8 import message_of
 from k8gentai.agents.tools.images import shown_images
@@ -81,7 +81,7 @@ class Tools:
     def __init__(
         self,
         turn_id: str,
-        policies: Mapping[str, Tool],
+        policies: Mapping[str, ToolTerms],
         journal: Journal,
         publish: Callable[[str, Event], None],
         approvals: Approvals,
@@ -367,8 +367,8 @@ class Tools:
         :class:`k8gentai.agents.contract.turn.ToolBoundary`."""
         self._places.begin_anew()
 
-    def _policy(self, name: str) -> Tool:
-        return self._policies.get(name) or Tool(name=name)
+    def _policy(self, name: str) -> ToolTerms:
+        return self._policies.get(name) or ToolTerms(name=name)
 
     async def _skip(self, call: ToolCall) -> ToolOutcome:
         """Answer a call that is not made, as Llama Stack's loop does."""
@@ -471,7 +471,7 @@ class Tools:
     async def _once(
         self,
         running: RunningCall,
-        policy: Tool,
+        policy: ToolTerms,
         run: Callable[[], Awaitable[str | ToolOutcome]],
         *,
         starts_work: bool,
@@ -528,7 +528,7 @@ class Tools:
                 self._budget.unrecorded("a tool ran, and its result is too large to be recorded")
 
     async def _run(
-        self, running: RunningCall, policy: Tool, run: Callable[[], Awaitable[str | ToolOutcome]]
+        self, running: RunningCall, policy: ToolTerms, run: Callable[[], Awaitable[str | ToolOutcome]]
     ) -> ToolOutcome:
         """Run a tool, with what is around it. One that is stopped is recorded as far as it came."""
         key, own = running.place.key, running.own
@@ -558,7 +558,7 @@ class Tools:
         self,
         running: RunningCall,
         entry: ToolEntry,
-        policy: Tool,
+        policy: ToolTerms,
         run: Callable[[], Awaitable[str | ToolOutcome]],
     ) -> ToolEntry:
         """Run a tool again whose call is done, for what it leaves running; return what the call came to.
@@ -631,7 +631,7 @@ def _short(running: RunningCall, why: str) -> ToolEntry:
     return running.place.record(state="done", output=why, is_error=True, usage=running.usage, inside=Inside())
 
 
-def _is_interrupted(place: CallPlace, policy: Tool) -> bool:
+def _is_interrupted(place: CallPlace, policy: ToolTerms) -> bool:
     """Return whether a call was begun that is not to be run again, and it is not known what its tool came to, or
     that it waits for another agent, which it finds again."""
     known = place.entry
@@ -657,7 +657,7 @@ def _unread(arguments: str | None) -> ToolEntry | None:
 
 
 async def _guarded(
-    running: RunningCall, policy: Tool, run: Callable[[], Awaitable[str | ToolOutcome]]
+    running: RunningCall, policy: ToolTerms, run: Callable[[], Awaitable[str | ToolOutcome]]
 ) -> ToolOutcome:
     try:
         async with running.limit:
