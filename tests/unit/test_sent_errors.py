@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from k8gentai.workers.gateway.sent_errors import error_status, innermost_error, sent_error
 from k8gentai.workers.gateway.upstream import _Error
+from k8gentai.workers.http.sent_errors import error_status, innermost_error, sent_error
 
 SAID = {"message": "busy", "code": 429}
 

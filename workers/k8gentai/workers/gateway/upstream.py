@@ -16,8 +16,8 @@ from k8gentai.agents.text.json_text import json_text, read_json
 from k8gentai.workers.attempt.journal import Failure
 from k8gentai.workers.gateway.announced_calls import AnnouncedCalls
 from k8gentai.workers.gateway.answer_parts import says_anything, sent_choices, unreadable_part
-from k8gentai.workers.gateway.sent_errors import error_status, innermost_error, sent_error
 from k8gentai.workers.http.bounded_reading import TooLargeError, lines, whole
+from k8gentai.workers.http.sent_errors import error_status, innermost_error, sent_error
 from k8gentai.workers.stack.model_names import ModelNames
 
 _RETRIES_SECONDS = (0.5, 1.5)
