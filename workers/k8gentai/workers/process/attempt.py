@@ -42,7 +42,8 @@ from k8gentai.workers.process.failures import failure, over_time, stack_lost
 from k8gentai.workers.queue.attempts import Started
 from k8gentai.workers.queue.grants import bounded
 from k8gentai.workers.queue.hand_backs import BrokeOffError
-from k8gentai.workers.queue.record import AcceptedTurn, decisions
+from k8gentai.workers.queue.record import decisions
+from k8gentai.workers.stack.credentials import Caller, caller_of
 from k8gentai.workers.stack.services import TurnServices
 from k8gentai.workers.tools.agent_cache import ReadyAgent
 from k8gentai.workers.tools.agents_boundary import AgentsBoundary
@@ -100,7 +101,7 @@ class Attempt:
         order.is_silent = self._guard.is_silent
         # Code is asked for nothing there: a request that does is refused.
         choice = None if spec.entrypoint else tool_choice(self._turn, [tool.name for tool in declared])
-        self.calls = self._model_calls(accepted, journal, choice)
+        self.calls = self._model_calls(caller_of(started), journal, choice)
         order.is_of_model = self.calls.written.__contains__
         self._answers = accepted.replay.answers if accepted.replay else {}
         self._decided = decisions(accepted.turn.input)
@@ -109,16 +110,15 @@ class Attempt:
         self._boundary = AgentsBoundary(self._tools, agents_loop)
         self._handoff = EventHandoff(self._take)
 
-    def _model_calls(self, accepted: AcceptedTurn, journal: Journal, choice: ToolChoice | None) -> ModelCalls:
+    def _model_calls(self, caller: Caller, journal: Journal, choice: ToolChoice | None) -> ModelCalls:
         spec = self._agent.definition.spec
         calls = ModelCalls(
-            accepted.turn.id,
+            caller,
             spec.model.name,
             self._budget,
             self._order.from_gateway,
             self._order.answered,
             journal,
-            accepted.trace,
             origin=self._turn.id,
             guard=self._guard,
         )

@@ -38,6 +38,7 @@ from k8gentai.workers.queue.attempts import Attempts, FencedError, Started
 from k8gentai.workers.queue.connection import until_back
 from k8gentai.workers.queue.hand_backs import AgentMissingError, BrokeOffError, StaleCodeError
 from k8gentai.workers.stack.client import StackClient
+from k8gentai.workers.stack.credentials import caller_of
 from k8gentai.workers.stack.services import TurnServices
 from k8gentai.workers.tools.agent_cache import LoadedAgents, ReadyAgent
 from k8gentai.workers.tools.concurrency import Slot
@@ -140,7 +141,7 @@ class Harness:
         try:
             ready = await self._ready(started)
             async with self._toolbox.open(ready, started, slot) as declared:
-                services = TurnServices(self._stack, started.accepted)
+                services = TurnServices(self._stack, caller_of(started))
                 attempt = Attempt(
                     started, ready, declared, services, journal, order, self._blocked, self._agents_loop
                 )

@@ -2,14 +2,15 @@
 
 import asyncio
 import base64
+from dataclasses import replace
 from typing import Any
 
 from k8gentai.agents.contract.stack_services import StackFile
 from k8gentai.agents.contract.turn import ToolFailedError
 from k8gentai.workers.isolation.agents_loop import in_loop
 from k8gentai.workers.queue.grants import Parent
-from k8gentai.workers.queue.record import AcceptedTurn
 from k8gentai.workers.stack.client import StackClient
+from k8gentai.workers.stack.credentials import Caller
 
 SERVICES_PATH = "/v1/amf/services"
 _SECONDS = 120.0
@@ -24,15 +25,15 @@ class TurnServices:
 
     Args:
         stack: answers.
-        accepted: the turn.
+        caller: the attempt.
     """
 
-    def __init__(self, stack: StackClient, accepted: AcceptedTurn) -> None:
+    def __init__(self, stack: StackClient, caller: Caller) -> None:
         self._stack = stack
         self._home = asyncio.get_running_loop()
-        self._trace = accepted.trace
         # It leaves nothing to a turn that would be asked for in its name.
-        self._parent = Parent(turn_id=accepted.turn.id, depth=0, tokens=0, deadline=0)
+        grant = Parent(turn_id=caller.turn_id, depth=0, tokens=0, deadline=0)
+        self._caller = replace(caller, grant=grant)
 
     async def search_vector_store(self, vector_store_id: str, search: dict[str, Any]) -> list[dict[str, Any]]:
         answer = await self._ask("file-search", {"vector_store_id": vector_store_id, "search": search})
@@ -52,7 +53,7 @@ class TurnServices:
         return StackFile(answer["filename"], base64.b64decode(answer["content"]))
 
     async def _ask(self, service: str, body: dict[str, Any]) -> dict[str, Any]:
-        asked = self._stack.post(f"{SERVICES_PATH}/{service}", body, self._parent, self._trace)
+        asked = self._stack.post(f"{SERVICES_PATH}/{service}", body, self._caller)
         try:
             async with asyncio.timeout(_SECONDS):
                 return await in_loop(self._home, asked)
