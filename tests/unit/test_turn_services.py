@@ -7,9 +7,12 @@ import pytest
 
 from k8gentai.agents.contract.stack_services import StackFile
 from k8gentai.agents.contract.turn import ToolFailedError
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.queue.attempts import Lease
 from k8gentai.workers.stack import services
 from k8gentai.workers.stack.credentials import Caller
 from k8gentai.workers.stack.services import TurnServices
+from tests.support.gateway import Kept
 
 
 class Stack:
@@ -27,7 +30,8 @@ class Stack:
 
 
 def services_of(stack):
-    return TurnServices(stack, Caller("resp_1", 2, {"traceparent": "00-1"}))
+    journal = Journal(Kept(), Lease("resp_1", 2), {})
+    return TurnServices(stack, Caller("resp_1", 2, {"traceparent": "00-1"}), journal, str)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ from k8gentai.workers.stack.credentials import caller_of
 from k8gentai.workers.stack.services import TurnServices
 from k8gentai.workers.tools.agent_cache import LoadedAgents, ReadyAgent
 from k8gentai.workers.tools.concurrency import Slot
+from k8gentai.workers.tools.running_call import key_around
 from k8gentai.workers.tools.toolbox import Toolbox
 
 log = structlog.get_logger(__name__)
@@ -141,7 +142,7 @@ class Harness:
         try:
             ready = await self._ready(started)
             async with self._toolbox.open(ready, started, slot) as declared:
-                services = TurnServices(self._stack, caller_of(started))
+                services = TurnServices(self._stack, caller_of(started), journal, key_around)
                 attempt = Attempt(
                     started, ready, declared, services, journal, order, self._blocked, self._agents_loop
                 )
