@@ -58,6 +58,9 @@ class ModelCalls:
         journal: answers calls that an earlier attempt made, and keeps those of this one.
         origin: the turn that the journal began with, where that is another: ids of tool calls come of it.
         guard: is to know of every tool call that the model makes.
+        asked: what the request asks of calls that an agent's code makes, under its Responses API names.
+        choice: what the request says of the tools to call, where the gateway sees to it.
+        written: takes the arguments of all tool calls as the model wrote them, by the call's id.
     """
 
     def __init__(
@@ -71,15 +74,16 @@ class ModelCalls:
         *,
         guard: ToolGuard,
         origin: str | None = None,
+        asked: dict[str, Any] | None = None,
+        choice: ToolChoice | None = None,
+        written: dict[str, str] | None = None,
     ) -> None:
         self.caller = caller
         self.turn_id = caller.turn_id
         self._origin = origin or self.turn_id
         self.attempt = RunningAttempt(self.turn_id)
-        self.asked: dict[str, Any] = {}
-        """What the request asks of calls that an agent's code makes, under its Responses API names."""
-        self.choice: ToolChoice | None = None
-        """What the request says of the tools to call, where the gateway sees to it."""
+        self.asked = asked or {}
+        self.choice = choice
         self._has_called = False
         """Whether the model has made a tool call."""
         self.model = model
@@ -112,8 +116,7 @@ class ModelCalls:
         """Whether the model has refused a call with such images, and answered the same without."""
         self.unreadable: dict[str, str] = {}
         """The arguments of tool calls that are no JSON object, by the call's id."""
-        self.written: dict[str, str] = {}
-        """The arguments of all tool calls as the model wrote them, by the call's id."""
+        self.written = {} if written is None else written
         self.silent: str | None = None
         """The model of the last call, where its answer holds neither words nor calls."""
         self.refusals: set[str] = set()

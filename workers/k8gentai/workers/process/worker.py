@@ -43,6 +43,7 @@ from k8gentai.workers.process.pulse import HUNG_SECONDS, Pulse
 from k8gentai.workers.process.relief import Relief
 from k8gentai.workers.process.running_turns import Pool
 from k8gentai.workers.process.shutdown import LeasesError, Shutdown
+from k8gentai.workers.process.turn_log import TurnLog
 from k8gentai.workers.process.vitals import Vitals
 from k8gentai.workers.process.worker_log import configure_logs, open_log
 from k8gentai.workers.queue import keys, preflight
@@ -303,6 +304,7 @@ class _Worker:
             agents_loop,
             ProcessSettings(),
             vitals,
+            [TurnLog()],
         )
         pool = Pool(attempts, harness, concurrency)
         blocking = connect_blocking(self._redis_url)
