@@ -211,6 +211,17 @@ async def test_effects_of_a_tool_call_are_its_own_and_are_passed_over_with_it() 
     assert len(turn.asked) == 2
 
 
+async def test_what_a_tool_call_finds_takes_no_room_from_what_cannot_be_asked_again() -> None:
+    turn = Turn(lambda *_: httpx.Response(200, json={"text": "a" * module._REPEATABLE_BYTES}))
+    for around, asked in (("c1", 2), ("", 1)):
+        turn.asked.clear()
+        for _ in range(2):
+            turn.around = around
+            await turn.services.search_web({"query": "q"})
+            turn.run_again()
+        assert len(turn.asked) == asked
+
+
 @pytest.mark.parametrize("refused", [False, True])
 async def test_effects_come_again_in_the_order_in_which_they_came(refused: bool) -> None:
     release, order = asyncio.Event(), list[str]()

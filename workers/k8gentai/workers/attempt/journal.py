@@ -205,8 +205,8 @@ class Journal:
             make: does it, and returns its result, which is JSON.
             around: the tool call inside which it is done, empty where it is inside none. Once that is answered
                 from here, what was done inside it is not asked for.
-            bytes_of: returns how large a result is. Given for an effect that changes nothing and has the same
-                result again: a large one is not recorded, and made again.
+            bytes_of: returns how large a result is. Given for an effect that may as well be made again, as it
+                changes nothing and no other result would lead the agent elsewhere: a large one is not recorded.
 
         Raises:
             EffectRefusedError: ``make`` raised it, in this attempt or an earlier one.

@@ -66,7 +66,7 @@ class TurnServices:
         return (await self._ask(MODERATION, Moderation(text=text, guardrail=guardrail))).violation
 
     async def file(self, file_id: str) -> StackFile:
-        # A file of the stack never changes: a large one is rather read again than kept in Redis.
+        # It never changes: a large one is rather read again than kept in Redis.
         file = await self._ask(FILE, File(file_id=file_id), bytes_of=lambda answer: len(answer["content"]))
         return StackFile(file.filename, file.decoded())
 
@@ -94,7 +94,10 @@ class TurnServices:
         async def answered() -> dict[str, Any]:
             return await self._answered(service, asked)
 
-        once = self._journal.once(service.name, key, answered, around=self._around(), bytes_of=bytes_of)
+        if (around := self._around()) and bytes_of is None:
+            # What comes of it outside is the tool call's result, which is recorded itself.
+            bytes_of = _size
+        once = self._journal.once(service.name, key, answered, around=around, bytes_of=bytes_of)
         try:
             return service.answer.model_validate(await in_loop(self._home, once))
         except FencedError as error:
@@ -120,3 +123,8 @@ class TurnServices:
         # As read: what is no answer is not recorded.
         read: dict[str, Any] = service.answer.model_validate(answer).model_dump()
         return read
+
+
+def _size(answer: dict[str, Any]) -> int:
+    """Return how large an answer is as the journal keeps it."""
+    return len(json.dumps(answer))
