@@ -47,7 +47,7 @@ PIECES = {"short": 5, "long": 300}
 class Unrecorded(Journal):
     """A journal that keeps nothing."""
 
-    async def record_answer(self, key: str, answer: Recorded) -> None:
+    async def record_answer(self, key: str, answer: Recorded, around: str = "") -> None:
         pass
 
 
@@ -72,11 +72,11 @@ async def lease_of_a_turn(stack: Stack) -> tuple[Attempts, Lease]:
 async def seconds_of_calls(stack: Stack, prompt: str) -> dict[str, list[float]]:
     """Make the calls of one kind of answer. Returns the seconds each took, with the journal and without."""
     attempts, lease = await lease_of_a_turn(stack)
-    client = StackClient(stack.server.url, StaticKey())
+    stack_client = StackClient(stack.server.url, StaticKey())
     listening = socket.create_server(("127.0.0.1", 0))
     open_attempts = OpenAttempts("unused")
     config = uvicorn.Config(
-        gateway(open_attempts, Upstream(client)), log_config=None, lifespan="off", access_log=False
+        gateway(open_attempts, Upstream(stack_client)), log_config=None, lifespan="off", access_log=False
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
@@ -109,7 +109,7 @@ async def seconds_of_calls(stack: Stack, prompt: str) -> dict[str, list[float]]:
                     found[name].append(time.perf_counter() - began)
     server.should_exit = True
     await serving
-    await client.close()
+    await stack_client.close()
     return found
 
 
