@@ -6,6 +6,7 @@ Connections, time-outs, credentials, and how long to wait before a request is se
 import asyncio
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal
 
 import httpx
@@ -112,7 +113,7 @@ class StackClient:
             path,
             content=content,
             headers=sent,
-            timeout=httpx.Timeout(silence_seconds, connect=CONNECT_SECONDS),
+            timeout=_timeout(silence_seconds),
         )
         return await self._http.send(request, stream=True)
 
@@ -180,6 +181,12 @@ class StackClient:
                 if pause:
                     log.warning("stack_away", turn=caller.turn_id, error=str(error), retry_in=pause)
             await asyncio.sleep(pause)
+
+
+@cache
+def _timeout(silence_seconds: float) -> httpx.Timeout:
+    """Return the time-outs of a request."""
+    return httpx.Timeout(silence_seconds, connect=CONNECT_SECONDS)
 
 
 def fault_of(error: httpx.TransportError) -> Fault:
