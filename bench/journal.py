@@ -32,6 +32,8 @@ from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.connection import connect
 from k8gentai.workers.queue.record import AcceptedTurn
 from k8gentai.workers.queue.turns import Turns
+from k8gentai.workers.stack.client import StackClient
+from k8gentai.workers.stack.credentials import Caller, StaticKey
 from tests.scripted import Answer, ScriptedModel
 from tests.support.stack import MODEL, Stack
 
@@ -45,7 +47,7 @@ PIECES = {"short": 5, "long": 300}
 class Unrecorded(Journal):
     """A journal that keeps nothing."""
 
-    async def record_answer(self, key: str, answer: Recorded) -> None:
+    async def record_answer(self, key: str, answer: Recorded, around: str = "") -> None:
         pass
 
 
@@ -70,10 +72,12 @@ async def lease_of_a_turn(stack: Stack) -> tuple[Attempts, Lease]:
 async def seconds_of_calls(stack: Stack, prompt: str) -> dict[str, list[float]]:
     """Make the calls of one kind of answer. Returns the seconds each took, with the journal and without."""
     attempts, lease = await lease_of_a_turn(stack)
-    upstream = Upstream(stack.server.url)
+    stack_client = StackClient(stack.server.url, StaticKey())
     listening = socket.create_server(("127.0.0.1", 0))
     open_attempts = OpenAttempts("unused")
-    config = uvicorn.Config(gateway(open_attempts, upstream), log_config=None, lifespan="off", access_log=False)
+    config = uvicorn.Config(
+        gateway(open_attempts, Upstream(stack_client)), log_config=None, lifespan="off", access_log=False
+    )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     journals = {"journal": Journal(attempts, lease, {}), "none": Unrecorded(attempts, lease, {})}
@@ -82,7 +86,7 @@ async def seconds_of_calls(stack: Stack, prompt: str) -> dict[str, list[float]]:
     for name, journal in journals.items():
         guard = ToolGuard((), (), (), lambda _: None)
         calls = ModelCalls(
-            lease.turn_id,
+            Caller(lease.turn_id, lease.attempt),
             MODEL,
             budget,
             lambda _: None,
@@ -105,7 +109,7 @@ async def seconds_of_calls(stack: Stack, prompt: str) -> dict[str, list[float]]:
                     found[name].append(time.perf_counter() - began)
     server.should_exit = True
     await serving
-    await upstream.close()
+    await stack_client.close()
     return found
 
 

@@ -4,7 +4,7 @@ import openai
 import pytest
 
 from k8gentai.workers.queue import keys
-from k8gentai.workers.stack.services import SERVICES_PATH
+from k8gentai.workers.stack.service_api import SERVICES_PATH
 from tests.integration.helpers import IMPLICIT, ON_ONE_HOST, check_sequence, collect, ended, prompt
 from tests.scripted import FOREVER, Answer, Call, Gate
 from tests.support.authority import Authority

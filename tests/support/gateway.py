@@ -20,6 +20,8 @@ from k8gentai.workers.gateway.model_calls import TURN_HEADER, ModelCalls, OpenAt
 from k8gentai.workers.gateway.upstream import Upstream
 from k8gentai.workers.queue.attempts import Lease
 from k8gentai.workers.queue.stored import FAILURE, ORDER
+from k8gentai.workers.stack.client import StackClient
+from k8gentai.workers.stack.credentials import Caller, StaticKey
 
 SERVED = {"id": "openai/gpt-4o", "custom_metadata": {"provider_resource_id": "gpt-4o"}}
 ANSWER = {
@@ -92,8 +94,12 @@ class Bench:
             answered = answer(request)
             return answered if isinstance(answered, httpx.Response) else await answered
 
-        self.upstream = Upstream("http://stack", "the-credential", calls.get("restart_seconds", 60))  # type: ignore[arg-type]
-        self.upstream._client._transport = httpx.MockTransport(ask)
+        stack = StackClient(
+            "http://stack",
+            calls.get("credentials", StaticKey("the-credential")),
+            transport=httpx.MockTransport(ask),
+        )
+        self.upstream = Upstream(stack, calls.get("restart_seconds", 60))  # type: ignore[arg-type]
         self.app = gateway(self.attempts, self.upstream)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://gateway")
 
@@ -106,7 +112,7 @@ class Bench:
             {"theirs"}, {"Shape"}, {"ruled", "kept"}, self.ends.append, earlier={"earlier"}, asking={"ruled"}
         )
         self.calls = ModelCalls(
-            turn_id,
+            Caller(turn_id, 1),
             self.model,  # type: ignore[arg-type]
             self.budget,
             *took,

@@ -43,7 +43,7 @@ TYPES = {command: kind for table in (WRITES, _READS) for kind, commands in table
 
 _TURNS = {"turn": ["turn"], "of": ["turn"], "from": ["turn"], "to": ["turn"]}
 """Functions' parameters, each a turn's key."""
-_KINDS = ("model", "tool")
+_KINDS = ("model", "tool", "effect")
 """The kinds of journal entries that ``lua/record.lua`` counts."""
 
 

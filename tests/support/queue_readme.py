@@ -57,8 +57,8 @@ _OTHERS = """
 _JOURNAL = """
 ## Entries of a journal
 
-All are written by `record`, which counts the answered `model` calls and the ended `tool` calls on the turn, and
-end with the journal.
+All are written by `record`, which counts the answered `model` calls, the ended `tool` calls and each `effect` on
+the turn, and end with the journal.
 
 """
 _STATES = """

@@ -8,6 +8,7 @@ import pytest
 
 from k8gentai.agents.contract.turn import Decision, ToolFailedError, Turn
 from k8gentai.workers.attempt.journal import AskedAgent
+from k8gentai.workers.queue.attempts import Lease
 from k8gentai.workers.queue.record import Replay
 from k8gentai.workers.stack.client import StackRefusedError
 from k8gentai.workers.tools import agents as agent_tools
@@ -65,7 +66,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Any:
         call = SimpleNamespace(call_id=CALL, usage=[], tools=tools, deadline=lambda: 0.0, asked_agent=asked_agent)
         monkeypatch.setattr(agent_tools, "running_call", lambda: call)
         accepted = SimpleNamespace(turn=SimpleNamespace(id=turn_id), replay=replay, store=True, trace=None)
-        started: Any = SimpleNamespace(accepted=accepted, lease=SimpleNamespace(turn_id=turn_id))
+        started: Any = SimpleNamespace(accepted=accepted, lease=Lease(turn_id, 1))
         return await _Question(other, "clerk", started, 3, SimpleNamespace(lent=lent)).ask({"input": "Go."})  # type: ignore[arg-type]
 
     return asked

@@ -37,7 +37,7 @@ async def test_a_call_that_breaks_each_connection_is_made_five_times(monkeypatch
     def reset(request: httpx.Request) -> httpx.Response:
         raise httpx.RemoteProtocolError("Server disconnected", request=request)
 
-    monkeypatch.setattr(upstream_module, "_KNOCK_SECONDS", 0.0)
+    monkeypatch.setattr(upstream_module, "KNOCK_SECONDS", 0.0)
     bench = Bench(reset)
     refused = await bench.post({"model": "m", "messages": [], "stream": stream})
     assert "the connection to the stack broke (Server disconnected)" in refused.json()["error"]["message"]
@@ -1261,7 +1261,7 @@ async def test_a_stack_that_was_away_is_asked_again(monkeypatch) -> None:
     def away(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)
 
-    monkeypatch.setattr(upstream_module, "_KNOCK_SECONDS", 0.0)
+    monkeypatch.setattr(upstream_module, "KNOCK_SECONDS", 0.0)
     bench = Bench(away, restart_seconds=0)
     assert (await bench.post({"model": "m", "messages": []})).status_code == 503
     assert not any(key.startswith("failure ") for key in bench.kept.entries)

@@ -10,6 +10,7 @@ from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
+from structlog.testing import capture_logs
 
 from k8gentai.agents.contract.events import (
     Event,
@@ -25,13 +26,13 @@ from k8gentai.agents.contract.events import (
 )
 from k8gentai.agents.contract.turn import FoundTools, Item, Turn, TurnContext
 from k8gentai.agents.resources.agent import Metadata, Spec, implicit_agent
-from k8gentai.workers.attempt.journal import Journal
-from k8gentai.workers.attempt.sequencer import EventOrder
+from k8gentai.workers.attempt.observers import Observer
 from k8gentai.workers.gateway.model_calls import OpenAttempts
 from k8gentai.workers.isolation.agent_threads import AgentThreads
 from k8gentai.workers.isolation.agents_loop import AgentsLoop
 from k8gentai.workers.process.harness import Harness
-from k8gentai.workers.queue.attempts import Lease, Started
+from k8gentai.workers.process.turn_log import TurnLog
+from k8gentai.workers.queue.attempts import FencedError, Lease, Started
 from k8gentai.workers.queue.clock import Clock
 from k8gentai.workers.queue.hand_backs import BrokeOffError
 from k8gentai.workers.queue.record import AcceptedTurn, Replay
@@ -64,6 +65,38 @@ class Says:
         yield ()
 
 
+SLOT: Any = SimpleNamespace()
+"""Of a turn that lends its place to nobody."""
+
+
+class Written:
+    """Stands for Redis: keeps what attempts at turns write.
+
+    Args:
+        fenced: the attempt has lost its turn.
+    """
+
+    worker = "worker"
+
+    def __init__(self, *, fenced: bool = False) -> None:
+        self.events: list[Event] = []
+        self._fenced = fenced
+
+    async def append(self, lease: Lease, first_seq: int, events: list[Event]) -> None:
+        if self._fenced:
+            raise FencedError(lease.turn_id)
+        self.events += events
+
+    async def before(self, lease: Lease) -> list[Event]:
+        return []
+
+    async def published(self, lease: Lease) -> list[Event]:
+        return []
+
+    async def journal(self, lease: Lease) -> dict[str, str]:
+        return {}
+
+
 @pytest.fixture
 async def loop() -> AsyncIterator[AgentsLoop]:
     made = AgentsLoop(AgentThreads(1, list))
@@ -83,28 +116,35 @@ async def ended(
     """Run an attempt at a turn of an agent, in a process with this fault. Returns what it ends with, and what was
     published before that.
     """
-    says, put = Says(*events), list[Event]()
     turn = Turn(id="resp_1", agent="says", input=list(given), parameters=parameters)
-    accepted = AcceptedTurn(turn=turn, framework="langgraph", replay=replay)
-    started = Started(Lease("resp_1", 1), 0, accepted, Clock(time.time()))
-    nothing = SimpleNamespace(attempt=contextlib.nullcontext)
-    vitals = SimpleNamespace(check=AsyncMock(side_effect=fault))
-    harness = Harness(
-        says,  # type: ignore[arg-type]
-        says,  # type: ignore[arg-type]
-        says,  # type: ignore[arg-type]
-        nothing,  # type: ignore[arg-type]
-        OpenAttempts("http://gateway/v1"),
-        nothing,  # type: ignore[arg-type]
-        lambda: None,
-        loop,
-        nothing,  # type: ignore[arg-type]
-        vitals,  # type: ignore[arg-type]
-    )
-    journal = Journal(nothing, started.lease, {})  # type: ignore[arg-type]
-    order = EventOrder(put.append)
-    end = await asyncio.wait_for(harness._end(started, nothing, journal, order), 30)  # type: ignore[arg-type]
+    started = start(turn, replay)
+    written = Written()
+    await asyncio.wait_for(harness(loop, written, *events, fault=fault).run(started, SLOT), 30)
+    _, *put, end = written.events
+    assert isinstance(end, TurnEnd)
     return end, put
+
+
+def start(turn: Turn, replay: Replay | None = None) -> Started:
+    """Begin the first attempt at a turn."""
+    accepted = AcceptedTurn(turn=turn, framework="langgraph", replay=replay)
+    return Started(Lease(turn.id, 1), 0, accepted, Clock(time.time()))
+
+
+def harness(
+    loop: AgentsLoop,
+    attempts: "Written",
+    *events: Event | Exception,
+    fault: Exception | None = None,
+    observers: Sequence[Observer] = (),
+) -> Harness:
+    """Return what runs an agent that says this, in a process with this fault."""
+    says: Any = Says(*events)
+    nothing: Any = SimpleNamespace(attempt=contextlib.nullcontext)
+    vitals: Any = SimpleNamespace(check=AsyncMock(side_effect=fault))
+    stand_in: Any = attempts
+    gateway = OpenAttempts("http://gateway/v1")
+    return Harness(says, says, says, stand_in, gateway, nothing, lambda: None, loop, nothing, vitals, observers)
 
 
 async def test_a_message_that_the_end_of_the_turn_closes_is_the_answer_that_is_judged(loop: AgentsLoop) -> None:
@@ -196,3 +236,65 @@ async def test_what_a_person_approved_in_this_turn_has_to_be_come_to(
     assert isinstance(end, TurnFailed if fails else TurnCompleted)
     if isinstance(end, TurnFailed):
         assert (end.code, "'pay'" in end.message) == ("approved_call_missed", True)
+
+
+class Notes:
+    """An observer that notes all it sees, and may fail at it."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.seen: list[Any] = []
+        self._fault = fault
+
+    def _note(self, *what: object) -> None:
+        self.seen.append(what)
+        if self._fault:
+            raise self._fault
+
+    def began(self, started: Started) -> None:
+        self._note("began", started.lease)
+
+    def published(self, started: Started, event: Event) -> None:
+        self._note("published", event)
+
+    def failed(self, started: Started, end: TurnFailed, error: BaseException) -> None:
+        self._note("failed", end.code, error)
+
+    def ended(self, started: Started, end: TurnEnd | None) -> None:
+        self._note("ended", end)
+
+
+TURN = Turn(id="resp_1", agent="says", input=[])
+DONE = MessageDone(message_id="m1", text="Done.")
+
+
+async def test_observers_see_an_attempt_from_its_begin_to_its_end(loop: AgentsLoop) -> None:
+    """Also beside one that fails at each step, which harms neither the turn nor the others."""
+    written, notes = Written(), Notes()
+    failing = Notes(ZeroDivisionError("its own"))
+    with capture_logs() as logs:
+        await harness(loop, written, DONE, observers=[failing, notes]).run(start(TURN), SLOT)
+    assert written.events[1:] == [DONE, TurnCompleted()]
+    published = [("published", event) for event in written.events]
+    assert notes.seen == failing.seen
+    assert notes.seen == [("began", Lease("resp_1", 1)), *published, ("ended", TurnCompleted())]
+    assert {(entry["event"], entry["observer"]) for entry in logs} == {("observer_failed", "Notes")}
+
+
+async def test_observers_see_what_the_agent_raised_and_the_log_has_it(loop: AgentsLoop) -> None:
+    written, notes, error = Written(), Notes(), ZeroDivisionError("its own")
+    with capture_logs() as logs:
+        await harness(loop, written, error, observers=[TurnLog(), notes]).run(start(TURN), SLOT)
+    assert notes.seen[2:] == [
+        ("failed", "agent_error", error),
+        ("published", written.events[-1]),
+        ("ended", written.events[-1]),
+    ]
+    (entry,) = logs
+    assert (entry["event"], entry["turn"], entry["exc_info"]) == ("turn_failed", "resp_1", error)
+
+
+async def test_observers_are_told_of_no_end_that_an_attempt_did_not_write(loop: AgentsLoop) -> None:
+    notes = Notes()
+    with pytest.raises(FencedError):
+        await harness(loop, Written(fenced=True), DONE, observers=[notes]).run(start(TURN), SLOT)
+    assert (notes.seen[0][0], notes.seen[-1]) == ("began", ("ended", None))

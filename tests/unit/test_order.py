@@ -66,8 +66,7 @@ def test_a_call_the_adapter_never_tells_of_is_told_from_the_tool() -> None:
 
 def test_a_call_that_no_model_made_is_published_as_it_is_made() -> None:
     put: list[Event] = []
-    order = EventOrder(put.append)
-    order.is_of_model = {"a"}.__contains__
+    order = EventOrder(put.append, is_of_model={"a"}.__contains__)
     order.from_adapter(StepStarted(step_id="s", kind="inference"))
     order.from_tool("a", call("a"))
     for event in tool_events("b"):
@@ -93,8 +92,7 @@ def test_a_call_of_a_model_that_the_adapter_does_not_follow_is_published_as_it_i
 
 def test_a_call_that_nobody_ran_is_an_error_and_one_without_a_result_is_none() -> None:
     put: list[Event] = []
-    order = EventOrder(put.append)
-    order.is_silent = {"silent"}.__contains__
+    order = EventOrder(put.append, is_silent={"silent"}.__contains__)
     for call_id in ("left", "silent", "dropped"):
         order.from_adapter(call(call_id))
     order.from_adapter(ItemDropped(item_id="dropped"))

@@ -39,6 +39,12 @@ def test_nor_one_that_failed_before_a_person_answered_or_in_an_attempt_of_its_ow
     assert left_out(recorded, "resp_1", None) == []
 
 
+def test_a_cause_is_known_in_a_message_that_is_cut() -> None:
+    refused = Failure(cause="no " * 2_000, status=400, code="", turn_id="resp_1").model_dump_json()
+    end = TurnFailed(code="invalid_request", message=f"the file cannot be read: {'no ' * 300}")
+    assert left_out({"failure effect file abc 1": refused}, "resp_1", end) == ["failure effect file abc 1"]
+
+
 def recorded_failure(**noted: Any) -> str:
     fields = {"turn_id": "resp_1", **noted}
     return Failure(cause="overloaded", status=503, code="model_overloaded", **fields).model_dump_json()

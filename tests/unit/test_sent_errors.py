@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from k8gentai.workers.gateway.sent_errors import error_status, innermost_error, sent_error
-from k8gentai.workers.gateway.upstream import _Error
+from k8gentai.workers.http.sent_errors import SentError, error_status, innermost_error, sent_error
 
 SAID = {"message": "busy", "code": 429}
 
@@ -37,7 +36,7 @@ def test_an_error_is_found(sent: Any, error: Any) -> None:
 )
 def test_its_words_are_found_in_what_is_around_them(around: Any) -> None:
     assert innermost_error(around) == SAID
-    assert (_Error.of(around).message, _Error.of(around).status) == ("busy", 429)
+    assert (SentError.of(around).message, SentError.of(around).status) == ("busy", 429)
 
 
 def test_what_goes_round_and_round_has_an_end() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from k8gentai.workers.queue.grants import PARENT_HEADER
 from k8gentai.workers.queue.record import Owner
-from k8gentai.workers.stack.services import SERVICES_PATH
+from k8gentai.workers.stack.service_api import SERVICES_PATH
 from tests.support.providers import Floor, client_of
 from tests.support.services import found
 

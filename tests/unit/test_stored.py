@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 import redis
@@ -118,8 +119,11 @@ async def journaled(life: Life) -> None:
     await journal.record_failure(journal.model_key({"model": "n"}), Failure(cause="500", status=500, code="c"))
     for output in ("one", "two"):
         await journal.record_tool("c1", ToolEntry(state="done", output=output))
+    for violation in (None, "No."):
+        verdict = AsyncMock(return_value={"violation": violation})
+        await Journal(worker, started.lease, {}).once("moderation", "a text", verdict)
     await journal.record_given_up(journal.patience_key(call), GivenUp(seconds=1))
-    await worker.replayed(started.lease, 1, 1)
+    await worker.replayed(started.lease, 1, 1, 1)
     await worker.append(started.lease, started.last_seq + 1, [FAILED])
     await life.settle()
     await life.replay(failed, retry=True)

@@ -6,10 +6,13 @@ import base64
 import pytest
 
 from k8gentai.agents.contract.stack_services import StackFile
-from k8gentai.agents.contract.turn import ToolFailedError, Turn
-from k8gentai.workers.queue.record import AcceptedTurn
+from k8gentai.agents.contract.turn import ToolFailedError
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.queue.attempts import Lease
 from k8gentai.workers.stack import services
+from k8gentai.workers.stack.credentials import Caller
 from k8gentai.workers.stack.services import TurnServices
+from tests.support.gateway import Kept
 
 
 class Stack:
@@ -19,16 +22,16 @@ class Stack:
         self.answer = answer
         self.asked = []
 
-    async def post(self, path, body, parent, headers):
-        self.asked.append((path, body, parent, headers))
+    async def post(self, path, body, caller):
+        self.asked.append((path, body, caller))
         if self.answer is None:
             await asyncio.Event().wait()
         return self.answer
 
 
 def services_of(stack):
-    turn = Turn(id="resp_1", agent="model", input=[])
-    return TurnServices(stack, AcceptedTurn(turn=turn, framework="llama-stack", trace={"traceparent": "00-1"}))
+    journal = Journal(Kept(), Lease("resp_1", 2), {})
+    return TurnServices(stack, Caller("resp_1", 2, {"traceparent": "00-1"}), journal, str)
 
 
 @pytest.mark.parametrize(
@@ -61,10 +64,11 @@ def services_of(stack):
 async def test_it_is_asked_in_the_turns_name(ask, path, body, answer, expected):
     stack = Stack(answer)
     assert await ask(services_of(stack)) == expected
-    ((asked_path, asked_body, parent, headers),) = stack.asked
+    ((asked_path, asked_body, caller),) = stack.asked
     assert (asked_path, asked_body) == (f"/v1/amf/services/{path}", body)
-    assert headers == {"traceparent": "00-1"}
+    assert (caller.turn_id, caller.attempt, caller.trace) == ("resp_1", 2, {"traceparent": "00-1"})
     # What is vouched for is the turn, and no right to ask an agent.
+    parent = caller.grant
     assert (parent.turn_id, parent.depth, parent.tokens, parent.deadline) == ("resp_1", 0, 0, 0)
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from k8gentai.agents.text.json_text import read_json
-from k8gentai.workers.gateway.sent_errors import error_status, innermost_error, sent_error
+from k8gentai.workers.http.sent_errors import error_status, innermost_error, sent_error
 
 _OK, _BAD_GATEWAY = 200, 502
 _ANSWERS = ("choices", "data")

@@ -24,7 +24,7 @@ from k8gentai.providers.host.agent_models import NotAModelError
 from k8gentai.providers.http import MAX_BODY_BYTES, json_body
 from k8gentai.providers.overrides.model_streams import WireReading, take_errors
 from k8gentai.providers.requests.input_items import validation_error
-from k8gentai.workers.gateway.sent_errors import innermost_error
+from k8gentai.workers.http.sent_errors import innermost_error
 
 _CLOSING_SECONDS = 5.0
 _UNREAD_BYTES = 64_000_000

@@ -26,7 +26,7 @@ from k8gentai.workers.gateway.answer_parts import (
 )
 from k8gentai.workers.gateway.answer_reader import read_content, read_usage, written_arguments
 from k8gentai.workers.gateway.call_indexes import CallIndexes
-from k8gentai.workers.gateway.sent_errors import innermost_error, sent_error
+from k8gentai.workers.http.sent_errors import innermost_error, sent_error
 
 _CUT_OFF = "it sent a part that is no whole JSON"
 

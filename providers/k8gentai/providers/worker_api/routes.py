@@ -15,9 +15,9 @@ from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.http import AnsweringRoute, json_body
 from k8gentai.providers.requests.input_items import validation_error
 from k8gentai.providers.turns.acceptor import Acceptor
-from k8gentai.providers.worker_api.services import File, FileSearch, Moderation, StackServices, WebSearch
+from k8gentai.providers.worker_api.services import StackServices
 from k8gentai.workers.queue.grants import PARENT_HEADER
-from k8gentai.workers.stack.services import SERVICES_PATH
+from k8gentai.workers.stack.service_api import FILE, FILE_SEARCH, MODERATION, SERVICES_PATH, WEB_SEARCH, Service
 
 
 def create_router(services: StackServices, acceptor: Acceptor, max_body_bytes: int) -> APIRouter:
@@ -29,11 +29,11 @@ def create_router(services: StackServices, acceptor: Acceptor, max_body_bytes: i
         max_body_bytes: how large a request may be.
     """
     router = APIRouter(prefix=SERVICES_PATH, route_class=AnsweringRoute, include_in_schema=False)
-    answers: dict[str, tuple[type[BaseModel], Callable[[Any], Awaitable[dict[str, Any]]]]] = {
-        "file-search": (FileSearch, services.search_files),
-        "web-search": (WebSearch, services.search_web),
-        "moderation": (Moderation, services.moderate),
-        "file": (File, services.file),
+    answers: dict[str, Callable[[Any], Awaitable[BaseModel]]] = {
+        FILE_SEARCH.name: _reading(FILE_SEARCH, services.search_files),
+        WEB_SEARCH.name: _reading(WEB_SEARCH, services.search_web),
+        MODERATION.name: _reading(MODERATION, services.moderate),
+        FILE.name: _reading(FILE, services.file),
     }
 
     @router.post("/{service}")
@@ -45,10 +45,9 @@ def create_router(services: StackServices, acceptor: Acceptor, max_body_bytes: i
         async with acceptor.on_behalf(x_amf_parent) as parent:
             if parent is None:
                 raise ApiError(403, f"The stack serves its workers here: '{PARENT_HEADER}' is missing.")
-            kind, answer = answers[service]
             body = await json_body(request, max_body_bytes)
             try:
-                return JSONResponse(await answer(kind.model_validate(body)))
+                return JSONResponse((await answers[service](body)).model_dump(mode="json"))
             except ValidationError as error:
                 raise validation_error(error) from None
             except ValueError as error:
@@ -56,3 +55,14 @@ def create_router(services: StackServices, acceptor: Acceptor, max_body_bytes: i
                 raise invalid(str(error)) from error
 
     return router
+
+
+def _reading[Asked: BaseModel, Answer: BaseModel](
+    service: Service[Asked, Answer], answer: Callable[[Asked], Awaitable[Answer]]
+) -> Callable[[Any], Awaitable[Answer]]:
+    """Return what answers the JSON of a service's requests."""
+
+    async def read(body: Any) -> Answer:
+        return await answer(service.asked.model_validate(body))
+
+    return read

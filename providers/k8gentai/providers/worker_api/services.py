@@ -1,40 +1,21 @@
 """What the stack does for turns that run, beside models: searches, guardrails, files."""
 
-import base64
 from typing import Any
-
-from pydantic import BaseModel
 
 from k8gentai.providers import host
 from k8gentai.providers.errors import invalid
 from k8gentai.providers.requests.guardrails import Guardrails
 from k8gentai.providers.requests.stack_apis import StackApis
-
-
-class FileSearch(BaseModel):
-    """Search a vector store."""
-
-    vector_store_id: str
-    search: dict[str, Any]
-
-
-class WebSearch(BaseModel):
-    """Search the web, with the arguments that a model gave the tool."""
-
-    arguments: dict[str, Any]
-
-
-class Moderation(BaseModel):
-    """Ask one guardrail about a text."""
-
-    text: str
-    guardrail: str
-
-
-class File(BaseModel):
-    """Read a file."""
-
-    file_id: str
+from k8gentai.workers.stack.service_api import (
+    File,
+    FileContent,
+    FileSearch,
+    Found,
+    Moderation,
+    Verdict,
+    WebFound,
+    WebSearch,
+)
 
 
 class StackServices:
@@ -53,13 +34,13 @@ class StackServices:
         """Close connections."""
         await self._guardrails.close()
 
-    async def search_files(self, asked: FileSearch) -> dict[str, Any]:
+    async def search_files(self, asked: FileSearch) -> Found:
         """Return what a vector store finds."""
         search = host.SearchVectorStoreRequest(**asked.search)
         page = await self._apis.vector_io.openai_search_vector_store(asked.vector_store_id, search)
-        return {"data": [host.found(hit) for hit in page.data]}
+        return Found(data=[host.found(hit) for hit in page.data])
 
-    async def search_web(self, asked: WebSearch) -> dict[str, Any]:
+    async def search_web(self, asked: WebSearch) -> WebFound:
         """Return what the tool ``web_search`` finds.
 
         Raises:
@@ -68,18 +49,18 @@ class StackServices:
         result = await self._apis.tool_runtime.invoke_tool("web_search", asked.arguments)
         if result.error_message or result.error_code:
             raise invalid(result.error_message or f"The search failed with code {result.error_code}.")
-        return {"text": _text(result.content)}
+        return WebFound(text=_text(result.content))
 
-    async def moderate(self, asked: Moderation) -> dict[str, Any]:
+    async def moderate(self, asked: Moderation) -> Verdict:
         """Return what a guardrail says of a text."""
-        return {"violation": await self._guardrails.violation(asked.text, asked.guardrail)}
+        return Verdict(violation=await self._guardrails.violation(asked.text, asked.guardrail))
 
-    async def file(self, asked: File) -> dict[str, Any]:
-        """Return a file with its content, in base64."""
+    async def file(self, asked: File) -> FileContent:
+        """Return a file with its content."""
         files = self._apis.files
         file = await files.openai_retrieve_file(host.RetrieveFileRequest(file_id=asked.file_id))
         content = await files.openai_retrieve_file_content(host.RetrieveFileContentRequest(file_id=asked.file_id))
-        return {"filename": file.filename, "content": base64.b64encode(bytes(content.body)).decode()}
+        return FileContent.of(file.filename, bytes(content.body))
 
 
 def _text(content: Any) -> str:

@@ -190,6 +190,7 @@ def _facts(record: TurnRecord, events: list[Event], asking: TurnRecord | None) -
         ("model calls", _calls(record.models_made, record.models_replayed, record.models_repeated)),
         ("tokens", f"{sum(u.input_tokens for u in usage)} in, {sum(u.output_tokens for u in usage)} out"),
         ("tool calls", _calls(record.tools_made, record.tools_replayed, record.tools_repeated)),
+        *_effects(record),
         ("events", str(len(events))),
     ]
     if record.unrecorded:
@@ -239,6 +240,12 @@ def _how_to_answer(asking: TurnRecord | None) -> tuple[str, str]:
         case "queued" | "running":
             return "to be asked by", f"{turn_id}, which is {asking.status}"
     return "answer with", f"nothing: {turn_id} has ended ({asking.status})"
+
+
+def _effects(record: TurnRecord) -> list[tuple[str, str]]:
+    """Return how many guardrails, files and searches there were; nothing where there were none."""
+    made, replayed, repeated = record.effects_made, record.effects_replayed, record.effects_repeated
+    return [("other effects", _calls(made, replayed, repeated))] if made or replayed else []
 
 
 def _calls(made: int, replayed: int, repeated: int) -> str:

@@ -1,13 +1,15 @@
-"""A turn's journal: what its models answered and its tools returned, so that running the agent again costs
-nothing and does nothing twice.
+"""A turn's journal: what its models answered, what its tools returned and what its other effects came to, so that
+running the agent again costs nothing and does nothing twice.
 
 A model call is known by its canonical request, by the tool call inside which it is made, and by how many equal
-ones came before it there in the attempt; a tool call by its call id. A request that differs from all recorded
-ones is simply made. Requests are kept as hashes and answers without headers, so no credential is ever written.
+ones came before it there in the attempt; a tool call by its call id; any other effect, as reading a file, by its
+kind and by what is asked, and else as a model call is. A request that differs from all recorded ones is simply
+made. Requests are kept as hashes and answers without headers, so no credential is ever written.
 
 The canonical request is part of what is stored: a turn that one version began is run again by another, in a
 rolling update and when a person answers, and finds its answers and the ids of its tool calls by it alone. What a
-later version adds to model calls, or mends in them, is added after :meth:`Journal.model_key`.
+later version adds to model calls, or mends in them, is added after :meth:`Journal.model_key`. The same holds of an
+effect's key.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Literal
@@ -24,6 +26,7 @@ import structlog
 from pydantic import BaseModel
 
 from k8gentai.agents.contract.events import Usage
+from k8gentai.agents.contract.turn import ToolFailedError
 from k8gentai.agents.text.utf8 import JsonObject, Text
 from k8gentai.agents.tools.own_result import FailedTry
 from k8gentai.workers.attempt.given_up import GivenUp
@@ -32,16 +35,37 @@ from k8gentai.workers.attempt.recorded_order import Place, RecordedOrder
 from k8gentai.workers.attempt.spare_time import Pause
 from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.connection import until_back
-from k8gentai.workers.queue.stored import FAILURE, GIVEN_UP, MODEL, ORDER, TOOL
+from k8gentai.workers.queue.stored import EFFECT, FAILURE, GIVEN_UP, MODEL, ORDER, TOOL
 
 Answer = list[dict[str, Any]]
 """A model's answer: its chunks in order, or its one completion."""
 
+_REPEATABLE_BYTES = 2**20
+"""How large the result of an effect may be to be recorded that may as well be asked for again, as a file."""
+_REPEATABLE_IN_ALL = 2**22
+"""How much of a turn's journal they may take: the rest is for what cannot be done again."""
+
 log = structlog.get_logger(__name__)
 
 
+class EffectRefusedError(ToolFailedError):
+    """An effect was refused, and would be refused again. It is recorded as a result is.
+
+    Args:
+        message: why.
+        code: that of the refusal; empty where it has none.
+        status: its HTTP status.
+    """
+
+    def __init__(self, message: str, code: str = "", status: int = 400) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
 class Failure(BaseModel):
-    """How a model call failed for good, as the agent was told: it may have gone on with another model."""
+    """How a model call failed for good, as the agent was told: it may have gone on with another model. Or how an
+    effect was refused."""
 
     cause: Text
     status: int
@@ -140,6 +164,9 @@ class Journal:
         self._asked_at: dict[str, float] = {}
         """When calls were made, by their keys and those of whether the agent waits for them."""
         self._answered = 0
+        self._effects_answered = 0
+        self._repeatable_bytes = 0
+        """How much of the journal effects take that may as well be asked for again."""
         self.is_full = False
         """Whether something of this attempt did not fit: run again, the turn would go another way from there."""
         self._finished: set[str] = set()
@@ -162,9 +189,73 @@ class Journal:
         canonical = json.dumps(request, sort_keys=True, separators=(",", ":"))
         if around:
             canonical += f"\n{around}"
-        digest = hashlib.sha256(canonical.encode()).hexdigest()
-        self._asked[digest] += 1
-        return f"{MODEL}{digest} {self._asked[digest]}"
+        return self._counted(MODEL, canonical)
+
+    async def once[T](
+        self,
+        kind: str,
+        key: str,
+        make: Callable[[], Awaitable[T]],
+        *,
+        around: str = "",
+        bytes_of: Callable[[T], int] | None = None,
+    ) -> T:
+        """Return the result of an effect that is neither a model call nor a tool call: the one that an earlier
+        attempt recorded, or that of ``make``, which is recorded before it is returned.
+
+        An effect whose attempt ends before its result is recorded is made again, as is one that failed otherwise
+        than by a refusal.
+
+        Args:
+            kind: what is done, a word.
+            key: what it is done to or with, in a form that every later version writes alike. Equal effects of one
+                attempt are told apart by how many came before.
+            make: does it, and returns its result, which is JSON.
+            around: the tool call inside which it is done, empty where it is inside none. Once that is answered
+                from here, what was done inside it is not asked for.
+            bytes_of: returns how large a result is. Given for an effect that may as well be made again, as it
+                changes nothing and no other result would lead the agent elsewhere: a large one is not recorded.
+
+        Raises:
+            EffectRefusedError: ``make`` raised it, in this attempt or an earlier one.
+            FencedError: the attempt is over.
+            Exception: whatever else ``make`` raises.
+        """
+        own = self._counted(f"{EFFECT}{kind} ", json.dumps([key, around]))
+        self._asked_at[own] = time.monotonic()
+        async with self._order.turn_of(own):
+            if (recorded := self._recorded.get(own)) is not None:
+                self._effects_answered += 1
+                if bytes_of is not None:
+                    self._repeatable_bytes += len(recorded)
+                before: T = json.loads(recorded)
+                return before
+            if refused := self.failure(own):
+                raise EffectRefusedError(refused.cause, refused.code, refused.status)
+        try:
+            result = await make()
+        except EffectRefusedError as error:
+            refusal = Failure(cause=str(error), status=error.status, code=error.code)
+            await self.record_failure(own, refusal, around)
+            raise
+        if bytes_of is None:
+            await self._record(own, json.dumps(result, separators=(",", ":")), around)
+        elif self._has_room(bytes_of(result)):
+            await self._record(own, json.dumps(result, separators=(",", ":")), around, is_needed=False)
+        return result
+
+    def _has_room(self, size: int) -> bool:
+        """Return whether a result is recorded that may as well be asked for again. Counts it where it is."""
+        fits = size <= _REPEATABLE_BYTES and self._repeatable_bytes + size <= _REPEATABLE_IN_ALL
+        if fits:
+            self._repeatable_bytes += size
+        return fits
+
+    def _counted(self, kind: str, asked: str) -> str:
+        """Return the key of what is asked, which has a number among its equals of this attempt."""
+        known = kind + hashlib.sha256(asked.encode()).hexdigest()
+        self._asked[known] += 1
+        return f"{known} {self._asked[known]}"
 
     def answer(self, key: str) -> Answer | None:
         """Return what was answered to a model call in an earlier attempt."""
@@ -310,7 +401,7 @@ class Journal:
         return key in self._done or key in done_tools({key: self._recorded.get(key, "{}")})
 
     async def close(self) -> None:
-        """The agent came to its end: note how many calls were answered from here.
+        """The agent came to its end: note how many calls and effects were answered from here.
 
         Raises:
             FencedError: the attempt is over.
@@ -318,9 +409,9 @@ class Journal:
         # What is being written tells how the agent came here.
         async with self._writing:
             pass
-        if self._answered or self._finished:
-            models, tools = self._answered, len(self._finished)
-            replayed = partial(self._attempts.replayed, self._lease, models=models, tools=tools)
+        models, tools, effects = self._answered, len(self._finished), self._effects_answered
+        if models or tools or effects:
+            replayed = partial(self._attempts.replayed, self._lease, models=models, tools=tools, effects=effects)
             await until_back(replayed, turn=self._lease.turn_id)
 
     def _at_this_stage(self, noted: Failure | GivenUp) -> str:
@@ -343,12 +434,14 @@ class Journal:
         }
         return json.dumps(known)
 
-    async def _record(self, key: str, value: str, around: str = "") -> bool:
+    async def _record(self, key: str, value: str, around: str = "", *, is_needed: bool = True) -> bool:
+        """Write an entry. Returns whether there was room for it; where not, the journal is full, unless nothing
+        rests on that entry."""
         record = partial(self._attempts.record, self._lease, key, value, self._place(key, around))
         async with self._writing:
             fits = await until_back(record, turn=self._lease.turn_id)
         if not fits:
-            self.is_full = True
+            self.is_full |= is_needed
             log.warning("journal_full", turn=self._lease.turn_id, entry=key.partition(" ")[0], bytes=len(value))
         return fits
 

@@ -11,6 +11,9 @@ from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.connection import until_back
 from k8gentai.workers.queue.stored import FAILURE, GIVEN_UP, ORDER
 
+_TOLD_CHARACTERS = 200
+"""How much of a cause the message of a turn's end has at least, where it tells of that."""
+
 
 async def tried_anew(attempts: Attempts, lease: Lease, failed: str, recorded: Mapping[str, str]) -> dict[str, str]:
     """Take what may have failed the turn out of the journal, and return what remains.
@@ -34,8 +37,8 @@ async def tried_anew(attempts: Attempts, lease: Lease, failed: str, recorded: Ma
 
 
 def left_out(recorded: Mapping[str, str], failed: str, end: TurnEnd | None) -> list[str]:
-    """Return the keys of what may have failed a turn: a model whose failure did is asked again, and what the agent
-    gave up last may take longer.
+    """Return the keys of what may have failed a turn: a model whose failure did is asked again, as is what was
+    refused, and what the agent gave up last may take longer.
 
     Args:
         recorded: its journal. What turns before it and after it recorded is not among them: a person has answered
@@ -45,8 +48,13 @@ def left_out(recorded: Mapping[str, str], failed: str, end: TurnEnd | None) -> l
     """
     failures = _last(recorded, FAILURE, Failure, failed)
     if isinstance(end, TurnFailed) and not is_model_error(end.code):
-        failures = {} if all(each.cause not in end.message for each in failures.values()) else failures
+        failures = failures if any(_is_told(each.cause, end.message) for each in failures.values()) else {}
     return [*failures, *_last(recorded, GIVEN_UP, GivenUp, failed)]
+
+
+def _is_told(cause: str, message: str) -> bool:
+    """Return whether the end of a turn tells of a cause, perhaps in part: messages are cut."""
+    return cause[:_TOLD_CHARACTERS] in message
 
 
 def _last[T: (Failure, GivenUp)](

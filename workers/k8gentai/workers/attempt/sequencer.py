@@ -50,17 +50,26 @@ class EventOrder:
         put: takes the events, in order.
         keep: keeps what earlier attempts published of what was done inside a call, though this one does not come
             to it.
+        admits: returns whether the turn may have an event.
+        is_of_model: returns whether a model made a call, which the adapter may still have to tell of.
+        is_silent: returns whether a call may have no result of its own: it is an answer of a shape, or its tool
+            runs elsewhere.
     """
 
-    def __init__(self, put: Callable[[Event], None], keep: Callable[[Inside], None] = keep_none) -> None:
+    def __init__(
+        self,
+        put: Callable[[Event], None],
+        keep: Callable[[Inside], None] = keep_none,
+        *,
+        admits: Callable[[Event], bool] = lambda _: True,
+        is_of_model: Callable[[str], bool] = lambda _: True,
+        is_silent: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self._sink = put
         self.keep = keep
-        self.admits: Callable[[Event], bool] = lambda _: True
-        """Whether the turn may have an event."""
-        self.is_of_model: Callable[[str], bool] = lambda _: True
-        """Whether a model made a call, which the adapter may still have to tell of."""
-        self.is_silent: Callable[[str], bool] = lambda _: False
-        """Whether a call may have no result of its own: it is an answer of a shape, or its tool runs elsewhere."""
+        self._admits = admits
+        self._is_of_model = is_of_model
+        self._is_silent = is_silent
         self._usage: list[Usage] = []
         self._called: dict[str, ToolCall] = {}
         """Calls that were published, by their ids."""
@@ -142,7 +151,7 @@ class EventOrder:
             self._run.add(call_id)
         self._held[call_id].append(event)
         may_be_told = call_id in self._open_calls if call_id in self._called else bool(self._open_steps)
-        if not may_be_told or not self.is_of_model(call_id):
+        if not may_be_told or not self._is_of_model(call_id):
             self._release([call_id])
 
     def from_gateway(self, usage: Usage) -> None:
@@ -205,7 +214,7 @@ class EventOrder:
         self._withheld.clear()
 
     def _put(self, event: Event) -> None:
-        if self.admits(event):
+        if self._admits(event):
             self._sink(event)
 
     def _put_run(self, call: ToolCall) -> None:
@@ -223,7 +232,7 @@ class EventOrder:
         """Put the results of the worker's calls that nobody ran: an error, as no tool did what was asked."""
         for call in self._called.values():
             if call.side == "worker" and call.call_id not in self._answered:
-                silent = self.is_silent(call.call_id)
+                silent = self._is_silent(call.call_id)
                 why = _LEFT if call.call_id in self._run else _NOT_RUN
                 self._put(ToolResult(call_id=call.call_id, output="" if silent else why, is_error=not silent))
 

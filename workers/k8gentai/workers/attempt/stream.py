@@ -1,6 +1,7 @@
 """Writes one attempt's events to its turn's stream, in order, as fast as Redis takes them."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 from k8gentai.agents.contract.events import Event, ReasoningDelta, StepCompleted, StepStarted, TextDelta, TurnEnd
@@ -23,10 +24,14 @@ class EventStream:
     Args:
         attempts: does the writing.
         started: the attempt.
+        on_event: is called with each event as it is added.
     """
 
-    def __init__(self, attempts: Attempts, started: Started) -> None:
+    def __init__(
+        self, attempts: Attempts, started: Started, on_event: Callable[[Event], None] = lambda _: None
+    ) -> None:
         self._attempts = attempts
+        self._on_event = on_event
         self._lease = started.lease
         self._clock = started.clock
         self._next_seq = started.last_seq + 1
@@ -42,6 +47,7 @@ class EventStream:
         if isinstance(event, StepStarted | StepCompleted):
             event = event.model_copy(update={"at": self._clock.now()})
         self._ended = isinstance(event, TurnEnd)
+        self._on_event(event)
         if len(self._waiting) >= _MANY and (longer := _joined(self._waiting[-1], event)):
             self._waiting[-1] = longer
         else:

@@ -412,24 +412,24 @@ class _Call:
             UpstreamError: there is none.
         """
         try:
-            return await self._upstream.complete(self._body, self._calls.trace)
+            return await self._upstream.complete(self._body, self._calls.caller)
         except UpstreamError as error:
             if not self._leaves_images_out(error):
                 raise
-            return await self._upstream.complete(self._body, self._calls.trace)
+            return await self._upstream.complete(self._body, self._calls.caller)
 
     async def _asked_in_chunks(self) -> AsyncGenerator[Chunk]:
         """Yield the same in chunks."""
         begun = False
         try:
-            async with aclosing(self._upstream.stream(self._body, self._calls.trace)) as chunks:
+            async with aclosing(self._upstream.stream(self._body, self._calls.caller)) as chunks:
                 async for chunk in chunks:
                     begun = True
                     yield chunk
         except UpstreamError as error:
             if begun or not self._leaves_images_out(error):
                 raise
-            async with aclosing(self._upstream.stream(self._body, self._calls.trace)) as chunks:
+            async with aclosing(self._upstream.stream(self._body, self._calls.caller)) as chunks:
                 async for chunk in chunks:
                     yield chunk
 

@@ -49,7 +49,7 @@ async def embeddings(
                 raise failed_before(failed)
         patience.is_asked = True
         try:
-            answer = await upstream.embed(body, calls.trace)
+            answer = await upstream.embed(body, calls.caller)
         except UpstreamError as error:
             await calls.record_failure(key, error, around=around)
             raise

@@ -15,6 +15,7 @@ from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.gateway.call_ids import short_id
 from k8gentai.workers.gateway.upstream import StackAwayError, StackLostError, UpstreamError
 from k8gentai.workers.isolation.current_attempt import RunningAttempt
+from k8gentai.workers.stack.credentials import Caller
 
 TURN_HEADER = "x-amf-turn"
 """Carries an attempt's key on model calls whose code knows nothing of us."""
@@ -49,45 +50,47 @@ class ModelCalls:
     """What the gateway knows of one attempt.
 
     Args:
-        turn_id: the turn.
+        caller: the attempt.
         model: the model that answers every call, or None for the one each call names.
         budget: how many there may be, and what they may use.
         on_usage: takes the tokens of each call that ended.
         on_answer: takes the finish reason of each answer, before the agent sees it.
         journal: answers calls that an earlier attempt made, and keeps those of this one.
-        trace: the trace context its calls continue, as HTTP headers.
         origin: the turn that the journal began with, where that is another: ids of tool calls come of it.
         guard: is to know of every tool call that the model makes.
+        asked: what the request asks of calls that an agent's code makes, under its Responses API names.
+        choice: what the request says of the tools to call, where the gateway sees to it.
+        written: takes the arguments of all tool calls as the model wrote them, by the call's id.
     """
 
     def __init__(
         self,
-        turn_id: str,
+        caller: Caller,
         model: str | None,
         budget: Budget,
         on_usage: Callable[[Usage], None],
         on_answer: Callable[[str], None],
         journal: Journal,
-        trace: dict[str, str] | None = None,
         *,
         guard: ToolGuard,
         origin: str | None = None,
+        asked: dict[str, Any] | None = None,
+        choice: ToolChoice | None = None,
+        written: dict[str, str] | None = None,
     ) -> None:
-        self._origin = origin or turn_id
-        self.attempt = RunningAttempt(turn_id)
-        self.asked: dict[str, Any] = {}
-        """What the request asks of calls that an agent's code makes, under its Responses API names."""
-        self.choice: ToolChoice | None = None
-        """What the request says of the tools to call, where the gateway sees to it."""
+        self.caller = caller
+        self.turn_id = caller.turn_id
+        self._origin = origin or self.turn_id
+        self.attempt = RunningAttempt(self.turn_id)
+        self.asked = asked or {}
+        self.choice = choice
         self._has_called = False
         """Whether the model has made a tool call."""
-        self.turn_id = turn_id
         self.model = model
         self._on_usage = on_usage
         self.on_answer = on_answer
         self.guard = guard
         self.journal = journal
-        self.trace = trace or {}
         self.error: ModelError | StepLimitReached | TurnError | None = None
         """Why the last call failed; None after one that went well."""
         self.waited_for: dict[str, str] = {}
@@ -113,8 +116,7 @@ class ModelCalls:
         """Whether the model has refused a call with such images, and answered the same without."""
         self.unreadable: dict[str, str] = {}
         """The arguments of tool calls that are no JSON object, by the call's id."""
-        self.written: dict[str, str] = {}
-        """The arguments of all tool calls as the model wrote them, by the call's id."""
+        self.written = {} if written is None else written
         self.silent: str | None = None
         """The model of the last call, where its answer holds neither words nor calls."""
         self.refusals: set[str] = set()

@@ -1,28 +1,27 @@
 """A model call from the gateway to the stack's ``/v1/chat/completions``, tried again while that is safe."""
 
 import asyncio
-import json
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import structlog
 
 from k8gentai.agents.contract.error_codes import model_error_code
-from k8gentai.agents.text.json_text import json_text, read_json
+from k8gentai.agents.text.json_text import read_json
 from k8gentai.workers.attempt.journal import Failure
 from k8gentai.workers.gateway.announced_calls import AnnouncedCalls
 from k8gentai.workers.gateway.answer_parts import says_anything, sent_choices, unreadable_part
-from k8gentai.workers.gateway.sent_errors import error_status, innermost_error, sent_error
 from k8gentai.workers.http.bounded_reading import TooLargeError, lines, whole
+from k8gentai.workers.http.sent_errors import SentError, sent_error
+from k8gentai.workers.stack.client import KNOCK_SECONDS, StackClient, fault_of, is_final, retry_after
+from k8gentai.workers.stack.credentials import Caller
 from k8gentai.workers.stack.model_names import ModelNames
 
 _RETRIES_SECONDS = (0.5, 1.5)
 """Pauses before the second and the third try."""
-_KNOCK_SECONDS = 0.5
 _MOST_LOSSES = 5
 """How often in a row a call may lose its connection before anything of its answer came: it may be what ends it."""
 _LONGEST_RETRY_SECONDS = 10.0
@@ -40,7 +39,6 @@ _FINAL = re.compile(
 """Types and codes of errors that the same call would have again, where no status tells."""
 _UNTOLD = "Internal server error: An unexpected error occurred."
 """What Llama Stack 0.7 answers in place of a cause, such as an endpoint that cannot be reached."""
-_CONNECT_SECONDS = 5.0
 _SILENCE_SECONDS = 300.0
 """How long a model may think without sending a byte."""
 _ANSWER_BYTES = 64_000_000
@@ -106,26 +104,16 @@ class Upstream:
     """The stack's model API.
 
     Args:
-        stack_url: e.g. ``http://127.0.0.1:8321``.
-        api_key: the credential the stack asks for, if any; agent code never sees it.
+        stack: carries the calls.
         restart_seconds: how long a stack that cannot be reached is waited for: it may be starting anew.
     """
 
-    def __init__(self, stack_url: str, api_key: str | None = None, restart_seconds: float = 60) -> None:
-        self._client = httpx.AsyncClient(
-            base_url=stack_url,
-            headers={"authorization": f"Bearer {api_key}"} if api_key else {},
-            timeout=httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
-        )
+    def __init__(self, stack: StackClient, restart_seconds: float = 60) -> None:
+        self._stack = stack
         self._restart_seconds = restart_seconds
-        self._names = ModelNames(self._client)
+        self._names = ModelNames(stack)
 
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._client.aclose()
-
-    async def complete(self, body: dict[str, Any], headers: dict[str, str]) -> Chunk:
+    async def complete(self, body: dict[str, Any], caller: Caller) -> Chunk:
         """Return a completion in one piece.
 
         Raises:
@@ -133,7 +121,7 @@ class Upstream:
         """
 
         async def once() -> Chunk:
-            response = await self._send(body, headers)
+            response = await self._send(body, caller)
             try:
                 return _completion(await _body(response), body)
             finally:
@@ -141,7 +129,7 @@ class Upstream:
 
         return await self._retrying(once)
 
-    async def embed(self, body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+    async def embed(self, body: dict[str, Any], caller: Caller) -> dict[str, Any]:
         """Return the answer of an embedding model.
 
         Raises:
@@ -149,7 +137,7 @@ class Upstream:
         """
 
         async def once() -> dict[str, Any]:
-            response = await self._send(body, headers, "/v1/embeddings")
+            response = await self._send(body, caller, "/v1/embeddings")
             try:
                 return _answer(await _body(response), "data")
             finally:
@@ -157,7 +145,7 @@ class Upstream:
 
         return await self._retrying(once)
 
-    async def stream(self, body: dict[str, Any], headers: dict[str, str]) -> AsyncGenerator[Chunk]:
+    async def stream(self, body: dict[str, Any], caller: Caller) -> AsyncGenerator[Chunk]:
         """Yield a completion in chunks. Closing the iterator closes the model's stream.
 
         Raises:
@@ -165,7 +153,7 @@ class Upstream:
         """
 
         async def once() -> tuple[httpx.Response, AsyncIterator[Chunk], list[Chunk]]:
-            response = await self._send(body, headers)
+            response = await self._send(body, caller)
             chunks = _chunks(response, body)
             try:
                 return response, chunks, await _begun(chunks)
@@ -176,7 +164,7 @@ class Upstream:
         response, chunks, begun = await self._retrying(once)
         try:
             # An endpoint may know no streams: the stack makes an empty one of its answer in one piece.
-            for chunk in begun or [await self.complete(_unstreamed(body), headers)]:
+            for chunk in begun or [await self.complete(_unstreamed(body), caller)]:
                 yield chunk
             async for chunk in chunks:
                 yield chunk
@@ -184,14 +172,12 @@ class Upstream:
             await response.aclose()
 
     async def _send(
-        self, body: dict[str, Any], headers: dict[str, str], path: str = "/v1/chat/completions"
+        self, body: dict[str, Any], caller: Caller, path: str = "/v1/chat/completions"
     ) -> httpx.Response:
         """Ask once; the answer's status is good and its body unread."""
         body = {**body, "model": await self._names.served(body["model"])}
-        headers = {**headers, "content-type": "application/json"}
-        content = json_text(body)
-        request = self._client.build_request("POST", path, content=content, headers=headers)
-        response = await _guarded(self._client.send(request, stream=True))
+        sending = self._stack.send("POST", path, caller, body, silence_seconds=_SILENCE_SECONDS)
+        response = await _guarded(sending)
         if response.status_code == httpx.codes.OK:
             return response
         try:
@@ -210,14 +196,14 @@ class Upstream:
             except StackAwayError:
                 if time.monotonic() > until:
                     raise
-                await asyncio.sleep(_KNOCK_SECONDS)
+                await asyncio.sleep(KNOCK_SECONDS)
             except StackLostError:
                 # Nothing of an answer was seen. The model did nothing wrong: it is the server that starts anew.
                 losses += 1
                 if losses == _MOST_LOSSES:
                     raise
                 until = time.monotonic() + self._restart_seconds
-                await asyncio.sleep(_KNOCK_SECONDS)
+                await asyncio.sleep(KNOCK_SECONDS)
             except UpstreamError as error:
                 pause = next(pauses, None)
                 if pause is None:
@@ -232,16 +218,22 @@ async def _guarded[T](waiting: Awaitable[T]) -> T:
     """Name what the network did."""
     try:
         return await waiting
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise StackAwayError(f"the stack could not be reached ({error})") from error
-    except httpx.TimeoutException as error:
-        raise UpstreamError(f"no answer within {_SILENCE_SECONDS:.0f} s", 504) from error
-    except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
-        raise UpstreamError(f"the call cannot be sent ({error})") from error
     except httpx.TransportError as error:
-        raise StackLostError(f"the connection to the stack broke ({error})", 502, retry=True) from error
+        raise _unanswered(error) from error
     except TooLargeError as error:
         raise UpstreamError(f"sent {error} in one answer") from error
+
+
+def _unanswered(error: httpx.TransportError) -> UpstreamError:
+    """Return the error of a call that has no answer, or no whole one."""
+    match fault_of(error):
+        case "away":
+            return StackAwayError(f"the stack could not be reached ({error})")
+        case "silent":
+            return UpstreamError(f"no answer within {_SILENCE_SECONDS:.0f} s", 504)
+        case "unsendable":
+            return UpstreamError(f"the call cannot be sent ({error})")
+    return StackLostError(f"the connection to the stack broke ({error})", 502, retry=True)
 
 
 async def _body(response: httpx.Response) -> bytes:
@@ -249,51 +241,34 @@ async def _body(response: httpx.Response) -> bytes:
     return await _guarded(whole(response.aiter_bytes(), _ANSWER_BYTES))
 
 
-@dataclass(frozen=True)
-class _Error:
-    """What an endpoint says of an error, whichever of the usual shapes it has."""
-
-    message: str
-    code: object = None
-    kind: str = ""
-    status: int | None = None
-    """The HTTP status that it names, where it does."""
-
-    @classmethod
-    def of(cls, body: Any) -> "_Error":
-        """Read the JSON of an error: OpenAI's, FastAPI's, or a text alone."""
-        error = innermost_error(body)
-        if not isinstance(error, dict):
-            return cls(_words(error))
-        message = error.get("message") or error.get("detail") or json.dumps(error)
-        code = error.get("code")
-        return cls(_words(message), code, f"{error.get('type') or ''} {code or ''}", error_status(error))
-
-    @property
-    def is_final(self) -> bool:
-        """Whether the same call would fail again, as far as can be known."""
-        code = model_error_code(self.status or 0, self.code, f"{self.kind} {self.message}")
-        if self.status is not None:
-            return self.status not in _RETRIED or code == "context_length_exceeded"
-        return code not in ("model_error", "model_overloaded", "rate_limit_exceeded") or bool(
-            _FINAL.search(self.kind)
-        )
-
-    def raised(self, cause: str, status: int, **retrying: Any) -> UpstreamError:
-        """Return the exception for it.
-
-        Args:
-            cause: what happened, before the endpoint's own words.
-            status: the HTTP status.
-            retrying: whether and when another try is worth it.
-        """
-        words = f"{self.kind} {self.message}"
-        return UpstreamError(f"{cause}: {self.message}", status, self.code, words=words, **retrying)
+def _is_final(error: SentError) -> bool:
+    """Return whether the same call would fail again, as far as can be known."""
+    code = model_error_code(error.status or 0, error.code, _told(error))
+    if error.status is not None:
+        return error.status not in _RETRIED or code == "context_length_exceeded"
+    return code not in _PASSING or bool(_FINAL.search(error.kind))
 
 
-def _words(message: object) -> str:
+def _raised(error: SentError, cause: str, status: int, **retrying: Any) -> UpstreamError:
+    """Return the exception for what an endpoint says of an error.
+
+    Args:
+        error: what it says.
+        cause: what happened, before the endpoint's own words.
+        status: the HTTP status.
+        retrying: whether and when another try is worth it.
+    """
+    return UpstreamError(f"{cause}: {_words(error.message)}", status, error.code, words=_told(error), **retrying)
+
+
+def _told(error: SentError) -> str:
+    """Return all that tells what kind of error it is."""
+    return f"{error.kind} {_words(error.message)}"
+
+
+def _words(message: str) -> str:
     """Return what an endpoint says, as far as a message carries it."""
-    words = str(message)[:_WORDS]
+    words = message[:_WORDS]
     return "the stack does not say why (its log does); is its model endpoint up?" if words == _UNTOLD else words
 
 
@@ -307,15 +282,15 @@ def _read_error(body: bytes) -> Any:
 
 def _refused(response: httpx.Response, body: bytes) -> UpstreamError:
     status = response.status_code
-    error = _Error.of(_read_error(body))
-    header = response.headers.get("retry-after", "")
+    error = SentError.of(_read_error(body))
     # The stack's own client says so of what it has tried again itself.
-    tried = response.headers.get("x-should-retry") == "false"
-    return error.raised(
+    tried = is_final(response)
+    return _raised(
+        error,
         f"answered {status}",
         status,
-        retry=status in _RETRIED and not tried and not error.is_final,
-        retry_after=float(header) if header.isdecimal() else None,
+        retry=status in _RETRIED and not tried and not _is_final(error),
+        retry_after=retry_after(response),
     )
 
 
@@ -386,8 +361,8 @@ def _error_in(chunk: Chunk) -> Any:
 
 def _broke_off(sent: Any) -> UpstreamError:
     """Return the error that came where an answer, or more of one, was to come."""
-    error = _Error.of(sent)
-    return error.raised("broke off", error.status or 502, retry=not error.is_final)
+    error = SentError.of(sent)
+    return _raised(error, "broke off", error.status or 502, retry=not _is_final(error))
 
 
 async def _begun(chunks: AsyncIterator[Chunk]) -> list[Chunk]:

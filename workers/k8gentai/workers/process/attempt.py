@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -16,6 +16,7 @@ from k8gentai.agents.contract.events import (
     TurnCompleted,
     TurnEnd,
     TurnFailed,
+    TurnIncomplete,
     TurnSuspended,
 )
 from k8gentai.agents.contract.turn import (
@@ -31,6 +32,7 @@ from k8gentai.agents.resources.agent import Limits, ToolTerms
 from k8gentai.workers.attempt.answer_format import format_fault
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget
+from k8gentai.workers.attempt.inside import Inside, keep_none
 from k8gentai.workers.attempt.journal import Journal
 from k8gentai.workers.attempt.sequencer import EventOrder
 from k8gentai.workers.attempt.tool_guard import ToolGuard
@@ -42,11 +44,14 @@ from k8gentai.workers.process.failures import failure, over_time, stack_lost
 from k8gentai.workers.queue.attempts import Started
 from k8gentai.workers.queue.grants import bounded
 from k8gentai.workers.queue.hand_backs import BrokeOffError
-from k8gentai.workers.queue.record import AcceptedTurn, decisions
+from k8gentai.workers.queue.record import decisions
+from k8gentai.workers.stack.client import StackClient
+from k8gentai.workers.stack.credentials import Caller, caller_of
 from k8gentai.workers.stack.services import TurnServices
 from k8gentai.workers.tools.agent_cache import ReadyAgent
 from k8gentai.workers.tools.agents_boundary import AgentsBoundary
 from k8gentai.workers.tools.boundary import Tools
+from k8gentai.workers.tools.running_call import key_around
 
 _CLOSING_SECONDS = 10.0
 """How long a stopped agent may take to unwind: longer than adapters give what they start themselves."""
@@ -56,6 +61,15 @@ _HUNG_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 
 
+class Outlet(NamedTuple):
+    """Where an attempt's events go."""
+
+    put: Callable[[Event], None]
+    """Publishes an event, unless an earlier attempt has published it."""
+    keep: Callable[[Inside], None] = keep_none
+    """Keeps what earlier attempts published of what was done inside a call that this one does not come to."""
+
+
 class Attempt:
     """What one attempt lends its agent.
 
@@ -63,9 +77,9 @@ class Attempt:
         started: the attempt.
         ready: who runs.
         declared: the tools that its definition brings.
-        services: what the stack does for it.
+        stack: does for the turn what its agent asks of it beside models.
         journal: the turn's.
-        order: takes the events.
+        outlet: takes the events.
         blocked: returns what holds up the agents' loop now.
         agents_loop: where the agent's code runs.
     """
@@ -75,59 +89,65 @@ class Attempt:
         started: Started,
         ready: ReadyAgent,
         declared: tuple[DeclaredTool, ...],
-        services: TurnServices,
+        stack: StackClient,
         journal: Journal,
-        order: EventOrder,
+        outlet: Outlet,
         blocked: Callable[[], Blocked | None],
         agents_loop: AgentsLoop,
     ) -> None:
         accepted, spec = started.accepted, ready.agent.definition.spec
+        caller = caller_of(started)
         self._agent = ready.agent
         self._declared = declared
-        self._services = services
         self._number = started.lease.attempt
         self._agents_loop = agents_loop
         self._blocked = blocked
         self._clock = started.clock
         self._turn = accepted.replay.turn if accepted.replay else accepted.turn
-        self._limits = _asked(bounded(spec.limits, accepted.parent, started.clock.now()), self._turn)
-        self._order = order
-        self._halted: asyncio.Future[TurnEnd] = asyncio.get_running_loop().create_future()
-        self._budget = Budget(self._limits, self._halt)
-        order.admits = self._budget.write
-        self._policies = _policies(spec.tools, declared)
-        self._guard = _guard(self._turn, self._policies, ready.found, self._halt, spec.entrypoint)
-        order.is_silent = self._guard.is_silent
-        # Code is asked for nothing there: a request that does is refused.
-        choice = None if spec.entrypoint else tool_choice(self._turn, [tool.name for tool in declared])
-        self.calls = self._model_calls(accepted, journal, choice)
-        order.is_of_model = self.calls.written.__contains__
         self._answers = accepted.replay.answers if accepted.replay else {}
         self._decided = decisions(accepted.turn.input)
-        self._approvals = Approvals(self._answers, order.from_tool, self._busy)
+        self._halted: asyncio.Future[TurnEnd] = asyncio.get_running_loop().create_future()
+        self._services = TurnServices(stack, caller, journal, key_around)
+        self._limits = _asked(bounded(spec.limits, accepted.parent, started.clock.now()), self._turn)
+        self._budget = Budget(self._limits, self._halt)
+        self._policies = _policies(spec.tools, declared)
+        self._guard = _guard(self._turn, self._policies, ready.found, self._halt, spec.entrypoint)
+        written: dict[str, str] = {}
+        self._order = EventOrder(
+            outlet.put,
+            outlet.keep,
+            admits=self._budget.write,
+            is_of_model=written.__contains__,
+            is_silent=self._guard.is_silent,
+        )
+        # Code is asked for nothing there: a request that does is refused.
+        choice = None if spec.entrypoint else tool_choice(self._turn, [tool.name for tool in declared])
+        self.calls = self._model_calls(caller, journal, choice, written)
+        self._approvals = Approvals(self._answers, self._order.from_tool, self._busy)
         self._tools = self._make_tools(journal, withheld=choice is not None and choice.withholds)
         self._boundary = AgentsBoundary(self._tools, agents_loop)
         self._handoff = EventHandoff(self._take)
 
-    def _model_calls(self, accepted: AcceptedTurn, journal: Journal, choice: ToolChoice | None) -> ModelCalls:
+    def _model_calls(
+        self, caller: Caller, journal: Journal, choice: ToolChoice | None, written: dict[str, str]
+    ) -> ModelCalls:
         spec = self._agent.definition.spec
-        calls = ModelCalls(
-            accepted.turn.id,
+        # Llama Stack's own loop sees to what is to be called, and shows tools that may not be.
+        is_kept = choice is not None and (choice.withholds or spec.framework != "llama-stack")
+        return ModelCalls(
+            caller,
             spec.model.name,
             self._budget,
             self._order.from_gateway,
             self._order.answered,
             journal,
-            accepted.trace,
             origin=self._turn.id,
             guard=self._guard,
+            # A declarative agent makes its calls with the others by itself.
+            asked=self._turn.parameters if spec.entrypoint else passed_on(self._turn.parameters),
+            choice=choice if is_kept else None,
+            written=written,
         )
-        # A declarative agent makes its calls with the others by itself.
-        calls.asked = self._turn.parameters if spec.entrypoint else passed_on(self._turn.parameters)
-        # Llama Stack's own loop sees to what is to be called, and shows tools that may not be.
-        is_kept = choice is not None and (choice.withholds or spec.framework != "llama-stack")
-        calls.choice = choice if is_kept else None
-        return calls
 
     def _make_tools(self, journal: Journal, *, withheld: bool) -> Tools:
         # Llama Stack's own loop counts its calls by itself.
@@ -236,7 +256,23 @@ class Attempt:
             raise BrokeOffError(end, seconds=seconds)
         return end
 
-    async def judged(self, end: TurnEnd) -> TurnEnd:
+    async def finished(self, end: TurnEnd) -> TurnEnd:
+        """Publish what is still held of the agent's events, and return what the turn ends with.
+
+        Args:
+            end: what the agent came to.
+        """
+        if isinstance(end, TurnCompleted) and self._order.cut_off:
+            end = TurnIncomplete(reason=self._order.cut_off)
+        suspended = isinstance(end, TurnSuspended)
+        self._order.finish(completed=isinstance(end, TurnCompleted), suspended=suspended)
+        if isinstance(end, TurnCompleted):
+            end = await self._judged(end)
+        if isinstance(end, TurnCompleted | TurnSuspended):
+            self._leave_answer(suspended=suspended)
+        return end
+
+    async def _judged(self, end: TurnEnd) -> TurnEnd:
         """Return what a turn ends with that ended well, but may have run a tool past the tool boundary, not have
         come to what a person approved, or been asked for JSON: its last message is the answer. All its events are
         in order by now.
@@ -257,7 +293,7 @@ class Attempt:
         fault = await asyncio.to_thread(format_fault, text, self._turn.parameters["text"]["format"])
         return TurnFailed(code=INVALID_ANSWER, message=f"text.format: {fault}") if fault else end
 
-    def leave_answer(self, *, suspended: bool) -> None:
+    def _leave_answer(self, *, suspended: bool) -> None:
         """Drop what is no answer, where the request asks for JSON: what was published before the answer, if that
         is JSON; all words that are no JSON, where the turn is not at its answer yet.
 

@@ -1,28 +1,17 @@
 """Runs one attempt at a turn: everything around an adapter that is the same for every framework."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
-import structlog
 from redis.exceptions import RedisError
 
-from k8gentai.agents.contract.events import (
-    Event,
-    TurnCompleted,
-    TurnEnd,
-    TurnIncomplete,
-    TurnStarted,
-    TurnSuspended,
-)
-from k8gentai.agents.contract.turn import (
-    Adapter,
-    AgentLoadError,
-)
+from k8gentai.agents.contract.events import TurnEnd, TurnStarted
+from k8gentai.agents.contract.turn import Adapter, AgentLoadError
 from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.observers import Observer, Observers
 from k8gentai.workers.attempt.replay_filter import Republisher
 from k8gentai.workers.attempt.retried import tried_anew
-from k8gentai.workers.attempt.sequencer import EventOrder
 from k8gentai.workers.attempt.spare_time import pause_in
 from k8gentai.workers.attempt.stream import EventStream
 from k8gentai.workers.gateway.model_calls import OpenAttempts
@@ -31,19 +20,16 @@ from k8gentai.workers.isolation.current_attempt import current_attempt
 from k8gentai.workers.isolation.own_variables import own_variables
 from k8gentai.workers.isolation.process_settings import ProcessSettings
 from k8gentai.workers.isolation.watchdog import Blocked
-from k8gentai.workers.process.attempt import Attempt
+from k8gentai.workers.process.attempt import Attempt, Outlet
 from k8gentai.workers.process.failures import failure
 from k8gentai.workers.process.vitals import Vitals
 from k8gentai.workers.queue.attempts import Attempts, FencedError, Started
 from k8gentai.workers.queue.connection import until_back
 from k8gentai.workers.queue.hand_backs import AgentMissingError, BrokeOffError, StaleCodeError
 from k8gentai.workers.stack.client import StackClient
-from k8gentai.workers.stack.services import TurnServices
 from k8gentai.workers.tools.agent_cache import LoadedAgents, ReadyAgent
 from k8gentai.workers.tools.concurrency import Slot
 from k8gentai.workers.tools.toolbox import Toolbox
-
-log = structlog.get_logger(__name__)
 
 
 class Harness:
@@ -60,6 +46,7 @@ class Harness:
         agents_loop: where agents' code runs.
         settings: those of the process, which are put back while no attempt runs.
         vitals: tells whether the process can run turns at all.
+        observers: watch the attempts.
     """
 
     def __init__(
@@ -74,7 +61,9 @@ class Harness:
         agents_loop: AgentsLoop,
         settings: ProcessSettings,
         vitals: Vitals,
+        observers: Sequence[Observer] = (),
     ) -> None:
+        self._observers = Observers(observers)
         self._vitals = vitals
         self._settings = settings
         self._stack = stack
@@ -99,50 +88,57 @@ class Harness:
             StaleCodeError: it has other code of the agent than is registered.
             BrokeOffError: the attempt has to be made again, as with the stack's server gone in mid-answer.
         """
-        stream = EventStream(self._attempts, started)
+        self._observers.began(started)
+        end: TurnEnd | None = None
+        try:
+            end = await self._run(started, slot)
+        finally:
+            self._observers.ended(started, end)
+
+    async def _run(self, started: Started, slot: Slot) -> TurnEnd | None:
+        """Run an attempt. Returns what the turn ended with, once that is written."""
+        stream = EventStream(self._attempts, started, partial(self._observers.published, started))
         stream.put(TurnStarted(attempt=started.lease.attempt, worker=self._attempts.worker))
-        order, put, recorded = await self._taken_up(started, stream)
-        pause = pause_in(self._agents_loop.loop)
-        journal = Journal(self._attempts, started.lease, recorded, pause)
+        outlet, recorded = await self._taken_up(started, stream)
+        journal = Journal(self._attempts, started.lease, recorded, pause_in(self._agents_loop.loop))
         writing = asyncio.create_task(stream.write())
-        running = asyncio.create_task(self._end(started, slot, journal, order))
+        running = asyncio.create_task(self._end(started, slot, journal, outlet))
         try:
             await asyncio.wait({writing, running}, return_when=asyncio.FIRST_COMPLETED)
+            end = None
             if not writing.done():
                 end = await running
                 await journal.close()
-                put(end)
+                outlet.put(end)
             await _written(writing)
+            return end
         finally:
             for task in (running, writing):
                 task.cancel()
             await asyncio.gather(running, writing, return_exceptions=True)
 
-    async def _taken_up(
-        self, started: Started, stream: EventStream
-    ) -> tuple[EventOrder, Callable[[Event], None], dict[str, str]]:
-        """Return what takes the events of an attempt and what its end, less those that earlier ones published, and
-        what they recorded.
+    async def _taken_up(self, started: Started, stream: EventStream) -> tuple[Outlet, dict[str, str]]:
+        """Return where the events of an attempt go, less those that earlier ones published, and what these
+        recorded.
         """
         if started.lease.attempt == 1 and not started.accepted.replay:
-            return EventOrder(stream.put), stream.put, {}
+            return Outlet(stream.put), {}
         before = await until_back(partial(self._attempts.before, started.lease))
         published = await until_back(partial(self._attempts.published, started.lease))
         recorded = await until_back(partial(self._attempts.journal, started.lease))
         if (replay := started.accepted.replay) and replay.retry:
             recorded = await tried_anew(self._attempts, started.lease, replay.of, recorded)
         republisher = Republisher(before, published, stream.put, started.accepted.refused())
-        return EventOrder(republisher.put, republisher.keep), republisher.put, recorded
+        return Outlet(republisher.put, republisher.keep), recorded
 
-    async def _end(self, started: Started, slot: Slot, journal: Journal, order: EventOrder) -> TurnEnd:
+    async def _end(self, started: Started, slot: Slot, journal: Journal, outlet: Outlet) -> TurnEnd:
         """Run the agent. Returns what the turn ends with."""
         attempt: Attempt | None = None
         try:
             ready = await self._ready(started)
             async with self._toolbox.open(ready, started, slot) as declared:
-                services = TurnServices(self._stack, started.accepted)
                 attempt = Attempt(
-                    started, ready, declared, services, journal, order, self._blocked, self._agents_loop
+                    started, ready, declared, self._stack, journal, outlet, self._blocked, self._agents_loop
                 )
                 endpoint = self._open_attempts.open(attempt.calls)
                 current_attempt.set(attempt.calls.attempt)
@@ -156,19 +152,12 @@ class Harness:
                 raise
             await self._vitals.check()
             end = failure(error, attempt.calls if attempt else None)
-            log.warning("turn_failed", turn=started.lease.turn_id, code=end.code, exc_info=error)
+            self._observers.failed(started, end, error)
         finally:
             if attempt is not None:
                 self._open_attempts.close(attempt.calls)
                 attempt.close()
-        if isinstance(end, TurnCompleted) and order.cut_off:
-            end = TurnIncomplete(reason=order.cut_off)
-        order.finish(completed=isinstance(end, TurnCompleted), suspended=isinstance(end, TurnSuspended))
-        if isinstance(end, TurnCompleted) and attempt is not None:
-            end = await attempt.judged(end)
-        if isinstance(end, TurnCompleted | TurnSuspended) and attempt is not None:
-            attempt.leave_answer(suspended=isinstance(end, TurnSuspended))
-        return end
+        return end if attempt is None else await attempt.finished(end)
 
     async def _ready(self, started: Started) -> ReadyAgent:
         """Return the agent, imported.

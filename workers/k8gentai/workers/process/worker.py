@@ -42,6 +42,7 @@ from k8gentai.workers.process.pulse import HUNG_SECONDS, Pulse
 from k8gentai.workers.process.relief import Relief
 from k8gentai.workers.process.running_turns import Pool
 from k8gentai.workers.process.shutdown import LeasesError, Shutdown
+from k8gentai.workers.process.turn_log import TurnLog
 from k8gentai.workers.process.vitals import Vitals
 from k8gentai.workers.process.worker_log import configure_logs, open_log
 from k8gentai.workers.queue import keys, preflight
@@ -58,6 +59,7 @@ from k8gentai.workers.queue.notifications import Notifications
 from k8gentai.workers.queue.registry_store import Place, followed_store_at
 from k8gentai.workers.queue.rq_worker import TurnWorker
 from k8gentai.workers.stack.client import StackClient
+from k8gentai.workers.stack.credentials import SignedGrants
 from k8gentai.workers.tools.agent_cache import LoadedAgents
 from k8gentai.workers.tools.agents import AgentTools
 from k8gentai.workers.tools.toolbox import Toolbox
@@ -206,10 +208,10 @@ class _Worker:
         host, port = listening.getsockname()
         open_attempts = OpenAttempts(f"http://{host}:{port}/v1")
         self._prepare_environment(open_attempts.base_url, host, port)
-        upstream = Upstream(self._stack_url, self._api_key)
+        stack = StackClient(self._stack_url, SignedGrants(self._api_key, connection))
         server = _Server(
             uvicorn.Config(
-                gateway(open_attempts, upstream),
+                gateway(open_attempts, Upstream(stack)),
                 log_config=None,
                 lifespan="off",
                 access_log=False,
@@ -219,7 +221,7 @@ class _Worker:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         vitals = Vitals(host, port, shutdown.replace)
         try:
-            await self._work(connection, open_attempts, vitals, shutdown)
+            await self._work(connection, stack, open_attempts, vitals, shutdown)
             # Its turns are given back, and what remains may take too long.
             self._last_words.ended()
         except BaseException as error:
@@ -229,7 +231,7 @@ class _Worker:
             end_for_certain(shutdown.exit_code)
             server.should_exit = True
             await serving
-            await upstream.close()
+            await stack.close()
             await connection.aclose()
         return shutdown.exit_code
 
@@ -254,7 +256,12 @@ class _Worker:
         return adapter
 
     async def _work(
-        self, connection: Redis, open_attempts: OpenAttempts, vitals: Vitals, shutdown: Shutdown
+        self,
+        connection: Redis,
+        stack: StackClient,
+        open_attempts: OpenAttempts,
+        vitals: Vitals,
+        shutdown: Shutdown,
     ) -> None:
         self._last_words.starting(f"the import of {self._framework}")
         adapter = self._load_adapter()
@@ -277,7 +284,6 @@ class _Worker:
             shutdown.exit_code = 1
             return
         attempts = Attempts(connection, self._framework, self._name, lease_seconds=self._lease_seconds)
-        stack = StackClient(self._stack_url, self._api_key, connection)
         toolbox = Toolbox(AgentTools(agents, stack))
         concurrency = self._concurrency or adapter.default_concurrency
         # Blocking tools and nodes run in its threads; asyncio's own pool has few more than the machine has cores.
@@ -297,6 +303,7 @@ class _Worker:
             agents_loop,
             ProcessSettings(),
             vitals,
+            [TurnLog()],
         )
         pool = Pool(attempts, harness, concurrency)
         blocking = connect_blocking(self._redis_url)
@@ -360,7 +367,6 @@ class _Worker:
             with suppress(*AWAY):
                 registration.unregister()
             await toolbox.close()
-            await stack.close()
             tasks = (stop, taking, watching)
             for task in tasks:
                 task.cancel()

@@ -227,13 +227,13 @@ class Attempts:
             raise FencedError(lease.turn_id)
         return bool(outcome == b"ok")
 
-    async def replayed(self, lease: Lease, models: int, tools: int) -> None:
-        """Note how many calls the journal answered in this attempt. May be sent again.
+    async def replayed(self, lease: Lease, models: int, tools: int, effects: int = 0) -> None:
+        """Note how many calls and effects the journal answered in this attempt. May be sent again.
 
         Raises:
             FencedError: nothing was written.
         """
-        if await self._replayed(args=[lease.turn_id, lease.attempt, models, tools]) == b"fenced":
+        if await self._replayed(args=[lease.turn_id, lease.attempt, models, tools, effects]) == b"fenced":
             raise FencedError(lease.turn_id)
 
     async def journal(self, lease: Lease) -> dict[str, str]:

@@ -162,6 +162,12 @@ class CallCounts(BaseModel):
     """Tool calls that the journal answered in the last attempt that came to an end."""
     tools_repeated: int = 0
     """Tool calls that were made though the journal had their result. To be 0."""
+    effects_made: int = 0
+    """Effects beside model and tool calls that were made, as of guardrails or files, and are in the journal."""
+    effects_replayed: int = 0
+    """Such effects that the journal answered in the last attempt that came to an end."""
+    effects_repeated: int = 0
+    """Such effects that were made though the journal had their result. To be 0."""
     unrecorded: int = 0
     """How often something did not fit the turn's journal."""
 

@@ -29,8 +29,8 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "wait_seconds": "Of a turn that waits for a person: how long, anew whenever what asked for it ends.",
         "taking": "What tells the taking that began the attempt from any other.",
         "attempted_at": "When the attempt began.",
-        "recorded": "How many answers, failures, results and given-up calls were recorded; numbers them in "
-        "their order.",
+        "recorded": "How many answers, effects, failures, results and given-up calls were recorded; numbers them "
+        "in their order.",
         "journal_bytes": "How long the journal's values are together.",
         "declined": "The workers that have not got the turn's agent, a line each.",
         "decline_event": "The last event of the turn where no worker has (JSON).",
@@ -70,10 +70,17 @@ of the canonical request, ``n`` counts equal ones from 1.
 
 Written by: ``Journal.record_answer``
 """
-FAILURE: Final = "failure "
-"""``failure {key of the call}``: how a model call failed for good (JSON of ``journal.Failure``).
+EFFECT: Final = "effect "
+"""``effect {kind} {digest} {n}``: what an effect beside model and tool calls came to (JSON), as what a guardrail
+says of a text. The digest is of what was asked and of the tool call around it, ``n`` counts equal ones from 1.
 
-Written by: ``Journal.record_failure``
+Written by: ``Journal.once``
+"""
+FAILURE: Final = "failure "
+"""``failure {key of the call}``: how a model call failed for good, or that an effect was refused (JSON of
+``journal.Failure``).
+
+Written by: ``Journal.record_failure``, ``Journal.once``
 """
 TOOL: Final = "tool "
 """``tool {call_id}``: what is known of a tool call (JSON of ``journal.ToolEntry``).
@@ -88,8 +95,9 @@ from 1.
 Written by: ``Journal.record_given_up``, ``Journal.hold``
 """
 ORDER: Final = "order "
-"""``order {key of the entry}``: where an answer, a failure, a result or a given-up call stands in the order in
-which they came (JSON of ``recorded_order.Place``); of a failure, behind the key of its call. Gone with its entry.
+"""``order {key of the entry}``: where an answer, an effect, a failure, a result or a given-up call stands in the
+order in which they came (JSON of ``recorded_order.Place``); of a failure, behind the key of its call. Gone with
+its entry.
 
 Written by: ``record``, beside the entry
 """

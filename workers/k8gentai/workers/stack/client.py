@@ -1,24 +1,37 @@
-"""Asks the stack on behalf of a turn, as a client of its own that vouches for it: for the turn of another agent,
-and for what the stack itself does for turns."""
+"""The one way of a worker to the stack's server: model calls, turns of other agents, services for turns.
+
+Connections, time-outs, credentials, and how long to wait before a request is sent again are here.
+"""
 
 import asyncio
-from functools import partial
-from typing import Any
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal
 
 import httpx
 import structlog
-from redis.asyncio import Redis
 
 from k8gentai.agents.contract.turn import ToolFailedError
-from k8gentai.workers.queue.connection import until_back
-from k8gentai.workers.queue.grants import PARENT_HEADER, Parent, signed, signing_key
+from k8gentai.agents.text.json_text import json_text, read_json
+from k8gentai.workers.http.sent_errors import SentError
+from k8gentai.workers.stack.credentials import Caller, Credentials
 
-_CONNECT_SECONDS = 5.0
-_SILENCE_SECONDS = 60.0
-"""How long a request waits for its answer before it is sent again, which leads to the same turn."""
-_KNOCK_SECONDS = 0.5
+CONNECT_SECONDS = 5.0
+SILENCE_SECONDS = 60.0
+"""How long a request waits for its answer, where nothing else is said. Sent again, it leads to the same turn."""
+KNOCK_SECONDS = 0.5
+"""The pause before a stack that was away is asked again."""
+_KEPT_CONNECTIONS = 100
+"""How many connections that are not in use are kept open."""
 _LONGEST_PAUSE_SECONDS = 10.0
 _AGAIN = frozenset({429, 502, 503, 504})
+_PASSING = frozenset({401, 408, 409, 425, 429})
+"""Statuses of refusals that say nothing of the request itself: a wrong key is put right, a limit is over."""
+
+Fault = Literal["away", "silent", "unsendable", "lost"]
+"""What became of a request that has no answer: the stack could not be reached, it sent nothing for too long, the
+request is none that HTTP knows, or the connection broke."""
 
 log = structlog.get_logger(__name__)
 
@@ -29,53 +42,110 @@ class StackRefusedError(ToolFailedError):
     Args:
         message: the stack's own.
         code: that of the error; empty where it has none.
+        status: the HTTP status.
     """
 
-    def __init__(self, message: str, code: str) -> None:
+    def __init__(self, message: str, code: str, status: int = 400) -> None:
         super().__init__(message)
         self.code = code
+        self.status = status
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same request may be granted another time."""
+        return self.status in _PASSING or self.status >= 500
 
 
 class StackClient:
-    """The stack's API, for the turns of one worker.
+    """The stack's API, for all turns of one worker.
 
     Args:
         stack_url: e.g. ``http://127.0.0.1:8321``.
-        api_key: the credential the stack asks for, if any.
-        redis: where the key for signing is.
+        credentials: gives each request its headers; agents' code never sees them.
+        transport: what carries requests, in place of the network.
     """
 
-    def __init__(self, stack_url: str, api_key: str | None, redis: Redis) -> None:
-        self._redis = redis
-        self._client = httpx.AsyncClient(
+    def __init__(
+        self, stack_url: str, credentials: Credentials, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._credentials = credentials
+        self._http = httpx.AsyncClient(
             base_url=stack_url,
-            headers={"authorization": f"Bearer {api_key}"} if api_key else {},
-            timeout=httpx.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=None),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT_CONNECTIONS),
+            transport=transport,
         )
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        await self._http.aclose()
 
-    async def respond(
-        self, body: dict[str, Any], key: str, parent: Parent, trace: dict[str, str]
-    ) -> dict[str, Any]:
+    async def send(
+        self,
+        method: str,
+        path: str,
+        caller: Caller | None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        silence_seconds: float = SILENCE_SECONDS,
+    ) -> httpx.Response:
+        """Send a request once, and return its answer, whatever its status. Its content is unread; whoever asks
+        closes it.
+
+        Args:
+            method: of HTTP.
+            path: of the stack's API.
+            caller: the attempt that the request is made for; None for one of the worker's own.
+            body: its JSON.
+            headers: further ones.
+            silence_seconds: how long the stack may send nothing.
+
+        Raises:
+            httpx.TransportError: there is no answer; see :func:`fault_of`.
+        """
+        sent = {**(headers or {}), **(caller.trace if caller else {}), **await self._credentials.headers(caller)}
+        content = None
+        if body is not None:
+            sent["content-type"] = "application/json"
+            content = json_text(body)
+        request = self._http.build_request(
+            method,
+            path,
+            content=content,
+            headers=sent,
+            timeout=_timeout(silence_seconds),
+        )
+        return await self._http.send(request, stream=True)
+
+    async def get(self, path: str) -> Any:
+        """Return the JSON of an answer to a request of the worker's own, which is sent once.
+
+        Raises:
+            httpx.HTTPError: there is none, or the stack refused it.
+            ValueError: it is no JSON.
+        """
+        answer = await self.send("GET", path, None)
+        try:
+            answer.raise_for_status()
+            return json.loads(await answer.aread())
+        finally:
+            await answer.aclose()
+
+    async def respond(self, body: Mapping[str, Any], key: str, caller: Caller) -> dict[str, Any]:
         """Return the response to a request, when its turn has ended.
 
         Args:
             body: of ``POST /v1/responses``.
             key: the request's idempotency key, which leads to one turn however often it is sent.
-            parent: on whose behalf.
-            trace: the trace context it continues, as HTTP headers.
+            caller: the attempt that asks.
 
         Raises:
-            StackRefusedError: it did; the message is its own.
+            StackRefusedError: the stack refused it; the message is its own.
         """
-        return await self.post("/v1/responses", body, parent, {**trace, "idempotency-key": key})
+        return await self.post("/v1/responses", body, caller, {"idempotency-key": key})
 
     async def post(
-        self, path: str, body: dict[str, Any], parent: Parent, headers: dict[str, str]
+        self, path: str, body: Mapping[str, Any], caller: Caller, headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
         """Return the answer to a request that may be sent more than once.
 
@@ -85,26 +155,61 @@ class StackClient:
         Args:
             path: of the stack's API.
             body: its JSON.
-            parent: on whose behalf.
-            headers: of HTTP.
+            caller: the attempt that the request is made for.
+            headers: further ones.
 
         Raises:
-            StackRefusedError: it did; the message is its own.
+            StackRefusedError: the stack refused it; the message is its own.
         """
-        headers = {**headers, PARENT_HEADER: signed(parent, await until_back(partial(signing_key, self._redis)))}
         while True:
-            pause = _KNOCK_SECONDS
             try:
-                answer = await self._client.post(path, json=body, headers=headers)
+                answer = await self.send("POST", path, caller, body, headers)
+                try:
+                    content = await answer.aread()
+                finally:
+                    await answer.aclose()
                 if answer.is_success:
-                    response: dict[str, Any] = answer.json()
+                    response: dict[str, Any] = json.loads(content)
                     return response
                 pause = _pause(answer)
-            except httpx.ReadTimeout:
-                pause = 0.0
             except httpx.TransportError as error:
-                log.warning("stack_away", turn=parent.turn_id, error=str(error), retry_in=pause)
+                fault = fault_of(error)
+                if fault == "unsendable":
+                    raise StackRefusedError(f"the request cannot be sent ({error})", "") from error
+                # One whose answer did not come in time was under way all the while.
+                pause = 0.0 if fault == "silent" else KNOCK_SECONDS
+                if pause:
+                    log.warning("stack_away", turn=caller.turn_id, error=str(error), retry_in=pause)
             await asyncio.sleep(pause)
+
+
+@cache
+def _timeout(silence_seconds: float) -> httpx.Timeout:
+    """Return the time-outs of a request."""
+    return httpx.Timeout(silence_seconds, connect=CONNECT_SECONDS)
+
+
+def fault_of(error: httpx.TransportError) -> Fault:
+    """Return what became of a request that has no answer."""
+    match error:
+        case httpx.ConnectError() | httpx.ConnectTimeout():
+            return "away"
+        case httpx.TimeoutException():
+            return "silent"
+        case httpx.LocalProtocolError() | httpx.UnsupportedProtocol():
+            return "unsendable"
+    return "lost"
+
+
+def retry_after(answer: httpx.Response) -> float | None:
+    """Return how many seconds an answer asks to wait; None where it does not."""
+    header = answer.headers.get("retry-after", "")
+    return float(header) if header.isdecimal() else None
+
+
+def is_final(answer: httpx.Response) -> bool:
+    """Return whether an answer asks not to be asked for again."""
+    return bool(answer.headers.get("x-should-retry") == "false")
 
 
 def _pause(answer: httpx.Response) -> float:
@@ -113,13 +218,20 @@ def _pause(answer: httpx.Response) -> float:
     Raises:
         StackRefusedError: asking again would not help.
     """
-    try:
-        error: dict[str, Any] = answer.json()["error"]
-    except (ValueError, KeyError, TypeError):
-        error = {"message": f"the stack answered {answer.status_code}"}
+    error = _read_error(answer.content)
     # A server that stops asks not to be asked again by those whose request would bring another turn.
-    final = answer.headers.get("x-should-retry") == "false" and error.get("code") != "server_stopping"
+    final = is_final(answer) and error.code != "server_stopping"
     if answer.status_code not in _AGAIN or final:
-        raise StackRefusedError(str(error.get("message")), str(error.get("code") or ""))
-    header = answer.headers.get("retry-after", "")
-    return min(float(header) if header.isdecimal() else _KNOCK_SECONDS, _LONGEST_PAUSE_SECONDS)
+        message = error.message or f"the stack answered {answer.status_code}"
+        raise StackRefusedError(message, str(error.code or ""), answer.status_code)
+    wait = retry_after(answer)
+    return min(KNOCK_SECONDS if wait is None else wait, _LONGEST_PAUSE_SECONDS)
+
+
+def _read_error(content: bytes) -> SentError:
+    """Return the error that an answer's JSON is; one without words where it is none."""
+    try:
+        sent = read_json(content)
+    except ValueError:
+        sent = None
+    return SentError.of(sent) if isinstance(sent, dict) else SentError("")

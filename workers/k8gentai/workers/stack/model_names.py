@@ -4,6 +4,8 @@ import time
 
 import httpx
 
+from k8gentai.workers.stack.client import StackClient
+
 _AGAIN_SECONDS = 5.0
 """How soon an unknown name is looked up anew."""
 
@@ -12,11 +14,11 @@ class ModelNames:
     """Finds the id under which the stack serves a model: the stack puts its provider's name in front.
 
     Args:
-        client: whose base URL is the stack's.
+        stack: lists its models.
     """
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
+    def __init__(self, stack: StackClient) -> None:
+        self._stack = stack
         self._served: dict[str, str] = {}
         """Ids, by themselves and by the name that the model's own endpoint has for it."""
         self._listed_at: float | None = None
@@ -32,8 +34,7 @@ class ModelNames:
 
     async def _list(self) -> None:
         try:
-            answer = await self._client.get("/v1/models")
-            models = answer.raise_for_status().json()["data"]
+            models = (await self._stack.get("/v1/models"))["data"]
             own = {model["custom_metadata"]["provider_resource_id"]: model["id"] for model in models}
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
             # The call that follows meets the same trouble and tells of it.

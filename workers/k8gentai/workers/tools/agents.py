@@ -14,6 +14,7 @@ from k8gentai.workers.attempt.journal import AskedAgent
 from k8gentai.workers.queue.attempts import Started
 from k8gentai.workers.queue.grants import Parent, bounded
 from k8gentai.workers.stack.client import StackClient, StackRefusedError
+from k8gentai.workers.stack.credentials import Caller
 from k8gentai.workers.tools.agent_cache import LoadedAgents, ReadyAgent
 from k8gentai.workers.tools.concurrency import Slot
 from k8gentai.workers.tools.running_call import RunningCall, running_call
@@ -115,7 +116,7 @@ class _Question:
             asked = call.asked_agent
             key, body = self._question(call, question) if asked is None else await self._answer(call, asked)
             try:
-                response = await self._stack.respond(body, key, self._parent(call), self._started.accepted.trace)
+                response = await self._stack.respond(body, key, self._caller(call))
             except StackRefusedError as error:
                 self._begin_anew(call, error)
                 continue
@@ -171,13 +172,15 @@ class _Question:
             "metadata": {"parent_response_id": _root(self._started), "parent_call_id": call.call_id},
         }
 
-    def _parent(self, call: RunningCall) -> Parent:
-        return Parent(
-            turn_id=self._started.lease.turn_id,
+    def _caller(self, call: RunningCall) -> Caller:
+        lease = self._started.lease
+        grant = Parent(
+            turn_id=lease.turn_id,
             depth=self._depth - 1,
             tokens=call.tools.tokens_left(),
             deadline=call.deadline(),
         )
+        return Caller(lease.turn_id, lease.attempt, self._started.accepted.trace, grant)
 
     def _check(self, response: dict[str, Any]) -> None:
         """See that the other agent came to an answer.

@@ -1,8 +1,9 @@
 -- Writes an entry of a turn's journal, for the attempt that holds the turn, and counts on the turn what was done
--- to make it: a model call that was answered, a tool that came to its end. An entry that was final and is
--- written again with something else is counted as repeated: what it stands for was done twice. One that does not
--- fit is counted as unrecorded, and as nothing else. An empty value takes the entry out. What the agent may go on
--- from, be it an answer, a failure, a result or that it gave a call up, is numbered in the order in which it is recorded.
+-- to make it: a model call that was answered, a tool that came to its end, another effect. An entry that was final
+-- and is written again with something else is counted as repeated: what it stands for was done twice. One that does
+-- not fit is counted as unrecorded, and as nothing else. An empty value takes the entry out. What the agent may go on
+-- from, be it an answer, an effect, a failure, a result or that it gave a call up, is numbered in the order in which
+-- it is recorded.
 -- ARGV: id, attempt, key, value, bytes a journal may have, what is known of its place in that order (JSON).
 local id, attempt, key, value, limit, place = unpack(ARGV)
 local turn = keys.turn .. id
@@ -23,7 +24,7 @@ end
 if before == value then return 'ok' end
 local kind = key:match('^%a+')
 local function final(entry)
-  return kind == 'model' or kind == 'tool' and cjson.decode(entry).state == 'done'
+  return kind == 'model' or kind == 'effect' or kind == 'tool' and cjson.decode(entry).state == 'done'
 end
 
 local more = #value - (before and #before or 0)

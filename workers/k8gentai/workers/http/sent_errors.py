@@ -1,9 +1,32 @@
 """Finds the errors in what model endpoints send, whichever of the usual shapes these have."""
 
-from typing import Any
+import json
+from dataclasses import dataclass
+from typing import Any, Self
 
 _WORDLESS = {"message": "it sent an error that says nothing"}
 _MOST_LAYERS = 5
+
+
+@dataclass(frozen=True)
+class SentError:
+    """What a peer says of an error, whichever of the usual shapes it has."""
+
+    message: str
+    code: object = None
+    kind: str = ""
+    status: int | None = None
+    """The HTTP status that it names, where it does."""
+
+    @classmethod
+    def of(cls, body: Any) -> Self:
+        """Read the JSON of an error: OpenAI's, FastAPI's, or a text alone."""
+        error = innermost_error(body)
+        if not isinstance(error, dict):
+            return cls(str(error))
+        message = error.get("message") or error.get("detail") or json.dumps(error)
+        code = error.get("code")
+        return cls(str(message), code, f"{error.get('type') or ''} {code or ''}", error_status(error))
 
 
 def sent_error(sent: Any) -> Any:

@@ -1,0 +1,96 @@
+"""What workers ask of the stack for turns that run, and what it answers: the one contract of both ends.
+
+A service is ``POST`` to its name under :data:`SERVICES_PATH`. Readers pass over fields that they do not know.
+"""
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+SERVICES_PATH = "/v1/amf/services"
+
+
+@dataclass(frozen=True)
+class Service[Asked: BaseModel, Answer: BaseModel]:
+    """One thing that the stack does for a turn.
+
+    Args:
+        name: its path, and what the journal calls its results.
+        asked: the body of a request.
+        answer: that of an answer.
+    """
+
+    name: str
+    asked: type[Asked]
+    answer: type[Answer]
+
+
+class FileSearch(BaseModel):
+    """Search a vector store."""
+
+    vector_store_id: str
+    search: dict[str, Any]
+    """The body of ``POST /v1/vector_stores/{id}/search``."""
+
+
+class Found(BaseModel):
+    """What a vector store finds."""
+
+    data: list[dict[str, Any]]
+
+
+class WebSearch(BaseModel):
+    """Search the web, with the arguments that a model gave the tool."""
+
+    arguments: dict[str, Any]
+
+
+class WebFound(BaseModel):
+    """What the search of the web says."""
+
+    text: str
+
+
+class Moderation(BaseModel):
+    """Ask one guardrail about a text."""
+
+    text: str
+    guardrail: str
+
+
+class Verdict(BaseModel):
+    """What a guardrail says of a text."""
+
+    violation: str | None
+    """Why it blocks the text, for the client; None where it does not."""
+
+
+class File(BaseModel):
+    """Read a file."""
+
+    file_id: str
+
+
+class FileContent(BaseModel):
+    """A file."""
+
+    filename: str
+    content: str
+    """In base64."""
+
+    @classmethod
+    def of(cls, filename: str, content: bytes) -> "FileContent":
+        """Return a file with that content."""
+        return cls(filename=filename, content=base64.b64encode(content).decode())
+
+    def decoded(self) -> bytes:
+        """Return the content itself."""
+        return base64.b64decode(self.content)
+
+
+FILE_SEARCH = Service("file-search", FileSearch, Found)
+WEB_SEARCH = Service("web-search", WebSearch, WebFound)
+MODERATION = Service("moderation", Moderation, Verdict)
+FILE = Service("file", File, FileContent)
