@@ -32,6 +32,7 @@ from k8gentai.providers.agents_api.toolgroups import Toolgroups
 from k8gentai.providers.host.access import Access, acting_as
 from k8gentai.providers.http import MAX_BODY_BYTES
 from k8gentai.providers.overrides import conversations as conversations_routes
+from k8gentai.providers.requests.compaction import is_compaction
 from k8gentai.providers.requests.guardrails import Guardrails
 from k8gentai.providers.requests.referenced import Lookups
 from k8gentai.providers.requests.targets import Resolver
@@ -211,7 +212,7 @@ class MemoryTurns:
         record = self.records.get(turn_id)
         if record and written in (None, record.status):
             record.settled = True
-            if record.status == "completed" and not record.compaction:
+            if record.status == "completed" and not is_compaction(record):
                 record.turn = record.turn.model_copy(update={"history": []})
         return record is None or record.settled
 

@@ -134,15 +134,15 @@ def fields() -> dict[str, dict[str, str]]:
 def callers() -> dict[str, str]:
     """Return the class that runs each script."""
     return {
-        str(call.args[0].value): node.name
+        str(call.args[1].value): node.name
         for path in QUEUE.glob("*.py")
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.ClassDef)
         for call in ast.walk(node)
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Name)
-        and call.func.id == "script"
-        and isinstance(call.args[0], ast.Constant)
+        and call.func.id == "prepared"
+        and isinstance(call.args[1], ast.Constant)
     }
 
 

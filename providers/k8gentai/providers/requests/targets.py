@@ -29,6 +29,8 @@ class Target:
 
     agent: str
     framework: str
+    revision: str = ""
+    """A digest of its definition and code; empty for a plain model."""
     declarative: bool = True
     """It has no code of its own."""
     refuses: frozenset[str] = frozenset()
@@ -163,11 +165,12 @@ def _unavailable(message: str, code: str) -> ApiError:
 
 def _target(agent: RegisteredAgent) -> Target:
     if agent.definition is None:
-        return Target(agent.id, agent.framework)
+        return Target(agent.id, agent.framework, agent.digest)
     spec = agent.definition.spec
     return Target(
         agent.id,
         agent.framework,
+        agent.digest,
         declarative=spec.entrypoint is None,
         refuses=frozenset(agent.refuses),
         tools=frozenset(agent.tools),

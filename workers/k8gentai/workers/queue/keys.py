@@ -94,12 +94,14 @@ UNSETTLED: Final = "amf:unsettled:"
 Ends: an entry when its turn is settled.
 """
 IDEMPOTENCY: Final = "amf:idempotency:"
-"""``amf:idempotency:{principal}:{key}``, a hash: the turn that a request with that key brought.
+"""``amf:idempotency:{principal}:{key}``, a hash: the turn that a request with that key brought. In the
+principal, ``%`` and ``:`` are written as in a URL.
 
 Ends: with the turn; before that is settled, 31 days later than the server keeps turns.
 """
 RETRIED: Final = "amf:retried:"
-"""``amf:retried:{principal}:{digest}``, a hash: the turn of the last such request that an SDK sent.
+"""``amf:retried:{principal}:{digest}``, a hash: the turn of the last such request that an SDK sent. The
+principal is written as above.
 
 Ends: 12 minutes after the last try; when a try finds the queue full.
 """

@@ -1,8 +1,9 @@
 -- Notes how many calls the journal answered in the attempt that holds the turn.
--- ARGV: id, attempt, model calls, tool calls.
-local id, attempt, models, tools = unpack(ARGV)
-local turn = keys.turn .. id
+-- Arguments:
+--   id, attempt
+--   models, tools   how many calls of each
+local turn = keys.turn .. args.id
 local found = redis.call('HMGET', turn, 'attempt', 'status')
-if found[1] ~= attempt or found[2] ~= 'running' then return 'fenced' end
-redis.call('HSET', turn, 'models_replayed', models, 'tools_replayed', tools)
+if found[1] ~= args.attempt or found[2] ~= 'running' then return 'fenced' end
+redis.call('HSET', turn, 'models_replayed', args.models, 'tools_replayed', args.tools)
 return 'ok'
