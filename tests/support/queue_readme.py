@@ -28,6 +28,9 @@ Made from the code by `python -m tests.support.queue_readme`; a test holds it to
 scripts are in [lua/](lua). A turn's life, for readers, is in [the
 architecture](../../../../docs/architecture.md).
 
+`AMF_KEY_PREFIX` stands before every key and channel; with a hash tag in it all of them lie in one slot of a Redis
+Cluster, as those of each script must.
+
 *For as long as a server keeps turns* is `keep_seconds` of `Turns`: a day, where nothing else is said.
 """
 _SCRIPTS = """

@@ -49,7 +49,7 @@ class Server:
     def start_unready(self) -> None:
         """Start it without waiting for its health."""
         command = self._stack.host.command(self.port, print, self._stack.run_yaml)
-        environment = {**self._stack.environment, **self._environment}
+        environment = {**self._stack.of_parts(), **self._environment}
         self.process = Process(self._name, command, self._stack.directory, environment)
 
     def stop(self) -> None:
@@ -90,6 +90,8 @@ class Stack:
         self.valkey = Valkey(directory)
         self.run_yaml = RUN_YAML
         """What its servers serve."""
+        self.key_prefix = ""
+        """``AMF_KEY_PREFIX``; to be set before anything is started."""
         self._numbers = itertools.count()
         self._processes: list[Process] = []
         self._servers: list[Server] = []
@@ -111,6 +113,10 @@ class Stack:
             # Frameworks take seconds to compile, which each worker's start would take anew.
             "PYTHONDONTWRITEBYTECODE": "",
         }
+
+    def of_parts(self) -> dict[str, str]:
+        """Return the environment of each of its parts."""
+        return {**self.environment, "AMF_KEY_PREFIX": self.key_prefix}
 
     @property
     def server(self) -> Server:
@@ -162,7 +168,7 @@ class Stack:
         self, framework: str, *options: str, stack_url: str | None = None, ready: bool = True
     ) -> Process:
         """Start a worker process."""
-        environment = {**self.environment, "AMF_STACK_URL": stack_url or self.server.url}
+        environment = {**self.of_parts(), "AMF_STACK_URL": stack_url or self.server.url}
         command = [sys.executable, "-m", "k8gentai.stack.commands.cli", "worker", framework, *options]
         worker = Process(f"worker{next(self._numbers)}-{framework}", command, self.directory, environment)
         self._processes.append(worker)
@@ -181,7 +187,8 @@ class Stack:
     def registered(self, worker: Process) -> bool:
         """Whether the worker is among those RQ knows; its name there holds its process id."""
         with self.redis() as client:
-            return any(f"-{worker.pid}-" in name.decode() for name in client.smembers(keys.RQ_ALL_WORKERS))
+            names = client.smembers(self.key_prefix + keys.RQ_ALL_WORKERS)
+            return any(f"-{worker.pid}-" in name.decode() for name in names)
 
     def redis(self) -> redis.Redis:
         return self.valkey.client()

@@ -54,7 +54,7 @@ def faults_of(settings: Settings, names: str) -> tuple[str, ...]:
     url, scheme = settings.worker_redis_url(), settings.worker_redis_url().partition("://")[0]
     if not set(faults).isdisjoint(PROXIED) and scheme not in ("redis", "unix"):
         raise SetUpError(
-            f"--faults {', '.join(PROXIED)} need a Redis without TLS or Sentinels, not {masked(url)}."
+            f"--faults {', '.join(PROXIED)} need a Redis without TLS, Sentinels or a cluster, not {masked(url)}."
         )
     return faults
 
