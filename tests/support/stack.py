@@ -12,6 +12,7 @@ import redis
 
 from k8gentai.stack.environments.hosts import HOSTS, RUN_YAML, Host
 from k8gentai.workers.queue import keys
+from tests.support import previous_release
 from tests.support.processes import ROOT, Process, free_port, run_python
 from tests.support.valkey import Valkey
 
@@ -170,10 +171,36 @@ class Stack:
         """Start a worker process."""
         environment = {**self.of_parts(), "AMF_STACK_URL": stack_url or self.server.url}
         command = [sys.executable, "-m", "k8gentai.stack.commands.cli", "worker", framework, *options]
-        worker = Process(f"worker{next(self._numbers)}-{framework}", command, self.directory, environment)
-        self._processes.append(worker)
+        worker = self._start(framework, command, environment)
         if ready:
             worker.wait_until(lambda: self.registered(worker), "ready", 300)
+        return worker
+
+    def add_previous_server(self, release: Path) -> Server:
+        """Start a server of the release before, whose code is in that directory."""
+        return self.add_server(PYTHONPATH=previous_release.python_path(release, self.environment["PYTHONPATH"]))
+
+    def add_previous_worker(self, framework: str, release: Path) -> Process:
+        """Start a worker of the release before.
+
+        Args:
+            framework: whose turns it runs.
+            release: where that release's code is.
+        """
+        environment = {
+            **self.of_parts(),
+            "PYTHONPATH": previous_release.python_path(release, self.environment["PYTHONPATH"]),
+        }
+        command = previous_release.worker_command(
+            framework, self.environment["REDIS_URL"], self.server.url, self.registry
+        )
+        worker = self._start(f"{framework}-before", command, environment)
+        worker.wait_until(lambda: self.registered(worker), "ready", 300)
+        return worker
+
+    def _start(self, name: str, command: list[str], environment: dict[str, str]) -> Process:
+        worker = Process(f"worker{next(self._numbers)}-{name}", command, self.directory, environment)
+        self._processes.append(worker)
         return worker
 
     def worker_pids(self) -> list[int]:
