@@ -149,10 +149,10 @@ class Attempts:
         return taken.decode() if taken else None
 
     async def start(self, turn_id: str, taking: str | None = None) -> Started | None:
-        """Take the lease of a turn that was taken from the queue. May be sent again when the answer was lost.
+        """Take the lease of a turn, as an id was taken from the queue. May be sent again when the answer was lost.
 
         Args:
-            turn_id: the turn.
+            turn_id: what was taken; the dispatch script says which turn that begins.
             taking: tells this taking from every other, where it may be sent again.
 
         Returns:
@@ -176,10 +176,10 @@ class Attempts:
             raise DeclinedBeforeError(turn_id)
         if outcome[0] != b"started":
             return None
-        _, attempt, last_seq, accepted, history, suspect, breaks, now, alone = outcome
+        _, attempt, last_seq, accepted, history, suspect, breaks, now, alone, begun = outcome
         record = json.loads(accepted)
         record["turn"]["history"] = json.loads(history)
-        lease = Lease(turn_id, attempt)
+        lease = Lease(begun.decode(), attempt)
         clock = Clock(float(now))
         kept = AcceptedTurn.model_validate(record)
         return Started(lease, int(last_seq), kept, clock, bool(suspect), breaks, float(alone))

@@ -1,7 +1,7 @@
 """The atomic steps of a turn's life, as Lua scripts that Redis runs whole or not at all.
 
-The scripts are the files in ``lua/``. Each is put behind ``lua/prelude.lua`` and the table of key names, so
-that names stand in one place (:mod:`k8gentai.workers.queue.keys`). They name keys that they compute: on a Redis
+The scripts are the files in ``lua/``. Each is put behind ``lua/dispatch.lua``, ``lua/prelude.lua`` and the table of
+key names, so that names stand in one place (:mod:`k8gentai.workers.queue.keys`). They name keys that they compute: on a Redis
 Cluster all of them have to lie in one slot, which a hash tag in their prefix sees to.
 """
 
@@ -21,6 +21,8 @@ from k8gentai.workers.queue.stored import EVENT_VERSION, JOURNAL_VERSION
 
 _COMMAND = re.compile(r"redis\.call\('([A-Z]+)'")
 _KEY = re.compile(r"\bkeys\.(\w+)")
+_SHARED = ("dispatch", "prelude")
+"""The files that stand before each script."""
 _CONTAINERS = {"XGROUP", "XINFO"}
 """Commands that are none without a second word."""
 
@@ -62,7 +64,7 @@ def script(name: str) -> str:
     table = ", ".join(f"{name} = '{value}'" for name, value in keys.ALL.items())
     cancelled = TurnCancelled().model_dump_json()
     folder = files("k8gentai.workers.queue") / "lua"
-    code = [(folder / f"{part}.lua").read_text() for part in ("prelude", name)]
+    code = [(folder / f"{part}.lua").read_text() for part in (*_SHARED, name)]
     known = [
         f"local keys = {{{table}}}",
         f"local events = {{cancelled = '{cancelled}'}}",

@@ -176,12 +176,6 @@ stop = function(id, status, event, ended, keep)
   return was
 end
 
-local function push(id, pool, where)
-  redis.call('HSET', keys.rq_job .. id, 'status', 'queued')
-  redis.call('SADD', keys.rq_queues, keys.rq_queue .. pool)
-  redis.call(where, keys.rq_queue .. pool, id)
-end
-
 -- Gives a running turn back, to the front of the queue.
 local function requeue(id, pool, attempt)
   release(id, pool, attempt)

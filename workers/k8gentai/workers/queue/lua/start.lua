@@ -1,12 +1,14 @@
 -- A worker took the turn from the queue: gives it the lease and the next attempt's number, which is the fence.
 -- Arguments:
---   id, pool, worker
+--   id            what it took
+--   pool, worker
 --   lease         in seconds
 --   started       for RQ: the time now
 --   far           seconds RQ's entry may stand
 --   taking        tells this taking from any other: a worker may take a turn twice, where it was put back into the
 --                 queue while Redis was away
-local id, pool, worker, taking = args.id, args.pool, args.worker, args.taking
+local pool, worker, taking = args.pool, args.worker, args.taking
+local id = chosen(pool, args.id)
 local turn = keys.turn .. id
 local status, taken, attempt, declined = unpack(redis.call('HMGET', turn, 'status', 'taking', 'attempt', 'declined'))
 -- It stays taken, for the worker to put it back where others find it.
@@ -18,7 +20,7 @@ local function begun(number)
   local found = redis.call('HMGET', turn, 'seq', 'accepted', 'history', 'suspect', 'breaks_in_a_row', 'alone_seconds')
   local suspect = found[4] and redis.call('EXISTS', keys.solved .. found[4]) == 0
   return {'started', tonumber(number), found[1], found[2], found[3], suspect and 1 or 0, tonumber(found[5] or 0),
-    tostring(now()), found[6] or '0'}
+    tostring(now()), found[6] or '0', id}
 end
 -- Sent again, because the answer to the first sending was lost.
 if status == 'running' and taken == taking then return begun(attempt) end
