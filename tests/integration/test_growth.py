@@ -17,7 +17,7 @@ from k8gentai.workers.queue.connection import connect_blocking
 from k8gentai.workers.queue.grants import Parent
 from k8gentai.workers.queue.record import AcceptedTurn, Replay
 from k8gentai.workers.queue.rq_worker import TurnWorker
-from k8gentai.workers.queue.status import Pools
+from k8gentai.workers.queue.status import LiveWorker, Pools
 from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
 from tests.integration.helpers import eventually
 from tests.support.accepting import ask, no_history
@@ -367,7 +367,7 @@ async def test_names_of_servers_that_are_gone_are_removed_unless_they_hold_turns
 async def test_a_worker_counts_before_there_was_any_turn(connection, valkey):
     with connect_blocking(valkey.url) as client:
         await asyncio.to_thread(TurnWorker("langgraph", "idle", client, dict).register)
-    assert await Pools(connection).workers() == {"langgraph": 1}
+    assert await Pools(connection).workers() == [LiveWorker("langgraph")]
 
 
 async def test_names_of_workers_that_died_with_their_witness_are_removed(connection, valkey):
@@ -388,7 +388,7 @@ async def test_names_of_workers_that_died_with_their_witness_are_removed(connect
         await asyncio.to_thread(die)
     for names in (keys.RQ_ALL_WORKERS, f"{keys.RQ_WORKERS}langgraph"):
         assert await connection.smembers(names) == {(keys.RQ_WORKER + "alive").encode()}
-    assert await Pools(connection).workers() == {"langgraph": 1}
+    assert await Pools(connection).workers() == [LiveWorker("langgraph")]
 
 
 def test_an_idle_worker_writes_once_in_a_while(valkey):

@@ -55,6 +55,7 @@ from k8gentai.workers.queue.admission import (
 )
 from k8gentai.workers.queue.grants import Parent
 from k8gentai.workers.queue.record import ENDED, AcceptedTurn, Owner, Status, TurnRecord
+from k8gentai.workers.queue.status import LiveWorker, Workers
 from k8gentai.workers.queue.turns import TurnNotFoundError
 from tests.support.host_apis import HostApis
 
@@ -244,8 +245,8 @@ class MemoryPools:
     async def waiting(self) -> dict[str, int]:
         return {"math": 2}
 
-    async def workers(self) -> dict[str, int]:
-        return {"langgraph": 1}
+    async def workers(self) -> Workers:
+        return Workers([LiveWorker("langgraph")])
 
 
 class Models:

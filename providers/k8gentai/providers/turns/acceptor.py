@@ -140,6 +140,7 @@ class Acceptor:
                 conversation=request.conversation or going_on.conversation,
             ),
             framework=target.framework,
+            pool=target.pool,
             revision=target.revision,
             implicit=target.implicit,
             owner=caller(),
@@ -169,7 +170,7 @@ class Acceptor:
             return before
 
         kept = await self._turns.accept(accepted, history, terms)
-        log.info("turn_accepted", turn=kept, agent=target.agent, framework=target.framework)
+        log.info("turn_accepted", turn=kept, agent=target.agent, framework=target.framework, pool=target.pool)
         return kept, request
 
     async def _target(self, request: CreateRequest) -> Target:

@@ -43,7 +43,7 @@ Written by: whoever needs it first (``grants.signing_key``)
 Ends: never.
 """
 LEASES: Final = key_prefix.PREFIX + "amf:leases:"
-"""``amf:leases:{framework}``, a sorted set: ``{id} {attempt}`` by the Unix time its lease ends; ``{id} taken``
+"""``amf:leases:{pool}``, a sorted set: ``{id} {attempt}`` by the Unix time its lease ends; ``{id} taken``
 by the time a turn is put back that was taken and not begun.
 
 Ends: an entry with its attempt, or when the turn is begun or put back.
@@ -132,12 +132,12 @@ RQ_QUEUES: Final = key_prefix.PREFIX + "rq:queues"
 Ends: never.
 """
 RQ_QUEUE: Final = key_prefix.PREFIX + "rq:queue:"
-"""``rq:queue:{framework}``, a list: ids of the turns that wait for a worker, the next one first.
+"""``rq:queue:{pool}``, a list: ids of the turns that wait for a worker, the next one first.
 
 Ends: an entry when a worker takes it, or the turn ends.
 """
 RQ_WORKERS: Final = key_prefix.PREFIX + "rq:workers:"
-"""``rq:workers:{framework}``, a set: the keys of the workers of a queue.
+"""``rq:workers:{pool}``, a set: the keys of the workers of a queue.
 
 Written by: each worker (RQ, by ``TurnWorker``)
 Ends: an entry when its worker stops or is found dead.
@@ -155,7 +155,7 @@ Written by: that worker (RQ, by ``TurnWorker``)
 Ends: 30 s after its last heartbeat; when it stops or is found dead.
 """
 RQ_INTERMEDIATE: Final = ":intermediate"
-"""``rq:queue:{framework}:intermediate``, a list: ids of the turns that were taken and are not begun.
+"""``rq:queue:{pool}:intermediate``, a list: ids of the turns that were taken and are not begun.
 
 Written by: the worker that takes a turn (``Attempts.take``)
 Ends: an entry when the turn is begun or put back.
@@ -166,30 +166,37 @@ RQ_JOB: Final = key_prefix.PREFIX + "rq:job:"
 Ends: when the turn has ended for as long as its server keeps turns.
 """
 RQ_STARTED: Final = key_prefix.PREFIX + "rq:wip:"
-"""``rq:wip:{framework}``, a sorted set: ``{id}:{attempt}`` of each turn that runs, by a Unix time that is far
+"""``rq:wip:{pool}``, a sorted set: ``{id}:{attempt}`` of each turn that runs, by a Unix time that is far
 off.
 
 Ends: an entry with its attempt.
 """
 RQ_FINISHED: Final = key_prefix.PREFIX + "rq:finished:"
-"""``rq:finished:{framework}``, a sorted set: ids of turns that ended well or wait for a person, by the Unix
+"""``rq:finished:{pool}``, a sorted set: ids of turns that ended well or wait for a person, by the Unix
 time their jobs end.
 
 Ends: an entry when another turn ends after that time.
 """
 RQ_FAILED: Final = key_prefix.PREFIX + "rq:failed:"
-"""``rq:failed:{framework}``, a sorted set: the same of turns that failed.
+"""``rq:failed:{pool}``, a sorted set: the same of turns that failed.
 
 Ends: an entry when another turn fails after that time.
 """
 RQ_CANCELED: Final = key_prefix.PREFIX + "rq:canceled:"
-"""``rq:canceled:{framework}``, a sorted set: the same of turns that were cancelled.
+"""``rq:canceled:{pool}``, a sorted set: the same of turns that were cancelled.
 
 Ends: an entry when another turn is cancelled after that time.
 """
 MISSING: Final = "missing_agents"
 """``missing_agents``, a field: in ``rq:worker:{name}``, JSON: the agents which that worker cannot import, each
 with the reason.
+
+Written by: that worker (``TurnWorker``)
+Ends: with the worker's hash.
+"""
+SERVED: Final = "served_agents"
+"""``served_agents``, a field: in ``rq:worker:{name}``, JSON: the agents that the worker serves, where it does not
+serve all of its pool.
 
 Written by: that worker (``TurnWorker``)
 Ends: with the worker's hash.

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import redis
 from rq import Queue, worker_registration
@@ -56,10 +56,16 @@ class TurnWorker(RqWorker):
         name: this worker's name.
         connection: a client from :func:`k8gentai.workers.queue.connection.connect_blocking`.
         missing: returns the agents that the worker cannot import, each with the reason.
+        only: the ids of the agents that the worker serves; None for all of its pool.
     """
 
     def __init__(
-        self, pool: str, name: str, connection: redis.Redis, missing: Callable[[], dict[str, str]]
+        self,
+        pool: str,
+        name: str,
+        connection: redis.Redis,
+        missing: Callable[[], dict[str, str]],
+        only: Collection[str] | None = None,
     ) -> None:
         super().__init__(
             [pool], name=name, connection=connection, serializer=JSONSerializer, worker_ttl=_TTL_SECONDS
@@ -68,6 +74,7 @@ class TurnWorker(RqWorker):
         self._renew_at = 0.0
         self._missing = missing
         self._published = "{}"
+        self._only = only
 
     @property
     def connection_timeout(self) -> int:
@@ -81,6 +88,8 @@ class TurnWorker(RqWorker):
         self._written = WorkerStatus.IDLE
         self._renew_at = 0.0
         self._published = "{}"
+        if self._only is not None:
+            self.connection.hset(self.key, keys.SERVED, json.dumps(sorted(self._only)))
         self._publish_missing()
 
     def beat(self, running: int) -> None:

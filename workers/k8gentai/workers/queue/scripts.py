@@ -1,8 +1,8 @@
 """The atomic steps of a turn's life, as Lua scripts that Redis runs whole or not at all.
 
-The scripts are the files in ``lua/``. Each is put behind ``lua/dispatch.lua``, ``lua/prelude.lua`` and the table of
-key names, so that names stand in one place (:mod:`k8gentai.workers.queue.keys`). They name keys that they compute: on a Redis
-Cluster all of them have to lie in one slot, which a hash tag in their prefix sees to.
+The scripts are the files in ``lua/``. Each is put behind ``lua/dispatch.lua``, ``lua/prelude.lua`` and the table
+of key names, so that names stand in one place (:mod:`k8gentai.workers.queue.keys`). They name keys that they
+compute: on a Redis Cluster all of them have to lie in one slot, which a hash tag in their prefix sees to.
 """
 
 import json
