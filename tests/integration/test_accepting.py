@@ -107,3 +107,12 @@ async def test_a_key_of_the_clients_own_decides_alone(connection):
     turns = Turns(connection)
     first = await ask(turns, sdk_try=0, idempotency_key="a")
     assert await ask(turns, sdk_try=1, idempotency_key="b") != first
+
+
+async def test_keys_of_two_owners_are_two_whatever_their_names_hold(connection):
+    turns = Turns(connection)
+    first = await ask(turns, owner="ada:b", idempotency_key="c")
+    other = await ask(turns, owner="ada", idempotency_key="b:c")
+    percent = await ask(turns, owner="ada%3Ab", idempotency_key="c")
+    assert len({first, other, percent}) == 3
+    assert await ask(turns, owner="ada:b", idempotency_key="c") == first

@@ -265,3 +265,26 @@ async def test_a_turn_is_given_up_after_as_many_attempts_as_it_may_have(valkey, 
             "see the workers' logs"
         ),
     )
+
+
+async def test_the_end_of_a_turn_carries_its_time(connection, turns, accepted):
+    attempts = worker(connection, "w")
+    await attempts.append(await start(attempts), 2, [TurnCompleted()])
+    ended_at = (await turns.get(TURN)).ended_at
+    assert ended_at
+    assert [getattr(event, "at", None) for _, event in await turns.events(TURN)] == [None, ended_at]
+    assert [getattr(event, "at", None) async for _, event in turns.follow(TURN)] == [None, ended_at]
+
+
+async def test_events_of_a_later_release_are_skipped(connection, turns, accepted):
+    attempts = worker(connection, "w")
+    lease = await start(attempts)
+    await attempts.append(lease, 2, [TurnStarted(attempt=1, worker="w")])
+    await connection.hincrby(keys.TURN + TURN, "seq", 1)
+    later = {"e": '{"type": "memory.read", "store": "m"}', "v": 7, "more": "x"}
+    await connection.xadd(keys.TURN + TURN + keys.EVENTS, later, id="3-0")
+    await attempts.append(lease, 4, [TurnCompleted()])
+    expected = [(1, "turn.accepted"), (2, "turn.started"), (4, "turn.completed")]
+    assert [(seq, event.type) for seq, event in await turns.events(TURN)] == expected
+    assert [(seq, event.type) async for seq, event in turns.follow(TURN)] == expected
+    assert [event.type for event in await attempts.published(lease)] == [each for _, each in expected]

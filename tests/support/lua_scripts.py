@@ -41,6 +41,8 @@ _READS = {
 TYPES = {command: kind for table in (WRITES, _READS) for kind, commands in table.items() for command in commands}
 """The type that a command is for."""
 
+SHARED = ("dispatch", "prelude")
+"""The files that stand before each script."""
 _TURNS = {"turn": ["turn"], "of": ["turn"], "from": ["turn"], "to": ["turn"]}
 """Functions' parameters, each a turn's key."""
 _KINDS = ("model", "tool", "effect")
@@ -81,8 +83,8 @@ class Function:
 
 
 def names() -> list[str]:
-    """Return the scripts there are, without the prelude."""
-    return sorted(path.name.removesuffix(".lua") for path in _folder().iterdir() if path.name != "prelude.lua")
+    """Return the scripts there are, without the files that stand before each."""
+    return sorted({path.name.removesuffix(".lua") for path in _folder().iterdir()} - {*SHARED})
 
 
 def summary(script: str) -> str:
@@ -100,7 +102,7 @@ def key_names() -> set[str]:
 @cache
 def accesses(script: str) -> frozenset[Access]:
     """Return what a script does, in functions of the prelude too."""
-    functions = {**_functions("prelude"), **_functions(script)}
+    functions = {name: found for part in (*SHARED, script) for name, found in _functions(part).items()}
     todo, seen = [""], set()
     while todo:
         name = todo.pop()

@@ -32,6 +32,7 @@ from k8gentai.providers.agents_api.toolgroups import Toolgroups
 from k8gentai.providers.host.access import Access, acting_as
 from k8gentai.providers.http import MAX_BODY_BYTES
 from k8gentai.providers.overrides import conversations as conversations_routes
+from k8gentai.providers.requests.compaction import is_compaction
 from k8gentai.providers.requests.guardrails import Guardrails
 from k8gentai.providers.requests.referenced import Lookups
 from k8gentai.providers.requests.targets import Resolver
@@ -54,6 +55,7 @@ from k8gentai.workers.queue.admission import (
 )
 from k8gentai.workers.queue.grants import Parent
 from k8gentai.workers.queue.record import ENDED, AcceptedTurn, Owner, Status, TurnRecord
+from k8gentai.workers.queue.status import LiveWorker, Workers
 from k8gentai.workers.queue.turns import TurnNotFoundError
 from tests.support.host_apis import HostApis
 
@@ -211,7 +213,7 @@ class MemoryTurns:
         record = self.records.get(turn_id)
         if record and written in (None, record.status):
             record.settled = True
-            if record.status == "completed" and not record.compaction:
+            if record.status == "completed" and not is_compaction(record):
                 record.turn = record.turn.model_copy(update={"history": []})
         return record is None or record.settled
 
@@ -243,8 +245,8 @@ class MemoryPools:
     async def waiting(self) -> dict[str, int]:
         return {"math": 2}
 
-    async def workers(self) -> dict[str, int]:
-        return {"langgraph": 1}
+    async def workers(self) -> Workers:
+        return Workers([LiveWorker("langgraph")])
 
 
 class Models:

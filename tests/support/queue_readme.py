@@ -28,6 +28,9 @@ Made from the code by `python -m tests.support.queue_readme`; a test holds it to
 scripts are in [lua/](lua). A turn's life, for readers, is in [the
 architecture](../../../../docs/architecture.md).
 
+`AMF_KEY_PREFIX` stands before every key and channel; with a hash tag in it all of them lie in one slot of a Redis
+Cluster, as those of each script must.
+
 *For as long as a server keeps turns* is `keep_seconds` of `Turns`: a day, where nothing else is said.
 """
 _SCRIPTS = """
@@ -134,15 +137,15 @@ def fields() -> dict[str, dict[str, str]]:
 def callers() -> dict[str, str]:
     """Return the class that runs each script."""
     return {
-        str(call.args[0].value): node.name
+        str(call.args[1].value): node.name
         for path in QUEUE.glob("*.py")
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.ClassDef)
         for call in ast.walk(node)
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Name)
-        and call.func.id == "script"
-        and isinstance(call.args[0], ast.Constant)
+        and call.func.id == "prepared"
+        and isinstance(call.args[1], ast.Constant)
     }
 
 

@@ -38,7 +38,7 @@ class Failover:
         self.replica.start()
         with self.replica.client() as client:
             client.replicaof("127.0.0.1", str(self.primary.port))
-            _wait(lambda: client.info("replication")["master_link_status"] == "up")
+            wait_for(lambda: client.info("replication")["master_link_status"] == "up")
         configuration = self._directory / "sentinel.conf"
         configuration.write_text(
             f"port {self._port}\nbind 127.0.0.1\ndir {self._directory}\n"
@@ -55,13 +55,13 @@ class Failover:
         with self.primary.client() as client, self.replica.client() as replica:
             client.client_pause(60_000, all=False)
             written = client.info("replication")["master_repl_offset"]
-            _wait(lambda: replica.info("replication")["slave_repl_offset"] >= written)
+            wait_for(lambda: replica.info("replication")["slave_repl_offset"] >= written)
             self.primary.kill()
 
     def wait_until_over(self) -> None:
         """Wait until the replica is the primary."""
         with self.replica.client() as client:
-            _wait(lambda: client.info("replication")["role"] == "master")
+            wait_for(lambda: client.info("replication")["role"] == "master")
 
     def stop(self) -> None:
         if self._sentinel is not None:
@@ -81,7 +81,7 @@ class Failover:
             return False
 
 
-def _wait(look: Callable[[], bool], seconds: float = 120) -> None:
+def wait_for(look: Callable[[], bool], seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < until, f"not in {seconds} s"

@@ -12,6 +12,7 @@ import redis
 
 from k8gentai.stack.environments.hosts import HOSTS, RUN_YAML, Host
 from k8gentai.workers.queue import keys
+from tests.support import previous_release
 from tests.support.processes import ROOT, Process, free_port, run_python
 from tests.support.valkey import Valkey
 
@@ -49,7 +50,7 @@ class Server:
     def start_unready(self) -> None:
         """Start it without waiting for its health."""
         command = self._stack.host.command(self.port, print, self._stack.run_yaml)
-        environment = {**self._stack.environment, **self._environment}
+        environment = {**self._stack.of_parts(), **self._environment}
         self.process = Process(self._name, command, self._stack.directory, environment)
 
     def stop(self) -> None:
@@ -90,6 +91,8 @@ class Stack:
         self.valkey = Valkey(directory)
         self.run_yaml = RUN_YAML
         """What its servers serve."""
+        self.key_prefix = ""
+        """``AMF_KEY_PREFIX``; to be set before anything is started."""
         self._numbers = itertools.count()
         self._processes: list[Process] = []
         self._servers: list[Server] = []
@@ -111,6 +114,10 @@ class Stack:
             # Frameworks take seconds to compile, which each worker's start would take anew.
             "PYTHONDONTWRITEBYTECODE": "",
         }
+
+    def of_parts(self) -> dict[str, str]:
+        """Return the environment of each of its parts."""
+        return {**self.environment, "AMF_KEY_PREFIX": self.key_prefix}
 
     @property
     def server(self) -> Server:
@@ -162,12 +169,38 @@ class Stack:
         self, framework: str, *options: str, stack_url: str | None = None, ready: bool = True
     ) -> Process:
         """Start a worker process."""
-        environment = {**self.environment, "AMF_STACK_URL": stack_url or self.server.url}
+        environment = {**self.of_parts(), "AMF_STACK_URL": stack_url or self.server.url}
         command = [sys.executable, "-m", "k8gentai.stack.commands.cli", "worker", framework, *options]
-        worker = Process(f"worker{next(self._numbers)}-{framework}", command, self.directory, environment)
-        self._processes.append(worker)
+        worker = self._start(framework, command, environment)
         if ready:
             worker.wait_until(lambda: self.registered(worker), "ready", 300)
+        return worker
+
+    def add_previous_server(self, release: Path) -> Server:
+        """Start a server of the release before, whose code is in that directory."""
+        return self.add_server(PYTHONPATH=previous_release.python_path(release, self.environment["PYTHONPATH"]))
+
+    def add_previous_worker(self, framework: str, release: Path) -> Process:
+        """Start a worker of the release before.
+
+        Args:
+            framework: whose turns it runs.
+            release: where that release's code is.
+        """
+        environment = {
+            **self.of_parts(),
+            "PYTHONPATH": previous_release.python_path(release, self.environment["PYTHONPATH"]),
+        }
+        command = previous_release.worker_command(
+            framework, self.environment["REDIS_URL"], self.server.url, self.registry
+        )
+        worker = self._start(f"{framework}-before", command, environment)
+        worker.wait_until(lambda: self.registered(worker), "ready", 300)
+        return worker
+
+    def _start(self, name: str, command: list[str], environment: dict[str, str]) -> Process:
+        worker = Process(f"worker{next(self._numbers)}-{name}", command, self.directory, environment)
+        self._processes.append(worker)
         return worker
 
     def worker_pids(self) -> list[int]:
@@ -181,7 +214,8 @@ class Stack:
     def registered(self, worker: Process) -> bool:
         """Whether the worker is among those RQ knows; its name there holds its process id."""
         with self.redis() as client:
-            return any(f"-{worker.pid}-" in name.decode() for name in client.smembers(keys.RQ_ALL_WORKERS))
+            names = client.smembers(self.key_prefix + keys.RQ_ALL_WORKERS)
+            return any(f"-{worker.pid}-" in name.decode() for name in names)
 
     def redis(self) -> redis.Redis:
         return self.valkey.client()

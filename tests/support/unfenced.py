@@ -5,17 +5,17 @@ drill makes of such a worker.
 """
 
 from k8gentai.stack.commands.cli import app
-from k8gentai.workers.queue import attempts
+from k8gentai.workers.queue import scripts
 
 _FENCE = ("'fenced'", "lost[#lost + 1]")
-_whole = attempts.script
+_whole = scripts.script
 
 
 def _script(name: str) -> str:
     return "\n".join(line for line in _whole(name).splitlines() if not any(word in line for word in _FENCE))
 
 
-attempts.script = _script
+scripts.script = _script
 
 if __name__ == "__main__":
     app()

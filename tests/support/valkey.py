@@ -1,5 +1,6 @@
 """A real Valkey of a test's own, as durable as the embedded one."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +17,12 @@ class Valkey:
 
     Args:
         directory: for its data and its log.
+        options: more of its configuration, with ``_`` for ``-``.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **options: str) -> None:
         self._directory = directory
+        self._options = options
         self.port = free_port()
         self.bind = "127.0.0.1"
         self._process: Process | None = None
@@ -36,6 +39,7 @@ class Valkey:
             "protected-mode": "no",
             "dir": str(self._directory),
             **DURABLE,
+            **{name.replace("_", "-"): value for name, value in self._options.items()},
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         self._process = Process("valkey", [str(get_binary_path()), *arguments], self._directory)
@@ -63,12 +67,18 @@ class Valkey:
             return False
 
 
-def rq(url: str, *arguments: str) -> str:
+def rq(url: str, *arguments: str, prefix: str = "") -> str:
     """Run RQ's own tool against a server. Returns what it printed.
+
+    Args:
+        url: of the server.
+        arguments: of the tool.
+        prefix: ``AMF_KEY_PREFIX``.
 
     Raises:
         subprocess.CalledProcessError
     """
     program = str(Path(sys.executable).with_name("rq"))
     command = [program, *arguments, "--url", url]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    environment = {**os.environ, "AMF_KEY_PREFIX": prefix}
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=environment).stdout

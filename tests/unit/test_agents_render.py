@@ -5,10 +5,10 @@ from typing import Any
 from k8gentai.agents.contract import events as ev
 from k8gentai.agents.contract.turn import Turn
 from k8gentai.providers.agents_api.dialects import chunk_0_2
-from k8gentai.providers.agents_api.parts import turn_of
+from k8gentai.providers.agents_api.parts import ClassicPart, turn_of
 from k8gentai.providers.agents_api.render import PartRendering, render_part
 from k8gentai.providers.turns.continuation import retrying_turn
-from k8gentai.workers.queue.record import ClassicPart, TurnRecord
+from k8gentai.workers.queue.record import TurnRecord
 
 ASKED = [{"role": "user", "content": "2+2"}]
 FIRST = "resp_" + "1" * 32
@@ -18,7 +18,9 @@ SECOND = "resp_" + "2" * 32
 def accepted(turn_id: str = FIRST, **part: Any) -> TurnRecord:
     classic = ClassicPart(agent_id="math", turn_id=FIRST, input_messages=ASKED, **part)
     turn = Turn(id=turn_id, agent="math", input=[], conversation="conv_1")
-    return TurnRecord(turn=turn, framework="langgraph", status="queued", accepted_at=1000.0, classic=classic)
+    return TurnRecord(
+        turn=turn, framework="langgraph", status="queued", accepted_at=1000.0, origin=classic.origin()
+    )
 
 
 def rendered(*events: ev.Event, record: TurnRecord | None = None) -> tuple[list[dict[str, Any]], PartRendering]:
@@ -236,7 +238,7 @@ def test_a_part_that_failed_and_ran_again_does_not_count() -> None:
     record = accepted(SECOND, tool_calls=[{"call_id": "c"}], tool_responses=[response])
     failed = record.model_copy(update={"status": "failed"})
     again = TurnRecord(**{**retrying_turn(failed).model_dump(), "status": "queued", "accepted_at": 1000.0})
-    assert again.classic == record.classic
+    assert again.origin == record.origin
     parts = [
         render_part(accepted(), ASKS_CLIENT, 1009.0),
         render_part(failed, [ev.TurnAccepted(), ev.TurnFailed(code="agent_error", message="no")], 1010.0),

@@ -185,14 +185,19 @@ def test_a_worker_to_which_no_turn_comes_says_so(tmp_path: Path) -> None:
     )
     agent = RegisteredAgent(id="crew", framework="crewai", state="unused", file="a.yaml", digest="1")
     write_registry(settings.registry, [agent])
-    assert registering.unserved(settings, "crewai") == (
+    (line,) = registering.unserved(settings, "crewai", "crewai", None)
+    assert line == (
         "No turn will come to this worker: agents of 'crewai' are registered as unused. "
         "'./scripts/update-registry --frameworks langgraph,llama-stack,crewai' takes them into use."
     )
-    assert registering.unserved(settings, "langgraph") is None
+    assert registering.unserved(settings, "langgraph", "langgraph", None) == []
     # What was taken into use stays so: no later check takes a ready agent off.
     write_registry(settings.registry, [agent.model_copy(update={"state": "ready"})])
-    assert registering.unserved(settings, "crewai") is None
+    assert registering.unserved(settings, "crewai", "crewai", ["crew"]) == []
+    assert registering.unserved(settings, "crewai", "gpu", ["crew", "gone"]) == [
+        "No turn of 'crew' will come to this worker: its pool is 'crewai', not 'gpu'.",
+        "No agent 'gone' of 'crewai' is registered.",
+    ]
     assert registering.in_use(settings) == ("langgraph", "llama-stack", "crewai")
 
 

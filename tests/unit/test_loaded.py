@@ -51,6 +51,35 @@ def never(files: list[str]) -> None:
     raise AssertionError(files)
 
 
+async def test_a_worker_loads_and_serves_the_agents_of_its_pool_that_it_is_told(folder: Path) -> None:
+    definition = implicit_agent("model")
+    known = {name: described(name, definition) for name in ("a", "b", "other")}
+    for name, agent in known.items():
+        agent.pool = "gpu" if name != "other" else "langgraph"
+    registry: Any = SimpleNamespace(get=known.get, list=lambda: list(known.values()))
+    adapter: Any = Adapter(lambda _: object())
+    loaded = LoadedAgents(registry, adapter, never, pool="gpu", only={"a", "model"})
+    steps: list[str] = []
+    assert await loaded.warm(steps.append) == []
+    assert steps == ["the import of agent a"]
+    assert await loaded.for_turn(turn_for("a"))
+    assert await loaded.for_turn(turn_for("model", implicit=True))
+    for name, implicit in (("b", False), ("another-model", True)):
+        with pytest.raises(AgentLoadError, match=f"serves agent {name}"):
+            await loaded.for_turn(turn_for(name, implicit=implicit))
+
+
+async def test_an_agent_of_another_framework_is_not_run_whatever_its_pool(folder: Path) -> None:
+    agent = described("crew", implicit_agent("model"))
+    agent.framework = "crewai"
+    with pytest.raises(AgentLoadError, match="is of crewai, and its pool has workers of langgraph"):
+        await loading({"crew": agent}, lambda _: object()).for_turn(turn_for("crew"))
+
+
+def turn_for(agent: str, *, implicit: bool = False) -> AcceptedTurn:
+    return AcceptedTurn(turn=Turn(id="resp_1", agent=agent, input=[]), framework="langgraph", implicit=implicit)
+
+
 def described(name: str, definition: Any, digest: str = "1", files: dict[str, str] | None = None) -> Any:
     return SimpleNamespace(
         id=name,

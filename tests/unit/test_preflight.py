@@ -5,7 +5,8 @@ from redis.exceptions import BusyLoadingError, NoPermissionError
 
 from k8gentai.stack.environments.installed import SetUpError
 from k8gentai.stack.local import valkey as embedded
-from k8gentai.workers.queue import preflight
+from k8gentai.workers.queue import key_prefix, preflight
+from k8gentai.workers.queue.connection import connect_blocking
 from k8gentai.workers.queue.links import StoreRefusesError
 from tests.support.connected import connected
 
@@ -55,13 +56,22 @@ async def test_one_that_is_busy_is_waited_for(busy):
     assert answers == []
 
 
-def test_a_cluster_is_refused():
-    class Cluster:
-        def info(self):
-            return {"cluster_enabled": 1}
+@pytest.mark.parametrize(
+    ("url", "says"), [("redis://h", "name that as redis\\+cluster"), ("redis+cluster://h", "AMF_KEY_PREFIX")]
+)
+def test_a_cluster_is_refused_that_would_split_what_belongs_together(url, says):
+    with connect_blocking(url) as client:
+        client.info = lambda: {"cluster_enabled": 1}
+        with pytest.raises(preflight.UnfitError, match=says):
+            preflight.check_blocking(client)
 
-    with pytest.raises(preflight.UnfitError, match="Redis Cluster"):
-        preflight.check_blocking(Cluster())
+
+def test_a_prefix_that_is_none_is_refused(monkeypatch):
+    monkeypatch.setattr(key_prefix, "PREFIX", "prod'")
+    with connect_blocking("redis://h") as client:
+        client.info = dict
+        with pytest.raises(preflight.UnfitError, match="AMF_KEY_PREFIX cannot be"):
+            preflight.check_blocking(client)
 
 
 def test_an_option_that_there_is_not_is_named():

@@ -47,6 +47,12 @@ def test_sentinels_are_named_with_the_service_and_the_database():
     assert read.sentinel_options == {"password": "other", "ssl_ca_certs": "/ca.pem", "socket_timeout": 3.0}
 
 
+def test_nodes_of_a_cluster_are_named_without_a_database():
+    read = read_url("rediss+cluster://ada:secret@one:7000,two,[::1]:7002?ssl_ca_certs=/ca.pem")
+    assert read.nodes == (("one", 7000), ("two", 6379), ("::1", 7002))
+    assert read.options == {"username": "ada", "password": "secret", "ssl_ca_certs": "/ca.pem"}
+
+
 @pytest.mark.parametrize("of", [connect, connect_blocking])
 @pytest.mark.parametrize(
     "url",
@@ -56,6 +62,8 @@ def test_sentinels_are_named_with_the_service_and_the_database():
         "unix:///run/redis.sock?db=1",
         "redis+sentinel://h/turns",
         "rediss+sentinel://h:1/turns/0",
+        "redis+cluster://h:1,i:2/0?max_connections=7",
+        "rediss+cluster://h?timeout=5",
         "redis://h?timeout=5",
         "redis+sentinel://h/turns?timeout=5",
         "redis://h/0?max_connections=7&client_name=a&socket_keepalive=no&health_check_interval=0",
@@ -68,7 +76,15 @@ def test_each_kind_of_url_makes_a_client(of, url):
 
 @pytest.mark.parametrize(
     "url",
-    ["http://h", "localhost:6379", "redis+sentinel://h", "redis+sentinel:///turns", "redis+sentinel://h/turns/x"],
+    [
+        "http://h",
+        "localhost:6379",
+        "redis+cluster://",
+        "redis+cluster://h/1",
+        "redis+sentinel://h",
+        "redis+sentinel:///turns",
+        "redis+sentinel://h/turns/x",
+    ],
 )
 def test_others_are_refused(url):
     with pytest.raises(ValueError, match="it must"):

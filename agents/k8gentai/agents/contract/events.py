@@ -4,14 +4,19 @@ Every turn is a sequence of these events. A position in that sequence, ``seq``, 
 appended to the turn's stream (the first is 1); it is the cursor a reader resumes from and is not part of
 the event. Adapters and the harness write events; renderers turn them into each API's own shape.
 
+Writers are strict: an event is made of the fields below and no others. Readers are lenient, as a later release
+may have written what they read: :func:`parse_event` leaves out fields that this release does not know, and an
+event of a type that it does not know is an :class:`UnknownEvent`, which readers skip.
+
 The order within one model call is: ``step.started``, deltas, ``tool.call`` for each call,
 ``message.done`` where there was text, ``usage``, ``step.completed``.
 """
 
 import json
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from k8gentai.agents.text.json_text import ResultText
 from k8gentai.agents.text.utf8 import JsonObject, Text
@@ -28,6 +33,14 @@ CallItem = Literal["mcp_call", "file_search_call", "web_search_call"]
 
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class UnknownEvent(BaseModel):
+    """An event of a type that this release does not know. No writer makes one, and readers skip it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str
 
 
 class TurnAccepted(_Event):
@@ -194,20 +207,27 @@ class Interrupt(_Event):
     """Ids of the tool calls that ask this while they run. They begin again when there is an answer."""
 
 
-class TurnCompleted(_Event):
+class _End(_Event):
+    at: float | None = Field(default=None, exclude=True)
+    """When the turn ended; Redis' time, Unix time in seconds. It stands beside the event's JSON in the stream, as
+    readers of earlier releases take no field that they do not know, and is None where such a release wrote the
+    event."""
+
+
+class TurnCompleted(_End):
     """The agent came to its answer."""
 
     type: Literal["turn.completed"] = "turn.completed"
 
 
-class TurnIncomplete(_Event):
+class TurnIncomplete(_End):
     """The turn ended early but well. ``reason`` is one of the Responses API's ``incomplete_details``."""
 
     type: Literal["turn.incomplete"] = "turn.incomplete"
     reason: Text
 
 
-class TurnFailed(_Event):
+class TurnFailed(_End):
     """The turn ended in an error. ``message`` is for a person and carries no stack trace and no secret."""
 
     type: Literal["turn.failed"] = "turn.failed"
@@ -215,7 +235,7 @@ class TurnFailed(_Event):
     message: Text
 
 
-class TurnSuspended(_Event):
+class TurnSuspended(_End):
     """The turn is parked until its interrupts are answered: a turn that continues it runs its agent again."""
 
     type: Literal["turn.suspended"] = "turn.suspended"
@@ -223,7 +243,7 @@ class TurnSuspended(_Event):
     """Unix time in seconds. A decision that comes later counts as a denial."""
 
 
-class TurnCancelled(_Event):
+class TurnCancelled(_End):
     """The turn was cancelled, by a client or with the turn that asked for it."""
 
     type: Literal["turn.cancelled"] = "turn.cancelled"
@@ -280,10 +300,28 @@ def _bytes(value: object) -> int:
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
 
 
-def parse_event(data: bytes | str) -> Event:
-    """Read one event from its JSON.
+def parse_event(data: bytes | str, at: float | None = None) -> Event | UnknownEvent:
+    """Read one event from its JSON, leaving out fields that this release does not know.
+
+    Args:
+        data: the event.
+        at: when it was appended, where it ends its turn and that is known (Unix time in seconds).
+
+    Returns:
+        The event; an :class:`UnknownEvent` where this release does not know its type.
 
     Raises:
-        pydantic.ValidationError: if it is not an event of this vocabulary.
+        pydantic.ValidationError: it is no event, or one of a known type lacks a field.
     """
-    return _ADAPTER.validate_json(data)
+    try:
+        event = _ADAPTER.validate_json(data, extra="ignore")
+    except ValidationError as error:
+        if error.errors(include_url=False)[0]["type"] != "union_tag_invalid":
+            raise
+        return UnknownEvent.model_validate_json(data)
+    return event if at is None else event.model_copy(update={"at": at})
+
+
+def known(events: Iterable[Event | UnknownEvent]) -> list[Event]:
+    """Return those events whose type this release knows."""
+    return [event for event in events if not isinstance(event, UnknownEvent)]

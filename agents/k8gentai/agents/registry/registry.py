@@ -52,6 +52,11 @@ class RegisteredAgent(BaseModel):
     definition: AgentDefinition | None = None
     """None where the file could not be read as one."""
 
+    @property
+    def pool(self) -> str:
+        """The pool whose workers run it."""
+        return (self.definition.spec.pool if self.definition else None) or self.framework
+
 
 class Checked(BaseModel):
     """What the last check of one framework's agents depended on, beside their definitions."""

@@ -13,7 +13,9 @@ from k8gentai.agents.resources.not_used import NotUsed
 from k8gentai.agents.resources.resource import API_VERSION, Metadata, Part, Resource
 
 FRAMEWORK = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
-"""A framework's name, which names its queue too."""
+"""A framework's name, which names its pool too."""
+POOL = FRAMEWORK
+"""A pool's name, which names its queue."""
 FRAMEWORKS_HERE = "frameworks"
 """In the context of a validation: the frameworks there is an adapter for. They are no part of the schema, as an
 operator may bring one of their own; without them, any name will do."""
@@ -174,6 +176,9 @@ class ToolTerms(Part):
 
 class Spec(Part):
     framework: str = Field(pattern=FRAMEWORK)
+    # Left out where there is none, as workers of the release before read no registry with a field unknown to them.
+    pool: str | None = Field(default=None, pattern=POOL, exclude_if=lambda pool: pool is None)
+    """The pool whose workers run the agent; None for the one of its framework."""
     entrypoint: str | None = Field(default=None, pattern=ENTRYPOINT)
     display_name: str | None = Field(default=None, alias="displayName")
     description: str = ""
@@ -196,6 +201,13 @@ class Spec(Part):
             for tool in self.tools:
                 if tool.boundary == "none":
                     raise ValueError(f"limits.toolCalls does not hold for {tool.name!r}, which has boundary: none")
+        return self
+
+    @model_validator(mode="after")
+    def _shares_no_pool_of_another_framework(self, info: ValidationInfo) -> Self:
+        known = (info.context or {}).get(FRAMEWORKS_HERE) or ()
+        if self.pool in known and self.pool != self.framework:
+            raise ValueError(f"pool {self.pool!r} is that of another framework")
         return self
 
     @field_validator("framework", mode="before")

@@ -14,7 +14,7 @@ from k8gentai.providers.agents_api.shapes import AgentConfig
 from k8gentai.providers.agents_api.store import AgentStore, StoredAgent
 from k8gentai.providers.errors import invalid
 from k8gentai.providers.host.access import Access
-from k8gentai.workers.queue.status import Pools
+from k8gentai.workers.queue.status import Pools, Workers
 
 LIST_AGENTS = "GET /v1/agents lists those there are."
 
@@ -107,11 +107,11 @@ class Directory:
         return self._described(agent, await self._pools.waiting(), await self._pools.workers())
 
     def _described(
-        self, agent: RegisteredAgent | StoredAgent, waiting: dict[str, int], workers: dict[str, int]
+        self, agent: RegisteredAgent | StoredAgent, waiting: dict[str, int], workers: Workers
     ) -> dict[str, Any]:
         if isinstance(agent, RegisteredAgent):
             shown = self._of_registry(agent)
-            return {**shown, **_health(agent, agent.id, agent.framework, waiting, workers)}
+            return {**shown, **_health(agent, agent.id, agent.pool, waiting, workers)}
         config = AgentConfig.model_validate(agent.config)
         model = config.model or ""
         behind = next((found for name in _names(config) if (found := self.registered(name))), None)
@@ -125,7 +125,7 @@ class Directory:
         }
         return {
             **shown,
-            **_health(behind, behind.id if behind else model, shown["framework"], waiting, workers),
+            **_health(behind, *((behind.id, behind.pool) if behind else (model, "llama-stack")), waiting, workers),
         }
 
     def _of_registry(self, agent: RegisteredAgent) -> dict[str, Any]:
@@ -152,15 +152,16 @@ def _names(config: AgentConfig) -> list[str]:
 
 
 def _health(
-    agent: RegisteredAgent | None, name: str, framework: str, waiting: dict[str, int], workers: dict[str, int]
+    agent: RegisteredAgent | None, name: str, pool: str, waiting: dict[str, int], workers: Workers
 ) -> dict[str, Any]:
     """Return how an agent is.
 
     Args:
         agent: the registered one that does the work, if it is one.
         name: under which its turns wait.
+        pool: whose workers run them.
     """
-    running = workers.get(framework, 0)
+    running = workers.serving(pool, name)
     state = agent.state if agent else "ready"
     health = {"status": state if state != "ready" or running else "no_worker", "workers": running}
     if agent and agent.error:

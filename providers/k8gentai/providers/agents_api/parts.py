@@ -1,12 +1,48 @@
-"""A turn of the classic API as it is shown, put together from its parts
-(:class:`k8gentai.workers.queue.record.ClassicPart`)."""
+"""A turn of the classic API as it is shown, put together from its parts (:class:`ClassicPart`)."""
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
+
+from k8gentai.workers.queue.origin import Origin
+from k8gentai.workers.queue.record import AcceptedTurn
+
+API: Final = "agents"
+"""The front's name in the origin of its turns."""
+_ONCE: Final = {"tool_calls", "tool_responses", "asked_at"}
+"""What a turn that goes on with a part does not have of it."""
 
 PartStatus = Literal["running", "awaiting_input", "suspended", "completed", "failed"]
+
+
+class ClassicPart(BaseModel):
+    """What a turn is to the classic Agents API, if it came through it: a part of one of that API's turns.
+
+    Such a turn waits when it calls tools of the client; the one that brings their results is its next part. The
+    session is the turn's conversation."""
+
+    agent_id: str
+    turn_id: str
+    """The classic turn, named after its first part."""
+    input_messages: list[dict[str, Any]] = Field(default_factory=list)
+    """What the classic turn began with, as its client sent it."""
+    tool_calls: list[dict[str, Any]] = Field(default_factory=list)
+    """What the part before asked of the client."""
+    tool_responses: list[dict[str, Any]] = Field(default_factory=list)
+    """What the client answered, as it sent it."""
+    asked_at: float | None = None
+    """When the part before ended; Unix time in seconds."""
+
+    @classmethod
+    def of(cls, record: AcceptedTurn) -> Self | None:
+        """Return what a turn is to this API; None where it came through another."""
+        origin = record.origin
+        return cls.model_validate({**origin.data, **origin.once}) if origin.api == API else None
+
+    def origin(self) -> Origin:
+        """Return the origin of the turn that is this part."""
+        return Origin(api=API, data=self.model_dump(exclude=_ONCE), once=self.model_dump(include=_ONCE))
 
 
 class Part(BaseModel):

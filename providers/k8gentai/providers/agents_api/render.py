@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from k8gentai.agents.contract import events as ev
-from k8gentai.providers.agents_api.parts import Part, PartStatus, turn_of
+from k8gentai.providers.agents_api.parts import ClassicPart, Part, PartStatus, turn_of
 from k8gentai.providers.agents_api.steps import InferenceStep, Step, ToolCall, ToolStep, call_delta, completion
 from k8gentai.providers.rendering.output_items import rest_of
 from k8gentai.workers.queue.record import TurnRecord
@@ -35,11 +35,12 @@ class PartRendering:
     """
 
     def __init__(self, record: TurnRecord, before: Iterable[Part] = ()) -> None:
-        if record.classic is None:
+        classic = ClassicPart.of(record)
+        if classic is None:
             raise ValueError(f"{record.turn.id} did not come through the Agents API")
         self.ended_at: float | None = None
         self._record = record
-        self._classic = record.classic
+        self._classic = classic
         self._before = list(before)
         self._steps: list[Step] = []
         self._messages: dict[str, InferenceStep] = {}

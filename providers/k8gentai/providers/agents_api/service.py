@@ -14,7 +14,7 @@ from k8gentai.providers.agents_api.config import request_fields
 from k8gentai.providers.agents_api.content import input_items, tool_outputs
 from k8gentai.providers.agents_api.directory import Directory
 from k8gentai.providers.agents_api.errors import not_found, not_supported, read, turn_error
-from k8gentai.providers.agents_api.parts import Part, turn_of
+from k8gentai.providers.agents_api.parts import ClassicPart, Part, turn_of
 from k8gentai.providers.agents_api.render import Chunk, PartRendering
 from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.agents_api.shapes import (
@@ -34,7 +34,6 @@ from k8gentai.providers.requests.targets import Resolver
 from k8gentai.providers.turns.acceptor import Acceptor
 from k8gentai.providers.turns.reader import TurnReader
 from k8gentai.workers.queue.admission import IdempotencyConflictError
-from k8gentai.workers.queue.record import ClassicPart
 
 _CONFIGURED = "agent_config.toolgroups"
 
@@ -146,7 +145,8 @@ class AgentsService:
             await self._request(config, session_id, items, tools, request.tool_config),
             sent.idempotency_key,
             sent.sdk_try,
-            lambda turn_id: ClassicPart(agent_id=agent_id, turn_id=turn_id, input_messages=messages),
+            lambda turn_id: ClassicPart(agent_id=agent_id, turn_id=turn_id, input_messages=messages).origin(),
+            checks_outputs=False,
         )
         return Accepted(part_id, [], request.stream)
 
@@ -174,7 +174,8 @@ class AgentsService:
                 await self._request(config, session_id, tool_outputs(request.tool_responses), []),
                 f"resume:{asking.id}",
                 None,
-                lambda _: next_part,
+                lambda _: next_part.origin(),
+                checks_outputs=False,
             )
         except IdempotencyConflictError:
             raise invalid(f"Turn '{turn_id}' was resumed with other responses.", "tool_responses") from None

@@ -6,7 +6,7 @@ from typing import Any
 from k8gentai.agents.contract.events import Event
 from k8gentai.providers import host
 from k8gentai.providers.agents_api.errors import not_found
-from k8gentai.providers.agents_api.parts import Part, as_time, turn_of
+from k8gentai.providers.agents_api.parts import ClassicPart, Part, as_time, turn_of
 from k8gentai.providers.agents_api.render import render_part
 from k8gentai.providers.agents_api.store import AgentStore, StoredSession
 from k8gentai.providers.errors import ApiError
@@ -105,7 +105,7 @@ class Sessions:
 
     async def settled(self, record: TurnRecord, events: list[Event]) -> None:
         """Keep a turn that has ended, where it came through this API; called as its owner."""
-        if record.classic is not None and await self._store.session(record.turn.conversation or "") is not None:
+        if ClassicPart.of(record) and await self._store.session(record.turn.conversation or "") is not None:
             await self._store.put_part(render_part(record, events, record.ended_at))
 
     async def _forget(self, part_id: str) -> None:
@@ -134,7 +134,7 @@ class Sessions:
                 record, events = await self._reader.so_far(await self._reader.record(turn_id, "read"))
             except TurnNotFoundError:
                 continue
-            if record.classic is not None:
+            if ClassicPart.of(record):
                 found.append(render_part(record, events, record.ended_at))
         return found
 

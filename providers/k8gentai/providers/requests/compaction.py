@@ -13,6 +13,12 @@ from typing import Any
 from k8gentai.agents.contract.turn import Item
 from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.ids import item_id
+from k8gentai.providers.requests.request import RESPONSES
+from k8gentai.workers.queue.origin import Origin
+from k8gentai.workers.queue.record import AcceptedTurn
+
+COMPACTION = Origin(api=RESPONSES.api, data={"compaction": True})
+"""The origin of a compaction's turn."""
 
 _TASK = (
     "Sum up the conversation so far for another assistant, who will go on with it and sees nothing but your "
@@ -20,6 +26,12 @@ _TASK = (
     "to do. Keep names, figures, identifiers and results of tools exactly. Write the summary only."
 )
 _TAKEN = ("model", "previous_response_id", "instructions", "prompt_cache_key")
+
+
+def is_compaction(record: AcceptedTurn) -> bool:
+    """Return whether a turn sums up its history and input: later turns see its summary in their place."""
+    origin = record.origin
+    return origin.api == COMPACTION.api and bool(origin.data.get("compaction"))
 
 
 def summary_request(body: Any) -> dict[str, Any]:

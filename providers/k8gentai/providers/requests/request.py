@@ -13,6 +13,10 @@ from k8gentai.providers import host
 from k8gentai.providers.errors import invalid
 from k8gentai.providers.requests.answer_formats import check_format
 from k8gentai.providers.requests.input_items import input_items, validation_error
+from k8gentai.workers.queue.origin import Origin
+
+RESPONSES = Origin(api="responses")
+"""The origin of the turns that such a request brings."""
 
 _NOT_PARAMETERS = frozenset(
     {

@@ -29,6 +29,10 @@ class Target:
 
     agent: str
     framework: str
+    pool: str
+    """Whose workers run it."""
+    revision: str = ""
+    """A digest of its definition and code; empty for a plain model."""
     declarative: bool = True
     """It has no code of its own."""
     refuses: frozenset[str] = frozenset()
@@ -84,7 +88,7 @@ class Resolver:
                 param="model",
             )
         self._check_in_use(identifier)
-        return Target(identifier, _IMPLICIT, implicit=True)
+        return Target(identifier, _IMPLICIT, _IMPLICIT, implicit=True)
 
     def means(self, model: str, agent: str) -> bool:
         """Return whether a request's ``model`` is the name of an agent, be it there or not."""
@@ -163,11 +167,13 @@ def _unavailable(message: str, code: str) -> ApiError:
 
 def _target(agent: RegisteredAgent) -> Target:
     if agent.definition is None:
-        return Target(agent.id, agent.framework)
+        return Target(agent.id, agent.framework, agent.pool, agent.digest)
     spec = agent.definition.spec
     return Target(
         agent.id,
         agent.framework,
+        agent.pool,
+        agent.digest,
         declarative=spec.entrypoint is None,
         refuses=frozenset(agent.refuses),
         tools=frozenset(agent.tools),

@@ -16,7 +16,7 @@ from k8gentai.providers.host.access import acting_as, caller
 from k8gentai.providers.host.indexes import Indexes
 from k8gentai.providers.rendering.render import Rendering, StreamEvent
 from k8gentai.providers.rendering.response_object import joins, resource_base
-from k8gentai.providers.requests.compaction import compaction_resource
+from k8gentai.providers.requests.compaction import compaction_resource, is_compaction
 from k8gentai.providers.turns.acceptor import Acceptor
 from k8gentai.providers.turns.history import Histories
 from k8gentai.providers.turns.reader import TurnReader
@@ -121,7 +121,7 @@ class ResponsesService:
                 code="stream_expired",
                 param="stream",
             ) from None
-        if record.compaction:
+        if is_compaction(record):
             raise invalid(f"Response '{response_id}' is a compaction, which has no stream.", "stream")
         return self._after(self._reader.stream(Rendering(record), response_id), after)
 

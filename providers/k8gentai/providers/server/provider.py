@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pydantic import BaseModel, Field, SecretStr, TypeAdapter
+from redis.exceptions import RedisError
 
 from k8gentai.agents.registry.registry import Registry
 from k8gentai.providers import host
@@ -181,6 +182,8 @@ async def _require_redis(url: str) -> None:
     except (ValueError, TypeError) as error:
         # A TypeError is that of an option that redis-py does not know.
         _end(f"REDIS_URL is not usable ({masked(url)}): {_reason(error)}.")
+    except RedisError as error:
+        _end(f"Redis at {masked(url)} refuses: {_reason(error)}.")
 
 
 def _reason(error: Exception) -> str:

@@ -16,24 +16,24 @@ from k8gentai.providers.errors import MODEL_NOT_FOUND, ApiError, agent_gone, inv
 from k8gentai.providers.host.access import acting_as, caller
 from k8gentai.providers.ids import new_turn_id
 from k8gentai.providers.requests.answer_formats import check_schema
-from k8gentai.providers.requests.compaction import summary_request
+from k8gentai.providers.requests.compaction import COMPACTION, summary_request
 from k8gentai.providers.requests.input_items import check_outputs
 from k8gentai.providers.requests.referenced import Lookups
-from k8gentai.providers.requests.request import CreateRequest, read_request
+from k8gentai.providers.requests.request import RESPONSES, CreateRequest, read_request
 from k8gentai.providers.requests.targets import Resolver, Target
 from k8gentai.providers.turns.continuation import (
     asking_turn,
     check_is_asked_here,
     continued,
     first_seen,
-    next_part,
     unknown_request,
 )
 from k8gentai.providers.turns.history import Histories
 from k8gentai.providers.turns.reader import TurnReader
 from k8gentai.workers.queue.admission import ParentEndedError, Terms
 from k8gentai.workers.queue.grants import PARENT_HEADER, Parent
-from k8gentai.workers.queue.record import AcceptedTurn, ClassicPart, Replay, TurnRecord
+from k8gentai.workers.queue.origin import Origin
+from k8gentai.workers.queue.record import AcceptedTurn, Replay, TurnRecord
 from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
 
 log = structlog.get_logger(__name__)
@@ -90,9 +90,11 @@ class Acceptor:
         body: Any,
         idempotency_key: str | None = None,
         sdk_try: int | None = None,
-        classic: Callable[[str], ClassicPart] | None = None,
+        origin: Callable[[str], Origin] | None = None,
         parent: Parent | None = None,
-        compaction: bool = False,
+        *,
+        checks_outputs: bool = True,
+        keep_history: bool = False,
     ) -> tuple[str, CreateRequest]:
         """Accept a turn.
 
@@ -101,9 +103,11 @@ class Acceptor:
             idempotency_key: a name the client gave the request; the same one gives the same turn.
             sdk_try: which try of the request this is, from 0, where the client's SDK says so; a later one
                 gives the turn of the one before.
-            classic: given the turn's id, says what it is to the classic Agents API that it came through.
+            origin: makes the turn's origin of its id; by default it is that of the Responses API, or of the turn
+                that it goes on with.
             parent: the turn whose tool call asks for this one, from :meth:`on_behalf`.
-            compaction: it sums up its history and input.
+            checks_outputs: refuse results of tools that nobody called.
+            keep_history: the turn's history is read after it was settled, too.
 
         Returns:
             The turn's id, and the request as it was read.
@@ -136,6 +140,8 @@ class Acceptor:
                 conversation=request.conversation or going_on.conversation,
             ),
             framework=target.framework,
+            pool=target.pool,
+            revision=target.revision,
             implicit=target.implicit,
             owner=caller(),
             request={**going_on.echo, **request.echo, **going_on.held},
@@ -144,9 +150,9 @@ class Acceptor:
             store=request.store,
             trace=_trace(),
             replay=going_on.replay,
-            classic=classic(turn_id) if classic else going_on.part,
+            origin=origin(turn_id) if origin else going_on.origin,
             parent=parent,
-            compaction=compaction,
+            keep_history=keep_history,
         )
         terms = Terms(
             strategy=request.multitask_strategy or target.multitask_strategy,
@@ -159,12 +165,12 @@ class Acceptor:
 
         async def history() -> list[Item]:
             before = await self._histories.before(accepted)
-            if not (classic or going_on.replay):
+            if checks_outputs and not going_on.replay:
                 check_outputs(given, before)
             return before
 
         kept = await self._turns.accept(accepted, history, terms)
-        log.info("turn_accepted", turn=kept, agent=target.agent, framework=target.framework)
+        log.info("turn_accepted", turn=kept, agent=target.agent, framework=target.framework, pool=target.pool)
         return kept, request
 
     async def _target(self, request: CreateRequest) -> Target:
@@ -206,7 +212,7 @@ class Acceptor:
         request = summary_request(body)
         if isinstance(model := request.get("model"), str):
             request["model"] = self._resolver.model_of(model)
-        turn_id, _ = await self.accept(request, idempotency_key, sdk_try, compaction=True)
+        turn_id, _ = await self.accept(request, idempotency_key, sdk_try, lambda _: COMPACTION, keep_history=True)
         return turn_id
 
     async def _continued(self, request: CreateRequest, agent: str, parent: Parent | None) -> "_GoingOn":
@@ -240,7 +246,7 @@ class Acceptor:
         replay = replay.model_copy(update={"turn": turn})
         kept = ("instructions", *turn.parameters)
         echo = {name: value for name, value in record.request.items() if name in kept}
-        return _GoingOn(replay, next_part(record), await self._conversation(record), turn, echo)
+        return _GoingOn(replay, record.origin.going_on(), await self._conversation(record), turn, echo)
 
     async def _conversation(self, record: TurnRecord) -> str | None:
         """Return a suspended turn's conversation, which is that of the turn that goes on with it where its request
@@ -260,8 +266,7 @@ class _GoingOn:
     """What a turn goes on with, where it answers what a suspended one asked."""
 
     replay: Replay | None = None
-    part: ClassicPart | None = None
-    """What it is to the classic Agents API."""
+    origin: Origin = RESPONSES
     conversation: str | None = None
     turn: Turn | None = None
     """The turn as its agent first saw it: what it asks holds to its end."""

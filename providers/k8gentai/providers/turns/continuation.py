@@ -12,7 +12,7 @@ from k8gentai.agents.contract.turn import Item, Turn
 from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.ids import item_id, new_turn_id, turn_of
 from k8gentai.providers.rendering.render import Rendering
-from k8gentai.workers.queue.record import AcceptedTurn, Answer, ClassicPart, Replay, TurnRecord, seen_digest
+from k8gentai.workers.queue.record import AcceptedTurn, Answer, Replay, TurnRecord, seen_digest
 
 ANSWER = "mcp_approval_response"
 
@@ -153,14 +153,6 @@ def retrying_turn(record: TurnRecord) -> AcceptedTurn:
     return _following(record, turn_id, record.turn.input, replay)
 
 
-def next_part(record: TurnRecord) -> ClassicPart | None:
-    """Return what a turn that goes on with this one is to the classic Agents API: one more part of the
-    same turn.
-    """
-    part = record.classic
-    return None if part is None else part.model_copy(update={"tool_calls": [], "tool_responses": []})
-
-
 def first_seen(record: TurnRecord) -> Turn:
     """Return the turn as its agent first saw it."""
     return record.replay.turn if record.replay else record.turn
@@ -179,6 +171,9 @@ def _following(record: TurnRecord, turn_id: str, items: list[Item], replay: Repl
     return AcceptedTurn(
         turn=turn,
         framework=record.framework,
+        pool=record.pool,
+        tenant=record.tenant,
+        revision=record.revision,
         implicit=record.implicit,
         owner=record.owner,
         request=record.request,
@@ -186,5 +181,6 @@ def _following(record: TurnRecord, turn_id: str, items: list[Item], replay: Repl
         background=True,
         store=record.store,
         replay=replay,
-        classic=record.classic if replay.retry else next_part(record),
+        origin=record.origin if replay.retry else record.origin.going_on(),
+        keep_history=record.keep_history,
     )

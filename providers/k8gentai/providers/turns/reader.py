@@ -24,7 +24,8 @@ class Fold(Protocol):
     """Makes what an API shows of a turn from the turn's events."""
 
     ended_at: float | None
-    """When the turn ended (Unix seconds). Set before its last event is fed, as that carries no time."""
+    """When the turn ended (Unix seconds). Set before its last event is fed, as one that the release before wrote
+    carries no time."""
 
     def feed(self, event: Event) -> list[dict[str, Any]]:
         """Take the next event. Returns what the API's stream shows of it, possibly nothing."""
@@ -122,7 +123,7 @@ class TurnReader:
         while True:
             try:
                 async for position, event in self._turns.follow(turn_id, seq):
-                    ended_at = await self._ended_at(turn_id) if isinstance(event, TurnEnd) else None
+                    ended_at = await self._ended_at(turn_id, event) if isinstance(event, TurnEnd) else None
                     seq, away_since = position, None
                     yield event, ended_at
                 return
@@ -132,10 +133,12 @@ class TurnReader:
                     raise
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _ended_at(self, turn_id: str) -> float | None:
-        """Return when the turn ended (Unix seconds); None where it was deleted meanwhile, which leaves its last
-        event to tell.
+    async def _ended_at(self, turn_id: str, end: TurnEnd) -> float | None:
+        """Return when the turn ended (Unix seconds). An event of the release before does not say it, and nothing
+        does where such a turn was deleted meanwhile.
         """
+        if end.at is not None:
+            return end.at
         try:
             return (await self._turns.get(turn_id)).ended_at
         except TurnNotFoundError:

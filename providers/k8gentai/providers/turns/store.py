@@ -14,7 +14,7 @@ from k8gentai.providers import host
 from k8gentai.providers.host.access import TABLE
 from k8gentai.providers.host.indexes import Indexes
 from k8gentai.providers.rendering.render import render
-from k8gentai.providers.requests.compaction import compact
+from k8gentai.providers.requests.compaction import compact, is_compaction
 from k8gentai.providers.turns.chains import COLUMNS, INDEXES, Chains, Link, own_items
 from k8gentai.workers.queue.record import TurnRecord
 
@@ -34,7 +34,7 @@ class StoredResponse:
         """Return a turn as these events leave it."""
         _, response = render(record, events, ended_at=record.ended_at)
         turn = record.turn
-        if record.compaction:
+        if is_compaction(record):
             return cls(*compact(response, turn.history, turn.input), history=[])
         return cls(response, turn.input, turn.history)
 

@@ -21,7 +21,7 @@ from k8gentai.stack.environments.installed import PRODUCT, SetUpError
 from k8gentai.stack.local.settings import Settings
 from k8gentai.stack.terminal import question
 from k8gentai.stack.terminal.console import print_whole_lines
-from k8gentai.workers.queue.status import Pools
+from k8gentai.workers.queue.status import Pools, Workers
 
 _DECISION = re.compile(r"(?P<said>y|yes|n|no)(?:[\s:,.]+(?P<words>.*))?", re.IGNORECASE | re.DOTALL)
 
@@ -39,6 +39,7 @@ def show(settings: Settings, agent_id: str, console: Console) -> None:
     facts = [
         ("agent", agent.id),
         ("framework", agent.framework),
+        ("pool", agent.pool),
         ("state", agent.state),
         *([("error", agent.error)] if agent.error else []),
         *(("not checked", warning) for warning in agent.warnings),
@@ -112,19 +113,28 @@ def decision_of(words: str) -> tuple[bool, str | None] | None:
 
 
 def _of_pool(settings: Settings, agent: RegisteredAgent) -> list[tuple[str, str]]:
-    async def read(redis: Redis) -> tuple[dict[str, int], dict[str, int], dict[str, str]]:
+    async def read(redis: Redis) -> tuple[Workers, dict[str, int], dict[str, str]]:
         pools = Pools(redis)
-        return await pools.workers(), await pools.waiting(), await pools.missing(agent.framework, agent.id)
+        return await pools.workers(), await pools.waiting(), await pools.missing(agent.pool, agent.id)
 
     try:
         workers, waiting, missing = with_redis(settings, read)
     except SetUpError as error:
         return [("workers", f"not known: {error}")]
+    running = workers.serving(agent.pool, agent.id)
     return [
-        ("workers", str(workers.get(agent.framework, 0))),
+        ("workers", str(running) if running or agent.state != "ready" else _no_worker(agent, workers)),
         *(("cannot import it", f"{worker}: {reason}") for worker, reason in missing.items()),
         ("waiting turns", str(waiting.get(agent.id, 0))),
     ]
+
+
+def _no_worker(agent: RegisteredAgent, workers: Workers) -> str:
+    """Say that nobody runs an agent's turns, and what would."""
+    if others := workers.of(agent.pool):
+        return f"none: the {others} of its pool serve other agents (--agents), and hand its turns back"
+    pool = "" if agent.pool == agent.framework else f" --pool {agent.pool}"
+    return f"none: its turns wait until one is there (k8gentai worker {agent.framework}{pool})"
 
 
 def _tools(agent: RegisteredAgent) -> list[str]:

@@ -69,8 +69,16 @@ def up(
 @app.command()
 def worker(
     framework: Annotated[
-        str, typer.Argument(help="Whose turns to run: langgraph, llama-stack, ….", show_default=False)
+        str, typer.Argument(help="Whose agents to run: langgraph, llama-stack, ….", show_default=False)
     ],
+    pool: Annotated[
+        str | None,
+        typer.Option(help="Whose turns to run: of agents with this `pool`; without, of those that name none."),
+    ] = None,
+    agents: Annotated[
+        str | None,
+        typer.Option(help="Load and serve only these agents of the pool: ids with commas between them."),
+    ] = None,
     concurrency: Annotated[
         int | None, typer.Option(help="Turns at once; by default what suits the framework.", min=1)
     ] = None,
@@ -89,7 +97,9 @@ def worker(
         ),
     ] = None,
 ) -> None:
-    """Run the turns of one framework, many at once, until SIGTERM or Ctrl-C.
+    """Run the turns of one pool, many at once, until SIGTERM or Ctrl-C.
+
+    Agents of a framework are in the pool of its name, but for those that name another one (`spec.pool`).
 
     Start as many as you like, wherever REDIS_URL and AMF_STACK_URL (default http://127.0.0.1:8321; with
     AMF_STACK_API_KEY where it asks who calls) are reached. Agents' code is imported from the working directory.
@@ -98,7 +108,7 @@ def worker(
     from k8gentai.agents.registry.named_adapter import AdapterError
     from k8gentai.stack.environments.frameworks import check_framework, named_adapters, python_of
     from k8gentai.stack.environments.installed import SetUpError, replace_process
-    from k8gentai.stack.local.agents_update import unserved
+    from k8gentai.stack.local.agents_update import served, served_pool, unserved
     from k8gentai.stack.local.settings import read_settings, take_stack_api_key
 
     with one_line_errors():
@@ -111,12 +121,15 @@ def worker(
         from k8gentai.workers.process.worker import main
 
         settings = read_settings()
-        if (warning := unserved(settings, framework)) is not None:
-            err.print(warning, soft_wrap=True)
+        only = None if agents is None else served(agents)
+        for warning in unserved(settings, framework, served_pool(framework, pool), only):
+            err.print(warning, markup=False, soft_wrap=True)
         named = named_adapters().get(framework)
         try:
             code = main(
                 framework,
+                pool=pool,
+                only=only,
                 adapter=named.adapter if named else None,
                 redis_url=settings.worker_redis_url(),
                 stack_url=settings.stack_url,
@@ -167,9 +180,11 @@ def drill(
 
     with one_line_errors():
         settings = read_settings()
+        registered = command.ready_agent(settings, agent)
         plan = Plan(
             agent=agent,
-            framework=command.framework_of(settings, agent),
+            framework=registered.framework,
+            pool=registered.pool,
             message=message,
             turns=turns,
             at_once=at_once,

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
+from k8gentai.agents.registry.registry import RegisteredAgent
 from k8gentai.stack.drill import report
 from k8gentai.stack.drill.client import RefusedError
 from k8gentai.stack.drill.faults import FAULTS, PROXIED
@@ -27,8 +28,8 @@ _GRACE_SECONDS = 5
 """How long the drill's workers may go on once the drill is over."""
 
 
-def framework_of(settings: Settings, agent_id: str) -> str:
-    """Whose workers run the agent.
+def ready_agent(settings: Settings, agent_id: str) -> RegisteredAgent:
+    """Return the agent whose turns are to be run.
 
     Raises:
         SetUpError: no such agent, or it is broken.
@@ -38,7 +39,7 @@ def framework_of(settings: Settings, agent_id: str) -> str:
         raise SetUpError(f"There is no agent '{agent_id}': 'k8gentai agents list' shows those there are.")
     if agent.state != "ready":
         raise SetUpError(f"The agent '{agent_id}' is broken: {agent.error}")
-    return agent.framework
+    return agent
 
 
 def faults_of(settings: Settings, names: str) -> tuple[str, ...]:
@@ -53,14 +54,15 @@ def faults_of(settings: Settings, names: str) -> tuple[str, ...]:
     url, scheme = settings.worker_redis_url(), settings.worker_redis_url().partition("://")[0]
     if not set(faults).isdisjoint(PROXIED) and scheme not in ("redis", "unix"):
         raise SetUpError(
-            f"--faults {', '.join(PROXIED)} need a Redis without TLS or Sentinels, not {masked(url)}."
+            f"--faults {', '.join(PROXIED)} need a Redis without TLS, Sentinels or a cluster, not {masked(url)}."
         )
     return faults
 
 
 def worker_command(python: Path, plan: Plan) -> Sequence[str]:
     """Return what starts a worker for the drill."""
-    command = [str(python), "-m", "k8gentai.stack.commands.cli", "worker", plan.framework]
+    pool = ["--pool", plan.pool] if plan.pool else []
+    command = [str(python), "-m", "k8gentai.stack.commands.cli", "worker", plan.framework, *pool]
     return [*command, "--lease-seconds", f"{plan.lease_seconds:g}", "--grace-seconds", str(_GRACE_SECONDS)]
 
 

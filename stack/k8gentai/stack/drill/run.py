@@ -42,6 +42,8 @@ class Plan:
     """What the workers' command says of it."""
     faults: tuple[str, ...] = PROCESSES
     """What is done to the workers and to their links."""
+    pool: str = ""
+    """The agent's; empty for that of its framework."""
     keep: bool = False
     """Leave the responses of turns that nothing is wrong with."""
 

@@ -1,5 +1,6 @@
 """``k8gentai agents``: the registry, checked, written and shown."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,7 @@ from k8gentai.agents.registry import check
 from k8gentai.agents.registry.changes import Changes
 from k8gentai.agents.registry.definitions import read_definitions
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry
+from k8gentai.agents.resources.agent import POOL
 from k8gentai.stack.environments.frameworks import all_frameworks, named_adapters, python_of
 from k8gentai.stack.environments.installed import PRODUCT, Say, SetUpError
 from k8gentai.stack.local import pidfile as notice
@@ -132,17 +134,63 @@ def remembered(settings: Settings) -> str:
     return f"The agents are those of {settings.agents}, as last time: AMF_AGENTS names another directory."
 
 
-def unserved(settings: Settings, framework: str) -> str | None:
-    """Return a line for who starts a worker of a framework whose agents are all registered as unused; None where
-    that is not so."""
-    states = {agent.state for agent in settings.open_registry().list() if agent.framework == framework}
-    if states != {"unused"}:
-        return None
-    names = ",".join([*in_use(settings), framework])
-    return (
-        f"No turn will come to this worker: agents of '{framework}' are registered as unused. "
-        f"'{PRODUCT.update} --frameworks {names}' takes them into use."
-    )
+def served_pool(framework: str, pool: str | None) -> str:
+    """Return the pool that a worker serves.
+
+    Args:
+        framework: the worker's.
+        pool: as a person named it; None for the one of the framework.
+
+    Raises:
+        SetUpError: it is no name, or that of another framework.
+    """
+    if pool is None:
+        return framework
+    if re.fullmatch(POOL, pool) is None:
+        raise SetUpError(f"--pool: '{pool}' is no name: small letters, digits and '-', 63 at most.")
+    if pool != framework and pool in all_frameworks():
+        raise SetUpError(f"--pool: '{pool}' is that of another framework: start 'k8gentai worker {pool}'.")
+    return pool
+
+
+def served(names: str) -> tuple[str, ...]:
+    """Return the agents of a list, split by commas.
+
+    Raises:
+        SetUpError: it has none.
+    """
+    found = tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    if not found:
+        raise SetUpError("--agents names no agent.")
+    return found
+
+
+def unserved(settings: Settings, framework: str, pool: str, only: Sequence[str] | None) -> list[str]:
+    """Return lines for who starts a worker of a framework whose agents are all registered as unused, or that is to
+    serve agents which are not of its pool.
+
+    Args:
+        settings: whose registry is read.
+        framework: the worker's.
+        pool: the worker's.
+        only: the agents that it is to serve; None for all.
+    """
+    agents = {agent.id: agent for agent in settings.open_registry().list() if agent.framework == framework}
+    lines = []
+    if {agent.state for agent in agents.values()} == {"unused"}:
+        names = ",".join([*in_use(settings), framework])
+        lines.append(
+            f"No turn will come to this worker: agents of '{framework}' are registered as unused. "
+            f"'{PRODUCT.update} --frameworks {names}' takes them into use."
+        )
+    for name in only or ():
+        if (agent := agents.get(name)) is None:
+            lines.append(f"No agent '{name}' of '{framework}' is registered.")
+        elif agent.pool != pool:
+            lines.append(
+                f"No turn of '{name}' will come to this worker: its pool is '{agent.pool}', not '{pool}'."
+            )
+    return lines
 
 
 def refuse_to_empty(settings: Settings, found: Changes) -> None:

@@ -13,6 +13,7 @@ from k8gentai.stack.environments.installed import SetUpError
 from k8gentai.stack.local import pidfile as notice
 from k8gentai.stack.local import valkey
 from k8gentai.stack.local.model_endpoint import model_beside
+from k8gentai.workers.queue import key_prefix
 from k8gentai.workers.queue.connection import connect
 from k8gentai.workers.queue.registry_store import place_named, store_at
 
@@ -172,8 +173,10 @@ def _redis_url() -> str | None:
     """``REDIS_URL``.
 
     Raises:
-        SetUpError: no client can be made of it.
+        SetUpError: no client can be made of it, or what stands before all keys (``AMF_KEY_PREFIX``) cannot.
     """
+    if fault := key_prefix.fault_of(key_prefix.PREFIX):
+        raise SetUpError(fault)
     url = os.environ.get("REDIS_URL") or None
     if url is not None:
         try:

@@ -57,6 +57,24 @@ def planned(names: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([USUAL[0], *chosen(names)]))
 
 
+def pools_of(frameworks: Iterable[str], agents: Iterable[RegisteredAgent]) -> dict[str, str]:
+    """Return the pools to start a worker for, each with its framework: those of the frameworks, and those that
+    their agents name which are ready.
+
+    Raises:
+        SetUpError: agents of two frameworks name one pool.
+    """
+    pools = {framework: framework for framework in frameworks}
+    for agent in agents:
+        if agent.state == "ready" and agent.framework in frameworks:
+            other = pools.setdefault(agent.pool, agent.framework)
+            if other != agent.framework:
+                raise SetUpError(
+                    f"Agents of {other} and of {agent.framework} name the pool '{agent.pool}': take two."
+                )
+    return pools
+
+
 async def up(plan: Plan, settings: Settings, console: Console) -> bool:
     """Start everything, ask the example where it is ready, and serve.
 
@@ -118,9 +136,10 @@ class _Stack:
         agents = await self._register_agents()
         with self.doing("Starting the server"):
             await self._start_server(children)
-        with self.doing(f"Starting the workers of {', '.join(self._plan.frameworks)}"):
-            for framework in self._plan.frameworks:
-                await self._start_worker(children, framework)
+        pools = pools_of(self._plan.frameworks, agents)
+        with self.doing(f"Starting the workers of {', '.join(pools)}"):
+            for pool, framework in pools.items():
+                await self._start_worker(children, framework, pool)
             for worker in (process for process in self.kept if not process.essential):
                 await unless_a_child_fails(children, takes_turns(children, worker.name, redis_url))
         return agents
@@ -207,10 +226,10 @@ class _Stack:
         self.kept.append(server)
         await answers(children, "stack", f"{self.url}/v1/health")
 
-    async def _start_worker(self, children: Children, framework: str) -> None:
+    async def _start_worker(self, children: Children, framework: str, pool: str) -> None:
         python = await asyncio.to_thread(python_of, framework, self.say)
-        command = [str(python), "-m", "k8gentai.stack.commands.cli", "worker", framework]
-        worker = KeptProcess(f"worker-{framework}", command, dict(os.environ))
+        command = [str(python), "-m", "k8gentai.stack.commands.cli", "worker", framework, "--pool", pool]
+        worker = KeptProcess(f"worker-{pool}", command, dict(os.environ))
         await worker.start(children)
         self.kept.append(worker)
 

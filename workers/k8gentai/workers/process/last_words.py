@@ -20,12 +20,12 @@ class LastWords:
 
     Args:
         redis_url: where the witness notes the end.
-        framework: the worker's.
+        pool: the worker's.
         worker: its name.
         turn: returns the id of the turn that the code at hand works for, "" where for none.
     """
 
-    def __init__(self, redis_url: str, framework: str, worker: str, turn: Callable[[], str]) -> None:
+    def __init__(self, redis_url: str, pool: str, worker: str, turn: Callable[[], str]) -> None:
         self._turn = turn
         self._process = os.getpid()
         # In a session of its own: what ends a whole group of processes is to leave a witness.
@@ -36,7 +36,7 @@ class LastWords:
         )
         assert witness.stdin is not None  # noqa: S101 - it was asked for
         self._pipe = witness.stdin
-        self._say({"redis_url": redis_url, "framework": framework, "worker": worker})
+        self._say({"redis_url": redis_url, "pool": pool, "worker": worker})
         faulthandler.enable(self._pipe.fileno(), all_threads=False)
         # An agent's own would lose the cause of a crash.
         self._disable_faulthandler = faulthandler.disable

@@ -170,7 +170,7 @@ def _note(whose: dict[str, Any], death: "Death") -> None:
     from k8gentai.workers.queue.attempts import Leases
     from k8gentai.workers.queue.connection import connect_blocking
 
-    leases = Leases(connect_blocking(whose["redis_url"]), whose["framework"], lease_seconds=0)
+    leases = Leases(connect_blocking(whose["redis_url"]), whose["pool"], lease_seconds=0)
     _patiently(lambda: leases.bury(whose["worker"], death), redis.RedisError)
 
 

@@ -1,10 +1,10 @@
-"""A worker process: one framework's turns, the model gateway they call, and the heartbeat that keeps them."""
+"""A worker process: one pool's turns, the model gateway they call, and the heartbeat that keeps them."""
 
 import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import nullcontext, suppress
 from typing import Any
 
@@ -84,6 +84,8 @@ class _Server(uvicorn.Server):
 def main(
     framework: str,
     *,
+    pool: str | None = None,
+    only: Collection[str] | None = None,
     adapter: str | None = None,
     redis_url: str,
     stack_url: str,
@@ -98,7 +100,9 @@ def main(
     """Run a worker until SIGTERM or SIGINT.
 
     Args:
-        framework: whose turns to run.
+        framework: whose agents to run.
+        pool: whose turns to run; None for the pool of the framework's name.
+        only: the ids of the agents to serve; None for all of the pool.
         adapter: what names the framework's adapter, where it is not among ours.
         redis_url: as :func:`k8gentai.workers.queue.redis_url.read_url` reads it.
         stack_url: where models are, e.g. ``http://127.0.0.1:8321``.
@@ -124,6 +128,8 @@ def main(
     raise_limit()
     worker = _Worker(
         framework,
+        pool or framework,
+        only,
         adapter,
         redis_url,
         stack_url,
@@ -144,6 +150,8 @@ class _Worker:
     def __init__(
         self,
         framework: str,
+        pool: str,
+        only: Collection[str] | None,
         adapter: str | None,
         redis_url: str,
         stack_url: str,
@@ -156,6 +164,8 @@ class _Worker:
         api_key: str | None,
     ) -> None:
         self._framework = framework
+        self._pool = pool
+        self._only = only
         self._adapter = adapter
         self._redis_url = redis_url
         self._stack_url = stack_url
@@ -171,7 +181,7 @@ class _Worker:
 
     def run(self) -> int:
         """Serve until the end. Returns the process's exit code."""
-        self._last_words = LastWords(self._redis_url, self._framework, self._name, self._current_turn)
+        self._last_words = LastWords(self._redis_url, self._pool, self._name, self._current_turn)
         try:
             code = asyncio.run(self.serve())
         except BaseException as error:
@@ -270,7 +280,7 @@ class _Worker:
             log.warning("code_changed", files=files, do="this worker ends with exit code 75, to be started again")
             shutdown.replace()
 
-        agents = LoadedAgents(self._registry, adapter, on_stale)
+        agents = LoadedAgents(self._registry, adapter, on_stale, pool=self._pool, only=self._only)
         failed = await agents.warm(self._last_words.starting)
         self._last_words.starting("the registration")
         configure_logs(self._log)
@@ -283,7 +293,7 @@ class _Worker:
             log.error("memory_limit_too_low", error=str(error))
             shutdown.exit_code = 1
             return
-        attempts = Attempts(connection, self._framework, self._name, lease_seconds=self._lease_seconds)
+        attempts = Attempts(connection, self._pool, self._name, lease_seconds=self._lease_seconds)
         toolbox = Toolbox(AgentTools(agents, stack))
         concurrency = self._concurrency or adapter.default_concurrency
         # Blocking tools and nodes run in its threads; asyncio's own pool has few more than the machine has cores.
@@ -311,7 +321,7 @@ class _Worker:
         def on_lost(lost: list[Lease]) -> None:
             loop.call_soon_threadsafe(pool.drop, lost)
 
-        registration = TurnWorker(self._framework, self._name, blocking, agents.missing)
+        registration = TurnWorker(self._pool, self._name, blocking, agents.missing, self._only)
 
         relief = Relief(pool, shutdown.replace_blocked)
 
@@ -329,7 +339,7 @@ class _Worker:
         beat = Beat(
             Leases(
                 blocking,
-                self._framework,
+                self._pool,
                 lease_seconds=self._lease_seconds,
                 max_attempts=self._max_attempts,
                 witness_seconds=WITNESS_SECONDS,
@@ -352,7 +362,8 @@ class _Worker:
         watchdog.start()
         taking = asyncio.create_task(pool.take())
         watching = asyncio.create_task(agents.watch(beat_seconds(self._lease_seconds)))
-        log.info("worker_ready", worker=self._name, framework=self._framework, concurrency=concurrency)
+        known = {"worker": self._name, "framework": self._framework, "pool": self._pool}
+        log.info("worker_ready", **known, concurrency=concurrency)
         try:
             stop = asyncio.create_task(shutdown.wanted.wait())
             with Notifications(connection).listening(keys.WORKER + self._name, pool.drop_cancelled):

@@ -87,10 +87,10 @@ def digest_of(request: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
 
-def request_json(
+def accept_arguments(
     accepted: AcceptedTurn, terms: Terms, *, version: str, queue_limit: int, keep_seconds: int
-) -> str:
-    """Return the request as ``lua/accept.lua`` takes it.
+) -> dict[str, Any]:
+    """Return the arguments of ``lua/accept.lua``.
 
     Args:
         version: of the conversation's lane when its history was read.
@@ -99,10 +99,10 @@ def request_json(
     """
     turn, replay = accepted.turn, accepted.replay
     ending = _ENDINGS.get(terms.strategy)
-    fields = {
+    return {
         "id": turn.id,
         "agent": turn.agent,
-        "framework": accepted.framework,
+        "pool": accepted.pool,
         "conversation": turn.conversation,
         "principal": principal_of(accepted.owner),
         "version": version,
@@ -120,5 +120,3 @@ def request_json(
         "ended": rq_now(),
         "keep": keep_seconds,
     }
-    # As strings: Lua would round the time.
-    return json.dumps({name: "" if value is None else str(value) for name, value in fields.items()})

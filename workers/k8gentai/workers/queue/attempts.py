@@ -9,12 +9,12 @@ import redis
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
-from k8gentai.agents.contract.events import Event, TurnEnd, TurnFailed, parse_event
+from k8gentai.agents.contract.events import Event, TurnEnd, TurnFailed, known, parse_event
 from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.clock import Clock
 from k8gentai.workers.queue.record import AcceptedTurn
 from k8gentai.workers.queue.rq_jobs import rq_now
-from k8gentai.workers.queue.scripts import script
+from k8gentai.workers.queue.scripts import prepared
 
 LEASE_SECONDS = 4.0
 """How long a worker may be silent before its turns are given to another, where nothing else is said."""
@@ -106,7 +106,7 @@ class Attempts:
 
     Args:
         connection: a client from :func:`k8gentai.workers.queue.connection.connect`.
-        framework: whose turns.
+        pool: whose turns.
         worker: this worker's name.
         lease_seconds: how long a worker may be silent before its turns are given to another.
         keep_seconds: how long RQ shows the job of an ended turn.
@@ -115,7 +115,7 @@ class Attempts:
     def __init__(
         self,
         connection: Redis,
-        framework: str,
+        pool: str,
         worker: str,
         *,
         lease_seconds: float = LEASE_SECONDS,
@@ -123,17 +123,17 @@ class Attempts:
     ) -> None:
         # redis-py types a reply as all that any of its modes gives; ours gives bytes.
         self._redis: Any = connection
-        self._framework = framework
+        self._pool = pool
         self.worker = worker
         self.lease_seconds = lease_seconds
         self._keep_seconds = keep_seconds
-        self._start = connection.register_script(script("start"))
-        self._append = connection.register_script(script("append"))
-        self._record = connection.register_script(script("record"))
-        self._replayed = connection.register_script(script("replayed"))
-        self._hand_back = connection.register_script(script("hand_back"))
-        self._break_off = connection.register_script(script("break_off"))
-        self._decline = connection.register_script(script("decline"))
+        self._start = prepared(connection, "start")
+        self._append = prepared(connection, "append")
+        self._record = prepared(connection, "record")
+        self._replayed = prepared(connection, "replayed")
+        self._hand_back = prepared(connection, "hand_back")
+        self._break_off = prepared(connection, "break_off")
+        self._decline = prepared(connection, "decline")
 
     async def take(self, seconds: float) -> str | None:
         """Wait for a turn and take its id from the queue.
@@ -144,15 +144,15 @@ class Attempts:
         Args:
             seconds: how long to wait.
         """
-        queue = keys.RQ_QUEUE + self._framework
+        queue = keys.RQ_QUEUE + self._pool
         taken = await self._redis.blmove(queue, queue + keys.RQ_INTERMEDIATE, seconds, "LEFT", "RIGHT")
         return taken.decode() if taken else None
 
     async def start(self, turn_id: str, taking: str | None = None) -> Started | None:
-        """Take the lease of a turn that was taken from the queue. May be sent again when the answer was lost.
+        """Take the lease of a turn, as an id was taken from the queue. May be sent again when the answer was lost.
 
         Args:
-            turn_id: the turn.
+            turn_id: what was taken; the dispatch script says which turn that begins.
             taking: tells this taking from every other, where it may be sent again.
 
         Returns:
@@ -164,16 +164,22 @@ class Attempts:
         """
         taking = taking or secrets.token_hex(8)
         outcome = await self._start(
-            args=[turn_id, self._framework, self.worker, self.lease_seconds, rq_now(), _FAR_SECONDS, taking]
+            id=turn_id,
+            pool=self._pool,
+            worker=self.worker,
+            lease=self.lease_seconds,
+            started=rq_now(),
+            far=_FAR_SECONDS,
+            taking=taking,
         )
         if outcome[0] == b"declined":
             raise DeclinedBeforeError(turn_id)
         if outcome[0] != b"started":
             return None
-        _, attempt, last_seq, accepted, history, suspect, breaks, now, alone = outcome
+        _, attempt, last_seq, accepted, history, suspect, breaks, now, alone, begun = outcome
         record = json.loads(accepted)
         record["turn"]["history"] = json.loads(history)
-        lease = Lease(turn_id, attempt)
+        lease = Lease(begun.decode(), attempt)
         clock = Clock(float(now))
         kept = AcceptedTurn.model_validate(record)
         return Started(lease, int(last_seq), kept, clock, bool(suspect), breaks, float(alone))
@@ -192,15 +198,13 @@ class Attempts:
         last = events[-1]
         status = last.type.removeprefix("turn.") if isinstance(last, TurnEnd) else ""
         outcome = await self._append(
-            args=[
-                lease.turn_id,
-                lease.attempt,
-                first_seq,
-                status,
-                rq_now(),
-                self._keep_seconds,
-                *(event.model_dump_json() for event in events),
-            ]
+            *(event.model_dump_json() for event in events),
+            id=lease.turn_id,
+            attempt=lease.attempt,
+            first=first_seq,
+            status=status,
+            ended=rq_now(),
+            keep=self._keep_seconds,
         )
         if outcome != b"ok":
             raise FencedError(lease.turn_id)
@@ -222,7 +226,9 @@ class Attempts:
             FencedError: nothing was written.
         """
         limit = JOURNAL_BYTES + (_RESERVE_BYTES if len(value) <= _SHORT_BYTES else 0)
-        outcome = await self._record(args=[lease.turn_id, lease.attempt, key, value, limit, place])
+        outcome = await self._record(
+            value, id=lease.turn_id, attempt=lease.attempt, key=key, limit=limit, place=place
+        )
         if outcome == b"fenced":
             raise FencedError(lease.turn_id)
         return bool(outcome == b"ok")
@@ -233,7 +239,10 @@ class Attempts:
         Raises:
             FencedError: nothing was written.
         """
-        if await self._replayed(args=[lease.turn_id, lease.attempt, models, tools, effects]) == b"fenced":
+        outcome = await self._replayed(
+            id=lease.turn_id, attempt=lease.attempt, models=models, tools=tools, effects=effects
+        )
+        if outcome == b"fenced":
             raise FencedError(lease.turn_id)
 
     async def journal(self, lease: Lease) -> dict[str, str]:
@@ -244,17 +253,17 @@ class Attempts:
     async def published(self, lease: Lease) -> list[Event]:
         """Return the events of earlier attempts."""
         entries = await self._redis.xrange(keys.TURN + lease.turn_id + keys.EVENTS)
-        return [parse_event(fields[b"e"]) for _, fields in entries]
+        return known(parse_event(fields[b"e"]) for _, fields in entries)
 
     async def before(self, lease: Lease) -> list[Event]:
         """Return the events of the turns that this one continues."""
         entries = await self._redis.lrange(keys.TURN + lease.turn_id + keys.BEFORE, 0, -1)
-        return [parse_event(entry) for entry in entries]
+        return known(map(parse_event, entries))
 
     async def end_of(self, turn_id: str) -> Event | None:
-        """Return the last event of a turn; None where Redis has it no more."""
+        """Return the last event of a turn; None where Redis has it no more, or a later release wrote it."""
         entries = await self._redis.xrevrange(keys.TURN + turn_id + keys.EVENTS, count=1)
-        return parse_event(entries[0][1][b"e"]) if entries else None
+        return next(iter(known(parse_event(fields[b"e"]) for _, fields in entries)), None)
 
     async def hand_back(self, lease: Lease) -> str:
         """Give the turn to another worker, without counting it as a crash.
@@ -263,15 +272,14 @@ class Attempts:
             What became of it: ``queued``, ``failed`` where that was once too often, or ``fenced`` where it was
             lost meanwhile.
         """
-        args: list[str | int] = [
-            lease.turn_id,
-            lease.attempt,
-            HAND_OVERS,
-            _HANDED_OVER.model_dump_json(),
-            rq_now(),
-            self._keep_seconds,
-        ]
-        now = await self._hand_back(args=args)
+        now = await self._hand_back(
+            id=lease.turn_id,
+            attempt=lease.attempt,
+            often=HAND_OVERS,
+            event=_HANDED_OVER.model_dump_json(),
+            ended=rq_now(),
+            keep=self._keep_seconds,
+        )
         return str(now.decode())
 
     async def break_off(
@@ -290,16 +298,14 @@ class Attempts:
             What became of it: ``queued``, ``failed``, or ``fenced`` where it was lost meanwhile.
         """
         now = await self._break_off(
-            args=[
-                lease.turn_id,
-                lease.attempt,
-                seconds,
-                often,
-                end.model_dump_json(),
-                rq_now(),
-                self._keep_seconds,
-                pause,
-            ]
+            id=lease.turn_id,
+            attempt=lease.attempt,
+            seconds=seconds,
+            often=often,
+            event=end.model_dump_json(),
+            pause=pause,
+            ended=rq_now(),
+            keep=self._keep_seconds,
         )
         return str(now.decode())
 
@@ -325,7 +331,13 @@ class Attempts:
 
     async def _declined(self, turn_id: str, attempt: int | str, end: str) -> str:
         now = await self._decline(
-            args=[turn_id, attempt, self.worker, end, OTHERS_SECONDS, rq_now(), self._keep_seconds]
+            id=turn_id,
+            attempt=attempt,
+            worker=self.worker,
+            event=end,
+            patience=OTHERS_SECONDS,
+            ended=rq_now(),
+            keep=self._keep_seconds,
         )
         return str(now.decode())
 
@@ -335,7 +347,7 @@ class Leases:
 
     Args:
         connection: a client from :func:`k8gentai.workers.queue.connection.connect_blocking`.
-        framework: whose turns.
+        pool: whose turns.
         lease_seconds: how long a worker may be silent before its turns are given to another.
         max_attempts: a turn that ended this many workers is failed.
         keep_seconds: how long RQ shows the job of an ended turn.
@@ -345,7 +357,7 @@ class Leases:
     def __init__(
         self,
         connection: redis.Redis,
-        framework: str,
+        pool: str,
         *,
         lease_seconds: float,
         max_attempts: int = MAX_ATTEMPTS,
@@ -353,14 +365,14 @@ class Leases:
         witness_seconds: float = 0.0,
     ) -> None:
         self._witness_seconds = witness_seconds
-        self._framework = framework
+        self._pool = pool
         self._lease_seconds = lease_seconds
         self._max_attempts = max_attempts
         self._keep_seconds = keep_seconds
         self._connection = connection
-        self._renew = connection.register_script(script("renew"))
-        self._reap = connection.register_script(script("reap"))
-        self._bury = connection.register_script(script("bury"))
+        self._renew = prepared(connection, "renew")
+        self._reap = prepared(connection, "reap")
+        self._bury = prepared(connection, "bury")
 
     def renew(self, leases: list[Lease]) -> list[Lease]:
         """Renew these leases; without any, see whether Redis answers. Returns those that were lost meanwhile."""
@@ -368,7 +380,7 @@ class Leases:
             self._connection.ping()
             return []
         members = {lease.member: lease for lease in leases}
-        lost = self._renew(args=[self._framework, self._lease_seconds, *members])
+        lost = self._renew(*members, pool=self._pool, lease=self._lease_seconds)
         return [members[member.decode()] for member in lost]
 
     def reap(self, *, buried: bool = False) -> list[tuple[str, str]]:
@@ -382,20 +394,18 @@ class Leases:
             Turn ids, each with ``queued`` (runs again), ``taken`` (had not begun) or ``failed`` (given up).
         """
         done = self._reap(
-            args=[
-                self._framework,
-                self._lease_seconds,
-                self._max_attempts,
-                rq_now(),
-                self._keep_seconds,
-                "buried" if buried else "",
-                self._witness_seconds,
-                HAND_OVERS,
-                _HANDED_OVER.model_dump_json(),
-            ]
+            pool=self._pool,
+            lease=self._lease_seconds,
+            crashes=self._max_attempts,
+            only="buried" if buried else None,
+            patience=self._witness_seconds,
+            often=HAND_OVERS,
+            event=_HANDED_OVER.model_dump_json(),
+            ended=rq_now(),
+            keep=self._keep_seconds,
         )
         return [(turn_id, what) for turn_id, what in (entry.decode().split() for entry in done)]
 
     def bury(self, worker: str, death: Death) -> None:
         """Note how a worker's process ended, and have its turns taken up at once."""
-        self._bury(args=[self._framework, worker, death.model_dump_json(), _NOTE_SECONDS])
+        self._bury(pool=self._pool, worker=worker, how=death.model_dump_json(), seconds=_NOTE_SECONDS)

@@ -20,6 +20,7 @@ from redis.exceptions import (
     AskError,
     ClusterDownError,
     InvalidResponse,
+    MovedError,
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
@@ -31,6 +32,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 
+from k8gentai.workers.queue.cluster import Cluster
 from k8gentai.workers.queue.links import (
     BLOCKING_LINKS,
     LINKS,
@@ -84,6 +86,9 @@ what was asked is asked again.
 ``MOVED`` an ``AskError``; an ``InvalidResponse`` is no answer of Redis at all.
 Every other error of Redis (``WRONGTYPE``, wrong arguments, a fault in a script) is a fault of ours, and is raised.
 """
+
+_SENT_AGAIN = (RedisConnectionError, MovedError)
+"""What has a command sent again at once, by a new link."""
 
 Errors = tuple[type[Exception], ...]
 
@@ -187,7 +192,7 @@ def connect(url: str) -> redis.asyncio.Redis:
     """
     read = read_url(url)
     # A command whose answer did not come in time is not sent again here: its sender has its own patience.
-    retry = _AsyncRetry(ExponentialBackoff(cap=0.2, base=0.05), 2, (RedisConnectionError,))
+    retry = _AsyncRetry(ExponentialBackoff(cap=0.2, base=0.05), 2, _SENT_AGAIN)
     options: dict[str, Any] = {
         "connection_class": LINKS[read.scheme],
         "parser_class": Parser,
@@ -206,7 +211,7 @@ def connect(url: str) -> redis.asyncio.Redis:
 def connect_blocking(url: str) -> redis.Redis:
     """Return the same for threads and for RQ's own code."""
     read = read_url(url)
-    retry = Retry(ExponentialBackoff(cap=0.2, base=0.05), 2, (RedisConnectionError,))
+    retry = Retry(ExponentialBackoff(cap=0.2, base=0.05), 2, _SENT_AGAIN)
     options: dict[str, Any] = {
         "connection_class": BLOCKING_LINKS[read.scheme],
         "parser_class": BlockingParser,
@@ -223,7 +228,8 @@ def connect_blocking(url: str) -> redis.Redis:
 
 
 def _options(read: RedisUrl, retry: object) -> dict[str, Any]:
-    return {**_timing(retry), **read.options}
+    cluster = {"cluster": Cluster(read.nodes)} if read.nodes else {}
+    return {**_timing(retry), **cluster, **read.options}
 
 
 def _sentinel_options(read: RedisUrl, retry: object) -> dict[str, Any]:

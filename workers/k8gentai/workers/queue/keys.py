@@ -2,11 +2,14 @@
 
 Each name's docstring says what stands there, in which of Redis' types, and when it ends. README.md is made from
 them, from :mod:`k8gentai.workers.queue.stored` and from the scripts: ``python -m tests.support.queue_readme``.
+Before all of them stands the prefix (:mod:`k8gentai.workers.queue.key_prefix`), which is empty by default.
 """
 
 from typing import Final
 
-TURN: Final = "amf:turn:"
+from k8gentai.workers.queue import key_prefix
+
+TURN: Final = key_prefix.PREFIX + "amf:turn:"
 """``amf:turn:{id}``, a hash: the turn's record.
 
 Ends: when it was settled for as long as its server keeps turns, and as it may wait for a person; at once when it
@@ -33,36 +36,36 @@ CHILDREN: Final = ":children"
 
 Ends: with the turn.
 """
-SIGNING_KEY: Final = "amf:signing-key"
+SIGNING_KEY: Final = key_prefix.PREFIX + "amf:signing-key"
 """``amf:signing-key``, a string: what workers sign with when they ask on behalf of a turn.
 
 Written by: whoever needs it first (``grants.signing_key``)
 Ends: never.
 """
-LEASES: Final = "amf:leases:"
-"""``amf:leases:{framework}``, a sorted set: ``{id} {attempt}`` by the Unix time its lease ends; ``{id} taken``
+LEASES: Final = key_prefix.PREFIX + "amf:leases:"
+"""``amf:leases:{pool}``, a sorted set: ``{id} {attempt}`` by the Unix time its lease ends; ``{id} taken``
 by the time a turn is put back that was taken and not begun.
 
 Ends: an entry with its attempt, or when the turn is begun or put back.
 """
-DEAD: Final = "amf:dead:"
+DEAD: Final = key_prefix.PREFIX + "amf:dead:"
 """``amf:dead:{worker}``, a string: how a worker's process ended, as its witness saw it (JSON of
 ``attempts.Death``).
 
 Ends: a day later.
 """
-LOST: Final = "amf:lost:"
+LOST: Final = key_prefix.PREFIX + "amf:lost:"
 """``amf:lost:{worker}``, a set: the turns that ran in a worker when it was lost.
 
 Ends: three leases after the last of them was found.
 """
-SOLVED: Final = "amf:solved:"
+SOLVED: Final = key_prefix.PREFIX + "amf:solved:"
 """``amf:solved:{worker}``, a string: 1, once it is known which of a dead worker's turns had ended it, so that
 the others are no suspects.
 
 Ends: a day later.
 """
-LANE: Final = "amf:lane:"
+LANE: Final = key_prefix.PREFIX + "amf:lane:"
 """``amf:lane:{conversation}``, a list: the conversation's turns that are not settled, in order.
 
 Ends: an entry when its turn is settled.
@@ -77,7 +80,7 @@ POSITION: Final = ":position"
 
 Ends: when none came for as long as the server keeps turns.
 """
-FINISHED: Final = "amf:finished"
+FINISHED: Final = key_prefix.PREFIX + "amf:finished"
 """``amf:finished``, a stream: ended turns that a server has yet to settle.
 
 Ends: an entry when its turn is settled.
@@ -88,22 +91,24 @@ SERVERS: Final = "servers"
 Written by: each server (``Turns.finished``)
 Ends: a server's name after ten minutes without a sign of life (``forget_servers``).
 """
-UNSETTLED: Final = "amf:unsettled:"
+UNSETTLED: Final = key_prefix.PREFIX + "amf:unsettled:"
 """``amf:unsettled:{principal}``, a sorted set: ids by the Unix time they were accepted.
 
 Ends: an entry when its turn is settled.
 """
-IDEMPOTENCY: Final = "amf:idempotency:"
-"""``amf:idempotency:{principal}:{key}``, a hash: the turn that a request with that key brought.
+IDEMPOTENCY: Final = key_prefix.PREFIX + "amf:idempotency:"
+"""``amf:idempotency:{principal}:{key}``, a hash: the turn that a request with that key brought. In the
+principal, ``%`` and ``:`` are written as in a URL.
 
 Ends: with the turn; before that is settled, 31 days later than the server keeps turns.
 """
-RETRIED: Final = "amf:retried:"
-"""``amf:retried:{principal}:{digest}``, a hash: the turn of the last such request that an SDK sent.
+RETRIED: Final = key_prefix.PREFIX + "amf:retried:"
+"""``amf:retried:{principal}:{digest}``, a hash: the turn of the last such request that an SDK sent. The
+principal is written as above.
 
 Ends: 12 minutes after the last try; when a try finds the queue full.
 """
-WAITING: Final = "amf:waiting"
+WAITING: Final = key_prefix.PREFIX + "amf:waiting"
 """``amf:waiting``, a hash: how many turns of each agent are queued, those behind another turn of their
 conversation included; a field is an agent's id.
 
@@ -114,71 +119,71 @@ ALL_AGENTS: Final = "*"
 
 Ends: as every field there.
 """
-WORKER: Final = "amf:worker:"
+WORKER: Final = key_prefix.PREFIX + "amf:worker:"
 """``amf:worker:{name}``, a channel: ids of turns which that worker is to drop.
 
 Ends: nothing is kept.
 """
 
 # RQ 2.12: rq/queue.py, rq/job.py, rq/registry.py, rq/intermediate_queue.py
-RQ_QUEUES: Final = "rq:queues"
+RQ_QUEUES: Final = key_prefix.PREFIX + "rq:queues"
 """``rq:queues``, a set: the keys of the queues.
 
 Ends: never.
 """
-RQ_QUEUE: Final = "rq:queue:"
-"""``rq:queue:{framework}``, a list: ids of the turns that wait for a worker, the next one first.
+RQ_QUEUE: Final = key_prefix.PREFIX + "rq:queue:"
+"""``rq:queue:{pool}``, a list: ids of the turns that wait for a worker, the next one first.
 
 Ends: an entry when a worker takes it, or the turn ends.
 """
-RQ_WORKERS: Final = "rq:workers:"
-"""``rq:workers:{framework}``, a set: the keys of the workers of a queue.
+RQ_WORKERS: Final = key_prefix.PREFIX + "rq:workers:"
+"""``rq:workers:{pool}``, a set: the keys of the workers of a queue.
 
 Written by: each worker (RQ, by ``TurnWorker``)
 Ends: an entry when its worker stops or is found dead.
 """
-RQ_ALL_WORKERS: Final = "rq:workers"
+RQ_ALL_WORKERS: Final = key_prefix.PREFIX + "rq:workers"
 """``rq:workers``, a set: the keys of all workers.
 
 Written by: each worker (RQ, by ``TurnWorker``)
 Ends: an entry when its worker stops or is found dead.
 """
-RQ_WORKER: Final = "rq:worker:"
+RQ_WORKER: Final = key_prefix.PREFIX + "rq:worker:"
 """``rq:worker:{name}``, a hash: a worker as RQ shows it; the other fields are RQ's.
 
 Written by: that worker (RQ, by ``TurnWorker``)
 Ends: 30 s after its last heartbeat; when it stops or is found dead.
 """
 RQ_INTERMEDIATE: Final = ":intermediate"
-"""``rq:queue:{framework}:intermediate``, a list: ids of the turns that were taken and are not begun.
+"""``rq:queue:{pool}:intermediate``, a list: ids of the turns that were taken and are not begun.
 
 Written by: the worker that takes a turn (``Attempts.take``)
 Ends: an entry when the turn is begun or put back.
 """
-RQ_JOB: Final = "rq:job:"
+RQ_JOB: Final = key_prefix.PREFIX + "rq:job:"
 """``rq:job:{id}``, a hash: the turn's job as RQ shows it; the other fields are RQ's.
 
 Ends: when the turn has ended for as long as its server keeps turns.
 """
-RQ_STARTED: Final = "rq:wip:"
-"""``rq:wip:{framework}``, a sorted set: ``{id}:{attempt}`` of each turn that runs, by a Unix time that is far
+RQ_STARTED: Final = key_prefix.PREFIX + "rq:wip:"
+"""``rq:wip:{pool}``, a sorted set: ``{id}:{attempt}`` of each turn that runs, by a Unix time that is far
 off.
 
 Ends: an entry with its attempt.
 """
-RQ_FINISHED: Final = "rq:finished:"
-"""``rq:finished:{framework}``, a sorted set: ids of turns that ended well or wait for a person, by the Unix
+RQ_FINISHED: Final = key_prefix.PREFIX + "rq:finished:"
+"""``rq:finished:{pool}``, a sorted set: ids of turns that ended well or wait for a person, by the Unix
 time their jobs end.
 
 Ends: an entry when another turn ends after that time.
 """
-RQ_FAILED: Final = "rq:failed:"
-"""``rq:failed:{framework}``, a sorted set: the same of turns that failed.
+RQ_FAILED: Final = key_prefix.PREFIX + "rq:failed:"
+"""``rq:failed:{pool}``, a sorted set: the same of turns that failed.
 
 Ends: an entry when another turn fails after that time.
 """
-RQ_CANCELED: Final = "rq:canceled:"
-"""``rq:canceled:{framework}``, a sorted set: the same of turns that were cancelled.
+RQ_CANCELED: Final = key_prefix.PREFIX + "rq:canceled:"
+"""``rq:canceled:{pool}``, a sorted set: the same of turns that were cancelled.
 
 Ends: an entry when another turn is cancelled after that time.
 """
@@ -189,7 +194,7 @@ with the reason.
 Written by: that worker (``TurnWorker``)
 Ends: with the worker's hash.
 """
-REGISTRY: Final = "amf:registry"
+REGISTRY: Final = key_prefix.PREFIX + "amf:registry"
 """``amf:registry``, a hash and channel: the agents, where the registry is kept in Redis. On the channel the
 version of each new one is published.
 
@@ -214,6 +219,13 @@ REGISTRY_WRITTEN_AT: Final = "written_at"
 Written by: ``k8gentai agents update`` (``RedisStore``)
 Ends: never.
 """
+SERVED: Final = "served_agents"
+"""``served_agents``, a field: in ``rq:worker:{name}``, JSON: the agents that the worker serves, where it does not
+serve all of its pool.
+
+Written by: that worker (``TurnWorker``)
+Ends: with the worker's hash.
+"""
 
 ALL: Final = {name.lower(): value for name, value in globals().items() if name.isupper()}
 """The names above in lower case, as the Lua scripts see them in their table ``keys``."""
@@ -221,4 +233,4 @@ ALL: Final = {name.lower(): value for name, value in globals().items() if name.i
 
 def is_key(name: str) -> bool:
     """Return whether a name is that of a key or the beginning of one; others stand behind one, or are no key's."""
-    return name.startswith(("amf:", "rq:"))
+    return name.removeprefix(key_prefix.PREFIX).startswith(("amf:", "rq:"))

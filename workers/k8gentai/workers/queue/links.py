@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 from redis import connection as blocking
 from redis import sentinel as blocking_sentinel
 from redis.asyncio import connection, sentinel
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import AskError, ClusterDownError, ReadOnlyError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
 
+from k8gentai.workers.queue.cluster import Address, Cluster
 from k8gentai.workers.queue.patience import hearing
 
 
@@ -129,6 +133,73 @@ class SentinelSSLLink(_Link, sentinel.SentinelManagedSSLConnection):
     """The same by TLS."""
 
 
+class _ClusterLink(_Link):
+    """Goes to the primary of our slot, and leaves a node that has it no more.
+
+    Args:
+        cluster: its nodes.
+        options: what each connection takes.
+    """
+
+    plain: type[_Link]
+    """What asks a node where that is."""
+
+    def __init__(self, *, cluster: Cluster, **options: Any) -> None:
+        super().__init__(**options)
+        self._cluster = cluster
+        self._options = options
+
+    async def _connect(self) -> None:
+        self.host, self.port = await self._primary()
+        await super()._connect()
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return await super().read_response(*args, **options)
+        except (AskError, ClusterDownError) as error:
+            self._cluster.moved(error)
+            await self.disconnect(nowait=True)
+            raise
+
+    async def _primary(self) -> Address:
+        """Ask one node after another where our slot's primary is.
+
+        Raises:
+            RedisConnectionError, RedisTimeoutError, ClusterDownError: none knows; what the last one asked came to.
+        """
+        failed: Exception = ClusterDownError("A Redis Cluster without nodes")
+        for asked in self._cluster.to_ask():
+            try:
+                return self._cluster.primary(await self._slots(asked), asked)
+            except (RedisConnectionError, RedisTimeoutError, ClusterDownError, OSError) as error:
+                failed = error
+        raise failed
+
+    async def _slots(self, asked: Address) -> Any:
+        host, port = asked
+        link: Any = self.plain(
+            **{**self._options, "host": host, "port": port, "retry": AsyncRetry(NoBackoff(), 0)}
+        )
+        try:
+            await link.connect()
+            await link.send_command("CLUSTER", "SLOTS")
+            return await link.read_response()
+        finally:
+            await link.disconnect(nowait=True)
+
+
+class ClusterLink(_ClusterLink, connection.Connection):
+    """A connection to the primary of a cluster that has our keys."""
+
+    plain = Link
+
+
+class ClusterSSLLink(_ClusterLink, connection.SSLConnection):
+    """The same by TLS."""
+
+    plain = SSLLink
+
+
 class _BlockingLink(_BlockingConnection):
     """Leaves a server that has become a replica."""
 
@@ -160,12 +231,68 @@ class BlockingSentinelSSLLink(_BlockingLink, blocking_sentinel.SentinelManagedSS
     """The same by TLS."""
 
 
+class _BlockingClusterLink(_BlockingLink):
+    """As `_ClusterLink`, for threads."""
+
+    plain: type[_BlockingLink]
+
+    def __init__(self, *, cluster: Cluster, **options: Any) -> None:
+        super().__init__(**options)
+        self._cluster = cluster
+        self._options = options
+
+    def _connect(self) -> Any:
+        self.host, self.port = self._primary()
+        return super()._connect()  # type: ignore[no-untyped-call, safe-super]  # of the class beside this one
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().read_response(*args, **options)
+        except (AskError, ClusterDownError) as error:
+            self._cluster.moved(error)
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise
+
+    def _primary(self) -> Address:
+        failed: Exception = ClusterDownError("A Redis Cluster without nodes")
+        for asked in self._cluster.to_ask():
+            try:
+                return self._cluster.primary(self._slots(asked), asked)
+            except (RedisConnectionError, RedisTimeoutError, ClusterDownError, OSError) as error:
+                failed = error
+        raise failed
+
+    def _slots(self, asked: Address) -> Any:
+        host, port = asked
+        link: Any = self.plain(**{**self._options, "host": host, "port": port, "retry": Retry(NoBackoff(), 0)})
+        try:
+            link.connect()
+            link.send_command("CLUSTER", "SLOTS")
+            return link.read_response()
+        finally:
+            link.disconnect()
+
+
+class BlockingClusterLink(_BlockingClusterLink, blocking.Connection):
+    """A connection to the primary of a cluster that has our keys, for threads."""
+
+    plain = BlockingLink
+
+
+class BlockingClusterSSLLink(_BlockingClusterLink, blocking.SSLConnection):
+    """The same by TLS."""
+
+    plain = BlockingSSLLink
+
+
 LINKS: Final[Mapping[str, Any]] = {
     "redis": Link,
     "rediss": SSLLink,
     "unix": UnixLink,
     "redis+sentinel": SentinelLink,
     "rediss+sentinel": SentinelSSLLink,
+    "redis+cluster": ClusterLink,
+    "rediss+cluster": ClusterSSLLink,
 }
 """By the scheme of a URL."""
 
@@ -175,7 +302,12 @@ BLOCKING_LINKS: Final[Mapping[str, Any]] = {
     "unix": BlockingUnixLink,
     "redis+sentinel": BlockingSentinelLink,
     "rediss+sentinel": BlockingSentinelSSLLink,
+    "redis+cluster": BlockingClusterLink,
+    "rediss+cluster": BlockingClusterSSLLink,
 }
+
+
+CLUSTER_LINKS: Final = {ClusterLink, ClusterSSLLink, BlockingClusterLink, BlockingClusterSSLLink}
 
 
 class LinkPool(connection.BlockingConnectionPool):

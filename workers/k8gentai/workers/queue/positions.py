@@ -1,10 +1,8 @@
 """Where items stand in their conversations."""
 
-from typing import Any
-
 from redis.asyncio import Redis
 
-from k8gentai.workers.queue.scripts import script
+from k8gentai.workers.queue.scripts import prepared
 
 
 class Positions:
@@ -17,7 +15,7 @@ class Positions:
 
     def __init__(self, redis: Redis, *, keep_seconds: int = 86_400) -> None:
         self._keep_seconds = keep_seconds
-        self._place: Any = redis.register_script(script("place"))
+        self._place = prepared(redis, "place")
 
     async def place(self, conversation: str, count: int, *, least: int, turn_id: str = "") -> int:
         """Reserve positions after all that were reserved before.
@@ -31,4 +29,7 @@ class Positions:
         Returns:
             The first position.
         """
-        return int(await self._place(args=[conversation, turn_id, count, least, self._keep_seconds]))
+        placed = await self._place(
+            conversation=conversation, turn=turn_id, count=count, least=least, keep=self._keep_seconds
+        )
+        return int(placed)

@@ -2,12 +2,16 @@
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
 from k8gentai.agents.contract.turn import Item, Turn
 from k8gentai.workers.queue.grants import Parent
+from k8gentai.workers.queue.previous_release import BothForms
+
+DEFAULT_TENANT: Final = "default"
+"""Whose data turns are where nobody is asked for a tenant."""
 
 Status = Literal["queued", "running", "suspended", "completed", "incomplete", "failed", "cancelled"]
 
@@ -74,25 +78,6 @@ class Replay(BaseModel):
     """The turn that tried a failed one again last, of those that this one goes on with; None where none did."""
 
 
-class ClassicPart(BaseModel):
-    """What a turn is to the classic Agents API, if it came through it: a part of one of that API's turns.
-
-    Such a turn waits when it calls tools of the client; the one that brings their results is its next part. The
-    session is the turn's conversation."""
-
-    agent_id: str
-    turn_id: str
-    """The classic turn, named after its first part."""
-    input_messages: list[dict[str, Any]] = Field(default_factory=list)
-    """What the classic turn began with, as its client sent it."""
-    tool_calls: list[dict[str, Any]] = Field(default_factory=list)
-    """What the part before asked of the client."""
-    tool_responses: list[dict[str, Any]] = Field(default_factory=list)
-    """What the client answered, as it sent it."""
-    asked_at: float | None = None
-    """When the part before ended; Unix time in seconds."""
-
-
 def decisions(given: list[Item]) -> set[str]:
     """Return the approval requests that an input answers."""
     return {item["approval_request_id"] for item in given if item["type"] == "mcp_approval_response"}
@@ -105,12 +90,27 @@ def refusals(given: list[Item]) -> set[str]:
     return {item["approval_request_id"] for item in answers} - approved
 
 
-class AcceptedTurn(BaseModel):
-    """The part of a turn's record that is written once, when the turn is accepted."""
+VERSION: Final = 2
+"""The form of the records that this release writes. 1 is the form before :attr:`AcceptedTurn.origin`."""
 
+
+class AcceptedTurn(BothForms):
+    """The part of a turn's record that is written once, when the turn is accepted.
+
+    Readers are lenient: they leave out fields that they do not know, and one that a record lacks has its default.
+    """
+
+    version: int = VERSION
+    """The form that the record was written in; see :data:`VERSION`."""
     turn: Turn
     framework: str
-    """Names the queue."""
+    """Which adapter runs the agent."""
+    pool: str = Field(default_factory=lambda known: str(known["framework"]))
+    """The pool whose workers run the turn, and whose queue it waits in."""
+    tenant: str = DEFAULT_TENANT
+    """Whose data it is."""
+    revision: str = ""
+    """A digest of the definition that the turn was accepted for; empty where none is known."""
     implicit: bool = False
     """The agent is a plain model name, run as :func:`k8gentai.agents.resources.agent.implicit_agent`."""
     owner: Owner | None = None
@@ -126,11 +126,8 @@ class AcceptedTurn(BaseModel):
     trace: dict[str, str] = Field(default_factory=dict)
     """The caller's trace context (W3C traceparent), as OpenTelemetry injected it."""
     replay: Replay | None = None
-    classic: ClassicPart | None = None
     parent: Parent | None = None
     """Whose tool call it answers, if it answers one."""
-    compaction: bool = False
-    """Its answer sums up its history and input, and stands for them where it is continued."""
 
     def refused(self) -> set[str]:
         """Return the ids of the calls that a person refused in this turn: nobody made them."""

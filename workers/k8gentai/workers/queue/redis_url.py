@@ -1,4 +1,4 @@
-"""Where Redis is: one server, or the primary that sentinels name."""
+"""Where Redis is: one server, the primary that sentinels name, or the one of a cluster that has our keys."""
 
 import re
 import ssl
@@ -17,10 +17,12 @@ from k8gentai.workers.queue.links import BLOCKING_LINKS, LINKS
 BLOCK_SECONDS = 4
 """The longest a command waits inside Redis before it is asked again."""
 
-SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
 _SENTINEL = "+sentinel"
 _SENTINEL_PORT = 26379
+_CLUSTER = "+cluster"
+_PORT = 6379
 _SENTINEL_PREFIX = "sentinel_"
 
 _DATABASE = re.compile(r"[0-9]*")
@@ -83,6 +85,8 @@ class RedisUrl:
     """The name by which the sentinels know the primary."""
     sentinel_options: dict[str, Any] | None = None
     """What connections to the sentinels take."""
+    nodes: tuple[tuple[str, int], ...] = ()
+    """Host and port of nodes of a cluster."""
 
 
 def read_url(url: str) -> RedisUrl:
@@ -91,7 +95,8 @@ def read_url(url: str) -> RedisUrl:
     Args:
         url: ``redis://``, ``rediss://`` (TLS) or ``unix://`` as redis-py reads them, or
             ``redis+sentinel://[user:password@]host[:port][,host[:port]…]/service[/database]``, with
-            ``rediss+sentinel://`` for TLS. ``?name=value`` sets an option of connections to it, with the prefix
+            ``rediss+sentinel://`` for TLS, or ``redis+cluster://[user:password@]host[:port][,host[:port]…]``, with
+            ``rediss+cluster://`` for TLS. ``?name=value`` sets an option of connections to it, with the prefix
             ``sentinel_`` one of those to the sentinels.
 
     Raises:
@@ -103,6 +108,8 @@ def read_url(url: str) -> RedisUrl:
         raise ValueError(f"it must begin with one of {known}")
     if scheme.endswith(_SENTINEL):
         return _read_sentinel_url(scheme, url)
+    if scheme.endswith(_CLUSTER):
+        return _read_cluster_url(scheme, url)
     database = unquote(urlsplit(url).path).strip("/")
     if scheme != "unix" and not _DATABASE.fullmatch(database):
         raise ValueError(f"the database is a number, not {database!r}")
@@ -130,8 +137,22 @@ def _read_sentinel_url(scheme: str, url: str) -> RedisUrl:
     _check_options(scheme, options, {"timeout"})
     _check_patience(options)
     _check_options(scheme, to_sentinels)
-    sentinels = tuple(_address(host) for host in hosts.split(","))
+    sentinels = tuple(_address(host, _SENTINEL_PORT, "a sentinel") for host in hosts.split(","))
     return RedisUrl(scheme, options, sentinels, unquote(service), to_sentinels)
+
+
+def _read_cluster_url(scheme: str, url: str) -> RedisUrl:
+    parts = urlsplit(url)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    if not hosts or parts.path.strip("/") not in ("", "0"):
+        raise ValueError("it must read redis+cluster://host:port,host:port, as a cluster has database 0 alone")
+    options = _typed(credentials, parse_qsl(parts.query))
+    if options.get("db"):
+        raise ValueError("a cluster has database 0 alone")
+    _check_options(scheme, options, {"timeout"})
+    _check_patience(options)
+    nodes = tuple(_address(host, _PORT, "a node") for host in hosts.split(","))
+    return RedisUrl(scheme, options, nodes=nodes)
 
 
 def _typed(credentials: str, pairs: list[tuple[str, str]]) -> dict[str, Any]:
@@ -159,7 +180,7 @@ def _check_options(scheme: str, options: dict[str, Any], more: AbstractSet[str] 
     if not _CLIENT_NAME.fullmatch(options.get("client_name", "")):
         raise ValueError("its option 'client_name' can hold ASCII letters, digits and signs, and no space")
     given = {name: value for name, value in options.items() if name not in _POOL_OPTIONS}
-    server = scheme.removesuffix(_SENTINEL)
+    server = scheme.removesuffix(_SENTINEL).removesuffix(_CLUSTER)
     try:
         BLOCKING_LINKS[server](**given)
         link = LINKS[server](**given)
@@ -192,11 +213,11 @@ def _check_tls(link: Any) -> None:
         link.ssl_context.get()
 
 
-def _address(host: str) -> tuple[str, int]:
+def _address(host: str, port: int, whose: str) -> tuple[str, int]:
     parts = urlsplit(f"//{host}")
     if not parts.hostname:
-        raise ValueError("a sentinel has no host")
-    return parts.hostname, parts.port or _SENTINEL_PORT
+        raise ValueError(f"{whose} has no host")
+    return parts.hostname, parts.port or port
 
 
 def masked(url: str) -> str:

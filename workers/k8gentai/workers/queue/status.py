@@ -1,12 +1,33 @@
 """How the worker pools stand: who runs, and what waits for them."""
 
 import json
-from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
 
 from k8gentai.workers.queue import keys
+
+
+@dataclass(frozen=True)
+class LiveWorker:
+    """A worker process that is alive."""
+
+    pool: str
+    only: frozenset[str] | None = None
+    """The ids of the agents that it serves; None for all of its pool."""
+
+
+class Workers(list[LiveWorker]):
+    """Worker processes."""
+
+    def of(self, pool: str) -> int:
+        """Return how many a pool has."""
+        return sum(worker.pool == pool for worker in self)
+
+    def serving(self, pool: str, agent_id: str) -> int:
+        """Return how many of a pool run an agent's turns."""
+        return sum(worker.pool == pool and (worker.only is None or agent_id in worker.only) for worker in self)
 
 
 class Pools:
@@ -26,16 +47,20 @@ class Pools:
         counts: dict[bytes, bytes] = await self._redis.hgetall(keys.WAITING)
         return {name.decode(): int(count) for name, count in counts.items() if name.decode() != keys.ALL_AGENTS}
 
-    async def workers(self) -> dict[str, int]:
-        """Return how many worker processes of each framework are alive; a killed one counts until its heartbeat is
-        overdue. Frameworks without one are left out."""
-        served = await self._each(keys.RQ_ALL_WORKERS, "queues")
-        return Counter(queues.decode() for queues in served.values() if queues)
+    async def workers(self) -> "Workers":
+        """Return the worker processes that are alive; a killed one counts until its heartbeat is overdue."""
+        pools = await self._each(keys.RQ_ALL_WORKERS, "queues")
+        served = await self._each(keys.RQ_ALL_WORKERS, keys.SERVED)
+        return Workers(
+            LiveWorker(pool.decode(), frozenset(json.loads(only)) if (only := served.get(name)) else None)
+            for name, pool in pools.items()
+            if pool
+        )
 
-    async def missing(self, framework: str, agent_id: str) -> dict[str, str]:
-        """Return the living workers of a framework that cannot import an agent, each with the reason."""
+    async def missing(self, pool: str, agent_id: str) -> dict[str, str]:
+        """Return the living workers of a pool that cannot import an agent, each with the reason."""
         found: dict[str, str] = {}
-        for name, told in (await self._each(keys.RQ_WORKERS + framework, keys.MISSING)).items():
+        for name, told in (await self._each(keys.RQ_WORKERS + pool, keys.MISSING)).items():
             if told and (reason := json.loads(told).get(agent_id)):
                 found[name.decode().removeprefix(keys.RQ_WORKER)] = reason
         return found

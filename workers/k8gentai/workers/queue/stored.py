@@ -16,7 +16,7 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "history": "JSON of the items that stand before the turn's input; `[]` while it waits behind another "
         "turn, and once it is settled and nothing runs it again.",
         "agent": "The agent's id, as in `accepted`.",
-        "framework": "The queue, as in `accepted`.",
+        "framework": "The `pool` of `accepted`, by the name that the release before has for it.",
         "conversation": "The conversation, as in `accepted`; empty without one.",
         "principal": "The owner, as in `accepted`; empty where the host runs without authentication.",
         "accepted_at": "When the turn was accepted.",
@@ -43,7 +43,11 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "causes": "JSON: how each worker ended that the turn ended; empty where nobody saw it.",
         "unheard": "JSON: the workers among them whose witness may yet speak, by their place in `causes`.",
     },
-    keys.EVENTS: {"e": "The event (JSON)."},
+    keys.EVENTS: {
+        "e": "The event (JSON).",
+        "v": "The form that the event was written in: `stored.EVENT_VERSION`.",
+        "at": "Of a turn's last event: when the turn ended.",
+    },
     keys.FINISHED: {"turn": "The ended turn's id."},
     keys.IDEMPOTENCY: {
         "turn": "The turn's id.",
@@ -63,6 +67,11 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
 """What each field of a hash, or of a stream's entries, holds, by its key's name. Of a turn's hash: those that
 are no fields of :class:`k8gentai.workers.queue.record.TurnRecord` of their own. Times are Redis', Unix time in
 seconds."""
+
+EVENT_VERSION: Final = 1
+"""The form of the events that this release writes."""
+JOURNAL_VERSION: Final = 1
+"""The form of the entries that this release writes into journals."""
 
 MODEL: Final = "model "
 """``model {digest} {n}``: a model's answer, as JSON: its chunks in order, or its one completion. The digest is

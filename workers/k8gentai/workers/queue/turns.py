@@ -10,7 +10,14 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from k8gentai.agents.contract.events import Event, TurnAccepted, TurnCancelled, TurnEnd, parse_event
+from k8gentai.agents.contract.events import (
+    Event,
+    TurnAccepted,
+    TurnCancelled,
+    TurnEnd,
+    UnknownEvent,
+    parse_event,
+)
 from k8gentai.agents.contract.turn import Item, Turn
 from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.admission import (
@@ -20,14 +27,14 @@ from k8gentai.workers.queue.admission import (
     ParentEndedError,
     QueueFullError,
     Terms,
-    request_json,
+    accept_arguments,
 )
 from k8gentai.workers.queue.connection import BLOCK_SECONDS, sent_once
 from k8gentai.workers.queue.grants import Parent, signing_key, verified
 from k8gentai.workers.queue.notifications import Notifications
 from k8gentai.workers.queue.record import ENDED, AcceptedTurn, Owner, Status, TurnRecord, principal_of
 from k8gentai.workers.queue.rq_jobs import job_fields, rq_now
-from k8gentai.workers.queue.scripts import script
+from k8gentai.workers.queue.scripts import prepared
 
 RECLAIM_SECONDS = 30
 """After this long another server settles what the first one took and did not report."""
@@ -76,12 +83,12 @@ class Turns:
         self._redis: Any = redis
         self._queue_limit = queue_limit
         self._keep_seconds = keep_seconds
-        self._accept = redis.register_script(script("accept"))
-        self._cancel = redis.register_script(script("cancel"))
-        self._delete = redis.register_script(script("delete"))
-        self._settled = redis.register_script(script("settled"))
-        self._drop_history = redis.register_script(script("drop_history"))
-        self._forget_servers = redis.register_script(script("forget_servers"))
+        self._accept = prepared(redis, "accept")
+        self._cancel = prepared(redis, "cancel")
+        self._delete = prepared(redis, "delete")
+        self._settled = prepared(redis, "settled")
+        self._drop_history = prepared(redis, "drop_history")
+        self._forget_servers = prepared(redis, "forget_servers")
         self._notifications = Notifications(redis)
         self._entries: dict[str, bytes] = {}
         """The turns that are being settled, each with its entry in the stream of ended turns."""
@@ -116,19 +123,17 @@ class Turns:
             ahead, version = await self._lane(conversation)
             history = "" if ahead else json.dumps(await load_history())
             outcome = await self._accept(
-                args=[
-                    request_json(
-                        accepted,
-                        terms,
-                        version=version,
-                        queue_limit=self._queue_limit,
-                        keep_seconds=self._keep_seconds,
-                    ),
-                    accepted.model_dump_json(exclude={"turn": {"history"}}),
-                    history,
-                    TurnAccepted().model_dump_json(),
-                    *_flat(job_fields(turn.id, turn.agent, accepted.framework)),
-                ]
+                accepted.model_dump_json(exclude={"turn": {"history"}}),
+                history,
+                TurnAccepted().model_dump_json(),
+                *_flat(job_fields(turn.id, turn.agent, accepted.pool)),
+                **accept_arguments(
+                    accepted,
+                    terms,
+                    version=version,
+                    queue_limit=self._queue_limit,
+                    keep_seconds=self._keep_seconds,
+                ),
             )
             match outcome:
                 case [b"accepted", turn_id]:
@@ -190,12 +195,13 @@ class Turns:
         return float(seconds + microseconds / 1_000_000)
 
     async def events(self, turn_id: str, after: int = 0) -> list[tuple[int, Event]]:
-        """Return the events that are there now, with ``seq`` above ``after``."""
-        entries = await self._redis.xrange(_events(turn_id), min=f"({after}-0")
-        return [_entry(entry) for entry in entries]
+        """Return the events that are there now, with ``seq`` above ``after``, but those of unknown types."""
+        entries = map(_entry, await self._redis.xrange(_events(turn_id), min=f"({after}-0"))
+        return [(seq, event) for seq, event in entries if not isinstance(event, UnknownEvent)]
 
     async def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[tuple[int, Event]]:
         """Yield the events with ``seq`` above ``after``, those to come included, up to and with the turn's last.
+        Those of unknown types are left out.
 
         Raises:
             TurnNotFoundError: there is no such turn, or it was deleted meanwhile.
@@ -212,6 +218,8 @@ class Turns:
                 if not found and not await self._redis.exists(stream):
                     raise TurnNotFoundError(turn_id)
                 for after, event in map(_entry, found):
+                    if isinstance(event, UnknownEvent):
+                        continue
                     yield after, event
                     if isinstance(event, TurnEnd):
                         return
@@ -230,7 +238,7 @@ class Turns:
             TurnNotFoundError
             AnsweredError: another turn continues it.
         """
-        match await self._cancel(args=self._ending(turn_id)):
+        match await self._cancel(**self._ending(turn_id)):
             case [b"answered", by]:
                 raise AnsweredError(by.decode())
             case [bytes() as status]:
@@ -238,9 +246,10 @@ class Turns:
                 return found
         raise TurnNotFoundError(turn_id)
 
-    def _ending(self, turn_id: str) -> list[Any]:
+    def _ending(self, turn_id: str) -> dict[str, Any]:
         """Return what a script takes that ends a turn as cancelled."""
-        return [turn_id, TurnCancelled().model_dump_json(), rq_now(), self._keep_seconds]
+        event = TurnCancelled().model_dump_json()
+        return {"id": turn_id, "event": event, "ended": rq_now(), "keep": self._keep_seconds}
 
     async def unsettled(self, owner: Owner | None) -> list[str]:
         """Return ids of that owner's turns which are not in the SQL store yet, newest first."""
@@ -300,7 +309,7 @@ class Turns:
         Raises:
             TurnNotFoundError
         """
-        found = await self._delete(args=self._ending(turn_id))
+        found = await self._delete(**self._ending(turn_id))
         if not found:
             raise TurnNotFoundError(turn_id)
         return [each.decode() for each in found]
@@ -386,7 +395,7 @@ class Turns:
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
-        await self._forget_servers(args=[_FORGOTTEN_SECONDS * 1000])
+        await self._forget_servers(idle=_FORGOTTEN_SECONDS * 1000)
 
     async def settled(
         self,
@@ -407,14 +416,12 @@ class Turns:
         while entry := self._entries.get(turn_id):
             following, history = await self._following(turn_id, load_history)
             outcome = await self._settled(
-                args=[
-                    turn_id,
-                    written or "",
-                    entry,
-                    self._keep_seconds,
-                    following,
-                    json.dumps(history),
-                ]
+                json.dumps(history),
+                id=turn_id,
+                written=written,
+                entry=entry.decode(),
+                keep=self._keep_seconds,
+                following=following,
             )
             if outcome == b"changed":
                 return False
@@ -443,11 +450,11 @@ class Turns:
         status, answered, record = found[0].decode(), found[1], json.loads(found[2])
         replay = record.get("replay") or {}
         before = None if replay.get("retry") else replay.get("of")
-        # A compaction's answer holds what the user said in it.
-        if (status in _DONE or (status == "suspended" and answered)) and not record.get("compaction"):
+        keeps = AcceptedTurn.model_validate(record).keep_history
+        if (status in _DONE or (status == "suspended" and answered)) and not keeps:
             if replay:
                 replay["turn"]["history"] = []
-            await self._drop_history(args=[turn_id, json.dumps(record)])
+            await self._drop_history(json.dumps(record), id=turn_id)
         return before
 
     async def _following(
@@ -483,9 +490,10 @@ def _finished(entries: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> list[tuple
     return [(entry_id, fields[b"turn"].decode()) for entry_id, fields in entries]
 
 
-def _entry(entry: tuple[bytes, dict[bytes, bytes]]) -> tuple[int, Event]:
+def _entry(entry: tuple[bytes, dict[bytes, bytes]]) -> tuple[int, Event | UnknownEvent]:
     entry_id, fields = entry
-    return int(entry_id.partition(b"-")[0]), parse_event(fields[b"e"])
+    at = fields.get(b"at")
+    return int(entry_id.partition(b"-")[0]), parse_event(fields[b"e"], None if at is None else float(at))
 
 
 def _flat(fields: dict[str, Any]) -> list[Any]:

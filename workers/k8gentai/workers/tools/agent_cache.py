@@ -6,7 +6,7 @@ Where its code did, the process has to be replaced.
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -54,7 +54,7 @@ class _Failed:
 
 
 class LoadedAgents:
-    """The agents of one framework.
+    """The agents of one framework that a worker runs.
 
     Args:
         registry: where definitions come from, and nowhere else.
@@ -62,6 +62,8 @@ class LoadedAgents:
         on_stale: called once, from any thread, with the files that changed since this process loaded agents from
             them: it has to be replaced.
         seconds: how long an import may take.
+        pool: the worker's; agents of others are not imported before there is a turn of theirs. None for all.
+        only: the ids of the agents that the worker serves; None for all.
     """
 
     def __init__(
@@ -70,7 +72,12 @@ class LoadedAgents:
         adapter: Adapter,
         on_stale: Callable[[list[str]], None],
         seconds: float = _IMPORT_SECONDS,
+        *,
+        pool: str | None = None,
+        only: Collection[str] | None = None,
     ) -> None:
+        self._pool = pool
+        self._only = only
         self._registry = registry
         self._adapter = adapter
         self._on_stale = on_stale
@@ -131,9 +138,12 @@ class LoadedAgents:
         """Return the agent a turn is for.
 
         Raises:
-            AgentLoadError: it cannot be imported, or was taken out of the registry.
+            AgentLoadError: it cannot be imported, was taken out of the registry, or is none of those that this
+                worker serves.
             StaleCodeError: its code has changed.
         """
+        if not self._serves(accepted.turn.agent):
+            raise AgentLoadError(f"no worker of this pool that is left serves agent {accepted.turn.agent}")
         if accepted.implicit:
             return self._load(implicit_agent(accepted.turn.agent))
         return await self._registered(accepted.turn.agent)
@@ -148,8 +158,14 @@ class LoadedAgents:
         return {agent_id: str(failed.error) for agent_id, failed in self._failed.items()}
 
     def _ready(self) -> list[RegisteredAgent]:
-        framework = self._adapter.framework
-        return [a for a in self._registry.list() if a.framework == framework and a.state == "ready"]
+        return [agent for agent in self._registry.list() if agent.state == "ready" and self._is_ours(agent)]
+
+    def _is_ours(self, agent: RegisteredAgent) -> bool:
+        is_of_pool = self._pool is None or agent.pool == self._pool
+        return agent.framework == self._adapter.framework and is_of_pool and self._serves(agent.id)
+
+    def _serves(self, agent_id: str) -> bool:
+        return self._only is None or agent_id in self._only
 
     def _check_code(self, agent: RegisteredAgent) -> None:
         """See that this process may run an agent, as it is registered.
@@ -181,6 +197,10 @@ class LoadedAgents:
             raise AgentLoadError(f"agent {agent_id} is no longer registered")
         if agent.definition is None or agent.state != "ready":
             raise AgentLoadError(agent.error or f"agent {agent_id} is broken", agent.file)
+        if agent.framework != self._adapter.framework:
+            raise AgentLoadError(
+                f"agent {agent_id} is of {agent.framework}, and its pool has workers of {self._adapter.framework}"
+            )
         if self._current.get(agent_id) is not agent:
             await asyncio.to_thread(self._check_code, agent)
         # Before the lock, which an import without end holds for long.

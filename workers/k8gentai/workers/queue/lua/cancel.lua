@@ -1,6 +1,8 @@
 -- Ends a turn as cancelled, whoever runs it. Returns the status it had, or who has answered it where it asked.
--- ARGV: id, last event, ended at (for RQ), seconds RQ keeps the job.
-local id, event, ended, keep = unpack(ARGV)
-local status, by = unpack(redis.call('HMGET', keys.turn .. id, 'status', 'answered'))
+-- Arguments:
+--   id
+--   event         its last
+--   ended, keep   for RQ: the time now, and the seconds an ended job is kept
+local status, by = unpack(redis.call('HMGET', keys.turn .. args.id, 'status', 'answered'))
 if status == 'suspended' and by then return {'answered', by} end
-return {stop(id, 'cancelled', event, ended, keep)}
+return {stop(args.id, 'cancelled', args.event, args.ended, args.keep)}

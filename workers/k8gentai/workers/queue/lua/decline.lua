@@ -1,32 +1,37 @@
 -- A worker cannot run a turn, as it has not got the agent's code: others may. Where none is left that has not tried,
 -- or none took the turn for a while, it fails.
--- ARGV: id, attempt, or '' where the worker declined the turn before and took it again, worker, last event of a turn
---       that nobody can run or '', seconds others have, ended at (for RQ), seconds RQ keeps the job.
 -- Returns what became of the turn.
-local id, attempt, worker, event, patience, ended, keep = unpack(ARGV)
+-- Arguments:
+--   id
+--   attempt       '' where the worker declined the turn before and took it again
+--   worker
+--   event         last event of a turn that nobody can run, or ''
+--   patience      seconds others have
+--   ended, keep   for RQ: the time now, and the seconds an ended job is kept
+local id, attempt = args.id, args.attempt
 local turn = keys.turn .. id
-local framework = redis.call('HGET', turn, 'framework')
+local pool = pool_of(turn)
 if attempt ~= '' and not held(id, attempt) then return 'fenced' end
 if attempt == '' then
-  if not framework then return 'fenced' end
-  local taken = redis.call('LREM', keys.rq_queue .. framework .. keys.rq_intermediate, 1, id)
-  redis.call('ZREM', keys.leases .. framework, id .. ' taken')
+  if not pool then return 'fenced' end
+  local taken = redis.call('LREM', keys.rq_queue .. pool .. keys.rq_intermediate, 1, id)
+  redis.call('ZREM', keys.leases .. pool, id .. ' taken')
   if taken == 0 or redis.call('HGET', turn, 'status') ~= 'queued' then return 'fenced' end
 else
   local declined = redis.call('HGET', turn, 'declined')
-  redis.call('HSET', turn, 'declined', (declined and declined .. '\n' or '') .. worker, 'decline_event', event)
+  redis.call('HSET', turn, 'declined', (declined and declined .. '\n' or '') .. args.worker, 'decline_event', args.event)
   redis.call('HSETNX', turn, 'declined_at', now())
 end
 
 local found = redis.call('HMGET', turn, 'declined', 'decline_event', 'declined_at')
 local others = false
-for _, key in ipairs(redis.call('SMEMBERS', keys.rq_workers .. framework)) do
+for _, key in ipairs(redis.call('SMEMBERS', keys.rq_workers .. pool)) do
   local name = key:sub(#keys.rq_worker + 1)
   others = others or not has_line(found[1], name) and redis.call('EXISTS', key) == 1
 end
-if not others or now() - (found[3] or 0) > tonumber(patience) then
-  end_turn(id, 'failed', found[2], ended, keep)
+if not others or now() - (found[3] or 0) > tonumber(args.patience) then
+  end_turn(id, 'failed', found[2], args.ended, args.keep)
   return 'failed'
 end
-if attempt ~= '' then requeue(id, framework, attempt) else push(id, framework, 'LPUSH') end
+if attempt ~= '' then requeue(id, pool, attempt) else push(id, pool, 'LPUSH') end
 return 'queued'

@@ -1,11 +1,21 @@
+-- A script's arguments by their names. Every value is a string, '' where there is none: Lua would round the times.
+-- What is large comes behind them in ARGV, as it is.
+local args = cjson.decode(ARGV[1])
+
 local function now()
   local time = redis.call('TIME')
   return tonumber(time[1]) + tonumber(time[2]) / 1000000
 end
 
-local function append(turn, event)
+-- Appends an event; of a turn's last one, the time stands beside it. `e` comes first, as earlier releases take the
+-- first value of an entry for the event.
+local function append(turn, event, at)
   local seq = redis.call('HINCRBY', turn, 'seq', 1)
-  redis.call('XADD', turn .. keys.events, seq .. '-0', 'e', event)
+  if at then
+    redis.call('XADD', turn .. keys.events, seq .. '-0', 'e', event, 'v', versions.event, 'at', at)
+  else
+    redis.call('XADD', turn .. keys.events, seq .. '-0', 'e', event, 'v', versions.event)
+  end
   -- To those who follow the turn; they read the event from the stream.
   redis.call('PUBLISH', turn .. keys.events, seq)
 end
@@ -21,6 +31,11 @@ local function set_status(turn, status)
   end
 end
 
+-- The pool whose workers run a turn. Its field is named as in earlier releases, where each framework had one.
+local function pool_of(turn)
+  return redis.call('HGET', turn, 'framework')
+end
+
 local registries = {
   completed = {keys.rq_finished, 'finished'},
   incomplete = {keys.rq_finished, 'finished'},
@@ -30,9 +45,9 @@ local registries = {
 }
 
 -- Takes the turn out of what runs: its lease, and RQ's registry of started jobs.
-local function release(id, framework, attempt)
-  redis.call('ZREM', keys.leases .. framework, id .. ' ' .. attempt)
-  redis.call('ZREM', keys.rq_started .. framework, id .. ':' .. attempt)
+local function release(id, pool, attempt)
+  redis.call('ZREM', keys.leases .. pool, id .. ' ' .. attempt)
+  redis.call('ZREM', keys.rq_started .. pool, id .. ':' .. attempt)
 end
 
 -- Whether an attempt is the one that runs the turn.
@@ -112,21 +127,22 @@ end
 local function end_turn(id, status, event, ended, keep)
   local turn = keys.turn .. id
   local found = redis.call('HMGET', turn, 'framework', 'attempt', 'keep', 'status', 'settled')
-  local framework, attempt, waited, settled = found[1], found[2], found[4] == 'suspended', found[5]
+  local pool, attempt, waited, settled = found[1], found[2], found[4] == 'suspended', found[5]
   -- What the server that accepted it says; a turn of an older one does not have it.
   keep = found[3] or keep
-  append(turn, event)
+  local at = now()
+  append(turn, event, at)
   set_status(turn, status)
-  redis.call('HSET', turn, 'ended_at', now())
+  redis.call('HSET', turn, 'ended_at', at)
   if status == 'suspended' then redis.call('HSET', turn, 'expires_at', cjson.decode(event).expires_at) end
-  release(id, framework, attempt)
+  release(id, pool, attempt)
   redis.call('HSET', keys.rq_job .. id, 'status', registries[status][2], 'ended_at', ended)
   redis.call('EXPIRE', keys.rq_job .. id, keep)
-  local registry = registries[status][1] .. framework
+  local registry = registries[status][1] .. pool
   redis.call('ZADD', registry, now() + keep, id)
   redis.call('ZREMRANGEBYSCORE', registry, '-inf', now())
   if waited then
-    redis.call('ZREM', registries.suspended[1] .. framework, id)
+    redis.call('ZREM', registries.suspended[1] .. pool, id)
     redis.call('HDEL', turn, 'settled', 'expires_at')
   end
   -- One that waited and is not settled yet is in the stream.
@@ -148,9 +164,9 @@ end
 -- status it had.
 stop = function(id, status, event, ended, keep)
   local found = redis.call('HMGET', keys.turn .. id, 'status', 'framework', 'worker', 'attempt', 'retries')
-  local was, framework, worker, attempt, retried = unpack(found, 1, 5)
+  local was, pool, worker, attempt, retried = unpack(found, 1, 5)
   if was == 'queued' then
-    redis.call('LREM', keys.rq_queue .. framework, 1, id)
+    redis.call('LREM', keys.rq_queue .. pool, 1, id)
     if attempt == '0' and retried then give_back(id, retried) end
   elseif was ~= 'running' and not waits(id) then
     return was
@@ -160,27 +176,21 @@ stop = function(id, status, event, ended, keep)
   return was
 end
 
-local function push(id, framework, where)
-  redis.call('HSET', keys.rq_job .. id, 'status', 'queued')
-  redis.call('SADD', keys.rq_queues, keys.rq_queue .. framework)
-  redis.call(where, keys.rq_queue .. framework, id)
-end
-
 -- Gives a running turn back, to the front of the queue.
-local function requeue(id, framework, attempt)
-  release(id, framework, attempt)
+local function requeue(id, pool, attempt)
+  release(id, pool, attempt)
   set_status(keys.turn .. id, 'queued')
-  push(id, framework, 'LPUSH')
+  push(id, pool, 'LPUSH')
 end
 
 -- Gives a running turn back to be queued after a pause: it stands as one that a worker took and never began, which is
 -- put back when its time is over.
-local function requeue_later(id, framework, attempt, seconds)
-  release(id, framework, attempt)
+local function requeue_later(id, pool, attempt, seconds)
+  release(id, pool, attempt)
   set_status(keys.turn .. id, 'queued')
   redis.call('HSET', keys.rq_job .. id, 'status', 'queued')
-  redis.call('RPUSH', keys.rq_queue .. framework .. keys.rq_intermediate, id)
-  redis.call('ZADD', keys.leases .. framework, now() + seconds, id .. ' taken')
+  redis.call('RPUSH', keys.rq_queue .. pool .. keys.rq_intermediate, id)
+  redis.call('ZADD', keys.leases .. pool, now() + seconds, id .. ' taken')
 end
 
 -- Gives a turn what another one recorded, and what was told before it. Of a turn told anew that one's own events

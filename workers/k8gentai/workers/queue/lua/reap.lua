@@ -1,21 +1,27 @@
 -- Puts turns whose worker is gone back in the queue. Which of them ended it is found out: where its witness cannot say,
 -- each is a suspect that is run alone, and one whose worker is lost while it is alone has done it. Only that counts
 -- against a turn, and often enough fails it. Any number of workers may run this at once.
--- ARGV: framework, lease in seconds, crashes a turn survives, ended at (for RQ), seconds RQ keeps the job, 'buried'
---       where only the turns of workers known to be dead are to be looked at, seconds the last crash of a turn waits
---       for its cause: a witness on a busy machine is slow, and nothing runs the turn again; how often a turn is
---       given back, last event of one that was so often.
 -- Returns what was done, as '{id} {what}'.
-local framework, lease, crashes, ended, keep, only, patience, often, handed = unpack(ARGV)
-local leases, done = keys.leases .. framework, {}
-local intermediate = keys.rq_queue .. framework .. keys.rq_intermediate
+-- Arguments:
+--   pool
+--   lease         in seconds
+--   crashes       how many a turn survives
+--   only          'buried' where only the turns of workers known to be dead are to be looked at
+--   patience      seconds the last crash of a turn waits for its cause: a witness on a busy machine is slow, and
+--                 nothing runs the turn again
+--   often         how often a turn is given back
+--   event         last event of one that was so often
+--   ended, keep   for RQ: the time now, and the seconds an ended job is kept
+local pool, lease, crashes = args.pool, args.lease, args.crashes
+local leases, done = keys.leases .. pool, {}
+local intermediate = keys.rq_queue .. pool .. keys.rq_intermediate
 
 -- A worker whose witness died with it leaves its name: a few are looked at each time. One that lives and that Redis
 -- forgot writes it again.
-for _, workers in ipairs({keys.rq_workers .. framework, keys.rq_all_workers}) do
+for _, workers in ipairs({keys.rq_workers .. pool, keys.rq_all_workers}) do
   for _, key in ipairs(redis.call('SRANDMEMBER', workers, 10)) do
     if redis.call('EXISTS', key) == 0 then
-      redis.call('SREM', keys.rq_workers .. framework, key)
+      redis.call('SREM', keys.rq_workers .. pool, key)
       redis.call('SREM', keys.rq_all_workers, key)
     end
   end
@@ -25,7 +31,7 @@ end
 for _, id in ipairs(redis.call('LRANGE', intermediate, 0, 99)) do
   redis.call('ZADD', leases, 'NX', now() + lease, id .. ' taken')
 end
-local due = redis.call('ZRANGEBYSCORE', leases, '-inf', only == 'buried' and 0 or now())
+local due = redis.call('ZRANGEBYSCORE', leases, '-inf', args.only == 'buried' and 0 or now())
 if #due == 0 then return done end
 
 local turns_of = {}
@@ -87,7 +93,7 @@ end
 -- Whether a turn that was alone would be given up now, and the cause may yet be noted.
 local function waits(turn, worker, since)
   local crashed = redis.call('HGET', turn, 'crashes') or 0
-  if crashed + 1 < tonumber(crashes) or now() > since + (patience or 0) then return false end
+  if crashed + 1 < tonumber(crashes) or now() > since + args.patience then return false end
   return redis.call('EXISTS', keys.dead .. worker) == 0
 end
 
@@ -100,7 +106,7 @@ end
 
 local function lost(id, turn, worker, was_alone)
   local note = noted(worker)
-  if note.told or note.ours then return handed_over(turn, often) and handed end
+  if note.told or note.ours then return handed_over(turn, args.often) and args.event end
   if note.turn == id or was_alone and (note.turn or '') == '' then return convict(turn, worker, note) end
   suspect(turn, worker, note)
 end
@@ -118,15 +124,15 @@ for _, entry in ipairs(due) do
   if not waiting then redis.call('ZREM', leases, entry) end
   if attempt == 'taken' then
     if redis.call('LREM', intermediate, 1, id) == 1 and redis.call('HGET', turn, 'status') == 'queued' then
-      push(id, framework, 'LPUSH')
+      push(id, pool, 'LPUSH')
       done[#done + 1] = id .. ' taken'
     end
   elseif is_held and not waiting then
     local event = lost(id, turn, worker, was_alone)
     if event then
-      end_turn(id, 'failed', event, ended, keep)
+      end_turn(id, 'failed', event, args.ended, args.keep)
     else
-      requeue(id, framework, attempt)
+      requeue(id, pool, attempt)
     end
     done[#done + 1] = id .. (event and ' failed' or ' queued')
   end

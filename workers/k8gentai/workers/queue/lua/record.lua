@@ -4,11 +4,16 @@
 -- not fit is counted as unrecorded, and as nothing else. An empty value takes the entry out. What the agent may go on
 -- from, be it an answer, an effect, a failure, a result or that it gave a call up, is numbered in the order in which
 -- it is recorded.
--- ARGV: id, attempt, key, value, bytes a journal may have, what is known of its place in that order (JSON).
-local id, attempt, key, value, limit, place = unpack(ARGV)
-local turn = keys.turn .. id
+-- ARGV: the arguments, the value.
+-- Arguments:
+--   id, attempt
+--   key
+--   limit         bytes a journal may have
+--   place         what is known of its place in that order (JSON)
+local key, value = args.key, ARGV[2]
+local turn = keys.turn .. args.id
 local found = redis.call('HMGET', turn, 'attempt', 'status')
-if found[1] ~= attempt or found[2] ~= 'running' then return 'fenced' end
+if found[1] ~= args.attempt or found[2] ~= 'running' then return 'fenced' end
 
 local journal = turn .. keys.journal
 local before = redis.call('HGET', journal, key)
@@ -28,7 +33,7 @@ local function final(entry)
 end
 
 local more = #value - (before and #before or 0)
-if redis.call('HINCRBY', turn, 'journal_bytes', more) > tonumber(limit) then
+if redis.call('HINCRBY', turn, 'journal_bytes', more) > tonumber(args.limit) then
   redis.call('HINCRBY', turn, 'journal_bytes', -more)
   redis.call('HINCRBY', turn, 'unrecorded', 1)
   return 'full'
@@ -39,9 +44,10 @@ if final(value) then redis.call('HINCRBY', turn, kind .. 's_made', 1) end
 if repeated then redis.call('HINCRBY', turn, kind .. 's_repeated', 1) end
 if final(value) and not repeated then went_on(turn) end
 if final(value) or kind == 'failure' or kind == 'given' then
-  local known = cjson.decode(place or '{}')
-  known.number, known.at = redis.call('HINCRBY', turn, 'recorded', 1), now()
-  place = cjson.encode(known)
+  local known = cjson.decode(args.place)
+  known.version, known.at = versions.journal, now()
+  known.number = redis.call('HINCRBY', turn, 'recorded', 1)
+  local place = cjson.encode(known)
   redis.call('HINCRBY', turn, 'journal_bytes', #place - #(redis.call('HGET', journal, place_key) or ''))
   redis.call('HSET', journal, place_key, place)
 end

@@ -1,9 +1,12 @@
 -- Renews a worker's leases. Returns those it has lost.
--- ARGV: framework, lease in seconds, then '{id} {attempt}' of each turn it runs.
-local leases, lost = keys.leases .. ARGV[1], {}
-for i = 3, #ARGV do
+-- ARGV: the arguments, then '{id} {attempt}' of each turn it runs.
+-- Arguments:
+--   pool
+--   lease         in seconds
+local leases, lost = keys.leases .. args.pool, {}
+for i = 2, #ARGV do
   if redis.call('ZSCORE', leases, ARGV[i]) then
-    redis.call('ZADD', leases, now() + ARGV[2], ARGV[i])
+    redis.call('ZADD', leases, now() + args.lease, ARGV[i])
   else
     lost[#lost + 1] = ARGV[i]
   end

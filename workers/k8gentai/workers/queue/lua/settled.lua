@@ -1,7 +1,12 @@
 -- The turn is in the SQL store: lets its conversation's next turn go and sets an end to the turn's keys.
--- ARGV: id, status that was written or '', entry in the stream of ended turns, seconds the turn stays readable, the
---       conversation's next turn as the caller saw it or '', its history.
-local id, written, entry, keep, expected, history = unpack(ARGV)
+-- ARGV: the arguments, the history of the conversation's next turn.
+-- Arguments:
+--   id
+--   written       status that was written, or ''
+--   entry         in the stream of ended turns
+--   keep          seconds the turn stays readable
+--   following     the conversation's next turn as the caller saw it, or ''
+local id, written, keep = args.id, args.written, args.keep
 local turn = keys.turn .. id
 local found = redis.call('HMGET', turn, 'conversation', 'principal', 'expires_at', 'status', 'deleted')
 local conversation, principal = found[1], found[2]
@@ -14,14 +19,14 @@ if conversation and conversation ~= '' then
   local lane = keys.lane .. conversation
   if redis.call('LINDEX', lane, 0) == id then
     local following = redis.call('LINDEX', lane, 1) or ''
-    if following ~= expected then return 'moved' end
+    if following ~= args.following then return 'moved' end
     redis.call('LPOP', lane)
     redis.call('INCR', lane .. keys.version)
     redis.call('EXPIRE', lane .. keys.version, keep)
     local waiting = keys.turn .. following
     if following ~= '' and redis.call('HGET', waiting, 'status') == 'queued' then
-      redis.call('HSET', waiting, 'history', history)
-      push(following, redis.call('HGET', waiting, 'framework'), 'RPUSH')
+      redis.call('HSET', waiting, 'history', ARGV[2])
+      push(following, pool_of(waiting), 'RPUSH')
     end
   else
     redis.call('LREM', lane, 0, id)
@@ -33,6 +38,6 @@ if principal then
   redis.call('HSET', turn, 'settled', 1)
   expire(turn, keep)
 end
-redis.call('XACK', keys.finished, keys.servers, entry)
-redis.call('XDEL', keys.finished, entry)
+redis.call('XACK', keys.finished, keys.servers, args.entry)
+redis.call('XDEL', keys.finished, args.entry)
 return 'ok'

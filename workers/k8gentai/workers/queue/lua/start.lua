@@ -1,20 +1,26 @@
 -- A worker took the turn from the queue: gives it the lease and the next attempt's number, which is the fence.
--- ARGV: id, framework, worker, lease in seconds, started at (for RQ), seconds RQ's entry may stand, and what tells
---       this taking from any other: a worker may take a turn twice, where it was put back into the queue while Redis
---       was away.
-local id, framework, worker, lease, started, far, taking = unpack(ARGV)
+-- Arguments:
+--   id            what it took
+--   pool, worker
+--   lease         in seconds
+--   started       for RQ: the time now
+--   far           seconds RQ's entry may stand
+--   taking        tells this taking from any other: a worker may take a turn twice, where it was put back into the
+--                 queue while Redis was away
+local pool, worker, taking = args.pool, args.worker, args.taking
+local id = chosen(pool, args.id)
 local turn = keys.turn .. id
 local status, taken, attempt, declined = unpack(redis.call('HMGET', turn, 'status', 'taking', 'attempt', 'declined'))
 -- It stays taken, for the worker to put it back where others find it.
 if status == 'queued' and has_line(declined, worker) then return {'declined'} end
-redis.call('LREM', keys.rq_queue .. framework .. keys.rq_intermediate, 1, id)
-redis.call('ZREM', keys.leases .. framework, id .. ' taken')
+redis.call('LREM', keys.rq_queue .. pool .. keys.rq_intermediate, 1, id)
+redis.call('ZREM', keys.leases .. pool, id .. ' taken')
 if not status then return {'unknown'} end
 local function begun(number)
   local found = redis.call('HMGET', turn, 'seq', 'accepted', 'history', 'suspect', 'breaks_in_a_row', 'alone_seconds')
   local suspect = found[4] and redis.call('EXISTS', keys.solved .. found[4]) == 0
   return {'started', tonumber(number), found[1], found[2], found[3], suspect and 1 or 0, tonumber(found[5] or 0),
-    tostring(now()), found[6] or '0'}
+    tostring(now()), found[6] or '0', id}
 end
 -- Sent again, because the answer to the first sending was lost.
 if status == 'running' and taken == taking then return begun(attempt) end
@@ -24,8 +30,8 @@ attempt = redis.call('HINCRBY', turn, 'attempt', 1)
 set_status(turn, 'running')
 redis.call('HSET', turn, 'worker', worker, 'taking', taking, 'attempted_at', now())
 redis.call('HSETNX', turn, 'started_at', now())
-redis.call('ZADD', keys.leases .. framework, now() + lease, id .. ' ' .. attempt)
+redis.call('ZADD', keys.leases .. pool, now() + args.lease, id .. ' ' .. attempt)
 -- Far off, because whoever counts this registry makes RQ fail what is past its time; our leases decide that.
-redis.call('ZADD', keys.rq_started .. framework, now() + far, id .. ':' .. attempt)
-redis.call('HSET', keys.rq_job .. id, 'status', 'started', 'started_at', started, 'worker_name', worker)
+redis.call('ZADD', keys.rq_started .. pool, now() + args.far, id .. ':' .. attempt)
+redis.call('HSET', keys.rq_job .. id, 'status', 'started', 'started_at', args.started, 'worker_name', worker)
 return begun(attempt)
