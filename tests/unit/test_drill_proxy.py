@@ -97,7 +97,7 @@ def test_the_proxy_is_reached_with_the_credentials_and_database_of_the_url(url):
     ("url", "names", "says"),
     [
         ("redis://h", "kill,melt", "melt: there are kill, stop, redis-errors, link, server"),
-        ("rediss://:secret@h", "link", "without TLS or Sentinels, not rediss://:***@h"),
+        ("rediss://:secret@h", "link", "without TLS, Sentinels or a cluster, not rediss://:***@h"),
     ],
 )
 def test_faults_that_cannot_be_made_are_refused(url, names, says):

@@ -1,7 +1,6 @@
 """``/v1/responses`` over HTTP: what is answered, streamed, listed and refused."""
 
 import asyncio
-import json
 import time
 from typing import Any
 from unittest.mock import AsyncMock
@@ -14,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from k8gentai.agents.contract import events as ev
 from k8gentai.agents.registry.registry import write_registry
 from k8gentai.providers.server import external_api as api
-from k8gentai.workers.queue.admission import Terms, request_json
+from k8gentai.workers.queue.admission import Terms, accept_arguments
 from k8gentai.workers.queue.record import TurnRecord
 from tests.support.providers import Floor, agent, model
 from tests.support.responses_api import ANSWER, ASK, ask, parsed
@@ -134,8 +133,8 @@ async def test_an_answer_is_known_again_by_what_it_says_itself(client: httpx.Asy
     accepted, terms = served.turns.records[following["id"]], served.turns.terms[-1]
 
     def digest() -> str:
-        request = json.loads(request_json(accepted, terms, version="0", queue_limit=1, keep_seconds=1))
-        return str(request["digest"])
+        arguments = accept_arguments(accepted, terms, version="0", queue_limit=1, keep_seconds=1)
+        return str(arguments["digest"])
 
     first = digest()
     accepted.request["temperature"] = 0.5
