@@ -24,7 +24,7 @@ from k8gentai.workers.gateway.model_calls import (
     TURN_HEADER,
 )
 from k8gentai.workers.process.failures import failure
-from tests.support.gateway import ANSWER, STAYING, Bench
+from tests.support.gateway import ANSWER, HEAD, STAYING, Bench
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +82,7 @@ async def test_a_call_of_no_running_turn_is_refused_before_anything_is_sent() ->
 async def test_the_throw_away_key_works_as_an_api_key_and_the_credential_takes_its_place() -> None:
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
     answer = await bench.post({"model": "m"}, authorization=f"Bearer {bench.calls.attempt.key}")
-    assert answer.json() == ANSWER
+    assert answer.json() == {**HEAD, **ANSWER}
     assert bench.asked[0].headers["authorization"] == "Bearer the-credential"
     assert bench.calls.attempt.key not in str(bench.asked[0].headers)
     assert bench.usage == [Usage(model="m", input_tokens=5, output_tokens=2, cached_tokens=1)]
@@ -1087,7 +1087,11 @@ async def test_an_example_is_let_be_where_no_call_is_due() -> None:
         assert (await bench.post({"model": "m", "messages": messages})).status_code == 200
 
 
-VECTORS = {"object": "list", "data": [{"index": 0, "embedding": [0.5]}], "usage": {"prompt_tokens": 3}}
+VECTORS = {
+    "object": "list",
+    "data": [{"index": 0, "embedding": [0.5]}],
+    "usage": {"prompt_tokens": 3, "total_tokens": 3},
+}
 
 
 async def embedded(bench: Bench, body: object) -> httpx.Response:
@@ -1106,9 +1110,11 @@ async def test_embeddings_are_of_the_codes_own_model_counted_and_recorded() -> N
     assert len(bench.usage) == 2
 
 
-async def test_figures_of_embeddings_below_zero_are_not_counted() -> None:
-    bench = Bench(lambda _: httpx.Response(200, json={**VECTORS, "usage": {"prompt_tokens": -3}}))
-    assert (await embedded(bench, {"model": "m", "input": ["a"]})).status_code == 200
+@pytest.mark.parametrize("odd", [{"prompt_tokens": -3}, {"prompt_tokens": {"a": 1}, "total_tokens": "3.5"}, 7, []])
+async def test_figures_of_embeddings_that_are_none_are_not_counted(odd: Any) -> None:
+    bench = Bench(lambda _: httpx.Response(200, json={**VECTORS, "usage": odd}))
+    answer = await embedded(bench, {"model": "m", "input": ["a"]})
+    assert answer.json() == {**VECTORS, "usage": {"prompt_tokens": 0, "total_tokens": 0}}
     assert not bench.usage
 
 

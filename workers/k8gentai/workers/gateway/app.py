@@ -265,7 +265,8 @@ class _Call:
         """Return the response that brings the agent an answer in one piece, which is brought into its form. One
         from the journal was shown as it is, whatever its choices.
         """
-        self._calls.answered(*read_whole(completion, call_id, several=self._several or recorded))
+        several = self._several or recorded
+        self._calls.answered(*read_whole(completion, call_id, model=self._model, several=several))
         self._note(completion)
         return Response(_json(completion), media_type="application/json")
 

@@ -38,6 +38,36 @@ async def odd_chunks_do_not_change_an_answer(lab: Lab) -> None:
 
 
 @check(Capability.TEXT)
+async def what_is_beside_an_answer_does_not_fail_it(lab: Lab) -> None:
+    """Figures and other fields that no client needs to read the answer, of types that none counts on."""
+    odd = {
+        "usage": {
+            "prompt_tokens": {"a": 1},
+            "completion_tokens": "7",
+            "total_tokens": [18],
+            "prompt_tokens_details": "none",
+            "completion_tokens_details": {"reasoning_tokens": -4},
+        },
+        "id": {},
+        "created": "now",
+        "model": None,
+        "object": 5,
+        "system_fingerprint": 5,
+        "service_tier": 7,
+    }
+    lab.script(
+        Answer(
+            _chunk({"role": "tool", "content": "All of ", "audio": "none", "annotations": "none"}, **odd),
+            _chunk({"content": "it.", "name": [1]}, **odd),
+            finish="stop",
+        )
+    )
+    response = await lab.answer("plain")
+    equal("the answer", response.output_text, "All of it.")
+    equal("tokens in and out", (response.usage.input_tokens, response.usage.output_tokens), (11, 7))
+
+
+@check(Capability.TEXT)
 async def an_unknown_finish_reason_ends_an_answer(lab: Lab) -> None:
     lab.script(Answer("All of it.", finish="eos"))
     equal("the answer", (await lab.answer("plain")).output_text, "All of it.")
