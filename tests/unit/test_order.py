@@ -1,5 +1,7 @@
 """One order for what adapters, tools and the gateway say (k8gentai.workers.attempt.sequencer)."""
 
+from typing import Literal
+
 import pytest
 
 from k8gentai.agents.contract.events import (
@@ -138,6 +140,16 @@ def test_a_call_of_the_clients_comes_once_after_the_calls_beside_it(*, asked: bo
         order.from_tool("a", event)
     order.finish(completed=True)
     assert put[-1] == theirs
+
+
+@pytest.mark.parametrize("side", ["client", "worker"])
+def test_arguments_that_are_no_object_are_shown_as_the_model_wrote_them(side: Literal["client", "worker"]) -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    order.unreadable = {"a": "[1]"}
+    order.from_adapter(ToolCall(call_id="a", name="add", arguments="not a JSON object: [1]", side=side))
+    order.finish(completed=True)
+    assert put[0] == ToolCall(call_id="a", name="add", arguments="[1]", side=side)
 
 
 def test_a_call_of_the_clients_alone_is_of_its_model_call() -> None:

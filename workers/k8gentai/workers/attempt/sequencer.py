@@ -6,7 +6,7 @@ results.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from k8gentai.agents.contract.events import (
@@ -61,6 +61,9 @@ class EventOrder:
         """Whether a model made a call, which the adapter may still have to tell of."""
         self.is_silent: Callable[[str], bool] = lambda _: False
         """Whether a call may have no result of its own: it is an answer of a shape, or its tool runs elsewhere."""
+        self.unreadable: Mapping[str, str] = {}
+        """The arguments that are no JSON object, by the ids of the calls that have them, as the model wrote them:
+        frameworks may make something else of them."""
         self._usage: list[Usage] = []
         self._called: dict[str, ToolCall] = {}
         """Calls that were published, by their ids."""
@@ -94,6 +97,8 @@ class EventOrder:
             case ToolCall():
                 if event.call_id in self._called:
                     return
+                if (unread := self.unreadable.get(event.call_id)) is not None:
+                    event = event.model_copy(update={"arguments": unread})
                 self._called[event.call_id] = event
                 self._open_calls.add(event.call_id)
                 if event.side == "client":

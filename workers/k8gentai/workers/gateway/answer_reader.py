@@ -52,6 +52,8 @@ _RESPONSES_NAMES = {
 _DETAILS = "_tokens_details"
 """How the names of a usage's objects end: any other field is a figure, or nothing to count with."""
 _ANTHROPIC_CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens")
+_OTHER = "not a JSON object: "
+"""What goes before arguments that are JSON, and no object."""
 _WHOLE = ("stop", "tool_calls", LEGACY_CALL)
 """The finish reasons of what the model wrote to its end."""
 
@@ -429,6 +431,29 @@ def read_whole(
             choice["message"]["tool_calls"] = calls
         choice["finish_reason"] = _finish_reason(reason, called=bool(calls))
     return written, reasoning
+
+
+def with_parsable_calls(completion: Chunk) -> Chunk:
+    """Return an answer in one piece, as :func:`read_whole` left it, whose calls frameworks can parse.
+
+    They expect arguments that are no JSON. Some fail on those that are a number or a list, which are brought to
+    them as such a text: the tool boundary knows what the model wrote, and shows that.
+    """
+    choices = []
+    for choice in completion["choices"]:
+        message = choice["message"]
+        calls = [_parsable(call) for call in message.get("tool_calls", ())]
+        choices.append({**choice, "message": {**message, "tool_calls": calls} if calls else message})
+    return {**completion, "choices": choices}
+
+
+def _parsable(call: dict[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    try:
+        is_other = not isinstance(json.loads(function["arguments"]), dict)
+    except (ValueError, RecursionError):
+        return call
+    return {**call, "function": {**function, "arguments": _OTHER + function["arguments"]}} if is_other else call
 
 
 def _read_delta(sent: dict[str, Any]) -> tuple[dict[str, Any], list[_Piece]]:

@@ -102,6 +102,7 @@ class Attempt:
         choice = None if spec.entrypoint else tool_choice(self._turn, [tool.name for tool in declared])
         self.calls = self._model_calls(accepted, journal, choice)
         order.is_of_model = self.calls.written.__contains__
+        order.unreadable = self.calls.unreadable
         self._answers = accepted.replay.answers if accepted.replay else {}
         self._decided = decisions(accepted.turn.input)
         self._approvals = Approvals(self._answers, order.from_tool, self._busy)
