@@ -557,11 +557,57 @@ async def test_figures_that_come_with_every_chunk_count_once() -> None:
 
 @pytest.mark.parametrize("end", ["data: [DONE]\n\n", "data:[DONE]"])
 async def test_a_stream_with_its_terminator_alone_is_whole(end: str) -> None:
-    sent = f": hello\r\n\r\ndata: {json.dumps(TEXT)}\r\n\r\nnonsense\ndata: what\n\ndata: []\n\n{end}"
+    sent = f": hello\r\n\r\ndata: {json.dumps(TEXT)}\r\n\r\nnonsense\ndata: ping\n\ndata: []\n\n{end}"
     bench = Bench(lambda _: httpx.Response(200, text=sent))
     choices = [chunk["choices"][0] for chunk in read(await bench.post({"model": "m", "stream": True}))]
     assert choices == [TEXT["choices"][0], {"index": 0, "delta": {}, "finish_reason": "stop"}]
     assert bench.ended == ["stop"]
+
+
+@pytest.mark.parametrize("end", ["data: [DONE]\n\n", ""])
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("Internal Server Error", "Internal Server Error"),
+        ('"upstream is gone"', "upstream is gone"),
+        ("[ERROR] out of memory", "[ERROR] out of memory"),
+        ("<html>502 Bad Gateway</html>", "<html>502 Bad Gateway</html>"),
+    ],
+)
+async def test_a_line_that_an_answer_does_not_go_on_after_broke_it_off(line: str, words: str, end: str) -> None:
+    last = {"choices": [], "usage": None}
+    sent = f"data: {json.dumps(TEXT)}\n\ndata: {line}\n\ndata: {json.dumps(last)}\n\n{end}"
+    bench = Bench(lambda _: httpx.Response(200, text=sent))
+    answer = await bench.post({"model": "m", "stream": True})
+    assert answer.text.count(f"model m: broke off: {json.dumps(words)[1:-1]}") == 1
+    assert bench.ended == []
+    assert str(bench.calls.error) == f"model m: broke off: {words}"
+
+
+@pytest.mark.parametrize("line", ["Internal Server Error", "nonsense", '"words"'])
+@pytest.mark.parametrize("behind", [TEXT, END])
+async def test_one_that_it_goes_on_or_ends_after_is_left_out(line: str, behind: dict[str, Any]) -> None:
+    sent = f"data: {line}\n\ndata: {json.dumps(behind)}\n\ndata: [DONE]\n\n"
+    bench = Bench(lambda _: httpx.Response(200, text=f"data: {json.dumps(TEXT)}\n\n{sent}"))
+    await bench.post({"model": "m", "stream": True})
+    assert (bench.calls.error, bench.ended) == (None, ["stop"])
+
+
+@pytest.mark.parametrize(
+    "line", ["ping", "keep-alive", "KEEPALIVE", ": OPENROUTER PROCESSING", "heartbeat", "...", "3"]
+)
+async def test_so_is_what_keeps_a_connection_alive(line: str) -> None:
+    sent = f"data: {json.dumps(TEXT)}\n\ndata: {line}\n\ndata: [DONE]\n\n"
+    bench = Bench(lambda _: httpx.Response(200, text=sent))
+    await bench.post({"model": "m", "stream": True})
+    assert (bench.calls.error, bench.ended) == (None, ["stop"])
+
+
+async def test_an_answer_of_one_such_line_is_asked_for_again() -> None:
+    bench = Bench(lambda _: httpx.Response(200, text="data: Internal Server Error\n\ndata: [DONE]\n\n"))
+    await bench.post({"model": "m", "stream": True})
+    assert str(bench.calls.error) == "model m: broke off: Internal Server Error"
+    assert len(bench.asked) == 3
 
 
 @pytest.mark.parametrize("empty", [None, "", ": hello\n\n", "data: [DONE]\n\n"])

@@ -97,6 +97,34 @@ def test_what_is_no_chunk_is_left_out(line: str) -> None:
     assert taken(line) is None
 
 
+def _event(data: Any) -> ServerSentEvent:
+    return ServerSentEvent(data=data if isinstance(data, str) else json.dumps(data))
+
+
+SAID = {"choices": [{"index": 0, "delta": {"content": "Half an "}, "finish_reason": None}]}
+
+
+def test_the_end_of_an_answer_that_words_broke_off_is_an_error() -> None:
+    wire = WireReading()
+    for sent in (SAID, "Internal Server Error", {"choices": []}):
+        wire.take(_event(sent))
+    told = wire.take(_event("[DONE]"))
+    assert told is not None
+    assert json.loads(told.data) == wire.broken() == {"error": {"message": "Internal Server Error"}}
+    assert not wire.done
+
+
+@pytest.mark.parametrize(
+    "sent", [["oops", SAID], [SAID, "ping"], [{"choices": [{"finish_reason": "stop"}]}, "oops"]]
+)
+def test_that_of_one_that_went_on_or_was_finished_is_none(sent: list[Any]) -> None:
+    wire = WireReading()
+    for each in sent:
+        wire.take(_event(each))
+    assert wire.take(_event("[DONE]")) is not None
+    assert (wire.done, wire.broken()) == (True, None)
+
+
 @pytest.mark.parametrize(
     "line",
     ['{"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": "00"', "{}{}", "{}\n{}"],

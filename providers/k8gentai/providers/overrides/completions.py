@@ -151,6 +151,8 @@ class CompletionStream(StreamingResponse):
     def _end(self, *, whole: bool) -> None:
         if whole:
             self._read.put_nowait("data: [DONE]\n\n")
+        elif broken := self._wire.broken():
+            self._read.put_nowait(f"data: {json.dumps(broken)}\n\n")
         self._read.put_nowait(None)
 
     def _put(self, event: str) -> None:

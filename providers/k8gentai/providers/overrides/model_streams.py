@@ -27,6 +27,7 @@ from k8gentai.workers.gateway.answer_parts import (
 from k8gentai.workers.gateway.answer_reader import read_content, read_usage, written_arguments
 from k8gentai.workers.gateway.call_indexes import CallIndexes
 from k8gentai.workers.gateway.sent_errors import innermost_error, sent_error
+from k8gentai.workers.gateway.stray_lines import StrayLines
 
 _CUT_OFF = "it sent a part that is no whole JSON"
 
@@ -48,6 +49,7 @@ class WireReading:
         self._indexes: defaultdict[int, CallIndexes] = defaultdict(CallIndexes)
         """The indexes of the tool calls, by those of their choices."""
         self._deltas = SentDeltas()
+        self._stray = StrayLines()
 
     def begin(self) -> None:
         """Have the events that this task reads from here on pass here."""
@@ -56,11 +58,12 @@ class WireReading:
 
     def take(self, event: ServerSentEvent) -> ServerSentEvent | None:
         """Return an event as the host can read it; None for one that is no chunk. A chunk that was cut off or
-        cannot be read is an error: what the answer says without it is something else.
+        cannot be read is an error: what the answer says without it is something else. So is the end of an answer
+        that such a line broke off.
         """
         if event.data.startswith("[DONE]"):
-            self.done = True
-            return event
+            self.done = not (broken := self.broken())
+            return ServerSentEvent(data=json.dumps(broken)) if broken else event
         try:
             chunk = read_json(event.data)
         except ValueError:
@@ -70,8 +73,17 @@ class WireReading:
             chunk = {"error": chunk or {}}
         error = _error(chunk)
         if not error and not isinstance(chunk, dict):
+            self._stray.take(chunk)
             return None
+        if not error:
+            self._stray.goes_on(chunk)
         return ServerSentEvent(data=json.dumps(error or self._mended(chunk)), id=event.id, retry=event.retry)
+
+    def broken(self) -> dict[str, Any] | None:
+        """Return the error that an answer, which is at its end, broke off with in words alone; None where none
+        did."""
+        words = self._stray.breaking()
+        return {"error": {"message": words}} if words else None
 
     def _mended(self, chunk: dict[str, Any]) -> dict[str, Any]:
         """Return a chunk whose parts have the types that the host's router counts on."""

@@ -17,6 +17,7 @@ from k8gentai.workers.attempt.journal import Failure
 from k8gentai.workers.gateway.announced_calls import AnnouncedCalls
 from k8gentai.workers.gateway.answer_parts import says_anything, sent_choices, unreadable_part
 from k8gentai.workers.gateway.sent_errors import error_status, innermost_error, sent_error
+from k8gentai.workers.gateway.stray_lines import StrayLines
 from k8gentai.workers.http.bounded_reading import TooLargeError, lines, whole
 from k8gentai.workers.stack.model_names import ModelNames
 
@@ -406,12 +407,12 @@ async def _chunks(response: httpx.Response, request: dict[str, Any]) -> AsyncIte
 
     A stream that ends without a ``finish_reason`` and without ``[DONE]`` was cut off, unless it holds nothing at
     all. One with a chunk that is no whole JSON or cannot be read, or without a call that it announces, is not
-    whole either. Lines that are no chunks are left out, as are comments.
+    whole either. Lines that are no chunks are left out, as are comments, but for one that broke the answer off.
     """
     if response.headers.get("content-type", "").startswith("application/json"):
         yield _completion(await _body(response), request)
         return
-    calls = AnnouncedCalls(request)
+    calls, stray = AnnouncedCalls(request), StrayLines()
     begun = finished = is_error = False
     sent = lines(response.aiter_bytes(), _ANSWER_BYTES)
     while (line := await _within(anext(sent, None))) is not None:
@@ -430,12 +431,16 @@ async def _chunks(response: httpx.Response, request: dict[str, Any]) -> AsyncIte
             if data.startswith(b"{"):
                 raise UpstreamError("broke off: it sent a part that is no whole JSON", retry=True) from error
             log.warning("no_chunk", line=len(data))
-            continue
+            chunk = data.decode(errors="replace")
         if not isinstance(chunk, dict):
+            stray.take(chunk)
             continue
         calls.read(_checked(chunk))
+        stray.goes_on(chunk)
         finished = finished or any(choice.get("finish_reason") for choice in sent_choices(chunk))
         yield chunk
+    if words := stray.breaking():
+        raise _broke_off(words)
     if begun and not finished:
         raise UpstreamError("hung up in mid-answer", retry=True)
     _check_calls(calls)

@@ -100,6 +100,13 @@ async def an_error_in_a_stream_is_told_in_the_endpoints_words(lab: Lab) -> None:
     failed(await lab.ask("plain"), "model_overloaded", MODEL.partition("/")[2], "Overloaded, come back later")
 
 
+@check(Capability.MODEL_FAILURE)
+async def words_that_break_an_answer_off_are_told(lab: Lab) -> None:
+    half = _chunk({"role": "assistant", "content": "Half an "})
+    lab.script(*(Answer(half, Raw("data: Internal Server Error\n\n"), finish="") for _ in range(20)))
+    failed(await lab.ask("plain"), "model_error", MODEL.partition("/")[2], "Internal Server Error")
+
+
 @check(Capability.REASONING)
 async def reasoning_is_shown(lab: Lab) -> None:
     lab.script(Answer(Thought("Let me "), Thought("see."), "Yes."))
