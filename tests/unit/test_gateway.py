@@ -845,7 +845,7 @@ async def test_an_error_without_a_cause_says_where_the_cause_is() -> None:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-@pytest.mark.parametrize("reason", ["error", "abort"])
+@pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource"])
 async def test_an_answer_that_ends_with_an_error_is_not_whole(streamed: bool, reason: str) -> None:
     choice = {"index": 0, "delta" if streamed else "message": {"content": "Half"}, "finish_reason": reason}
     sent = {"choices": [choice]}

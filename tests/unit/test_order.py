@@ -262,6 +262,23 @@ def test_a_message_that_the_model_cut_off_stays_open_where_the_turn_ends_with_it
     assert [event.delta for event in put if isinstance(event, TextDelta)] == ["One ", "two"]
 
 
+@pytest.mark.parametrize(
+    ("reason", "cut_off"),
+    [
+        ("max_tokens", "max_output_tokens"),
+        ("MAX_TOKENS", "max_output_tokens"),
+        ("model_context_window_exceeded", "max_output_tokens"),
+        ("content_filter", "content_filter"),
+        ("stop", None),
+        ("eos", None),
+    ],
+)
+def test_finish_reasons_of_several_apis_say_what_was_cut_off(reason: str, cut_off: str | None) -> None:
+    order = EventOrder([].append)
+    order.answered(reason)
+    assert order.cut_off == cut_off
+
+
 def test_a_message_that_the_model_cut_off_is_done_where_the_agent_goes_on() -> None:
     put: list[Event] = []
     order = EventOrder(put.append)

@@ -16,7 +16,7 @@ from openai._base_client import AsyncAPIClient
 from openai._streaming import AsyncStream, ServerSentEvent
 
 from k8gentai.agents.text.json_text import read_json
-from k8gentai.providers.host.error_answers import is_json, take_error
+from k8gentai.providers.host.error_answers import is_json, no_answer, take_error
 from k8gentai.workers.gateway.answer_parts import (
     SentDeltas,
     sent_calls,
@@ -29,6 +29,7 @@ from k8gentai.workers.gateway.call_indexes import CallIndexes
 from k8gentai.workers.gateway.sent_errors import innermost_error, sent_error
 from k8gentai.workers.gateway.stray_lines import StrayLines
 
+_OK, _BAD_GATEWAY = 200, 502
 _CUT_OFF = "it sent a part that is no whole JSON"
 
 _BEGUN = "k8gentai_begun"
@@ -125,17 +126,18 @@ def _taking_errors(
     @wraps(send)
     async def taking_errors(self: Any, request: Any, *, stream: bool, **kwargs: Any) -> Any:
         response = await send(self, request, stream=stream, **kwargs)
-        if not _takes_errors.get() or not is_json(response):
+        if not _takes_errors.get() or response.status_code != _OK or (stream and not is_json(response)):
             return response
         try:
             answer = await _in_one_piece(response) if stream else response
             if answer is None:
                 return response
+            await answer.aread()
             await take_error(answer)
         except BaseException:
             await response.aclose()
             raise
-        return _with_figures(answer) if is_json(answer) else answer
+        return _answer(answer)
 
     return taking_errors
 
@@ -153,6 +155,16 @@ async def _in_one_piece(response: Any) -> Any:
     return _with_body(response, b"".join([head, *[block async for block in blocks]]))
 
 
+def _answer(response: Any) -> Any:
+    """Return a response that was read as the SDK can read it: one that is neither an answer nor an error, such as
+    the page of a proxy, is an error."""
+    if response.status_code != _OK:
+        return response
+    if error := no_answer(response.content):
+        return _with_body(response, json.dumps(error).encode(), _BAD_GATEWAY, "application/json")
+    return _with_figures(response)
+
+
 def _with_figures(response: Any) -> Any:
     """Return an answer whose usage, where it has one, has figures that can be counted with."""
     try:
@@ -164,9 +176,10 @@ def _with_figures(response: Any) -> Any:
     return _with_body(response, json.dumps({**sent, "usage": usage}).encode())
 
 
-def _with_body(response: Any, body: bytes) -> Any:
+def _with_body(response: Any, body: bytes, status: int = _OK, kind: str | None = None) -> Any:
     headers = {name: value for name, value in response.headers.items() if name not in _OF_THE_BODY}
-    return type(response)(response.status_code, headers=headers, content=body, request=response.request)
+    headers |= {} if kind is None else {"content-type": kind}
+    return type(response)(status, headers=headers, content=body, request=response.request)
 
 
 async def _following(head: bytes, blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

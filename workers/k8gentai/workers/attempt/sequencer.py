@@ -27,6 +27,9 @@ _CUT_OFF = {
     "length": "max_output_tokens",
     # Mistral: no room was left in the model's context.
     "model_length": "max_output_tokens",
+    # Anthropic and Gemini, by way of proxies.
+    "max_tokens": "max_output_tokens",
+    "model_context_window_exceeded": "max_output_tokens",
     "content_filter": "content_filter",
 }
 """Finish reasons of chat completions whose answer is not whole, as reasons of an incomplete response."""
@@ -156,7 +159,7 @@ class EventOrder:
 
     def answered(self, finish_reason: str) -> None:
         """Take why a model's answer ended, before the agent sees that it did."""
-        self.cut_off = _CUT_OFF.get(finish_reason)
+        self.cut_off = _CUT_OFF.get(finish_reason.lower())
 
     def last_text(self) -> str:
         """Return the text of the message that began last, of those that hold any; empty where none does."""

@@ -13,6 +13,7 @@ import structlog
 
 from k8gentai.agents.contract.error_codes import model_error_code
 from k8gentai.agents.text.json_text import json_text, read_json
+from k8gentai.agents.text.utf8 import encodable
 from k8gentai.workers.attempt.journal import Failure
 from k8gentai.workers.gateway.announced_calls import AnnouncedCalls
 from k8gentai.workers.gateway.answer_parts import says_anything, sent_choices, unreadable_part
@@ -29,8 +30,8 @@ _MOST_LOSSES = 5
 _LONGEST_RETRY_SECONDS = 10.0
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 """Statuses worth another try: those the OpenAI SDK retries, and Anthropic's for an overloaded model."""
-_BROKEN = ("error", "abort")
-"""Finish reasons of answers that are not whole: Mistral's and OpenRouter's, and vLLM's."""
+_BROKEN = ("error", "abort", "insufficient_system_resource")
+"""Finish reasons of answers that are not whole: Mistral's and OpenRouter's, vLLM's, and DeepSeek's."""
 _PASSING = frozenset({"model_error", "model_overloaded", "rate_limit_exceeded"})
 """Codes of errors that may be gone when the same call is made again."""
 _FINAL = re.compile(
@@ -294,7 +295,7 @@ class _Error:
 
 def _words(message: object) -> str:
     """Return what an endpoint says, as far as a message carries it."""
-    words = str(message)[:_WORDS]
+    words = encodable(str(message))[:_WORDS]
     return "the stack does not say why (its log does); is its model endpoint up?" if words == _UNTOLD else words
 
 
