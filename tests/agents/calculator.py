@@ -20,3 +20,5 @@ def divide(a: float, b: float) -> float:
 
 
 agent = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[add, multiply, divide])
+
+unstreamed = create_agent(ChatOpenAI(model="somebody-elses-model", disable_streaming=True), tools=[add])

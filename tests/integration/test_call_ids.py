@@ -117,6 +117,20 @@ async def test_a_number_that_is_none_runs_no_tool_and_goes_to_no_model(client, m
     assert json.loads(made["function"]["arguments"], parse_constant=pytest.fail) in ({}, {"a": 1, "b": None})
 
 
+@pytest.mark.parametrize("agent", ["calculator", "unstreamed"])
+@pytest.mark.parametrize("written", ["5", "[1]", "true", '"x"', "null", "a=1"])
+async def test_arguments_that_are_no_object_are_told_to_the_model(client, model, key, agent, written):
+    model.script(key, Answer(Call("add", written)), Answer("Sorry."))
+    response = await client.responses.create(model=agent, input=prompt(key))
+    (call,) = calls(response)
+    error = f"the arguments are not a JSON object, so the tool was not run: {written}"
+    assert (call.arguments, call.error) == (written, error)
+    assert [message["content"] for message in model.requests(key)[-1].messages if message["role"] == "tool"] == [
+        error
+    ]
+    assert response.output_text == "Sorry."
+
+
 async def test_calls_that_code_makes_under_one_id_are_asked_for_and_made_one_by_one(client, key):
     response = await client.responses.create(model="repeating", input=prompt(key))
     made = []

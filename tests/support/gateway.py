@@ -33,6 +33,8 @@ ANSWER = {
         "prompt_tokens_details": {"cached_tokens": 1},
     },
 }
+HEAD = {"id": "", "object": "chat.completion", "created": 0, "model": "m"}
+"""What the gateway adds to an answer of the model ``m`` that has no head."""
 STAYING = Request({"type": "http"}, lambda: asyncio.get_running_loop().create_future())
 """A request whose client stays."""
 

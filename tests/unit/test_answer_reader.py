@@ -9,7 +9,9 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessageFunctionToolCall
 
+from k8gentai.agents.adapters.llama_stack.models import _chunk
 from k8gentai.agents.text.json_text import MAX_DEPTH, arguments_object, json_text, read_json, shown_json
 from k8gentai.agents.text.surrogates import Characters, EscapedCharacters, encodable_json
 from k8gentai.agents.text.utf8 import encodable
@@ -539,6 +541,8 @@ def test_figures_come_once_and_last() -> None:
         ({"prompt_tokens": -100_000, "completion_tokens": 2, "total_tokens": -99_998}, (0, 2, 2)),
         ({"prompt_tokens": 2**53 + 1, "completion_tokens": 2.5, "total_tokens": 2**53}, (0, 0, 2**53)),
         ({"prompt_tokens": True, "completion_tokens": 1e300}, (0, 0, 0)),
+        ({"prompt_tokens": {"a": 1}, "completion_tokens": [2], "total_tokens": {}}, (0, 0, 0)),
+        ({"prompt_tokens": 5, "prompt_tokens_details": "x", "completion_tokens_details": []}, (5, 0, 5)),
         ({"prompt_tokens": float("nan"), "completion_tokens": None, "cost": {"usd": "0.1"}}, (0, 0, 0)),
     ],
 )
@@ -550,7 +554,7 @@ def test_figures_are_all_there_and_numbers(sent: dict[str, Any], usage: tuple[in
         assert all(type(count) is int for count in read.values() if not isinstance(count, dict))
 
 
-@pytest.mark.parametrize("odd", [-5, 2**60, 7.5, "many", None])
+@pytest.mark.parametrize("odd", [-5, 2**60, 7.5, "many", None, {"a": 1}, [1], True])
 def test_a_figure_that_is_none_takes_nothing_from_one_that_is(odd: Any) -> None:
     for order in ([odd, 5], [5, odd]):
         usages = [{"prompt_tokens": count, "prompt_tokens_details": {"cached_tokens": count}} for count in order]
@@ -816,6 +820,140 @@ def test_whatever_comes_calls_have_ids_of_their_own_and_it_can_be_written(chunks
     assert sorted(heads) == sorted(reader.calls())
     for index in {choice["index"] for out in shown for choice in out["choices"]}:
         assert len(assembled(shown, index)["finish"]) == 1
+
+
+# What an endpoint sends beside the words and calls.
+
+
+def is_no_text(value: Any) -> bool:
+    return not isinstance(value, str)
+
+
+FIGURES = (
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "input_tokens",
+    "prompt_tokens_details",
+    "completion_tokens_details",
+    "input_tokens_details",
+    "cache_read_input_tokens",
+    "cost",
+)
+HEAD = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider")
+counts = st.fixed_dictionaries({}, optional=dict.fromkeys(FIGURES, anything))
+token = st.fixed_dictionaries(
+    {}, optional={"token": anything, "logprob": anything, "bytes": anything, "top_logprobs": anything}
+)
+beside_the_answer = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(
+            ("id", "object", "created", "model", "system_fingerprint", "service_tier", "provider"), anything
+        ),
+        "usage": st.one_of(anything, counts),
+        "x_groq": st.one_of(anything, st.fixed_dictionaries({"usage": counts})),
+        "error": st.sampled_from([None, False, 0, "", {}, []]),
+    },
+)
+beside_the_choice = st.fixed_dictionaries(
+    {},
+    optional={
+        "index": anything.filter(lambda index: not isinstance(index, int)),
+        "logprobs": st.one_of(anything, st.fixed_dictionaries({"content": st.lists(token, max_size=2)})),
+        "native_finish_reason": anything,
+        "usage": counts,
+        "error": st.sampled_from([None, False, 0, "", {}, []]),
+    },
+)
+beside_the_words = st.fixed_dictionaries(
+    {},
+    optional={
+        "role": anything,
+        "refusal": anything.filter(is_no_text),
+        "reasoning": anything,
+        "reasoning_content": anything.filter(is_no_text),
+        "function_call": anything.filter(lambda call: not isinstance(call, dict)),
+        "audio": st.one_of(
+            anything,
+            st.fixed_dictionaries(dict.fromkeys(("id", "data", "expires_at", "transcript"), anything)),
+        ),
+        "annotations": st.one_of(
+            anything,
+            st.lists(
+                st.fixed_dictionaries(
+                    {"type": st.sampled_from(["url_citation", "file_citation"])},
+                    optional={"url_citation": anything},
+                ),
+                max_size=2,
+            ),
+        ),
+        "name": anything,
+        "id": anything,
+        "tool_call_id": anything,
+    },
+)
+beside_the_call = st.fixed_dictionaries(
+    {},
+    optional={
+        "index": st.sampled_from([None, {}, [], "first", True]),
+        "type": anything,
+        "extra_content": anything,
+    },
+)
+WORDS, CALLED = "All is well.", ("pay", '{"amount": 1}')
+
+
+def _as_the_sdk_has_it(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer without the words that the SDK's types list, and which go on to the agent as they are."""
+    reason = next((choice["finish_reason"] for choice in answer["choices"]), None)
+    choices = [{**choice, "finish_reason": reason and "stop"} for choice in answer["choices"]]
+    return {**answer, "choices": choices, "service_tier": None}
+
+
+def _is_uncountable(usage: dict[str, Any] | None) -> bool:
+    return usage is not None and any(
+        type(count) is not int or count < 0 for name, count in usage.items() if name.endswith("_tokens")
+    )
+
+
+@given(st.data())
+def test_whatever_is_beside_them_words_and_calls_of_a_stream_arrive(data: st.DataObject) -> None:
+    said = [{"content": WORDS[:5]}, {"content": WORDS[5:]}, {"tool_calls": [piece(*CALLED)]}, {}]
+    chunks = []
+    for delta in said:
+        for call in delta.get("tool_calls", ()):
+            call |= {"id": data.draw(anything), **data.draw(beside_the_call)}
+        choice = {**data.draw(beside_the_choice), "delta": {**data.draw(beside_the_words), **delta}}
+        chunks.append({**data.draw(beside_the_answer), "choices": [choice]})
+    choice["finish_reason"] = data.draw(st.one_of(anything, st.just("stop")))
+    reader, shown = answered(*read_json(json.dumps(chunks)))
+    made = assembled(json.loads(encodable(json.dumps(shown, ensure_ascii=False, allow_nan=False))))
+    assert made["content"] == WORDS
+    assert [(name, text) for _, name, text in made["calls"]] == [CALLED]
+    assert list(reader.calls().values()) == [CALLED[1]]
+    assert len(made["finish"]) == 1
+    for sent in shown:
+        ChatCompletionChunk.model_validate(_as_the_sdk_has_it(sent))
+        _chunk("m", json.dumps(sent))
+        assert not _is_uncountable(sent.get("usage"))
+
+
+@given(st.data())
+def test_and_those_of_an_answer_in_one_piece(data: st.DataObject) -> None:
+    call = {**piece(*CALLED), "id": data.draw(anything), **data.draw(beside_the_call)}
+    message = {**data.draw(beside_the_words), "content": WORDS, "tool_calls": [call]}
+    choice = {**data.draw(beside_the_choice), "message": message, "finish_reason": data.draw(anything)}
+    whole = read_json(json.dumps({**data.draw(beside_the_answer), "choices": [choice]}))
+    written, _ = read_whole(whole, own_id, model="m")
+    read = ChatCompletion.model_validate(_as_the_sdk_has_it(json.loads(json.dumps(whole, allow_nan=False))))
+    assert read.choices[0].message.content == WORDS
+    (made,) = read.choices[0].message.tool_calls or ()
+    assert isinstance(made, ChatCompletionMessageFunctionToolCall)
+    assert (made.function.name, made.function.arguments) == CALLED
+    assert list(written.values()) == [CALLED[1]]
+    assert not _is_uncountable(whole.get("usage"))
+    assert type(whole["choices"][0]["finish_reason"]) is str
 
 
 ESCAPES = st.sampled_from(

@@ -1,5 +1,7 @@
 """One order for what adapters, tools and the gateway say (k8gentai.workers.attempt.sequencer)."""
 
+from typing import Literal
+
 import pytest
 
 from k8gentai.agents.contract.events import (
@@ -138,6 +140,16 @@ def test_a_call_of_the_clients_comes_once_after_the_calls_beside_it(*, asked: bo
     assert put[-1] == theirs
 
 
+@pytest.mark.parametrize("side", ["client", "worker"])
+def test_arguments_that_are_no_object_are_shown_as_the_model_wrote_them(side: Literal["client", "worker"]) -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    order.unreadable = {"a": "[1]"}
+    order.from_adapter(ToolCall(call_id="a", name="add", arguments="not a JSON object: [1]", side=side))
+    order.finish(completed=True)
+    assert put[0] == ToolCall(call_id="a", name="add", arguments="[1]", side=side)
+
+
 def test_a_call_of_the_clients_alone_is_of_its_model_call() -> None:
     put: list[Event] = []
     order = EventOrder(put.append)
@@ -246,6 +258,23 @@ def test_a_message_that_the_model_cut_off_stays_open_where_the_turn_ends_with_it
     assert order.cut_off == "max_output_tokens"
     assert types(put) == ["step.started", "text.delta", "text.delta", "step.completed"]
     assert [event.delta for event in put if isinstance(event, TextDelta)] == ["One ", "two"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "cut_off"),
+    [
+        ("max_tokens", "max_output_tokens"),
+        ("MAX_TOKENS", "max_output_tokens"),
+        ("model_context_window_exceeded", "max_output_tokens"),
+        ("content_filter", "content_filter"),
+        ("stop", None),
+        ("eos", None),
+    ],
+)
+def test_finish_reasons_of_several_apis_say_what_was_cut_off(reason: str, cut_off: str | None) -> None:
+    order = EventOrder([].append)
+    order.answered(reason)
+    assert order.cut_off == cut_off
 
 
 def test_a_message_that_the_model_cut_off_is_done_where_the_agent_goes_on() -> None:

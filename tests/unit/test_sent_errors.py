@@ -19,6 +19,9 @@ SAID = {"message": "busy", "code": 429}
         ({"object": "error", "message": "busy"}, {"object": "error", "message": "busy"}),
         ({"error": {}}, {"message": "it sent an error that says nothing"}),
         ({"error": {}, "choices": []}, None),
+        ({"errors": [SAID]}, [SAID]),
+        ({"errors": [SAID], "choices": []}, None),
+        ({"errors": []}, None),
         ({"error": None}, None),
         ({"choices": []}, None),
         ([], None),
@@ -32,7 +35,15 @@ def test_an_error_is_found(sent: Any, error: Any) -> None:
 
 @pytest.mark.parametrize(
     "around",
-    [SAID, [SAID], {"error": SAID}, [{"error": SAID}], {"error": {"error": SAID}}, {"detail": {"error": SAID}}],
+    [
+        SAID,
+        [SAID],
+        {"error": SAID},
+        [{"error": SAID}],
+        {"error": {"error": SAID}},
+        {"detail": {"error": SAID}},
+        {"errors": [SAID]},
+    ],
 )
 def test_its_words_are_found_in_what_is_around_them(around: Any) -> None:
     assert innermost_error(around) == SAID

@@ -97,6 +97,34 @@ def test_what_is_no_chunk_is_left_out(line: str) -> None:
     assert taken(line) is None
 
 
+def _event(data: Any) -> ServerSentEvent:
+    return ServerSentEvent(data=data if isinstance(data, str) else json.dumps(data))
+
+
+SAID = {"choices": [{"index": 0, "delta": {"content": "Half an "}, "finish_reason": None}]}
+
+
+def test_the_end_of_an_answer_that_words_broke_off_is_an_error() -> None:
+    wire = WireReading()
+    for sent in (SAID, "Internal Server Error", {"choices": []}):
+        wire.take(_event(sent))
+    told = wire.take(_event("[DONE]"))
+    assert told is not None
+    assert json.loads(told.data) == wire.broken() == {"error": {"message": "Internal Server Error"}}
+    assert not wire.done
+
+
+@pytest.mark.parametrize(
+    "sent", [["oops", SAID], [SAID, "ping"], [{"choices": [{"finish_reason": "stop"}]}, "oops"]]
+)
+def test_that_of_one_that_went_on_or_was_finished_is_none(sent: list[Any]) -> None:
+    wire = WireReading()
+    for each in sent:
+        wire.take(_event(each))
+    assert wire.take(_event("[DONE]")) is not None
+    assert (wire.done, wire.broken()) == (True, None)
+
+
 @pytest.mark.parametrize(
     "line",
     ['{"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": "00"', "{}{}", "{}\n{}"],
@@ -312,9 +340,16 @@ def test_an_empty_error_beside_an_answer_is_none(sent: str) -> None:
     assert "error" not in taken(sent) or not taken(sent)["error"]
 
 
-async def answer_to(content: Any, *, stream: bool, retries: int = 0, asked: list[Any] | None = None) -> Any:
-    """What the SDK returns for an answer of status 200 that is said to be JSON."""
-    headers = {"content-type": "application/json; charset=utf-8"}
+async def answer_to(
+    content: Any,
+    *,
+    stream: bool,
+    retries: int = 0,
+    asked: list[Any] | None = None,
+    kind: str = "application/json; charset=utf-8",
+) -> Any:
+    """What the SDK returns for an answer of status 200 that is said to be of a kind."""
+    headers = {"content-type": kind}
 
     def answer(request: httpx.Request) -> httpx.Response:
         if asked is not None:
@@ -348,6 +383,46 @@ async def test_an_error_of_status_200_has_its_own_status(content: bytes, status:
         await answer_to(content, stream=stream)
     assert raised.value.status_code == status
     assert told(raised.value)["error"]["message"] == "out of words"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"detail": "no such path"}', "no such path"),
+        (b"[]", "[]"),
+        (b'{"status": "ok"}', '{"status":"ok"}'),
+        (b'{"errors": [{"message": "out of words"}]}', "out of words"),
+    ],
+)
+async def test_one_that_is_no_completion_says_so_in_its_words(content: bytes, words: str, stream: bool) -> None:
+    with pytest.raises(APIStatusError) as raised:
+        await answer_to(content, stream=stream)
+    assert raised.value.status_code == 502
+    said = told(raised.value)["error"]["message"]
+    assert said in (words, f"it answered with no completion: {words}")
+
+
+@pytest.mark.parametrize("kind", ["text/html", "text/plain; charset=utf-8", "application/json"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"null", "null"), (b"<html>\n  Log in\n</html>", "<html> Log in </html>"), (b"\xff", "\ufffd"), (b"", '""')],
+)
+async def test_so_does_a_page(content: bytes, words: str, kind: str) -> None:
+    with pytest.raises(APIStatusError) as raised:
+        await answer_to(content, stream=False, kind=kind)
+    assert told(raised.value)["error"]["message"] == f"it answered with no completion: {words}"
+
+
+async def test_half_a_character_in_an_errors_words_is_replaced() -> None:
+    with pytest.raises(APIStatusError) as raised:
+        await answer_to(b'{"error": {"message": "bad \\ud83d half", "code": "\\udc00"}}', stream=False)
+    assert told(raised.value)["error"] == {
+        "message": "bad \ufffd half",
+        "type": "server_error",
+        "param": None,
+        "code": "\ufffd",
+    }
 
 
 @pytest.mark.parametrize(("code", "times"), [(503, 2), (400, 1)])

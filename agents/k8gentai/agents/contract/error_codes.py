@@ -31,11 +31,32 @@ _OF_CHAT_COMPLETIONS = {"invalid_base64": "invalid_base64_image"}
 _TOO_MANY_REQUESTS = 429
 _OVERLOADED = frozenset({503, 529})
 _OVERLOADED_WORDS = re.compile(r"overloaded|server_busy|engine_overloaded|no_capacity", re.IGNORECASE)
-_TOO_LONG_WORDS = re.compile(
-    r"context_length_exceeded|exceed_context_size|context (length|window|size) |maximum context|prompt is too long"
-    r"|input is too long",
-    re.IGNORECASE,
-)
+_TOO_LONG = {
+    "codes": r"context_length_exceeded|exceed_context_size|context_window_exceeded",
+    "OpenAI, DeepSeek, Mistral, OpenRouter, vLLM": r"maximum context",
+    "OpenAI, Anthropic, Ollama, llama.cpp, LM Studio": (
+        r"\bexceed(s|ed)? (the |this |its )?(model'?s |available |configured |max(imum)? )*"
+        r"context (length|window|size|limit)"
+    ),
+    "MiniMax, and many": r"context (length|window|size|limit) (is |was |has been )?exceed(s|ed)\b",
+    "OpenAI's Responses API": r"input tokens exceed the configured limit",
+    "Groq, Cerebras": r"reduce the length of the (messages|prompt|input)",
+    "Anthropic, Fireworks": r"prompt is too long",
+    "Bedrock": r"input is too long",
+    "Gemini": r"input token count .{0,40}exceeds the maximum number of tokens",
+    "xAI": r"maximum prompt length is \d",
+    "TGI, Together": r"`?inputs`? (tokens \+ `?max_new_tokens`? must be <=|must have less than \d+ tokens)",
+    "SGLang": r"longer than the model'?s context length",
+    "vLLM": r"longer than the maximum model length",
+    "LM Studio": r"greater than the context length",
+    "GitHub": r"prompt token count of \d+ exceeds the limit",
+    "Kimi": r"exceeded model token limit",
+    "Qwen": r"range of input length should be",
+    "GLM": r"prompt exceeds max(imum)? length",
+    "Cohere": r"number of tokens in the prompt cannot exceed",
+}
+"""How endpoints say that a model was sent more than it takes."""
+_TOO_LONG_WORDS = re.compile("|".join(_TOO_LONG.values()), re.IGNORECASE | re.DOTALL)
 _TOO_LARGE = 413
 _TOO_LARGE_WORDS = re.compile(
     r"\b(prompt|input|context|conversation|messages?|tokens?) ((is|are|was|were) )?(much |far )?too (long|large)\b"

@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from k8gentai.agents.text.json_text import read_json
+from k8gentai.agents.text.json_text import json_text, read_json
+from k8gentai.agents.text.utf8 import encodable
 from k8gentai.workers.http.sent_errors import error_status, innermost_error, sent_error
 
 _OK, _BAD_GATEWAY = 200, 502
 _ANSWERS = ("choices", "data")
 """What completions and embeddings hold."""
+_WORDS = 300
 
 
 def is_json(response: Any) -> bool:
@@ -33,3 +35,26 @@ async def take_error(response: Any) -> None:
         return
     if error := sent_error(sent):
         response.status_code = error_status(innermost_error(error)) or _BAD_GATEWAY
+
+
+def no_answer(content: bytes) -> dict[str, Any] | None:
+    """Return the error that tells of a body which is neither an answer nor an error; None for one that is.
+
+    Args:
+        content: the body of a good response, which was to be a completion or embeddings.
+    """
+    try:
+        sent = read_json(content)
+    except ValueError:
+        sent = content.decode(errors="replace")
+    if isinstance(sent, dict) and any(sent.get(name) is not None for name in _ANSWERS):
+        return None
+    return {"error": {"message": f"it answered with no completion: {_said(sent)}", "type": "server_error"}}
+
+
+def _said(sent: Any) -> str:
+    """Return what such a body says, as far as a message carries it."""
+    said = innermost_error(sent)
+    words = (said.get("message") or said.get("detail")) if isinstance(said, dict) else said
+    text = words if isinstance(words, str) and words.strip() else json_text(sent)
+    return " ".join(encodable(text).split())[:_WORDS]

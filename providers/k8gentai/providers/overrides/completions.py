@@ -18,6 +18,7 @@ from pydantic_core import PydanticSerializationError
 from starlette.types import Receive, Scope, Send
 
 from k8gentai.agents.text.json_text import read_json
+from k8gentai.agents.text.utf8 import jsonable
 from k8gentai.providers import host
 from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.host.agent_models import NotAModelError
@@ -87,7 +88,8 @@ def told(error: Exception) -> dict[str, Any]:
     said = inner if isinstance(inner, dict) else {"message": inner}
     message = said.get("message") or said.get("detail") or _cause(error)
     body = {"message": str(message), "type": said.get("type") or "server_error", "param": said.get("param")}
-    return {"error": {**body, "code": said.get("code")}}
+    # An endpoint's words may hold half a character, which no answer can.
+    return jsonable({"error": {**body, "code": said.get("code")}})  # type: ignore[no-any-return]
 
 
 def _cause(error: APIError) -> str:
@@ -151,6 +153,8 @@ class CompletionStream(StreamingResponse):
     def _end(self, *, whole: bool) -> None:
         if whole:
             self._read.put_nowait("data: [DONE]\n\n")
+        elif broken := self._wire.broken():
+            self._read.put_nowait(f"data: {json.dumps(broken)}\n\n")
         self._read.put_nowait(None)
 
     def _put(self, event: str) -> None:

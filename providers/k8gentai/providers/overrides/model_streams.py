@@ -16,7 +16,7 @@ from openai._base_client import AsyncAPIClient
 from openai._streaming import AsyncStream, ServerSentEvent
 
 from k8gentai.agents.text.json_text import read_json
-from k8gentai.providers.host.error_answers import is_json, take_error
+from k8gentai.providers.host.error_answers import is_json, no_answer, take_error
 from k8gentai.workers.gateway.answer_parts import (
     SentDeltas,
     sent_calls,
@@ -26,8 +26,10 @@ from k8gentai.workers.gateway.answer_parts import (
 )
 from k8gentai.workers.gateway.answer_reader import read_content, read_usage, written_arguments
 from k8gentai.workers.gateway.call_indexes import CallIndexes
+from k8gentai.workers.gateway.stray_lines import StrayLines
 from k8gentai.workers.http.sent_errors import innermost_error, sent_error
 
+_OK, _BAD_GATEWAY = 200, 502
 _CUT_OFF = "it sent a part that is no whole JSON"
 
 _BEGUN = "k8gentai_begun"
@@ -48,6 +50,7 @@ class WireReading:
         self._indexes: defaultdict[int, CallIndexes] = defaultdict(CallIndexes)
         """The indexes of the tool calls, by those of their choices."""
         self._deltas = SentDeltas()
+        self._stray = StrayLines()
 
     def begin(self) -> None:
         """Have the events that this task reads from here on pass here."""
@@ -56,11 +59,12 @@ class WireReading:
 
     def take(self, event: ServerSentEvent) -> ServerSentEvent | None:
         """Return an event as the host can read it; None for one that is no chunk. A chunk that was cut off or
-        cannot be read is an error: what the answer says without it is something else.
+        cannot be read is an error: what the answer says without it is something else. So is the end of an answer
+        that such a line broke off.
         """
         if event.data.startswith("[DONE]"):
-            self.done = True
-            return event
+            self.done = not (broken := self.broken())
+            return ServerSentEvent(data=json.dumps(broken)) if broken else event
         try:
             chunk = read_json(event.data)
         except ValueError:
@@ -70,8 +74,17 @@ class WireReading:
             chunk = {"error": chunk or {}}
         error = _error(chunk)
         if not error and not isinstance(chunk, dict):
+            self._stray.take(chunk)
             return None
+        if not error:
+            self._stray.goes_on(chunk)
         return ServerSentEvent(data=json.dumps(error or self._mended(chunk)), id=event.id, retry=event.retry)
+
+    def broken(self) -> dict[str, Any] | None:
+        """Return the error that an answer, which is at its end, broke off with in words alone; None where none
+        did."""
+        words = self._stray.breaking()
+        return {"error": {"message": words}} if words else None
 
     def _mended(self, chunk: dict[str, Any]) -> dict[str, Any]:
         """Return a chunk whose parts have the types that the host's router counts on."""
@@ -113,17 +126,18 @@ def _taking_errors(
     @wraps(send)
     async def taking_errors(self: Any, request: Any, *, stream: bool, **kwargs: Any) -> Any:
         response = await send(self, request, stream=stream, **kwargs)
-        if not _takes_errors.get() or not is_json(response):
+        if not _takes_errors.get() or response.status_code != _OK or (stream and not is_json(response)):
             return response
         try:
             answer = await _in_one_piece(response) if stream else response
             if answer is None:
                 return response
+            await answer.aread()
             await take_error(answer)
         except BaseException:
             await response.aclose()
             raise
-        return _with_figures(answer) if is_json(answer) else answer
+        return _answer(answer)
 
     return taking_errors
 
@@ -141,6 +155,16 @@ async def _in_one_piece(response: Any) -> Any:
     return _with_body(response, b"".join([head, *[block async for block in blocks]]))
 
 
+def _answer(response: Any) -> Any:
+    """Return a response that was read as the SDK can read it: one that is neither an answer nor an error, such as
+    the page of a proxy, is an error."""
+    if response.status_code != _OK:
+        return response
+    if error := no_answer(response.content):
+        return _with_body(response, json.dumps(error).encode(), _BAD_GATEWAY, "application/json")
+    return _with_figures(response)
+
+
 def _with_figures(response: Any) -> Any:
     """Return an answer whose usage, where it has one, has figures that can be counted with."""
     try:
@@ -152,9 +176,10 @@ def _with_figures(response: Any) -> Any:
     return _with_body(response, json.dumps({**sent, "usage": usage}).encode())
 
 
-def _with_body(response: Any, body: bytes) -> Any:
+def _with_body(response: Any, body: bytes, status: int = _OK, kind: str | None = None) -> Any:
     headers = {name: value for name, value in response.headers.items() if name not in _OF_THE_BODY}
-    return type(response)(response.status_code, headers=headers, content=body, request=response.request)
+    headers |= {} if kind is None else {"content-type": kind}
+    return type(response)(status, headers=headers, content=body, request=response.request)
 
 
 async def _following(head: bytes, blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

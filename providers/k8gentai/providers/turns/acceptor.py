@@ -21,6 +21,7 @@ from k8gentai.providers.requests.input_items import check_outputs
 from k8gentai.providers.requests.referenced import Lookups
 from k8gentai.providers.requests.request import RESPONSES, CreateRequest, read_request
 from k8gentai.providers.requests.targets import Resolver, Target
+from k8gentai.providers.requests.tool_choices import check_tool_choice
 from k8gentai.providers.turns.continuation import (
     asking_turn,
     check_is_asked_here,
@@ -95,7 +96,7 @@ class Acceptor:
         *,
         checks_outputs: bool = True,
         keep_history: bool = False,
-    ) -> tuple[str, CreateRequest]:
+    ) -> tuple[TurnRecord, CreateRequest]:
         """Accept a turn.
 
         Args:
@@ -110,7 +111,8 @@ class Acceptor:
             keep_history: the turn's history is read after it was settled, too.
 
         Returns:
-            The turn's id, and the request as it was read.
+            The turn as it was accepted, for whoever waits for it: it may be gone again before it is read, rolled
+            back by the conversation's next. And the request as it was read.
 
         Raises:
             ApiError: the request is wrong; nothing was accepted.
@@ -128,6 +130,8 @@ class Acceptor:
         if request.conversation:
             await self._histories.check_conversation(request.conversation)
         going_on = await self._continued(request, target.agent, parent)
+        if going_on.turn is None:
+            check_tool_choice(request, target)
         asked = going_on.turn or request
         accepted = AcceptedTurn(
             turn=Turn(
@@ -171,7 +175,8 @@ class Acceptor:
 
         kept = await self._turns.accept(accepted, history, terms)
         log.info("turn_accepted", turn=kept, agent=target.agent, framework=target.framework, pool=target.pool)
-        return kept, request
+        turn = accepted.turn.model_copy(update={"id": kept})
+        return TurnRecord(**{**dict(accepted), "turn": turn}, status="queued"), request
 
     async def _target(self, request: CreateRequest) -> Target:
         """Find whom a request is for.
@@ -212,8 +217,8 @@ class Acceptor:
         request = summary_request(body)
         if isinstance(model := request.get("model"), str):
             request["model"] = self._resolver.model_of(model)
-        turn_id, _ = await self.accept(request, idempotency_key, sdk_try, lambda _: COMPACTION, keep_history=True)
-        return turn_id
+        record, _ = await self.accept(request, idempotency_key, sdk_try, lambda _: COMPACTION, keep_history=True)
+        return record.turn.id
 
     async def _continued(self, request: CreateRequest, agent: str, parent: Parent | None) -> "_GoingOn":
         """Return what the request goes on with, where it answers what a suspended turn asked.

@@ -6,7 +6,7 @@ results.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from k8gentai.agents.contract.events import (
@@ -27,6 +27,9 @@ _CUT_OFF = {
     "length": "max_output_tokens",
     # Mistral: no room was left in the model's context.
     "model_length": "max_output_tokens",
+    # Anthropic and Gemini, by way of proxies.
+    "max_tokens": "max_output_tokens",
+    "model_context_window_exceeded": "max_output_tokens",
     "content_filter": "content_filter",
 }
 """Finish reasons of chat completions whose answer is not whole, as reasons of an incomplete response."""
@@ -54,6 +57,8 @@ class EventOrder:
         is_of_model: returns whether a model made a call, which the adapter may still have to tell of.
         is_silent: returns whether a call may have no result of its own: it is an answer of a shape, or its tool
             runs elsewhere.
+        unreadable: the arguments that are no JSON object, by the ids of the calls that have them, as the model
+            wrote them: frameworks may make something else of them.
     """
 
     def __init__(
@@ -64,12 +69,14 @@ class EventOrder:
         admits: Callable[[Event], bool] = lambda _: True,
         is_of_model: Callable[[str], bool] = lambda _: True,
         is_silent: Callable[[str], bool] = lambda _: False,
+        unreadable: Mapping[str, str] | None = None,
     ) -> None:
         self._sink = put
         self.keep = keep
         self._admits = admits
         self._is_of_model = is_of_model
         self._is_silent = is_silent
+        self._unreadable = {} if unreadable is None else unreadable
         self._usage: list[Usage] = []
         self._called: dict[str, ToolCall] = {}
         """Calls that were published, by their ids."""
@@ -103,6 +110,8 @@ class EventOrder:
             case ToolCall():
                 if event.call_id in self._called:
                     return
+                if (unread := self._unreadable.get(event.call_id)) is not None:
+                    event = event.model_copy(update={"arguments": unread})
                 self._called[event.call_id] = event
                 self._open_calls.add(event.call_id)
                 if event.side == "client":
@@ -160,7 +169,7 @@ class EventOrder:
 
     def answered(self, finish_reason: str) -> None:
         """Take why a model's answer ended, before the agent sees that it did."""
-        self.cut_off = _CUT_OFF.get(finish_reason)
+        self.cut_off = _CUT_OFF.get(finish_reason.lower())
 
     def last_text(self) -> str:
         """Return the text of the message that began last, of those that hold any; empty where none does."""

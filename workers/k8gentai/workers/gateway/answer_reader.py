@@ -25,6 +25,7 @@ from k8gentai.workers.gateway.answer_parts import (
     whole_message,
 )
 from k8gentai.workers.gateway.call_indexes import CallIndexes
+from k8gentai.workers.gateway.optional_fields import of_answer, of_choice, of_message
 from k8gentai.workers.gateway.shallow_json import ShallowJson
 
 log = structlog.get_logger(__name__)
@@ -38,8 +39,6 @@ _UNNAMED = "unnamed"
 """The name of a tool call whose model named no tool: there is no such tool, which the model is then told."""
 _LARGEST = 2**53
 """The largest whole number that every reader of JSON takes."""
-_READ = ("index", "finish_reason", "delta", "message", "text")
-"""The fields of a choice that are read."""
 _CALL_FIELDS = ("index", "id", "type", "function", "custom")
 """The API's own fields of a tool call."""
 _TEXTS = ("content", "reasoning_content", "refusal")
@@ -50,7 +49,11 @@ _RESPONSES_NAMES = {
     "completion_tokens_details": "output_tokens_details",
 }
 """The names of figures in chat completions, and in the Responses API."""
+_DETAILS = "_tokens_details"
+"""How the names of a usage's objects end: any other field is a figure, or nothing to count with."""
 _ANTHROPIC_CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens")
+_OTHER = "not a JSON object: "
+"""What goes before arguments that are JSON, and no object."""
 _WHOLE = ("stop", "tool_calls", LEGACY_CALL)
 """The finish reasons of what the model wrote to its end."""
 
@@ -163,7 +166,7 @@ class _Choice:
         call.sent_id = call.sent_id or piece.sent_id
         return self._in_turn(self._take(call, piece) + self._show_ready())
 
-    def finish_reason(self) -> Any:
+    def finish_reason(self) -> str:
         """Return why the answer ended: first of all, what cut it or the calls from other choices off."""
         first = self.index if self.speaker is None else self.speaker
         others = {choice for choice, _ in self._by_index} - {first}
@@ -299,7 +302,7 @@ class AnswerReader:
         self._head |= _head(chunk)
         for usage in _usages(chunk):
             _add_usage(self._usage, usage)
-        extras = {n: v for n, v in chunk.items() if n not in self._head and n not in ("choices", "usage")}
+        extras = of_answer(chunk)
         shown = [shown for choice in sent_choices(chunk) for shown in self._read_choice(choice)]
         return [self._chunk([choice], extras) for choice in shown]
 
@@ -325,8 +328,8 @@ class AnswerReader:
         """Read a choice in a chunk. Returns what is shown of it."""
         index = choice_index(sent)
         choice = self._choice(index)
-        if reason := sent.get("finish_reason"):
-            choice.finish_reasons[index] = str(reason)
+        if reason := _sent_reason(sent):
+            choice.finish_reasons[index] = reason
         given = self._deltas.read(sent)
         delta, pieces = _read_delta(given)
         if choice.speaker is None and any(delta.get(name) for name in _TEXTS):
@@ -366,7 +369,7 @@ class AnswerReader:
             # Frameworks know no refusals in streams.
             delta["content"] = delta["refusal"]
         _add_reasoning(self.reasoning, given, delta)
-        extras = {n: v for n, v in sent.items() if n not in _READ}
+        extras = of_choice(sent)
         if any(value is not None and value != "" for value in delta.values()) or any(extras.values()):
             return [{**_shown(choice.index, delta), **extras}]
         return []
@@ -381,13 +384,14 @@ class AnswerReader:
 
 
 def read_whole(
-    completion: Chunk, call_id: CallId, *, several: bool = False
+    completion: Chunk, call_id: CallId, *, model: str = "", several: bool = False
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Bring an answer in one piece into the API's form, in place.
 
     Args:
         completion: the answer.
         call_id: names the tool calls.
+        model: the model that was asked, for an answer that does not name it.
         several: the choices stay apart, as the request asks for more than one; otherwise they become one as in
             :class:`AnswerReader`.
 
@@ -397,15 +401,17 @@ def read_whole(
     """
     written: dict[str, str] = {}
     reasoning: dict[str, str] = {}
-    usages, _ = _usages(completion), completion.pop("usage", None)
+    usages, choices = _usages(completion), sent_choices(completion)
+    head = {"id": "", "object": "chat.completion", "created": 0, "model": model, **_head(completion)}
+    extras = of_answer(completion)
+    completion.clear()
+    completion |= {**head, **extras, "choices": choices if several else _merged(choices)}
     if usages:
         completion["usage"] = _figures(usages[0])
-    choices = sent_choices(completion)
-    completion |= {"created": 0, **_head(completion)} if "created" in completion else _head(completion)
-    completion["choices"] = choices if several else _merged(choices)
     for place, choice in enumerate(completion["choices"]):
-        index = choice["index"] = _index_of(choice, place)
-        sent = whole_message(choice)
+        index, sent, reason = _index_of(choice, place), whole_message(choice), _sent_reason(choice)
+        others = of_choice(choice)
+        choice.clear()
         message, pieces = _read_delta(sent)
         _add_reasoning(reasoning, sent, message)
         message |= {name: encodable(message[name]) for name in _TEXTS if message.get(name)}
@@ -419,27 +425,53 @@ def read_whole(
             written[own] = function["arguments"]
             function["arguments"] = ShallowJson().feed(function["arguments"])
             calls.append({"id": own, "type": "function", **piece.extras, "function": function})
-        choice.pop("delta", None)
-        choice["message"] = {"role": "assistant", **message}
+        choice |= {"index": index, **others, "message": {"role": "assistant", **message}}
         choice["message"]["content"] = message.get("content") or message.get("refusal") or message.get("content")
         if calls:
             choice["message"]["tool_calls"] = calls
-        choice["finish_reason"] = _finish_reason(choice.get("finish_reason"), called=bool(calls))
+        choice["finish_reason"] = _finish_reason(reason, called=bool(calls))
     return written, reasoning
+
+
+def with_parsable_calls(completion: Chunk) -> Chunk:
+    """Return an answer in one piece, as :func:`read_whole` left it, whose calls frameworks can parse.
+
+    They expect arguments that are no JSON. Some fail on those that are a number or a list, which are brought to
+    them as such a text: the tool boundary knows what the model wrote, and shows that.
+    """
+    choices = []
+    for choice in completion["choices"]:
+        message = choice["message"]
+        calls = [_parsable(call) for call in message.get("tool_calls", ())]
+        choices.append({**choice, "message": {**message, "tool_calls": calls} if calls else message})
+    return {**completion, "choices": choices}
+
+
+def _parsable(call: dict[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    try:
+        is_other = not isinstance(json.loads(function["arguments"]), dict)
+    except (ValueError, RecursionError):
+        return call
+    return {**call, "function": {**function, "arguments": _OTHER + function["arguments"]}} if is_other else call
 
 
 def _read_delta(sent: dict[str, Any]) -> tuple[dict[str, Any], list[_Piece]]:
     """Return a delta or message without its tool calls, and their pieces."""
-    delta = {name: value for name, value in sent.items() if name not in ("tool_calls", LEGACY_CALL)}
-    reasoning = delta.get("reasoning_content") or delta.get("reasoning")
-    content, thoughts = read_content(delta.get("content"))
-    if "content" in delta:
+    delta = of_message(sent)
+    if sent.get("role"):
+        # Whichever an endpoint names: another's message is nothing that frameworks expect of a model.
+        delta["role"] = "assistant"
+    content, thoughts = read_content(sent.get("content"))
+    if "content" in sent:
         delta["content"] = content
+    reasoning = sent.get("reasoning_content") or sent.get("reasoning")
     if reasoning or thoughts:
         delta["reasoning_content"] = (reasoning if isinstance(reasoning, str) else "") + thoughts
-    delta.pop("reasoning", None)
-    if not isinstance(delta.get("refusal", ""), str):
-        del delta["refusal"]
+    elif "reasoning_content" in sent:
+        delta["reasoning_content"] = ""
+    if isinstance(refusal := sent.get("refusal"), str):
+        delta["refusal"] = refusal
     return delta, [_read_piece(position, call) for position, call in enumerate(sent_calls(sent))]
 
 
@@ -456,13 +488,13 @@ def _merged(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if not others:
         return choices[place : place + 1]
     calls = [piece.sent for piece in _once_each(others)]
-    reasons = [choices[number].get("finish_reason") for number, _ in others]
+    reasons = [_sent_reason(choices[number]) for number, _ in others]
     first = choices[place]
     return [
         {
             **first,
             "message": {**whole_message(first), "tool_calls": calls},
-            "finish_reason": _joint_reason(first.get("finish_reason"), reasons, called=True),
+            "finish_reason": _joint_reason(_sent_reason(first), reasons, called=True),
         }
     ]
 
@@ -502,7 +534,13 @@ def _index_of(choice: dict[str, Any], place: int) -> int:
     return choice["index"] if isinstance(choice.get("index"), int) else place
 
 
-def _joint_reason(first: Any, others: Sequence[Any], *, called: bool) -> Any:
+def _sent_reason(choice: dict[str, Any]) -> str | None:
+    """Return the finish reason of a choice; None where it has none, or one that is no text and tells nothing."""
+    reason = choice.get("finish_reason")
+    return encodable(reason) if reason and isinstance(reason, str) else None
+
+
+def _joint_reason(first: str | None, others: Sequence[str | None], *, called: bool) -> str:
     """Return why an answer ended, in today's words: first of all, what cut it off.
 
     Args:
@@ -515,7 +553,7 @@ def _joint_reason(first: Any, others: Sequence[Any], *, called: bool) -> Any:
     return _finish_reason("tool_calls" if others else first, called=called)
 
 
-def _finish_reason(sent: Any, *, called: bool) -> Any:
+def _finish_reason(sent: str | None, *, called: bool) -> str:
     """Return why an answer ended, in today's words."""
     return "tool_calls" if sent == LEGACY_CALL else sent or ("tool_calls" if called else "stop")
 
@@ -579,18 +617,16 @@ def read_usage(sent: Any) -> dict[str, Any] | None:
     endpoints tell beside these, as a price, is left as it is."""
     if not isinstance(sent, dict):
         return None
-    others = {name: value for name, value in sent.items() if not name.endswith(("_tokens", "_tokens_details"))}
-    details = {name: _counts(value) for name, value in sent.items() if isinstance(value, dict)}
-    return {**others, **_counts(sent), **{name: value for name, value in details.items() if name not in others}}
+    others = {name: value for name, value in sent.items() if not name.endswith(("_tokens", _DETAILS))}
+    return {**others, **_counts(sent), **_details(sent)}
 
 
 def _add_usage(known: dict[str, Any], sent: Any) -> None:
     """Take figures that may have come before: those of a stream only ever grow."""
     for name, value in sent.items() if isinstance(sent, dict) else ():
-        if isinstance(value, dict):
-            details = known.get(name)
-            known[name] = details if isinstance(details, dict) else {}
-            _add_usage(known[name], value)
+        if name.endswith(_DETAILS):
+            if isinstance(value, dict):
+                _add_usage(known.setdefault(name, {}), value)
         elif (count := token_count(value)) is not None:
             known[name] = max(count, token_count(known.get(name)) or 0)
         elif value is not None:
@@ -600,9 +636,24 @@ def _add_usage(known: dict[str, Any], sent: Any) -> None:
 def _figures(sent: dict[str, Any]) -> dict[str, Any]:
     """Return the usage of an answer with all the counts that the API documents; 0 where none can be read."""
     usage = _renamed(sent)
-    details = {name: _counts(value) for name, value in usage.items() if isinstance(value, dict)}
     counts = {"prompt_tokens": 0, "completion_tokens": 0, **_counts(usage)}
-    return {"total_tokens": counts["prompt_tokens"] + counts["completion_tokens"], **counts, **details}
+    total = counts["prompt_tokens"] + counts["completion_tokens"]
+    return {"total_tokens": total, **counts, **_details(usage)}
+
+
+def embedding_figures(sent: Any) -> dict[str, int]:
+    """Return the usage of an embedding with the counts that the API documents; 0 where none can be read."""
+    counts = _counts(sent) if isinstance(sent, dict) else {}
+    return {"prompt_tokens": 0, "total_tokens": counts.get("prompt_tokens", 0), **counts}
+
+
+def _details(usage: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """Return what a usage counts of its figures' parts."""
+    return {name: _counts(value) for name, value in usage.items() if _are_details(name, value)}
+
+
+def _are_details(name: str, value: Any) -> bool:
+    return name.endswith(_DETAILS) and isinstance(value, dict)
 
 
 def _renamed(usage: dict[str, Any]) -> dict[str, Any]:
@@ -618,7 +669,8 @@ def _renamed(usage: dict[str, Any]) -> dict[str, Any]:
 
 
 def _counts(sent: dict[str, Any]) -> dict[str, int]:
-    return {name: count for name, value in sent.items() if (count := token_count(value)) is not None}
+    counted = ((name, token_count(value)) for name, value in sent.items() if not name.endswith(_DETAILS))
+    return {name: count for name, count in counted if count is not None}
 
 
 def token_count(sent: Any) -> int | None:
@@ -632,7 +684,8 @@ def token_count(sent: Any) -> int | None:
 
 def _head(sent: Chunk) -> Chunk:
     """Return what is the same in all chunks of an answer, as far as it is there, in the types of the API."""
-    texts = {name: str(value) for name in ("id", "model") if (value := sent.get(name))}
+    named = {name: sent.get(name) for name in ("id", "model")}
+    texts = {name: str(value) for name, value in named.items() if value and isinstance(value, str | int)}
     created = sent.get("created")
     if isinstance(created, int | float) and 0 < created <= _LARGEST:
         return {**texts, "created": int(created)}

@@ -21,7 +21,7 @@ from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.contract.turn import StepLimitReached, TurnError
 from k8gentai.agents.text.json_text import json_text
 from k8gentai.agents.text.utf8 import encodable
-from k8gentai.workers.gateway.answer_reader import AnswerReader, CallId, read_whole
+from k8gentai.workers.gateway.answer_reader import AnswerReader, CallId, read_whole, with_parsable_calls
 from k8gentai.workers.gateway.call_ids import with_short_ids
 from k8gentai.workers.gateway.embedding_calls import embeddings
 from k8gentai.workers.gateway.model_calls import (
@@ -269,9 +269,10 @@ class _Call:
         """Return the response that brings the agent an answer in one piece, which is brought into its form. One
         from the journal was shown as it is, whatever its choices.
         """
-        self._calls.answered(*read_whole(completion, call_id, several=self._several or recorded))
+        several = self._several or recorded
+        self._calls.answered(*read_whole(completion, call_id, model=self._model, several=several))
         self._note(completion)
-        return Response(_json(completion), media_type="application/json")
+        return Response(_json(with_parsable_calls(completion)), media_type="application/json")
 
     async def streamed(self, request: Request) -> Response:
         """Return the answer in chunks; its status is known once the first is there."""

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 
 from k8gentai.agents.contract.events import Usage
-from k8gentai.workers.gateway.answer_reader import token_count
+from k8gentai.workers.gateway.answer_reader import embedding_figures, token_count
 from k8gentai.workers.gateway.model_calls import ModelCalls
 from k8gentai.workers.gateway.patience import Patience
 from k8gentai.workers.gateway.upstream import Upstream, UpstreamError, failed_before
@@ -53,6 +53,8 @@ async def embeddings(
         except UpstreamError as error:
             await calls.record_failure(key, error, around=around)
             raise
+        if "usage" in answer:
+            answer["usage"] = embedding_figures(answer["usage"])
         await _record(calls, key, answer, around)
         return answer
 
@@ -84,5 +86,5 @@ async def _record(calls: ModelCalls, key: str, answer: dict[str, Any], around: s
 def _count(calls: ModelCalls, model: str, answer: dict[str, Any], around: str) -> None:
     usage = answer.get("usage")
     tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-    if (count := token_count(tokens)) is not None:
+    if count := token_count(tokens):
         calls.on_usage(Usage(model=model, input_tokens=count, output_tokens=0), around)

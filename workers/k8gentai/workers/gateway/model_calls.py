@@ -61,6 +61,7 @@ class ModelCalls:
         asked: what the request asks of calls that an agent's code makes, under its Responses API names.
         choice: what the request says of the tools to call, where the gateway sees to it.
         written: takes the arguments of all tool calls as the model wrote them, by the call's id.
+        unreadable: takes those of them that are no JSON object.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class ModelCalls:
         asked: dict[str, Any] | None = None,
         choice: ToolChoice | None = None,
         written: dict[str, str] | None = None,
+        unreadable: dict[str, str] | None = None,
     ) -> None:
         self.caller = caller
         self.turn_id = caller.turn_id
@@ -114,7 +116,7 @@ class ModelCalls:
         """The addresses of the images in tools' results, by the call's id."""
         self.images_refused = False
         """Whether the model has refused a call with such images, and answered the same without."""
-        self.unreadable: dict[str, str] = {}
+        self.unreadable = {} if unreadable is None else unreadable
         """The arguments of tool calls that are no JSON object, by the call's id."""
         self.written = {} if written is None else written
         self.silent: str | None = None

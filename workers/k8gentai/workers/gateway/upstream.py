@@ -11,9 +11,11 @@ import structlog
 
 from k8gentai.agents.contract.error_codes import model_error_code
 from k8gentai.agents.text.json_text import read_json
+from k8gentai.agents.text.utf8 import encodable
 from k8gentai.workers.attempt.journal import Failure
 from k8gentai.workers.gateway.announced_calls import AnnouncedCalls
 from k8gentai.workers.gateway.answer_parts import says_anything, sent_choices, unreadable_part
+from k8gentai.workers.gateway.stray_lines import StrayLines
 from k8gentai.workers.http.bounded_reading import TooLargeError, lines, whole
 from k8gentai.workers.http.sent_errors import SentError, sent_error
 from k8gentai.workers.stack.client import KNOCK_SECONDS, StackClient, fault_of, is_final, retry_after
@@ -27,8 +29,8 @@ _MOST_LOSSES = 5
 _LONGEST_RETRY_SECONDS = 10.0
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 """Statuses worth another try: those the OpenAI SDK retries, and Anthropic's for an overloaded model."""
-_BROKEN = ("error", "abort")
-"""Finish reasons of answers that are not whole: Mistral's and OpenRouter's, and vLLM's."""
+_BROKEN = ("error", "abort", "insufficient_system_resource")
+"""Finish reasons of answers that are not whole: Mistral's and OpenRouter's, vLLM's, and DeepSeek's."""
 _PASSING = frozenset({"model_error", "model_overloaded", "rate_limit_exceeded"})
 """Codes of errors that may be gone when the same call is made again."""
 _FINAL = re.compile(
@@ -268,7 +270,7 @@ def _told(error: SentError) -> str:
 
 def _words(message: str) -> str:
     """Return what an endpoint says, as far as a message carries it."""
-    words = message[:_WORDS]
+    words = encodable(message)[:_WORDS]
     return "the stack does not say why (its log does); is its model endpoint up?" if words == _UNTOLD else words
 
 
@@ -381,12 +383,12 @@ async def _chunks(response: httpx.Response, request: dict[str, Any]) -> AsyncIte
 
     A stream that ends without a ``finish_reason`` and without ``[DONE]`` was cut off, unless it holds nothing at
     all. One with a chunk that is no whole JSON or cannot be read, or without a call that it announces, is not
-    whole either. Lines that are no chunks are left out, as are comments.
+    whole either. Lines that are no chunks are left out, as are comments, but for one that broke the answer off.
     """
     if response.headers.get("content-type", "").startswith("application/json"):
         yield _completion(await _body(response), request)
         return
-    calls = AnnouncedCalls(request)
+    calls, stray = AnnouncedCalls(request), StrayLines()
     begun = finished = is_error = False
     sent = lines(response.aiter_bytes(), _ANSWER_BYTES)
     while (line := await _within(anext(sent, None))) is not None:
@@ -405,12 +407,16 @@ async def _chunks(response: httpx.Response, request: dict[str, Any]) -> AsyncIte
             if data.startswith(b"{"):
                 raise UpstreamError("broke off: it sent a part that is no whole JSON", retry=True) from error
             log.warning("no_chunk", line=len(data))
-            continue
+            chunk = data.decode(errors="replace")
         if not isinstance(chunk, dict):
+            stray.take(chunk)
             continue
         calls.read(_checked(chunk))
+        stray.goes_on(chunk)
         finished = finished or any(choice.get("finish_reason") for choice in sent_choices(chunk))
         yield chunk
+    if words := stray.breaking():
+        raise _broke_off(words)
     if begun and not finished:
         raise UpstreamError("hung up in mid-answer", retry=True)
     _check_calls(calls)

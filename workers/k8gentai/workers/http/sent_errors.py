@@ -42,6 +42,8 @@ def sent_error(sent: Any) -> Any:
     if sent.get("object") == "error":
         return sent
     error = sent.get("error")
+    if not error and "choices" not in sent and isinstance(errors := sent.get("errors"), list) and any(errors):
+        return errors
     if error == {} and "choices" not in sent:
         return _WORDLESS
     return error or None
@@ -74,7 +76,9 @@ def _inner(error: Any) -> Any:
         return next((each for each in error if each), None)
     if not isinstance(error, dict):
         return None
-    inner, detail = error.get("error"), error.get("detail")
+    inner, detail, several = error.get("error"), error.get("detail"), error.get("errors")
     if isinstance(inner, dict | list):
         return inner
+    if isinstance(several, list) and any(several) and not (inner or detail or error.get("message")):
+        return several
     return detail if isinstance(detail, dict) and (detail.get("error") or detail.get("message")) else None

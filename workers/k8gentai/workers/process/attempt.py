@@ -113,23 +113,30 @@ class Attempt:
         self._policies = _policies(spec.tools, declared)
         self._guard = _guard(self._turn, self._policies, ready.found, self._halt, spec.entrypoint)
         written: dict[str, str] = {}
+        unreadable: dict[str, str] = {}
         self._order = EventOrder(
             outlet.put,
             outlet.keep,
             admits=self._budget.write,
             is_of_model=written.__contains__,
             is_silent=self._guard.is_silent,
+            unreadable=unreadable,
         )
         # Code is asked for nothing there: a request that does is refused.
         choice = None if spec.entrypoint else tool_choice(self._turn, [tool.name for tool in declared])
-        self.calls = self._model_calls(caller, journal, choice, written)
+        self.calls = self._model_calls(caller, journal, choice, written, unreadable)
         self._approvals = Approvals(self._answers, self._order.from_tool, self._busy)
         self._tools = self._make_tools(journal, withheld=choice is not None and choice.withholds)
         self._boundary = AgentsBoundary(self._tools, agents_loop)
         self._handoff = EventHandoff(self._take)
 
     def _model_calls(
-        self, caller: Caller, journal: Journal, choice: ToolChoice | None, written: dict[str, str]
+        self,
+        caller: Caller,
+        journal: Journal,
+        choice: ToolChoice | None,
+        written: dict[str, str],
+        unreadable: dict[str, str],
     ) -> ModelCalls:
         spec = self._agent.definition.spec
         # Llama Stack's own loop sees to what is to be called, and shows tools that may not be.
@@ -147,6 +154,7 @@ class Attempt:
             asked=self._turn.parameters if spec.entrypoint else passed_on(self._turn.parameters),
             choice=choice if is_kept else None,
             written=written,
+            unreadable=unreadable,
         )
 
     def _make_tools(self, journal: Journal, *, withheld: bool) -> Tools:

@@ -38,6 +38,36 @@ async def odd_chunks_do_not_change_an_answer(lab: Lab) -> None:
 
 
 @check(Capability.TEXT)
+async def what_is_beside_an_answer_does_not_fail_it(lab: Lab) -> None:
+    """Figures and other fields that no client needs to read the answer, of types that none counts on."""
+    odd = {
+        "usage": {
+            "prompt_tokens": {"a": 1},
+            "completion_tokens": "7",
+            "total_tokens": [18],
+            "prompt_tokens_details": "none",
+            "completion_tokens_details": {"reasoning_tokens": -4},
+        },
+        "id": {},
+        "created": "now",
+        "model": None,
+        "object": 5,
+        "system_fingerprint": 5,
+        "service_tier": 7,
+    }
+    lab.script(
+        Answer(
+            _chunk({"role": "tool", "content": "All of ", "audio": "none", "annotations": "none"}, **odd),
+            _chunk({"content": "it.", "name": [1]}, **odd),
+            finish="stop",
+        )
+    )
+    response = await lab.answer("plain")
+    equal("the answer", response.output_text, "All of it.")
+    equal("tokens in and out", (response.usage.input_tokens, response.usage.output_tokens), (11, 7))
+
+
+@check(Capability.TEXT)
 async def an_unknown_finish_reason_ends_an_answer(lab: Lab) -> None:
     lab.script(Answer("All of it.", finish="eos"))
     equal("the answer", (await lab.answer("plain")).output_text, "All of it.")
@@ -68,6 +98,13 @@ async def an_error_in_a_stream_is_told_in_the_endpoints_words(lab: Lab) -> None:
     error = {"error": {"message": "Overloaded, come back later", "type": "overloaded_error"}}
     lab.script(*(Answer(Raw(error), finish="") for _ in range(20)))
     failed(await lab.ask("plain"), "model_overloaded", MODEL.partition("/")[2], "Overloaded, come back later")
+
+
+@check(Capability.MODEL_FAILURE)
+async def words_that_break_an_answer_off_are_told(lab: Lab) -> None:
+    half = _chunk({"role": "assistant", "content": "Half an "})
+    lab.script(*(Answer(half, Raw("data: Internal Server Error\n\n"), finish="") for _ in range(20)))
+    failed(await lab.ask("plain"), "model_error", MODEL.partition("/")[2], "Internal Server Error")
 
 
 @check(Capability.REASONING)

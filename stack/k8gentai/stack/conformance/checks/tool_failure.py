@@ -49,6 +49,17 @@ async def no_tool_runs_with_other_arguments_than_the_models(lab: Lab) -> None:
 
 
 @check(Capability.TOOL_FAILURE, Capability.TOOLS)
+async def arguments_that_are_no_object_are_an_error_to_the_model(lab: Lab) -> None:
+    for part, written in enumerate(("5", "true", '"x"', "null")):
+        lab.script(Answer(Call("write", written)), Answer("Sorry."), part=part)
+        response = await lab.answer("scribe", part=part)
+        equal("the answer", response.output_text, "Sorry.")
+        call = one("calls told", items(response, "mcp_call"))
+        equal("the arguments shown", call.arguments, written)
+        contains("the call's error", call.error, "not a JSON object")
+
+
+@check(Capability.TOOL_FAILURE, Capability.TOOLS)
 async def arguments_that_are_nested_too_deeply_are_an_error_to_the_model(lab: Lab) -> None:
     """Readers of JSON fail on them with another error than on what is no JSON."""
     deep = lab.write("one").text.replace('"one"', "[" * 2_000 + "]" * 2_000)
