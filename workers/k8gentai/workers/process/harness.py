@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 from redis.exceptions import RedisError
 
+from k8gentai.agents.adapters.base.parameters import wants_json
 from k8gentai.agents.contract.events import (
     Event,
     TurnCompleted,
@@ -131,7 +132,9 @@ class Harness:
         recorded = await until_back(partial(self._attempts.journal, started.lease))
         if (replay := started.accepted.replay) and replay.retry:
             recorded = await tried_anew(self._attempts, started.lease, replay.of, recorded)
-        republisher = Republisher(before, published, stream.put, started.accepted.refused())
+        turn = replay.turn if replay else started.accepted.turn
+        recalls = wants_json(turn.parameters)
+        republisher = Republisher(before, published, stream.put, started.accepted.refused(), recalls=recalls)
         return EventOrder(republisher.put, republisher.keep), republisher.put, recorded
 
     async def _end(self, started: Started, slot: Slot, journal: Journal, order: EventOrder) -> TurnEnd:
