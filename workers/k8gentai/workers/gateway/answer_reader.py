@@ -16,6 +16,7 @@ import structlog
 from k8gentai.agents.text.json_text import arguments_object
 from k8gentai.agents.text.surrogates import Characters, EscapedCharacters, encodable_json
 from k8gentai.agents.text.utf8 import encodable
+from k8gentai.workers.gateway.added_fields import DETAILS, joined_details
 from k8gentai.workers.gateway.answer_parts import (
     LEGACY_CALL,
     SentDeltas,
@@ -208,10 +209,10 @@ class _Choice:
     def _take(self, call: _Call, piece: _Piece) -> list[dict[str, Any]]:
         sent = call.characters.feed(piece.arguments)
         call.arguments += sent
+        call.extras.update(piece.extras)
         if call.id:
             return [{**piece.extras, **shown} for shown in _arguments(call, sent)]
         call.name = _joined(call.name, piece.name)
-        call.extras.update(piece.extras)
         return []
 
     def _show_ready(self) -> list[dict[str, Any]]:
@@ -287,12 +288,16 @@ class AnswerReader:
         self._left_out: set[int] = set()
         """The indexes of the choices whose calls are none of the answer's."""
         self._usage: dict[str, Any] = {}
-        self.reasoning: dict[str, str] = {}
+        self.reasoning: dict[str, Any] = {}
         """What the model thought, by the name of the field it came in."""
 
     def calls(self) -> dict[str, str]:
         """Return the arguments of the tool calls by their ids, as the model wrote them."""
         return {call.id: call.arguments for choice in self._choices.values() for call in choice.calls}
+
+    def extras(self) -> dict[str, dict[str, Any]]:
+        """Return what the endpoint adds to the tool calls, by their ids."""
+        return {call.id: call.extras for choice in self._choices.values() for call in choice.calls}
 
     def read(self, chunk: Chunk) -> list[Chunk]:
         """Read a chunk. Returns the chunks to show for it."""
@@ -382,7 +387,7 @@ class AnswerReader:
 
 def read_whole(
     completion: Chunk, call_id: CallId, *, several: bool = False
-) -> tuple[dict[str, str], dict[str, str]]:
+) -> tuple[dict[str, str], dict[str, Any]]:
     """Bring an answer in one piece into the API's form, in place.
 
     Args:
@@ -396,7 +401,7 @@ def read_whole(
         name of the field it came in.
     """
     written: dict[str, str] = {}
-    reasoning: dict[str, str] = {}
+    reasoning: dict[str, Any] = {}
     usages, _ = _usages(completion), completion.pop("usage", None)
     if usages:
         completion["usage"] = _figures(usages[0])
@@ -560,11 +565,19 @@ def read_content(content: Any) -> tuple[str | None, str]:
     return text, thoughts
 
 
-def _add_reasoning(known: dict[str, str], sent: dict[str, Any], read: dict[str, Any]) -> None:
+def _add_reasoning(known: dict[str, Any], sent: dict[str, Any], read: dict[str, Any]) -> None:
     """Keep the reasoning of a delta or message under the name that the endpoint gives it."""
     if isinstance(more := read.get("reasoning_content"), str):
         name = "reasoning" if "reasoning" in sent and "reasoning_content" not in sent else "reasoning_content"
         known[name] = known.get(name, "") + more
+    if isinstance(details := read.get(DETAILS), list):
+        known[DETAILS] = joined_details(known.get(DETAILS, []), details)
+
+
+def call_extras(completion: Chunk) -> dict[str, dict[str, Any]]:
+    """Return what an endpoint adds to the tool calls of an answer that :func:`read_whole` read, by their ids."""
+    calls = [call for choice in completion["choices"] for call in choice["message"].get("tool_calls", ())]
+    return {call["id"]: {n: v for n, v in call.items() if n not in _CALL_FIELDS} for call in calls}
 
 
 def _usages(sent: Chunk) -> list[dict[str, Any]]:
