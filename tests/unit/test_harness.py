@@ -23,11 +23,11 @@ from k8gentai.agents.contract.events import (
     TurnIncomplete,
     TurnSuspended,
 )
-from k8gentai.agents.contract.turn import FoundTools, Item, Turn, TurnContext
+from k8gentai.agents.contract.turn import FoundTools, Item, ModelEndpoint, Turn, TurnContext
 from k8gentai.agents.resources.agent import Metadata, Spec, implicit_agent
 from k8gentai.workers.attempt.journal import Journal
 from k8gentai.workers.attempt.sequencer import EventOrder
-from k8gentai.workers.gateway.model_calls import OpenAttempts
+from k8gentai.workers.gateway.model_calls import ModelCalls, OpenAttempts
 from k8gentai.workers.isolation.agent_threads import AgentThreads
 from k8gentai.workers.isolation.agents_loop import AgentsLoop
 from k8gentai.workers.process.harness import Harness
@@ -64,6 +64,18 @@ class Says:
         yield ()
 
 
+class _Answered(OpenAttempts):
+    """Attempts whose models have given their last answers."""
+
+    def __init__(self, url: str, silent: str | None) -> None:
+        super().__init__(url)
+        self._silent = silent
+
+    def open(self, calls: ModelCalls) -> ModelEndpoint:
+        calls.silent = self._silent
+        return super().open(calls)
+
+
 @pytest.fixture
 async def loop() -> AsyncIterator[AgentsLoop]:
     made = AgentsLoop(AgentThreads(1, list))
@@ -78,10 +90,16 @@ async def ended(
     fault: Exception | None = None,
     replay: Replay | None = None,
     given: Sequence[Item] = (),
+    answered: str = "",
+    silent: str | None = None,
     **parameters: Any,
 ) -> tuple[TurnEnd, list[Event]]:
     """Run an attempt at a turn of an agent, in a process with this fault. Returns what it ends with, and what was
     published before that.
+
+    Args:
+        answered: why the model's last answer ended.
+        silent: the model that gave it, where it is empty.
     """
     says, put = Says(*events), list[Event]()
     turn = Turn(id="resp_1", agent="says", input=list(given), parameters=parameters)
@@ -94,7 +112,7 @@ async def ended(
         says,  # type: ignore[arg-type]
         says,  # type: ignore[arg-type]
         nothing,  # type: ignore[arg-type]
-        OpenAttempts("http://gateway/v1"),
+        _Answered("http://gateway/v1", silent),
         nothing,  # type: ignore[arg-type]
         lambda: None,
         loop,
@@ -103,6 +121,7 @@ async def ended(
     )
     journal = Journal(nothing, started.lease, {})  # type: ignore[arg-type]
     order = EventOrder(put.append)
+    order.answered(answered)
     end = await asyncio.wait_for(harness._end(started, nothing, journal, order), 30)  # type: ignore[arg-type]
     return end, put
 
@@ -165,6 +184,20 @@ async def test_json_of_another_shape_than_the_schema_fails_the_turn(loop: Agents
 async def test_only_answers_are_judged_by_their_form(loop: AgentsLoop, events: tuple[Event, ...]) -> None:
     end, _ = await ended(loop, *events, **WANTS_JSON)
     assert end == events[-1]
+
+
+@pytest.mark.parametrize(
+    ("reason", "silent", "end"),
+    [
+        ("content_filter", "m", TurnIncomplete(reason="content_filter")),
+        ("length", "m", TurnIncomplete(reason="max_output_tokens")),
+        ("content_filter", None, TurnFailed(code="agent_error", message="the agent raised ValueError: no words")),
+    ],
+)
+async def test_an_answer_that_was_cut_off_before_its_first_word_is_no_fault_of_the_agents(
+    loop: AgentsLoop, reason: str, silent: str | None, end: TurnEnd
+) -> None:
+    assert await ended(loop, ValueError("no words"), answered=reason, silent=silent) == (end, [])
 
 
 async def test_an_error_in_a_broken_process_is_not_the_agents(loop: AgentsLoop) -> None:

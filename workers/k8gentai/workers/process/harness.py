@@ -160,6 +160,9 @@ class Harness:
             await self._vitals.check()
             end = failure(error, attempt.calls if attempt else None)
             log.warning("turn_failed", turn=started.lease.turn_id, code=end.code, exc_info=error)
+            if end.code == "agent_error" and order.cut_off and attempt is not None and attempt.calls.silent:
+                # Frameworks may take an answer without a word for an error. Why it has none is known.
+                end = TurnIncomplete(reason=order.cut_off)
         finally:
             if attempt is not None:
                 self._open_attempts.close(attempt.calls)
