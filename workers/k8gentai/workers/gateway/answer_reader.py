@@ -110,8 +110,8 @@ class _Choice:
         self.finish_reasons: dict[int, str] = {}
         """Why the choice, and those whose calls are taken into it, ended, by their indexes."""
         self.role = ""
-        self.speaks = False
-        """Whether it has said anything but a refusal."""
+        self.words = ""
+        """The end of its words so far, a refusal's aside."""
         self.speaker: int | None = None
         """The index of the choice that the words come in, once they do."""
         self.caller: int | None = None
@@ -366,15 +366,24 @@ class AnswerReader:
         for name in _TEXTS:
             if delta.get(name):
                 delta[name] = choice.text(name, delta[name])
-        choice.speaks = choice.speaks or bool(delta.get("content"))
-        if not choice.speaks and delta.get("refusal"):
+        if words := delta.get("content"):
+            choice.words = words[-1]
+        elif delta.get("refusal"):
             # Frameworks know no refusals in streams.
-            delta["content"] = delta["refusal"]
+            delta["content"] = _apart(choice.words, delta["refusal"])
+            choice.words = ""
         _add_reasoning(self.reasoning, given, delta)
         extras = {n: v for n, v in sent.items() if n not in _READ}
         if any(value is not None and value != "" for value in delta.values()) or any(extras.values()):
-            return [{**_shown(choice.index, delta), **extras}]
+            shown = {**_shown(choice.index, delta), **extras}
+            return [*self._thought_before(choice, delta), shown]
         return []
+
+    def _thought_before(self, choice: _Choice, delta: dict[str, Any]) -> list[dict[str, Any]]:
+        """Take the reasoning out of a delta that has words as well: not all readers know that it came first."""
+        if not (delta.get("content") and delta.get("reasoning_content")):
+            return []
+        return [_shown(choice.index, {"reasoning_content": delta.pop("reasoning_content")})]
 
     def _choice(self, index: int) -> _Choice:
         """Return the choice that takes in what comes in the choice of this index."""
@@ -426,7 +435,7 @@ def read_whole(
             calls.append({"id": own, "type": "function", **piece.extras, "function": function})
         choice.pop("delta", None)
         choice["message"] = {"role": "assistant", **message}
-        choice["message"]["content"] = message.get("content") or message.get("refusal") or message.get("content")
+        choice["message"]["content"] = _with_refusal(message.get("content"), message.get("refusal"))
         if calls:
             choice["message"]["tool_calls"] = calls
         choice["finish_reason"] = _finish_reason(choice.get("finish_reason"), called=bool(calls))
@@ -446,6 +455,18 @@ def _read_delta(sent: dict[str, Any]) -> tuple[dict[str, Any], list[_Piece]]:
     if not isinstance(delta.get("refusal", ""), str):
         del delta["refusal"]
     return delta, [_read_piece(position, call) for position, call in enumerate(sent_calls(sent))]
+
+
+def _with_refusal(content: str | None, refusal: str | None) -> str | None:
+    """Return what a message says: its words, and what it refuses with."""
+    if not refusal or refusal == content:
+        return content
+    return f"{content or ''}{_apart(content or '', refusal)}"
+
+
+def _apart(words: str, refusal: str) -> str:
+    """Return a refusal as it stands behind words, which it may follow without a space."""
+    return refusal if not words or words[-1].isspace() else f"\n\n{refusal}"
 
 
 def _merged(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
