@@ -1,16 +1,18 @@
 """Existing LangGraph code that asks a person, unchanged: its own ``interrupt()``, and LangChain's middleware."""
 
 import asyncio
+import operator
 import random
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from langchain.agents import create_agent
 from langchain.agents.middleware import HumanInTheLoopMiddleware, wrap_tool_call
 from langchain_core.messages import AIMessage
 from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.types import interrupt
+from langgraph.types import Send, interrupt
 
 
 def write(path: str, line: str) -> str:
@@ -84,5 +86,38 @@ clerks = (
     .add_node("south", partial(_clerk, "south"))
     .add_edge(START, "north")
     .add_edge(START, "south")
+    .compile()
+)
+
+
+class Parts(MessagesState):
+    """What several agents were asked, and what they came to."""
+
+    came: Annotated[list[str], operator.add]
+
+
+async def _part(state: MessagesState) -> Parts:
+    done = await watched_elsewhere.ainvoke(state)
+    return {"came": [done["messages"][-1].content]}
+
+
+def _joined(state: Parts) -> Parts:
+    return {"messages": [AIMessage(f"Joined: {' '.join(sorted(state['came']))}")]}
+
+
+def _parts(state: MessagesState) -> list[Send]:
+    text = str(state["messages"][-1].content)
+    return [Send("part", {"messages": [("user", text.replace("]]", f"-{name}]]"))]}) for name in ("a", "b", "c")]
+
+
+watched_elsewhere = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[write])
+"""An agent whose definition says what is asked."""
+
+parted = (
+    StateGraph(Parts)
+    .add_node("part", _part)
+    .add_node("joined", _joined)
+    .add_conditional_edges(START, _parts, ["part"])
+    .add_edge("part", "joined")
     .compile()
 )

@@ -178,6 +178,25 @@ async def test_what_a_guardrail_turned_down_or_took_out_is_not_in_the_answer(cli
     assert "4111" not in str(model.requests(key)[2].messages)
 
 
+async def test_what_a_guardrail_turned_down_is_not_in_a_response_that_waits(client, model, key, page):
+    model.script(key, Answer("A draft."), Answer("I shall write.", write(page, "one")), Answer("Card 4111."))
+    asked = await client.responses.create(model="checked", input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    assert [item.content[0].text for item in items_of(asked, "message")] == ["I shall write."]
+    done = await answer(client, asked, request, approve=True)
+    assert [item.content[0].text for item in items_of(done, "message")] == ["Card ****."]
+
+
+async def test_the_text_of_a_call_that_waits_is_no_message(client, model, key, page):
+    arguments = json.dumps({"path": str(page), "line": "one"})
+    called = f"Thought: I write.\nAction: write\nAction Input: {arguments}\n"
+    model.script(key, Answer(called), Answer("Thought: It is done.\nFinal Answer: Done."))
+    asked = await client.responses.create(model=agent_id("written"), input=prompt(key))
+    assert [item.type for item in asked.output] == ["mcp_approval_request"]
+    done = await answer(client, asked, asked.output[0], approve=True)
+    assert [item.content[0].text for item in items_of(done, "message")] == ["Done."]
+
+
 async def test_what_a_flow_returns_is_the_last_message_whatever_was_said_before(client, model, key):
     model.script(key, Answer("Result: 15"))
     response = await client.responses.create(model="short", input=prompt(key))

@@ -429,6 +429,34 @@ async def test_what_parallel_nodes_said_before_they_asked_comes_once(client, mod
         )
 
 
+async def test_what_a_node_did_not_pass_on_is_no_answer_of_a_turn_that_waits(client, model, key, page):
+    for name in "abc":
+        model.script(f"{key}-{name}", Answer(f"Part {name}: ", write(page, name)), Answer(f"{name} is done."))
+    response = await client.responses.create(model="parted", input=prompt(key))
+    # These agents are still at work.
+    texts = said(response)
+    assert sorted(texts) == [f"Part {name}: " for name in "abc"]
+    streamed = []
+    while requests := asked(response):
+        stream = await client.responses.create(
+            model="parted", previous_response_id=response.id, input=[answer(requests[0])], stream=True
+        )
+        events = await collect(stream)
+        check_sequence(events)
+        response = events[-1].response
+        texts += said(response)
+        streamed.append("".join(event.delta for event in events if event.type == "response.output_text.delta"))
+    assert sorted(texts[3:]) == ["Joined: a is done. b is done. c is done."]
+    # What was said is streamed, as nobody knows then what comes of it.
+    assert all("is done." in text for text in streamed)
+    assert sorted(lines(page)) == ["a", "b", "c"]
+    model.script(key, Answer("And on."))
+    await client.responses.create(model="patient", previous_response_id=response.id, input=prompt(key))
+    told = model.requests(key)[-1].messages
+    words = [message.get("content") or "" for message in told if message["role"] == "assistant"]
+    assert not [text for text in words if "done." in text and "Joined" not in text]
+
+
 def said(response):
     """The texts of a response's messages."""
     return [item.content[0].text for item in response.output if item.type == "message"]

@@ -262,7 +262,7 @@ def test_content_in_parts_is_text(content: Any, text: str, reasoning: str) -> No
     assert ((message["content"] or ""), message.get("reasoning_content", "")) == (text, reasoning)
 
 
-def test_a_refusal_is_the_text_where_there_is_no_other() -> None:
+def test_a_refusal_is_text_behind_what_there_is_of_words() -> None:
     def deltas(*sent: dict[str, Any]) -> list[tuple[Any, Any]]:
         shown = answered(*map(chunk, sent))[1]
         read = [out["choices"][0]["delta"] for out in shown]
@@ -271,12 +271,22 @@ def test_a_refusal_is_the_text_where_there_is_no_other() -> None:
         return [(delta.get("content"), delta.get("refusal")) for delta in read[:-1]]
 
     assert deltas({"refusal": "I "}, {"refusal": "can't"}) == [("I ", "I "), ("can't", "can't")]
-    assert deltas({"content": "No."}, {"refusal": "I can't"}) == [("No.", None), (None, "I can't")]
-    for content in (None, "No."):
+    behind = {"refusal": "I "}, {"refusal": "can't"}
+    assert deltas({"content": "No."}, *behind) == [("No.", None), ("\n\nI ", "I "), ("can't", "can't")]
+    assert deltas({"content": "No. "}, *behind) == [("No. ", None), ("I ", "I "), ("can't", "can't")]
+    for content, said in ((None, ""), ("No.", "No.\n\n"), ("No. ", "No. "), ("I can't", "")):
         whole = {"choices": [{"message": {"content": content, "refusal": "I can't"}}]}
         read_whole(whole, own_id)
         message = whole["choices"][0]["message"]
-        assert (message["content"], message["refusal"]) == (content or "I can't", "I can't")
+        assert (message["content"], message["refusal"]) == (f"{said}I can't", "I can't")
+
+
+def test_what_was_thought_comes_before_what_was_said_in_the_same_delta() -> None:
+    _, shown = answered(chunk({"content": "Yes.", "reasoning": "Hm.", "role": "assistant"}, "stop"))
+    assert [out["choices"][0]["delta"] for out in shown[:-1]] == [
+        {"reasoning_content": "Hm."},
+        {"content": "Yes.", "role": "assistant"},
+    ]
 
 
 @pytest.mark.parametrize(

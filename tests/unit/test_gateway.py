@@ -547,6 +547,49 @@ async def test_reasoning_goes_back_to_the_model_with_the_calls_it_led_to(name: s
     assert asked == ["Hm.", "Other."]
 
 
+SIGNED = {"google": {"thought_signature": "TSIG"}}
+DETAILS = [
+    {"type": "reasoning.text", "text": "I must ", "index": 0},
+    {"type": "reasoning.text", "text": "pay.", "index": 0, "signature": None},
+    {"type": "reasoning.text", "signature": "SIG", "index": 0},
+    {"type": "reasoning.encrypted", "data": "xyz", "id": "a", "index": 1, "format": "google-gemini-v1"},
+]
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_what_an_endpoint_adds_to_a_call_goes_back_to_its_model_with_it(*, streams: bool) -> None:
+    function = {"name": "f", "arguments": "{}"}
+    made = {"index": 0, "id": "a", "type": "function", "function": function, "extra_content": SIGNED}
+    whole = [{"type": "reasoning.text", "text": "I must pay.", "index": 0, "signature": "SIG"}, DETAILS[-1]]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if json.loads(request.content).get("messages"):
+            return stream(TEXT, END) if streams else httpx.Response(200, json=ANSWER)
+        if not streams:
+            message = {"role": "assistant", "content": None, "reasoning_details": whole, "tool_calls": [made]}
+            return httpx.Response(200, json={"choices": [{"message": message, "finish_reason": "tool_calls"}]})
+        thoughts = [{"choices": [{"index": 0, "delta": {"reasoning_details": [detail]}}]} for detail in DETAILS]
+        call = {"choices": [{"index": 0, "delta": {"tool_calls": [made]}, "finish_reason": "tool_calls"}]}
+        return stream(*thoughts, call)
+
+    bench = Bench(answer)
+    for attempt in range(2):
+        if attempt:
+            bench.run_again()
+        await bench.post({"model": "m", "stream": streams})
+        (own,) = bench.calls.written
+        call = {"id": own, "type": "function", "function": function}
+        said = {"role": "assistant", "content": None, "tool_calls": [call, {**call, "id": f"other{attempt}"}]}
+        for model in ("m", "another"):
+            await bench.post({"model": model, "stream": streams, "messages": [said]})
+        sent, elsewhere = (json.loads(request.content)["messages"][0] for request in bench.asked[-2:])
+        assert sent["tool_calls"][0] == {**call, "extra_content": SIGNED}
+        assert list(sent["tool_calls"][1]) == list(call)
+        assert sent["reasoning_details"] == [whole[0], {**DETAILS[-1], "id": own}]
+        assert elsewhere == {**said, "tool_calls": [call, sent["tool_calls"][1]]}
+    assert len(bench.asked) == 5
+
+
 async def test_figures_that_come_with_every_chunk_count_once() -> None:
     figures = [{**TEXT, "usage": {"prompt_tokens": 5, "completion_tokens": n}} for n in (1, 2, 3)]
     bench = Bench(lambda _: stream(*figures, {**END, "usage": None}))

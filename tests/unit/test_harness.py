@@ -24,10 +24,10 @@ from k8gentai.agents.contract.events import (
     TurnIncomplete,
     TurnSuspended,
 )
-from k8gentai.agents.contract.turn import FoundTools, Item, Turn, TurnContext
+from k8gentai.agents.contract.turn import FoundTools, Item, ModelEndpoint, Turn, TurnContext
 from k8gentai.agents.resources.agent import Metadata, Spec, implicit_agent
 from k8gentai.workers.attempt.observers import Observer
-from k8gentai.workers.gateway.model_calls import OpenAttempts
+from k8gentai.workers.gateway.model_calls import ModelCalls, OpenAttempts
 from k8gentai.workers.isolation.agent_threads import AgentThreads
 from k8gentai.workers.isolation.agents_loop import AgentsLoop
 from k8gentai.workers.process.harness import Harness
@@ -97,6 +97,25 @@ class Written:
         return {}
 
 
+class Answered(OpenAttempts):
+    """Attempts whose models have given their last answers.
+
+    Args:
+        answered: why the last one ended.
+        silent: the model that gave it, where it is empty.
+    """
+
+    def __init__(self, answered: str = "", silent: str | None = None) -> None:
+        super().__init__("http://gateway/v1")
+        self._answered = answered
+        self._silent = silent
+
+    def open(self, calls: ModelCalls) -> ModelEndpoint:
+        calls.on_answer(self._answered)
+        calls.silent = self._silent
+        return super().open(calls)
+
+
 @pytest.fixture
 async def loop() -> AsyncIterator[AgentsLoop]:
     made = AgentsLoop(AgentThreads(1, list))
@@ -111,15 +130,21 @@ async def ended(
     fault: Exception | None = None,
     replay: Replay | None = None,
     given: Sequence[Item] = (),
+    answered: str = "",
+    silent: str | None = None,
     **parameters: Any,
 ) -> tuple[TurnEnd, list[Event]]:
     """Run an attempt at a turn of an agent, in a process with this fault. Returns what it ends with, and what was
     published before that.
+
+    Args:
+        answered: why the model's last answer ended.
+        silent: the model that gave it, where it is empty.
     """
     turn = Turn(id="resp_1", agent="says", input=list(given), parameters=parameters)
     started = start(turn, replay)
-    written = Written()
-    await asyncio.wait_for(harness(loop, written, *events, fault=fault).run(started, SLOT), 30)
+    written, gateway = Written(), Answered(answered, silent)
+    await asyncio.wait_for(harness(loop, written, *events, fault=fault, gateway=gateway).run(started, SLOT), 30)
     _, *put, end = written.events
     assert isinstance(end, TurnEnd)
     return end, put
@@ -137,14 +162,15 @@ def harness(
     *events: Event | Exception,
     fault: Exception | None = None,
     observers: Sequence[Observer] = (),
+    gateway: OpenAttempts | None = None,
 ) -> Harness:
     """Return what runs an agent that says this, in a process with this fault."""
     says: Any = Says(*events)
     nothing: Any = SimpleNamespace(attempt=contextlib.nullcontext)
     vitals: Any = SimpleNamespace(check=AsyncMock(side_effect=fault))
     stand_in: Any = attempts
-    gateway = OpenAttempts("http://gateway/v1")
-    return Harness(says, says, says, stand_in, gateway, nothing, lambda: None, loop, nothing, vitals, observers)
+    opened = gateway or Answered()
+    return Harness(says, says, says, stand_in, opened, nothing, lambda: None, loop, nothing, vitals, observers)
 
 
 async def test_a_message_that_the_end_of_the_turn_closes_is_the_answer_that_is_judged(loop: AgentsLoop) -> None:
@@ -205,6 +231,20 @@ async def test_json_of_another_shape_than_the_schema_fails_the_turn(loop: Agents
 async def test_only_answers_are_judged_by_their_form(loop: AgentsLoop, events: tuple[Event, ...]) -> None:
     end, _ = await ended(loop, *events, **WANTS_JSON)
     assert end == events[-1]
+
+
+@pytest.mark.parametrize(
+    ("reason", "silent", "end"),
+    [
+        ("content_filter", "m", TurnIncomplete(reason="content_filter")),
+        ("length", "m", TurnIncomplete(reason="max_output_tokens")),
+        ("content_filter", None, TurnFailed(code="agent_error", message="the agent raised ValueError: no words")),
+    ],
+)
+async def test_an_answer_that_was_cut_off_before_its_first_word_is_no_fault_of_the_agents(
+    loop: AgentsLoop, reason: str, silent: str | None, end: TurnEnd
+) -> None:
+    assert await ended(loop, ValueError("no words"), answered=reason, silent=silent) == (end, [])
 
 
 async def test_an_error_in_a_broken_process_is_not_the_agents(loop: AgentsLoop) -> None:

@@ -1,9 +1,10 @@
 """What a graph comes to is what its client gets: each shape is run by LangGraph alone and through the adapter."""
 
+import asyncio
 import json
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -442,6 +443,47 @@ async def test_an_answer_after_a_question_is_shown_once(model):
     boundary.decision = lambda *_: Decision(approve=True)
     events = await run(chain(ask), turn_of("[[asked]]"), context_of(boundary))
     assert answered(events) == ["Going on."]
+
+
+async def test_what_nodes_that_ended_did_not_pass_on_is_left_out_where_a_person_is_asked(model):
+    words = ["It is safe.", "As a dictionary.", "To the parent.", "Replaced.", "Inner.", "Still at it."]
+    model.script("left", *map(Answer, words))
+    inner = chain(speaker(model))
+
+    async def ask_model(state: MessagesState) -> str:
+        return (await chat(model).ainvoke(state["messages"])).content
+
+    async def guard(state: MessagesState) -> Any:
+        await ask_model(state)
+
+    async def as_dictionary(state: MessagesState) -> Any:
+        return {"messages": [{"role": "assistant", "content": await ask_model(state)}]}
+
+    async def by_command(state: MessagesState) -> Any:
+        return Command(update={"messages": [("ai", await ask_model(state))]})
+
+    async def replaced(state: MessagesState) -> Any:
+        return {"messages": [AIMessage(await ask_model(state), id="m")]}
+
+    def replacing(state: MessagesState) -> Any:
+        return {"messages": [AIMessage("In its place.", id="m")]}
+
+    async def around(state: MessagesState) -> Any:
+        await inner.ainvoke(state)
+
+    async def asking(state: MessagesState) -> Any:
+        await ask_model(state)
+        interrupt("Go on?")
+
+    graph = chain(guard, as_dictionary, by_command, replaced, replacing, around, asking)
+    boundary, left, events = Boundary(), {}, []
+    context = replace(context_of(boundary), leave_out=left.__setitem__, publish=events.append)
+    running = asyncio.create_task(run(graph, turn_of("[[left]]"), context))
+    await boundary.was_asked.wait()
+    running.cancel()
+    texts = {event.message_id: event.text for event in of_type(events, "message.done")}
+    assert [text for name, text in texts.items() if left.get(name)] == ["It is safe.", "Replaced.", "Inner."]
+    assert list(texts.values())[-1] == "Still at it."
 
 
 async def test_the_answer_of_a_turn_before_is_not_said_again():

@@ -286,3 +286,17 @@ def test_a_message_that_the_model_cut_off_is_done_where_the_agent_goes_on() -> N
     order.from_adapter(StepStarted(step_id="s", kind="inference"))
     assert order.cut_off is None
     assert types(put) == ["message.done", "step.started"]
+
+
+def test_what_the_agent_left_behind_is_dropped_where_the_turn_ends_before_the_agent() -> None:
+    put: list[Event] = []
+    order = EventOrder(put.append)
+    for name in ("m1", "m2", "m3"):
+        order.from_adapter(TextDelta(message_id=name, delta=name))
+        order.from_adapter(MessageDone(message_id=name, text=name))
+        order.leave_out(name, is_left=name != "m3")
+    order.leave_out("m2", is_left=False)
+    order.finish(completed=False, suspended=True)
+    order.drop_left_out()
+    assert put[6:] == [ItemDropped(item_id="m1")]
+    assert order.last_text() == "m3"

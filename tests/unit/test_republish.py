@@ -377,6 +377,25 @@ def test_what_was_left_out_is_not_the_last_that_was_said() -> None:
     assert again([], [*texts, TurnCompleted()], before) == [texts[0], TurnCompleted()]
 
 
+def test_what_was_left_out_as_no_answer_yet_is_said_again() -> None:
+    said = words("m1", "It is done.")
+    before = *said, ItemDropped(item_id="m1"), TurnSuspended(expires_at=9)
+    put: list[Event] = []
+    republisher = Republisher(before, (), put.append, recalls=False)
+    for event in (*said, TurnCompleted()):
+        republisher.put(event)
+    assert put == [*said, TurnCompleted()]
+
+
+def test_what_an_earlier_turn_shows_is_no_answer_later_and_not_said_again() -> None:
+    said, suspended = words("m1", "I shall look."), TurnSuspended(expires_at=9)
+    put: list[Event] = []
+    republisher = Republisher((*said, suspended), (), put.append, recalls=False)
+    for event in (*said, ItemDropped(item_id="m1"), suspended):
+        republisher.put(event)
+    assert put == [suspended]
+
+
 def in_another_place(*said: Event) -> list[Event]:
     """A turn whose models answer at once, and whose state has the answers in another order."""
     return [*words("m1", "One."), *words("m2", "Two."), *said]

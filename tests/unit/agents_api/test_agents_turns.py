@@ -117,7 +117,9 @@ async def test_responses_to_what_was_not_asked(client: httpx.AsyncClient, served
     first = (await ask(client, served, f"{url}/turn", ASK, *ASKS_CLIENT)).json()
     resume = f"{url}/turn/{first['turn_id']}/resume"
     stray = await client.post(resume, json={"tool_responses": [{**WEATHER, "call_id": "c2"}]})
+    other = await client.post(resume, json={"tool_responses": [{**WEATHER, "tool_name": "get_time"}]})
     assert (stray.status_code, stray.json()["error"]["param"]) == (400, "tool_responses[0].call_id")
+    assert (other.status_code, other.json()["error"]["param"]) == (400, "tool_responses[0].tool_name")
     done = (await ask(client, served, f"{url}/turn")).json()
     late = await client.post(f"{url}/turn/{done['turn_id']}/resume", json={"tool_responses": [WEATHER]})
     assert (late.status_code, late.json()["error"]["param"]) == (400, "tool_responses")

@@ -214,6 +214,10 @@ class TurnContext:
     log: structlog.stdlib.BoundLogger
     declared: tuple[DeclaredTool, ...] = ()
     """The tools that the definition brings."""
+    leave_out: Callable[[str, bool], None] = lambda *_: None
+    """Takes, from any thread, the id of a published message, and whether it is no part of what the agent has come
+    to so far: the response has it not where the turn ends before the agent does, as a person is asked or the
+    client has a call to make."""
     publish: Callable[[Event], None] | None = None
     """Takes events from any thread, in the place of those that are yielded: an agent that blocks its event loop is
     seen at work. Events of one attempt all go one of these ways."""

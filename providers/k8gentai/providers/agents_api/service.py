@@ -257,6 +257,7 @@ def _asking(parts: list[Part], responses: list[ToolResponse]) -> Part:
     for part in reversed(parts):
         asked = {call["call_id"] for call in part.message["tool_calls"]}
         if part.status == "awaiting_input" and answered == asked:
+            _check_names(part, responses)
             return part
     if last.status != "awaiting_input":
         raise invalid(f"Turn '{last.turn_id}' does not wait for tool responses.", "tool_responses")
@@ -267,3 +268,16 @@ def _asking(parts: list[Part], responses: list[ToolResponse]) -> Part:
             raise invalid(f"'{place}': the turn did not ask for '{response.call_id}'.", place)
     missing = ", ".join(sorted(asked - answered))
     raise invalid(f"'tool_responses': no response to {missing}.", "tool_responses")
+
+
+def _check_names(part: Part, responses: list[ToolResponse]) -> None:
+    """See that each response names the tool of the call that it answers.
+
+    Raises:
+        ApiError: one names another.
+    """
+    names = {call["call_id"]: call["tool_name"] for call in part.message["tool_calls"]}
+    for index, response in enumerate(responses):
+        if response.tool_name != names[response.call_id]:
+            place, name = f"tool_responses[{index}].tool_name", names[response.call_id]
+            raise invalid(f"'{place}': '{response.call_id}' is a call of '{name}'.", place)

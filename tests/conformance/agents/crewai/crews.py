@@ -138,6 +138,13 @@ redacting = Crew(
 )
 
 
+_clerk = Agent(role="Clerk", goal="Write {input}", backstory="You note.", tools=[_write])
+checked = Crew(
+    agents=[_clerk],
+    tasks=[Task(description="Write: {input}", expected_output="A text", agent=_clerk, guardrail=_redacted)],
+)
+
+
 summing = Crew(
     agents=[_editor],
     tasks=[

@@ -6,9 +6,9 @@ item is dropped (``item.dropped``) and begun anew; what earlier attempts publish
 dropped at the end. Messages are known again by what they say: parallel model calls may begin in another order, and
 have each other's ids then. Where the new attempt drops a message to say it again in another place, nothing is put
 if it stands in that place already, or in the response of an earlier turn. The questions that a turn was suspended
-with, and the calls that had no result then, do not count as published to the turn that continues it; what was left
-out of that turn's response as it was suspended does, and is not said again. Where that one comes to its end and
-shows nothing, it ends with what was said last before it: that is the answer.
+with, and the calls that had no result then, do not count as published to the turn that continues it, nor do
+messages that were left out of that turn's response; where the answer is JSON these do, and are not said again.
+Where that one comes to its end and shows nothing, it ends with what was said last before it: that is the answer.
 """
 
 from collections import Counter
@@ -173,6 +173,7 @@ class Republisher:
         published: the events of this turn's earlier attempts.
         put: takes what is new.
         refused: the calls that a person refused in this turn. A response does not show them.
+        recalls: what was left out of a response as the turn was suspended is not said again.
     """
 
     def __init__(
@@ -181,6 +182,8 @@ class Republisher:
         published: Iterable[Event],
         put: Callable[[Event], None],
         refused: Collection[str] = (),
+        *,
+        recalls: bool = True,
     ) -> None:
         self._take = put
         self._refused = set(refused)
@@ -212,7 +215,7 @@ class Republisher:
                 self._forget_open_calls()
                 self._recall(left_out)
             elif not isinstance(event, Interrupt) and not _lists_tools(event):
-                if isinstance(event, ItemDropped) and event.item_id in self._said:
+                if recalls and isinstance(event, ItemDropped) and event.item_id in self._said:
                     left_out[event.item_id] = self._items[event.item_id]
                 elif not isinstance(event, ItemDropped):
                     left_out.clear()
@@ -257,7 +260,7 @@ class Republisher:
                 self._put(event)
             case _:
                 if isinstance(event, TurnEnd):
-                    self._drop_rest()
+                    self._drop_rest(suspended=isinstance(event, TurnSuspended))
                 if isinstance(event, TurnCompleted) and not self._shown:
                     self._say_last_again()
                 self._other(event)
@@ -551,9 +554,15 @@ class Republisher:
         del self._items[item_id]
         self._put(ItemDropped(item_id=item_id))
 
-    def _drop_rest(self) -> None:
-        """Drop what the new attempt never came to, or did not come to the end of."""
+    def _drop_rest(self, *, suspended: bool) -> None:
+        """Drop what the new attempt never came to, or did not come to the end of.
+
+        Args:
+            suspended: the turn goes on. Messages that the turns before it show are not to be said again then.
+        """
         for item_id, item in list(self._items.items()):
+            if suspended and item_id in self._earlier:
+                continue
             unfinished = item.whole is None and item.text.again < item.text.length
             if not item.seen or unfinished:
                 self._drop(item_id)

@@ -89,6 +89,8 @@ class EventOrder:
         self._answered: set[str] = set()
         self._held: defaultdict[str, list[Event]] = defaultdict(list)
         """What the boundary said of calls that the adapter has not told of."""
+        self._left_out: set[str] = set()
+        """The messages that are no part of what the agent has come to so far, by their ids."""
         self._messages: dict[str, _Message] = {}
         """The messages, by their ids, in the order in which they began."""
         self.cut_off: str | None = None
@@ -170,6 +172,19 @@ class EventOrder:
     def answered(self, finish_reason: str) -> None:
         """Take why a model's answer ended, before the agent sees that it did."""
         self.cut_off = _CUT_OFF.get(finish_reason.lower())
+
+    def leave_out(self, message_id: str, is_left: bool) -> None:
+        """Note whether a message is no part of what the agent has come to so far. From any thread."""
+        if is_left:
+            self._left_out.add(message_id)
+        else:
+            self._left_out.discard(message_id)
+
+    def drop_left_out(self) -> None:
+        """Drop the messages that are no part of what the agent has come to."""
+        for message_id in [each for each in self._messages if each in self._left_out]:
+            del self._messages[message_id]
+            self._put(ItemDropped(item_id=message_id))
 
     def last_text(self) -> str:
         """Return the text of the message that began last, of those that hold any; empty where none does."""

@@ -16,6 +16,7 @@ import structlog
 from k8gentai.agents.text.json_text import arguments_object
 from k8gentai.agents.text.surrogates import Characters, EscapedCharacters, encodable_json
 from k8gentai.agents.text.utf8 import encodable
+from k8gentai.workers.gateway.added_fields import DETAILS, joined_details
 from k8gentai.workers.gateway.answer_parts import (
     LEGACY_CALL,
     SentDeltas,
@@ -112,8 +113,8 @@ class _Choice:
         self.finish_reasons: dict[int, str] = {}
         """Why the choice, and those whose calls are taken into it, ended, by their indexes."""
         self.role = ""
-        self.speaks = False
-        """Whether it has said anything but a refusal."""
+        self.words = ""
+        """The end of its words so far, a refusal's aside."""
         self.speaker: int | None = None
         """The index of the choice that the words come in, once they do."""
         self.caller: int | None = None
@@ -211,10 +212,10 @@ class _Choice:
     def _take(self, call: _Call, piece: _Piece) -> list[dict[str, Any]]:
         sent = call.characters.feed(piece.arguments)
         call.arguments += sent
+        call.extras.update(piece.extras)
         if call.id:
             return [{**piece.extras, **shown} for shown in _arguments(call, sent)]
         call.name = _joined(call.name, piece.name)
-        call.extras.update(piece.extras)
         return []
 
     def _show_ready(self) -> list[dict[str, Any]]:
@@ -290,12 +291,16 @@ class AnswerReader:
         self._left_out: set[int] = set()
         """The indexes of the choices whose calls are none of the answer's."""
         self._usage: dict[str, Any] = {}
-        self.reasoning: dict[str, str] = {}
+        self.reasoning: dict[str, Any] = {}
         """What the model thought, by the name of the field it came in."""
 
     def calls(self) -> dict[str, str]:
         """Return the arguments of the tool calls by their ids, as the model wrote them."""
         return {call.id: call.arguments for choice in self._choices.values() for call in choice.calls}
+
+    def extras(self) -> dict[str, dict[str, Any]]:
+        """Return what the endpoint adds to the tool calls, by their ids."""
+        return {call.id: call.extras for choice in self._choices.values() for call in choice.calls}
 
     def read(self, chunk: Chunk) -> list[Chunk]:
         """Read a chunk. Returns the chunks to show for it."""
@@ -364,15 +369,24 @@ class AnswerReader:
         for name in _TEXTS:
             if delta.get(name):
                 delta[name] = choice.text(name, delta[name])
-        choice.speaks = choice.speaks or bool(delta.get("content"))
-        if not choice.speaks and delta.get("refusal"):
+        if words := delta.get("content"):
+            choice.words = words[-1]
+        elif delta.get("refusal"):
             # Frameworks know no refusals in streams.
-            delta["content"] = delta["refusal"]
+            delta["content"] = _apart(choice.words, delta["refusal"])
+            choice.words = ""
         _add_reasoning(self.reasoning, given, delta)
         extras = of_choice(sent)
         if any(value is not None and value != "" for value in delta.values()) or any(extras.values()):
-            return [{**_shown(choice.index, delta), **extras}]
+            shown = {**_shown(choice.index, delta), **extras}
+            return [*self._thought_before(choice, delta), shown]
         return []
+
+    def _thought_before(self, choice: _Choice, delta: dict[str, Any]) -> list[dict[str, Any]]:
+        """Take the reasoning out of a delta that has words as well: not all readers know that it came first."""
+        if not (delta.get("content") and delta.get("reasoning_content")):
+            return []
+        return [_shown(choice.index, {"reasoning_content": delta.pop("reasoning_content")})]
 
     def _choice(self, index: int) -> _Choice:
         """Return the choice that takes in what comes in the choice of this index."""
@@ -385,7 +399,7 @@ class AnswerReader:
 
 def read_whole(
     completion: Chunk, call_id: CallId, *, model: str = "", several: bool = False
-) -> tuple[dict[str, str], dict[str, str]]:
+) -> tuple[dict[str, str], dict[str, Any]]:
     """Bring an answer in one piece into the API's form, in place.
 
     Args:
@@ -400,7 +414,7 @@ def read_whole(
         name of the field it came in.
     """
     written: dict[str, str] = {}
-    reasoning: dict[str, str] = {}
+    reasoning: dict[str, Any] = {}
     usages, choices = _usages(completion), sent_choices(completion)
     head = {"id": "", "object": "chat.completion", "created": 0, "model": model, **_head(completion)}
     extras = of_answer(completion)
@@ -426,7 +440,7 @@ def read_whole(
             function["arguments"] = ShallowJson().feed(function["arguments"])
             calls.append({"id": own, "type": "function", **piece.extras, "function": function})
         choice |= {"index": index, **others, "message": {"role": "assistant", **message}}
-        choice["message"]["content"] = message.get("content") or message.get("refusal") or message.get("content")
+        choice["message"]["content"] = _with_refusal(message.get("content"), message.get("refusal"))
         if calls:
             choice["message"]["tool_calls"] = calls
         choice["finish_reason"] = _finish_reason(reason, called=bool(calls))
@@ -473,6 +487,18 @@ def _read_delta(sent: dict[str, Any]) -> tuple[dict[str, Any], list[_Piece]]:
     if isinstance(refusal := sent.get("refusal"), str):
         delta["refusal"] = refusal
     return delta, [_read_piece(position, call) for position, call in enumerate(sent_calls(sent))]
+
+
+def _with_refusal(content: str | None, refusal: str | None) -> str | None:
+    """Return what a message says: its words, and what it refuses with."""
+    if not refusal or refusal == content:
+        return content
+    return f"{content or ''}{_apart(content or '', refusal)}"
+
+
+def _apart(words: str, refusal: str) -> str:
+    """Return a refusal as it stands behind words, which it may follow without a space."""
+    return refusal if not words or words[-1].isspace() else f"\n\n{refusal}"
 
 
 def _merged(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -598,11 +624,19 @@ def read_content(content: Any) -> tuple[str | None, str]:
     return text, thoughts
 
 
-def _add_reasoning(known: dict[str, str], sent: dict[str, Any], read: dict[str, Any]) -> None:
+def _add_reasoning(known: dict[str, Any], sent: dict[str, Any], read: dict[str, Any]) -> None:
     """Keep the reasoning of a delta or message under the name that the endpoint gives it."""
     if isinstance(more := read.get("reasoning_content"), str):
         name = "reasoning" if "reasoning" in sent and "reasoning_content" not in sent else "reasoning_content"
         known[name] = known.get(name, "") + more
+    if isinstance(details := read.get(DETAILS), list):
+        known[DETAILS] = joined_details(known.get(DETAILS, []), details)
+
+
+def call_extras(completion: Chunk) -> dict[str, dict[str, Any]]:
+    """Return what an endpoint adds to the tool calls of an answer that :func:`read_whole` read, by their ids."""
+    calls = [call for choice in completion["choices"] for call in choice["message"].get("tool_calls", ())]
+    return {call["id"]: {n: v for n, v in call.items() if n not in _CALL_FIELDS} for call in calls}
 
 
 def _usages(sent: Chunk) -> list[dict[str, Any]]:

@@ -21,7 +21,13 @@ from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.contract.turn import StepLimitReached, TurnError
 from k8gentai.agents.text.json_text import json_text
 from k8gentai.agents.text.utf8 import encodable
-from k8gentai.workers.gateway.answer_reader import AnswerReader, CallId, read_whole, with_parsable_calls
+from k8gentai.workers.gateway.answer_reader import (
+    AnswerReader,
+    CallId,
+    call_extras,
+    read_whole,
+    with_parsable_calls,
+)
 from k8gentai.workers.gateway.call_ids import with_short_ids
 from k8gentai.workers.gateway.embedding_calls import embeddings
 from k8gentai.workers.gateway.model_calls import (
@@ -201,7 +207,7 @@ class _Call:
 
     def _with_messages(self, messages: Any) -> dict[str, Any]:
         """Return the call that is sent, with these messages."""
-        return with_short_ids({**self._body, "messages": self._calls.with_reasoning(messages)})
+        return with_short_ids({**self._body, "messages": self._calls.with_reasoning(messages, self._model)})
 
     async def whole(self, request: Request) -> Response:
         """Return the answer in one piece."""
@@ -270,7 +276,8 @@ class _Call:
         from the journal was shown as it is, whatever its choices.
         """
         several = self._several or recorded
-        self._calls.answered(*read_whole(completion, call_id, model=self._model, several=several))
+        written, reasoning = read_whole(completion, call_id, model=self._model, several=several)
+        self._calls.answered(written, reasoning, call_extras(completion), self._model)
         self._note(completion)
         return Response(_json(with_parsable_calls(completion)), media_type="application/json")
 
@@ -352,7 +359,7 @@ class _Call:
         reader = AnswerReader(self._model, self._tools, call_id, several=several)
         if recorded:
             told = [*(chunk for sent in recorded for chunk in reader.read(sent)), *reader.end()]
-            self._calls.answered(reader.calls(), reader.reasoning)
+            self._calls.answered(reader.calls(), reader.reasoning, reader.extras(), self._model)
             end = next((number for number, chunk in enumerate(told) if is_ending(chunk)), len(told))
             for chunk in told[:end]:
                 yield chunk
@@ -381,7 +388,7 @@ class _Call:
         ending = reader.end()
         # As the agent was shown it, so that it is shown the same again by a version that reads otherwise.
         await journal.record_answer(self._key, [*answer, *ending], self._scope)
-        self._calls.answered(reader.calls(), reader.reasoning)
+        self._calls.answered(reader.calls(), reader.reasoning, reader.extras(), self._model)
         for chunk in ending:
             yield chunk
 

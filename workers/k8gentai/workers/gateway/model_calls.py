@@ -12,6 +12,7 @@ from k8gentai.agents.text.json_text import arguments_object
 from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.journal import Failure, Journal
 from k8gentai.workers.attempt.tool_guard import ToolGuard
+from k8gentai.workers.gateway.added_fields import DETAILS, details_of_calls
 from k8gentai.workers.gateway.call_ids import short_id
 from k8gentai.workers.gateway.upstream import StackAwayError, StackLostError, UpstreamError
 from k8gentai.workers.isolation.current_attempt import RunningAttempt
@@ -111,7 +112,10 @@ class ModelCalls:
         self._running: set[asyncio.Task[Any]] = set()
         self._watching: set[asyncio.Task[None]] = set()
         self._call_ids: dict[str, tuple[str, int, int]] = {}
-        self._reasoning: dict[str, dict[str, str]] = {}
+        self._reasoning: dict[str, tuple[str, dict[str, Any]]] = {}
+        """What models thought before they made tool calls, after their names, by the calls' ids."""
+        self._extras: dict[str, tuple[str, dict[str, Any]]] = {}
+        """What endpoints added to tool calls, and the models that made them, by the calls' ids."""
         self.images: dict[str, list[str]] = {}
         """The addresses of the images in tools' results, by the call's id."""
         self.images_refused = False
@@ -208,13 +212,24 @@ class ModelCalls:
                 return own
         raise AssertionError("count() has no end")
 
-    def answered(self, written: Mapping[str, str], reasoning: dict[str, str]) -> None:
+    def answered(
+        self,
+        written: Mapping[str, str],
+        reasoning: dict[str, Any],
+        extras: Mapping[str, dict[str, Any]],
+        model: str,
+    ) -> None:
         """Note what a whole answer says of its tool calls, before the agent sees its end.
 
         Args:
             written: the calls' arguments by their ids, as the model wrote them.
             reasoning: what the model thought before it made them, by the name of the field it came in; or nothing.
+            extras: what the endpoint added to the calls, by their ids.
+            model: the model.
         """
+        if DETAILS in reasoning:
+            reasoning = {**reasoning, DETAILS: details_of_calls(reasoning[DETAILS], list(written))}
+        self._extras.update({call_id: (model, added) for call_id, added in extras.items() if added})
         self.written.update(written)
         self._has_called |= bool(written)
         for call_id, arguments in written.items():
@@ -223,7 +238,7 @@ class ModelCalls:
                 # No tool runs for it.
                 self.guard.came(call_id)
             if reasoning:
-                self._reasoning[call_id] = reasoning
+                self._reasoning[call_id] = model, reasoning
 
     def with_choice(self, body: dict[str, Any], around: str) -> dict[str, Any]:
         """Return a model call with the tools that the request's ``tool_choice`` lets it offer, and wants called.
@@ -241,17 +256,37 @@ class ModelCalls:
         if refusal:
             self.refusals.add(refusal)
 
-    def with_reasoning(self, messages: Any) -> Any:
-        """Return a request's messages with the reasoning that led to their tool calls: frameworks leave it out,
-        and some models refuse to go on without it."""
-        if not isinstance(messages, list) or not self._reasoning:
-            return messages
-        return [{**self._thoughts(m), **m} if isinstance(m, dict) else m for m in messages]
+    def with_reasoning(self, messages: Any, model: str) -> Any:
+        """Return a request's messages with the reasoning that led to their tool calls, and what the endpoint added
+        to these: frameworks leave it out, and some models refuse to go on without it.
 
-    def _thoughts(self, message: dict[str, Any]) -> dict[str, str]:
+        Args:
+            messages: the messages.
+            model: the model that is asked. Others may refuse what an endpoint added.
+        """
+        if not isinstance(messages, list) or not (self._reasoning or self._extras):
+            return messages
+        return [
+            self._with_extras({**self._thoughts(m, model), **m}, model) if isinstance(m, dict) else m
+            for m in messages
+        ]
+
+    def _with_extras(self, message: dict[str, Any], model: str) -> dict[str, Any]:
+        calls = message.get("tool_calls")
+        if not isinstance(calls, list):
+            return message
+        return {**message, "tool_calls": [self._with_own_extras(call, model) for call in calls]}
+
+    def _with_own_extras(self, call: Any, model: str) -> Any:
+        made_by, extras = self._extras.get(str(call.get("id")), ("", {})) if isinstance(call, dict) else ("", {})
+        return {**extras, **call} if extras and made_by == model else call
+
+    def _thoughts(self, message: dict[str, Any], model: str) -> dict[str, Any]:
         calls = message.get("tool_calls")
         ids = [call.get("id") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
-        return next((self._reasoning[call_id] for call_id in ids if call_id in self._reasoning), {})
+        known = (self._reasoning[call_id] for call_id in ids if call_id in self._reasoning)
+        made_by, reasoning = next(known, ("", {}))
+        return reasoning if made_by == model else {n: v for n, v in reasoning.items() if n != DETAILS}
 
     def track(self, call: asyncio.Task[Any]) -> None:
         """End this call with the attempt, should it outlive it."""

@@ -212,6 +212,7 @@ class Attempt:
             stack=self._services,
             log=agent_log.bind(turn=self.calls.turn_id, agent=self._turn.agent),
             declared=self._declared,
+            leave_out=self._order.leave_out,
             publish=self._handoff.publish,
         )
 
@@ -270,7 +271,9 @@ class Attempt:
         Args:
             end: what the agent came to.
         """
-        if isinstance(end, TurnCompleted) and self._order.cut_off:
+        # Frameworks may take an answer without a word for an error. Why it has none is known.
+        is_wordless = isinstance(end, TurnFailed) and end.code == "agent_error" and self.calls.silent
+        if self._order.cut_off and (isinstance(end, TurnCompleted) or is_wordless):
             end = TurnIncomplete(reason=self._order.cut_off)
         suspended = isinstance(end, TurnSuspended)
         self._order.finish(completed=isinstance(end, TurnCompleted), suspended=suspended)
@@ -302,15 +305,18 @@ class Attempt:
         return TurnFailed(code=INVALID_ANSWER, message=f"text.format: {fault}") if fault else end
 
     def _leave_answer(self, *, suspended: bool) -> None:
-        """Drop what is no answer, where the request asks for JSON: what was published before the answer, if that
-        is JSON; all words that are no JSON, where the turn is not at its answer yet.
+        """Drop what is no answer: where the turn is not at its answer yet, what the agent left behind, or, where
+        the request asks for JSON, all words that are none; else, where it asks for that, what was published before
+        the answer, if that is JSON.
 
         Args:
             suspended: it waits for a person.
         """
+        is_early = suspended or self._order.handed_over
         if not wants_json(self._turn.parameters):
-            return
-        if suspended or self._order.handed_over:
+            if is_early:
+                self._order.drop_left_out()
+        elif is_early:
             self._order.drop_texts(lambda text: not is_json(text))
         elif is_json(self._order.last_text()):
             self._order.drop_all_but_last_text()

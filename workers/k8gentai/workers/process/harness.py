@@ -6,6 +6,7 @@ from functools import partial
 
 from redis.exceptions import RedisError
 
+from k8gentai.agents.adapters.base.parameters import wants_json
 from k8gentai.agents.contract.events import TurnEnd, TurnStarted
 from k8gentai.agents.contract.turn import Adapter, AgentLoadError
 from k8gentai.workers.attempt.journal import Journal
@@ -128,7 +129,9 @@ class Harness:
         recorded = await until_back(partial(self._attempts.journal, started.lease))
         if (replay := started.accepted.replay) and replay.retry:
             recorded = await tried_anew(self._attempts, started.lease, replay.of, recorded)
-        republisher = Republisher(before, published, stream.put, started.accepted.refused())
+        turn = replay.turn if replay else started.accepted.turn
+        recalls = wants_json(turn.parameters)
+        republisher = Republisher(before, published, stream.put, started.accepted.refused(), recalls=recalls)
         return Outlet(republisher.put, republisher.keep), recorded
 
     async def _end(self, started: Started, slot: Slot, journal: Journal, outlet: Outlet) -> TurnEnd:

@@ -14,11 +14,11 @@ from beeai_framework.backend import (
     MessageToolCallContent,
 )
 from beeai_framework.backend.types import ChatModelInput
-from beeai_framework.backend.utils import parse_broken_json
 from beeai_framework.tools import AnyTool
 from pydantic import ValidationError
 
 from k8gentai.agents.adapters.base.run import ModelStep
+from k8gentai.agents.adapters.beeai.long_answers import WrittenText
 from k8gentai.agents.adapters.beeai.react import ReActText
 from k8gentai.agents.adapters.beeai.run import TurnRun
 from k8gentai.agents.contract.events import ItemDropped, ToolCall, ToolCallDelta, ToolCallStarted, ToolSide
@@ -66,6 +66,8 @@ class ModelAnswer:
         self._written = written
         self._react = react
         self._calls: dict[str, MessageToolCallContent] = {}
+        self._texts: dict[str, WrittenText] = {}
+        """The texts of the calls of ``final_answer``, by the ids of these."""
         self._answering = False
         """A call of ``final_answer`` has begun."""
 
@@ -142,7 +144,7 @@ class ModelAnswer:
         else:
             call.args += piece.args
         if call.tool_name == FINAL_ANSWER:
-            self._answer(call.args)
+            self._answer(call)
         elif piece.args:
             self._run.publish(ToolCallDelta(call_id=call_id, delta=piece.args))
 
@@ -153,14 +155,13 @@ class ModelAnswer:
         else:
             self._run.publish(ToolCallStarted(call_id=call_id, name=name, side=self._side(name)))
 
-    def _answer(self, arguments: str) -> None:
+    def _answer(self, call: MessageToolCallContent) -> None:
         """Publish what is new of the answer that a call of ``final_answer`` brings."""
         if self._final is None or not takes_text(self._final):
             return
-        read = parse_broken_json(arguments, fallback={}, stream_stable=True)
-        response = read.get(_RESPONSE) if isinstance(read, dict) else None
-        if isinstance(response, str):
-            self._step.be(response)
+        text = self._texts.setdefault(call.id, WrittenText(_RESPONSE)).read(call.args)
+        if text is not None:
+            self._step.be(text)
 
     def _side(self, name: str) -> ToolSide:
         return "client" if name in self._run.client_tools else "worker"

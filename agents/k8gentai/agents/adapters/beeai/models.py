@@ -43,6 +43,7 @@ from k8gentai.agents.adapters.beeai.answers import (
     takes_text,
     text_answer,
 )
+from k8gentai.agents.adapters.beeai.long_answers import spare_long_answers
 from k8gentai.agents.adapters.beeai.react import follow_react_agents, react_text
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_call, current_run
 from k8gentai.agents.contract.events import ToolResult
@@ -65,6 +66,7 @@ def follow_models() -> None:
     beeai_framework.context.ensure_async = _at_once
     litellm_chat.acompletion = _noted(litellm_chat.acompletion)
     follow_react_agents()
+    spare_long_answers()
     react_runner.datetime = SimpleNamespace(datetime=turn_time(_asked_at), UTC=UTC)
     for prompt in (RequirementAgentSystemPrompt, ToolCallingAgentSystemPrompt, GraniteSystemPromptTemplate):
         prompt._config.functions["formatDate"] = _dated(prompt._config.functions["formatDate"])

@@ -117,10 +117,18 @@ class ModelCalls:
         publish: takes each event, from any thread.
         limit: how many model calls may be made.
         client_tools: tools whose calls end the turn.
+        leave_out: takes a message's id, and whether it is no part of what the run has come to so far.
     """
 
-    def __init__(self, publish: Callable[[Event], None], limit: int, client_tools: AbstractSet[str]) -> None:
+    def __init__(
+        self,
+        publish: Callable[[Event], None],
+        limit: int,
+        client_tools: AbstractSet[str],
+        leave_out: Callable[[str, bool], None],
+    ) -> None:
         self._publish = publish
+        self._leave_out = leave_out
         self._limit = limit
         self._client_tools = client_tools
         self._lock = threading.RLock()
@@ -199,6 +207,13 @@ class ModelCalls:
                     self._hands_over = False
             return [call.call_id for call in calls]
 
+    def acts_on(self, text: str) -> None:
+        """Note that an agent makes a call that its model wrote into its text: that is no answer."""
+        with self._lock:
+            for said in self._said:
+                if not said.settled and said.text == text.strip():
+                    self._leave_out(said.message_id, True)
+
     def hand_over(self, call: ToolCall) -> None:
         """Publish a call of the client's that a model wrote into its text. What it wrote is dropped."""
         with self._lock:
@@ -255,6 +270,8 @@ class ModelCalls:
         self._settled = work
         said = [said for said in self._said if said.work == work and not said.settled]
         same = next((each for each in reversed(said) if same_answer(each.text, output)), None)
+        if same is not None:
+            self._leave_out(same.message_id, False)
         refused = [each for each in said if each.answers and each.text and each is not same]
         for each in refused:
             self._drop(each)
@@ -295,12 +312,19 @@ class ModelCalls:
         acts = (event.agent_role is not None or method is not None) and not plans.get()
         work = self._begun_by(event.parent_event_id), event.task_id or ""
         acts = acts and role not in _OWN_ROLES
+        self._leave_refused(work)
         # What an agent says that works for a tool is that tool's result.
         shown = acts and current_admission.get() is None
         call = _Call(int(self._new_message_id()[1:]), acts, shown, work, self._is_inner(event, shown=shown))
         self._running[event.call_id] = call
         name = role or method
         self._publish(StepStarted(step_id=call.step_id, kind="inference", name=name))
+
+    def _leave_refused(self, work: Work) -> None:
+        """Leave out what an agent answered and was sent back with, as its model is called once more."""
+        for said in self._said:
+            if said.work == work and said.answers and not said.settled and any(work):
+                self._leave_out(said.message_id, True)
 
     def _is_inner(self, event: LLMCallStartedEvent, *, shown: bool) -> bool:
         if delegates.get() or (event.task_id and self.last_tasks and event.task_id not in self.last_tasks):

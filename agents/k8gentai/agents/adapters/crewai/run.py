@@ -72,7 +72,7 @@ class CrewRun:
         self._lock = threading.Lock()
         self._over = False
         self.call_ids = CallIds()
-        self.calls = ModelCalls(self.publish, context.max_steps, client_tools)
+        self.calls = ModelCalls(self.publish, context.max_steps, client_tools, context.leave_out)
 
     def start(self, kickoff: Callable[[], Answer]) -> None:
         """Start the turn.

@@ -284,6 +284,7 @@ def _written(execute: Callable[..., Any]) -> Callable[..., Any]:
         action = replace(agent_action, tool_input=json.dumps(arguments))
         inside = (key,) if (key := enclosing_call()) else ()
         call_id = run.call_ids.make(str(options.get("agent_role")), agent_action.text, *inside)
+        run.calls.acts_on(agent_action.text)
         if agent_action.tool in run.client_tools:
             run.hand_over(call_id, agent_action.tool, arguments)
         came = _Execution(

@@ -40,6 +40,7 @@ class Published:
         ids: the ids that LangChain knows it by.
         place: tells which of two messages is shown first.
         reasoning: all of it.
+        task: the task of the graph in which it was said, with those around it, as LangGraph names them.
     """
 
     message_id: str
@@ -47,6 +48,7 @@ class Published:
     ids: set[str]
     place: int
     reasoning: str = ""
+    task: str = ""
 
 
 class Answers:
@@ -97,7 +99,7 @@ class Answers:
             self._write_anew(namespace, messages_of(state))
         elif _has(state, self._given[namespace]):
             self._begun.add(namespace)
-        self._say_in_order(self._said(namespace, state))
+        self._say_in_order(self._said(namespace, state), "|".join(namespace))
 
     def finish(self, outputs: Iterable[str]) -> None:
         """Publish what the final state has beyond what was published, and drop what it does not have.
@@ -139,14 +141,22 @@ class Answers:
             return _new(state, self._given[namespace])
         return [message for message in messages_of(state) if _name(message) not in old]
 
-    def _say_in_order(self, said: list[BaseMessage]) -> list[Published]:
+    def _say_in_order(self, said: list[BaseMessage], task: str = "") -> list[Published]:
         """Publish the messages of a state that were not published, and say again those that stand out of its
-        order: what is said now comes last. Returns what was published and is not among them."""
+        order: what is said now comes last.
+
+        Args:
+            said: the messages.
+            task: the task in which the state's graph runs.
+
+        Returns:
+            What was published and is not among them.
+        """
         pairs, extra = self._pairs(said)
         shown, rest = -1, list[tuple[BaseMessage, Published | None]]()
         for message, found in pairs:
             if found is None and not rest and not text_and_reasoning(message)[0]:
-                self._say(message)  # nothing but its calls, which stay where they are
+                self._say(message, task=task)  # nothing but its calls, which stay where they are
             elif found is not None and (not found.text or (not rest and found.place > shown)):
                 shown = max(shown, found.place)
             else:
@@ -154,7 +164,7 @@ class Answers:
         # The last first: each is dropped from behind all that stays, as it was said where this was done before.
         self._drop([found for _, found in reversed(rest) if found is not None])
         for message, found in rest:
-            self._say(message, found)
+            self._say(message, found, task)
         return extra
 
     def _pairs(
@@ -179,13 +189,14 @@ class Answers:
             shown = max(shown, each.place) if (each := found[number]) else shown
         return list(zip(spoken, _equal_in_order(found), strict=True)), extra
 
-    def _say(self, message: BaseMessage, again: Published | None = None) -> None:
+    def _say(self, message: BaseMessage, again: Published | None = None, task: str = "") -> None:
         """Publish a message.
 
         Args:
             message: the message.
             again: what was published of it before, and dropped. Its id makes the new one, so that the ids of later
                 messages do not hang on which of two models was faster.
+            task: the task in which it was said, where nothing of it was published before.
         """
         text, _ = text_and_reasoning(message)
         message_id = (f"{again.message_id}r" if again else self._new_message_id()) if text else ""
@@ -195,7 +206,8 @@ class Answers:
                 self._publish(ReasoningDelta(message_id=message_id, delta=reasoning))
             self._publish(TextDelta(message_id=message_id, delta=text))
             ids = {*(again.ids if again else ()), *([message.id] if message.id else ())}
-            self._published.append(Published(message_id, text, ids, self._new_place(), reasoning))
+            task = again.task if again else task
+            self._published.append(Published(message_id, text, ids, self._new_place(), reasoning, task))
         if isinstance(message, AIMessage):
             self._publish_calls(message)
         if text:

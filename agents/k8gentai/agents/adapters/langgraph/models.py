@@ -56,6 +56,8 @@ class _Call:
     """Whether its words are published, as they may be the turn's answer."""
     ids: set[str]
     """The ids of its message."""
+    task: str = ""
+    """The graph's task that makes it."""
     text: str = ""
     reasoning: str = ""
     place: int = 0
@@ -305,7 +307,7 @@ class ModelCalls(BaseCallbackHandler):
         number = int(self.new_message_id()[1:])
         shown = not _is_internal(told)
         speaks = shown and not for_a_tool
-        call = _Call(number, shown, speaks, {f"lc_run--{run_id}"})
+        call = _Call(number, shown, speaks, {f"lc_run--{run_id}"}, task)
         self._running[run_id] = call
         # "research:<task>|model:<task>" is the node "model" of the subgraph in the node "research".
         name = "/".join(part.partition(":")[0] for part in task.split("|")) or metadata.get("langgraph_node")
@@ -340,7 +342,9 @@ class ModelCalls(BaseCallbackHandler):
 
     def _close(self, call: _Call) -> None:
         if call.text or call.reasoning:
-            self.published.append(Published(call.message_id, call.text, call.ids, call.place, call.reasoning))
+            self.published.append(
+                Published(call.message_id, call.text, call.ids, call.place, call.reasoning, call.task)
+            )
             self._publish(MessageDone(message_id=call.message_id, text=call.text, reasoning=call.reasoning))
 
 

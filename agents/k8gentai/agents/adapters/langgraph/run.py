@@ -16,6 +16,7 @@ from k8gentai.agents.adapters.base.event_queue import KeptEvents
 from k8gentai.agents.adapters.langgraph.answers import Answers
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
 from k8gentai.agents.adapters.langgraph.human_input import Questions, has_breakpoints
+from k8gentai.agents.adapters.langgraph.left_words import LeftWords
 from k8gentai.agents.adapters.langgraph.models import ModelCalls
 from k8gentai.agents.adapters.langgraph.open_calls import OpenCalls
 from k8gentai.agents.adapters.langgraph.places import Places
@@ -76,6 +77,7 @@ class GraphRun(KeptEvents):
             self.publish,
             self.calls.publish_calls,
         )
+        self._left_words = LeftWords(self.calls.published, context.leave_out)
         self._places = Places()
         self._refusals = Refusals(context.tools.exempt)
         self.questions = Questions(context.tools, self._places)
@@ -95,7 +97,7 @@ class GraphRun(KeptEvents):
         self._answers.begin(messages)
         limit = self.context.max_steps * _SUPERSTEPS_PER_CALL
         config: RunnableConfig = {
-            "callbacks": [self.calls, self._places, self._refusals],
+            "callbacks": [self.calls, self._places, self._refusals, self._left_words],
             "configurable": {"thread_id": thread_id},
             "recursion_limit": min(limit, (graph.config or {}).get("recursion_limit", limit)),
         }
@@ -124,6 +126,8 @@ class GraphRun(KeptEvents):
                         state = _without_interrupts(data)
                         self._answers.take(namespace, state)
                         self._withdrawn.take(namespace, state)
+                        if not namespace:
+                            self._left_words.take(state)
                     continue
                 message, _ = cast("tuple[BaseMessage, dict[str, Any]]", data)
                 if isinstance(message, ToolMessage):
