@@ -220,9 +220,9 @@ class _Worker:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         vitals = Vitals(host, port, shutdown.replace)
         try:
-            await self._work(connection, open_attempts, vitals, shutdown)
-            # Its turns are given back, and what remains may take too long.
-            self._last_words.ended()
+            kept = await self._work(connection, open_attempts, vitals, shutdown)
+            # What remains may take too long.
+            self._last_words.ended(kept=kept)
         except BaseException as error:
             self._last_words.raised(error)
             raise
@@ -256,7 +256,8 @@ class _Worker:
 
     async def _work(
         self, connection: Redis, open_attempts: OpenAttempts, vitals: Vitals, shutdown: Shutdown
-    ) -> None:
+    ) -> bool:
+        """Run turns until the process is to end. Returns whether it has some yet that it could not give back."""
         self._last_words.starting(f"the import of {self._framework}")
         adapter = self._load_adapter()
 
@@ -276,7 +277,7 @@ class _Worker:
         except MemoryLimitError as error:
             log.error("memory_limit_too_low", error=str(error))
             shutdown.exit_code = 1
-            return
+            return False
         attempts = Attempts(connection, self._framework, self._name, lease_seconds=self._lease_seconds)
         stack = StackClient(self._stack_url, self._api_key, connection)
         toolbox = Toolbox(AgentTools(agents, stack))
@@ -371,6 +372,7 @@ class _Worker:
                     raise outcome
         if shutdown.leases_lost:
             raise LeasesError
+        return pool.kept
 
 
 async def _watchdog(on_blocked: Callable[[Blocked | None], None], alive: Callable[[], None]) -> Watchdog:

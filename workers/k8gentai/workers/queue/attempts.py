@@ -41,8 +41,8 @@ needs on a busy machine."""
 
 _HANDED_OVER = TurnFailed(
     code="worker_lost",
-    message=f"the turn was handed over {HAND_OVERS} times, as each worker that ran it was told to end, or ended "
-    "by a fault of its own; see the workers' logs",
+    message=f"the turn was handed over {HAND_OVERS} times, as each worker that ran it was told to end, ended by "
+    "a fault of its own, or was lost together with Redis; see the workers' logs",
 )
 _NOTE_SECONDS = 86_400
 _FAR_SECONDS = 30 * 86_400

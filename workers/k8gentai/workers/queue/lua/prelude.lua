@@ -3,6 +3,13 @@ local function now()
   return tonumber(time[1]) + tonumber(time[2]) / 1000000
 end
 
+-- Names this process of Redis: one that was started again, or that took over, has another name. Empty where the user
+-- may not ask.
+local function this_redis()
+  local info = redis.pcall('INFO', 'server')
+  return type(info) == 'string' and info:match('run_id:(%w+)') or ''
+end
+
 local function append(turn, event)
   local seq = redis.call('HINCRBY', turn, 'seq', 1)
   redis.call('XADD', turn .. keys.events, seq .. '-0', 'e', event)
