@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -660,6 +661,98 @@ def test_a_variable_that_is_no_longer_set_is_looked_for_again(monkeypatch):
     assert "secret" not in Path("state/registry.json").read_text()
     monkeypatch.delenv("A_URL")
     assert tiny()["good"].state == "broken"
+
+
+@pytest.mark.parametrize("lacks", [False, True])
+def test_where_modules_are_found_belongs_to_what_is_compared(monkeypatch, lacks):
+    """The same module may be another one there, or none."""
+    Path("pa").mkdir()
+    Path("pb").mkdir()
+    Path("pa/proj.py").write_text("agent = 1\n")
+    if not lacks:
+        Path("pb/proj.py").write_text("raise ValueError('the other one')\n")
+    define_tiny("good", "from proj import agent\n")
+    monkeypatch.setenv("PYTHONPATH", "pa")
+    assert tiny()["good"].state == "ready"
+    monkeypatch.setenv("PYTHONPATH", "pb")
+    agent = tiny()["good"]
+    assert agent.state == "broken"
+    assert ("No module named 'proj'" if lacks else "the other one") in agent.error
+
+
+def test_a_path_to_modules_that_is_not_set_here_takes_no_agent_off(monkeypatch):
+    Path("src").mkdir()
+    Path("src/proj.py").write_text("agent = 1\n")
+    define_tiny("good", "from proj import agent\n")
+    monkeypatch.setenv("PYTHONPATH", "src")
+    ready = tiny()["good"]
+    monkeypatch.delenv("PYTHONPATH")
+    kept = tiny(keep=True)["good"]
+    assert (kept.state, kept.digest) == ("ready", ready.digest)
+    hint = "No module named 'proj'. PYTHONPATH was set when the agents were last checked, and is not now"
+    assert kept.warnings[0].endswith(hint)
+    # What starts the workers itself knows that they lack it.
+    assert tiny()["good"].state == "broken"
+
+
+def test_the_directory_that_modules_are_found_from_belongs_to_it(counting, monkeypatch):
+    python, starts = counting
+    define_tiny("good")
+    registry, agents = Path("state/registry.json").absolute(), Path("agents").absolute()
+    terms = Terms({"tiny": python}, {"tiny": "tiny_adapter"})
+    for times in (1, 1):
+        assert [agent.state for agent in update(agents, registry, terms)] == ["ready"]
+        assert starts() == times
+    Path("elsewhere").mkdir()
+    shutil.copy("tiny_adapter.py", "elsewhere")
+    monkeypatch.chdir("elsewhere")
+    (agent,) = update(agents, registry, terms)
+    assert starts() == 2
+    assert "there is no module 'good_code'" in agent.error
+
+
+BY_THE_VALUE = {
+    "code": "import os\nif os.getenv('A_KIND') == 'bad':\n    raise ValueError('A_KIND is bad')\nagent = 1\n",
+    "library": "import tiny_library\ntiny_library.kind()\nagent = 1\n",
+    "settings": SETTINGS.replace("url: str", "url: str = ''\n    kind: Literal['good', 'fine'] = 'good'").replace(
+        "from", "from typing import Literal\nfrom", 1
+    ),
+}
+
+
+@pytest.mark.parametrize("code", BY_THE_VALUE.values(), ids=BY_THE_VALUE)
+def test_a_variable_whose_value_changes_is_looked_up_again(counting, monkeypatch, code):
+    python, starts = counting
+    define_tiny("good", code)
+    Path("tiny_library.py").write_text(
+        "import os\ndef kind():\n    if os.environ['A_KIND'] == 'bad':\n        raise ValueError('a bad kind')\n"
+    )
+    for value in ("good", "fine"):
+        monkeypatch.setenv("A_KIND", value)
+        for _ in range(2):
+            assert tiny(python)["good"].state == "ready"
+    assert starts() == 2
+    assert "fine" not in Path("state/registry.json").read_text()
+    monkeypatch.setenv("A_KIND", "bad")
+    assert tiny(python)["good"].state == "broken"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        # The value is that of the code itself.
+        "import os\nos.environ['A_KIND'] = 'own'\nassert os.environ['A_KIND'] == 'own'\nagent = 1\n",
+        "import os\nagent = len({**os.environ})\n",
+        "import os\nagent = [value for value in os.environ.values()]\n",
+    ],
+)
+def test_a_variable_that_no_code_goes_by_costs_no_check(counting, monkeypatch, code):
+    python, starts = counting
+    define_tiny("good", code)
+    for value in ("good", "other"):
+        monkeypatch.setenv("A_SHELL", value)
+        assert tiny(python)["good"].state == "ready"
+    assert starts() == 1
 
 
 def test_code_that_is_wrong_is_broken_whatever_variables_it_lacks():

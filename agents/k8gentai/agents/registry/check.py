@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.code.fingerprint import unchanged
+from k8gentai.agents.code.variables import digests_of
 from k8gentai.agents.registry.changes import Changes, changes
 from k8gentai.agents.registry.definitions import Document, Fault, empty_files, read_documents
 from k8gentai.agents.registry.holding import hold_back
@@ -69,8 +70,7 @@ class _Process:
 
     verdicts: dict[str, _Verdict] = field(default_factory=dict)
     depended: dict[str, Any] | None = None
-    """What its verdicts depend on: ``files`` and ``variables``, as :class:`Checked` has them; None where it did
-    not come to its end."""
+    """What its verdicts depend on, as :class:`Checked` has it; None where it did not come to its end."""
     current: str | None = None
     """The agent that it is at."""
 
@@ -322,12 +322,12 @@ def _check_framework(
         last
         and same
         and unchanged(last.files)
-        and _same_variables(last, terms)
+        and _same_environment(last, terms)
         and (known := _known(definitions, before))
     ):
         return known, last
     verdicts, depended = _check_all(interpreter, definitions, adapter, terms)
-    verdicts = {name: _with_own_variables(verdict, terms) for name, verdict in verdicts.items()}
+    verdicts = {name: _with_own_variables(verdict, last, terms) for name, verdict in verdicts.items()}
     return verdicts, Checked(interpreter=str(interpreter), adapter=adapter, **depended) if depended else None
 
 
@@ -336,10 +336,17 @@ def _environment(terms: Terms) -> dict[str, str]:
     return {**(os.environ if terms.environment is None else terms.environment), **_IMPORT_ENVIRONMENT}
 
 
-def _with_own_variables(verdict: _Verdict, terms: Terms) -> _Verdict:
-    """Have an error say so where what is missing to the workers is set in this process's environment."""
+def _with_own_variables(verdict: _Verdict, last: Checked | None, terms: Terms) -> _Verdict:
+    """Have an error say so where what is missing to the workers is set in this process's environment, or where a
+    module is missing and the path to modules was set for the last check."""
     theirs = _environment(terms)
-    lacks = [*verdict.lacks, *(["PYTHONPATH"] if verdict.lacks_module else [])]
+    if verdict.lacks_module and last and (last.values or {}).get("PYTHONPATH") and not theirs.get("PYTHONPATH"):
+        verdict = replace(
+            verdict,
+            error=f"{verdict.error}. PYTHONPATH was set when the agents were last checked, and is not now",
+            lacks=[*verdict.lacks, "PYTHONPATH"],
+        )
+    lacks = dict.fromkeys([*verdict.lacks, *(["PYTHONPATH"] if verdict.lacks_module else [])])
     here = [name for name in lacks if os.environ.get(name) and os.environ[name] != theirs.get(name)]
     if not here:
         return verdict
@@ -348,11 +355,14 @@ def _with_own_variables(verdict: _Verdict, terms: Terms) -> _Verdict:
     return replace(verdict, error=f"{verdict.error}. {hint}", lacks=[*{*verdict.lacks, *here}])
 
 
-def _same_variables(last: Checked, terms: Terms) -> bool:
-    """Return whether the same variables are set, of those that a check looked up; not of a check by an earlier
-    version, which noted neither them nor the files of each agent."""
+def _same_environment(last: Checked, terms: Terms) -> bool:
+    """Return whether the environment is the same, as far as a check looked; not of a check by an earlier version,
+    which did not note that, or the files of each agent."""
+    if last.variables is None or last.values is None or last.directory != str(Path.cwd()):
+        return False
     now = _environment(terms)
-    return last.variables is not None and all((name in now) == was_set for name, was_set in last.variables.items())
+    same_set = all((name in now) == was_set for name, was_set in last.variables.items())
+    return same_set and digests_of(last.values, now, last.salt) == last.values
 
 
 def _known(definitions: list[AgentDefinition], before: Registry) -> dict[str, _Verdict] | None:
