@@ -1,14 +1,19 @@
 """What ``up`` shows of its steps."""
 
+import asyncio
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
 from rich.console import Console
 
+from k8gentai.agents.registry.registry import RegisteredAgent
 from k8gentai.stack.environments.hosts import HOSTS
+from k8gentai.stack.local import up, welcome
 from k8gentai.stack.local.settings import read_settings
-from k8gentai.stack.local.up import Plan, _Stack
+from k8gentai.stack.local.up import EXAMPLE, Plan, _Stack
 
 
 def test_off_a_terminal_each_step_has_a_line_before_it_is_done() -> None:
@@ -48,3 +53,41 @@ async def test_what_changed_since_the_last_start_is_shown(tmp_path: Path) -> Non
     (agents / "two.yaml").write_text(DEFINITION.format(name="two"))
     assert await started() == [taken, "Checking the agents", "New: two", "Gone: one"]
     assert await started() == [taken, "Checking the agents"]
+
+
+@pytest.mark.parametrize(
+    ("states", "well"),
+    [
+        ({}, False),
+        ({"own": "ready"}, True),
+        ({"own": "ready", "other": "unused"}, True),
+        ({"other": "unused"}, False),
+        ({"own": "ready", "other": "broken"}, False),
+        ({EXAMPLE: "broken", "own": "ready"}, False),
+        ({EXAMPLE: "ready", "other": "broken"}, True),
+    ],
+)
+async def test_one_that_ends_at_once_says_whether_all_is_well(
+    monkeypatch: pytest.MonkeyPatch, states: dict[str, Any], *, well: bool
+) -> None:
+    async def ask(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(up, "ask", ask)
+    agents = [
+        RegisteredAgent(id=name, framework="langgraph", state=state, error="a fault", file="a.yaml", digest="")
+        for name, state in states.items()
+    ]
+    children: Any = NeverFails()
+    shown = io.StringIO()
+    console = Console(file=shown, width=400)
+    assert await up._ask_example(children, "http://here", agents, console) is well
+    welcome.show_unready(agents, console)
+    assert ("a fault" in shown.getvalue()) is ("broken" in states.values())
+
+
+class NeverFails:
+    """Children that live on."""
+
+    async def failed(self) -> None:
+        await asyncio.Event().wait()

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -66,7 +66,8 @@ async def up(plan: Plan, settings: Settings, console: Console) -> bool:
         console: where progress and the answer are shown.
 
     Returns:
-        Whether the answer was complete; True where nothing was asked.
+        Whether the answer was complete; where there is no example to ask, whether every agent in use is ready, and
+        there is one.
 
     Raises:
         SetUpError: something that is needed cannot be had.
@@ -84,16 +85,20 @@ async def up(plan: Plan, settings: Settings, console: Console) -> bool:
         async with kept_running(children, stack.kept, stack.say):
             with notice.posted(settings.state, running):
                 complete = await _ask_example(children, stack.url, agents, console)
-                if not plan.once:
+                if plan.once:
+                    welcome.show_unready(agents, console)
+                else:
                     welcome.show(stack.url, agents, EXAMPLE, console)
                     await children.failed()
     return complete
 
 
-async def _ask_example(children: Children, url: str, agents: Iterable[RegisteredAgent], console: Console) -> bool:
-    """Ask the example, if it is among the agents. Returns whether its answer was complete."""
-    if not any(agent.id == EXAMPLE and agent.state == "ready" for agent in agents):
-        return True
+async def _ask_example(children: Children, url: str, agents: Sequence[RegisteredAgent], console: Console) -> bool:
+    """Ask the example, if it is among the agents. Returns whether its answer was complete; without it, whether
+    there are agents to be asked, and none is broken."""
+    states = {agent.id: agent.state for agent in agents}
+    if states.get(EXAMPLE) != "ready":
+        return EXAMPLE not in states and "ready" in states.values() and "broken" not in states.values()
     return await unless_a_child_fails(children, ask(url, EXAMPLE, QUESTION, console))
 
 
