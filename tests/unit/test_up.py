@@ -55,6 +55,24 @@ async def test_what_changed_since_the_last_start_is_shown(tmp_path: Path) -> Non
     assert await started() == [taken, "Checking the agents"]
 
 
+async def test_agents_of_another_directory_take_the_place_of_the_last_ones_and_the_way_back_is_said(
+    tmp_path: Path,
+) -> None:
+    shown = io.StringIO()
+    for name in ("first", "second"):
+        agents = tmp_path / name
+        agents.mkdir()
+        (agents / "agent.yaml").write_text(DEFINITION.format(name=name))
+        settings = replace(read_settings(), agents=agents, registry=tmp_path / "registry.json")
+        plan = Plan(8321, next(iter(HOSTS.values())), ("llama-stack",), once=True)
+        await _Stack(plan, settings, Console(file=shown, width=400))._register_agents()
+    assert shown.getvalue().splitlines()[-3:] == [
+        "New: second",
+        "Gone: first",
+        f"What is gone was defined in {tmp_path}/first: AMF_AGENTS={tmp_path}/first takes it up again.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("states", "well"),
     [

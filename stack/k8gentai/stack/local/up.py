@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from rich.console import Console
 
 from k8gentai.agents.registry.changes import Changes
-from k8gentai.agents.registry.registry import RegisteredAgent
+from k8gentai.agents.registry.registry import RegisteredAgent, Registry
 from k8gentai.stack.environments.frameworks import USUAL, chosen, python_of
 from k8gentai.stack.environments.hosts import Host
 from k8gentai.stack.environments.installed import SetUpError, interpreter_for
@@ -190,6 +190,7 @@ class _Stack:
             self.say(registering.remembered(self._settings))
         # All are new at the first start, and are shown at its end.
         is_first = not self._settings.registry.exists()
+        before = Registry(self._settings.registry).agents_dir()
         seen: list[Changes] = []
         with self.doing("Checking the agents"):
             agents = await asyncio.to_thread(
@@ -199,6 +200,9 @@ class _Stack:
             with perhaps_unread():
                 shown = replace(found, new=[]) if is_first else found
                 registering.show_changes(shown, self._console, quietly=True)
+            if found.gone and before is not None and before.absolute() != self._settings.agents.absolute():
+                # What is named is what is served: this asks for no leave, and says the way back.
+                self.say(f"What is gone was defined in {before}: AMF_AGENTS={before} takes it up again.")
         return agents
 
     async def _start_server(self, children: Children) -> None:
