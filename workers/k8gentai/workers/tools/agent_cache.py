@@ -176,7 +176,8 @@ class LoadedAgents:
         if agent is None:
             raise AgentLoadError(f"agent {agent_id} is no longer registered")
         if agent.definition is None or agent.state != "ready":
-            raise AgentLoadError(agent.error or f"agent {agent_id} is broken", agent.file)
+            # The error names its file.
+            raise AgentLoadError(agent.error or f"{agent.file}: agent {agent_id} is broken")
         if self._current.get(agent_id) is not agent:
             await asyncio.to_thread(self._check_code, agent)
         # Before the lock, which an import without end holds for long.
