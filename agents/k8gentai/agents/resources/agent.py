@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from k8gentai.agents.text.suggestion import did_you_mean
+
 FRAMEWORK = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 """A framework's name, which names its queue too."""
 FRAMEWORKS_HERE = "frameworks"
@@ -201,8 +203,9 @@ class Spec(_Part):
         known = (info.context or {}).get(FRAMEWORKS_HERE)
         if known is None or name in known:
             return name
-        facts = {"name": repr(name), "known": ", ".join(known)}
-        raise PydanticCustomError(UNKNOWN_FRAMEWORK, "unknown framework {name}; known are {known}", facts)
+        hint = did_you_mean(str(name), known) or ";"
+        facts = {"name": repr(name), "hint": hint, "known": ", ".join(known)}
+        raise PydanticCustomError(UNKNOWN_FRAMEWORK, "unknown framework {name}{hint} known are {known}", facts)
 
 
 class AgentDefinition(_Part):
