@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -159,6 +160,8 @@ def test_a_tool_that_cannot_be_had_is_named_with_the_line_of_its_field(here):
         "unknown": "    - name: a\n      agent: nobody\n",
         "command": "    - name: a\n      mcp:\n        command: no-such-program\n",
         "asking": "    - {name: a, function: shlex:split}\n    - {name: b, agent: asked}\n",
+        "several": "    - {name: a, function: 'broken_code:f'}\n    - {name: b, agent: askedd}\n"
+        "    - {name: c, mcp: {command: no-such-program}}\n    - {name: d, function: 'shlex:splitt'}\n",
         "asked": "    - {name: a, function: shlex:split}\n",
     }.items():
         Path("agents", f"{name}.yaml").write_text(start.replace("NAME", name) + tools)
@@ -168,6 +171,12 @@ def test_a_tool_that_cannot_be_had_is_named_with_the_line_of_its_field(here):
         "ZeroDivisionError: division by zero",
         "unknown": "agents/unknown.yaml:9: spec.tools.0.agent: there is no agent 'nobody'",
         "command": "agents/command.yaml:10: spec.tools.0.mcp.command: there is no program 'no-such-program'",
+        "several": "agents/several.yaml:9: spec.tools.1.agent: there is no agent 'askedd'; did you mean 'asked'?\n"
+        f"agents/several.yaml:8: spec.tools.0.function: {here}/broken_code.py:2: "
+        "ZeroDivisionError: division by zero\n"
+        "agents/several.yaml:10: spec.tools.2.mcp.command: there is no program 'no-such-program'\n"
+        "agents/several.yaml:11: spec.tools.3.function: shlex:splitt: there is no 'splitt' in "
+        f"{shlex.__file__}; did you mean 'split'?",
         "asking": None,
         "asked": None,
     }
@@ -312,7 +321,20 @@ def test_a_module_that_is_not_there_is_named_at_the_line_of_the_entrypoint():
     define_tiny("lost")
     Path("lost_code.py").unlink()
     error = tiny()["lost"].error or ""
-    assert error.startswith("agents/lost.yaml:6: spec.entrypoint: there is no module 'lost_code' (looked")
+    assert error.startswith(
+        f"agents/lost.yaml:6: spec.entrypoint: there is no module 'lost_code' (looked from {Path.cwd()}, and in "
+    )
+
+
+def test_where_a_module_was_looked_for_is_said(monkeypatch):
+    define_tiny("lost")
+    Path("lost_code.py").unlink()
+    for path, said in (
+        ("pa:pb", "in PYTHONPATH: pa:pb)"),
+        ("", "in no other directory, as PYTHONPATH names none)"),
+    ):
+        monkeypatch.setenv("PYTHONPATH", path)
+        assert tiny()["lost"].error.endswith(said)
 
 
 def test_what_has_not_changed_is_not_checked_again(counting):
@@ -573,6 +595,29 @@ def test_a_variable_that_is_missing_takes_no_agent_off(monkeypatch):
     assert tiny(keep=True)["good"].state == "broken"
 
 
+def test_of_several_faults_one_that_is_no_missing_variable_breaks_an_agent(monkeypatch):
+    Path("agents").mkdir()
+    Path("needy.py").write_text("import os\n\nURL = os.environ['A_URL']\n\ndef f():\n    ...\n")
+    tools = "[{name: a, function: 'needy:f'}, {name: b, function: 'needy:f'}]"
+    path = Path("agents", "a.yaml")
+    path.write_text(
+        "apiVersion: kagent.dev/v1alpha1\nkind: Agent\nmetadata: {name: a}\nspec:\n  framework: langgraph\n"
+        f"  model: {{name: m}}\n  tools: {tools}\n"
+    )
+    terms = Terms({"langgraph": Path(sys.executable)}, keep=True)
+
+    def state():
+        (agent,) = update(Path("agents"), Path("registry.json"), terms)
+        return agent.state
+
+    monkeypatch.setenv("A_URL", "u")
+    assert state() == "ready"
+    monkeypatch.delenv("A_URL")
+    assert state() == "ready"
+    path.write_text(path.read_text().replace("}]", "}, {name: c, function: 'shlex:nothing'}]"))
+    assert state() == "broken"
+
+
 SETTINGS = """\
 from pydantic_settings import BaseSettings
 
@@ -689,7 +734,7 @@ def test_a_path_to_modules_that_is_not_set_here_takes_no_agent_off(monkeypatch):
     monkeypatch.delenv("PYTHONPATH")
     kept = tiny(keep=True)["good"]
     assert (kept.state, kept.digest) == ("ready", ready.digest)
-    hint = "No module named 'proj'. PYTHONPATH was set when the agents were last checked, and is not now"
+    hint = "No module named 'proj'. PYTHONPATH was set when it was last checked, and is not now"
     assert kept.warnings[0].endswith(hint)
     # What starts the workers itself knows that they lack it.
     assert tiny()["good"].state == "broken"

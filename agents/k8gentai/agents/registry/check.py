@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import selectors
 import subprocess
 import tempfile
@@ -37,6 +38,8 @@ _IMPORT_ENVIRONMENT = {
 }
 
 
+_ANOTHER = re.compile(r"\n(?=spec\.)")
+"""Between two errors of one agent."""
 _START_SECONDS = 300
 """How long an environment may take to import its framework, before the first agent."""
 _CLAIM_SECONDS = 600
@@ -257,7 +260,7 @@ def _registered(documents: list[Document], verdict: _Verdict | None, faults: lis
     elif verdict and verdict.unused:
         return _unused(first, verdict)
     elif verdict and verdict.error:
-        errors.append(_placed(verdict.error, first))
+        errors += [_placed(error, first) for error in _ANOTHER.split(verdict.error)]
     return RegisteredAgent(
         id=first.id,
         framework=first.framework,
@@ -327,7 +330,10 @@ def _check_framework(
     ):
         return known, last
     verdicts, depended = _check_all(interpreter, definitions, adapter, terms)
-    verdicts = {name: _with_own_variables(verdict, last, terms) for name, verdict in verdicts.items()}
+    verdicts = {
+        name: _with_own_variables(_with_lost_path(verdict, before.get(name), last, terms), terms)
+        for name, verdict in verdicts.items()
+    }
     return verdicts, Checked(interpreter=str(interpreter), adapter=adapter, **depended) if depended else None
 
 
@@ -336,16 +342,21 @@ def _environment(terms: Terms) -> dict[str, str]:
     return {**(os.environ if terms.environment is None else terms.environment), **_IMPORT_ENVIRONMENT}
 
 
-def _with_own_variables(verdict: _Verdict, last: Checked | None, terms: Terms) -> _Verdict:
-    """Have an error say so where what is missing to the workers is set in this process's environment, or where a
-    module is missing and the path to modules was set for the last check."""
+def _with_lost_path(
+    verdict: _Verdict, known: RegisteredAgent | None, last: Checked | None, terms: Terms
+) -> _Verdict:
+    """Have an error say so where a module of an agent that was ready is missing, and the path to modules is not
+    set, as it was for the last check."""
+    had = bool(known and known.state == "ready" and last and last.values and last.values.get("PYTHONPATH"))
+    if not (verdict.lacks_module and had) or _environment(terms).get("PYTHONPATH"):
+        return verdict
+    hint = "PYTHONPATH was set when it was last checked, and is not now"
+    return replace(verdict, error=f"{verdict.error}. {hint}", lacks=[*verdict.lacks, "PYTHONPATH"])
+
+
+def _with_own_variables(verdict: _Verdict, terms: Terms) -> _Verdict:
+    """Have an error say so where what is missing to the workers is set in this process's environment."""
     theirs = _environment(terms)
-    if verdict.lacks_module and last and (last.values or {}).get("PYTHONPATH") and not theirs.get("PYTHONPATH"):
-        verdict = replace(
-            verdict,
-            error=f"{verdict.error}. PYTHONPATH was set when the agents were last checked, and is not now",
-            lacks=[*verdict.lacks, "PYTHONPATH"],
-        )
     lacks = dict.fromkeys([*verdict.lacks, *(["PYTHONPATH"] if verdict.lacks_module else [])])
     here = [name for name in lacks if os.environ.get(name) and os.environ[name] != theirs.get(name)]
     if not here:

@@ -30,7 +30,7 @@ from k8gentai.agents.code.variables import (
     note_variables,
     noted_values,
 )
-from k8gentai.agents.contract.turn import Adapter, AgentLoadError
+from k8gentai.agents.contract.turn import Adapter, AgentFaultsError, AgentLoadError
 from k8gentai.agents.registry.named_adapter import load_adapter
 from k8gentai.agents.resources.agent import AgentDefinition
 from k8gentai.agents.tools.declared import load_functions
@@ -96,7 +96,13 @@ def _named(error: AgentLoadError, definition: AgentDefinition) -> str:
 
 
 def _lacking(error: Exception) -> dict[str, Any]:
-    return {"lacks": missing_variables(error), "lacks_module": misses_module(error)}
+    """Return what an agent lacks that is broken by nothing else."""
+    faults = error.faults if isinstance(error, AgentFaultsError) else [error]
+    lacks = [missing_variables(fault) for fault in faults]
+    return {
+        "lacks": sorted({name for names in lacks for name in names}) if all(lacks) else [],
+        "lacks_module": all(misses_module(fault) for fault in faults),
+    }
 
 
 def _served(definition: AgentDefinition, warnings: list[str]) -> frozenset[str] | None:
