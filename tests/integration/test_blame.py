@@ -272,6 +272,47 @@ async def test_a_redis_that_was_lost_before_the_lease_was_renewed_excuses_nothin
     assert (await bench.record(poison)).crashes == 1
 
 
+async def test_a_worker_that_lives_takes_back_what_was_held_against_its_turns(bench):
+    """It could not reach Redis, and another one could."""
+    named = await bench.accept("innocent", "other")
+    turn = named["innocent"]
+    for times in (1, 2, 3):
+        worker = await bench.worker()
+        started = await bench.run(worker)
+        assert not started[turn].suspect
+        await run_out(bench, started)
+        assert bench.leases.reap() == [(turn, "queued")]
+        assert (await bench.record(turn)).crashes == 1
+        bench.leases.acquit(worker.worker, [started[turn].lease])
+        record = await bench.record(turn)
+        assert (record.crashes, record.hand_overs) == (0, times)
+    # Another one that is silent is held against it all the same.
+    silent = await bench.run(await bench.worker())
+    await run_out(bench, silent)
+    bench.leases.reap()
+    bench.leases.acquit("somebody else", [silent[turn].lease])
+    assert (await bench.record(turn)).crashes == 1
+
+
+async def test_what_a_worker_takes_back_is_not_what_others_died_of(bench, valkey):
+    (turn,) = (await bench.accept("one")).values()
+    crashed, silent = await bench.worker(), await bench.worker()
+    await bench.run(crashed)
+    await bench.die(crashed, SEGFAULT)
+    started = await bench.run(silent)
+    await run_out(bench, started)
+    bench.leases.reap()
+    lost = await bench.run(await bench.worker())
+    bench.leases.acquit(silent.worker, [started[turn].lease])
+    with valkey.client() as blocking:
+        leases = Leases(blocking, "langgraph", lease_seconds=30, max_attempts=2)
+        await run_out(bench, lost)
+        assert leases.reap() == [(turn, "failed")]
+    assert "was lost: its process ended with signal 11 (SIGSEGV), then was not heard of any more;" in (
+        await bench.message(turn)
+    )
+
+
 async def test_a_turn_that_takes_redis_with_it_each_time_has_an_end(bench, valkey):
     (poison,) = (await bench.accept("poison")).values()
     await bench.connection.hset(keys.TURN + poison, "hand_overs", HAND_OVERS - 1)

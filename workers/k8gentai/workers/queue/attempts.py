@@ -361,6 +361,7 @@ class Leases:
         self._renew = connection.register_script(script("renew"))
         self._reap = connection.register_script(script("reap"))
         self._bury = connection.register_script(script("bury"))
+        self._acquit = connection.register_script(script("acquit"))
 
     def renew(self, leases: list[Lease]) -> list[Lease]:
         """Renew these leases; without any, see whether Redis answers. Returns those that were lost meanwhile."""
@@ -399,3 +400,7 @@ class Leases:
     def bury(self, worker: str, death: Death) -> None:
         """Note how a worker's process ended, and have its turns taken up at once."""
         self._bury(args=[self._framework, worker, death.model_dump_json(), _NOTE_SECONDS])
+
+    def acquit(self, worker: str, lost: list[Lease]) -> None:
+        """Take back what is held against turns whose leases a worker lost as it could not reach Redis."""
+        self._acquit(args=[worker, *(lease.turn_id for lease in lost)])
