@@ -30,3 +30,15 @@ async def test_tools_are_functions_servers_and_agents(client, model, key):
     # Some frameworks add tools of their own.
     assert offered.keys() >= {"repeat", "key", "librarian"}
     assert "word" in offered["repeat"]["parameters"]["required"]
+
+
+async def test_the_model_gets_the_users_words_as_they_are(client, model, key):
+    words = """If 3 < 4 && "x" > 'y' {{then}} &amp; so?"""
+    model.script(key, Answer("So."))
+    response = await client.responses.create(
+        model="equipped", input=prompt(key, words), instructions="Say <b> & c."
+    )
+    assert response.output_text == "So."
+    request = model.requests(key)[0]
+    assert any(words in text for text in request.texts("user"))
+    assert any("Say <b> & c." in text for text in request.texts("system"))

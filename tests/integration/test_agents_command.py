@@ -59,6 +59,8 @@ async def test_an_unknown_agent_is_told_in_one_line(stack):
     done = await agents(stack, "show", "nobody")
     assert done.returncode == 1
     assert done.stderr.strip() == "No agent 'nobody' is registered: 'k8gentai agents list' shows those there are."
+    done = await agents(stack, "show", "plian")
+    assert "No agent 'plian' is registered; did you mean 'plain'? 'k8gentai agents list'" in done.stderr
 
 
 async def test_an_agent_that_waits_says_for_what_and_how_to_answer(stack, client, model, key, tmp_path):

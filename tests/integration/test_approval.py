@@ -7,6 +7,7 @@ import random
 import openai
 import pytest
 
+from k8gentai.workers.queue import keys
 from tests.integration.helpers import IMPLICIT, check_sequence, collect, ended, eventually, prompt, text_of
 from tests.integration.test_turns_command import turns
 from tests.scripted import Answer, Call, Refuse
@@ -496,6 +497,8 @@ async def test_somebody_at_the_command_line_decides(stack, client, model, key, p
     first = await suspended(client, model, key, page)
     nothing = await turns(stack, "approve", first.id, "--call", "other")
     assert (nothing.returncode, lines(page)) == (1, [])
+    misspelt = await turns(stack, "approve", first.id, "--call", "wriet")
+    assert "does not wait for a call of wriet, but for write; did you mean 'write'?" in misspelt.stderr
     done = await turns(stack, "approve", first.id)
     assert done.returncode == 0, done.stderr
     following = done.stdout.split()[-5]
@@ -506,6 +509,35 @@ async def test_somebody_at_the_command_line_decides(stack, client, model, key, p
     again = await turns(stack, "approve", first.id, "--deny")
     assert again.returncode == 1
     assert following in again.stderr
+
+
+async def test_a_decision_is_not_spent_on_an_agent_that_no_worker_can_import(stack, client, model, key, page):
+    first = await suspended(client, model, key, page)
+    with stack.redis() as redis:
+        workers = redis.smembers(keys.RQ_WORKERS + "langgraph")
+        for worker in workers:
+            redis.hset(worker, keys.MISSING, json.dumps({"guarded": "there is no module 'mine'"}))
+        refused = await turns(stack, "approve", first.id)
+        for worker in workers:
+            redis.hdel(worker, keys.MISSING)
+    assert (refused.returncode, lines(page)) == (1, [])
+    assert "no worker can import its agent 'guarded': there is no module 'mine'. Nothing was" in refused.stderr
+    assert (await turns(stack, "approve", first.id)).returncode == 0
+
+
+async def test_a_decision_whose_turn_failed_is_taken_up_by_a_retry(stack, client, model, key, page):
+    model.script(key, Answer(write(page, "one")), Refuse(400))
+    first = await client.responses.create(model="guarded", input=prompt(key))
+    following = (await turns(stack, "approve", first.id)).stdout.split()[-5]
+    assert (await ended(client, following)).status == "failed"
+    hint = f"k8gentai turns retry {following}"
+    assert hint in (await turns(stack, "approve", first.id)).stderr
+    assert hint in (await turns(stack, "show", following)).stdout
+    model.script(key, Answer("Never asked."), Answer("Never asked."), Answer("Written."))
+    again = (await turns(stack, "retry", following)).stdout.split()[0]
+    assert (await ended(client, again)).output_text == "Written."
+    assert lines(page) == ["one"]
+    assert again in (await turns(stack, "show", following)).stdout
 
 
 async def test_a_failed_turn_is_run_again_from_its_journal(stack, client, model, key, page):

@@ -22,6 +22,7 @@ class Bench:
 
     def __init__(self, connection, blocking):
         self.connection = connection
+        self.blocking = blocking
         self.turns = Turns(connection)
         self.leases = Leases(blocking, "langgraph", lease_seconds=30)
         self._workers = 0
@@ -237,12 +238,126 @@ async def test_a_suspect_is_alone_for_as_long_as_it_had_run(bench):
         await bench.die(worker, SEGFAULT)
 
 
+@pytest.mark.parametrize("together", [1, 2])
+async def test_turns_that_were_lost_with_redis_are_not_to_blame(bench, valkey, together):
+    """The machine lost its power, or ``up`` was killed: no witness could write anything."""
+    named = await bench.accept("one", "two")
+    for _ in range(4):
+        started = await bench.run(await bench.worker(), together)
+        assert not any(one.suspect for one in started.values())
+        await lose_redis(bench, valkey)
+        await run_out(bench, started)
+        assert dict(bench.leases.reap()) == dict.fromkeys(started, "queued")
+        record = await bench.record(named["one"])
+        assert (record.crashes, record.shared_crashes) == (0, 0)
+    assert record.hand_overs == 4
+
+
+async def test_what_its_witness_says_counts_though_redis_was_lost(bench, valkey):
+    (poison,) = (await bench.accept("poison")).values()
+    worker = await bench.worker()
+    await bench.run(worker)
+    await lose_redis(bench, valkey)
+    await bench.die(worker, SEGFAULT)
+    assert (await bench.record(poison)).crashes == 1
+
+
+async def test_a_redis_that_was_lost_before_the_lease_was_renewed_excuses_nothing(bench, valkey):
+    (poison,) = (await bench.accept("poison")).values()
+    started = await bench.run(await bench.worker())
+    await lose_redis(bench, valkey)
+    assert bench.leases.renew([started[poison].lease]) == []
+    await run_out(bench, started)
+    assert bench.leases.reap() == [(poison, "queued")]
+    assert (await bench.record(poison)).crashes == 1
+
+
+async def test_a_worker_that_lives_takes_back_what_was_held_against_its_turns(bench):
+    """It could not reach Redis, and another one could."""
+    named = await bench.accept("innocent", "other")
+    turn = named["innocent"]
+    for times in (1, 2, 3):
+        worker = await bench.worker()
+        started = await bench.run(worker)
+        assert not started[turn].suspect
+        await run_out(bench, started)
+        assert bench.leases.reap() == [(turn, "queued")]
+        assert (await bench.record(turn)).crashes == 1
+        bench.leases.acquit(worker.worker, [started[turn].lease])
+        record = await bench.record(turn)
+        assert (record.crashes, record.hand_overs) == (0, times)
+    # Another one that is silent is held against it all the same.
+    silent = await bench.run(await bench.worker())
+    await run_out(bench, silent)
+    bench.leases.reap()
+    bench.leases.acquit("somebody else", [silent[turn].lease])
+    assert (await bench.record(turn)).crashes == 1
+
+
+async def test_what_a_worker_takes_back_is_not_what_others_died_of(bench, valkey):
+    (turn,) = (await bench.accept("one")).values()
+    crashed, silent = await bench.worker(), await bench.worker()
+    await bench.run(crashed)
+    await bench.die(crashed, SEGFAULT)
+    started = await bench.run(silent)
+    await run_out(bench, started)
+    bench.leases.reap()
+    lost = await bench.run(await bench.worker())
+    bench.leases.acquit(silent.worker, [started[turn].lease])
+    with valkey.client() as blocking:
+        leases = Leases(blocking, "langgraph", lease_seconds=30, max_attempts=2)
+        await run_out(bench, lost)
+        assert leases.reap() == [(turn, "failed")]
+    assert "was lost: its process ended with signal 11 (SIGSEGV), then was not heard of any more;" in (
+        await bench.message(turn)
+    )
+
+
+async def test_a_turn_that_takes_redis_with_it_each_time_has_an_end(bench, valkey):
+    (poison,) = (await bench.accept("poison")).values()
+    await bench.connection.hset(keys.TURN + poison, "hand_overs", HAND_OVERS - 1)
+    started = await bench.run(await bench.worker())
+    await lose_redis(bench, valkey)
+    await run_out(bench, started)
+    assert bench.leases.reap() == [(poison, "failed")]
+    assert "was lost together with Redis" in await bench.message(poison)
+
+
+async def test_a_user_who_may_not_ask_who_redis_is_changes_nothing_else(bench, valkey):
+    (poison,) = (await bench.accept("poison")).values()
+    with valkey.client() as admin:
+        admin.execute_command("ACL", "SETUSER", "default", "-info")
+        try:
+            started = await bench.run(await bench.worker())
+            assert bench.leases.renew([started[poison].lease]) == []
+            await run_out(bench, started)
+            assert bench.leases.reap() == [(poison, "queued")]
+        finally:
+            admin.execute_command("ACL", "SETUSER", "default", "+@all")
+    assert (await bench.record(poison)).crashes == 1
+
+
+async def lose_redis(bench, valkey):
+    """Redis ends, and is started again."""
+    valkey.kill()
+    valkey.start()
+    await bench.connection.connection_pool.disconnect()
+    bench.blocking.connection_pool.disconnect()
+
+
+async def run_out(bench, started):
+    """The leases end by themselves."""
+    for one in started.values():
+        await bench.connection.zadd(keys.LEASES + "langgraph", {one.lease.member: time.time() - 1})
+
+
 async def test_a_record_of_an_old_worker_is_read_leniently(bench):
     """It wrote no word of suspects, causes or breaks."""
     (turn,) = (await bench.accept("one")).values()
     worker = await bench.worker()
     await bench.run(worker)
     await bench.connection.hset(keys.TURN + turn, "crashes", 2)
+    await bench.connection.hdel(keys.TURN + turn, "redis")
     await bench.connection.zadd(keys.LEASES + "langgraph", {f"{turn} 1": 1})
     assert bench.leases.reap() == [(turn, "failed")]
     assert "was lost" in await bench.message(turn)

@@ -163,6 +163,14 @@ async def test_an_answer_to_an_agent_that_is_gone_says_so_and_counts_once_it_is_
     refused = await turns(stack, "approve", asked.id)
     assert refused.returncode == 1
     assert "its agent 'leaving' is not registered any more. Nothing was changed" in refused.stderr
+    definitions("leaving", "", content=f"{kept}\n  nothing: 1")
+    stack.update_registry()
+    with pytest.raises(openai.InternalServerError) as caught:
+        await client.responses.create(model="leaving", previous_response_id=asked.id, input=[said])
+    assert "Agent 'leaving' is broken" in caught.value.message
+    refused = await turns(stack, "approve", asked.id)
+    assert refused.returncode == 1
+    assert "cannot go on: its agent 'leaving' is broken: " in refused.stderr
     definitions("leaving", "", content=kept)
     stack.update_registry()
     done = await client.responses.create(model="leaving", previous_response_id=asked.id, input=[said])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -11,7 +12,10 @@ import openai
 import psutil
 import pytest
 
-from tests.integration.helpers import check_sequence, collect, eventually, prompt
+from k8gentai.stack.local import valkey
+from k8gentai.workers.queue import keys
+from k8gentai.workers.queue.connection import connect_blocking
+from tests.integration.helpers import check_sequence, collect, ended, eventually, prompt
 from tests.scripted import Answer, Gate
 from tests.support.processes import ROOT, Process, free_port
 
@@ -43,8 +47,28 @@ class Up:
         (directory / "stack").symlink_to(ROOT / "stack")
         (directory / "agents").mkdir()
         (directory / "agents" / DEFINITION.name).write_text(DEFINITION.read_text())
+        self.start()
+
+    def start(self):
+        """Start it, where it has ended."""
         command = [*COMMAND, "up", "--port", str(self.port), "--frameworks", "langgraph"]
-        self.process = Process("up", command, directory, self.environment, directory)
+        self.process = Process("up", command, self.directory, self.environment, self.directory)
+
+    def serves(self):
+        """Wait until it does."""
+        self.process.wait_until(lambda: "Serving at" in self.process.output(), "serving", 600)
+
+    async def kill(self):
+        """Kill it alone, and wait until nothing is left that it had started."""
+        left = psutil.Process(self.process.pid).children(recursive=True)
+        os.kill(self.process.pid, signal.SIGKILL)
+        await eventually(lambda: asyncio.to_thread(psutil.wait_procs, left, 0.1), lambda ends: not ends[1])
+        self.process.stop()
+
+    def turn(self, turn_id):
+        """The record of a turn, as Redis has it."""
+        with connect_blocking(valkey.redis_url(self.directory / ".k8gentai" / "redis")) as client:
+            return {name.decode(): value.decode() for name, value in client.hgetall(keys.TURN + turn_id).items()}
 
     def server(self):
         """The process of the server; None while there is none."""
@@ -75,7 +99,7 @@ def up(model, tmp_path_factory):
     """One that serves."""
     made = Up(tmp_path_factory.mktemp("up"), model.base_url)
     try:
-        made.process.wait_until(lambda: "Serving at" in made.process.output(), "serving", 600)
+        made.serves()
         yield made
     finally:
         made.process.stop(60)
@@ -117,6 +141,27 @@ async def test_a_server_that_is_killed_is_started_again_and_its_stream_goes_on(u
     assert "'stack' ended with signal SIGKILL and is started again in 0.5 s." in up.process.output()
     assert up.process.exit_code is None
     assert up.server() != killed
+
+
+async def test_a_turn_is_not_to_blame_for_what_ends_all_of_it(up, model, key):
+    """Its Redis ends with ``up``, so that no witness can note how a worker ended."""
+    gate = Gate()
+    model.script(key, *[Answer("One, ", gate, "two.")] * 4)
+    address = f"http://127.0.0.1:{up.port}/v1"
+    async with openai.AsyncOpenAI(base_url=address, api_key="none", max_retries=0) as client:
+        turn = await client.responses.create(model="plain", input=prompt(key), background=True)
+        for number in range(3):
+            await model.request(key, number)
+            await up.kill()
+            up.start()
+            await asyncio.to_thread(up.serves)
+        await model.request(key, 3)
+        record = up.turn(turn.id)
+        gate.open()
+        response = await ended(client, turn.id)
+    assert (response.status, response.output_text) == ("completed", "One, two.")
+    counts = {name: record.get(name) for name in ("attempt", "hand_overs", "crashes", "shared_crashes", "suspect")}
+    assert counts == {**dict.fromkeys(counts), "attempt": "4", "hand_overs": "3", "crashes": "0"}
 
 
 def healthy(address):

@@ -263,11 +263,18 @@ class MemoryPositions:
 class MemoryPools:
     """``Pools`` without Redis."""
 
+    def __init__(self) -> None:
+        self.cannot_import: dict[str, str] = {}
+        """Why no worker can import the agent, by workers."""
+
     async def waiting(self) -> dict[str, int]:
         return {"math": 2}
 
     async def workers(self) -> Workers:
         return Workers([LiveWorker("langgraph")])
+
+    async def unable(self, framework: str, agent_id: str) -> dict[str, str]:
+        return self.cannot_import if agent_id == "math" else {}
 
 
 class Models:
@@ -359,7 +366,8 @@ class Floor:
         access = Access(policy)
         registry = Registry(self.registry_path)
         turns: Any = self.turns
-        pools: Any = MemoryPools()
+        self.pools = MemoryPools()
+        pools: Any = self.pools
         self.reader = TurnReader(turns, access)
         positions: Any = MemoryPositions()
         self.items = ConversationItems(conversations, positions)
@@ -368,7 +376,8 @@ class Floor:
         self.apis = HostApis()
         apis: Any = self.apis
         self.guardrails = Guardrails(apis.safety, None)
-        acceptor = Acceptor(turns, self.reader, resolver, self.histories, Lookups(apis, self.guardrails))
+        lookups = Lookups(apis, self.guardrails)
+        acceptor = Acceptor(turns, self.reader, resolver, self.histories, lookups, pools)
         self.service = ResponsesService(turns, self.reader, self.store, self.histories, acceptor)
         sessions = Sessions(turns, self.reader, self.agent_store, self.service, self.conversations)
         directory = Directory(registry, self.agent_store, access, pools, "amf")

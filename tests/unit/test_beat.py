@@ -19,6 +19,7 @@ class Leases:
         self._renewals = list(renewals)
         self._reaping = reaping
         self.renewed = 0
+        self.loses = False
         self.calls: list[str] = []
         self.well = threading.Event()
 
@@ -27,7 +28,10 @@ class Leases:
         if self._renewals and (error := self._renewals.pop(0)):
             raise error
         self.renewed += 1
-        return []
+        return leases if self.loses else []
+
+    def acquit(self, worker: str, lost: list[Lease]) -> None:
+        self.calls.append(f"acquit {lost[0].turn_id} of {worker}")
 
     def reap(self, *, buried: bool) -> list[tuple[str, str]]:
         self.calls.append("reap the buried" if buried else "reap")
@@ -39,6 +43,8 @@ class Leases:
 
 
 class Registration:
+    name = "w1"
+
     def beat(self, running: int) -> None:
         pass
 
@@ -128,6 +134,18 @@ def test_the_process_is_told_to_end_where_the_thread_does(monkeypatch):
     beat = beating(leases, ended.set)
     beat.start()
     assert ended.wait(30)
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_a_worker_says_that_it_lives_where_it_lost_leases_as_redis_was_away(away):
+    """One whose code did not let it beat says nothing: that is its turns' fault."""
+    leases = Leases(*[RedisConnectionError("gone")] * away)
+    beat = beating(leases, lambda: None)
+    assert beat._keep_leases() is not away
+    leases.loses = True
+    for _ in range(2):
+        assert beat._keep_leases()
+    assert [call for call in leases.calls if call != "renew"] == ["acquit resp_1 of w1"] * away
 
 
 def test_after_a_time_away_others_may_renew_before_they_are_reaped(monkeypatch):

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+import shutil
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -160,6 +162,8 @@ def test_a_tool_that_cannot_be_had_is_named_with_the_line_of_its_field(here):
         "unknown": "    - name: a\n      agent: nobody\n",
         "command": "    - name: a\n      mcp:\n        command: no-such-program\n",
         "asking": "    - {name: a, function: shlex:split}\n    - {name: b, agent: asked}\n",
+        "several": "    - {name: a, function: 'broken_code:f'}\n    - {name: b, agent: askedd}\n"
+        "    - {name: c, mcp: {command: no-such-program}}\n    - {name: d, function: 'shlex:splitt'}\n",
         "asked": "    - {name: a, function: shlex:split}\n",
     }.items():
         Path("agents", f"{name}.yaml").write_text(start.replace("NAME", name) + tools)
@@ -169,6 +173,12 @@ def test_a_tool_that_cannot_be_had_is_named_with_the_line_of_its_field(here):
         "ZeroDivisionError: division by zero",
         "unknown": "agents/unknown.yaml:9: spec.tools.0.agent: there is no agent 'nobody'",
         "command": "agents/command.yaml:10: spec.tools.0.mcp.command: there is no program 'no-such-program'",
+        "several": "agents/several.yaml:9: spec.tools.1.agent: there is no agent 'askedd'; did you mean 'asked'?\n"
+        f"agents/several.yaml:8: spec.tools.0.function: {here}/broken_code.py:2: "
+        "ZeroDivisionError: division by zero\n"
+        "agents/several.yaml:10: spec.tools.2.mcp.command: there is no program 'no-such-program'\n"
+        "agents/several.yaml:11: spec.tools.3.function: shlex:splitt: there is no 'splitt' in "
+        f"{shlex.__file__}; did you mean 'split'?",
         "asking": None,
         "asked": None,
     }
@@ -313,7 +323,20 @@ def test_a_module_that_is_not_there_is_named_at_the_line_of_the_entrypoint():
     define_tiny("lost")
     Path("lost_code.py").unlink()
     error = tiny()["lost"].error or ""
-    assert error.startswith("agents/lost.yaml:6: spec.entrypoint: there is no module 'lost_code' (looked")
+    assert error.startswith(
+        f"agents/lost.yaml:6: spec.entrypoint: there is no module 'lost_code' (looked from {Path.cwd()}, and in "
+    )
+
+
+def test_where_a_module_was_looked_for_is_said(monkeypatch):
+    define_tiny("lost")
+    Path("lost_code.py").unlink()
+    for path, said in (
+        ("pa:pb", "in PYTHONPATH: pa:pb)"),
+        ("", "in no other directory, as PYTHONPATH names none)"),
+    ):
+        monkeypatch.setenv("PYTHONPATH", path)
+        assert tiny()["lost"].error.endswith(said)
 
 
 def test_what_has_not_changed_is_not_checked_again(counting):
@@ -574,6 +597,29 @@ def test_a_variable_that_is_missing_takes_no_agent_off(monkeypatch):
     assert tiny(keep=True)["good"].state == "broken"
 
 
+def test_of_several_faults_one_that_is_no_missing_variable_breaks_an_agent(monkeypatch):
+    Path("agents").mkdir()
+    Path("needy.py").write_text("import os\n\nURL = os.environ['A_URL']\n\ndef f():\n    ...\n")
+    tools = "[{name: a, function: 'needy:f'}, {name: b, function: 'needy:f'}]"
+    path = Path("agents", "a.yaml")
+    path.write_text(
+        "apiVersion: kagent.dev/v1alpha1\nkind: Agent\nmetadata: {name: a}\nspec:\n  framework: langgraph\n"
+        f"  model: {{name: m}}\n  tools: {tools}\n"
+    )
+    terms = Terms({"langgraph": Path(sys.executable)}, keep=True)
+
+    def state():
+        (agent,) = update(Path("agents"), Path("registry.json"), terms)
+        return agent.state
+
+    monkeypatch.setenv("A_URL", "u")
+    assert state() == "ready"
+    monkeypatch.delenv("A_URL")
+    assert state() == "ready"
+    path.write_text(path.read_text().replace("}]", "}, {name: c, function: 'shlex:nothing'}]"))
+    assert state() == "broken"
+
+
 SETTINGS = """\
 from pydantic_settings import BaseSettings
 
@@ -662,6 +708,98 @@ def test_a_variable_that_is_no_longer_set_is_looked_for_again(monkeypatch):
     assert "secret" not in Path("state/registry.json").read_text()
     monkeypatch.delenv("A_URL")
     assert tiny()["good"].state == "broken"
+
+
+@pytest.mark.parametrize("lacks", [False, True])
+def test_where_modules_are_found_belongs_to_what_is_compared(monkeypatch, lacks):
+    """The same module may be another one there, or none."""
+    Path("pa").mkdir()
+    Path("pb").mkdir()
+    Path("pa/proj.py").write_text("agent = 1\n")
+    if not lacks:
+        Path("pb/proj.py").write_text("raise ValueError('the other one')\n")
+    define_tiny("good", "from proj import agent\n")
+    monkeypatch.setenv("PYTHONPATH", "pa")
+    assert tiny()["good"].state == "ready"
+    monkeypatch.setenv("PYTHONPATH", "pb")
+    agent = tiny()["good"]
+    assert agent.state == "broken"
+    assert ("No module named 'proj'" if lacks else "the other one") in agent.error
+
+
+def test_a_path_to_modules_that_is_not_set_here_takes_no_agent_off(monkeypatch):
+    Path("src").mkdir()
+    Path("src/proj.py").write_text("agent = 1\n")
+    define_tiny("good", "from proj import agent\n")
+    monkeypatch.setenv("PYTHONPATH", "src")
+    ready = tiny()["good"]
+    monkeypatch.delenv("PYTHONPATH")
+    kept = tiny(keep=True)["good"]
+    assert (kept.state, kept.digest) == ("ready", ready.digest)
+    hint = "No module named 'proj'. PYTHONPATH was set when it was last checked, and is not now"
+    assert kept.warnings[0].endswith(hint)
+    # What starts the workers itself knows that they lack it.
+    assert tiny()["good"].state == "broken"
+
+
+def test_the_directory_that_modules_are_found_from_belongs_to_it(counting, monkeypatch):
+    python, starts = counting
+    define_tiny("good")
+    registry, agents = Path("state/registry.json").absolute(), Path("agents").absolute()
+    terms = Terms({"tiny": python}, {"tiny": "tiny_adapter"})
+    for times in (1, 1):
+        assert [agent.state for agent in update(agents, registry, terms)] == ["ready"]
+        assert starts() == times
+    Path("elsewhere").mkdir()
+    shutil.copy("tiny_adapter.py", "elsewhere")
+    monkeypatch.chdir("elsewhere")
+    (agent,) = update(agents, registry, terms)
+    assert starts() == 2
+    assert "there is no module 'good_code'" in agent.error
+
+
+BY_THE_VALUE = {
+    "code": "import os\nif os.getenv('A_KIND') == 'bad':\n    raise ValueError('A_KIND is bad')\nagent = 1\n",
+    "library": "import tiny_library\ntiny_library.kind()\nagent = 1\n",
+    "settings": SETTINGS.replace("url: str", "url: str = ''\n    kind: Literal['good', 'fine'] = 'good'").replace(
+        "from", "from typing import Literal\nfrom", 1
+    ),
+}
+
+
+@pytest.mark.parametrize("code", BY_THE_VALUE.values(), ids=BY_THE_VALUE)
+def test_a_variable_whose_value_changes_is_looked_up_again(counting, monkeypatch, code):
+    python, starts = counting
+    define_tiny("good", code)
+    Path("tiny_library.py").write_text(
+        "import os\ndef kind():\n    if os.environ['A_KIND'] == 'bad':\n        raise ValueError('a bad kind')\n"
+    )
+    for value in ("good", "fine"):
+        monkeypatch.setenv("A_KIND", value)
+        for _ in range(2):
+            assert tiny(python)["good"].state == "ready"
+    assert starts() == 2
+    assert "fine" not in Path("state/registry.json").read_text()
+    monkeypatch.setenv("A_KIND", "bad")
+    assert tiny(python)["good"].state == "broken"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        # The value is that of the code itself.
+        "import os\nos.environ['A_KIND'] = 'own'\nassert os.environ['A_KIND'] == 'own'\nagent = 1\n",
+        "import os\nagent = len({**os.environ})\n",
+        "import os\nagent = [value for value in os.environ.values()]\n",
+    ],
+)
+def test_a_variable_that_no_code_goes_by_costs_no_check(counting, monkeypatch, code):
+    python, starts = counting
+    define_tiny("good", code)
+    for value in ("good", "other"):
+        monkeypatch.setenv("A_SHELL", value)
+        assert tiny(python)["good"].state == "ready"
+    assert starts() == 1
 
 
 def test_code_that_is_wrong_is_broken_whatever_variables_it_lacks():

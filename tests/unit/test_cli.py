@@ -116,10 +116,12 @@ def test_a_drill_of_an_agent_that_is_none_is_told_in_one_line(
     monkeypatch.setenv("AMF_REGISTRY", str(tmp_path / "registry.json"))
     done = runner.invoke(cli.app, ["drill", "nobody"])
     assert done.exit_code == 1
-    assert done.stderr.strip() == "There is no agent 'nobody': 'k8gentai agents list' shows those there are."
+    assert done.stderr.strip() == "No agent 'nobody' is registered: 'k8gentai agents list' shows those there are."
 
 
 def test_up_names_the_frameworks_there_are() -> None:
+    done = runner.invoke(cli.app, ["up", "--frameworks", "langraph"])
+    assert "There is no framework 'langraph'; did you mean 'langgraph'? There are: " in done.stderr
     done = runner.invoke(cli.app, ["up", "--frameworks", "langgraph,cobol"])
     assert done.exit_code == 1
     assert "There is no framework 'cobol'" in done.stderr

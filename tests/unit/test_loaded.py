@@ -121,6 +121,16 @@ async def test_whatever_an_import_raises_the_agent_cannot_be_had(error):
     assert list(loaded.missing()) == ["a"]
 
 
+async def test_the_reason_of_a_broken_agent_names_its_file_once():
+    loaded, _ = agents(lambda _: None)
+    registered_agent = loaded._registry.get("a")
+    registered_agent.state, registered_agent.file = "broken", "a.yaml"
+    registered_agent.error = "a.yaml:7: spec.entrypoint: no"
+    with pytest.raises(AgentLoadError) as caught:
+        await loaded.for_turn(accepted())
+    assert str(caught.value) == "a.yaml:7: spec.entrypoint: no"
+
+
 async def test_what_an_import_sets_for_itself_is_kept_for_the_agents_turns(monkeypatch):
     def load(_: Any) -> Any:
         own = own_variables.get()

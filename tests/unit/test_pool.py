@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from k8gentai.agents.contract.events import TurnFailed
 from k8gentai.agents.contract.turn import Turn
@@ -243,6 +244,21 @@ async def test_a_process_that_is_blocked_no_more_takes_turns_again(pool, attempt
     relief.take(None)
     attempts.put("new")
     assert await harness.begun.get() == "new"
+
+
+@pytest.mark.parametrize("away", [True, False])
+async def test_a_drain_says_whether_a_turn_could_not_be_given_back(pool, attempts, harness, monkeypatch, away):
+    """Its lease runs out, as that of a worker that crashed."""
+
+    async def hand_back(_):
+        if away:
+            raise RedisConnectionError
+
+    monkeypatch.setattr(attempts, "hand_back", hand_back)
+    attempts.put("one")
+    await harness.begun.get()
+    await pool.drain(0)
+    assert pool.kept is away
 
 
 async def test_neighbours_are_handed_over_though_the_suspect_is_stopped_meanwhile(

@@ -87,7 +87,11 @@ def test_environment_variables(tmp_path, written, environment, name):
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("langgraph", "langraph", ":6: spec.framework: unknown framework 'langraph'; known are langgraph, "),
+        (
+            "langgraph",
+            "langraph",
+            ":6: spec.framework: unknown framework 'langraph'; did you mean 'langgraph'? known are langgraph, ",
+        ),
         (
             "  entrypoint:",
             "  entrypont:",

@@ -122,6 +122,23 @@ async def test_what_is_not_to_be_kept_can_be_answered_while_it_waits(
     assert (again.status_code, again.json()["error"]["param"]) == (404, "previous_response_id")
 
 
+async def test_an_answer_is_not_spent_on_an_agent_that_no_worker_can_import(
+    client: httpx.AsyncClient, served: Floor
+) -> None:
+    asks = [ev.Interrupt(call_id="c", name="pay", arguments="{}"), ev.TurnSuspended(expires_at=time.time() + 60)]
+    response = await ask(client, served, ev.TurnStarted(attempt=1, worker="w"), *asks, input="Pay.")
+    answer = {"type": "mcp_approval_response", "approval_request_id": response["output"][0]["id"], "approve": True}
+    request = {**ASK, "previous_response_id": response["id"], "input": [answer]}
+    served.pools.cannot_import = {"w1": "there is no module 'mine'"}
+    refused = await client.post("/v1/responses", json=request)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "agent_unavailable")
+    assert "no worker can import its agent 'math': there is no module 'mine'. " in refused.text
+    assert served.turns.records[response["id"]].answered is None
+    served.pools.cannot_import = {}
+    following = await ask(client, served, *ANSWER, previous_response_id=response["id"], input=[answer])
+    assert following["status"] == "completed"
+
+
 async def test_an_answer_is_known_again_by_what_it_says_itself(client: httpx.AsyncClient, served: Floor) -> None:
     """Servers of several versions run side by side, and each echoes the first request in its own way."""
     asks = [ev.Interrupt(call_id="c", name="pay", arguments="{}"), ev.TurnSuspended(expires_at=time.time() + 60)]

@@ -249,6 +249,10 @@ async def lost(life: Life) -> None:
     survivor = life.worker()
     lease = (await life.start(survivor)).lease
     assert life.leases.renew([lease]) == []
+    await life.client.zadd(keys.LEASES + QUEUE, {lease.member: 1})
+    life.leases.reap()
+    life.leases.acquit(survivor.worker, [lease])
+    lease = (await life.start(survivor)).lease
     await survivor.append(lease, 9, [DONE])
     taken = await life.accept()
     assert await survivor.take(1) == taken

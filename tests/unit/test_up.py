@@ -1,14 +1,19 @@
 """What ``up`` shows of its steps."""
 
+import asyncio
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
 from rich.console import Console
 
+from k8gentai.agents.registry.registry import RegisteredAgent
 from k8gentai.stack.environments.hosts import HOSTS
+from k8gentai.stack.local import up, welcome
 from k8gentai.stack.local.settings import read_settings
-from k8gentai.stack.local.up import Plan, _Stack
+from k8gentai.stack.local.up import EXAMPLE, Plan, _Stack
 
 
 def test_off_a_terminal_each_step_has_a_line_before_it_is_done() -> None:
@@ -53,3 +58,59 @@ async def test_what_changed_since_the_last_start_is_shown(tmp_path: Path) -> Non
     )
     warning = f"two: {agents}/two.yaml:4: not used: spec.memory (line 4)"
     assert await started() == [taken, "Checking the agents", warning]
+
+
+async def test_agents_of_another_directory_take_the_place_of_the_last_ones_and_the_way_back_is_said(
+    tmp_path: Path,
+) -> None:
+    shown = io.StringIO()
+    for name in ("first", "second"):
+        agents = tmp_path / name
+        agents.mkdir()
+        (agents / "agent.yaml").write_text(DEFINITION.format(name=name))
+        settings = replace(read_settings(), agents=agents, registry=tmp_path / "registry.json")
+        plan = Plan(8321, next(iter(HOSTS.values())), ("llama-stack",), once=True)
+        await _Stack(plan, settings, Console(file=shown, width=400))._register_agents()
+    assert shown.getvalue().splitlines()[-3:] == [
+        "New: second",
+        "Gone: first",
+        f"What is gone was defined in {tmp_path}/first: AMF_AGENTS={tmp_path}/first takes it up again.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("states", "well"),
+    [
+        ({}, False),
+        ({"own": "ready"}, True),
+        ({"own": "ready", "other": "unused"}, True),
+        ({"other": "unused"}, False),
+        ({"own": "ready", "other": "broken"}, False),
+        ({EXAMPLE: "broken", "own": "ready"}, False),
+        ({EXAMPLE: "ready", "other": "broken"}, True),
+    ],
+)
+async def test_one_that_ends_at_once_says_whether_all_is_well(
+    monkeypatch: pytest.MonkeyPatch, states: dict[str, Any], *, well: bool
+) -> None:
+    async def ask(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(up, "ask", ask)
+    agents = [
+        RegisteredAgent(id=name, framework="langgraph", state=state, error="a fault", file="a.yaml", digest="")
+        for name, state in states.items()
+    ]
+    children: Any = NeverFails()
+    shown = io.StringIO()
+    console = Console(file=shown, width=400)
+    assert await up._ask_example(children, "http://here", agents, console) is well
+    welcome.show_unready(agents, console)
+    assert ("a fault" in shown.getvalue()) is ("broken" in states.values())
+
+
+class NeverFails:
+    """Children that live on."""
+
+    async def failed(self) -> None:
+        await asyncio.Event().wait()

@@ -6,6 +6,7 @@ import sys
 from typing import ClassVar
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from k8gentai.workers.process import witness
 from k8gentai.workers.process.witness import death_of
@@ -92,6 +93,33 @@ def test_one_that_is_killed_when_it_was_told_to_stop_is_told_apart(tmp_path, end
 
 def test_an_end_in_order_is_no_death(tmp_path):
     assert death_of(left_by("words.ended()", tmp_path)) is None
+
+
+def test_an_end_in_order_with_turns_that_could_not_be_given_back_is_noted(tmp_path):
+    """Its leases run out, as those of a crashed worker do."""
+    death = death_of(left_by("words.stopping(); words.ended(kept=True)", tmp_path))
+    assert (death.told, death.own, death.ours) == (True, False, False)
+    assert "ended while Redis was away" in death.cause
+
+
+@pytest.mark.parametrize(("url", "seconds"), [("unix:///tmp/redis.sock", 10), ("redis://far:6379", 120)])
+def test_the_end_is_noted_once_a_redis_that_was_away_is_back(monkeypatch, url, seconds):
+    """That of ``up`` does not come back: the witness ends with the rest."""
+    tries, now = [], 0
+
+    def bury(*_):
+        tries.append(now)
+        raise RedisConnectionError
+
+    def sleep(for_seconds):
+        nonlocal now
+        now += for_seconds
+
+    monkeypatch.setattr("k8gentai.workers.queue.attempts.Leases.bury", bury)
+    monkeypatch.setattr(witness.time, "monotonic", lambda: now)
+    monkeypatch.setattr(witness.time, "sleep", sleep)
+    witness._note({"redis_url": url, "framework": "langgraph", "worker": "w"}, witness._silenced("was killed"))
+    assert round(tries[-1]) == seconds
 
 
 def test_children_that_crash_are_not_the_worker(tmp_path):

@@ -70,6 +70,17 @@ def agent_gone(response_id: str, agent: str) -> ApiError:
     return ApiError(404, message, code=MODEL_NOT_FOUND, param="model")
 
 
+def agent_not_loaded(response_id: str, agent: str, reason: str) -> ApiError:
+    """Return the error of an answer to a response that waits for it, whose agent no worker can import (503)."""
+    message = (
+        f"Response '{response_id}' waits for this answer, but no worker can import its agent '{agent}': {reason}. "
+        "Nothing was decided: mend that and send the answer then."
+    )
+    # The openai SDK would try again; that mends nothing.
+    headers = {"X-Should-Retry": "false"}
+    return ApiError(503, message, code="agent_unavailable", param="model", headers=headers)
+
+
 def previous_response_not_found(response_id: str) -> ApiError:
     """Return the error of a response to go on from that is not there, or is none this caller may see (404)."""
     code = "previous_response_not_found"

@@ -9,6 +9,7 @@ import functools
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 import sysconfig
 import time
@@ -101,8 +102,15 @@ def _explain(error: BaseException, module: str) -> AgentLoadError:
         return AgentLoadError(reason, frames[-1].filename, frames[-1].lineno)
     if isinstance(error, ModuleNotFoundError):
         needed = "" if error.name == module else f" for {module}"
-        return AgentLoadError(f"there is no module {error.name!r}{needed} (looked from {Path.cwd()})")
+        return AgentLoadError(f"there is no module {error.name!r}{needed} ({_looked_in()})")
     return AgentLoadError(f"{module}: {reason}")
+
+
+def _looked_in() -> str:
+    """Return where agents' modules are looked for, beside the installed packages."""
+    path = os.environ.get("PYTHONPATH")
+    named = f"in PYTHONPATH: {path}" if path else "in no other directory, as PYTHONPATH names none"
+    return f"looked from {Path.cwd()}, and {named}"
 
 
 @functools.lru_cache(maxsize=20_000)

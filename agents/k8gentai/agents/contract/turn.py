@@ -312,6 +312,18 @@ class AgentLoadError(Exception):
         return f"{place}{self.reason}"
 
 
+class AgentFaultsError(AgentLoadError):
+    """Several things are wrong with an agent's definition or code.
+
+    Args:
+        faults: each of them, naming a field.
+    """
+
+    def __init__(self, faults: Sequence[AgentLoadError]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
 class TurnError(Exception):
     """Ends the turn as failed, with a message written for the caller.
 

@@ -7,6 +7,7 @@ that may crash, hang or print without harm to the other agents.
 import hashlib
 import json
 import os
+import re
 import selectors
 import subprocess
 import tempfile
@@ -20,6 +21,7 @@ from typing import IO, Any
 
 from k8gentai.agents.adapters import FRAMEWORKS
 from k8gentai.agents.code.fingerprint import unchanged
+from k8gentai.agents.code.variables import digests_of
 from k8gentai.agents.registry.changes import Changes, changes
 from k8gentai.agents.registry.definitions import AgentDocument, agents_among, read_documents
 from k8gentai.agents.registry.file_store import FileStore
@@ -38,6 +40,8 @@ _IMPORT_ENVIRONMENT = {
 }
 
 
+_ANOTHER = re.compile(r"\n(?=spec\.)")
+"""Between two errors of one agent."""
 _START_SECONDS = 300
 """How long an environment may take to import its framework, before the first agent."""
 
@@ -69,8 +73,7 @@ class _Process:
 
     verdicts: dict[str, _Verdict] = field(default_factory=dict)
     depended: dict[str, Any] | None = None
-    """What its verdicts depend on: ``files`` and ``variables``, as :class:`Checked` has them; None where it did
-    not come to its end."""
+    """What its verdicts depend on, as :class:`Checked` has it; None where it did not come to its end."""
     current: str | None = None
     """The agent that it is at."""
 
@@ -242,7 +245,7 @@ def _registered(documents: list[AgentDocument], verdict: _Verdict | None, faults
     elif verdict and verdict.unused:
         return _unused(first, verdict)
     elif verdict and verdict.error:
-        errors.append(_placed(verdict.error, first))
+        errors += [_placed(error, first) for error in _ANOTHER.split(verdict.error)]
     return RegisteredAgent(
         id=first.id,
         framework=first.framework,
@@ -309,12 +312,15 @@ def _check_framework(
         last
         and same
         and unchanged(last.files)
-        and _same_variables(last, terms)
+        and _same_environment(last, terms)
         and (known := _known(definitions, before))
     ):
         return known, last
     verdicts, depended = _check_all(interpreter, definitions, adapter, terms)
-    verdicts = {name: _with_own_variables(verdict, terms) for name, verdict in verdicts.items()}
+    verdicts = {
+        name: _with_own_variables(_with_lost_path(verdict, before.get(name), last, terms), terms)
+        for name, verdict in verdicts.items()
+    }
     return verdicts, Checked(interpreter=str(interpreter), adapter=adapter, **depended) if depended else None
 
 
@@ -323,10 +329,22 @@ def _environment(terms: Terms) -> dict[str, str]:
     return {**(os.environ if terms.environment is None else terms.environment), **_IMPORT_ENVIRONMENT}
 
 
+def _with_lost_path(
+    verdict: _Verdict, known: RegisteredAgent | None, last: Checked | None, terms: Terms
+) -> _Verdict:
+    """Have an error say so where a module of an agent that was ready is missing, and the path to modules is not
+    set, as it was for the last check."""
+    had = bool(known and known.state == "ready" and last and last.values and last.values.get("PYTHONPATH"))
+    if not (verdict.lacks_module and had) or _environment(terms).get("PYTHONPATH"):
+        return verdict
+    hint = "PYTHONPATH was set when it was last checked, and is not now"
+    return replace(verdict, error=f"{verdict.error}. {hint}", lacks=[*verdict.lacks, "PYTHONPATH"])
+
+
 def _with_own_variables(verdict: _Verdict, terms: Terms) -> _Verdict:
     """Have an error say so where what is missing to the workers is set in this process's environment."""
     theirs = _environment(terms)
-    lacks = [*verdict.lacks, *(["PYTHONPATH"] if verdict.lacks_module else [])]
+    lacks = dict.fromkeys([*verdict.lacks, *(["PYTHONPATH"] if verdict.lacks_module else [])])
     here = [name for name in lacks if os.environ.get(name) and os.environ[name] != theirs.get(name)]
     if not here:
         return verdict
@@ -335,11 +353,14 @@ def _with_own_variables(verdict: _Verdict, terms: Terms) -> _Verdict:
     return replace(verdict, error=f"{verdict.error}. {hint}", lacks=[*{*verdict.lacks, *here}])
 
 
-def _same_variables(last: Checked, terms: Terms) -> bool:
-    """Return whether the same variables are set, of those that a check looked up; not of a check by an earlier
-    version, which noted neither them nor the files of each agent."""
+def _same_environment(last: Checked, terms: Terms) -> bool:
+    """Return whether the environment is the same, as far as a check looked; not of a check by an earlier version,
+    which did not note that, or the files of each agent."""
+    if last.variables is None or last.values is None or last.directory != str(Path.cwd()):
+        return False
     now = _environment(terms)
-    return last.variables is not None and all((name in now) == was_set for name, was_set in last.variables.items())
+    same_set = all((name in now) == was_set for name, was_set in last.variables.items())
+    return same_set and digests_of(last.values, now, last.salt) == last.values
 
 
 def _known(definitions: list[AgentDefinition], before: Registry) -> dict[str, _Verdict] | None:

@@ -6,23 +6,31 @@ descriptor FD, a JSON object a line: ``{"checking": id}`` before each, then ``{"
 "version", "tools", "refuses", "warnings", "lacks", "lacks_module"}``: the files that its code is in or read, the
 framework's version, the names of the tools that were found, what the agent takes of no request, what could not be
 checked, and the variables, or whether it is a module, for want of which there is an error; at the end ``{"files",
-"variables"}``, what the check depended on (:mod:`k8gentai.agents.code.fingerprint`,
+"variables", "values", "salt", "directory"}``, what the check depended on (:mod:`k8gentai.agents.code.fingerprint`,
 :mod:`k8gentai.agents.code.variables`). Agent code may print what it likes: standard output is not looked at.
 ADAPTER names one that is not among ours.
 """
 
 import json
 import os
+import secrets
 import sys
 import time
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from k8gentai.agents.adapters import PACKAGES, adapter_for
 from k8gentai.agents.adapters.base.request_parts import refused_parts
 from k8gentai.agents.code.fingerprint import ReadFiles, digest
-from k8gentai.agents.code.variables import looked_up_variables, misses_module, missing_variables, note_variables
-from k8gentai.agents.contract.turn import Adapter, AgentLoadError
+from k8gentai.agents.code.variables import (
+    looked_up_variables,
+    misses_module,
+    missing_variables,
+    note_variables,
+    noted_values,
+)
+from k8gentai.agents.contract.turn import Adapter, AgentFaultsError, AgentLoadError
 from k8gentai.agents.registry.named_adapter import load_adapter
 from k8gentai.agents.resources.agent import AgentDefinition
 from k8gentai.agents.tools.declared import load_functions
@@ -31,7 +39,7 @@ from k8gentai.agents.tools.policies import check_policies, found_tools
 
 def main() -> None:
     """Check what standard input names."""
-    read = ReadFiles(time.time_ns())
+    read, directory = ReadFiles(time.time_ns()), str(Path.cwd())
     note_variables()
     definitions = [AgentDefinition.model_validate(value) for value in json.load(sys.stdin)]
     with os.fdopen(int(sys.argv[1]), "w", encoding="utf-8") as results:
@@ -49,7 +57,14 @@ def main() -> None:
                 **loaded,
             }
             print(json.dumps(result), file=results, flush=True)
-        depended = {"files": read.fingerprints(), "variables": looked_up_variables()}
+        salt = secrets.token_hex(8)
+        depended = {
+            "files": read.fingerprints(),
+            "variables": looked_up_variables(),
+            "values": noted_values(salt),
+            "salt": salt,
+            "directory": directory,
+        }
         print(json.dumps(depended), file=results, flush=True)
     # Threads that an agent's module started do not keep the check waiting.
     os._exit(0)
@@ -81,7 +96,13 @@ def _named(error: AgentLoadError, definition: AgentDefinition) -> str:
 
 
 def _lacking(error: Exception) -> dict[str, Any]:
-    return {"lacks": missing_variables(error), "lacks_module": misses_module(error)}
+    """Return what an agent lacks that is broken by nothing else."""
+    faults = error.faults if isinstance(error, AgentFaultsError) else [error]
+    lacks = [missing_variables(fault) for fault in faults]
+    return {
+        "lacks": sorted({name for names in lacks for name in names}) if all(lacks) else [],
+        "lacks_module": all(misses_module(fault) for fault in faults),
+    }
 
 
 def _served(definition: AgentDefinition, warnings: list[str]) -> frozenset[str] | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from k8gentai.agents.registry.definitions import AgentDocument
 from k8gentai.agents.resources.agent import AgentDefinition
 from k8gentai.agents.resources.faults import Fault
+from k8gentai.agents.text.suggestion import did_you_mean
 
 
 def reference_faults(documents: Iterable[AgentDocument]) -> dict[str, list[Fault]]:
@@ -16,7 +17,7 @@ def reference_faults(documents: Iterable[AgentDocument]) -> dict[str, list[Fault
     for document in documents:
         for number, other in asked.get(document.id, {}).items():
             if other not in known:
-                reason = f"there is no agent {other!r}"
+                reason = f"there is no agent {other!r}{did_you_mean(other, known - {document.id})}"
             elif way := _way(other, document.id, asked):
                 reason = f"the agent would ask itself: {' -> '.join([document.id, *way])}"
             else:

@@ -68,8 +68,15 @@ class Checked(BaseModel):
     files: dict[str, str]
     """Paths, each with its :func:`k8gentai.agents.code.fingerprint.fingerprint`."""
     variables: dict[str, bool] | None = None
-    """Variables of the environment that were looked up, each with whether it was set. No values. None where an
-    earlier version wrote it."""
+    """Variables of the environment that were looked up, each with whether it was set. None where an earlier
+    version wrote it."""
+    values: dict[str, str] | None = None
+    """Variables that agents depend on, each with a digest of its value
+    (:func:`k8gentai.agents.code.variables.digests_of`). None where an earlier version wrote it."""
+    salt: str = ""
+    """The digests'."""
+    directory: str = ""
+    """The working directory, from where modules are found."""
 
 
 class _Map(BaseModel):

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from k8gentai.agents.resources.not_used import NotUsed
 from k8gentai.agents.resources.resource import API_VERSION, Metadata, Part, Resource
+from k8gentai.agents.text.suggestion import did_you_mean
 
 FRAMEWORK = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 """A framework's name, which names its pool too."""
@@ -216,8 +217,9 @@ class Spec(Part):
         known = (info.context or {}).get(FRAMEWORKS_HERE)
         if known is None or name in known:
             return name
-        facts = {"name": repr(name), "known": ", ".join(known)}
-        raise PydanticCustomError(UNKNOWN_FRAMEWORK, "unknown framework {name}; known are {known}", facts)
+        hint = did_you_mean(str(name), known) or ";"
+        facts = {"name": repr(name), "hint": hint, "known": ", ".join(known)}
+        raise PydanticCustomError(UNKNOWN_FRAMEWORK, "unknown framework {name}{hint} known are {known}", facts)
 
 
 class AgentDefinition(Resource):

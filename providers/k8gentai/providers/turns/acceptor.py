@@ -12,7 +12,7 @@ from opentelemetry import propagate
 from k8gentai.agents.adapters.base.parameters import asks_nothing, unsupported
 from k8gentai.agents.adapters.base.request_parts import file_parts
 from k8gentai.agents.contract.turn import Item, Turn
-from k8gentai.providers.errors import MODEL_NOT_FOUND, ApiError, agent_gone, invalid
+from k8gentai.providers.errors import MODEL_NOT_FOUND, ApiError, agent_gone, agent_not_loaded, invalid
 from k8gentai.providers.host.access import acting_as, caller
 from k8gentai.providers.ids import new_turn_id
 from k8gentai.providers.requests.answer_formats import check_schema
@@ -35,6 +35,7 @@ from k8gentai.workers.queue.admission import ParentEndedError, Terms
 from k8gentai.workers.queue.grants import PARENT_HEADER, Parent
 from k8gentai.workers.queue.origin import Origin
 from k8gentai.workers.queue.record import AcceptedTurn, Replay, TurnRecord
+from k8gentai.workers.queue.status import Pools
 from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
 
 log = structlog.get_logger(__name__)
@@ -52,11 +53,19 @@ class Acceptor:
         resolver: finds what ``model`` names.
         histories: what a turn's agent sees before its input.
         lookups: finds what else it names.
+        pools: who runs turns.
     """
 
     def __init__(
-        self, turns: Turns, reader: TurnReader, resolver: Resolver, histories: Histories, lookups: Lookups
+        self,
+        turns: Turns,
+        reader: TurnReader,
+        resolver: Resolver,
+        histories: Histories,
+        lookups: Lookups,
+        pools: Pools,
     ) -> None:
+        self._pools = pools
         self._turns = turns
         self._reader = reader
         self._resolver = resolver
@@ -225,7 +234,7 @@ class Acceptor:
 
         Raises:
             ApiError: it answers what was not asked, or not of this agent, or not in the place where it was asked,
-                or asks for something else than the turn.
+                or asks for something else than the turn; or nobody can go on with it.
         """
         turn_id = asking_turn(request.input)
         if turn_id is None:
@@ -244,6 +253,8 @@ class Acceptor:
             raise invalid(f"Agent '{record.turn.agent}' asked, not '{agent}'.", "model", "approval_elsewhere")
         if parent is None:
             check_is_asked_here(record)
+        if unable := await self._pools.unable(record.pool, agent):
+            raise agent_not_loaded(turn_id, agent, next(iter(unable.values())))
         turn = _with_tools(first_seen(record), request.tools)
         _check_same(request, turn)
         record, events = await self._reader.so_far(record)

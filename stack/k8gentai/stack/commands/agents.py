@@ -18,6 +18,7 @@ from k8gentai.agents.registry.registry import RegisteredAgent
 from k8gentai.agents.resources.agent import AgentDefinition, ToolTerms
 from k8gentai.stack.commands.turns import clock, with_redis
 from k8gentai.stack.environments.installed import PRODUCT, SetUpError
+from k8gentai.stack.local.agents_update import unknown_agent
 from k8gentai.stack.local.settings import Settings
 from k8gentai.stack.terminal import question
 from k8gentai.stack.terminal.console import print_whole_lines
@@ -35,7 +36,7 @@ def show(settings: Settings, agent_id: str, console: Console) -> None:
     registry = settings.read_registry()
     agent = registry.get(agent_id)
     if agent is None:
-        raise SetUpError(f"No agent '{agent_id}' is registered: 'k8gentai agents list' shows those there are.")
+        raise unknown_agent(registry, agent_id)
     facts = [
         ("agent", agent.id),
         ("framework", agent.framework),

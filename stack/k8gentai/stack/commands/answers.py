@@ -6,6 +6,8 @@ from rich.console import Console
 
 from k8gentai.agents.contract.events import Event
 from k8gentai.agents.contract.turn import Item
+from k8gentai.agents.registry.registry import Registry
+from k8gentai.agents.text.suggestion import did_you_mean
 from k8gentai.providers.errors import ApiError
 from k8gentai.providers.rendering.render import render
 from k8gentai.providers.rendering.response_object import usable
@@ -17,12 +19,13 @@ from k8gentai.providers.turns.continuation import (
     questions,
     retrying_turn,
 )
-from k8gentai.stack.commands.turns import with_turns
+from k8gentai.stack.commands.turns import with_queue, with_turns
 from k8gentai.stack.environments.installed import SetUpError
 from k8gentai.stack.local.settings import Settings
 from k8gentai.stack.terminal.question import described
 from k8gentai.workers.queue.admission import AnsweredError, QueueFullError
 from k8gentai.workers.queue.record import TurnRecord
+from k8gentai.workers.queue.status import Pools
 from k8gentai.workers.queue.turns import Turns
 
 
@@ -40,16 +43,17 @@ def approve(
         Whether the answer counts; False where it came too late, and is a denial whatever it says.
 
     Raises:
-        SetUpError: Redis is away, there is no such turn, it waits for no such answer, or its agent is gone.
+        SetUpError: Redis is away, there is no such turn, it waits for no such answer, or nobody can
+            run its agent.
     """
 
-    async def answer(turns: Turns) -> tuple[str, list[str], bool]:
+    async def answer(turns: Turns, pools: Pools) -> tuple[str, list[str], bool]:
         record = await turns.get(turn_id)
         try:
             check_is_asked_here(record)
         except ApiError as error:
             raise SetUpError(f"{error.message} 'k8gentai turns show {turn_id}' tells how.") from error
-        _check_is_registered(settings, record)
+        await _check_can_run(settings, pools, record)
         events = [event for _, event in await turns.events(turn_id)]
         waiting = questions(record, events)
         asked = {
@@ -60,7 +64,10 @@ def approve(
         if not asked:
             what = f"a call of {' or '.join(calls)}" if calls else "a decision"
             others = ", ".join(dict.fromkeys(question.name for question in waiting.values()))
-            raise SetUpError(f"The turn {turn_id} does not wait for {what}{others and f', but for {others}'}.")
+            names = [name for question_id, question in waiting.items() for name in (question.name, question_id)]
+            hint = did_you_mean(calls[0], names) if calls else ""
+            waits = f"{others and f', but for {others}'}{hint or '.'}"
+            raise SetUpError(f"The turn {turn_id} does not wait for {what}{waits}")
         decisions: list[Item] = [
             {"type": ANSWER, "approval_request_id": request_id, "approve": not deny, "reason": reason}
             for request_id in asked
@@ -72,8 +79,10 @@ def approve(
         return following.turn.id, decided, is_over(record, now)
 
     try:
-        following, decided, too_late = with_turns(settings, answer)
-    except (AnsweredError, QueueFullError) as error:
+        following, decided, too_late = with_queue(settings, answer)
+    except AnsweredError as error:
+        raise SetUpError(f"{error}{_how_it_goes_on(settings, error.by)}") from error
+    except QueueFullError as error:
         raise SetUpError(str(error)) from error
     outcome = "Too late, and so denied" if too_late else "Denied" if deny else "Approved"
     for call in decided:
@@ -86,20 +95,20 @@ def retry(settings: Settings, turn_id: str, console: Console) -> None:
     """Run a failed turn again from its journal, as a new turn, and print that one's id.
 
     Raises:
-        SetUpError: Redis is away, there is no such turn, it has not failed, it was run again before, or its agent
-            is gone.
+        SetUpError: Redis is away, there is no such turn, it has not failed, it was run again before, or nobody
+            can run its agent.
     """
 
-    async def again(turns: Turns) -> str:
+    async def again(turns: Turns, pools: Pools) -> str:
         record = await turns.get(turn_id)
         if record.status != "failed":
             raise SetUpError(f"The turn {turn_id} has not failed (it is {record.status}).")
-        _check_is_registered(settings, record)
+        await _check_can_run(settings, pools, record)
         following = retrying_turn(record)
         return await turns.accept(following, lambda: _history_of(record))
 
     try:
-        following = with_turns(settings, again)
+        following = with_queue(settings, again)
     except AnsweredError as error:
         message = f"The turn {turn_id} was run again before, by {error.by}: what becomes of it is there."
         raise SetUpError(message) from error
@@ -108,16 +117,46 @@ def retry(settings: Settings, turn_id: str, console: Console) -> None:
     console.print(f"{following} runs it again.", markup=False, highlight=False, soft_wrap=True)
 
 
-def _check_is_registered(settings: Settings, record: TurnRecord) -> None:
-    """Raise a SetUpError where the agent of a turn is not registered any more: nobody could run it. Plain models
-    need not be; nor can it be told where there is no registry."""
-    registry, agent = settings.open_registry(), record.turn.agent
-    if record.implicit or not registry.written_at() or registry.get(agent) is not None:
+async def _check_can_run(settings: Settings, pools: Pools, record: TurnRecord) -> None:
+    """See that somebody could go on with a turn, as a person's answer counts once. Plain models need no agent; nor
+    can it be told of one where there is no registry.
+
+    Raises:
+        SetUpError: its agent is not registered any more or not ready, or no worker can import it.
+    """
+    if record.implicit:
         return
+    agent = record.turn.agent
+    why = _not_ready(settings.open_registry(), agent)
+    unable = await pools.unable(record.pool, agent)
+    if why is None and not unable:
+        return
+    why = why or f"no worker can import its agent '{agent}': {next(iter(unable.values()))}"
     raise SetUpError(
-        f"The turn {record.turn.id} cannot go on: its agent '{agent}' is not registered any more. Nothing was "
-        "changed: register it again first."
+        f"The turn {record.turn.id} cannot go on: {why.rstrip('.')}. Nothing was changed: mend it first."
     )
+
+
+def _not_ready(registry: Registry, agent_id: str) -> str | None:
+    if not registry.written_at():
+        return None
+    agent = registry.get(agent_id)
+    if agent is None:
+        return f"its agent '{agent_id}' is not registered any more"
+    if agent.state != "ready":
+        what = "is broken" if agent.state == "broken" else "cannot be run"
+        return f"its agent '{agent_id}' {what}: {agent.error}"
+    return None
+
+
+def _how_it_goes_on(settings: Settings, following: str | None) -> str:
+    """Return what to do about a turn that goes on with an answer, where it failed; empty where it did not."""
+    if following is None:
+        return ""
+    record = with_turns(settings, lambda turns: turns.get(following))
+    if record.status != "failed" or record.answered:
+        return ""
+    return f" It failed: 'k8gentai turns retry {following}' runs it again, with that answer."
 
 
 async def _history_of(record: TurnRecord) -> list[Item]:

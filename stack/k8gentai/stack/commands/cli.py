@@ -37,7 +37,11 @@ LeaseSeconds = Annotated[
 def up(
     port: Annotated[int, typer.Option(help="Where the stack listens, on loopback.", min=1, max=65535)] = 8321,
     once: Annotated[
-        bool, typer.Option("--once", help="End after the first answer; exit code 0 only if it was complete.")
+        bool,
+        typer.Option(
+            "--once",
+            help="End after the first answer; exit code 0 only if it was complete, or nothing wrong is found.",
+        ),
     ] = False,
     frameworks: Annotated[
         str, typer.Option(help="Whose agents to run: names with commas between them, or all.")

@@ -16,6 +16,7 @@ from k8gentai.stack.drill.faults import FAULTS, PROXIED
 from k8gentai.stack.drill.run import Place, Plan, Progress, run
 from k8gentai.stack.environments.frameworks import python_of
 from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.local.agents_update import unknown_agent
 from k8gentai.stack.local.children import ChildError, tail
 from k8gentai.stack.local.settings import Settings
 from k8gentai.stack.local.valkey import wait_until_ready
@@ -34,9 +35,10 @@ def ready_agent(settings: Settings, agent_id: str) -> RegisteredAgent:
     Raises:
         SetUpError: no such agent, or it is broken.
     """
-    agent = settings.read_registry().get(agent_id)
+    registry = settings.read_registry()
+    agent = registry.get(agent_id)
     if agent is None:
-        raise SetUpError(f"There is no agent '{agent_id}': 'k8gentai agents list' shows those there are.")
+        raise unknown_agent(registry, agent_id)
     if agent.state != "ready":
         raise SetUpError(f"The agent '{agent_id}' is broken: {agent.error}")
     return agent

@@ -22,6 +22,7 @@ from k8gentai.workers.process.worker_log import configure_logs
 from k8gentai.workers.queue.admission import AnsweredError
 from k8gentai.workers.queue.connection import AWAY, connect, masked
 from k8gentai.workers.queue.record import ENDED, Status, TurnRecord
+from k8gentai.workers.queue.status import Pools
 from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
 
 
@@ -149,8 +150,17 @@ def with_turns[T](settings: Settings, work: Callable[[Turns], Coroutine[Any, Any
     Raises:
         SetUpError: Redis is away, or there is no such turn.
     """
+    return with_queue(settings, lambda turns, _: work(turns))
+
+
+def with_queue[T](settings: Settings, work: Callable[[Turns, Pools], Coroutine[Any, Any, T]]) -> T:
+    """Do something with the turns in Redis, and with who runs them.
+
+    Raises:
+        SetUpError: Redis is away, or there is no such turn.
+    """
     try:
-        return with_redis(settings, lambda redis: work(Turns(redis)))
+        return with_redis(settings, lambda redis: work(Turns(redis), Pools(redis)))
     except TurnNotFoundError as error:
         raise SetUpError(f"There is no turn {error}: 'k8gentai turns list' shows those there are.") from error
 
@@ -197,8 +207,8 @@ def _facts(record: TurnRecord, events: list[Event], asking: TurnRecord | None) -
         facts.append(("journal", f"full: {record.unrecorded} answers or results were not recorded"))
     if events and events[-1].type == "turn.failed":
         facts.append(("error", events[-1].message))
-        if record.answered:
-            facts.append(("run again by", record.answered))
+        again = f"k8gentai turns retry {record.turn.id}"
+        facts.append(("run again by", record.answered) if record.answered else ("run again with", again))
     return facts
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k8gentai.agents.adapters import FRAMEWORKS
+from k8gentai.agents.text.suggestion import did_you_mean
 from k8gentai.stack.environments.installed import Say, SetUpError, interpreter_for, is_made
 
 VARIABLE = "AMF_ADAPTERS"
@@ -102,7 +103,8 @@ def check_framework(name: str, *more: str) -> None:
         SetUpError
     """
     if name not in (known := all_frameworks()):
-        raise SetUpError(f"There is no framework '{name}'. There are: {', '.join([*known, *more])}.")
+        hint = did_you_mean(name, known) or "."
+        raise SetUpError(f"There is no framework '{name}'{hint} There are: {', '.join([*known, *more])}.")
 
 
 def python_of(framework: str, say: Say) -> Path:

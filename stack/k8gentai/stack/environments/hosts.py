@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k8gentai.stack.environments.installed import PRODUCT, SetUpError, interpreter_for
+from k8gentai.stack.environments.private_folders import make_private
 
 RUN_YAML = PRODUCT.data / "stack" / "run.yaml"
 APIS = PRODUCT.data / "stack" / "apis.d"
@@ -36,8 +37,12 @@ class Host:
         Raises:
             OSError: it cannot be made.
         """
-        data = Path(os.environ.get("SQLITE_STORE_DIR") or state / self.data)
-        data.mkdir(parents=True, exist_ok=True)
+        if named := os.environ.get("SQLITE_STORE_DIR"):
+            data = Path(named)
+            data.mkdir(parents=True, exist_ok=True)
+        else:
+            data = state / self.data
+            make_private(data)
         os.environ["SQLITE_STORE_DIR"] = str(data)
         os.environ["AMF_APIS_DIR"] = os.environ.get("AMF_APIS_DIR") or str(APIS)
 

@@ -14,6 +14,7 @@ from k8gentai.agents.registry.changes import Changes
 from k8gentai.agents.registry.definitions import read_definitions
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry
 from k8gentai.agents.resources.agent import POOL
+from k8gentai.agents.text.suggestion import did_you_mean
 from k8gentai.stack.environments.frameworks import all_frameworks, named_adapters, python_of
 from k8gentai.stack.environments.installed import PRODUCT, Say, SetUpError
 from k8gentai.stack.local import pidfile as notice
@@ -191,6 +192,12 @@ def unserved(settings: Settings, framework: str, pool: str, only: Sequence[str] 
                 f"No turn of '{name}' will come to this worker: its pool is '{agent.pool}', not '{pool}'."
             )
     return lines
+
+
+def unknown_agent(registry: Registry, agent_id: str) -> SetUpError:
+    """Return the error of an id that no agent of a registry has."""
+    hint = did_you_mean(agent_id, (agent.id for agent in registry.list())) or ":"
+    return SetUpError(f"No agent '{agent_id}' is registered{hint} 'k8gentai agents list' shows those there are.")
 
 
 def refuse_to_empty(settings: Settings, found: Changes) -> None:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from k8gentai.stack.environments.private_folders import make_private
+
 STOP_SECONDS = 10
 """How long an essential child may take to end after SIGTERM."""
 DRAIN_SECONDS = 40
@@ -42,7 +44,7 @@ class Children:
         self._looked_after: set[str] = set()
 
     async def __aenter__(self) -> Self:
-        self._logs.mkdir(parents=True, exist_ok=True)
+        make_private(self._logs)
         self._guard = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -84,7 +84,8 @@ async def up(plan: Plan, settings: Settings, console: Console) -> bool:
         console: where progress and the answer are shown.
 
     Returns:
-        Whether the answer was complete; True where nothing was asked.
+        Whether the answer was complete; where there is no example to ask, whether every agent in use is ready, and
+        there is one.
 
     Raises:
         SetUpError: something that is needed cannot be had.
@@ -102,16 +103,20 @@ async def up(plan: Plan, settings: Settings, console: Console) -> bool:
         async with kept_running(children, stack.kept, stack.say):
             with notice.posted(settings.state, running):
                 complete = await _ask_example(children, stack.url, agents, console)
-                if not plan.once:
+                if plan.once:
+                    welcome.show_unready(agents, console)
+                else:
                     welcome.show(stack.url, agents, EXAMPLE, console)
                     await children.failed()
     return complete
 
 
-async def _ask_example(children: Children, url: str, agents: Iterable[RegisteredAgent], console: Console) -> bool:
-    """Ask the example, if it is among the agents. Returns whether its answer was complete."""
-    if not any(agent.id == EXAMPLE and agent.state == "ready" for agent in agents):
-        return True
+async def _ask_example(children: Children, url: str, agents: Sequence[RegisteredAgent], console: Console) -> bool:
+    """Ask the example, if it is among the agents. Returns whether its answer was complete; without it, whether
+    there are agents to be asked, and none is broken."""
+    states = {agent.id: agent.state for agent in agents}
+    if states.get(EXAMPLE) != "ready":
+        return EXAMPLE not in states and "ready" in states.values() and "broken" not in states.values()
     return await unless_a_child_fails(children, ask(url, EXAMPLE, QUESTION, console))
 
 
@@ -203,7 +208,9 @@ class _Stack:
         if self._settings.remembers_agents:
             self.say(registering.remembered(self._settings))
         # All are new at the first start, and are shown at its end.
-        is_first = not self._settings.open_registry().written_at()
+        registry = self._settings.open_registry()
+        is_first = not registry.written_at()
+        before = registry.agents_dir()
         seen: list[Changes] = []
         with self.doing("Checking the agents"):
             agents = await asyncio.to_thread(
@@ -213,6 +220,9 @@ class _Stack:
             with perhaps_unread():
                 shown = replace(found, new=[]) if is_first else found
                 registering.show_changes(shown, self._console, quietly=True)
+            if found.gone and before is not None and before.absolute() != self._settings.agents.absolute():
+                # What is named is what is served: this asks for no leave, and says the way back.
+                self.say(f"What is gone was defined in {before}: AMF_AGENTS={before} takes it up again.")
         with perhaps_unread():
             registering.show_not_used(agents, self._console)
         return agents

@@ -17,6 +17,7 @@ from pathlib import Path
 from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError
 
 from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.environments.private_folders import make_private
 from k8gentai.workers.queue import preflight
 from k8gentai.workers.queue.connection import AWAY, connect_blocking, masked
 
@@ -76,7 +77,7 @@ def claim(directory: Path, seconds: float = 10) -> int:
         SetUpError: another server has the directory, or it cannot be made.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(directory)
         socket = socket_path(directory)
         socket.parent.mkdir(exist_ok=True, mode=0o700)
         if socket.parent.stat().st_uid != os.getuid():

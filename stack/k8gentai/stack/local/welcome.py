@@ -1,6 +1,6 @@
 """What ``up`` says once everything runs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
@@ -24,6 +24,14 @@ _CURL = """curl {url}/v1/responses --json '{{"model": "{agent}", "input": "{ques
 
 _SUMS = ("Add 12.5 and 30.", "Divide 144 by 12.")
 _GREETINGS = ("Hello!", "What can you do?")
+
+
+def show_unready(agents: Sequence[RegisteredAgent], console: Console) -> None:
+    """Print the agents, and what is wrong with them, where one is broken or none is ready."""
+    states = {agent.state for agent in agents}
+    if "broken" in states or "ready" not in states:
+        console.print()
+        registering.show(agents, console)
 
 
 def show(url: str, agents: Iterable[RegisteredAgent], example: str, console: Console) -> None:

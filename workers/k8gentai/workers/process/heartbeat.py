@@ -58,6 +58,7 @@ class Beat:
         self._failures = 0
         self._kept_at = time.monotonic()
         self._reap_from = 0.0
+        self._was_away = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="beat", daemon=True)
 
@@ -92,7 +93,10 @@ class Beat:
         try:
             if lost := self._leases.renew(self._running()):
                 self._on_lost(lost)
+                if self._was_away:
+                    self._leases.acquit(self._worker.name, lost)
         except AWAY as error:
+            self._was_away = True
             self._spare_others()
             log.warning("redis_away", error=str(error))
         except Exception:
@@ -100,6 +104,7 @@ class Beat:
             log.exception("beat_failed")
         else:
             self._failures = 0
+            self._was_away = False
             self._kept()
             return True
         return False

@@ -66,9 +66,13 @@ class LastWords:
         self.raised(error)
         self._exit(1)
 
-    def ended(self) -> None:
-        """Say that the process ends in order, its turns given back."""
-        self._say({"ended": True})
+    def ended(self, *, kept: bool = False) -> None:
+        """Say that the process ends in order.
+
+        Args:
+            kept: whether it has turns yet that it could not give back.
+        """
+        self._say({"ended": True, "kept": kept})
 
     def _noted_exit(self, status: int) -> NoReturn:
         if os.getpid() == self._process:

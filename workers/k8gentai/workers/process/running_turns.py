@@ -48,6 +48,8 @@ class Pool:
         self._places = asyncio.Semaphore(concurrency)
         self.door = Door()
         """Whether it takes turns."""
+        self.kept = False
+        """Whether a turn could not be given back, as Redis was away: its lease runs out."""
         self._tasks: dict[Lease, asyncio.Task[None]] = {}
         self._declined: set[asyncio.Task[None]] = set()
         self._background: set[asyncio.Task[None]] = set()
@@ -118,7 +120,7 @@ class Pool:
             now = await self._attempts.hand_back(lease)
             log.info("handed_back", turn=lease.turn_id, now=now)
         except AWAY as error:
-            # Its lease runs out.
+            self.kept = True
             log.warning("redis_away", turn=lease.turn_id, error=str(error))
 
     def _begin(self, started: Started) -> None:
@@ -167,10 +169,13 @@ class Pool:
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
-            # Where Redis is away the turn is given to another worker after the time of a lease.
-            with suppress(TimeoutError, DeclinedBeforeError):
+            try:
                 if (started := await asyncio.wait_for(starting, REPLY_SECONDS)) is not None:
                     await self._hand_back(started.lease)
+            except TimeoutError:
+                self.kept = True
+            except DeclinedBeforeError:
+                pass
             raise
 
     def _put_back_later(self, turn_id: str) -> None:

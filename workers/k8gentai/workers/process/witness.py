@@ -28,7 +28,11 @@ STARTING_SECONDS = 600.0
 """How long a worker may take for each step of its start, before the first sign of life: it imports a framework and
 agents, for minutes on a slow machine."""
 _HELD = f"held the interpreter for {SILENT_SECONDS:.0f} s, so that nothing else ran in it, and was killed"
-_REDIS_SECONDS = 10.0
+_REDIS_SECONDS = 120.0
+"""How long it is tried to note the end in a Redis that is away. Without a note the turn that ran is to blame,
+unless Redis itself was started anew."""
+_OWN_REDIS_SECONDS = 10.0
+"""The same of a Redis behind a unix socket: it is away if ``up`` has ended, and all of it is to end then."""
 _SIGNALS = {
     "Segmentation fault": signal.SIGSEGV,
     "Aborted": signal.SIGABRT,
@@ -116,7 +120,8 @@ def death_of(notes: str) -> "Death | None":
     said: list[dict[str, Any]] = [json.loads(line) for line in notes.splitlines() if line.startswith("{")]
     end = next((words for words in said if _ENDS & words.keys()), {})
     if "ended" in end:
-        return None
+        kept = "was told to stop, and ended while Redis was away, before it could give its turns back"
+        return Death(cause=kept, told=True) if end.get("kept") else None
     if "raised" in end:
         # What agents' code raises is contained: this is the worker's.
         return Death(cause=f"ended with {end['raised']}", ours=True)
@@ -170,13 +175,15 @@ def _note(whose: dict[str, Any], death: "Death") -> None:
     from k8gentai.workers.queue.attempts import Leases
     from k8gentai.workers.queue.connection import connect_blocking
 
-    leases = Leases(connect_blocking(whose["redis_url"]), whose["pool"], lease_seconds=0)
-    _patiently(lambda: leases.bury(whose["worker"], death), redis.RedisError)
+    url = whose["redis_url"]
+    leases = Leases(connect_blocking(url), whose["pool"], lease_seconds=0)
+    seconds = _OWN_REDIS_SECONDS if url.startswith("unix:") else _REDIS_SECONDS
+    _patiently(lambda: leases.bury(whose["worker"], death), redis.RedisError, seconds)
 
 
-def _patiently(work: Callable[[], None], away: type[Exception]) -> None:
-    """Try for a while. Where Redis stays away, the worker's leases run out all the same."""
-    until = time.monotonic() + _REDIS_SECONDS
+def _patiently(work: Callable[[], None], away: type[Exception], seconds: float) -> None:
+    """Try for so long. Where Redis stays away, the worker's leases run out all the same."""
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:
             work()

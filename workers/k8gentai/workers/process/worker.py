@@ -231,9 +231,9 @@ class _Worker:
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         vitals = Vitals(host, port, shutdown.replace)
         try:
-            await self._work(connection, stack, open_attempts, vitals, shutdown)
-            # Its turns are given back, and what remains may take too long.
-            self._last_words.ended()
+            kept = await self._work(connection, stack, open_attempts, vitals, shutdown)
+            # What remains may take too long.
+            self._last_words.ended(kept=kept)
         except BaseException as error:
             self._last_words.raised(error)
             raise
@@ -272,7 +272,8 @@ class _Worker:
         open_attempts: OpenAttempts,
         vitals: Vitals,
         shutdown: Shutdown,
-    ) -> None:
+    ) -> bool:
+        """Run turns until the process is to end. Returns whether it has some yet that it could not give back."""
         self._last_words.starting(f"the import of {self._framework}")
         adapter = self._load_adapter()
 
@@ -292,7 +293,7 @@ class _Worker:
         except MemoryLimitError as error:
             log.error("memory_limit_too_low", error=str(error))
             shutdown.exit_code = 1
-            return
+            return False
         attempts = Attempts(connection, self._pool, self._name, lease_seconds=self._lease_seconds)
         toolbox = Toolbox(AgentTools(agents, stack))
         concurrency = self._concurrency or adapter.default_concurrency
@@ -387,6 +388,7 @@ class _Worker:
                     raise outcome
         if shutdown.leases_lost:
             raise LeasesError
+        return pool.kept
 
 
 async def _watchdog(on_blocked: Callable[[Blocked | None], None], alive: Callable[[], None]) -> Watchdog:

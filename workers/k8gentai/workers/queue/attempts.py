@@ -41,8 +41,8 @@ needs on a busy machine."""
 
 _HANDED_OVER = TurnFailed(
     code="worker_lost",
-    message=f"the turn was handed over {HAND_OVERS} times, as each worker that ran it was told to end, or ended "
-    "by a fault of its own; see the workers' logs",
+    message=f"the turn was handed over {HAND_OVERS} times, as each worker that ran it was told to end, ended by "
+    "a fault of its own, or was lost together with Redis; see the workers' logs",
 )
 _NOTE_SECONDS = 86_400
 _FAR_SECONDS = 30 * 86_400
@@ -373,6 +373,7 @@ class Leases:
         self._renew = prepared(connection, "renew")
         self._reap = prepared(connection, "reap")
         self._bury = prepared(connection, "bury")
+        self._acquit = prepared(connection, "acquit")
 
     def renew(self, leases: list[Lease]) -> list[Lease]:
         """Renew these leases; without any, see whether Redis answers. Returns those that were lost meanwhile."""
@@ -409,3 +410,7 @@ class Leases:
     def bury(self, worker: str, death: Death) -> None:
         """Note how a worker's process ended, and have its turns taken up at once."""
         self._bury(pool=self._pool, worker=worker, how=death.model_dump_json(), seconds=_NOTE_SECONDS)
+
+    def acquit(self, worker: str, lost: list[Lease]) -> None:
+        """Take back what is held against turns whose leases a worker lost as it could not reach Redis."""
+        self._acquit(*(lease.turn_id for lease in lost), worker=worker)

@@ -144,7 +144,7 @@ class CallCounts(BaseModel):
     shared_crashes: int = 0
     """How often its worker died with several turns in it. It counts against none of them."""
     hand_overs: int = 0
-    """How often a worker gave it to another: it stopped, or made room."""
+    """How often a worker gave it to another, as it stopped or made room, or was lost by no fault of the turn's."""
     breaks: int = 0
     """How often an attempt broke off by something that neither the agent nor its worker's end did."""
     models_made: int = 0

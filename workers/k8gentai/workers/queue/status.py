@@ -62,8 +62,18 @@ class Pools:
         found: dict[str, str] = {}
         for name, told in (await self._each(keys.RQ_WORKERS + pool, keys.MISSING)).items():
             if told and (reason := json.loads(told).get(agent_id)):
-                found[name.decode().removeprefix(keys.RQ_WORKER)] = reason
+                found[_name(name)] = reason
         return found
+
+    async def unable(self, framework: str, agent_id: str) -> dict[str, str]:
+        """Return why none of a framework's living workers can import an agent, as :meth:`missing` does; nothing
+        where one can, or where none lives."""
+        missing = await self.missing(framework, agent_id)
+        if not missing:
+            return {}
+        living = await self._each(keys.RQ_WORKERS + framework, "queues")
+        able = [name for name, queues in living.items() if queues and _name(name) not in missing]
+        return {} if able else missing
 
     async def _each(self, workers: str, field: str) -> dict[bytes, bytes | None]:
         """Return a field of each worker of a set, by the worker's key; None where it has none, or is dead."""
@@ -72,3 +82,7 @@ class Pools:
             for name in names:
                 pipe.hget(name, field)
             return dict(zip(names, await pipe.execute(), strict=True))
+
+
+def _name(key: bytes) -> str:
+    return key.decode().removeprefix(keys.RQ_WORKER)

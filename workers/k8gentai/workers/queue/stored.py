@@ -29,6 +29,7 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "wait_seconds": "Of a turn that waits for a person: how long, anew whenever what asked for it ends.",
         "taking": "What tells the taking that began the attempt from any other.",
         "attempted_at": "When the attempt began.",
+        "redis": "The `run_id` of the Redis that its lease was last renewed in; empty where workers may not ask.",
         "recorded": "How many answers, effects, failures, results and given-up calls were recorded; numbers them "
         "in their order.",
         "journal_bytes": "How long the journal's values are together.",

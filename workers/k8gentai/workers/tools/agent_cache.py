@@ -196,7 +196,8 @@ class LoadedAgents:
         if agent is None:
             raise AgentLoadError(f"agent {agent_id} is no longer registered")
         if agent.definition is None or agent.state != "ready":
-            raise AgentLoadError(agent.error or f"agent {agent_id} is broken", agent.file)
+            # The error names its file.
+            raise AgentLoadError(agent.error or f"{agent.file}: agent {agent_id} is broken")
         if agent.framework != self._adapter.framework:
             raise AgentLoadError(
                 f"agent {agent_id} is of {agent.framework}, and its pool has workers of {self._adapter.framework}"

@@ -1,13 +1,20 @@
 """The agent that a definition without an entrypoint describes: a prompt around a model."""
 
+import re
+from typing import Any
+
 from beeai_framework.adapters.openai import OpenAIChatModel
 from beeai_framework.agents.requirement import RequirementAgent
 from beeai_framework.backend.types import ChatModelParameters
+from beeai_framework.template import PromptTemplate, PromptTemplateInput
 
 from k8gentai.agents.adapters.base.parameters import chat_parameters
 from k8gentai.agents.adapters.beeai.tools import OwnTool
 from k8gentai.agents.contract.context import AgentContext
 from k8gentai.agents.resources.agent import AgentDefinition
+
+_ESCAPED = re.compile(r"(?<!{){{\s*([\w.]+)\s*}}(?!})")
+"""A variable of a Mustache template that is escaped for HTML: one without a ``&`` or a third brace."""
 
 
 def build_agent(definition: AgentDefinition, context: AgentContext) -> RequirementAgent:
@@ -28,4 +35,14 @@ def build_agent(definition: AgentDefinition, context: AgentContext) -> Requireme
         description=spec.description,
         instructions=spec.system_prompt,
         final_answer_as_tool=False,
+        templates={"system": _verbatim, "task": _verbatim},
     )
+
+
+def _verbatim(template: PromptTemplate[Any]) -> PromptTemplate[Any]:
+    """Return a template that puts texts in as they are: BeeAI's own write ``<`` as ``&lt;``, as for a page."""
+
+    def unescaped(given: PromptTemplateInput[Any]) -> PromptTemplateInput[Any]:
+        return given.model_copy(update={"template": _ESCAPED.sub(r"{{&\1}}", given.template)})
+
+    return template.fork(unescaped)

@@ -7,6 +7,13 @@ local function now()
   return tonumber(time[1]) + tonumber(time[2]) / 1000000
 end
 
+-- Names this process of Redis: one that was started again, or that took over, has another name. Empty where the user
+-- may not ask.
+local function this_redis()
+  local info = redis.pcall('INFO', 'server')
+  return type(info) == 'string' and info:match('run_id:(%w+)') or ''
+end
+
 -- Appends an event; of a turn's last one, the time stands beside it. `e` comes first, as earlier releases take the
 -- first value of an entry for the event.
 local function append(turn, event, at)

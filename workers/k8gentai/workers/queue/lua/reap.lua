@@ -1,6 +1,7 @@
 -- Puts turns whose worker is gone back in the queue. Which of them ended it is found out: where its witness cannot say,
 -- each is a suspect that is run alone, and one whose worker is lost while it is alone has done it. Only that counts
--- against a turn, and often enough fails it. Any number of workers may run this at once.
+-- against a turn, and often enough fails it. Where Redis was lost as well, nothing is known. Any number of workers may
+-- run this at once.
 -- Returns what was done, as '{id} {what}'.
 -- Arguments:
 --   pool
@@ -54,6 +55,14 @@ local function noted(worker)
   return note and cjson.decode(note) or {}
 end
 
+-- Whether it is not known how a worker ended, as Redis ended as well after the lease was last renewed: all was lost at
+-- once, or its witness had nowhere to write.
+local function lost_with_redis(turn, worker)
+  if redis.call('EXISTS', keys.dead .. worker) == 1 then return false end
+  local was, here = redis.call('HGET', turn, 'redis') or '', this_redis()
+  return was ~= '' and here ~= '' and was ~= here
+end
+
 local function gave_up(causes, unheard)
   local same, died = true, true
   for i, worker in pairs(unheard) do causes[tonumber(i)] = noted(worker).cause or '' end
@@ -94,7 +103,7 @@ end
 local function waits(turn, worker, since)
   local crashed = redis.call('HGET', turn, 'crashes') or 0
   if crashed + 1 < tonumber(crashes) or now() > since + args.patience then return false end
-  return redis.call('EXISTS', keys.dead .. worker) == 0
+  return redis.call('EXISTS', keys.dead .. worker) == 0 and not lost_with_redis(turn, worker)
 end
 
 -- Its worker died beside it. A process that was killed from outside is no sign against its turns, twice may be one.
@@ -106,7 +115,9 @@ end
 
 local function lost(id, turn, worker, was_alone)
   local note = noted(worker)
-  if note.told or note.ours then return handed_over(turn, args.often) and args.event end
+  if note.told or note.ours or lost_with_redis(turn, worker) then
+    return handed_over(turn, args.often) and args.event
+  end
   if note.turn == id or was_alone and (note.turn or '') == '' then return convict(turn, worker, note) end
   suspect(turn, worker, note)
 end

@@ -28,7 +28,7 @@ if status ~= 'queued' then return {status} end
 
 attempt = redis.call('HINCRBY', turn, 'attempt', 1)
 set_status(turn, 'running')
-redis.call('HSET', turn, 'worker', worker, 'taking', taking, 'attempted_at', now())
+redis.call('HSET', turn, 'worker', worker, 'taking', taking, 'attempted_at', now(), 'redis', this_redis())
 redis.call('HSETNX', turn, 'started_at', now())
 redis.call('ZADD', keys.leases .. pool, now() + args.lease, id .. ' ' .. attempt)
 -- Far off, because whoever counts this registry makes RQ fail what is past its time; our leases decide that.
