@@ -65,13 +65,13 @@ class Pools:
                 found[_name(name)] = reason
         return found
 
-    async def unable(self, framework: str, agent_id: str) -> dict[str, str]:
-        """Return why none of a framework's living workers can import an agent, as :meth:`missing` does; nothing
+    async def unable(self, pool: str, agent_id: str) -> dict[str, str]:
+        """Return why none of a pool's living workers can import an agent, as :meth:`missing` does; nothing
         where one can, or where none lives."""
-        missing = await self.missing(framework, agent_id)
+        missing = await self.missing(pool, agent_id)
         if not missing:
             return {}
-        living = await self._each(keys.RQ_WORKERS + framework, "queues")
+        living = await self._each(keys.RQ_WORKERS + pool, "queues")
         able = [name for name, queues in living.items() if queues and _name(name) not in missing]
         return {} if able else missing
 
