@@ -80,6 +80,7 @@ class MemoryTurns:
         self.full = False
         self.busy: str | None = None
         self.away: Exception | None = None
+        self.rolled_back: dict[str, TurnRecord] = {}
 
     async def append(self, turn_id: str, *events: ev.Event) -> None:
         record = self.records[turn_id]
@@ -147,13 +148,33 @@ class MemoryTurns:
     async def follow(self, turn_id: str, after: int = 0) -> AsyncIterator[tuple[int, ev.Event]]:
         while True:
             self._answer()
+            if turn_id not in self.kept:
+                raise TurnNotFoundError(turn_id)
             for seq, event in await self.events(turn_id, after):
                 after = seq
                 yield seq, event
                 if isinstance(event, ev.TurnEnd):
                     return
             async with self.changed:
-                await self.changed.wait_for(lambda seen=after: len(self.kept[turn_id]) > seen or self.away)
+                await self.changed.wait_for(
+                    lambda seen=after: turn_id not in self.kept or len(self.kept[turn_id]) > seen or self.away
+                )
+            if turn_id not in self.kept:
+                raise TurnNotFoundError(turn_id)
+
+    async def roll_back(self, turn_id: str, *, settled: bool) -> None:
+        """End a turn as the next of its conversation does that wants it forgotten.
+
+        Args:
+            turn_id: the turn.
+            settled: whether its events are gone, too.
+        """
+        await self.cancel(turn_id)
+        self.rolled_back[turn_id] = self.records.pop(turn_id)
+        async with self.changed:
+            if settled:
+                del self.kept[turn_id]
+            self.changed.notify_all()
 
     async def now(self) -> float:
         return time.time()

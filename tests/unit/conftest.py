@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,3 +20,16 @@ async def served(tmp_path: Path) -> AsyncIterator[Floor]:
 async def client(served: Floor) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(served) as made:
         yield made
+
+
+@pytest.fixture(params=[False, True], ids=["forgotten", "gone"])
+def rolled_back(served: Floor, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each turn is rolled back before the server that accepted it reads it."""
+    accept = served.turns.accept
+
+    async def accepting(*asked: Any) -> str:
+        turn_id = await accept(*asked)
+        await served.turns.roll_back(turn_id, settled=request.param)
+        return turn_id
+
+    monkeypatch.setattr(served.turns, "accept", accepting)

@@ -73,6 +73,47 @@ async def test_a_stream_begins_in_progress(client: httpx.AsyncClient, served: Fl
     assert parsed(response.text)[0][2]["response"]["status"] == "in_progress"
 
 
+@pytest.mark.usefixtures("rolled_back")
+async def test_who_waits_for_a_turn_that_is_rolled_back_hears_that_it_is_cancelled(
+    client: httpx.AsyncClient, served: Floor
+) -> None:
+    answer = await client.post("/v1/responses", json={**ASK, "conversation": await conversation(served)})
+    assert answer.status_code == 200
+    told = answer.json()
+    assert (told["status"], told["output"], told["id"]) == ("cancelled", [], next(iter(served.turns.rolled_back)))
+    assert told["created_at"] > 0
+    assert (await client.get(f"/v1/responses/{told['id']}")).status_code == 404
+
+
+@pytest.mark.usefixtures("rolled_back")
+async def test_so_does_who_reads_its_stream(client: httpx.AsyncClient) -> None:
+    events = parsed((await client.post("/v1/responses", json={**ASK, "stream": True})).text)
+    assert [name for name, _, _ in events] == ["response.created", "response.incomplete"]
+    assert [event["sequence_number"] for _, _, event in events] == [0, 1]
+    assert events[-1][2]["response"]["status"] == "cancelled"
+
+
+@pytest.mark.usefixtures("rolled_back")
+async def test_one_in_the_background_is_answered_as_it_was_accepted_all_the_same(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.post("/v1/responses", json={**ASK, "background": True})
+    assert (answer.status_code, answer.json()["status"]) == (200, "queued")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_one_that_is_rolled_back_in_its_answer_ends_with_it(
+    client: httpx.AsyncClient, served: Floor, stream: bool
+) -> None:
+    async def half() -> None:
+        turn_id = await served.turns.play(*ANSWER[:2])
+        await served.turns.roll_back(turn_id, settled=False)
+
+    answer, _ = await asyncio.gather(client.post("/v1/responses", json={**ASK, "stream": stream}), half())
+    told = parsed(answer.text)[-1][2]["response"] if stream else answer.json()
+    assert (answer.status_code, told["status"]) == (200, "cancelled")
+
+
 async def test_a_response_in_the_background_is_answered_as_it_was_accepted(
     client: httpx.AsyncClient, served: Floor
 ) -> None:

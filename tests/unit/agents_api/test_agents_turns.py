@@ -45,6 +45,19 @@ async def test_a_stream_ends_with_the_turn(client: httpx.AsyncClient, served: Fl
     ] == "step_not_found"
 
 
+@pytest.mark.usefixtures("rolled_back")
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_waits_for_a_turn_that_is_rolled_back_hears_that_it_is_cancelled(
+    client: httpx.AsyncClient, stream: bool
+) -> None:
+    url = await begin(client, await create(client))
+    answer = await client.post(f"{url}/turn", json={**ASK, "stream": stream})
+    error = chunks(answer)[-1]["error"] if stream else answer.json()["error"]
+    assert error["code"] == "cancelled"
+    assert error["message"].endswith("The turn was cancelled.")
+    assert answer.status_code != 404
+
+
 @pytest.mark.parametrize("settled", [False, True])
 async def test_a_session_shows_its_turns_settled_or_not(
     client: httpx.AsyncClient, served: Floor, settled: bool

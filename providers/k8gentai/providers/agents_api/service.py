@@ -34,7 +34,7 @@ from k8gentai.providers.requests.targets import Resolver
 from k8gentai.providers.turns.acceptor import Acceptor
 from k8gentai.providers.turns.reader import TurnReader
 from k8gentai.workers.queue.admission import IdempotencyConflictError
-from k8gentai.workers.queue.record import ClassicPart
+from k8gentai.workers.queue.record import ClassicPart, TurnRecord
 
 _CONFIGURED = "agent_config.toolgroups"
 
@@ -51,7 +51,8 @@ class Sent:
 class Accepted:
     """A turn, or the next part of one, that was accepted."""
 
-    part_id: str
+    part: TurnRecord
+    """It as it was accepted."""
     before: list[Part]
     stream: bool
 
@@ -142,13 +143,13 @@ class AgentsService:
         tools = await self.toolgroups.tools(request.toolgroups, "toolgroups")
         items = input_items(request.messages, request.documents or [])
         messages = [message.model_dump(mode="json", exclude_none=True) for message in request.messages]
-        part_id, _ = await self._acceptor.accept(
+        part, _ = await self._acceptor.accept(
             await self._request(config, session_id, items, tools, request.tool_config),
             sent.idempotency_key,
             sent.sdk_try,
             lambda turn_id: ClassicPart(agent_id=agent_id, turn_id=turn_id, input_messages=messages),
         )
-        return Accepted(part_id, [], request.stream)
+        return Accepted(part, [], request.stream)
 
     async def resume_turn(self, agent_id: str, session_id: str, turn_id: str, body: Any) -> Accepted:
         """Accept the next part of a turn that waits for its client's tools. The same answer sent twice is one.
@@ -170,7 +171,7 @@ class AgentsService:
             asked_at=asking.ended_at,
         )
         try:
-            part_id, _ = await self._acceptor.accept(
+            part, _ = await self._acceptor.accept(
                 await self._request(config, session_id, tool_outputs(request.tool_responses), []),
                 f"resume:{asking.id}",
                 None,
@@ -178,12 +179,12 @@ class AgentsService:
             )
         except IdempotencyConflictError:
             raise invalid(f"Turn '{turn_id}' was resumed with other responses.", "tool_responses") from None
-        return Accepted(part_id, before, request.stream)
+        return Accepted(part, before, request.stream)
 
     async def stream(self, accepted: Accepted) -> AsyncIterator[Chunk]:
         """Return the turn's chunks, those to come included."""
         rendering = await self._rendering(accepted)
-        return self._reader.stream(rendering, accepted.part_id)
+        return self._reader.stream(rendering, accepted.part.turn.id, created=True)
 
     async def wait(self, accepted: Accepted) -> dict[str, Any]:
         """Return the turn when it has ended or waits for input.
@@ -192,7 +193,7 @@ class AgentsService:
             ApiError: it failed, or the server stops before that.
         """
         rendering = await self._rendering(accepted)
-        await self._reader.wait(rendering, accepted.part_id)
+        await self._reader.wait(rendering, accepted.part.turn.id, created=True)
         turn = rendering.turn()
         if rendering.error:
             raise turn_error(turn["turn_id"], rendering.error)
@@ -234,7 +235,7 @@ class AgentsService:
         return {**fields, "model": model, "input": items, "conversation": session_id}
 
     async def _rendering(self, accepted: Accepted) -> PartRendering:
-        return PartRendering(await self._reader.record(accepted.part_id, "read"), accepted.before)
+        return PartRendering(await self._reader.created(accepted.part), accepted.before)
 
 
 def _asking(parts: list[Part], responses: list[ToolResponse]) -> Part:

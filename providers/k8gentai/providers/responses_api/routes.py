@@ -51,17 +51,17 @@ def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTE
     ) -> Response:
         body = await json_body(request, max_body_bytes)
         async with service.acceptor.on_behalf(x_amf_parent) as parent:
-            turn_id, read = await service.acceptor.accept(
+            turn, read = await service.acceptor.accept(
                 body, idempotency_key, x_stainless_retry_count, parent=parent
             )
             if read.stream:
-                events = await service.stream(turn_id)
+                events = await service.created(turn)
                 if read.obfuscate:
                     events = obfuscated(events)
                 return event_stream(_server_sent(events, x_llamastack_client_version))
             if read.background:
-                return JSONResponse(await service.accepted(turn_id))
-            return JSONResponse(await service.wait(turn_id))
+                return JSONResponse(await service.accepted(turn))
+            return JSONResponse(await service.wait(turn))
 
     @router.post("/compact")
     async def compact(

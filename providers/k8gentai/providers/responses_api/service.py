@@ -60,29 +60,30 @@ class ResponsesService:
         """The indexes of finished responses."""
         return self._store.indexes
 
-    async def wait(self, turn_id: str) -> dict[str, Any]:
-        """Return the response when its turn has ended.
+    async def wait(self, accepted: TurnRecord) -> dict[str, Any]:
+        """Return the response when its turn has ended, to whoever asked for it; cancelled where it was rolled back
+        or deleted meanwhile.
+
+        Args:
+            accepted: the turn as it was accepted.
 
         Raises:
             ApiError: the server stops before that (503), or the turn failed because an MCP server of the request
                 does not know the caller (401).
         """
-        rendering = Rendering(await self._reader.record(turn_id, "read"))
-        await self._reader.wait(rendering, turn_id)
+        rendering = Rendering(await self._reader.created(accepted))
+        await self._reader.wait(rendering, accepted.turn.id, created=True)
         response = rendering.response()
         await self._join(response)
         if (response["error"] or {}).get("reason") == "mcp_unauthorized":
             raise ApiError(401, response["error"]["message"], code="mcp_unauthorized", param="tools")
         return response
 
-    async def accepted(self, turn_id: str) -> dict[str, Any]:
+    async def accepted(self, accepted: TurnRecord) -> dict[str, Any]:
         """Return the response as its turn was accepted, however far it has come: so a repeated request is answered
         like the first.
         """
-        try:
-            return resource_base(await self._reader.record(turn_id, "read"))
-        except TurnNotFoundError:
-            return await self.get(turn_id)
+        return resource_base(await self._reader.created(accepted))
 
     async def compaction(self, turn_id: str) -> dict[str, Any]:
         """Return the answer to a compaction's request, when its turn has ended.
@@ -124,6 +125,15 @@ class ResponsesService:
         if record.compaction:
             raise invalid(f"Response '{response_id}' is a compaction, which has no stream.", "stream")
         return self._after(self._reader.stream(Rendering(record), response_id), after)
+
+    async def created(self, accepted: TurnRecord) -> AsyncIterator[StreamEvent]:
+        """Return the stream events of a response for whoever asked for it; they end as :meth:`wait` does.
+
+        Args:
+            accepted: the turn as it was accepted.
+        """
+        rendering = Rendering(await self._reader.created(accepted))
+        return self._after(self._reader.stream(rendering, accepted.turn.id, created=True), -1)
 
     async def input(self, response_id: str) -> list[Item]:
         """Return the response's input items, in their order.

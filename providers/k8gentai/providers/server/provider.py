@@ -37,6 +37,7 @@ from k8gentai.workers.process.descriptors import raise_limit
 from k8gentai.workers.queue import preflight
 from k8gentai.workers.queue.connection import AWAY, connect, masked
 from k8gentai.workers.queue.positions import Positions
+from k8gentai.workers.queue.record import TurnRecord
 from k8gentai.workers.queue.status import Pools
 from k8gentai.workers.queue.turns import Turns
 
@@ -74,12 +75,12 @@ class AmfResponses(host.Responses):  # type: ignore[misc]  # the host is untyped
 
     async def create_openai_response(self, request: Any) -> Any:
         self.running.start()
-        turn_id, read = await self._service.acceptor.accept(request.model_dump(mode="json", exclude_unset=True))
+        turn, read = await self._service.acceptor.accept(request.model_dump(mode="json", exclude_unset=True))
         if read.stream:
-            return self._host_events(turn_id)
+            return self._host_events(turn)
         if read.background:
-            return _response(await self._service.get(turn_id))
-        return _response(await self._service.wait(turn_id))
+            return _response(await self._service.accepted(turn))
+        return _response(await self._service.wait(turn))
 
     async def get_openai_response(self, request: Any) -> Any:
         return _response(await self._service.get(request.response_id))
@@ -113,11 +114,11 @@ class AmfResponses(host.Responses):  # type: ignore[misc]  # the host is untyped
     async def cancel_openai_response(self, request: Any) -> Any:
         return _response(await self._service.cancel(request.response_id))
 
-    async def _host_events(self, turn_id: str) -> AsyncIterator[Any]:
-        async for event in await self._service.stream(turn_id):
+    async def _host_events(self, turn: TurnRecord) -> AsyncIterator[Any]:
+        async for event in await self._service.created(turn):
             # The host has no type for this one.
             if event["type"] != "response.queued":
-                yield _HOST_EVENT.validate_python({"response_id": turn_id, **event})
+                yield _HOST_EVENT.validate_python({"response_id": turn.turn.id, **event})
 
 
 def _response(response: dict[str, Any]) -> Any:

@@ -93,7 +93,7 @@ class Acceptor:
         classic: Callable[[str], ClassicPart] | None = None,
         parent: Parent | None = None,
         compaction: bool = False,
-    ) -> tuple[str, CreateRequest]:
+    ) -> tuple[TurnRecord, CreateRequest]:
         """Accept a turn.
 
         Args:
@@ -106,7 +106,8 @@ class Acceptor:
             compaction: it sums up its history and input.
 
         Returns:
-            The turn's id, and the request as it was read.
+            The turn as it was accepted, for whoever waits for it: it may be gone again before it is read, rolled
+            back by the conversation's next. And the request as it was read.
 
         Raises:
             ApiError: the request is wrong; nothing was accepted.
@@ -165,7 +166,8 @@ class Acceptor:
 
         kept = await self._turns.accept(accepted, history, terms)
         log.info("turn_accepted", turn=kept, agent=target.agent, framework=target.framework)
-        return kept, request
+        turn = accepted.turn.model_copy(update={"id": kept})
+        return TurnRecord(**{**dict(accepted), "turn": turn}, status="queued"), request
 
     async def _target(self, request: CreateRequest) -> Target:
         """Find whom a request is for.
@@ -206,8 +208,8 @@ class Acceptor:
         request = summary_request(body)
         if isinstance(model := request.get("model"), str):
             request["model"] = self._resolver.model_of(model)
-        turn_id, _ = await self.accept(request, idempotency_key, sdk_try, compaction=True)
-        return turn_id
+        record, _ = await self.accept(request, idempotency_key, sdk_try, compaction=True)
+        return record.turn.id
 
     async def _continued(self, request: CreateRequest, agent: str, parent: Parent | None) -> "_GoingOn":
         """Return what the request goes on with, where it answers what a suspended turn asked.

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
-from k8gentai.agents.contract.events import Event, TurnEnd
+from k8gentai.agents.contract.events import Event, TurnAccepted, TurnCancelled, TurnEnd
 from k8gentai.providers.errors import server_stopping, store_away_meanwhile
 from k8gentai.providers.host.access import Access
 from k8gentai.workers.queue.connection import AWAY
@@ -66,6 +66,18 @@ class TurnReader:
             raise TurnNotFoundError(turn_id)
         return record
 
+    async def created(self, accepted: TurnRecord) -> TurnRecord:
+        """Return a turn for the caller that it was accepted for just now, which is told how it ends in any case.
+
+        Args:
+            accepted: the turn as it was accepted.
+        """
+        try:
+            return await self.record(accepted.turn.id, "read")
+        except TurnNotFoundError:
+            # It was rolled back or deleted, or has ended and was not to be kept. Its events may be there.
+            return accepted.model_copy(update={"accepted_at": await self._turns.now()})
+
     async def so_far(self, record: TurnRecord) -> tuple[TurnRecord, list[Event]]:
         """Return the turn's events, and its record as it stands with the last of them."""
         events = [event for _, event in await self._turns.events(record.turn.id)]
@@ -74,32 +86,51 @@ class TurnReader:
             record = await self._turns.get(record.turn.id)
         return record, events
 
-    async def stream(self, fold: Fold, turn_id: str, patience: float = math.inf) -> AsyncIterator[dict[str, Any]]:
+    async def stream(
+        self, fold: Fold, turn_id: str, patience: float = math.inf, *, created: bool = False
+    ) -> AsyncIterator[dict[str, Any]]:
         """Yield what the fold makes of the turn's events, those to come included.
 
         Args:
             fold: makes it.
             turn_id: the turn.
             patience: for how many seconds Redis may be away.
+            created: the caller is whoever the turn was accepted for, and is told of its end in any case: cancelled
+                where it was deleted.
 
         Raises:
             One of :data:`AWAY`: it is away for longer.
             TurnNotFoundError: the turn was deleted.
         """
-        async for event, ended_at in self._follow(turn_id, patience):
-            fold.ended_at = ended_at
-            for shown in fold.feed(event):
-                yield shown
+        begun = False
+        try:
+            async for event, ended_at in self._follow(turn_id, patience):
+                begun, fold.ended_at = True, ended_at
+                for shown in fold.feed(event):
+                    yield shown
+        except TurnNotFoundError:
+            if not created:
+                raise
+            fold.ended_at = await self._turns.now()
+            for event in (TurnCancelled(),) if begun else (TurnAccepted(), TurnCancelled()):
+                for shown in fold.feed(event):
+                    yield shown
 
-    async def wait(self, fold: Fold, turn_id: str) -> None:
+    async def wait(self, fold: Fold, turn_id: str, *, created: bool = False) -> None:
         """Feed the fold the turn's events to their end.
+
+        Args:
+            fold: makes what is shown of them.
+            turn_id: the turn.
+            created: as in :meth:`stream`.
 
         Raises:
             ApiError: the server stops before that, or Redis is away for long (503).
+            TurnNotFoundError: the turn was deleted.
         """
 
         async def to_the_end() -> None:
-            async for _ in self.stream(fold, turn_id, _PATIENCE_SECONDS):
+            async for _ in self.stream(fold, turn_id, _PATIENCE_SECONDS, created=created):
                 pass
 
         ending = asyncio.create_task(to_the_end())
