@@ -8,6 +8,7 @@ from unittest.mock import AsyncMock
 
 import httpx
 import pytest
+from llama_stack.core.server.fastapi_router_registry import get_router_routes
 from pydantic import BaseModel, RootModel
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -416,3 +417,16 @@ async def test_routes_come_first(served: Floor) -> None:
         assert (await client.get("/v1/responses/resp_1")).status_code == 404
         asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
         assert (await client.post("/v1/chat/completions", json=asked)).json() == {"id": "ours"}
+
+
+def test_the_host_lists_our_routes_where_it_serves_none() -> None:
+    """As for ``GET /v1/inspect/routes``."""
+    listed = {
+        (route.path, method) for route in get_router_routes(api.create_router(None)) for method in route.methods
+    }
+    assert {
+        ("/v1/responses", "POST"),
+        ("/v1/responses/{response_id}", "GET"),
+        ("/v1/agents/{agent_id}/session", "POST"),
+        ("/v1/chat/completions", "POST"),
+    } <= listed

@@ -81,8 +81,14 @@ def available_providers() -> list[Any]:
     ]
 
 
-def create_router(impl: AmfRoutes) -> APIRouter:
-    """Called by the host: our routes, which also start and stop what runs in the background."""
+def create_router(impl: AmfRoutes | None) -> APIRouter:
+    """Called by the host: our routes, which also start and stop what runs in the background.
+
+    Args:
+        impl: what they need; None where the host only lists routes, as ``GET /v1/inspect/routes`` does.
+    """
+    if impl is None:
+        return _listed()
     running = impl.running
 
     @asynccontextmanager
@@ -101,6 +107,31 @@ def create_router(impl: AmfRoutes) -> APIRouter:
     router.include_router(completions.create_router(impl.inference, running.listed, impl.max_body_bytes))
     router.include_router(vector_stores.create_router(impl.vector_io))
     return router
+
+
+def _listed() -> APIRouter:
+    """Return our routes for clients, which are not to be served, each at the top, where the host looks."""
+    unserved: Any = None
+    router = APIRouter()
+    for part in (
+        routes.create_router(unserved),
+        agents_routes.create_router(unserved),
+        conversations.create_router(unserved),
+        completions.create_router(unserved),
+        vector_stores.create_router(unserved),
+    ):
+        router.routes.extend(_flat(part))
+    return router
+
+
+def _flat(router: Any) -> list[Any]:
+    """Return the routes of a router, and of those that it includes."""
+    nested = [getattr(route, "original_router", None) for route in router.routes]
+    return [
+        each
+        for route, inner in zip(router.routes, nested, strict=True)
+        for each in ([route] if inner is None else _flat(inner))
+    ]
 
 
 def _move_to_front(app: FastAPI, router: APIRouter) -> None:
