@@ -48,8 +48,8 @@ class Lookups:
         request = await self._guarded(request, framework)
         for place, file_id in _file_ids(request.input):
             await self._check_file(file_id, place)
+        _check_addresses(request.input)
         if framework != _FRAMEWORK:
-            _check_addresses(request.input, framework)
             return request
         tools = [await self._tool(tool, f"tools[{index}]") for index, tool in enumerate(request.tools)]
         _check_once(tools)
@@ -135,11 +135,11 @@ def _check_once(tools: list[dict[str, Any]]) -> None:
         seen.add(kind)
 
 
-def _check_addresses(items: list[Item], framework: str) -> None:
-    """See that no file is named by an address, which agents' models are not sent."""
+def _check_addresses(items: list[Item]) -> None:
+    """See that no file is named by an address, which chat completions has no place for."""
     for place, part in file_parts(items):
         if part.get("file_url"):
-            message = f"Agents of {framework} take files as 'file_id' or 'file_data', not as 'file_url'."
+            message = "Files are taken as 'file_id' or 'file_data', and not as 'file_url'."
             raise invalid(message, f"{place}.file_url", "unsupported_parameter")
 
 

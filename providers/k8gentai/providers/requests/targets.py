@@ -35,6 +35,10 @@ class Target:
     """What it takes of no request: see :data:`k8gentai.agents.contract.turn.RequestPart`."""
     tools: frozenset[str] = frozenset()
     """The names of its own tools that are known."""
+    has_tools: bool = False
+    """It has tools of its own."""
+    knows_tools: bool = True
+    """No server names others while a turn runs."""
     implicit: bool = False
     """A plain model, run as an agent of Llama Stack's own."""
     multitask_strategy: MultitaskStrategy = "enqueue"
@@ -171,6 +175,8 @@ def _target(agent: RegisteredAgent) -> Target:
         declarative=spec.entrypoint is None,
         refuses=frozenset(agent.refuses),
         tools=frozenset(agent.tools),
+        has_tools=bool(agent.tools or spec.tools),
+        knows_tools=all(tool.mcp is None for tool in spec.tools),
         multitask_strategy=spec.multitask_strategy,
         queue_limit=spec.limits.queue,
     )

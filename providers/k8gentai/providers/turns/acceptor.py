@@ -21,6 +21,7 @@ from k8gentai.providers.requests.input_items import check_outputs
 from k8gentai.providers.requests.referenced import Lookups
 from k8gentai.providers.requests.request import CreateRequest, read_request
 from k8gentai.providers.requests.targets import Resolver, Target
+from k8gentai.providers.requests.tool_choices import check_tool_choice
 from k8gentai.providers.turns.continuation import (
     asking_turn,
     check_is_asked_here,
@@ -125,6 +126,8 @@ class Acceptor:
         if request.conversation:
             await self._histories.check_conversation(request.conversation)
         going_on = await self._continued(request, target.agent, parent)
+        if going_on.turn is None:
+            check_tool_choice(request, target)
         asked = going_on.turn or request
         accepted = AcceptedTurn(
             turn=Turn(
