@@ -92,7 +92,8 @@ def valid_turns() -> dict[str, Any]:
     fields["temperature"] = _number(0, 2)
     fields["top_p"] = _number(0, 1)
     fields["presence_penalty"] = fields["frequency_penalty"] = _number(-2, 2)
-    fields["tool_choice"] = {"enum": ["auto", "none", "required"]}
+    # There may be no tool, which is wrong where one is required.
+    fields["tool_choice"] = {"enum": ["auto", "none"]}
     for name in ("previous_response_id", "background", "stream_options", "text", "top_logprobs", "include"):
         # Of each, what is right hangs on something else.
         del fields[name]

@@ -21,8 +21,8 @@ from tests.support.providers import Floor, floor
 
 
 async def accept(served: Floor, said: Any, **body: Any) -> str:
-    turn_id, _ = await served.service.acceptor.accept({"model": "math", "input": said, **body})
-    return turn_id
+    record, _ = await served.service.acceptor.accept({"model": "math", "input": said, **body})
+    return record.turn.id
 
 
 async def end(served: Floor, turn_id: str, said: str, last: ev.TurnEnd | None = None) -> str:

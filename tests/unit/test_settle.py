@@ -36,8 +36,8 @@ async def conversation(served: Floor, items: list[dict[str, Any]] | None = None)
 
 
 async def create(served: Floor, **body: Any) -> str:
-    turn_id, _ = await served.service.acceptor.accept({"model": "math", "input": "2+2", **body})
-    return turn_id
+    record, _ = await served.service.acceptor.accept({"model": "math", "input": "2+2", **body})
+    return record.turn.id
 
 
 async def items_of(served: Floor, conversation_id: str) -> list[dict[str, Any]]:
