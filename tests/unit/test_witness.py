@@ -116,6 +116,7 @@ def test_the_end_is_noted_once_a_redis_that_was_away_is_back(monkeypatch, url, s
         now += for_seconds
 
     monkeypatch.setattr("k8gentai.workers.queue.attempts.Leases.bury", bury)
+    monkeypatch.setattr(witness, "_let_go_of_streams", lambda: None)
     monkeypatch.setattr(witness.time, "monotonic", lambda: now)
     monkeypatch.setattr(witness.time, "sleep", sleep)
     witness._note({"redis_url": url, "framework": "langgraph", "worker": "w"}, witness._silenced("was killed"))

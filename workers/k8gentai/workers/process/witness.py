@@ -183,14 +183,28 @@ def _note(whose: dict[str, Any], death: "Death") -> None:
 
 def _patiently(work: Callable[[], None], away: type[Exception], seconds: float) -> None:
     """Try for so long. Where Redis stays away, the worker's leases run out all the same."""
+    from k8gentai.workers.queue.connection import pauses
+
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    for pause in pauses():
         try:
             work()
         except away:
-            time.sleep(0.2)
+            if time.monotonic() + pause > until:
+                return
+            _let_go_of_streams()
+            time.sleep(pause)
         else:
             return
+
+
+def _let_go_of_streams() -> None:
+    """Close the worker's output: whoever reads it to its end waits for the worker, and not for this process."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _signal(fatal: str) -> str:
