@@ -233,6 +233,17 @@ async def test_a_call_that_middleware_takes_out_of_an_answer_is_not_there(client
     assert [item.type for item in response.output] == ["message"]
 
 
+async def test_what_an_agent_is_to_say_again_is_not_in_a_response_that_waits(client, model, key):
+    model.script(
+        key, Answer("Take it again."), Answer("I add.", Call("add", {"a": 1, "b": 2})), Answer("A good one.")
+    )
+    asked = await client.responses.create(model="filtered-asking", input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    assert [item.content[0].text for item in items_of(asked, "message")] == ["I add."]
+    done = await answer(client, asked, request, approve=True)
+    assert [item.content[0].text for item in items_of(done, "message")] == ["A good one."]
+
+
 async def test_a_call_is_shown_with_what_middleware_makes_of_its_result(client, model, key):
     told = ["fine now", "product: 6"]
     model.script(key, Answer(Call("flaky", {"key": key}), Call("multiply", {"a": 2, "b": 3})), Answer("Done."))

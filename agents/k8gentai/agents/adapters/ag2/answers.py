@@ -89,7 +89,8 @@ class Answers:
         self._drafts.append(_Draft(step, is_whole=False))
 
     def go(self) -> None:
-        """The agent takes its turn, be it again."""
+        """The agent takes its turn, be it again: what it came to before is no answer, unless it comes to that."""
+        self._leave_out(self._goes[-1], left=True)
         self._goes.append([])
 
     def answer(self, response: ModelResponse) -> None:
@@ -116,6 +117,7 @@ class Answers:
             if kept and kept[-1].is_last:
                 self._drop(kept.pop())
             self._say(text)
+        self._leave_out(kept, left=False)
         for go in self._goes:
             for answer in go if go is not kept else ():
                 self._drop(answer)
@@ -169,6 +171,11 @@ class Answers:
         for call in calls:
             self._run.publish(call)
         return message_id
+
+    def _leave_out(self, go: Sequence[_Answer], *, left: bool) -> None:
+        for answer in go:
+            if answer.message_id is not None:
+                self._run.context.leave_out(answer.message_id, left)
 
     def _drop(self, answer: _Answer) -> None:
         if answer.message_id is not None:
