@@ -22,7 +22,8 @@ def _no_pauses(monkeypatch):
 
 
 def stream(*events):
-    return httpx.Response(200, text="".join(f"id: 1\ndata: {json.dumps(event)}\n\n" for event in events))
+    text = "".join(f"id: 1\ndata: {json.dumps(event)}\n\n" for event in events)
+    return httpx.Response(200, headers={"content-type": "text/event-stream"}, text=text)
 
 
 async def run(*answers):
