@@ -1,60 +1,32 @@
-"""Pools by name: whose workers run an agent's turns, and what waits where there is none."""
+"""What Redis tells of who runs turns."""
 
-from k8gentai.agents.registry.registry import Registry, write_registry
+import asyncio
+
 from k8gentai.workers.queue import keys
-from tests.integration.helpers import ON_ONE_HOST, ended, prompt
-from tests.integration.test_agents_command import agents
-from tests.scripted import Answer
+from k8gentai.workers.queue.connection import connect_blocking
+from k8gentai.workers.queue.rq_worker import TurnWorker
+from k8gentai.workers.queue.status import Pools
 
-pytestmark = ON_ONE_HOST
-
-
-def in_pool(agent, name, pool):
-    """The same agent by another name, in a pool."""
-    assert agent.definition
-    metadata = agent.definition.metadata.model_copy(update={"name": name})
-    spec = agent.definition.spec.model_copy(update={"pool": pool})
-    definition = agent.definition.model_copy(update={"metadata": metadata, "spec": spec})
-    return agent.model_copy(update={"id": name, "digest": name, "definition": definition})
+MISSING = {"shop": "there is no module 'shop'"}
 
 
-async def workers_of(stack, agent):
-    lines = (await agents(stack, "show", agent)).stdout.splitlines()
-    facts = {line[:15].strip(): line[15:].strip() for line in lines}
-    return facts["pool"], facts["workers"]
+async def test_an_agent_cannot_be_run_where_no_living_worker_can_import_it(connection, valkey):
+    pools = Pools(connection)
+    with connect_blocking(valkey.url) as client:
 
+        def register(name, framework, missing):
+            worker = TurnWorker(framework, name, client, lambda: missing)
+            worker.register()
+            return worker
 
-async def test_turns_wait_for_a_worker_of_their_pool_that_serves_their_agent(own_stack, model, key):
-    registry = Registry(own_stack.registry)
-    plain = registry.get("plain")
-    others = [in_pool(plain, name, "gpu") for name in ("on-gpu", "also-on-gpu")]
-    write_registry(own_stack.registry, [*registry.list(), *others], registry.checked())
-    model.script(key, *(Answer(f"{number}.") for number in range(9)))
-    server = own_stack.add_server()
-    own_stack.add_worker("langgraph")
-    async with server.openai() as client:
-
-        async def ask(agent):
-            return await client.responses.create(model=agent, input=prompt(key), background=True)
-
-        waiting = await ask("on-gpu")
-        # Those of the framework's pool are not held up, and its workers do not take the others'.
-        assert (await ended(client, (await ask("plain")).id)).status == "completed"
-        assert (await client.responses.retrieve(waiting.id)).status == "queued"
-        with own_stack.redis() as redis:
-            assert redis.lrange(keys.RQ_QUEUE + "gpu", 0, -1) == [waiting.id.encode()]
-        needed = "none: its turns wait until one is there (k8gentai worker langgraph --pool gpu)"
-        assert await workers_of(own_stack, "on-gpu") == ("gpu", needed)
-        own_stack.add_worker("langgraph", "--pool", "gpu", "--agents", "on-gpu")
-        assert (await ended(client, waiting.id)).status == "completed"
-        assert await workers_of(own_stack, "on-gpu") == ("gpu", "1")
-        assert (await workers_of(own_stack, "also-on-gpu"))[1].startswith(
-            "none: the 1 of its pool serve other agents"
-        )
-        refused = await ended(client, (await ask("also-on-gpu")).id)
-        assert refused.status == "failed"
-        assert "no worker of this pool that is left serves agent also-on-gpu" in refused.error.message
-        own_stack.add_worker("langgraph", "--pool", "gpu")
-        for agent in ("on-gpu", "also-on-gpu"):
-            assert (await ended(client, (await ask(agent)).id)).status == "completed"
-        assert await workers_of(own_stack, "also-on-gpu") == ("gpu", "1")
+        assert await pools.unable("langgraph", "shop") == {}
+        await asyncio.to_thread(register, "without", "langgraph", MISSING)
+        await asyncio.to_thread(register, "other", "crewai", {})
+        assert await pools.unable("langgraph", "shop") == {"without": MISSING["shop"]}
+        assert await pools.unable("langgraph", "math") == {}
+        having = await asyncio.to_thread(register, "having", "langgraph", {})
+        assert await pools.unable("langgraph", "shop") == {}
+        # It was lost with its witness, and its name stays for a while.
+        await connection.delete(having.key)
+        assert await connection.scard(keys.RQ_WORKERS + "langgraph") == 2
+        assert list(await pools.unable("langgraph", "shop")) == ["without"]

@@ -143,8 +143,7 @@ def test_a_call_of_the_clients_comes_once_after_the_calls_beside_it(*, asked: bo
 @pytest.mark.parametrize("side", ["client", "worker"])
 def test_arguments_that_are_no_object_are_shown_as_the_model_wrote_them(side: Literal["client", "worker"]) -> None:
     put: list[Event] = []
-    order = EventOrder(put.append)
-    order.unreadable = {"a": "[1]"}
+    order = EventOrder(put.append, unreadable={"a": "[1]"})
     order.from_adapter(ToolCall(call_id="a", name="add", arguments="not a JSON object: [1]", side=side))
     order.finish(completed=True)
     assert put[0] == ToolCall(call_id="a", name="add", arguments="[1]", side=side)

@@ -119,7 +119,7 @@ def test_the_end_is_noted_once_a_redis_that_was_away_is_back(monkeypatch, url, s
     monkeypatch.setattr(witness, "_let_go_of_streams", lambda: None)
     monkeypatch.setattr(witness.time, "monotonic", lambda: now)
     monkeypatch.setattr(witness.time, "sleep", sleep)
-    witness._note({"redis_url": url, "framework": "langgraph", "worker": "w"}, witness._silenced("was killed"))
+    witness._note({"redis_url": url, "pool": "langgraph", "worker": "w"}, witness._silenced("was killed"))
     assert round(tries[-1]) == seconds
 
 
