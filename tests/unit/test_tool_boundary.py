@@ -1061,7 +1061,7 @@ async def test_what_a_tool_did_before_code_around_it_asked_counts_again(person):
 
     async def reviewed():
         own = current_own_result.get()
-        if not own.has_returned:
+        if not own.has_ended:
             await tools.call("inner", "inner", {}, turn.noop)
             own.keep("draft")
         await turn.tools.call("look", "look", {}, turn.noop)
