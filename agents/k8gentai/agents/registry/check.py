@@ -26,6 +26,7 @@ from k8gentai.agents.registry.changes import Changes, changes
 from k8gentai.agents.registry.definitions import AgentDocument, agents_among, read_documents
 from k8gentai.agents.registry.file_store import FileStore
 from k8gentai.agents.registry.holding import hold_back
+from k8gentai.agents.registry.pools import pool_faults
 from k8gentai.agents.registry.references import reference_faults
 from k8gentai.agents.registry.registry import Checked, RegisteredAgent, Registry, write_registry
 from k8gentai.agents.registry.store import RegistryStore
@@ -174,12 +175,12 @@ def _register(
     documents: list[AgentDocument], verdicts: Mapping[str, _Verdict], before: Registry, terms: Terms
 ) -> tuple[list[RegisteredAgent], dict[str, str]]:
     """Return the agents in the order of their ids, and of those that are kept as they were, why."""
-    references = reference_faults(documents)
+    references, pools = reference_faults(documents), pool_faults(documents)
     registered: list[RegisteredAgent] = []
     kept: dict[str, str] = {}
     for agent_id, same in sorted(_by_id(documents).items()):
         known, verdict = before.get(agent_id), verdicts.get(agent_id)
-        agent = _registered(same, verdict, references.get(agent_id, []))
+        agent = _registered(same, verdict, [*references.get(agent_id, []), *pools.get(agent_id, [])])
         stays = len(same) > 1 or _lacks_variables(same[0], verdict)
         if terms.keep and known and known.state == "ready" and stays:
             kept[agent_id] = agent.error or ""
