@@ -22,8 +22,8 @@ def pool_faults(documents: Iterable[AgentDocument]) -> dict[str, list[Fault]]:
         other = first.setdefault(pool, document)
         if other.framework != document.framework:
             reason = (
-                f"spec.pool: {pool!r} is the pool of {other.id!r}, an agent of {other.framework}: the workers of a "
-                f"pool run one framework, and this agent is of {document.framework}"
+                f"spec.pool: {pool!r} is the pool of {other.id!r}, an agent of {other.framework}: the workers "
+                f"of a pool run one framework, and this agent is of {document.framework}"
             )
             fault = Fault(document.file, document.line_of("spec", "pool"), reason)
             faults.setdefault(document.id, []).append(fault)
