@@ -18,6 +18,7 @@ from k8gentai.workers.attempt import journal as module
 from k8gentai.workers.attempt.journal import EffectRefusedError, Journal
 from k8gentai.workers.attempt.retried import left_out
 from k8gentai.workers.queue.attempts import FencedError, Lease
+from k8gentai.workers.queue.stored import EFFECT
 from k8gentai.workers.stack.client import StackClient
 from k8gentai.workers.stack.credentials import Caller, StaticKey
 from k8gentai.workers.stack.services import TurnServices
@@ -246,3 +247,17 @@ async def test_effects_come_again_in_the_order_in_which_they_came(refused: bool)
         release.clear()
     assert order == ["quick", "slow"] * 2
     assert json.loads(next(iter(turn.kept.places.values())))["waited"] < 5
+
+
+async def test_what_earlier_attempts_recorded_takes_its_part_of_the_room() -> None:
+    """Else each attempt would fill the journal further, whose end ends the turn."""
+    kept = "x" * 900_000
+    recorded = {f"{EFFECT}search {number} 1": json.dumps(kept) for number in range(5)}
+    attempts: Any = None
+    journal = Journal(attempts, Lease("resp_1", 2), recorded)
+
+    async def search() -> str:
+        return kept
+
+    # Nothing is written, which would fail here.
+    assert await journal.once("search", "another", search, bytes_of=len) == kept

@@ -15,10 +15,10 @@ from tests.support.responses_api import ASK
 WEATHER = {"type": "function", "name": "get_weather", "parameters": {"type": "object"}}
 SERVER = {"type": "mcp", "server_label": "files", "server_url": "http://mcp"}
 SEARCH = {"type": "web_search"}
-PLAIN = Target("openai/m", "llama-stack", implicit=True)
-EQUIPPED = Target("e", "crewai", tools=frozenset({"add"}), has_tools=True)
-SERVED = Target("s", "llama-stack", has_tools=True, knows_tools=False)
-CODE = Target("c", "langgraph", declarative=False)
+PLAIN = Target("openai/m", "llama-stack", "llama-stack", implicit=True)
+EQUIPPED = Target("e", "crewai", "crewai", tools=frozenset({"add"}), has_tools=True)
+SERVED = Target("s", "llama-stack", "llama-stack", has_tools=True, knows_tools=False)
+CODE = Target("c", "langgraph", "langgraph", declarative=False)
 
 
 def named(name: str) -> dict[str, Any]:

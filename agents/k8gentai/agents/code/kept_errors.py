@@ -26,18 +26,21 @@ class _KeptError(BaseModel):
     message: Text
 
 
-def write_error(error: Exception) -> str:
-    """Return an error as text."""
+def write_error(error: Exception) -> str | None:
+    """Return an error as text; None where what is read back is not the same, as of one that holds a response."""
     kind = type(error)
     # It has its file beside its arguments.
     file = (error.filename,) if isinstance(error, OSError) and error.filename is not None else ()
-    return _KeptError(
+    text = _KeptError(
         kind=f"{kind.__module__}:{kind.__qualname__}",
         builtin=_own_base(kind).__name__,
         args=jsonable([*error.args, *file]),
         state=jsonable(vars(error)),
         message=message_of(error),
     ).model_dump_json()
+    again = read_error(text)
+    is_same = type(again) is kind and again.args == error.args and vars(again) == vars(error)
+    return text if is_same else None
 
 
 def read_error(text: str) -> Exception:
@@ -54,6 +57,8 @@ def read_error(text: str) -> Exception:
     for kind in _classes(kept):
         try:
             error: Exception = _own_base(kind).__new__(kind, *kept.args)
+            # Of a class with a constructor of its own, OSError leaves that to it.
+            error.args = error.args or tuple(kept.args)
             vars(error).update(kept.state)
         except (TypeError, ValueError):
             continue

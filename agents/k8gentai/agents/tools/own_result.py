@@ -46,7 +46,7 @@ class OwnResult:
         self.is_approved = False
         """Whether a person approved the call."""
         self.is_lost = False
-        """Whether the tool returned what cannot be written."""
+        """Whether the tool returned, or raised, what cannot be written."""
         self._text = text
         self._on_kept = on_kept
         self._to_come = iter(failed)
@@ -87,10 +87,15 @@ class OwnResult:
         self._note()
 
     def fail(self, error: Exception) -> None:
-        """Note that the tool raised an error, unless it is one that it had raised before."""
-        if error is not self._raised_again:
-            self.failed.append(FailedTry(text=write_error(error), was_raised=True))
-            self._note()
+        """Note that the tool raised an error, unless it is one that it had raised before. One that cannot be
+        written is lost, as such a result is."""
+        if error is self._raised_again:
+            return
+        if (text := write_error(error)) is None:
+            self.is_lost = True
+        else:
+            self.failed.append(FailedTry(text=text, was_raised=True))
+        self._note()
 
     def keep_error(self, text: str | None) -> None:
         """Note that the tool returned an error.

@@ -1,6 +1,7 @@
 """Where everything is: the environment variables the command reads, and their defaults."""
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,6 +106,9 @@ def settings_of_up() -> Settings:
         return read_settings()
     os.environ["INFERENCE_MODEL"] = _model_beside(up)
     notice.take_environment(up)
+    if os.environ.get("AMF_KEY_PREFIX", "") != key_prefix.PREFIX:
+        # It was read when this process began, and stands in every key.
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ)  # noqa: S606 - itself
     settings = read_settings()
     theirs = notice.workers_environment(up)
     if theirs is None:

@@ -165,7 +165,7 @@ class Journal:
         """When calls were made, by their keys and those of whether the agent waits for them."""
         self._answered = 0
         self._effects_answered = 0
-        self._repeatable_bytes = 0
+        self._repeatable_bytes = sum(len(kept) for key, kept in recorded.items() if key.startswith(EFFECT))
         """How much of the journal effects take that may as well be asked for again."""
         self.is_full = False
         """Whether something of this attempt did not fit: run again, the turn would go another way from there."""
@@ -226,8 +226,6 @@ class Journal:
         async with self._order.turn_of(own):
             if (recorded := self._recorded.get(own)) is not None:
                 self._effects_answered += 1
-                if bytes_of is not None:
-                    self._repeatable_bytes += len(recorded)
                 before: T = json.loads(recorded)
                 return before
             if refused := self.failure(own):

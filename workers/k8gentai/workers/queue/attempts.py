@@ -309,17 +309,18 @@ class Attempts:
         )
         return str(now.decode())
 
-    async def decline(self, lease: Lease, end: TurnFailed) -> str:
+    async def decline(self, lease: Lease, end: TurnFailed | None = None) -> str:
         """Give a turn back that this worker cannot run, for want of its agent. It does not start it again.
 
         Args:
             lease: the attempt.
-            end: what the turn ends with that no worker can run.
+            end: what the turn ends with that no worker can run; None where this one could, and serves other
+                agents: the turn waits for one that serves it.
 
         Returns:
             What became of it: ``queued``, ``failed``, or ``fenced`` where it was lost meanwhile.
         """
-        return await self._declined(lease.turn_id, lease.attempt, end.model_dump_json())
+        return await self._declined(lease.turn_id, lease.attempt, end.model_dump_json() if end else "")
 
     async def put_back(self, turn_id: str) -> str:
         """Put a turn back that was taken, and that this worker declined before.

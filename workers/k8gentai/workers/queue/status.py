@@ -66,13 +66,18 @@ class Pools:
         return found
 
     async def unable(self, pool: str, agent_id: str) -> dict[str, str]:
-        """Return why none of a pool's living workers can import an agent, as :meth:`missing` does; nothing
-        where one can, or where none lives."""
+        """Return why none of a pool's living workers that serve an agent can import it, as :meth:`missing` does;
+        nothing where one can, or where none lives that serves it."""
         missing = await self.missing(pool, agent_id)
         if not missing:
             return {}
         living = await self._each(keys.RQ_WORKERS + pool, "queues")
-        able = [name for name, queues in living.items() if queues and _name(name) not in missing]
+        served = await self._each(keys.RQ_WORKERS + pool, keys.SERVED)
+        able = [
+            name
+            for name, queues in living.items()
+            if queues and _name(name) not in missing and _serves(served.get(name), agent_id)
+        ]
         return {} if able else missing
 
     async def _each(self, workers: str, field: str) -> dict[bytes, bytes | None]:
@@ -82,6 +87,10 @@ class Pools:
             for name in names:
                 pipe.hget(name, field)
             return dict(zip(names, await pipe.execute(), strict=True))
+
+
+def _serves(only: bytes | None, agent_id: str) -> bool:
+    return not only or agent_id in json.loads(only)
 
 
 def _name(key: bytes) -> str:

@@ -20,7 +20,7 @@ from k8gentai.agents.text.utf8 import message_of
 from k8gentai.agents.tools.declared import load_functions
 from k8gentai.agents.tools.policies import check_policies, found_tools
 from k8gentai.workers.isolation.own_variables import own_variables, set_by_import
-from k8gentai.workers.queue.hand_backs import StaleCodeError
+from k8gentai.workers.queue.hand_backs import NotServedError, StaleCodeError
 from k8gentai.workers.queue.record import AcceptedTurn
 from k8gentai.workers.tools.loaded_code import LoadedCode
 
@@ -138,12 +138,12 @@ class LoadedAgents:
         """Return the agent a turn is for.
 
         Raises:
-            AgentLoadError: it cannot be imported, was taken out of the registry, or is none of those that this
-                worker serves.
+            AgentLoadError: it cannot be imported, or was taken out of the registry.
+            NotServedError: it is none of those that this worker serves.
             StaleCodeError: its code has changed.
         """
         if not self._serves(accepted.turn.agent):
-            raise AgentLoadError(f"no worker of this pool that is left serves agent {accepted.turn.agent}")
+            raise NotServedError(f"this worker does not serve agent {accepted.turn.agent}")
         if accepted.implicit:
             return self._load(implicit_agent(accepted.turn.agent))
         return await self._registered(accepted.turn.agent)

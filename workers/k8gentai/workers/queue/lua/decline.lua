@@ -1,11 +1,11 @@
 -- A worker cannot run a turn, as it has not got the agent's code: others may. Where none is left that has not tried,
--- or none took the turn for a while, it fails.
+-- or none took the turn for a while, it fails. One that has the code and serves other agents leaves the turn to wait.
 -- Returns what became of the turn.
 -- Arguments:
 --   id
 --   attempt       '' where the worker declined the turn before and took it again
 --   worker
---   event         last event of a turn that nobody can run, or ''
+--   event         last event of a turn that nobody can run; '' where the worker has the code, or declined before
 --   patience      seconds others have
 --   ended, keep   for RQ: the time now, and the seconds an ended job is kept
 local id, attempt = args.id, args.attempt
@@ -19,8 +19,11 @@ if attempt == '' then
   if taken == 0 or redis.call('HGET', turn, 'status') ~= 'queued' then return 'fenced' end
 else
   local declined = redis.call('HGET', turn, 'declined')
-  redis.call('HSET', turn, 'declined', (declined and declined .. '\n' or '') .. args.worker, 'decline_event', args.event)
-  redis.call('HSETNX', turn, 'declined_at', now())
+  redis.call('HSET', turn, 'declined', (declined and declined .. '\n' or '') .. args.worker)
+  if args.event ~= '' then
+    redis.call('HSET', turn, 'decline_event', args.event)
+    redis.call('HSETNX', turn, 'declined_at', now())
+  end
 end
 
 local found = redis.call('HMGET', turn, 'declined', 'decline_event', 'declined_at')
@@ -29,7 +32,7 @@ for _, key in ipairs(redis.call('SMEMBERS', keys.rq_workers .. pool)) do
   local name = key:sub(#keys.rq_worker + 1)
   others = others or not has_line(found[1], name) and redis.call('EXISTS', key) == 1
 end
-if not others or now() - (found[3] or 0) > tonumber(args.patience) then
+if found[2] and (not others or now() - (found[3] or 0) > tonumber(args.patience)) then
   end_turn(id, 'failed', found[2], args.ended, args.keep)
   return 'failed'
 end
