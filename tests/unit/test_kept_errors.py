@@ -60,6 +60,16 @@ def test_an_error_is_of_its_class_and_says_the_same(error: Exception) -> None:
     assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 
 
+def test_it_has_its_cause_again_as_far_as_that_can_be_kept() -> None:
+    error = RuntimeError("no")
+    error.__cause__ = OSError(2, "gone")
+    cause = same(error).__cause__
+    assert isinstance(cause, OSError)
+    assert cause.errno == 2
+    error.__cause__ = ValueError(b"x")
+    assert same(error).__cause__ is None
+
+
 def test_no_constructor_runs() -> None:
     picky = Exception.__new__(PickyError)
     picky.args = ("the bank is closed",)

@@ -17,7 +17,7 @@ from k8gentai.agents.contract.turn import Decision, StepLimitReached, ToolOutcom
 from k8gentai.agents.resources.agent import Limits, ToolTerms
 from k8gentai.agents.tools.admitted_arguments import Admission
 from k8gentai.agents.tools.images import show_image
-from k8gentai.agents.tools.own_result import current_own_result
+from k8gentai.agents.tools.own_result import FailedTry, current_own_result
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget, BudgetExceededError
 from k8gentai.workers.attempt.inside import Inside, Insides
@@ -319,6 +319,26 @@ async def test_tries_that_failed_before_their_call_asked_are_not_made_again(pers
     assert (outcome.output, outcome.is_error) == ("paid", False)
     assert ran == [1, 2, 3]
     assert seen == ["try 1", "try 2"] * 2
+
+
+@pytest.mark.parametrize(("state", "ran"), [("running", 0), ("left", 1)])
+async def test_a_further_try_that_may_have_begun_is_not_begun_again_where_it_is_not_to_be(
+    journal, person, state, ran
+):
+    """The worker died while it was at work, or code around it waits for a person before it."""
+    failed = [FailedTry(text="", was_raised=False)]
+    journal.entries["c1"] = ToolEntry(state=state, failed=failed)
+    policies = {"pay": ToolTerms(name="pay", retry="never")}
+    budget, guard = Budget(Limits(), _ignore_end), ToolGuard((), (), (), _ignore_end)
+    tools = Tools("resp_1", policies, journal, _ignore, person, budget, math.inf, Clock(0), guard=guard)
+    runs = []
+
+    async def pay():
+        runs.append(1)
+        return "paid"
+
+    outcome = await tools.call("c1", "pay", {}, pay)
+    assert (len(runs), outcome.is_error) == (ran, not ran)
 
 
 @pytest.mark.parametrize("dies", [False, True])

@@ -24,6 +24,8 @@ class _KeptError(BaseModel):
     args: list[Any]
     state: dict[str, Any]
     message: Text
+    cause: Text | None = None
+    """What it was raised from, as text as well."""
 
 
 def write_error(error: Exception) -> str | None:
@@ -37,6 +39,7 @@ def write_error(error: Exception) -> str | None:
         args=jsonable([*error.args, *file]),
         state=jsonable(vars(error)),
         message=message_of(error),
+        cause=write_error(error.__cause__) if isinstance(error.__cause__, Exception) else None,
     ).model_dump_json()
     again = read_error(text)
     is_same = type(again) is kind and again.args == error.args and vars(again) == vars(error)
@@ -63,6 +66,7 @@ def read_error(text: str) -> Exception:
         except (TypeError, ValueError):
             continue
         if message_of(error) == kept.message:
+            error.__cause__ = read_error(kept.cause) if kept.cause else None
             return error
     return RuntimeError(kept.message)
 

@@ -134,6 +134,11 @@ class ToolEntry(BaseModel):
         """Whether it is known what its tool came to, where the call has no end, or what that waits for."""
         return self.returned is not None or bool(self.failed) or self.asked_agent is not None
 
+    @property
+    def is_tried(self) -> bool:
+        """Whether its tool has failed, and is not known to have returned."""
+        return bool(self.failed) and self.returned is None
+
     def is_about(self, asked: str) -> bool:
         """Return whether the call has that digest."""
         return self.asked in (None, asked)

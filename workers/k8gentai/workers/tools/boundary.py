@@ -636,7 +636,8 @@ def _is_interrupted(place: CallPlace, policy: ToolTerms) -> bool:
     that it waits for another agent, which it finds again."""
     known = place.entry
     is_open = known is not None and known.state == "running"
-    is_known = known is not None and known.is_kept
+    # Behind tries that failed another one may have begun.
+    is_known = known is not None and known.is_kept and not (is_open and known.is_tried)
     return (place.is_left or is_open) and not is_known and policy.retry == "never"
 
 

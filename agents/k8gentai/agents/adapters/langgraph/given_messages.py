@@ -84,7 +84,7 @@ def _with_ids(value: Any, other: Callable[[str], str]) -> Any:
         return type(value)(_with_ids(item, other) for item in value)
     if type(value) is dict:
         changed = {key: _with_ids(item, other) for key, item in value.items()}
-        if "role" in value and isinstance(value.get("id"), str):
+        if ("role" in value or "type" in value) and isinstance(value.get("id"), str):
             changed["id"] = other(value["id"])
         return changed
     return value
