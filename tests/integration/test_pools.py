@@ -56,10 +56,11 @@ async def test_turns_wait_for_a_worker_of_their_pool_that_serves_their_agent(own
         assert (await ended(client, (await ask("on-gpu")).id)).status == "completed"
 
         async def status():
-            return (await client.responses.retrieve(unserved.id)).status
+            with own_stack.redis() as redis:
+                return redis.hget(keys.TURN + unserved.id, "status")
 
-        # A worker may just have taken it, and give it back.
-        assert await eventually(status, lambda found: found == "queued") == "queued"
+        # A worker may just have taken it, and gives it back. To its client it has begun.
+        assert await eventually(status, lambda found: found == b"queued", 30) == b"queued"
         own_stack.add_worker("langgraph", "--pool", "gpu")
         assert (await ended(client, unserved.id)).status == "completed"
         for agent in ("on-gpu", "also-on-gpu"):
