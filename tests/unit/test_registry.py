@@ -1,11 +1,12 @@
 """The registry: read again when it was replaced, never read half."""
 
 import errno
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from k8gentai.agents.registry.registry import RegisteredAgent, Registry, write_registry
+from k8gentai.agents.registry.registry import RegisteredAgent, Registry, _Map, write_registry
 
 
 def agent(agent_id: str, **fields) -> RegisteredAgent:
@@ -30,6 +31,26 @@ def test_a_replaced_map_is_read_again_and_an_unchanged_one_is_not(tmp_path):
     assert registry.get("b") is None
     path.unlink()
     assert registry.get("a") is None
+
+
+def test_who_comes_while_a_thread_reads_a_replaced_map_sees_that_map_too(tmp_path, monkeypatch):
+    path = tmp_path / "registry.json"
+    write_registry(path, [agent("a")])
+    registry = Registry(path)
+    assert registry.get("a")
+    write_registry(path, [agent("a"), agent("b")])
+    found = []
+    validate = _Map.model_validate_json
+
+    def come_meanwhile(content):
+        monkeypatch.setattr(_Map, "model_validate_json", validate)
+        with ThreadPoolExecutor() as threads:
+            found.append(threads.submit(registry.get, "b").result())
+        return validate(content)
+
+    monkeypatch.setattr(_Map, "model_validate_json", come_meanwhile)
+    assert [known.id for known in registry.list()] == ["a", "b"]
+    assert found == [agent("b")]
 
 
 def test_a_map_that_cannot_be_read_leaves_the_last_one(tmp_path):

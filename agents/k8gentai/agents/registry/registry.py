@@ -7,6 +7,7 @@ workers read it, and read it again when it was replaced. It is kept in a file or
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -90,9 +91,23 @@ class _Map(BaseModel):
     """The directory of the definitions; None where an earlier version wrote it."""
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What was read last, and of what."""
+
+    version: object = None
+    """The store's; None where it is to be read again."""
+    written_at: float = 0.0
+    kept: _Map = field(default_factory=lambda: _Map(agents=[]))
+    agents: Mapping[str, RegisteredAgent] = field(default_factory=dict)
+    """Those of `kept`, by id."""
+    trouble: str | None = None
+    """Why the map could not be read when it was last looked at; None where it could."""
+
+
 class Registry:
     """Reads the map. Looking an agent up costs one look at the store as long as that has the same map: of a file,
-    one ``stat``.
+    one ``stat``. Threads may look at once.
 
     Args:
         kept: the store, or the JSON file.
@@ -100,38 +115,30 @@ class Registry:
 
     def __init__(self, kept: RegistryStore | Path) -> None:
         self._store = _store(kept)
-        self._seen: object = None
-        self._written_at = 0.0
-        self._trouble: str | None = None
-        """Why the map could not be read when it was last looked at; None where it could."""
-        self._agents: dict[str, RegisteredAgent] = {}
-        self._checked: dict[str, Checked] = {}
-        self._agents_dir: str | None = None
+        self._seen = _Seen()
+        """Replaced as a whole: a thread that comes while another one reads a map does not take the agents of the
+        one before for the new ones."""
 
     def get(self, agent_id: str) -> RegisteredAgent | None:
         """Return the agent of that id, broken or not; None if there is none."""
-        return self._current().get(agent_id)
+        return self._current().agents.get(agent_id)
 
     def list(self) -> list[RegisteredAgent]:
         """Return all agents, in the order of their ids."""
-        return list(self._current().values())
+        return list(self._current().agents.values())
 
     def checked(self) -> dict[str, Checked]:
         """Return what the last check depended on, by framework."""
-        self._current()
-        return self._checked
+        return self._current().kept.checked
 
     def agents_dir(self) -> Path | None:
         """Return the directory whose definitions were checked last; None where that is not known."""
-        self._current()
-        if not self._agents_dir:
-            return None
-        return Path(os.path.normpath((self._store.directory or Path("/")) / self._agents_dir))
+        place = self._current().kept.agents_dir
+        return Path(os.path.normpath((self._store.directory or Path("/")) / place)) if place else None
 
     def written_at(self) -> float:
         """Return when the map was written (Unix seconds); 0 while there is none."""
-        self._current()
-        return self._written_at
+        return self._current().written_at
 
     def was_read(self) -> bool:
         """Return whether the map could be read; True while there is none."""
@@ -139,8 +146,7 @@ class Registry:
 
     def trouble(self) -> str | None:
         """Return why the map cannot be read; None where it can, and while there is none."""
-        self._current()
-        return self._trouble
+        return self._current().trouble
 
     def refresh(self) -> None:
         """Have the next look-up see what is kept now, where the store's copy may be older. It may take a while."""
@@ -148,44 +154,35 @@ class Registry:
 
     def version(self) -> object:
         """Return what changes whenever the map is replaced; None while there is none."""
-        self._current()
-        return self._seen
+        return self._current().version
 
-    def _current(self) -> dict[str, RegisteredAgent]:
-        """Return the agents, read anew if the map was replaced. Those of a moment ago stay while it cannot be
-        read: they are better than none.
+    def _current(self) -> _Seen:
+        """Return what is kept, read anew if the map was replaced. The agents of a moment ago stay while it cannot
+        be read: they are better than none.
         """
+        seen = self._seen
         try:
-            stored = self._store.look(self._seen)
+            stored = self._store.look(seen.version)
         except NoRegistryError:
-            self._seen, self._written_at, self._agents, self._checked, self._trouble = None, 0.0, {}, {}, None
-            self._agents_dir = None
+            found = _Seen()
         except OSError as error:
             # What is back without a change is looked at again.
-            self._seen = None
-            self._note(str(error))
+            found = replace(seen, version=None, trouble=str(error))
         else:
-            if stored is not None:
-                self._seen, self._written_at = stored.version, stored.written_at
-                self._read(stored)
-        return self._agents
+            found = seen if stored is None else _read(stored, seen)
+        if found.trouble not in (None, seen.trouble):
+            _log.warning("registry not read", place=self._store.name, error=found.trouble)
+        self._seen = found
+        return found
 
-    def _read(self, stored: Stored) -> None:
-        try:
-            read = _Map.model_validate_json(stored.content)
-        except ValidationError as error:
-            self._note(str(error))
-        else:
-            self._trouble = None
-            self._agents = {agent.id: agent for agent in read.agents}
-            self._checked = read.checked
-            self._agents_dir = read.agents_dir
 
-    def _note(self, trouble: str) -> None:
-        """Log why the map is not read, once until it is."""
-        if trouble != self._trouble:
-            _log.warning("registry not read", place=self._store.name, error=trouble)
-        self._trouble = trouble
+def _read(stored: Stored, before: _Seen) -> _Seen:
+    try:
+        kept = _Map.model_validate_json(stored.content)
+    except ValidationError as error:
+        return replace(before, version=stored.version, written_at=stored.written_at, trouble=str(error))
+    agents = {agent.id: agent for agent in kept.agents}
+    return _Seen(stored.version, stored.written_at, kept, agents)
 
 
 def write_registry(
