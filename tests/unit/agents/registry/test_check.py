@@ -20,7 +20,7 @@ from k8gentai.agents.registry.definitions import read_definitions
 from k8gentai.agents.registry.registry import Registry
 from k8gentai.agents.resources.kinds import KINDS
 from tests.support.llama_stack import McpServer
-from tests.unit.test_kinds import LAMP, Lamp
+from tests.unit.agents.resources.test_kinds import LAMP, Lamp
 
 GRAPH = """\
 from langgraph.graph import START, MessagesState, StateGraph

@@ -17,7 +17,7 @@ from k8gentai.agents.tools.mcp_servers import McpServers
 from k8gentai.agents.tools.mcp_sessions import McpServerError
 from tests.support.llama_stack import McpServer
 
-PROGRAM = Path(__file__).parents[1] / "support" / "mcp_program.py"
+PROGRAM = Path(__file__).parents[3] / "support" / "mcp_program.py"
 
 
 def secret(context: Context) -> str:

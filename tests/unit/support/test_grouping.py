@@ -8,7 +8,7 @@ from tests.support.grouping import group_of
 @pytest.mark.parametrize(
     ("nodeid", "group"),
     [
-        ("tests/unit/test_ids.py::test_one", "tests/unit/test_ids.py"),
+        ("tests/unit/providers/ids/test_ids.py::test_one", "tests/unit/providers/ids/test_ids.py"),
         (
             "tests/conformance/test_capabilities.py::test_the[llama-stack-TEXT: a - b]",
             "tests/conformance/llama-stack",

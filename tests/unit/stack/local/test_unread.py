@@ -13,7 +13,7 @@ from typing import IO
 import pytest
 
 from k8gentai.stack.local.running import INTERRUPTED
-from tests.unit.test_children import runs, wait_for
+from tests.unit.stack.local.test_children import runs, wait_for
 
 UP = """
 import asyncio, os, sys

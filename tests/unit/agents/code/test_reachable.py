@@ -104,5 +104,5 @@ def test_data_classes_beside_the_agents_functions_may_stand_for_tools() -> None:
 
 
 def test_the_place_of_the_agents_code_is_its_innermost_line() -> None:
-    assert own_place().startswith("tests/unit/test_reachable.py:")
+    assert own_place().startswith("tests/unit/agents/code/test_reachable.py:")
     assert own_place().endswith("(test_the_place_of_the_agents_code_is_its_innermost_line)")

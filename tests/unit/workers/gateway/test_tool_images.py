@@ -15,7 +15,7 @@ from k8gentai.workers.gateway.tool_images import with_tool_images
 from k8gentai.workers.queue.clock import Clock
 from k8gentai.workers.tools.boundary import Tools
 from tests.support.gateway import ANSWER, Bench
-from tests.unit.test_tool_boundary import Recorded
+from tests.unit.workers.tools.test_tool_boundary import Recorded
 
 URL = "data:image/png;base64,iVBORw0KGgo="
 IMAGE = {"type": "image_url", "image_url": {"url": URL}}

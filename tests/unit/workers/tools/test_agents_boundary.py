@@ -19,7 +19,7 @@ from k8gentai.workers.isolation.agents_loop import AgentsLoop, in_loop
 from k8gentai.workers.queue.clock import Clock
 from k8gentai.workers.tools.agents_boundary import AgentsBoundary
 from k8gentai.workers.tools.boundary import Tools
-from tests.unit.test_tool_boundary import Recorded
+from tests.unit.workers.tools.test_tool_boundary import Recorded
 
 FAR = 2e9
 HERE: ContextVar[str] = ContextVar("here", default="nowhere")

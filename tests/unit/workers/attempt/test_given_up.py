@@ -27,7 +27,7 @@ from k8gentai.workers.process.failures import failure
 from k8gentai.workers.queue.clock import Clock
 from k8gentai.workers.tools.boundary import Tools
 from tests.support.gateway import ANSWER, Bench
-from tests.unit.test_tool_boundary import Person, Recorded
+from tests.unit.workers.tools.test_tool_boundary import Person, Recorded
 
 TEXT = {"choices": [{"index": 0, "delta": {"content": "So it "}}]}
 MORE = {"choices": [{"index": 0, "delta": {"content": "is."}}]}
