@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -335,7 +336,7 @@ async def test_a_call_is_held_for_longer_than_the_agent_waited(monkeypatch) -> N
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(given_up_module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(given_up_module, "asyncio", SimpleNamespace(sleep=sleep))
     await GivenUp(seconds=60).hold()
     await GivenUp(seconds=0.1).hold()
     await GivenUp(seconds=1, since_begin=30).hold()
