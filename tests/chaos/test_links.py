@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from k8gentai.workers.queue import keys
+from k8gentai.workers.queue.worker_name import pid_in
 from tests.integration.helpers import ended, prompt
 from tests.scripted import Answer, Gate, ScriptedModel
 from tests.support.namespaces import namespace, needs_namespaces
@@ -84,7 +85,7 @@ def _worker(stack, server, network):
 
 def _registered(stack, worker):
     with stack.redis() as redis:
-        return any(f"-{worker.pid}-" in name.decode() for name in redis.smembers(keys.RQ_ALL_WORKERS))
+        return worker.pid in map(pid_in, redis.smembers(keys.RQ_ALL_WORKERS))
 
 
 async def _held(client, model, key):
@@ -100,7 +101,7 @@ async def _pids(stack, turns):
     """The processes that run these turns."""
     with stack.redis() as redis:
         names = [redis.hget(keys.TURN + turn_id, "worker").decode() for _, turn_id in turns]
-    return {int(name.rsplit("-", 2)[1]) for name in names}
+    return {pid_in(name) for name in names}
 
 
 async def _cut(network, seconds, worker):

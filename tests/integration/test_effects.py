@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from k8gentai.workers.queue import keys
+from k8gentai.workers.queue.worker_name import pid_in
 from k8gentai.workers.stack.service_api import SERVICES_PATH
 from tests.integration.helpers import IMPLICIT, ended, eventually, prompt
 from tests.scripted import FOREVER, Answer, Call, Gate
@@ -65,7 +66,7 @@ async def test_a_turn_whose_worker_was_killed_asks_nothing_again(crashing: Stack
         crashing.add_worker("llama-stack")
         with crashing.redis() as redis:
             name = redis.hget(keys.TURN + turn.id, "worker").decode()
-        crashing.worker(int(name.split("-")[-2])).kill()
+        crashing.worker(pid_in(name)).kill()
         response = await ended(client, turn.id)
     assert response.output_text == "It rains."
     made, replayed, repeated = counted(crashing, turn.id)

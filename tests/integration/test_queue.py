@@ -12,6 +12,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from k8gentai.workers.queue import keys
+from k8gentai.workers.queue.worker_name import pid_in
 from tests.integration.helpers import check_sequence, collect, ended, eventually, prompt
 from tests.scripted import FOREVER, Answer, Gate
 from tests.support.stack import Stack
@@ -129,7 +130,7 @@ async def test_a_killed_workers_turn_runs_again(own_stack, server, model, key):
         await model.request(key)
         with own_stack.redis() as redis:
             name = redis.hget(keys.TURN + turn.id, "worker").decode()
-        workers[int(name.split("-")[-2])].kill()
+        workers[pid_in(name)].kill()
         again = await model.request(key, 1)
         assert again.number == 1
         assert (await ended(client, turn.id)).output_text == "Whole."

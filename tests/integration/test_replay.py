@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from k8gentai.workers.queue import keys
+from k8gentai.workers.queue.worker_name import pid_in
 from tests.integration.helpers import ON_ONE_HOST, check_sequence, collect, ended, eventually, prompt, text_of
 from tests.scripted import FOREVER, Answer, Call, Gate
 
@@ -40,7 +41,7 @@ def running(own_stack, workers, turn_id):
     """The worker that runs a turn."""
     with own_stack.redis() as redis:
         name = redis.hget(keys.TURN + turn_id, "worker").decode()
-    return workers[int(name.split("-")[-2])]
+    return workers[pid_in(name)]
 
 
 def kept(own_stack, turn_id):

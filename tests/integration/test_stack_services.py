@@ -4,6 +4,7 @@ import openai
 import pytest
 
 from k8gentai.workers.queue import keys
+from k8gentai.workers.queue.worker_name import pid_in
 from k8gentai.workers.stack.service_api import SERVICES_PATH
 from tests.integration.helpers import IMPLICIT, ON_ONE_HOST, check_sequence, collect, ended, prompt
 from tests.scripted import FOREVER, Answer, Call, Gate
@@ -157,7 +158,7 @@ async def test_a_search_is_not_made_again_when_its_worker_dies(equipped, model, 
         await gate.reached()
         with equipped.redis() as redis:
             name = redis.hget(keys.TURN + asked.id, "worker").decode()
-        equipped.worker(int(name.split("-")[-2])).kill()
+        equipped.worker(pid_in(name)).kill()
         response = await ended(client, asked.id)
     assert response.output_text == "It rains."
     assert [item.type for item in response.output] == ["web_search_call", "message"]

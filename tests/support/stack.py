@@ -12,6 +12,7 @@ import redis
 
 from k8gentai.stack.environments.hosts import HOSTS, RUN_YAML, Host
 from k8gentai.workers.queue import keys
+from k8gentai.workers.queue.worker_name import pid_in
 from tests.support import previous_release
 from tests.support.processes import ROOT, Process, free_port, run_python
 from tests.support.valkey import Valkey
@@ -214,8 +215,7 @@ class Stack:
     def registered(self, worker: Process) -> bool:
         """Whether the worker is among those RQ knows; its name there holds its process id."""
         with self.redis() as client:
-            names = client.smembers(self.key_prefix + keys.RQ_ALL_WORKERS)
-            return any(f"-{worker.pid}-" in name.decode() for name in names)
+            return worker.pid in map(pid_in, client.smembers(self.key_prefix + keys.RQ_ALL_WORKERS))
 
     def redis(self) -> redis.Redis:
         return self.valkey.client()

@@ -15,6 +15,7 @@ from k8gentai.stack.conformance.scripted import Call, Received, ScriptedModel, S
 from k8gentai.workers.queue.connection import connect
 from k8gentai.workers.queue.record import TurnRecord
 from k8gentai.workers.queue.turns import Turns
+from k8gentai.workers.queue.worker_name import pid_in
 
 MODEL = "openai/scripted-model"
 """The scripted model as the stack names it: ``INFERENCE_MODEL`` of all that is started."""
@@ -117,10 +118,10 @@ class Lab:
     async def kill_worker_of(self, turn_id: str) -> None:
         """``kill -9`` the worker that runs a turn."""
         name = (await self.record(turn_id)).worker
-        if name is None:
+        pid = pid_in(name) if name else None
+        if pid is None:
             raise CheckFailedError(f"no worker runs {turn_id}")
-        # A worker's name is {framework}-{host}-{process id}-{random}.
-        await self.processes.kill_worker(int(name.rsplit("-", 2)[1]))
+        await self.processes.kill_worker(pid)
 
     def write(self, line: object, tool: str = "write") -> Call:
         """Return a call of one of the scribe's tools."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from k8gentai.workers.isolation.process_exits import REPLACE
 from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.attempts import MAX_ATTEMPTS
 from k8gentai.workers.queue.connection import until_back
+from k8gentai.workers.queue.worker_name import local_prefix, pid_in
 
 KILLED = "worker killed"
 STOPPED = "worker stopped"
@@ -67,7 +67,7 @@ class Workers:
         self._children = children
         self._command = command
         self._environment = environment
-        self._prefix = f"{framework}-{socket.gethostname()}-"
+        self._prefix = local_prefix(framework)
         self._count = count
         self._lease_seconds = lease_seconds
         # redis-py types a reply as all that any of its modes gives; ours gives bytes.
@@ -130,7 +130,7 @@ class Workers:
 
     def are(self, name: str) -> bool:
         """Return whether a worker of that name is one of these, or was."""
-        return name.startswith(self._prefix) and _pid(name) in self._pids
+        return name.startswith(self._prefix) and pid_in(name) in self._pids
 
     async def replace_dead(self) -> None:
         """Start others for those that ended by themselves, as an agent may have its process end.
@@ -194,7 +194,7 @@ class Workers:
         """Return those that take turns, by the names they gave themselves."""
         registered = await until_back(lambda: self._redis.smembers(keys.RQ_ALL_WORKERS))
         names = (key.decode().removeprefix(keys.RQ_WORKER) for key in registered)
-        pids = {_pid(name): name for name in names if name.startswith(self._prefix)}
+        pids = {pid_in(name): name for name in names if name.startswith(self._prefix)}
         return {
             pids[worker.pid]: worker
             for worker in self._workers
@@ -203,8 +203,3 @@ class Workers:
 
     def _ended(self, worker: _Worker) -> ChildError:
         return ChildError(worker.child, "ended by itself", self._children.log(worker.child))
-
-
-def _pid(name: str) -> int:
-    """Return the process id in a worker's name: ``{framework}-{host}-{pid}-{hex}``."""
-    return int(name.rsplit("-", 2)[1])

@@ -13,6 +13,7 @@ from k8gentai.stack.local import valkey
 from k8gentai.stack.local.children import ChildError, Children, how_it_ended
 from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.connection import connect
+from k8gentai.workers.queue.worker_name import pid_in
 
 START_SECONDS = 120
 """How long a part may take until it answers."""
@@ -97,9 +98,7 @@ async def takes_turns(children: Children, name: str, redis_url: str) -> None:
     redis: Any = connect(redis_url)
     try:
         async with asyncio.timeout(WORKER_SECONDS):
-            # A worker's name is {framework}-{host}-{process id}-{random}.
-            own = f"-{children.pid(name)}-".encode()
-            while not any(own in key for key in await redis.smembers(keys.RQ_ALL_WORKERS)):
+            while children.pid(name) not in map(pid_in, await redis.smembers(keys.RQ_ALL_WORKERS)):
                 if not children.runs(name):
                     how = how_it_ended(await children.ended(name))
                     raise ChildError(name, f"ended with {how}", children.log(name))

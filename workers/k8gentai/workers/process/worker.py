@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 import socket
 from collections.abc import Callable, Collection
 from contextlib import nullcontext, suppress
@@ -58,6 +57,7 @@ from k8gentai.workers.queue.connection import AWAY, connect, connect_blocking, m
 from k8gentai.workers.queue.notifications import Notifications
 from k8gentai.workers.queue.registry_store import Place, followed_store_at
 from k8gentai.workers.queue.rq_worker import TurnWorker
+from k8gentai.workers.queue.worker_name import new_name
 from k8gentai.workers.stack.client import StackClient
 from k8gentai.workers.stack.credentials import SignedGrants
 from k8gentai.workers.tools.agent_cache import LoadedAgents
@@ -177,7 +177,7 @@ class _Worker:
         self._max_memory = max_memory
         self._api_key = api_key
         self._log = open_log()
-        self._name = f"{framework}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._name = new_name(framework)
 
     def run(self) -> int:
         """Serve until the end. Returns the process's exit code."""
