@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 
 from bench.turns import Figures
-from tests.support.processes import ROOT, Process, free_port
+from k8gentai.stack.local.services import free_port
+from tests.support.processes import ROOT, Process
 
 
 class Direct:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from k8gentai.stack.local.services import worker_command
 from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.worker_name import pid_in
 from tests.integration.helpers import ended, prompt
@@ -78,8 +79,8 @@ def _worker(stack, server, network):
         "REDIS_URL": f"redis://{network.host}:{stack.valkey.port}/0",
         "AMF_STACK_URL": f"http://{network.host}:{server.port}",
     }
-    options = ["worker", "langgraph", "--concurrency", str(EACH), "--grace-seconds", "10"]
-    command = [*network.prefix, sys.executable, "-m", "k8gentai.stack.commands.cli", *options]
+    worker = worker_command(sys.executable, "langgraph", "--concurrency", str(EACH), "--grace-seconds", "10")
+    command = [*network.prefix, *worker]
     return Process(f"worker-{network.name}", command, stack.directory, environment)
 
 

@@ -1,7 +1,6 @@
 """A clean copy of the repository, or another directory, and what a person does in it."""
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -87,9 +86,3 @@ class Checkout(Place):
                 yield up
             finally:
                 up.terminate()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from k8gentai.stack.environments.hosts import HOSTS
-from tests.e2e.checkout import Checkout, free_port
+from k8gentai.stack.local.services import free_port
+from tests.e2e.checkout import Checkout
 
 pytestmark = pytest.mark.timeout(900)
 

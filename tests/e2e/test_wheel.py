@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.checkout import ROOT, Place, free_port
+from k8gentai.stack.local.services import free_port
+from tests.e2e.checkout import ROOT, Place
 
 UV = str(ROOT / ".venvs" / "uv" / "bin" / "uv")
 

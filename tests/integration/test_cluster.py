@@ -8,6 +8,7 @@ import sys
 import pytest
 from redis.crc import key_slot
 
+from k8gentai.stack.local.services import worker_command
 from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.connection import AWAY, connect_blocking, until_back
 from k8gentai.workers.queue.notifications import Notifications
@@ -119,7 +120,7 @@ async def test_turns_run_and_go_on_where_the_replica_takes_over(own_stack, clust
 )
 def test_a_worker_ends_with_a_clear_word_where_keys_would_be_split(cluster, url, prefix, says):
     done = subprocess.run(
-        [sys.executable, "-m", "k8gentai.stack.commands.cli", "worker", "langgraph"],
+        worker_command(sys.executable, "langgraph"),
         env={**os.environ, "REDIS_URL": url.format(port=cluster.primary.port), "AMF_KEY_PREFIX": prefix},
         capture_output=True,
         text=True,

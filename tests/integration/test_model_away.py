@@ -2,9 +2,9 @@
 
 import pytest
 
+from k8gentai.stack.local.services import free_port
 from tests.integration.helpers import LANGGRAPH, LLAMA_STACK, check_sequence, collect, prompt
 from tests.scripted import HANG_UP, Answer, Call, Refuse
-from tests.support.processes import free_port
 
 
 def check_model_failed(response, *words):

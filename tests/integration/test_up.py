@@ -13,11 +13,12 @@ import psutil
 import pytest
 
 from k8gentai.stack.local import valkey
+from k8gentai.stack.local.services import free_port
 from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.connection import connect_blocking
 from tests.integration.helpers import check_sequence, collect, ended, eventually, prompt
 from tests.scripted import Answer, Gate
-from tests.support.processes import ROOT, Process, free_port
+from tests.support.processes import ROOT, Process
 
 COMMAND = (sys.executable, "-m", "k8gentai.stack.commands.cli")
 DEFINITION = ROOT / "tests" / "agents" / "plain.yaml"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from redis.crc import key_slot
 
-from tests.support.processes import free_port
+from k8gentai.stack.local.services import free_port
 from tests.support.sentinels import wait_for
 from tests.support.valkey import Valkey
 

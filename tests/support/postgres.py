@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import free_port
+from k8gentai.stack.local.services import free_port
 
 _USER = "nobody" if os.geteuid() == 0 else None
 """PostgreSQL does not run as root."""

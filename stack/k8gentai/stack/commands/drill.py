@@ -18,6 +18,7 @@ from k8gentai.stack.environments.frameworks import python_of
 from k8gentai.stack.environments.installed import SetUpError
 from k8gentai.stack.local.agents_update import unknown_agent
 from k8gentai.stack.local.children import ChildError, tail
+from k8gentai.stack.local.services import worker_command
 from k8gentai.stack.local.settings import Settings
 from k8gentai.stack.local.valkey import wait_until_ready
 from k8gentai.stack.terminal.console import progress
@@ -61,11 +62,11 @@ def faults_of(settings: Settings, names: str) -> tuple[str, ...]:
     return faults
 
 
-def worker_command(python: Path, plan: Plan) -> Sequence[str]:
+def _worker_of(plan: Plan, python: Path) -> Sequence[str]:
     """Return what starts a worker for the drill."""
     pool = ["--pool", plan.pool] if plan.pool else []
-    command = [str(python), "-m", "k8gentai.stack.commands.cli", "worker", plan.framework, *pool]
-    return [*command, "--lease-seconds", f"{plan.lease_seconds:g}", "--grace-seconds", str(_GRACE_SECONDS)]
+    seconds = ["--lease-seconds", f"{plan.lease_seconds:g}", "--grace-seconds", str(_GRACE_SECONDS)]
+    return worker_command(python, plan.framework, *pool, *seconds)
 
 
 def drill(settings: Settings, plan: Plan, as_json: bool, out: Console, err: Console) -> bool:
@@ -88,7 +89,7 @@ def drill(settings: Settings, plan: Plan, as_json: bool, out: Console, err: Cons
         stack_url=settings.stack_url,
         redis_url=redis_url,
         logs=settings.state / "logs",
-        command=worker_command(python_of(plan.framework, err.print), plan),
+        command=_worker_of(plan, python_of(plan.framework, err.print)),
         environment={**os.environ, "REDIS_URL": redis_url, "AMF_STACK_URL": settings.stack_url},
     )
     with progress(err, "Starting the workers") as status:

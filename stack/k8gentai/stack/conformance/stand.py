@@ -18,7 +18,7 @@ from k8gentai.stack.environments.frameworks import VARIABLE, NamedAdapter
 from k8gentai.stack.environments.hosts import APIS, HOSTS
 from k8gentai.stack.environments.installed import PRODUCT, Say, SetUpError
 from k8gentai.stack.local.children import Children
-from k8gentai.stack.local.services import answers, free_port, start_redis, takes_turns
+from k8gentai.stack.local.services import answers, free_port, start_redis, takes_turns, worker_command
 
 _HOST = "llama-stack"
 _CONCURRENCY = 20
@@ -133,14 +133,8 @@ class Stand:
     async def _add_worker(self) -> None:
         name = f"worker-{len(self._workers) + 1}"
         options = ["--concurrency", str(_CONCURRENCY), "--lease-seconds", str(_LEASE_SECONDS)]
-        command = [
-            str(self._subject.python),
-            "-m",
-            "k8gentai.stack.commands.cli",
-            "worker",
-            self._subject.kit.framework,
-        ]
-        await self._children.start(name, [*command, *options], os.environ)
+        command = worker_command(self._subject.python, self._subject.kit.framework, *options)
+        await self._children.start(name, command, os.environ)
         self._workers[self._children.pid(name)] = name
         await takes_turns(self._children, name, self._redis_url)
 

@@ -88,6 +88,17 @@ async def start_redis(children: Children, directory: Path) -> str:
     return url
 
 
+def worker_command(python: str | Path, framework: str, *options: str) -> list[str]:
+    """Return what starts a worker.
+
+    Args:
+        python: the interpreter of the framework's environment.
+        framework: whose turns it runs.
+        options: of ``k8gentai worker``.
+    """
+    return [str(python), "-m", "k8gentai.stack.commands.cli", "worker", framework, *options]
+
+
 async def takes_turns(children: Children, name: str, redis_url: str) -> None:
     """Wait until a worker that was started as a child is registered.
 

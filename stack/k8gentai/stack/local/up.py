@@ -23,7 +23,14 @@ from k8gentai.stack.local.examples import place_examples
 from k8gentai.stack.local.model_endpoint import Endpoint, chat_models, named_endpoint, stack_model
 from k8gentai.stack.local.pidfile import Notice
 from k8gentai.stack.local.restarts import KeptProcess, kept_running
-from k8gentai.stack.local.services import answers, free_port, start_redis, takes_turns, unless_a_child_fails
+from k8gentai.stack.local.services import (
+    answers,
+    free_port,
+    start_redis,
+    takes_turns,
+    unless_a_child_fails,
+    worker_command,
+)
 from k8gentai.stack.local.settings import Settings
 from k8gentai.stack.terminal.console import perhaps_unread, progress
 from k8gentai.stack.terminal.question import ask
@@ -238,7 +245,7 @@ class _Stack:
 
     async def _start_worker(self, children: Children, framework: str, pool: str) -> None:
         python = await asyncio.to_thread(python_of, framework, self.say)
-        command = [str(python), "-m", "k8gentai.stack.commands.cli", "worker", framework, "--pool", pool]
+        command = worker_command(python, framework, "--pool", pool)
         worker = KeptProcess(f"worker-{pool}", command, dict(os.environ))
         await worker.start(children)
         self.kept.append(worker)

@@ -10,7 +10,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -110,10 +110,21 @@ def command(directory: Path) -> list[str]:
         "unixsocket": str(socket_path(directory)),
         "unixsocketperm": "700",
         "dir": str(directory.resolve()),
-        "daemonize": "no",
-        **DURABLE,
     }
-    return [str(server_program()), *(word for name, value in options.items() for word in (f"--{name}", value))]
+    return server_command(options)
+
+
+def server_command(options: Mapping[str, str]) -> list[str]:
+    """Return the command line of a server that keeps all that it answered to.
+
+    Args:
+        options: of its configuration, beside what makes it durable, or in its place.
+
+    Raises:
+        SetUpError: see `server_program`.
+    """
+    words = {"daemonize": "no", **DURABLE, **options}
+    return [str(server_program()), *(word for name, value in words.items() for word in (f"--{name}", value))]
 
 
 def wait_until_ready(url: str, seconds: float, alive: Callable[[], bool] = lambda: True) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from k8gentai.agents.contract import events as ev
 from k8gentai.providers.host.storage import StorageAwayError
 from k8gentai.providers.http import api_error
-from tests.support.processes import free_port
+from k8gentai.stack.local.services import free_port
 from tests.support.providers import Floor
 
 

@@ -10,6 +10,7 @@ from k8gentai.agents.registry.check import Terms, update
 from k8gentai.agents.registry.named_adapter import AdapterError, load_adapter
 from k8gentai.stack.environments.frameworks import NamedAdapter, all_frameworks, named_adapters, python_of
 from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.local.services import worker_command
 from tests.support.processes import ROOT
 
 THEIRS = "tests.conformance.third_party.adapter"
@@ -79,7 +80,7 @@ def test_its_agents_are_checked_with_it(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_worker_says_what_its_operator_named_wrong() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "k8gentai.stack.commands.cli", "worker", "loop"],
+        worker_command(sys.executable, "loop"),
         cwd=ROOT,
         env={"PATH": "/usr/bin:/bin", "AMF_ADAPTERS": f"loop={THEIRS}@/nowhere/python"},
         capture_output=True,
