@@ -122,7 +122,7 @@ def worker(
             replace_process(python, sys.argv[1:])
         # As `python -m` does; a console script has its own directory there.
         sys.path.insert(0, str(Path.cwd()))
-        from k8gentai.workers.process.worker import main
+        from k8gentai.workers.process.worker import WorkerOptions, main
 
         settings = read_settings()
         only = None if agents is None else served(agents)
@@ -130,8 +130,8 @@ def worker(
             err.print(warning, markup=False, soft_wrap=True)
         named = named_adapters().get(framework)
         try:
-            code = main(
-                framework,
+            options = WorkerOptions(
+                framework=framework,
                 pool=pool,
                 only=only,
                 adapter=named.adapter if named else None,
@@ -145,6 +145,7 @@ def worker(
                 max_attempts=attempts,
                 max_memory=max_memory,
             )
+            code = main(options)
         except AdapterError as error:
             raise SetUpError(str(error)) from error
     raise typer.Exit(code)
