@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from k8gentai.agents.resources.not_used import NotUsed
 from k8gentai.agents.resources.resource import API_VERSION, Metadata, Part, Resource
+from k8gentai.agents.text.header_value import header_value
 from k8gentai.agents.text.suggestion import did_you_mean
 
 FRAMEWORK = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
@@ -114,6 +115,11 @@ class McpServer(Part):
             # Not what Python says, which may hold a password.
             raise ValueError("it has no host, or a port that is none")
         return url
+
+    @field_validator("headers")
+    @classmethod
+    def _are_sent(cls, headers: dict[str, str]) -> dict[str, str]:
+        return {name: header_value(value) for name, value in headers.items()}
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from k8gentai.agents.contract.turn import Item
 from k8gentai.agents.resources.agent import MultitaskStrategy
+from k8gentai.agents.text.header_value import header_value
 from k8gentai.providers import host
 from k8gentai.providers.errors import invalid
 from k8gentai.providers.requests.answer_formats import check_format
@@ -189,6 +190,7 @@ def _check_tools(tools: list[dict[str, Any]]) -> None:
         if any(name.lower() == "authorization" for name in tool.get("headers") or ()):
             place = f"tools[{index}].headers"
             raise invalid(f"'{place}': credentials go into the 'authorization' parameter of the tool.", place)
+        _check_headers(tool, f"tools[{index}]")
         if tool.get("external_web_access") is False:
             # The host's search would ask the web all the same.
             raise invalid(
@@ -209,3 +211,14 @@ def _check_combinations(request: Any, conversation: str | None) -> None:
         raise invalid("'previous_response_id' is empty: leave it out, or name one.", "previous_response_id")
     if request.background and request.store is False:
         raise invalid("'background' needs 'store': a response nobody keeps cannot be fetched.", "background")
+
+
+def _check_headers(tool: dict[str, Any], place: str) -> None:
+    sent = {f"{place}.headers.{name}": value for name, value in (tool.get("headers") or {}).items()}
+    for field, value in {f"{place}.authorization": tool.get("authorization"), **sent}.items():
+        try:
+            is_sent_as_it_is = header_value(value or "") == (value or "")
+        except ValueError as error:
+            raise invalid(f"'{field}' cannot be sent: {error}.", field) from None
+        if not is_sent_as_it_is:
+            raise invalid(f"'{field}' has white space around it, which no HTTP header has.", field)

@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pydantic import BaseModel, Field, SecretStr, TypeAdapter
+from pydantic import BaseModel, Field, SecretStr, TypeAdapter, field_validator
 from redis.exceptions import RedisError
 
 from k8gentai.agents.registry.registry import Registry
+from k8gentai.agents.text.header_value import header_value
 from k8gentai.providers import host
 from k8gentai.providers.agents_api.directory import Directory
 from k8gentai.providers.agents_api.service import AgentsService
@@ -64,6 +65,11 @@ class AmfConfig(BaseModel):
     moderation_url: str | None = None
     """A moderation endpoint, for requests with guardrails."""
     moderation_api_key: SecretStr | None = None
+
+    @field_validator("moderation_api_key")
+    @classmethod
+    def _is_sent(cls, key: SecretStr | None) -> SecretStr | None:
+        return SecretStr(header_value(key.get_secret_value())) if key else None
 
 
 class AmfResponses(host.Responses):  # type: ignore[misc]  # the host is untyped

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import httpx
 
 from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.local.api_keys import api_key
 from k8gentai.stack.local.model_endpoint import NO_KEY, Endpoint
 
 _SECONDS = 60
@@ -41,7 +42,8 @@ def named_model(environment: Mapping[str, str], endpoint: Endpoint) -> Embedding
     if not name:
         return None
     if url := environment.get("EMBEDDING_BASE_URL"):
-        endpoint = Endpoint(url.rstrip("/"), environment.get("EMBEDDING_API_KEY") or NO_KEY, "EMBEDDING_BASE_URL")
+        key = api_key(environment, "EMBEDDING_API_KEY") or NO_KEY
+        endpoint = Endpoint(url.rstrip("/"), key, "EMBEDDING_BASE_URL")
     return EmbeddingModel(name, _dimension(name, endpoint), endpoint)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import httpx
 
 from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.local.api_keys import api_key
 
 PROVIDER = "openai"
 """The ``provider_id`` of the endpoint in ``stack/run.yaml``; it begins every model's id."""
@@ -44,8 +45,12 @@ class Endpoint:
 
 
 def named_endpoint(environment: Mapping[str, str]) -> Endpoint | None:
-    """Return the endpoint the environment names, or an Ollama that has a model; None: use the embedded model."""
-    key = environment.get("OPENAI_API_KEY") or NO_KEY
+    """Return the endpoint the environment names, or an Ollama that has a model; None: use the embedded model.
+
+    Raises:
+        SetUpError: no HTTP header can carry its key.
+    """
+    key = api_key(environment, "OPENAI_API_KEY") or NO_KEY
     if url := environment.get("OPENAI_BASE_URL"):
         return Endpoint(url.rstrip("/"), key, "OPENAI_BASE_URL")
     if key != NO_KEY:

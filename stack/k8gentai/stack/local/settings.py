@@ -13,6 +13,7 @@ from k8gentai.stack.environments.frameworks import frameworks_here
 from k8gentai.stack.environments.installed import SetUpError
 from k8gentai.stack.local import pidfile as notice
 from k8gentai.stack.local import valkey
+from k8gentai.stack.local.api_keys import api_key
 from k8gentai.stack.local.model_endpoint import model_beside
 from k8gentai.workers.queue import key_prefix
 from k8gentai.workers.queue.connection import connect
@@ -90,8 +91,15 @@ class Settings:
 
 def take_stack_api_key() -> str | None:
     """``AMF_STACK_API_KEY``: a worker's credential, where the stack asks who calls. It leaves the environment, as
-    agents' code is to hold none."""
-    return os.environ.pop("AMF_STACK_API_KEY", None) or None
+    agents' code is to hold none.
+
+    Raises:
+        SetUpError: no HTTP header can carry it.
+    """
+    try:
+        return api_key(os.environ, "AMF_STACK_API_KEY")
+    finally:
+        os.environ.pop("AMF_STACK_API_KEY", None)
 
 
 def settings_of_up() -> Settings:

@@ -193,6 +193,8 @@ class _Stack:
         embedding = await asyncio.to_thread(named_model, os.environ, endpoint)
         if embedding is not None:
             chosen["EMBEDDING_DIMENSION"] = str(embedding.dimension)
+            if os.environ.get("EMBEDDING_BASE_URL"):
+                chosen["EMBEDDING_API_KEY"] = embedding.endpoint.api_key
             self.say(f"Embeddings: {embedding.name} at {embedding.endpoint.base_url}")
         return chosen
 

@@ -191,6 +191,7 @@ def test_a_fault_of_a_tool_is_named_with_its_line(tmp_path, tried, says):
         "mcp: {url: 'http://a', headers: {Authorization: ${env.SECRET}}, args: [a]}",
         "mcp: {url: 'http://a', headers: {Authorization: [${env.SECRET}]}}",
         "mcp: {command: a, env: {KEY: [${env.SECRET}]}}",
+        'mcp: {url: "http://a", headers: {Authorization: "Bearer ${env.SECRET}\\nX: y"}}',
     ],
 )
 def test_a_fault_tells_no_secret(tmp_path, tried):

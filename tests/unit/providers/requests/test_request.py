@@ -179,6 +179,22 @@ def test_fields_that_the_host_would_leave_out_are_refused(given, place):
 
 
 @pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"authorization": "hush\n"}, "tools[0].authorization"),
+        ({"authorization": "hush\u00e9"}, "tools[0].authorization"),
+        ({"headers": {"x-key": "hush\r\nHost: x"}}, "tools[0].headers.x-key"),
+    ],
+)
+def test_a_credential_that_cannot_be_sent_is_refused_and_not_told(fields: dict[str, Any], param: str) -> None:
+    tool = {"type": "mcp", "server_label": "wiki", "server_url": "http://wiki", **fields}
+    with pytest.raises(ApiError) as refused:
+        read(tools=[tool])
+    assert (refused.value.status_code, refused.value.param) == (400, param)
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("asked", "param"),
     [
         ({"schema": {}}, "text.format.name"),

@@ -1,10 +1,13 @@
 """Which model endpoint is chosen, and how its model is named to the stack."""
 
+import os
+
 import httpx
 import pytest
 
 from k8gentai.stack.environments.installed import SetUpError
 from k8gentai.stack.local.model_endpoint import Endpoint, chat_models, model_beside, named_endpoint, stack_model
+from k8gentai.stack.local.settings import take_stack_api_key
 
 SOME = Endpoint("http://model.test/v1", "key", "a test")
 
@@ -45,6 +48,24 @@ def test_the_environment_comes_first(
     chosen = named_endpoint(environment)
     assert chosen is not None
     assert (chosen.base_url, chosen.api_key) == (url, key)
+
+
+def test_a_key_from_a_file_of_secrets_has_no_end_of_line(answers: dict[str, httpx.Response]) -> None:
+    chosen = named_endpoint({"OPENAI_BASE_URL": "http://a/v1", "OPENAI_API_KEY": "sk-1\n"})
+    assert chosen is not None
+    assert chosen.api_key == "sk-1"
+
+
+@pytest.mark.parametrize("key", ["sk-1\nx", "sk-\u00e9", "sk-\x7f1"])
+def test_a_key_that_cannot_be_sent_is_named_and_not_told(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SetUpError, match="OPENAI_API_KEY is no key: ") as caught:
+        named_endpoint({"OPENAI_API_KEY": key})
+    assert "sk-" not in str(caught.value)
+    monkeypatch.setenv("AMF_STACK_API_KEY", key)
+    with pytest.raises(SetUpError, match="AMF_STACK_API_KEY is no key: ") as caught:
+        take_stack_api_key()
+    assert "sk-" not in str(caught.value)
+    assert "AMF_STACK_API_KEY" not in os.environ
 
 
 def test_an_ollama_with_a_model_comes_next(answers: dict[str, httpx.Response]) -> None:

@@ -234,7 +234,8 @@ def _unanswered(error: httpx.TransportError) -> UpstreamError:
         case "silent":
             return UpstreamError(f"no answer within {_SILENCE_SECONDS:.0f} s", 504)
         case "unsendable":
-            return UpstreamError(f"the call cannot be sent ({error})")
+            # Its own words repeat the header, which may be a credential.
+            return UpstreamError(f"the call cannot be sent ({type(error).__name__})")
     return StackLostError(f"the connection to the stack broke ({error})", 502, retry=True)
 
 

@@ -175,7 +175,8 @@ class StackClient:
             except httpx.TransportError as error:
                 fault = fault_of(error)
                 if fault == "unsendable":
-                    raise StackRefusedError(f"the request cannot be sent ({error})", "") from error
+                    # Its own words repeat the header, which may be a credential.
+                    raise StackRefusedError(f"the request cannot be sent ({type(error).__name__})", "") from None
                 # One whose answer did not come in time was under way all the while.
                 pause = 0.0 if fault == "silent" else KNOCK_SECONDS
                 if pause:
