@@ -7,10 +7,13 @@ import httpx
 
 from k8gentai.providers import host
 from k8gentai.providers.errors import ApiError, invalid
+from k8gentai.workers.http.sent_errors import SentError
 
 ENDPOINT = "moderation"
 """The endpoint's name as a guardrail, where they have names. OGX has ``guardrails: true`` for it."""
 _SECONDS = 30.0
+_MOST_WORDS = 500
+"""How many characters of an endpoint's words are told."""
 
 
 class ModerationEndpoint:
@@ -41,7 +44,7 @@ class ModerationEndpoint:
         except httpx.TransportError as error:
             raise _away(f"does not answer ({type(error).__name__})") from error
         if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-            raise _away(f"answers {answer.status_code}")
+            raise _away(f"answers {answer.status_code}{_words(answer)}")
         try:
             results = answer.raise_for_status().json()["results"]
             blocked = [result for result in results if result["flagged"]]
@@ -113,6 +116,16 @@ class Guardrails:
         if self._safety is not None:
             there |= {shield.identifier for shield in (await self._safety.routing_table.list_shields()).data}
         return there
+
+
+def _words(answer: httpx.Response) -> str:
+    """Return what an answer says of its error; nothing where that is no JSON."""
+    try:
+        said = answer.json()
+    except ValueError:
+        said = None
+    words = SentError.of(said).message if isinstance(said, dict) and said else ""
+    return f": {words.rstrip('.')[:_MOST_WORDS]}" if words else ""
 
 
 def _away(how: str) -> ApiError:

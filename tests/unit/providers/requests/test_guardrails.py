@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 
 from k8gentai.providers.errors import ApiError
@@ -38,6 +39,26 @@ async def test_it_stands_beside_the_shields_of_the_host(guardrails: Guardrails) 
     assert await guardrails.violation("Buy a sword.", "peace") == "No. (flagged for: arms)"
     with pytest.raises(ApiError, match="there are: moderation, peace"):
         await guardrails.names(["war"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (httpx.Response(500, json={"error": {"message": "The judge is ill."}}), "answers 500: The judge is ill."),
+        (httpx.Response(429, json={"detail": "too many"}), "answers 429: too many."),
+        (httpx.Response(503, text="<html>"), "answers 503."),
+        (httpx.Response(500, json=[]), "answers 500."),
+    ],
+)
+async def test_an_endpoint_that_cannot_judge_now_says_why(
+    answer: httpx.Response, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = ModerationEndpoint("http://judge")
+    monkeypatch.setattr(endpoint, "_client", httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer)))
+    with pytest.raises(ApiError) as failed:
+        await endpoint.violation("Buy bread.")
+    assert (failed.value.status_code, failed.value.message) == (503, f"The moderation endpoint {message}")
+    await endpoint.close()
 
 
 @pytest.mark.parametrize(

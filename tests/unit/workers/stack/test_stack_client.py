@@ -1,5 +1,6 @@
 """The worker's one client of the stack: who a request is made for, and when it is sent again."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -46,7 +47,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr(client_module, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(client_module, "asyncio", SimpleNamespace(sleep=sleep, timeout=asyncio.timeout))
     return waited
 
 
@@ -125,6 +126,38 @@ async def test_what_passes_is_waited_for(first: Callable[[], Any], pause: float,
     client, asked = stack(first(), httpx.Response(200, json={}))
     assert await client.post("/v1/x", {}, CALLER) == {}
     assert (len(asked), pauses) == (2, [pause])
+
+
+async def test_a_stack_that_refuses_is_asked_more_and_more_rarely(pauses: list[float]) -> None:
+    client, asked = stack(*(refusal(503)() for _ in range(7)), httpx.Response(200, json={}))
+    assert await client.post("/v1/x", {}, CALLER) == {}
+    assert (len(asked), pauses) == (8, [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0])
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ([], "the stack did not answer within 0.01 s"),
+        ([httpx.ConnectError("refused")], "the stack did not answer within 0.01 s"),
+        ([refusal(503)()], "no (for 0.01 s)"),
+        ([refusal(503)(), httpx.ConnectError("refused")], "the stack did not answer within 0.01 s"),
+    ],
+)
+async def test_the_end_of_patience_tells_what_the_stack_said_last(
+    answers: list[Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(_: httpx.Request) -> httpx.Response:
+        given = answers.pop(0) if answers else await asyncio.Event().wait()
+        if isinstance(given, Exception):
+            raise given
+        # At the last one the client waits for longer than it may.
+        monkeypatch.setattr(client_module, "KNOCK_SECONDS", 0.0 if answers else 60.0)
+        return given
+
+    client = StackClient("http://stack", StaticKey(), transport=httpx.MockTransport(answer))
+    with pytest.raises(StackRefusedError) as refused:
+        await client.post("/v1/x", {}, CALLER, seconds=0.01)
+    assert (str(refused.value), refused.value.is_passing) == (message, True)
 
 
 @pytest.mark.parametrize(

@@ -145,43 +145,110 @@ class StackClient:
         return await self.post("/v1/responses", body, caller, {"idempotency-key": key})
 
     async def post(
-        self, path: str, body: Mapping[str, Any], caller: Caller, headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        caller: Caller,
+        headers: Mapping[str, str] | None = None,
+        *,
+        seconds: float | None = None,
     ) -> dict[str, Any]:
         """Return the answer to a request that may be sent more than once.
 
-        Whatever happens to the stack's server, it is sent until there is an answer. To be called under a time
-        limit.
+        Whatever happens to the stack's server, it is sent until there is an answer.
 
         Args:
             path: of the stack's API.
             body: its JSON.
             caller: the attempt that the request is made for.
             headers: further ones.
+            seconds: how long to wait for an answer; None where the caller has a time limit of its own.
 
         Raises:
-            StackRefusedError: the stack refused it; the message is its own.
+            StackRefusedError: the stack refused it, with the stack's own message; or there was no answer in time,
+                with why, where the stack said that.
         """
-        while True:
+        tries = _Tries(caller)
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    try:
+                        return await self._posted(path, body, caller, headers)
+                    except _PassingError as passing:
+                        await asyncio.sleep(tries.pause_after(passing))
+        except TimeoutError:
+            within = f"the stack did not answer within {seconds:g} s"
+            message = f"{tries.refusal.rstrip('.')} (for {seconds:g} s)" if tries.refusal else within
+            raise StackRefusedError(message, "", 504) from None
+
+    async def _posted(
+        self, path: str, body: Mapping[str, Any], caller: Caller, headers: Mapping[str, str] | None
+    ) -> dict[str, Any]:
+        """Return the answer to a request that is sent once.
+
+        Raises:
+            StackRefusedError: asking again would not help.
+            _PassingError: it may.
+        """
+        try:
+            answer = await self.send("POST", path, caller, body, headers)
             try:
-                answer = await self.send("POST", path, caller, body, headers)
-                try:
-                    content = await answer.aread()
-                finally:
-                    await answer.aclose()
-                if answer.is_success:
-                    response: dict[str, Any] = json.loads(content)
-                    return response
-                pause = _pause(answer)
-            except httpx.TransportError as error:
-                fault = fault_of(error)
-                if fault == "unsendable":
-                    # Its own words repeat the header, which may be a credential.
-                    raise StackRefusedError(f"the request cannot be sent ({type(error).__name__})", "") from None
-                # One whose answer did not come in time was under way all the while.
-                pause = 0.0 if fault == "silent" else KNOCK_SECONDS
-                if pause:
-                    log.warning("stack_away", turn=caller.turn_id, error=str(error), retry_in=pause)
-            await asyncio.sleep(pause)
+                content = await answer.aread()
+            finally:
+                await answer.aclose()
+        except httpx.TransportError as error:
+            fault = fault_of(error)
+            if fault == "unsendable":
+                # Its own words repeat the header, which may be a credential.
+                raise StackRefusedError(f"the request cannot be sent ({type(error).__name__})", "") from None
+            # One whose answer did not come in time was under way all the while.
+            pause = 0.0 if fault == "silent" else KNOCK_SECONDS
+            raise _PassingError(pause, fault=str(error)) from error
+        if answer.is_success:
+            response: dict[str, Any] = json.loads(content)
+            return response
+        raise _refusal(answer)
+
+
+class _PassingError(Exception):
+    """A request that has no answer yet.
+
+    Args:
+        pause: how many seconds to wait before it is sent again; None where the refusal does not say.
+        refusal: the stack's words; empty where it did not answer.
+        fault: what broke; empty where it answered.
+    """
+
+    def __init__(self, pause: float | None, *, refusal: str = "", fault: str = "") -> None:
+        super().__init__(refusal or fault)
+        self.pause = pause
+        self.refusal = refusal
+        self.fault = fault
+
+
+class _Tries:
+    """What a request met that is sent again and again.
+
+    Args:
+        caller: the attempt that it is made for.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._refusals = 0
+        self.refusal = ""
+        """The stack's words when it refused last; empty where it did not answer since."""
+
+    def pause_after(self, passing: _PassingError) -> float:
+        """Return how many seconds to wait before it is sent again: longer and longer where the stack refuses."""
+        self.refusal = passing.refusal
+        pause = passing.pause
+        if pause is None:
+            pause = min(KNOCK_SECONDS * 2**self._refusals, _LONGEST_PAUSE_SECONDS)
+            self._refusals += 1
+        if passing.fault and pause:
+            log.warning("stack_away", turn=self._caller.turn_id, error=passing.fault, retry_in=pause)
+        return min(pause, _LONGEST_PAUSE_SECONDS)
 
 
 @cache
@@ -213,20 +280,15 @@ def is_final(answer: httpx.Response) -> bool:
     return bool(answer.headers.get("x-should-retry") == "false")
 
 
-def _pause(answer: httpx.Response) -> float:
-    """Return how long to wait before asking again.
-
-    Raises:
-        StackRefusedError: asking again would not help.
-    """
+def _refusal(answer: httpx.Response) -> StackRefusedError | _PassingError:
+    """Return the error of an answer that is one."""
     error = _read_error(answer.content)
+    message = error.message or f"the stack answered {answer.status_code}"
     # A server that stops asks not to be asked again by those whose request would bring another turn.
     final = is_final(answer) and error.code != "server_stopping"
     if answer.status_code not in _AGAIN or final:
-        message = error.message or f"the stack answered {answer.status_code}"
-        raise StackRefusedError(message, str(error.code or ""), answer.status_code)
-    wait = retry_after(answer)
-    return min(KNOCK_SECONDS if wait is None else wait, _LONGEST_PAUSE_SECONDS)
+        return StackRefusedError(message, str(error.code or ""), answer.status_code)
+    return _PassingError(retry_after(answer), refusal=message)
 
 
 def _read_error(content: bytes) -> SentError:

@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import BaseModel
 
 from k8gentai.agents.contract.stack_services import StackFile
-from k8gentai.agents.contract.turn import ToolFailedError
 from k8gentai.workers.attempt.journal import EffectRefusedError, Journal
 from k8gentai.workers.isolation.agents_loop import in_loop
 from k8gentai.workers.queue.attempts import FencedError
@@ -112,10 +111,7 @@ class TurnServices:
         """
         path = f"{SERVICES_PATH}/{service.name}"
         try:
-            async with asyncio.timeout(_SECONDS):
-                answer = await self._stack.post(path, asked.model_dump(), self._caller)
-        except TimeoutError as error:
-            raise ToolFailedError(f"the stack did not answer within {_SECONDS:g} s") from error
+            answer = await self._stack.post(path, asked.model_dump(), self._caller, seconds=_SECONDS)
         except StackRefusedError as error:
             if error.is_passing:
                 raise
