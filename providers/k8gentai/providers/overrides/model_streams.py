@@ -24,9 +24,10 @@ from k8gentai.workers.gateway.answer_parts import (
     unreadable_part,
     usable_logprobs,
 )
-from k8gentai.workers.gateway.answer_reader import read_content, read_usage, written_arguments
 from k8gentai.workers.gateway.call_indexes import CallIndexes
+from k8gentai.workers.gateway.message_reader import read_content, written_arguments
 from k8gentai.workers.gateway.stray_lines import StrayLines
+from k8gentai.workers.gateway.usage_figures import read_usage
 from k8gentai.workers.http.sent_errors import innermost_error, sent_error
 
 _OK, _BAD_GATEWAY = 200, 502

@@ -15,7 +15,8 @@ from k8gentai.agents.adapters.llama_stack.models import _chunk
 from k8gentai.agents.text.json_text import MAX_DEPTH, arguments_object, json_text, read_json, shown_json
 from k8gentai.agents.text.surrogates import Characters, EscapedCharacters, encodable_json
 from k8gentai.agents.text.utf8 import encodable
-from k8gentai.workers.gateway.answer_reader import AnswerReader, read_whole
+from k8gentai.workers.gateway.answer_reader import AnswerReader
+from k8gentai.workers.gateway.whole_answer import read_whole
 
 TOOLS = ("pay", "get_weather", "get_weather_of_day")
 

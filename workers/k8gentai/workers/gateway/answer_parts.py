@@ -2,6 +2,10 @@
 
 from typing import Any
 
+Chunk = dict[str, Any]
+"""A chunk of an answer, or an answer in one piece."""
+LARGEST = 2**53
+"""The largest whole number that every reader of JSON takes."""
 LEGACY_CALL = "function_call"
 """The field of an answer's one call, and the finish reason, in the API before there were tools."""
 
@@ -141,3 +145,13 @@ def _listed(value: Any) -> list[Any]:
 def _objects(value: Any) -> list[dict[str, Any]]:
     listed = [value] if value and isinstance(value, dict) else _listed(value)
     return [each for each in listed if isinstance(each, dict)]
+
+
+def answer_head(sent: Chunk) -> Chunk:
+    """Return what is the same in all chunks of an answer, as far as it is there, in the types of the API."""
+    named = {name: sent.get(name) for name in ("id", "model")}
+    texts = {name: str(value) for name, value in named.items() if value and isinstance(value, str | int)}
+    created = sent.get("created")
+    if isinstance(created, int | float) and 0 < created <= LARGEST:
+        return {**texts, "created": int(created)}
+    return texts

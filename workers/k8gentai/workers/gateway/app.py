@@ -21,14 +21,8 @@ from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.contract.turn import StepLimitReached, TurnError
 from k8gentai.agents.text.json_text import json_text
 from k8gentai.agents.text.utf8 import encodable
-from k8gentai.workers.gateway.answer_reader import (
-    AnswerReader,
-    CallId,
-    call_extras,
-    read_whole,
-    with_parsable_calls,
-)
-from k8gentai.workers.gateway.call_ids import with_short_ids
+from k8gentai.workers.gateway.answer_reader import AnswerReader
+from k8gentai.workers.gateway.call_ids import CallId, with_short_ids
 from k8gentai.workers.gateway.embedding_calls import embeddings
 from k8gentai.workers.gateway.model_calls import (
     INNER_HEADER,
@@ -44,6 +38,7 @@ from k8gentai.workers.gateway.patience import Patience, is_ending
 from k8gentai.workers.gateway.strict_json import with_json_arguments, with_json_results
 from k8gentai.workers.gateway.tool_images import with_tool_images
 from k8gentai.workers.gateway.upstream import Chunk, StackLostError, Upstream, UpstreamError, failed_before
+from k8gentai.workers.gateway.whole_answer import call_extras, read_whole, with_parsable_calls
 from k8gentai.workers.http.web_pages import TransportSecurity
 from k8gentai.workers.queue.attempts import FencedError
 

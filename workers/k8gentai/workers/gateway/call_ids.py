@@ -6,11 +6,15 @@ Source: https://docs.mistral.ai/api (``Tool call id was … but must be a-z, A-Z
 import hashlib
 import re
 import string
+from collections.abc import Callable
 from typing import Any
 
 _ALPHABET = string.digits + string.ascii_letters
 _LETTERS = 9
 _TAKEN = re.compile(rf"[0-9A-Za-z]{{{_LETTERS}}}")
+
+CallId = Callable[[str, int, int], str]
+"""Returns a tool call's id, given the one that the model sent, the index of its choice, and its place in that."""
 
 
 def short_id(told: str) -> str:

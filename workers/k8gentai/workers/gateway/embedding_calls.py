@@ -7,10 +7,10 @@ from typing import Any
 from starlette.requests import Request
 
 from k8gentai.agents.contract.events import Usage
-from k8gentai.workers.gateway.answer_reader import embedding_figures, token_count
 from k8gentai.workers.gateway.model_calls import ModelCalls
 from k8gentai.workers.gateway.patience import Patience
 from k8gentai.workers.gateway.upstream import Upstream, UpstreamError, failed_before
+from k8gentai.workers.gateway.usage_figures import embedding_figures, token_count
 
 _RECORDED_BYTES = 2**18
 """How large an answer may be to be recorded: that to a question is. To be asked again for those of whole documents
