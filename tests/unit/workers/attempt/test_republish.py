@@ -25,8 +25,8 @@ from k8gentai.agents.contract.events import (
     Usage,
     request_item,
 )
-from k8gentai.workers.attempt import replay_filter as republish
 from k8gentai.workers.attempt.inside import Inside
+from k8gentai.workers.attempt.published_items import Pieces, PublishedItem, SaidAgain
 from k8gentai.workers.attempt.replay_filter import Republisher
 
 TURN: list[Event] = [
@@ -261,25 +261,25 @@ def _mixed(chance: random.Random, *parts: list[tuple[str, ...]]) -> list[Event]:
 def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many characters of published texts are looked at or put together, a time."""
     counts: list[int] = []
-    text, part, is_of = republish._Pieces.text, republish._Pieces.part, republish._Again.is_of
+    text, part, is_of = Pieces.text, Pieces.part, SaidAgain.is_of
 
-    def counted_text(pieces: republish._Pieces) -> str:
+    def counted_text(pieces: Pieces) -> str:
         if len(pieces._pieces) > 1:
             counts.append(pieces.length)
         return text(pieces)
 
-    def counted_part(pieces: republish._Pieces, start: int, length: int) -> str:
+    def counted_part(pieces: Pieces, start: int, length: int) -> str:
         found = part(pieces, start, length)
         counts.append(len(found))
         return found
 
-    def counted_is_of(message: republish._Again, item: republish._Item) -> bool:
+    def counted_is_of(message: SaidAgain, item: PublishedItem) -> bool:
         counts.append(1)
         return is_of(message, item)
 
-    monkeypatch.setattr(republish._Pieces, "text", counted_text)
-    monkeypatch.setattr(republish._Pieces, "part", counted_part)
-    monkeypatch.setattr(republish._Again, "is_of", counted_is_of)
+    monkeypatch.setattr(Pieces, "text", counted_text)
+    monkeypatch.setattr(Pieces, "part", counted_part)
+    monkeypatch.setattr(SaidAgain, "is_of", counted_is_of)
     return counts
 
 

@@ -16,7 +16,7 @@ from k8gentai.agents.adapters.base.tool_choice import ToolChoice
 from k8gentai.agents.contract.events import TurnFailed, Usage
 from k8gentai.workers.attempt.journal import Failure, ToolEntry
 from k8gentai.workers.gateway import upstream as upstream_module
-from k8gentai.workers.gateway.app import _Call
+from k8gentai.workers.gateway.chat_call import ChatCall
 from k8gentai.workers.gateway.model_calls import (
     INNER_HEADER,
     PLACE_HEADER,
@@ -332,7 +332,7 @@ async def test_so_it_is_when_the_agent_does_not_read_what_the_model_sends() -> N
             closed.set()
 
     bench = Bench(lambda _: httpx.Response(200, stream=Flood()))
-    call = _Call(bench.calls, bench.upstream, {"model": "m", "stream": True})
+    call = ChatCall(bench.calls, bench.upstream, {"model": "m", "stream": True})
     gc.disable()
     try:
         unread = await call.streamed(STAYING)
@@ -993,7 +993,7 @@ async def test_a_stream_that_the_agent_left_is_not_what_it_waits_for() -> None:
             await asyncio.Event().wait()
 
     bench = Bench(lambda _: httpx.Response(200, stream=Unending()))
-    call = _Call(bench.calls, bench.upstream, {"model": "m", "stream": True})
+    call = ChatCall(bench.calls, bench.upstream, {"model": "m", "stream": True})
     answer = (await call.streamed(STAYING)).body_iterator
     await anext(answer)
     assert failure(TimeoutError(), bench.calls).code == "model_error"
@@ -1131,8 +1131,8 @@ async def test_an_answer_of_no_known_form_ends_the_call(streamed: bool, monkeypa
     def fail(*_: object) -> None:
         raise TypeError("what is this")
 
-    monkeypatch.setattr("k8gentai.workers.gateway.app.read_whole", fail)
-    monkeypatch.setattr("k8gentai.workers.gateway.app.AnswerReader.read", fail)
+    monkeypatch.setattr("k8gentai.workers.gateway.chat_call.read_whole", fail)
+    monkeypatch.setattr("k8gentai.workers.gateway.chat_call.AnswerReader.read", fail)
     bench = Bench(lambda _: stream(ANSWER) if streamed else httpx.Response(200, json=ANSWER))
     answer = await bench.post({"model": "gpt-4o", "messages": [], "stream": streamed})
     assert answer.status_code == 502
@@ -1356,7 +1356,7 @@ async def test_a_failure_says_how_many_tools_had_ended(monkeypatch) -> None:
 
 
 async def test_an_answer_that_nobody_can_read_fails_again(monkeypatch) -> None:
-    monkeypatch.setattr("k8gentai.workers.gateway.app.read_whole", _fail)
+    monkeypatch.setattr("k8gentai.workers.gateway.chat_call.read_whole", _fail)
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
     first = await bench.post({"model": "m", "messages": []})
     monkeypatch.undo()

@@ -37,132 +37,7 @@ from k8gentai.agents.contract.events import (
     request_item,
 )
 from k8gentai.workers.attempt.inside import Inside
-
-
-class _Pieces:
-    """A text that comes in pieces, which are joined when they are looked at."""
-
-    def __init__(self, text: str = "") -> None:
-        self._pieces = [text]
-        self.length = len(text)
-
-    def add(self, piece: str) -> None:
-        """Put a piece at the text's end."""
-        self._pieces.append(piece)
-        self.length += len(piece)
-
-    def text(self) -> str:
-        """Return the text as far as it came."""
-        if len(self._pieces) > 1:
-            self._pieces = ["".join(self._pieces)]
-        return self._pieces[0]
-
-    def part(self, start: int, length: int) -> str:
-        """Return what stands at a place of the text; nothing at its end."""
-        return self.text()[start : start + length] if start < self.length else ""
-
-
-class _Text(_Pieces):
-    """A text that was published in pieces, and how much of it the new attempt has said again."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.again = 0
-
-    def fits(self, text: str, *, whole: bool) -> bool:
-        """Return whether a text that is being said again may be this one.
-
-        Args:
-            text: as far as it was said again.
-            whole: no more of this one will be published.
-        """
-        return self.goes_on(0, text, whole=whole)
-
-    def goes_on(self, start: int, piece: str, *, whole: bool) -> bool:
-        """Return whether a text that fits as far as a place does so with its next piece as well.
-
-        Args:
-            start: the place.
-            piece: what is said again from there on.
-            whole: no more of this text will be published.
-        """
-        old = self.part(start, len(piece))
-        return old == piece or (not whole and piece.startswith(old))
-
-    def news(self, piece: str) -> str | None:
-        """Return what of a piece is new: nothing, its end, or None where it departs from what was said."""
-        old = self.part(self.again, len(piece))
-        if not piece.startswith(old):
-            return None
-        self.again += len(piece)
-        new = piece[len(old) :]
-        if new:
-            self.add(new)
-        return new
-
-
-class _Item:
-    """What was published of one message or tool call."""
-
-    def __init__(self) -> None:
-        self.text = _Text()
-        self.reasoning = _Text()
-        self.begun: ToolCallStarted | None = None
-        self.whole: MessageDone | ToolCall | None = None
-        self.result: ToolResult | None = None
-        self.seen = False
-        """Whether the new attempt has come to it."""
-
-    def said_again(self, message: "_Again | None") -> None:
-        """Note how far a message of the new attempt has said it again."""
-        self.seen = message is not None
-        self.text.again = message.text.length if message else 0
-        self.reasoning.again = message.reasoning.length if message else 0
-
-
-class _Again:
-    """A message of the new attempt.
-
-    Args:
-        name: the id by which it is published.
-        text: what it says so far.
-        reasoning: the same of its reasoning.
-    """
-
-    def __init__(self, name: str = "", text: str = "", reasoning: str = "") -> None:
-        self.name = name
-        self.text = _Pieces(text)
-        self.reasoning = _Pieces(reasoning)
-
-    def copy(self) -> "_Again":
-        """Return the message as it stands."""
-        return _Again(self.name, self.text.text(), self.reasoning.text())
-
-    def take(self, event: TextDelta | ReasoningDelta | MessageDone) -> None:
-        """Take what the message says next, or all that it says."""
-        match event:
-            case TextDelta():
-                self.text.add(event.delta)
-            case ReasoningDelta():
-                self.reasoning.add(event.delta)
-            case MessageDone():
-                self.text, self.reasoning = _Pieces(event.text), _Pieces(event.reasoning)
-
-    def is_of(self, item: _Item) -> bool:
-        """Return whether what it says so far is what a published message says."""
-        whole = item.whole is not None
-        texts = (item.text, self.text), (item.reasoning, self.reasoning)
-        return all(published.fits(said.text(), whole=whole) for published, said in texts)
-
-    def goes_on(self, item: _Item, event: TextDelta | ReasoningDelta | MessageDone) -> bool:
-        """Return whether what it says next is what the published message that it is taken for says there."""
-        whole = item.whole is not None
-        match event:
-            case TextDelta():
-                return item.text.goes_on(self.text.length, event.delta, whole=whole)
-            case ReasoningDelta():
-                return item.reasoning.goes_on(self.reasoning.length, event.delta, whole=whole)
-        return False
+from k8gentai.workers.attempt.published_items import PublishedItem, SaidAgain
 
 
 class Republisher:
@@ -191,14 +66,14 @@ class Republisher:
         """Messages that were left out of a response as the turn was suspended. None is what was said last."""
         self._shown: set[str] = set()
         """The ids of what this turn shows by itself."""
-        self._items: dict[str, _Item] = {}
+        self._items: dict[str, PublishedItem] = {}
         self._said: dict[str, None] = {}
         """The ids of the messages that were published, in their order."""
-        self._messages: dict[str, _Again] = {}
+        self._messages: dict[str, SaidAgain] = {}
         """The messages of the new attempt, by their ids in it."""
         self._dropped: set[str] = set()
         """The ids by which messages were published that the new attempt dropped."""
-        self._holders: dict[str, _Again] = {}
+        self._holders: dict[str, SaidAgain] = {}
         """The same by the ids by which they are published."""
         self._others: Counter[str] = Counter()
         self._whole_items: dict[str, str] = {}
@@ -209,7 +84,7 @@ class Republisher:
         """Calls that were published and dropped, to be shown otherwise or with another result, by their ids."""
         self._replaced_results: dict[str, ToolResult] = {}
         """Results of calls that were dropped, as the calls are shown with others, by the calls' ids."""
-        left_out: dict[str, _Item] = {}
+        left_out: dict[str, PublishedItem] = {}
         for event in before:
             if isinstance(event, TurnSuspended):
                 self._forget_open_calls()
@@ -356,7 +231,7 @@ class Republisher:
                 del self._items[item_id]
         self._replaced = {item_id: call for item_id, call in self._replaced.items() if item_id in self._items}
 
-    def _recall(self, left_out: dict[str, _Item]) -> None:
+    def _recall(self, left_out: dict[str, PublishedItem]) -> None:
         """Note the messages anew that were dropped as the turn was suspended. They were streamed in whole."""
         whole = {item_id: item for item_id, item in left_out.items() if isinstance(item.whole, MessageDone)}
         self._items |= whole
@@ -382,7 +257,7 @@ class Republisher:
 
     def _name(self, event: TextDelta | ReasoningDelta | MessageDone) -> str:
         """Return the id by which the message of an event is published."""
-        message = self._messages.setdefault(event.message_id, _Again())
+        message = self._messages.setdefault(event.message_id, SaidAgain())
         if message.name:
             item = self._items.get(message.name)
             if item is None:
@@ -399,7 +274,7 @@ class Republisher:
             self._exchange(message, name, before)
         return message.name
 
-    def _published(self, message: _Again, likely: str) -> str | None:
+    def _published(self, message: SaidAgain, likely: str) -> str | None:
         """Find the published message that one of the new attempt is, if it is one.
 
         Args:
@@ -419,12 +294,12 @@ class Republisher:
                 return name
         return None
 
-    def _holder(self, name: str, message: _Again) -> _Again | None:
+    def _holder(self, name: str, message: SaidAgain) -> SaidAgain | None:
         """Return the other message of the new attempt that is published by an id."""
         holder = self._holders.get(name)
         return None if holder is message else holder
 
-    def _hold(self, message: _Again, name: str) -> None:
+    def _hold(self, message: SaidAgain, name: str) -> None:
         """Publish a message by an id from here on."""
         if self._holders.get(message.name) is message:
             del self._holders[message.name]
@@ -436,9 +311,9 @@ class Republisher:
 
     def _depart(
         self,
-        message: _Again,
+        message: SaidAgain,
         event: TextDelta | ReasoningDelta | MessageDone,
-        before: _Again,
+        before: SaidAgain,
     ) -> None:
         """Find that a message is none of the published ones. Those that are whole may yet come: it takes an id of
         its own, and is published under it from its beginning."""
@@ -476,7 +351,7 @@ class Republisher:
         self._unheld[message.name] = None
         self._items[message.name].said_again(None)
 
-    def _exchange(self, message: _Again, name: str, before: _Again) -> None:
+    def _exchange(self, message: SaidAgain, name: str, before: SaidAgain) -> None:
         """Take a message for another one than it was taken for, which its holder changes for that one."""
         holder = self._holder(name, message)
         if item := self._items.get(message.name):
@@ -487,8 +362,8 @@ class Republisher:
             self._hold(holder, left)
         self._items[name].said_again(before)
 
-    def _item(self, item_id: str) -> _Item:
-        return self._items.setdefault(item_id, _Item())
+    def _item(self, item_id: str) -> PublishedItem:
+        return self._items.setdefault(item_id, PublishedItem())
 
     def _delta(self, item_id: str, event: TextDelta | ReasoningDelta | ToolCallDelta) -> None:
         item = self._items.get(item_id)
