@@ -313,6 +313,45 @@ async def test_what_a_worker_takes_back_is_not_what_others_died_of(bench, valkey
     )
 
 
+async def test_a_worker_that_lives_takes_back_each_time_that_it_was_lost(bench):
+    """Twice it was not heard of, and says so once."""
+    (turn,) = (await bench.accept("innocent")).values()
+    worker = await bench.worker()
+    for _ in range(2):
+        started = await bench.run(worker)
+        await run_out(bench, started)
+        bench.leases.reap()
+    assert (await bench.record(turn)).crashes == 2
+    for _ in range(2):
+        bench.leases.acquit(worker.worker, [started[turn].lease])
+        record = await bench.record(turn)
+        assert (record.crashes, record.hand_overs) == (0, 2)
+    assert not (await bench.run(worker))[turn].suspect
+
+
+async def test_a_worker_that_lives_takes_back_that_it_was_lost_with_turns_beside_one_another(bench):
+    """What is held against two turns of it counts for nothing when a worker really dies with them."""
+    turns = list((await bench.accept("one", "two")).values())
+    lives = await bench.worker()
+    for _ in range(2):
+        started = await bench.run(lives, 2)
+        await run_out(bench, started)
+        bench.leases.reap()
+        bench.leases.acquit("somebody else", [one.lease for one in started.values()])
+        assert {(await bench.record(turn)).shared_crashes for turn in turns} == {1}
+        for _ in range(2):
+            bench.leases.acquit(lives.worker, [one.lease for one in started.values()])
+        assert {(await bench.record(turn)).shared_crashes for turn in turns} == {0}
+    killed = await bench.worker()
+    await bench.run(killed, 2)
+    await bench.die(killed, KILLED)
+    for turn in turns:
+        record = await bench.record(turn)
+        assert (record.shared_crashes, record.hand_overs) == (1, 2)
+    started = await bench.run(await bench.worker(), 2)
+    assert [one.suspect for one in started.values()] == [False, False]
+
+
 async def test_a_turn_that_takes_redis_with_it_each_time_has_an_end(bench, valkey):
     (poison,) = (await bench.accept("poison")).values()
     await bench.connection.hset(keys.TURN + poison, "hand_overs", HAND_OVERS - 1)

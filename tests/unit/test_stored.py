@@ -252,8 +252,14 @@ async def lost(life: Life) -> None:
     await life.client.zadd(keys.LEASES + QUEUE, {lease.member: 1})
     life.leases.reap()
     life.leases.acquit(survivor.worker, [lease])
-    lease = (await life.start(survivor)).lease
-    await survivor.append(lease, 9, [DONE])
+    await life.accept()
+    leases = [(await life.start(survivor)).lease for _ in range(2)]
+    await life.client.zadd(keys.LEASES + QUEUE, {lease.member: 1 for lease in leases})
+    life.leases.reap()
+    life.leases.acquit(survivor.worker, leases)
+    for _ in range(2):
+        lease = (await life.start(survivor)).lease
+        await survivor.append(lease, 9, [DONE])
     taken = await life.accept()
     assert await survivor.take(1) == taken
     life.leases.reap()

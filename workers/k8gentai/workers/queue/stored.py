@@ -43,6 +43,7 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "alone_seconds": "How long the turn had run when its worker was lost, at the longest.",
         "causes": "JSON: how each worker ended that the turn ended; empty where nobody saw it.",
         "unheard": "JSON: the workers among them whose witness may yet speak, by their place in `causes`.",
+        "unheard_beside": "JSON: the workers that nobody saw end, with the turn and others in them.",
     },
     keys.EVENTS: {
         "e": "The event (JSON).",
