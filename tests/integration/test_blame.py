@@ -39,10 +39,10 @@ class Bench:
         await self.turns.accept(AcceptedTurn(turn=turn, framework="langgraph"), no_history)
         return turn.id
 
-    async def worker(self):
+    async def worker(self, *, only=None):
         """A worker that RQ knows to live."""
         self._workers += 1
-        made = Attempts(self.connection, "langgraph", f"w{self._workers}", lease_seconds=30)
+        made = Attempts(self.connection, "langgraph", f"w{self._workers}", lease_seconds=30, only=only)
         await self.connection.sadd(keys.RQ_WORKERS + "langgraph", keys.RQ_WORKER + made.worker)
         await self.connection.hset(keys.RQ_WORKER + made.worker, "birth", "now")
         return made
@@ -522,6 +522,32 @@ async def test_a_turn_that_a_worker_cannot_import_is_left_to_another(bench):
     assert await having.take(0.01) is None
     assert await without.put_back(turn) == "queued"
     assert turn in await bench.run(having)
+
+
+async def test_a_turn_that_a_worker_does_not_serve_has_not_begun(bench):
+    (turn,) = (await bench.accept("one")).values()
+    serving, other = await bench.worker(only=["another", "plain"]), await bench.worker(only=["another"])
+    assert await other.start(await other.take(1)) is None
+    # It is there for others at once, and not the one's again.
+    assert await other.take(1) == turn
+    with pytest.raises(DeclinedBeforeError):
+        await other.start(turn)
+    assert await other.put_back(turn) == "queued"
+    kept = await bench.connection.hmget(keys.TURN + turn, "status", "attempt", "started_at", "worker")
+    assert kept == [b"queued", b"0", None, None]
+    assert await bench.connection.hget(keys.WAITING, keys.ALL_AGENTS) == b"1"
+    started = await bench.run(serving)
+    assert started[turn].lease.attempt == 1
+
+
+async def test_a_turn_that_no_worker_can_import_fails_though_one_that_does_not_serve_it_lives(bench):
+    (turn,) = (await bench.accept("one")).values()
+    without, other = await bench.worker(), await bench.worker(only=["another"])
+    assert await without.decline((await bench.run(without))[turn].lease, END) == "queued"
+    assert await other.start(await other.take(1)) is None
+    assert await without.take(1) == turn
+    assert await without.put_back(turn) == "failed"
+    assert await bench.message(turn) == END.message
 
 
 async def test_a_turn_that_no_worker_can_import_fails_with_the_reason(bench):

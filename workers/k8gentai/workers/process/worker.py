@@ -294,7 +294,7 @@ class _Worker:
             log.error("memory_limit_too_low", error=str(error))
             shutdown.exit_code = 1
             return False
-        attempts = Attempts(connection, self._pool, self._name, lease_seconds=self._lease_seconds)
+        attempts = Attempts(connection, self._pool, self._name, lease_seconds=self._lease_seconds, only=self._only)
         toolbox = Toolbox(AgentTools(agents, stack))
         concurrency = self._concurrency or adapter.default_concurrency
         # Blocking tools and nodes run in its threads; asyncio's own pool has few more than the machine has cores.
