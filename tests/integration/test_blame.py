@@ -39,10 +39,10 @@ class Bench:
         await self.turns.accept(AcceptedTurn(turn=turn, framework="langgraph"), no_history)
         return turn.id
 
-    async def worker(self):
+    async def worker(self, *, only=None):
         """A worker that RQ knows to live."""
         self._workers += 1
-        made = Attempts(self.connection, "langgraph", f"w{self._workers}", lease_seconds=30)
+        made = Attempts(self.connection, "langgraph", f"w{self._workers}", lease_seconds=30, only=only)
         await self.connection.sadd(keys.RQ_WORKERS + "langgraph", keys.RQ_WORKER + made.worker)
         await self.connection.hset(keys.RQ_WORKER + made.worker, "birth", "now")
         return made
@@ -313,6 +313,45 @@ async def test_what_a_worker_takes_back_is_not_what_others_died_of(bench, valkey
     )
 
 
+async def test_a_worker_that_lives_takes_back_each_time_that_it_was_lost(bench):
+    """Twice it was not heard of, and says so once."""
+    (turn,) = (await bench.accept("innocent")).values()
+    worker = await bench.worker()
+    for _ in range(2):
+        started = await bench.run(worker)
+        await run_out(bench, started)
+        bench.leases.reap()
+    assert (await bench.record(turn)).crashes == 2
+    for _ in range(2):
+        bench.leases.acquit(worker.worker, [started[turn].lease])
+        record = await bench.record(turn)
+        assert (record.crashes, record.hand_overs) == (0, 2)
+    assert not (await bench.run(worker))[turn].suspect
+
+
+async def test_a_worker_that_lives_takes_back_that_it_was_lost_with_turns_beside_one_another(bench):
+    """What is held against two turns of it counts for nothing when a worker really dies with them."""
+    turns = list((await bench.accept("one", "two")).values())
+    lives = await bench.worker()
+    for _ in range(2):
+        started = await bench.run(lives, 2)
+        await run_out(bench, started)
+        bench.leases.reap()
+        bench.leases.acquit("somebody else", [one.lease for one in started.values()])
+        assert {(await bench.record(turn)).shared_crashes for turn in turns} == {1}
+        for _ in range(2):
+            bench.leases.acquit(lives.worker, [one.lease for one in started.values()])
+        assert {(await bench.record(turn)).shared_crashes for turn in turns} == {0}
+    killed = await bench.worker()
+    await bench.run(killed, 2)
+    await bench.die(killed, KILLED)
+    for turn in turns:
+        record = await bench.record(turn)
+        assert (record.shared_crashes, record.hand_overs) == (1, 2)
+    started = await bench.run(await bench.worker(), 2)
+    assert [one.suspect for one in started.values()] == [False, False]
+
+
 async def test_a_turn_that_takes_redis_with_it_each_time_has_an_end(bench, valkey):
     (poison,) = (await bench.accept("poison")).values()
     await bench.connection.hset(keys.TURN + poison, "hand_overs", HAND_OVERS - 1)
@@ -483,6 +522,32 @@ async def test_a_turn_that_a_worker_cannot_import_is_left_to_another(bench):
     assert await having.take(0.01) is None
     assert await without.put_back(turn) == "queued"
     assert turn in await bench.run(having)
+
+
+async def test_a_turn_that_a_worker_does_not_serve_has_not_begun(bench):
+    (turn,) = (await bench.accept("one")).values()
+    serving, other = await bench.worker(only=["another", "plain"]), await bench.worker(only=["another"])
+    assert await other.start(await other.take(1)) is None
+    # It is there for others at once, and not the one's again.
+    assert await other.take(1) == turn
+    with pytest.raises(DeclinedBeforeError):
+        await other.start(turn)
+    assert await other.put_back(turn) == "queued"
+    kept = await bench.connection.hmget(keys.TURN + turn, "status", "attempt", "started_at", "worker")
+    assert kept == [b"queued", b"0", None, None]
+    assert await bench.connection.hget(keys.WAITING, keys.ALL_AGENTS) == b"1"
+    started = await bench.run(serving)
+    assert started[turn].lease.attempt == 1
+
+
+async def test_a_turn_that_no_worker_can_import_fails_though_one_that_does_not_serve_it_lives(bench):
+    (turn,) = (await bench.accept("one")).values()
+    without, other = await bench.worker(), await bench.worker(only=["another"])
+    assert await without.decline((await bench.run(without))[turn].lease, END) == "queued"
+    assert await other.start(await other.take(1)) is None
+    assert await without.take(1) == turn
+    assert await without.put_back(turn) == "failed"
+    assert await bench.message(turn) == END.message
 
 
 async def test_a_turn_that_no_worker_can_import_fails_with_the_reason(bench):

@@ -3,9 +3,10 @@
 import json
 
 import httpx
+import pytest
 
 from tests.integration.helpers import prompt
-from tests.scripted import Answer, Call, Gate
+from tests.scripted import Answer, Call, Gate, Raw
 
 
 async def what_code_sees(client, model, key):
@@ -50,6 +51,60 @@ async def test_a_running_turns_header_is_not_sent_on_to_the_model(client, model,
     (request,) = model.requests(key)
     assert [name for name in request.headers if name.startswith("x-amf")] == []
     assert "amf-" not in request.headers["authorization"]
+
+
+SIGNED = {"google": {"thought_signature": "sent with the call, and wanted back with it"}}
+DETAILS = [{"type": "reasoning.encrypted", "data": "xyz", "format": "anthropic-claude-v1", "index": 0}]
+
+
+@pytest.mark.parametrize("agent", ["calculator", "equipped-llama-stack"])
+async def test_what_an_endpoint_added_to_a_call_comes_back_to_it(client, model, key, agent):
+    """Gemini refuses to go on with a call of its own that is not signed as it was."""
+    function = {"name": "multiply", "arguments": '{"a": 1, "b": 2}'}
+    call = {"index": 0, "id": "call_1", "type": "function", "function": function, "extra_content": SIGNED}
+    delta = {"role": "assistant", "reasoning": "I count.", "reasoning_details": DETAILS, "tool_calls": [call]}
+    chunk = Raw({"choices": [{"index": 0, "delta": delta, "finish_reason": "tool_calls"}]})
+    model.script(key, Answer(chunk, finish=""), Answer("Three."))
+    response = await client.responses.create(model=agent, input=prompt(key))
+    assert response.output_text == "Three."
+    (said,) = [message for message in model.requests(key)[1].messages if message.get("tool_calls")]
+    assert said["tool_calls"][0]["extra_content"] == SIGNED
+    assert (said["reasoning"], said["reasoning_details"]) == ("I count.", DETAILS)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_all_fields_of_a_message_come_through_the_server(http, model, key, stream):
+    cached = {"cache_control": {"type": "ephemeral", "ttl": None}}
+    function = {"name": "look", "arguments": "{}", "x": 1}
+    call = {"id": "a", "type": "function", "function": function, "extra_content": SIGNED}
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,", "format": "png"}, **cached}
+    messages = [
+        {"role": "system", "content": [{"type": "text", "text": "Look.", **cached}], **cached},
+        {"role": "developer", "content": [{"type": "text", "text": "Look well.", **cached}], **cached},
+        {"role": "user", "content": [{"type": "text", "text": prompt(key), **cached}, image], "name": "me"},
+        {
+            "role": "assistant",
+            "content": [{"type": "text", "text": "I look.", **cached}],
+            "tool_calls": [call],
+            "reasoning_content": "Hm.",
+            "reasoning_details": DETAILS,
+            "thinking_blocks": [{"type": "thinking", "thinking": "Hm.", "signature": "S"}],
+            "extra_content": SIGNED,
+        },
+        {
+            "role": "tool",
+            "tool_call_id": "a",
+            "content": [{"type": "text", "text": "1"}],
+            "name": "look",
+            **cached,
+        },
+    ]
+    model.script(key, Answer("Seen."))
+    body = {"model": "openai/scripted-model", "messages": messages, "stream": stream}
+    answer = await http.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 200
+    (request,) = model.requests(key)
+    assert request.messages == messages
 
 
 async def test_tokens_are_counted_although_the_agent_did_not_ask(client, http, model, key):

@@ -2,11 +2,14 @@
 
 from k8gentai.agents.registry.registry import Registry, write_registry
 from k8gentai.workers.queue import keys
-from tests.integration.helpers import ON_ONE_HOST, ended, eventually, prompt
+from tests.integration.helpers import ON_ONE_HOST, collect, ended, eventually, prompt
 from tests.integration.test_agents_command import agents
+from tests.integration.test_turns_command import turns
 from tests.scripted import Answer
 
 pytestmark = ON_ONE_HOST
+
+BEGINNING = ["response.created", "response.queued", "response.in_progress"]
 
 
 def in_pool(agent, name, pool):
@@ -54,15 +57,36 @@ async def test_turns_wait_for_a_worker_of_their_pool_that_serves_their_agent(own
         unserved = await ask("also-on-gpu")
         # Those that are served are not held up by one that waits.
         assert (await ended(client, (await ask("on-gpu")).id)).status == "completed"
-
-        async def status():
-            with own_stack.redis() as redis:
-                return redis.hget(keys.TURN + unserved.id, "status")
-
-        # A worker may just have taken it, and gives it back. To its client it has begun.
-        assert await eventually(status, lambda found: found == b"queued", 30) == b"queued"
         own_stack.add_worker("langgraph", "--pool", "gpu")
         assert (await ended(client, unserved.id)).status == "completed"
         for agent in ("on-gpu", "also-on-gpu"):
             assert (await ended(client, (await ask(agent)).id)).status == "completed"
         assert await workers_of(own_stack, "also-on-gpu") == ("gpu", "1")
+
+
+async def test_a_turn_waits_in_the_queue_while_workers_live_that_do_not_serve_it(own_stack, model, key):
+    """To its client, in `turns list` and in the counts of what waits, though one of them has taken it."""
+    registry = Registry(own_stack.registry)
+    others = [in_pool(registry.get("plain"), name, "gpu") for name in ("on-gpu", "also-on-gpu")]
+    write_registry(own_stack.registry, [*registry.list(), *others], registry.checked())
+    model.script(key, Answer("Yes."))
+    server = own_stack.add_server()
+    own_stack.add_worker("langgraph", "--pool", "gpu", "--agents", "also-on-gpu")
+    async with server.openai() as client:
+        stream = await client.responses.create(model="on-gpu", input=prompt(key), background=True, stream=True)
+        events = [await anext(stream) for _ in range(2)]
+        turn_id = events[0].response.id
+
+        async def declined():
+            with own_stack.redis() as redis:
+                return redis.hmget(keys.TURN + turn_id, "declined", "attempt", "started_at")
+
+        _, attempts, started_at = await eventually(declined, lambda found: found[0], 30)
+        assert (attempts, started_at) == (b"0", None)
+        assert (await client.responses.retrieve(turn_id)).status == "queued"
+        listed = (await turns(own_stack, "list")).stdout
+        assert ["queued" in line for line in listed.splitlines() if turn_id in line] == [True]
+        own_stack.add_worker("langgraph", "--pool", "gpu", "--agents", "on-gpu")
+        types = [event.type for event in [*events, *await collect(stream)]]
+    assert types[:3] == [kind for kind in types if kind in BEGINNING] == BEGINNING
+    assert types[-1] == "response.completed"

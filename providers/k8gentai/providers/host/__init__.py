@@ -42,7 +42,6 @@ def _core(module: str) -> Any:
 
 _api: Any = import_module(f"{NAME}_api")
 Api = _api.Api
-ChatCompletionRequest = _api.OpenAIChatCompletionRequestWithExtraBody
 ConversationItemNotFoundError = _api.ConversationItemNotFoundError
 ConversationNotFoundError = _api.ConversationNotFoundError
 EmbeddingData = _api.OpenAIEmbeddingData

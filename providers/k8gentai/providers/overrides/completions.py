@@ -22,6 +22,7 @@ from k8gentai.agents.text.utf8 import jsonable
 from k8gentai.providers import host
 from k8gentai.providers.errors import ApiError, invalid
 from k8gentai.providers.host.agent_models import NotAModelError
+from k8gentai.providers.host.chat_requests import ChatCompletionRequest
 from k8gentai.providers.http import MAX_BODY_BYTES, json_body
 from k8gentai.providers.overrides.model_streams import WireReading, take_errors
 from k8gentai.providers.requests.input_items import validation_error
@@ -100,7 +101,7 @@ def _cause(error: APIError) -> str:
 
 def _request(body: Any) -> Any:
     try:
-        return host.ChatCompletionRequest.model_validate(body)
+        return ChatCompletionRequest.model_validate(body)
     except ValidationError as error:
         raise validation_error(error) from None
 

@@ -15,8 +15,14 @@ from k8gentai.workers.queue.links import StoreRefusesError
 class Leases:
     """Leases whose renewal and reaping go as a test says."""
 
-    def __init__(self, *renewals: Exception | None, reaping: Exception | None = None) -> None:
+    def __init__(
+        self,
+        *renewals: Exception | None,
+        reaping: Exception | None = None,
+        acquittals: list[Exception] | None = None,
+    ) -> None:
         self._renewals = list(renewals)
+        self._acquittals = acquittals or []
         self._reaping = reaping
         self.renewed = 0
         self.loses = False
@@ -31,6 +37,8 @@ class Leases:
         return leases if self.loses else []
 
     def acquit(self, worker: str, lost: list[Lease]) -> None:
+        if self._acquittals:
+            raise self._acquittals.pop()
         self.calls.append(f"acquit {lost[0].turn_id} of {worker}")
 
     def reap(self, *, buried: bool) -> list[tuple[str, str]]:
@@ -49,13 +57,19 @@ class Registration:
         pass
 
 
-def beating(leases: Leases, on_end: Any, lease_seconds: float = 0.05, on_beat: Any = lambda: None) -> Beat:
+def beating(
+    leases: Leases,
+    on_end: Any,
+    lease_seconds: float = 0.05,
+    on_beat: Any = lambda: None,
+    running: Any = lambda: [Lease("resp_1", 1)],
+) -> Beat:
     registration: Any = Registration()
     held: Any = leases
     return Beat(
         held,
         registration,
-        running=lambda: [Lease("resp_1", 1)],
+        running=running,
         on_lost=lambda _: None,
         on_end=on_end,
         on_beat=on_beat,
@@ -146,6 +160,62 @@ def test_a_worker_says_that_it_lives_where_it_lost_leases_as_redis_was_away(away
     for _ in range(2):
         assert beat._keep_leases()
     assert [call for call in leases.calls if call != "renew"] == ["acquit resp_1 of w1"] * away
+
+
+def acquitted(leases: Leases) -> list[str]:
+    return [call for call in leases.calls if call.startswith("acquit")]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_worker_says_that_it_lives_once_redis_hears_it(times):
+    """The link comes and goes: the leases were dropped when the renewal was answered."""
+    away = [RedisConnectionError("gone") for _ in range(times)]
+    leases = Leases(away[0], acquittals=away)
+    held = [Lease("resp_1", 1)]
+    beat = beating(leases, lambda: None, running=lambda: held)
+    assert not beat._keep_leases()
+    leases.loses = True
+    for _ in range(times):
+        assert not beat._keep_leases()
+        held.clear()
+    leases.loses = False
+    for _ in range(2):
+        assert beat._keep_leases()
+    assert acquitted(leases) == ["acquit resp_1 of w1"]
+
+
+@pytest.mark.parametrize("asked", ["renew", "reap"])
+def test_a_worker_says_that_it_lives_though_its_attempts_heard_first_that_their_leases_are_lost(asked):
+    away = RedisConnectionError("gone")
+    leases = Leases(away) if asked == "renew" else Leases(reaping=away)
+    held = [Lease("resp_1", 1)]
+    beat = beating(leases, lambda: None, running=lambda: held)
+    if beat._keep_leases():
+        beat._look_after_others()
+    held.clear()
+    assert beat._keep_leases()
+    assert acquitted(leases) == ["acquit resp_1 of w1"]
+
+
+def test_nothing_is_said_of_leases_that_were_kept_though_redis_was_away():
+    leases = Leases(RedisConnectionError("gone"))
+    held = [Lease("resp_1", 1)]
+    beat = beating(leases, lambda: None, running=lambda: held)
+    assert not beat._keep_leases()
+    assert beat._keep_leases()
+    leases.loses = True
+    assert beat._keep_leases()
+    assert acquitted(leases) == []
+
+
+def test_what_cannot_be_said_by_a_fault_of_ours_is_not_said_again():
+    leases = Leases(RedisConnectionError("gone"), acquittals=[ResponseError("WRONGTYPE")])
+    beat = beating(leases, lambda: None)
+    assert not beat._keep_leases()
+    leases.loses = True
+    assert not beat._keep_leases()
+    assert beat._keep_leases()
+    assert acquitted(leases) == []
 
 
 def test_after_a_time_away_others_may_renew_before_they_are_reaped(monkeypatch):

@@ -60,12 +60,12 @@ class Life:
         self.leases = Leases(blocking, QUEUE, lease_seconds=30, keep_seconds=KEEP_SECONDS)
         self._workers: list[TurnWorker] = []
 
-    def worker(self) -> Attempts:
+    def worker(self, only: list[str] | None = None) -> Attempts:
         """Return a worker that RQ knows to live."""
         name = f"w-{secrets.token_hex(4)}"
         self._workers.append(TurnWorker(QUEUE, name, self.blocking, lambda: {"shop": "there is no module 'shop'"}))
         self._workers[-1].register()
-        return Attempts(self.client, QUEUE, name, lease_seconds=30, keep_seconds=KEEP_SECONDS)
+        return Attempts(self.client, QUEUE, name, lease_seconds=30, keep_seconds=KEEP_SECONDS, only=only)
 
     async def accept(self, conversation: str | None = None, terms: Terms | None = None, **held: Any) -> str:
         """Have a turn accepted. Returns its id."""
@@ -225,6 +225,9 @@ async def broken_off(life: Life) -> None:
     life.leases.bury(two.worker, Death(cause="was killed"))
     await one.take(1)
     assert await one.put_back(declined) == "failed"
+    await life.accept()
+    assert await life.worker(only=["another"]).start(await one.take(1)) is None
+    await life.run(one, DONE)
     waits = await life.accept()
     await one.break_off((await life.start(one)).lease, FAILED, seconds=60, often=9, pause=60)
     await life.turns.cancel(waits)
@@ -252,8 +255,14 @@ async def lost(life: Life) -> None:
     await life.client.zadd(keys.LEASES + QUEUE, {lease.member: 1})
     life.leases.reap()
     life.leases.acquit(survivor.worker, [lease])
-    lease = (await life.start(survivor)).lease
-    await survivor.append(lease, 9, [DONE])
+    await life.accept()
+    leases = [(await life.start(survivor)).lease for _ in range(2)]
+    await life.client.zadd(keys.LEASES + QUEUE, {lease.member: 1 for lease in leases})
+    life.leases.reap()
+    life.leases.acquit(survivor.worker, leases)
+    for _ in range(2):
+        lease = (await life.start(survivor)).lease
+        await survivor.append(lease, 9, [DONE])
     taken = await life.accept()
     assert await survivor.take(1) == taken
     life.leases.reap()

@@ -19,7 +19,7 @@ from k8gentai.agents.code.loading import load_object
 from k8gentai.agents.contract.turn import AgentLoadError, Turn
 from k8gentai.agents.resources.agent import implicit_agent
 from k8gentai.workers.isolation.own_variables import own_variables, part_variables
-from k8gentai.workers.queue.hand_backs import NotServedError, StaleCodeError
+from k8gentai.workers.queue.hand_backs import StaleCodeError
 from k8gentai.workers.queue.record import AcceptedTurn
 from k8gentai.workers.tools import agent_cache as loaded_agents
 from k8gentai.workers.tools.agent_cache import LoadedAgents
@@ -51,7 +51,7 @@ def never(files: list[str]) -> None:
     raise AssertionError(files)
 
 
-async def test_a_worker_loads_and_serves_the_agents_of_its_pool_that_it_is_told(folder: Path) -> None:
+async def test_a_worker_loads_the_agents_of_its_pool_that_it_is_told(folder: Path) -> None:
     definition = implicit_agent("model")
     known = {name: described(name, definition) for name in ("a", "b", "other")}
     for name, agent in known.items():
@@ -64,9 +64,6 @@ async def test_a_worker_loads_and_serves_the_agents_of_its_pool_that_it_is_told(
     assert steps == ["the import of agent a"]
     assert await loaded.for_turn(turn_for("a"))
     assert await loaded.for_turn(turn_for("model", implicit=True))
-    for name, implicit in (("b", False), ("another-model", True)):
-        with pytest.raises(NotServedError, match=f"not serve agent {name}"):
-            await loaded.for_turn(turn_for(name, implicit=implicit))
 
 
 async def test_an_agent_of_another_framework_is_not_run_whatever_its_pool(folder: Path) -> None:

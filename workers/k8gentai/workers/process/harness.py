@@ -26,7 +26,7 @@ from k8gentai.workers.process.failures import failure
 from k8gentai.workers.process.vitals import Vitals
 from k8gentai.workers.queue.attempts import Attempts, FencedError, Started
 from k8gentai.workers.queue.connection import until_back
-from k8gentai.workers.queue.hand_backs import AgentMissingError, BrokeOffError, NotServedError, StaleCodeError
+from k8gentai.workers.queue.hand_backs import AgentMissingError, BrokeOffError, StaleCodeError
 from k8gentai.workers.stack.client import StackClient
 from k8gentai.workers.tools.agent_cache import LoadedAgents, ReadyAgent
 from k8gentai.workers.tools.concurrency import Slot
@@ -86,7 +86,6 @@ class Harness:
         Raises:
             FencedError: the attempt lost its turn; the agent was stopped.
             AgentMissingError: this worker has not got the agent.
-            NotServedError: it does not serve it.
             StaleCodeError: it has other code of the agent than is registered.
             BrokeOffError: the attempt has to be made again, as with the stack's server gone in mid-answer.
         """
@@ -149,7 +148,7 @@ class Harness:
                 own_variables.set(dict(ready.variables))
                 with self._settings.attempt():
                     end = await attempt.run(self._adapter, endpoint)
-        except (BrokeOffError, AgentMissingError, NotServedError, StaleCodeError):
+        except (BrokeOffError, AgentMissingError, StaleCodeError):
             raise
         except BaseException as error:
             if _being_cancelled():

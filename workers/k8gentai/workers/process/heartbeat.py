@@ -58,7 +58,8 @@ class Beat:
         self._failures = 0
         self._kept_at = time.monotonic()
         self._reap_from = 0.0
-        self._was_away = False
+        self._owed: set[Lease] = set()
+        """The leases that were held as Redis was away, and may have been lost: that is no fault of their turns."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="beat", daemon=True)
 
@@ -90,24 +91,38 @@ class Beat:
             log.exception("beat_failed")
 
     def _keep_leases(self) -> bool:
+        held = self._running()
         try:
-            if lost := self._leases.renew(self._running()):
+            if lost := self._leases.renew(held):
                 self._on_lost(lost)
-                if self._was_away:
-                    self._leases.acquit(self._worker.name, lost)
+            self._owed.difference_update(set(held).difference(lost))
+            self._acquit()
         except AWAY as error:
-            self._was_away = True
-            self._spare_others()
-            log.warning("redis_away", error=str(error))
+            self._was_away(error, held)
         except Exception:
             self._failures += 1
             log.exception("beat_failed")
         else:
             self._failures = 0
-            self._was_away = False
             self._kept()
             return True
         return False
+
+    def _was_away(self, error: Exception, held: list[Lease]) -> None:
+        self._owed.update(held)
+        self._spare_others()
+        log.warning("redis_away", error=str(error))
+
+    def _acquit(self) -> None:
+        """Have nothing held against turns that were lost as Redis was away: their attempts may be over by now, as
+        they heard of it first."""
+        owed, self._owed = self._owed, set()
+        if owed:
+            try:
+                self._leases.acquit(self._worker.name, list(owed))
+            except AWAY:
+                self._owed = owed
+                raise
 
     def _kept(self) -> None:
         """Note that leases were kept; where that took longer than a lease, nobody could keep theirs."""
@@ -121,13 +136,13 @@ class Beat:
         self._reap_from = time.monotonic() + self._lease_seconds
 
     def _look_after_others(self) -> None:
+        held = self._running()
         try:
             # Of a worker that is known to be dead nothing more is to be waited for.
             for turn_id, what in self._leases.reap(buried=time.monotonic() < self._reap_from):
                 log.warning("turn_of_dead_worker", turn=turn_id, now=what)
-            self._worker.beat(len(self._running()))
+            self._worker.beat(len(held))
         except AWAY as error:
-            self._spare_others()
-            log.warning("redis_away", error=str(error))
+            self._was_away(error, held)
         except Exception:
             log.exception("beat_failed")

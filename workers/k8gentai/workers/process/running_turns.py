@@ -14,7 +14,7 @@ from k8gentai.agents.text.utf8 import message_of
 from k8gentai.workers.process.harness import Harness
 from k8gentai.workers.queue.attempts import Attempts, DeclinedBeforeError, FencedError, Lease, Started
 from k8gentai.workers.queue.connection import AWAY, BLOCK_SECONDS, REPLY_SECONDS, until_back
-from k8gentai.workers.queue.hand_backs import AgentMissingError, BrokeOffError, NotServedError, StaleCodeError
+from k8gentai.workers.queue.hand_backs import AgentMissingError, BrokeOffError, StaleCodeError
 from k8gentai.workers.tools.concurrency import Door, Slot, WholeWorker
 
 _NEIGHBOURS_SECONDS = 15.0
@@ -209,8 +209,6 @@ class Pool:
             await self._hand_back(lease)
         except AgentMissingError as error:
             await self._decline(lease, error.end)
-        except NotServedError:
-            await until_back(partial(self._attempts.decline, lease), turn=lease.turn_id)
         except BrokeOffError as error:
             await self._break_off(started, error)
         except Exception as error:

@@ -96,7 +96,9 @@ class ServedPool:
         self._threads = AgentThreads(max(_THREADS, terms.concurrency), self._on_threads_held)
         self._agents_loop = AgentsLoop(self._threads)
         self._toolbox = Toolbox(AgentTools(agents, process.stack))
-        attempts = Attempts(process.connection, terms.pool, process.name, lease_seconds=terms.lease_seconds)
+        attempts = Attempts(
+            process.connection, terms.pool, process.name, lease_seconds=terms.lease_seconds, only=terms.only
+        )
         self._pool = Pool(attempts, self._harness(attempts), terms.concurrency)
         self._relief = Relief(self._pool, process.shutdown.replace_blocked)
         periods = round(HUNG_SECONDS / beat_seconds(terms.lease_seconds))

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,6 +111,7 @@ class Attempts:
         worker: this worker's name.
         lease_seconds: how long a worker may be silent before its turns are given to another.
         keep_seconds: how long RQ shows the job of an ended turn.
+        only: the ids of the agents whose turns it starts; None for all of its pool.
     """
 
     def __init__(
@@ -120,6 +122,7 @@ class Attempts:
         *,
         lease_seconds: float = LEASE_SECONDS,
         keep_seconds: int = 86_400,
+        only: Collection[str] | None = None,
     ) -> None:
         # redis-py types a reply as all that any of its modes gives; ours gives bytes.
         self._redis: Any = connection
@@ -127,6 +130,7 @@ class Attempts:
         self.worker = worker
         self.lease_seconds = lease_seconds
         self._keep_seconds = keep_seconds
+        self._only = "\n".join(only or ())
         self._start = prepared(connection, "start")
         self._append = prepared(connection, "append")
         self._record = prepared(connection, "record")
@@ -156,8 +160,8 @@ class Attempts:
             taking: tells this taking from every other, where it may be sent again.
 
         Returns:
-            None if there is nothing to run: no turn of ours has that id, it was ended while it waited, or it runs
-            already.
+            None if there is nothing to run: no turn of ours has that id, it was ended while it waited, it runs
+            already, or it is back in the queue, as this worker does not serve its agent.
 
         Raises:
             DeclinedBeforeError: this worker has declined the turn. It stays taken.
@@ -167,6 +171,7 @@ class Attempts:
             id=turn_id,
             pool=self._pool,
             worker=self.worker,
+            only=self._only,
             lease=self.lease_seconds,
             started=rq_now(),
             far=_FAR_SECONDS,
@@ -309,18 +314,17 @@ class Attempts:
         )
         return str(now.decode())
 
-    async def decline(self, lease: Lease, end: TurnFailed | None = None) -> str:
+    async def decline(self, lease: Lease, end: TurnFailed) -> str:
         """Give a turn back that this worker cannot run, for want of its agent. It does not start it again.
 
         Args:
             lease: the attempt.
-            end: what the turn ends with that no worker can run; None where this one could, and serves other
-                agents: the turn waits for one that serves it.
+            end: what the turn ends with that no worker can run.
 
         Returns:
             What became of it: ``queued``, ``failed``, or ``fenced`` where it was lost meanwhile.
         """
-        return await self._declined(lease.turn_id, lease.attempt, end.model_dump_json() if end else "")
+        return await self._declined(lease.turn_id, lease.attempt, end.model_dump_json())
 
     async def put_back(self, turn_id: str) -> str:
         """Put a turn back that was taken, and that this worker declined before.

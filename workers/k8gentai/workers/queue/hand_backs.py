@@ -18,10 +18,6 @@ class AgentMissingError(Exception):
         self.end = end
 
 
-class NotServedError(Exception):
-    """This worker serves other agents of its pool than the turn's, which waits for one that serves it."""
-
-
 class StaleCodeError(Exception):
     """This process has other code of an agent than is registered, and is about to be replaced."""
 

@@ -33,9 +33,9 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "recorded": "How many answers, effects, failures, results and given-up calls were recorded; numbers them "
         "in their order.",
         "journal_bytes": "How long the journal's values are together.",
-        "declined": "The workers that have not got the turn's agent, a line each.",
+        "declined": "The workers that have not got the turn's agent, or do not serve it, a line each.",
         "decline_event": "The last event of the turn where no worker has (JSON).",
-        "declined_at": "When the first worker declined the turn.",
+        "declined_at": "When the first worker declined the turn that has not got its agent.",
         "broke_off_for": "The code of what its last attempts broke off by.",
         "broke_off_at": "When the first of them did, since a call was recorded.",
         "breaks_in_a_row": "How many did, since a call was recorded.",
@@ -43,6 +43,7 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "alone_seconds": "How long the turn had run when its worker was lost, at the longest.",
         "causes": "JSON: how each worker ended that the turn ended; empty where nobody saw it.",
         "unheard": "JSON: the workers among them whose witness may yet speak, by their place in `causes`.",
+        "unheard_beside": "JSON: the workers that nobody saw end, with the turn and others in them.",
     },
     keys.EVENTS: {
         "e": "The event (JSON).",

@@ -20,7 +20,7 @@ from k8gentai.agents.text.utf8 import message_of
 from k8gentai.agents.tools.declared import load_functions
 from k8gentai.agents.tools.policies import check_policies, found_tools
 from k8gentai.workers.isolation.own_variables import own_variables, set_by_import
-from k8gentai.workers.queue.hand_backs import NotServedError, StaleCodeError
+from k8gentai.workers.queue.hand_backs import StaleCodeError
 from k8gentai.workers.queue.record import AcceptedTurn
 from k8gentai.workers.tools.loaded_code import LoadedCode
 
@@ -63,7 +63,8 @@ class LoadedAgents:
             them: it has to be replaced.
         seconds: how long an import may take.
         pool: the worker's; agents of others are not imported before there is a turn of theirs. None for all.
-        only: the ids of the agents that the worker serves; None for all.
+        only: the ids of the agents that the worker serves; None for all. Others are not imported before there is a
+            turn of theirs either.
     """
 
     def __init__(
@@ -139,11 +140,8 @@ class LoadedAgents:
 
         Raises:
             AgentLoadError: it cannot be imported, or was taken out of the registry.
-            NotServedError: it is none of those that this worker serves.
             StaleCodeError: its code has changed.
         """
-        if not self._serves(accepted.turn.agent):
-            raise NotServedError(f"this worker does not serve agent {accepted.turn.agent}")
         if accepted.implicit:
             return self._load(implicit_agent(accepted.turn.agent))
         return await self._registered(accepted.turn.agent)
@@ -162,10 +160,8 @@ class LoadedAgents:
 
     def _is_ours(self, agent: RegisteredAgent) -> bool:
         is_of_pool = self._pool is None or agent.pool == self._pool
-        return agent.framework == self._adapter.framework and is_of_pool and self._serves(agent.id)
-
-    def _serves(self, agent_id: str) -> bool:
-        return self._only is None or agent_id in self._only
+        is_served = self._only is None or agent.id in self._only
+        return agent.framework == self._adapter.framework and is_of_pool and is_served
 
     def _check_code(self, agent: RegisteredAgent) -> None:
         """See that this process may run an agent, as it is registered.

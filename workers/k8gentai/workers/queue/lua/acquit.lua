@@ -4,24 +4,48 @@
 -- Arguments:
 --   worker
 local worker = args.worker
+
+-- Takes back that a turn ended the worker. Returns how often that was held against it.
+local function absolve(turn)
+  local causes, unheard = unpack(redis.call('HMGET', turn, 'causes', 'unheard'))
+  unheard = unheard and cjson.decode(unheard) or {}
+  local kept, left, times = {}, {}, 0
+  for place, cause in ipairs(causes and cjson.decode(causes) or {}) do
+    local of = unheard[tostring(place)]
+    if of == worker then
+      times = times + 1
+    else
+      kept[#kept + 1] = cause
+      left[tostring(#kept)] = of
+    end
+  end
+  if times > 0 then
+    -- An empty table would be written as an object, or as a list.
+    redis.call('HSET', turn, 'causes', #kept > 0 and cjson.encode(kept) or '[]', 'unheard',
+      next(left) and cjson.encode(left) or '{}')
+    redis.call('HINCRBY', turn, 'crashes', -times)
+  end
+  return times
+end
+
+-- Takes back that the worker was lost with the turn and others in it. Returns how often that was counted.
+local function forget_shared(turn)
+  local beside = redis.call('HGET', turn, 'unheard_beside')
+  local left, times = {}, 0
+  for _, of in ipairs(beside and cjson.decode(beside) or {}) do
+    if of == worker then times = times + 1 else left[#left + 1] = of end
+  end
+  if times > 0 then
+    redis.call('HSET', turn, 'unheard_beside', #left > 0 and cjson.encode(left) or '[]')
+    redis.call('HINCRBY', turn, 'shared_crashes', -times)
+  end
+  return times
+end
+
 for i = 2, #ARGV do
   local turn = keys.turn .. ARGV[i]
-  local suspected, causes, unheard = unpack(redis.call('HMGET', turn, 'suspect', 'causes', 'unheard'))
-  if suspected == worker then redis.call('HDEL', turn, 'suspect', 'alone_seconds') end
-  local left, gone = {}, nil
-  for place, of in pairs(unheard and cjson.decode(unheard) or {}) do
-    if of == worker then gone = tonumber(place) else left[tonumber(place)] = of end
-  end
-  if gone then
-    causes = cjson.decode(causes)
-    table.remove(causes, gone)
-    unheard = {}
-    for place, of in pairs(left) do unheard[tostring(place > gone and place - 1 or place)] = of end
-    -- An empty table would be written as a list.
-    redis.call('HSET', turn, 'causes', #causes > 0 and cjson.encode(causes) or '[]', 'unheard',
-      next(unheard) and cjson.encode(unheard) or '{}')
-    redis.call('HINCRBY', turn, 'crashes', -1)
-    redis.call('HINCRBY', turn, 'hand_overs', 1)
-  end
+  if redis.call('HGET', turn, 'suspect') == worker then redis.call('HDEL', turn, 'suspect', 'alone_seconds') end
+  local times = absolve(turn) + forget_shared(turn)
+  if times > 0 then redis.call('HINCRBY', turn, 'hand_overs', times) end
 end
 return 'ok'

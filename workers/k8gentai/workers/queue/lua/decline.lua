@@ -1,11 +1,11 @@
 -- A worker cannot run a turn, as it has not got the agent's code: others may. Where none is left that has not tried,
--- or none took the turn for a while, it fails. One that has the code and serves other agents leaves the turn to wait.
+-- or none took the turn for a while, it fails.
 -- Returns what became of the turn.
 -- Arguments:
 --   id
 --   attempt       '' where the worker declined the turn before and took it again
 --   worker
---   event         last event of a turn that nobody can run; '' where the worker has the code, or declined before
+--   event         last event of a turn that nobody can run; '' where the worker declined it before
 --   patience      seconds others have
 --   ended, keep   for RQ: the time now, and the seconds an ended job is kept
 local id, attempt = args.id, args.attempt
@@ -18,12 +18,9 @@ if attempt == '' then
   redis.call('ZREM', keys.leases .. pool, id .. ' taken')
   if taken == 0 or redis.call('HGET', turn, 'status') ~= 'queued' then return 'fenced' end
 else
-  local declined = redis.call('HGET', turn, 'declined')
-  redis.call('HSET', turn, 'declined', (declined and declined .. '\n' or '') .. args.worker)
-  if args.event ~= '' then
-    redis.call('HSET', turn, 'decline_event', args.event)
-    redis.call('HSETNX', turn, 'declined_at', now())
-  end
+  decline(turn, args.worker)
+  redis.call('HSET', turn, 'decline_event', args.event)
+  redis.call('HSETNX', turn, 'declined_at', now())
 end
 
 local found = redis.call('HMGET', turn, 'declined', 'decline_event', 'declined_at')

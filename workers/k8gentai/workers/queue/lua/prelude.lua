@@ -78,6 +78,12 @@ local function has_line(list, name)
   return list and ('\n' .. list .. '\n'):find('\n' .. name .. '\n', 1, true) ~= nil
 end
 
+-- Keeps a turn from a worker that cannot run it.
+local function decline(turn, worker)
+  local declined = redis.call('HGET', turn, 'declined')
+  redis.call('HSET', turn, 'declined', (declined and declined .. '\n' or '') .. worker)
+end
+
 -- Whether a turn has asked a person, and nobody has answered.
 local function waits(id)
   local found = redis.call('HMGET', keys.turn .. id, 'status', 'answered')

@@ -109,6 +109,12 @@ end
 -- Its worker died beside it. A process that was killed from outside is no sign against its turns, twice may be one.
 local function suspect(turn, worker, note)
   local shared = redis.call('HINCRBY', turn, 'shared_crashes', 1)
+  if not note.cause then
+    local beside = redis.call('HGET', turn, 'unheard_beside')
+    beside = beside and cjson.decode(beside) or {}
+    beside[#beside + 1] = worker
+    redis.call('HSET', turn, 'unheard_beside', cjson.encode(beside))
+  end
   local known = note.turn and note.turn ~= ''
   if not known and (note.own or shared > 1) then mark(turn, worker) end
 end

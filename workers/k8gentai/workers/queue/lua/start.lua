@@ -1,7 +1,9 @@
--- A worker took the turn from the queue: gives it the lease and the next attempt's number, which is the fence.
+-- A worker took the turn from the queue: gives it the lease and the next attempt's number, which is the fence. One whose
+-- agent the worker does not serve has not begun, and waits for another.
 -- Arguments:
 --   id            what it took
 --   pool, worker
+--   only          the agents that the worker serves, an id a line; '' for all of its pool
 --   lease         in seconds
 --   started       for RQ: the time now
 --   far           seconds RQ's entry may stand
@@ -10,7 +12,8 @@
 local pool, worker, taking = args.pool, args.worker, args.taking
 local id = chosen(pool, args.id)
 local turn = keys.turn .. id
-local status, taken, attempt, declined = unpack(redis.call('HMGET', turn, 'status', 'taking', 'attempt', 'declined'))
+local found = redis.call('HMGET', turn, 'status', 'taking', 'attempt', 'declined', 'agent')
+local status, taken, attempt, declined, agent = unpack(found, 1, 5)
 -- It stays taken, for the worker to put it back where others find it.
 if status == 'queued' and has_line(declined, worker) then return {'declined'} end
 redis.call('LREM', keys.rq_queue .. pool .. keys.rq_intermediate, 1, id)
@@ -25,6 +28,11 @@ end
 -- Sent again, because the answer to the first sending was lost.
 if status == 'running' and taken == taking then return begun(attempt) end
 if status ~= 'queued' then return {status} end
+if args.only ~= '' and not has_line(args.only, agent) then
+  decline(turn, worker)
+  push(id, pool, 'LPUSH')
+  return {'not_served'}
+end
 
 attempt = redis.call('HINCRBY', turn, 'attempt', 1)
 set_status(turn, 'running')
