@@ -103,6 +103,9 @@ APPROVING = ("crewai", "ag2", "beeai")
 HOOKED = ("langgraph", "crewai", "ag2", "beeai")
 """The frameworks in which code can change a call's arguments behind the boundary."""
 
+HURRYING = ("langgraph", "ag2")
+"""The frameworks in which code around a tool can run that twice, or go on while it is at work."""
+
 ADDED = {
     "langgraph": ("consulting", "one_by_one", "pausing"),
     "crewai": ("twice", "returning", "answering", "reading", "shopping", "one_by_one"),
@@ -139,6 +142,9 @@ def definitions(framework):
     if framework in HOOKED:
         never = [{"name": "write", "retry": "never"}]
         specs[agent_id("reviewing")] = {**spec, "tools": never, "entrypoint": f"{module}:reviewing"}
+    if framework in HURRYING:
+        never = [{"name": "write", "retry": "never"}]
+        specs[agent_id("hurrying")] = {**spec, "tools": never, "entrypoint": f"{module}:hurrying"}
     if framework in APPROVING:
         specs[agent_id("approving")] = {**spec, "tools": [], "entrypoint": f"{module}:approving"}
     if framework == "crewai":

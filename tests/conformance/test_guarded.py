@@ -8,7 +8,7 @@ import yaml
 
 from k8gentai.agents.registry.check import Terms, update
 from k8gentai.stack.environments.frameworks import python_of
-from tests.conformance.guarded import APPROVING, DISPATCHING, GUARDED, HOOKED, agent_id
+from tests.conformance.guarded import APPROVING, DISPATCHING, GUARDED, HOOKED, HURRYING, agent_id
 from tests.conformance.helpers import answer, ended, items_of, prompt, write
 from tests.scripted import FOREVER, Answer, Call, Gate
 
@@ -216,6 +216,37 @@ async def test_a_tool_that_failed_before_its_call_asked_runs_again_for_a_yes_onl
     assert asked.output_text == "Done.", asked.error
     assert len(page.read_text().splitlines()) == runs
     said = {"no": "failed: out of paper", "yes": "kept: wrote failing"}[word] if framework != "beeai" else "unsent"
+    assert said in model.requests(key)[1].texts("tool")[0]
+
+
+@pytest.mark.parametrize("framework", HURRYING, indirect=True, scope="session")
+@pytest.mark.parametrize("word", ["no", "yes"])
+async def test_a_tool_that_failed_twice_at_once_runs_again_for_a_yes_only(
+    framework, client, model, key, page, word
+):
+    model.script(key, Answer(write(page, "failing twice")), Answer("Done."))
+    asked = await client.responses.create(model=agent_id("hurrying"), input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    assert len(page.read_text().splitlines()) == 2
+    done = await answer(client, asked, request, approve=True, reason=word)
+    assert done.output_text == "Done.", done.error
+    assert len(page.read_text().splitlines()) == 2 + (word == "yes")
+    said = {"no": "failed twice", "yes": "wrote failing twice"}[word]
+    assert said in model.requests(key)[1].texts("tool")[0]
+
+
+@pytest.mark.parametrize("framework", HURRYING, indirect=True, scope="session")
+@pytest.mark.parametrize("word", ["no", "yes"])
+async def test_a_tool_about_which_a_person_is_asked_while_it_is_at_work_runs_once(
+    framework, client, model, key, page, word
+):
+    model.script(key, Answer(write(page, "slow")), Answer("Done."))
+    asked = await client.responses.create(model=agent_id("hurrying"), input=prompt(key))
+    (request,) = items_of(asked, "mcp_approval_request")
+    done = await answer(client, asked, request, approve=True, reason=word)
+    assert done.output_text == "Done.", done.error
+    assert len(page.read_text().splitlines()) == 1
+    said = {"no": "withheld", "yes": "wrote slow"}[word]
     assert said in model.requests(key)[1].texts("tool")[0]
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
@@ -35,6 +35,12 @@ class Admission:
         """Whether the tool is yet to run, or failed."""
         return not self._taken and not self._is_left
 
+    def takes_run(self) -> bool:
+        """Return whether a run of the tool that is about to begin, with the call's arguments, is the call's: not
+        one that is begun beside another. To be asked once a run."""
+        own = current_own_result.get()
+        return self.is_open if own is None else not own.is_beside(taken=not self.is_open)
+
     @property
     def is_at_work(self) -> bool:
         """Whether the code at hand is part of the tool."""
@@ -46,15 +52,27 @@ class Admission:
         return OwnResult() if holder is None else holder
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
+    def at_work(self, *passing: type[Exception]) -> Iterator[None]:
         """While inside, the tool runs; one that raises may be tried again, but not one that a person approved and
-        the agent did not wait for: it may have done what it was approved for."""
+        the agent did not wait for: it may have done what it was approved for.
+
+        Args:
+            passing: what is no failure, but a word of the framework to itself.
+
+        Raises:
+            asyncio.CancelledError: the call has stopped for a person, and is made again.
+        """
+        own = current_own_result.get()
+        with nullcontext() if own is None else own.at_work(*passing), self._taking(own):
+            yield
+
+    @contextmanager
+    def _taking(self, own: OwnResult | None) -> Iterator[None]:
         self._taken, self._entered = True, False
         token = _at_work.set(self)
         try:
             yield
         except BaseException as error:
-            own = current_own_result.get()
             is_left = isinstance(error, asyncio.CancelledError) and own is not None and own.is_approved
             self._taken = is_left
             raise

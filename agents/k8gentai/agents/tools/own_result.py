@@ -1,5 +1,6 @@
 """What the tool of a call itself came to, before code of the agent's around it made the call's result of it."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -17,6 +18,8 @@ class FailedTry(BaseModel):
     """What it raised, from :func:`k8gentai.agents.code.kept_errors.write_error`; or the error that it returned, as
     the framework's adapter wrote it."""
     was_raised: bool
+    beside: int = 0
+    """How many runs of the tool for the same call were begun while it was at work: calls of their own."""
 
 
 class OwnResult:
@@ -31,6 +34,8 @@ class OwnResult:
         waited_for: returns what is open, in whatever loop, while that code waits for the tool: that it stops
             waiting is kept, and done again when the turn is run again.
         failed: the tries that failed in an earlier attempt, in their order.
+        may_begin: called before the tool begins to run; raises where it is not to.
+        on_idle: called, in whatever thread, when a run of the tool has ended.
     """
 
     def __init__(
@@ -39,6 +44,8 @@ class OwnResult:
         on_kept: Callable[[], None] | None = None,
         waited_for: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
         failed: Sequence[FailedTry] = (),
+        may_begin: Callable[[], None] | None = None,
+        on_idle: Callable[[], None] | None = None,
     ) -> None:
         self.waited_for = waited_for
         self.failed = list(failed)
@@ -51,6 +58,21 @@ class OwnResult:
         self._on_kept = on_kept
         self._to_come = iter(failed)
         self._raised_again: Exception | None = None
+        self._may_begin = may_begin
+        self._on_idle = on_idle
+        self._counting = threading.Lock()
+        self._at_work = 0
+        """How many runs of the tool are at work."""
+        self._asking = 0
+        """How many questions of theirs have no answer."""
+        self._unknown = 0
+        """How many runs began of which nothing is known."""
+        self.has_begun = False
+        """Whether the tool began to run in this attempt."""
+        self._beside = 0
+        """How many runs were begun beside the last one."""
+        self._beside_before = 0
+        """How many were begun beside that in an earlier attempt."""
 
     @property
     def text(self) -> str | None:
@@ -62,6 +84,85 @@ class OwnResult:
         """Whether the tool returned or failed, in this attempt or an earlier one."""
         return self.is_lost or self._text is not None or bool(self.failed)
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a run of the tool is at work, and does not wait for a person itself. Read from any thread."""
+        return self._at_work > self._asking
+
+    @property
+    def asks(self) -> bool:
+        """Whether the tool itself waits for a person."""
+        return self._asking > 0
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether a run of the tool began in this attempt of which nothing says what it came to, and which does
+        not wait for a person itself."""
+        return self._unknown > self._asking
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the code at hand is part of the tool."""
+        return any(own is self for own in _inside.get())
+
+    @contextmanager
+    def at_work(self, *passing: type[Exception]) -> Iterator[None]:
+        """While inside, the tool runs.
+
+        Args:
+            passing: what is no failure, but a word of the framework to itself: it runs again after that.
+
+        Raises:
+            asyncio.CancelledError: it is not to begin any more.
+        """
+        if self.is_inside:
+            yield
+            return
+        if self._may_begin is not None:
+            self._may_begin()
+        self.has_begun = True
+        with self._counting:
+            self._at_work += 1
+            self._unknown += 1
+            self._beside = self._beside_before = 0
+        token = _inside.set((*_inside.get(), self))
+        try:
+            yield
+        except passing:
+            self.explain()
+            raise
+        finally:
+            _inside.reset(token)
+            with self._counting:
+                self._at_work -= 1
+            if self._on_idle is not None:
+                self._on_idle()
+
+    def explain(self) -> None:
+        """Note that it is known what the run that began last came to, or that it did nothing."""
+        with self._counting:
+            self._unknown = max(0, self._unknown - 1)
+
+    def ask(self) -> None:
+        """Note that the tool waits for a person."""
+        self._asking += 1
+
+    def answered(self) -> None:
+        """Note that it does not any more."""
+        self._asking -= 1
+
+    def is_beside(self, *, taken: bool) -> bool:
+        """Return whether a run that is about to begin is a call of its own, beside the last one. Counts it then.
+
+        Args:
+            taken: the last one is at work, or has returned. One that failed in an earlier attempt fails at once
+                when it comes again: what was begun beside it is none of its further tries.
+        """
+        with self._counting:
+            beside = taken or self._beside < self._beside_before
+            self._beside += beside
+        return beside
+
     def again(self) -> str | None:
         """Return what the tool's next run returned in an earlier attempt, as the adapter wrote it; None where
         there was no such run, so that it is to run.
@@ -70,8 +171,11 @@ class OwnResult:
             Exception: what that run raised.
         """
         before = next(self._to_come, None)
+        if before is not None or self._text is not None:
+            self.explain()
         if before is None:
             return self._text
+        self._beside_before = before.beside
         if before.was_raised:
             self._raised_again = read_error(before.text)
             raise self._raised_again
@@ -94,7 +198,7 @@ class OwnResult:
         if (text := write_error(error)) is None:
             self.is_lost = True
         else:
-            self.failed.append(FailedTry(text=text, was_raised=True))
+            self.failed.append(FailedTry(text=text, was_raised=True, beside=self._beside))
         self._note()
 
     def keep_error(self, text: str | None) -> None:
@@ -104,7 +208,7 @@ class OwnResult:
             text: what it returned; None where that cannot be written: it is run again then.
         """
         if text is not None:
-            self.failed.append(FailedTry(text=text, was_raised=False))
+            self.failed.append(FailedTry(text=text, was_raised=False, beside=self._beside))
             self._note()
 
     @contextmanager
@@ -123,9 +227,13 @@ class OwnResult:
             raise
 
     def _note(self) -> None:
+        self.explain()
         if self._on_kept is not None:
             self._on_kept()
 
 
 current_own_result: ContextVar[OwnResult | None] = ContextVar("current_own_result", default=None)
 """Takes what the tool of the call at hand comes to. The tool boundary sets it."""
+
+_inside: ContextVar[tuple[OwnResult, ...]] = ContextVar("inside_tools", default=())
+"""What takes the results of the tools that the code at hand is part of."""

@@ -1,5 +1,6 @@
 """Ways of AG2's documentation in which a tool comes to be run: each is to ask before it writes."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -10,7 +11,14 @@ from ag2.middleware import BaseMiddleware, Middleware, approval_required
 from ag2.tools.final import Toolkit
 
 from k8gentai.stack.conformance import tools
-from tests.conformance.agents.failing import UnsentError, fail_first
+from tests.conformance.agents.failing import (
+    UnsentError,
+    fail_each,
+    fail_first,
+    take_time,
+    twice_at_once,
+    until_begun,
+)
 
 _config = OpenAIConfig("gpt-4.1-mini")
 _writer = Agent("writer", config=_config, tools=[tools.write])
@@ -68,6 +76,33 @@ def _note(path: str, line: str) -> dict[str, str]:
 
 
 reviewing = Agent("clerk", config=_config, tools=[tool(_note, name="write", middleware=[_review])])
+
+
+async def _hurry(call_next: Any, event: ToolCallEvent, context: Context) -> Any:
+    """Run a tool that is slow while a person is asked about it, and one that fails twice at once."""
+    given = event.serialized_arguments
+    if given["line"] == "slow":
+        working = asyncio.create_task(call_next(event, context))
+        await until_begun(given["path"])
+        kept = await context.input("Keep it?") == "yes"
+        result = await working
+        return result if kept else ToolResultEvent.from_call(event, "withheld")
+    came = await twice_at_once(lambda: call_next(event, context))
+    assert all(isinstance(each, ToolErrorEvent) for each in came)
+    if await context.input("Again?") != "yes":
+        return ToolResultEvent.from_call(event, "failed twice")
+    return await call_next(event, context)
+
+
+async def _slow_write(path: str, line: str) -> str:
+    """Add a line to a file, in a while."""
+    written = tools.write(path, line)
+    fail_each(path, line)
+    await asyncio.to_thread(take_time, line)
+    return written
+
+
+hurrying = Agent("clerk", config=_config, tools=[tool(_slow_write, name="write", middleware=[_hurry])])
 
 
 def _finish(path: str, line: str) -> ToolResult:

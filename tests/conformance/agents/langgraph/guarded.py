@@ -1,5 +1,6 @@
 """An agent of LangGraph whose middleware changes what its tool runs with."""
 
+import asyncio
 from typing import Any
 
 from langchain.agents import create_agent
@@ -13,7 +14,14 @@ from langgraph.prebuilt import ToolNode
 from langgraph.types import interrupt
 
 from k8gentai.stack.conformance import tools
-from tests.conformance.agents.failing import UnsentError, fail_first
+from tests.conformance.agents.failing import (
+    UnsentError,
+    fail_each,
+    fail_first,
+    take_time,
+    twice_at_once,
+    until_begun,
+)
 
 
 @wrap_tool_call
@@ -35,6 +43,34 @@ async def _review(request: Any, handler: Any) -> Any:
     kept = interrupt({"question": "Keep it?"}) == "yes"
     result.content = f"kept: {result.artifact[0].page_content}" if kept else "withheld"
     return result
+
+
+@wrap_tool_call
+async def _hurry(request: Any, handler: Any) -> Any:
+    """Run a tool that is slow while a person is asked about it, and one that fails twice at once."""
+    line, path = request.tool_call["args"]["line"], request.tool_call["args"]["path"]
+    if line == "slow":
+        working = asyncio.create_task(handler(request))
+        await until_begun(path)
+        kept = interrupt({"question": "Keep it?"}) == "yes"
+        return await working if kept else ToolMessage("withheld", tool_call_id=request.tool_call["id"])
+    came = await twice_at_once(lambda: handler(request))
+    assert all(isinstance(each, UnsentError) for each in came)
+    if interrupt({"question": "Again?"}) != "yes":
+        return ToolMessage("failed twice", tool_call_id=request.tool_call["id"])
+    return await handler(request)
+
+
+@tool("write")
+async def _slow_write(path: str, line: str) -> str:
+    """Add a line to a file, in a while."""
+    written = tools.write(path, line)
+    fail_each(path, line)
+    await asyncio.to_thread(take_time, line)
+    return written
+
+
+hurrying = create_agent(ChatOpenAI(model="somebody-elses-model"), tools=[_slow_write], middleware=[_hurry])
 
 
 @tool("write", response_format="content_and_artifact")

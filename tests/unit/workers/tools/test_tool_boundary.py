@@ -341,6 +341,296 @@ async def test_a_further_try_that_may_have_begun_is_not_begun_again_where_it_is_
     assert (len(runs), outcome.is_error) == (ran, not ran)
 
 
+class Pay:
+    """A tool under an adapter, and the attempts of the turn that calls it.
+
+    Args:
+        journal: the turn's.
+        person: decides.
+        retry: what the definition says of the tool.
+        fails: how many of its runs fail.
+    """
+
+    def __init__(self, journal, person, retry, fails=0):
+        self.journal = journal
+        self.person = person
+        self.policies = {"pay": ToolTerms(name="pay", retry=retry)}
+        self.fails = fails
+        self.ran = 0
+        self.begun = asyncio.Event()
+        self.begun_again = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.may_end.set()
+        self.tools = None
+
+    def call(self, around):
+        """Make the call in a new attempt.
+
+        Args:
+            around: code around the tool; takes what runs it.
+        """
+        self.journal.run_again()
+        budget, guard = Budget(Limits(), _ignore_end), ToolGuard((), (), (), _ignore_end)
+        parts = self.journal, _ignore, self.person, budget, math.inf, Clock(0)
+        self.tools = Tools("resp_1", self.policies, *parts, guard=guard)
+        admission, made = Admission("c1", "pay", {}), []
+
+        async def handler():
+            if admission.takes_run():
+                return await self._run(admission)
+            own = Admission(f"c1-own{len(made)}", "pay", {})
+            made.append(own)
+            outcome = await self.tools.call(own.call_id, "pay", {}, lambda: self._run(own))
+            if outcome.is_error:
+                raise ConnectionError(outcome.output)
+            return outcome.output
+
+        return asyncio.create_task(self.tools.call("c1", "pay", {}, lambda: around(handler)))
+
+    async def stop(self, calling):
+        """Have the attempt end, as the turn waits for a person."""
+        if not self.person.answer.cancel():
+            self.person.answer = asyncio.get_running_loop().create_future()
+            self.person.answer.cancel()
+        calling.cancel()
+        await asyncio.wait({calling})
+        self.person.answer = asyncio.get_running_loop().create_future()
+        self.person.asked.clear()
+
+    async def _run(self, admission):
+        own = admission.own_result()
+        try:
+            async with admission.awaited(own):
+                if (kept := own.again()) is not None:
+                    return kept
+                result = await self._pay()
+                own.keep(result)
+                return result
+        finally:
+            self.ended.set()
+
+    async def _pay(self):
+        self.ran += 1
+        number = self.ran
+        self.begun.set()
+        if number == 2:
+            self.begun_again.set()
+        await asyncio.sleep(0)
+        await self.may_end.wait()
+        if number <= self.fails:
+            raise ConnectionError(f"try {number}")
+        return "paid"
+
+
+class Stop(BaseException):
+    """Stops an agent for a person, as LangGraph's interrupt does."""
+
+
+@pytest.mark.parametrize("retry", ["never", "idempotent"])
+@pytest.mark.parametrize("approve", [False, True])
+@pytest.mark.parametrize("runs", [2, 3])
+async def test_runs_that_failed_at_once_before_their_call_asked_are_none_of_its_further_tries(
+    journal, person, retry, approve, runs
+):
+    """The first fails at once when it comes again: the others are calls of their own all the same."""
+    pay = Pay(journal, person, retry, fails=runs)
+    seen = []
+
+    async def around(handler):
+        seen.append([str(each) for each in await asyncio.gather(*tries(handler))])
+        if (await pay.tools.ask("question", "input", "{}")).approve:
+            return await handler()
+        return "given up"
+
+    def tries(handler):
+        async def tried():
+            try:
+                return await handler()
+            except ConnectionError as error:
+                return error
+
+        return [tried() for _ in range(runs)]
+
+    calling = pay.call(around)
+    await person.asked.wait()
+    await pay.stop(calling)
+    assert pay.ran == runs
+    person.answer.set_result(Decision(approve=approve))
+    assert (await pay.call(around)).output == ("paid" if approve else "given up")
+    assert pay.ran == runs + approve
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("retry", ["never", "idempotent"])
+@pytest.mark.parametrize("fails", [0, 1])
+async def test_a_tool_that_is_asked_about_while_it_is_at_work_comes_to_its_end(journal, person, retry, fails):
+    """The turn is not suspended before, and what the tool came to is there with the answer."""
+    pay = Pay(journal, person, retry, fails=fails)
+    pay.may_end.clear()
+
+    async def around(handler):
+        paying = asyncio.create_task(handler())
+        await asyncio.sleep(0)
+        await pay.tools.ask("question", "input", "{}")
+        return await paying
+
+    calling = pay.call(around)
+    await person.asked.wait()
+    await pay.begun.wait()
+    assert pay.tools.busy
+    pay.may_end.set()
+    await pay.ended.wait()
+    assert not pay.tools.busy
+    await pay.stop(calling)
+    person.answer.set_result(Decision(approve=True))
+    outcome = await pay.call(around)
+    assert (pay.ran, outcome.output) == (1, "ConnectionError: try 1" if fails else "paid")
+
+
+@pytest.mark.parametrize("retry", ["never", "idempotent"])
+@pytest.mark.parametrize("has_begun", [True, False])
+async def test_a_call_that_stops_for_a_person_by_an_exception_waits_for_its_tool(
+    journal, person, retry, has_begun
+):
+    """One that was not begun by then is not begun any more, but with the answer."""
+    pay = Pay(journal, person, retry)
+    pay.may_end.clear()
+    answered, orphans = [], []
+
+    async def around(handler):
+        paying = asyncio.create_task(handler())
+        orphans.append(paying)
+        if has_begun:
+            await pay.begun.wait()
+        if not answered:
+            raise Stop
+        return await paying
+
+    calling = pay.call(around)
+    if has_begun:
+        await pay.begun.wait()
+        for _ in range(9):
+            await asyncio.sleep(0)
+        assert pay.tools.busy
+    pay.may_end.set()
+    with pytest.raises(Stop):
+        await calling
+    await asyncio.wait(orphans)
+    assert pay.ran == has_begun
+    answered.append(True)
+    assert (await pay.call(around)).output == "paid"
+    assert pay.ran == 1
+
+
+@pytest.mark.parametrize(("retry", "ran"), [("never", 2), ("idempotent", 3)])
+async def test_a_further_try_that_was_cut_off_is_not_begun_again_where_it_is_not_to_be(
+    journal, person, retry, ran
+):
+    """Its worker handed the turn over while it was at work; code around it is told, and goes on."""
+    pay = Pay(journal, person, retry, fails=1)
+
+    async def around(handler):
+        with contextlib.suppress(ConnectionError):
+            return await handler()
+        if is_first:
+            pay.may_end.clear()
+        return await handler()
+
+    is_first = True
+    calling = pay.call(around)
+    await pay.begun_again.wait()
+    await pay.stop(calling)
+    is_first = False
+    pay.may_end.set()
+    outcome = await pay.call(around)
+    assert pay.ran == ran
+    assert (outcome.output if retry == "idempotent" else "not known" in outcome.output) in ("paid", True)
+
+
+async def test_a_call_whose_question_is_answered_is_no_call_that_waits(journal, person):
+    """Its worker may die while it runs the tool once more on the person's word."""
+    pay = Pay(journal, person, "never", fails=1)
+
+    async def around(handler):
+        with contextlib.suppress(ConnectionError):
+            await handler()
+        await pay.tools.ask("question", "input", "{}")
+        return await handler()
+
+    calling = pay.call(around)
+    await person.asked.wait()
+    await pay.stop(calling)
+    assert journal.states() == {"c1": "left"}
+    person.decision = lambda call_id, *_: Decision(approve=True) if call_id == "question" else None
+    person.answer.set_result(Decision(approve=True))
+    pay.may_end.clear()
+    calling = pay.call(around)
+    await pay.begun_again.wait()
+    assert journal.states() == {"c1": "running"}
+    # It is killed: nothing of the attempt is heard any more.
+    entries = {**journal.entries}
+    await pay.stop(calling)
+    journal.entries = entries
+    pay.may_end.set()
+    person.answer.set_result(Decision(approve=True))
+    assert "not known" in (await pay.call(around)).output
+    assert pay.ran == 2
+
+
+async def test_an_error_that_cannot_be_kept_is_no_reason_to_run_the_tool_again_where_it_is_not_to_be(
+    journal, person
+):
+    """It returned one, as tools of LangGraph do."""
+    pay = Pay(journal, person, "never")
+
+    async def around(handler):
+        admission = Admission("c1", "pay", {})
+        own = admission.own_result()
+        async with admission.awaited(own):
+            if own.again() is None:
+                pay.ran += 1
+                own.keep_error(None)
+        await pay.tools.ask("question", "input", "{}")
+        return "kept"
+
+    calling = pay.call(around)
+    await person.asked.wait()
+    await pay.stop(calling)
+    person.answer.set_result(Decision(approve=True))
+    assert "not known" in (await pay.call(around)).output
+    assert pay.ran == 1
+
+
+@pytest.mark.parametrize("fails", [0, 1])
+async def test_a_tool_that_asks_a_person_itself_begins_again_with_the_answer(journal, person, fails):
+    """It waits at its own question; that it failed before, it does again."""
+    asked, ran = [], []
+
+    async def around(handler):
+        admission = Admission("c1", "pay", {})
+        for _ in range(2):
+            own = admission.own_result()
+            with contextlib.suppress(ConnectionError):
+                async with admission.awaited(own):
+                    own.again()
+                    ran.append(len(ran) + 1)
+                    if len(ran) <= fails:
+                        raise ConnectionError("no")
+                    asked.append((await pay.tools.ask("question", "input", "{}")).approve)
+                    own.keep("paid")
+                    return "paid"
+        return "never"
+
+    pay = Pay(journal, person, "never")
+    calling = pay.call(around)
+    await person.asked.wait()
+    await pay.stop(calling)
+    person.answer.set_result(Decision(approve=True))
+    assert (await pay.call(around)).output == "paid"
+    assert (len(ran), asked) == (2 + fails, [True])
+
+
 @pytest.mark.parametrize("dies", [False, True])
 async def test_what_a_tool_showed_and_used_is_kept_with_what_it_returned(person, journal, dies):
     used = Usage(model="m", input_tokens=30, output_tokens=10)

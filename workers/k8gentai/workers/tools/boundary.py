@@ -11,6 +11,7 @@ from typing import Any
 from k8gentai.agents.adapters.base.call_matching import matching_call
 from k8gentai.agents.adapters.base.tool_choice import WITHHELD
 from k8gentai.agents.code.exceptions import words_of
+from k8gentai.agents.code.kept_errors import write_error
 from k8gentai.agents.contract.events import (
     Event,
     StepCompleted,
@@ -25,7 +26,7 @@ from k8gentai.agents.resources.agent import ToolTerms
 from k8gentai.agents.text.json_text import arguments_object, shown_json
 from k8gentai.agents.text.utf8 import message_of
 from k8gentai.agents.tools.images import shown_images
-from k8gentai.agents.tools.own_result import current_own_result
+from k8gentai.agents.tools.own_result import FailedTry, current_own_result
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.call_places import CallPlace, CallPlaces
@@ -49,6 +50,7 @@ _LOST = (
 )
 
 _STOPPED = "this tool was stopped before its end: whether it took effect is not known"
+_UNKNOWN = FailedTry(text=write_error(ToolFailedError(_INTERRUPTED)) or "", was_raised=True)
 _NOT_BEGUN = "a tool was not run, as an earlier answer or result could not be recorded"
 _TOO_LARGE = "this tool ran, and its result was too large to be kept"
 
@@ -134,7 +136,7 @@ class Tools:
     @property
     def busy(self) -> bool:
         """Whether any tool does something, other than to wait for a person."""
-        return self._held > 0 or any(not running.asks for running in self._running)
+        return self._held > 0 or any(not running.asks or running.own.is_at_work for running in self._running)
 
     @property
     def is_over(self) -> bool:
@@ -191,10 +193,13 @@ class Tools:
         """Ask a person; see :class:`k8gentai.workers.attempt.approvals.Approvals`."""
         self._note_question(call_id)
         around = open_around()
+        is_answered = self._approvals.decision(call_id, name, arguments) is not None
         for running in around:
             self._put_to_people.add(running.call_id)
-            if running.own.has_ended:
-                running.is_kept = True
+            if is_answered:
+                # It goes on, and what its worker leaves behind is to say so.
+                continue
+            if running.own.has_ended and not running.own.is_at_work:
                 await self._leave(running)
             elif running.asked_agent is not None:
                 await self._leave_asking(running)
@@ -434,7 +439,9 @@ class Tools:
             asyncio.CancelledError: it stopped waiting.
             ToolFailedError: it runs a tool once more that is not to be.
         """
-        if running.is_left and self._policy(running.name).retry == "never":
+        is_never = self._policy(running.name).retry == "never"
+        if running.is_left and is_never:
+            running.own.explain()
             raise ToolFailedError(_INTERRUPTED)
         key = self._journal.patience_key(own_key(running.place.key))
         began = time.monotonic()
@@ -444,10 +451,12 @@ class Tools:
             except asyncio.CancelledError:
                 # It is given up again, as it is recorded.
                 running.is_left = True
+                running.own.explain()
                 raise
             except FencedError as error:
                 raise asyncio.CancelledError from error
-            if self._policy(running.name).retry == "never":
+            if is_never:
+                running.own.explain()
                 # Code around it waits longer than it did.
                 raise ToolFailedError(_INTERRUPTED)
         try:
@@ -456,6 +465,7 @@ class Tools:
             running.is_left = True
             if not (self.is_over or running.is_being_stopped or running.limit.expired()):
                 given_up = GivenUp(seconds=time.monotonic() - began)
+                running.own.explain()
                 with suppress(FencedError):
                     await in_loop(self._home, self._journal.record_given_up(key, given_up, running.place.key))
             raise
@@ -542,12 +552,15 @@ class Tools:
                 # Its code was cancelled while it asked, and it or its framework made a result of that.
                 raise asyncio.CancelledError
         except BaseException as error:
-            if own.has_ended and (running.is_kept or not running.asks):
+            is_cancelled = isinstance(error, asyncio.CancelledError)
+            if not is_cancelled:
+                running.is_stopped = True
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(policy.timeout_seconds):
+                        await running.own_end()
+            if own.has_ended or running.asks or not is_cancelled:
+                # It stops for a person: by an exception of the framework's own, or cancelled while it asks.
                 await self._leave(running)
-            elif running.asks or not isinstance(error, asyncio.CancelledError):
-                # It stops for a person: by an exception of the framework's own, or cancelled while it asks. What a
-                # tool that asks itself returns then, it made of its cancellation.
-                await self._journal.record_tool(key, running.record(state="left"))
             elif not self.is_over:
                 # The agent gives it up: what was done inside it counts when it does so again.
                 await self._journal.record_tool(key, running.record(state="running"))
@@ -594,13 +607,16 @@ class Tools:
         Raises:
             asyncio.CancelledError: the turn is another worker's.
         """
-        place, own = running.place, running.own
-        left = running.record(state="left", returned=own.text, failed=own.failed)
-        if own.is_lost:
-            never = self._policy(running.name).retry == "never"
-            left = _short(running, _LOST) if never else running.record(state="left")
+        place, own, is_never = running.place, running.own, self._policy(running.name).retry == "never"
+        returned, failed = running.came_to()
+        if is_never and own.is_unknown:
+            # A further run would be one too many, wherever code around it comes to it.
+            failed.append(_UNKNOWN)
+        left = running.record(state="left", returned=returned, failed=failed)
+        if own.is_lost and not own.asks:
+            left = _short(running, _LOST) if is_never else running.record(state="left")
         try:
-            if not await self._journal.record_tool(place.key, left, running.around):
+            if not await self._journal.record_tool(place.key, left, running.around) and left.is_kept:
                 await self._journal.record_tool(place.key, _short(running, _TOO_LARGE), running.around)
         except FencedError as error:
             raise asyncio.CancelledError from error

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.contract.turn import Decision
-from k8gentai.agents.tools.own_result import OwnResult
+from k8gentai.agents.tools.own_result import FailedTry, OwnResult
 from k8gentai.workers.attempt.call_places import CallPlace
 from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.attempt.journal import ToolEntry
@@ -69,8 +69,21 @@ class RunningCall:
         """What was done inside it until its tool itself returned or failed."""
         waited_for = partial(tools.own_waited_for, self)
         failed = kept.failed if kept else ()
-        self.own = OwnResult(kept.returned if kept else None, self._note_return, waited_for, failed)
+        self._home = asyncio.get_running_loop()
+        self._own_ended = asyncio.Event()
+        self.own = OwnResult(
+            kept.returned if kept else None,
+            self._note_return,
+            waited_for,
+            failed,
+            may_begin=self._may_begin,
+            on_idle=self._note_idle,
+        )
         """What its tool itself came to."""
+        self._at_ask: tuple[str | None, list[FailedTry]] = (None, [])
+        """What its tool itself had come to when a person was asked."""
+        self.is_stopped = False
+        """Whether it stopped for a person, by an exception: code that it left behind begins its tool no more."""
         self.is_left = False
         """Whether code around its tool stopped waiting for that, and may run it once more."""
         self.images: list[str] = list(kept.images) if kept else []
@@ -86,8 +99,6 @@ class RunningCall:
         """Held while it is recorded that it runs, or has ended: what is written last stands."""
         self.has_ended = False
         """Whether its tool came to its end. What that left running works on, and is known by the call."""
-        self.is_kept = False
-        """Whether its tool had returned or failed when it asked, so that code around the tool does."""
 
     def record(self, **fields: Any) -> ToolEntry:
         """Return what is to be recorded of the call.
@@ -104,8 +115,29 @@ class RunningCall:
             **fields,
         )
 
+    def came_to(self) -> tuple[str | None, list[FailedTry]]:
+        """Return what its tool itself returned, and the tries that failed: without what a tool that asks a person
+        itself made of its cancellation."""
+        is_its = self.asks and (self.own.asks or not self.own.has_begun)
+        return self._at_ask if is_its else (self.own.text, list(self.own.failed))
+
+    async def own_end(self) -> None:
+        """Wait until no run of its tool is at work that does not wait for a person."""
+        while self.own.is_at_work:
+            self._own_ended.clear()
+            if self.own.is_at_work:
+                await self._own_ended.wait()
+
     def _note_return(self) -> None:
         self._at_return = self.inside.copy_of()
+
+    def _may_begin(self) -> None:
+        if self.is_stopped:
+            raise asyncio.CancelledError("the call waits for a person, and is made again")
+
+    def _note_idle(self) -> None:
+        with contextlib.suppress(RuntimeError):  # A thread ends after the loop.
+            self._home.call_soon_threadsafe(self._own_ended.set)
 
     @property
     def is_being_stopped(self) -> bool:
@@ -121,11 +153,16 @@ class RunningCall:
     def ask(self) -> None:
         """It asks a person."""
         self.asks += 1
+        if self.own.is_inside:
+            self.own.ask()
+        self._at_ask = (self.own.text, list(self.own.failed))
         self._end_at(None)
 
     def answered(self) -> None:
         """A person has answered. It gets its whole time anew."""
         self.asks -= 1
+        if self.own.is_inside:
+            self.own.answered()
         if not self.asks and self._seconds is not None:
             self._end_at(asyncio.get_running_loop().time() + self._seconds)
 

@@ -87,8 +87,8 @@ def _again(returned: OwnResult, event: ToolCallEvent) -> str | ToolErrorEvent | 
 
 def _is_its(admission: Admission, tool: Any, event: ToolCallEvent) -> bool:
     """Return whether a tool runs for the admitted call, with just its arguments."""
-    is_open = admission.name == tool.name and admission.is_open
-    return is_open and admission.arguments == running_arguments(event)
+    is_its = admission.name == tool.name and admission.arguments == running_arguments(event)
+    return is_its and admission.takes_run()
 
 
 def _written(agent: Agent, result: ToolResult, changes: Kept | None) -> str | None:

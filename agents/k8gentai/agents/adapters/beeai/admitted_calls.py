@@ -54,7 +54,7 @@ def is_admitted(tool: Any, given: Any) -> bool:
     if admission is None:
         return False
     is_its = as_json(given) in (admission.arguments, admission.reading)
-    return is_its and (admission.is_at_work or admission.is_open)
+    return is_its and (admission.is_at_work or admission.takes_run())
 
 
 def as_json(arguments: Any) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _held(run_tool: Run, call_tool: CallTool) -> Run:
         if run is None or admission is None or admission.is_at_work:
             return await run_tool(self, *args, **named)
         arguments = as_json(args[0] if args else named.get("input"))
-        if admission.is_open and arguments in _readings(self, admission):
+        if arguments in _readings(self, admission) and admission.takes_run():
             returned = admission.own_result()
             async with admission.awaited(returned):
                 if (kept := returned.again()) is not None:

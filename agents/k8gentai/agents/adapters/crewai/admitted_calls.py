@@ -38,7 +38,7 @@ def admitted(tool: Any, arguments: dict[str, Any], *, layer: bool) -> Admission 
     if layer and admission.is_at_work:
         return admission
     is_its = any(arguments == given for given in _readings(tool, admission.arguments))
-    return admission if is_its and (admission.is_at_work or admission.is_open) else None
+    return admission if is_its and (admission.is_at_work or admission.takes_run()) else None
 
 
 def shown(arguments: dict[str, Any]) -> dict[str, Any]:

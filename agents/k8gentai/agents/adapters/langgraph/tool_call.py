@@ -22,13 +22,14 @@ from k8gentai.agents.adapters.langgraph.given_messages import GivenMessages
 from k8gentai.agents.adapters.langgraph.open_calls import answering
 from k8gentai.agents.adapters.langgraph.run import GraphRun
 from k8gentai.agents.adapters.langgraph.tool_results import recorded, remade, written
+from k8gentai.agents.code.kept_errors import read_error, write_error
 from k8gentai.agents.contract.turn import ToolOutcome
 from k8gentai.agents.text.utf8 import jsonable, message_of
 from k8gentai.agents.tools.admitted_arguments import Admission
 from k8gentai.agents.tools.own_result import OwnResult
 
 _RAISED = "raised "
-"""Begins what is kept of a call that raised: the exception's name follows."""
+"""Begins what is kept of a call that raised: the exception follows, or its name where that cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -79,19 +80,19 @@ class Passage:
         """What the tool came to in this attempt; None where it did not come to anything."""
 
     def admits(self, shown: Callable[[Any], dict[str, Any]], tool_input: Any) -> bool:
-        """Return whether the call's tool may run in it.
+        """Return whether the call's tool may run in it. To be asked once a run.
 
         Args:
             shown: returns a tool's arguments without those that LangGraph puts in.
             tool_input: what the tool is about to run with.
         """
-        if not self._admission.is_open:
-            return False
         settled = self._run.questions.settled(self.call_id, self.name)
         admitted = shown(self._admission.arguments if settled is None else jsonable(settled))
         if isinstance(tool_input, str):
-            return list(admitted.values()) == [jsonable(tool_input)]
-        return bool(admitted == jsonable(shown(tool_input)))
+            is_its = list(admitted.values()) == [jsonable(tool_input)]
+        else:
+            is_its = admitted == jsonable(shown(tool_input))
+        return is_its and self._admission.takes_run()
 
     async def through(self, execute: Callable[[], Awaitable[Any]]) -> Any:
         """Pass the boundary. Returns what running the tool returns, or returned in an earlier attempt.
@@ -135,7 +136,7 @@ class Passage:
         """While inside, the tool itself is at work: what it runs are other calls."""
         token, of_call = _current.set((self, False)), answering.set(self.call_id)
         try:
-            with self._admission.at_work():
+            with self._admission.at_work(GraphBubbleUp):
                 yield
         finally:
             _current.reset(token)
@@ -255,8 +256,8 @@ class ToolPassage(Passage):
 
     def _outcome(self, result: Any) -> ToolOutcome:
         if isinstance(result, _Raised):
-            kind = type(result.error).__name__
-            return ToolOutcome(message_of(result.error), is_error=True, raw=f"{_RAISED}{kind}")
+            kept = write_error(result.error) or type(result.error).__name__
+            return ToolOutcome(message_of(result.error), is_error=True, raw=f"{_RAISED}{kept}")
         if self.given_id is not None or isinstance(result, ToolMessage | Command):
             return super()._outcome(result)
         raw = "" if isinstance(result, str) else recorded(result, self._given_messages)
@@ -287,8 +288,12 @@ def open_passage() -> Passage | None:
 
 
 def _error(outcome: ToolOutcome) -> Exception:
-    """Return the exception of an earlier attempt again: of its own kind where that is one of Python's."""
-    kind = getattr(builtins, outcome.raw.removeprefix(_RAISED), None)
+    """Return the exception of an earlier attempt again; where it was not written, one of its name where that is
+    one of Python's."""
+    written = outcome.raw.removeprefix(_RAISED)
+    if written.startswith("{"):
+        return read_error(written)
+    kind = getattr(builtins, written, None)
     if isinstance(kind, type) and issubclass(kind, Exception):
         try:
             return kind(outcome.output)
