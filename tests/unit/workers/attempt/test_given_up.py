@@ -14,7 +14,6 @@ from k8gentai.agents.contract.turn import Decision, ToolFailedError
 from k8gentai.agents.resources.agent import Limits, ToolTerms
 from k8gentai.agents.tools.admitted_arguments import Admission
 from k8gentai.agents.tools.own_result import OwnResult, current_own_result
-from k8gentai.workers.attempt import given_up as given_up_module
 from k8gentai.workers.attempt import recorded_order as order_module
 from k8gentai.workers.attempt.budget import Budget, BudgetExceededError
 from k8gentai.workers.attempt.given_up import GivenUp
@@ -335,7 +334,7 @@ async def test_a_call_is_held_for_longer_than_the_agent_waited(monkeypatch) -> N
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(given_up_module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     await GivenUp(seconds=60).hold()
     await GivenUp(seconds=0.1).hold()
     await GivenUp(seconds=1, since_begin=30).hold()
@@ -368,7 +367,7 @@ def tools_of(
         budget,
         math.inf,
         Clock(0),
-        guard=guard,  # type: ignore[arg-type]
+        guard=guard,
     )
 
 
@@ -507,16 +506,18 @@ async def test_a_tool_that_the_agent_left_before_a_person_decided_is_held_before
 async def test_a_tool_around_a_question_that_was_left_is_at_work_again() -> None:
     journal, person, slow = Recorded(), Person(), Slow()
     tools = boundary(journal, person)
+    busy: list[bool] = []
 
     async def outer() -> str:
         asking = asyncio.create_task(tools.call("inner", "pay", {}, slow.run, approval=True))
         await person.asked.wait()
-        assert not tools.busy
+        busy.append(tools.busy)
         await leave(asking)
-        assert tools.busy
+        busy.append(tools.busy)
         return "went on"
 
     assert (await tools.call("outer", "outer", {}, outer)).output == "went on"
+    assert busy == [False, True]
 
 
 class Approving(Person):
@@ -677,7 +678,7 @@ async def test_a_tool_that_was_left_begins_again_for_code_that_waits_longer_unle
 
 async def test_a_call_that_is_made_again_after_it_was_left_counts_again(held) -> None:
     journal, slow = Recorded(), Slow()
-    tools = boundary(journal, Person(), limits=Limits(toolCalls=1))
+    tools = boundary(journal, Person(), limits=Limits(tool_calls=1))
     await tool_given_up(tools, slow)
     with pytest.raises(BudgetExceededError):
         await tools.call("c1", "slow", {}, slow.run)

@@ -1,5 +1,6 @@
 """The worker's one client of the stack: who a request is made for, and when it is sent again."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +9,6 @@ import httpx
 import pytest
 
 from k8gentai.workers.queue.grants import PARENT_HEADER, Parent, verified
-from k8gentai.workers.stack import client as client_module
 from k8gentai.workers.stack.client import StackClient, StackRefusedError
 from k8gentai.workers.stack.credentials import Caller, SignedGrants, StaticKey
 from tests.support.gateway import ANSWER, Bench
@@ -45,7 +45,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr(client_module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     return waited
 
 
@@ -92,13 +92,13 @@ async def test_a_model_call_names_its_turn_to_the_credentials(streamed: bool) ->
 
 
 async def test_a_grant_is_signed_and_a_call_without_one_has_the_key_alone() -> None:
-    credentials = SignedGrants("key", Secrets())  # type: ignore[arg-type]
+    credentials = SignedGrants("key", Secrets())
     plain = {"authorization": "Bearer key"}
     assert await credentials.headers(None) == await credentials.headers(CALLER) == plain
     headers = await credentials.headers(Caller("resp_1", 2, grant=GRANT))
     assert headers["authorization"] == "Bearer key"
     assert verified(headers[PARENT_HEADER], b"secret") == GRANT
-    assert await SignedGrants(None, Secrets()).headers(None) == {}  # type: ignore[arg-type]
+    assert await SignedGrants(None, Secrets()).headers(None) == {}
 
 
 def refusal(status: int, code: str = "", **headers: str) -> Callable[[], httpx.Response]:
