@@ -29,7 +29,7 @@ def registry(model, mcp_server, tmp_path_factory):
         made.stop()
 
 
-@pytest.fixture(scope="session", params=HOSTS.values(), ids=HOSTS)
+@pytest.fixture(scope="session", params=list(HOSTS.values()), ids=list(HOSTS))
 def host(request):
     """The server that carries the provider. Tests on the same one run together."""
     return request.param

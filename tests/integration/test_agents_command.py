@@ -96,9 +96,10 @@ async def test_a_person_at_the_terminal_decides(stack, model, key, tmp_path):
     page = tmp_path / "page.txt"
     calls = [Call("write", {"path": str(page), "line": line}) for line in ("one", "two")]
     model.script(key, Answer(*calls), Answer("Written."))
-    console = Console(file=io.StringIO(), width=200)
+    written = io.StringIO()
+    console = Console(file=written, width=200)
     assert await ask(stack.server.url, "guarded", prompt(key), console, lambda asked: ("two" in asked, None))
-    said = console.file.getvalue()
+    said = written.getvalue()
     assert said.index("asks to call write") < said.index("-> wrote two") < said.index("guarded: Written.")
     assert page.read_text().split()[0] == "two"
 

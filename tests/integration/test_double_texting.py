@@ -6,8 +6,8 @@ import openai
 import pytest
 
 from k8gentai.workers.queue import keys
-from tests.integration.helpers import LANGGRAPH, LLAMA_STACK, collect, ended, eventually, prompt
-from tests.integration.test_history import heard, items_of
+from tests.integration.helpers import LANGGRAPH, LLAMA_STACK, collect, ended, eventually, heard, prompt
+from tests.integration.test_history import items_of
 from tests.scripted import FOREVER, Answer
 
 

@@ -10,10 +10,10 @@ import sys
 async def drill(stack, tmp_path, *options):
     """Run a drill of the agent ``ledger``. Returns its report."""
     message = f"Enter 3 lines in {tmp_path / 'book.txt'}."
-    options = ["--workers", "2", "--every", "1", "--message", message, "--json", *options]
+    arguments = ["--workers", "2", "--every", "1", "--message", message, "--json", *options]
     done = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "k8gentai.stack.commands.cli", "drill", "ledger", *options],
+        [sys.executable, "-m", "k8gentai.stack.commands.cli", "drill", "ledger", *arguments],
         cwd=tmp_path,
         env={**os.environ, **stack.environment, "AMF_STACK_URL": stack.server.url},
         capture_output=True,

@@ -69,12 +69,12 @@ async def test_a_turn_whose_worker_was_killed_asks_nothing_again(crashing: Stack
         crashing.worker(pid_in(name)).kill()
         response = await ended(client, turn.id)
     assert response.output_text == "It rains."
-    made, replayed, repeated = counted(crashing, turn.id)
+    effects, replayed, repeated = counted(crashing, turn.id)
     assert (replayed, repeated) == (first, 0)
     # What is in the journal was asked once each, whichever attempt asked it.
     services = asked(crashing) - before
     assert services["file"] == 1
-    assert services.total() == made
+    assert services.total() == effects
 
 
 async def test_a_turn_that_waited_for_a_person_asks_nothing_again(

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from tests.integration.helpers import ON_ONE_HOST, check_sequence, collect, ended, eventually, prompt
-from tests.integration.test_approval import answer, asked, lines, turns
+from tests.integration.test_approval import answer, asked, lines
 from tests.integration.test_replay import running, write
+from tests.integration.test_turns_command import turns
 from tests.scripted import FOREVER, Answer, Call, Gate, Refuse
 
 pytestmark = ON_ONE_HOST
@@ -79,8 +80,9 @@ async def test_a_tool_that_a_person_approved_and_code_around_it_left_does_not_be
     first = await client.responses.create(model="hurried-guarding", input=prompt(key))
     response = first
     for approve in (True, False):
+        (request,) = asked(response)
         response = await client.responses.create(
-            model="hurried-guarding", previous_response_id=response.id, input=[answer(*asked(response), approve)]
+            model="hurried-guarding", previous_response_id=response.id, input=[answer(request, approve)]
         )
     page.with_suffix(".go").touch()
     assert response.output_text == "Done.", response.error

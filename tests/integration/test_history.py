@@ -57,19 +57,19 @@ async def test_a_chain_outlives_redis_and_what_was_deleted_of_it(client, model, 
         )
         return made.id
 
-    ids = [None]
+    ids: list[str] = []
     for number in range(4):
-        ids.append(await ask(f"u{number}", ids[-1]))
-    _, _, two, three, four = ids
+        ids.append(await ask(f"u{number}", ids[-1] if ids else None))
+    _, two, three, four = ids
     with stack.redis() as redis:
 
         async def settled():
-            return [redis.hget(keys.TURN + turn_id, "settled") for turn_id in ids[1:]]
+            return [redis.hget(keys.TURN + turn_id, "settled") for turn_id in ids]
 
         await eventually(settled, all)
-        assert [redis.hget(keys.TURN + turn_id, "history") for turn_id in ids[1:]] == [b"[]"] * 4
+        assert [redis.hget(keys.TURN + turn_id, "history") for turn_id in ids] == [b"[]"] * 4
         await client.responses.delete(two)
-        redis.delete(*(keys.TURN + turn_id for turn_id in ids[1:]))
+        redis.delete(*(keys.TURN + turn_id for turn_id in ids))
     branch = await ask("u4", three)
     await ask("u5", branch)
     await ask("u6", four)

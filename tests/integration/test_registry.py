@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 
 import openai
 import pytest
@@ -165,9 +166,9 @@ async def test_an_answer_to_an_agent_that_is_gone_says_so_and_counts_once_it_is_
     assert "its agent 'leaving' is not registered any more. Nothing was changed" in refused.stderr
     definitions("leaving", "", content=f"{kept}\n  nothing: 1")
     stack.update_registry()
-    with pytest.raises(openai.InternalServerError) as caught:
+    with pytest.raises(openai.InternalServerError) as broken:
         await client.responses.create(model="leaving", previous_response_id=asked.id, input=[said])
-    assert "Agent 'leaving' is broken" in caught.value.message
+    assert "Agent 'leaving' is broken" in broken.value.message
     refused = await turns(stack, "approve", asked.id)
     assert refused.returncode == 1
     assert "cannot go on: its agent 'leaving' is broken: " in refused.stderr
@@ -236,7 +237,7 @@ async def test_no_request_can_make_anything_be_imported(stack, client, http):
         if answer.status_code == 200:
             response_id = answer.json()["id"]
             await eventually(
-                lambda response_id=response_id: client.responses.retrieve(response_id),
+                partial(client.responses.retrieve, response_id),
                 lambda response: response.status not in ("queued", "in_progress"),
             )
     assert not trace.exists()

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from functools import partial
 from pathlib import Path
 
 import openai
@@ -167,7 +168,7 @@ async def test_what_is_no_registry_leaves_the_last_one_and_says_why(store, follo
         for registry in (following, direct):
             registry.refresh()
             assert ids(registry) == ["a"]
-            assert says in registry.trouble()
+            assert says in (registry.trouble() or "")
     write_registry(store, [agent("b")], over=direct.version())
     await seen(following, ["b"])
     assert following.was_read()
@@ -187,7 +188,7 @@ async def test_what_is_of_another_type_or_gone_leaves_the_last_one(store, follow
         redis.set(keys.REGISTRY, "text")
         following.refresh()
         assert ids(following) == ["a"]
-        assert "WRONGTYPE" in following.trouble()
+        assert "WRONGTYPE" in (following.trouble() or "")
         with pytest.raises(OSError, match="WRONGTYPE"):
             write_registry(store, [agent("b")])
 
@@ -265,7 +266,7 @@ async def test_an_agent_that_is_added_appears_to_servers_and_workers_without_a_r
             return None
 
     for server in servers:
-        assert await eventually(lambda server=server: answers(server), bool, 30) == "two"
+        assert await eventually(partial(answers, server), bool, 30) == "two"
 
         async def listed(server=server) -> set[str]:
             async with server.http() as http:

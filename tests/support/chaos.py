@@ -120,7 +120,8 @@ class Chaos:
         """What became of those turns: the error of each that ended."""
         async with self._stack.server.openai() as client:
             turns = [await client.responses.retrieve(turn_id) for turn_id in self.poison]
-        return {turn.id: turn.error and turn.error.message for turn in turns if turn.status not in WAITING}
+        ended = [turn for turn in turns if turn.status not in WAITING]
+        return {turn.id: turn.error.message if turn.error else None for turn in ended}
 
     async def _end_poison(self) -> None:
         """Cancel those that an earlier drill left: they would end workers that are to start."""

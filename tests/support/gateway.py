@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import uvicorn
@@ -75,7 +76,7 @@ class Bench:
     """A gateway whose upstream is a function."""
 
     def __init__(
-        self, answer: Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]], **calls: object
+        self, answer: Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]], **calls: Any
     ) -> None:
         self.asked: list[httpx.Request] = []
         self.usage: list[Usage] = []
@@ -101,21 +102,22 @@ class Bench:
             calls.get("credentials", StaticKey("the-credential")),
             transport=httpx.MockTransport(ask),
         )
-        self.upstream = Upstream(stack, calls.get("restart_seconds", 60))  # type: ignore[arg-type]
+        self.upstream = Upstream(stack, calls.get("restart_seconds", 60))
         self.app = gateway(self.attempts, self.upstream)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://gateway")
 
     def run_again(self, turn_id: str = "resp_1") -> None:
         """Begin a new attempt, with the journal of those before."""
         self.budget = Budget(self.allowed, self.ends.append)
-        journal = Journal(self.kept, Lease("resp_1", 1), self.kept.entries | self.kept.places)  # type: ignore[arg-type]
+        attempts: Any = self.kept
+        journal = Journal(attempts, Lease("resp_1", 1), self.kept.entries | self.kept.places)
         took = self.usage.append, self.ended.append
         self.guard = ToolGuard(
             {"theirs"}, {"Shape"}, {"ruled", "kept"}, self.ends.append, earlier={"earlier"}, asking={"ruled"}
         )
         self.calls = ModelCalls(
             Caller(turn_id, 1),
-            self.model,  # type: ignore[arg-type]
+            self.model,
             self.budget,
             *took,
             journal,

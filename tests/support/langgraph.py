@@ -31,6 +31,10 @@ class Boundary:
     def begin_anew(self):
         """Nothing is kept of calls here."""
 
+    def claim(self, name, arguments, *, nested):
+        """No call of the model's is answered by code here."""
+        return
+
     def exempt(self, call_id, *, ran=False):
         self.exempted.append(call_id)
 
@@ -112,6 +116,12 @@ def context_of(boundary: Boundary | None = None, *, base_url: str = "", max_step
         stack=FakeServices(),
         log=structlog.get_logger(),
     )
+
+
+def boundary_of(context: TurnContext) -> Boundary:
+    """Return the boundary double that a turn's context has."""
+    assert isinstance(context.tools, Boundary)
+    return context.tools
 
 
 async def run(thing: object, turn: Turn, context: TurnContext | None = None) -> list[Event]:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from mcp.server.fastmcp import FastMCP
@@ -45,14 +46,22 @@ class Boundary:
 def context_for(
     base_url: str, *, key: str = "turn-key", tools=None, max_steps: int = 25, stack=None
 ) -> TurnContext:
+    # As much of one as this adapter uses.
+    boundary: Any = tools or Boundary()
     return TurnContext(
         attempt=1,
         model=ModelEndpoint(base_url=base_url, api_key=key, model=None),
-        tools=tools or Boundary(),
+        tools=boundary,
         max_steps=max_steps,
         stack=stack or FakeServices(),
         log=structlog.get_logger(),
     )
+
+
+def boundary_of(context: TurnContext) -> Boundary:
+    """Return the boundary double that a turn's context has."""
+    assert isinstance(context.tools, Boundary)
+    return context.tools
 
 
 def user(text: str) -> dict:
@@ -70,7 +79,7 @@ async def run(
 ) -> list:
     """All events of a turn. What the boundary double of the context keeps counts them too."""
     agent = adapter.load(definition or implicit_agent("scripted-model"))
-    events = context.tools.events
+    events = boundary_of(context).events
     async for event in adapter.run(agent, turn, context):
         events.append(event)
     return events

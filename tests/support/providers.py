@@ -7,6 +7,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -158,11 +159,12 @@ class MemoryTurns:
                 if isinstance(event, ev.TurnEnd):
                     return
             async with self.changed:
-                await self.changed.wait_for(
-                    lambda seen=after: turn_id not in self.kept or len(self.kept[turn_id]) > seen or self.away
-                )
+                await self.changed.wait_for(partial(self._is_news, turn_id, after))
             if turn_id not in self.kept:
                 raise TurnNotFoundError(turn_id)
+
+    def _is_news(self, turn_id: str, after: int) -> bool:
+        return turn_id not in self.kept or len(self.kept[turn_id]) > after or self.away is not None
 
     async def roll_back(self, turn_id: str, *, settled: bool) -> None:
         """End a turn as the next of its conversation does that wants it forgotten.
@@ -380,10 +382,10 @@ class Floor:
         acceptor = Acceptor(turns, self.reader, resolver, self.histories, lookups, pools)
         self.service = ResponsesService(turns, self.reader, self.store, self.histories, acceptor)
         sessions = Sessions(turns, self.reader, self.agent_store, self.service, self.conversations)
-        directory = Directory(registry, self.agent_store, access, pools, "amf")
+        agents = Directory(registry, self.agent_store, access, pools, "amf")
         toolgroups = Toolgroups(self.apis.connectors)
         self.agents = AgentsService(
-            acceptor, self.reader, resolver, directory, sessions, toolgroups, self.agent_store
+            acceptor, self.reader, resolver, agents, sessions, toolgroups, self.agent_store
         )
         self.settler = Settler(turns, self.store, self.histories, [sessions.settled])
         self.running = Running(

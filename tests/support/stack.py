@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -60,12 +61,12 @@ class Server:
             self.process.stop()
             self.process = None
 
-    def openai(self, **options: object) -> openai.AsyncOpenAI:
+    def openai(self, **options: Any) -> openai.AsyncOpenAI:
         """A client of it, which does not try again."""
         settings = {"max_retries": 0, "timeout": 120, "api_key": "none", **options}
         return openai.AsyncOpenAI(base_url=f"{self.url}/v1", **settings)
 
-    def http(self, **options: object) -> httpx.AsyncClient:
+    def http(self, **options: Any) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url, timeout=120, **options)
 
     def _healthy(self) -> bool:

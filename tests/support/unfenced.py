@@ -4,6 +4,8 @@ Its Lua scripts have lost every line that refuses a write, or tells of a lost le
 drill makes of such a worker.
 """
 
+from functools import cache
+
 from k8gentai.stack.commands.cli import app
 from k8gentai.workers.queue import scripts
 
@@ -11,6 +13,7 @@ _FENCE = ("'fenced'", "lost[#lost + 1]")
 _whole = scripts.script
 
 
+@cache
 def _script(name: str) -> str:
     return "\n".join(line for line in _whole(name).splitlines() if not any(word in line for word in _FENCE))
 

@@ -1,6 +1,7 @@
 """The count of turns that wait, against the turns themselves."""
 
 from collections import Counter
+from typing import Any
 
 import redis
 
@@ -9,14 +10,16 @@ from k8gentai.workers.queue import keys
 
 def counted(client: redis.Redis) -> dict[str, int]:
     """How many turns wait, as the scripts keep it: of each agent, and of all as ``*``."""
-    return {field.decode(): int(value) for field, value in client.hgetall(keys.WAITING).items()}
+    waiting: Any = client.hgetall(keys.WAITING)
+    return {field.decode(): int(value) for field, value in waiting.items()}
 
 
 def really_waiting(client: redis.Redis) -> dict[str, int]:
     """The same, counted turn by turn."""
     found: Counter[str] = Counter()
     for key in client.scan_iter(f"{keys.TURN}*", _type="hash"):
-        status, agent = client.hmget(key, "status", "agent")
+        values: Any = client.hmget(key, "status", "agent")
+        status, agent = values
         if status == b"queued":
             found.update((agent.decode(), "*"))
     return dict(found)

@@ -20,7 +20,7 @@ class Receipt(BaseModel):
 def gone():
     """Return a value, and what takes its class away: the next process has not imported it yet."""
     billing = sys.modules["billing"] = ModuleType("billing")
-    billing.Bill = create_model("Bill", __module__="billing", total=(int, 5))
+    vars(billing)["Bill"] = create_model("Bill", __module__="billing", total=(int, 5))
     return billing.Bill(), lambda: sys.modules.pop("billing")
 
 

@@ -30,5 +30,5 @@ def alone(framework, model, tmp_path_factory):
                 for part, answers in shape.script(key, called, final).items():
                     model.script(key + part, *map(shape.alone, answers))
                 prompts[name] = (entrypoint, f"[[{key}]] Hello.")
-    answers = run_alone(framework, prompts, model.base_url) if prompts else {}
-    return {**text, **structured, **answers}
+    answered = run_alone(framework, prompts, model.base_url) if prompts else {}
+    return {**text, **structured, **answered}

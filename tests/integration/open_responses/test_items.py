@@ -1,5 +1,7 @@
 """Items: their fields, their states, and how they are streamed."""
 
+from typing import Any
+
 from tests.integration.open_responses.sentences import departs, holds
 from tests.integration.open_responses.turns import ENDS, every
 
@@ -100,7 +102,7 @@ def test_items_open_and_close(turns):
     "Items are streamable", "All fields not marked nullable MUST have a value. Use zero values where applicable."
 )
 def test_an_item_begins_with_zero_values(turns):
-    wanted = {
+    wanted: dict[str, dict[str, Any]] = {
         "message": {"role": "assistant", "content": []},
         "function_call": {"name": "get_weather", "arguments": ""},
         "reasoning": {"summary": [], "content": []},

@@ -1,10 +1,10 @@
 """What every kind of resource has: a Kubernetes object's frame around a ``spec`` of its own."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-API_VERSION = "kagent.dev/v1alpha1"
+API_VERSION: Final = "kagent.dev/v1alpha1"
 """Of every kind there is."""
 
 KEPT_BY_KUBERNETES = frozenset(

@@ -6,7 +6,7 @@ from operator import add
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk
 
 from k8gentai.agents.adapters.langgraph.client_calls import put_back_calls, take_out_calls, take_out_pieces
@@ -60,19 +60,25 @@ def streamed(content: Any) -> list[ChatGenerationChunk]:
     return [ChatGenerationChunk(message=message) for message in messages]
 
 
+def of_model(message: BaseMessage) -> AIMessage:
+    """Return a message as what it is here: a model's."""
+    assert isinstance(message, AIMessage)
+    return message
+
+
 @pytest.mark.parametrize("content", [plain, anthropic, responses, standard])
 def test_pieces_of_an_answer_add_up_to_one_without_the_clients_calls(content):
     chunks = streamed(content)
     for chunk in chunks:
         take_out_pieces(chunk, is_clients)
         take_out_pieces(chunk, is_clients)
-    whole = reduce(add, (chunk.message for chunk in chunks))
+    whole = of_model(reduce(add, (chunk.message for chunk in chunks)))
     assert (whole.tool_calls, whole.invalid_tool_calls, whole.text) == ([OWN], [], "Both.")
     assert "weather" not in str(whole)
     assert "Rome" not in str(whole)
     generation = chunks[0] + chunks[1:]
     put_back_calls(generation)
-    assert generation.message.tool_calls == [OWN, CLIENTS]
+    assert of_model(generation.message).tool_calls == [OWN, CLIENTS]
     assert not generation.generation_info
 
 
@@ -83,7 +89,7 @@ def test_calls_that_stand_beside_the_content_are_not_read_as_the_messages_own():
     message = AIMessageChunk(content="", additional_kwargs={"tool_calls": raw, **kept})
     chunk = ChatGenerationChunk(message=message)
     take_out_pieces(chunk, is_clients)
-    whole = chunk.message + AIMessageChunk(content="", chunk_position="last")
+    whole = of_model(chunk.message + AIMessageChunk(content="", chunk_position="last"))
     assert (whole.tool_calls, whole.additional_kwargs) == ([], kept)
 
 
@@ -91,10 +97,10 @@ def test_a_call_that_cannot_be_read_comes_back_as_such():
     calls = [piece(1, "[1]", "c1", "weather"), piece(2, "{}", "c2", "add")]
     chunk = ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=calls))
     take_out_pieces(chunk, is_clients)
-    assert [call["id"] for call in chunk.message.tool_calls] == ["c2"]
-    assert not chunk.message.invalid_tool_calls
+    assert [call["id"] for call in of_model(chunk.message).tool_calls] == ["c2"]
+    assert not of_model(chunk.message).invalid_tool_calls
     put_back_calls(chunk)
-    assert [(call["id"], call["args"]) for call in chunk.message.invalid_tool_calls] == [("c1", "[1]")]
+    assert [(call["id"], call["args"]) for call in of_model(chunk.message).invalid_tool_calls] == [("c1", "[1]")]
 
 
 def test_a_whole_answer_loses_the_clients_calls_and_gets_them_back_once():
@@ -102,8 +108,8 @@ def test_a_whole_answer_loses_the_clients_calls_and_gets_them_back_once():
     given = AIMessage(content=content, tool_calls=[CLIENTS, OWN])
     generation = ChatGeneration(message=given)
     take_out_calls(generation, is_clients)
-    assert generation.message.tool_calls == [OWN]
+    assert of_model(generation.message).tool_calls == [OWN]
     assert generation.message.content == content[:1]
     put_back_calls(generation)
     put_back_calls(generation)
-    assert generation.message.tool_calls == [OWN, CLIENTS]
+    assert of_model(generation.message).tool_calls == [OWN, CLIENTS]

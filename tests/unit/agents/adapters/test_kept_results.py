@@ -236,7 +236,7 @@ def test_no_module_is_asked_for_what_it_has_not(monkeypatch):
     """A module's ``__getattr__`` may import what it is asked for."""
     asked: list[str] = []
     lazy = ModuleType("lazy")
-    lazy.__getattr__ = asked.append
+    vars(lazy)["__getattr__"] = asked.append
     monkeypatch.setitem(sys.modules, "lazy", lazy)
     with pytest.raises(LookupError):
         read_result(json.dumps({"$class": "lazy:Heavy", "$value": "{}"}))

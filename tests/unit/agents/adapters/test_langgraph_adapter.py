@@ -3,8 +3,9 @@
 import asyncio
 import operator
 import time
+from collections.abc import Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from langchain.agents import create_agent
@@ -17,6 +18,7 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import NodeCancelledError
 from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.graph.state import CompiledStateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Send
 
@@ -33,9 +35,9 @@ from k8gentai.agents.contract.events import (
     ToolCallDelta,
     ToolCallStarted,
 )
-from k8gentai.agents.contract.turn import RequestError, StepLimitReached
+from k8gentai.agents.contract.turn import RequestError, StepLimitReached, TurnContext
 from tests.scripted import FOREVER, HANG_UP, Answer, Call, Refuse, ScriptedModel
-from tests.support.langgraph import chat, context_of, definition, loaded, of_type, run, texts, turn_of
+from tests.support.langgraph import boundary_of, chat, context_of, definition, loaded, of_type, run, texts, turn_of
 
 # LangChain keeps its HTTP clients for the whole process, so all turns of a process share a loop, as in a worker.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -54,6 +56,11 @@ def model():
 def add(a: int, b: int) -> int:
     """Add two numbers."""
     return a + b
+
+
+def outputs(context: TurnContext) -> dict[str, str]:
+    """Return what the boundary's calls came to, by their ids."""
+    return {call_id: outcome.output for call_id, outcome in boundary_of(context).outcomes.items()}
 
 
 def graph_of(*nodes, **edges) -> StateGraph:
@@ -187,7 +194,7 @@ async def test_a_subgraphs_steps_name_it_and_nothing_is_shown_twice(model):
     assert texts(events) == ["Four.", "So: four."]
     names = [e.name for e in of_type(events, "step.started")]
     assert names == ["research/model", "research/model", "summary"]
-    assert boundary_context.tools.outcomes["c1"].output == "4"
+    assert boundary_of(boundary_context).outcomes["c1"].output == "4"
 
 
 async def test_reasoning_is_told_apart_from_text():
@@ -258,7 +265,7 @@ async def test_turns_at_once_do_not_cross(model):
     contexts = [context_of() for _ in range(8)]
     runs = await asyncio.gather(*(run(agent, turn_of(f"[[turn-{n}]]"), contexts[n]) for n in range(8)))
     assert [texts(events) for events in runs] == [[f"It is {n}."] for n in range(8)]
-    assert [c.tools.outcomes["same"].output for c in contexts] == [str(n + 100) for n in range(8)]
+    assert [boundary_of(c).outcomes["same"].output for c in contexts] == [str(n + 100) for n in range(8)]
 
 
 async def test_what_the_model_or_the_agent_raises_ends_the_turn(model):
@@ -284,11 +291,12 @@ async def test_a_graph_that_cancels_itself_fails():
 async def test_a_message_that_broke_off_is_closed_where_the_agent_goes_on(model):
     model.script("again", Answer("Half a", HANG_UP), Answer("Whole."))
 
-    async def answer(state: MessagesState) -> dict:
+    async def answer(state: MessagesState) -> dict | None:
         try:
             await chat(model).ainvoke(state["messages"])
         except Exception:  # noqa: BLE001 - whichever way the connection broke
             return {"messages": [await chat(model).ainvoke(state["messages"])]}
+        return None
 
     events = await run(graph_of(answer), turn_of("[[again]]"))
     assert texts(events) == ["Half a", "Whole."]
@@ -326,7 +334,7 @@ async def test_a_factory_builds_an_agent_for_each_turn(model):
     model.script("factory", Answer("Made."))
     seen: list[AgentContext] = []
 
-    async def make(context: AgentContext) -> StateGraph:
+    async def make(context: AgentContext) -> CompiledStateGraph:
         seen.append(context)
         return create_agent(chat(model, temperature=context.parameters["temperature"]))
 
@@ -361,7 +369,7 @@ async def test_a_call_to_a_tool_of_the_client_ends_the_turn(model):
     events = await run(agent, turn, context)
     assert of_type(events, "tool.call") == [ToolCall(call_id="c1", name="weather", arguments="{}", side="client")]
     assert not of_type(events, "tool.result")
-    assert not context.tools.outcomes
+    assert not boundary_of(context).outcomes
     assert model.requests("client")[0].body["tool_choice"] == "required"
 
     items = [
@@ -377,7 +385,7 @@ async def test_tools_beside_one_of_the_clients_run_before_the_turn_ends(model, o
         """Add."""
         return a + b
 
-    async def make(context: AgentContext) -> StateGraph:
+    async def make(context: AgentContext) -> CompiledStateGraph:
         return create_agent(chat(model), [add, *context.tools])
 
     calls = {"c1": Call("weather", id="c1"), "c2": Call("add", {"a": 1, "b": 2}, id="c2")}
@@ -386,7 +394,7 @@ async def test_tools_beside_one_of_the_clients_run_before_the_turn_ends(model, o
     events = await run(make, turn_of(f"[[beside-{order[0]}]]", tools=[WEATHER]), context)
     sides = {"c1": "client", "c2": "worker"}
     assert [(call.call_id, call.side) for call in of_type(events, "tool.call")] == [(i, sides[i]) for i in order]
-    assert {call_id: outcome.output for call_id, outcome in context.tools.outcomes.items()} == {"c2": "3"}
+    assert outputs(context) == {"c2": "3"}
     assert texts(events) == []
     assert len(model.requests(f"beside-{order[0]}")) == 1
 
@@ -435,7 +443,7 @@ async def _of_events(asked: Runnable, messages: list[AnyMessage]) -> AIMessage:
 
 
 async def _of_protocol_events(asked: Runnable, messages: list[AnyMessage]) -> AIMessage:
-    return await asyncio.to_thread(lambda: asked.stream_events(messages, version="v3").output)
+    return await asyncio.to_thread(lambda: cast(Any, asked.stream_events(messages, version="v3")).output)
 
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
@@ -473,7 +481,7 @@ async def test_a_node_that_knows_no_tool_of_the_clients_runs_its_own_first(model
         ("c2", "worker"),
     ]
     assert of_type(events, "tool.call")[0].arguments == '{"town": "Rome"}'
-    assert {call_id: outcome.output for call_id, outcome in context.tools.outcomes.items()} == {"c2": "3"}
+    assert outputs(context) == {"c2": "3"}
     assert texts(events) == ["Both."]
     assert len(model.requests(key)) == 1
 
@@ -547,8 +555,9 @@ class _WrittenCache(InMemoryCache):
         written = super().lookup(prompt, llm_string)
         return None if written is None else [loads(each, allowed_objects="core") for each in written]
 
-    def update(self, prompt: str, llm_string: str, return_val: list[Any]) -> None:
-        super().update(prompt, llm_string, [dumps(each) for each in return_val])
+    def update(self, prompt: str, llm_string: str, return_val: Sequence[Any]) -> None:
+        written: list[Any] = [dumps(each) for each in return_val]
+        super().update(prompt, llm_string, written)
 
 
 @pytest.mark.filterwarnings("ignore:The function `loads` is in beta")
@@ -556,7 +565,7 @@ class _WrittenCache(InMemoryCache):
 async def test_an_answer_that_a_cache_keeps_keeps_its_calls(model, kind):
     """LangChain's own cache holds the very message that a graph gets."""
 
-    async def make(context: AgentContext) -> StateGraph:
+    async def make(context: AgentContext) -> CompiledStateGraph:
         return create_agent(chat(model, cache=cache), [add, *context.tools])
 
     cache = kind()
@@ -569,7 +578,7 @@ async def test_an_answer_that_a_cache_keeps_keeps_its_calls(model, kind):
             "c1": "client",
             "c2": "worker",
         }
-        assert {call_id: outcome.output for call_id, outcome in context.tools.outcomes.items()} == {"c2": "3"}
+        assert outputs(context) == {"c2": "3"}
     assert len(model.requests(kind.__name__)) == 1
 
 
@@ -578,7 +587,7 @@ async def test_a_tool_beside_one_of_the_clients_may_ask_a_model(model):
         """Summarise."""
         return (await chat(model).ainvoke("[[inside-a-tool]]")).text
 
-    async def make(context: AgentContext) -> StateGraph:
+    async def make(context: AgentContext) -> CompiledStateGraph:
         return create_agent(chat(model), [summarise, *context.tools])
 
     model.script("inside-a-tool", Answer("A summary."))
@@ -587,7 +596,7 @@ async def test_a_tool_beside_one_of_the_clients_may_ask_a_model(model):
     )
     context = context_of(base_url=model.base_url)
     await run(make, turn_of("[[asking-beside]]", tools=[WEATHER]), context)
-    assert {call_id: outcome.output for call_id, outcome in context.tools.outcomes.items()} == {"c2": "A summary."}
+    assert outputs(context) == {"c2": "A summary."}
     assert len(model.requests("asking-beside")) == 1
 
 
@@ -744,7 +753,7 @@ async def test_an_answer_tells_of_the_parts_that_no_text_holds(content, shown, o
 
 async def test_a_part_that_comes_in_pieces_is_marked_once():
     begun: set[object] = set()
-    pieces = [AIMessageChunk([{"type": "audio", "base64": "AA==", "index": 0}]) for _ in range(3)]
+    pieces = [AIMessageChunk(content=[{"type": "audio", "base64": "AA==", "index": 0}]) for _ in range(3)]
     assert [text_and_reasoning(piece, begun)[0] for piece in pieces] == ["[audio]", "", ""]
 
 

@@ -379,7 +379,7 @@ def _alone(result: Any) -> list[str]:
         return [answer_text(value) for value in result.values()]
     messages = _after_the_question(result["messages"])
     spoken = [m for m in messages if isinstance(m, AIMessage) or (isinstance(m, HumanMessage) and m.name)]
-    texts = [m.text for m in spoken if m.text]
+    texts: list[str] = [m.text for m in spoken if m.text]
     return texts or [messages[-1].text]
 
 
@@ -439,9 +439,11 @@ async def test_an_answer_after_a_question_is_shown_once(model):
         interrupt("Go on?")
         return {"messages": [{"role": "assistant", "content": "Going on."}]}
 
-    boundary = Boundary()
-    boundary.decision = lambda *_: Decision(approve=True)
-    events = await run(chain(ask), turn_of("[[asked]]"), context_of(boundary))
+    class Approving(Boundary):
+        def decision(self, question, name, arguments):
+            return Decision(approve=True)
+
+    events = await run(chain(ask), turn_of("[[asked]]"), context_of(Approving()))
     assert answered(events) == ["Going on."]
 
 
@@ -450,7 +452,7 @@ async def test_what_nodes_that_ended_did_not_pass_on_is_left_out_where_a_person_
     model.script("left", *map(Answer, words))
     inner = chain(speaker(model))
 
-    async def ask_model(state: MessagesState) -> str:
+    async def ask_model(state: MessagesState) -> Any:
         return (await chat(model).ainvoke(state["messages"])).content
 
     async def guard(state: MessagesState) -> Any:

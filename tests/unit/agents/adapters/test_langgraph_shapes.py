@@ -42,7 +42,11 @@ def no_payments():
     PAID.clear()
 
 
-@tool
+function_tool: Any = tool
+"""LangChain's decorator, whose types do not say that a tool made of a function has it as ``func``."""
+
+
+@function_tool
 def pay(amount: float) -> str:
     """Pay."""
     PAID.append(amount)
@@ -143,13 +147,15 @@ class Calling(ToolNode):
     """A tool node that calls the functions of its tools."""
 
     async def _arun_one(self, call: Any, *rest: Any) -> Any:
-        result = self.tools_by_name[call["name"]].func(**call["args"])
+        called: Any = self.tools_by_name[call["name"]]
+        result = called.func(**call["args"])
         return ToolMessage(result, name=call["name"], tool_call_id=call["id"])
 
 
 class CallingAndBlocking(ToolNode):
     def _run_one(self, call: Any, *rest: Any) -> Any:
-        result = self.tools_by_name[call["name"]].func(**call["args"])
+        called: Any = self.tools_by_name[call["name"]]
+        result = called.func(**call["args"])
         return ToolMessage(result, name=call["name"], tool_call_id=call["id"])
 
 
@@ -207,7 +213,7 @@ def around(node: Node) -> StateGraph:
 
 def made_in_node(chat: ChatOpenAI) -> StateGraph:
     async def node(state: MessagesState) -> dict:
-        return await create_agent(chat, [pay]).ainvoke({"messages": state["messages"]})
+        return await create_agent(chat, [pay]).ainvoke({"messages": [*state["messages"]]})
 
     return around(node)
 
@@ -216,7 +222,7 @@ def kept_in_a_table(chat: ChatOpenAI) -> StateGraph:
     agents = {"sub": create_agent(chat, [pay])}
 
     async def node(state: MessagesState) -> dict:
-        return await agents["sub"].ainvoke({"messages": state["messages"]})
+        return await agents["sub"].ainvoke({"messages": [*state["messages"]]})
 
     return around(node)
 
@@ -227,7 +233,7 @@ def kept_in_a_class(chat: ChatOpenAI) -> StateGraph:
             self.sub = create_agent(chat, [pay])
 
         async def node(self, state: MessagesState) -> dict:
-            return await self.sub.ainvoke({"messages": state["messages"]})
+            return await self.sub.ainvoke({"messages": [*state["messages"]]})
 
     return around(Team().node)
 
@@ -243,7 +249,7 @@ def blocking_in_async_node(chat: ChatOpenAI) -> StateGraph:
     agent = create_agent(chat, [pay])
 
     async def node(state: MessagesState) -> dict:
-        return agent.invoke({"messages": state["messages"]})
+        return agent.invoke({"messages": [*state["messages"]]})
 
     return around(node)
 
@@ -252,7 +258,7 @@ def blocking_in_sync_node(chat: ChatOpenAI) -> StateGraph:
     agent = create_agent(chat, [pay])
 
     def node(state: MessagesState) -> dict:
-        return agent.invoke({"messages": state["messages"]})
+        return agent.invoke({"messages": [*state["messages"]]})
 
     return around(node)
 

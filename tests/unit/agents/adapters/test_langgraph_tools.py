@@ -15,6 +15,7 @@ from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, Tool
 from langchain_core.tools import BaseTool, InjectedToolArg, InjectedToolCallId, tool
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.graph.state import CompiledStateGraph
 from langgraph.prebuilt import InjectedState, ToolNode, ToolRuntime, create_react_agent, tools_condition
 from langgraph.types import Command, Send, interrupt
 from pydantic import BaseModel
@@ -187,7 +188,7 @@ async def test_what_cannot_be_read_back_safely_is_not_kept():
     assert recorded(ToolMessage("text", tool_call_id="c1"), NOTHING) == ""
 
 
-def hooked(model, tools, **hooks) -> StateGraph:
+def hooked(model, tools, **hooks) -> CompiledStateGraph:
     """A graph whose tool node has hooks."""
 
     async def ask(state: MessagesState) -> dict:
@@ -376,7 +377,7 @@ async def test_an_agent_used_as_a_tool_has_its_own_tools_in_the_boundary(model):
     @tool
     async def mathematician(question: str) -> str:
         """Ask someone who can add."""
-        return (await inner.ainvoke({"messages": [("user", question)]}))["messages"][-1].text
+        return (await inner.ainvoke({"messages": [HumanMessage(question)]}))["messages"][-1].text
 
     model.script("outer", Answer(Call("mathematician", {"question": "[[inner]]"}, id="c1")), Answer("Five."))
     model.script("inner", Answer(Call("add", {"a": 2, "b": 3}, id="c2")), Answer("It is 5."))

@@ -19,7 +19,7 @@ from k8gentai.agents.contract.events import (
 from k8gentai.agents.contract.turn import AgentLoadError, RequestError
 from k8gentai.agents.resources.agent import AgentDefinition
 from tests.scripted import FOREVER, HANG_UP, Answer, Call, Gate, Refuse, ScriptedModel
-from tests.support.llama_stack import context_for, run, turn_of, user
+from tests.support.llama_stack import boundary_of, context_for, run, turn_of, user
 
 WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
 
@@ -190,7 +190,7 @@ async def test_a_model_that_hangs_up(model, adapter):
     context = context_for(model.base_url)
     with pytest.raises(ModelCallError, match="hung up in the middle"):
         await run(adapter, turn_of("[[hang]]"), context)
-    assert context.tools.events[-1] == TextDelta(message_id="m0", delta="Half of")
+    assert boundary_of(context).events[-1] == TextDelta(message_id="m0", delta="Half of")
 
 
 async def test_a_model_that_is_away(adapter):

@@ -9,12 +9,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from k8gentai.agents.adapters.llama_stack.adapter import LlamaStackAdapter
-from k8gentai.agents.adapters.llama_stack.loop import McpServerError
 from k8gentai.agents.contract.events import ItemDone, ItemProgress, ItemStarted, MessageDone, ToolCall
 from k8gentai.agents.contract.turn import StepLimitReached
-from k8gentai.agents.tools.mcp_sessions import McpUnauthorizedError
+from k8gentai.agents.tools.mcp_sessions import McpServerError, McpUnauthorizedError
 from tests.scripted import Answer, Call, Gate, ScriptedModel
-from tests.support.llama_stack import Boundary, McpServer, context_for, mcp_tool, run, turn_of
+from tests.support.llama_stack import Boundary, McpServer, boundary_of, context_for, mcp_tool, run, turn_of
 
 # Llama Stack 0.7.3 uses mcp's older name.
 pytestmark = pytest.mark.filterwarnings("ignore:Use `streamable_http_client`:DeprecationWarning")
@@ -80,7 +79,7 @@ async def test_calls_are_known_then_run_once_through_the_boundary(model, calc, a
     context = context_for(model.base_url)
     events = await run(adapter, turn_of("[[mcp]]", tools=[mcp_tool(calc)]), context)
 
-    assert context.tools.calls == [("c1", "add", {"a": 1, "b": 2}), ("c2", "add", {"a": 3, "b": 4})]
+    assert boundary_of(context).calls == [("c1", "add", {"a": 1, "b": 2}), ("c2", "add", {"a": 3, "b": 4})]
     assert calc.added == [(1, 2), (3, 4)]
     assert kinds(events) == [
         "item.started",
@@ -100,7 +99,7 @@ async def test_calls_are_known_then_run_once_through_the_boundary(model, calc, a
         call_id="c1", name="add", arguments='{"a": 1, "b": 2}', side="worker", server_label="calc"
     )
     # A call runs after its model step was taken whole.
-    assert context.tools.known == [8, 8]
+    assert boundary_of(context).known == [8, 8]
     assert model.requests("mcp")[1].texts("tool") == ["sum=3", "sum=7"]
 
 
@@ -128,7 +127,7 @@ async def test_an_error_of_the_tool_is_shown_to_the_model(model, calc, adapter):
     shown = model.requests("err")[2].texts("tool")
     assert "the tool broke" in shown[0]
     assert "not a JSON object: no json" in shown[1]
-    assert context.tools.calls[1] == ("c2", "add", {})
+    assert boundary_of(context).calls[1] == ("c2", "add", {})
 
 
 async def test_two_servers_and_a_client_tool_in_one_turn(model, calc, other, adapter):
@@ -144,7 +143,7 @@ async def test_two_servers_and_a_client_tool_in_one_turn(model, calc, other, ada
         ("worker", "second"),
         ("client", ""),
     ]
-    assert len(context.tools.calls) == 2
+    assert len(boundary_of(context).calls) == 2
 
 
 @pytest.mark.parametrize(
@@ -162,8 +161,8 @@ async def test_the_boundary_asks_where_the_request_wants_approval(model, calc, a
     model.script(key, Answer(Call("add", {"a": 1, "b": 2}, id="c1")), Answer("3"))
     context = context_for(model.base_url)
     await run(adapter, turn_of(f"[[{key}]]", tools=[mcp_tool(calc, require_approval=asked)]), context)
-    assert context.tools.calls == [("c1", "add", {"a": 1, "b": 2})]
-    assert context.tools.approvals == [approval]
+    assert boundary_of(context).calls == [("c1", "add", {"a": 1, "b": 2})]
+    assert boundary_of(context).approvals == [approval]
 
 
 async def test_calls_over_the_limit_do_not_run(model, calc, adapter):
@@ -173,8 +172,8 @@ async def test_calls_over_the_limit_do_not_run(model, calc, adapter):
     turn = turn_of("[[limit]]", tools=[mcp_tool(calc)], parameters={"max_tool_calls": 1})
     events = await run(adapter, turn, context)
     assert [event.call_id for event in events if isinstance(event, ToolCall)] == ["c1"]
-    assert len(context.tools.calls) == 1
-    assert context.tools.exempted == ["c2"]
+    assert len(boundary_of(context).calls) == 1
+    assert boundary_of(context).exempted == ["c2"]
     assert events[-2] == MessageDone(message_id="m1", text="3")
 
 
@@ -211,7 +210,7 @@ async def test_what_the_boundary_raises_comes_out_as_it_is(model, calc, adapter)
         pass
 
     class PausingBoundary(Boundary):
-        async def call(self, call_id, name, arguments, run, *, approval=False):
+        async def call(self, call_id, name, arguments, run, *, approval=False, starts_work=False):
             raise Paused(call_id)
 
     model.script("pause", Answer(Call("add", {"a": 1, "b": 2}, id="c1")))

@@ -27,10 +27,10 @@ class KeepingBoundary(Boundary):
         self.outcomes = {}
         self.recorded = recorded or {}
 
-    async def call(self, call_id, name, arguments, run, *, approval=False):
+    async def call(self, call_id, name, arguments, run, *, approval=False, starts_work=False):
         if call_id in self.recorded:
             return self.recorded[call_id]
-        outcome = await super().call(call_id, name, arguments, run, approval=approval)
+        outcome = await super().call(call_id, name, arguments, run, approval=approval, starts_work=starts_work)
         self.outcomes[call_id] = outcome
         return outcome
 

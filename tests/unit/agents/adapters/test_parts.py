@@ -80,7 +80,7 @@ def test_a_function_of_a_text_is_a_graph_that_takes_text_alone() -> None:
         return question
 
     @entrypoint()
-    def converse(messages: list) -> str:  # type: ignore[type-arg]
+    def converse(messages: list) -> str:
         return ""
 
     graph = StateGraph(MessagesState).add_node("n", lambda state: {}).add_edge(START, "n").compile()
@@ -90,7 +90,7 @@ def test_a_function_of_a_text_is_a_graph_that_takes_text_alone() -> None:
 
 
 def test_an_adapter_of_a_third_party_may_not_say() -> None:
-    assert refused_parts(object(), object()) == frozenset()  # type: ignore[arg-type]
+    assert refused_parts(object(), object()) == frozenset()
 
 
 async def test_deltas_are_padded_where_that_is_asked_for(client: httpx.AsyncClient, served: Floor) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,8 @@ def refused(entrypoint: str) -> AgentLoadError:
 
 def test_an_object_and_an_objects_attribute(here):
     (here / "loaded_a.py").write_text("class Team:\n    lead = 'Ada'\n")
-    assert load_object("loaded_a:Team").lead == "Ada"
+    team: Any = load_object("loaded_a:Team")
+    assert team.lead == "Ada"
     assert load_object("loaded_a:Team.lead") == "Ada"
 
 

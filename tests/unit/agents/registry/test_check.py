@@ -755,7 +755,7 @@ def test_the_directory_that_modules_are_found_from_belongs_to_it(counting, monke
     monkeypatch.chdir("elsewhere")
     (agent,) = update(agents, registry, terms)
     assert starts() == 2
-    assert "there is no module 'good_code'" in agent.error
+    assert "there is no module 'good_code'" in (agent.error or "")
 
 
 BY_THE_VALUE = {

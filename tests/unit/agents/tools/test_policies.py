@@ -37,7 +37,7 @@ def defined(*tools: dict[str, object]) -> AgentDefinition:
 
 
 def check(definition: AgentDefinition, adapter: object, served: list[str] | None = None) -> str | None:
-    found = found_tools(adapter, Loaded(definition))  # type: ignore[arg-type]
+    found = found_tools(adapter, Loaded(definition))
     try:
         check_policies(definition, found, served)
     except AgentLoadError as error:

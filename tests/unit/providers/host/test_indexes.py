@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from k8gentai.providers import host
@@ -39,7 +39,7 @@ class Database:
 
     async def execute(self, statement: str) -> Any:
         async with self.sessions() as session:
-            found = await session.execute(text(statement))
+            found = cast("CursorResult[Any]", await session.execute(text(statement)))
             await session.commit()
             return found.scalar() if found.returns_rows else None
 

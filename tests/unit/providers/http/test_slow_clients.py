@@ -57,7 +57,7 @@ async def test_a_stream_in_which_nothing_happens_is_kept_alive(monkeypatch: pyte
     await asyncio.gather(serving, return_exceptions=True)
 
 
-async def test_events_are_read_as_the_client_takes_them(tmp_path: Path) -> None:
+async def test_events_are_read_as_the_client_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that takes nothing has nothing read for it, however much its turn writes, and misses nothing."""
     taking, sent = asyncio.Event(), bytearray()
     read = 0
@@ -73,7 +73,7 @@ async def test_events_are_read_as_the_client_takes_them(tmp_path: Path) -> None:
                 read += 1
                 yield entry
 
-        served.turns.follow = counted  # type: ignore[method-assign]
+        monkeypatch.setattr(served.turns, "follow", counted)
 
         async def send(message: Message) -> None:
             if b"output_text.delta" in message.get("body", b""):

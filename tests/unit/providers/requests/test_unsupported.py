@@ -1,5 +1,7 @@
 """What a request asks and an agent cannot do is refused by name: every field of a request is accounted for."""
 
+from typing import Any
+
 import pytest
 
 from k8gentai.agents.adapters.base.parameters import (
@@ -18,7 +20,7 @@ BOTH, DECLARATIVE, NEITHER = (True, True), (True, False), (False, False)
 
 # Each field with a value that asks for something, and who does it: an agent of LangGraph, CrewAI, AG2 or BeeAI.
 # Llama Stack's loop, and so a plain model, takes them all.
-TABLE = {
+TABLE: dict[str, list[tuple[Any, tuple[bool, bool]]]] = {
     "parallel_tool_calls": [(False, BOTH)],
     "prompt_cache_key": [("key", BOTH)],
     "temperature": [(0.5, BOTH)],

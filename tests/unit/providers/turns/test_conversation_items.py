@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy import text
 
 from k8gentai.agents.contract import events as ev
-from k8gentai.providers import host, ids
+from k8gentai.providers import host
 from k8gentai.providers.ids import item_id, new_turn_id
 from k8gentai.providers.turns.conversation_items import in_order
 from tests.support.providers import Floor
@@ -64,12 +65,12 @@ def answer(text: str, calls: int = 0) -> list[ev.Event]:
 @pytest.fixture(params=[3600.0, -3600.0, 0.0], ids=["ahead", "behind", "alike"])
 def skewed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes the next server's clock another one."""
-    real = ids.time.time_ns
+    real = time.time_ns
     host_clock = __import__("sys").modules[f"{host.NAME}.core.conversations.conversations"].time
 
     def skew(on: bool) -> None:
         offset = request.param if on else 0.0
-        monkeypatch.setattr(ids.time, "time_ns", lambda: real() + int(offset * 1e9))
+        monkeypatch.setattr(time, "time_ns", lambda: real() + int(offset * 1e9))
         monkeypatch.setattr(host_clock, "time", lambda: real() / 1e9 + offset)
 
     yield skew

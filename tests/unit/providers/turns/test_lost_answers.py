@@ -104,7 +104,7 @@ async def test_what_is_being_settled_is_not_given_again_and_what_waits_is_not_pu
         assert [await anext(finished) for _ in range(3)] == ["resp_1", "resp_2", "resp_4"]
         waiting = await redis.xpending_range(keys.FINISHED, keys.SERVERS, "-", "+", 9)
         assert {each["message_id"] for each in waiting} >= {entries[0], entries[4]}
-        assert all(each["time_since_delivered"] >= 10_000 for each in waiting)
+        assert all(int(each["time_since_delivered"]) >= 10_000 for each in waiting)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from k8gentai.stack.environments.frameworks import USUAL, frameworks_here
 from k8gentai.stack.environments.installed import SetUpError
 from k8gentai.stack.environments.product import Clone
 from k8gentai.stack.local import agents_update as registering
+from k8gentai.stack.local import pidfile
 from k8gentai.stack.local.examples import place_examples
 from k8gentai.stack.local.pidfile import Notice
 from k8gentai.stack.local.settings import AGENTS, REGISTRY, Settings, read_settings
@@ -362,5 +363,5 @@ def test_a_registry_in_redis_is_named_beside_another(tmp_path: Path, monkeypatch
     assert registering.notes(settings, None) == [
         f"The registry is in Redis; that of the running 'up' is {theirs}."
     ]
-    monkeypatch.setattr(registering.notice, "started_with", lambda *_: "redis")
+    monkeypatch.setattr(pidfile, "started_with", lambda *_: "redis")
     assert registering.notes(settings, None) == []

@@ -78,7 +78,8 @@ class Dying:
 async def test_workers_that_end_are_replaced_as_long_as_turns_end():
     watches = [watch(f"t{number}", "w1") for number in range(20)]
     made = workers(Store(), *watches)
-    made._children = Dying()
+    children: Any = Dying()
+    made._children = children
     await made._add()
     for each in watches:
         await made.replace_dead()

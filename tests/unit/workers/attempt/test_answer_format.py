@@ -182,7 +182,12 @@ def test_no_check_takes_long() -> None:
 @pytest.mark.parametrize("deep", [False, True])
 def test_no_check_of_unique_items_goes_on_beyond_its_time(deep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Any] = []
-    monkeypatch.setattr(answer_format, "_number_key", lambda value: read.append(value) or value)
+
+    def noted(value: Any) -> Any:
+        read.append(value)
+        return value
+
+    monkeypatch.setattr(answer_format, "_number_key", noted)
     numbers = list(range(10_000))
     ticks = itertools.count()
     clock = SimpleNamespace(monotonic=lambda: next(ticks) / 100)

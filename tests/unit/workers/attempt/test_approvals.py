@@ -29,11 +29,14 @@ from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.queue.record import Answer, TurnRecord, seen_digest
 
 TURN = Turn(id="resp_0192f0c1a2b37c4d8e5f0123456789ab", agent="clerk", input=[])
-EVENTS = [
-    TurnAccepted(),
-    TurnStarted(attempt=1, worker="w"),
+ASKED = [
     Interrupt(call_id="c1", name="pay", arguments='{"amount": 5, "to": "Ada"}'),
     Interrupt(call_id="c2", name="pay", arguments='{"amount": 7, "to": "Bob"}'),
+]
+EVENTS: list[Event] = [
+    TurnAccepted(),
+    TurnStarted(attempt=1, worker="w"),
+    *ASKED,
     TurnSuspended(expires_at=1e12),
 ]
 
@@ -101,10 +104,7 @@ async def test_an_answer_counts_for_the_name_and_the_arguments_that_were_seen(
 async def test_what_was_not_answered_is_asked_again_and_not_denied() -> None:
     asked: list[Any] = []
     approvals = Approvals(answers(5), lambda call_id, event: asked.append(call_id), lambda: False)
-    both = [
-        asyncio.create_task(approvals.ask(call_id, "pay", EVENTS[index].arguments))  # type: ignore[union-attr]
-        for index, call_id in ((2, "c1"), (3, "c2"))
-    ]
+    both = [asyncio.create_task(approvals.ask(question.call_id, "pay", question.arguments)) for question in ASKED]
     await approvals.quiet()
     assert [task.done() for task in both] == [True, False]
     assert asked == ["c2"]
@@ -183,7 +183,7 @@ def test_a_request_that_was_withdrawn_is_none_of_the_response() -> None:
     events = [*EVENTS[:-1], dropped, EVENTS[-1]]
     assert [question.call_id for question in questions(record(), events).values()] == ["c2"]
     _, response = render(record(), events)
-    assert [item["arguments"] for item in response["output"]] == [EVENTS[3].arguments]  # type: ignore[union-attr]
+    assert [item["arguments"] for item in response["output"]] == [ASKED[1].arguments]
     again = [*EVENTS[:-1], dropped, EVENTS[2], EVENTS[-1]]
     assert [question.call_id for question in questions(record(), again).values()] == ["c2", "c1"]
 

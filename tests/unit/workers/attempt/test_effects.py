@@ -44,7 +44,7 @@ class Turn:
     def run_again(self, attempt: int = 1) -> None:
         """Begin an attempt, with the journal of those before."""
         lease = Lease("resp_1", attempt)
-        self.journal = Journal(self.kept, lease, self.kept.entries | self.kept.places)  # type: ignore[arg-type]
+        self.journal = Journal(self.kept, lease, self.kept.entries | self.kept.places)
         stack = StackClient("http://stack", StaticKey(), transport=httpx.MockTransport(self._served))
         caller = Caller(lease.turn_id, lease.attempt)
         self.services = TurnServices(stack, caller, self.journal, lambda: self.around)

@@ -369,7 +369,7 @@ def tools_of(
         budget,
         math.inf,
         Clock(0),
-        guard=guard,  # type: ignore[arg-type]
+        guard=guard,
     )
 
 
@@ -508,16 +508,18 @@ async def test_a_tool_that_the_agent_left_before_a_person_decided_is_held_before
 async def test_a_tool_around_a_question_that_was_left_is_at_work_again() -> None:
     journal, person, slow = Recorded(), Person(), Slow()
     tools = boundary(journal, person)
+    busy: list[bool] = []
 
     async def outer() -> str:
         asking = asyncio.create_task(tools.call("inner", "pay", {}, slow.run, approval=True))
         await person.asked.wait()
-        assert not tools.busy
+        busy.append(tools.busy)
         await leave(asking)
-        assert tools.busy
+        busy.append(tools.busy)
         return "went on"
 
     assert (await tools.call("outer", "outer", {}, outer)).output == "went on"
+    assert busy == [False, True]
 
 
 class Approving(Person):
@@ -678,7 +680,7 @@ async def test_a_tool_that_was_left_begins_again_for_code_that_waits_longer_unle
 
 async def test_a_call_that_is_made_again_after_it_was_left_counts_again(held) -> None:
     journal, slow = Recorded(), Slow()
-    tools = boundary(journal, Person(), limits=Limits(toolCalls=1))
+    tools = boundary(journal, Person(), limits=Limits(tool_calls=1))
     await tool_given_up(tools, slow)
     with pytest.raises(BudgetExceededError):
         await tools.call("c1", "slow", {}, slow.run)

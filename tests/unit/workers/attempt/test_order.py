@@ -207,7 +207,7 @@ def test_a_call_that_the_adapter_drops_may_be_told_again_with_another_result() -
     order.from_adapter(StepCompleted(step_id="s", kind="inference"))
     for event in tool_events("a"):
         order.from_tool("a", event)
-    again = [ItemDropped(item_id="a"), call("a"), ToolResult(call_id="a", output="three")]
+    again: list[Event] = [ItemDropped(item_id="a"), call("a"), ToolResult(call_id="a", output="three")]
     for event in again:
         order.from_adapter(event)
     order.finish(completed=True)

@@ -48,7 +48,12 @@ def test_long_texts_are_searched_for_small_patterns_only() -> None:
 def test_a_pattern_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = []
     compile_pattern = patterns._compiled
-    monkeypatch.setattr(patterns, "_compiled", lambda text: compiled.append(text) or compile_pattern(text))
+
+    def noted(text):
+        compiled.append(text)
+        return compile_pattern(text)
+
+    monkeypatch.setattr(patterns, "_compiled", noted)
     searched = Patterns()
     for text in ("abc", "bcd", "a"):
         assert searched.is_in("^a", text) is text.startswith("a")

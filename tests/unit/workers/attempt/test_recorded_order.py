@@ -39,7 +39,7 @@ class Given:
                 around=inside.get(key, ""),
                 since_begin=0.1 * number,
                 waited=waited,
-                **fields,  # type: ignore[arg-type]
+                **fields,
             )
             for number, key in enumerate(keys)
         }

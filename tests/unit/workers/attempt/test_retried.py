@@ -95,7 +95,7 @@ async def test_what_is_left_out_is_so_for_all_that_goes_on_with_the_turn() -> No
     redis = Redis(TurnFailed(code="model_overloaded", message="model m: overloaded"), dict(recorded))
     # With an entry the script takes out its place.
     recorded["order model abc 1"] = "{}"
-    left = await tried_anew(redis, Lease("resp_2", 1), "resp_1", recorded)  # type: ignore[arg-type]
+    left = await tried_anew(redis, Lease("resp_2", 1), "resp_1", recorded)
     assert left == redis.journal == {"model def 1": "[]"}
 
 
@@ -103,4 +103,4 @@ async def test_what_happened_in_its_own_attempts_stays() -> None:
     """The same call may have failed once more, and the agent gone on from there."""
     own = {"failure model abc 1": recorded_failure(turn_id="resp_2")}
     redis = Redis(TurnFailed(code="model_overloaded", message="model m: overloaded"), dict(own))
-    assert await tried_anew(redis, Lease("resp_2", 2), "resp_1", own) == own  # type: ignore[arg-type]
+    assert await tried_anew(redis, Lease("resp_2", 2), "resp_1", own) == own

@@ -558,7 +558,7 @@ def test_figures_come_once_and_last() -> None:
     ],
 )
 def test_figures_are_all_there_and_numbers(sent: dict[str, Any], usage: tuple[int, int, int]) -> None:
-    whole = {"choices": [], "usage": copy.deepcopy(sent)}
+    whole: dict[str, Any] = {"choices": [], "usage": copy.deepcopy(sent)}
     read_whole(whole, own_id)
     for read in (whole["usage"], answered(chunk({}, usage=sent))[1][-1]["usage"]):
         assert (read["prompt_tokens"], read["completion_tokens"], read["total_tokens"]) == usage
@@ -639,7 +639,8 @@ def test_a_text_in_place_of_a_delta_or_message_is_its_words() -> None:
 
 def test_json_is_json_for_everyone() -> None:
     odd = {"mean": float("nan"), "max": [float("inf"), -float("inf")], "half": "\ud83d", "set": {1}}
-    for text in (json_text(odd), shown_json({**odd, 3: object()})):
+    odder: dict[Any, Any] = {**odd, 3: object()}
+    for text in (json_text(odd), shown_json(odder)):
         read = json.loads(text, parse_constant=lambda name: pytest.fail(name))
         assert (read["mean"], read["max"], read["half"]) == (None, [None, None], "\ufffd")
     assert json_text({"a": [1, "b"]}) == '{"a":[1,"b"]}'
@@ -930,7 +931,8 @@ def _is_uncountable(usage: dict[str, Any] | None) -> bool:
 
 @given(st.data())
 def test_whatever_is_beside_them_words_and_calls_of_a_stream_arrive(data: st.DataObject) -> None:
-    said = [{"content": WORDS[:5]}, {"content": WORDS[5:]}, {"tool_calls": [piece(*CALLED)]}, {}]
+    called = piece(*CALLED)
+    said: list[dict[str, Any]] = [{"content": WORDS[:5]}, {"content": WORDS[5:]}, {"tool_calls": [called]}, {}]
     chunks = []
     for delta in said:
         for call in delta.get("tool_calls", ()):
@@ -959,7 +961,7 @@ def test_and_those_of_an_answer_in_one_piece(data: st.DataObject) -> None:
     written, _ = read_whole(whole, own_id, model="m")
     read = ChatCompletion.model_validate(_as_the_sdk_has_it(json.loads(json.dumps(whole, allow_nan=False))))
     assert read.choices[0].message.content == WORDS
-    (made,) = read.choices[0].message.tool_calls or ()
+    (made,) = read.choices[0].message.tool_calls or []
     assert isinstance(made, ChatCompletionMessageFunctionToolCall)
     assert (made.function.name, made.function.arguments) == CALLED
     assert list(written.values()) == [CALLED[1]]

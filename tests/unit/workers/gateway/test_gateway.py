@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -373,7 +374,7 @@ async def test_a_recorded_stream_is_streamed_again_in_the_same_chunks() -> None:
     assert len(bench.asked) == 1
 
 
-async def test_an_agent_sees_the_end_of_an_answer_only_when_it_is_kept() -> None:
+async def test_an_agent_sees_the_end_of_an_answer_only_when_it_is_kept(monkeypatch) -> None:
     bench = Bench(lambda _: stream(TEXT, END))
     keep = asyncio.Event()
 
@@ -381,7 +382,7 @@ async def test_an_agent_sees_the_end_of_an_answer_only_when_it_is_kept() -> None
         await keep.wait()
         return True
 
-    bench.kept.record = slow  # type: ignore[method-assign]
+    monkeypatch.setattr(bench.kept, "record", slow)
     reading = asyncio.create_task(bench.post({"model": "m", "stream": True}))
     done, _ = await asyncio.wait({reading}, timeout=0.2)
     assert not done
@@ -502,11 +503,15 @@ async def test_a_call_is_known_by_the_digest_that_earlier_versions_stored(
     assert arguments == ['{"x": null}', "{}"][: len(arguments)]
 
 
+def answer_of(body: dict[str, Any], _: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, json=body)
+
+
 async def test_a_call_whose_arguments_are_no_json_object_is_known_before_the_answer_ends() -> None:
     for written in ('{"a": 1', "[1]", '{"a": NaN}', "null", "x"):
         calls = calls_of("a")
         calls["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] = written
-        bench = Bench(lambda _, calls=calls: httpx.Response(200, json=calls))
+        bench = Bench(partial(answer_of, calls))
         call = (await bench.post({"model": "m"})).json()["choices"][0]["message"]["tool_calls"][0]
         assert call["function"]["arguments"].endswith(written)
         assert bench.calls.unreadable == {call["id"]: written}
@@ -994,7 +999,8 @@ async def test_a_stream_that_the_agent_left_is_not_what_it_waits_for() -> None:
 
     bench = Bench(lambda _: httpx.Response(200, stream=Unending()))
     call = ChatCall(bench.calls, bench.upstream, {"model": "m", "stream": True})
-    answer = (await call.streamed(STAYING)).body_iterator
+    streamed: Any = await call.streamed(STAYING)
+    answer = streamed.body_iterator
     await anext(answer)
     assert failure(TimeoutError(), bench.calls).code == "model_error"
     await answer.aclose()
@@ -1392,7 +1398,7 @@ WAYS = pytest.mark.parametrize(
 
 
 @WAYS
-async def test_a_call_whose_attempt_ends_as_it_begins_is_answered(path, body):
+async def test_a_call_whose_attempt_ends_as_it_begins_is_answered(path, body, monkeypatch):
     """Its task is cancelled before its first step."""
     bench = Bench(lambda _: httpx.Response(200, json=ANSWER))
     track = bench.calls.track
@@ -1401,7 +1407,7 @@ async def test_a_call_whose_attempt_ends_as_it_begins_is_answered(path, body):
         track(call)
         bench.attempts.close(bench.calls)
 
-    bench.calls.track = track_and_end
+    monkeypatch.setattr(bench.calls, "track", track_and_end)
     answer = await asyncio.wait_for(
         bench.client.post(path, json=body, headers={TURN_HEADER: bench.calls.attempt.key}), 10
     )

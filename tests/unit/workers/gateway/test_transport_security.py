@@ -271,7 +271,7 @@ async def test_loopback_is_known_in_each_of_its_forms(server: str, expected: int
 
 
 async def test_the_gateway_of_models_is_protected() -> None:
-    app = gateway(OpenAttempts(OWN), None)  # type: ignore[arg-type]  # nothing gets that far
+    app = gateway(OpenAttempts(OWN), None)  # nothing gets that far
     url = f"{OWN}/v1/chat/completions"
     assert await asked(app, url=url, content=b"{}", headers={"content-type": "text/plain"}) == 415
     assert await asked(app, url=url, json={}, headers={"origin": "https://elsewhere.example"}) == 403

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -98,7 +99,7 @@ def test_a_thread_that_makes_one_call_after_the_other_for_a_turn_is_not_lost(poo
             threads.submit(wait, number)
     current_attempt.set(token)
     now = 0.0
-    monkeypatch.setattr(agent_threads.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     for _ in attempts:
         begun.acquire()
     for attempt in attempts:

@@ -23,7 +23,7 @@ def waits(monkeypatch):
         waited.append(options["timeout"])
         return await wait(tasks, timeout=0.01)
 
-    monkeypatch.setattr(agents_loop.asyncio, "wait", counted)
+    monkeypatch.setattr(asyncio, "wait", counted)
     return waited
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -187,7 +188,8 @@ async def files(monkeypatch):
         patched.setattr(os, "close", closed.append)
         patched.setattr(os, "closerange", lambda low, high: closed.append((low, high)))
         contain_files()
-        yield closed, asyncio.get_running_loop()._selector.fileno(), log
+        loop: Any = asyncio.get_running_loop()
+        yield closed, loop._selector.fileno(), log
     os.close(log)
 
 

@@ -15,6 +15,7 @@ from importlib import _bootstrap
 from multiprocessing import forkserver
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -244,5 +245,6 @@ def test_children_of_a_server_that_forks_for_all_agents_have_no_agents_variables
     try:
         agent(work)
     finally:
-        forkserver._forkserver._stop()
+        server: Any = forkserver._forkserver
+        server._stop()
     assert (tmp_path / "found").read_text() == f"{GATEWAY} placeholder\n"

@@ -40,7 +40,8 @@ def test_what_was_changed_is_as_it_was(settings, monkeypatch):
     os.environ["OWN"] = "kept"
     gc.disable()
     sys.setrecursionlimit(5_000)
-    threading.excepthook = sys.excepthook = lambda *_: None
+    threading.excepthook = lambda _: None
+    sys.excepthook = lambda *_: None
     sys.stdout = sys.stderr = None
     asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
     settings.restore()

@@ -64,7 +64,12 @@ async def test_a_program_that_is_waited_for_blocks_the_loop_too(watching, log):
     def block() -> None:
         command = [sys.executable, "-c", "import time; time.sleep(600)"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
-            threading.Thread(target=lambda: (log.came.wait(20), program.kill())).start()
+
+            def end() -> None:
+                log.came.wait(20)
+                program.kill()
+
+            threading.Thread(target=end).start()
             # Reads what it prints with a selector, as the loop itself waits.
             program.communicate()
 

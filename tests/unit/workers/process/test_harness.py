@@ -25,7 +25,8 @@ from k8gentai.agents.contract.events import (
     TurnSuspended,
 )
 from k8gentai.agents.contract.turn import FoundTools, Item, ModelEndpoint, Turn, TurnContext
-from k8gentai.agents.resources.agent import Metadata, Spec, implicit_agent
+from k8gentai.agents.resources.agent import Spec, implicit_agent
+from k8gentai.agents.resources.resource import Metadata
 from k8gentai.workers.attempt.observers import Observer
 from k8gentai.workers.gateway.model_calls import ModelCalls, OpenAttempts
 from k8gentai.workers.isolation.agent_threads import AgentThreads
@@ -58,7 +59,7 @@ class Says:
             yield event
 
     async def for_turn(self, accepted: AcceptedTurn) -> ReadyAgent:
-        return ReadyAgent(self, [], FoundTools())  # type: ignore[arg-type]
+        return ReadyAgent(self, [], FoundTools())
 
     @asynccontextmanager
     async def open(self, *_: Any) -> AsyncIterator[tuple[()]]:

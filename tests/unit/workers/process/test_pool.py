@@ -47,7 +47,7 @@ class Attempts:
             raise DeclinedBeforeError(turn_id)
         return self._taken[turn_id]
 
-    async def hand_back(self, lease: Lease) -> str:
+    async def hand_back(self, lease: Lease) -> None:
         self.written.append(("handed back", lease.turn_id))
 
     async def break_off(self, lease: Lease, end: TurnFailed, *, seconds: float, often: int, pause: float) -> str:

@@ -1,11 +1,11 @@
 """A worker ends with the exit code that says why."""
 
 import asyncio
+import threading
 
 import pytest
 
 from k8gentai.workers.isolation.process_exits import REPLACE
-from k8gentai.workers.process import shutdown
 from k8gentai.workers.process.shutdown import LeasesError, Shutdown
 
 
@@ -15,6 +15,8 @@ def timers(monkeypatch):
     started = []
 
     class Timer:
+        daemon = False
+
         def __init__(self, *timer):
             self._timer = timer
 
@@ -22,7 +24,7 @@ def timers(monkeypatch):
             assert self.daemon
             started.append(self._timer)
 
-    monkeypatch.setattr(shutdown.threading, "Timer", Timer)
+    monkeypatch.setattr(threading, "Timer", Timer)
     return started
 
 

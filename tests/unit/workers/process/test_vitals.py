@@ -29,7 +29,8 @@ def replaced():
 
 @pytest.fixture
 async def vitals(gateway, replaced):
-    made = Vitals(*gateway.sockets[0].getsockname(), replaced.set)
+    host, port = gateway.sockets[0].getsockname()
+    made = Vitals(host, port, replaced.set)
     yield made
     made.stop()
 

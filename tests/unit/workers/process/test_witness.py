@@ -1,9 +1,10 @@
 """What a worker leaves says how it ended."""
 
 import os
+import select
 import subprocess
 import sys
-from typing import ClassVar
+import time
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -117,8 +118,8 @@ def test_the_end_is_noted_once_a_redis_that_was_away_is_back(monkeypatch, url, s
 
     monkeypatch.setattr("k8gentai.workers.queue.attempts.Leases.bury", bury)
     monkeypatch.setattr(witness, "_let_go_of_streams", lambda: None)
-    monkeypatch.setattr(witness.time, "monotonic", lambda: now)
-    monkeypatch.setattr(witness.time, "sleep", sleep)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "sleep", sleep)
     witness._note({"redis_url": url, "pool": "langgraph", "worker": "w"}, witness._silenced("was killed"))
     assert round(tries[-1]) == seconds
 
@@ -136,10 +137,12 @@ def test_a_child_that_leaves_is_not_the_worker(tmp_path):
 class Worker:
     """A worker's process, as a test has it be."""
 
-    ends: ClassVar[list[int]] = []
     lives = True
     stopped = False
     killed = False
+
+    def __init__(self):
+        self.ends: list[int] = []
 
     def kill(self):
         self.killed = True
@@ -172,7 +175,7 @@ START = [SILENCE] * 40
 )
 def test_a_silent_worker_is_killed(monkeypatch, capsys, reads, killed):
     """An import may take minutes, and no more; once it has run a worker is never silent for one."""
-    left, now = [*reads, b""], 0
+    left, now = [*reads, b""], 0.0
     worker = Worker()
 
     def wait(files, *_):
@@ -183,9 +186,9 @@ def test_a_silent_worker_is_killed(monkeypatch, capsys, reads, killed):
         now += witness.SILENT_SECONDS / 4
         return [], [], []
 
-    monkeypatch.setattr(witness.select, "select", wait)
-    monkeypatch.setattr(witness.os, "read", lambda *_: left.pop(0))
-    monkeypatch.setattr(witness.time, "monotonic", lambda: now)
+    monkeypatch.setattr(select, "select", wait)
+    monkeypatch.setattr(os, "read", lambda *_: left.pop(0))
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     notes, cause = witness._read(0, worker)
     assert notes.startswith(WHOSE)
     assert cause == killed
@@ -210,7 +213,7 @@ def test_a_child_that_holds_the_pipe_keeps_no_end_from_being_noted(monkeypatch, 
 
 def test_a_process_that_has_the_id_of_the_dead_worker_is_not_killed(monkeypatch):
     """The worker is the parent of its witness, and nobody else ever is."""
-    monkeypatch.setattr(witness.os, "kill", lambda *sent: pytest.fail(f"killed {sent}"))
+    monkeypatch.setattr(os, "kill", lambda *sent: pytest.fail(f"killed {sent}"))
     worker = witness._Worker(os.getpid())
     assert not worker.lives
     worker.kill()

@@ -94,13 +94,13 @@ async def test_a_model_call_names_its_turn_to_the_credentials(streamed: bool) ->
 
 
 async def test_a_grant_is_signed_and_a_call_without_one_has_the_key_alone() -> None:
-    credentials = SignedGrants("key", Secrets())  # type: ignore[arg-type]
+    credentials = SignedGrants("key", Secrets())
     plain = {"authorization": "Bearer key"}
     assert await credentials.headers(None) == await credentials.headers(CALLER) == plain
     headers = await credentials.headers(Caller("resp_1", 2, grant=GRANT))
     assert headers["authorization"] == "Bearer key"
     assert verified(headers[PARENT_HEADER], b"secret") == GRANT
-    assert await SignedGrants(None, Secrets()).headers(None) == {}  # type: ignore[arg-type]
+    assert await SignedGrants(None, Secrets()).headers(None) == {}
 
 
 def refusal(status: int, code: str = "", **headers: str) -> Callable[[], httpx.Response]:
@@ -147,7 +147,7 @@ async def test_the_end_of_patience_tells_what_the_stack_said_last(
     answers: list[Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def answer(_: httpx.Request) -> httpx.Response:
-        given = answers.pop(0) if answers else await asyncio.Event().wait()
+        given: Any = answers.pop(0) if answers else await asyncio.Event().wait()
         if isinstance(given, Exception):
             raise given
         # At the last one the client waits for longer than it may.

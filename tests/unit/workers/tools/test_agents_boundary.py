@@ -229,10 +229,14 @@ async def test_nothing_runs_for_an_attempt_that_is_over(agents, boundary):
         ran.append("awaited")
         return ""
 
+    def blocking_tool():
+        ran.append("waited")
+        return ""
+
     with pytest.raises(asyncio.CancelledError):
         await boundary.call("c1", "tool", {}, tool)
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.to_thread(boundary.wait, "c2", "tool", {}, lambda: str(ran.append("waited")))
+        await asyncio.to_thread(boundary.wait, "c2", "tool", {}, blocking_tool)
     assert ran == []
 
 
@@ -240,9 +244,13 @@ async def test_a_call_on_its_way_as_the_attempt_ends_runs_nothing(agents, bounda
     ran = []
     outcomes = []
 
+    def pay():
+        ran.append("pay")
+        return "paid"
+
     def act():
         try:
-            outcomes.append(boundary.wait("call_1", "pay", {}, lambda: ran.append("pay") or "paid"))
+            outcomes.append(boundary.wait("call_1", "pay", {}, pay))
         except asyncio.CancelledError as error:
             outcomes.append(error)
 

@@ -67,7 +67,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(agent_tools, "running_call", lambda: call)
         accepted = SimpleNamespace(turn=SimpleNamespace(id=turn_id), replay=replay, store=True, trace=None)
         started: Any = SimpleNamespace(accepted=accepted, lease=Lease(turn_id, 1))
-        return await _Question(other, "clerk", started, 3, SimpleNamespace(lent=lent)).ask({"input": "Go."})  # type: ignore[arg-type]
+        return await _Question(other, "clerk", started, 3, SimpleNamespace(lent=lent)).ask({"input": "Go."})
 
     return asked
 

@@ -152,7 +152,7 @@ def folder(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr(os.environ, "__class__", os.environ.__class__)
     monkeypatch.setattr(builtins, "__import__", builtins.__import__)
-    monkeypatch.setattr(_bootstrap, "_gcd_import", _bootstrap._gcd_import)
+    monkeypatch.setattr(_bootstrap, "_gcd_import", vars(_bootstrap)["_gcd_import"])
     part_variables()
     monkeypatch.setenv("OPENAI_BASE_URL", "http://gateway/v1")
     monkeypatch.setattr(loaded_agents, "found_tools", lambda *_: None)
@@ -187,8 +187,8 @@ async def test_what_a_shared_module_sets_is_found_by_all_that_import_it(folder, 
     (folder / "shared" / "settings.py").write_text(
         "import os\nURL = os.environ['OPENAI_BASE_URL'] = 'http://mine/v1'\n"
     )
-    own = "\nimport os\nos.environ['OPENAI_BASE_URL'] = 'http://own/v1'\n"
-    for name, code in {"shop_a": imports, "shop_b": imports, "shop_c": imports + own}.items():
+    sets = "\nimport os\nos.environ['OPENAI_BASE_URL'] = 'http://own/v1'\n"
+    for name, code in {"shop_a": imports, "shop_b": imports, "shop_c": imports + sets}.items():
         (folder / f"{name}.py").write_text(f"{code}\nagent = 1\n")
     known = {name: registered(name, f"shop_{name}:agent") for name in "abc"}
     known["d"] = registered("d", "string:digits")
@@ -210,7 +210,7 @@ async def test_what_code_imports_later_is_found_then(folder, monkeypatch):
     for _ in range(2):
         own_variables.set({})
         assert os.environ["OPENAI_BASE_URL"] == "http://gateway/v1"
-        import later_settings  # noqa: F401
+        import later_settings  # type: ignore[import-not-found]  # noqa: F401
 
         assert os.environ["OPENAI_BASE_URL"] == "http://mine/v1"
     own_variables.set(None)
@@ -250,6 +250,7 @@ async def test_what_a_module_sets_is_found_by_all_agents_that_it_holds(folder, m
         return made() if callable(made) else os.environ["OPENAI_BASE_URL"]
 
     loaded = loading(known, load)
+    ready: Any
     for name in ("a", "b", "c"):
         ready = await loaded.for_turn(accepted(name))
         assert ready.agent == "http://shop/v1"
@@ -516,8 +517,9 @@ async def test_a_turn_of_an_agent_that_this_process_did_not_hear_of_yet_has_it_a
     registry: Any = SimpleNamespace(
         get=known.get, list=lambda: list(known.values()), refresh=lambda: known.update(a=new)
     )
-    loaded = LoadedAgents(registry, Adapter(lambda _: "loaded"), never)  # type: ignore[arg-type]
-    assert (await loaded.for_turn(accepted())).agent == "loaded"
+    loaded = LoadedAgents(registry, Adapter(lambda _: "loaded"), never)
+    ready: Any = await loaded.for_turn(accepted())
+    assert ready.agent == "loaded"
 
 
 async def test_a_turn_of_an_agent_that_is_gone_fails(folder):

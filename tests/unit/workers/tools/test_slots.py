@@ -125,6 +125,9 @@ class Worker:
         self.emptying = asyncio.Event()
         self.empty = asyncio.Event()
 
+    def lets_in(self):
+        return self.door.is_open
+
     async def emptied(self):
         self.emptying.set()
         await self.empty.wait()
@@ -138,13 +141,13 @@ async def test_a_turn_alone_keeps_the_door_closed_but_while_it_lends_its_place()
     worker = Worker()
     worker.empty.set()
     slot = await worker.whole()
-    assert not worker.door.is_open
+    assert not worker.lets_in()
     async with slot.lent():
-        assert worker.door.is_open
-    assert not worker.door.is_open
+        assert worker.lets_in()
+    assert not worker.lets_in()
     assert worker.emptying.is_set()
     slot.free()
-    assert worker.door.is_open
+    assert worker.lets_in()
     assert not worker.places.locked()
 
 
@@ -157,10 +160,10 @@ async def test_a_turn_is_alone_for_a_while_and_then_has_a_place_as_any_other():
     worker.emptying.clear()
     async with slot.lent():
         pass
-    assert worker.door.is_open
+    assert worker.lets_in()
     assert not worker.emptying.is_set()
     slot.free()
-    assert worker.door.is_open
+    assert worker.lets_in()
 
 
 async def test_one_whose_while_is_over_before_its_place_is_back_leaves_the_others_running():
@@ -172,14 +175,14 @@ async def test_one_whose_while_is_over_before_its_place_is_back_leaves_the_other
     other = await taken(worker.places)
     back = asyncio.create_task(lent.__aexit__(None, None, None))
     await idle()
-    assert not worker.door.is_open
+    assert not worker.lets_in()
     await slot.begin()
     await worker.door.opened()
     worker.emptying.clear()
     other.free()
     await back
     assert not worker.emptying.is_set()
-    assert worker.door.is_open
+    assert worker.lets_in()
     await left(worker, slot)
 
 
@@ -187,7 +190,7 @@ async def left(worker, slot):
     """Have the turn end, and see that it leaves the worker as it found it."""
     slot.free()
     await idle()
-    assert worker.door.is_open
+    assert worker.lets_in()
     assert not worker.places.locked()
     await worker.places.acquire()
     assert worker.places.locked()
@@ -229,7 +232,7 @@ async def test_one_whose_tool_is_given_up_is_alone_again():
         async with asyncio.timeout(0), slot.lent():
             await asyncio.sleep(60)
     await idle()
-    assert not worker.door.is_open
+    assert not worker.lets_in()
     assert worker.emptying.is_set()
 
 
@@ -242,6 +245,6 @@ async def test_of_two_that_are_to_be_alone_one_does_not_open_the_others_door():
     other = await worker.whole()
     await lent.__aexit__(None, None, None)
     other.free()
-    assert not worker.door.is_open
+    assert not worker.lets_in()
     one.free()
-    assert worker.door.is_open
+    assert worker.lets_in()

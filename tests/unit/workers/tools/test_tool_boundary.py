@@ -253,11 +253,11 @@ async def test_a_tool_that_returned_before_its_call_asked_is_known_to_have(
             own.keep(kept)
         else:
             again.append(f"asked about {own.text}")
-        await tools.ask("question", "input", "{}")
+        await attempt.ask("question", "input", "{}")
         return "kept"
 
-    tools = boundary()
-    calling = asyncio.create_task(tools.call("c1", "pay", {}, pay_and_ask))
+    attempt = boundary()
+    calling = asyncio.create_task(attempt.call("c1", "pay", {}, pay_and_ask))
     await person.asked.wait()
     # A worker that dies now leaves this behind.
     assert journal.entries["c1"].returned == kept
@@ -266,8 +266,8 @@ async def test_a_tool_that_returned_before_its_call_asked_is_known_to_have(
     with pytest.raises(asyncio.CancelledError):
         await calling
     person.answer.set_result(Decision(approve=True))
-    tools = boundary()
-    outcome = await tools.call("c1", "pay", {}, pay_and_ask)
+    attempt = boundary()
+    outcome = await attempt.call("c1", "pay", {}, pay_and_ask)
     assert (written, again) == (states, ran)
     assert ("cannot be kept" in outcome.output, outcome.is_error) == (kept is None, kept is None)
 
@@ -641,20 +641,18 @@ async def test_what_a_tool_showed_and_used_is_kept_with_what_it_returned(person,
         if own.text is None:
             running_call().usage.append(used)
             own.keep(f"a chart: {show_image(image)}")
-        await tools.ask("question", "input", "{}")
+        await attempt.ask("question", "input", "{}")
         return own.text
 
     def boundary():
         shown, told = {}, []
         budget, guard = Budget(Limits(), _ignore_end), ToolGuard((), (), (), _ignore_end)
         publish = lambda _, event: told.append(event)  # noqa: E731
-        attempt = Tools(
-            "resp_1", {}, journal, publish, person, budget, math.inf, Clock(0), guard=guard, images=shown
-        )
-        return attempt, shown, told
+        made = Tools("resp_1", {}, journal, publish, person, budget, math.inf, Clock(0), guard=guard, images=shown)
+        return made, shown, told
 
-    tools, _, _ = boundary()
-    calling = asyncio.create_task(tools.call("c1", "draw", {}, draw_and_ask))
+    attempt, _, _ = boundary()
+    calling = asyncio.create_task(attempt.call("c1", "draw", {}, draw_and_ask))
     await person.asked.wait()
     calling.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -667,14 +665,14 @@ async def test_what_a_tool_showed_and_used_is_kept_with_what_it_returned(person,
         raise asyncio.CancelledError
 
     if dies:
-        tools, _, _ = boundary()
+        attempt, _, _ = boundary()
         journal.record_tool = record_and_die
         with pytest.raises(asyncio.CancelledError):
-            await tools.call("c1", "draw", {}, draw_and_ask)
+            await attempt.call("c1", "draw", {}, draw_and_ask)
         assert journal.entries["c1"].state == "running"
         journal.record_tool = record
-    tools, shown, told = boundary()
-    assert (await tools.call("c1", "draw", {}, draw_and_ask)).output == "a chart: [image]"
+    attempt, shown, told = boundary()
+    assert (await attempt.call("c1", "draw", {}, draw_and_ask)).output == "a chart: [image]"
     assert shown == {"c1": [image]}
     assert [event for event in told if isinstance(event, Usage)] == [used]
 
@@ -1069,7 +1067,7 @@ async def test_the_same_run_once_more_is_another_call():
 
 async def test_two_runs_at_once_are_two_calls():
     attempt = Attempt()
-    assert await asyncio.gather(attempt.pay(1), attempt.pay(1)) == ["pay 1"] * 2
+    assert list(await asyncio.gather(attempt.pay(1), attempt.pay(1))) == ["pay 1"] * 2
     assert [call_id for call_id, *_ in attempt.questions] == [FIRST, f"{FIRST}~2"]
     assert len(set(attempt.keys)) == 2
 
@@ -1393,7 +1391,7 @@ async def test_what_a_tool_did_before_code_around_it_asked_counts_again(person):
     assert turn.journal.entries["o"].inside.calls == ["inner", "look", "question"]
 
 
-async def test_that_a_call_runs_is_not_written_over_its_end(person):
+async def test_that_a_call_runs_is_not_written_over_its_end(person, monkeypatch):
     """A call that it left running begins another one while its own end is written."""
     turn = Delegating(person, retry="never")
     tools = turn.attempt()
@@ -1406,7 +1404,7 @@ async def test_that_a_call_runs_is_not_written_over_its_end(person):
             await go.wait()
         return await kept(call_id, entry)
 
-    turn.journal.record_tool = slow
+    monkeypatch.setattr(turn.journal, "record_tool", slow)
     left = []
 
     async def run():

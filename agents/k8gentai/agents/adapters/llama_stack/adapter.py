@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 import httpx
-from llama_stack_api import CreateResponseRequest  # type: ignore[import-untyped]
+from llama_stack_api import CreateResponseRequest
 from pydantic import ValidationError
 
 from k8gentai.agents.adapters.llama_stack.loop import run_loop

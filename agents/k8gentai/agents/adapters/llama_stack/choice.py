@@ -6,7 +6,7 @@ Source: https://www.openresponses.org/specification#allowed_tools
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from llama_stack_api import CreateResponseRequest, OpenAIResponseInputToolChoiceAllowedTools  # type: ignore[import-untyped]
+from llama_stack_api import CreateResponseRequest, OpenAIResponseInputToolChoiceAllowedTools
 
 from k8gentai.agents.contract.turn import TurnContext
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from llama_stack.providers.inline.responses.builtin.responses.utils import _extract_citations_from_text  # type: ignore[import-untyped]
+from llama_stack.providers.inline.responses.builtin.responses.utils import _extract_citations_from_text
 
 _MARK = re.compile(r" ?<\|file-[A-Za-z0-9_-]+\|>")
 _BEGUN = re.compile(r" ?(<(\|(f(i(l(e(-([A-Za-z0-9_-]+\|?)?)?)?)?)?)?)?)?$")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from llama_stack_api import RetrieveFileContentRequest, RetrieveFileRequest  # type: ignore[import-untyped]
+from llama_stack_api import RetrieveFileContentRequest, RetrieveFileRequest
 
 from k8gentai.agents.contract.stack_services import StackFile, StackServices
 from k8gentai.agents.contract.turn import RequestError, ToolFailedError

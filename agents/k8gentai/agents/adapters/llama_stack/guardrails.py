@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from llama_stack_api import RunModerationRequest  # type: ignore[import-untyped]
+from llama_stack_api import RunModerationRequest
 
 from k8gentai.agents.contract.stack_services import StackServices
 from k8gentai.agents.contract.turn import ToolFailedError, TurnError

@@ -7,15 +7,15 @@ from contextlib import aclosing
 from typing import Any
 
 import httpx
-from llama_stack.core.datatypes import AuthenticationRequiredError  # type: ignore[import-untyped]
-from llama_stack.providers.inline.responses.builtin.responses.streaming import StreamingResponseOrchestrator  # type: ignore[import-untyped]
-from llama_stack.providers.inline.responses.builtin.responses.types import ChatCompletionContext, ToolContext  # type: ignore[import-untyped]
-from llama_stack.providers.inline.responses.builtin.responses.utils import (  # type: ignore[import-untyped]
+from llama_stack.core.datatypes import AuthenticationRequiredError
+from llama_stack.providers.inline.responses.builtin.responses.streaming import StreamingResponseOrchestrator
+from llama_stack.providers.inline.responses.builtin.responses.types import ChatCompletionContext, ToolContext
+from llama_stack.providers.inline.responses.builtin.responses.utils import (
     convert_response_input_to_chat_messages,
     extract_guardrail_ids,
     run_guardrails,
 )
-from llama_stack_api import (  # type: ignore[import-untyped]
+from llama_stack_api import (
     CreateResponseRequest,
     OpenAIResponseFormatParam,
     OpenAIResponseInputToolMCP,

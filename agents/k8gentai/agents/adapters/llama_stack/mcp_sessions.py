@@ -4,7 +4,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from llama_stack.providers.utils.tools.mcp import client_wrapper  # type: ignore[import-untyped]
+from llama_stack.providers.utils.tools.mcp import client_wrapper
 
 from k8gentai.agents.tools.mcp_sessions import Session, SessionKeeper, wait_for_ends
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import httpx
 from httpx_sse import EventSource
-from llama_stack_api import (  # type: ignore[import-untyped]
+from llama_stack_api import (
     OpenAIChatCompletionChunk,
     OpenAIChatCompletionChunkWithReasoning,
     OpenAIChatCompletionRequestWithExtraBody,

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from llama_stack_api import CreateResponseRequest, OpenAIResponseInput  # type: ignore[import-untyped]
+from llama_stack_api import CreateResponseRequest, OpenAIResponseInput
 from pydantic import TypeAdapter, ValidationError
 
 from k8gentai.agents.adapters.base.parameters import permitted_tools

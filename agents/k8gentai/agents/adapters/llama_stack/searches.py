@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from llama_stack.core.datatypes import VectorStoresConfig  # type: ignore[import-untyped]
-from llama_stack.providers.inline.responses.builtin.responses.tool_executor import ToolExecutor  # type: ignore[import-untyped]
-from llama_stack_api import (  # type: ignore[import-untyped]
+from llama_stack.core.datatypes import VectorStoresConfig
+from llama_stack.providers.inline.responses.builtin.responses.tool_executor import ToolExecutor
+from llama_stack_api import (
     OpenAIResponseInputToolFileSearch,
     OpenAISearchVectorStoreRequest,
     ToolDef,

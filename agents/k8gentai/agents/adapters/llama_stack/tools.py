@@ -4,14 +4,14 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
-from llama_stack.providers.inline.responses.builtin.responses.tool_executor import ToolExecutor  # type: ignore[import-untyped]
-from llama_stack.providers.inline.responses.builtin.responses.types import (  # type: ignore[import-untyped]
+from llama_stack.providers.inline.responses.builtin.responses.tool_executor import ToolExecutor
+from llama_stack.providers.inline.responses.builtin.responses.types import (
     ChatCompletionContext,
     ToolExecutionResult,
 )
-from llama_stack.providers.utils.inference.prompt_adapter import interleaved_content_as_str  # type: ignore[import-untyped]
-from llama_stack.providers.utils.tools.mcp import invoke_mcp_tool  # type: ignore[import-untyped]
-from llama_stack_api import (  # type: ignore[import-untyped]
+from llama_stack.providers.utils.inference.prompt_adapter import interleaved_content_as_str
+from llama_stack.providers.utils.tools.mcp import invoke_mcp_tool
+from llama_stack_api import (
     OpenAIChatCompletionToolCall,
     OpenAIResponseInputToolFileSearch,
     OpenAIResponseInputToolMCP,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llama_stack_api import OpenAIChatCompletionToolCall  # type: ignore[import-untyped]
+from llama_stack_api import OpenAIChatCompletionToolCall
 
 from k8gentai.agents.adapters.llama_stack.citations import MarkFilter, cited
 from k8gentai.agents.contract.events import (
