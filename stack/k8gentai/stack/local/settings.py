@@ -10,7 +10,7 @@ from typing import Literal
 from k8gentai.agents.registry.registry import Registry
 from k8gentai.agents.registry.store import RegistryStore
 from k8gentai.stack.environments.frameworks import frameworks_here
-from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.environments.installed import PRODUCT, SetUpError
 from k8gentai.stack.local import pidfile as notice
 from k8gentai.stack.local import valkey
 from k8gentai.stack.local.model_endpoint import model_beside
@@ -58,6 +58,11 @@ class Settings:
         """The embedded Redis's data."""
         return self.state / "redis"
 
+    @property
+    def names_no_stack(self) -> bool:
+        """Whether neither a stack that is up here nor a variable says where the queue is."""
+        return self.up is None and self.redis_url is None
+
     def registry_store(self) -> RegistryStore:
         """Return where the registry is kept."""
         return store_at(self.registry, self.worker_redis_url())
@@ -70,11 +75,16 @@ class Settings:
         """Return the registry as it is now.
 
         Raises:
-            SetUpError: it cannot be read.
+            SetUpError: it cannot be read, or there is none, nobody named one, and no stack is up here.
         """
-        registry = self.open_registry()
+        registry, name = self.open_registry(), self.registry_store().name
         if (trouble := registry.trouble()) is not None:
-            raise SetUpError(f"The registry {self.registry_store().name} cannot be read: {trouble}")
+            raise SetUpError(f"The registry {name} cannot be read: {trouble.removeprefix(f'{name}: ')}")
+        if self.up is None and self.registry == REGISTRY and not registry.written_at():
+            raise SetUpError(
+                f"No 'up' runs here, and there is no registry {name}: start '{PRODUCT.up}', run "
+                f"'{PRODUCT.update}', or name that of the stack in AMF_REGISTRY."
+            )
         return registry
 
     def worker_redis_url(self) -> str:
@@ -95,9 +105,9 @@ def take_stack_api_key() -> str | None:
 
 
 def settings_of_up() -> Settings:
-    """Return the settings of the stack that is up in this directory, but for what is set in this process's
-    environment. Sets the variables that are not set here as they are there. Agents' code sees those of its workers
-    alone.
+    """Return the settings of every command that has to do with a stack which may be up in this directory: those of
+    that stack, but for what is set in this process's environment. Sets the variables that are not set here as they
+    are there. Code of agents that is checked sees those of the stack's workers alone.
 
     Raises:
         SetUpError: a variable cannot be read.
@@ -105,6 +115,8 @@ def settings_of_up() -> Settings:
     if (up := notice.read(STATE)) is None:
         return read_settings()
     os.environ["INFERENCE_MODEL"] = _model_beside(up)
+    # Not what it was started with: it is the stack's own, whatever was set.
+    os.environ["AMF_STACK_URL"] = os.environ.get("AMF_STACK_URL") or up.stack_url
     notice.take_environment(up)
     if os.environ.get("AMF_KEY_PREFIX", "") != key_prefix.PREFIX:
         # It was read when this process began, and stands in every key.
