@@ -114,6 +114,44 @@ def test_what_is_named_goes_first(up):
     assert (done.returncode, "No stack answers at http://127.0.0.1:9" in done.stderr) == (1, True), done.stderr
 
 
+def test_elsewhere_a_registry_in_redis_knows_its_directory(up, other_valkey, tmp_path):
+    told = {"REDIS_URL": other_valkey.url, "AMF_KEY_PREFIX": "mine:", "AMF_REGISTRY": "redis"}
+    (tmp_path / "agents").mkdir()
+    text = DEFINITION.read_text().replace("name: plain", "name: simple")
+    (tmp_path / "agents" / "simple.yaml").write_text(text)
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "agents").symlink_to(tmp_path / "agents")
+    named = {"INFERENCE_MODEL": "openai/scripted-model"}
+    done = command(tmp_path, "agents", "update", **told, **named)
+    assert f"The agents are those of {up.directory}/agents, as last time" in done.stderr
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "No agent changed."), done.stdout + done.stderr
+    # Who names another directory is asked for more.
+    for words in (("agents", "update"), ("up", "--once", "--frameworks", "langgraph")):
+        model_at = {name: up.environment[name] for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY")}
+        done = command(tmp_path, *words, **told, **named, **model_at, AMF_AGENTS="agents")
+        assert (done.returncode, "no longer defines 1 of the agents" in done.stderr) == (1, True), done.stderr
+    listed = command(tmp_path, "agents", "list", **told)
+    assert ("plain" in listed.stdout, "simple" in listed.stdout) == (True, False)
+    done = command(tmp_path, "agents", "update", "--yes", **told, **named, AMF_AGENTS="agents")
+    assert ("New: simple" in done.stdout, "Gone: plain" in done.stdout) == (True, True), done.stdout + done.stderr
+
+
+def test_a_directory_that_is_gone_is_named_and_nothing_is_put_in_its_place(valkey, tmp_path):
+    kept = {"framework": "langgraph", "state": "ready", "file": "a.yaml", "digest": "d"}
+    with valkey.client() as redis:
+        redis.flushall()
+    write_registry(RedisStore(valkey.url), [RegisteredAgent(id="own", **kept)], agents_dir=tmp_path / "away")
+    for words in (("agents", "update"), ("up",)):
+        done = command(tmp_path, *words, REDIS_URL=valkey.url, AMF_REGISTRY="redis")
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert line == (
+            f"The registry amf:registry in {valkey.url} was made of {tmp_path}/away, and that directory is "
+            "not there: bring it back, or name another one in AMF_AGENTS (examples/agents has the examples)."
+        )
+    assert not (tmp_path / "examples").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -244,7 +244,7 @@ def agents_update(
             registering.refuse_to_empty(settings, found)
 
     with one_line_errors():
-        settings = settings_of_up()
+        settings = settings_of_up().remembering()
         named = chosen(frameworks) if frameworks is not None else None
         in_use = registering.in_use(settings, named)
         agents = registering.update(settings, err.print, in_use, keep=True, approve=approve)

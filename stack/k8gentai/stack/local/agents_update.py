@@ -45,8 +45,8 @@ def update(
         approve: called with what would change, before it is written; what it raises keeps the registry as it is.
 
     Raises:
-        SetUpError: there is no directory of definitions, or none is named and the registry is made of another, an
-            environment cannot be made, or the registry cannot be written.
+        SetUpError: there is no directory of definitions, an environment cannot be made, or the registry cannot be
+            written.
     """
     try:
         named = {document.framework for document in read_definitions(settings.agents)}
@@ -60,29 +60,9 @@ def update(
             environment=settings.code_environment,
             keep=keep,
         )
-        store = settings.registry_store()
-        _check_directory(settings, Registry(store))
-        return check.update(settings.agents, store, terms, approve)
+        return check.update(settings.agents, settings.registry_store(), terms, approve)
     except OSError as error:
         raise SetUpError(f"The agents of {settings.agents} cannot be registered: {error}") from error
-
-
-def _check_directory(settings: Settings, before: Registry) -> None:
-    """Refuse to make a registry that others share of another directory than last time, where nobody named one.
-
-    Raises:
-        SetUpError: naming the directory.
-    """
-    known = before.agents_dir()
-    if (
-        settings.registry == IN_REDIS
-        and not settings.names_agents
-        and known not in (None, settings.agents.absolute())
-    ):
-        raise SetUpError(
-            f"The registry in Redis was made of {known}, not of {settings.agents}: name the directory that has "
-            "all definitions in AMF_AGENTS. Nothing was changed."
-        )
 
 
 def in_use(settings: Settings, named: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -216,7 +196,7 @@ def refuse_to_empty(settings: Settings, found: Changes) -> None:
     faults = "".join(f" {fault}." for fault in "\n".join(found.undefined.values()).splitlines())
     raise SetUpError(
         f"{settings.agents} {what}.{faults} Nothing was changed: mend them, name the one directory that has all "
-        "definitions, or links to them, in AMF_AGENTS, or take them off with --yes."
+        f"definitions, or links to them, in AMF_AGENTS, or take them off with '{PRODUCT.update} --yes'."
     )
 
 

@@ -16,7 +16,7 @@ from k8gentai.stack.local import valkey
 from k8gentai.stack.local.model_endpoint import model_beside
 from k8gentai.workers.queue import key_prefix
 from k8gentai.workers.queue.connection import connect
-from k8gentai.workers.queue.registry_store import place_named, store_at
+from k8gentai.workers.queue.registry_store import IN_REDIS, place_named, store_at
 
 AGENTS = Path("examples/agents")
 """Under the working directory: the agents' definitions, where ``AMF_AGENTS`` names no others."""
@@ -31,7 +31,7 @@ class Settings:
 
     agents: Path
     """``AMF_AGENTS``: where the agents' definitions are; where it is not set, the directory that the registry was
-    made of, and `AGENTS` where there is none."""
+    made of, and `AGENTS` where there is none. Of a registry in Redis `remembering` knows."""
     registry: Path | Literal["redis"]
     """``AMF_REGISTRY``: where the map made of them is kept, the path of a file or the Redis that has the queue."""
     stack_url: str
@@ -87,6 +87,32 @@ class Settings:
             )
         return registry
 
+    def remembering(self) -> "Settings":
+        """Return the settings of who makes the registry of definitions: where no directory of them is named, with
+        the one that the registry was made of, wherever that is kept. Redis is asked, if it is there.
+
+        Raises:
+            SetUpError: the directory is gone, or Redis is out of reach or does not say which one it is.
+        """
+        settings = self if self.names_agents or self.registry != IN_REDIS else self._remembering_in_redis()
+        if settings.remembers_agents and not settings.agents.is_dir():
+            raise SetUpError(
+                f"The registry {self.registry_store().name} was made of {settings.agents}, and that directory is "
+                f"not there: bring it back, or name another one in AMF_AGENTS ({AGENTS} has the examples)."
+            )
+        return settings
+
+    def _remembering_in_redis(self) -> "Settings":
+        store = self.registry_store()
+        try:
+            with store.claim():
+                known = _remembered_agents(self.read_registry())
+        except OSError as error:
+            raise SetUpError(f"The registry cannot be read: {error}") from error
+        except SetUpError as error:
+            raise SetUpError(f"{error}. Name the directory of the definitions in AMF_AGENTS.") from error
+        return replace(self, agents=known or AGENTS, remembers_agents=known is not None)
+
     def worker_redis_url(self) -> str:
         """Return where a worker finds the queue: what is named, an embedded Redis that is there, else the usual
         port.
@@ -139,7 +165,7 @@ def read_settings() -> Settings:
     up = notice.read(STATE)
     registry = _registry()
     named = os.environ.get("AMF_AGENTS") or None
-    remembered = None if named or not isinstance(registry, Path) else _remembered_agents(registry)
+    remembered = None if named or not isinstance(registry, Path) else _remembered_agents(Registry(registry))
     return Settings(
         agents=Path(named) if named else remembered or AGENTS,
         registry=registry,
@@ -165,12 +191,12 @@ def _registry() -> Path | Literal["redis"]:
         raise SetUpError(f"AMF_REGISTRY: {error}") from error
 
 
-def _remembered_agents(registry: Path) -> Path | None:
+def _remembered_agents(registry: Registry) -> Path | None:
     """Return where the agents of a registry are from, be it there or not, unless that is the usual place.
 
     One's own agents, whose turns may wait, are not to go because a shell lacks a variable, or a volume is away.
     """
-    known = Registry(registry).agents_dir()
+    known = registry.agents_dir()
     return known if known and known.absolute() != AGENTS.absolute() else None
 
 
