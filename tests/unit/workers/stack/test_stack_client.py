@@ -126,6 +126,9 @@ async def test_what_passes_is_waited_for(first: Callable[[], Any], pause: float,
     assert (len(asked), pauses) == (2, [pause])
 
 
+NO_JSON = "the stack at http://stack/v1/x answered 200 with no JSON object ({})"
+
+
 @pytest.mark.parametrize(
     ("answer", "message", "code", "is_passing"),
     [
@@ -136,6 +139,11 @@ async def test_what_passes_is_waited_for(first: Callable[[], Any], pause: float,
         (refusal(503, **{"x-should-retry": "false"})(), "no", "", True),
         (httpx.Response(422, json={"detail": "text: is missing"}), "text: is missing", "", False),
         (httpx.Response(413, text="<html>"), "the stack answered 413", "", False),
+        # A proxy's page, which another time is not there.
+        (httpx.Response(200, html="<html>"), NO_JSON.format("text/html; charset=utf-8"), "", True),
+        (httpx.Response(200, json=[]), NO_JSON.format("application/json"), "", True),
+        (httpx.Response(200, text='{"id": "re'), NO_JSON.format("text/plain; charset=utf-8"), "", True),
+        (httpx.Response(204), NO_JSON.format("no content-type").replace("200", "204"), "", True),
         (httpx.LocalProtocolError("a header"), "the request cannot be sent (a header)", "", False),
     ],
 )

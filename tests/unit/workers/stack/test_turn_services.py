@@ -72,6 +72,12 @@ async def test_it_is_asked_in_the_turns_name(ask, path, body, answer, expected):
     assert (parent.turn_id, parent.depth, parent.tokens, parent.deadline) == ("resp_1", 0, 0, 0)
 
 
+async def test_an_answer_of_something_else_is_told_in_one_line():
+    why = "what answered /v1/amf/services/web-search is not the stack: text: Field required"
+    with pytest.raises(ToolFailedError, match=f"^{why}$"):
+        await services_of(Stack({"detail": "no"})).search_web({"query": "q"})
+
+
 async def test_a_stack_that_does_not_answer_is_given_up(monkeypatch):
     monkeypatch.setattr(services, "_SECONDS", 0.01)
     with pytest.raises(ToolFailedError, match="did not answer within"):

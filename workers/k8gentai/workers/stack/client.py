@@ -159,7 +159,7 @@ class StackClient:
             headers: further ones.
 
         Raises:
-            StackRefusedError: the stack refused it; the message is its own.
+            StackRefusedError: the stack refused it, and the message is its own; or what answers is no stack.
         """
         while True:
             try:
@@ -169,8 +169,7 @@ class StackClient:
                 finally:
                     await answer.aclose()
                 if answer.is_success:
-                    response: dict[str, Any] = json.loads(content)
-                    return response
+                    return _read_answer(answer, content)
                 pause = _pause(answer)
             except httpx.TransportError as error:
                 fault = fault_of(error)
@@ -226,6 +225,23 @@ def _pause(answer: httpx.Response) -> float:
         raise StackRefusedError(message, str(error.code or ""), answer.status_code)
     wait = retry_after(answer)
     return min(KNOCK_SECONDS if wait is None else wait, _LONGEST_PAUSE_SECONDS)
+
+
+def _read_answer(answer: httpx.Response, content: bytes) -> dict[str, Any]:
+    """Return the JSON of an answer that is none of a refusal.
+
+    Raises:
+        StackRefusedError: it is no JSON object: what answers is not the stack, or it is cut short.
+    """
+    try:
+        read = read_json(content)
+    except ValueError:
+        read = None
+    if isinstance(read, dict):
+        return read
+    kind = answer.headers.get("content-type", "no content-type")
+    message = f"the stack at {answer.request.url} answered {answer.status_code} with no JSON object ({kind})"
+    raise StackRefusedError(message, "", httpx.codes.BAD_GATEWAY)
 
 
 def _read_error(content: bytes) -> SentError:
