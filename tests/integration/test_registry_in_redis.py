@@ -61,7 +61,13 @@ def follow():
 
 @pytest.mark.parametrize(
     ("named", "place"),
-    [("redis", "redis"), ("./redis", Path("redis")), (".k8gentai/registry.json", Path(".k8gentai/registry.json"))],
+    [
+        ("redis", "redis"),
+        ("Redis", "redis"),
+        ("./redis", Path("redis")),
+        ("./Redis", Path("Redis")),
+        (".k8gentai/registry.json", Path(".k8gentai/registry.json")),
+    ],
 )
 def test_the_place_is_a_file_or_redis(named, place):
     assert place_named(named) == place
