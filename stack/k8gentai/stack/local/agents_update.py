@@ -13,7 +13,7 @@ from k8gentai.agents.registry import check
 from k8gentai.agents.registry.changes import Changes
 from k8gentai.agents.registry.definitions import read_definitions
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry
-from k8gentai.agents.resources.agent import POOL
+from k8gentai.agents.resources.agent import POOL, POOL_WORDS
 from k8gentai.agents.text.suggestion import did_you_mean
 from k8gentai.stack.environments.frameworks import all_frameworks, named_adapters, python_of
 from k8gentai.stack.environments.installed import PRODUCT, Say, SetUpError
@@ -128,7 +128,7 @@ def served_pool(framework: str, pool: str | None) -> str:
     if pool is None:
         return framework
     if re.fullmatch(POOL, pool) is None:
-        raise SetUpError(f"--pool: '{pool}' is no name: small letters, digits and '-', 63 at most.")
+        raise SetUpError(f"--pool: '{pool}' {POOL_WORDS}.")
     if pool != framework and pool in all_frameworks():
         raise SetUpError(f"--pool: '{pool}' is that of another framework: start 'k8gentai worker {pool}'.")
     return pool
@@ -244,10 +244,10 @@ def show(agents: Iterable[RegisteredAgent], console: Console) -> None:
 
 
 def show_not_used(agents: Iterable[RegisteredAgent], console: Console) -> None:
-    """Print a warning for each definition that has fields which nothing reads."""
+    """Print a warning for each field of a definition that nothing reads."""
     for agent in agents:
-        if agent.not_used:
-            warning = f"[yellow]{escape(_shown_id(agent))}[/]: {escape(agent.not_used)}"
+        for field in (agent.not_used or "").splitlines():
+            warning = f"[yellow]{escape(_shown_id(agent))}[/]: not used: {escape(field)}"
             console.print(warning, highlight=False, soft_wrap=True)
 
 
