@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from k8gentai.agents.registry.registry import RegisteredAgent, write_registry
+from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.registry_store import RedisStore
 from tests.integration.helpers import eventually
 from tests.integration.test_up import COMMAND, DEFINITION, Up
@@ -146,7 +147,7 @@ def test_a_directory_that_is_gone_is_named_and_nothing_is_put_in_its_place(valke
         assert done.returncode == 1
         (line,) = done.stderr.splitlines()
         assert line == (
-            f"The registry amf:registry in {valkey.url} was made of {tmp_path}/away, and that directory is "
+            f"The registry {keys.REGISTRY} in {valkey.url} was made of {tmp_path}/away, and that directory is "
             "not there: bring it back, or name another one in AMF_AGENTS (examples/agents has the examples)."
         )
     assert not (tmp_path / "examples").exists()
