@@ -30,9 +30,10 @@ class Up:
     Args:
         directory: where it runs, and keeps all that it keeps.
         model_url: the model endpoint's base URL.
+        environment: what is set beside what it needs.
     """
 
-    def __init__(self, directory, model_url):
+    def __init__(self, directory, model_url, **environment):
         self.directory = directory
         self.port = free_port()
         self.environment = {
@@ -44,6 +45,7 @@ class Up:
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             **dict.fromkeys(("REDIS_URL", "AMF_REGISTRY", "AMF_STACK_URL", "SQLITE_STORE_DIR"), ""),
+            **environment,
         }
         (directory / "stack").symlink_to(ROOT / "stack")
         (directory / "agents").mkdir()

@@ -49,7 +49,7 @@ class RegisteredAgent(BaseModel):
     warnings: list[str] = []
     """What could not be checked, as an MCP server did not answer."""
     not_used: str | None = None
-    """The file, lines and names of what its definition has and nothing reads; None where there are none."""
+    """What its definition has and nothing reads, a line a field: file, line and name; None where there is none."""
     definition: AgentDefinition | None = None
     """None where the file could not be read as one."""
 
@@ -180,9 +180,16 @@ def _read(stored: Stored, before: _Seen) -> _Seen:
     try:
         kept = _Map.model_validate_json(stored.content)
     except ValidationError as error:
-        return replace(before, version=stored.version, written_at=stored.written_at, trouble=str(error))
+        return replace(before, version=stored.version, written_at=stored.written_at, trouble=_trouble(error))
     agents = {agent.id: agent for agent in kept.agents}
     return _Seen(stored.version, stored.written_at, kept, agents)
+
+
+def _trouble(error: ValidationError) -> str:
+    """Return in one line why what is kept is no map."""
+    fault = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in fault["loc"])
+    return f"it is no registry ({place}{': ' if place else ''}{fault['msg']})"
 
 
 def write_registry(

@@ -18,6 +18,8 @@ FRAMEWORK = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 """A framework's name, which names its pool too."""
 POOL = FRAMEWORK
 """A pool's name, which names its queue."""
+POOL_WORDS = "is no name: small letters, digits and '-' between them, 63 at most"
+"""What is wrong with a pool's name that is none, or with a framework's."""
 FRAMEWORKS_HERE = "frameworks"
 """In the context of a validation: the frameworks there is an adapter for. They are no part of the schema, as an
 operator may bring one of their own; without them, any name will do."""
@@ -202,20 +204,22 @@ class Spec(Part):
     observability: Annotated[dict[str, Any] | None, _UNREAD] = None
     health_check: Annotated[dict[str, Any] | None, _UNREAD] = Field(default=None, alias="healthCheck")
 
-    @model_validator(mode="after")
-    def _counts_what_is_limited(self) -> Self:
-        if self.limits.tool_calls is not None:
-            for tool in self.tools:
+    @field_validator("limits")
+    @classmethod
+    def _counts_what_is_limited(cls, limits: Limits, info: ValidationInfo) -> Limits:
+        if limits.tool_calls is not None:
+            for tool in info.data.get("tools", ()):
                 if tool.boundary == "none":
                     raise ValueError(f"limits.toolCalls does not hold for {tool.name!r}, which has boundary: none")
-        return self
+        return limits
 
-    @model_validator(mode="after")
-    def _shares_no_pool_of_another_framework(self, info: ValidationInfo) -> Self:
+    @field_validator("pool")
+    @classmethod
+    def _is_of_no_other_framework(cls, pool: str | None, info: ValidationInfo) -> str | None:
         known = (info.context or {}).get(FRAMEWORKS_HERE) or ()
-        if self.pool in known and self.pool != self.framework:
-            raise ValueError(f"pool {self.pool!r} is that of another framework")
-        return self
+        if pool in known and pool != info.data.get("framework", pool):
+            raise ValueError(f"{pool!r} is the pool of another framework")
+        return pool
 
     @field_validator("framework", mode="before")
     @classmethod

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from k8gentai.agents.resources.agent import UNKNOWN_FRAMEWORK
+from k8gentai.agents.resources.agent import POOL_WORDS, UNKNOWN_FRAMEWORK
 from k8gentai.agents.text.suggestion import did_you_mean
 
 
@@ -51,6 +51,11 @@ def reason(error: ErrorDetails, model: type[BaseModel]) -> str:
         return f"{where}: {given!r} is not an id: lower-case letters, digits and hyphens, 63 at most"
     if error["loc"][-1] in ("entrypoint", "function") and error["type"] == "string_pattern_mismatch":
         return f"{where}: {given!r} is not of the form package.module:object"
+    if error["loc"][-1] in ("framework", "pool") and error["type"] == "string_pattern_mismatch":
+        return f"{where}: {given!r} {POOL_WORDS}"
+    if error["loc"][-1] == "url" and error["type"] == "string_pattern_mismatch":
+        # It may hold a password.
+        return f"{where}: it does not begin with http:// or https://"
     if error["type"] == "value_error":
         # What was given is a whole mapping, which may hold a secret.
         return f"{where}: {error['ctx']['error']}"

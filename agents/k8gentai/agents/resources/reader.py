@@ -47,7 +47,7 @@ class Document:
         return scalar(self.node, *path) if self.node else None
 
     def not_used(self) -> str | None:
-        """Return a warning that names the fields which nothing reads; None where there are none."""
+        """Return a line for each field that nothing reads: its place and name; None where there are none."""
         if self.resource is None:
             return None
         unknown_names: list[tuple[Location, str]] = [
@@ -56,10 +56,8 @@ class Document:
         ]
         found = [*unknown_names, *fields_not_used(self.resource)]
         placed = sorted((self.line_of(*where), ".".join(map(str, where)), why) for where, why in found)
-        if not placed:
-            return None
-        named = (f"{name} (line {line}{f': {why}' if why else ''})" for line, name, why in placed)
-        return f"{self.file}:{placed[0][0]}: not used: {', '.join(named)}"
+        named = (f"{self.file}:{line}: {name}{f': {why}' if why else ''}" for line, name, why in placed)
+        return "\n".join(named) or None
 
 
 class _Faulty(Exception):  # noqa: N818 - carries faults to the one who reports them

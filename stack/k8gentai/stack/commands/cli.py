@@ -110,21 +110,24 @@ def worker(
     The framework's environment is made where it is not there. AMF_ADAPTERS names adapters of your own.
     """
     from k8gentai.agents.registry.named_adapter import AdapterError
+    from k8gentai.stack.commands.turns import reach_redis
     from k8gentai.stack.environments.frameworks import check_framework, named_adapters, python_of
     from k8gentai.stack.environments.installed import SetUpError, replace_process
     from k8gentai.stack.local.agents_update import served, served_pool, unserved
-    from k8gentai.stack.local.settings import read_settings, take_stack_api_key
+    from k8gentai.stack.local.settings import settings_of_up, take_stack_api_key
 
     with one_line_errors():
+        settings = settings_of_up()
         check_framework(framework)
         python = python_of(framework, err.print)
         if python != Path(sys.executable):
             replace_process(python, sys.argv[1:])
+        if settings.names_no_stack:
+            reach_redis(settings)
         # As `python -m` does; a console script has its own directory there.
         sys.path.insert(0, str(Path.cwd()))
         from k8gentai.workers.process.worker import WorkerOptions, main
 
-        settings = read_settings()
         only = None if agents is None else served(agents)
         for warning in unserved(settings, framework, served_pool(framework, pool), only):
             err.print(warning, markup=False, soft_wrap=True)
@@ -181,10 +184,10 @@ def drill(
     """
     from k8gentai.stack.commands import drill as command
     from k8gentai.stack.drill.run import Plan
-    from k8gentai.stack.local.settings import read_settings
+    from k8gentai.stack.local.settings import settings_of_up
 
     with one_line_errors():
-        settings = read_settings()
+        settings = settings_of_up()
         registered = command.ready_agent(settings, agent)
         plan = Plan(
             agent=agent,
@@ -242,7 +245,7 @@ def agents_update(
             registering.refuse_to_empty(settings, found)
 
     with one_line_errors():
-        settings = settings_of_up()
+        settings = settings_of_up().remembering()
         named = chosen(frameworks) if frameworks is not None else None
         in_use = registering.in_use(settings, named)
         agents = registering.update(settings, err.print, in_use, keep=True, approve=approve)
@@ -260,10 +263,10 @@ def agents_list() -> None:
     """Show the agents of the registry."""
     from k8gentai.stack.environments.installed import PRODUCT
     from k8gentai.stack.local import agents_update as registering
-    from k8gentai.stack.local.settings import read_settings
+    from k8gentai.stack.local.settings import settings_of_up
 
     with one_line_errors():
-        settings = read_settings()
+        settings = settings_of_up()
         found = settings.read_registry().list()
     if not found:
         fail(f"{settings.registry_store().name} names no agent: run '{PRODUCT.update}'.")
@@ -274,10 +277,10 @@ def agents_list() -> None:
 def agents_show(agent_id: AgentId) -> None:
     """Show one agent: its state, its workers, the turns that wait for it, and what its definition says."""
     from k8gentai.stack.commands import agents
-    from k8gentai.stack.local.settings import read_settings
+    from k8gentai.stack.local.settings import settings_of_up
 
     with one_line_errors():
-        agents.show(read_settings(), agent_id, out)
+        agents.show(settings_of_up(), agent_id, out)
 
 
 @agents_app.command("call")
@@ -286,10 +289,10 @@ def agents_call(
 ) -> None:
     """Ask an agent of the running stack (AMF_STACK_URL). Exit code 0 only if its answer is complete."""
     from k8gentai.stack.commands import agents
-    from k8gentai.stack.local.settings import read_settings
+    from k8gentai.stack.local.settings import settings_of_up
 
     with one_line_errors():
-        raise typer.Exit(not agents.call(read_settings(), agent_id, text, out))
+        raise typer.Exit(not agents.call(settings_of_up(), agent_id, text, out))
 
 
 @turns_app.command("list")
@@ -301,10 +304,10 @@ def turns_list(
 ) -> None:
     """Show the newest turns: agent, status, attempts, and how long each waited and ran."""
     from k8gentai.stack.commands import turns
-    from k8gentai.stack.local.settings import read_settings
+    from k8gentai.stack.local.settings import settings_of_up
 
     with one_line_errors():
-        turns.list_turns(read_settings(), limit, status, out)
+        turns.list_turns(settings_of_up(), limit, status, out)
 
 
 @turns_app.command("show")
@@ -312,10 +315,10 @@ def turns_show(turn_id: TurnId) -> None:
     """Show one turn: what it waits for, its attempts and the workers that made them, its model calls, tools and
     tokens."""
     from k8gentai.stack.commands import turns
-    from k8gentai.stack.local.settings import read_settings
+    from k8gentai.stack.local.settings import settings_of_up
 
     with one_line_errors():
-        turns.show(read_settings(), turn_id, out)
+        turns.show(settings_of_up(), turn_id, out)
 
 
 @turns_app.command("events")
@@ -325,20 +328,20 @@ def turns_events(
 ) -> None:
     """Show a turn's events, one JSON object a line, each behind its position in the stream."""
     from k8gentai.stack.commands import turns
-    from k8gentai.stack.local.settings import read_settings
+    from k8gentai.stack.local.settings import settings_of_up
 
     with one_line_errors():
-        turns.print_events(read_settings(), turn_id, follow, out)
+        turns.print_events(settings_of_up(), turn_id, follow, out)
 
 
 @turns_app.command("cancel")
 def turns_cancel(turn_id: TurnId) -> None:
     """End a turn that is queued, runs, or waits for a person, at once. Exit code 1 if it had ended."""
     from k8gentai.stack.commands import turns
-    from k8gentai.stack.local.settings import read_settings
+    from k8gentai.stack.local.settings import settings_of_up
 
     with one_line_errors():
-        found = turns.cancel(read_settings(), turn_id)
+        found = turns.cancel(settings_of_up(), turn_id)
     out.print(f"Cancelled; it was {found}.")
 
 
@@ -357,11 +360,11 @@ def turns_approve(
     Exit code 1 if it is too late (`limits.approvalSeconds`): the answer counts as a denial then.
     """
     from k8gentai.stack.commands import answers as answering
-    from k8gentai.stack.local.settings import read_settings
+    from k8gentai.stack.local.settings import settings_of_up
 
     with one_line_errors():
         counts = answering.approve(
-            read_settings(), turn_id, deny=deny, reason=reason, calls=call or (), console=out
+            settings_of_up(), turn_id, deny=deny, reason=reason, calls=call or (), console=out
         )
     raise typer.Exit(not counts)
 
@@ -370,10 +373,10 @@ def turns_approve(
 def turns_retry(turn_id: TurnId) -> None:
     """Run a failed turn again from its journal: what it recorded is not done again. Prints the new turn's id."""
     from k8gentai.stack.commands import answers as answering
-    from k8gentai.stack.local.settings import read_settings
+    from k8gentai.stack.local.settings import settings_of_up
 
     with one_line_errors():
-        answering.retry(read_settings(), turn_id, out)
+        answering.retry(settings_of_up(), turn_id, out)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ from rich.table import Table
 
 from k8gentai.agents.contract.events import Event, TurnStarted, Usage
 from k8gentai.stack.environments.installed import PRODUCT, SetUpError
-from k8gentai.stack.local import pidfile as notice
 from k8gentai.stack.local.settings import Settings
 from k8gentai.stack.terminal.console import print_whole_lines
 from k8gentai.stack.terminal.question import described, how_to_answer
 from k8gentai.workers.process.worker_log import configure_logs
+from k8gentai.workers.queue import key_prefix
 from k8gentai.workers.queue.admission import AnsweredError
 from k8gentai.workers.queue.connection import AWAY, connect, masked
 from k8gentai.workers.queue.record import ENDED, Status, TurnRecord
@@ -46,7 +46,12 @@ def list_turns(settings: Settings, limit: int, status: str | None, console: Cons
     for column in ("status", "attempts", "accepted", "waited", "ran"):
         table.add_column(column)
     print_whole_lines(console)
-    for record in with_turns(settings, lambda turns: turns.recent(limit, status)):
+    found = with_turns(settings, lambda turns: turns.recent(limit, status))
+    if not found:
+        # Which stack was asked is what a person may be wrong about.
+        console.print(f"No turns in {_place(settings)}.", markup=False, highlight=False, soft_wrap=True)
+        return
+    for record in found:
         table.add_row(
             record.turn.id,
             record.turn.agent,
@@ -57,6 +62,11 @@ def list_turns(settings: Settings, limit: int, status: str | None, console: Cons
             _span(record.started_at, record.ended_at),
         )
     console.print(table)
+
+
+def _place(settings: Settings) -> str:
+    behind = f", behind the prefix '{key_prefix.PREFIX}'" if key_prefix.PREFIX else ""
+    return f"Redis at {masked(settings.worker_redis_url())}{behind}"
 
 
 def show(settings: Settings, turn_id: str, console: Console) -> None:
@@ -137,11 +147,24 @@ def with_redis[T](settings: Settings, work: Callable[[Redis], Coroutine[Any, Any
         return asyncio.run(connected())
     except AWAY as error:
         message = f"Redis at {masked(url)} does not answer ({str(error).rstrip('.')})"
-        if settings.redis_url is None and notice.read(settings.state) is None:
+        if settings.names_no_stack:
             message = f"No 'up' runs here: {message}. Start '{PRODUCT.up}', or name the stack's Redis in REDIS_URL"
         raise SetUpError(f"{message}.") from error
     except RedisError as error:
         raise SetUpError(f"Redis at {masked(url)} refuses: {error}.") from error
+
+
+def reach_redis(settings: Settings) -> None:
+    """See that Redis is there.
+
+    Raises:
+        SetUpError: it is away.
+    """
+
+    async def ask(redis: Redis) -> None:
+        await redis.ping()
+
+    with_redis(settings, ask)
 
 
 def with_turns[T](settings: Settings, work: Callable[[Turns], Coroutine[Any, Any, T]]) -> T:

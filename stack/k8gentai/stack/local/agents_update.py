@@ -13,7 +13,7 @@ from k8gentai.agents.registry import check
 from k8gentai.agents.registry.changes import Changes
 from k8gentai.agents.registry.definitions import read_definitions
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry
-from k8gentai.agents.resources.agent import POOL
+from k8gentai.agents.resources.agent import POOL, POOL_WORDS
 from k8gentai.agents.text.suggestion import did_you_mean
 from k8gentai.stack.environments.frameworks import all_frameworks, named_adapters, python_of
 from k8gentai.stack.environments.installed import PRODUCT, Say, SetUpError
@@ -45,8 +45,8 @@ def update(
         approve: called with what would change, before it is written; what it raises keeps the registry as it is.
 
     Raises:
-        SetUpError: there is no directory of definitions, or none is named and the registry is made of another, an
-            environment cannot be made, or the registry cannot be written.
+        SetUpError: there is no directory of definitions, an environment cannot be made, or the registry cannot be
+            written.
     """
     try:
         named = {document.framework for document in read_definitions(settings.agents)}
@@ -60,29 +60,9 @@ def update(
             environment=settings.code_environment,
             keep=keep,
         )
-        store = settings.registry_store()
-        _check_directory(settings, Registry(store))
-        return check.update(settings.agents, store, terms, approve)
+        return check.update(settings.agents, settings.registry_store(), terms, approve)
     except OSError as error:
         raise SetUpError(f"The agents of {settings.agents} cannot be registered: {error}") from error
-
-
-def _check_directory(settings: Settings, before: Registry) -> None:
-    """Refuse to make a registry that others share of another directory than last time, where nobody named one.
-
-    Raises:
-        SetUpError: naming the directory.
-    """
-    known = before.agents_dir()
-    if (
-        settings.registry == IN_REDIS
-        and not settings.names_agents
-        and known not in (None, settings.agents.absolute())
-    ):
-        raise SetUpError(
-            f"The registry in Redis was made of {known}, not of {settings.agents}: name the directory that has "
-            "all definitions in AMF_AGENTS. Nothing was changed."
-        )
 
 
 def in_use(settings: Settings, named: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -148,7 +128,7 @@ def served_pool(framework: str, pool: str | None) -> str:
     if pool is None:
         return framework
     if re.fullmatch(POOL, pool) is None:
-        raise SetUpError(f"--pool: '{pool}' is no name: small letters, digits and '-', 63 at most.")
+        raise SetUpError(f"--pool: '{pool}' {POOL_WORDS}.")
     if pool != framework and pool in all_frameworks():
         raise SetUpError(f"--pool: '{pool}' is that of another framework: start 'k8gentai worker {pool}'.")
     return pool
@@ -216,7 +196,7 @@ def refuse_to_empty(settings: Settings, found: Changes) -> None:
     faults = "".join(f" {fault}." for fault in "\n".join(found.undefined.values()).splitlines())
     raise SetUpError(
         f"{settings.agents} {what}.{faults} Nothing was changed: mend them, name the one directory that has all "
-        "definitions, or links to them, in AMF_AGENTS, or take them off with --yes."
+        f"definitions, or links to them, in AMF_AGENTS, or take them off with '{PRODUCT.update} --yes'."
     )
 
 
@@ -264,10 +244,10 @@ def show(agents: Iterable[RegisteredAgent], console: Console) -> None:
 
 
 def show_not_used(agents: Iterable[RegisteredAgent], console: Console) -> None:
-    """Print a warning for each definition that has fields which nothing reads."""
+    """Print a warning for each field of a definition that nothing reads."""
     for agent in agents:
-        if agent.not_used:
-            warning = f"[yellow]{escape(_shown_id(agent))}[/]: {escape(agent.not_used)}"
+        for field in (agent.not_used or "").splitlines():
+            warning = f"[yellow]{escape(_shown_id(agent))}[/]: not used: {escape(field)}"
             console.print(warning, highlight=False, soft_wrap=True)
 
 

@@ -12,8 +12,13 @@ import psutil
 _NAME = "up.json"
 _KEPT = {"AMF_STACK_API_KEY"}
 """Credentials that agents' code, which is imported to check it, must not see."""
-_OF_THE_PROCESS = ("PYTHON", "VIRTUAL_ENV", "LD_", "DYLD_", "MALLOC_")
-"""Variables that begin so say how a process runs, and would change how this one's children do."""
+_OF_THE_PROCESS = (
+    *("PYTHON", "VIRTUAL_ENV", "LD_", "DYLD_", "MALLOC_"),
+    *("TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_"),
+)
+"""Variables that begin so say how a process runs and what shows its output, which is another here."""
+_SET_IF_EMPTY = {"AMF_KEY_PREFIX"}
+"""Variables whose empty value is one of its own: a stack without a prefix is named so."""
 _CLOCK_SECONDS = 2
 """How far the start of a process may seem to be off."""
 
@@ -41,7 +46,8 @@ def take_environment(notice: Notice) -> None:
     """
     with suppress(psutil.Error):
         for name, value in psutil.Process(notice.pid).environ().items():
-            if name not in _KEPT and not name.startswith(_OF_THE_PROCESS) and not os.environ.get(name):
+            is_set = name in os.environ if name in _SET_IF_EMPTY else os.environ.get(name)
+            if name not in _KEPT and not name.startswith(_OF_THE_PROCESS) and not is_set:
                 os.environ[name] = value
 
 

@@ -10,14 +10,14 @@ from typing import Literal
 from k8gentai.agents.registry.registry import Registry
 from k8gentai.agents.registry.store import RegistryStore
 from k8gentai.stack.environments.frameworks import frameworks_here
-from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.environments.installed import PRODUCT, SetUpError
 from k8gentai.stack.local import pidfile as notice
 from k8gentai.stack.local import valkey
 from k8gentai.stack.local.api_keys import api_key
 from k8gentai.stack.local.model_endpoint import model_beside
 from k8gentai.workers.queue import key_prefix
 from k8gentai.workers.queue.connection import connect
-from k8gentai.workers.queue.registry_store import place_named, store_at
+from k8gentai.workers.queue.registry_store import IN_REDIS, place_named, store_at
 
 AGENTS = Path("examples/agents")
 """Under the working directory: the agents' definitions, where ``AMF_AGENTS`` names no others."""
@@ -32,7 +32,7 @@ class Settings:
 
     agents: Path
     """``AMF_AGENTS``: where the agents' definitions are; where it is not set, the directory that the registry was
-    made of, and `AGENTS` where there is none."""
+    made of, and `AGENTS` where there is none. Of a registry in Redis `remembering` knows."""
     registry: Path | Literal["redis"]
     """``AMF_REGISTRY``: where the map made of them is kept, the path of a file or the Redis that has the queue."""
     stack_url: str
@@ -59,6 +59,11 @@ class Settings:
         """The embedded Redis's data."""
         return self.state / "redis"
 
+    @property
+    def names_no_stack(self) -> bool:
+        """Whether neither a stack that is up here nor a variable says where the queue is."""
+        return self.up is None and self.redis_url is None
+
     def registry_store(self) -> RegistryStore:
         """Return where the registry is kept."""
         return store_at(self.registry, self.worker_redis_url())
@@ -71,12 +76,43 @@ class Settings:
         """Return the registry as it is now.
 
         Raises:
-            SetUpError: it cannot be read.
+            SetUpError: it cannot be read, or there is none, nobody named one, and no stack is up here.
         """
-        registry = self.open_registry()
+        registry, name = self.open_registry(), self.registry_store().name
         if (trouble := registry.trouble()) is not None:
-            raise SetUpError(f"The registry {self.registry_store().name} cannot be read: {trouble}")
+            raise SetUpError(f"The registry {name} cannot be read: {trouble.removeprefix(f'{name}: ')}")
+        if self.up is None and self.registry == REGISTRY and not registry.written_at():
+            raise SetUpError(
+                f"No 'up' runs here, and there is no registry {name}: start '{PRODUCT.up}', run "
+                f"'{PRODUCT.update}', or name that of the stack in AMF_REGISTRY."
+            )
         return registry
+
+    def remembering(self) -> "Settings":
+        """Return the settings of who makes the registry of definitions: where no directory of them is named, with
+        the one that the registry was made of, wherever that is kept. Redis is asked, if it is there.
+
+        Raises:
+            SetUpError: the directory is gone, or Redis is out of reach or does not say which one it is.
+        """
+        settings = self if self.names_agents or self.registry != IN_REDIS else self._remembering_in_redis()
+        if settings.remembers_agents and not settings.agents.is_dir():
+            raise SetUpError(
+                f"The registry {self.registry_store().name} was made of {settings.agents}, and that directory is "
+                f"not there: bring it back, or name another one in AMF_AGENTS ({AGENTS} has the examples)."
+            )
+        return settings
+
+    def _remembering_in_redis(self) -> "Settings":
+        store = self.registry_store()
+        try:
+            with store.claim():
+                known = _remembered_agents(self.read_registry())
+        except OSError as error:
+            raise SetUpError(f"The registry cannot be read: {error}") from error
+        except SetUpError as error:
+            raise SetUpError(f"{error}. Name the directory of the definitions in AMF_AGENTS.") from error
+        return replace(self, agents=known or AGENTS, remembers_agents=known is not None)
 
     def worker_redis_url(self) -> str:
         """Return where a worker finds the queue: what is named, an embedded Redis that is there, else the usual
@@ -103,9 +139,9 @@ def take_stack_api_key() -> str | None:
 
 
 def settings_of_up() -> Settings:
-    """Return the settings of the stack that is up in this directory, but for what is set in this process's
-    environment. Sets the variables that are not set here as they are there. Agents' code sees those of its workers
-    alone.
+    """Return the settings of every command that has to do with a stack which may be up in this directory: those of
+    that stack, but for what is set in this process's environment. Sets the variables that are not set here as they
+    are there. Code of agents that is checked sees those of the stack's workers alone.
 
     Raises:
         SetUpError: a variable cannot be read.
@@ -113,6 +149,8 @@ def settings_of_up() -> Settings:
     if (up := notice.read(STATE)) is None:
         return read_settings()
     os.environ["INFERENCE_MODEL"] = _model_beside(up)
+    # Not what it was started with: it is the stack's own, whatever was set.
+    os.environ["AMF_STACK_URL"] = os.environ.get("AMF_STACK_URL") or up.stack_url
     notice.take_environment(up)
     if os.environ.get("AMF_KEY_PREFIX", "") != key_prefix.PREFIX:
         # It was read when this process began, and stands in every key.
@@ -135,7 +173,7 @@ def read_settings() -> Settings:
     up = notice.read(STATE)
     registry = _registry()
     named = os.environ.get("AMF_AGENTS") or None
-    remembered = None if named or not isinstance(registry, Path) else _remembered_agents(registry)
+    remembered = None if named or not isinstance(registry, Path) else _remembered_agents(Registry(registry))
     return Settings(
         agents=Path(named) if named else remembered or AGENTS,
         registry=registry,
@@ -161,12 +199,12 @@ def _registry() -> Path | Literal["redis"]:
         raise SetUpError(f"AMF_REGISTRY: {error}") from error
 
 
-def _remembered_agents(registry: Path) -> Path | None:
+def _remembered_agents(registry: Registry) -> Path | None:
     """Return where the agents of a registry are from, be it there or not, unless that is the usual place.
 
     One's own agents, whose turns may wait, are not to go because a shell lacks a variable, or a volume is away.
     """
-    known = Registry(registry).agents_dir()
+    known = registry.agents_dir()
     return known if known and known.absolute() != AGENTS.absolute() else None
 
 

@@ -34,6 +34,7 @@ from k8gentai.stack.local.services import (
 from k8gentai.stack.local.settings import Settings
 from k8gentai.stack.terminal.console import perhaps_unread, progress
 from k8gentai.stack.terminal.question import ask
+from k8gentai.workers.queue.registry_store import IN_REDIS
 
 EXAMPLE = "langgraph-math"
 """The agent that is asked at the start. Nobody knows what a question would have agents of one's own do."""
@@ -102,7 +103,6 @@ async def up(plan: Plan, settings: Settings, console: Console) -> bool:
     """
     _check_free(plan.port)
     stack = _Stack(plan, settings, console)
-    place_examples(settings.agents, stack.say)
     async with Children(settings.state / "logs") as children:
         agents = await stack.start(children)
         model = os.environ["INFERENCE_MODEL"]
@@ -142,6 +142,9 @@ class _Stack:
     async def start(self, children: Children) -> list[RegisteredAgent]:
         """Start all parts and wait until they answer. Returns the agents."""
         redis_url = await self._start_redis(children)
+        # The registry may be in that Redis, and says which directory it was made of.
+        self._settings = await asyncio.to_thread(self._settings.remembering)
+        place_examples(self._settings.agents, self.say)
         model = await self._choose_model(children)
         # What is read from the environment from here on: definitions, agents' checks, every child.
         os.environ.update(model, REDIS_URL=redis_url, AMF_STACK_URL=self.url)
@@ -221,9 +224,15 @@ class _Stack:
         is_first = not registry.written_at()
         before = registry.agents_dir()
         seen: list[Changes] = []
+
+        def approve(found: Changes) -> None:
+            seen.append(found)
+            if self._shares_registry():
+                registering.refuse_to_empty(self._settings, found)
+
         with self.doing("Checking the agents"):
             agents = await asyncio.to_thread(
-                registering.update, self._settings, self.say, self._plan.frameworks, approve=seen.append
+                registering.update, self._settings, self.say, self._plan.frameworks, approve=approve
             )
         for found in seen:
             with perhaps_unread():
@@ -235,6 +244,10 @@ class _Stack:
         with perhaps_unread():
             registering.show_not_used(agents, self._console)
         return agents
+
+    def _shares_registry(self) -> bool:
+        """Return whether other stacks may serve the agents of the registry."""
+        return self._settings.registry == IN_REDIS and self._settings.redis_url is not None
 
     async def _start_server(self, children: Children) -> None:
         host = self._plan.host

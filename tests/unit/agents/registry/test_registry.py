@@ -53,6 +53,21 @@ def test_who_comes_while_a_thread_reads_a_replaced_map_sees_that_map_too(tmp_pat
     assert found == [agent("b")]
 
 
+@pytest.mark.parametrize(
+    ("kept", "why"),
+    [
+        ("{", "it is no registry (Invalid JSON: EOF while parsing an object at line 1 column 1)"),
+        ("[1]", "it is no registry (Input should be an object)"),
+        ('{"version": 2, "agents": []}', "it is no registry (version: Input should be 1)"),
+        ('{"agents": [{"id": "a"}]}', "it is no registry (agents.0.framework: Field required)"),
+    ],
+)
+def test_what_is_no_map_is_told_in_one_line(tmp_path, kept, why):
+    path = tmp_path / "registry.json"
+    path.write_text(kept)
+    assert Registry(path).trouble() == why
+
+
 def test_a_map_that_cannot_be_read_leaves_the_last_one(tmp_path):
     path = tmp_path / "registry.json"
     write_registry(path, [agent("a")])

@@ -78,11 +78,15 @@ def test_what_is_not_set_here_is_as_up_was_started_with(monkeypatch: pytest.Monk
         "AMF_REGISTRY": "theirs.json",
         "AMF_ADAPTERS": "",
         "AMF_STACK_API_KEY": "hush",
+        # Where its own shell had found another stack, and how its terminal shows colours.
+        "AMF_STACK_URL": "http://127.0.0.1:1",
+        "NO_COLOR": "1",
     }
-    monkeypatch.delenv("AMF_STACK_API_KEY", raising=False)
+    for name in ("AMF_STACK_API_KEY", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AMF_REGISTRY", "mine.json")
     monkeypatch.setenv("SHOP_KEY", "k")
-    for name in ("AMF_AGENTS", "SHOP_TOKEN", "INFERENCE_MODEL"):
+    for name in ("AMF_AGENTS", "SHOP_TOKEN", "INFERENCE_MODEL", "AMF_STACK_URL"):
         # Undone at the end, too, where it is set meanwhile.
         monkeypatch.setenv(name, "")
     command = [sys.executable, "-c", "print(flush=True); input()"]
@@ -103,7 +107,8 @@ def test_what_is_not_set_here_is_as_up_was_started_with(monkeypatch: pytest.Monk
         "SHOP_KEY": None,
     }
     assert (settings.agents, settings.registry) == (Path("theirs"), Path("mine.json"))
-    assert os.environ["SHOP_TOKEN"] == "t"
+    assert settings.stack_url == UP.stack_url
+    assert (os.environ["SHOP_TOKEN"], "NO_COLOR" in os.environ) == ("t", False)
     # Agents' code, which is imported to check it, must not see it.
     assert "AMF_STACK_API_KEY" not in os.environ
     assert os.environ["INFERENCE_MODEL"] == settings.model == "openai/tiny"

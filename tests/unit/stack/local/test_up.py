@@ -56,7 +56,7 @@ async def test_what_changed_since_the_last_start_is_shown(tmp_path: Path) -> Non
     (agents / "two.yaml").write_text(
         DEFINITION.format(name="two").replace("spec: {", "spec: {memory: {type: redis}, ")
     )
-    warning = f"two: {agents}/two.yaml:4: not used: spec.memory (line 4)"
+    warning = f"two: not used: {agents}/two.yaml:4: spec.memory"
     assert await started() == [taken, "Checking the agents", warning]
 
 

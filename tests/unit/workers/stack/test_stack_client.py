@@ -160,6 +160,9 @@ async def test_the_end_of_patience_tells_what_the_stack_said_last(
     assert (str(refused.value), refused.value.is_passing) == (message, True)
 
 
+NO_JSON = "the stack answered /v1/x with 200 and no JSON object ({})"
+
+
 @pytest.mark.parametrize(
     ("answer", "message", "code", "is_passing"),
     [
@@ -170,6 +173,11 @@ async def test_the_end_of_patience_tells_what_the_stack_said_last(
         (refusal(503, **{"x-should-retry": "false"})(), "no", "", True),
         (httpx.Response(422, json={"detail": "text: is missing"}), "text: is missing", "", False),
         (httpx.Response(413, text="<html>"), "the stack answered 413", "", False),
+        # A proxy's page, which another time is not there.
+        (httpx.Response(200, html="<html>"), NO_JSON.format("text/html; charset=utf-8"), "", True),
+        (httpx.Response(200, json=[]), NO_JSON.format("application/json"), "", True),
+        (httpx.Response(200, text='{"id": "re'), NO_JSON.format("text/plain; charset=utf-8"), "", True),
+        (httpx.Response(204), NO_JSON.format("no content-type").replace("200", "204"), "", True),
         (httpx.LocalProtocolError("b'sk-1'"), "the request cannot be sent (LocalProtocolError)", "", False),
     ],
 )

@@ -5,6 +5,7 @@ import base64
 import pytest
 
 from k8gentai.agents.contract.stack_services import StackFile
+from k8gentai.agents.contract.turn import ToolFailedError
 from k8gentai.workers.attempt.journal import Journal
 from k8gentai.workers.queue.attempts import Lease
 from k8gentai.workers.stack.credentials import Caller
@@ -67,3 +68,9 @@ async def test_it_is_asked_in_the_turns_name(ask, path, body, answer, expected):
     # What is vouched for is the turn, and no right to ask an agent.
     parent = caller.grant
     assert (parent.turn_id, parent.depth, parent.tokens, parent.deadline) == ("resp_1", 0, 0, 0)
+
+
+async def test_an_answer_of_something_else_is_told_in_one_line():
+    why = "what answered /v1/amf/services/web-search is not the stack: text: Field required"
+    with pytest.raises(ToolFailedError, match=f"^{why}$"):
+        await services_of(Stack({"detail": "no"})).search_web({"query": "q"})

@@ -22,7 +22,7 @@ from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.connection import AWAY, BLOCK_SECONDS, connect_blocking, masked
 
 IN_REDIS: Final = "redis"
-"""``AMF_REGISTRY`` for the Redis that has the queue. A file of that name is ``./redis``."""
+"""``AMF_REGISTRY`` for the Redis that has the queue; ``Redis`` is the same. A file of that name is ``./redis``."""
 
 _AGAIN_SECONDS = 1.0
 """How soon a link that was lost is made again."""
@@ -38,7 +38,7 @@ def place_named(value: str | Path) -> Path | Literal["redis"]:
     """
     if isinstance(value, str) and "://" in value:
         raise ValueError("it is a file's path, or 'redis' for the Redis that REDIS_URL names, and no URL")
-    return IN_REDIS if value == IN_REDIS else Path(value)
+    return IN_REDIS if isinstance(value, str) and value.lower() == IN_REDIS else Path(value)
 
 
 Place = Annotated[Path | Literal["redis"], BeforeValidator(place_named)]

@@ -165,8 +165,8 @@ class StackClient:
             seconds: how long to wait for an answer; None where the caller has a time limit of its own.
 
         Raises:
-            StackRefusedError: the stack refused it, with the stack's own message; or there was no answer in time,
-                with why, where the stack said that.
+            StackRefusedError: the stack refused it, with the stack's own message; what answers is no stack; or
+                there was no answer in time, with why, where the stack said that.
         """
         tries = _Tries(caller)
         try:
@@ -205,8 +205,7 @@ class StackClient:
             pause = 0.0 if fault == "silent" else KNOCK_SECONDS
             raise _PassingError(pause, fault=str(error)) from error
         if answer.is_success:
-            response: dict[str, Any] = json.loads(content)
-            return response
+            return _read_answer(answer, content)
         raise _refusal(answer)
 
 
@@ -289,6 +288,23 @@ def _refusal(answer: httpx.Response) -> StackRefusedError | _PassingError:
     if answer.status_code not in _AGAIN or final:
         return StackRefusedError(message, str(error.code or ""), answer.status_code)
     return _PassingError(retry_after(answer), refusal=message)
+
+
+def _read_answer(answer: httpx.Response, content: bytes) -> dict[str, Any]:
+    """Return the JSON of an answer that is none of a refusal.
+
+    Raises:
+        StackRefusedError: it is no JSON object: what answers is not the stack, or it is cut short.
+    """
+    try:
+        read = read_json(content)
+    except ValueError:
+        read = None
+    if isinstance(read, dict):
+        return read
+    kind = answer.headers.get("content-type", "no content-type")
+    message = f"the stack answered {answer.request.url.path} with {answer.status_code} and no JSON object ({kind})"
+    raise StackRefusedError(message, "", httpx.codes.BAD_GATEWAY)
 
 
 def _read_error(content: bytes) -> SentError:

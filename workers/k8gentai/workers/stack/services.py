@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from k8gentai.agents.contract.stack_services import StackFile
+from k8gentai.agents.contract.turn import ToolFailedError
 from k8gentai.workers.attempt.journal import EffectRefusedError, Journal
 from k8gentai.workers.isolation.agents_loop import in_loop
 from k8gentai.workers.queue.attempts import FencedError
@@ -117,7 +118,12 @@ class TurnServices:
                 raise
             raise EffectRefusedError(str(error), error.code, error.status) from error
         # As read: what is no answer is not recorded.
-        read: dict[str, Any] = service.answer.model_validate(answer).model_dump()
+        try:
+            read: dict[str, Any] = service.answer.model_validate(answer).model_dump()
+        except ValidationError as error:
+            fault = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, fault["loc"]))
+            raise ToolFailedError(f"what answered {path} is not the stack: {place}: {fault['msg']}") from error
         return read
 
 
