@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from k8gentai.agents.adapters import adapter_for
-from k8gentai.agents.contract.turn import Adapter
+from k8gentai.agents.contract.turn import AnyAdapter
 from k8gentai.agents.registry.named_adapter import AdapterError, load_adapter
 from k8gentai.agents.registry.registry import Registry
 from k8gentai.workers.gateway.app import gateway
@@ -257,7 +257,7 @@ class _Worker:
         keep_streams_open()
         end_forks_with_worker()
 
-    def _load_adapter(self) -> Adapter:
+    def _load_adapter(self) -> AnyAdapter:
         if self._adapter is None:
             return adapter_for(self._framework)
         adapter = load_adapter(self._adapter)

@@ -33,9 +33,9 @@ from k8gentai.agents.code.loading import load_object
 from k8gentai.agents.contract.context import AgentContext, agent_context
 from k8gentai.agents.contract.events import Event
 from k8gentai.agents.contract.turn import (
+    Adapter,
     AgentLoadError,
     FoundTools,
-    LoadedAgent,
     RequestError,
     RequestPart,
     Turn,
@@ -73,7 +73,7 @@ class AG2Agent:
         return built
 
 
-class AG2Adapter:
+class AG2Adapter(Adapter[AG2Agent]):
     """Runs agents on a stream of their own for each turn; their tools go through the turn's tool boundary."""
 
     framework = "ag2"
@@ -100,17 +100,15 @@ class AG2Adapter:
             "parameter, a str, or a function with one parameter, an AgentContext, that returns an Agent"
         )
 
-    def tools(self, agent: LoadedAgent) -> FoundTools:
+    def tools(self, agent: AG2Agent) -> FoundTools:
         """Find the tools that an agent has, and those that its code names."""
-        assert isinstance(agent, AG2Agent)  # noqa: S101 - load made it
         return find_tools(agent.found)
 
-    def refuses(self, agent: LoadedAgent) -> frozenset[RequestPart]:
+    def refuses(self, agent: AG2Agent) -> frozenset[RequestPart]:
         """Find what an agent takes of no request: a function takes a text alone."""
-        assert isinstance(agent, AG2Agent)  # noqa: S101 - load made it
         return frozenset({"tools", "files"} if agent.conversation is not None else ())
 
-    async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
+    async def run(self, agent: AG2Agent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
         """Run one attempt at a turn. Closing the iterator hangs up on the model.
 
         Raises:
@@ -118,7 +116,6 @@ class AG2Adapter:
             StepLimitReached: after ``context.max_steps`` model calls.
             Exception: whatever the agent's code raised.
         """
-        assert isinstance(agent, AG2Agent)  # noqa: S101 - load made it
         turn = await with_files(turn, context.stack)
         tools = function_tools(permitted_tools(turn), self.framework)
         run = TurnRun(context, {tool["function"]["name"] for tool in tools})
