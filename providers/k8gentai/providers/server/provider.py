@@ -7,10 +7,9 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, NoReturn
 
-from pydantic import BaseModel, Field, SecretStr, TypeAdapter
+from pydantic import TypeAdapter
 from redis.exceptions import RedisError
 
 from k8gentai.agents.registry.registry import Registry
@@ -20,13 +19,13 @@ from k8gentai.providers.agents_api.service import AgentsService
 from k8gentai.providers.agents_api.sessions import Sessions
 from k8gentai.providers.agents_api.store import AgentStore
 from k8gentai.providers.agents_api.toolgroups import Toolgroups
-from k8gentai.providers.host import environment
 from k8gentai.providers.host.access import Access
 from k8gentai.providers.requests.guardrails import Guardrails, ModerationEndpoint
 from k8gentai.providers.requests.referenced import Lookups
 from k8gentai.providers.requests.stack_apis import StackApis
 from k8gentai.providers.requests.targets import Resolver
 from k8gentai.providers.responses_api.service import ResponsesService
+from k8gentai.providers.server.config import AmfConfig
 from k8gentai.providers.server.server import Running
 from k8gentai.providers.turns.acceptor import Acceptor
 from k8gentai.providers.turns.conversation_items import ConversationItems
@@ -40,30 +39,11 @@ from k8gentai.workers.queue import preflight
 from k8gentai.workers.queue.connection import AWAY, connect, masked
 from k8gentai.workers.queue.positions import Positions
 from k8gentai.workers.queue.record import TurnRecord
-from k8gentai.workers.queue.registry_store import Place, followed_store_at
+from k8gentai.workers.queue.registry_store import followed_store_at
 from k8gentai.workers.queue.status import Pools
 from k8gentai.workers.queue.turns import Turns
 
 _HOST_EVENT: TypeAdapter[Any] = TypeAdapter(host.types.OpenAIResponseObjectStream)
-
-
-class AmfConfig(BaseModel):
-    """``config`` of the provider in the run YAML."""
-
-    redis_url: str = Field(default_factory=environment.redis_url)
-    """From the environment, as the host prints the run YAML's and shows it in ``/v1/providers``."""
-    registry: Place = Path(".k8gentai/registry.json")
-    sql_backend: str = "sql_default"
-    """A SQL backend of ``storage.backends``, for finished responses."""
-    models_provider_id: str = "amf"
-    """The ``provider_id`` of our ``remote::amf-models`` entry."""
-    queue_limit: int = 10_000
-    """How many turns may wait, of all agents together. An agent's own limit is in its definition."""
-    keep_seconds: int = 86_400
-    """How long Redis keeps a finished turn: its stream can be read, its journal taken over, its job seen in RQ."""
-    moderation_url: str | None = None
-    """A moderation endpoint, for requests with guardrails."""
-    moderation_api_key: SecretStr | None = None
 
 
 class AmfResponses(host.Responses):  # type: ignore[misc]  # the host is untyped
