@@ -38,7 +38,7 @@ from k8gentai.providers.requests.referenced import Lookups
 from k8gentai.providers.requests.targets import Resolver
 from k8gentai.providers.responses_api.routes import create_router
 from k8gentai.providers.responses_api.service import ResponsesService
-from k8gentai.providers.server.server import Running
+from k8gentai.providers.server.server import Server
 from k8gentai.providers.turns.acceptor import Acceptor
 from k8gentai.providers.turns.conversation_items import ConversationItems
 from k8gentai.providers.turns.history import Histories
@@ -386,7 +386,7 @@ class Floor:
             acceptor, self.reader, resolver, directory, sessions, toolgroups, self.agent_store
         )
         self.settler = Settler(turns, self.store, self.histories, [sessions.settled])
-        self.running = Running(
+        self.server = Server(
             self.service,
             self.agents,
             StackServices(apis, self.guardrails),
@@ -416,7 +416,7 @@ async def floor(directory: Path, policy: list[Any] | None = None) -> AsyncIterat
     try:
         yield made
     finally:
-        await made.running.stop()
+        await made.server.stop()
         await shutdown_sqlstore_backends()
 
 
@@ -426,7 +426,7 @@ async def client_of(served: Floor, user: Owner | None = None) -> AsyncIterator[h
     app = FastAPI()
     app.include_router(create_router(served.service))
     app.include_router(agents_routes.create_router(served.agents))
-    services, acceptor = served.running.services, served.service.acceptor
+    services, acceptor = served.server.services, served.service.acceptor
     app.include_router(conversations_routes.create_router(served.items))
     app.include_router(services_routes.create_router(services, acceptor, MAX_BODY_BYTES))
 

@@ -26,7 +26,7 @@ from k8gentai.providers.requests.stack_apis import StackApis
 from k8gentai.providers.requests.targets import Resolver
 from k8gentai.providers.responses_api.service import ResponsesService
 from k8gentai.providers.server.config import AmfConfig
-from k8gentai.providers.server.server import Running
+from k8gentai.providers.server.server import Server
 from k8gentai.providers.turns.acceptor import Acceptor
 from k8gentai.providers.turns.conversation_items import ConversationItems
 from k8gentai.providers.turns.history import Histories
@@ -49,15 +49,15 @@ _HOST_EVENT: TypeAdapter[Any] = TypeAdapter(host.types.OpenAIResponseObjectStrea
 class AmfResponses(host.Responses):  # type: ignore[misc]  # the host is untyped
     """The host's Responses API over :class:`ResponsesService`."""
 
-    def __init__(self, running: Running) -> None:
-        self.running = running
-        self._service = running.service
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._service = server.service
 
     async def shutdown(self) -> None:
-        await self.running.stop()
+        await self.server.stop()
 
     async def create_openai_response(self, request: Any) -> Any:
-        self.running.start()
+        self.server.start()
         turn, read = await self._service.acceptor.accept(request.model_dump(mode="json", exclude_unset=True))
         if read.stream:
             return self._host_events(turn)
@@ -136,10 +136,10 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
     agents = AgentsService(acceptor, reader, resolver, directory, sessions, toolgroups, agent_store)
     settler = Settler(turns, store, histories, [sessions.settled])
     services, provider_id = StackServices(apis, guardrails), config.models_provider_id
-    running = Running(service, agents, services, items, reader, settler, registry, models, provider_id, redis)
+    server = Server(service, agents, services, items, reader, settler, registry, models, provider_id, redis)
     if host.ONE_LOOP:
-        await running.open()
-    return AmfResponses(running)
+        await server.open()
+    return AmfResponses(server)
 
 
 def _moderation(config: AmfConfig) -> ModerationEndpoint | None:

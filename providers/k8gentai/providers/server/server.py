@@ -18,7 +18,7 @@ from k8gentai.providers.turns.settler import Settler
 from k8gentai.providers.worker_api.services import StackServices
 
 
-class Running:
+class Server:
     """The services and their background work.
 
     Args:
