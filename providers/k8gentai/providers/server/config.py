@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field, SecretStr
 
 from k8gentai.providers.host import environment
+from k8gentai.providers.requests.guardrails import ModerationEndpoint
 from k8gentai.workers.queue.registry_store import Place
 
 
@@ -25,3 +26,10 @@ class AmfConfig(BaseModel):
     moderation_url: str | None = None
     """A moderation endpoint, for requests with guardrails."""
     moderation_api_key: SecretStr | None = None
+
+    def moderation(self) -> ModerationEndpoint | None:
+        """Return the moderation endpoint, for its user to close; None where none is named."""
+        if not self.moderation_url:
+            return None
+        key = self.moderation_api_key
+        return ModerationEndpoint(self.moderation_url, key.get_secret_value() if key else None)

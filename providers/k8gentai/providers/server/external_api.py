@@ -14,7 +14,6 @@ from k8gentai.providers.overrides import completions, conversations, vector_stor
 from k8gentai.providers.responses_api import routes
 from k8gentai.providers.server.server import Server
 from k8gentai.providers.server.web_security import protect
-from k8gentai.providers.worker_api import routes as services_routes
 
 API = host.Api.add("amf")
 
@@ -99,11 +98,8 @@ def create_router(impl: AmfRoutes | None) -> APIRouter:
         await server.stop()
 
     router = APIRouter(lifespan=lifespan)
-    router.include_router(routes.create_router(server.service, impl.max_body_bytes))
-    router.include_router(agents_routes.create_router(server.agents, impl.max_body_bytes))
-    acceptor = server.service.acceptor
-    router.include_router(services_routes.create_router(server.services, acceptor, impl.max_body_bytes))
-    router.include_router(conversations.create_router(server.items, impl.max_body_bytes))
+    for front in server.routers(impl.max_body_bytes):
+        router.include_router(front)
     router.include_router(completions.create_router(impl.inference, server.listed, impl.max_body_bytes))
     router.include_router(vector_stores.create_router(impl.vector_io))
     return router

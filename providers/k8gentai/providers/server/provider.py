@@ -12,36 +12,13 @@ from typing import Any, NoReturn
 from pydantic import TypeAdapter
 from redis.exceptions import RedisError
 
-from k8gentai.agents.registry.registry import Registry
 from k8gentai.providers import host
-from k8gentai.providers.agents_api.directory import Directory
-from k8gentai.providers.agents_api.service import AgentsService
-from k8gentai.providers.agents_api.sessions import Sessions
-from k8gentai.providers.agents_api.store import AgentStore
-from k8gentai.providers.agents_api.toolgroups import Toolgroups
-from k8gentai.providers.host.access import Access
-from k8gentai.providers.requests.guardrails import Guardrails, ModerationEndpoint
-from k8gentai.providers.requests.referenced import Lookups
-from k8gentai.providers.requests.stack_apis import StackApis
-from k8gentai.providers.requests.targets import Resolver
-from k8gentai.providers.responses_api.service import ResponsesService
 from k8gentai.providers.server.config import AmfConfig
 from k8gentai.providers.server.server import Server
-from k8gentai.providers.turns.acceptor import Acceptor
-from k8gentai.providers.turns.conversation_items import ConversationItems
-from k8gentai.providers.turns.history import Histories
-from k8gentai.providers.turns.reader import TurnReader
-from k8gentai.providers.turns.settler import Settler
-from k8gentai.providers.turns.store import ResponseStore
-from k8gentai.providers.worker_api.services import StackServices
 from k8gentai.workers.process.descriptors import raise_limit
 from k8gentai.workers.queue import preflight
 from k8gentai.workers.queue.connection import AWAY, connect, masked
-from k8gentai.workers.queue.positions import Positions
 from k8gentai.workers.queue.record import TurnRecord
-from k8gentai.workers.queue.registry_store import followed_store_at
-from k8gentai.workers.queue.status import Pools
-from k8gentai.workers.queue.turns import Turns
 
 _HOST_EVENT: TypeAdapter[Any] = TypeAdapter(host.types.OpenAIResponseObjectStream)
 
@@ -51,7 +28,7 @@ class AmfResponses(host.Responses):  # type: ignore[misc]  # the host is untyped
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self._service = server.service
+        self._service = server.responses
 
     async def shutdown(self) -> None:
         await self.server.stop()
@@ -114,39 +91,10 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
     logging.getLogger("k8gentai").setLevel(logging.INFO)
     raise_limit()
     await _require_redis(config.redis_url)
-    redis = connect(config.redis_url)
-    turns = Turns(redis, queue_limit=config.queue_limit, keep_seconds=config.keep_seconds)
-    store = await ResponseStore.declare(config.sql_backend, policy)
-    access = Access(policy)
-    registry = Registry(followed_store_at(config.registry, config.redis_url))
-    models = deps[host.Api.models]
-    items = ConversationItems(deps[host.Api.conversations], Positions(redis, keep_seconds=config.keep_seconds))
-    histories = Histories(turns, store, items, access)
-    reader = TurnReader(turns, access)
-    resolver = Resolver(registry, models, access, config.models_provider_id)
-    apis = StackApis.of(deps)
-    guardrails = Guardrails(apis.safety, _moderation(config))
-    pools = Pools(redis)
-    acceptor = Acceptor(turns, reader, resolver, histories, Lookups(apis, guardrails), pools)
-    service = ResponsesService(turns, reader, store, histories, acceptor)
-    agent_store = await AgentStore.declare(config.sql_backend, policy)
-    sessions = Sessions(turns, reader, agent_store, service, deps[host.Api.conversations])
-    directory = Directory(registry, agent_store, access, pools, config.models_provider_id)
-    toolgroups = Toolgroups(deps[host.Api.connectors])
-    agents = AgentsService(acceptor, reader, resolver, directory, sessions, toolgroups, agent_store)
-    settler = Settler(turns, store, histories, [sessions.settled])
-    services, provider_id = StackServices(apis, guardrails), config.models_provider_id
-    server = Server(service, agents, services, items, reader, settler, registry, models, provider_id, redis)
+    server = await Server.build(config, deps, policy)
     if host.ONE_LOOP:
         await server.open()
     return AmfResponses(server)
-
-
-def _moderation(config: AmfConfig) -> ModerationEndpoint | None:
-    if not config.moderation_url:
-        return None
-    key = config.moderation_api_key
-    return ModerationEndpoint(config.moderation_url, key.get_secret_value() if key else None)
 
 
 async def _require_redis(url: str) -> None:
