@@ -124,40 +124,13 @@ class Acceptor:
             redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: Redis is away.
         """
         turn_id = new_turn_id()
-        request = read_request(turn_id, body)
-        given = request.input
-        await check_schema((request.parameters.get("text") or {}).get("format") or {})
-        target = await self._target(request)
-        check_parameters(request.parameters, target)
-        request = await self._lookups.complete(turn_id, request, target.framework)
-        check_parts(request, target)
-        if request.conversation:
-            await self._histories.check_conversation(request.conversation)
-        going_on = await self._continued(request, target.agent, parent)
-        if going_on.turn is None:
-            check_tool_choice(request, target)
-        asked = going_on.turn or request
-        accepted = AcceptedTurn(
-            turn=Turn(
-                id=turn_id,
-                agent=target.agent,
-                input=request.input,
-                instructions=asked.instructions,
-                tools=asked.tools,
-                parameters=asked.parameters,
-                conversation=request.conversation or going_on.conversation,
-            ),
-            framework=target.framework,
-            pool=target.pool,
-            revision=target.revision,
-            implicit=target.implicit,
-            owner=caller(),
-            request={**going_on.echo, **request.echo, **going_on.held},
-            previous_response_id=request.previous_response_id,
-            background=request.background,
-            store=request.store,
-            trace=_trace(),
-            replay=going_on.replay,
+        asked = read_request(turn_id, body)
+        request, target, going_on = await self._checked(turn_id, asked, parent)
+        accepted = _accepted(
+            turn_id,
+            request,
+            target,
+            going_on,
             origin=origin(turn_id) if origin else going_on.origin,
             parent=parent,
             keep_history=keep_history,
@@ -174,13 +147,33 @@ class Acceptor:
         async def history() -> list[Item]:
             before = await self._histories.before(accepted)
             if checks_outputs and not going_on.replay:
-                check_outputs(given, before)
+                check_outputs(asked.input, before)
             return before
 
         kept = await self._turns.accept(accepted, history, terms)
         log.info("turn_accepted", turn=kept, agent=target.agent, framework=target.framework, pool=target.pool)
         turn = accepted.turn.model_copy(update={"id": kept})
         return TurnRecord(**{**dict(accepted), "turn": turn}, status="queued"), request
+
+    async def _checked(
+        self, turn_id: str, asked: CreateRequest, parent: Parent | None
+    ) -> tuple[CreateRequest, Target, GoingOn]:
+        """Return a request with what it names, whom it is for, and what it goes on with.
+
+        Raises:
+            ApiError: the request is wrong.
+        """
+        await check_schema((asked.parameters.get("text") or {}).get("format") or {})
+        target = await self._target(asked)
+        check_parameters(asked.parameters, target)
+        request = await self._lookups.complete(turn_id, asked, target.framework)
+        check_parts(request, target)
+        if request.conversation:
+            await self._histories.check_conversation(request.conversation)
+        going_on = await self._continued(request, target.agent, parent)
+        if going_on.turn is None:
+            check_tool_choice(request, target)
+        return request, target, going_on
 
     async def _target(self, request: CreateRequest) -> Target:
         """Find whom a request is for.
@@ -270,6 +263,45 @@ class Acceptor:
         except ApiError:
             return None
         return record.turn.conversation
+
+
+def _accepted(
+    turn_id: str,
+    request: CreateRequest,
+    target: Target,
+    going_on: GoingOn,
+    *,
+    origin: Origin,
+    parent: Parent | None,
+    keep_history: bool,
+) -> AcceptedTurn:
+    """Return what the record of a turn of the current caller begins with."""
+    asked = going_on.turn or request
+    return AcceptedTurn(
+        turn=Turn(
+            id=turn_id,
+            agent=target.agent,
+            input=request.input,
+            instructions=asked.instructions,
+            tools=asked.tools,
+            parameters=asked.parameters,
+            conversation=request.conversation or going_on.conversation,
+        ),
+        framework=target.framework,
+        pool=target.pool,
+        revision=target.revision,
+        implicit=target.implicit,
+        owner=caller(),
+        request={**going_on.echo, **request.echo, **going_on.held},
+        previous_response_id=request.previous_response_id,
+        background=request.background,
+        store=request.store,
+        trace=_trace(),
+        replay=going_on.replay,
+        origin=origin,
+        parent=parent,
+        keep_history=keep_history,
+    )
 
 
 def _trace() -> dict[str, str]:
