@@ -28,7 +28,14 @@ from k8gentai.agents.adapters.base.files import with_files
 from k8gentai.agents.adapters.base.messages import to_text
 from k8gentai.agents.adapters.base.parameters import permitted_tools
 from k8gentai.agents.adapters.base.request_parts import check_text_only
-from k8gentai.agents.code.entrypoint import Conversation, Factory, function_tools, is_conversation, is_factory
+from k8gentai.agents.code.entrypoint import (
+    Conversation,
+    Factory,
+    check_names_model,
+    function_tools,
+    is_conversation,
+    is_factory,
+)
 from k8gentai.agents.code.loading import load_object
 from k8gentai.agents.contract.context import AgentContext, agent_context
 from k8gentai.agents.contract.events import Event
@@ -87,8 +94,7 @@ class AG2Adapter(Adapter[AG2Agent]):
         """
         spec = definition.spec
         if spec.entrypoint is None:
-            if not spec.model.name:
-                raise AgentLoadError("spec.model.name: an agent without an entrypoint names its model")
+            check_names_model(definition)
             return AG2Agent(definition, lambda context: build_agent(definition, context))
         found = load_object(spec.entrypoint)
         if is_conversation(found):

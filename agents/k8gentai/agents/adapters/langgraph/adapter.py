@@ -35,7 +35,7 @@ from k8gentai.agents.adapters.langgraph.reasoning import keep_reasoning
 from k8gentai.agents.adapters.langgraph.run import GraphRun, current_run
 from k8gentai.agents.adapters.langgraph.structured_output import structured_tools
 from k8gentai.agents.adapters.langgraph.tools import hook_tools
-from k8gentai.agents.code.entrypoint import Factory, function_tools, is_factory
+from k8gentai.agents.code.entrypoint import Factory, check_names_model, function_tools, is_factory
 from k8gentai.agents.code.loading import load_object
 from k8gentai.agents.contract.context import agent_context
 from k8gentai.agents.contract.events import Event
@@ -99,8 +99,7 @@ class LangGraphAdapter(Adapter[LangGraphAgent]):
         """
         spec = definition.spec
         if spec.entrypoint is None:
-            if not spec.model.name:
-                raise AgentLoadError("spec.model.name: an agent without an entrypoint names its model")
+            check_names_model(definition)
             return LangGraphAgent(definition, lambda context: build_graph(definition, context))
         found = load_object(spec.entrypoint)
         if isinstance(found, Pregel | StateGraph):
