@@ -21,20 +21,12 @@ from langgraph.types import Command, Send
 from pydantic import BaseModel
 
 from k8gentai.agents.contract.turn import ToolOutcome
-from tests.scripted import Answer, Call, ScriptedModel
+from tests.scripted import Answer, Call
 from tests.support.langgraph import Boundary, chat, context_of, definition, loaded, of_type, run, texts, turn_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PAID: list[float] = []
-
-
-@pytest.fixture(scope="module")
-def model():
-    server = ScriptedModel()
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(autouse=True)
