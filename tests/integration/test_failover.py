@@ -2,24 +2,11 @@
 
 import asyncio
 
-import pytest
-
 from k8gentai.workers.queue.connection import AWAY, connect_blocking, until_back
 from k8gentai.workers.queue.notifications import Notifications
 from tests.integration.helpers import ON_ONE_HOST, check_sequence, collect, ended, prompt
 from tests.scripted import Answer, Gate
 from tests.support.connected import check_heard_again, connected
-from tests.support.sentinels import Failover
-
-
-@pytest.fixture
-def failover(tmp_path):
-    directory = tmp_path / "failover"
-    directory.mkdir()
-    made = Failover(directory)
-    made.start()
-    yield made
-    made.stop()
 
 
 async def test_clients_of_every_kind_go_on_with_the_new_primary(failover):
