@@ -8,6 +8,7 @@ import pytest
 
 from tests.scripted import ScriptedModel
 from tests.support.grouping import ByStack
+from tests.support.sentinels import Failover
 from tests.support.valkey import Valkey
 
 # Every run tries the same examples, so that a change is what fails it; ``--hypothesis-profile=explore`` tries many
@@ -42,6 +43,17 @@ def valkey(tmp_path_factory):
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def failover(tmp_path):
+    """A primary, its replica, and a Sentinel."""
+    directory = tmp_path / "failover"
+    directory.mkdir()
+    made = Failover(directory)
+    made.start()
+    yield made
+    made.stop()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ def get_provider_spec() -> list[Any]:
             adapter_type="amf",
             provider_type="remote::amf",
             module="k8gentai.providers.server.provider",
-            config_class="k8gentai.providers.server.provider.AmfConfig",
+            config_class="k8gentai.providers.server.config.AmfConfig",
             api_dependencies=[
                 host.Api.inference,
                 host.Api.models,

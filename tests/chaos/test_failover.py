@@ -6,7 +6,6 @@ import pytest
 
 from tests.scripted import ScriptedModel
 from tests.support.chaos import Chaos
-from tests.support.sentinels import Failover
 from tests.support.stack import Stack
 
 
@@ -16,16 +15,6 @@ def model():
     server.start()
     yield server
     server.stop()
-
-
-@pytest.fixture
-def failover(tmp_path):
-    directory = tmp_path / "failover"
-    directory.mkdir()
-    made = Failover(directory)
-    made.start()
-    yield made
-    made.stop()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from k8gentai.workers.queue.notifications import Notifications
 from tests.integration.helpers import ON_ONE_HOST, check_sequence, collect, prompt
 from tests.scripted import Answer, Gate
 from tests.support.cluster import RedisCluster
-from tests.support.connected import connected
+from tests.support.connected import check_heard_again, connected
 
 PREFIX = "{tests}:"
 OURS = keys.FINISHED
@@ -61,12 +61,7 @@ async def test_clients_of_every_kind_go_on_with_the_replica_that_took_over(our_c
                     break
                 except AWAY:
                     pass
-            while await heard.get() is not None or not (await client.pubsub_numsub("channel"))[0][1]:
-                pass
-            await client.publish("channel", "after")
-            while (data := await heard.get()) is None:
-                pass
-            assert data == b"after"
+            await check_heard_again(client, "channel", heard)
     blocking.close()
 
 

@@ -2,24 +2,11 @@
 
 import asyncio
 
-import pytest
-
 from k8gentai.workers.queue.connection import AWAY, connect_blocking, until_back
 from k8gentai.workers.queue.notifications import Notifications
 from tests.integration.helpers import ON_ONE_HOST, check_sequence, collect, ended, prompt
 from tests.scripted import Answer, Gate
-from tests.support.connected import connected
-from tests.support.sentinels import Failover
-
-
-@pytest.fixture
-def failover(tmp_path):
-    directory = tmp_path / "failover"
-    directory.mkdir()
-    made = Failover(directory)
-    made.start()
-    yield made
-    made.stop()
+from tests.support.connected import check_heard_again, connected
 
 
 async def test_clients_of_every_kind_go_on_with_the_new_primary(failover):
@@ -40,13 +27,7 @@ async def test_clients_of_every_kind_go_on_with_the_new_primary(failover):
                     break
                 except AWAY:
                     pass
-            # Of the old link's end, and of the new subscription.
-            while await heard.get() is not None or not (await client.pubsub_numsub("channel"))[0][1]:
-                pass
-            await client.publish("channel", "after")
-            while (data := await heard.get()) is None:
-                pass
-            assert data == b"after"
+            await check_heard_again(client, "channel", heard)
     blocking.close()
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 from redis.crc import key_slot
 
 from k8gentai.stack.local.services import free_port
-from tests.support.sentinels import wait_for
+from tests.support.processes import wait_for
+from tests.support.replication import Replicated
 from tests.support.valkey import Valkey
 
 SLOTS = 16384
 
 
-class RedisCluster:
+class RedisCluster(Replicated):
     """Four Valkeys.
 
     Args:
@@ -20,11 +21,11 @@ class RedisCluster:
     """
 
     def __init__(self, directory: Path, prefix: str) -> None:
-        self._directory = directory
+        super().__init__(directory)
         self.slot = key_slot(prefix.encode())
         self._buses: dict[str, int] = {}
         self.primary, self.second, self.third, self.replica = (
-            self._valkey(name) for name in ("primary", "second", "third", "replica")
+            self._node(name) for name in ("primary", "second", "third", "replica")
         )
 
     @property
@@ -58,25 +59,12 @@ class RedisCluster:
         wait_for(lambda: all(len(self._view(node)) == len(self.nodes) for node in self.nodes))
         with self.replica.client() as client:
             client.execute_command("CLUSTER", "REPLICATE", self._id(self.primary))
-            wait_for(lambda: client.info("replication").get("master_link_status") == "up")
+        self.wait_until_in_step()
         wait_for(lambda: all(self._is_ok(node) for node in self.nodes))
 
     def stop(self) -> None:
         for node in self.nodes:
             node.stop()
-
-    def kill_in_step(self) -> None:
-        """Kill the primary while the replica has all that the primary has acknowledged."""
-        with self.primary.client() as client, self.replica.client() as replica:
-            client.client_pause(60_000, all=False)
-            written = client.info("replication")["master_repl_offset"]
-            wait_for(lambda: replica.info("replication")["slave_repl_offset"] >= written)
-            self.primary.kill()
-
-    def wait_until_over(self) -> None:
-        """Wait until the replica is a primary."""
-        with self.replica.client() as client:
-            wait_for(lambda: client.info("replication")["role"] == "master")
 
     def move_slot(self) -> None:
         """Move the slot to another primary, atomically, while everything goes on."""
@@ -85,16 +73,14 @@ class RedisCluster:
             client.execute_command("CLUSTER", "MIGRATESLOTS", *moved)
         wait_for(lambda: self._owner(self.third) == self.second.port)
 
-    def _valkey(self, name: str) -> Valkey:
-        directory = self._directory / name
-        directory.mkdir()
+    def _node(self, name: str) -> Valkey:
         bus = free_port()
-        made = Valkey(
-            directory,
+        made = self._valkey(
+            name,
             cluster_enabled="yes",
             cluster_node_timeout="1000",
             cluster_port=str(bus),
-            cluster_config_file=str(directory / "nodes.conf"),
+            cluster_config_file=str(self._directory / name / "nodes.conf"),
         )
         self._buses[made.url] = bus
         return made

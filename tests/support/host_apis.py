@@ -20,6 +20,7 @@ from llama_stack_api.prompts import GetPromptRequest
 from llama_stack_api.tools import ToolDef, ToolInvocationResult
 from llama_stack_api.vector_io import VectorStoreSearchResponsePage
 
+from k8gentai.providers import host
 from k8gentai.providers.host.access import caller
 from tests.support.services import found
 
@@ -121,7 +122,7 @@ class Safety:
 
 
 class HostApis:
-    """All of them (:class:`k8gentai.providers.requests.stack_apis.StackApis`)."""
+    """All of them."""
 
     def __init__(self) -> None:
         self.connectors = Connectors()
@@ -131,3 +132,11 @@ class HostApis:
         self.tool_groups: Any = Tools()
         self.tool_runtime: Any = Tools()
         self.safety: Any = Safety()
+
+    def deps(self, models: Any, conversations: Any) -> dict[Any, Any]:
+        """Return them with two more as the host hands them on."""
+        return {
+            host.Api.models: models,
+            host.Api.conversations: conversations,
+            **{host.Api(name): api for name, api in vars(self).items()},
+        }

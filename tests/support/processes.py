@@ -120,6 +120,18 @@ class Process:
         told.write(f"{sign}{self.pid}\n")
 
 
+def wait_for(look: Callable[[], bool], seconds: float = 120) -> None:
+    """Look until it is so.
+
+    Raises:
+        AssertionError: it was not in time.
+    """
+    until = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < until, f"not in {seconds} s"
+        time.sleep(PAUSE_SECONDS)
+
+
 def run_python(
     *arguments: str, environment: Mapping[str, str], seconds: float = 300, python: str | Path = sys.executable
 ) -> subprocess.CompletedProcess[str]:

@@ -7,6 +7,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,36 +19,23 @@ from llama_stack.core.conversations.conversations import ConversationServiceConf
 from llama_stack.core.datatypes import StackConfig
 from llama_stack.core.storage.sqlstore.sqlstore import register_sqlstore_backends, shutdown_sqlstore_backends
 from llama_stack_api import Model, ModelType
-from redis.asyncio import Redis
 
 from k8gentai.agents.contract import events as ev
 from k8gentai.agents.contract.turn import Item, Turn
-from k8gentai.agents.registry.registry import RegisteredAgent, Registry, write_registry
+from k8gentai.agents.registry.registry import RegisteredAgent, write_registry
 from k8gentai.agents.resources.agent import AgentDefinition
-from k8gentai.providers.agents_api import routes as agents_routes
-from k8gentai.providers.agents_api.directory import Directory
 from k8gentai.providers.agents_api.service import AgentsService
-from k8gentai.providers.agents_api.sessions import Sessions
-from k8gentai.providers.agents_api.store import AgentStore
-from k8gentai.providers.agents_api.toolgroups import Toolgroups
-from k8gentai.providers.host.access import Access, acting_as
+from k8gentai.providers.host.access import acting_as
 from k8gentai.providers.http import MAX_BODY_BYTES
-from k8gentai.providers.overrides import conversations as conversations_routes
 from k8gentai.providers.requests.compaction import is_compaction
-from k8gentai.providers.requests.guardrails import Guardrails
-from k8gentai.providers.requests.referenced import Lookups
-from k8gentai.providers.requests.targets import Resolver
-from k8gentai.providers.responses_api.routes import create_router
 from k8gentai.providers.responses_api.service import ResponsesService
-from k8gentai.providers.server.server import Running
-from k8gentai.providers.turns.acceptor import Acceptor
+from k8gentai.providers.server.config import AmfConfig
+from k8gentai.providers.server.server import Queue, Server
 from k8gentai.providers.turns.conversation_items import ConversationItems
 from k8gentai.providers.turns.history import Histories
 from k8gentai.providers.turns.reader import TurnReader
 from k8gentai.providers.turns.settler import Settler
 from k8gentai.providers.turns.store import ResponseStore
-from k8gentai.providers.worker_api import routes as services_routes
-from k8gentai.providers.worker_api.services import StackServices
 from k8gentai.workers.queue.admission import (
     ConversationBusyError,
     IdempotencyConflictError,
@@ -347,59 +335,45 @@ def _conversations(directory: Path, policy: list[Any]) -> Any:
         return ConversationServiceImpl(ConversationServiceConfig(config=config, policy=policy), {})
 
 
+@dataclass(frozen=True)
 class Floor:
-    """One server's worth of the floor, over memory and a file."""
+    """One server's worth of the floor, over memory and a file. :func:`floor` makes one."""
 
-    def __init__(
-        self,
-        directory: Path,
-        policy: list[Any],
-        conversations: Any,
-        store: ResponseStore,
-        agent_store: AgentStore,
-    ) -> None:
-        self.turns = MemoryTurns()
-        self.models = Models()
-        self.registry_path = directory / "registry.json"
-        write_registry(self.registry_path, [agent("math"), agent("sick", "sick.py:3: no module named 'foo'")])
-        self.conversations = conversations
-        self.store = store
-        self.agent_store = agent_store
-        access = Access(policy)
-        registry = Registry(self.registry_path)
-        turns: Any = self.turns
-        self.pools = MemoryPools()
-        pools: Any = self.pools
-        self.reader = TurnReader(turns, access)
-        positions: Any = MemoryPositions()
-        self.items = ConversationItems(conversations, positions)
-        self.histories = Histories(turns, self.store, self.items, access)
-        resolver = Resolver(registry, self.models, access, "amf")
-        self.apis = HostApis()
-        apis: Any = self.apis
-        self.guardrails = Guardrails(apis.safety, None)
-        lookups = Lookups(apis, self.guardrails)
-        acceptor = Acceptor(turns, self.reader, resolver, self.histories, lookups, pools)
-        self.service = ResponsesService(turns, self.reader, self.store, self.histories, acceptor)
-        sessions = Sessions(turns, self.reader, self.agent_store, self.service, self.conversations)
-        agents = Directory(registry, self.agent_store, access, pools, "amf")
-        toolgroups = Toolgroups(self.apis.connectors)
-        self.agents = AgentsService(
-            acceptor, self.reader, resolver, agents, sessions, toolgroups, self.agent_store
-        )
-        self.settler = Settler(turns, self.store, self.histories, [sessions.settled])
-        self.running = Running(
-            self.service,
-            self.agents,
-            StackServices(apis, self.guardrails),
-            self.items,
-            self.reader,
-            self.settler,
-            registry,
-            self.models,
-            "amf",
-            Redis.from_url("redis://localhost:1"),
-        )
+    server: Server
+    turns: MemoryTurns
+    pools: MemoryPools
+    models: Models
+    apis: HostApis
+    conversations: Any
+    registry_path: Path
+
+    @property
+    def service(self) -> ResponsesService:
+        return self.server.responses
+
+    @property
+    def agents(self) -> AgentsService:
+        return self.server.agents
+
+    @property
+    def items(self) -> ConversationItems:
+        return self.server.items
+
+    @property
+    def histories(self) -> Histories:
+        return self.server.histories
+
+    @property
+    def reader(self) -> TurnReader:
+        return self.server.reader
+
+    @property
+    def settler(self) -> Settler:
+        return self.server.settler
+
+    @property
+    def store(self) -> ResponseStore:
+        return self.server.stores.responses
 
     async def settle(self) -> None:
         """Settle what has ended."""
@@ -408,17 +382,33 @@ class Floor:
 
 
 @asynccontextmanager
-async def floor(directory: Path, policy: list[Any] | None = None) -> AsyncIterator[Floor]:
-    """A floor, and its database closed at the end."""
+async def floor(
+    directory: Path, policy: list[Any] | None = None, *, without: str | None = None
+) -> AsyncIterator[Floor]:
+    """A floor, and its database closed at the end.
+
+    Args:
+        directory: for its database and registry.
+        policy: access rules.
+        without: an API that the host has not.
+    """
     rules = policy or []
+    registry_path = directory / "registry.json"
+    write_registry(registry_path, [agent("math"), agent("sick", "sick.py:3: no module named 'foo'")])
+    turns, pools, models, apis = MemoryTurns(), MemoryPools(), Models(), HostApis()
+    if without is not None:
+        setattr(apis, without, None)
     conversations = _conversations(directory, rules)
-    store = await ResponseStore.declare("sql_default", rules)
-    made = Floor(directory, rules, conversations, store, await AgentStore.declare("sql_default", rules))
+    config = AmfConfig(redis_url="redis://localhost:1", registry=registry_path)
+    parts: Any = turns, MemoryPositions(), pools
+    server = await Server.build(config, apis.deps(models, conversations), rules, Queue(*parts))
+    made = Floor(server, turns, pools, models, apis, conversations, registry_path)
     await conversations.initialize()
     try:
         yield made
     finally:
-        await made.running.stop()
+        await made.settler.stop()
+        await made.server.stop()
         await shutdown_sqlstore_backends()
 
 
@@ -426,11 +416,8 @@ async def floor(directory: Path, policy: list[Any] | None = None) -> AsyncIterat
 async def client_of(served: Floor, user: Owner | None = None) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the routes, which sees every request come from ``user``."""
     app = FastAPI()
-    app.include_router(create_router(served.service))
-    app.include_router(agents_routes.create_router(served.agents))
-    services, acceptor = served.running.services, served.service.acceptor
-    app.include_router(conversations_routes.create_router(served.items))
-    app.include_router(services_routes.create_router(services, acceptor, MAX_BODY_BYTES))
+    for front in served.server.routers(MAX_BODY_BYTES):
+        app.include_router(front)
 
     async def as_user(scope: Any, receive: Any, send: Any) -> None:
         with acting_as(user):

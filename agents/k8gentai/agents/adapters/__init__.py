@@ -1,6 +1,6 @@
 """The adapters: one module a framework, and the only place where that framework is imported."""
 
-from k8gentai.agents.contract.turn import Adapter
+from k8gentai.agents.contract.turn import AnyAdapter
 
 PACKAGES = {
     "langgraph": "langgraph",
@@ -15,7 +15,7 @@ FRAMEWORKS = tuple(PACKAGES)
 """The frameworks there is an adapter for."""
 
 
-def adapter_for(framework: str) -> Adapter:
+def adapter_for(framework: str) -> AnyAdapter:
     """Return a new adapter of that framework, which must be installed in this environment.
 
     Raises:

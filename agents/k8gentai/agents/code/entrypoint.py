@@ -5,13 +5,24 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeGuard
 
 from k8gentai.agents.contract.context import AgentContext
-from k8gentai.agents.contract.turn import RequestError
+from k8gentai.agents.contract.turn import AgentLoadError, RequestError
+from k8gentai.agents.resources.agent import AgentDefinition
 
 Factory = Callable[[AgentContext], Any]
 """Builds an agent for one turn."""
 
 Conversation = Callable[[str], Awaitable[Any]]
 """Is told what the user says and returns the answer: code that runs several agents in its own way."""
+
+
+def check_names_model(definition: AgentDefinition) -> None:
+    """See that a declarative agent names its model.
+
+    Raises:
+        AgentLoadError: it does not.
+    """
+    if not definition.spec.model.name:
+        raise AgentLoadError("spec.model.name: an agent without an entrypoint names its model")
 
 
 def is_factory(found: object) -> TypeGuard[Factory]:

@@ -7,6 +7,7 @@ so an adapter never yields ``turn.*``, ``usage`` or the steps of kind ``tool``, 
 :class:`~k8gentai.agents.contract.events.TurnIncomplete`.
 """
 
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -248,14 +249,18 @@ class LoadedAgent(Protocol):
         ...
 
 
-class Adapter(Protocol):
-    """Runs the agents of one framework."""
+class Adapter[A: LoadedAgent](Protocol):
+    """Runs the agents of one framework, which it is handed as it loaded them.
+
+    A class may be an adapter without naming this one, if it has what is here.
+    """
 
     framework: str
     default_concurrency: int
     """How many turns one worker process of this framework runs well at once."""
 
-    def load(self, definition: AgentDefinition) -> LoadedAgent:
+    @abstractmethod
+    def load(self, definition: AgentDefinition) -> A:
         """Import the definition's entrypoint, or build the declarative agent it describes.
 
         Raises:
@@ -263,21 +268,22 @@ class Adapter(Protocol):
         """
         ...
 
-    def tools(self, agent: LoadedAgent) -> FoundTools:
+    def tools(self, agent: A) -> FoundTools:
         """Find the tools of a loaded agent, those of its definition aside: nothing of it runs.
 
         An adapter of a third party may lack this method: then no tool is known.
         """
-        ...
+        return FoundTools()
 
-    def refuses(self, agent: LoadedAgent) -> frozenset[RequestPart]:
+    def refuses(self, agent: A) -> frozenset[RequestPart]:
         """Find what a loaded agent is known to take of no request: nothing of it runs.
 
         An adapter of a third party may lack this method: then :meth:`run` refuses.
         """
-        ...
+        return frozenset()
 
-    def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncIterator[Event]:
+    @abstractmethod
+    def run(self, agent: A, turn: Turn, context: TurnContext) -> AsyncIterator[Event]:
         """Run one attempt. Cancelling the iteration stops the agent and its model call.
 
         Raises:
@@ -286,6 +292,10 @@ class Adapter(Protocol):
             Exception: anything the agent's own code raised.
         """
         ...
+
+
+type AnyAdapter = Adapter[Any]
+"""The adapter of whichever framework: it is handed no agents but those that it loaded."""
 
 
 class ToolFailedError(Exception):

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from k8gentai.agents.contract.turn import Adapter
+from k8gentai.agents.contract.turn import AnyAdapter
 from k8gentai.agents.resources.agent import FRAMEWORK
 
 _PARTS = ("framework", "default_concurrency", "load", "run")
@@ -21,7 +21,7 @@ class AdapterError(Exception):
     """The adapter cannot be used; the message is one line for a person."""
 
 
-def load_adapter(reference: str) -> Adapter:
+def load_adapter(reference: str) -> AnyAdapter:
     """Return a new adapter of a third party, looked for from the working directory.
 
     Args:
@@ -35,7 +35,7 @@ def load_adapter(reference: str) -> Adapter:
         sys.path.insert(0, here)
     try:
         module = importlib.import_module(name)
-        adapter: Adapter = _class(module, wanted)()
+        adapter: AnyAdapter = _class(module, wanted)()
     except AdapterError:
         raise
     except Exception as error:

@@ -30,7 +30,7 @@ from k8gentai.agents.code.variables import (
     note_variables,
     noted_values,
 )
-from k8gentai.agents.contract.turn import Adapter, AgentFaultsError, AgentLoadError
+from k8gentai.agents.contract.turn import Adapter, AgentFaultsError, AgentLoadError, LoadedAgent
 from k8gentai.agents.registry.named_adapter import load_adapter
 from k8gentai.agents.resources.agent import AgentDefinition
 from k8gentai.agents.tools.declared import load_functions
@@ -70,7 +70,7 @@ def main() -> None:
     os._exit(0)
 
 
-def _load(adapter: Adapter, definition: AgentDefinition) -> dict[str, Any]:
+def _load[A: LoadedAgent](adapter: Adapter[A], definition: AgentDefinition) -> dict[str, Any]:
     """Find an agent's ``tools``, what it ``refuses``, the ``warnings`` of what could not be checked, the
     ``error`` by which it cannot be used, or None, the variables that it ``lacks`` by that, and whether it
     ``lacks_module``."""

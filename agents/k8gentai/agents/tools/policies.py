@@ -8,7 +8,7 @@ from k8gentai.agents.resources.agent import AgentDefinition
 from k8gentai.agents.text.suggestion import did_you_mean
 
 
-def found_tools(adapter: Adapter, agent: LoadedAgent) -> FoundTools:
+def found_tools[A: LoadedAgent](adapter: Adapter[A], agent: A) -> FoundTools:
     """Return the tools of a loaded agent: its adapter's, which may know none, and those that its
     definition names.
     """

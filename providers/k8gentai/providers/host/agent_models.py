@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry
 from k8gentai.providers import host
 from k8gentai.providers.host import environment
+from k8gentai.providers.host.own_models import OwnModels
 from k8gentai.workers.queue.registry_store import Place, followed_store_at
 
 log = structlog.get_logger(__name__)
@@ -48,8 +49,8 @@ class NotAModelError(ValueError):
         super().__init__(f"'{agent_id}' is an agent, not a model: send it to POST /v1/responses.")
 
 
-class AgentModels(host.InferenceProvider):  # type: ignore[misc]  # the host is untyped
-    """The provider. The host sets ``__provider_id__``.
+class AgentModels(OwnModels):
+    """The provider.
 
     Args:
         registry: the agents.
@@ -60,21 +61,8 @@ class AgentModels(host.InferenceProvider):  # type: ignore[misc]  # the host is 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    async def initialize(self) -> None: ...
-
-    async def shutdown(self) -> None: ...
-
     async def list_models(self) -> list[Any]:
-        """Called by the host when it refreshes its list."""
         return [as_model(agent, self.__provider_id__) for agent in self._registry.list()]
-
-    async def should_refresh_models(self) -> bool:
-        return True
-
-    async def register_model(self, model: Any) -> Any:
-        return model
-
-    async def unregister_model(self, model_id: str) -> None: ...
 
     async def openai_chat_completion(self, params: Any) -> Any:
         raise NotAModelError(params.model)

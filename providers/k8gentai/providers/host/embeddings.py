@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from k8gentai.providers import host, lexical
 from k8gentai.providers.host.error_answers import take_error
+from k8gentai.providers.host.own_models import OwnModels
 
 LEXICAL = "lexical"
 """The id of the model that is none: vectors of words (:mod:`k8gentai.providers.lexical`)."""
@@ -50,8 +51,8 @@ class EmbeddingsConfig(BaseModel):
         return (self.base_url, self.api_key) if self.base_url else (self.openai_base_url, self.openai_api_key)
 
 
-class Embeddings(host.InferenceProvider):  # type: ignore[misc]  # the host is untyped
-    """The provider. The host sets ``__provider_id__``.
+class Embeddings(OwnModels):
+    """The provider.
 
     Args:
         config: what the run YAML says of the endpoint.
@@ -62,24 +63,11 @@ class Embeddings(host.InferenceProvider):  # type: ignore[misc]  # the host is u
     def __init__(self, config: EmbeddingsConfig) -> None:
         self._config = config
 
-    async def initialize(self) -> None: ...
-
-    async def shutdown(self) -> None: ...
-
     async def list_models(self) -> list[Any]:
-        """Called by the host when it refreshes its list."""
         listed = [self._model(LEXICAL, lexical.DIMENSION)]
         if self._config.model != LEXICAL:
             listed.append(self._model(self._config.model, self._config.dimension))
         return listed
-
-    async def should_refresh_models(self) -> bool:
-        return True
-
-    async def register_model(self, model: Any) -> Any:
-        return model
-
-    async def unregister_model(self, model_id: str) -> None: ...
 
     async def openai_embeddings(self, params: Any) -> Any:
         """Embed texts.

@@ -164,7 +164,39 @@ class Reasoning(OutputItem):
         return {"type": "reasoning_text", "text": self._text}
 
 
-class FunctionCall(OutputItem):
+class WrittenCall(OutputItem):
+    """A tool call, whose arguments a model writes piece by piece.
+
+    Its events begin with ``response.`` and the item's type.
+    """
+
+    def __init__(self, emit: Emit, id_: str, index: int) -> None:
+        super().__init__(emit, id_, index)
+        self._arguments = ""
+
+    def delta(self, delta: str) -> None:
+        """Append a piece of the arguments."""
+        if delta:
+            self._arguments += delta
+            self._tell(f"response.{self.type}_arguments.delta", delta=delta)
+
+    def _whole(self, arguments: str, **fields: Any) -> None:
+        """Take the arguments as they are at their end.
+
+        Args:
+            arguments: JSON text.
+            fields: what else the event says.
+        """
+        self.delta(rest_of(arguments, self._arguments))
+        self._arguments = arguments
+        self._tell(f"response.{self.type}_arguments.done", **fields, arguments=arguments)
+
+    def close(self, status: str) -> None:
+        # A call without a result is never complete, whatever became of the turn.
+        self._done("incomplete")
+
+
+class FunctionCall(WrittenCall):
     """A call of a tool that runs on the client."""
 
     type = "function_call"
@@ -173,24 +205,12 @@ class FunctionCall(OutputItem):
         super().__init__(emit, id_, index)
         self._call_id = call_id
         self._name = name
-        self._arguments = ""
         self._added()
-
-    def delta(self, delta: str) -> None:
-        """Append a piece of the arguments."""
-        if delta:
-            self._arguments += delta
-            self._tell("response.function_call_arguments.delta", delta=delta)
 
     def called(self, arguments: str) -> None:
         """The call is whole; the client takes over."""
-        self.delta(rest_of(arguments, self._arguments))
-        self._arguments = arguments
-        self._tell("response.function_call_arguments.done", name=self._name, arguments=arguments)
+        self._whole(arguments, name=self._name)
         self._done("completed")
-
-    def close(self, status: str) -> None:
-        self._done("incomplete")
 
     def view(self) -> Item:
         return {
@@ -203,7 +223,7 @@ class FunctionCall(OutputItem):
         }
 
 
-class McpCall(OutputItem):
+class McpCall(WrittenCall):
     """A call of a tool that runs in the worker."""
 
     type = "mcp_call"
@@ -221,23 +241,14 @@ class McpCall(OutputItem):
         self.name = name
         self.server_label = server_label
         self._approval_request_id = approval_request_id
-        self._arguments = ""
         self._output: str | None = None
         self._error: str | None = None
         self._added()
         self._tell("response.mcp_call.in_progress")
 
-    def delta(self, delta: str) -> None:
-        """Append a piece of the arguments."""
-        if delta:
-            self._arguments += delta
-            self._tell("response.mcp_call_arguments.delta", delta=delta)
-
     def called(self, arguments: str) -> None:
         """The arguments are whole; the tool runs."""
-        self.delta(rest_of(arguments, self._arguments))
-        self._arguments = arguments
-        self._tell("response.mcp_call_arguments.done", arguments=arguments)
+        self._whole(arguments)
 
     def result(self, output: str, *, is_error: bool) -> None:
         """The tool answered. ``error`` is text, as the host's types have it."""
@@ -247,10 +258,6 @@ class McpCall(OutputItem):
             self._output = output
         self._tell("response.mcp_call.failed" if is_error else "response.mcp_call.completed")
         self._done("failed" if is_error else "completed")
-
-    def close(self, status: str) -> None:
-        # A call without a result is never complete, whatever became of the turn.
-        self._done("incomplete")
 
     def view(self) -> Item:
         return {

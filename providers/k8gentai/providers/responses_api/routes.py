@@ -40,6 +40,14 @@ def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTE
         max_body_bytes: how large a request may be.
     """
     router = APIRouter(prefix="/v1/responses", route_class=AnsweringRoute, include_in_schema=False)
+    _add_making(router, service, max_body_bytes)
+    _add_reading(router, service)
+    _add_ending(router, service)
+    return router
+
+
+def _add_making(router: APIRouter, service: ResponsesService, max_body_bytes: int) -> None:
+    """Add the routes that accept a turn."""
 
     @router.post("")
     async def create(
@@ -72,6 +80,10 @@ def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTE
         body = await json_body(request, max_body_bytes)
         turn_id = await service.acceptor.accept_compaction(body, idempotency_key, x_stainless_retry_count)
         return JSONResponse(await service.compaction(turn_id))
+
+
+def _add_reading(router: APIRouter, service: ResponsesService) -> None:
+    """Add the routes that touch no turn."""
 
     @router.get("")
     async def page(
@@ -111,6 +123,10 @@ def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTE
         window = _between(ordered, after, before)
         return JSONResponse(_list(window[:limit], len(window) > limit))
 
+
+def _add_ending(router: APIRouter, service: ResponsesService) -> None:
+    """Add the routes that cancel a response or delete it."""
+
     @router.delete("/{response_id}")
     async def delete(response_id: str) -> Response:
         await service.delete(response_id)
@@ -119,8 +135,6 @@ def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTE
     @router.post("/{response_id}/cancel")
     async def cancel(response_id: str) -> Response:
         return JSONResponse(await service.cancel(response_id))
-
-    return router
 
 
 async def _server_sent(

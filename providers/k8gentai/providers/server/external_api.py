@@ -12,9 +12,8 @@ from k8gentai.providers.agents_api import routes as agents_routes
 from k8gentai.providers.http import MAX_BODY_BYTES
 from k8gentai.providers.overrides import completions, conversations, vector_stores
 from k8gentai.providers.responses_api import routes
-from k8gentai.providers.server.server import Running
+from k8gentai.providers.server.server import Server
 from k8gentai.providers.server.web_security import protect
-from k8gentai.providers.worker_api import routes as services_routes
 
 API = host.Api.add("amf")
 
@@ -22,7 +21,7 @@ API = host.Api.add("amf")
 class Amf(Protocol):
     """What the host believes it serves."""
 
-    running: Running
+    server: Server
 
 
 class AmfRoutesConfig(BaseModel):
@@ -41,16 +40,16 @@ class AmfRoutes:
     """Holds what the routes need.
 
     Args:
-        running: this process's service.
+        server: this process's service.
         inference: the host's Inference API.
         vector_io: its Vector IO API.
         max_body_bytes: how large a request may be.
     """
 
     def __init__(
-        self, running: Running, inference: Any, vector_io: Any, max_body_bytes: int = MAX_BODY_BYTES
+        self, server: Server, inference: Any, vector_io: Any, max_body_bytes: int = MAX_BODY_BYTES
     ) -> None:
-        self.running = running
+        self.server = server
         self.inference = inference
         self.vector_io = vector_io
         self.max_body_bytes = max_body_bytes
@@ -63,8 +62,8 @@ async def get_provider_impl(config: AmfRoutesConfig, deps: dict[Any, Any]) -> Am
     if config.any_client_version:
         host.serve_any_client_version()
     protect([name.strip().lower() for name in (config.allowed_hosts or "").split(",") if name.strip()])
-    running = deps[host.Api.responses].running
-    return AmfRoutes(running, deps[host.Api.inference], deps[host.Api.vector_io], config.max_body_bytes)
+    server = deps[host.Api.responses].server
+    return AmfRoutes(server, deps[host.Api.inference], deps[host.Api.vector_io], config.max_body_bytes)
 
 
 def available_providers() -> list[Any]:
@@ -89,22 +88,19 @@ def create_router(impl: AmfRoutes | None) -> APIRouter:
     """
     if impl is None:
         return _listed()
-    running = impl.running
+    server = impl.server
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _move_to_front(app, router)
-        await running.open()
+        await server.open()
         yield
-        await running.stop()
+        await server.stop()
 
     router = APIRouter(lifespan=lifespan)
-    router.include_router(routes.create_router(running.service, impl.max_body_bytes))
-    router.include_router(agents_routes.create_router(running.agents, impl.max_body_bytes))
-    acceptor = running.service.acceptor
-    router.include_router(services_routes.create_router(running.services, acceptor, impl.max_body_bytes))
-    router.include_router(conversations.create_router(running.items, impl.max_body_bytes))
-    router.include_router(completions.create_router(impl.inference, running.listed, impl.max_body_bytes))
+    for front in server.routers(impl.max_body_bytes):
+        router.include_router(front)
+    router.include_router(completions.create_router(impl.inference, server.listed, impl.max_body_bytes))
     router.include_router(vector_stores.create_router(impl.vector_io))
     return router
 

@@ -7,83 +7,34 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, NoReturn
 
-from pydantic import BaseModel, Field, SecretStr, TypeAdapter, field_validator
+from pydantic import TypeAdapter
 from redis.exceptions import RedisError
 
-from k8gentai.agents.registry.registry import Registry
-from k8gentai.agents.text.header_value import header_value
 from k8gentai.providers import host
-from k8gentai.providers.agents_api.directory import Directory
-from k8gentai.providers.agents_api.service import AgentsService
-from k8gentai.providers.agents_api.sessions import Sessions
-from k8gentai.providers.agents_api.store import AgentStore
-from k8gentai.providers.agents_api.toolgroups import Toolgroups
-from k8gentai.providers.host import environment
-from k8gentai.providers.host.access import Access
-from k8gentai.providers.requests.guardrails import Guardrails, ModerationEndpoint
-from k8gentai.providers.requests.referenced import Lookups
-from k8gentai.providers.requests.stack_apis import StackApis
-from k8gentai.providers.requests.targets import Resolver
-from k8gentai.providers.responses_api.service import ResponsesService
-from k8gentai.providers.server.server import Running
-from k8gentai.providers.turns.acceptor import Acceptor
-from k8gentai.providers.turns.conversation_items import ConversationItems
-from k8gentai.providers.turns.history import Histories
-from k8gentai.providers.turns.reader import TurnReader
-from k8gentai.providers.turns.settler import Settler
-from k8gentai.providers.turns.store import ResponseStore
-from k8gentai.providers.worker_api.services import StackServices
+from k8gentai.providers.server.config import AmfConfig
+from k8gentai.providers.server.server import Server
 from k8gentai.workers.process.descriptors import raise_limit
 from k8gentai.workers.queue import preflight
 from k8gentai.workers.queue.connection import AWAY, connect, masked
-from k8gentai.workers.queue.positions import Positions
 from k8gentai.workers.queue.record import TurnRecord
-from k8gentai.workers.queue.registry_store import Place, followed_store_at
-from k8gentai.workers.queue.status import Pools
-from k8gentai.workers.queue.turns import Turns
 
 _HOST_EVENT: TypeAdapter[Any] = TypeAdapter(host.types.OpenAIResponseObjectStream)
-
-
-class AmfConfig(BaseModel):
-    """``config`` of the provider in the run YAML."""
-
-    redis_url: str = Field(default_factory=environment.redis_url)
-    """From the environment, as the host prints the run YAML's and shows it in ``/v1/providers``."""
-    registry: Place = Path(".k8gentai/registry.json")
-    sql_backend: str = "sql_default"
-    """A SQL backend of ``storage.backends``, for finished responses."""
-    models_provider_id: str = "amf"
-    """The ``provider_id`` of our ``remote::amf-models`` entry."""
-    queue_limit: int = 10_000
-    """How many turns may wait, of all agents together. An agent's own limit is in its definition."""
-    keep_seconds: int = 86_400
-    """How long Redis keeps a finished turn: its stream can be read, its journal taken over, its job seen in RQ."""
-    moderation_url: str | None = None
-    """A moderation endpoint, for requests with guardrails."""
-    moderation_api_key: SecretStr | None = None
-
-    @field_validator("moderation_api_key")
-    @classmethod
-    def _is_sent(cls, key: SecretStr | None) -> SecretStr | None:
-        return SecretStr(header_value(key.get_secret_value())) if key else None
 
 
 class AmfResponses(host.Responses):  # type: ignore[misc]  # the host is untyped
     """The host's Responses API over :class:`ResponsesService`."""
 
-    def __init__(self, running: Running) -> None:
-        self.running = running
-        self._service = running.service
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._service = server.responses
 
     async def shutdown(self) -> None:
-        await self.running.stop()
+        await self.server.stop()
 
     async def create_openai_response(self, request: Any) -> Any:
-        self.running.start()
+        self.server.start()
         turn, read = await self._service.acceptor.accept(request.model_dump(mode="json", exclude_unset=True))
         if read.stream:
             return self._host_events(turn)
@@ -140,39 +91,10 @@ async def get_adapter_impl(config: AmfConfig, deps: dict[Any, Any], policy: list
     logging.getLogger("k8gentai").setLevel(logging.INFO)
     raise_limit()
     await _require_redis(config.redis_url)
-    redis = connect(config.redis_url)
-    turns = Turns(redis, queue_limit=config.queue_limit, keep_seconds=config.keep_seconds)
-    store = await ResponseStore.declare(config.sql_backend, policy)
-    access = Access(policy)
-    registry = Registry(followed_store_at(config.registry, config.redis_url))
-    models = deps[host.Api.models]
-    items = ConversationItems(deps[host.Api.conversations], Positions(redis, keep_seconds=config.keep_seconds))
-    histories = Histories(turns, store, items, access)
-    reader = TurnReader(turns, access)
-    resolver = Resolver(registry, models, access, config.models_provider_id)
-    apis = StackApis.of(deps)
-    guardrails = Guardrails(apis.safety, _moderation(config))
-    pools = Pools(redis)
-    acceptor = Acceptor(turns, reader, resolver, histories, Lookups(apis, guardrails), pools)
-    service = ResponsesService(turns, reader, store, histories, acceptor)
-    agent_store = await AgentStore.declare(config.sql_backend, policy)
-    sessions = Sessions(turns, reader, agent_store, service, deps[host.Api.conversations])
-    directory = Directory(registry, agent_store, access, pools, config.models_provider_id)
-    toolgroups = Toolgroups(deps[host.Api.connectors])
-    agents = AgentsService(acceptor, reader, resolver, directory, sessions, toolgroups, agent_store)
-    settler = Settler(turns, store, histories, [sessions.settled])
-    services, provider_id = StackServices(apis, guardrails), config.models_provider_id
-    running = Running(service, agents, services, items, reader, settler, registry, models, provider_id, redis)
+    server = await Server.build(config, deps, policy)
     if host.ONE_LOOP:
-        await running.open()
-    return AmfResponses(running)
-
-
-def _moderation(config: AmfConfig) -> ModerationEndpoint | None:
-    if not config.moderation_url:
-        return None
-    key = config.moderation_api_key
-    return ModerationEndpoint(config.moderation_url, key.get_secret_value() if key else None)
+        await server.open()
+    return AmfResponses(server)
 
 
 async def _require_redis(url: str) -> None:

@@ -1,16 +1,12 @@
 """Accepts turns: every way of asking for one, of whichever API, comes through here."""
 
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from opentelemetry import propagate
 
-from k8gentai.agents.adapters.base.parameters import asks_nothing, unsupported
-from k8gentai.agents.adapters.base.request_parts import file_parts
 from k8gentai.agents.contract.turn import Item, Turn
 from k8gentai.providers.errors import MODEL_NOT_FOUND, ApiError, agent_gone, agent_not_loaded, invalid
 from k8gentai.providers.host.access import acting_as, caller
@@ -19,7 +15,8 @@ from k8gentai.providers.requests.answer_formats import check_schema
 from k8gentai.providers.requests.compaction import COMPACTION, summary_request
 from k8gentai.providers.requests.input_items import check_outputs
 from k8gentai.providers.requests.referenced import Lookups
-from k8gentai.providers.requests.request import RESPONSES, CreateRequest, read_request
+from k8gentai.providers.requests.request import CreateRequest, read_request
+from k8gentai.providers.requests.target_checks import check_parameters, check_parts
 from k8gentai.providers.requests.targets import Resolver, Target
 from k8gentai.providers.requests.tool_choices import check_tool_choice
 from k8gentai.providers.turns.continuation import (
@@ -29,19 +26,17 @@ from k8gentai.providers.turns.continuation import (
     first_seen,
     unknown_request,
 )
+from k8gentai.providers.turns.going_on import GoingOn, check_same, with_credentials
 from k8gentai.providers.turns.history import Histories
 from k8gentai.providers.turns.reader import TurnReader
 from k8gentai.workers.queue.admission import ParentEndedError, Terms
 from k8gentai.workers.queue.grants import PARENT_HEADER, Parent
 from k8gentai.workers.queue.origin import Origin
-from k8gentai.workers.queue.record import AcceptedTurn, Replay, TurnRecord
+from k8gentai.workers.queue.record import AcceptedTurn, TurnRecord
 from k8gentai.workers.queue.status import Pools
 from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
 
 log = structlog.get_logger(__name__)
-
-_CREDENTIALS = ("authorization", "headers")
-"""What of an MCP server's tool may be another where a turn goes on."""
 
 
 class Acceptor:
@@ -129,40 +124,13 @@ class Acceptor:
             redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: Redis is away.
         """
         turn_id = new_turn_id()
-        request = read_request(turn_id, body)
-        given = request.input
-        await check_schema((request.parameters.get("text") or {}).get("format") or {})
-        target = await self._target(request)
-        _check_parameters(request.parameters, target)
-        request = await self._lookups.complete(turn_id, request, target.framework)
-        _check_parts(request, target)
-        if request.conversation:
-            await self._histories.check_conversation(request.conversation)
-        going_on = await self._continued(request, target.agent, parent)
-        if going_on.turn is None:
-            check_tool_choice(request, target)
-        asked = going_on.turn or request
-        accepted = AcceptedTurn(
-            turn=Turn(
-                id=turn_id,
-                agent=target.agent,
-                input=request.input,
-                instructions=asked.instructions,
-                tools=asked.tools,
-                parameters=asked.parameters,
-                conversation=request.conversation or going_on.conversation,
-            ),
-            framework=target.framework,
-            pool=target.pool,
-            revision=target.revision,
-            implicit=target.implicit,
-            owner=caller(),
-            request={**going_on.echo, **request.echo, **going_on.held},
-            previous_response_id=request.previous_response_id,
-            background=request.background,
-            store=request.store,
-            trace=_trace(),
-            replay=going_on.replay,
+        asked = read_request(turn_id, body)
+        request, target, going_on = await self._checked(turn_id, asked, parent)
+        accepted = _accepted(
+            turn_id,
+            request,
+            target,
+            going_on,
             origin=origin(turn_id) if origin else going_on.origin,
             parent=parent,
             keep_history=keep_history,
@@ -179,13 +147,33 @@ class Acceptor:
         async def history() -> list[Item]:
             before = await self._histories.before(accepted)
             if checks_outputs and not going_on.replay:
-                check_outputs(given, before)
+                check_outputs(asked.input, before)
             return before
 
         kept = await self._turns.accept(accepted, history, terms)
         log.info("turn_accepted", turn=kept, agent=target.agent, framework=target.framework, pool=target.pool)
         turn = accepted.turn.model_copy(update={"id": kept})
         return TurnRecord(**{**dict(accepted), "turn": turn}, status="queued"), request
+
+    async def _checked(
+        self, turn_id: str, asked: CreateRequest, parent: Parent | None
+    ) -> tuple[CreateRequest, Target, GoingOn]:
+        """Return a request with what it names, whom it is for, and what it goes on with.
+
+        Raises:
+            ApiError: the request is wrong.
+        """
+        await check_schema((asked.parameters.get("text") or {}).get("format") or {})
+        target = await self._target(asked)
+        check_parameters(asked.parameters, target)
+        request = await self._lookups.complete(turn_id, asked, target.framework)
+        check_parts(request, target)
+        if request.conversation:
+            await self._histories.check_conversation(request.conversation)
+        going_on = await self._continued(request, target.agent, parent)
+        if going_on.turn is None:
+            check_tool_choice(request, target)
+        return request, target, going_on
 
     async def _target(self, request: CreateRequest) -> Target:
         """Find whom a request is for.
@@ -229,7 +217,7 @@ class Acceptor:
         record, _ = await self.accept(request, idempotency_key, sdk_try, lambda _: COMPACTION, keep_history=True)
         return record.turn.id
 
-    async def _continued(self, request: CreateRequest, agent: str, parent: Parent | None) -> "_GoingOn":
+    async def _continued(self, request: CreateRequest, agent: str, parent: Parent | None) -> GoingOn:
         """Return what the request goes on with, where it answers what a suspended turn asked.
 
         Raises:
@@ -238,7 +226,7 @@ class Acceptor:
         """
         turn_id = asking_turn(request.input)
         if turn_id is None:
-            return _GoingOn()
+            return GoingOn()
         try:
             # What was not to be kept is there for as long as it waits for the answer.
             record = await self._reader.record(turn_id, "update", unkept=True)
@@ -255,14 +243,14 @@ class Acceptor:
             check_is_asked_here(record)
         if unable := await self._pools.unable(record.pool, agent):
             raise agent_not_loaded(turn_id, agent, next(iter(unable.values())))
-        turn = _with_tools(first_seen(record), request.tools)
-        _check_same(request, turn)
+        turn = with_credentials(first_seen(record), request.tools)
+        check_same(request, turn)
         record, events = await self._reader.so_far(record)
         replay = continued(record, events, request.input, await self._turns.now())
         replay = replay.model_copy(update={"turn": turn})
         kept = ("instructions", *turn.parameters)
         echo = {name: value for name, value in record.request.items() if name in kept}
-        return _GoingOn(replay, record.origin.going_on(), await self._conversation(record), turn, echo)
+        return GoingOn(replay, record.origin.going_on(), await self._conversation(record), turn, echo)
 
     async def _conversation(self, record: TurnRecord) -> str | None:
         """Return a suspended turn's conversation, which is that of the turn that goes on with it where its request
@@ -277,106 +265,43 @@ class Acceptor:
         return record.turn.conversation
 
 
-@dataclass(frozen=True)
-class _GoingOn:
-    """What a turn goes on with, where it answers what a suspended one asked."""
-
-    replay: Replay | None = None
-    origin: Origin = RESPONSES
-    conversation: str | None = None
-    turn: Turn | None = None
-    """The turn as its agent first saw it: what it asks holds to its end."""
-    echo: dict[str, Any] = field(default_factory=dict)
-    """What a response repeats of that."""
-
-    @property
-    def held(self) -> dict[str, Any]:
-        """What of it holds, whatever the answer says that asks for nothing."""
-        return {name: value for name, value in self.echo.items() if not asks_nothing(name, value)}
-
-
-def _check_same(request: CreateRequest, turn: Turn) -> None:
-    """See that a request which answers a question asks nothing that the turn, which goes on, does not.
-
-    Raises:
-        ApiError: it does; naming the parameter (400).
-    """
-    given = {**request.parameters, **({"instructions": request.instructions} if request.instructions else {})}
-    known = {**turn.parameters, "instructions": turn.instructions}
-    for name, value in given.items():
-        if _plain(known.get(name)) != (asked := _plain(value)) and not asks_nothing(name, asked):
-            message = f"'{name}': the turn goes on as its first request asked: leave it out, or repeat it."
-            raise invalid(message, name, "unsupported_parameter")
-    tools = {_without_credentials(tool) for tool in turn.tools}
-    for index, tool in enumerate(request.tools):
-        if _without_credentials(tool) not in tools:
-            message = f"'tools[{index}]': the turn goes on with the tools of its first request."
-            raise invalid(message, f"tools[{index}]", "unsupported_parameter")
-
-
-def _with_tools(turn: Turn, tools: list[dict[str, Any]]) -> Turn:
-    """Return a turn with the credentials that a request brings for MCP servers of the turn's: those that it had
-    may have expired while it waited."""
-    brought = {_without_credentials(tool): _credentials(tool) for tool in tools if tool.get("type") == "mcp"}
-    return turn.model_copy(
-        update={"tools": [{**tool, **brought.get(_without_credentials(tool), {})} for tool in turn.tools]}
+def _accepted(
+    turn_id: str,
+    request: CreateRequest,
+    target: Target,
+    going_on: GoingOn,
+    *,
+    origin: Origin,
+    parent: Parent | None,
+    keep_history: bool,
+) -> AcceptedTurn:
+    """Return what the record of a turn of the current caller begins with."""
+    asked = going_on.turn or request
+    return AcceptedTurn(
+        turn=Turn(
+            id=turn_id,
+            agent=target.agent,
+            input=request.input,
+            instructions=asked.instructions,
+            tools=asked.tools,
+            parameters=asked.parameters,
+            conversation=request.conversation or going_on.conversation,
+        ),
+        framework=target.framework,
+        pool=target.pool,
+        revision=target.revision,
+        implicit=target.implicit,
+        owner=caller(),
+        request={**going_on.echo, **request.echo, **going_on.held},
+        previous_response_id=request.previous_response_id,
+        background=request.background,
+        store=request.store,
+        trace=_trace(),
+        replay=going_on.replay,
+        origin=origin,
+        parent=parent,
+        keep_history=keep_history,
     )
-
-
-def _credentials(tool: dict[str, Any]) -> dict[str, Any]:
-    """Return those that come with a tool: a response shows it without."""
-    return {name: tool[name] for name in _CREDENTIALS if tool.get(name) is not None}
-
-
-def _without_credentials(tool: dict[str, Any]) -> str:
-    """Return what tells a tool from others, as JSON: all but its credentials."""
-    asked = {name: value for name, value in _plain(tool).items() if name not in _CREDENTIALS}
-    return json.dumps(asked, sort_keys=True)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value of JSON without the fields that are null: they ask as much as those that are left out."""
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items() if part is not None}
-    return [_plain(part) for part in value] if isinstance(value, list) else value
-
-
-def _check_parameters(parameters: dict[str, Any], target: Target) -> None:
-    """See that the agent can do what the request asks.
-
-    Raises:
-        ApiError: it cannot; naming the parameter (400).
-    """
-    if target.framework == "llama-stack":
-        return
-    if place := unsupported(parameters, declarative=target.declarative):
-        kind = "a declarative agent" if target.declarative else "an agent with code of its own"
-        message = f"'{place}' cannot be asked of '{target.agent}', {kind} of {target.framework}: leave it out."
-        raise invalid(message, place, "unsupported_parameter")
-
-
-def _check_parts(request: CreateRequest, target: Target) -> None:
-    """See that the agent takes what comes with the request.
-
-    Raises:
-        ApiError: it does not; naming the first such part (400).
-    """
-    if "tools" in target.refuses and request.tools:
-        message = f"'tools': '{target.agent}' has the tools of its code, and takes none of a request."
-        raise invalid(message, "tools", "unsupported_parameter")
-    for index, tool in enumerate(request.tools):
-        place, kind, name = f"tools[{index}]", tool.get("type"), tool.get("name")
-        if target.framework != "llama-stack" and kind != "function":
-            message = f"'{place}.type': agents of {target.framework} take functions, and no {kind}."
-            raise invalid(message, f"{place}.type", "unsupported_parameter")
-        if kind == "function" and name in target.tools:
-            # A call of that name would be the client's to make, and the agent's own.
-            message = f"'{place}.name': '{target.agent}' itself has a tool '{name}'."
-            raise invalid(message, f"{place}.name")
-    if "files" in target.refuses:
-        for place, part in file_parts(request.input):
-            message = f"'{place}': '{target.agent}' takes text alone, and no {part['type']}."
-            raise invalid(message, place, "unsupported_parameter")
 
 
 def _trace() -> dict[str, str]:

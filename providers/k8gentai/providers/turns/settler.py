@@ -37,7 +37,7 @@ class Settler:
     """Settles turns in the background, for as long as the server runs.
 
     Args:
-        turns: turns in Redis; this object's own, as it remembers what it was given to settle.
+        turns: turns in Redis, with what this server was given to settle.
         store: finished responses.
         histories: conversations.
         on_settled: what fronts do with each turn that has ended, in their order.

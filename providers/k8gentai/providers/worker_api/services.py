@@ -30,10 +30,6 @@ class StackServices:
         self._apis = apis
         self._guardrails = guardrails
 
-    async def close(self) -> None:
-        """Close connections."""
-        await self._guardrails.close()
-
     async def search_files(self, asked: FileSearch) -> Found:
         """Return what a vector store finds."""
         search = host.SearchVectorStoreRequest(**asked.search)

@@ -36,21 +36,13 @@ from k8gentai.agents.contract.events import (
     ToolCallStarted,
 )
 from k8gentai.agents.contract.turn import RequestError, StepLimitReached, TurnContext
-from tests.scripted import FOREVER, HANG_UP, Answer, Call, Refuse, ScriptedModel
+from tests.scripted import FOREVER, HANG_UP, Answer, Call, Refuse
 from tests.support.langgraph import boundary_of, chat, context_of, definition, loaded, of_type, run, texts, turn_of
 
 # LangChain keeps its HTTP clients for the whole process, so all turns of a process share a loop, as in a worker.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
-
-
-@pytest.fixture(scope="module")
-def model():
-    server = ScriptedModel()
-    server.start()
-    yield server
-    server.stop()
 
 
 def add(a: int, b: int) -> int:

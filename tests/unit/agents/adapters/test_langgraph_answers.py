@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from k8gentai.agents.adapters.base.answer_text import answer_text
 from k8gentai.agents.contract.turn import AgentLoadError, Decision
-from tests.scripted import Answer, Call, ScriptedModel
+from tests.scripted import Answer, Call
 from tests.support.langgraph import Boundary, answered, chat, context_of, loaded, of_type, run, turn_of
 
 # LangChain keeps its HTTP clients for the whole process, so all turns of a process share a loop, as in a worker.
@@ -33,14 +33,6 @@ pytestmark = [
     # LangChain's own, of its structured output.
     pytest.mark.filterwarnings("ignore:Pydantic serializer warnings"),
 ]
-
-
-@pytest.fixture(scope="module")
-def model():
-    server = ScriptedModel()
-    server.start()
-    yield server
-    server.stop()
 
 
 class Plan(BaseModel):

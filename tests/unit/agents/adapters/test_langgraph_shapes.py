@@ -21,20 +21,12 @@ from langgraph.types import Command, Send
 from pydantic import BaseModel
 
 from k8gentai.agents.contract.turn import ToolOutcome
-from tests.scripted import Answer, Call, ScriptedModel
+from tests.scripted import Answer, Call
 from tests.support.langgraph import Boundary, chat, context_of, definition, loaded, of_type, run, texts, turn_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PAID: list[float] = []
-
-
-@pytest.fixture(scope="module")
-def model():
-    server = ScriptedModel()
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -485,7 +477,12 @@ async def test_errors_of_tools_by_hand_are_their_callers_and_so_again_from_the_r
     assert PAID == [7]
 
 
-async def test_a_second_try_by_hand_is_a_second_call(model):
+@pytest.mark.parametrize(
+    "invoke",
+    [lambda flaky, call: flaky.invoke(call["args"]), lambda flaky, call: flaky.invoke(call).content],
+    ids=["arguments", "whole"],
+)
+async def test_a_second_try_by_hand_is_a_second_call(model, key, invoke):
     @tool
     def flaky(amount: float) -> str:
         """Work the second time."""
@@ -496,15 +493,15 @@ async def test_a_second_try_by_hand_is_a_second_call(model):
 
     def run_tool(call: dict) -> str:
         try:
-            return flaky.invoke(call["args"])
+            return invoke(flaky, call)
         except ValueError:
-            return flaky.invoke(call["args"])
+            return invoke(flaky, call)
 
     boundary, again = Boundary(), Boundary()
-    for key, one in (("second", boundary), ("second-again", again)):
-        model.script(key, Answer(Call("flaky", {"amount": 7}, id="c1")), Answer("Done."))
-        await run(looping(chat(model), by_hand(run_tool), flaky), turn_of(f"[[{key}]]"), context_of(one))
-        assert model.requests(key)[1].texts("tool") == ["now"]
+    for name, one in ((key, boundary), (f"{key}-again", again)):
+        model.script(name, Answer(Call("flaky", {"amount": 7}, id="c1")), Answer("Done."))
+        await run(looping(chat(model), by_hand(run_tool), flaky), turn_of(f"[[{name}]]"), context_of(one))
+        assert model.requests(name)[1].texts("tool") == ["now"]
         again.recorded = boundary.outcomes
     assert [outcome.is_error for outcome in boundary.outcomes.values()] == [True, False]
     assert list(again.outcomes) == list(boundary.outcomes)
@@ -596,32 +593,6 @@ async def test_a_tool_node_that_tries_again_makes_one_call(model):
     graph = looping(chat(model), Stubborn([flaky], handle_tool_errors=True), flaky)
     await run(graph, turn_of("[[stubborn]]"), context_of(boundary))
     assert boundary.outcomes == {"c1": ToolOutcome("now")}
-    assert len(PAID) == 2
-
-
-async def test_a_second_try_of_a_whole_call_is_a_second_call(model):
-    @tool
-    def flaky(amount: float) -> str:
-        """Work the second time."""
-        PAID.append(amount)
-        if len(PAID) == 1:
-            raise ValueError("not yet")
-        return "now"
-
-    def run_tool(call: dict) -> str:
-        try:
-            return flaky.invoke(call).content
-        except ValueError:
-            return flaky.invoke(call).content
-
-    boundary, again = Boundary(), Boundary()
-    for key, one in (("whole", boundary), ("whole-again", again)):
-        model.script(key, Answer(Call("flaky", {"amount": 7}, id="c1")), Answer("Done."))
-        await run(looping(chat(model), by_hand(run_tool), flaky), turn_of(f"[[{key}]]"), context_of(one))
-        assert model.requests(key)[1].texts("tool") == ["now"]
-        again.recorded = boundary.outcomes
-    assert [outcome.is_error for outcome in boundary.outcomes.values()] == [True, False]
-    assert list(again.outcomes) == list(boundary.outcomes)
     assert len(PAID) == 2
 
 

@@ -25,18 +25,10 @@ from k8gentai.agents.adapters.langgraph.given_messages import GivenMessages
 from k8gentai.agents.adapters.langgraph.tool_results import recorded, remade, written
 from k8gentai.agents.contract.events import ToolCall, ToolResult
 from k8gentai.agents.contract.turn import Decision, ToolOutcome
-from tests.scripted import Answer, Call, ScriptedModel
+from tests.scripted import Answer, Call
 from tests.support.langgraph import Boundary, chat, context_of, loaded, of_type, run, texts, turn_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(scope="module")
-def model():
-    server = ScriptedModel()
-    server.start()
-    yield server
-    server.stop()
 
 
 def add(a: int, b: int) -> int:

@@ -18,18 +18,10 @@ from k8gentai.agents.contract.events import (
 )
 from k8gentai.agents.contract.turn import AgentLoadError, RequestError
 from k8gentai.agents.resources.agent import AgentDefinition
-from tests.scripted import FOREVER, HANG_UP, Answer, Call, Gate, Refuse, ScriptedModel
+from tests.scripted import FOREVER, HANG_UP, Answer, Call, Gate, Refuse
 from tests.support.llama_stack import boundary_of, context_for, run, turn_of, user
 
 WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
-
-
-@pytest.fixture(scope="module")
-def model():
-    server = ScriptedModel()
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

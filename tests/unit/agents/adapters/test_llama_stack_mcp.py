@@ -12,19 +12,11 @@ from k8gentai.agents.adapters.llama_stack.adapter import LlamaStackAdapter
 from k8gentai.agents.contract.events import ItemDone, ItemProgress, ItemStarted, MessageDone, ToolCall
 from k8gentai.agents.contract.turn import StepLimitReached
 from k8gentai.agents.tools.mcp_sessions import McpServerError, McpUnauthorizedError
-from tests.scripted import Answer, Call, Gate, ScriptedModel
+from tests.scripted import Answer, Call, Gate
 from tests.support.llama_stack import Boundary, McpServer, boundary_of, context_for, mcp_tool, run, turn_of
 
 # Llama Stack 0.7.3 uses mcp's older name.
 pytestmark = pytest.mark.filterwarnings("ignore:Use `streamable_http_client`:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def model():
-    server = ScriptedModel()
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import httpx
 import pytest
@@ -90,7 +91,8 @@ def test_a_function_of_a_text_is_a_graph_that_takes_text_alone() -> None:
 
 
 def test_an_adapter_of_a_third_party_may_not_say() -> None:
-    assert refused_parts(object(), object()) == frozenset()
+    silent: Any = object()
+    assert refused_parts(silent, object()) == frozenset()
 
 
 async def test_deltas_are_padded_where_that_is_asked_for(client: httpx.AsyncClient, served: Floor) -> None:

@@ -7,21 +7,13 @@ import pytest
 from k8gentai.agents.adapters.langgraph.adapter import LangGraphAdapter
 from k8gentai.agents.registry.definitions import read_definitions
 from k8gentai.agents.registry.references import reference_faults
-from tests.scripted import Answer, Call, ScriptedModel
+from tests.scripted import Answer, Call
 from tests.support.langgraph import Boundary, context_of, run, texts, turn_of
 
 ROOT = Path(__file__).parents[4]
 # LangChain keeps its HTTP clients for the whole process, so all turns of a process share a loop, as in a worker.
 together = pytest.mark.asyncio(loop_scope="module")
 MODEL = {"INFERENCE_MODEL": "scripted-model"}
-
-
-@pytest.fixture(scope="module")
-def model():
-    server = ScriptedModel()
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from k8gentai.agents.contract.turn import Adapter, AgentLoadError, FoundTools
+from k8gentai.agents.contract.turn import Adapter, AgentLoadError, FoundTools, LoadedAgent
 from k8gentai.agents.resources.agent import AgentDefinition
 from k8gentai.agents.tools.policies import check_policies, found_tools
 
@@ -88,7 +88,7 @@ def test_only_a_tool_of_the_agents_own_is_dynamic() -> None:
 
 
 def test_adapters_without_the_method_are_adapters() -> None:
-    adapter: Adapter = object()  # type: ignore[assignment]
+    adapter: Adapter[LoadedAgent] = object()  # type: ignore[assignment]
     assert found_tools(adapter, Loaded(defined())) == FoundTools()
 
 

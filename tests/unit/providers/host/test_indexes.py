@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from k8gentai.providers import host
 from k8gentai.providers.host import indexes
 from k8gentai.providers.host.indexes import Indexes, create_indexes
-from k8gentai.providers.server import server as running
+from k8gentai.providers.server import server
 from tests.support.postgres import needs_postgres, postgres
 from tests.support.providers import Floor
 
@@ -115,7 +115,7 @@ async def test_a_server_serves_while_its_indexes_are_made(served: Floor, monkeyp
         begun.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(running, "create_indexes", create)
-    await served.running.open()
+    monkeypatch.setattr(server, "create_indexes", create)
+    await served.server.open()
     await begun.wait()
     assert tables == [served.service.indexes.table, host.ITEMS]

@@ -1,7 +1,6 @@
 """A moderation endpoint as a guardrail: what it blocks, and what becomes of a text that it does not judge."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import httpx
 import pytest
@@ -10,14 +9,6 @@ from k8gentai.providers.errors import ApiError
 from k8gentai.providers.requests.guardrails import ENDPOINT, Guardrails, ModerationEndpoint
 from tests.scripted import ScriptedModel
 from tests.support.host_apis import Safety
-
-
-@pytest.fixture(scope="module")
-def model() -> Any:
-    server = ScriptedModel()
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What a request names of the stack's own is looked up when its turn is accepted, as the caller."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ from k8gentai.providers.errors import ApiError
 from k8gentai.providers.requests.guardrails import Guardrails
 from k8gentai.workers.queue.record import Owner
 from tests.support.host_apis import PROMPT
-from tests.support.providers import Floor, client_of
+from tests.support.providers import Floor, client_of, floor
 
 ASK = {"model": "openai/gpt-4o", "input": "2+2", "background": True}
 ADA, BOB = Owner(principal="ada"), Owner(principal="bob")
@@ -123,10 +124,10 @@ async def test_what_is_not_there_is_named(
     ],
 )
 async def test_what_this_stack_does_not_have_is_named(
-    served: Floor, client: httpx.AsyncClient, api: str, body: dict[str, Any], expected: tuple[int, str]
+    tmp_path: Path, api: str, body: dict[str, Any], expected: tuple[int, str]
 ) -> None:
-    setattr(served.apis, api, None)
-    assert await refused(client, **body) == expected
+    async with floor(tmp_path, without=api) as served, client_of(served) as client:
+        assert await refused(client, **body) == expected
 
 
 async def test_a_stack_without_guardrails_says_so() -> None:

@@ -424,7 +424,7 @@ async def test_routes_come_first(served: Floor) -> None:
         async def openai_chat_completion(self, request: object) -> BaseModel:
             return RootModel({"id": "ours"})
 
-    app.include_router(api.create_router(api.AmfRoutes(served.running, Inference(), None)))
+    app.include_router(api.create_router(api.AmfRoutes(served.server, Inference(), None)))
     served_app = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),

@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from k8gentai.agents.contract.turn import FoundTools
 from k8gentai.agents.registry.check import Terms, update
 from k8gentai.agents.registry.named_adapter import AdapterError, load_adapter
 from k8gentai.stack.environments.frameworks import NamedAdapter, all_frameworks, named_adapters, python_of
@@ -89,3 +91,22 @@ def test_a_worker_says_what_its_operator_named_wrong() -> None:
     )
     assert done.returncode == 1
     assert "there is no /nowhere/python to run 'loop' with" in done.stderr
+
+
+def test_a_class_of_adapter_that_does_not_run_agents_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "halves.py").write_text(
+        "from k8gentai.agents.contract.turn import Adapter\n"
+        "class Half(Adapter):\n"
+        "    framework, default_concurrency = 'half', 1\n"
+        "    def load(self, definition): ...\n"
+        "class Whole(Half):\n"
+        "    def run(self, agent, turn, context): ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(AdapterError, match=r"abstract method '?run'?"):
+        load_adapter("halves:Half")
+    whole = load_adapter("halves:Whole")
+    agent: Any = object()
+    assert (whole.tools(agent), whole.refuses(agent)) == (FoundTools(), frozenset())

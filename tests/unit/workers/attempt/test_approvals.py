@@ -23,8 +23,8 @@ from k8gentai.agents.contract.turn import Decision, Turn
 from k8gentai.providers.errors import ApiError
 from k8gentai.providers.rendering.render import render
 from k8gentai.providers.requests.request import read_request
-from k8gentai.providers.turns import acceptor
 from k8gentai.providers.turns.continuation import continued, questions
+from k8gentai.providers.turns.going_on import check_same, with_credentials
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.queue.record import Answer, TurnRecord, seen_digest
 
@@ -145,13 +145,13 @@ MCP = {"type": "mcp", "server_label": "pay", "server_url": "http://pay", "requir
 def test_a_turn_goes_on_with_its_tools_and_with_credentials_of_today(tools, refused) -> None:
     turn = Turn(id="resp_1", agent="a", input=[], tools=[{**MCP, "authorization": "old"}])
     request = read_request("resp_2", {"model": "a", "input": "hi", "tools": tools})
-    brought = acceptor._with_tools(turn, request.tools)
+    brought = with_credentials(turn, request.tools)
     if refused:
         with pytest.raises(ApiError) as error:
-            acceptor._check_same(request, brought)
+            check_same(request, brought)
         assert error.value.param == refused
         return
-    acceptor._check_same(request, brought)
+    check_same(request, brought)
     expected = tools[0].get("authorization", "old") if tools else "old"
     assert [tool.get("authorization") for tool in brought.tools] == [expected]
 

@@ -20,7 +20,7 @@ from k8gentai.agents.contract.events import (
     TurnSuspended,
 )
 from k8gentai.agents.contract.turn import (
-    Adapter,
+    AnyAdapter,
     DeclaredTool,
     FoundTools,
     ModelEndpoint,
@@ -178,7 +178,7 @@ class Attempt:
             withheld=withheld,
         )
 
-    async def run(self, adapter: Adapter, endpoint: ModelEndpoint) -> TurnEnd:
+    async def run(self, adapter: AnyAdapter, endpoint: ModelEndpoint) -> TurnEnd:
         """Run the agent until it ends, its time is over, it is halted, or it waits for a person.
 
         Args:
@@ -239,7 +239,7 @@ class Attempt:
         self._boundary.close()
         self._tools.close()
 
-    async def _consume(self, adapter: Adapter, context: TurnContext) -> TurnEnd:
+    async def _consume(self, adapter: AnyAdapter, context: TurnContext) -> TurnEnd:
         """Run the agent, in its loop."""
         end: TurnEnd = TurnCompleted()
         async with aclosing(adapter.run(self._agent, self._turn, context)) as events:  # type: ignore[type-var]

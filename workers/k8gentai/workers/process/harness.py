@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 from k8gentai.agents.adapters.base.parameters import wants_json
 from k8gentai.agents.contract.events import TurnEnd, TurnStarted
-from k8gentai.agents.contract.turn import Adapter, AgentLoadError
+from k8gentai.agents.contract.turn import AgentLoadError, AnyAdapter
 from k8gentai.workers.attempt.journal import Journal
 from k8gentai.workers.attempt.observers import Observer, Observers
 from k8gentai.workers.attempt.replay_filter import Republisher
@@ -52,7 +52,7 @@ class Harness:
 
     def __init__(
         self,
-        adapter: Adapter,
+        adapter: AnyAdapter,
         agents: LoadedAgents,
         toolbox: Toolbox,
         attempts: Attempts,

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from redis.asyncio import Redis
 
-from k8gentai.agents.contract.turn import Adapter
+from k8gentai.agents.contract.turn import AnyAdapter
 from k8gentai.workers.gateway.model_calls import OpenAttempts
 from k8gentai.workers.isolation.agent_threads import AgentThreads
 from k8gentai.workers.isolation.agents_loop import AgentsLoop, in_loop
@@ -82,7 +82,7 @@ class ServedPool:
     """
 
     def __init__(
-        self, terms: PoolTerms, process: Process, adapter: Adapter, agents: LoadedAgents, memory: Memory
+        self, terms: PoolTerms, process: Process, adapter: AnyAdapter, agents: LoadedAgents, memory: Memory
     ) -> None:
         self._terms = terms
         self._process = process

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from k8gentai.agents.adapters import adapter_for
-from k8gentai.agents.contract.turn import Adapter
+from k8gentai.agents.contract.turn import AnyAdapter
 from k8gentai.agents.registry.named_adapter import AdapterError, load_adapter
 from k8gentai.agents.registry.registry import Registry
 from k8gentai.workers.gateway.app import gateway
@@ -259,7 +259,7 @@ def _prepare_process(base_url: str, host: str, port: int) -> None:
     end_forks_with_worker()
 
 
-def _load_adapter(options: WorkerOptions) -> Adapter:
+def _load_adapter(options: WorkerOptions) -> AnyAdapter:
     """Return the framework's adapter.
 
     Raises:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from k8gentai.agents.code.loading import load_object, named_modules
-from k8gentai.agents.contract.turn import Adapter, AgentLoadError, DeclaredTool, FoundTools, LoadedAgent
+from k8gentai.agents.contract.turn import AgentLoadError, AnyAdapter, DeclaredTool, FoundTools, LoadedAgent
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry
 from k8gentai.agents.resources.agent import AgentDefinition, implicit_agent
 from k8gentai.agents.text.utf8 import message_of
@@ -70,7 +70,7 @@ class LoadedAgents:
     def __init__(
         self,
         registry: Registry,
-        adapter: Adapter,
+        adapter: AnyAdapter,
         on_stale: Callable[[list[str]], None],
         seconds: float = _IMPORT_SECONDS,
         *,

@@ -28,14 +28,21 @@ from k8gentai.agents.adapters.base.files import with_files
 from k8gentai.agents.adapters.base.messages import to_text
 from k8gentai.agents.adapters.base.parameters import permitted_tools
 from k8gentai.agents.adapters.base.request_parts import check_text_only
-from k8gentai.agents.code.entrypoint import Conversation, Factory, function_tools, is_conversation, is_factory
+from k8gentai.agents.code.entrypoint import (
+    Conversation,
+    Factory,
+    check_names_model,
+    function_tools,
+    is_conversation,
+    is_factory,
+)
 from k8gentai.agents.code.loading import load_object
 from k8gentai.agents.contract.context import AgentContext, agent_context
 from k8gentai.agents.contract.events import Event
 from k8gentai.agents.contract.turn import (
+    Adapter,
     AgentLoadError,
     FoundTools,
-    LoadedAgent,
     RequestError,
     RequestPart,
     Turn,
@@ -73,7 +80,7 @@ class AG2Agent:
         return built
 
 
-class AG2Adapter:
+class AG2Adapter(Adapter[AG2Agent]):
     """Runs agents on a stream of their own for each turn; their tools go through the turn's tool boundary."""
 
     framework = "ag2"
@@ -87,8 +94,7 @@ class AG2Adapter:
         """
         spec = definition.spec
         if spec.entrypoint is None:
-            if not spec.model.name:
-                raise AgentLoadError("spec.model.name: an agent without an entrypoint names its model")
+            check_names_model(definition)
             return AG2Agent(definition, lambda context: build_agent(definition, context))
         found = load_object(spec.entrypoint)
         if is_conversation(found):
@@ -100,17 +106,15 @@ class AG2Adapter:
             "parameter, a str, or a function with one parameter, an AgentContext, that returns an Agent"
         )
 
-    def tools(self, agent: LoadedAgent) -> FoundTools:
+    def tools(self, agent: AG2Agent) -> FoundTools:
         """Find the tools that an agent has, and those that its code names."""
-        assert isinstance(agent, AG2Agent)  # noqa: S101 - load made it
         return find_tools(agent.found)
 
-    def refuses(self, agent: LoadedAgent) -> frozenset[RequestPart]:
+    def refuses(self, agent: AG2Agent) -> frozenset[RequestPart]:
         """Find what an agent takes of no request: a function takes a text alone."""
-        assert isinstance(agent, AG2Agent)  # noqa: S101 - load made it
         return frozenset({"tools", "files"} if agent.conversation is not None else ())
 
-    async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
+    async def run(self, agent: AG2Agent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
         """Run one attempt at a turn. Closing the iterator hangs up on the model.
 
         Raises:
@@ -118,7 +122,6 @@ class AG2Adapter:
             StepLimitReached: after ``context.max_steps`` model calls.
             Exception: whatever the agent's code raised.
         """
-        assert isinstance(agent, AG2Agent)  # noqa: S101 - load made it
         turn = await with_files(turn, context.stack)
         tools = function_tools(permitted_tools(turn), self.framework)
         run = TurnRun(context, {tool["function"]["name"] for tool in tools})

@@ -12,10 +12,39 @@ from k8gentai.agents.contract.turn import TurnError
 
 
 @dataclass(frozen=True)
-class _Ended:
+class Ended:
     """The end of the events; the error is what the turn ends with, if with one."""
 
     error: BaseException | None = None
+
+
+class EventQueue:
+    """Events that wait for the one who asks. To be made in that one's event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._items: asyncio.Queue[Event | Ended] = asyncio.Queue()
+
+    async def next_event(self) -> Event | None:
+        """Return the next event; None at a good end.
+
+        Raises:
+            BaseException: what the run ended with.
+        """
+        item = await self._items.get()
+        if not isinstance(item, Ended):
+            return item
+        if item.error is not None:
+            raise item.error
+        return None
+
+    def put(self, item: Event | Ended) -> None:
+        """Keep an event or the end, from any thread, behind those that are on their way."""
+        self._loop.call_soon_threadsafe(self._items.put_nowait, item)
+
+    def put_at_once(self, item: Event | Ended) -> None:
+        """Keep an event or the end, in the thread of the loop."""
+        self._items.put_nowait(item)
 
 
 class KeptEvents:
@@ -30,7 +59,7 @@ class KeptEvents:
         self._over = False
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
-        self._events: asyncio.Queue[Event | _Ended] = asyncio.Queue()
+        self._events = EventQueue()
         self._unanswered: dict[str, None] = {}
         """Calls of the worker's tools that have no result yet, in their order."""
 
@@ -40,12 +69,7 @@ class KeptEvents:
         Raises:
             Exception: what the run ended with.
         """
-        item = await self._events.get()
-        if not isinstance(item, _Ended):
-            return item
-        if item.error is not None:
-            raise item.error
-        return None
+        return await self._events.next_event()
 
     def publish(self, event: Event) -> None:
         """Keep an event, from any thread. After the turn's end there are none."""
@@ -97,12 +121,12 @@ class KeptEvents:
         if error is None:
             self.close_failed()
         self._over = True
-        self._put(_Ended(error))
+        self._put(Ended(error))
 
-    def _put(self, item: Event | _Ended) -> None:
-        if self._publish_at_once is not None and not isinstance(item, _Ended):
+    def _put(self, item: Event | Ended) -> None:
+        if self._publish_at_once is not None and not isinstance(item, Ended):
             self._publish_at_once(item)
         elif threading.get_ident() == self.thread:
-            self._events.put_nowait(item)
+            self._events.put_at_once(item)
         else:
-            self.loop.call_soon_threadsafe(self._events.put_nowait, item)
+            self._events.put(item)

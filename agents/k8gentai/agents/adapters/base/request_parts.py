@@ -6,7 +6,7 @@ from typing import Any
 from k8gentai.agents.contract.turn import Adapter, Item, LoadedAgent, RequestError, RequestPart, Turn
 
 
-def refused_parts(adapter: Adapter, agent: LoadedAgent) -> frozenset[RequestPart]:
+def refused_parts[A: LoadedAgent](adapter: Adapter[A], agent: A) -> frozenset[RequestPart]:
     """Find what a loaded agent is known to take of no request: nothing of it runs."""
     # An adapter of a third party may lack the method.
     return adapter.refuses(agent) if hasattr(adapter, "refuses") else frozenset()

@@ -19,14 +19,14 @@ from k8gentai.agents.adapters.beeai.tools import hook_tools
 from k8gentai.agents.code.entrypoint import function_tools
 from k8gentai.agents.code.loading import load_object
 from k8gentai.agents.contract.events import Event
-from k8gentai.agents.contract.turn import FoundTools, LoadedAgent, RequestPart, Turn, TurnContext
+from k8gentai.agents.contract.turn import Adapter, FoundTools, RequestPart, Turn, TurnContext
 from k8gentai.agents.resources.agent import AgentDefinition
 
 follow_models()
 hook_tools()
 
 
-class BeeAIAdapter:
+class BeeAIAdapter(Adapter[BeeAIAgent]):
     """Runs agents and workflows on the worker's event loop; their tools go through the turn's tool boundary."""
 
     framework = "beeai"
@@ -41,17 +41,15 @@ class BeeAIAdapter:
         entrypoint = definition.spec.entrypoint
         return read_source(definition, load_object(entrypoint) if entrypoint else None)
 
-    def tools(self, agent: LoadedAgent) -> FoundTools:
+    def tools(self, agent: BeeAIAgent) -> FoundTools:
         """Find the tools that an agent or a workflow has, and those that its code names."""
-        assert isinstance(agent, BeeAIAgent)  # noqa: S101 - load made it
         return find_tools(agent.found)
 
-    def refuses(self, agent: LoadedAgent) -> frozenset[RequestPart]:
+    def refuses(self, agent: BeeAIAgent) -> frozenset[RequestPart]:
         """Find what an agent takes of no request."""
-        assert isinstance(agent, BeeAIAgent)  # noqa: S101 - load made it
         return agent.refuses()
 
-    async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
+    async def run(self, agent: BeeAIAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
         """Run one attempt at a turn. Closing the iterator hangs up on the model.
 
         Raises:
@@ -59,7 +57,6 @@ class BeeAIAdapter:
             StepLimitReached: after ``context.max_steps`` model calls.
             Exception: whatever the agent's code raised.
         """
-        assert isinstance(agent, BeeAIAgent)  # noqa: S101 - load made it
         turn = await with_files(turn, context.stack)
         tools = function_tools(permitted_tools(turn), self.framework)
         run = TurnRun(context, turn, {tool["function"]["name"] for tool in tools})

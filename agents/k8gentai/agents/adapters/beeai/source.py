@@ -23,7 +23,7 @@ from k8gentai.agents.adapters.beeai.messages import to_beeai
 from k8gentai.agents.adapters.beeai.run import TurnRun, current_run
 from k8gentai.agents.adapters.beeai.structured_output import structured_answer
 from k8gentai.agents.adapters.beeai.tools import ClientTool
-from k8gentai.agents.code.entrypoint import Conversation, Factory, is_conversation, is_factory
+from k8gentai.agents.code.entrypoint import Conversation, Factory, check_names_model, is_conversation, is_factory
 from k8gentai.agents.contract.context import agent_context
 from k8gentai.agents.contract.turn import AgentLoadError, RequestError, RequestPart, Turn
 from k8gentai.agents.resources.agent import AgentDefinition
@@ -107,8 +107,7 @@ def read_source(definition: AgentDefinition, found: object | None) -> BeeAIAgent
     """
     spec = definition.spec
     if spec.entrypoint is None:
-        if not spec.model.name:
-            raise AgentLoadError("spec.model.name: an agent without an entrypoint names its model")
+        check_names_model(definition)
         return BeeAIAgent(definition, lambda context: build_agent(definition, context))
     if isinstance(found, RequirementAgent | AgentWorkflow):
         return BeeAIAgent(definition, lambda context: found, found=found)

@@ -29,11 +29,11 @@ from k8gentai.agents.adapters.crewai.turn_time import pin_time
 from k8gentai.agents.code.entrypoint import function_tools
 from k8gentai.agents.code.loading import load_object
 from k8gentai.agents.contract.events import Event
-from k8gentai.agents.contract.turn import FoundTools, LoadedAgent, RequestPart, Turn, TurnContext
+from k8gentai.agents.contract.turn import Adapter, FoundTools, RequestPart, Turn, TurnContext
 from k8gentai.agents.resources.agent import AgentDefinition
 
 
-class CrewAIAdapter:
+class CrewAIAdapter(Adapter[CrewAIAgent]):
     """Runs agents, crews and flows with ``kickoff``; their tools go through the turn's tool boundary."""
 
     framework = "crewai"
@@ -61,17 +61,15 @@ class CrewAIAdapter:
         entrypoint = definition.spec.entrypoint
         return read_source(definition, load_object(entrypoint) if entrypoint else None)
 
-    def tools(self, agent: LoadedAgent) -> FoundTools:
+    def tools(self, agent: CrewAIAgent) -> FoundTools:
         """Find the tools that an agent, its crew and its tasks have, and those that its code names."""
-        assert isinstance(agent, CrewAIAgent)  # noqa: S101 - load made it
         return find_tools(agent.found, agent.ruled)
 
-    def refuses(self, agent: LoadedAgent) -> frozenset[RequestPart]:
+    def refuses(self, agent: CrewAIAgent) -> frozenset[RequestPart]:
         """Find what an agent takes of no request: crews take a text alone, flows have their tools."""
-        assert isinstance(agent, CrewAIAgent)  # noqa: S101 - load made it
         return agent.refuses()
 
-    async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
+    async def run(self, agent: CrewAIAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
         """Run one attempt at a turn. Closing the iterator stops the agent where it next says something.
 
         Raises:
@@ -79,7 +77,6 @@ class CrewAIAdapter:
             StepLimitReached: after ``context.max_steps`` model calls.
             Exception: whatever the agent's code raised.
         """
-        assert isinstance(agent, CrewAIAgent)  # noqa: S101 - load made it
         turn = await with_files(turn, context.stack)
         tools = function_tools(permitted_tools(turn), self.framework)
         request, messages = request_of(turn), messages_of(turn)

@@ -25,6 +25,7 @@ from crewai.events.types.task_events import TaskCompletedEvent, TaskStartedEvent
 from crewai.utilities.agent_utils import extract_tool_call_info
 
 from k8gentai.agents.adapters.base.answer_text import same_answer, same_words
+from k8gentai.agents.adapters.base.model_call import NumberedCall
 from k8gentai.agents.adapters.crewai.planning import plans
 from k8gentai.agents.contract.events import (
     Event,
@@ -68,10 +69,9 @@ Work = tuple[str, str]
 
 
 @dataclass
-class _Call:
+class _Call(NumberedCall):
     """One model call under way."""
 
-    number: int
     acts: bool
     """It is an agent's, or a flow's, and its tool calls are made."""
     shown: bool
@@ -85,14 +85,6 @@ class _Call:
     """Tells which of two messages is shown first."""
     begun: set[str] = field(default_factory=set)
     """Tool calls that were told of."""
-
-    @property
-    def message_id(self) -> str:
-        return f"m{self.number}"
-
-    @property
-    def step_id(self) -> str:
-        return f"s{self.number}"
 
 
 @dataclass

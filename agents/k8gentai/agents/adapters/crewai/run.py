@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Coroutine
 from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -17,6 +16,7 @@ from crewai.events.stream_context import add_stream_sink
 from crewai_core.printer import set_suppress_console_output
 
 from k8gentai.agents.adapters.base.call_ids import CallIds
+from k8gentai.agents.adapters.base.event_queue import Ended, EventQueue
 from k8gentai.agents.adapters.crewai.models import Answer, ModelCalls
 from k8gentai.agents.code.exceptions import contained_in_thread
 from k8gentai.agents.code.home_process import HomeProcess
@@ -34,13 +34,6 @@ _CLOSING_SECONDS = 5
 
 class Stopped(BaseException):
     """Ends CrewAI's code wherever it is. It gives ordinary exceptions to the model, or tries again."""
-
-
-@dataclass(frozen=True)
-class _Ended:
-    """The end of the events; the error is what the turn ends with, if with one."""
-
-    error: BaseException | None = None
 
 
 class CrewRun:
@@ -65,7 +58,7 @@ class CrewRun:
         self._context = context
         self._process = HomeProcess()
         self._loop = asyncio.get_running_loop()
-        self._events: asyncio.Queue[Event | _Ended] = asyncio.Queue()
+        self._events = EventQueue()
         self._waiting: set[concurrent.futures.Future[Any]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         """What is waited for, on the worker's loop."""
@@ -96,12 +89,7 @@ class CrewRun:
         Raises:
             BaseException: what the run ended with.
         """
-        item = await self._events.get()
-        if not isinstance(item, _Ended):
-            return item
-        if item.error is not None:
-            raise item.error
-        return None
+        return await self._events.next_event()
 
     async def stop(self) -> None:
         """Let nothing of the turn go on: its tool calls are cancelled, and its thread ends where it next says
@@ -119,7 +107,7 @@ class CrewRun:
 
     def publish(self, event: Event) -> None:
         """Keep an event, from any thread."""
-        self._tell(event)
+        self._events.put(event)
 
     def call_tool(
         self, call_id: str, name: str, arguments: dict[str, Any], execute: Callable[[], ToolOutcome]
@@ -287,7 +275,7 @@ class CrewRun:
         """End the turn here, whatever CrewAI would do next."""
         with self._lock:
             self._over = True
-        self._tell(_Ended(error))
+        self._events.put(Ended(error))
 
     def _end(self, running: "asyncio.Future[Answer]") -> None:
         error = running.exception()
@@ -296,10 +284,7 @@ class CrewRun:
         elif isinstance(error, Stopped):
             error = TurnError("the turn was stopped")
         # Behind the events that are on their way.
-        self._tell(_Ended(error))
-
-    def _tell(self, item: Event | _Ended) -> None:
-        self._loop.call_soon_threadsafe(self._events.put_nowait, item)
+        self._events.put(Ended(error))
 
     def _in_thread[T](self, function: Callable[[], T]) -> "asyncio.Future[T]":
         """Run a blocking function in a thread of its own, with the context at hand.

@@ -25,7 +25,7 @@ from k8gentai.agents.adapters.crewai.inputs import (
 from k8gentai.agents.adapters.crewai.models import Answer
 from k8gentai.agents.adapters.crewai.run import current_run
 from k8gentai.agents.adapters.crewai.tools import client_tools
-from k8gentai.agents.code.entrypoint import is_factory
+from k8gentai.agents.code.entrypoint import check_names_model, is_factory
 from k8gentai.agents.contract.context import AgentContext, agent_context
 from k8gentai.agents.contract.turn import AgentLoadError, RequestError, RequestPart, Turn, TurnContext
 from k8gentai.agents.resources.agent import AgentDefinition
@@ -109,8 +109,7 @@ def read_source(definition: AgentDefinition, found: object | None) -> CrewAIAgen
     """
     spec = definition.spec
     if spec.entrypoint is None:
-        if not spec.model.name:
-            raise AgentLoadError("spec.model.name: an agent without an entrypoint names its model")
+        check_names_model(definition)
         return CrewAIAgent(definition, lambda context: build_agent(definition, context))
     if isinstance(found, Agent):
         return CrewAIAgent(definition, lambda context: copy_agent(found), found)

@@ -35,14 +35,14 @@ from k8gentai.agents.adapters.langgraph.reasoning import keep_reasoning
 from k8gentai.agents.adapters.langgraph.run import GraphRun, current_run
 from k8gentai.agents.adapters.langgraph.structured_output import structured_tools
 from k8gentai.agents.adapters.langgraph.tools import hook_tools
-from k8gentai.agents.code.entrypoint import Factory, function_tools, is_factory
+from k8gentai.agents.code.entrypoint import Factory, check_names_model, function_tools, is_factory
 from k8gentai.agents.code.loading import load_object
 from k8gentai.agents.contract.context import agent_context
 from k8gentai.agents.contract.events import Event
 from k8gentai.agents.contract.turn import (
+    Adapter,
     AgentLoadError,
     FoundTools,
-    LoadedAgent,
     RequestError,
     RequestPart,
     Turn,
@@ -81,7 +81,7 @@ class LangGraphAgent:
         return _prepare(await built if inspect.isawaitable(built) else built, self.definition)
 
 
-class LangGraphAdapter:
+class LangGraphAdapter(Adapter[LangGraphAgent]):
     """Runs graphs with ``astream``; their tools go through the turn's tool boundary."""
 
     framework = "langgraph"
@@ -99,8 +99,7 @@ class LangGraphAdapter:
         """
         spec = definition.spec
         if spec.entrypoint is None:
-            if not spec.model.name:
-                raise AgentLoadError("spec.model.name: an agent without an entrypoint names its model")
+            check_names_model(definition)
             return LangGraphAgent(definition, lambda context: build_graph(definition, context))
         found = load_object(spec.entrypoint)
         if isinstance(found, Pregel | StateGraph):
@@ -112,20 +111,18 @@ class LangGraphAdapter:
             )
         return LangGraphAgent(definition, found)
 
-    def tools(self, agent: LoadedAgent) -> FoundTools:
+    def tools(self, agent: LangGraphAgent) -> FoundTools:
         """Find the tools that a graph has, and those that its code names."""
-        assert isinstance(agent, LangGraphAgent)  # noqa: S101 - load made it
         return find_tools(agent.source if agent.definition.spec.entrypoint else None)
 
-    def refuses(self, agent: LoadedAgent) -> frozenset[RequestPart]:
+    def refuses(self, agent: LangGraphAgent) -> frozenset[RequestPart]:
         """Find what a graph takes of no request: a finished one has its tools, a function may take
         a text alone."""
-        assert isinstance(agent, LangGraphAgent)  # noqa: S101 - load made it
         if not isinstance(agent.source, Pregel):
             return frozenset()
         return frozenset({"tools", "files"} if takes_text(agent.source) else {"tools"})
 
-    async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
+    async def run(self, agent: LangGraphAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
         """Run one attempt at a turn. Closing the iterator hangs up on the model.
 
         Raises:
@@ -133,7 +130,6 @@ class LangGraphAdapter:
             StepLimitReached: after ``context.max_steps`` model calls, or far too many steps without any.
             Exception: whatever the agent's code raised.
         """
-        assert isinstance(agent, LangGraphAgent)  # noqa: S101 - load made it
         turn = await with_files(turn, context.stack)
         tools = function_tools(permitted_tools(turn), self.framework)
         graph = await agent.graph(turn, context, tools)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage
 from langgraph.types import Command
 
 from k8gentai.agents.adapters.langgraph.answers import Published, messages_of
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
+from k8gentai.agents.adapters.langgraph.tasks import TaskCallbacks
 
 _WITHIN = "|"
 """Stands between the names of a task and of one inside of it."""
@@ -20,15 +20,13 @@ _DEPTH = 5
 """How deep in what a node returns its messages may be."""
 
 
-class LeftWords(BaseCallbackHandler):
+class LeftWords(TaskCallbacks):
     """Follows the tasks of one run of a graph.
 
     Args:
         published: the messages published so far.
         leave_out: takes a message's id, and whether it is no part of what the graph has come to.
     """
-
-    run_inline = True
 
     def __init__(self, published: list[Published], leave_out: Callable[[str, bool], None]) -> None:
         self._published = published
@@ -37,18 +35,8 @@ class LeftWords(BaseCallbackHandler):
         """The tasks under way, by the ids of LangChain's runs."""
         self._ended: set[str] = set()
 
-    def on_chain_start(
-        self,
-        serialized: dict[str, Any],
-        inputs: Any,
-        *,
-        run_id: UUID,
-        metadata: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """A task begins, or something within one."""
-        task = (metadata or {}).get("langgraph_checkpoint_ns")
-        if task and task not in self._running.values():
+    def task_begins(self, task: str, run_id: UUID, inputs: Any, metadata: dict[str, Any]) -> None:
+        if task not in self._running.values():
             self._running[run_id] = task
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:

@@ -18,6 +18,7 @@ from langchain_core.messages.tool import tool_call as make_tool_call
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, GenerationChunk, LLMResult
 from langgraph.constants import TAG_NOSTREAM
 
+from k8gentai.agents.adapters.base.model_call import NumberedCall
 from k8gentai.agents.adapters.langgraph.answers import Published
 from k8gentai.agents.adapters.langgraph.client_calls import put_back_calls, take_out_calls, take_out_pieces
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
@@ -46,10 +47,9 @@ class _Halted(Exception):  # noqa: N818 - it says that the turn is over, not tha
 
 
 @dataclass
-class _Call:
+class _Call(NumberedCall):
     """One model call under way."""
 
-    number: int
     shown: bool
     """Whether its tool calls are published."""
     speaks: bool
@@ -78,14 +78,6 @@ class _Call:
         # The Responses API's calls have ids as items, too.
         call_id = written.get("call_id") or written.get("id") or self.tools.get(written.get("index"))
         return call_id in self.clients
-
-    @property
-    def message_id(self) -> str:
-        return f"m{self.number}"
-
-    @property
-    def step_id(self) -> str:
-        return f"s{self.number}"
 
 
 class ModelCalls(BaseCallbackHandler):

@@ -7,36 +7,23 @@ follow from the graph alone.
 from typing import Any
 from uuid import UUID
 
-from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, ToolCall
 from langgraph.config import get_config
 
+from k8gentai.agents.adapters.langgraph.tasks import TaskCallbacks
 from k8gentai.agents.contract.idempotency import idempotency_key
 
 
-class Places(BaseCallbackHandler):
+class Places(TaskCallbacks):
     """The places of one attempt's tasks, heard of as they begin."""
-
-    run_inline = True
 
     def __init__(self) -> None:
         self._tasks: dict[str, str] = {}
         self._calls: dict[str, list[ToolCall]] = {}
 
-    def on_chain_start(
-        self,
-        serialized: dict[str, Any],
-        inputs: Any,
-        *,
-        run_id: UUID,
-        metadata: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """A task of the graph, or something within one, begins."""
-        told = metadata or {}
-        task = told.get("langgraph_checkpoint_ns")
-        if task and task not in self._tasks:
-            self._tasks[task] = f"{told.get('langgraph_step')} {told.get('langgraph_path')}"
+    def task_begins(self, task: str, run_id: UUID, inputs: Any, metadata: dict[str, Any]) -> None:
+        if task not in self._tasks:
+            self._tasks[task] = f"{metadata.get('langgraph_step')} {metadata.get('langgraph_path')}"
             self._calls[task] = last_calls(inputs)
 
     def here(self) -> str:

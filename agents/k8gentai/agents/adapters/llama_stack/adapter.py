@@ -15,7 +15,7 @@ from k8gentai.agents.adapters.llama_stack.models import new_client
 from k8gentai.agents.adapters.llama_stack.request import build_request, definition_parameters
 from k8gentai.agents.adapters.llama_stack.searches import SEARCHES
 from k8gentai.agents.contract.events import Event
-from k8gentai.agents.contract.turn import AgentLoadError, FoundTools, LoadedAgent, RequestPart, Turn, TurnContext
+from k8gentai.agents.contract.turn import Adapter, AgentLoadError, FoundTools, RequestPart, Turn, TurnContext
 from k8gentai.agents.resources.agent import AgentDefinition
 
 _CLOSING_SECONDS = 5
@@ -29,7 +29,7 @@ class LlamaStackAgent:
     definition: AgentDefinition
 
 
-class LlamaStackAdapter:
+class LlamaStackAdapter(Adapter[LlamaStackAgent]):
     """Runs Llama Stack's Responses loop.
 
     Turns share one HTTP client and nothing else: each has its own loop,
@@ -63,15 +63,15 @@ class LlamaStackAdapter:
             raise AgentLoadError(f"spec.model: {fault['loc'][0]}: {fault['msg']}") from error
         return LlamaStackAgent(definition)
 
-    def tools(self, agent: LoadedAgent) -> FoundTools:
+    def tools(self, agent: LlamaStackAgent) -> FoundTools:
         """Return the loop's own searches. A request may bring servers with more tools."""
         return FoundTools(frozenset(SEARCHES))
 
-    def refuses(self, agent: LoadedAgent) -> frozenset[RequestPart]:
+    def refuses(self, agent: LlamaStackAgent) -> frozenset[RequestPart]:
         """Find what an agent takes of no request: it takes all."""
         return frozenset()
 
-    async def run(self, agent: LoadedAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
+    async def run(self, agent: LlamaStackAgent, turn: Turn, context: TurnContext) -> AsyncGenerator[Event]:
         """Run one attempt at a turn. Closing the iterator hangs up on the model.
 
         Raises:

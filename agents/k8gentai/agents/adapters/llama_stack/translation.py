@@ -6,6 +6,7 @@ from typing import Any
 
 from llama_stack_api import OpenAIChatCompletionToolCall
 
+from k8gentai.agents.adapters.base.model_call import NumberedCall
 from k8gentai.agents.adapters.llama_stack.citations import MarkFilter, cited
 from k8gentai.agents.contract.events import (
     CallItem,
@@ -41,10 +42,9 @@ class DecidedCall:
 
 
 @dataclass
-class _Answer:
+class _Answer(NumberedCall):
     """One model call's answer so far."""
 
-    number: int
     text: str = ""
     reasoning: str = ""
     refusal: str = ""
@@ -53,14 +53,6 @@ class _Answer:
     """The loop's item id -> call id, of calls the client runs."""
     marks: MarkFilter = field(default_factory=MarkFilter)
     logprobs: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def message_id(self) -> str:
-        return f"m{self.number}"
-
-    @property
-    def step_id(self) -> str:
-        return f"s{self.number}"
 
 
 class Translator:
