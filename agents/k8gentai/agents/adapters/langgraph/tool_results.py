@@ -72,8 +72,11 @@ def _with_pairs(value: Any) -> Any:
     return value
 
 
-def _is_pairs(update: Any) -> bool:
-    return isinstance(update, list) and bool(update) and all(type(pair) is tuple for pair in update)
+def _pairs(update: Any) -> list[list[Any]] | None:
+    """Return a command's update as lists, where it is a list of tuples."""
+    if not isinstance(update, list) or not update or any(type(pair) is not tuple for pair in update):
+        return None
+    return [list(pair) for pair in update]
 
 
 def _is_plain(result: Any) -> bool:
@@ -107,8 +110,8 @@ def _by_parts(value: Any) -> Any:
         return _call(type(value), dict(value))
     if isinstance(value, Command):
         given = {field.name: getattr(value, field.name) for field in fields(value)}
-        if _is_pairs(value.update):
-            given["update"] = {_PAIRS: [list(pair) for pair in value.update]}
+        if (pairs := _pairs(value.update)) is not None:
+            given["update"] = {_PAIRS: pairs}
         return _call(
             type(value), {name: _by_parts(item) for name, item in given.items() if item not in (None, ())}
         )
