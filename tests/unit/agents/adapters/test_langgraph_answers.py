@@ -21,6 +21,7 @@ from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
 from k8gentai.agents.adapters.base.answer_text import answer_text
+from k8gentai.agents.adapters.langgraph.answers import Answers, Published
 from k8gentai.agents.contract.turn import AgentLoadError, Decision
 from tests.scripted import Answer, Call
 from tests.support.langgraph import Boundary, answered, chat, context_of, loaded, of_type, run, turn_of
@@ -529,3 +530,45 @@ async def test_a_function_whose_parameter_is_no_message_is_refused():
 
     with pytest.raises(AgentLoadError, match="a list of messages"):
         loaded(agent)
+
+
+class Looks:
+    """Counts how often what was published is looked at."""
+
+    count = 0
+
+
+class Words(str):
+    def strip(self, *chars):
+        Looks.count += 1
+        return str.strip(self, *chars)
+
+
+class Ids(set):
+    def __contains__(self, known):
+        Looks.count += 1
+        return super().__contains__(known)
+
+    def __iter__(self):
+        Looks.count += 1
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("words", ["the same", "word {}"])
+async def test_what_a_state_says_is_found_with_as_many_looks_as_there_are_messages(is_known, words):
+    def looks(count):
+        said = [AIMessage(words.format(number), id=f"m{number}") for number in range(count)]
+        published = [
+            Published(f"p{n}", Words(each.content), Ids({each.id if is_known else f"other{n}"}), n)
+            for n, each in enumerate(said)
+        ]
+        told = []
+        answers = Answers(published, str, int, told.append, told.append)
+        answers.begin([HumanMessage("Go.", id="h")])
+        Looks.count = 0
+        answers.take((), {"messages": [HumanMessage("Go.", id="h"), *said]})
+        assert told == []
+        return Looks.count
+
+    assert looks(400) <= 2 * looks(200)

@@ -692,8 +692,9 @@ class Modelled(BaseModel):
         lambda said, done: [done, Command(update={"messages": [RemoveMessage(id=said[0].id), said[1]]})],
         lambda said, done: Command(update={"messages": [{"role": "user", "content": "Hi", "id": said[0].id}]}),
         lambda said, done: Command(update={"messages": [{"type": "human", "content": "Hi", "id": said[0].id}]}),
+        lambda said, done: Command(update=[("messages", [*said, done]), ("asked", 2)]),
     ],
-    ids=["handoff", "send", "removed", "dict", "dumped"],
+    ids=["handoff", "send", "removed", "dict", "dumped", "pairs"],
 )
 async def test_messages_that_a_tool_was_given_are_those_of_the_graph_again(state, made):
     """Their ids are others when the turn is run again: what has another id is another message to the graph."""

@@ -113,6 +113,17 @@ async def test_a_function_call_goes_to_the_client_and_its_output_back_to_the_mod
     assert messages[-2]["tool_calls"][0]["id"] == "c1"
 
 
+async def test_a_model_that_was_offered_no_tool_and_calls_one_is_told(model, adapter):
+    """The call is shown, and the turn does not end with nothing in it."""
+    model.script("toolless", Answer(Call("pay", {"amount": 1}, id="c1")), Answer("I have no tools."))
+    events = await run(adapter, turn_of("[[toolless]]"), context_for(model.base_url))
+    assert [event.name for event in events if isinstance(event, ToolCall)] == ["pay"]
+    assert [event.text for event in events if isinstance(event, MessageDone)] == ["I have no tools."]
+    first, second = model.requests("toolless")
+    assert "tools" not in first.body
+    assert second.texts("tool") == ["there is no tool 'pay'"]
+
+
 async def test_a_message_that_comes_again_with_a_calls_output_is_not_asked_again(model, adapter):
     model.script("twice", Answer("Sunny."), Answer("Still sunny."))
     call = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "weather", "arguments": "{}"}

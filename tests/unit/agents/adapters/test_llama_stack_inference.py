@@ -14,6 +14,7 @@ from k8gentai.agents.contract.events import (
     ToolCall,
     TurnIncomplete,
 )
+from k8gentai.agents.contract.turn import StepLimitReached
 from tests.support.llama_stack import context_for, run, turn_of
 
 TOOLS = [{"type": "function", "name": "f", "parameters": {}}]
@@ -102,10 +103,10 @@ async def test_what_llama_stack_does_not_know_does_not_matter():
     assert ToolCall(call_id="c", name="f", arguments="{}", side="client") in events
 
 
-async def test_a_made_up_call_without_tools_is_no_event():
+async def test_a_model_that_does_nothing_but_make_up_calls_ends_its_turn_as_failed():
     call = [{"index": 0, "id": "c", "function": {"name": "g", "arguments": "{}"}}]
-    events, _ = await answered(chunk("tool_calls", tool_calls=call))
-    assert [event.type for event in events] == ["step.started", "message.done", "step.completed"]
+    with pytest.raises(StepLimitReached):
+        await answered(chunk("tool_calls", tool_calls=call))
 
 
 @pytest.mark.parametrize(

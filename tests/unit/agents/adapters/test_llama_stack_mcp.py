@@ -10,7 +10,7 @@ import pytest
 
 from k8gentai.agents.adapters.llama_stack.adapter import LlamaStackAdapter
 from k8gentai.agents.contract.events import ItemDone, ItemProgress, ItemStarted, MessageDone, ToolCall
-from k8gentai.agents.contract.turn import StepLimitReached
+from k8gentai.agents.contract.turn import RequestError, StepLimitReached
 from k8gentai.agents.tools.mcp_sessions import McpServerError, McpUnauthorizedError
 from tests.scripted import Answer, Call, Gate
 from tests.support.llama_stack import Boundary, McpServer, boundary_of, context_for, mcp_tool, run, turn_of
@@ -236,3 +236,18 @@ async def test_cancelling_does_not_wait_for_a_tool_and_leaves_nothing_behind(mod
         with pytest.raises(asyncio.CancelledError):
             await running
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize(("name", "is_there"), [("add", True), ("ad", False)])
+async def test_a_tool_choice_is_held_against_what_the_servers_list(model, calc, adapter, name, is_there):
+    key = f"chosen-{name}"
+    model.script(key, Answer(Call("add", {"a": 1, "b": 2})), Answer("3."))
+    asked = {"tool_choice": {"type": "function", "name": name}}
+    turn, context = turn_of(f"[[{key}]]", tools=[mcp_tool(calc)], parameters=asked), context_for(model.base_url)
+    if is_there:
+        await run(adapter, turn, context)
+        assert len(model.requests(key)) == 2
+        return
+    with pytest.raises(RequestError, match=r"'tool_choice.name': there is no tool 'ad'; did you mean 'add'\?"):
+        await run(adapter, turn, context)
+    assert model.requests(key) == []

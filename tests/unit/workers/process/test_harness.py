@@ -44,13 +44,18 @@ WANTS_JSON = {"text": {"format": {"type": "json_object"}}}
 
 
 class Says:
-    """An agent that publishes certain events, or raises."""
+    """An agent that publishes certain events, or raises.
 
-    def __init__(self, *events: Event | Exception) -> None:
+    Args:
+        spec: fields of its definition.
+    """
+
+    def __init__(self, *events: Event | Exception, spec: dict[str, Any] | None = None) -> None:
         self._events = events
         definition = implicit_agent("m")
-        spec = Spec.model_validate({**definition.spec.model_dump(by_alias=True), "entrypoint": "code:agent"})
-        self.definition = definition.model_copy(update={"spec": spec, "metadata": Metadata(name="says")})
+        own = spec or {"entrypoint": "code:agent"}
+        spec_read = Spec.model_validate({**definition.spec.model_dump(by_alias=True), **own})
+        self.definition = definition.model_copy(update={"spec": spec_read, "metadata": Metadata(name="says")})
 
     async def run(self, agent: object, turn: Turn, context: TurnContext) -> AsyncIterator[Event]:
         for event in self._events:
@@ -133,6 +138,7 @@ async def ended(
     given: Sequence[Item] = (),
     answered: str = "",
     silent: str | None = None,
+    spec: dict[str, Any] | None = None,
     **parameters: Any,
 ) -> tuple[TurnEnd, list[Event]]:
     """Run an attempt at a turn of an agent, in a process with this fault. Returns what it ends with, and what was
@@ -141,11 +147,14 @@ async def ended(
     Args:
         answered: why the model's last answer ended.
         silent: the model that gave it, where it is empty.
+        spec: fields of the agent's definition.
     """
     turn = Turn(id="resp_1", agent="says", input=list(given), parameters=parameters)
     started = start(turn, replay)
     written, gateway = Written(), Answered(answered, silent)
-    await asyncio.wait_for(harness(loop, written, *events, fault=fault, gateway=gateway).run(started, SLOT), 30)
+    await asyncio.wait_for(
+        harness(loop, written, *events, fault=fault, gateway=gateway, spec=spec).run(started, SLOT), 30
+    )
     _, *put, end = written.events
     assert isinstance(end, TurnEnd)
     return end, put
@@ -164,9 +173,10 @@ def harness(
     fault: Exception | None = None,
     observers: Sequence[Observer] = (),
     gateway: OpenAttempts | None = None,
+    spec: dict[str, Any] | None = None,
 ) -> Harness:
     """Return what runs an agent that says this, in a process with this fault."""
-    says: Any = Says(*events)
+    says: Any = Says(*events, spec=spec)
     nothing: Any = SimpleNamespace(attempt=contextlib.nullcontext)
     vitals: Any = SimpleNamespace(check=AsyncMock(side_effect=fault))
     stand_in: Any = attempts
@@ -306,6 +316,15 @@ class Notes:
 
 TURN = Turn(id="resp_1", agent="says", input=[])
 DONE = MessageDone(message_id="m1", text="Done.")
+
+
+async def test_a_tool_choice_that_names_none_of_the_tools_that_came_to_be_fails_the_turn(loop: AgentsLoop) -> None:
+    """What MCP servers have is known when the attempt begins."""
+    choice = {"type": "function", "name": "nope"}
+    end, put = await ended(loop, spec={"framework": "crewai", "pool": "crewai"}, tool_choice=choice)
+    assert isinstance(end, TurnFailed)
+    assert (end.code, end.message) == ("invalid_request", "'tool_choice.name': there is no tool 'nope'")
+    assert put == []
 
 
 async def test_observers_see_an_attempt_from_its_begin_to_its_end(loop: AgentsLoop) -> None:

@@ -9,7 +9,7 @@ import structlog
 
 from k8gentai.agents.adapters.base.answer_text import is_json
 from k8gentai.agents.adapters.base.parameters import passed_on, wants_json
-from k8gentai.agents.adapters.base.tool_choice import ToolChoice, tool_choice
+from k8gentai.agents.adapters.base.tool_choice import tool_choice
 from k8gentai.agents.contract.error_codes import INVALID_ANSWER
 from k8gentai.agents.contract.events import (
     Event,
@@ -124,7 +124,10 @@ class Attempt:
         )
         # Code is asked for nothing there: a request that does is refused.
         choice = None if spec.entrypoint else tool_choice(self._turn, [tool.name for tool in declared])
-        self.calls = self._model_calls(caller, journal, choice, written, unreadable)
+        # Llama Stack's own loop sees to what is to be called, and shows tools that may not be.
+        is_kept = choice is not None and (choice.withholds or spec.framework != "llama-stack")
+        self._choice = choice if is_kept else None
+        self.calls = self._model_calls(caller, journal, written, unreadable)
         self._approvals = Approvals(self._answers, self._order.from_tool, self._busy)
         self._tools = self._make_tools(journal, withheld=choice is not None and choice.withholds)
         self._boundary = AgentsBoundary(self._tools, agents_loop)
@@ -134,13 +137,10 @@ class Attempt:
         self,
         caller: Caller,
         journal: Journal,
-        choice: ToolChoice | None,
         written: dict[str, str],
         unreadable: dict[str, str],
     ) -> ModelCalls:
         spec = self._agent.definition.spec
-        # Llama Stack's own loop sees to what is to be called, and shows tools that may not be.
-        is_kept = choice is not None and (choice.withholds or spec.framework != "llama-stack")
         return ModelCalls(
             caller,
             spec.model.name,
@@ -152,7 +152,7 @@ class Attempt:
             guard=self._guard,
             # A declarative agent makes its calls with the others by itself.
             asked=self._turn.parameters if spec.entrypoint else passed_on(self._turn.parameters),
-            choice=choice if is_kept else None,
+            choice=self._choice,
             written=written,
             unreadable=unreadable,
         )
@@ -187,8 +187,11 @@ class Attempt:
 
         Raises:
             BrokeOffError: the attempt has to be made again.
+            RequestError: the request wants a tool called that is not there.
             Exception: what the agent raised.
         """
+        if self._choice is not None:
+            self._choice.check()
         context = self._context(endpoint)
         consuming = asyncio.create_task(in_loop(self._agents_loop.loop, self._consume(adapter, context)))
         quiet = asyncio.create_task(self._approvals.quiet())

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from k8gentai.agents.contract.turn import Turn
+from k8gentai.agents.contract.turn import RequestError, Turn
+from k8gentai.agents.text.suggestion import did_you_mean
 
 WITHHELD = "the request's tool_choice is 'none', which allows no tool call: this one was not made"
 """What a model is told that calls a tool all the same."""
@@ -42,6 +43,15 @@ class ToolChoice:
         """Whether no tool may be called."""
         return self.asked == "none"
 
+    def check(self) -> None:
+        """See that the function which the request wants called is there.
+
+        Raises:
+            RequestError: it is not.
+        """
+        if isinstance(self.asked, dict) and self.asked.get("type") == "function":
+            check_named(_name(self.asked), self.tools)
+
     def held(self, body: dict[str, Any], *, called: bool) -> dict[str, Any]:
         """Set what a model call offers and wants called.
 
@@ -73,6 +83,22 @@ def tool_choice(turn: Turn, tools: Iterable[str]) -> ToolChoice | None:
         return None
     functions = (str(tool.get("name")) for tool in turn.tools if tool.get("type") == "function")
     return ToolChoice(asked, frozenset((*tools, *functions)))
+
+
+def check_named(name: str, tools: Iterable[str]) -> None:
+    """See that a tool which a request wants called is there, once the names of all are known: an MCP server tells
+    its tools while a turn runs.
+
+    Args:
+        name: the tool's.
+        tools: the names of those that there are.
+
+    Raises:
+        RequestError: it is not.
+    """
+    known = frozenset(tools)
+    if name not in known:
+        raise RequestError(f"'tool_choice.name': there is no tool {name!r}{did_you_mean(name, known)}")
 
 
 def _name(tool: Any) -> str:

@@ -6,7 +6,7 @@ is dropped and said again in its place; what was published and is no part of the
 and is dropped from the turn's answer.
 """
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -176,18 +176,14 @@ class Answers:
         Messages are paired by their ids, where their words are the same, then by their words, in order.
         """
         spoken = [message for message in said if _speaks(message)]
-        extra = list(self._published)
-        found: list[Published | None] = []
-        for message in spoken:
-            found.append(_by_id(message, extra))
-            extra = [each for each in extra if each is not found[-1]]
+        free = _Free(self._published)
+        found = [free.by_id(message) for message in spoken]
         shown = -1
         for number, message in enumerate(spoken):
-            if found[number] is None and (same := _by_words(message, extra, shown)):
-                found[number] = same
-                extra.remove(same)
+            if found[number] is None:
+                found[number] = free.by_words(message, shown)
             shown = max(shown, each.place) if (each := found[number]) else shown
-        return list(zip(spoken, _equal_in_order(found), strict=True)), extra
+        return list(zip(spoken, _equal_in_order(found), strict=True)), free.rest()
 
     def _say(self, message: BaseMessage, again: Published | None = None, task: str = "") -> None:
         """Publish a message.
@@ -226,29 +222,71 @@ class Answers:
     def _drop(self, published: list[Published]) -> None:
         for each in published:
             self._publish(ItemDropped(item_id=each.message_id))
-            self._published.remove(each)
+        dropped = {id(each) for each in published}
+        self._published[:] = [each for each in self._published if id(each) not in dropped]
 
 
-def _by_id(message: BaseMessage, published: list[Published]) -> Published | None:
-    """Return the published message that a message of the state is; none where its words were replaced."""
-    text = text_and_reasoning(message)[0].strip()
-    return next((each for each in published if message.id in each.ids and each.text.strip() == text), None)
+class _Free:
+    """The published messages that no message of a state was found to be. Each is looked at as often as it would be
+    among few.
 
+    Args:
+        published: all of them.
+    """
 
-def _by_words(message: BaseMessage, published: list[Published], shown: int) -> Published | None:
-    """Return a published message of the same words: the first after a place, else the first of all."""
-    text = text_and_reasoning(message)[0].strip()
-    same = [each for each in published if text and each.text.strip() == text]
-    return min(same, key=lambda each: (each.place < shown, each.place), default=None)
+    def __init__(self, published: Iterable[Published]) -> None:
+        self._free = {id(each): each for each in published}
+        self._by_id: defaultdict[tuple[str, str], deque[Published]] = defaultdict(deque)
+        """By ids and words."""
+        self._by_words: defaultdict[str, deque[Published]] = defaultdict(deque)
+        """By words, in the order in which they are shown: those that may come after the place at hand."""
+        self._before: defaultdict[str, deque[Published]] = defaultdict(deque)
+        """Those that do not."""
+        for each in self._free.values():
+            for known in each.ids:
+                self._by_id[known, each.text.strip()].append(each)
+        for each in sorted(self._free.values(), key=lambda each: each.place):
+            self._by_words[each.text.strip()].append(each)
+
+    def rest(self) -> list[Published]:
+        """Return those that are left, in their order."""
+        return list(self._free.values())
+
+    def by_id(self, message: BaseMessage) -> Published | None:
+        """Take the published message that a message of the state is; none where its words were replaced."""
+        text = text_and_reasoning(message)[0].strip()
+        return self._first(self._by_id[message.id, text]) if message.id else None
+
+    def by_words(self, message: BaseMessage, shown: int) -> Published | None:
+        """Take a published message of the same words: the first after a place, else the first of all.
+
+        Args:
+            message: the message of the state.
+            shown: the place, no earlier than that of the call before.
+        """
+        text = text_and_reasoning(message)[0].strip()
+        if not text:
+            return None
+        after, before = self._by_words[text], self._before[text]
+        while after and after[0].place < shown:
+            before.append(after.popleft())
+        return self._first(after) or self._first(before)
+
+    def _first(self, found: deque[Published]) -> Published | None:
+        while found:
+            each = found.popleft()
+            if self._free.pop(id(each), None) is not None:
+                return each
+        return None
 
 
 def _equal_in_order(found: list[Published | None]) -> list[Published | None]:
     """Return published messages with those of equal words in the order in which they are shown: nobody sees which
     is which."""
-    equal: defaultdict[str, list[Published]] = defaultdict(list)
+    equal: defaultdict[str, deque[Published]] = defaultdict(deque)
     for each in sorted((each for each in found if each is not None), key=lambda each: each.place):
         equal[each.text.strip()].append(each)
-    return [each and equal[each.text.strip()].pop(0) for each in found]
+    return [each and equal[each.text.strip()].popleft() for each in found]
 
 
 def _field(state: Any, name: str) -> Any:

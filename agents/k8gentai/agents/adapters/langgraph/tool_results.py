@@ -5,7 +5,7 @@ Only types that LangGraph holds to be safe are read back: who can write to Redis
 """
 
 import base64
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from langchain_core.messages import ToolMessage
@@ -17,6 +17,9 @@ from k8gentai.agents.adapters.langgraph.given_messages import GivenMessages
 
 _MESSAGE, _ARTIFACT = "tool_message", "tool_message_artifact"
 """Keys of what an earlier version kept of a message with an artifact."""
+
+_PAIRS = "k8gentai:pairs"
+"""Key of what stands for a command's update that is a list of tuples: the serializer would make lists of these."""
 
 _SERIALIZER = JsonPlusSerializer(allowed_msgpack_modules=None)
 
@@ -57,7 +60,23 @@ def _read(raw: str) -> Any:
         if isinstance(message, ToolMessage):
             message.artifact = result[_ARTIFACT]
             return message
-    return result
+    return _with_pairs(result)
+
+
+def _with_pairs(value: Any) -> Any:
+    """Return a result whose commands have their updates as they were."""
+    if isinstance(value, list):
+        return [_with_pairs(item) for item in value]
+    if isinstance(value, Command) and isinstance(value.update, dict) and value.update.keys() == {_PAIRS}:
+        return replace(value, update=[tuple(pair) for pair in value.update[_PAIRS]])
+    return value
+
+
+def _pairs(update: Any) -> list[list[Any]] | None:
+    """Return a command's update as lists, where it is a list of tuples."""
+    if not isinstance(update, list) or not update or any(type(pair) is not tuple for pair in update):
+        return None
+    return [list(pair) for pair in update]
 
 
 def _is_plain(result: Any) -> bool:
@@ -91,6 +110,8 @@ def _by_parts(value: Any) -> Any:
         return _call(type(value), dict(value))
     if isinstance(value, Command):
         given = {field.name: getattr(value, field.name) for field in fields(value)}
+        if (pairs := _pairs(value.update)) is not None:
+            given["update"] = {_PAIRS: pairs}
         return _call(
             type(value), {name: _by_parts(item) for name, item in given.items() if item not in (None, ())}
         )

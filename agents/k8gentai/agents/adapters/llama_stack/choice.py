@@ -3,11 +3,17 @@
 Source: https://www.openresponses.org/specification#allowed_tools
 """
 
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from llama_stack_api import CreateResponseRequest, OpenAIResponseInputToolChoiceAllowedTools
+from llama_stack_api import (
+    CreateResponseRequest,
+    OpenAIResponseInputToolChoiceAllowedTools,
+    OpenAIResponseInputToolChoiceFunctionTool,
+)
 
+from k8gentai.agents.adapters.base.tool_choice import check_named
 from k8gentai.agents.contract.turn import TurnContext
 
 
@@ -15,10 +21,10 @@ def on_client(request: CreateResponseRequest, context: TurnContext) -> AbstractS
     """Return the names of the tools that the client runs; None where any name may be one.
 
     The loop leaves a name that the model made up to the client, where the request brings tools at all, and drops
-    it otherwise. An agent with tools of its own tells the model that there is no such tool, as does one whose
-    request says which tools may be called.
+    it otherwise. Where the request brings none, or the agent has tools of its own, the model is told that there is
+    no such tool, as it is where the request says which tools may be called.
     """
-    if not context.declared and not _restricts(request.tool_choice):
+    if request.tools and not context.declared and not _restricts(request.tool_choice):
         return None
     return {tool.name for tool in request.tools or [] if tool.type == "function"}
 
@@ -38,6 +44,20 @@ def allows(choice: Any, name: str, server_label: str | None) -> bool:
         # Web searches have types with a date in them.
         return any(tool["type"].startswith(name) for tool in listed)
     return any(tool.get("server_label") == server_label and tool.get("name", name) == name for tool in listed)
+
+
+def check_choice(choice: Any, tools: Iterable[dict[str, Any]]) -> None:
+    """See that the function which a request wants called is there.
+
+    Args:
+        choice: the request's tool choice.
+        tools: all that the model is offered, as chat completions takes them.
+
+    Raises:
+        RequestError: it is not.
+    """
+    if isinstance(choice, OpenAIResponseInputToolChoiceFunctionTool):
+        check_named(choice.name, (tool["function"]["name"] for tool in tools))
 
 
 def _restricts(choice: Any) -> bool:

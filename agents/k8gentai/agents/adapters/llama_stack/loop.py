@@ -26,7 +26,7 @@ from llama_stack_api import (
 from pydantic import TypeAdapter
 
 from k8gentai.agents.adapters.base.parameters import response_format
-from k8gentai.agents.adapters.llama_stack.choice import allows, on_client
+from k8gentai.agents.adapters.llama_stack.choice import allows, check_choice, on_client
 from k8gentai.agents.adapters.llama_stack.files import InputFiles
 from k8gentai.agents.adapters.llama_stack.guardrails import Guardrails, told
 from k8gentai.agents.adapters.llama_stack.mcp_sessions import McpSessions
@@ -35,7 +35,7 @@ from k8gentai.agents.adapters.llama_stack.searches import SEARCHES
 from k8gentai.agents.adapters.llama_stack.tools import OWN_URL, BoundaryToolExecutor
 from k8gentai.agents.adapters.llama_stack.translation import DecidedCall, Translator
 from k8gentai.agents.contract.events import Event, TurnIncomplete
-from k8gentai.agents.contract.turn import DeclaredTool, StepLimitReached, TurnContext
+from k8gentai.agents.contract.turn import DeclaredTool, RequestError, StepLimitReached, TurnContext
 from k8gentai.agents.tools.mcp_sessions import McpServerError, McpUnauthorizedError, first_error
 
 _FORMAT: TypeAdapter[Any] = TypeAdapter(OpenAIResponseFormatParam)
@@ -95,6 +95,7 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
                 *(self.ctx.chat_tools or []),
                 *({"type": "function", "function": function} for function in shown),
             ]
+        check_choice(self.ctx.tool_choice, self.ctx.chat_tools or [])
 
     def _approval_required(self, tool_name: str) -> bool:
         # The boundary asks: its question outlives this process, and its answer need not come through the model.
@@ -166,6 +167,7 @@ async def run_loop(
     Raises:
         ModelCallError: the model could not be called, or failed in its answer.
         McpServerError: an MCP server did not list its tools.
+        RequestError: the request wants a tool called that is not there.
         StepLimitReached: after ``context.max_steps`` model calls, unless the request asked for fewer.
         Exception: what the tool boundary raised.
     """
@@ -184,10 +186,17 @@ async def run_loop(
                 async for event in stream:
                     translator.take(event)
                     ending = event
+        except RequestError:
+            raise
         except Exception as error:
             # Past its first model call the loop makes a failed response of every error; before, it asks guardrails
             # and then the MCP servers for their tools.
-            if calls.count or guardrails.fault or not (servers := _mcp_servers(request)):
+            if (
+                isinstance(error, RequestError)
+                or calls.count
+                or guardrails.fault
+                or not (servers := _mcp_servers(request))
+            ):
                 raise
             raise _no_tools(servers, first_error(error)) from error
         finally:
@@ -215,7 +224,8 @@ async def _build(
     chat = ChatCompletionContext(
         model=request.model,
         messages=messages,
-        response_tools=[*(request.tools or []), *([own] if context.declared else [])],
+        # Without any it would leave a call of the model's out.
+        response_tools=[*(request.tools or []), *([own] if context.declared or not request.tools else [])],
         tool_choice=request.tool_choice,
         temperature=request.temperature,
         top_p=request.top_p,
