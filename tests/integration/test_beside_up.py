@@ -111,6 +111,10 @@ def test_what_is_named_goes_first(up):
     assert ("anothers" in done.stdout, "plain" in done.stdout) == (True, False), done.stdout + done.stderr
     done = command(up.directory, "turns", "list", AMF_KEY_PREFIX="nobodys:")
     assert (done.returncode, done.stdout.endswith("behind the prefix 'nobodys:'.\n")) == (0, True), done.stdout
+    done = command(up.directory, "turns", "list", "--status", "failed")
+    assert (done.returncode, done.stdout.startswith("No turns that are failed in Redis at")) == (0, True), (
+        done.stdout
+    )
     done = command(up.directory, "agents", "call", "plain", "Hi", AMF_STACK_URL="http://127.0.0.1:9")
     assert (done.returncode, "No stack answers at http://127.0.0.1:9" in done.stderr) == (1, True), done.stderr
 

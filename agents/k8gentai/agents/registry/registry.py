@@ -111,10 +111,12 @@ class Registry:
 
     Args:
         kept: the store, or the JSON file.
+        quiet: log nothing where it cannot be read, as for who says so from :meth:`trouble`.
     """
 
-    def __init__(self, kept: RegistryStore | Path) -> None:
+    def __init__(self, kept: RegistryStore | Path, *, quiet: bool = False) -> None:
         self._store = _store(kept)
+        self._quiet = quiet
         self._seen = _Seen()
         """Replaced as a whole: a thread that comes while another one reads a map does not take the agents of the
         one before for the new ones."""
@@ -170,7 +172,7 @@ class Registry:
             found = replace(seen, version=None, trouble=str(error))
         else:
             found = seen if stored is None else _read(stored, seen)
-        if found.trouble not in (None, seen.trouble):
+        if found.trouble not in (None, seen.trouble) and not self._quiet:
             _log.warning("registry not read", place=self._store.name, error=found.trouble)
         self._seen = found
         return found

@@ -166,4 +166,4 @@ def _health(
     health = {"status": state if state != "ready" or running else "no_worker", "workers": running}
     if agent and agent.error:
         health["error"] = agent.error
-    return {"health": health, "queue_depth": waiting.get(name, 0)}
+    return {"health": health, "pool": pool, "queue_depth": waiting.get(name, 0)}

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 
 from k8gentai.providers import host
+from k8gentai.providers.errors import invalid
 from k8gentai.providers.http import MAX_BODY_BYTES, AnsweringRoute, json_body
 from k8gentai.providers.requests.input_items import validation_error
 from k8gentai.providers.turns.conversation_items import ConversationItems
@@ -52,6 +53,11 @@ def _add_writing(router: APIRouter, items: ConversationItems, max_body_bytes: in
 
 
 def _read(kind: Any, body: Any) -> Any:
+    if not isinstance(body, dict):
+        raise invalid("The body must be a JSON object.")
+    if not isinstance(body.get("items"), list | None):
+        # The host's types walk over whatever it is before they look.
+        raise invalid("'items' must be a list.", "items")
     try:
         return kind.model_validate(body)
     except ValidationError as error:

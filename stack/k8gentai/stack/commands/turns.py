@@ -49,7 +49,8 @@ def list_turns(settings: Settings, limit: int, status: str | None, console: Cons
     found = with_turns(settings, lambda turns: turns.recent(limit, status))
     if not found:
         # Which stack was asked is what a person may be wrong about.
-        console.print(f"No turns in {_place(settings)}.", markup=False, highlight=False, soft_wrap=True)
+        what = f"No turns that are {status}" if status else "No turns"
+        console.print(f"{what} in {_place(settings)}.", markup=False, highlight=False, soft_wrap=True)
         return
     for record in found:
         table.add_row(

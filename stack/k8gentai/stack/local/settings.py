@@ -78,7 +78,8 @@ class Settings:
         Raises:
             SetUpError: it cannot be read, or there is none, nobody named one, and no stack is up here.
         """
-        registry, name = self.open_registry(), self.registry_store().name
+        store = self.registry_store()
+        registry, name = Registry(store, quiet=True), store.name
         if (trouble := registry.trouble()) is not None:
             raise SetUpError(f"The registry {name} cannot be read: {trouble.removeprefix(f'{name}: ')}")
         if self.up is None and self.registry == REGISTRY and not registry.written_at():
@@ -173,7 +174,9 @@ def read_settings() -> Settings:
     up = notice.read(STATE)
     registry = _registry()
     named = os.environ.get("AMF_AGENTS") or None
-    remembered = None if named or not isinstance(registry, Path) else _remembered_agents(Registry(registry))
+    remembered = (
+        None if named or not isinstance(registry, Path) else _remembered_agents(Registry(registry, quiet=True))
+    )
     return Settings(
         agents=Path(named) if named else remembered or AGENTS,
         registry=registry,

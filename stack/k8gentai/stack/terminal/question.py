@@ -85,16 +85,19 @@ def how_to_answer(response_id: str) -> str:
 
 
 async def _say_if_nobody_runs(client: httpx.AsyncClient, agent: str, console: Console) -> None:
-    """Say so where no worker of the agent's framework runs: its turn waits for one."""
+    """Say so where no worker of the agent's pool runs: its turn waits for one."""
     try:
         known = (await client.get(f"/v1/agents/{quote(agent, safe='')}")).json()
         if known["health"]["status"] != "no_worker":
             return
         framework = str(known["framework"])
+        # A stack of an earlier release does not name it.
+        pool = str(known.get("pool") or framework)
     except (httpx.HTTPError, ValueError, LookupError, TypeError):
         # A plain model. What else is wrong the question itself will tell.
         return
-    waits = f"No worker of {framework} runs; the turn waits for one ('k8gentai worker {framework}')."
+    named, option = (framework, "") if pool == framework else (f"the pool '{pool}'", f" --pool {pool}")
+    waits = f"No worker of {named} runs; the turn waits for one ('k8gentai worker {framework}{option}')."
     console.print(f"[yellow]{escape(waits)}[/]", highlight=False, soft_wrap=True)
 
 

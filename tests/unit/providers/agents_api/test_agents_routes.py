@@ -48,6 +48,7 @@ async def test_registered_agents_tell_how_they_are(client: httpx.AsyncClient, se
     math = listed["math"]
     assert (math["framework"], math["description"]) == ("langgraph", "Does math.")
     assert math["tools"] == ["subtract", "add", "files"]
+    assert math["pool"] == "langgraph"
     assert (math["health"], math["queue_depth"]) == ({"status": "ready", "workers": 1}, 2)
     assert listed["idle"]["health"] == {"status": "no_worker", "workers": 0}
     assert listed["sick"]["health"]["status"] == "broken"

@@ -162,6 +162,17 @@ async def test_what_is_asked_wrongly(client: httpx.AsyncClient) -> None:
     assert (await client.post(gone, json={"items": [said("x")]})).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("body", "param"), [({"items": 5}, "items"), ({"items": {}}, "items"), ({"items": "x"}, "items"), ([], None)]
+)
+async def test_a_body_of_the_wrong_type_is_refused_by_name(
+    client: httpx.AsyncClient, body: Any, param: str | None
+) -> None:
+    for url in ("/v1/conversations", f"/v1/conversations/{await begun(client)}/items"):
+        refused = await client.post(url, json=body)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, param), url
+
+
 async def test_an_id_that_a_client_chose_takes_nothing(client: httpx.AsyncClient) -> None:
     theirs, mine = await begun(client), await begun(client)
     (item,) = (await add(client, theirs, "theirs"))["data"]

@@ -59,14 +59,23 @@ async def test_a_stack_that_goes_away_in_mid_answer_leaves_the_turn_to_be_looked
             await ask(address, "till", "Go.", Console(file=io.StringIO()))
 
 
-async def test_a_turn_that_waits_for_a_worker_says_so() -> None:
-    known = b'{"framework": "crewai", "health": {"status": "no_worker"}}'
+@pytest.mark.parametrize(
+    ("pool", "waits"),
+    [
+        ("", "No worker of crewai runs; the turn waits for one ('k8gentai worker crewai')."),
+        (
+            '"pool": "gpu", ',
+            "No worker of the pool 'gpu' runs; the turn waits for one ('k8gentai worker crewai --pool gpu').",
+        ),
+    ],
+)
+async def test_a_turn_that_waits_for_a_worker_says_so(pool: str, waits: str) -> None:
+    known = f'{{{pool}"framework": "crewai", "health": {{"status": "no_worker"}}}}'.encode()
     printed = io.StringIO()
     # The same answer to both questions: how the agent is, and what it says.
     head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(known)}\r\n\r\n"
     async with answering(head.encode() + known) as address:
         await ask(address, "till", "Go.", Console(file=printed, width=80))
-    waits = "No worker of crewai runs; the turn waits for one ('k8gentai worker crewai')."
     assert printed.getvalue().splitlines()[1] == waits
 
 

@@ -197,6 +197,8 @@ async def test_what_is_accepted_serves_both_kinds_of_clients(valkey, ada, name, 
     [
         ("redis://h:1/0", "redis://h:1/0"),
         ("redis://:secret@h:1/0", "redis://:***@h:1/0"),
+        # As it can be named again.
+        ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock?db=1"),
         ("redis://:secret@[h:1/0", "redis://…"),
         ("redis+sentinel://ada:secret@h:1,i:2/s/0", "redis+sentinel://ada:***@h:1,i:2/s/0"),
         ("redis+sentinel://h/s?sentinel_password=secret&db=1", "redis+sentinel://h/s?sentinel_password=***&db=1"),

@@ -231,7 +231,9 @@ def masked(url: str) -> str:
     if has_password:
         parts = parts._replace(netloc=f"{user}:***@{hosts}")
     query = "&".join(_masked_option(option) for option in parts.query.split("&"))
-    return urlunsplit(parts._replace(query=query))
+    shown = urlunsplit(parts._replace(query=query))
+    # It leaves out the slashes before a path of a scheme that it does not know, as unix is.
+    return shown.replace(":", "://", 1) if "://" in url and "://" not in shown else shown
 
 
 def _masked_option(option: str) -> str:
