@@ -132,7 +132,7 @@ async def test_a_refusal_is_recorded_and_a_failure_that_passes_is_not() -> None:
 
 async def test_an_answer_of_no_known_form_is_not_recorded() -> None:
     turn = Turn(lambda *_: httpx.Response(200, json={"verdict": "fine"}))
-    with pytest.raises(ValueError, match="violation"):
+    with pytest.raises(ToolFailedError, match="is not the stack: violation: Field required"):
         await turn.services.violation("A dove.", "g")
     assert turn.kept.entries == {}
 
