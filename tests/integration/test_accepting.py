@@ -116,3 +116,15 @@ async def test_keys_of_two_owners_are_two_whatever_their_names_hold(connection):
     percent = await ask(turns, owner="ada%3Ab", idempotency_key="c")
     assert len({first, other, percent}) == 3
     assert await ask(turns, owner="ada:b", idempotency_key="c") == first
+
+
+async def test_what_redis_lost_is_told_from_what_was_deleted(connection):
+    turns = Turns(connection)
+    deleted, lost = [await turns.get(await ask(turns)) for _ in range(2)]
+    await turns.delete(deleted.turn.id)
+    assert not await turns.lost(deleted)
+    await connection.flushall()
+    assert await turns.lost(lost)
+    later = await turns.get(await ask(turns))
+    assert await turns.lost(lost)
+    assert not await turns.lost(later)

@@ -89,6 +89,30 @@ async def test_a_turn_in_flight_goes_on_when_redis_is_back(own_stack, running, m
     assert events[-1].response.status == "completed"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_turn_that_redis_lost_has_failed_for_who_waits_for_it(own_stack, running, model, key, stream):
+    half = Gate()
+    model.script(key, Answer("Half ", half, "whole."))
+    async with own_stack.server.openai() as client:
+        asked = client.responses.create(model="plain", input=prompt(key), stream=stream)
+        waiting = asyncio.create_task(_last(asked, stream))
+        await half.reached()
+        with own_stack.redis() as redis:
+            redis.flushall()
+        half.open()
+        told = await waiting
+        assert (told.status, told.error.reason) == ("failed", "turn_lost")
+        model.script(f"{key}b", Answer("On we go."))
+        assert (await client.responses.create(model="plain", input=prompt(f"{key}b"))).output_text == "On we go."
+
+
+async def _last(asked, stream):
+    """The response, when it has ended."""
+    if not stream:
+        return await asked
+    return (await collect(await asked))[-1].response
+
+
 async def test_requests_meanwhile_are_503_with_retry_after_and_nothing_is_half_accepted(
     own_stack, running, model, key
 ):

@@ -71,6 +71,7 @@ class MemoryTurns:
         self.full = False
         self.busy: str | None = None
         self.away: Exception | None = None
+        self.has_lost_all = False
         self.rolled_back: dict[str, TurnRecord] = {}
 
     async def append(self, turn_id: str, *events: ev.Event) -> None:
@@ -167,6 +168,9 @@ class MemoryTurns:
             if settled:
                 del self.kept[turn_id]
             self.changed.notify_all()
+
+    async def lost(self, record: TurnRecord) -> bool:
+        return self.has_lost_all
 
     async def now(self) -> float:
         return time.time()

@@ -185,8 +185,8 @@ class AgentsService:
 
     async def stream(self, accepted: Accepted) -> AsyncIterator[Chunk]:
         """Return the turn's chunks, those to come included."""
-        rendering = await self._rendering(accepted)
-        return self._reader.stream(rendering, accepted.part.turn.id, created=True)
+        record, rendering = await self._rendering(accepted)
+        return self._reader.stream(rendering, accepted.part.turn.id, created=record)
 
     async def wait(self, accepted: Accepted) -> dict[str, Any]:
         """Return the turn when it has ended or waits for input.
@@ -194,8 +194,8 @@ class AgentsService:
         Raises:
             ApiError: it failed, or the server stops before that.
         """
-        rendering = await self._rendering(accepted)
-        await self._reader.wait(rendering, accepted.part.turn.id, created=True)
+        record, rendering = await self._rendering(accepted)
+        await self._reader.wait(rendering, accepted.part.turn.id, created=record)
         turn = rendering.turn()
         if rendering.error:
             raise turn_error(turn["turn_id"], rendering.error)
@@ -236,8 +236,9 @@ class AgentsService:
         fields = request_fields(config, tools, registered=registered, tool_config=tool_config)
         return {**fields, "model": model, "input": items, "conversation": session_id}
 
-    async def _rendering(self, accepted: Accepted) -> PartRendering:
-        return PartRendering(await self._reader.created(accepted.part), accepted.before)
+    async def _rendering(self, accepted: Accepted) -> tuple[TurnRecord, PartRendering]:
+        record = await self._reader.created(accepted.part)
+        return record, PartRendering(record, accepted.before)
 
 
 def _asking(parts: list[Part], responses: list[ToolResponse]) -> Part:

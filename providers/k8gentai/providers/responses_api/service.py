@@ -62,7 +62,7 @@ class ResponsesService:
 
     async def wait(self, accepted: TurnRecord) -> dict[str, Any]:
         """Return the response when its turn has ended, to whoever asked for it; cancelled where it was rolled back
-        or deleted meanwhile.
+        or deleted meanwhile, failed where Redis lost it.
 
         Args:
             accepted: the turn as it was accepted.
@@ -71,8 +71,9 @@ class ResponsesService:
             ApiError: the server stops before that (503), or the turn failed because an MCP server of the request
                 does not know the caller (401).
         """
-        rendering = Rendering(await self._reader.created(accepted))
-        await self._reader.wait(rendering, accepted.turn.id, created=True)
+        record = await self._reader.created(accepted)
+        rendering = Rendering(record)
+        await self._reader.wait(rendering, accepted.turn.id, created=record)
         response = rendering.response()
         await self._join(response)
         if (response["error"] or {}).get("reason") == "mcp_unauthorized":
@@ -132,8 +133,8 @@ class ResponsesService:
         Args:
             accepted: the turn as it was accepted.
         """
-        rendering = Rendering(await self._reader.created(accepted))
-        return self._after(self._reader.stream(rendering, accepted.turn.id, created=True), -1)
+        record = await self._reader.created(accepted)
+        return self._after(self._reader.stream(Rendering(record), accepted.turn.id, created=record), -1)
 
     async def input(self, response_id: str) -> list[Item]:
         """Return the response's input items, in their order.

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
-from k8gentai.agents.contract.events import Event, TurnAccepted, TurnCancelled, TurnEnd
+from k8gentai.agents.contract.events import Event, TurnAccepted, TurnCancelled, TurnEnd, TurnFailed
 from k8gentai.providers.errors import server_stopping, store_away_meanwhile
 from k8gentai.providers.host.access import Access
 from k8gentai.workers.queue.connection import AWAY
@@ -18,6 +18,7 @@ _PATIENCE_SECONDS = 30.0
 as long as its client reads it."""
 
 _RETRY_SECONDS = 0.25
+_LOST = TurnFailed(code="turn_lost", message="Redis lost its data, and this turn with them")
 
 
 class Fold(Protocol):
@@ -88,7 +89,7 @@ class TurnReader:
         return record, events
 
     async def stream(
-        self, fold: Fold, turn_id: str, patience: float = math.inf, *, created: bool = False
+        self, fold: Fold, turn_id: str, patience: float = math.inf, *, created: TurnRecord | None = None
     ) -> AsyncIterator[dict[str, Any]]:
         """Yield what the fold makes of the turn's events, those to come included.
 
@@ -96,8 +97,8 @@ class TurnReader:
             fold: makes it.
             turn_id: the turn.
             patience: for how many seconds Redis may be away.
-            created: the caller is whoever the turn was accepted for, and is told of its end in any case: cancelled
-                where it was deleted.
+            created: the turn, where the caller is whoever it was accepted for, and is told of its end in any case:
+                cancelled where it was deleted, and failed where Redis lost it.
 
         Raises:
             One of :data:`AWAY`: it is away for longer.
@@ -110,14 +111,15 @@ class TurnReader:
                 for shown in fold.feed(event):
                     yield shown
         except TurnNotFoundError:
-            if not created:
+            if created is None:
                 raise
             fold.ended_at = await self._turns.now()
-            for event in (TurnCancelled(),) if begun else (TurnAccepted(), TurnCancelled()):
+            end = _LOST if await self._turns.lost(created) else TurnCancelled()
+            for event in (end,) if begun else (TurnAccepted(), end):
                 for shown in fold.feed(event):
                     yield shown
 
-    async def wait(self, fold: Fold, turn_id: str, *, created: bool = False) -> None:
+    async def wait(self, fold: Fold, turn_id: str, *, created: TurnRecord | None = None) -> None:
         """Feed the fold the turn's events to their end.
 
         Args:

@@ -114,6 +114,18 @@ async def test_one_that_is_rolled_back_in_its_answer_ends_with_it(
     assert (answer.status_code, told["status"]) == (200, "cancelled")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_one_that_redis_lost_has_failed(client: httpx.AsyncClient, served: Floor, stream: bool) -> None:
+    async def half() -> None:
+        turn_id = await served.turns.play(*ANSWER[:2])
+        served.turns.has_lost_all = True
+        await served.turns.roll_back(turn_id, settled=True)
+
+    answer, _ = await asyncio.gather(client.post("/v1/responses", json={**ASK, "stream": stream}), half())
+    told = parsed(answer.text)[-1][2]["response"] if stream else answer.json()
+    assert (answer.status_code, told["status"], told["error"]["reason"]) == (200, "failed", "turn_lost")
+
+
 async def test_a_response_in_the_background_is_answered_as_it_was_accepted(
     client: httpx.AsyncClient, served: Floor
 ) -> None:

@@ -42,6 +42,13 @@ SIGNING_KEY: Final = key_prefix.PREFIX + "amf:signing-key"
 Written by: whoever needs it first (``grants.signing_key``)
 Ends: never.
 """
+KEPT_SINCE: Final = key_prefix.PREFIX + "amf:kept-since"
+"""``amf:kept-since``, a string: when a turn was accepted first, Unix time in seconds. What was accepted before
+that, Redis has lost.
+
+Written by: the server that accepts it (``accept``)
+Ends: never.
+"""
 LEASES: Final = key_prefix.PREFIX + "amf:leases:"
 """``amf:leases:{pool}``, a sorted set: ``{id} {attempt}`` by the Unix time its lease ends; ``{id} taken``
 by the time a turn is put back that was taken and not begun.

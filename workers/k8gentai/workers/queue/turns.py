@@ -189,6 +189,15 @@ class Turns:
             }
         )
 
+    async def lost(self, record: TurnRecord) -> bool:
+        """Return whether Redis has lost its data since a turn was accepted, and the turn with them.
+
+        Args:
+            record: the turn, as it stood when it was there.
+        """
+        since = await self._redis.get(keys.KEPT_SINCE)
+        return since is None or record.accepted_at < float(since)
+
     async def now(self) -> float:
         """Redis' time, Unix time in seconds: what one machine dated is compared with no other."""
         seconds, microseconds = await self._redis.time()

@@ -130,6 +130,7 @@ if ahead == 0 then
 end
 
 give_way(ending)
+redis.call('SET', keys.kept_since, now(), 'NX')
 redis.call('HSET', turn, 'accepted', accepted, 'history', ahead == 0 and history or '[]', 'agent', args.agent,
   'framework', args.pool, 'accepted_at', now(), 'conversation', conversation, 'principal', args.principal, 'attempt', 0,
   'crashes', 0, 'seq', 0, 'keep', args.keep)
