@@ -82,13 +82,7 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
     items = input_items(turn_id, body["input"])
     conversation = _conversation_id(body.get("conversation"))
     body = {**body, "tools": _tools(body.get("tools"))}
-    try:
-        # The input was checked above, with errors that name the item.
-        request = host.CreateResponseRequest.model_validate(
-            {**body, "input": "", "conversation": conversation, "prompt": _prompt(body.get("prompt"))}
-        )
-    except ValidationError as error:
-        raise validation_error(error) from None
+    request = _as_host_reads(body, conversation)
     tools: list[dict[str, Any]] = body["tools"] or []
     _check_tools(tools)
     given = request.model_dump(mode="json", exclude_unset=True)
@@ -98,12 +92,7 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
     _check_known(body, given)
     check_format((given.get("text") or {}).get("format") or {})
     _check_combinations(request, conversation)
-    has_history = conversation is not None or request.previous_response_id is not None
-    if not items and not has_history and request.prompt is None:
-        message = "'input' is empty, and neither 'previous_response_id' nor 'conversation' brings anything."
-        raise invalid(message, "input")
-    if conversation and any(item["type"] == "compaction" for item in items):
-        raise invalid("A compaction stands for a whole history, and cannot join a conversation.", "conversation")
+    _check_items(items, request, conversation)
     return CreateRequest(
         model=request.model,
         input=items,
@@ -126,6 +115,31 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
             "digest": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
         },
     )
+
+
+def _as_host_reads(body: dict[str, Any], conversation: str | None) -> Any:
+    """Return a body without its input as the host's type of a request.
+
+    Raises:
+        ApiError: naming the field at fault.
+    """
+    try:
+        # The input is checked apart, with errors that name the item.
+        return host.CreateResponseRequest.model_validate(
+            {**body, "input": "", "conversation": conversation, "prompt": _prompt(body.get("prompt"))}
+        )
+    except ValidationError as error:
+        raise validation_error(error) from None
+
+
+def _check_items(items: list[Item], request: Any, conversation: str | None) -> None:
+    """See that there is something to answer, and that it may stand where it is to."""
+    has_history = conversation is not None or request.previous_response_id is not None
+    if not items and not has_history and request.prompt is None:
+        message = "'input' is empty, and neither 'previous_response_id' nor 'conversation' brings anything."
+        raise invalid(message, "input")
+    if conversation and any(item["type"] == "compaction" for item in items):
+        raise invalid("A compaction stands for a whole history, and cannot join a conversation.", "conversation")
 
 
 def _check_known(body: dict[str, Any], given: dict[str, Any]) -> None:

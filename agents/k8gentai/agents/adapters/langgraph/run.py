@@ -106,32 +106,7 @@ class GraphRun(KeptEvents):
             graph = graph.copy({"checkpointer": InMemorySaver()})
         stopped = True
         while stopped:
-            # The first mode makes models stream, whatever node calls them and however. The version is the one in
-            # which a graph runs by itself: in later ones every state has to be of the output's schema.
-            stream = graph.astream(
-                graph_input, config, stream_mode=["messages", "updates", "values"], subgraphs=True, version="v1"
-            )
-            asked: list[Interrupt] = []
-            stopped = False
-            async for part in stream:
-                namespace, mode, data = cast("tuple[tuple[str, ...], str, Any]", part)
-                if mode == "updates":
-                    # The graph itself tells of its subgraphs' interrupts, too. At a breakpoint there are none.
-                    if not namespace and _INTERRUPT in data:
-                        stopped = True
-                        asked += data[_INTERRUPT]
-                    continue
-                if mode == "values":
-                    if not self._for_a_tool(namespace):
-                        state = _without_interrupts(data)
-                        self._answers.take(namespace, state)
-                        self._withdrawn.take(namespace, state)
-                        if not namespace:
-                            self._left_words.take(state)
-                    continue
-                message, _ = cast("tuple[BaseMessage, dict[str, Any]]", data)
-                if isinstance(message, ToolMessage):
-                    self._take_result(message)
+            stopped, asked = await self._stream(graph, graph_input, config)
             if asked:
                 await self.questions.ask(asked)
             if stopped:
@@ -146,6 +121,43 @@ class GraphRun(KeptEvents):
             self.context.tools.exempt(call_id)
         outputs = graph.output_channels
         self._answers.finish([outputs] if isinstance(outputs, str) else outputs)
+
+    async def _stream(
+        self, graph: Pregel[Any, Any, Any, Any], graph_input: Any, config: RunnableConfig
+    ) -> tuple[bool, list[Interrupt]]:
+        """Run the graph until it ends or stops. Returns whether it stopped, and what it asks, which is nothing at
+        a breakpoint."""
+        # The first mode makes models stream, whatever node calls them and however. The version is the one in
+        # which a graph runs by itself: in later ones every state has to be of the output's schema.
+        stream = graph.astream(
+            graph_input, config, stream_mode=["messages", "updates", "values"], subgraphs=True, version="v1"
+        )
+        asked: list[Interrupt] = []
+        stopped = False
+        async for part in stream:
+            namespace, mode, data = cast("tuple[tuple[str, ...], str, Any]", part)
+            if mode == "values":
+                self._take_state(namespace, data)
+            elif mode == "updates":
+                # The graph itself tells of its subgraphs' interrupts, too.
+                if not namespace and _INTERRUPT in data:
+                    stopped = True
+                    asked += data[_INTERRUPT]
+            else:
+                message, _ = cast("tuple[BaseMessage, dict[str, Any]]", data)
+                if isinstance(message, ToolMessage):
+                    self._take_result(message)
+        return stopped, asked
+
+    def _take_state(self, namespace: tuple[str, ...], data: Any) -> None:
+        """Take the state of the graph, or of one within it."""
+        if self._for_a_tool(namespace):
+            return
+        state = _without_interrupts(data)
+        self._answers.take(namespace, state)
+        self._withdrawn.take(namespace, state)
+        if not namespace:
+            self._left_words.take(state)
 
     async def _passes_breakpoint(self, graph: Pregel[Any, Any, Any, Any], config: RunnableConfig) -> bool:
         """Ask a person whether the graph goes on. Where it does not, nothing of it that is left runs."""
