@@ -166,7 +166,7 @@ def unserved(settings: Settings, framework: str, pool: str, only: Sequence[str] 
         )
     for name in only or ():
         if (agent := agents.get(name)) is None:
-            lines.append(f"No agent '{name}' of '{framework}' is registered.")
+            lines.append(f"No agent '{name}' of '{framework}' is registered{did_you_mean(name, agents) or '.'}")
         elif agent.pool != pool:
             lines.append(
                 f"No turn of '{name}' will come to this worker: its pool is '{agent.pool}', not '{pool}'."

@@ -197,9 +197,10 @@ def test_a_worker_to_which_no_turn_comes_says_so(tmp_path: Path) -> None:
     # What was taken into use stays so: no later check takes a ready agent off.
     write_registry(settings.registry, [agent.model_copy(update={"state": "ready"})])
     assert registering.unserved(settings, "crewai", "crewai", ["crew"]) == []
-    assert registering.unserved(settings, "crewai", "gpu", ["crew", "gone"]) == [
+    assert registering.unserved(settings, "crewai", "gpu", ["crew", "gone", "crow"]) == [
         "No turn of 'crew' will come to this worker: its pool is 'crewai', not 'gpu'.",
         "No agent 'gone' of 'crewai' is registered.",
+        "No agent 'crow' of 'crewai' is registered; did you mean 'crew'?",
     ]
     assert registering.in_use(settings) == ("langgraph", "llama-stack", "crewai")
 
