@@ -228,10 +228,15 @@ def _check_combinations(request: Any, conversation: str | None) -> None:
 
 
 def _check_headers(tool: dict[str, Any], place: str) -> None:
+    """Refuse what cannot be sent to an MCP server as it is."""
+    if tool.get("type") != "mcp":
+        return
     sent = {f"{place}.headers.{name}": value for name, value in (tool.get("headers") or {}).items()}
-    for field, value in {f"{place}.authorization": tool.get("authorization"), **sent}.items():
+    for field, value in {f"{place}.authorization": tool.get("authorization") or "", **sent}.items():
+        if not isinstance(value, str):
+            raise invalid(f"'{field}' must be a string.", field)
         try:
-            is_sent_as_it_is = header_value(value or "") == (value or "")
+            is_sent_as_it_is = header_value(value) == value
         except ValueError as error:
             raise invalid(f"'{field}' cannot be sent: {error}.", field) from None
         if not is_sent_as_it_is:

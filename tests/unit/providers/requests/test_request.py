@@ -184,6 +184,9 @@ def test_fields_that_the_host_would_leave_out_are_refused(given, place):
         ({"authorization": "hush\n"}, "tools[0].authorization"),
         ({"authorization": "hush\u00e9"}, "tools[0].authorization"),
         ({"headers": {"x-key": "hush\r\nHost: x"}}, "tools[0].headers.x-key"),
+        ({"headers": {"x-key": 5}}, "tools[0].headers.x-key"),
+        ({"headers": "hush"}, "tools[0].headers"),
+        ({"authorization": ["hush"]}, "tools[0].authorization"),
     ],
 )
 def test_a_credential_that_cannot_be_sent_is_refused_and_not_told(fields: dict[str, Any], param: str) -> None:

@@ -234,7 +234,7 @@ class _Tries:
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
-        self._refusals = 0
+        self._next_pause = 0.0
         self.refusal = ""
         """The stack's words when it refused last; empty where it did not answer since."""
 
@@ -243,8 +243,8 @@ class _Tries:
         self.refusal = passing.refusal
         pause = passing.pause
         if pause is None:
-            pause = min(KNOCK_SECONDS * 2**self._refusals, _LONGEST_PAUSE_SECONDS)
-            self._refusals += 1
+            pause = self._next_pause or KNOCK_SECONDS
+            self._next_pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         if passing.fault and pause:
             log.warning("stack_away", turn=self._caller.turn_id, error=passing.fault, retry_in=pause)
         return min(pause, _LONGEST_PAUSE_SECONDS)
