@@ -35,7 +35,7 @@ class OwnResult:
             waiting is kept, and done again when the turn is run again.
         failed: the tries that failed in an earlier attempt, in their order.
         may_begin: called before the tool begins to run; raises where it is not to.
-        on_idle: called, in whatever thread, when a run of the tool has ended.
+        on_idle: called, in whatever thread, when a run of the tool has ended, or waits for a person.
     """
 
     def __init__(
@@ -146,6 +146,8 @@ class OwnResult:
     def ask(self) -> None:
         """Note that the tool waits for a person."""
         self._asking += 1
+        if self._on_idle is not None:
+            self._on_idle()
 
     def answered(self) -> None:
         """Note that it does not any more."""

@@ -410,6 +410,18 @@ class Pay:
         finally:
             self.ended.set()
 
+    async def run_in_thread(self):
+        """Run the tool as adapters run one that keeps a thread for as long as it likes."""
+        admission = Admission("c1", "pay", {})
+        own = admission.own_result()
+
+        async def work():
+            with admission.at_work():
+                own.keep(await self._pay())
+
+        async with admission.awaited_in_thread(own):
+            await asyncio.shield(asyncio.create_task(work()))
+
     async def _pay(self):
         self.ran += 1
         number = self.ran
@@ -486,6 +498,55 @@ async def test_a_tool_that_is_asked_about_while_it_is_at_work_comes_to_its_end(j
     person.answer.set_result(Decision(approve=True))
     outcome = await pay.call(around)
     assert (pay.ran, outcome.output) == (1, "ConnectionError: try 1" if fails else "paid")
+
+
+@pytest.mark.parametrize("retry", ["never", "idempotent"])
+@pytest.mark.parametrize("stops", [True, False])
+async def test_a_tool_that_code_gave_up_holds_up_no_question(journal, person, retry, stops):
+    """It may keep a thread for ever, and is not run again."""
+    pay = Pay(journal, person, retry)
+    pay.may_end.clear()
+    seen = []
+
+    async def around(_):
+        paying = asyncio.create_task(pay.run_in_thread())
+        await pay.begun.wait()
+        for _ in range(9):
+            await asyncio.sleep(0)
+        paying.cancel()
+        await asyncio.wait({paying})
+        seen.append(paying.cancelled())
+        if stops and len(seen) == 1:
+            raise Stop
+        return "went on" if stops else str((await pay.tools.ask("question", "input", "{}")).approve)
+
+    calling = pay.call(around)
+    if stops:
+        with pytest.raises(Stop):
+            await asyncio.wait_for(calling, 60)
+    else:
+        await person.asked.wait()
+        assert not pay.tools.busy
+        await pay.stop(calling)
+        person.answer.set_result(Decision(approve=True))
+    outcome = await pay.call(around)
+    assert (outcome.output, pay.ran) == ("went on" if stops else "True", 1)
+    assert seen == [True, True]
+
+
+async def test_the_time_of_a_tool_that_is_asked_about_while_it_is_at_work_goes_on(journal, person):
+    pay = Pay(journal, person, "never")
+    pay.policies["pay"] = ToolTerms(name="pay", retry="never", timeout_seconds=0.05)
+    pay.may_end.clear()
+
+    async def around(handler):
+        paying = asyncio.create_task(handler())
+        await pay.begun.wait()
+        await pay.tools.ask("question", "input", "{}")
+        return await paying
+
+    outcome = await pay.call(around)
+    assert outcome.output == "the tool did not answer within 0.05 s"
 
 
 @pytest.mark.parametrize("retry", ["never", "idempotent"])

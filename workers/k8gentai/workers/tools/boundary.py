@@ -136,7 +136,7 @@ class Tools:
     @property
     def busy(self) -> bool:
         """Whether any tool does something, other than to wait for a person."""
-        return self._held > 0 or any(not running.asks or running.own.is_at_work for running in self._running)
+        return self._held > 0 or any(not running.asks or running.is_at_work for running in self._running)
 
     @property
     def is_over(self) -> bool:
@@ -199,7 +199,7 @@ class Tools:
             if is_answered:
                 # It goes on, and what its worker leaves behind is to say so.
                 continue
-            if running.own.has_ended and not running.own.is_at_work:
+            if running.own.has_ended and not running.is_at_work:
                 await self._leave(running)
             elif running.asked_agent is not None:
                 await self._leave_asking(running)
@@ -450,7 +450,7 @@ class Tools:
                 await in_loop(self._home, self._hold(key, before))
             except asyncio.CancelledError:
                 # It is given up again, as it is recorded.
-                running.is_left = True
+                running.leave()
                 running.own.explain()
                 raise
             except FencedError as error:
@@ -462,7 +462,7 @@ class Tools:
         try:
             yield
         except asyncio.CancelledError:
-            running.is_left = True
+            running.leave()
             if not (self.is_over or running.is_being_stopped or running.limit.expired()):
                 given_up = GivenUp(seconds=time.monotonic() - began)
                 running.own.explain()

@@ -94,7 +94,7 @@ class RunningCall:
         self._seconds = seconds
         self._task = asyncio.current_task()
         self.asks = 0
-        """How many questions of its have no answer. It does nothing meanwhile, and its time stands still."""
+        """How many questions of its have no answer."""
         self.recording = asyncio.Lock()
         """Held while it is recorded that it runs, or has ended: what is written last stands."""
         self.has_ended = False
@@ -121,12 +121,23 @@ class RunningCall:
         is_its = self.asks and (self.own.asks or not self.own.has_begun)
         return self._at_ask if is_its else (self.own.text, list(self.own.failed))
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a run of its tool is at work that does not wait for a person, and code around it waits for that.
+        Read from any thread."""
+        return self.own.is_at_work and not self.is_left
+
     async def own_end(self) -> None:
-        """Wait until no run of its tool is at work that does not wait for a person."""
-        while self.own.is_at_work:
+        """Wait until none is."""
+        while self.is_at_work:
             self._own_ended.clear()
-            if self.own.is_at_work:
+            if self.is_at_work:
                 await self._own_ended.wait()
+
+    def leave(self) -> None:
+        """Code around its tool stops waiting for that, and may run it once more. From any thread."""
+        self.is_left = True
+        self._note_idle()
 
     def _note_return(self) -> None:
         self._at_return = self.inside.copy_of()
@@ -137,7 +148,12 @@ class RunningCall:
 
     def _note_idle(self) -> None:
         with contextlib.suppress(RuntimeError):  # A thread ends after the loop.
-            self._home.call_soon_threadsafe(self._own_ended.set)
+            self._home.call_soon_threadsafe(self._idle)
+
+    def _idle(self) -> None:
+        self._own_ended.set()
+        if self.asks and not self.is_at_work:
+            self._end_at(None)
 
     @property
     def is_being_stopped(self) -> bool:
@@ -151,12 +167,13 @@ class RunningCall:
         return bool(self.asks) or self.tools.is_over or task is None or task.cancelling() > 0
 
     def ask(self) -> None:
-        """It asks a person."""
+        """It asks a person. Its time stands still as soon as its tool is not at work."""
         self.asks += 1
         if self.own.is_inside:
             self.own.ask()
         self._at_ask = (self.own.text, list(self.own.failed))
-        self._end_at(None)
+        if not self.is_at_work:
+            self._end_at(None)
 
     def answered(self) -> None:
         """A person has answered. It gets its whole time anew."""

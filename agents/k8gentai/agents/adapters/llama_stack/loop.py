@@ -191,12 +191,7 @@ async def run_loop(
         except Exception as error:
             # Past its first model call the loop makes a failed response of every error; before, it asks guardrails
             # and then the MCP servers for their tools.
-            if (
-                isinstance(error, RequestError)
-                or calls.count
-                or guardrails.fault
-                or not (servers := _mcp_servers(request))
-            ):
+            if calls.count or guardrails.fault or not (servers := _mcp_servers(request)):
                 raise
             raise _no_tools(servers, first_error(error)) from error
         finally:
