@@ -501,6 +501,39 @@ async def test_a_tool_that_is_asked_about_while_it_is_at_work_comes_to_its_end(j
 
 
 @pytest.mark.parametrize("retry", ["never", "idempotent"])
+async def test_a_tool_that_asks_when_its_call_has_stopped_for_a_person_is_not_waited_for(journal, person, retry):
+    """The call stops by an exception while its tool is at work, and the tool's own question stands beside that."""
+
+    class AskingPay(Pay):
+        async def _pay(self):
+            await super()._pay()
+            return str((await self.tools.ask("own question", "input", "{}")).approve)
+
+    pay = AskingPay(journal, person, retry)
+    pay.may_end.clear()
+    orphans, answered = [], []
+
+    async def around(handler):
+        orphans.append(asyncio.create_task(handler()))
+        await pay.begun.wait()
+        if not answered:
+            raise Stop
+        return await orphans[-1]
+
+    calling = pay.call(around)
+    await pay.begun.wait()
+    pay.may_end.set()
+    await person.asked.wait()
+    with pytest.raises(Stop):
+        await asyncio.wait_for(calling, 60)
+    await pay.stop(calling)
+    await asyncio.wait(orphans)
+    answered.append(True)
+    person.answer.set_result(Decision(approve=True))
+    assert (await pay.call(around)).output == "True"
+
+
+@pytest.mark.parametrize("retry", ["never", "idempotent"])
 @pytest.mark.parametrize("stops", [True, False])
 async def test_a_tool_that_code_gave_up_holds_up_no_question(journal, person, retry, stops):
     """It may keep a thread for ever, and is not run again."""

@@ -37,7 +37,14 @@ from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.isolation.agents_loop import in_loop
 from k8gentai.workers.queue.attempts import FencedError
 from k8gentai.workers.queue.clock import Clock
-from k8gentai.workers.tools.running_call import RunningCall, calls_around, key_around, open_around, scope
+from k8gentai.workers.tools.running_call import (
+    RunningCall,
+    calls_around,
+    key_around,
+    left_around,
+    open_around,
+    scope,
+)
 
 _INTERRUPTED = (
     "this tool was begun and did not come to its end, and its definition says that it is not run again: "
@@ -192,7 +199,7 @@ class Tools:
     async def ask(self, call_id: str, name: str, arguments: str, about: Sequence[str] = ()) -> Decision:
         """Ask a person; see :class:`k8gentai.workers.attempt.approvals.Approvals`."""
         self._note_question(call_id)
-        around = open_around()
+        around, left = open_around(), left_around()
         is_answered = self._approvals.decision(call_id, name, arguments) is not None
         for running in around:
             self._put_to_people.add(running.call_id)
@@ -206,6 +213,9 @@ class Tools:
         # Only now: once nothing else is at work, a turn is suspended with the questions that were put.
         for running in around:
             running.ask()
+        for running in left:
+            # Else the turn would wait for the tool, and the tool for the person.
+            running.own.ask()
         waiting = [*about, *(running.call_id for running in around)]
         try:
             decision = await self._approvals.ask(call_id, name, arguments, waiting)
@@ -214,6 +224,9 @@ class Tools:
                 # Code inside them goes on without, unless they are stopped themselves.
                 _go_on(running for running in around if not running.is_being_stopped)
             raise
+        finally:
+            for running in left:
+                running.own.answered()
         _go_on(around)
         return decision
 

@@ -212,6 +212,12 @@ def open_around() -> tuple[RunningCall, ...]:
     return tuple(running for running in calls_around.get() if not running.has_ended)
 
 
+def left_around() -> tuple[RunningCall, ...]:
+    """Return the tool calls that have ended, or stopped for a person, though the code at hand is part of their
+    tools."""
+    return tuple(running for running in calls_around.get() if running.has_ended and running.own.is_inside)
+
+
 def scope() -> str:
     """Return by what tool call the model calls of the code at hand are known; empty where they are by none."""
     around = calls_around.get()
