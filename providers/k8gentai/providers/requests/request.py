@@ -201,7 +201,8 @@ def _tools(given: Any) -> Any:
 
 def _check_tools(tools: list[dict[str, Any]]) -> None:
     for index, tool in enumerate(tools):
-        if any(name.lower() == "authorization" for name in tool.get("headers") or ()):
+        headers = tool.get("headers")
+        if isinstance(headers, dict) and any(name.lower() == "authorization" for name in headers):
             place = f"tools[{index}].headers"
             raise invalid(f"'{place}': credentials go into the 'authorization' parameter of the tool.", place)
         _check_headers(tool, f"tools[{index}]")
