@@ -20,7 +20,7 @@ from k8gentai.workers.queue.rq_worker import TurnWorker
 from k8gentai.workers.queue.status import LiveWorker, Pools
 from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
 from tests.integration.helpers import eventually
-from tests.support.accepting import ask, no_history
+from tests.support.accepting import ask, finished_in, no_history
 
 
 async def ended(connection, turns):
@@ -75,13 +75,13 @@ async def run(connection, end):
 
 async def settle(turns, count=1):
     """Settle as many turns, the last that ended first."""
-    ids = []
-    async for turn_id in turns.finished("server"):
+    ids, finished = [], finished_in(turns)
+    async for turn_id in finished.ids():
         ids.append(turn_id)
         if len(ids) == count:
             break
     for turn_id in reversed(ids):
-        await turns.settled(turn_id, no_history)
+        await finished.settled(turn_id, no_history)
 
 
 @pytest.mark.parametrize(
@@ -182,12 +182,12 @@ async def test_a_turn_that_is_cancelled_while_it_is_settled_is_written_again(con
     turns = Turns(connection)
     turn_id = await accepted(turns, [])
     await run(connection, SUSPENDED)
-    async for _ in turns.finished("server"):
-        break
+    finished = finished_in(turns)
+    await anext(finished.ids())
     await turns.cancel(turn_id)
-    assert not await turns.settled(turn_id, no_history, "suspended")
+    assert not await finished.settled(turn_id, no_history, "suspended")
     assert not (await turns.get(turn_id)).settled
-    assert await turns.settled(turn_id, no_history, "cancelled")
+    assert await finished.settled(turn_id, no_history, "cancelled")
 
 
 @pytest.mark.parametrize("is_settled", [False, True])
@@ -337,7 +337,7 @@ async def settling(turns, name):
     """Let a server of that name look for what it has to settle."""
 
     async def look():
-        async for _ in turns.finished(name):
+        async for _ in finished_in(turns, name).ids():
             pass
 
     looking = asyncio.create_task(look())
@@ -357,9 +357,8 @@ async def test_names_of_servers_that_are_gone_are_removed_unless_they_hold_turns
     turns = Turns(connection)
     await settling(turns, "idle")
     await ended(connection, turns)
-    async for _ in turns.finished("holds"):
-        break
-    monkeypatch.setattr("k8gentai.workers.queue.turns._FORGOTTEN_SECONDS", -1)
+    await anext(finished_in(turns, "holds").ids())
+    monkeypatch.setattr("k8gentai.workers.queue.finished_turns._FORGOTTEN_SECONDS", -1)
     await settling(Turns(connection), "next")
     assert {server["name"] for server in await servers(turns)} == {b"holds", b"next"}
 

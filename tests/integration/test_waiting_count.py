@@ -11,7 +11,7 @@ from k8gentai.workers.queue.admission import ConversationBusyError, QueueFullErr
 from k8gentai.workers.queue.attempts import Attempts, FencedError, Lease, Leases
 from k8gentai.workers.queue.record import ENDED
 from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
-from tests.support.accepting import ask, no_history
+from tests.support.accepting import ask, finished_in, no_history
 from tests.support.waiting import check_waiting, counted
 
 LEASE_SECONDS = 0.01
@@ -25,7 +25,8 @@ def blocking(valkey):
 
 async def settle(turns):
     """Settle the next turn that has ended, if one has."""
-    finished = turns.finished("server")
+    ended = finished_in(turns)
+    finished = ended.ids()
     turn_id = None
     try:
         async with asyncio.timeout(0.05):
@@ -34,7 +35,7 @@ async def settle(turns):
         return
     finally:
         await finished.aclose()
-    await turns.settled(turn_id, no_history)
+    await ended.settled(turn_id, no_history)
 
 
 class Life:

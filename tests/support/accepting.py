@@ -3,6 +3,7 @@
 from k8gentai.agents.contract.turn import Turn
 from k8gentai.providers.ids import new_turn_id
 from k8gentai.workers.queue.admission import Terms
+from k8gentai.workers.queue.finished_turns import FinishedTurns
 from k8gentai.workers.queue.record import AcceptedTurn, Owner
 
 
@@ -20,3 +21,8 @@ async def ask(turns, agent="plain", conversation=None, owner=None, **terms):
         request={"input": "Hello."},
     )
     return await turns.accept(accepted, no_history, Terms(**terms))
+
+
+def finished_in(turns, server="server"):
+    """Return those of the turns that a server of that name settles."""
+    return FinishedTurns(turns._redis, turns, server, keep_seconds=turns._keep_seconds)

@@ -58,7 +58,7 @@ STATUS_OF_END: dict[type, Status] = {
 
 
 class MemoryTurns:
-    """``Turns`` without Redis. A test plays the worker with :meth:`append`."""
+    """``Turns`` and ``FinishedTurns`` without Redis. A test plays the worker with :meth:`append`."""
 
     def __init__(self) -> None:
         self.records: dict[str, TurnRecord] = {}
@@ -212,7 +212,7 @@ class MemoryTurns:
             del self.records[each]
         return found
 
-    async def finished(self, server: str) -> AsyncIterator[str]:
+    async def ids(self) -> AsyncIterator[str]:
         while True:
             yield await self.ended.get()
 
@@ -404,7 +404,7 @@ async def floor(
         setattr(apis, without, None)
     conversations = _conversations(directory, rules)
     config = AmfConfig(redis_url="redis://localhost:1", registry=registry_path)
-    parts: Any = turns, MemoryPositions(), pools
+    parts: Any = turns, turns, MemoryPositions(), pools
     server = await Server.build(config, apis.deps(models, conversations), rules, Queue(*parts))
     made = Floor(server, turns, pools, models, apis, conversations, registry_path)
     await conversations.initialize()

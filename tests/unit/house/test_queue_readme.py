@@ -115,7 +115,7 @@ def test_keys_are_spelled_in_keys_py_alone(folder: Path) -> None:
 
 def test_every_script_is_run_by_a_class_of_the_queue() -> None:
     assert sorted(callers()) == lua_scripts.names()
-    assert set(callers().values()) == {"Turns", "Positions", "Attempts", "Leases"}
+    assert set(callers().values()) == {"Turns", "FinishedTurns", "Positions", "Attempts", "Leases"}
 
 
 def test_every_state_is_declared() -> None:

@@ -1,6 +1,9 @@
 """Builds one server out of its parts, and runs what goes on in its background."""
 
 import asyncio
+import os
+import secrets
+import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -40,6 +43,7 @@ from k8gentai.providers.turns.store import ResponseStore
 from k8gentai.providers.worker_api import routes as worker_routes
 from k8gentai.providers.worker_api.services import StackServices
 from k8gentai.workers.queue.connection import connect
+from k8gentai.workers.queue.finished_turns import FinishedTurns
 from k8gentai.workers.queue.positions import Positions
 from k8gentai.workers.queue.registry_store import followed_store_at
 from k8gentai.workers.queue.status import Pools
@@ -51,14 +55,19 @@ class Queue:
     """What servers and workers share: turns, the positions of conversations' items, and who runs turns."""
 
     turns: Turns
+    finished: FinishedTurns
+    """Those that this server settles."""
     positions: Positions
     pools: Pools
 
     @classmethod
     def in_redis(cls, redis: Redis, config: AmfConfig) -> Self:
         """Return what a Redis keeps."""
+        turns = Turns(redis, queue_limit=config.queue_limit, keep_seconds=config.keep_seconds)
+        name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         return cls(
-            Turns(redis, queue_limit=config.queue_limit, keep_seconds=config.keep_seconds),
+            turns,
+            FinishedTurns(redis, turns, name, keep_seconds=config.keep_seconds),
             Positions(redis, keep_seconds=config.keep_seconds),
             Pools(redis),
         )
@@ -143,7 +152,7 @@ class Server:
             Front(partial(conversations_routes.create_router, self.items)),
         )
         on_settled = [front.on_settled for front in self._fronts if front.on_settled is not None]
-        self.settler = Settler(turns, stores.responses, self.histories, on_settled)
+        self.settler = Settler(turns, queue.finished, stores.responses, self.histories, on_settled)
         self.stores = stores
         self._closing = opened.pop_all()
 

@@ -3,9 +3,6 @@ and lets the conversation's next turn go. Nobody needs to be listening for that.
 
 import asyncio
 import contextlib
-import os
-import secrets
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
@@ -19,8 +16,9 @@ from k8gentai.providers.host.storage import STORAGE_AWAY
 from k8gentai.providers.turns.history import Histories
 from k8gentai.providers.turns.store import ResponseStore, StoredResponse
 from k8gentai.workers.queue.connection import AWAY, until_back
+from k8gentai.workers.queue.finished_turns import RECLAIM_SECONDS, FinishedTurns
 from k8gentai.workers.queue.record import Status, TurnRecord
-from k8gentai.workers.queue.turns import RECLAIM_SECONDS, TurnNotFoundError, Turns
+from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
 
 log = structlog.get_logger(__name__)
 
@@ -37,20 +35,26 @@ class Settler:
     """Settles turns in the background, for as long as the server runs.
 
     Args:
-        turns: turns in Redis, with what this server was given to settle.
+        turns: turns in Redis.
+        finished: those of them that this server settles.
         store: finished responses.
         histories: conversations.
         on_settled: what fronts do with each turn that has ended, in their order.
     """
 
     def __init__(
-        self, turns: Turns, store: ResponseStore, histories: Histories, on_settled: Sequence[OnSettled] = ()
+        self,
+        turns: Turns,
+        finished: FinishedTurns,
+        store: ResponseStore,
+        histories: Histories,
+        on_settled: Sequence[OnSettled] = (),
     ) -> None:
         self._turns = turns
+        self._finished = finished
         self._store = store
         self._histories = histories
         self._on_settled = on_settled
-        self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._task: asyncio.Task[None] | None = None
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._catching_up: dict[str, asyncio.Event] = {}
@@ -75,7 +79,7 @@ class Settler:
         async with asyncio.TaskGroup() as tasks:
             while True:
                 try:
-                    async for turn_id in self._turns.finished(self._name):
+                    async for turn_id in self._finished.ids():
                         failures = 0
                         await self._room.acquire()
                         task = tasks.create_task(self._try(turn_id))
@@ -100,14 +104,14 @@ class Settler:
             # One turn that cannot be settled must not hold up the others.
             log.exception("settling_failed", turn=turn_id)
         finally:
-            self._turns.put_off(turn_id)
+            self._finished.put_off(turn_id)
 
     async def settle(self, turn_id: str) -> None:
         """Settle a finished turn; doing it twice is doing it once."""
         settled = False
         while not settled:
             written = await self._write(turn_id)
-            settled = await self._turns.settled(turn_id, self._next_history, written)
+            settled = await self._finished.settled(turn_id, self._next_history, written)
 
     async def _write(self, turn_id: str) -> Status | None:
         """Write a turn where it is kept, unless that was done. Returns its status; None where it was deleted."""

@@ -14,7 +14,7 @@ from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.attempts import Attempts
 from k8gentai.workers.queue.connection import AWAY, sent_once
 from k8gentai.workers.queue.turns import Turns
-from tests.support.accepting import ask
+from tests.support.accepting import ask, finished_in
 from tests.support.aimed import Aimed
 from tests.support.connected import connected
 from tests.support.providers import Floor
@@ -32,7 +32,7 @@ async def test_a_fault_while_a_turn_is_settled_does_not_hold_up_its_conversation
     served: Floor, valkey: Any, proxy: Aimed, command: str, refusal: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is left to the time after which what one server was given goes to another."""
-    monkeypatch.setattr("k8gentai.workers.queue.turns.RECLAIM_SECONDS", 3_600)
+    monkeypatch.setattr("k8gentai.workers.queue.finished_turns.RECLAIM_SECONDS", 3_600)
     async with connected(valkey.url) as redis, connected(f"redis://127.0.0.1:{proxy.port}/0") as faulty:
         await redis.flushall()
         turns, attempts = Turns(redis), Attempts(redis, "langgraph", "worker")
@@ -43,7 +43,8 @@ async def test_a_fault_while_a_turn_is_settled_does_not_hold_up_its_conversation
         await attempts.append(started.lease, 2, [TurnCompleted()])
 
         proxy.command, proxy.refusal = command.encode(), refusal
-        settler = Settler(Turns(faulty), served.store, served.histories, [served.agents.sessions.settled])
+        all_turns, on_settled = Turns(faulty), [served.agents.sessions.settled]
+        settler = Settler(all_turns, finished_in(all_turns), served.store, served.histories, on_settled)
         settler.start()
         while (taken := await attempts.take(1)) is None:
             pass
@@ -55,17 +56,17 @@ async def test_a_fault_while_a_turn_is_settled_does_not_hold_up_its_conversation
 async def test_a_turn_that_is_settled_again_is_not_lost_by_a_fault_of_what_gives_others(
     valkey: Any, proxy: Aimed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("k8gentai.workers.queue.turns.RECLAIM_SECONDS", 0)
+    monkeypatch.setattr("k8gentai.workers.queue.finished_turns.RECLAIM_SECONDS", 0)
     async with connected(valkey.url) as redis, connected(f"redis://127.0.0.1:{proxy.port}/0") as faulty:
         await redis.flushall()
         turns, attempts = Turns(redis), Attempts(redis, "langgraph", "worker")
         turn_id = await ask(turns)
         started = await attempts.start(await attempts.take(1))
         await attempts.append(started.lease, 2, [TurnCompleted()])
-        faulty_turns = Turns(faulty)
-        finished = faulty_turns.finished("server")
+        given = finished_in(Turns(faulty))
+        finished = given.ids()
         assert await anext(finished) == turn_id
-        faulty_turns.put_off(turn_id)
+        given.put_off(turn_id)
         proxy.command, proxy.refusal = b"XREADGROUP", "OOM"
         assert await anext(finished) == turn_id
 
@@ -73,34 +74,34 @@ async def test_a_turn_that_is_settled_again_is_not_lost_by_a_fault_of_what_gives
 async def test_a_turn_that_is_given_again_is_not_lost_with_the_answer(
     valkey: Any, proxy: Aimed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("k8gentai.workers.queue.turns.RECLAIM_SECONDS", 0)
+    monkeypatch.setattr("k8gentai.workers.queue.finished_turns.RECLAIM_SECONDS", 0)
     async with connected(valkey.url) as redis, connected(f"redis://127.0.0.1:{proxy.port}/0") as faulty:
         await redis.flushall()
-        turns = Turns(faulty)
+        given = finished_in(Turns(faulty))
         await redis.xadd(keys.FINISHED, {"turn": "resp_1"})
-        finished = turns.finished("server")
+        finished = given.ids()
         assert await anext(finished) == "resp_1"
-        turns.put_off("resp_1")
+        given.put_off("resp_1")
         proxy.command = b"XAUTOCLAIM"
         with pytest.raises(AWAY):
             await anext(finished)
-        monkeypatch.setattr("k8gentai.workers.queue.turns.RECLAIM_SECONDS", 3_600)
-        assert await anext(turns.finished("server")) == "resp_1"
+        monkeypatch.setattr("k8gentai.workers.queue.finished_turns.RECLAIM_SECONDS", 3_600)
+        assert await anext(given.ids()) == "resp_1"
 
 
 async def test_what_is_being_settled_is_not_given_again_and_what_waits_is_not_put_off_by_a_fault(
     valkey: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("k8gentai.workers.queue.turns._PAGE", 2)
+    monkeypatch.setattr("k8gentai.workers.queue.finished_turns._PAGE", 2)
     async with connected(valkey.url) as redis:
         await redis.flushall()
-        turns = Turns(redis)
+        given = finished_in(Turns(redis))
         entries = [await redis.xadd(keys.FINISHED, {"turn": f"resp_{number}"}) for number in range(5)]
-        assert await anext(turns.finished("server")) == "resp_0"
+        assert await anext(given.ids()) == "resp_0"
         await redis.xreadgroup(keys.SERVERS, "server", {keys.FINISHED: ">"})
         await redis.xdel(keys.FINISHED, entries[3])
         await redis.xclaim(keys.FINISHED, keys.SERVERS, "server", 0, entries, idle=10_000, justid=True)
-        finished = turns.finished("server")
+        finished = given.ids()
         assert [await anext(finished) for _ in range(3)] == ["resp_1", "resp_2", "resp_4"]
         waiting = await redis.xpending_range(keys.FINISHED, keys.SERVERS, "-", "+", 9)
         assert {each["message_id"] for each in waiting} >= {entries[0], entries[4]}

@@ -9,6 +9,7 @@ from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.connection import connect, connect_blocking
 from k8gentai.workers.queue.redis_url import OPTIONS, masked, read_url
 from k8gentai.workers.queue.turns import Turns
+from tests.support.accepting import finished_in
 
 
 def test_one_server_is_read_as_redis_py_reads_it():
@@ -184,7 +185,7 @@ async def test_what_is_accepted_serves_both_kinds_of_clients(valkey, ada, name, 
     try:
         await redis.delete(keys.FINISHED)
         await redis.xadd(keys.FINISHED, {"turn": "resp_1"})
-        assert await anext(turns.finished("server")) == "resp_1"
+        assert await anext(finished_in(turns).ids()) == "resp_1"
     finally:
         await redis.aclose()
     with connect_blocking(url) as client:

@@ -33,7 +33,7 @@ from k8gentai.workers.queue.record import AcceptedTurn, Owner, Replay
 from k8gentai.workers.queue.rq_worker import TurnWorker
 from k8gentai.workers.queue.turns import Turns
 from tests.support import lua_scripts
-from tests.support.accepting import no_history
+from tests.support.accepting import finished_in, no_history
 from tests.support.connected import connected
 from tests.support.queue_readme import declared_keys, enders, fields, journal_kinds, moves, turn_fields, writers
 from tests.support.watched_scripts import WatchedScripts, name_of
@@ -102,9 +102,10 @@ class Life:
 
     async def settle(self) -> None:
         """Settle all that has ended."""
-        finished = self.turns.finished("server")
+        given = finished_in(self.turns)
+        finished = given.ids()
         while await self.client.xlen(keys.FINISHED):
-            await self.turns.settled(await anext(finished), no_history)
+            await given.settled(await anext(finished), no_history)
 
 
 async def journaled(life: Life) -> None:

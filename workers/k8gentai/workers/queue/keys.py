@@ -13,7 +13,7 @@ TURN: Final = key_prefix.PREFIX + "amf:turn:"
 """``amf:turn:{id}``, a hash: the turn's record.
 
 Ends: when it was settled for as long as its server keeps turns, and as it may wait for a person; at once when it
-    is both deleted and settled (``Turns.settled``, where that comes last).
+    is both deleted and settled (``FinishedTurns.settled``, where that comes last).
 """
 EVENTS: Final = ":events"
 """``amf:turn:{id}:events``, a stream and channel: the turn's events; an entry's id is ``{seq}-0``. On the
@@ -95,7 +95,7 @@ Ends: an entry when its turn is settled.
 SERVERS: Final = "servers"
 """``servers``, a consumer group: the servers, which share the stream of ended turns.
 
-Written by: each server (``Turns.finished``)
+Written by: each server (``FinishedTurns.ids``)
 Ends: a server's name after ten minutes without a sign of life (``forget_servers``).
 """
 UNSETTLED: Final = key_prefix.PREFIX + "amf:unsettled:"
