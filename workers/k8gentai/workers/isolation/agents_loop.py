@@ -57,6 +57,8 @@ class AgentsLoop:
 
     def __init__(self, threads: AgentThreads) -> None:
         self.loop = _SharedLoop(threads)
+        self._is_told = False
+        """Whether it is to stop: where agents' code blocks the loop, that takes a second call."""
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="agents", daemon=True)
 
@@ -72,7 +74,9 @@ class AgentsLoop:
     async def stop(self) -> None:
         """Cancel what still runs, and end the thread, for which agents' code has a second, be it that it ignores
         the cancelling or blocks the loop."""
-        asyncio.run_coroutine_threadsafe(self._end(), self.loop)
+        if not self._is_told:
+            self._is_told = True
+            asyncio.run_coroutine_threadsafe(self._end(), self.loop)
         await asyncio.to_thread(self._thread.join, 2 * _STOPPING_SECONDS)
         if not self._thread.is_alive():
             self.loop.close()
