@@ -1,5 +1,6 @@
 """What the tool of a call itself came to, before code of the agent's around it made the call's result of it."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
@@ -63,6 +64,8 @@ class OwnResult:
         self._counting = threading.Lock()
         self._at_work = 0
         """How many runs of the tool are at work."""
+        self._tasks: set[asyncio.Task[object]] = set()
+        """Those that the runs at work are in, as far as they are in one."""
         self._asking = 0
         """How many questions of theirs have no answer."""
         self._unknown = 0
@@ -88,6 +91,12 @@ class OwnResult:
     def is_at_work(self) -> bool:
         """Whether a run of the tool is at work, and does not wait for a person itself. Read from any thread."""
         return self._at_work > self._asking
+
+    @property
+    def is_being_given_up(self) -> bool:
+        """Whether code around the tool has cancelled a run that is yet at work. Read from any thread."""
+        with self._counting:
+            return any(task.cancelling() for task in self._tasks)
 
     @property
     def asks(self) -> bool:
@@ -121,9 +130,11 @@ class OwnResult:
         if self._may_begin is not None:
             self._may_begin()
         self.has_begun = True
+        task = _current_task()
         with self._counting:
             self._at_work += 1
             self._unknown += 1
+            self._tasks |= {task} if task else set()
             self._beside = self._beside_before = 0
         token = _inside.set((*_inside.get(), self))
         try:
@@ -135,6 +146,7 @@ class OwnResult:
             _inside.reset(token)
             with self._counting:
                 self._at_work -= 1
+                self._tasks -= {task} if task else set()
             if self._on_idle is not None:
                 self._on_idle()
 
@@ -160,6 +172,7 @@ class OwnResult:
             taken: the last one is at work, or has returned. One that failed in an earlier attempt fails at once
                 when it comes again: what was begun beside it is none of its further tries.
         """
+        taken = taken and not self.is_being_given_up
         with self._counting:
             beside = taken or self._beside < self._beside_before
             self._beside += beside
@@ -232,6 +245,14 @@ class OwnResult:
         self.explain()
         if self._on_kept is not None:
             self._on_kept()
+
+
+def _current_task() -> asyncio.Task[object] | None:
+    """Return the task that the code at hand is in; None in a thread without a loop."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 current_own_result: ContextVar[OwnResult | None] = ContextVar("current_own_result", default=None)

@@ -533,6 +533,27 @@ async def test_a_tool_that_asks_when_its_call_has_stopped_for_a_person_is_not_wa
     assert (await pay.call(around)).output == "True"
 
 
+@pytest.mark.parametrize(("retry", "ran"), [("never", 2), ("idempotent", 3)])
+async def test_a_run_behind_those_that_code_has_just_cancelled_is_a_further_try(journal, person, retry, ran):
+    """Nothing has come of the cancelling by then."""
+    pay = Pay(journal, person, retry)
+    pay.may_end.clear()
+
+    async def around(handler):
+        paying = [asyncio.create_task(handler()) for _ in range(2)]
+        await pay.begun_again.wait()
+        for each in paying:
+            each.cancel()
+        pay.may_end.set()
+        try:
+            return await handler()
+        finally:
+            await asyncio.wait(paying)
+
+    outcome = await pay.call(around)
+    assert (pay.ran, outcome.is_error) == (ran, retry == "never")
+
+
 @pytest.mark.parametrize("retry", ["never", "idempotent"])
 @pytest.mark.parametrize("stops", [True, False])
 async def test_a_tool_that_code_gave_up_holds_up_no_question(journal, person, retry, stops):

@@ -453,7 +453,7 @@ class Tools:
             ToolFailedError: it runs a tool once more that is not to be.
         """
         is_never = self._policy(running.name).retry == "never"
-        if running.is_left and is_never:
+        if is_never and (running.is_left or running.own.is_being_given_up):
             running.own.explain()
             raise ToolFailedError(_INTERRUPTED)
         key = self._journal.patience_key(own_key(running.place.key))
