@@ -4,7 +4,6 @@ only a cluster uses (scaling, resources, healthCheck, …) are accepted here; wh
 
 import re
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -12,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from k8gentai.agents.resources.not_used import NotUsed
 from k8gentai.agents.resources.resource import API_VERSION, Metadata, Part, Resource
 from k8gentai.agents.text.header_value import header_value
+from k8gentai.agents.text.http_address import is_http_address
 from k8gentai.agents.text.suggestion import did_you_mean
 
 FRAMEWORK = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
@@ -85,14 +85,6 @@ class Limits(Part):
     """Turns of the agent that may wait; None for as many as the server's own limit allows."""
 
 
-def _has_host_and_port(url: str) -> bool:
-    try:
-        address = urlsplit(url)
-        return bool(address.hostname) and address.port != 0
-    except ValueError:
-        return False
-
-
 class McpServer(Part):
     """An MCP server: a program that speaks over its standard input and output, or an address (streamable HTTP).
 
@@ -113,7 +105,7 @@ class McpServer(Part):
     @field_validator("url")
     @classmethod
     def _has_a_place(cls, url: str | None) -> str | None:
-        if url is not None and not _has_host_and_port(url):
+        if url is not None and not is_http_address(url):
             # Not what Python says, which may hold a password.
             raise ValueError("it has no host, or a port that is none")
         return url

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 from mcp import ClientSession, McpError, StdioServerParameters
@@ -30,6 +29,7 @@ from mcp.types import Tool as ServerTool
 from k8gentai.agents.contract.idempotency import idempotency_key
 from k8gentai.agents.contract.turn import DeclaredTool, ToolFailedError
 from k8gentai.agents.resources.agent import AgentDefinition, McpServer, ToolTerms
+from k8gentai.agents.text.http_address import shown_address
 from k8gentai.agents.text.suggestion import did_you_mean
 from k8gentai.agents.tools.images import show_image
 from k8gentai.agents.tools.mcp_sessions import (
@@ -208,8 +208,7 @@ def _shown(server: McpServer) -> str:
     """Return the server without what may be secret: a program's arguments, an address's query and user."""
     if server.command:
         return repr(server.command)
-    address = urlsplit(server.url or "")
-    return f"{address.scheme}://{address.hostname}{f':{address.port}' if address.port else ''}{address.path}"
+    return shown_address(server.url or "")
 
 
 def _cause(error: Exception) -> str:

@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from k8gentai.agents.contract.turn import Item
 from k8gentai.agents.resources.agent import MultitaskStrategy
 from k8gentai.agents.text.header_value import header_value
+from k8gentai.agents.text.http_address import is_http_address
 from k8gentai.providers import host
 from k8gentai.providers.errors import invalid
 from k8gentai.providers.requests.answer_formats import check_format
@@ -19,6 +22,8 @@ from k8gentai.workers.queue.origin import Origin
 RESPONSES = Origin(api="responses")
 """The origin of the turns that such a request brings."""
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110, section 5.1."""
 _NOT_PARAMETERS = frozenset(
     {
         "model",
@@ -205,7 +210,11 @@ def _check_tools(tools: list[dict[str, Any]]) -> None:
         if isinstance(headers, dict) and any(name.lower() == "authorization" for name in headers):
             place = f"tools[{index}].headers"
             raise invalid(f"'{place}': credentials go into the 'authorization' parameter of the tool.", place)
-        _check_headers(tool, f"tools[{index}]")
+        if tool.get("type") == "mcp":
+            _check_server(tool, f"tools[{index}]")
+            _check_headers(tool, f"tools[{index}]")
+        if tool.get("type") == "function" and not tool.get("name"):
+            raise invalid(f"'tools[{index}].name' is empty.", f"tools[{index}].name")
         if tool.get("external_web_access") is False:
             # The host's search would ask the web all the same.
             raise invalid(
@@ -228,10 +237,22 @@ def _check_combinations(request: Any, conversation: str | None) -> None:
         raise invalid("'background' needs 'store': a response nobody keeps cannot be fetched.", "background")
 
 
+def _check_server(tool: dict[str, Any], place: str) -> None:
+    """Refuse an address that is none, or has what is a credential."""
+    if (url := tool.get("server_url")) is None:
+        return
+    field = f"{place}.server_url"
+    if not is_http_address(url):
+        raise invalid(f"'{field}' must be an http or https URL with a host.", field)
+    if "@" in urlsplit(url).netloc:
+        raise invalid(f"'{field}': credentials go into the 'authorization' parameter of the tool.", field)
+
+
 def _check_headers(tool: dict[str, Any], place: str) -> None:
     """Refuse what cannot be sent to an MCP server as it is."""
-    if tool.get("type") != "mcp":
-        return
+    for name in tool.get("headers") or {}:
+        if not _HEADER_NAME.fullmatch(name):
+            raise invalid(f"'{place}.headers': {name!r} is no name of an HTTP header.", f"{place}.headers")
     sent = {f"{place}.headers.{name}": value for name, value in (tool.get("headers") or {}).items()}
     for field, value in {f"{place}.authorization": tool.get("authorization") or "", **sent}.items():
         if not isinstance(value, str):

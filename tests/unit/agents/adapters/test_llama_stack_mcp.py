@@ -5,10 +5,13 @@ import socket
 import threading
 import uuid
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from k8gentai.agents.adapters.llama_stack.adapter import LlamaStackAdapter
+from k8gentai.agents.adapters.llama_stack.loop import _no_tools
 from k8gentai.agents.contract.events import ItemDone, ItemProgress, ItemStarted, MessageDone, ToolCall
 from k8gentai.agents.contract.turn import RequestError, StepLimitReached
 from k8gentai.agents.tools.mcp_sessions import McpServerError, McpUnauthorizedError
@@ -251,3 +254,10 @@ async def test_a_tool_choice_is_held_against_what_the_servers_list(model, calc, 
     with pytest.raises(RequestError, match=r"'tool_choice.name': there is no tool 'ad'; did you mean 'add'\?"):
         await run(adapter, turn, context)
     assert model.requests(key) == []
+
+
+def test_an_error_of_a_server_shows_no_secret_of_its_address():
+    url = "http://wiki/mcp?key=hush"
+    request: Any = SimpleNamespace(tools=[SimpleNamespace(type="mcp", server_url=url, server_label="wiki")])
+    error = _no_tools("'wiki'", ValueError(f"501 for url '{url}'"), request)
+    assert str(error) == "no tools from the MCP server 'wiki': 501 for url 'http://wiki/mcp'"
