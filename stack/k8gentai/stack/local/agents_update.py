@@ -112,7 +112,7 @@ def _shown(registry: Path | Literal["redis"]) -> str:
 
 def remembered(settings: Settings) -> str:
     """Return a line for who named no directory of definitions, where the registry's is taken."""
-    return f"The agents are those of {settings.agents}, as last time: AMF_AGENTS names another directory."
+    return f"The agents are those of {settings.agents}, as last time; set AMF_AGENTS to take those of another."
 
 
 def served_pool(framework: str, pool: str | None) -> str:

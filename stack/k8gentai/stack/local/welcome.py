@@ -42,7 +42,11 @@ def show(url: str, agents: Iterable[RegisteredAgent], example: str, console: Con
     console.print(f"\nServing at [bold]{url}[/] until Ctrl-C.\n", highlight=False)
     ready = [agent.id for agent in agents if agent.state == "ready"]
     if not ready:
-        console.print("No agent is ready yet: mend what is said above, then run 'k8gentai agents update'.\n")
+        console.print(
+            "No agent is ready yet: mend what is said above, then run 'k8gentai agents update'; where a variable "
+            "of the shell is missing, start 'up' again with it.\n",
+            soft_wrap=True,
+        )
         return
     agent, questions = (example, _SUMS) if example in ready else (ready[0], _GREETINGS)
     for snippet, question in zip((_CURL, _SNIPPET), questions, strict=True):

@@ -85,7 +85,7 @@ def how_to_answer(response_id: str) -> str:
 
 
 async def _say_if_nobody_runs(client: httpx.AsyncClient, agent: str, console: Console) -> None:
-    """Say so where no worker of the agent's pool runs: its turn waits for one."""
+    """Say so where no worker runs that serves the agent: its turn waits for one."""
     try:
         known = (await client.get(f"/v1/agents/{quote(agent, safe='')}")).json()
         if known["health"]["status"] != "no_worker":
@@ -97,7 +97,8 @@ async def _say_if_nobody_runs(client: httpx.AsyncClient, agent: str, console: Co
         # A plain model. What else is wrong the question itself will tell.
         return
     named, option = (framework, "") if pool == framework else (f"the pool '{pool}'", f" --pool {pool}")
-    waits = f"No worker of {named} runs; the turn waits for one ('k8gentai worker {framework}{option}')."
+    start = f"k8gentai worker {framework}{option}"
+    waits = f"No worker of {named} that serves '{agent}' runs; the turn waits for one ('{start}')."
     console.print(f"[yellow]{escape(waits)}[/]", highlight=False, soft_wrap=True)
 
 

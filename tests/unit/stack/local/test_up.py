@@ -44,7 +44,7 @@ async def test_what_changed_since_the_last_start_is_shown(tmp_path: Path) -> Non
         return shown.getvalue().splitlines()
 
     (agents / "one.yaml").write_text(DEFINITION.format(name="one"))
-    taken = f"The agents are those of {agents}, as last time: AMF_AGENTS names another directory."
+    taken = f"The agents are those of {agents}, as last time; set AMF_AGENTS to take those of another."
     (agents / "hollow.yaml").touch()
     hollow = f"{agents}/hollow.yaml defines no agent: it is empty."
     assert await started() == [taken, "Checking the agents", hollow]
