@@ -65,7 +65,10 @@ async def test_a_stack_that_goes_away_in_mid_answer_leaves_the_turn_to_be_looked
         ("", "No worker of crewai that serves 'till' runs; the turn waits for one ('k8gentai worker crewai')."),
         (
             '"pool": "gpu", ',
-            "No worker of the pool 'gpu' that serves 'till' runs; the turn waits for one ('k8gentai worker crewai --pool gpu').",
+            (
+                "No worker of the pool 'gpu' that serves 'till' runs; the turn waits for one "
+                "('k8gentai worker crewai --pool gpu')."
+            ),
         ),
     ],
 )
