@@ -224,6 +224,9 @@ class Rendering:
         call.called(event.arguments)
 
     def _call_result(self, event: ev.ToolResult) -> None:
+        if event.call_id not in self._calls and self._waiting.pop(event.call_id, None) is not None:
+            # Run again after its worker died, the call comes to its end without the question.
+            self._called(self._told[event.call_id])
         call = self._calls.get(event.call_id)
         if isinstance(call, SearchCall) and call.open:
             call.result(event.results, is_error=event.is_error)

@@ -300,6 +300,19 @@ def test_a_question_takes_the_place_of_the_calls_that_ask_it() -> None:
     assert [item["name"] for item in response["output"]] == ["input"]
 
 
+@pytest.mark.parametrize("is_dropped", [True, False])
+def test_a_call_that_ends_without_the_question_it_asked_has_its_result(is_dropped: bool) -> None:
+    """Its worker died, and the next one may not run it again."""
+    asking = ev.Interrupt(call_id="q1", name="input", arguments="{}", waiting=["c1"])
+    lost = ev.ToolResult(call_id="c1", output="it is not known", is_error=True)
+    dropped = [ev.ItemDropped(item_id=ev.request_item("q1"))] if is_dropped else []
+    called = ev.ToolCall(call_id="c1", name="publish", arguments="{}")
+    events = [*START, called, asking, lost, *dropped, ev.TurnCompleted()]
+    _, response = render(accepted(), events, ended_at=2.0)
+    (call,) = response["output"]
+    assert (call["name"], call["status"], call["error"]) == ("publish", "failed", "it is not known")
+
+
 @pytest.mark.parametrize(
     "end",
     [
