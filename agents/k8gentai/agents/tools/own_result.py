@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -36,7 +37,8 @@ class OwnResult:
             waiting is kept, and done again when the turn is run again.
         failed: the tries that failed in an earlier attempt, in their order.
         may_begin: called before the tool begins to run; raises where it is not to.
-        on_idle: called, in whatever thread, when a run of the tool has ended, or waits for a person.
+        on_idle: called, in whatever thread, when a run of the tool has ended, waits for a person, or is not waited
+            for any more.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class OwnResult:
         self._counting = threading.Lock()
         self._at_work = 0
         """How many runs of the tool are at work."""
-        self._tasks: set[asyncio.Task[object]] = set()
-        """Those that the runs at work are in, as far as they are in one."""
+        self._left = 0
+        """How many of these code around the tool has stopped waiting for."""
+        self._waiting: dict[asyncio.Task[object], int] = {}
+        """The tasks that wait for a run, each with how often it had been cancelled before."""
         self._asking = 0
         """How many questions of theirs have no answer."""
         self._unknown = 0
@@ -89,14 +93,17 @@ class OwnResult:
 
     @property
     def is_at_work(self) -> bool:
-        """Whether a run of the tool is at work, and does not wait for a person itself. Read from any thread."""
-        return self._at_work > self._asking
+        """Whether a run of the tool is at work, code around it waits for that, and it does not wait for a person
+        itself. Read from any thread."""
+        return self._at_work - self._left > self._asking
 
     @property
     def is_being_given_up(self) -> bool:
-        """Whether code around the tool has cancelled a run that is yet at work. Read from any thread."""
+        """Whether a task that waits for a run was cancelled, and has not come to stop waiting. Read from any
+        thread."""
         with self._counting:
-            return any(task.cancelling() for task in self._tasks)
+            waiting = list(self._waiting.items())
+        return any(task.cancelling() > before and _is_cancelled_anew(task) for task, before in waiting)
 
     @property
     def asks(self) -> bool:
@@ -130,11 +137,9 @@ class OwnResult:
         if self._may_begin is not None:
             self._may_begin()
         self.has_begun = True
-        task = _current_task()
         with self._counting:
             self._at_work += 1
             self._unknown += 1
-            self._tasks |= {task} if task else set()
             self._beside = self._beside_before = 0
         token = _inside.set((*_inside.get(), self))
         try:
@@ -146,9 +151,32 @@ class OwnResult:
             _inside.reset(token)
             with self._counting:
                 self._at_work -= 1
-                self._tasks -= {task} if task else set()
+                # Which one ends is not known: at worst one is waited for that code around it left.
+                self._left = max(0, self._left - 1)
             if self._on_idle is not None:
                 self._on_idle()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """While inside, the task at hand waits for a run of the tool."""
+        task = asyncio.current_task()
+        if task is None:
+            yield
+            return
+        with self._counting:
+            self._waiting[task] = task.cancelling()
+        try:
+            yield
+        finally:
+            with self._counting:
+                del self._waiting[task]
+
+    def leave(self) -> None:
+        """Note that code around the tool does not wait any more for a run that is at work. From any thread."""
+        with self._counting:
+            self._left = min(self._left + 1, self._at_work)
+        if self._on_idle is not None:
+            self._on_idle()
 
     def explain(self) -> None:
         """Note that it is known what the run that began last came to, or that it did nothing."""
@@ -172,7 +200,8 @@ class OwnResult:
             taken: the last one is at work, or has returned. One that failed in an earlier attempt fails at once
                 when it comes again: what was begun beside it is none of its further tries.
         """
-        taken = taken and not self.is_being_given_up
+        # What a person approved is not tried again where the agent does not wait for its end.
+        taken = taken and (self.is_approved or not self.is_being_given_up)
         with self._counting:
             beside = taken or self._beside < self._beside_before
             self._beside += beside
@@ -247,12 +276,17 @@ class OwnResult:
             self._on_kept()
 
 
-def _current_task() -> asyncio.Task[object] | None:
-    """Return the task that the code at hand is in; None in a thread without a loop."""
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
+def _is_cancelled_anew(task: Any) -> bool:
+    """Return whether a task was cancelled and has not heard of it.
+
+    asyncio tells this by private names alone. A task that has heard of it may tidy up, also after a time-out of
+    its own, which is none of the code around it.
+    """
+    while isinstance(task, asyncio.Task) and not task.done():
+        if getattr(task, "_must_cancel", True):
+            return True
+        task = getattr(task, "_fut_waiter", None)
+    return task is not None and bool(task.cancelled())
 
 
 current_own_result: ContextVar[OwnResult | None] = ContextVar("current_own_result", default=None)

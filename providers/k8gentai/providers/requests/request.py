@@ -239,7 +239,7 @@ def _check_combinations(request: Any, conversation: str | None) -> None:
 
 def _check_server(tool: dict[str, Any], place: str) -> None:
     """Refuse an address that is none, or has what is a credential."""
-    if (url := tool.get("server_url")) is None:
+    if not (url := tool.get("server_url")):
         return
     field = f"{place}.server_url"
     if not is_http_address(url):

@@ -5,8 +5,6 @@ import socket
 import threading
 import uuid
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -257,7 +255,8 @@ async def test_a_tool_choice_is_held_against_what_the_servers_list(model, calc, 
 
 
 def test_an_error_of_a_server_shows_no_secret_of_its_address():
-    url = "http://wiki/mcp?key=hush"
-    request: Any = SimpleNamespace(tools=[SimpleNamespace(type="mcp", server_url=url, server_label="wiki")])
-    error = _no_tools("'wiki'", ValueError(f"501 for url '{url}'"), request)
-    assert str(error) == "no tools from the MCP server 'wiki': 501 for url 'http://wiki/mcp'"
+    words = "501 for url 'http://ada:hush@wiki/mcp?key=hush', see https://wiki/help?hush#hush"
+    error = _no_tools("'wiki'", ValueError(words))
+    assert str(error) == (
+        "no tools from the MCP server 'wiki': 501 for url 'http://wiki/mcp', see https://wiki/help"
+    )

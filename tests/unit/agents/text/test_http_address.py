@@ -10,9 +10,12 @@ def test_what_is_one(url: str) -> None:
     assert is_http_address(url)
 
 
-@pytest.mark.parametrize(
-    "url", ["", "a", "file:///a", "http://", "http://:8", "http://a:0", "http://a:99999", "http://["]
-)
+NONE = ["", "a", "file:///a", "http://", "http://:8", "http://a:0", "http://a:99999", "http://["]
+TIDIED_UP = [" http://a", "http://a/\n", "http://a b"]
+"""What urllib makes addresses of, and httpx does not."""
+
+
+@pytest.mark.parametrize("url", [*NONE, *TIDIED_UP])
 def test_what_is_none(url: str) -> None:
     assert not is_http_address(url)
 
@@ -20,3 +23,4 @@ def test_what_is_none(url: str) -> None:
 def test_no_secret_is_shown() -> None:
     assert shown_address("http://ada:hush@a.test:8/mcp?key=hush#hush") == "http://a.test:8/mcp"
     assert shown_address("http://[::1]:8") == "http://[::1]:8"
+    assert shown_address("http://[hush") == "(no address)"

@@ -413,6 +413,7 @@ class Pay:
     async def run_in_thread(self):
         """Run the tool as adapters run one that keeps a thread for as long as it likes."""
         admission = Admission("c1", "pay", {})
+        assert admission.takes_run()
         own = admission.own_result()
 
         async def work():
@@ -552,6 +553,160 @@ async def test_a_run_behind_those_that_code_has_just_cancelled_is_a_further_try(
 
     outcome = await pay.call(around)
     assert (pay.ran, outcome.is_error) == (ran, retry == "never")
+
+
+async def test_a_run_in_a_thread_that_code_has_just_cancelled_is_one_of_these(journal, person):
+    pay = Pay(journal, person, "never")
+    pay.may_end.clear()
+
+    async def around(_):
+        paying = asyncio.create_task(pay.run_in_thread())
+        await pay.begun.wait()
+        paying.cancel()
+        pay.may_end.set()
+        try:
+            return await pay.run_in_thread()
+        finally:
+            await asyncio.wait({paying})
+
+    outcome = await pay.call(around)
+    assert (pay.ran, outcome.is_error) == (1, True)
+
+
+async def test_a_call_that_a_person_approved_asks_anew_for_a_run_behind_one_that_was_cancelled(journal, person):
+    pay = Pay(journal, person, "idempotent")
+    pay.policies["pay"] = ToolTerms(name="pay", approval="required")
+    pay.may_end.clear()
+    person.approved.add("c1")
+
+    async def around(handler):
+        paying = asyncio.create_task(handler())
+        await pay.begun.wait()
+        paying.cancel()
+        return await handler()
+
+    calling = pay.call(around)
+    await person.asked.wait()
+    assert pay.ran == 1
+    await pay.stop(calling)
+
+
+@pytest.mark.parametrize("retry", ["never", "idempotent"])
+async def test_code_that_tidies_up_when_it_is_cancelled_may_run_the_tool(journal, person, retry):
+    pay = Pay(journal, person, retry)
+
+    async def around(handler):
+        async def compensating():
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return await handler()
+
+        tidying = asyncio.create_task(compensating())
+        await asyncio.sleep(0)
+        tidying.cancel()
+        return await tidying
+
+    assert ((await pay.call(around)).output, pay.ran) == ("paid", 1)
+
+
+async def test_a_tool_that_tidies_up_after_a_time_out_of_its_own_is_not_given_up(journal, person):
+    """A second call beside it is a call of its own."""
+    tidying, may_end = asyncio.Event(), asyncio.Event()
+
+    class Hurried(Pay):
+        async def _pay(self):
+            self.ran += 1
+            if self.ran > 1:
+                may_end.set()
+                return "second"
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0):
+                    try:
+                        await asyncio.Event().wait()
+                    finally:
+                        tidying.set()
+                        await may_end.wait()
+            return "first"
+
+    pay = Hurried(journal, person, "never")
+
+    async def around(handler):
+        paying = asyncio.create_task(handler())
+        await tidying.wait()
+        return str(await asyncio.gather(paying, handler()))
+
+    assert (await pay.call(around)).output == "['first', 'second']"
+
+
+@pytest.mark.parametrize("stops", [True, False])
+async def test_a_run_behind_one_that_was_given_up_is_waited_for(journal, person, stops):
+    """It is at work when a person is asked, and what it comes to is there with the answer."""
+    pay = Pay(journal, person, "idempotent")
+    pay.may_end.clear()
+    seen, orphans = [], []
+
+    async def around(handler):
+        first = asyncio.create_task(handler())
+        for _ in range(9):
+            await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait({first})
+        orphans.append(asyncio.create_task(handler()))
+        seen.append(pay.ran)
+        if len(seen) == 1:
+            await pay.begun_again.wait()
+        if stops and len(seen) == 1:
+            raise Stop
+        if not stops:
+            await pay.tools.ask("question", "input", "{}")
+        return await orphans[-1]
+
+    calling = pay.call(around)
+    await pay.begun_again.wait()
+    if not stops:
+        await person.asked.wait()
+    assert pay.tools.busy
+    pay.may_end.set()
+    if stops:
+        with pytest.raises(Stop):
+            await calling
+    else:
+        await asyncio.wait(orphans)
+        assert not pay.tools.busy
+        await pay.stop(calling)
+        person.answer.set_result(Decision(approve=True))
+    assert ((await pay.call(around)).output, pay.ran) == ("paid", 2)
+
+
+async def test_a_turn_is_not_suspended_before_it_is_recorded_that_a_tool_was_given_up(journal, person):
+    pay = Pay(journal, person, "never")
+    pay.may_end.clear()
+    recording, may_record = asyncio.Event(), asyncio.Event()
+    record = journal.record_given_up
+
+    async def slowly(*entry, **options):
+        recording.set()
+        await may_record.wait()
+        await record(*entry, **options)
+
+    journal.record_given_up = slowly
+    orphans = []
+
+    async def around(handler):
+        orphans.append(asyncio.create_task(handler()))
+        await pay.begun.wait()
+        orphans[0].cancel()
+        return str((await pay.tools.ask("question", "input", "{}")).approve)
+
+    calling = pay.call(around)
+    await person.asked.wait()
+    await recording.wait()
+    assert pay.tools.busy
+    may_record.set()
+    await asyncio.wait(orphans)
+    assert not pay.tools.busy
+    await pay.stop(calling)
 
 
 @pytest.mark.parametrize("retry", ["never", "idempotent"])

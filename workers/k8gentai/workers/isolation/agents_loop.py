@@ -82,13 +82,16 @@ class AgentsLoop:
             self.loop.close()
 
     async def _end(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        if others:
-            await asyncio.wait(others, timeout=_STOPPING_SECONDS)
-        self._stopping = True
-        self.loop.stop()
+        try:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            if others:
+                await asyncio.wait(others, timeout=_STOPPING_SECONDS)
+        finally:
+            # Agents' code may cancel this, too.
+            self._stopping = True
+            self.loop.stop()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)

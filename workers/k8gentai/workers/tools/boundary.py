@@ -143,7 +143,7 @@ class Tools:
     @property
     def busy(self) -> bool:
         """Whether any tool does something, other than to wait for a person."""
-        return self._held > 0 or any(not running.asks or running.is_at_work for running in self._running)
+        return self._held > 0 or any(not running.asks or running.own.is_at_work for running in self._running)
 
     @property
     def is_over(self) -> bool:
@@ -206,7 +206,7 @@ class Tools:
             if is_answered:
                 # It goes on, and what its worker leaves behind is to say so.
                 continue
-            if running.own.has_ended and not running.is_at_work:
+            if running.own.has_ended and not running.own.is_at_work:
                 await self._leave(running)
             elif running.asked_agent is not None:
                 await self._leave_asking(running)
@@ -463,8 +463,9 @@ class Tools:
                 await in_loop(self._home, self._hold(key, before))
             except asyncio.CancelledError:
                 # It is given up again, as it is recorded.
-                running.leave()
+                running.is_left = True
                 running.own.explain()
+                running.own.leave()
                 raise
             except FencedError as error:
                 raise asyncio.CancelledError from error
@@ -473,14 +474,17 @@ class Tools:
                 # Code around it waits longer than it did.
                 raise ToolFailedError(_INTERRUPTED)
         try:
-            yield
+            with running.own.waiting():
+                yield
         except asyncio.CancelledError:
-            running.leave()
+            running.is_left = True
             if not (self.is_over or running.is_being_stopped or running.limit.expired()):
                 given_up = GivenUp(seconds=time.monotonic() - began)
-                running.own.explain()
                 with suppress(FencedError):
                     await in_loop(self._home, self._journal.record_given_up(key, given_up, running.place.key))
+                running.own.explain()
+            # Only now: a question that waited for it may suspend the turn.
+            running.own.leave()
             raise
 
     async def _hold(self, key: str, before: GivenUp) -> None:

@@ -121,23 +121,12 @@ class RunningCall:
         is_its = self.asks and (self.own.asks or not self.own.has_begun)
         return self._at_ask if is_its else (self.own.text, list(self.own.failed))
 
-    @property
-    def is_at_work(self) -> bool:
-        """Whether a run of its tool is at work that does not wait for a person, and code around it waits for that.
-        Read from any thread."""
-        return self.own.is_at_work and not self.is_left
-
     async def own_end(self) -> None:
-        """Wait until none is."""
-        while self.is_at_work:
+        """Wait until its tool is not at work."""
+        while self.own.is_at_work:
             self._own_ended.clear()
-            if self.is_at_work:
+            if self.own.is_at_work:
                 await self._own_ended.wait()
-
-    def leave(self) -> None:
-        """Code around its tool stops waiting for that, and may run it once more. From any thread."""
-        self.is_left = True
-        self._note_idle()
 
     def _note_return(self) -> None:
         self._at_return = self.inside.copy_of()
@@ -152,7 +141,7 @@ class RunningCall:
 
     def _idle(self) -> None:
         self._own_ended.set()
-        if self.asks and not self.is_at_work:
+        if self.asks and not self.own.is_at_work:
             self._end_at(None)
 
     @property
@@ -172,7 +161,7 @@ class RunningCall:
         if self.own.is_inside:
             self.own.ask()
         self._at_ask = (self.own.text, list(self.own.failed))
-        if not self.is_at_work:
+        if not self.own.is_at_work:
             self._end_at(None)
 
     def answered(self) -> None:

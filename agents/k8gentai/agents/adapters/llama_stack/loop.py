@@ -36,7 +36,7 @@ from k8gentai.agents.adapters.llama_stack.tools import OWN_URL, BoundaryToolExec
 from k8gentai.agents.adapters.llama_stack.translation import DecidedCall, Translator
 from k8gentai.agents.contract.events import Event, TurnIncomplete
 from k8gentai.agents.contract.turn import DeclaredTool, RequestError, StepLimitReached, TurnContext
-from k8gentai.agents.text.http_address import shown_address
+from k8gentai.agents.text.http_address import with_shown_addresses
 from k8gentai.agents.tools.mcp_sessions import McpServerError, McpUnauthorizedError, first_error
 
 _FORMAT: TypeAdapter[Any] = TypeAdapter(OpenAIResponseFormatParam)
@@ -194,7 +194,7 @@ async def run_loop(
             # and then the MCP servers for their tools.
             if calls.count or guardrails.fault or not (servers := _mcp_servers(request)):
                 raise
-            raise _no_tools(servers, first_error(error), request) from error
+            raise _no_tools(servers, first_error(error)) from error
         finally:
             await calls.aclose()
     _end(request, context, calls, tools.fault or guardrails.fault, ending, emit)
@@ -262,12 +262,9 @@ async def _build(
     )
 
 
-def _no_tools(servers: str, cause: BaseException, request: CreateResponseRequest) -> McpServerError:
+def _no_tools(servers: str, cause: BaseException) -> McpServerError:
     kind = McpUnauthorizedError if isinstance(cause, AuthenticationRequiredError) else McpServerError
-    words = str(cause)
-    for url in (tool.server_url for tool in request.tools or [] if tool.type == "mcp" and tool.server_url):
-        words = words.replace(url, shown_address(url))
-    return kind(f"no tools from the MCP server {servers}: {words}")
+    return kind(f"no tools from the MCP server {servers}: {with_shown_addresses(str(cause))}")
 
 
 def _mcp_servers(request: CreateResponseRequest) -> str:
