@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -102,8 +101,8 @@ class OwnResult:
         """Whether a task that waits for a run was cancelled, and has not come to stop waiting. Read from any
         thread."""
         with self._counting:
-            waiting = list(self._waiting.items())
-        return any(task.cancelling() > before and _is_cancelled_anew(task) for task, before in waiting)
+            # A time-out of the tool's own, while it tidies up, looks the same.
+            return any(task.cancelling() > before for task, before in self._waiting.items())
 
     @property
     def asks(self) -> bool:
@@ -274,19 +273,6 @@ class OwnResult:
         self.explain()
         if self._on_kept is not None:
             self._on_kept()
-
-
-def _is_cancelled_anew(task: Any) -> bool:
-    """Return whether a task was cancelled and has not heard of it.
-
-    asyncio tells this by private names alone. A task that has heard of it may tidy up, also after a time-out of
-    its own, which is none of the code around it.
-    """
-    while isinstance(task, asyncio.Task) and not task.done():
-        if getattr(task, "_must_cancel", True):
-            return True
-        task = getattr(task, "_fut_waiter", None)
-    return task is not None and bool(task.cancelled())
 
 
 current_own_result: ContextVar[OwnResult | None] = ContextVar("current_own_result", default=None)

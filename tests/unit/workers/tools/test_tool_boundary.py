@@ -610,33 +610,62 @@ async def test_code_that_tidies_up_when_it_is_cancelled_may_run_the_tool(journal
     assert ((await pay.call(around)).output, pay.ran) == ("paid", 1)
 
 
-async def test_a_tool_that_tidies_up_after_a_time_out_of_its_own_is_not_given_up(journal, person):
-    """A second call beside it is a call of its own."""
-    tidying, may_end = asyncio.Event(), asyncio.Event()
+@pytest.mark.parametrize("steps", [0, 1, 3])
+async def test_a_run_behind_one_that_tidies_up_is_a_further_try(journal, person, steps):
+    """Code around it has cancelled it, and does not wait for its end."""
+    tidied = asyncio.Event()
 
-    class Hurried(Pay):
+    class Tidying(Pay):
         async def _pay(self):
-            self.ran += 1
-            if self.ran > 1:
-                may_end.set()
-                return "second"
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0):
-                    try:
-                        await asyncio.Event().wait()
-                    finally:
-                        tidying.set()
-                        await may_end.wait()
-            return "first"
+            try:
+                return await super()._pay()
+            finally:
+                await asyncio.gather(tidied.wait())
 
-    pay = Hurried(journal, person, "never")
+    pay = Tidying(journal, person, "never")
+    pay.may_end.clear()
 
     async def around(handler):
         paying = asyncio.create_task(handler())
-        await tidying.wait()
-        return str(await asyncio.gather(paying, handler()))
+        await pay.begun.wait()
+        paying.cancel()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        pay.may_end.set()
+        try:
+            return await handler()
+        finally:
+            tidied.set()
+            await asyncio.wait({paying})
 
-    assert (await pay.call(around)).output == "['first', 'second']"
+    outcome = await pay.call(around)
+    assert (pay.ran, outcome.is_error) == (1, True)
+
+
+async def test_a_tool_that_is_cancelled_again_while_that_is_recorded_holds_up_no_question(journal, person):
+    pay = Pay(journal, person, "idempotent")
+    pay.may_end.clear()
+    recording = asyncio.Event()
+
+    async def slowly(*_, **__):
+        recording.set()
+        await asyncio.Event().wait()
+
+    journal.record_given_up = slowly
+
+    async def around(_):
+        paying = asyncio.create_task(pay.run_in_thread())
+        await pay.begun.wait()
+        paying.cancel()
+        await recording.wait()
+        paying.cancel()
+        await asyncio.wait({paying})
+        return str((await pay.tools.ask("question", "input", "{}")).approve)
+
+    calling = pay.call(around)
+    await person.asked.wait()
+    assert not pay.tools.busy
+    await pay.stop(calling)
 
 
 @pytest.mark.parametrize("stops", [True, False])

@@ -478,13 +478,17 @@ class Tools:
                 yield
         except asyncio.CancelledError:
             running.is_left = True
-            if not (self.is_over or running.is_being_stopped or running.limit.expired()):
-                given_up = GivenUp(seconds=time.monotonic() - began)
-                with suppress(FencedError):
-                    await in_loop(self._home, self._journal.record_given_up(key, given_up, running.place.key))
-                running.own.explain()
-            # Only now: a question that waited for it may suspend the turn.
-            running.own.leave()
+            is_given_up = not (self.is_over or running.is_being_stopped or running.limit.expired())
+            try:
+                if is_given_up:
+                    given_up = GivenUp(seconds=time.monotonic() - began)
+                    with suppress(FencedError):
+                        await in_loop(self._home, self._journal.record_given_up(key, given_up, running.place.key))
+            finally:
+                if is_given_up:
+                    running.own.explain()
+                # Only now: a question that waited for it may suspend the turn.
+                running.own.leave()
             raise
 
     async def _hold(self, key: str, before: GivenUp) -> None:
