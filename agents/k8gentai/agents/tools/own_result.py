@@ -163,12 +163,15 @@ class OwnResult:
             yield
             return
         with self._counting:
-            self._waiting[task] = task.cancelling()
+            # Code may wait for it within what waits for it: the outermost counts.
+            is_first = task not in self._waiting
+            self._waiting.setdefault(task, task.cancelling())
         try:
             yield
         finally:
-            with self._counting:
-                del self._waiting[task]
+            if is_first:
+                with self._counting:
+                    del self._waiting[task]
 
     def leave(self) -> None:
         """Note that code around the tool does not wait any more for a run that is at work. From any thread."""

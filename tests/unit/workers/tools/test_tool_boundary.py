@@ -17,7 +17,7 @@ from k8gentai.agents.contract.turn import Decision, StepLimitReached, ToolOutcom
 from k8gentai.agents.resources.agent import Limits, ToolTerms
 from k8gentai.agents.tools.admitted_arguments import Admission
 from k8gentai.agents.tools.images import show_image
-from k8gentai.agents.tools.own_result import FailedTry, current_own_result
+from k8gentai.agents.tools.own_result import FailedTry, OwnResult, current_own_result
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget, BudgetExceededError
 from k8gentai.workers.attempt.inside import Inside, Insides
@@ -608,6 +608,20 @@ async def test_code_that_tidies_up_when_it_is_cancelled_may_run_the_tool(journal
         return await tidying
 
     assert ((await pay.call(around)).output, pay.ran) == ("paid", 1)
+
+
+async def test_a_task_may_wait_for_a_tool_within_what_waits_for_it():
+    own, seen = OwnResult(), []
+    task = asyncio.current_task()
+    with own.waiting():
+        with own.waiting():
+            seen.append(own.is_being_given_up)
+        task.cancel()
+        seen.append(own.is_being_given_up)
+        task.uncancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.sleep(0)
+    assert [*seen, own.is_being_given_up] == [False, True, False]
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3])
