@@ -17,7 +17,7 @@ from k8gentai.agents.contract.turn import Decision, StepLimitReached, ToolOutcom
 from k8gentai.agents.resources.agent import Limits, ToolTerms
 from k8gentai.agents.tools.admitted_arguments import Admission
 from k8gentai.agents.tools.images import show_image
-from k8gentai.agents.tools.own_result import FailedTry, OwnResult, current_own_result
+from k8gentai.agents.tools.own_result import FailedTry
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget, BudgetExceededError
 from k8gentai.workers.attempt.inside import Inside, Insides
@@ -248,11 +248,11 @@ async def test_a_tool_that_returned_before_its_call_asked_is_known_to_have(
         return Tools("resp_1", policies, journal, _ignore, person, budget, math.inf, Clock(0), guard=guard)
 
     async def pay_and_ask():
-        own = current_own_result.get()
-        if own.text is None:
-            own.keep(kept)
-        else:
-            again.append(f"asked about {own.text}")
+        with Admission("c1", "pay", {}).take_run().at_work() as run:
+            if (before := run.again()) is None:
+                run.keep(kept)
+            else:
+                again.append(f"asked about {before}")
         await attempt.ask("question", "input", "{}")
         return "kept"
 
@@ -294,14 +294,13 @@ async def test_tries_that_failed_before_their_call_asked_are_not_made_again(pers
         return await pay(admission)
 
     async def pay(admission):
-        own = admission.own_result()
-        async with admission.awaited(own):
-            if (kept := own.again()) is not None:
+        async with admission.take_run().awaited() as run:
+            if (kept := run.again()) is not None:
                 return kept
             ran.append(len(ran) + 1)
             if len(ran) < 3:
                 raise ConnectionResetError(f"try {ran[-1]}")
-            own.keep("paid")
+            run.keep("paid")
             return "paid"
 
     person.approved.add("c1")
@@ -370,23 +369,28 @@ class Pay:
         Args:
             around: code around the tool; takes what runs it.
         """
-        self.journal.run_again()
-        budget, guard = Budget(Limits(), _ignore_end), ToolGuard((), (), (), _ignore_end)
-        parts = self.journal, _ignore, self.person, budget, math.inf, Clock(0)
-        self.tools = Tools("resp_1", self.policies, *parts, guard=guard)
+        self.attempt()
         admission, made = Admission("c1", "pay", {}), []
 
         async def handler():
-            if admission.takes_run():
-                return await self._run(admission)
+            if (run := admission.take_run()) is not None:
+                return await self._run(run)
             own = Admission(f"c1-own{len(made)}", "pay", {})
             made.append(own)
-            outcome = await self.tools.call(own.call_id, "pay", {}, lambda: self._run(own))
+            outcome = await self.tools.call(own.call_id, "pay", {}, lambda: self._run(own.take_run()))
             if outcome.is_error:
                 raise ConnectionError(outcome.output)
             return outcome.output
 
         return asyncio.create_task(self.tools.call("c1", "pay", {}, lambda: around(handler)))
+
+    def attempt(self):
+        """Begin a new attempt. Returns its tools."""
+        self.journal.run_again()
+        budget, guard = Budget(Limits(), _ignore_end), ToolGuard((), (), (), _ignore_end)
+        parts = self.journal, _ignore, self.person, budget, math.inf, Clock(0)
+        self.tools = Tools("resp_1", self.policies, *parts, guard=guard)
+        return self.tools
 
     async def stop(self, calling):
         """Have the attempt end, as the turn waits for a person."""
@@ -398,29 +402,33 @@ class Pay:
         self.person.answer = asyncio.get_running_loop().create_future()
         self.person.asked.clear()
 
-    async def _run(self, admission):
-        own = admission.own_result()
+    async def _run(self, run):
         try:
-            async with admission.awaited(own):
-                if (kept := own.again()) is not None:
+            async with run.awaited():
+                if (kept := run.again()) is not None:
                     return kept
                 result = await self._pay()
-                own.keep(result)
+                run.keep(result)
                 return result
         finally:
             self.ended.set()
 
-    async def run_in_thread(self):
-        """Run the tool as adapters run one that keeps a thread for as long as it likes."""
+    async def run_in_thread(self, begins=None):
+        """Run the tool as adapters run one that keeps a thread for as long as it likes.
+
+        Args:
+            begins: waited for before the thread is free.
+        """
         admission = Admission("c1", "pay", {})
-        assert admission.takes_run()
-        own = admission.own_result()
 
         async def work():
-            with admission.at_work():
-                own.keep(await self._pay())
+            if begins is not None:
+                await begins.wait()
+            run = admission.take_run()
+            with run.at_work():
+                run.keep(await self._pay())
 
-        async with admission.awaited_in_thread(own):
+        async with admission.take_run().awaited_in_thread():
             await asyncio.shield(asyncio.create_task(work()))
 
     async def _pay(self):
@@ -611,17 +619,19 @@ async def test_code_that_tidies_up_when_it_is_cancelled_may_run_the_tool(journal
 
 
 async def test_a_task_may_wait_for_a_tool_within_what_waits_for_it():
-    own, seen = OwnResult(), []
+    admission, seen = Admission("c1", "pay", {}), []
     task = asyncio.current_task()
-    with own.waiting():
-        with own.waiting():
-            seen.append(own.is_being_given_up)
+    run = admission.take_run()
+    async with run.awaited_in_thread():
+        async with admission.take_run().awaited() as within:
+            assert within is run
+            seen.append(run.is_being_given_up)
         task.cancel()
-        seen.append(own.is_being_given_up)
+        seen.append(run.is_being_given_up)
         task.uncancel()
         with pytest.raises(asyncio.CancelledError):
             await asyncio.sleep(0)
-    assert [*seen, own.is_being_given_up] == [False, True, False]
+    assert [*seen, run.is_being_given_up] == [False, True, False]
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3])
@@ -680,6 +690,166 @@ async def test_a_tool_that_is_cancelled_again_while_that_is_recorded_holds_up_no
     await person.asked.wait()
     assert not pay.tools.busy
     await pay.stop(calling)
+
+
+@pytest.mark.parametrize("retry", ["never", "idempotent"])
+async def test_a_tool_that_is_given_up_before_a_thread_is_free_does_not_begin(journal, person, retry):
+    pay, free = Pay(journal, person, retry), asyncio.Event()
+
+    async def around(_):
+        paying = asyncio.create_task(pay.run_in_thread(free))
+        await asyncio.sleep(0)
+        paying.cancel()
+        await asyncio.wait({paying})
+        free.set()
+        return str((await pay.tools.ask("question", "input", "{}")).approve)
+
+    calling = pay.call(around)
+    await person.asked.wait()
+    assert not pay.tools.busy
+    await pay.stop(calling)
+    person.answer.set_result(Decision(approve=True))
+    assert ((await pay.call(around)).output, pay.ran) == ("True", 0)
+
+
+async def test_a_tool_that_has_no_thread_yet_holds_up_a_question(journal, person):
+    """Else it would begin in a turn that is suspended."""
+    pay, free = Pay(journal, person, "never"), asyncio.Event()
+    threads = []
+
+    async def around(_):
+        threads.append(asyncio.create_task(pay.run_in_thread(free)))
+        await asyncio.sleep(0)
+        await pay.tools.ask("question", "input", "{}")
+
+    calling = pay.call(around)
+    await person.asked.wait()
+    assert pay.tools.busy
+    free.set()
+    await asyncio.wait(threads)
+    assert not pay.tools.busy
+    await pay.stop(calling)
+
+
+async def test_what_a_given_up_tool_left_behind_may_ask_while_the_run_behind_it_is_at_work(journal, person):
+    """The turn is not suspended before that has come to its end, and what that came to counts."""
+
+    class Leaving(Pay):
+        async def _pay(self):
+            if self.ran:
+                return await super()._pay()
+            self.ran += 1
+            orphans.append(asyncio.create_task(self.tools.ask("own question", "input", "{}")))
+            return await asyncio.shield(orphans[0])
+
+    pay, orphans = Leaving(journal, person, "idempotent"), []
+    pay.may_end.clear()
+
+    async def around(handler):
+        first = asyncio.create_task(handler())
+        await person.asked.wait()
+        first.cancel()
+        await asyncio.wait({first})
+        orphans.append(asyncio.create_task(handler()))
+        await pay.begun_again.wait()
+        await pay.tools.ask("question", "input", "{}")
+        return await orphans[1]
+
+    calling = pay.call(around)
+    await pay.begun_again.wait()
+    for _ in range(9):
+        await asyncio.sleep(0)
+    assert pay.tools.busy
+    pay.may_end.set()
+    await asyncio.wait({orphans[1]})
+    assert not pay.tools.busy
+    await pay.stop(calling)
+    assert journal.entries["c1"].returned == "paid"
+
+
+async def test_a_tool_that_begins_while_its_call_asks_has_its_time(journal, person):
+    pay = Pay(journal, person, "never")
+    pay.policies["pay"] = ToolTerms(name="pay", retry="never", timeout_seconds=0.05)
+    pay.may_end.clear()
+
+    async def around(handler):
+        asking = asyncio.create_task(pay.tools.ask("question", "input", "{}"))
+        await person.asked.wait()
+        try:
+            return await handler()
+        finally:
+            asking.cancel()
+
+    outcome = await asyncio.wait_for(pay.call(around), 60)
+    assert outcome.output == "the tool did not answer within 0.05 s"
+
+
+async def test_no_tool_begins_in_a_turn_that_is_suspended(journal, person):
+    """Code that tidies up would run it, and nothing of it would be recorded."""
+    pay = Pay(journal, person, "idempotent")
+
+    async def around(handler):
+        try:
+            return str((await pay.tools.ask("question", "input", "{}")).approve)
+        except asyncio.CancelledError:
+            await handler()
+            raise
+
+    calling = pay.call(around)
+    await person.asked.wait()
+    await pay.stop(calling)
+    assert pay.ran == 0
+
+
+@pytest.mark.parametrize("is_late", [True, False])
+async def test_that_a_call_is_stopped_is_no_giving_up_of_its_tool(journal, person, is_late):
+    pay = Pay(journal, person, "idempotent")
+    pay.policies["pay"] = ToolTerms(name="pay", timeout_seconds=0.05 if is_late else None)
+    pay.may_end.clear()
+
+    async def around(handler):
+        return await asyncio.create_task(handler())
+
+    calling = pay.call(around)
+    await pay.begun.wait()
+    if not is_late:
+        calling.cancel()
+    await asyncio.wait({calling})
+    assert list(journal.left) == ([] if is_late else ["tool c1 1"])
+
+
+async def test_a_call_that_is_made_again_begins_with_the_first_run_of_its_tool(journal, person):
+    """That code around the tool gave up a run of a call which the agent gave up, too, is nothing to the next."""
+    pay = Pay(journal, person, "idempotent")
+    pay.may_end.clear()
+    held, waits = [], asyncio.Event()
+
+    async def guarded(handler):
+        first = asyncio.create_task(handler())
+        await pay.begun.wait()
+        first.cancel()
+        await asyncio.wait({first})
+        waits.set()
+        await asyncio.Event().wait()
+
+    calling = pay.call(guarded)
+    await waits.wait()
+    calling.cancel()
+    await asyncio.wait({calling})
+    assert len(journal.left) == 2
+    pay.may_end.set()
+
+    async def held_once(key, given_up):
+        held.append(key)
+        raise asyncio.CancelledError
+
+    journal.hold = held_once
+    tools = pay.attempt()
+    with pytest.raises(asyncio.CancelledError):
+        await tools.call("c1", "pay", {}, lambda: guarded(None))
+    run = lambda: pay._run(Admission("c1", "pay", {}).take_run())  # noqa: E731
+    assert (await tools.call("c1", "pay", {}, run)).output == "paid"
+    assert len(held) == 1
 
 
 @pytest.mark.parametrize("stops", [True, False])
@@ -898,12 +1068,10 @@ async def test_an_error_that_cannot_be_kept_is_no_reason_to_run_the_tool_again_w
     pay = Pay(journal, person, "never")
 
     async def around(handler):
-        admission = Admission("c1", "pay", {})
-        own = admission.own_result()
-        async with admission.awaited(own):
-            if own.again() is None:
+        async with Admission("c1", "pay", {}).take_run().awaited() as run:
+            if run.again() is None:
                 pay.ran += 1
-                own.keep_error(None)
+                run.keep_error(None)
         await pay.tools.ask("question", "input", "{}")
         return "kept"
 
@@ -923,15 +1091,14 @@ async def test_a_tool_that_asks_a_person_itself_begins_again_with_the_answer(jou
     async def around(handler):
         admission = Admission("c1", "pay", {})
         for _ in range(2):
-            own = admission.own_result()
             with contextlib.suppress(ConnectionError):
-                async with admission.awaited(own):
-                    own.again()
+                async with admission.take_run().awaited() as run:
+                    run.again()
                     ran.append(len(ran) + 1)
                     if len(ran) <= fails:
                         raise ConnectionError("no")
                     asked.append((await pay.tools.ask("question", "input", "{}")).approve)
-                    own.keep("paid")
+                    run.keep("paid")
                     return "paid"
         return "never"
 
@@ -950,12 +1117,12 @@ async def test_what_a_tool_showed_and_used_is_kept_with_what_it_returned(person,
     image = "data:image/png;base64,AAAA"
 
     async def draw_and_ask():
-        own = current_own_result.get()
-        if own.text is None:
-            running_call().usage.append(used)
-            own.keep(f"a chart: {show_image(image)}")
+        with Admission("c1", "draw", {}).take_run().at_work() as run:
+            if (text := run.again()) is None:
+                running_call().usage.append(used)
+                run.keep(text := f"a chart: {show_image(image)}")
         await attempt.ask("question", "input", "{}")
-        return own.text
+        return text
 
     def boundary():
         shown, told = {}, []
@@ -997,7 +1164,8 @@ async def test_what_a_tool_returned_is_not_run_again_though_it_is_too_large_to_k
         return entry.returned is None and await record(call_id, entry)
 
     async def return_and_ask():
-        current_own_result.get().keep("a long text")
+        with Admission("c1", "pay", {}).take_run().at_work() as run:
+            run.keep("a long text")
         await tools.ask("question", "input", "{}")
 
     journal.record_tool = record_tool
@@ -1057,13 +1225,13 @@ async def test_what_a_tool_makes_of_a_turn_that_is_over_is_no_result(tools, pers
             raise RuntimeError("a node was cancelled") from error
 
     async def delegate():
-        own = current_own_result.get()
-        try:
-            return (await tools.call("inner", "inner", {}, ask)).output
-        except asyncio.CancelledError:
-            # As AG2's sub-tasks do, whose errors are gathered.
-            own.keep("the clerk did not answer")
-            return "the clerk did not answer"
+        with Admission("outer", "outer", {}).take_run().at_work() as run:
+            try:
+                return (await tools.call("inner", "inner", {}, ask)).output
+            except asyncio.CancelledError:
+                # As AG2's sub-tasks do, whose errors are gathered.
+                run.keep("the clerk did not answer")
+                return "the clerk did not answer"
 
     calling = asyncio.create_task(tools.call("outer", "outer", {}, delegate))
     await person.asked.wait()
@@ -1681,13 +1849,13 @@ async def test_what_a_tool_did_before_code_around_it_asked_counts_again(person):
     tools = turn.attempt()
 
     async def reviewed():
-        own = current_own_result.get()
-        if not own.has_ended:
-            await tools.call("inner", "inner", {}, turn.noop)
-            own.keep("draft")
+        with Admission("o", "reviewed", {}).take_run().at_work() as run:
+            if (text := run.again()) is None:
+                await tools.call("inner", "inner", {}, turn.noop)
+                run.keep(text := "draft")
         await turn.tools.call("look", "look", {}, turn.noop)
         await turn.tools.ask("question", "input", "{}")
-        return own.text
+        return text
 
     asking = asyncio.create_task(tools.call("o", "reviewed", {}, reviewed))
     await person.asked.wait()

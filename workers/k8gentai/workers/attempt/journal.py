@@ -478,6 +478,13 @@ def tool_key(call_id: str) -> str:
     return TOOL + call_id
 
 
-def own_key(call_id: str) -> str:
-    """Return what stands for the tool itself of a tool call, which code of the agent's around it may give up."""
-    return f"own {tool_key(call_id)}"
+def own_key(patience_key: str) -> str:
+    """Return the key of the tool itself of a tool call, which code of the agent's around it may give up.
+
+    Args:
+        patience_key: the call's, from :meth:`Journal.patience_key`: a call that the agent gave up and makes again
+            begins with the first run of its tool.
+    """
+    call, _, number = patience_key.removeprefix(GIVEN_UP).rpartition(" ")
+    # Without the first number, as records have it that were written before calls were told apart by it.
+    return f"own {call}" if number == "1" else f"own {call} {number}"

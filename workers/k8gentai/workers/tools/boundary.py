@@ -27,6 +27,7 @@ from k8gentai.agents.text.json_text import arguments_object, shown_json
 from k8gentai.agents.text.utf8 import message_of
 from k8gentai.agents.tools.images import shown_images
 from k8gentai.agents.tools.own_result import FailedTry, current_own_result
+from k8gentai.agents.tools.run_state import RunState
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.call_places import CallPlace, CallPlaces
@@ -274,12 +275,12 @@ class Tools:
                 # Whatever its definition has said since: what a person was asked is theirs to decide.
                 or self._approvals.decision(call_id, name, arguments_json) is not None
             ) and not _is_interrupted(place, policy)
-            async with self._waited_for(place, name):
+            async with self._waited_for(place, name) as patience_key:
                 if denial is None and is_asked and not place.is_passed:
                     denial = await self._ask_whether(given_id, call_id, name, arguments_json)
                 if not again:
                     self._publish(call_id, StepStarted(step_id=step_id, kind="tool", name=name))
-                running = RunningCall(call_id, name, policy.timeout_seconds, self, place)
+                running = RunningCall(call_id, name, policy.timeout_seconds, self, place, patience_key)
                 running.own.is_approved = is_asked
                 self._running.add(running)
                 try:
@@ -410,9 +411,9 @@ class Tools:
         return key
 
     @asynccontextmanager
-    async def _waited_for(self, place: CallPlace, name: str) -> AsyncIterator[None]:
+    async def _waited_for(self, place: CallPlace, name: str) -> AsyncIterator[str]:
         """While inside, the agent waits for a call. That it gives the call up is recorded; when the turn is run
-        again, the call is held before that.
+        again, the call is held before that. Yields the journal's key of that.
 
         Args:
             place: the call's.
@@ -437,59 +438,47 @@ class Tools:
                     self._answer_inside(place.entry.inside)
                 raise
         try:
-            yield
+            yield key
         except asyncio.CancelledError:
             if not self.is_over:
                 await self._journal.record_given_up(key, GivenUp(seconds=time.monotonic() - began), key_around())
             raise
 
     @asynccontextmanager
-    async def own_waited_for(self, running: RunningCall) -> AsyncIterator[None]:
-        """While inside, in whatever loop, code of the agent's around the tool of a call waits for that. Where it
-        stops waiting, and the call goes on, do the same as for a call.
+    async def own_waited_for(self, running: RunningCall, run: RunState) -> AsyncIterator[None]:
+        """While inside, in whatever loop, code of the agent's around the tool of a call waits for a run of that.
+        Where it stops waiting, and the call goes on, do the same as for a call.
 
         Raises:
             asyncio.CancelledError: it stopped waiting.
             ToolFailedError: it runs a tool once more that is not to be.
         """
         is_never = self._policy(running.name).retry == "never"
-        if is_never and (running.is_left or running.own.is_being_given_up):
-            running.own.explain()
+        if is_never and running.own.was_given_up_before(run):
             raise ToolFailedError(_INTERRUPTED)
-        key = self._journal.patience_key(own_key(running.place.key))
+        key = self._journal.patience_key(own_key(running.patience_key))
         began = time.monotonic()
         if (before := self._journal.given_up(key)) is not None:
             try:
                 await in_loop(self._home, self._hold(key, before))
-            except asyncio.CancelledError:
-                # It is given up again, as it is recorded.
-                running.is_left = True
-                running.own.explain()
-                running.own.leave()
-                raise
             except FencedError as error:
                 raise asyncio.CancelledError from error
             if is_never:
-                running.own.explain()
                 # Code around it waits longer than it did.
                 raise ToolFailedError(_INTERRUPTED)
         try:
-            with running.own.waiting():
-                yield
+            yield
         except asyncio.CancelledError:
-            running.is_left = True
-            is_given_up = not (self.is_over or running.is_being_stopped or running.limit.expired())
-            try:
-                if is_given_up:
-                    given_up = GivenUp(seconds=time.monotonic() - began)
-                    with suppress(FencedError):
-                        await in_loop(self._home, self._journal.record_given_up(key, given_up, running.place.key))
-            finally:
-                if is_given_up:
-                    running.own.explain()
-                # Only now: a question that waited for it may suspend the turn.
-                running.own.leave()
+            if self._is_given_up(running):
+                given_up = GivenUp(seconds=time.monotonic() - began)
+                with suppress(FencedError):
+                    await in_loop(self._home, self._journal.record_given_up(key, given_up, running.place.key))
             raise
+
+    def _is_given_up(self, running: RunningCall) -> bool:
+        """Return whether a run of a call's tool is cancelled by code around the tool, and the call goes on."""
+        # A call whose time is over is being stopped, too.
+        return not (self.is_over or running.is_stopped or running.is_being_stopped)
 
     async def _hold(self, key: str, before: GivenUp) -> None:
         """Hold a call that the agent had given up; see :meth:`k8gentai.workers.attempt.journal.Journal.hold`."""
@@ -629,12 +618,12 @@ class Tools:
             asyncio.CancelledError: the turn is another worker's.
         """
         place, own, is_never = running.place, running.own, self._policy(running.name).retry == "never"
-        returned, failed = running.came_to()
+        failed = own.failed
         if is_never and own.is_unknown:
             # A further run would be one too many, wherever code around it comes to it.
             failed.append(_UNKNOWN)
-        left = running.record(state="left", returned=returned, failed=failed)
-        if own.is_lost and not own.asks:
+        left = running.record(state="left", returned=own.text, failed=failed)
+        if own.is_lost:
             left = _short(running, _LOST) if is_never else running.record(state="left")
         try:
             if not await self._journal.record_tool(place.key, left, running.around) and left.is_kept:

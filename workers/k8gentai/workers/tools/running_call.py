@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.contract.turn import Decision
-from k8gentai.agents.tools.own_result import FailedTry, OwnResult
+from k8gentai.agents.tools.own_result import OwnResult
+from k8gentai.agents.tools.run_state import RunState
 from k8gentai.workers.attempt.call_places import CallPlace
 from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.attempt.journal import ToolEntry
@@ -34,8 +35,8 @@ class CallsOwner(Protocol):
     async def ask(self, call_id: str, name: str, arguments: str, about: Sequence[str] = ()) -> Decision:
         """Ask a person; see :class:`k8gentai.workers.attempt.approvals.Approvals`."""
 
-    def own_waited_for(self, running: "RunningCall") -> AbstractAsyncContextManager[None]:
-        """Return what is open while code around the tool of a call waits for that."""
+    def own_waited_for(self, running: "RunningCall", run: RunState) -> AbstractAsyncContextManager[None]:
+        """Return what is open while code around the tool of a call waits for a run of that."""
 
 
 class RunningCall:
@@ -47,14 +48,23 @@ class RunningCall:
         seconds: how long it may take; None for as long as it likes.
         tools: whose call it is.
         place: where it is in the journal, and what that has of it.
+        patience_key: the journal's key of whether the agent waits for it
+            (:meth:`k8gentai.workers.attempt.journal.Journal.patience_key`).
     """
 
     def __init__(
-        self, call_id: str, name: str, seconds: float | None, tools: CallsOwner, place: CallPlace
+        self,
+        call_id: str,
+        name: str,
+        seconds: float | None,
+        tools: CallsOwner,
+        place: CallPlace,
+        patience_key: str,
     ) -> None:
         self.call_id = call_id
         self.name = name
         self.place = place
+        self.patience_key = patience_key
         self.around = key_around()
         """The key of the tool call inside which it is made; empty where it is inside none."""
         self.tools = tools
@@ -67,25 +77,19 @@ class RunningCall:
         """What is done inside it."""
         self._at_return = self.inside.copy_of()
         """What was done inside it until its tool itself returned or failed."""
-        waited_for = partial(tools.own_waited_for, self)
-        failed = kept.failed if kept else ()
         self._home = asyncio.get_running_loop()
         self._own_ended = asyncio.Event()
         self.own = OwnResult(
             kept.returned if kept else None,
-            self._note_return,
-            waited_for,
-            failed,
+            kept.failed if kept else (),
+            on_kept=self._note_return,
+            waited_for=partial(tools.own_waited_for, self),
             may_begin=self._may_begin,
-            on_idle=self._note_idle,
+            on_change=self._note_change,
         )
         """What its tool itself came to."""
-        self._at_ask: tuple[str | None, list[FailedTry]] = (None, [])
-        """What its tool itself had come to when a person was asked."""
         self.is_stopped = False
         """Whether it stopped for a person, by an exception: code that it left behind begins its tool no more."""
-        self.is_left = False
-        """Whether code around its tool stopped waiting for that, and may run it once more."""
         self.images: list[str] = list(kept.images) if kept else []
         """The images that it has shown."""
         self.usage: list[Usage] = list(kept.usage) if kept else []
@@ -115,12 +119,6 @@ class RunningCall:
             **fields,
         )
 
-    def came_to(self) -> tuple[str | None, list[FailedTry]]:
-        """Return what its tool itself returned, and the tries that failed: without what a tool that asks a person
-        itself made of its cancellation."""
-        is_its = self.asks and (self.own.asks or not self.own.has_begun)
-        return self._at_ask if is_its else (self.own.text, list(self.own.failed))
-
     async def own_end(self) -> None:
         """Wait until its tool is not at work."""
         while self.own.is_at_work:
@@ -132,17 +130,25 @@ class RunningCall:
         self._at_return = self.inside.copy_of()
 
     def _may_begin(self) -> None:
-        if self.is_stopped:
+        if self.is_stopped or self.tools.is_over:
             raise asyncio.CancelledError("the call waits for a person, and is made again")
 
-    def _note_idle(self) -> None:
+    def _note_change(self) -> None:
         with contextlib.suppress(RuntimeError):  # A thread ends after the loop.
-            self._home.call_soon_threadsafe(self._idle)
+            self._home.call_soon_threadsafe(self._own_changed)
 
-    def _idle(self) -> None:
-        self._own_ended.set()
-        if self.asks and not self.own.is_at_work:
+    def _own_changed(self) -> None:
+        if not self.own.is_at_work:
+            self._own_ended.set()
+        if self.asks:
+            self._measure()
+
+    def _measure(self) -> None:
+        """Have its time stand still while it asks a person, unless its tool is at work."""
+        if not self.own.is_at_work:
             self._end_at(None)
+        elif self.limit.when() is None and self._seconds is not None:
+            self._end_at(asyncio.get_running_loop().time() + self._seconds)
 
     @property
     def is_being_stopped(self) -> bool:
@@ -158,17 +164,13 @@ class RunningCall:
     def ask(self) -> None:
         """It asks a person. Its time stands still as soon as its tool is not at work."""
         self.asks += 1
-        if self.own.is_inside:
-            self.own.ask()
-        self._at_ask = (self.own.text, list(self.own.failed))
-        if not self.own.is_at_work:
-            self._end_at(None)
+        self.own.ask()
+        self._measure()
 
     def answered(self) -> None:
         """A person has answered. It gets its whole time anew."""
         self.asks -= 1
-        if self.own.is_inside:
-            self.own.answered()
+        self.own.answered()
         if not self.asks and self._seconds is not None:
             self._end_at(asyncio.get_running_loop().time() + self._seconds)
 

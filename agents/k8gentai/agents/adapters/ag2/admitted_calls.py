@@ -18,7 +18,7 @@ from k8gentai.agents.adapters.ag2.run import current_agent, current_run
 from k8gentai.agents.adapters.ag2.tool_results import changes_of, kept_result, remade
 from k8gentai.agents.adapters.ag2.tools import TEXTS, call_tool, encoder_of, running_arguments, texts_of
 from k8gentai.agents.tools.admitted_arguments import Admission, current_admission
-from k8gentai.agents.tools.own_result import OwnResult
+from k8gentai.agents.tools.tool_run import ToolRun
 
 Run = Callable[[Any, ToolCallEvent, Context], Coroutine[Any, Any, ToolResultEvent]]
 """Runs a tool's function for a call."""
@@ -52,24 +52,21 @@ def _held(call: Run) -> Run:
         run, agent, admission = current_run.get(), current_agent.get(), current_admission.get()
         if run is None or agent is None or admission is None or admission.is_at_work:
             return await call(self, event, context)
-        if _is_its(admission, self, event):
-            returned = admission.own_result()
-            async with admission.awaited(returned):
-                if (known := _again(returned, event)) is not None and not starts_helper(event):
+        if (tool_run := _taken(admission, self, event)) is not None:
+            async with tool_run.awaited():
+                if (known := _again(tool_run, event)) is not None and not starts_helper(event):
                     if isinstance(known, ToolErrorEvent):
-                        admission.failed()
                         return known
                     run.changes.apply(context, changes_of(known))
                     return ToolResultEvent.from_call(event, remade(known))
                 with run.changes.watch(context, self.name) as changes:
                     came = await call(self, event, context)
                     changed = changes()
-            if isinstance(came, ToolErrorEvent):
-                admission.failed()
-                returned.fail(came.error)
-            else:
-                returned.keep(_written(agent, came.result, changed))
-            return came
+                if isinstance(came, ToolErrorEvent):
+                    tool_run.fail(came.error)
+                else:
+                    tool_run.keep(_written(agent, came.result, changed))
+                return came
         written = json.dumps(running_arguments(event), sort_keys=True)
         own = run.call_ids.make(admission.call_id, self.name, written)
         return await call_tool(run, agent, partial(held, self), _named(event, self.name), context, own)
@@ -77,18 +74,18 @@ def _held(call: Run) -> Run:
     return held
 
 
-def _again(returned: OwnResult, event: ToolCallEvent) -> str | ToolErrorEvent | None:
-    """Return what the tool came to at its next run in an earlier attempt; None where it is to run."""
+def _again(tool_run: ToolRun, event: ToolCallEvent) -> str | ToolErrorEvent | None:
+    """Return what the tool came to at a run in an earlier attempt; None where it is to run."""
     try:
-        return returned.again()
+        return tool_run.again()
     except Exception as error:  # noqa: BLE001 - whatever the tool raised
         return ToolErrorEvent.from_call(event, error)
 
 
-def _is_its(admission: Admission, tool: Any, event: ToolCallEvent) -> bool:
-    """Return whether a tool runs for the admitted call, with just its arguments."""
+def _taken(admission: Admission, tool: Any, event: ToolCallEvent) -> ToolRun | None:
+    """Return the run of a tool for the admitted call, with just its arguments; None where it is another call's."""
     is_its = admission.name == tool.name and admission.arguments == running_arguments(event)
-    return is_its and admission.takes_run()
+    return admission.take_run() if is_its else None
 
 
 def _written(agent: Agent, result: ToolResult, changes: Kept | None) -> str | None:

@@ -127,7 +127,7 @@ async def _call(
         current_call.set(ToolCallEvent(id=call_id, name=tool, arguments=written))
         admission = Admission(call_id, tool, arguments)
         try:
-            with admit(admission), admission.at_work():
+            with admit(admission), admission.new_run(keeps=False).at_work():
                 admission.enter()
                 return await execute()
         except BaseException as error:

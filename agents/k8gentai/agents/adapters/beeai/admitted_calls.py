@@ -54,7 +54,7 @@ def is_admitted(tool: Any, given: Any) -> bool:
     if admission is None:
         return False
     is_its = as_json(given) in (admission.arguments, admission.reading)
-    return is_its and (admission.is_at_work or admission.takes_run())
+    return is_its and (admission.is_at_work or not admission.is_beside())
 
 
 def as_json(arguments: Any) -> dict[str, Any]:
@@ -96,13 +96,13 @@ def _held(run_tool: Run, call_tool: CallTool) -> Run:
         if run is None or admission is None or admission.is_at_work:
             return await run_tool(self, *args, **named)
         arguments = as_json(args[0] if args else named.get("input"))
-        if arguments in _readings(self, admission) and admission.takes_run():
-            returned = admission.own_result()
-            async with admission.awaited(returned):
-                if (kept := returned.again()) is not None:
+        is_its = arguments in _readings(self, admission)
+        if (tool_run := admission.take_run() if is_its else None) is not None:
+            async with tool_run.awaited():
+                if (kept := tool_run.again()) is not None:
                     return remade(kept)
                 output = await run_tool(self, *args, **named)
-                returned.keep(written(output))
+                tool_run.keep(written(output))
                 return output
         shown = json.dumps(arguments)
         own = run.call_ids.make(self.name, admission.call_id, shown)

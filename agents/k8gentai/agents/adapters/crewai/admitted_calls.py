@@ -10,6 +10,7 @@ from crewai.tools.agent_tools.base_agent_tools import BaseAgentTool
 from k8gentai.agents.adapters.crewai.run import CrewRun
 from k8gentai.agents.adapters.crewai.tool_names import tool_name
 from k8gentai.agents.tools.admitted_arguments import Admission, current_admission
+from k8gentai.agents.tools.tool_run import ToolRun
 
 
 class CrewAdmission(Admission):
@@ -24,8 +25,9 @@ def passes(run: CrewRun, tool: Any) -> bool:
     return isinstance(tool, BaseAgentTool) and tool_name(tool.name) not in run.ruled
 
 
-def admitted(tool: Any, arguments: dict[str, Any], *, layer: bool) -> Admission | None:
-    """Return the call that a tool is run for, with just its arguments; None where that is another call.
+def taken_run(tool: Any, arguments: dict[str, Any], *, layer: bool) -> ToolRun | None:
+    """Return the run of a tool that begins now for the call at hand, with just its arguments; None where that is
+    another call.
 
     Args:
         tool: the tool.
@@ -36,9 +38,9 @@ def admitted(tool: Any, arguments: dict[str, Any], *, layer: bool) -> Admission 
     if admission is None or admission.name != tool_name(tool.name):
         return None
     if layer and admission.is_at_work:
-        return admission
+        return admission.take_run()
     is_its = any(arguments == given for given in _readings(tool, admission.arguments))
-    return admission if is_its and (admission.is_at_work or admission.takes_run()) else None
+    return admission.take_run() if is_its else None
 
 
 def shown(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from crewai.tools.base_tool import BaseTool, Tool
 from crewai.tools.structured_tool import CrewStructuredTool
 
 from k8gentai.agents.adapters.base.kept_results import read_result, round_trip, write_result
-from k8gentai.agents.adapters.crewai.admitted_calls import CrewAdmission, admitted, passes, shown
+from k8gentai.agents.adapters.crewai.admitted_calls import CrewAdmission, passes, shown, taken_run
 from k8gentai.agents.adapters.crewai.run import CrewRun, current_run
 from k8gentai.agents.adapters.crewai.tool_names import tool_name
 from k8gentai.agents.contract.idempotency import enclosing_call
@@ -95,14 +95,13 @@ def _called(call: Callable[..., Any], *, layer: bool = False) -> Callable[..., A
         if run is None or passes(run, self):
             return call(self, *args, **kwargs)
         arguments = shown(_arguments(self, args, kwargs))
-        if (own := admitted(self, arguments, layer=layer)) is not None:
-            returned = own.own_result()
-            with own.at_work(), returned.tried():
-                if (kept := returned.again()) is not None:
+        if (tool_run := taken_run(self, arguments, layer=layer)) is not None:
+            with tool_run.at_work():
+                if (kept := tool_run.again()) is not None:
                     return _known(kept, self)
                 with _worded():
                     result = call(self, *args, **kwargs)
-                returned.keep(round_trip(result, _written, _read))
+                tool_run.keep(round_trip(result, _written, _read))
                 return result
         return _through(run, self.name, arguments, lambda: call(self, *args, **kwargs), self)
 
@@ -118,14 +117,13 @@ def _awaited(
         if run is None or passes(run, self):
             return await call(self, *args, **kwargs)
         arguments = shown(_arguments(self, args, kwargs))
-        if (own := admitted(self, arguments, layer=layer)) is not None:
-            returned = own.own_result()
-            async with own.awaited(returned):
-                if (kept := returned.again()) is not None:
+        if (tool_run := taken_run(self, arguments, layer=layer)) is not None:
+            async with tool_run.awaited():
+                if (kept := tool_run.again()) is not None:
                     return _known(kept, self)
                 with _worded():
                     result = await call(self, *args, **kwargs)
-                returned.keep(round_trip(result, _written, _read))
+                tool_run.keep(round_trip(result, _written, _read))
                 return result
         direct = _Direct(run, self.name, arguments, self)
         return direct.given(await direct.await_tool(lambda: call(self, *args, **kwargs)))
@@ -274,7 +272,7 @@ class _Direct:
         """While inside, the tool runs for the call."""
         admission = CrewAdmission(self._call_id, self._name, self._arguments)
         try:
-            with admit(admission), admission.at_work():
+            with admit(admission), admission.new_run(keeps=False).at_work():
                 yield
         except Exception as error:
             self._error = error

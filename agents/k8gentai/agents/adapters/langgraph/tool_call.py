@@ -6,8 +6,8 @@ A passage is open until the tool itself begins: what runs the tool on the way (a
 
 import builtins
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ from k8gentai.agents.code.kept_errors import read_error, write_error
 from k8gentai.agents.contract.turn import ToolOutcome
 from k8gentai.agents.text.utf8 import jsonable, message_of
 from k8gentai.agents.tools.admitted_arguments import Admission
-from k8gentai.agents.tools.own_result import OwnResult
+from k8gentai.agents.tools.tool_run import ToolRun
 
 _RAISED = "raised "
 """Begins what is kept of a call that raised: the exception follows, or its name where that cannot be written."""
@@ -79,8 +79,8 @@ class Passage:
         self._made: ToolOutcome | None = None
         """What the tool came to in this attempt; None where it did not come to anything."""
 
-    def admits(self, shown: Callable[[Any], dict[str, Any]], tool_input: Any) -> bool:
-        """Return whether the call's tool may run in it. To be asked once a run.
+    def is_with_its_arguments(self, shown: Callable[[Any], dict[str, Any]], tool_input: Any) -> bool:
+        """Return whether the call's tool is about to run with the call's arguments.
 
         Args:
             shown: returns a tool's arguments without those that LangGraph puts in.
@@ -89,10 +89,8 @@ class Passage:
         settled = self._run.questions.settled(self.call_id, self.name)
         admitted = shown(self._admission.arguments if settled is None else jsonable(settled))
         if isinstance(tool_input, str):
-            is_its = list(admitted.values()) == [jsonable(tool_input)]
-        else:
-            is_its = admitted == jsonable(shown(tool_input))
-        return is_its and self._admission.takes_run()
+            return list(admitted.values()) == [jsonable(tool_input)]
+        return bool(admitted == jsonable(shown(tool_input)))
 
     async def through(self, execute: Callable[[], Awaitable[Any]]) -> Any:
         """Pass the boundary. Returns what running the tool returns, or returned in an earlier attempt.
@@ -126,47 +124,44 @@ class Passage:
             raise bubble.carried from None
         return self._given(outcome)
 
-    def own_result(self, tool: str) -> OwnResult:
-        """Return what takes the result of a tool that is about to run, and may have it already. Code may have the
-        call made by several others: the results of those are not kept."""
-        return self._admission.own_result() if tool == self.name else OwnResult()
+    def take_run(self, tool: str) -> ToolRun | None:
+        """Return the run of a tool that begins now, with the call's arguments; None where it is not the call's.
+        Code may have the call made by several other tools: what those come to is not kept.
+
+        Args:
+            tool: its name.
+        """
+        return self._admission.take_run() if tool == self.name else self._admission.new_run(keeps=False)
+
+    def first_run(self) -> ToolRun:
+        """Return the run of the call's tool that begins now, where no other code is around it."""
+        return self._admission.new_run(keeps=True)
+
+    def is_beside(self, tool: str) -> bool:
+        """Return whether a run of a tool that is about to begin, with the call's arguments, is not the call's.
+
+        Args:
+            tool: its name.
+        """
+        return tool == self.name and self._admission.is_beside()
 
     @contextmanager
     def begun(self) -> Iterator[None]:
         """While inside, the tool itself is at work: what it runs are other calls."""
         token, of_call = _current.set((self, False)), answering.set(self.call_id)
         try:
-            with self._admission.at_work(GraphBubbleUp):
-                yield
+            yield
         finally:
             _current.reset(token)
             answering.reset(of_call)
 
-    @asynccontextmanager
-    async def awaited(self, own: OwnResult) -> AsyncIterator[None]:
-        """Do the same for a tool that is awaited, for which code around it may stop waiting.
-
-        Args:
-            own: takes what it returns.
-        """
-        with self.begun():
-            async with own.waited_for():
-                with own.tried(GraphBubbleUp):
-                    yield
-
-    def awaited_in_thread(self, tool: str) -> AbstractAsyncContextManager[None]:
-        """Return what is open while a thread has a tool of that name begin and run."""
-        is_its = tool == self.name
-        return self._admission.awaited_in_thread(self.own_result(tool)) if is_its else nullcontext()
-
-    def ended(self, own: OwnResult, result: Any) -> Any:
+    def ended(self, tool_run: ToolRun, result: Any) -> Any:
         """Take what the tool returned, and return it."""
         text = written(result, self._given_messages)
-        if _is_error(result):
-            self._admission.failed()
-            own.keep_error(text)
+        if getattr(result, "status", None) == "error":
+            tool_run.keep_error(text)
         else:
-            own.keep(text)
+            tool_run.keep(text)
         return result
 
     def ended_before(self, text: str) -> Any:
@@ -175,10 +170,7 @@ class Passage:
         Args:
             text: as it was kept.
         """
-        result = remade(text, self._given_messages)
-        if _is_error(result):
-            self._admission.failed()
-        return result
+        return remade(text, self._given_messages)
 
     @contextmanager
     def _entered(self) -> Iterator[None]:
@@ -300,10 +292,6 @@ def _error(outcome: ToolOutcome) -> Exception:
         except TypeError:
             pass
     return ToolException(outcome.output)
-
-
-def _is_error(result: Any) -> bool:
-    return getattr(result, "status", None) == "error"
 
 
 def _text(result: Any) -> str:

@@ -25,6 +25,7 @@ from k8gentai.agents.adapters.langgraph.open_calls import answering
 from k8gentai.agents.adapters.langgraph.run import GraphRun, current_run
 from k8gentai.agents.adapters.langgraph.tool_call import Passage, ToolPassage, open_passage
 from k8gentai.agents.text.utf8 import jsonable
+from k8gentai.agents.tools.tool_run import ToolRun
 
 Result = ToolMessage | Command[Any]
 AsyncExecute = Callable[[ToolCallRequest], Awaitable[Result]]
@@ -122,19 +123,20 @@ def _run(run: Callable[..., Any]) -> Callable[..., Any]:
         def execute() -> Any:
             return run(self, tool_input, *rest, tool_call_id=tool_call_id, **options)
 
-        if passage := _entered_by(self, tool_input, tool_call_id):
-            return _begin(passage, self.name, execute)
+        if (taken := _taken(self, tool_input, tool_call_id)) is not None:
+            return _begin(*taken, execute)
         made = _by_hand(self, tool_input, tool_call_id)
-        return execute() if made is None else made.through_blocking(lambda: _begin(made, self.name, execute))
+        return (
+            execute() if made is None else made.through_blocking(lambda: _begin(made, made.first_run(), execute))
+        )
 
     return wrapped
 
 
-def _begin(passage: Passage, tool: str, execute: Callable[[], Any]) -> Any:
-    own = passage.own_result(tool)
-    with passage.begun(), own.tried(GraphBubbleUp):
-        kept = own.again()
-        return passage.ended(own, execute()) if kept is None else passage.ended_before(kept)
+def _begin(passage: Passage, tool_run: ToolRun, execute: Callable[[], Any]) -> Any:
+    with passage.begun(), tool_run.at_work(GraphBubbleUp):
+        kept = tool_run.again()
+        return passage.ended(tool_run, execute()) if kept is None else passage.ended_before(kept)
 
 
 def _arun(arun: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
@@ -145,16 +147,16 @@ def _arun(arun: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
         async def execute() -> Any:
             return await arun(self, tool_input, *rest, tool_call_id=tool_call_id, **options)
 
-        async def begin(passage: Passage) -> Any:
-            own = passage.own_result(self.name)
-            async with passage.awaited(own):
-                kept = own.again()
-                return passage.ended(own, await execute()) if kept is None else passage.ended_before(kept)
+        async def begin(passage: Passage, tool_run: ToolRun) -> Any:
+            with passage.begun():
+                async with tool_run.awaited(GraphBubbleUp):
+                    kept = tool_run.again()
+                    return passage.ended(tool_run, await execute()) if kept is None else passage.ended_before(kept)
 
-        if passage := _entered_by(self, tool_input, tool_call_id):
-            return await begin(passage)
+        if (taken := _taken(self, tool_input, tool_call_id)) is not None:
+            return await begin(*taken)
         made = _by_hand(self, tool_input, tool_call_id)
-        return await (execute() if made is None else made.through(lambda: begin(made)))
+        return await (execute() if made is None else made.through(lambda: begin(made, made.first_run())))
 
     return wrapped
 
@@ -165,10 +167,13 @@ def _ainvoke(ainvoke: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
     @wraps(ainvoke)
     async def wrapped(self: Any, given: Any, *rest: Any, **options: Any) -> Any:
         tool_input, call_id = (given["args"], given["id"]) if _is_call(given) else (given, None)
-        if (passage := _entered_by(self, tool_input, call_id)) and self.coroutine is None:
-            async with passage.awaited_in_thread(self.name):
+        if self.coroutine is None and (taken := _taken(self, tool_input, call_id)) is not None:
+            _, tool_run = taken
+            async with tool_run.awaited_in_thread():
                 return await ainvoke(self, given, *rest, **options)
-        made = None if passage else _by_hand(self, tool_input, call_id)
+        passage = None if self.coroutine is None else _entered_by(self, tool_input, call_id)
+        is_its = passage is not None and not passage.is_beside(self.name)
+        made = None if is_its else _by_hand(self, tool_input, call_id)
         if made is None:
             return await ainvoke(self, given, *rest, **options)
         return await made.through(lambda: ainvoke(self, given, *rest, **options))
@@ -204,16 +209,25 @@ def _entered_by(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage
     """Return the passage that a tool is run by: for the call, or by code around it that runs the tool by hand.
 
     Code may have a call made by another tool, but not by one that the definition says something of. The call's own
-    tool runs in it once, with the call's arguments: what a middleware changes, or runs again, nobody has admitted.
+    tool runs in it with the call's arguments: what a middleware changes nobody has admitted.
     """
     passage = open_passage()
     if passage is None:
         return None
     if passage.name == tool.name:
         is_its = call_id in (None, passage.given_id)
-        return passage if is_its and passage.admits(lambda given: _shown(tool, given), tool_input) else None
+        is_its = is_its and passage.is_with_its_arguments(lambda given: _shown(tool, given), tool_input)
+        return passage if is_its else None
     is_ruled = (run := current_run.get(None)) is not None and tool.name in run.named
     return passage if call_id is not None and call_id == passage.given_id and not is_ruled else None
+
+
+def _taken(tool: BaseTool, tool_input: Any, call_id: str | None) -> tuple[Passage, ToolRun] | None:
+    """Return the passage that a tool is run by, and the run that begins now; None where it is another call: what a
+    middleware runs once more nobody has admitted."""
+    passage = _entered_by(tool, tool_input, call_id)
+    tool_run = None if passage is None else passage.take_run(tool.name)
+    return None if passage is None or tool_run is None else (passage, tool_run)
 
 
 def _by_hand(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | None:
