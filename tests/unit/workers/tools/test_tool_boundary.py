@@ -212,6 +212,23 @@ async def test_what_runs_in_place_of_a_call_that_its_agent_had_approved_is_asked
     assert (await tools.call("outer", "pay", {"amount": 1}, outer)).output == output
 
 
+async def test_what_a_tool_that_asks_a_person_itself_runs_then_is_not_asked_about(tools, person):
+    """Its question is its own, and none about the call."""
+
+    async def run():
+        return "ran"
+
+    async def outer():
+        with Admission("outer", "pay", {}).take_run().at_work():
+            await tools.ask("question", "input", "{}")
+            person.answer = asyncio.get_running_loop().create_future()
+            person.answer.set_result(Decision(approve=False))
+            return (await tools.call("again", "pay", {"amount": 9}, run)).output
+
+    person.answer.set_result(Decision(approve=True))
+    assert (await tools.call("outer", "pay", {}, outer)).output == "ran"
+
+
 async def test_calls_that_were_stopped_while_they_asked_begin_again(tools, person, journal):
     calling = await begun(tools, person)
     calling.cancel()

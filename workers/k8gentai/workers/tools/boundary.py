@@ -203,7 +203,9 @@ class Tools:
         around, left = open_around(), left_around()
         is_answered = self._approvals.decision(call_id, name, arguments) is not None
         for running in around:
-            self._put_to_people.add(running.call_id)
+            if not running.own.is_inside:
+                # As far as anybody knows, code around its tool asks about the call.
+                self._put_to_people.add(running.call_id)
             if is_answered:
                 # It goes on, and what its worker leaves behind is to say so.
                 continue
