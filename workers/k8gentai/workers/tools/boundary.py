@@ -2,16 +2,15 @@
 
 import asyncio
 import threading
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from k8gentai.agents.adapters.base.call_matching import matching_call
 from k8gentai.agents.adapters.base.tool_choice import WITHHELD
 from k8gentai.agents.code.exceptions import words_of
-from k8gentai.agents.code.kept_errors import write_error
 from k8gentai.agents.contract.events import (
     Event,
     StepCompleted,
@@ -26,18 +25,18 @@ from k8gentai.agents.resources.agent import ToolTerms
 from k8gentai.agents.text.json_text import arguments_object, shown_json
 from k8gentai.agents.text.utf8 import message_of
 from k8gentai.agents.tools.images import shown_images
-from k8gentai.agents.tools.own_result import FailedTry, current_own_result
+from k8gentai.agents.tools.own_result import current_own_result
 from k8gentai.agents.tools.run_state import RunState
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.call_places import CallPlace, CallPlaces
-from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside, keep_none
-from k8gentai.workers.attempt.journal import Journal, ToolEntry, own_key, tool_key
+from k8gentai.workers.attempt.journal import Journal, ToolEntry
 from k8gentai.workers.attempt.tool_guard import ToolGuard
-from k8gentai.workers.isolation.agents_loop import in_loop
 from k8gentai.workers.queue.attempts import FencedError
 from k8gentai.workers.queue.clock import Clock
+from k8gentai.workers.tools.call_patience import CallPatience
+from k8gentai.workers.tools.call_records import INTERRUPTED, NOT_BEGUN, CallRecords
 from k8gentai.workers.tools.running_call import (
     RunningCall,
     calls_around,
@@ -47,21 +46,7 @@ from k8gentai.workers.tools.running_call import (
     scope,
 )
 
-_INTERRUPTED = (
-    "this tool was begun and did not come to its end, and its definition says that it is not run again: "
-    "whether it took effect is not known"
-)
-
-_LOST = (
-    "this tool ran, and code around it asked a person: what it returned cannot be kept until they answer, and its "
-    "definition says that it is not run again"
-)
-
 _STOPPED = "this tool was stopped before its end: whether it took effect is not known"
-_UNKNOWN = FailedTry(text=write_error(ToolFailedError(_INTERRUPTED)) or "", was_raised=True)
-_NOT_BEGUN = "a tool was not run, as an earlier answer or result could not be recorded"
-_TOO_LARGE = "this tool ran, and its result was too large to be kept"
-
 _ARGUMENTS_SHOWN = 500
 """Characters of arguments that cannot be read which the model is shown again."""
 
@@ -124,8 +109,8 @@ class Tools:
         self._guard = guard
         self._images = {} if images is None else images
         self._running: set[RunningCall] = set()
-        self._held = 0
-        """How many calls are held that the agent had given up."""
+        self._records = CallRecords(journal, budget)
+        self._patience = CallPatience(journal, lambda: approvals.over)
         self._places = CallPlaces(journal, self._written)
         self._asking: Counter[str] = Counter()
         """How many calls a person is asked to approve, by their ids as the agent has them."""
@@ -139,12 +124,13 @@ class Tools:
         """Whether an older version recorded such a call, which did not say what was done inside it."""
         self._call_keys: list[CallKey] = []
         self._claiming = threading.Lock()
-        self._home = asyncio.get_running_loop()
 
     @property
     def busy(self) -> bool:
         """Whether any tool does something, other than to wait for a person."""
-        return self._held > 0 or any(not running.asks or running.own.is_at_work for running in self._running)
+        return self._patience.is_holding or any(
+            not running.asks or running.own.is_at_work for running in self._running
+        )
 
     @property
     def is_over(self) -> bool:
@@ -192,6 +178,11 @@ class Tools:
         """
         return self._asking[call_id] > 0
 
+    def own_waited_for(self, running: RunningCall, run: RunState) -> AbstractAsyncContextManager[None]:
+        """Return what is open while code around the tool of a call waits for a run of that; see
+        :meth:`k8gentai.workers.tools.call_patience.CallPatience.with_run`."""
+        return self._patience.with_run(running, run, is_never=self._is_never(running.name))
+
     def decision(self, question: str, name: str, arguments: str) -> Decision | None:
         """Return what was decided; see :class:`k8gentai.workers.attempt.approvals.Approvals`."""
         self._note_question(question)
@@ -212,7 +203,7 @@ class Tools:
             if running.own.has_ended and not running.own.is_at_work:
                 await self._leave(running)
             elif running.asked_agent is not None:
-                await self._leave_asking(running)
+                await self._records.left_asking(running)
         # Only now: once nothing else is at work, a turn is suspended with the questions that were put.
         for running in around:
             running.ask()
@@ -264,24 +255,20 @@ class Tools:
                 return await self._skip(ToolCall(call_id=call_id, name=name, arguments=arguments_json))
             if not again or place.is_left:
                 await self._begin(call_id)
-            step_id = tool_step(call_id)
             policy = self._policy(name)
             self._publish(call_id, ToolCall(call_id=call_id, name=name, arguments=arguments_json))
             denial = self._withheld or _unread(unreadable) if known is None else None
             if denial is None and self._journal.is_full and (known is None or known.state != "done"):
-                self._budget.unrecorded(_NOT_BEGUN)
-            is_asked = (
-                approval
-                or policy.approval == "required"
-                or self._replaces_approved(name)
-                # Whatever its definition has said since: what a person was asked is theirs to decide.
-                or self._approvals.decision(call_id, name, arguments_json) is not None
-            ) and not _is_interrupted(place, policy)
-            async with self._waited_for(place, name) as patience_key:
+                self._budget.unrecorded(NOT_BEGUN)
+            # Whatever its definition has said since: what a person was asked is theirs to decide.
+            was_asked = self._approvals.decision(call_id, name, arguments_json) is not None
+            must_be = approval or policy.approval == "required" or self._replaces_approved(name)
+            is_asked = (must_be or was_asked) and not _is_interrupted(place, policy)
+            async with self._patience.with_call(place, partial(self._give_up_again, place, name)) as patience_key:
                 if denial is None and is_asked and not place.is_passed:
                     denial = await self._ask_whether(given_id, call_id, name, arguments_json)
                 if not again:
-                    self._publish(call_id, StepStarted(step_id=step_id, kind="tool", name=name))
+                    self._publish(call_id, StepStarted(step_id=tool_step(call_id), kind="tool", name=name))
                 running = RunningCall(call_id, name, policy.timeout_seconds, self, place, patience_key)
                 running.own.is_approved = is_asked
                 self._running.add(running)
@@ -307,14 +294,25 @@ class Tools:
             self._places.end(place, entry)
         if entry.images:
             self._images[given_id] = entry.images
+        self._tell_end(place, entry)
+        recorded = denial is None and known is not None and known.state == "done"
+        return ToolOutcome(entry.output, entry.is_error, entry.raw, entry.results, recorded=recorded)
+
+    def _tell_end(self, place: CallPlace, entry: ToolEntry) -> None:
+        """Publish what a call came to, and count what it used of models by itself."""
+        call_id = place.call_id
         for usage in entry.usage if not place.has_ended else ():
             self._budget.use(usage, key_around())
             self._publish(call_id, usage)
         result = ToolResult(call_id=call_id, output=entry.output, is_error=entry.is_error, results=entry.results)
         self._publish(call_id, result)
-        self._publish(call_id, StepCompleted(step_id=step_id, kind="tool"))
-        recorded = denial is None and known is not None and known.state == "done"
-        return ToolOutcome(entry.output, entry.is_error, entry.raw, entry.results, recorded=recorded)
+        self._publish(call_id, StepCompleted(step_id=tool_step(call_id), kind="tool"))
+
+    def _give_up_again(self, place: CallPlace, name: str) -> None:
+        """Note that a call is given up as in an earlier attempt. What was done inside it is not done again."""
+        if place.entry is not None:
+            self._publish(place.call_id, StepStarted(step_id=tool_step(place.call_id), kind="tool", name=name))
+            self._answer_inside(place.entry.inside)
 
     async def _begin(self, call_id: str) -> None:
         """Count a call that is made, or made again by an agent that had given it up.
@@ -346,22 +344,8 @@ class Tools:
         self._budget.insides.add(key_around(), done)
         for around in open_around():
             # Its worker may die, and no other attempt comes to what is done inside it.
-            if self._policy(around.name).retry == "never":
-                await self._note_begun(around)
-
-    async def _note_begun(self, running: RunningCall) -> None:
-        """Record that a call runs, and what is done inside it so far.
-
-        Raises:
-            FencedError: the attempt is over.
-            JournalFullError: it cannot be recorded.
-        """
-        async with running.recording:
-            if running.has_ended:
-                return
-            begun = running.record(state="running", returned=running.own.text, failed=running.own.failed)
-            if not await self._journal.record_tool(running.place.key, begun):
-                self._budget.unrecorded(_NOT_BEGUN)
+            if self._is_never(around.name):
+                await self._records.begun(around)
 
     def _answer_inside(self, inside: Inside | None) -> None:
         """Have what was done inside a call count that is answered from the journal."""
@@ -388,6 +372,18 @@ class Tools:
         :class:`k8gentai.agents.contract.turn.ToolBoundary`."""
         self._places.begin_anew()
 
+    def _is_never(self, name: str) -> bool:
+        """Return whether a tool is not to run once more where it may have taken effect."""
+        return self._policy(name).retry == "never"
+
+    async def _leave(self, running: RunningCall) -> None:
+        """Record what the tool of a call came to that does not come to its end in this attempt.
+
+        Raises:
+            asyncio.CancelledError: the turn is another worker's.
+        """
+        await self._records.left(running, is_never=self._is_never(running.name))
+
     def _policy(self, name: str) -> ToolTerms:
         return self._policies.get(name) or ToolTerms(name=name)
 
@@ -412,84 +408,6 @@ class Tools:
         self._call_keys.append(key)
         return key
 
-    @asynccontextmanager
-    async def _waited_for(self, place: CallPlace, name: str) -> AsyncIterator[str]:
-        """While inside, the agent waits for a call. That it gives the call up is recorded; when the turn is run
-        again, the call is held before that. Yields the journal's key of that.
-
-        Args:
-            place: the call's.
-            name: the tool.
-
-        Raises:
-            asyncio.CancelledError: the agent gave it up, or the attempt is over.
-            FencedError: the attempt is over.
-        """
-        key = self._journal.patience_key(tool_key(place.key))
-        began = time.monotonic()
-        if (before := self._journal.given_up(key)) is not None:
-            try:
-                await self._hold(key, before)
-            except asyncio.CancelledError:
-                # It is given up again. What was done inside it is not done again.
-                self._journal.skip(place.key)
-                if place.entry is not None:
-                    self._publish(
-                        place.call_id, StepStarted(step_id=tool_step(place.call_id), kind="tool", name=name)
-                    )
-                    self._answer_inside(place.entry.inside)
-                raise
-        try:
-            yield key
-        except asyncio.CancelledError:
-            if not self.is_over:
-                await self._journal.record_given_up(key, GivenUp(seconds=time.monotonic() - began), key_around())
-            raise
-
-    @asynccontextmanager
-    async def own_waited_for(self, running: RunningCall, run: RunState) -> AsyncIterator[None]:
-        """While inside, in whatever loop, code of the agent's around the tool of a call waits for a run of that.
-        Where it stops waiting, and the call goes on, do the same as for a call.
-
-        Raises:
-            asyncio.CancelledError: it stopped waiting.
-            ToolFailedError: it runs a tool once more that is not to be.
-        """
-        is_never = self._policy(running.name).retry == "never"
-        if is_never and running.own.was_given_up_before(run):
-            raise ToolFailedError(_INTERRUPTED)
-        key = self._journal.patience_key(own_key(running.patience_key))
-        began = time.monotonic()
-        if (before := self._journal.given_up(key)) is not None:
-            try:
-                await in_loop(self._home, self._hold(key, before))
-            except FencedError as error:
-                raise asyncio.CancelledError from error
-            if is_never:
-                # Code around it waits longer than it did.
-                raise ToolFailedError(_INTERRUPTED)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if self._is_given_up(running):
-                given_up = GivenUp(seconds=time.monotonic() - began)
-                with suppress(FencedError):
-                    await in_loop(self._home, self._journal.record_given_up(key, given_up, running.place.key))
-            raise
-
-    def _is_given_up(self, running: RunningCall) -> bool:
-        """Return whether a run of a call's tool is cancelled by code around the tool, and the call goes on."""
-        # A call whose time is over is being stopped, too.
-        return not (self.is_over or running.is_stopped or running.is_being_stopped)
-
-    async def _hold(self, key: str, before: GivenUp) -> None:
-        """Hold a call that the agent had given up; see :meth:`k8gentai.workers.attempt.journal.Journal.hold`."""
-        self._held += 1
-        try:
-            await self._journal.hold(key, before)
-        finally:
-            self._held -= 1
-
     async def _once(
         self,
         running: RunningCall,
@@ -513,7 +431,7 @@ class Tools:
             if not place.is_left and place.entry is not None:
                 running.inside = (place.entry.inside or Inside()).copy_of()
                 self._answer_inside(place.entry.inside)
-            outcome = ToolOutcome(_INTERRUPTED, is_error=True)
+            outcome = ToolOutcome(INTERRUPTED, is_error=True)
         else:
             outcome = await self._run(running, policy, run)
         # Before anybody else gets it: neither Redis nor a model takes what has no measure.
@@ -526,35 +444,19 @@ class Tools:
             results=outcome.results,
         )
         try:
-            await self._record_end(running, entry)
+            await self._records.ended(running, entry)
         except asyncio.CancelledError:
             if not self.is_over:
                 # It ran, also for an agent that waits for it no more.
-                await self._record_end(running, entry)
+                await self._records.ended(running, entry)
             raise
         return entry
-
-    async def _record_end(self, running: RunningCall, entry: ToolEntry) -> None:
-        """Record what a call came to.
-
-        Raises:
-            FencedError: the attempt is over.
-            JournalFullError: it cannot be recorded.
-        """
-        key = running.place.key
-        async with running.recording:
-            running.has_ended = True
-            if not await self._journal.record_tool(key, entry, running.around):
-                # It ran, and is not to run again in a turn that tries this one anew.
-                await self._journal.record_tool(key, _short(running, _TOO_LARGE), running.around)
-                self._budget.unrecorded("a tool ran, and its result is too large to be recorded")
 
     async def _run(
         self, running: RunningCall, policy: ToolTerms, run: Callable[[], Awaitable[str | ToolOutcome]]
     ) -> ToolOutcome:
         """Run a tool, with what is around it. One that is stopped is recorded as far as it came."""
-        key, own = running.place.key, running.own
-        await self._note_begun(running)
+        await self._records.begun(running)
         if running.place.inside is None:
             self._answer_inside(running.inside)
         try:
@@ -570,12 +472,11 @@ class Tools:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(policy.timeout_seconds):
                         await running.own_end()
-            if own.has_ended or running.asks or not is_cancelled:
+            if running.own.has_ended or running.asks or not is_cancelled:
                 # It stops for a person: by an exception of the framework's own, or cancelled while it asks.
                 await self._leave(running)
             elif not self.is_over:
-                # The agent gives it up: what was done inside it counts when it does so again.
-                await self._journal.record_tool(key, running.record(state="running"))
+                await self._records.given_up(running)
             raise
         return outcome
 
@@ -613,50 +514,11 @@ class Tools:
             shown_images.reset(showing)
             current_own_result.reset(returning)
 
-    async def _leave(self, running: RunningCall) -> None:
-        """Record what a tool came to whose call does not come to its end in this attempt: it is not to run again.
-
-        Raises:
-            asyncio.CancelledError: the turn is another worker's.
-        """
-        place, own, is_never = running.place, running.own, self._policy(running.name).retry == "never"
-        failed = own.failed
-        if is_never and own.is_unknown:
-            # A further run would be one too many, wherever code around it comes to it.
-            failed.append(_UNKNOWN)
-        left = running.record(state="left", returned=own.text, failed=failed)
-        if own.is_lost:
-            left = _short(running, _LOST) if is_never else running.record(state="left")
-        try:
-            if not await self._journal.record_tool(place.key, left, running.around) and left.is_kept:
-                await self._journal.record_tool(place.key, _short(running, _TOO_LARGE), running.around)
-        except FencedError as error:
-            raise asyncio.CancelledError from error
-
-    async def _leave_asking(self, running: RunningCall) -> None:
-        """Record the other agent's turn that a call waits for. Where there is no room for that, it is found by its
-        idempotency key for as long as that is there.
-
-        Raises:
-            asyncio.CancelledError: the turn is another worker's.
-        """
-        try:
-            if not await self._journal.record_tool(running.place.key, running.record(state="left")):
-                running.asked_agent = None
-        except FencedError as error:
-            raise asyncio.CancelledError from error
-
 
 def _go_on(calls: Iterable[RunningCall]) -> None:
     """Note that calls do not wait for a decision any more."""
     for running in calls:
         running.answered()
-
-
-def _short(running: RunningCall, why: str) -> ToolEntry:
-    """Return the record of a call that ran, without what it returned and what was done inside it: the journal may
-    have no room for that."""
-    return running.place.record(state="done", output=why, is_error=True, usage=running.usage, inside=Inside())
 
 
 def _is_interrupted(place: CallPlace, policy: ToolTerms) -> bool:

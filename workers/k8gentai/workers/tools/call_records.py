@@ -1,0 +1,121 @@
+"""What the journal has of tool calls, from their beginning to their end."""
+
+import asyncio
+
+from k8gentai.agents.code.kept_errors import write_error
+from k8gentai.agents.contract.turn import ToolFailedError
+from k8gentai.agents.tools.own_result import FailedTry
+from k8gentai.workers.attempt.budget import Budget
+from k8gentai.workers.attempt.inside import Inside
+from k8gentai.workers.attempt.journal import Journal, ToolEntry
+from k8gentai.workers.queue.attempts import FencedError
+from k8gentai.workers.tools.running_call import RunningCall
+
+INTERRUPTED = (
+    "this tool was begun and did not come to its end, and its definition says that it is not run again: "
+    "whether it took effect is not known"
+)
+
+NOT_BEGUN = "a tool was not run, as an earlier answer or result could not be recorded"
+
+_LOST = (
+    "this tool ran, and code around it asked a person: what it returned cannot be kept until they answer, and its "
+    "definition says that it is not run again"
+)
+
+_TOO_LARGE = "this tool ran, and its result was too large to be kept"
+
+_UNKNOWN = FailedTry(text=write_error(ToolFailedError(INTERRUPTED)) or "", was_raised=True)
+
+
+class CallRecords:
+    """The records of one attempt's tool calls.
+
+    Args:
+        journal: where they are.
+        budget: ends the turn where there is no room for one.
+    """
+
+    def __init__(self, journal: Journal, budget: Budget) -> None:
+        self._journal = journal
+        self._budget = budget
+
+    async def begun(self, running: RunningCall) -> None:
+        """Record that a call runs, and what is done inside it so far.
+
+        Raises:
+            FencedError: the attempt is over.
+            JournalFullError: it cannot be recorded.
+        """
+        async with running.recording:
+            if running.has_ended:
+                return
+            begun = running.record(state="running", returned=running.own.text, failed=running.own.failed)
+            if not await self._journal.record_tool(running.place.key, begun):
+                self._budget.unrecorded(NOT_BEGUN)
+
+    async def ended(self, running: RunningCall, entry: ToolEntry) -> None:
+        """Record what a call came to.
+
+        Raises:
+            FencedError: the attempt is over.
+            JournalFullError: it cannot be recorded.
+        """
+        key = running.place.key
+        async with running.recording:
+            running.has_ended = True
+            if not await self._journal.record_tool(key, entry, running.around):
+                # It ran, and is not to run again in a turn that tries this one anew.
+                await self._journal.record_tool(key, _short(running, _TOO_LARGE), running.around)
+                self._budget.unrecorded("a tool ran, and its result is too large to be recorded")
+
+    async def given_up(self, running: RunningCall) -> None:
+        """Record what was done inside a call that the agent gives up: it counts when that does so again.
+
+        Raises:
+            FencedError: the attempt is over.
+        """
+        await self._journal.record_tool(running.place.key, running.record(state="running"))
+
+    async def left(self, running: RunningCall, *, is_never: bool) -> None:
+        """Record what the tool of a call came to that does not come to its end in this attempt: what it did it is
+        not to do again.
+
+        Args:
+            running: the call.
+            is_never: its tool is not to run once more where it may have taken effect.
+
+        Raises:
+            asyncio.CancelledError: the turn is another worker's.
+        """
+        place, own, failed = running.place, running.own, running.own.failed
+        if is_never and own.is_unknown:
+            # A further run would be one too many, wherever code around it comes to it.
+            failed.append(_UNKNOWN)
+        left = running.record(state="left", returned=own.text, failed=failed)
+        if own.is_lost:
+            left = _short(running, _LOST) if is_never else running.record(state="left")
+        try:
+            if not await self._journal.record_tool(place.key, left, running.around) and left.is_kept:
+                await self._journal.record_tool(place.key, _short(running, _TOO_LARGE), running.around)
+        except FencedError as error:
+            raise asyncio.CancelledError from error
+
+    async def left_asking(self, running: RunningCall) -> None:
+        """Record the other agent's turn that a call waits for. Where there is no room for that, it is found by its
+        idempotency key for as long as that is there.
+
+        Raises:
+            asyncio.CancelledError: the turn is another worker's.
+        """
+        try:
+            if not await self._journal.record_tool(running.place.key, running.record(state="left")):
+                running.asked_agent = None
+        except FencedError as error:
+            raise asyncio.CancelledError from error
+
+
+def _short(running: RunningCall, why: str) -> ToolEntry:
+    """Return the record of a call that ran, without what it returned and what was done inside it: the journal may
+    have no room for that."""
+    return running.place.record(state="done", output=why, is_error=True, usage=running.usage, inside=Inside())
