@@ -37,9 +37,9 @@ class _Outcome:
 
     @property
     def holds(self) -> bool:
-        """Whether the run came to that by itself: it did not make it of the end of the attempt, while it asked a
-        person."""
-        return self.by is None or not self.by.questions
+        """Whether code around the tool saw that, or is to. Not what a run made of the end of the attempt, while it
+        asked a person; nor what a thread came to when nobody waited for it any more."""
+        return self.by is None or not (self.by.questions or self.by.is_given_up)
 
 
 def _unrecorded(_run: RunState) -> AbstractAsyncContextManager[None]:

@@ -24,7 +24,6 @@ class RunState:
         """How many were begun beside it in an earlier attempt."""
         self._is_about_to_begin = True
         self._is_running = False
-        self._is_in_thread = False
         self._is_spent = False
         self._waits: asyncio.Task[object] | None = None
         """The task that waits for the run."""
@@ -58,9 +57,6 @@ class RunState:
             is_approved: a person approved the call, so that a run of it may have done what they approved, also
                 where code did not wait for its end.
         """
-        if self.is_given_up and self._is_in_thread:
-            # It may go on for as long as it likes.
-            return True
         if self.is_given_up or self.is_being_given_up:
             return is_approved
         return self._is_about_to_begin or self._is_running or self._is_spent
@@ -97,13 +93,9 @@ class RunState:
         return self._waits is not None
 
     @contextmanager
-    def waited_for(self, *, in_thread: bool = False) -> Iterator[None]:
-        """While inside, the task at hand waits for the run.
-
-        Args:
-            in_thread: the tool's code runs in a thread, which goes on when the task stops waiting.
-        """
-        self._is_in_thread = in_thread
+    def waited_for(self) -> Iterator[None]:
+        """While inside, the task at hand waits for the run. A thread may go on with that when the task does not
+        wait any more."""
         task = self._waits = asyncio.current_task()
         self._cancelled_before = 0 if task is None else task.cancelling()
         try:

@@ -74,33 +74,33 @@ class ToolRun(RunState):
             asyncio.CancelledError: it is not to begin any more.
             ToolFailedError: the tool is not to run once more.
         """
-        async with self._recorded(in_thread=False):
+        async with self._recorded():
             with self.at_work(*passing):
                 yield self
 
     @asynccontextmanager
     async def awaited_in_thread(self) -> AsyncIterator[None]:
-        """Wait while a thread has the tool run, for which it takes this run again: the thread goes on when code
-        around the tool stops waiting, so that the tool is not run in the call again then.
+        """Wait while a thread has the tool run, for which it takes this run again. The thread goes on when code
+        around the tool stops waiting.
 
         Raises:
             ToolFailedError: the tool is not to run once more.
         """
         token = _to_thread.set(self)
         try:
-            async with self._recorded(in_thread=True):
+            async with self._recorded():
                 yield
         finally:
             _to_thread.reset(token)
 
     @asynccontextmanager
-    async def _recorded(self, *, in_thread: bool) -> AsyncIterator[None]:
+    async def _recorded(self) -> AsyncIterator[None]:
         if self.is_waited_for:
             # A tool that is awaited makes a run that was to be a thread's.
             yield
             return
         try:
-            with self.waited_for(in_thread=in_thread):
+            with self.waited_for():
                 self._own.changed()
                 async with self._own.waited_for(self) if self._keeps else nullcontext():
                     yield

@@ -115,21 +115,34 @@ def test_what_another_tool_comes_to_in_place_of_the_calls_is_not_kept(
     assert admission.take_run() is None
 
 
-async def test_a_run_that_was_left_in_a_thread_is_the_last_of_the_call(admission: Admission) -> None:
-    """It may go on for as long as it likes."""
-    waits = asyncio.Event()
+@pytest.mark.parametrize("is_approved", [True, False])
+async def test_what_a_thread_comes_to_is_not_kept_when_nobody_waits_for_it_any_more(
+    admission: Admission, own: OwnResult, is_approved: bool
+) -> None:
+    """The tool may be tried again meanwhile, unless a person approved what it may have done."""
+    own.is_approved = is_approved
+    begun, may_end = asyncio.Event(), asyncio.Event()
+    threads: list[asyncio.Task[None]] = []
+
+    async def work() -> None:
+        with taken(admission).at_work() as run:
+            begun.set()
+            await may_end.wait()
+            run.keep("of the thread")
 
     async def wait() -> None:
         async with taken(admission).awaited_in_thread():
-            with taken(admission).at_work():
-                waits.set()
-            await asyncio.Event().wait()
+            threads.append(asyncio.create_task(work()))
+            await asyncio.shield(threads[0])
 
     waiting = asyncio.create_task(wait())
-    await waits.wait()
+    await begun.wait()
     waiting.cancel()
     await asyncio.wait({waiting})
-    assert admission.take_run() is None
+    assert (admission.take_run() is None) == is_approved
+    may_end.set()
+    await threads[0]
+    assert (own.text, own.has_ended) == (None, False)
 
 
 async def test_a_run_for_which_no_thread_began_makes_room(admission: Admission) -> None:

@@ -134,6 +134,9 @@ class RunningCall:
             raise asyncio.CancelledError("the call waits for a person, and is made again")
 
     def _note_change(self) -> None:
+        if not (self.asks or self.is_stopped):
+            # Nobody waits for its tool: the loop need not be woken.
+            return
         with contextlib.suppress(RuntimeError):  # A thread ends after the loop.
             self._home.call_soon_threadsafe(self._own_changed)
 
