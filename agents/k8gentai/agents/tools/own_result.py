@@ -21,6 +21,8 @@ class FailedTry(BaseModel):
     was_raised: bool
     beside: int = 0
     """How many runs of the tool for the same call were begun while it was at work: calls of their own."""
+    is_unknown: bool = False
+    """Whether it began, and nothing says what it came to: the error tells that."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class OwnResult:
         on_kept: called once a run has returned or failed.
         waited_for: returns what is open, in whatever loop, while that code waits for a run: that it stops waiting
             is kept, and done again when the turn is run again.
-        may_begin: called before a run begins; raises where it is not to.
+        may_begin: called before a run begins, with that; raises where it is not to.
         on_change: called, in whatever thread, when a run begins, has ended, waits for a person, or is not waited
             for any more.
     """
@@ -70,7 +72,7 @@ class OwnResult:
         *,
         on_kept: Callable[[], None] | None = None,
         waited_for: Callable[[RunState], AbstractAsyncContextManager[None]] = _unrecorded,
-        may_begin: Callable[[], None] | None = None,
+        may_begin: Callable[[RunState], None] | None = None,
         on_change: Callable[[], None] | None = None,
     ) -> None:
         self.waited_for = waited_for
@@ -123,11 +125,10 @@ class OwnResult:
         """Whether the code at hand is part of the tool."""
         return self._at_hand() is not None
 
-    def was_given_up_before(self, run: RunState) -> bool:
-        """Return whether code around the tool stopped waiting, or is about to, for another run than one that is
-        about to begin."""
-        others = (each for each in tuple(self._runs) if each is not run)
-        return any(each.is_given_up or each.is_being_given_up for each in others)
+    def may_have_taken_effect_before(self, run: RunState) -> bool:
+        """Return whether the tool may have done what it does, in another run than one that is about to begin, and
+        code around it does not know, or does not wait."""
+        return any(each.may_have_taken_effect for each in tuple(self._runs) if each is not run)
 
     def take(self, run: RunState) -> bool:
         """Take a run that is about to begin for one of the call. Returns whether it is: not where it is one beside
@@ -153,9 +154,10 @@ class OwnResult:
 
         Raises:
             asyncio.CancelledError: it is not to begin any more.
+            ToolFailedError: the tool is not to run once more.
         """
         if self._may_begin is not None:
-            self._may_begin()
+            self._may_begin(run)
         run.begin()
         self.changed()
 

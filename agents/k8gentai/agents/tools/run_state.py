@@ -16,6 +16,8 @@ class RunState:
         """Whether it is known what the run came to."""
         self.is_given_up = False
         """Whether code around the tool stopped waiting for the run."""
+        self.is_uncertain = False
+        """Whether the run began in an earlier attempt, of which nothing says what it came to."""
         self.questions = 0
         """How many questions of its own, to a person, have no answer."""
         self.beside = 0
@@ -49,6 +51,11 @@ class RunState:
         """Whether the run began and nothing says what it came to. One that asks a person begins again."""
         return self.has_begun and not self.is_known and not self.questions
 
+    @property
+    def may_have_taken_effect(self) -> bool:
+        """Whether the run may have done what it does, and code around the tool does not know, or does not wait."""
+        return self.is_uncertain or self.is_given_up or self.is_being_given_up
+
     def fills_call(self, *, is_approved: bool) -> bool:
         """Return whether a run that is about to begin would be one beside this one, or behind its success: a call
         of its own, and no further try of the call.
@@ -65,7 +72,8 @@ class RunState:
     def counts(self) -> bool:
         """Whether anything still depends on the run's state."""
         is_under_way = self._is_about_to_begin or self._is_running or self._waits is not None
-        return is_under_way or self._is_spent or self.is_given_up or self.is_unknown or self.questions > 0
+        is_open = self.is_unknown or self.questions > 0
+        return is_under_way or is_open or self._is_spent or self.may_have_taken_effect
 
     def begin(self) -> None:
         """Note that the tool's code begins.

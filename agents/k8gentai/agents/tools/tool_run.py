@@ -25,6 +25,7 @@ class ToolRun(RunState):
         self.of = of
         self._own = own
         self._keeps = keeps
+        self.is_known = not keeps
         self._is_entered = False
         self._has_failed = False
         self._raised_again: Exception | None = None
@@ -41,25 +42,28 @@ class ToolRun(RunState):
 
         Raises:
             asyncio.CancelledError: it is not to begin any more.
+            ToolFailedError: the tool is not to run once more.
         """
-        is_spent, token = False, None
         try:
             self._own.begin(self)
-            token = runs_at_hand.set((*runs_at_hand.get(), self))
+        except BaseException:
+            self.end(is_spent=False)
+            raise
+        is_spent, token = False, runs_at_hand.set((*runs_at_hand.get(), self))
+        try:
             yield self
             is_spent = not self._has_failed
         except passing:
             self.is_known = True
             raise
         except asyncio.CancelledError:
-            is_spent = self.has_begun and self._own.is_approved
+            is_spent = self._own.is_approved
             raise
         except Exception as error:
             self.fail(error)
             raise
         finally:
-            if token is not None:
-                runs_at_hand.reset(token)
+            runs_at_hand.reset(token)
             self.end(is_spent=is_spent)
             self._own.changed()
 
@@ -121,6 +125,7 @@ class ToolRun(RunState):
             self.is_known = (text := self._own.text) is not None
             return text
         self.is_known = self._has_failed = True
+        self.is_uncertain = before.is_unknown
         self.beside_before = before.beside
         if before.was_raised:
             self._raised_again = read_error(before.text)

@@ -13,7 +13,7 @@ from k8gentai.agents.adapters.base.tool_choice import WITHHELD
 from k8gentai.agents.code.exceptions import contained_in_thread
 from k8gentai.agents.contract.events import TurnEnd, Usage
 from k8gentai.agents.contract.idempotency import enclosing_call, idempotency_key
-from k8gentai.agents.contract.turn import Decision, StepLimitReached, ToolOutcome
+from k8gentai.agents.contract.turn import Decision, StepLimitReached, ToolFailedError, ToolOutcome
 from k8gentai.agents.resources.agent import Limits, ToolTerms
 from k8gentai.agents.tools.admitted_arguments import Admission
 from k8gentai.agents.tools.images import show_image
@@ -422,31 +422,46 @@ class Pay:
     async def _run(self, run):
         try:
             async with run.awaited():
-                if (kept := run.again()) is not None:
-                    return kept
-                result = await self._pay()
-                run.keep(result)
-                return result
+                return await self._pay_unless_kept(run)
         finally:
             self.ended.set()
 
-    async def run_in_thread(self, begins=None):
+    async def run(self, admission, how):
+        """Run the tool as the adapter of a framework does.
+
+        Args:
+            admission: the call.
+            how: awaited, in a thread, or by hand: nothing waits for it but the code that runs it.
+        """
+        if how == "in a thread":
+            return await self.run_in_thread(admission=admission)
+        if how == "awaited":
+            return await self._run(admission.take_run())
+        with admission.take_run().at_work() as run:
+            return await self._pay_unless_kept(run)
+
+    async def run_in_thread(self, begins=None, admission=None):
         """Run the tool as adapters run one that keeps a thread for as long as it likes.
 
         Args:
             begins: waited for before the thread is free.
+            admission: the call, where it is made already.
         """
-        admission = Admission("c1", "pay", {})
+        admission = admission or Admission("c1", "pay", {})
 
         async def work():
             if begins is not None:
                 await begins.wait()
-            run = admission.take_run()
-            with run.at_work():
-                run.keep(await self._pay())
+            with admission.take_run().at_work() as run:
+                return await self._pay_unless_kept(run)
 
         async with admission.take_run().awaited_in_thread():
-            await asyncio.shield(asyncio.create_task(work()))
+            return await asyncio.shield(asyncio.create_task(work()))
+
+    async def _pay_unless_kept(self, run):
+        if (kept := run.again()) is None:
+            run.keep(kept := await self._pay())
+        return kept
 
     async def _pay(self):
         self.ran += 1
@@ -1046,6 +1061,95 @@ async def test_a_further_try_that_was_cut_off_is_not_begun_again_where_it_is_not
     outcome = await pay.call(around)
     assert pay.ran == ran
     assert (outcome.output if retry == "idempotent" else "not known" in outcome.output) in ("paid", True)
+
+
+@pytest.mark.parametrize("tries", [2, 3])
+async def test_no_try_is_made_behind_one_of_which_nothing_is_known(journal, person, tries):
+    """Code around the tool tries it as often as it may, where one was cut off in an earlier attempt."""
+    pay = Pay(journal, person, "never", fails=1)
+    seen = []
+
+    async def around(handler):
+        with contextlib.suppress(ConnectionError):
+            return await handler()
+        if is_first:
+            pay.may_end.clear()
+            second = asyncio.create_task(handler())
+            await pay.begun_again.wait()
+            second.cancel()
+            await asyncio.wait({second})
+            await pay.tools.ask("question", "input", "{}")
+        for _ in range(tries):
+            try:
+                return await handler()
+            except (ConnectionError, ToolFailedError) as error:
+                seen.append(str(error))
+        return "never"
+
+    is_first = True
+    calling = pay.call(around)
+    await person.asked.wait()
+    await pay.stop(calling)
+    is_first = False
+    journal.left.clear()
+    pay.may_end.set()
+    assert (await pay.call(around)).output == "never"
+    assert pay.ran == 2
+    assert all("not known" in each for each in seen)
+    assert len(seen) == tries
+
+
+@pytest.mark.parametrize("is_begun", [True, False])
+@pytest.mark.parametrize("then", ["awaited", "in a thread", "by hand"])
+@pytest.mark.parametrize("first", ["awaited", "in a thread"])
+async def test_no_try_is_made_behind_one_that_was_given_up(journal, person, first, then, is_begun):
+    """However its framework runs the tool, in this attempt and in the next; nor where it had not begun."""
+    pay = Pay(journal, person, "never")
+    pay.may_end.clear()
+    seen = []
+
+    async def around(_):
+        admission, is_first = Admission("c1", "pay", {}), not seen
+        giving_up = asyncio.create_task(pay.run(admission, first))
+        if is_begun and is_first:
+            await pay.begun.wait()
+        else:
+            for _ in range(9 * is_begun):
+                await asyncio.sleep(0)
+        giving_up.cancel()
+        await asyncio.wait({giving_up})
+        pay.may_end.set()
+        try:
+            seen.append(await pay.run(admission, then))
+        except ToolFailedError as error:
+            seen.append(str(error))
+        await pay.tools.ask("question", "input", "{}")
+        return "went on"
+
+    calling = pay.call(around)
+    await person.asked.wait()
+    await pay.stop(calling)
+    person.answer.set_result(Decision(approve=True))
+    assert (await pay.call(around)).output == "went on"
+    assert pay.ran == 1
+    assert all(("not known" in each) == is_begun for each in seen)
+
+
+async def test_what_another_tool_in_place_of_the_calls_fails_with_is_nothing_of_the_calls(journal, person):
+    pay, asked = Pay(journal, person, "never"), []
+
+    async def around(handler):
+        other = Admission("c1", "pay", {}).new_run(keeps=False)
+        with contextlib.suppress(ConnectionError), other.at_work():
+            raise ConnectionError("of the other")
+        asked.append((await pay.tools.ask("question", "input", "{}")).approve)
+        return await handler()
+
+    calling = pay.call(around)
+    await person.asked.wait()
+    await pay.stop(calling)
+    person.answer.set_result(Decision(approve=True))
+    assert ((await pay.call(around)).output, pay.ran, asked) == ("paid", 1, [True])
 
 
 async def test_a_call_whose_question_is_answered_is_no_call_that_waits(journal, person):

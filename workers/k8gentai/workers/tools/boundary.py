@@ -36,8 +36,9 @@ from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.queue.attempts import FencedError
 from k8gentai.workers.queue.clock import Clock
 from k8gentai.workers.tools.call_patience import CallPatience
-from k8gentai.workers.tools.call_records import INTERRUPTED, NOT_BEGUN, CallRecords
+from k8gentai.workers.tools.call_records import NOT_BEGUN, CallRecords
 from k8gentai.workers.tools.running_call import (
+    INTERRUPTED,
     RunningCall,
     calls_around,
     key_around,
@@ -181,7 +182,7 @@ class Tools:
     def own_waited_for(self, running: RunningCall, run: RunState) -> AbstractAsyncContextManager[None]:
         """Return what is open while code around the tool of a call waits for a run of that; see
         :meth:`k8gentai.workers.tools.call_patience.CallPatience.with_run`."""
-        return self._patience.with_run(running, run, is_never=self._is_never(running.name))
+        return self._patience.with_run(running, run)
 
     def decision(self, question: str, name: str, arguments: str) -> Decision | None:
         """Return what was decided; see :class:`k8gentai.workers.attempt.approvals.Approvals`."""
@@ -201,7 +202,7 @@ class Tools:
                 # It goes on, and what its worker leaves behind is to say so.
                 continue
             if running.own.has_ended and not running.own.is_at_work:
-                await self._leave(running)
+                await self._records.left(running)
             elif running.asked_agent is not None:
                 await self._records.left_asking(running)
         # Only now: once nothing else is at work, a turn is suspended with the questions that were put.
@@ -269,7 +270,7 @@ class Tools:
                     denial = await self._ask_whether(given_id, call_id, name, arguments_json)
                 if not again:
                     self._publish(call_id, StepStarted(step_id=tool_step(call_id), kind="tool", name=name))
-                running = RunningCall(call_id, name, policy.timeout_seconds, self, place, patience_key)
+                running = RunningCall(call_id, name, policy, self, place, patience_key)
                 running.own.is_approved = is_asked
                 self._running.add(running)
                 try:
@@ -344,7 +345,7 @@ class Tools:
         self._budget.insides.add(key_around(), done)
         for around in open_around():
             # Its worker may die, and no other attempt comes to what is done inside it.
-            if self._is_never(around.name):
+            if around.is_never:
                 await self._records.begun(around)
 
     def _answer_inside(self, inside: Inside | None) -> None:
@@ -371,18 +372,6 @@ class Tools:
         """Note that a framework goes on with code that it had begun, from its beginning; see
         :class:`k8gentai.agents.contract.turn.ToolBoundary`."""
         self._places.begin_anew()
-
-    def _is_never(self, name: str) -> bool:
-        """Return whether a tool is not to run once more where it may have taken effect."""
-        return self._policy(name).retry == "never"
-
-    async def _leave(self, running: RunningCall) -> None:
-        """Record what the tool of a call came to that does not come to its end in this attempt.
-
-        Raises:
-            asyncio.CancelledError: the turn is another worker's.
-        """
-        await self._records.left(running, is_never=self._is_never(running.name))
 
     def _policy(self, name: str) -> ToolTerms:
         return self._policies.get(name) or ToolTerms(name=name)
@@ -474,7 +463,7 @@ class Tools:
                         await running.own_end()
             if running.own.has_ended or running.asks or not is_cancelled:
                 # It stops for a person: by an exception of the framework's own, or cancelled while it asks.
-                await self._leave(running)
+                await self._records.left(running)
             elif not self.is_over:
                 await self._records.given_up(running)
             raise

@@ -13,8 +13,7 @@ from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.journal import Journal, own_key, tool_key
 from k8gentai.workers.isolation.agents_loop import in_loop
 from k8gentai.workers.queue.attempts import FencedError
-from k8gentai.workers.tools.call_records import INTERRUPTED
-from k8gentai.workers.tools.running_call import RunningCall, key_around
+from k8gentai.workers.tools.running_call import INTERRUPTED, RunningCall, key_around
 
 
 class CallPatience:
@@ -66,21 +65,18 @@ class CallPatience:
             raise
 
     @asynccontextmanager
-    async def with_run(self, running: RunningCall, run: RunState, *, is_never: bool) -> AsyncIterator[None]:
+    async def with_run(self, running: RunningCall, run: RunState) -> AsyncIterator[None]:
         """While inside, in whatever loop, code of the agent's around the tool of a call waits for a run of that.
         Where it stops waiting, and the call goes on, do the same as for a call.
 
         Args:
             running: the call.
             run: the run.
-            is_never: the tool is not to run once more where it may have taken effect.
 
         Raises:
             asyncio.CancelledError: it stopped waiting.
             ToolFailedError: it runs a tool once more that is not to be.
         """
-        if is_never and running.own.was_given_up_before(run):
-            raise ToolFailedError(INTERRUPTED)
         key = self._journal.patience_key(own_key(running.patience_key))
         began = time.monotonic()
         if (before := self._journal.given_up(key)) is not None:
@@ -88,8 +84,9 @@ class CallPatience:
                 await in_loop(self._home, self._hold(key, before))
             except FencedError as error:
                 raise asyncio.CancelledError from error
-            if is_never:
+            if running.is_never:
                 # Code around it waits longer than it did.
+                run.is_uncertain = True
                 raise ToolFailedError(INTERRUPTED)
         try:
             yield

@@ -9,12 +9,7 @@ from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.attempt.journal import Journal, ToolEntry
 from k8gentai.workers.queue.attempts import FencedError
-from k8gentai.workers.tools.running_call import RunningCall
-
-INTERRUPTED = (
-    "this tool was begun and did not come to its end, and its definition says that it is not run again: "
-    "whether it took effect is not known"
-)
+from k8gentai.workers.tools.running_call import INTERRUPTED, RunningCall
 
 NOT_BEGUN = "a tool was not run, as an earlier answer or result could not be recorded"
 
@@ -25,7 +20,7 @@ _LOST = (
 
 _TOO_LARGE = "this tool ran, and its result was too large to be kept"
 
-_UNKNOWN = FailedTry(text=write_error(ToolFailedError(INTERRUPTED)) or "", was_raised=True)
+_UNKNOWN = FailedTry(text=write_error(ToolFailedError(INTERRUPTED)) or "", was_raised=True, is_unknown=True)
 
 
 class CallRecords:
@@ -77,20 +72,16 @@ class CallRecords:
         """
         await self._journal.record_tool(running.place.key, running.record(state="running"))
 
-    async def left(self, running: RunningCall, *, is_never: bool) -> None:
+    async def left(self, running: RunningCall) -> None:
         """Record what the tool of a call came to that does not come to its end in this attempt: what it did it is
         not to do again.
-
-        Args:
-            running: the call.
-            is_never: its tool is not to run once more where it may have taken effect.
 
         Raises:
             asyncio.CancelledError: the turn is another worker's.
         """
-        place, own, failed = running.place, running.own, running.own.failed
+        place, own, failed, is_never = running.place, running.own, running.own.failed, running.is_never
         if is_never and own.is_unknown:
-            # A further run would be one too many, wherever code around it comes to it.
+            # A further run is one too many, wherever code around it comes to that.
             failed.append(_UNKNOWN)
         left = running.record(state="left", returned=own.text, failed=failed)
         if own.is_lost:

@@ -10,13 +10,19 @@ from functools import partial
 from typing import Any, Protocol
 
 from k8gentai.agents.contract.events import Usage
-from k8gentai.agents.contract.turn import Decision
+from k8gentai.agents.contract.turn import Decision, ToolFailedError
+from k8gentai.agents.resources.agent import ToolTerms
 from k8gentai.agents.tools.own_result import OwnResult
 from k8gentai.agents.tools.run_state import RunState
 from k8gentai.workers.attempt.call_places import CallPlace
 from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.attempt.journal import ToolEntry
 from k8gentai.workers.queue.clock import Clock
+
+INTERRUPTED = (
+    "this tool was begun and did not come to its end, and its definition says that it is not run again: "
+    "whether it took effect is not known"
+)
 
 
 class CallsOwner(Protocol):
@@ -45,7 +51,7 @@ class RunningCall:
     Args:
         call_id: the call.
         name: the tool's.
-        seconds: how long it may take; None for as long as it likes.
+        terms: what the definition says of the tool.
         tools: whose call it is.
         place: where it is in the journal, and what that has of it.
         patience_key: the journal's key of whether the agent waits for it
@@ -56,7 +62,7 @@ class RunningCall:
         self,
         call_id: str,
         name: str,
-        seconds: float | None,
+        terms: ToolTerms,
         tools: CallsOwner,
         place: CallPlace,
         patience_key: str,
@@ -65,6 +71,8 @@ class RunningCall:
         self.name = name
         self.place = place
         self.patience_key = patience_key
+        self.is_never = terms.retry == "never"
+        """Whether the tool is not to run once more where it may have taken effect."""
         self.around = key_around()
         """The key of the tool call inside which it is made; empty where it is inside none."""
         self.tools = tools
@@ -94,8 +102,8 @@ class RunningCall:
         """The images that it has shown."""
         self.usage: list[Usage] = list(kept.usage) if kept else []
         """What it used of models by itself, for the turn to count."""
-        self.limit = asyncio.timeout(seconds)
-        self._seconds = seconds
+        self._seconds = terms.timeout_seconds
+        self.limit = asyncio.timeout(self._seconds)
         self._task = asyncio.current_task()
         self.asks = 0
         """How many questions of its have no answer."""
@@ -129,9 +137,11 @@ class RunningCall:
     def _note_return(self) -> None:
         self._at_return = self.inside.copy_of()
 
-    def _may_begin(self) -> None:
+    def _may_begin(self, run: RunState) -> None:
         if self.is_stopped or self.tools.is_over:
             raise asyncio.CancelledError("the call waits for a person, and is made again")
+        if self.is_never and self.own.may_have_taken_effect_before(run):
+            raise ToolFailedError(INTERRUPTED)
 
     def _note_change(self) -> None:
         if not (self.asks or self.is_stopped):
