@@ -34,10 +34,10 @@ class Admission:
         """Whether the code at hand is part of the tool."""
         return self._at_hand() is not None
 
-    def is_beside(self) -> bool:
+    def counts_beside(self) -> bool:
         """Return whether a run of the tool, with the call's arguments, that whoever asks does not begin itself is
-        not the call's, but one beside another. To be asked once a run."""
-        return run_in_thread(self) is None and self._own_result().is_beside()
+        not the call's, but one beside another. It is counted then: to be asked once a run."""
+        return run_in_thread(self) is None and self._own_result().counts_beside()
 
     def take_run(self) -> ToolRun | None:
         """Return a run of the tool that begins now, with the call's arguments; None where it is not the call's,
@@ -53,8 +53,7 @@ class Admission:
         """Return a run that begins now and is the call's in any case.
 
         Args:
-            keeps: what it comes to is kept, apart from what the call comes to: not where nothing is around it, nor
-                where it is another tool's.
+            keeps: what it comes to is kept, apart from what the call comes to: not where nothing is around it.
         """
         if (begun := run_in_thread(self)) is not None:
             return begun

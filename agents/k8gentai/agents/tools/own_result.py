@@ -1,7 +1,7 @@
 """What the tool of a call itself came to, before code of the agent's around it made the call's result of it."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -44,8 +44,31 @@ class _Outcome:
         return self.by is None or not (self.by.questions or self.by.is_given_up)
 
 
-def _unrecorded(_run: RunState) -> AbstractAsyncContextManager[None]:
-    return nullcontext()
+class CallAround:
+    """The call whose tool runs, as the runs know it. As it is: one of which nothing is recorded."""
+
+    def may_begin(self, run: RunState) -> None:
+        """Say whether a run may begin.
+
+        Raises:
+            asyncio.CancelledError: it is not to begin any more.
+            ToolFailedError: the tool is not to run once more.
+        """
+
+    def begun(self) -> None:
+        """Take note that a run has begun; returns once that is recorded, where it must be."""
+
+    def kept(self) -> None:
+        """Take note that a run returned or failed."""
+
+    def changed(self) -> None:
+        """Take note, in whatever thread, that a run waits for a person or does not any more, is not waited for any
+        more, has begun, or has ended."""
+
+    def patience(self, run: RunState) -> AbstractAsyncContextManager[None]:
+        """Return an asynchronous context, to be open in whatever loop while code around the tool waits for a run.
+        That the code stops waiting is kept, and done again when the turn is run again."""
+        return nullcontext()
 
 
 class OwnResult:
@@ -57,34 +80,22 @@ class OwnResult:
     Args:
         text: the result as the framework's adapter wrote it in an earlier attempt; None where it has none.
         failed: the tries that failed in an earlier attempt, in their order.
-        on_kept: called once a run has returned or failed.
-        waited_for: returns what is open, in whatever loop, while that code waits for a run: that it stops waiting
-            is kept, and done again when the turn is run again.
-        may_begin: called before a run begins, with that; raises where it is not to.
-        on_change: called, in whatever thread, when a run begins, has ended, waits for a person, or is not waited
-            for any more.
+        call: the call.
     """
 
     def __init__(
         self,
         text: str | None = None,
         failed: Sequence[FailedTry] = (),
-        *,
-        on_kept: Callable[[], None] | None = None,
-        waited_for: Callable[[RunState], AbstractAsyncContextManager[None]] = _unrecorded,
-        may_begin: Callable[[RunState], None] | None = None,
-        on_change: Callable[[], None] | None = None,
+        call: CallAround | None = None,
     ) -> None:
-        self.waited_for = waited_for
+        self.call = call or CallAround()
         self.is_approved = False
         """Whether a person approved the call."""
         self._outcomes = [_Outcome(None, failed=each) for each in failed]
         if text is not None:
             self._outcomes.append(_Outcome(None, text))
         self._to_come = iter(failed)
-        self._on_kept = on_kept
-        self._may_begin = may_begin
-        self._on_change = on_change
         self._runs: list[RunState] = []
         self._taking = threading.Lock()
 
@@ -115,10 +126,14 @@ class OwnResult:
         return any(run.is_at_work for run in tuple(self._runs))
 
     @property
-    def is_unknown(self) -> bool:
-        """Whether a run began in this attempt of which nothing says what it came to, and which does not wait for a
-        person itself."""
-        return any(run.is_unknown for run in tuple(self._runs))
+    def may_have_taken_effect(self) -> bool:
+        """Whether a run began in this attempt that did not fail, and does not wait for a person itself."""
+        return any(run.has_begun and not run.questions for run in tuple(self._runs) if run.counts)
+
+    def unknown(self) -> list[RunState]:
+        """Return the runs that began in this attempt of which nothing says what they came to, and that do not wait
+        for a person themselves."""
+        return [run for run in tuple(self._runs) if run.is_unknown]
 
     @property
     def is_inside(self) -> bool:
@@ -130,6 +145,11 @@ class OwnResult:
         code around it does not know, or does not wait."""
         return any(each.may_have_taken_effect for each in tuple(self._runs) if each is not run)
 
+    def stop(self) -> None:
+        """Cancel what waits for the runs: the tool has had its time."""
+        for run in tuple(self._runs):
+            run.stop()
+
     def take(self, run: RunState) -> bool:
         """Take a run that is about to begin for one of the call. Returns whether it is: not where it is one beside
         another, which is a call of its own and counted as such."""
@@ -139,7 +159,7 @@ class OwnResult:
             self._add(run)
             return True
 
-    def is_beside(self) -> bool:
+    def counts_beside(self) -> bool:
         """Return whether a run that is about to begin is one beside another. It is counted then."""
         with self._taking:
             return self._is_beside()
@@ -156,10 +176,10 @@ class OwnResult:
             asyncio.CancelledError: it is not to begin any more.
             ToolFailedError: the tool is not to run once more.
         """
-        if self._may_begin is not None:
-            self._may_begin(run)
+        self.call.may_begin(run)
         run.begin()
-        self.changed()
+        self.call.changed()
+        self.call.begun()
 
     def next_failed(self) -> FailedTry | None:
         """Return what the next run failed with in an earlier attempt; None where it did not."""
@@ -189,18 +209,13 @@ class OwnResult:
         """Note that the code at hand waits for a person, if it is part of the tool."""
         if (run := self._at_hand()) is not None:
             run.questions += 1
-            self.changed()
+            self.call.changed()
 
     def answered(self) -> None:
         """Note that it does not any more."""
         if (run := self._at_hand()) is not None:
             run.questions -= 1
-            self.changed()
-
-    def changed(self) -> None:
-        """Tell that the state of a run has changed."""
-        if self._on_change is not None:
-            self._on_change()
+            self.call.changed()
 
     def _holding(self) -> list[_Outcome]:
         return [each for each in tuple(self._outcomes) if each.holds]
@@ -224,8 +239,7 @@ class OwnResult:
 
     def _note(self, outcome: _Outcome) -> None:
         self._outcomes.append(outcome)
-        if self._on_kept is not None:
-            self._on_kept()
+        self.call.kept()
 
 
 current_own_result: ContextVar[OwnResult | None] = ContextVar("current_own_result", default=None)

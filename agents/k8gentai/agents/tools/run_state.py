@@ -7,12 +7,17 @@ from contextvars import ContextVar
 
 
 class RunState:
-    """The state of one run of the tool of a call. Read from any thread."""
+    """The state of one run of the tool of a call. Read from any thread.
 
-    def __init__(self) -> None:
+    Args:
+        keeps: what it comes to is kept. Not where no other code is around it: then the call comes to the same.
+    """
+
+    def __init__(self, *, keeps: bool = True) -> None:
+        self.keeps = keeps
         self.has_begun = False
         """Whether the tool's code began."""
-        self.is_known = False
+        self.is_known = not keeps
         """Whether it is known what the run came to."""
         self.is_given_up = False
         """Whether code around the tool stopped waiting for the run."""
@@ -54,7 +59,7 @@ class RunState:
     @property
     def may_have_taken_effect(self) -> bool:
         """Whether the run may have done what it does, and code around the tool does not know, or does not wait."""
-        return self.is_uncertain or self.is_given_up or self.is_being_given_up
+        return self.keeps and (self.is_uncertain or self.is_given_up or self.is_being_given_up)
 
     def fills_call(self, *, is_approved: bool) -> bool:
         """Return whether a run that is about to begin would be one beside this one, or behind its success: a call
@@ -73,7 +78,12 @@ class RunState:
         """Whether anything still depends on the run's state."""
         is_under_way = self._is_about_to_begin or self._is_running or self._waits is not None
         is_open = self.is_unknown or self.questions > 0
-        return is_under_way or is_open or self._is_spent or self.may_have_taken_effect
+        return is_under_way or is_open or self._is_spent or self.is_given_up or self.is_uncertain
+
+    def stop(self) -> None:
+        """Cancel the task that waits for the run, if one does. From any thread."""
+        if (waits := self._waits) is not None:
+            waits.get_loop().call_soon_threadsafe(waits.cancel)
 
     def begin(self) -> None:
         """Note that the tool's code begins.
@@ -96,20 +106,21 @@ class RunState:
         self._is_spent = is_spent
 
     @property
-    def is_waited_for(self) -> bool:
+    def is_awaited(self) -> bool:
         """Whether a task waits for the run."""
         return self._waits is not None
 
     @contextmanager
-    def waited_for(self) -> Iterator[None]:
+    def awaiting(self) -> Iterator[None]:
         """While inside, the task at hand waits for the run. A thread may go on with that when the task does not
         wait any more."""
         task = self._waits = asyncio.current_task()
         self._cancelled_before = 0 if task is None else task.cancelling()
         try:
             yield
-        except asyncio.CancelledError:
-            self.is_given_up = True
+        except (asyncio.CancelledError, GeneratorExit) as stopped:
+            # The tool may raise a cancellation of its own: nobody gave that up.
+            self.is_given_up = self.is_being_given_up or isinstance(stopped, GeneratorExit)
             raise
         finally:
             self._is_about_to_begin = False

@@ -17,15 +17,13 @@ class ToolRun(RunState):
     Args:
         own: takes what it comes to.
         of: the call that it is a run of, for whoever compares that.
-        keeps: what it comes to is kept. Not where another tool runs in place of the call's.
+        keeps: as :class:`k8gentai.agents.tools.run_state.RunState` has it.
     """
 
     def __init__(self, own: OwnResult, of: object, *, keeps: bool = True) -> None:
-        super().__init__()
+        super().__init__(keeps=keeps)
         self.of = of
         self._own = own
-        self._keeps = keeps
-        self.is_known = not keeps
         self._is_entered = False
         self._has_failed = False
         self._raised_again: Exception | None = None
@@ -63,9 +61,9 @@ class ToolRun(RunState):
             self.fail(error)
             raise
         finally:
-            runs_at_hand.reset(token)
             self.end(is_spent=is_spent)
-            self._own.changed()
+            self._own.call.changed()
+            runs_at_hand.reset(token)
 
     @asynccontextmanager
     async def awaited(self, *passing: type[Exception]) -> AsyncIterator[Self]:
@@ -99,17 +97,16 @@ class ToolRun(RunState):
 
     @asynccontextmanager
     async def _recorded(self) -> AsyncIterator[None]:
-        if self.is_waited_for:
+        if self.is_awaited:
             # A tool that is awaited makes a run that was to be a thread's.
             yield
             return
         try:
-            with self.waited_for():
-                self._own.changed()
-                async with self._own.waited_for(self) if self._keeps else nullcontext():
+            with self.awaiting():
+                async with self._own.call.patience(self) if self.keeps else nullcontext():
                     yield
         finally:
-            self._own.changed()
+            self._own.call.changed()
 
     def again(self) -> str | None:
         """Return what the run returned in an earlier attempt, as the adapter wrote it; None where there was no
@@ -118,7 +115,7 @@ class ToolRun(RunState):
         Raises:
             Exception: what it raised then.
         """
-        if not self._keeps:
+        if not self.keeps:
             return None
         before = self._own.next_failed()
         if before is None:
@@ -138,7 +135,7 @@ class ToolRun(RunState):
         Args:
             text: what it returned; None where that cannot be written.
         """
-        if self._keeps:
+        if self.keeps:
             self.is_known = True
             self._own.keep(self, text)
 
@@ -146,7 +143,7 @@ class ToolRun(RunState):
         """Note that the tool raised an error, unless it is the one that it had raised before. One that cannot be
         written is lost, as such a result is."""
         self._has_failed = True
-        if self._keeps and error is not self._raised_again:
+        if self.keeps and error is not self._raised_again:
             self.is_known = True
             self._own.fail(self, write_error(error), was_raised=True)
 
@@ -157,7 +154,7 @@ class ToolRun(RunState):
             text: what it returned; None where that cannot be written: it is run again then.
         """
         self._has_failed = True
-        if self._keeps and text is not None:
+        if self.keeps and text is not None:
             self.is_known = True
             self._own.fail(self, text, was_raised=False)
 

@@ -198,7 +198,7 @@ class Hurried(Flow):
     @start()
     async def work(self) -> str:
         try:
-            return await asyncio.wait_for(Linger().arun(path=self.state["path"]), 1)
+            return await asyncio.wait_for(Linger().arun(path=self.state["path"]), 3)
         except TimeoutError:
             return (await _reader.kickoff_async(self.state["said"])).raw
 

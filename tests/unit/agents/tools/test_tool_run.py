@@ -55,7 +55,7 @@ def test_of_two_runs_that_begin_at_once_one_is_the_calls(admission: Admission) -
 
 def test_a_run_that_returned_is_the_last_of_the_call(admission: Admission, own: OwnResult) -> None:
     with taken(admission).at_work() as run:
-        assert admission.is_beside()
+        assert admission.counts_beside()
         run.keep("paid")
     assert admission.take_run() is None
     assert (own.text, own.has_ended, own.is_at_work) == ("paid", True, False)
@@ -92,7 +92,7 @@ def test_what_was_raised_before_is_kept_once() -> None:
 def test_a_word_of_the_framework_is_no_failure(admission: Admission, own: OwnResult) -> None:
     with pytest.raises(Word), taken(admission).at_work(Word):
         raise Word
-    assert (own.failed, own.is_unknown) == ([], False)
+    assert (own.failed, bool(own.unknown())) == ([], False)
     assert admission.take_run() is not None
 
 

@@ -105,15 +105,18 @@ class CallPlaces:
             return place
         return self._ended_or(replace(place, call_id=key, key=key, entry=entry, first_key=place.key))
 
-    def stop(self, place: CallPlace, inside: Inside | None, *, is_left: bool) -> None:
+    def stop(
+        self, place: CallPlace, inside: Inside | None, *, is_left: bool, kept: ToolEntry | None = None
+    ) -> None:
         """Note that a run came to nothing: it is the same call that begins next.
 
         Args:
             place: the run's.
             inside: what was done inside it; None where it did not begin.
             is_left: whether the agent stopped waiting for it after its tool had begun.
+            kept: what its tool came to by then; None where that is not recorded.
         """
-        stopped = replace(place, inside=inside, is_left=is_left)
+        stopped = replace(place, inside=inside, is_left=is_left, entry=kept or place.entry)
         self._stopped[place.first_key or place.key, place.ran].append(stopped)
 
     def end(self, place: CallPlace, entry: ToolEntry) -> None:

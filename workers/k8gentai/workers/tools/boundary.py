@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -111,7 +111,7 @@ class Tools:
         self._images = {} if images is None else images
         self._running: set[RunningCall] = set()
         self._records = CallRecords(journal, budget)
-        self._patience = CallPatience(journal, lambda: approvals.over)
+        self._patience = CallPatience(journal, self._records, lambda: approvals.over)
         self._places = CallPlaces(journal, self._written)
         self._asking: Counter[str] = Counter()
         """How many calls a person is asked to approve, by their ids as the agent has them."""
@@ -122,16 +122,15 @@ class Tools:
         self._answered_inside: set[str] = set()
         """Calls and questions inside calls that are answered from the journal."""
         self._is_inside_unknown = False
-        """Whether an older version recorded such a call, which did not say what was done inside it."""
+        """Whether what was done inside such a call is not known: its worker died, or an older version recorded
+        it."""
         self._call_keys: list[CallKey] = []
         self._claiming = threading.Lock()
 
     @property
     def busy(self) -> bool:
         """Whether any tool does something, other than to wait for a person."""
-        return self._patience.is_holding or any(
-            not running.asks or running.own.is_at_work for running in self._running
-        )
+        return self._patience.busy or any(not running.asks or running.own.is_at_work for running in self._running)
 
     @property
     def is_over(self) -> bool:
@@ -179,7 +178,11 @@ class Tools:
         """
         return self._asking[call_id] > 0
 
-    def own_waited_for(self, running: RunningCall, run: RunState) -> AbstractAsyncContextManager[None]:
+    async def record_begun(self, running: RunningCall) -> None:
+        """Record that a call runs; see :class:`k8gentai.workers.tools.call_records.CallRecords`."""
+        await self._records.begun(running)
+
+    def patience_with(self, running: RunningCall, run: RunState) -> AbstractAsyncContextManager[None]:
         """Return what is open while code around the tool of a call waits for a run of that; see
         :meth:`k8gentai.workers.tools.call_patience.CallPatience.with_run`."""
         return self._patience.with_run(running, run)
@@ -201,7 +204,7 @@ class Tools:
             if is_answered:
                 # It goes on, and what its worker leaves behind is to say so.
                 continue
-            if running.own.has_ended and not running.own.is_at_work:
+            if running.leaves():
                 await self._records.left(running)
             elif running.asked_agent is not None:
                 await self._records.left_asking(running)
@@ -284,13 +287,14 @@ class Tools:
             raise asyncio.CancelledError from error
         except asyncio.CancelledError:
             # What a person approved runs once, also where the agent does not wait for its end.
-            is_left = not running.asks if running is not None else known is not None
+            is_left = running.may_have_taken_effect if running is not None else known is not None
             ran = is_asked and is_left
             raise
         finally:
             if not ran:
                 inside = running.inside if running is not None else place.inside
-                self._places.stop(place, inside, is_left=is_left)
+                kept = running.entry if running is not None and is_left else None
+                self._places.stop(place, inside, is_left=is_left, kept=kept)
         if ran:
             self._places.end(place, entry)
         if entry.images:
@@ -364,7 +368,7 @@ class Tools:
 
     def has_come_to(self, call_id: str) -> bool:
         """Return whether this attempt came to a call or to another question, or need not, as it is recorded; also
-        where that cannot be told, as an older version recorded the calls around."""
+        where that cannot be told, as what was done inside a call is not known."""
         came_to = (self._begun, self._put_to_people, self._answered_inside)
         return self._is_inside_unknown or any(call_id in ids for ids in came_to) or self._journal.is_done(call_id)
 
@@ -420,6 +424,8 @@ class Tools:
             if not place.is_left and place.entry is not None:
                 running.inside = (place.entry.inside or Inside()).copy_of()
                 self._answer_inside(place.entry.inside)
+            # What code around its tool asked by then is recorded nowhere.
+            self._is_inside_unknown = True
             outcome = ToolOutcome(INTERRUPTED, is_error=True)
         else:
             outcome = await self._run(running, policy, run)
@@ -458,9 +464,12 @@ class Tools:
             is_cancelled = isinstance(error, asyncio.CancelledError)
             if not is_cancelled:
                 running.is_stopped = True
-                with suppress(TimeoutError):
+                try:
                     async with asyncio.timeout(policy.timeout_seconds):
                         await running.own_end()
+                except TimeoutError:
+                    running.own.stop()
+                    return _too_slow(policy)
             if running.own.has_ended or running.asks or not is_cancelled:
                 # It stops for a person: by an exception of the framework's own, or cancelled while it asks.
                 await self._records.left(running)
@@ -536,6 +545,10 @@ def _unread(arguments: str | None) -> ToolEntry | None:
     return ToolEntry(state="done", output=output, is_error=True)
 
 
+def _too_slow(policy: ToolTerms) -> ToolOutcome:
+    return ToolOutcome(f"the tool did not answer within {policy.timeout_seconds:g} s", is_error=True)
+
+
 async def _guarded(
     running: RunningCall, policy: ToolTerms, run: Callable[[], Awaitable[str | ToolOutcome]]
 ) -> ToolOutcome:
@@ -546,7 +559,7 @@ async def _guarded(
         return ToolOutcome(message_of(error), is_error=True)
     except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as error:  # noqa: BLE001 - for the model to read
         if isinstance(error, TimeoutError) and running.limit.expired():
-            return ToolOutcome(f"the tool did not answer within {policy.timeout_seconds:g} s", is_error=True)
+            return _too_slow(policy)
         return ToolOutcome(words_of(error), is_error=True)
     except asyncio.CancelledError as error:
         if running.is_cancelled:

@@ -3,8 +3,8 @@ earlier attempt they give up again."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from k8gentai.agents.contract.turn import ToolFailedError
 from k8gentai.agents.tools.run_state import RunState
@@ -13,6 +13,7 @@ from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.journal import Journal, own_key, tool_key
 from k8gentai.workers.isolation.agents_loop import in_loop
 from k8gentai.workers.queue.attempts import FencedError
+from k8gentai.workers.tools.call_records import CallRecords
 from k8gentai.workers.tools.running_call import INTERRUPTED, RunningCall, key_around
 
 
@@ -21,19 +22,22 @@ class CallPatience:
 
     Args:
         journal: has what was given up in earlier attempts.
+        records: takes that a call runs again.
         is_over: returns whether the attempt has ended, so that nobody gives anything up any more.
     """
 
-    def __init__(self, journal: Journal, is_over: Callable[[], bool]) -> None:
+    def __init__(self, journal: Journal, records: CallRecords, is_over: Callable[[], bool]) -> None:
         self._journal = journal
+        self._records = records
         self._is_over = is_over
-        self._held = 0
+        self._under_way = 0
+        """How many calls are held, or are being recorded as given up."""
         self._home = asyncio.get_running_loop()
 
     @property
-    def is_holding(self) -> bool:
-        """Whether a call is held that the agent had given up."""
-        return self._held > 0
+    def busy(self) -> bool:
+        """Whether a call is held that the agent had given up, or is being recorded as given up."""
+        return self._under_way > 0
 
     @asynccontextmanager
     async def with_call(self, place: CallPlace, on_given_up_again: Callable[[], None]) -> AsyncIterator[str]:
@@ -79,29 +83,43 @@ class CallPatience:
         """
         key = self._journal.patience_key(own_key(running.patience_key))
         began = time.monotonic()
-        if (before := self._journal.given_up(key)) is not None:
-            try:
+        before = self._journal.given_up(key)
+        try:
+            if before is not None:
                 await in_loop(self._home, self._hold(key, before))
-            except FencedError as error:
-                raise asyncio.CancelledError from error
-            if running.is_never:
-                # Code around it waits longer than it did.
-                run.is_uncertain = True
-                raise ToolFailedError(INTERRUPTED)
+            if running.is_to_be_noted:
+                await in_loop(self._home, self._records.begun(running))
+        except FencedError as error:
+            raise asyncio.CancelledError from error
+        if before is not None and running.is_never:
+            # Code around it waits longer than it did.
+            run.is_uncertain = True
+            raise ToolFailedError(INTERRUPTED)
         try:
             yield
         except asyncio.CancelledError:
             # A call whose time is over is being stopped, too.
-            if not (self._is_over() or running.is_stopped or running.is_being_stopped):
+            is_ending = self._is_over() or running.is_stopped or running.is_being_stopped
+            if run.is_being_given_up and not is_ending:
                 given_up = GivenUp(seconds=time.monotonic() - began)
-                with suppress(FencedError):
-                    await in_loop(self._home, self._journal.record_given_up(key, given_up, running.place.key))
+                recording = self._record(key, given_up, running.place.key)
+                # Code may cancel its task again and again, as anyio does: it is recorded all the same.
+                await asyncio.shield(asyncio.wrap_future(asyncio.run_coroutine_threadsafe(recording, self._home)))
             raise
 
     async def _hold(self, key: str, before: GivenUp) -> None:
         """Hold a call that the agent had given up; see :meth:`k8gentai.workers.attempt.journal.Journal.hold`."""
-        self._held += 1
-        try:
+        with self._counted():
             await self._journal.hold(key, before)
+
+    async def _record(self, key: str, given_up: GivenUp, around: str) -> None:
+        with self._counted(), suppress(FencedError):
+            await self._journal.record_given_up(key, given_up, around)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._under_way += 1
+        try:
+            yield
         finally:
-            self._held -= 1
+            self._under_way -= 1

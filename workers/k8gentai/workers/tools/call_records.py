@@ -45,6 +45,7 @@ class CallRecords:
         async with running.recording:
             if running.has_ended:
                 return
+            running.is_left = False
             begun = running.record(state="running", returned=running.own.text, failed=running.own.failed)
             if not await self._journal.record_tool(running.place.key, begun):
                 self._budget.unrecorded(NOT_BEGUN)
@@ -79,18 +80,26 @@ class CallRecords:
         Raises:
             asyncio.CancelledError: the turn is another worker's.
         """
-        place, own, failed, is_never = running.place, running.own, running.own.failed, running.is_never
-        if is_never and own.is_unknown:
+        own, failed, is_never = running.own, running.own.failed, running.is_never
+        if is_never:
             # A further run is one too many, wherever code around it comes to that.
-            failed.append(_UNKNOWN)
+            failed += [_UNKNOWN.model_copy(update={"beside": run.beside}) for run in own.unknown()]
+        running.is_left = True
+        running.entry = await self._left(running, failed, is_never=is_never)
+
+    async def _left(self, running: RunningCall, failed: list[FailedTry], *, is_never: bool) -> ToolEntry:
+        own, key = running.own, running.place.key
         left = running.record(state="left", returned=own.text, failed=failed)
         if own.is_lost:
             left = _short(running, _LOST) if is_never else running.record(state="left")
         try:
-            if not await self._journal.record_tool(place.key, left, running.around) and left.is_kept:
-                await self._journal.record_tool(place.key, _short(running, _TOO_LARGE), running.around)
+            if await self._journal.record_tool(key, left, running.around) or not left.is_kept:
+                return left
+            short = _short(running, _TOO_LARGE)
+            await self._journal.record_tool(key, short, running.around)
         except FencedError as error:
             raise asyncio.CancelledError from error
+        return short
 
     async def left_asking(self, running: RunningCall) -> None:
         """Record the other agent's turn that a call waits for. Where there is no room for that, it is found by its

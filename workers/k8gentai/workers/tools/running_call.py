@@ -3,20 +3,21 @@
 import asyncio
 import contextlib
 import math
+import threading
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
-from functools import partial
 from typing import Any, Protocol
 
 from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.contract.turn import Decision, ToolFailedError
 from k8gentai.agents.resources.agent import ToolTerms
-from k8gentai.agents.tools.own_result import OwnResult
+from k8gentai.agents.tools.own_result import CallAround, OwnResult
 from k8gentai.agents.tools.run_state import RunState
 from k8gentai.workers.attempt.call_places import CallPlace
 from k8gentai.workers.attempt.inside import Inside
 from k8gentai.workers.attempt.journal import ToolEntry
+from k8gentai.workers.queue.attempts import FencedError
 from k8gentai.workers.queue.clock import Clock
 
 INTERRUPTED = (
@@ -41,11 +42,14 @@ class CallsOwner(Protocol):
     async def ask(self, call_id: str, name: str, arguments: str, about: Sequence[str] = ()) -> Decision:
         """Ask a person; see :class:`k8gentai.workers.attempt.approvals.Approvals`."""
 
-    def own_waited_for(self, running: "RunningCall", run: RunState) -> AbstractAsyncContextManager[None]:
+    def patience_with(self, running: "RunningCall", run: RunState) -> AbstractAsyncContextManager[None]:
         """Return what is open while code around the tool of a call waits for a run of that."""
 
+    async def record_begun(self, running: "RunningCall") -> None:
+        """Record that a call runs."""
 
-class RunningCall:
+
+class RunningCall(CallAround):
     """A tool call under way.
 
     Args:
@@ -86,16 +90,18 @@ class RunningCall:
         self._at_return = self.inside.copy_of()
         """What was done inside it until its tool itself returned or failed."""
         self._home = asyncio.get_running_loop()
+        self._home_thread = threading.current_thread()
         self._own_ended = asyncio.Event()
         self.own = OwnResult(
             kept.returned if kept else None,
             kept.failed if kept else (),
-            on_kept=self._note_return,
-            waited_for=partial(tools.own_waited_for, self),
-            may_begin=self._may_begin,
-            on_change=self._note_change,
+            self,
         )
         """What its tool itself came to."""
+        self.is_left = False
+        """Whether what is recorded of it is that it waits for a person, and its tool has come to an end."""
+        self.entry: ToolEntry | None = None
+        """What is recorded of it then."""
         self.is_stopped = False
         """Whether it stopped for a person, by an exception: code that it left behind begins its tool no more."""
         self.images: list[str] = list(kept.images) if kept else []
@@ -134,16 +140,41 @@ class RunningCall:
             if self.own.is_at_work:
                 await self._own_ended.wait()
 
-    def _note_return(self) -> None:
+    def kept(self) -> None:
         self._at_return = self.inside.copy_of()
 
-    def _may_begin(self, run: RunState) -> None:
+    def patience(self, run: RunState) -> AbstractAsyncContextManager[None]:
+        return self.tools.patience_with(self, run)
+
+    def may_begin(self, run: RunState) -> None:
         if self.is_stopped or self.tools.is_over:
             raise asyncio.CancelledError("the call waits for a person, and is made again")
         if self.is_never and self.own.may_have_taken_effect_before(run):
             raise ToolFailedError(INTERRUPTED)
 
-    def _note_change(self) -> None:
+    @property
+    def is_to_be_noted(self) -> bool:
+        """Whether it is to be recorded that it runs before its tool begins: a worker that dies then would leave a
+        call behind that waits for a person, and whose tool begins again."""
+        return self.is_left and self.is_never
+
+    def begun(self) -> None:
+        if self.is_to_be_noted and threading.current_thread() is not self._home_thread:
+            recording = asyncio.run_coroutine_threadsafe(self.tools.record_begun(self), self._home)
+            try:
+                recording.result()
+            except FencedError as error:
+                raise asyncio.CancelledError from error
+
+    def leaves(self) -> bool:
+        """Return whether its tool has come to an end, and none is at work: what that came to is to be recorded.
+        From then on a run of the tool that begins is recorded before it does."""
+        # First: a run that begins at this moment sees it.
+        self.is_left = True
+        self.is_left = self.own.has_ended and not self.own.is_at_work
+        return self.is_left
+
+    def changed(self) -> None:
         if not (self.asks or self.is_stopped):
             # Nobody waits for its tool: the loop need not be woken.
             return
@@ -181,11 +212,16 @@ class RunningCall:
         self._measure()
 
     def answered(self) -> None:
-        """A person has answered. It gets its whole time anew."""
+        """A person has answered. It gets its whole time anew, if that stood still."""
         self.asks -= 1
         self.own.answered()
-        if not self.asks and self._seconds is not None:
+        if not self.asks and self._seconds is not None and self.limit.when() is None:
             self._end_at(asyncio.get_running_loop().time() + self._seconds)
+
+    @property
+    def may_have_taken_effect(self) -> bool:
+        """Whether its tool may have done what it does: not where that, or code around it before that, asks."""
+        return not self.asks or self.own.may_have_taken_effect
 
     def deadline(self) -> float:
         """Until when it may run, by Redis' clock."""

@@ -54,7 +54,7 @@ def is_admitted(tool: Any, given: Any) -> bool:
     if admission is None:
         return False
     is_its = as_json(given) in (admission.arguments, admission.reading)
-    return is_its and (admission.is_at_work or not admission.is_beside())
+    return is_its and (admission.is_at_work or not admission.counts_beside())
 
 
 def as_json(arguments: Any) -> dict[str, Any]:

@@ -124,26 +124,19 @@ class Passage:
             raise bubble.carried from None
         return self._given(outcome)
 
-    def take_run(self, tool: str) -> ToolRun | None:
-        """Return the run of a tool that begins now, with the call's arguments; None where it is not the call's.
-        Code may have the call made by several other tools: what those come to is not kept.
-
-        Args:
-            tool: its name.
-        """
-        return self._admission.take_run() if tool == self.name else self._admission.new_run(keeps=False)
+    def take_run(self) -> ToolRun | None:
+        """Return the run of the call's tool that begins now, with the call's arguments; None where it is not the
+        call's, but one beside another."""
+        return self._admission.take_run()
 
     def first_run(self) -> ToolRun:
         """Return the run of the call's tool that begins now, where no other code is around it."""
         return self._admission.new_run(keeps=True)
 
-    def is_beside(self, tool: str) -> bool:
-        """Return whether a run of a tool that is about to begin, with the call's arguments, is not the call's.
-
-        Args:
-            tool: its name.
-        """
-        return tool == self.name and self._admission.is_beside()
+    def counts_beside(self) -> bool:
+        """Return whether a run of the call's tool that is about to begin, with the call's arguments, is not the
+        call's, but one beside another. It is counted then."""
+        return self._admission.counts_beside()
 
     @contextmanager
     def begun(self) -> Iterator[None]:

@@ -172,7 +172,7 @@ def _ainvoke(ainvoke: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
             async with tool_run.awaited_in_thread():
                 return await ainvoke(self, given, *rest, **options)
         passage = None if self.coroutine is None else _entered_by(self, tool_input, call_id)
-        is_its = passage is not None and not passage.is_beside(self.name)
+        is_its = passage is not None and not passage.counts_beside()
         made = None if is_its else _by_hand(self, tool_input, call_id)
         if made is None:
             return await ainvoke(self, given, *rest, **options)
@@ -208,25 +208,21 @@ def _is_passing(call_id: str) -> bool:
 def _entered_by(tool: BaseTool, tool_input: Any, call_id: str | None) -> Passage | None:
     """Return the passage that a tool is run by: for the call, or by code around it that runs the tool by hand.
 
-    Code may have a call made by another tool, but not by one that the definition says something of. The call's own
-    tool runs in it with the call's arguments: what a middleware changes nobody has admitted.
+    The call's own tool runs in it, with the call's arguments: nobody has admitted another tool, nor what a
+    middleware changes.
     """
     passage = open_passage()
-    if passage is None:
+    if passage is None or passage.name != tool.name or call_id not in (None, passage.given_id):
         return None
-    if passage.name == tool.name:
-        is_its = call_id in (None, passage.given_id)
-        is_its = is_its and passage.is_with_its_arguments(lambda given: _shown(tool, given), tool_input)
-        return passage if is_its else None
-    is_ruled = (run := current_run.get(None)) is not None and tool.name in run.named
-    return passage if call_id is not None and call_id == passage.given_id and not is_ruled else None
+    is_its = passage.is_with_its_arguments(lambda given: _shown(tool, given), tool_input)
+    return passage if is_its else None
 
 
 def _taken(tool: BaseTool, tool_input: Any, call_id: str | None) -> tuple[Passage, ToolRun] | None:
     """Return the passage that a tool is run by, and the run that begins now; None where it is another call: what a
     middleware runs once more nobody has admitted."""
     passage = _entered_by(tool, tool_input, call_id)
-    tool_run = None if passage is None else passage.take_run(tool.name)
+    tool_run = None if passage is None else passage.take_run()
     return None if passage is None or tool_run is None else (passage, tool_run)
 
 
