@@ -1166,6 +1166,193 @@ async def test_what_another_tool_in_place_of_the_calls_fails_with_is_nothing_of_
     assert ((await pay.call(around)).output, pay.ran, asked) == ("paid", 1, [True])
 
 
+@pytest.mark.parametrize("how", ["awaited", "by hand"])
+@pytest.mark.parametrize("is_withdrawn", [True, False])
+async def test_a_try_that_begins_while_its_call_asks_is_recorded_before_it_begins(
+    journal, person, how, is_withdrawn
+):
+    """Else a worker that dies in it would leave behind that the call waits for a person."""
+    pay = Pay(journal, person, "never", fails=1)
+
+    async def around(_):
+        admission = Admission("c1", "pay", {})
+        with contextlib.suppress(ConnectionError):
+            return await pay.run(admission, "awaited")
+        pay.may_end.clear()
+        asking = asyncio.create_task(pay.tools.ask("question", "input", "{}"))
+        await person.asked.wait()
+        if is_withdrawn:
+            asking.cancel()
+            await asyncio.wait({asking})
+        assert journal.states() == {"c1": "left"}
+        try:
+            # In another thread than the boundary, as agents' code is.
+            return await (asyncio.to_thread(by_hand, admission) if how == "by hand" else pay.run(admission, how))
+        finally:
+            asking.cancel()
+
+    def by_hand(admission):
+        with admission.take_run().at_work():
+            seen.append(journal.states())
+            return "paid"
+
+    seen = []
+    calling = pay.call(around)
+    if how == "awaited":
+        await pay.begun_again.wait()
+        seen.append(journal.states())
+        pay.may_end.set()
+    assert (await calling).output == "paid"
+    assert seen == [{"c1": "running"}]
+
+
+@pytest.mark.parametrize("approval", [True, False])
+@pytest.mark.parametrize("stops", ["returned", "given up"])
+@pytest.mark.parametrize("retry", ["never", "idempotent"])
+async def test_a_call_that_was_given_up_while_code_asked_about_its_tool_does_not_run_that_again(
+    journal, person, retry, stops, approval
+):
+    """The agent makes it again in the same attempt; what a person approved is another call then."""
+    pay = Pay(journal, person, retry)
+    pay.policies["pay"] = ToolTerms(name="pay", retry=retry, approval="required" if approval else None)
+    person.approved.add("c1")
+    if stops == "given up":
+        pay.may_end.clear()
+
+    async def around(handler):
+        if stops == "given up":
+            paying = asyncio.create_task(handler())
+            await pay.begun.wait()
+            paying.cancel()
+            await asyncio.wait({paying})
+        else:
+            await handler()
+        return str((await pay.tools.ask("question", "input", "{}")).approve)
+
+    calling = pay.call(around)
+    await person.asked.wait()
+    calling.cancel()
+    await asyncio.wait({calling})
+    person.asked.clear()
+    pay.may_end.set()
+    run = lambda: pay._run(Admission("c1", "pay", {}).take_run())  # noqa: E731
+    again = asyncio.create_task(pay.tools.call("c1", "pay", {}, run))
+    asked = asyncio.create_task(person.asked.wait())
+    await asyncio.wait({again, asked}, return_when=asyncio.FIRST_COMPLETED)
+    assert person.asked.is_set() == approval
+    if not approval and stops == "returned":
+        assert (await again).output == "paid"
+    if retry == "never" or stops == "returned" or approval:
+        assert pay.ran == 1
+    for task in (again, asked):
+        task.cancel()
+    await asyncio.wait({again, asked})
+
+
+async def test_runs_beside_one_of_which_nothing_is_known_are_none_of_its_further_tries(journal, person):
+    """The first is over its time when code asks a person; the other was a call of its own, and is one again."""
+
+    class Slow(Pay):
+        async def _pay(self):
+            await super()._pay()
+            if self.ran == 2 and not returned:
+                returned.append("paid")
+                return "paid"
+            await asyncio.Event().wait()
+            return "never"
+
+    returned = []
+    pay = Slow(journal, person, "never")
+    pay.may_end.clear()
+
+    async def around(handler):
+        runs = [asyncio.create_task(handler()) for _ in range(2)]
+        if is_first:
+            await pay.begun_again.wait()
+            pay.may_end.set()
+            await asyncio.wait({runs[1]})
+            # Nothing is heard of it.
+            runs[0].cancel()
+            await asyncio.wait({runs[0]})
+            journal.left.clear()
+            await pay.tools.ask("question", "input", "{}")
+        return str(await asyncio.gather(*runs, return_exceptions=True))
+
+    is_first = True
+    calling = pay.call(around)
+    await person.asked.wait()
+    await pay.stop(calling)
+    journal.left.clear()
+    is_first = False
+    person.answer.set_result(Decision(approve=True))
+    output = (await pay.call(around)).output
+    assert ("not known" in output, "'paid'" in output, pay.ran) == (True, True, 2)
+
+
+async def test_a_tool_that_is_over_its_time_when_its_call_stops_for_a_person_is_too_slow(journal, person):
+    """The call has its end: it would run again with the answer."""
+    pay = Pay(journal, person, "idempotent")
+    pay.policies["pay"] = ToolTerms(name="pay", timeout_seconds=0.05)
+    pay.may_end.clear()
+    orphans = []
+
+    async def around(handler):
+        orphans.append(asyncio.create_task(handler()))
+        await pay.begun.wait()
+        raise Stop
+
+    assert (await pay.call(around)).output == "the tool did not answer within 0.05 s"
+    await asyncio.wait(orphans)
+    assert orphans[0].cancelled()
+    assert journal.states() == {"c1": "done"}
+
+
+async def test_what_was_asked_inside_a_call_whose_worker_died_counts_as_come_to(journal, person):
+    """Under `retry: never` the call is answered without the code that asked."""
+    pay = Pay(journal, person, "never")
+    journal.entries["c1"] = ToolEntry(state="running", inside=Inside())
+    pay.attempt()
+    assert not pay.tools.has_come_to("question")
+    outcome = await pay.tools.call("c1", "pay", {}, pay._pay)
+    assert ("not known" in outcome.output, pay.ran) == (True, 0)
+    assert pay.tools.has_come_to("question")
+
+
+async def test_questions_that_code_gives_up_give_a_tool_no_more_time(journal, person):
+    pay = Pay(journal, person, "idempotent")
+    pay.policies["pay"] = ToolTerms(name="pay", timeout_seconds=0.1)
+    pay.may_end.clear()
+
+    async def around(handler):
+        paying = asyncio.create_task(handler())
+        await pay.begun.wait()
+        while not paying.done():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(pay.tools.ask("question", "input", "{}"), 0.02)
+        return "never"
+
+    assert (await asyncio.wait_for(pay.call(around), 60)).output == "the tool did not answer within 0.1 s"
+
+
+@pytest.mark.parametrize(("retry", "ran"), [("never", 2), ("idempotent", 2)])
+async def test_a_cancellation_of_the_tools_own_is_nothing_that_code_gave_up(journal, person, retry, ran):
+    class Cancelling(Pay):
+        async def _pay(self):
+            if not self.ran:
+                self.ran += 1
+                raise asyncio.CancelledError
+            return await super()._pay()
+
+    pay = Cancelling(journal, person, retry)
+
+    async def around(handler):
+        await asyncio.wait({asyncio.create_task(handler())})
+        return await handler()
+
+    assert ((await pay.call(around)).output, pay.ran) == ("paid", ran)
+    assert journal.left == {}
+
+
 async def test_a_call_whose_question_is_answered_is_no_call_that_waits(journal, person):
     """Its worker may die while it runs the tool once more on the person's word."""
     pay = Pay(journal, person, "never", fails=1)
