@@ -151,7 +151,8 @@ async def test_pages(client: httpx.AsyncClient, served: Floor) -> None:
 async def test_what_is_asked_wrongly(client: httpx.AsyncClient) -> None:
     place = await begun(client)
     url = f"/v1/conversations/{place}/items"
-    assert (await client.get(url, params={"after": "msg_nobody"})).status_code == 404
+    unknown = await client.get(url, params={"after": "msg_nobody"})
+    assert (unknown.status_code, unknown.json()["error"]["param"]) == (404, "after")
     assert (await client.get(url, params={"limit": 0})).status_code == 400
     assert (await client.get(url, params={"order": "up"})).json()["error"]["param"] == "order"
     assert (await client.get(f"/v1/conversations/conv_{'0' * 48}/items")).status_code == 404
