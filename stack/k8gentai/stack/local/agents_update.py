@@ -209,7 +209,8 @@ def show_changes(found: Changes, console: Console, *, quietly: bool = False) -> 
         quietly: say nothing where there are none.
     """
     changed = [name if "->" not in state else f"{name} ({state})" for name, state in found.changed.items()]
-    for title, names in (("New", found.new), ("Changed", changed), ("Gone", found.gone)):
+    new = [f"{name} (broken)" if name in found.new_broken else name for name in found.new]
+    for title, names in (("New", new), ("Changed", changed), ("Gone", found.gone)):
         if names:
             console.print(f"{title}: {', '.join(names)}", markup=False, highlight=False, soft_wrap=True)
     for name, why in found.kept.items():

@@ -9,11 +9,16 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
+import httpx
 import pytest
 from rich.console import Console
 
+from k8gentai.stack.commands.agents import call
 from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.local.settings import read_settings
+from k8gentai.stack.terminal import question
 from k8gentai.stack.terminal.question import ask
 
 CREATED = (
@@ -125,3 +130,19 @@ async def test_who_leaves_without_a_decision_is_told_how_to_answer(key: str) -> 
     assert code == 1
     assert "Answer with: k8gentai turns approve resp_9" in shown.decode()
     assert "Traceback" not in shown.decode()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(httpx.ReadTimeout(""), "ReadTimeout"), (httpx.ReadError("it hung up."), "it hung up")]
+)
+def test_a_stack_that_does_not_answer_is_told_of_in_words(
+    monkeypatch: pytest.MonkeyPatch, error: httpx.HTTPError, reason: str
+) -> None:
+    async def broken(*_: object) -> bool:
+        raise error
+
+    monkeypatch.setattr(question, "ask", broken)
+    settings = replace(read_settings(), stack_url="http://here")
+    with pytest.raises(SetUpError) as told:
+        call(settings, "till", "Go.", Console(file=io.StringIO()))
+    assert str(told.value) == f"The stack at http://here does not answer: {reason}."
