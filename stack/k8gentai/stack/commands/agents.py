@@ -135,7 +135,7 @@ def _of_pool(settings: Settings, agent: RegisteredAgent) -> list[tuple[str, str]
 def _no_worker(agent: RegisteredAgent, workers: Workers) -> str:
     """Say that nobody runs an agent's turns, and what would."""
     if others := workers.of(agent.pool):
-        return f"none: the {others} of its pool serve other agents (--agents), and hand its turns back"
+        return f"none: {question.serve_others(others)}"
     pool = "" if agent.pool == agent.framework else f" --pool {agent.pool}"
     return f"none: its turns wait until one is there (k8gentai worker {agent.framework}{pool})"
 

@@ -87,6 +87,17 @@ async def test_a_turn_that_waits_for_a_worker_says_so(pool: str, waits: str) -> 
     assert printed.getvalue().splitlines()[1] == waits
 
 
+async def test_workers_that_serve_other_agents_are_spoken_of() -> None:
+    known = b'{"framework": "crewai", "pool": "gpu", "health": {"status": "no_worker", "workers_of_others": 2}}'
+    printed = io.StringIO()
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(known)}\r\n\r\n"
+    async with answering(head.encode() + known) as address:
+        await ask(address, "till", "Go.", Console(file=printed, width=80))
+    assert printed.getvalue().splitlines()[1] == (
+        "No worker serves 'till': the 2 of its pool serve other agents (--agents), and hand its turns back."
+    )
+
+
 async def test_a_refusal_is_printed_in_its_own_words_and_one_line() -> None:
     head = f"HTTP/1.1 404 Not Found\r\ncontent-length: {len(REFUSED)}\r\n\r\n".encode()
     printed = io.StringIO()
