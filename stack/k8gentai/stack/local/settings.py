@@ -93,11 +93,13 @@ class Settings:
 
     def remembering(self) -> "Settings":
         """Return the settings of who makes the registry of definitions: where no directory of them is named, with
-        the one that the registry was made of, wherever that is kept. Redis is asked, if it is there.
+        the one that the registry was made of, wherever that is kept. Redis is asked, if that has the registry.
 
         Raises:
             SetUpError: the directory is gone, or Redis is out of reach or does not say which one it is.
         """
+        if self.registry == IN_REDIS:
+            self._reach_registry()
         settings = self if self.names_agents or self.registry != IN_REDIS else self._remembering_in_redis()
         if settings.remembers_agents and not settings.agents.is_dir():
             raise SetUpError(
@@ -106,13 +108,22 @@ class Settings:
             )
         return settings
 
-    def _remembering_in_redis(self) -> "Settings":
-        store = self.registry_store()
+    def _reach_registry(self) -> None:
+        """See that the Redis that has the registry answers: each look at it waits for as long as it is silent, and
+        says so.
+
+        Raises:
+            SetUpError: it does not.
+        """
         try:
-            with store.claim():
-                known = _remembered_agents(self.read_registry())
+            with self.registry_store().claim():
+                pass
         except OSError as error:
             raise SetUpError(f"The registry cannot be read: {error}") from error
+
+    def _remembering_in_redis(self) -> "Settings":
+        try:
+            known = _remembered_agents(self.read_registry())
         except SetUpError as error:
             raise SetUpError(f"{error}. Name the directory of the definitions in AMF_AGENTS.") from error
         return replace(self, agents=known or AGENTS, remembers_agents=known is not None)
