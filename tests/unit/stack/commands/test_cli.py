@@ -347,6 +347,36 @@ def test_fields_that_nothing_reads_are_shown_with_the_agents_and_with_the_one(
     assert "name Number One" in shown
 
 
+def test_what_an_agent_lacks_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "AMF_REGISTRY": "registry.json",
+        "AMF_AGENTS": ".",
+        "REDIS_URL": "redis://127.0.0.1:1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    definition = AgentDefinition.model_validate(
+        {
+            "apiVersion": "kagent.dev/v1alpha1",
+            "kind": "Agent",
+            "metadata": {"name": "one"},
+            "spec": {"framework": "llama-stack", "model": {"name": "m"}},
+        }
+    )
+    ready = RegisteredAgent(
+        id="one", framework="llama-stack", state="ready", file="one.yaml", digest="1", definition=definition
+    )
+    write_registry(Path("registry.json"), [ready])
+    Path("one.yaml").write_text(
+        "apiVersion: kagent.dev/v1alpha1\nkind: Agent\nmetadata: {name: one}\n"
+        "spec: {framework: llama-stack, model: {name: '${env.A_MODEL_OF_NOBODY}'}}\n"
+    )
+    updated = runner.invoke(cli.app, ["agents", "update"])
+    (line,) = [line for line in updated.output.splitlines() if "A_MODEL_OF_NOBODY" in line]
+    assert (updated.exit_code, line.startswith("one stays as it was: ")) == (1, True), updated.output
+    assert "was not checked again" in " ".join(runner.invoke(cli.app, ["agents", "list"]).stdout.split())
+
+
 def test_a_url_names_no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMF_REGISTRY", "redis://:hunter2@localhost:6379/0")
     done = runner.invoke(cli.app, ["agents", "list"])
