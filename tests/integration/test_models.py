@@ -47,3 +47,33 @@ async def test_a_name_that_is_nearly_an_agents_is_answered_with_that(http):
     answer = await http.post("/v1/responses", json={"model": "calculater", "input": "Hello."})
     assert answer.status_code == 404
     assert "did you mean 'calculator'?" in answer.json()["error"]["message"]
+
+
+async def test_an_agent_is_found_by_its_id_with_and_without_the_prefix(http, client):
+    found = [(await http.get(f"/v1/models/{name}")).json() for name in ("amf/calculator", "calculator")]
+    assert found[0] == found[1]
+    assert found[0]["identifier"] == "amf/calculator"
+    assert (await http.get("/v1/models/openai/scripted-model")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "param"),
+    [
+        ("GET", "/v1/models/nope", 404, None),
+        ("GET", "/v1/nothing", 404, None),
+        ("PUT", "/v1/models", 405, None),
+        ("GET", "/v1/files?limit=many", 400, "limit"),
+        ("GET", "/v1/files/file-nope", 400, "file_id"),
+        ("GET", "/v1/conversations/nope", 400, "conversation_id"),
+        ("GET", "/v1/conversations/conv_nope/items", 400, "conversation_id"),
+        ("GET", f"/v1/conversations/conv_{'0' * 48}/items", 404, "conversation_id"),
+    ],
+)
+async def test_errors_of_the_hosts_routes_have_the_apis_shape(http, method, path, status, param):
+    answer = await http.request(method, path)
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert (error["type"], error["param"]) == ("invalid_request_error", param)
+    assert error["message"]
+    assert error["code"]

@@ -1,5 +1,9 @@
 """Pools by name: whose workers run an agent's turns, and what waits where there is none."""
 
+import asyncio
+import json
+import sys
+
 from k8gentai.agents.registry.registry import Registry, write_registry
 from k8gentai.workers.queue import keys
 from tests.integration.helpers import ON_ONE_HOST, collect, ended, eventually, prompt
@@ -25,6 +29,35 @@ async def workers_of(stack, agent):
     lines = (await agents(stack, "show", agent)).stdout.splitlines()
     facts = {line[:15].strip(): line[15:].strip() for line in lines}
     return facts["pool"], facts["workers"]
+
+
+async def called(stack, agent, words):
+    """What `agents call` prints of who serves the agent; its turn is left waiting."""
+    calling = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "k8gentai.stack.commands.cli", "agents", "call", agent, words),
+        env={**stack.environment, "AMF_STACK_URL": stack.server.url},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert calling.stdout is not None
+    try:
+        return (await calling.stdout.readuntil(b"serves") + await calling.stdout.readline()).decode()
+    finally:
+        calling.kill()
+        await calling.wait()
+
+
+async def test_a_worker_that_no_agents_turns_come_to_says_so_and_waits(own_stack, model, key):
+    own_stack.add_server()
+    worker = own_stack.add_worker("langgraph", "--pool", "gup")
+    said = [json.loads(line) for line in worker.output().splitlines() if line.startswith("{")]
+    events = {entry["event"]: entry for entry in said}
+    assert events["serves_no_agent_yet"]["why"] == "no agent of 'langgraph' is in the pool 'gup'"
+    registry = Registry(own_stack.registry)
+    late = in_pool(registry.get("plain"), "late", "gup")
+    write_registry(own_stack.registry, [*registry.list(), late], registry.checked())
+    model.script(key, Answer("Yes."))
+    async with own_stack.server.openai() as client:
+        assert (await client.responses.create(model="late", input=prompt(key))).status == "completed"
 
 
 async def test_turns_wait_for_a_worker_of_their_pool_that_serves_their_agent(own_stack, model, key):
@@ -54,6 +87,10 @@ async def test_turns_wait_for_a_worker_of_their_pool_that_serves_their_agent(own
         assert (await workers_of(own_stack, "also-on-gpu"))[1].startswith(
             "none: the 1 of its pool serve other agents"
         )
+        (said, *_) = [
+            line for line in (await called(own_stack, "also-on-gpu", prompt(key))).splitlines() if "worker" in line
+        ]
+        assert said.startswith("No worker serves 'also-on-gpu': the 1 of its pool serve other agents")
         unserved = await ask("also-on-gpu")
         # Those that are served are not held up by one that waits.
         assert (await ended(client, (await ask("on-gpu")).id)).status == "completed"

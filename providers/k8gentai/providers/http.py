@@ -86,6 +86,10 @@ def api_error(error: Exception) -> ApiError:
             return ApiError(422, message, code="idempotency_key_reused", param="Idempotency-Key")
         case host.AccessDeniedError():
             return ApiError(403, "You may not do this.", code="access_denied")
+        case host.ConversationNotFoundError():
+            return ApiError(404, str(error), code="conversation_not_found", param="conversation_id")
+        case host.InvalidParameterError():
+            return invalid(str(error), host.parameter_at_fault(str(error)))
         case host.HostError():
             return ApiError(int(error.status_code), str(error))
         case NoConnectionFreeError():

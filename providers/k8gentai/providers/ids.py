@@ -28,6 +28,7 @@ _PREFIXES = {
     "compaction": "cmp",
 }
 
+_TURN_ID = re.compile(r"resp_[0-9a-f]{32}")
 _ITEM_ID = re.compile(r"[a-z]+_([0-9a-f]{36})")
 
 
@@ -37,6 +38,11 @@ def new_turn_id() -> str:
     fraction = rest * 4096 // 1_000_000
     value = milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbits(62)
     return f"resp_{value:032x}"
+
+
+def is_turn_id(id_: str) -> bool:
+    """Return whether an id has the form of those that :func:`new_turn_id` makes."""
+    return _TURN_ID.fullmatch(id_) is not None
 
 
 def item_id(turn_id: str, index: int, item_type: str) -> str:

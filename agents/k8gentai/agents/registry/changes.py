@@ -32,6 +32,8 @@ class Changes:
     """The files of definitions in which there is none."""
     faulty: Sequence[str] = field(default_factory=list)
     """The faults of resources that are no agents."""
+    new_broken: Sequence[str] = field(default_factory=list)
+    """Those of the new agents that are broken."""
 
     @property
     def is_none(self) -> bool:
@@ -77,8 +79,10 @@ def changes(
         return agent.definition is None and (was_ready or not was_read)
 
     changed = {name: _state(old[name], new[name]) for name in both if _content(old[name]) != _content(new[name])}
+    added = sorted(new.keys() - old.keys())
     return Changes(
-        new=sorted(new.keys() - old.keys()),
+        new=added,
+        new_broken=[name for name in added if new[name].state == "broken"],
         changed=changed,
         gone=sorted(old.keys() - new.keys()),
         same=len(both) - len(changed),

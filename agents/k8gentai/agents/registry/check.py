@@ -338,7 +338,10 @@ def _with_lost_path(
     had = bool(known and known.state == "ready" and last and last.values and last.values.get("PYTHONPATH"))
     if not (verdict.lacks_module and had) or _environment(terms).get("PYTHONPATH"):
         return verdict
-    hint = "PYTHONPATH was set when it was last checked, and is not now"
+    # Without an 'up', setting it is all there is to do; where this shell has it, the next hint says the same.
+    of_up = not terms.keep or (terms.environment is not None and not os.environ.get("PYTHONPATH"))
+    mend = ": start 'up' again with it" if of_up else ""
+    hint = f"PYTHONPATH was set when it was last checked, and is not now{mend}"
     return replace(verdict, error=f"{verdict.error}. {hint}", lacks=[*verdict.lacks, "PYTHONPATH"])
 
 

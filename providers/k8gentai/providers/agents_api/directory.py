@@ -166,4 +166,6 @@ def _health(
     health = {"status": state if state != "ready" or running else "no_worker", "workers": running}
     if agent and agent.error:
         health["error"] = agent.error
+    if not running and (others := workers.of(pool)):
+        health["workers_of_others"] = others
     return {"health": health, "pool": pool, "queue_depth": waiting.get(name, 0)}

@@ -7,6 +7,7 @@ type information.
 
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -68,6 +69,8 @@ OPTIONAL_APIS = [
 _errors: Any = import_module(f"{NAME}_api.common.errors")
 HostError = _errors.OGXError if NAME == "ogx" else _errors.LlamaStackError
 """What the host's own errors have in common: a ``status_code``."""
+
+_WRONG_PARAMETER = re.compile(r"Invalid value for '(\w+)'")
 
 _conversations: Any = import_module(f"{NAME}_api.conversations")
 AddItemsRequest = _conversations.AddItemsRequest
@@ -170,6 +173,12 @@ def error_body(error: Exception) -> dict[str, Any]:
     code = getattr(error, "code", None) or told.status_code
     body: dict[str, Any] = _errors.OpenAIErrorResponse.from_message(told.detail, code=str(code)).to_dict()
     return body
+
+
+def parameter_at_fault(message: str) -> str | None:
+    """Return the request's field that an ``InvalidParameterError`` names, which keeps nothing but its message."""
+    named = _WRONG_PARAMETER.match(message)
+    return named[1] if named else None
 
 
 def found(hit: Any) -> dict[str, Any]:

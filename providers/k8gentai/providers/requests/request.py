@@ -123,18 +123,30 @@ def read_request(turn_id: str, body: Any) -> CreateRequest:
 
 
 def _as_host_reads(body: dict[str, Any], conversation: str | None) -> Any:
-    """Return a body without its input as the host's type of a request.
+    """Return a body without its input as the host's type of a request, of which nothing is guessed: the text "no"
+    is no false, and ``true`` no number.
 
     Raises:
         ApiError: naming the field at fault.
     """
+    # The input is checked apart, with errors that name the item.
+    read = {**body, "input": "", "conversation": conversation, "prompt": _prompt(body.get("prompt"))}
     try:
-        # The input is checked apart, with errors that name the item.
-        return host.CreateResponseRequest.model_validate(
-            {**body, "input": "", "conversation": conversation, "prompt": _prompt(body.get("prompt"))}
-        )
+        # Of Python's values strict types take no text for a member of an enumeration.
+        return host.CreateResponseRequest.model_validate_json(json.dumps(_with_whole_numbers(read)), strict=True)
     except ValidationError as error:
         raise validation_error(error) from None
+
+
+def _with_whole_numbers(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body whose parameters are whole numbers where they are written as ``16.0``: JSON has one type of
+    numbers.
+    """
+    known = host.CreateResponseRequest.model_fields
+    return {
+        name: int(value) if name in known and isinstance(value, float) and value.is_integer() else value
+        for name, value in body.items()
+    }
 
 
 def _check_items(items: list[Item], request: Any, conversation: str | None) -> None:

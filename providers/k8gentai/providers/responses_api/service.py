@@ -14,6 +14,7 @@ from k8gentai.agents.contract.turn import Item
 from k8gentai.providers.errors import ApiError, invalid, response_not_found
 from k8gentai.providers.host.access import acting_as, caller
 from k8gentai.providers.host.indexes import Indexes
+from k8gentai.providers.ids import is_turn_id
 from k8gentai.providers.rendering.render import Rendering, StreamEvent
 from k8gentai.providers.rendering.response_object import joins, resource_base
 from k8gentai.providers.requests.compaction import compaction_resource, is_compaction
@@ -208,7 +209,12 @@ class ResponsesService:
 
         Returns:
             The page, and whether more follow.
+
+        Raises:
+            ApiError: ``after`` is no id of a response (400). One that was deleted has its place in the order.
         """
+        if after is not None and not is_turn_id(after):
+            raise invalid(f"'after' must be the id of a response; '{after}' is none.", "after")
         # Turns under way first: one that is settled meanwhile shows in the store, and counts once.
         found = {}
         for turn_id in await self._turns.unsettled(caller()):

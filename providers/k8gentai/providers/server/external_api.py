@@ -12,7 +12,9 @@ from k8gentai.providers.agents_api import routes as agents_routes
 from k8gentai.providers.http import MAX_BODY_BYTES
 from k8gentai.providers.overrides import completions, conversations, vector_stores
 from k8gentai.providers.responses_api import routes
+from k8gentai.providers.server.model_ids import ModelIds
 from k8gentai.providers.server.server import Server
+from k8gentai.providers.server.shaped_errors import ShapedErrors
 from k8gentai.providers.server.web_security import protect
 
 API = host.Api.add("amf")
@@ -61,8 +63,9 @@ async def get_provider_impl(config: AmfRoutesConfig, deps: dict[Any, Any]) -> Am
     """Called by the host, with our own responses provider among ``deps``."""
     if config.any_client_version:
         host.serve_any_client_version()
-    protect([name.strip().lower() for name in (config.allowed_hosts or "").split(",") if name.strip()])
     server = deps[host.Api.responses].server
+    host.put_around_app(lambda _, app: ShapedErrors(ModelIds(app, server.listed)))
+    protect([name.strip().lower() for name in (config.allowed_hosts or "").split(",") if name.strip()])
     return AmfRoutes(server, deps[host.Api.inference], deps[host.Api.vector_io], config.max_body_bytes)
 
 

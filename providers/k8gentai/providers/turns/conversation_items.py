@@ -10,6 +10,7 @@ from typing import Any
 
 from k8gentai.agents.contract.turn import Item
 from k8gentai.providers import host
+from k8gentai.providers.errors import ApiError
 from k8gentai.providers.host.indexes import Indexes
 from k8gentai.providers.ids import turn_of
 from k8gentai.workers.queue.positions import Positions
@@ -66,7 +67,7 @@ class ConversationItems:
             descending: newest first.
 
         Raises:
-            ConversationItemNotFoundError: the conversation has no item ``after``.
+            ApiError: the conversation has no item ``after`` (404).
         """
         await self.check(conversation)
         edge = None if after is None else await self._edge(conversation, after, descending)
@@ -144,7 +145,8 @@ class ConversationItems:
         """Return the first position, in the order of a page, of what may stand behind an item."""
         row = await self._row(conversation, item_id)
         if row is None:
-            raise host.ConversationItemNotFoundError(item_id, conversation)
+            message = str(host.ConversationItemNotFoundError(item_id, conversation))
+            raise ApiError(404, message, code="item_not_found", param="after")
         back = await self._read(conversation, row[host.POSITION], not descending, 1, bool)
         (block, *_) = blocks(back or [row])
         return int(block[-1][host.POSITION])

@@ -73,7 +73,9 @@ def call(settings: Settings, agent_id: str, text: str, console: Console) -> bool
         message = f"No stack answers at {settings.stack_url}: start '{PRODUCT.up}', or name it in AMF_STACK_URL."
         raise SetUpError(message) from error
     except httpx.HTTPError as error:
-        raise SetUpError(f"The stack at {settings.stack_url} does not answer: {error!r}.") from error
+        # Of some errors, as of a time-out, the name is all that they say.
+        reason = str(error) or type(error).__name__
+        raise SetUpError(f"The stack at {settings.stack_url} does not answer: {reason.rstrip('.')}.") from error
 
 
 def _decider() -> question.Decide | None:
@@ -133,7 +135,7 @@ def _of_pool(settings: Settings, agent: RegisteredAgent) -> list[tuple[str, str]
 def _no_worker(agent: RegisteredAgent, workers: Workers) -> str:
     """Say that nobody runs an agent's turns, and what would."""
     if others := workers.of(agent.pool):
-        return f"none: the {others} of its pool serve other agents (--agents), and hand its turns back"
+        return f"none: {question.serve_others(others)}"
     pool = "" if agent.pool == agent.framework else f" --pool {agent.pool}"
     return f"none: its turns wait until one is there (k8gentai worker {agent.framework}{pool})"
 

@@ -251,7 +251,7 @@ def agents_update(
         agents = registering.update(settings, err.print, in_use, keep=True, approve=approve)
     for line in registering.notes(settings, named):
         err.print(line, markup=False, highlight=False, soft_wrap=True)
-    registering.show(agents, out)
+    registering.show(agents, out, told_of={name for found in seen for name in found.kept})
     for found in seen:
         registering.show_changes(found, out)
     broken = any(agent.state == "broken" for agent in agents)

@@ -84,7 +84,9 @@ def drill(settings: Settings, plan: Plan, as_json: bool, out: Console, err: Cons
     try:
         httpx.get(f"{settings.stack_url}/v1/health").raise_for_status()
     except httpx.HTTPError as error:
-        raise SetUpError(f"The stack at {settings.stack_url} does not answer ({error}): start it.") from error
+        raise SetUpError(
+            f"The stack at {settings.stack_url} does not answer ({str(error) or type(error).__name__}): start it."
+        ) from error
     place = Place(
         stack_url=settings.stack_url,
         redis_url=redis_url,

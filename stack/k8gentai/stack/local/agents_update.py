@@ -209,7 +209,8 @@ def show_changes(found: Changes, console: Console, *, quietly: bool = False) -> 
         quietly: say nothing where there are none.
     """
     changed = [name if "->" not in state else f"{name} ({state})" for name, state in found.changed.items()]
-    for title, names in (("New", found.new), ("Changed", changed), ("Gone", found.gone)):
+    new = [f"{name} (broken)" if name in found.new_broken else name for name in found.new]
+    for title, names in (("New", new), ("Changed", changed), ("Gone", found.gone)):
         if names:
             console.print(f"{title}: {', '.join(names)}", markup=False, highlight=False, soft_wrap=True)
     for name, why in found.kept.items():
@@ -222,8 +223,14 @@ def show_changes(found: Changes, console: Console, *, quietly: bool = False) -> 
         console.print("No agent changed.", highlight=False)
 
 
-def show(agents: Iterable[RegisteredAgent], console: Console) -> None:
-    """Print the agents as a table, and what is wrong with the broken ones below it."""
+def show(agents: Iterable[RegisteredAgent], console: Console, *, told_of: Collection[str] = ()) -> None:
+    """Print the agents as a table, and what is wrong with the broken ones below it.
+
+    Args:
+        agents: the agents.
+        console: where they are printed.
+        told_of: ids of those about whose last check others tell.
+    """
     agents = list(agents)
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     for column in ("agent", "framework", "version", "environment", "state"):
@@ -238,7 +245,7 @@ def show(agents: Iterable[RegisteredAgent], console: Console) -> None:
     for agent in agents:
         if agent.state == "broken" and agent.error:
             console.print(f"[red]{escape(_shown_id(agent))}[/]: {escape(agent.error)}", soft_wrap=True)
-        for warning in agent.warnings:
+        for warning in () if agent.id in told_of else agent.warnings:
             console.print(f"[yellow]{escape(_shown_id(agent))}[/]: {escape(warning)}", soft_wrap=True)
     show_not_used(agents, console)
 

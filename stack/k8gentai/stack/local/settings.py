@@ -9,6 +9,7 @@ from typing import Literal
 
 from k8gentai.agents.registry.registry import Registry
 from k8gentai.agents.registry.store import RegistryStore
+from k8gentai.agents.text.http_address import is_http_address
 from k8gentai.stack.environments.frameworks import frameworks_here
 from k8gentai.stack.environments.installed import PRODUCT, SetUpError
 from k8gentai.stack.local import pidfile as notice
@@ -24,6 +25,7 @@ AGENTS = Path("examples/agents")
 STATE = Path(".k8gentai")
 """Under the working directory: Redis's and the stack's data, the registry, logs."""
 REGISTRY = STATE / "registry.json"
+_STACK_URL = "http://127.0.0.1:8321"
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,13 @@ class Settings:
 
     def remembering(self) -> "Settings":
         """Return the settings of who makes the registry of definitions: where no directory of them is named, with
-        the one that the registry was made of, wherever that is kept. Redis is asked, if it is there.
+        the one that the registry was made of, wherever that is kept. Redis is asked, if that has the registry.
 
         Raises:
             SetUpError: the directory is gone, or Redis is out of reach or does not say which one it is.
         """
+        if self.registry == IN_REDIS:
+            self._reach_registry()
         settings = self if self.names_agents or self.registry != IN_REDIS else self._remembering_in_redis()
         if settings.remembers_agents and not settings.agents.is_dir():
             raise SetUpError(
@@ -104,13 +108,22 @@ class Settings:
             )
         return settings
 
-    def _remembering_in_redis(self) -> "Settings":
-        store = self.registry_store()
+    def _reach_registry(self) -> None:
+        """See that the Redis that has the registry answers: each look at it waits for as long as it is silent, and
+        says so.
+
+        Raises:
+            SetUpError: it does not.
+        """
         try:
-            with store.claim():
-                known = _remembered_agents(self.read_registry())
+            with self.registry_store().claim():
+                pass
         except OSError as error:
             raise SetUpError(f"The registry cannot be read: {error}") from error
+
+    def _remembering_in_redis(self) -> "Settings":
+        try:
+            known = _remembered_agents(self.read_registry())
         except SetUpError as error:
             raise SetUpError(f"{error}. Name the directory of the definitions in AMF_AGENTS.") from error
         return replace(self, agents=known or AGENTS, remembers_agents=known is not None)
@@ -180,7 +193,7 @@ def read_settings() -> Settings:
     return Settings(
         agents=Path(named) if named else remembered or AGENTS,
         registry=registry,
-        stack_url=os.environ.get("AMF_STACK_URL") or (up.stack_url if up else "http://127.0.0.1:8321"),
+        stack_url=_stack_url() or (up.stack_url if up else _STACK_URL),
         redis_url=_redis_url(),
         model=_model_beside(up) if up else os.environ.get("INFERENCE_MODEL") or None,
         frameworks=tuple(up.frameworks) if up else frameworks_here(),
@@ -220,6 +233,18 @@ def _model_beside(up: notice.Notice) -> str:
     return model_beside(
         up.model, os.environ.get("INFERENCE_MODEL") or None, notice.started_with(up, "INFERENCE_MODEL")
     )
+
+
+def _stack_url() -> str | None:
+    """``AMF_STACK_URL``.
+
+    Raises:
+        SetUpError: it is no address of a server.
+    """
+    url = os.environ.get("AMF_STACK_URL") or None
+    if url is not None and not is_http_address(url):
+        raise SetUpError(f"AMF_STACK_URL: it is an http or https URL with a host, as {_STACK_URL} is.")
+    return url
 
 
 def _redis_url() -> str | None:

@@ -84,6 +84,15 @@ def how_to_answer(response_id: str) -> str:
     return f"k8gentai turns approve {response_id} [--deny] [--reason TEXT] [--call NAME_OR_ID]"
 
 
+def serve_others(count: int) -> str:
+    """Say of the workers of an agent's pool that none runs its turns.
+
+    Args:
+        count: how many they are.
+    """
+    return f"the {count} of its pool serve other agents (--agents), and hand its turns back"
+
+
 async def _say_if_nobody_runs(client: httpx.AsyncClient, agent: str, console: Console) -> None:
     """Say so where no worker runs that serves the agent: its turn waits for one."""
     try:
@@ -93,8 +102,13 @@ async def _say_if_nobody_runs(client: httpx.AsyncClient, agent: str, console: Co
         framework = str(known["framework"])
         # A stack of an earlier release does not name it.
         pool = str(known.get("pool") or framework)
+        others = int(known["health"].get("workers_of_others") or 0)
     except (httpx.HTTPError, ValueError, LookupError, TypeError):
         # A plain model. What else is wrong the question itself will tell.
+        return
+    if others:
+        waits = f"No worker serves '{agent}': {serve_others(others)}."
+        console.print(f"[yellow]{escape(waits)}[/]", highlight=False, soft_wrap=True)
         return
     named, option = (framework, "") if pool == framework else (f"the pool '{pool}'", f" --pool {pool}")
     start = f"k8gentai worker {framework}{option}"

@@ -742,6 +742,28 @@ def test_a_path_to_modules_that_is_not_set_here_takes_no_agent_off(monkeypatch):
     assert tiny()["good"].state == "broken"
 
 
+@pytest.mark.parametrize(
+    ("terms", "state"),
+    [({}, "broken"), ({"keep": True, "environment": {"PATH": os.environ["PATH"]}}, "ready")],
+    ids=["up", "beside up"],
+)
+@pytest.mark.parametrize("shell", ["", "src"])
+def test_workers_that_lack_the_path_to_modules_are_to_be_started_again_with_it(monkeypatch, terms, state, shell):
+    """Said once, by an `up` and beside one."""
+    Path("src").mkdir()
+    Path("src/proj.py").write_text("agent = 1\n")
+    define_tiny("good", "from proj import agent\n")
+    monkeypatch.setenv("PYTHONPATH", "src")
+    assert tiny()["good"].state == "ready"
+    monkeypatch.setenv("PYTHONPATH", shell)
+    agent = tiny(**terms)["good"]
+    if shell and not terms:
+        assert agent.state == "ready"
+        return
+    told = agent.error or agent.warnings[0]
+    assert (agent.state, told.count("start 'up' again with it")) == (state, 1), told
+
+
 def test_the_directory_that_modules_are_found_from_belongs_to_it(counting, monkeypatch):
     python, starts = counting
     define_tiny("good")

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from k8gentai.agents.registry.registry import write_registry
 from k8gentai.providers.agents_api.routes import create_router
+from k8gentai.workers.queue.status import LiveWorker, Workers
 from tests.support.agents_api import ALICE, ASK, BOB, CONFIG, ask, begin, create
 from tests.support.providers import Floor, agent, client_of
 
@@ -53,6 +54,17 @@ async def test_registered_agents_tell_how_they_are(client: httpx.AsyncClient, se
     assert listed["idle"]["health"] == {"status": "no_worker", "workers": 0}
     assert listed["sick"]["health"]["status"] == "broken"
     assert "no module named 'foo'" in listed["sick"]["health"]["error"]
+
+
+async def test_workers_of_the_pool_that_serve_other_agents_are_counted(
+    client: httpx.AsyncClient, served: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def workers() -> Workers:
+        return Workers([LiveWorker("langgraph", frozenset({"other"})), LiveWorker("crewai")])
+
+    monkeypatch.setattr(served.pools, "workers", workers)
+    health = (await client.get("/v1/agents/math")).json()["health"]
+    assert health == {"status": "no_worker", "workers": 0, "workers_of_others": 1}
 
 
 async def test_a_registered_agent_is_not_deleted(client: httpx.AsyncClient) -> None:

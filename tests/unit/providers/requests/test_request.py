@@ -3,10 +3,11 @@
 import asyncio
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from k8gentai.providers import host
 from k8gentai.providers.errors import ApiError
 from k8gentai.providers.ids import belongs_to, new_turn_id
 from k8gentai.providers.requests import answer_formats as formats
@@ -151,6 +152,82 @@ def test_what_is_wrong_is_named(changes: dict[str, Any], param: str) -> None:
         read(**changes)
     assert (refused.value.status_code, refused.value.param) == (400, param)
     assert refused.value.message
+
+
+WRONG_FOR: dict[Any, list[Any]] = {
+    bool: ["yes", "true", "", 1, 0, 1.0, []],
+    int: ["20", True, 20.5, []],
+    float: ["1", True, []],
+    str: [5, True, 0.5, []],
+}
+"""Values that are none of a type, and that Python's or pydantic's own reading may take for some of it."""
+
+
+def scalars() -> list[tuple[str, type]]:
+    """Return the fields of the host's type that hold one value, each with its type."""
+    return [
+        (name, kind)
+        for name, field in host.CreateResponseRequest.model_fields.items()
+        for kind in get_args(field.annotation) or (field.annotation,)
+        if name != "input" and (kind in WRONG_FOR or (isinstance(kind, type) and issubclass(kind, str)))
+    ]
+
+
+@pytest.mark.parametrize(("name", "kind"), scalars())
+def test_nothing_is_guessed_of_a_value_of_another_type(name: str, kind: type) -> None:
+    for value in WRONG_FOR.get(kind, WRONG_FOR[str]):
+        with pytest.raises(ApiError) as refused:
+            read(**{name: value})
+        assert (refused.value.status_code, refused.value.param) == (400, name), value
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [
+        ({"tools": [{"type": "function", "name": "f", "strict": "yes"}]}, "tools[0].strict"),
+        (
+            {"tools": [{"type": "file_search", "vector_store_ids": ["v"], "max_num_results": "3"}]},
+            "tools[0].max_num_results",
+        ),
+        ({"stream_options": {"include_obfuscation": 1}}, "stream_options.include_obfuscation"),
+        (
+            {"text": {"format": {"type": "json_schema", "name": "n", "schema": {}, "strict": "no"}}},
+            "text.format.strict",
+        ),
+    ],
+)
+def test_nothing_is_guessed_inside_of_an_object(given: dict[str, Any], param: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        read(**given)
+    assert (refused.value.status_code, refused.value.param) == (400, param)
+
+
+def test_values_that_are_of_their_type_are_taken() -> None:
+    request = read(
+        temperature=1,
+        top_p=0.5,
+        max_output_tokens=16.0,
+        include=["reasoning.encrypted_content"],
+        truncation="auto",
+        service_tier="auto",
+        reasoning={"effort": "low"},
+        tool_choice="auto",
+        seed=1.0,
+        store=None,
+        stream=None,
+    )
+    assert (request.store, request.stream) == (True, False)
+    assert request.parameters == {
+        "temperature": 1.0,
+        "top_p": 0.5,
+        "max_output_tokens": 16,
+        "include": ["reasoning.encrypted_content"],
+        "truncation": "auto",
+        "service_tier": "auto",
+        "reasoning": {"effort": "low"},
+        "tool_choice": "auto",
+        "seed": 1.0,
+    }
 
 
 def test_all_values_that_a_field_may_have_are_named() -> None:

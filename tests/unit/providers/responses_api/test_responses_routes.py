@@ -239,6 +239,24 @@ async def test_list_merges_what_is_under_way_with_what_is_settled(
     assert (await client.get("/v1/responses", params={"model": "other"})).json()["data"] == []
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("form", ["resp_nope", "", "{}0", "msg_{}", "{} "])
+async def test_no_page_begins_at_what_is_no_id(
+    client: httpx.AsyncClient, served: Floor, form: str, order: str
+) -> None:
+    after = form.format((await ask(client, served))["id"])
+    refused = await client.get("/v1/responses", params={"after": after, "order": order})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "after")
+
+
+async def test_a_page_begins_where_a_deleted_response_was(client: httpx.AsyncClient, served: Floor) -> None:
+    ids = [(await ask(client, served, input=f"{number}"))["id"] for number in range(3)]
+    await client.delete(f"/v1/responses/{ids[1]}")
+    for order, left in (("asc", ids[2]), ("desc", ids[0])):
+        page = (await client.get("/v1/responses", params={"after": ids[1], "order": order})).json()
+        assert [each["id"] for each in page["data"]] == [left]
+
+
 async def test_input_items_are_paged(client: httpx.AsyncClient, served: Floor) -> None:
     items = [{"role": "user", "content": f"{number}"} for number in range(3)]
     response = await ask(client, served, input=items)

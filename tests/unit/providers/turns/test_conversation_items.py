@@ -151,11 +151,17 @@ async def test_pages(client: httpx.AsyncClient, served: Floor) -> None:
 async def test_what_is_asked_wrongly(client: httpx.AsyncClient) -> None:
     place = await begun(client)
     url = f"/v1/conversations/{place}/items"
-    assert (await client.get(url, params={"after": "msg_nobody"})).status_code == 404
+    unknown = await client.get(url, params={"after": "msg_nobody"})
+    assert (unknown.status_code, unknown.json()["error"]["param"]) == (404, "after")
     assert (await client.get(url, params={"limit": 0})).status_code == 400
     assert (await client.get(url, params={"order": "up"})).json()["error"]["param"] == "order"
-    assert (await client.get(f"/v1/conversations/conv_{'0' * 48}/items")).status_code == 404
-    assert (await client.get("/v1/conversations/nobody/items")).status_code == 400
+    for unknown_id, status, code in (
+        (f"conv_{'0' * 48}", 404, "conversation_not_found"),
+        ("x", 400, "invalid_value"),
+    ):
+        refused = await client.get(f"/v1/conversations/{unknown_id}/items")
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"], error["param"]) == (status, code, "conversation_id")
     assert (await client.post(url, json={"items": [{"type": "odd"}]})).status_code == 400
     assert (await client.post(url, json={"items": [said("x")] * 21})).status_code == 400
     gone = f"/v1/conversations/conv_{'0' * 48}/items"

@@ -4,9 +4,11 @@ import errno
 import io
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -345,6 +347,36 @@ def test_fields_that_nothing_reads_are_shown_with_the_agents_and_with_the_one(
     assert "name Number One" in shown
 
 
+def test_what_an_agent_lacks_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "AMF_REGISTRY": "registry.json",
+        "AMF_AGENTS": ".",
+        "REDIS_URL": "redis://127.0.0.1:1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    definition = AgentDefinition.model_validate(
+        {
+            "apiVersion": "kagent.dev/v1alpha1",
+            "kind": "Agent",
+            "metadata": {"name": "one"},
+            "spec": {"framework": "llama-stack", "model": {"name": "m"}},
+        }
+    )
+    ready = RegisteredAgent(
+        id="one", framework="llama-stack", state="ready", file="one.yaml", digest="1", definition=definition
+    )
+    write_registry(Path("registry.json"), [ready])
+    Path("one.yaml").write_text(
+        "apiVersion: kagent.dev/v1alpha1\nkind: Agent\nmetadata: {name: one}\n"
+        "spec: {framework: llama-stack, model: {name: '${env.A_MODEL_OF_NOBODY}'}}\n"
+    )
+    updated = runner.invoke(cli.app, ["agents", "update"])
+    (line,) = [line for line in updated.output.splitlines() if "A_MODEL_OF_NOBODY" in line]
+    assert (updated.exit_code, line.startswith("one stays as it was: ")) == (1, True), updated.output
+    assert "was not checked again" in " ".join(runner.invoke(cli.app, ["agents", "list"]).stdout.split())
+
+
 def test_a_url_names_no_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMF_REGISTRY", "redis://:hunter2@localhost:6379/0")
     done = runner.invoke(cli.app, ["agents", "list"])
@@ -360,6 +392,30 @@ def test_a_registry_that_cannot_be_read_is_no_empty_one(tmp_path: Path, monkeypa
         assert (done.exit_code, done.stdout) == (1, "")
         (line,) = done.stderr.splitlines()
         assert "registry.json cannot be read: it is no registry (Invalid JSON: EOF" in line
+
+
+@pytest.mark.parametrize("agents", [".", ""])
+def test_a_redis_that_is_silent_is_waited_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agents: str
+) -> None:
+    """As one that is stopped, whose machine still takes connections."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("k8gentai.workers.queue.connection.REPLY_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        for name, value in {"AMF_REGISTRY": "redis", "AMF_AGENTS": agents, "REDIS_URL": url}.items():
+            monkeypatch.setenv(name, value)
+        done = runner.invoke(cli.app, ["agents", "update"])
+        asked = 0
+        silent.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                silent.accept()[0].close()
+                asked += 1
+    (line,) = done.output.splitlines()
+    assert (done.exit_code, asked) == (1, 1)
+    assert line.startswith("The registry cannot be read: ")
+    assert "Timeout" in line
 
 
 def test_a_registry_in_redis_is_named_beside_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,6 +114,13 @@ def test_what_is_not_set_here_is_as_up_was_started_with(monkeypatch: pytest.Monk
     assert os.environ["INFERENCE_MODEL"] == settings.model == "openai/tiny"
 
 
+@pytest.mark.parametrize("url", ["foo", "host:8321", "ftp://host", "http://", "http://host:99999", "http://a b"])
+def test_a_url_of_the_stack_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("AMF_STACK_URL", url)
+    with pytest.raises(SetUpError, match=r"^AMF_STACK_URL: .* as http://127\.0\.0\.1:8321 is\.$"):
+        read_settings()
+
+
 def test_a_url_of_redis_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for url in ("foo", "http://host", "redis://host:port"):
         monkeypatch.setenv("REDIS_URL", url)

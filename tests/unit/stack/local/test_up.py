@@ -60,6 +60,20 @@ async def test_what_changed_since_the_last_start_is_shown(tmp_path: Path) -> Non
     assert await started() == [taken, "Checking the agents", warning]
 
 
+async def test_a_new_agent_that_is_broken_is_said_to_be(tmp_path: Path) -> None:
+    settings = replace(read_settings(), agents=tmp_path, registry=tmp_path / "registry.json")
+    plan = Plan(8321, next(iter(HOSTS.values())), ("llama-stack",), once=True)
+    shown = io.StringIO()
+    for name, spec in (("first", "model: {name: m}"), ("fit", "model: {name: m}"), ("unfit", "memory: 5")):
+        (tmp_path / f"{name}.yaml").write_text(
+            f"apiVersion: kagent.dev/v1alpha1\nkind: Agent\nmetadata: {{name: {name}}}\n"
+            f"spec: {{framework: llama-stack, {spec}}}\n"
+        )
+        if name != "fit":
+            await _Stack(plan, settings, Console(file=shown, width=400))._register_agents()
+    assert shown.getvalue().splitlines()[-1] == "New: fit, unfit (broken)"
+
+
 async def test_agents_of_another_directory_take_the_place_of_the_last_ones_and_the_way_back_is_said(
     tmp_path: Path,
 ) -> None:

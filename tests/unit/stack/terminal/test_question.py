@@ -9,11 +9,16 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
+import httpx
 import pytest
 from rich.console import Console
 
+from k8gentai.stack.commands.agents import call
 from k8gentai.stack.environments.installed import SetUpError
+from k8gentai.stack.local.settings import read_settings
+from k8gentai.stack.terminal import question
 from k8gentai.stack.terminal.question import ask
 
 CREATED = (
@@ -82,6 +87,17 @@ async def test_a_turn_that_waits_for_a_worker_says_so(pool: str, waits: str) -> 
     assert printed.getvalue().splitlines()[1] == waits
 
 
+async def test_workers_that_serve_other_agents_are_spoken_of() -> None:
+    known = b'{"framework": "crewai", "pool": "gpu", "health": {"status": "no_worker", "workers_of_others": 2}}'
+    printed = io.StringIO()
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(known)}\r\n\r\n"
+    async with answering(head.encode() + known) as address:
+        await ask(address, "till", "Go.", Console(file=printed, width=80))
+    assert printed.getvalue().splitlines()[1] == (
+        "No worker serves 'till': the 2 of its pool serve other agents (--agents), and hand its turns back."
+    )
+
+
 async def test_a_refusal_is_printed_in_its_own_words_and_one_line() -> None:
     head = f"HTTP/1.1 404 Not Found\r\ncontent-length: {len(REFUSED)}\r\n\r\n".encode()
     printed = io.StringIO()
@@ -125,3 +141,19 @@ async def test_who_leaves_without_a_decision_is_told_how_to_answer(key: str) -> 
     assert code == 1
     assert "Answer with: k8gentai turns approve resp_9" in shown.decode()
     assert "Traceback" not in shown.decode()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(httpx.ReadTimeout(""), "ReadTimeout"), (httpx.ReadError("it hung up."), "it hung up")]
+)
+def test_a_stack_that_does_not_answer_is_told_of_in_words(
+    monkeypatch: pytest.MonkeyPatch, error: httpx.HTTPError, reason: str
+) -> None:
+    async def broken(*_: object) -> bool:
+        raise error
+
+    monkeypatch.setattr(question, "ask", broken)
+    settings = replace(read_settings(), stack_url="http://here")
+    with pytest.raises(SetUpError) as told:
+        call(settings, "till", "Go.", Console(file=io.StringIO()))
+    assert str(told.value) == f"The stack at http://here does not answer: {reason}."

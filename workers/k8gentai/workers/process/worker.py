@@ -32,6 +32,7 @@ from k8gentai.workers.isolation.thread_context import carry_context
 from k8gentai.workers.process.descriptors import raise_limit
 from k8gentai.workers.process.last_words import LastWords
 from k8gentai.workers.process.memory import Memory, MemoryLimitError
+from k8gentai.workers.process.nobody_served import warn_if_nobody_is_served
 from k8gentai.workers.process.served_pool import PoolTerms, Process, ServedPool
 from k8gentai.workers.process.shutdown import Shutdown
 from k8gentai.workers.process.vitals import Vitals
@@ -198,6 +199,7 @@ class _Worker:
         configure_logs(self._log)
         for agent_id, error in failed:
             log.error("agent_unavailable", agent=agent_id, error=str(error))
+        warn_if_nobody_is_served(self._registry.list(), options.framework, self._pool, options.only)
         memory = Memory(options.max_memory, shutdown.replace)
         try:
             memory.check()
