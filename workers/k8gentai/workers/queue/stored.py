@@ -16,7 +16,9 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "history": "JSON of the items that stand before the turn's input; `[]` while it waits behind another "
         "turn, and once it is settled and nothing runs it again.",
         "agent": "The agent's id, as in `accepted`.",
-        "framework": "The `pool` of `accepted`, by the name that the release before has for it.",
+        "pool": "The pool whose workers run the turn, as in `accepted`; missing in turns that the release before "
+        "accepted.",
+        "framework": "The same, under the name that the release before reads. The next release does not write it.",
         "conversation": "The conversation, as in `accepted`; empty without one.",
         "principal": "The owner, as in `accepted`; empty where the host runs without authentication.",
         "accepted_at": "When the turn was accepted.",
