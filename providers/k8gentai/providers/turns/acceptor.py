@@ -135,14 +135,7 @@ class Acceptor:
             parent=parent,
             keep_history=keep_history,
         )
-        terms = Terms(
-            strategy=request.multitask_strategy or target.multitask_strategy,
-            agent_limit=target.queue_limit,
-            idempotency_key=idempotency_key,
-            sdk_try=sdk_try,
-            # Servers of other versions echo more of what the turn was asked that it goes on with, or less.
-            asked=request.echo if going_on.replay else None,
-        )
+        terms = _terms(request, target, going_on, idempotency_key, sdk_try)
 
         async def history() -> list[Item]:
             before = await self._histories.before(accepted)
@@ -301,6 +294,20 @@ def _accepted(
         origin=origin,
         parent=parent,
         keep_history=keep_history,
+    )
+
+
+def _terms(
+    request: CreateRequest, target: Target, going_on: GoingOn, idempotency_key: str | None, sdk_try: int | None
+) -> Terms:
+    """Return the terms on which the queue takes a turn."""
+    return Terms(
+        strategy=request.multitask_strategy or target.multitask_strategy,
+        agent_limit=target.queue_limit,
+        idempotency_key=idempotency_key,
+        sdk_try=sdk_try,
+        # Servers of other versions echo more of what the turn was asked that it goes on with, or less.
+        asked=request.echo if going_on.replay else None,
     )
 
 
