@@ -90,7 +90,7 @@ class ChatCall:
 
     def _with_messages(self, messages: Any) -> dict[str, Any]:
         """Return the call that is sent, with these messages."""
-        return with_short_ids({**self._body, "messages": self._calls.with_reasoning(messages, self._model)})
+        return with_short_ids({**self._body, "messages": self._calls.kept_fields.put_back(messages, self._model)})
 
     async def whole(self, request: Request) -> Response:
         """Return the answer in one piece."""
@@ -338,10 +338,10 @@ class ChatCall:
         return True
 
     def _own_id(self, _: str, choice: int, number: int) -> str:
-        return self._calls.call_id(self._key, choice, number)
+        return self._calls.call_ids.new(self._key, choice, number)
 
     def _recorded_id(self, sent: str, choice: int, number: int) -> str:
-        return self._calls.recorded_call_id(sent, self._key, choice, number)
+        return self._calls.call_ids.recorded(sent, self._key, choice, number)
 
     def _note(self, answer: Chunk) -> None:
         """Tell the turn which tools are called, why the answer ended, and what the model says the call used."""

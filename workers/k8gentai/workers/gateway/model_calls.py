@@ -1,7 +1,6 @@
 """The model calls of one attempt: who they belong to, what they may use, what they came to."""
 
 import asyncio
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,10 +9,11 @@ from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.contract.turn import ModelEndpoint, StepLimitReached, TurnError
 from k8gentai.agents.text.json_text import arguments_object
 from k8gentai.workers.attempt.budget import Budget
-from k8gentai.workers.attempt.journal import Failure, Journal
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.journal_entries import Failure
 from k8gentai.workers.attempt.tool_guard import ToolGuard
-from k8gentai.workers.gateway.added_fields import DETAILS, details_of_calls
-from k8gentai.workers.gateway.call_ids import short_id
+from k8gentai.workers.gateway.added_fields import KeptFields
+from k8gentai.workers.gateway.call_ids import CallIds
 from k8gentai.workers.gateway.upstream import StackAwayError, StackLostError, UpstreamError
 from k8gentai.workers.isolation.current_attempt import RunningAttempt
 from k8gentai.workers.stack.credentials import Caller
@@ -83,7 +83,8 @@ class ModelCalls:
     ) -> None:
         self.caller = caller
         self.turn_id = caller.turn_id
-        self._origin = origin or self.turn_id
+        self.call_ids = CallIds(origin or self.turn_id)
+        self.kept_fields = KeptFields()
         self.attempt = RunningAttempt(self.turn_id)
         self.asked = asked or {}
         self.choice = choice
@@ -111,11 +112,6 @@ class ModelCalls:
         self._budget = budget
         self._running: set[asyncio.Task[Any]] = set()
         self._watching: set[asyncio.Task[None]] = set()
-        self._call_ids: dict[str, tuple[str, int, int]] = {}
-        self._reasoning: dict[str, tuple[str, dict[str, Any]]] = {}
-        """What models thought before they made tool calls, after their names, by the calls' ids."""
-        self._extras: dict[str, tuple[str, dict[str, Any]]] = {}
-        """What endpoints added to tool calls, and the models that made them, by the calls' ids."""
         self.images: dict[str, list[str]] = {}
         """The addresses of the images in tools' results, by the call's id."""
         self.images_refused = False
@@ -179,39 +175,6 @@ class ModelCalls:
         self._budget.use(usage, around)
         self._on_usage(usage)
 
-    def call_id(self, key: str, choice: int, number: int) -> str:
-        """Return a tool call's id, which no other call of the turn has, and which comes again when the turn is run
-        again.
-
-        Args:
-            key: the journal's key of the model call.
-            choice: the index of the choice that makes the call.
-            number: the call's place in the choice.
-        """
-        return self._claim((key, choice, number))
-
-    def recorded_call_id(self, sent: str, key: str, choice: int, number: int) -> str:
-        """Return the id of a tool call of a recorded answer: the recorded one, by which its result is kept, unless
-        there is none or another call of the turn has it.
-
-        Args:
-            sent: the recorded id.
-            key: the journal's key of the model call.
-            choice: the index of the choice that makes the call.
-            number: the call's place in the choice.
-        """
-        place = (key, choice, number)
-        if sent and self._call_ids.setdefault(sent, place) == place:
-            return sent
-        return self._claim(place)
-
-    def _claim(self, place: tuple[str, int, int]) -> str:
-        for attempt in itertools.count():
-            own = short_id(f"{self._origin} {place} {attempt}")
-            if self._call_ids.setdefault(own, place) == place:
-                return own
-        raise AssertionError("count() has no end")
-
     def answered(
         self,
         written: Mapping[str, str],
@@ -227,9 +190,7 @@ class ModelCalls:
             extras: what the endpoint added to the calls, by their ids.
             model: the model.
         """
-        if DETAILS in reasoning:
-            reasoning = {**reasoning, DETAILS: details_of_calls(reasoning[DETAILS], list(written))}
-        self._extras.update({call_id: (model, added) for call_id, added in extras.items() if added})
+        self.kept_fields.keep(list(written), reasoning, extras, model)
         self.written.update(written)
         self._has_called |= bool(written)
         for call_id, arguments in written.items():
@@ -237,8 +198,6 @@ class ModelCalls:
                 self.unreadable[call_id] = arguments
                 # No tool runs for it.
                 self.guard.came(call_id)
-            if reasoning:
-                self._reasoning[call_id] = model, reasoning
 
     def with_choice(self, body: dict[str, Any], around: str) -> dict[str, Any]:
         """Return a model call with the tools that the request's ``tool_choice`` lets it offer, and wants called.
@@ -255,38 +214,6 @@ class ModelCalls:
         """Note what a whole answer refuses with; nothing where it does not."""
         if refusal:
             self.refusals.add(refusal)
-
-    def with_reasoning(self, messages: Any, model: str) -> Any:
-        """Return a request's messages with the reasoning that led to their tool calls, and what the endpoint added
-        to these: frameworks leave it out, and some models refuse to go on without it.
-
-        Args:
-            messages: the messages.
-            model: the model that is asked. Others may refuse what an endpoint added.
-        """
-        if not isinstance(messages, list) or not (self._reasoning or self._extras):
-            return messages
-        return [
-            self._with_extras({**self._thoughts(m, model), **m}, model) if isinstance(m, dict) else m
-            for m in messages
-        ]
-
-    def _with_extras(self, message: dict[str, Any], model: str) -> dict[str, Any]:
-        calls = message.get("tool_calls")
-        if not isinstance(calls, list):
-            return message
-        return {**message, "tool_calls": [self._with_own_extras(call, model) for call in calls]}
-
-    def _with_own_extras(self, call: Any, model: str) -> Any:
-        made_by, extras = self._extras.get(str(call.get("id")), ("", {})) if isinstance(call, dict) else ("", {})
-        return {**extras, **call} if extras and made_by == model else call
-
-    def _thoughts(self, message: dict[str, Any], model: str) -> dict[str, Any]:
-        calls = message.get("tool_calls")
-        ids = [call.get("id") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
-        known = (self._reasoning[call_id] for call_id in ids if call_id in self._reasoning)
-        made_by, reasoning = next(known, ("", {}))
-        return reasoning if made_by == model else {n: v for n, v in reasoning.items() if n != DETAILS}
 
     def track(self, call: asyncio.Task[Any]) -> None:
         """End this call with the attempt, should it outlive it."""
