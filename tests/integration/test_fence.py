@@ -10,7 +10,8 @@ from k8gentai.agents.contract.turn import Turn
 from k8gentai.agents.resources.agent import Limits
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget, JournalFullError
-from k8gentai.workers.attempt.journal import Failure, Journal, ToolEntry
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.journal_entries import Failure, ToolEntry
 from k8gentai.workers.attempt.recorded_order import Place
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.queue import keys

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from k8gentai.workers.attempt.inside import Inside
-from k8gentai.workers.attempt.journal import Journal, ToolEntry
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.journal_entries import ToolEntry
 from k8gentai.workers.queue.record import seen_digest
 
 _RUN = "~"
@@ -48,7 +49,7 @@ class CallPlace:
         """Return what is to be recorded of the call.
 
         Args:
-            fields: those of :class:`k8gentai.workers.attempt.journal.ToolEntry`.
+            fields: those of :class:`k8gentai.workers.attempt.journal_entries.ToolEntry`.
         """
         return ToolEntry(asked=self.asked, ran=self.ran, scoped=self.is_scoped, **fields)
 

@@ -20,25 +20,26 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import structlog
-from pydantic import BaseModel
 
-from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.contract.turn import ToolFailedError
-from k8gentai.agents.text.utf8 import JsonObject, Text
-from k8gentai.agents.tools.own_result import FailedTry
 from k8gentai.workers.attempt.given_up import GivenUp
-from k8gentai.workers.attempt.inside import Inside
+from k8gentai.workers.attempt.journal_entries import (
+    Answer,
+    Failure,
+    ToolEntry,
+    begun_tools,
+    done_tools,
+    failure_key,
+    tool_key,
+)
 from k8gentai.workers.attempt.recorded_order import Place, RecordedOrder
 from k8gentai.workers.attempt.spare_time import Pause
 from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.connection import until_back
-from k8gentai.workers.queue.stored import EFFECT, FAILURE, GIVEN_UP, MODEL, ORDER, TOOL
-
-Answer = list[dict[str, Any]]
-"""A model's answer: its chunks in order, or its one completion."""
+from k8gentai.workers.queue.stored import EFFECT, FAILURE, GIVEN_UP, MODEL, ORDER
 
 _REPEATABLE_BYTES = 2**20
 """How large the result of an effect may be to be recorded that may as well be asked for again, as a file."""
@@ -61,87 +62,6 @@ class EffectRefusedError(ToolFailedError):
         super().__init__(message)
         self.code = code
         self.status = status
-
-
-class Failure(BaseModel):
-    """How a model call failed for good, as the agent was told: it may have gone on with another model. Or how an
-    effect was refused."""
-
-    cause: Text
-    status: int
-    """The HTTP status that the agent's client got."""
-    code: Text
-    """That of a turn that fails because of it."""
-    chunks: list[JsonObject] = []
-    """What of the answer came before."""
-    turn_id: Text = ""
-    """The turn that recorded it."""
-    tools_begun: int | None = None
-    """How many tool calls had begun; None in entries of older versions."""
-    tools_done: int = 0
-    """How many tool calls had come to their ends."""
-
-
-class AskedAgent(BaseModel):
-    """A turn of another agent, which a tool call asked for, and which waits for a person.
-
-    It is found by this for as long as the turn whose call that is may go on, as is the journal that has it.
-    """
-
-    response_id: Text
-    key: Text
-    """The idempotency key of the request that brought it."""
-    requests: list[JsonObject]
-    """What it asks of people: the items of its response."""
-    said: Text = ""
-    """The last thing that it said, or the turns that it goes on with."""
-
-
-class ToolEntry(BaseModel):
-    """What is known of a tool call."""
-
-    state: Literal["running", "left", "done"]
-    """``running``: begun, and its worker has not told of its end. ``left``: it stopped to ask a person, and begins
-    again when there is an answer."""
-    output: Text = ""
-    is_error: bool = False
-    raw: Text = ""
-    results: list[JsonObject] = []
-    images: list[Text] = []
-    """The addresses of the images in its result, data URLs among them."""
-    usage: list[Usage] = []
-    """What it used of models, as agents do that are asked as tools."""
-    asked: str | None = None
-    """A digest of the tool's name and of the arguments as the model or the agent's code wrote them, from
-    :func:`k8gentai.workers.queue.record.seen_digest`; None in entries of older versions."""
-    ran: str | None = None
-    """The same of the arguments that the tool runs with, to which code may have added; None in entries of older
-    versions."""
-    scoped: bool = False
-    """Whether model calls made inside it are known by it, see :meth:`Journal.model_key`."""
-    inside: Inside | None = None
-    """What the code that answers it did meanwhile; None in entries of older versions, which do not say it."""
-    returned: Text | None = None
-    """What its tool itself returned, where code around it stopped to ask a person: see
-    :class:`k8gentai.agents.tools.own_result.OwnResult`."""
-    failed: list[FailedTry] = []
-    """The runs of its tool that failed before that."""
-    asked_agent: AskedAgent | None = None
-    """The turn that it asked for and that waits for a person; None also in entries of older versions."""
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether it is known what its tool came to, where the call has no end, or what that waits for."""
-        return self.returned is not None or bool(self.failed) or self.asked_agent is not None
-
-    @property
-    def is_tried(self) -> bool:
-        """Whether its tool has failed, and is not known to have returned."""
-        return bool(self.failed) and self.returned is None
-
-    def is_about(self, asked: str) -> bool:
-        """Return whether the call has that digest."""
-        return self.asked in (None, asked)
 
 
 class Journal:
@@ -302,7 +222,7 @@ class Journal:
 
     def failure(self, key: str) -> Failure | None:
         """Return how a model call failed in an earlier attempt."""
-        recorded = self._recorded.get(_failure_key(key))
+        recorded = self._recorded.get(failure_key(key))
         return None if recorded is None else Failure.model_validate_json(recorded)
 
     async def record_failure(self, key: str, failure: Failure, around: str = "") -> None:
@@ -316,7 +236,7 @@ class Journal:
         Raises:
             FencedError: the attempt is over.
         """
-        await self._record(_failure_key(key), self._at_this_stage(failure), around)
+        await self._record(failure_key(key), self._at_this_stage(failure), around)
 
     def patience_key(self, key: str) -> str:
         """Return the key of whether the agent waits for a call that it is about to make. Counts the call: one that
@@ -449,17 +369,6 @@ class Journal:
         return fits
 
 
-def begun_tools(recorded: Mapping[str, str]) -> set[str]:
-    """Return the keys of the tool calls that have begun."""
-    return {key for key in recorded if key.startswith(TOOL)}
-
-
-def done_tools(recorded: Mapping[str, str]) -> set[str]:
-    """Return the keys of the tool calls that came to their ends."""
-    tools = {key: json.loads(value) for key, value in recorded.items() if key.startswith(TOOL)}
-    return {key for key, entry in tools.items() if entry.get("state") == "done"}
-
-
 def _places(recorded: Mapping[str, str]) -> dict[str, Place]:
     """Return where the entries of a journal stand in their order, but answers that the agent did not wait for."""
     unread = {
@@ -467,17 +376,3 @@ def _places(recorded: Mapping[str, str]) -> dict[str, Place]:
     }
     places = {key.removeprefix(ORDER): value for key, value in recorded.items() if key.startswith(ORDER)}
     return {key: Place.model_validate_json(value) for key, value in places.items() if key not in unread}
-
-
-def _failure_key(key: str) -> str:
-    return FAILURE + key
-
-
-def tool_key(call_id: str) -> str:
-    """Return the journal's key of a tool call."""
-    return TOOL + call_id
-
-
-def own_key(call_id: str) -> str:
-    """Return what stands for the tool itself of a tool call, which code of the agent's around it may give up."""
-    return f"own {tool_key(call_id)}"

@@ -6,7 +6,7 @@ from functools import partial
 from k8gentai.agents.contract.error_codes import is_model_error
 from k8gentai.agents.contract.events import TurnEnd, TurnFailed
 from k8gentai.workers.attempt.given_up import GivenUp
-from k8gentai.workers.attempt.journal import Failure, begun_tools, done_tools
+from k8gentai.workers.attempt.journal_entries import Failure, begun_tools, done_tools
 from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.connection import until_back
 from k8gentai.workers.queue.stored import FAILURE, GIVEN_UP, ORDER

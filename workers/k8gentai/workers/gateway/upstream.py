@@ -12,7 +12,7 @@ import structlog
 from k8gentai.agents.contract.error_codes import model_error_code
 from k8gentai.agents.text.json_text import read_json
 from k8gentai.agents.text.utf8 import encodable
-from k8gentai.workers.attempt.journal import Failure
+from k8gentai.workers.attempt.journal_entries import Failure
 from k8gentai.workers.gateway.announced_calls import AnnouncedCalls
 from k8gentai.workers.gateway.answer_parts import says_anything, sent_choices, unreadable_part
 from k8gentai.workers.gateway.stray_lines import StrayLines

@@ -91,12 +91,12 @@ Written by: ``Journal.once``
 """
 FAILURE: Final = "failure "
 """``failure {key of the call}``: how a model call failed for good, or that an effect was refused (JSON of
-``journal.Failure``).
+``journal_entries.Failure``).
 
 Written by: ``Journal.record_failure``, ``Journal.once``
 """
 TOOL: Final = "tool "
-"""``tool {call_id}``: what is known of a tool call (JSON of ``journal.ToolEntry``).
+"""``tool {call_id}``: what is known of a tool call (JSON of ``journal_entries.ToolEntry``).
 
 Written by: ``Journal.record_tool``
 """

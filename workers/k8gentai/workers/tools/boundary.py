@@ -32,7 +32,8 @@ from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.call_places import CallPlace, CallPlaces
 from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside, keep_none
-from k8gentai.workers.attempt.journal import Journal, ToolEntry, own_key, tool_key
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.journal_entries import ToolEntry, own_key, tool_key
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.isolation.agents_loop import in_loop
 from k8gentai.workers.queue.attempts import FencedError

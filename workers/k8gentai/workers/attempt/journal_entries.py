@@ -1,0 +1,127 @@
+"""The entries of a turn's journal, and their keys.
+
+Given-up calls, which are entries too, are in :mod:`k8gentai.workers.attempt.given_up`.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from k8gentai.agents.contract.events import Usage
+from k8gentai.agents.text.utf8 import JsonObject, Text
+from k8gentai.agents.tools.own_result import FailedTry
+from k8gentai.workers.attempt.inside import Inside
+from k8gentai.workers.queue.stored import FAILURE, TOOL
+
+Answer = list[dict[str, Any]]
+"""A model's answer: its chunks in order, or its one completion."""
+
+
+class Failure(BaseModel):
+    """How a model call failed for good, as the agent was told: it may have gone on with another model. Or how an
+    effect was refused."""
+
+    cause: Text
+    status: int
+    """The HTTP status that the agent's client got."""
+    code: Text
+    """That of a turn that fails because of it."""
+    chunks: list[JsonObject] = []
+    """What of the answer came before."""
+    turn_id: Text = ""
+    """The turn that recorded it."""
+    tools_begun: int | None = None
+    """How many tool calls had begun; None in entries of older versions."""
+    tools_done: int = 0
+    """How many tool calls had come to their ends."""
+
+
+class AskedAgent(BaseModel):
+    """A turn of another agent, which a tool call asked for, and which waits for a person.
+
+    It is found by this for as long as the turn whose call that is may go on, as is the journal that has it.
+    """
+
+    response_id: Text
+    key: Text
+    """The idempotency key of the request that brought it."""
+    requests: list[JsonObject]
+    """What it asks of people: the items of its response."""
+    said: Text = ""
+    """The last thing that it said, or the turns that it goes on with."""
+
+
+class ToolEntry(BaseModel):
+    """What is known of a tool call."""
+
+    state: Literal["running", "left", "done"]
+    """``running``: begun, and its worker has not told of its end. ``left``: it stopped to ask a person, and begins
+    again when there is an answer."""
+    output: Text = ""
+    is_error: bool = False
+    raw: Text = ""
+    results: list[JsonObject] = []
+    images: list[Text] = []
+    """The addresses of the images in its result, data URLs among them."""
+    usage: list[Usage] = []
+    """What it used of models, as agents do that are asked as tools."""
+    asked: str | None = None
+    """A digest of the tool's name and of the arguments as the model or the agent's code wrote them, from
+    :func:`k8gentai.workers.queue.record.seen_digest`; None in entries of older versions."""
+    ran: str | None = None
+    """The same of the arguments that the tool runs with, to which code may have added; None in entries of older
+    versions."""
+    scoped: bool = False
+    """Whether model calls made inside it are known by it: ``around`` of
+    :meth:`k8gentai.workers.attempt.journal.Journal.model_key`."""
+    inside: Inside | None = None
+    """What the code that answers it did meanwhile; None in entries of older versions, which do not say it."""
+    returned: Text | None = None
+    """What its tool itself returned, where code around it stopped to ask a person: see
+    :class:`k8gentai.agents.tools.own_result.OwnResult`."""
+    failed: list[FailedTry] = []
+    """The runs of its tool that failed before that."""
+    asked_agent: AskedAgent | None = None
+    """The turn that it asked for and that waits for a person; None also in entries of older versions."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is known what its tool came to, where the call has no end, or what that waits for."""
+        return self.returned is not None or bool(self.failed) or self.asked_agent is not None
+
+    @property
+    def is_tried(self) -> bool:
+        """Whether its tool has failed, and is not known to have returned."""
+        return bool(self.failed) and self.returned is None
+
+    def is_about(self, asked: str) -> bool:
+        """Return whether the call has that digest."""
+        return self.asked in (None, asked)
+
+
+def begun_tools(recorded: Mapping[str, str]) -> set[str]:
+    """Return the keys of the tool calls that have begun."""
+    return {key for key in recorded if key.startswith(TOOL)}
+
+
+def done_tools(recorded: Mapping[str, str]) -> set[str]:
+    """Return the keys of the tool calls that came to their ends."""
+    tools = {key: json.loads(value) for key, value in recorded.items() if key.startswith(TOOL)}
+    return {key for key, entry in tools.items() if entry.get("state") == "done"}
+
+
+def failure_key(key: str) -> str:
+    """Return the journal's key of how a call failed, or an effect was refused, given the key of that."""
+    return FAILURE + key
+
+
+def tool_key(call_id: str) -> str:
+    """Return the journal's key of a tool call."""
+    return TOOL + call_id
+
+
+def own_key(call_id: str) -> str:
+    """Return what stands for the tool itself of a tool call, which code of the agent's around it may give up."""
+    return f"own {tool_key(call_id)}"
