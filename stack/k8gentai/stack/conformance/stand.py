@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k8gentai.agents.registry import check
+from k8gentai.agents.registry.check_terms import Terms
 from k8gentai.stack.conformance.kit import Kit
 from k8gentai.stack.conformance.lab import MODEL
 from k8gentai.stack.conformance.scripted import ScriptedModel
@@ -125,7 +126,7 @@ class Stand:
         agents = check.update(
             definitions,
             self._directory / "registry.json",
-            check.Terms({kit.framework: self._subject.python}, {kit.framework: named.adapter} if named else {}),
+            Terms({kit.framework: self._subject.python}, {kit.framework: named.adapter} if named else {}),
         )
         if broken := [f"'{agent.id}': {agent.error}" for agent in agents if agent.state != "ready"]:
             raise SetUpError(f"Agents of {kit.framework} cannot be used:\n" + "\n".join(broken))

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from k8gentai.agents.registry import check
 from k8gentai.agents.registry.changes import Changes
+from k8gentai.agents.registry.check_terms import Terms
 from k8gentai.agents.registry.definitions import read_definitions
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry
 from k8gentai.agents.resources.agent import POOL, POOL_WORDS
@@ -41,7 +42,7 @@ def update(
         settings: where the definitions and the registry are.
         say: called with what takes a while.
         frameworks: those in use; agents of others are registered as unused.
-        keep: see :class:`k8gentai.agents.registry.check.Terms`.
+        keep: see :class:`k8gentai.agents.registry.check_terms.Terms`.
         approve: called with what would change, before it is written; what it raises keeps the registry as it is.
 
     Raises:
@@ -53,7 +54,7 @@ def update(
         used = named.intersection(all_frameworks())
         interpreters = {name: python_of(name, say) for name in sorted(used.intersection(frameworks))}
         adapters = {name: named.adapter for name, named in named_adapters().items()}
-        terms = check.Terms(
+        terms = Terms(
             interpreters,
             in_use=tuple(frameworks),
             adapters=adapters,
