@@ -1,4 +1,5 @@
-"""What a check of agents depended on: the files that their code is in or reads, and the packages installed.
+"""Takes fingerprints of all that a check of agents depends on: the files that their code is in or reads, and the
+packages installed.
 
 A later check of the same agents need not be made while the fingerprint of each of these stays the same.
 """
@@ -25,7 +26,8 @@ CHANGED = "changed while it was checked "
 that its reader writes. That of its content after the check follows."""
 
 _SETTLED_NS = 2_000_000_000
-"""How old the last change of a file must be for its time to tell the next one: clocks of disks are coarse."""
+"""The age that the last change of a file must have for its time to tell the next one: clocks of disks are
+coarse."""
 
 _WRITING = os.O_WRONLY | os.O_RDWR
 

@@ -1,4 +1,5 @@
-"""What the stack does for a turn that runs: it acts as the turn's owner, who may see what others may not."""
+"""The services of the stack for a turn that runs. They act as the turn's owner, who may see what others may
+not."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol

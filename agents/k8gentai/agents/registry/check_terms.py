@@ -1,4 +1,4 @@
-"""How agents are checked: for whom, in which environments, and in what time."""
+"""The terms of a check of agents: for which frameworks, in which environments, and in what time."""
 
 import os
 from collections.abc import Mapping, Sequence

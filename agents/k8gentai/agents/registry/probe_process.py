@@ -18,7 +18,7 @@ from k8gentai.agents.registry.check_terms import Terms
 from k8gentai.agents.resources.agent import AgentDefinition
 
 _START_SECONDS = 300
-"""How long an environment may take to import its framework, before the first agent."""
+"""The seconds that an environment may take to import its framework, before the first agent."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ class RegisteredAgent(BaseModel):
     state: Literal["ready", "broken", "unused"]
     """``unused``: its framework is not in use here, so nobody looked at its code and nobody would run it."""
     error: str | None = None
-    """Why it is not ready: a line a fault, each beginning with its file and line where they are known."""
+    """The reasons why it is not ready: a line a fault, each beginning with its file and line where they are
+    known."""
     file: str
     """The YAML it was read from."""
     digest: str
@@ -45,11 +46,12 @@ class RegisteredAgent(BaseModel):
     tools: list[str] = []
     """The names of the tools that it was found to have, those that its servers name at run time aside."""
     refuses: list[str] = []
-    """What it takes of no request: see :data:`k8gentai.agents.contract.turn.RequestPart`."""
+    """The parts of a request that it does not take: see :data:`k8gentai.agents.contract.turn.RequestPart`."""
     warnings: list[str] = []
-    """What could not be checked, as an MCP server did not answer."""
+    """Messages about parts that could not be checked, as where an MCP server did not answer."""
     not_used: str | None = None
-    """What its definition has and nothing reads, a line a field: file, line and name; None where there is none."""
+    """The fields of its definition that nothing reads, a line a field: file, line and name; None where there is
+    none."""
     definition: AgentDefinition | None = None
     """None where the file could not be read as one."""
 
@@ -60,12 +62,12 @@ class RegisteredAgent(BaseModel):
 
 
 class Checked(BaseModel):
-    """What the last check of one framework's agents depended on, beside their definitions."""
+    """All that the last check of one framework's agents depended on, beside their definitions."""
 
     interpreter: str
     """The Python that it ran in."""
     adapter: str | None
-    """What names the adapter, where it is not among ours."""
+    """The name of the adapter, ``module:Class``; None for one of ours."""
     files: dict[str, str]
     """Paths, each with its :func:`k8gentai.agents.code.fingerprint.fingerprint`."""
     variables: dict[str, bool] | None = None
@@ -81,7 +83,7 @@ class Checked(BaseModel):
 
 
 class _Map(BaseModel):
-    """What is kept."""
+    """The map as it is kept."""
 
     version: Literal[1] = 1
     agents: list[RegisteredAgent]
@@ -93,7 +95,7 @@ class _Map(BaseModel):
 
 @dataclass(frozen=True)
 class _Seen:
-    """What was read last, and of what."""
+    """The map as it was read last, and the version that the store had for it."""
 
     version: object = None
     """The store's; None where it is to be read again."""
@@ -102,7 +104,7 @@ class _Seen:
     agents: Mapping[str, RegisteredAgent] = field(default_factory=dict)
     """Those of `kept`, by id."""
     trouble: str | None = None
-    """Why the map could not be read when it was last looked at; None where it could."""
+    """The reason why the map could not be read when it was last looked at; None where it could."""
 
 
 class Registry:

@@ -1,4 +1,4 @@
-"""Where the registry is kept, as its readers and writers see it: the port that each kind of place implements."""
+"""The port to the place where the registry is kept, which each kind of place implements."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is wrong with a resource, in words for who wrote it."""
+"""The faults of a resource, in words for the person who wrote it."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What every kind of resource has: a Kubernetes object's frame around a ``spec`` of its own."""
+"""The frame that every kind of resource has: a Kubernetes object around a ``spec`` of its own."""
 
 from typing import Any, Final, Literal
 

@@ -61,7 +61,7 @@ class AG2Agent:
     source: Agent | Factory | None = None
     conversation: Conversation | None = None
     found: object | None = None
-    """What the entrypoint names, if there is one."""
+    """The object that the entrypoint names; None where there is no entrypoint."""
 
     async def agent(self, context: AgentContext) -> Agent:
         """Return the agent of a turn.

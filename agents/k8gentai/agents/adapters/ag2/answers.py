@@ -22,7 +22,7 @@ from k8gentai.agents.contract.events import ItemDropped, ToolCall, ToolSide
 
 @dataclass(frozen=True)
 class _Draft:
-    """What a model said, before the code around it had its say."""
+    """A model's answer as it came, before AG2 and middleware have made the agent's answer of it."""
 
     step: ModelStep
     calls: Sequence[ToolCallEvent] = ()
@@ -55,7 +55,7 @@ class Answers:
         self.helpers = Helpers()
         """The agents that work for it in the background."""
         self._drafts: list[_Draft] = []
-        """What models said since the last answer, in their order."""
+        """The answers of models since the agent's last answer, in their order."""
         self._goes: list[list[_Answer]] = [[]]
         """The answers of each go at the turn: middleware may have the agent take it again."""
         self._called: dict[str, ToolCall] = {}

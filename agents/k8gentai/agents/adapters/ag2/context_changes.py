@@ -132,7 +132,7 @@ class ContextChanges:
 
 
 class _Watch:
-    """What a context is while a tool runs.
+    """Watches how a context changes while a tool runs.
 
     Args:
         context: the context.
@@ -146,7 +146,7 @@ class _Watch:
         self.is_open = True
         self.prompt = list(context.prompt)
         self.enqueued: list[tuple[Any, ...]] = []
-        """What the tool puts into the context's inbox."""
+        """The messages that the tool puts into the context's inbox."""
         self._around = around
         self._before = {name: (value, _written(value)) for name, value in context.variables.items()}
 

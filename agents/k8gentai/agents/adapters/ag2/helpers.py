@@ -40,7 +40,7 @@ class Helper:
         self.call_id = call_id
         self.context = context
         self.said: list[Any] = []
-        """What it came to, for the agent's inbox."""
+        """The results of its work, for the inbox of the agent that it works for."""
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def work(self, doing: Coroutine[Any, Any, None]) -> None:

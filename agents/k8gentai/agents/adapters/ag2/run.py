@@ -29,9 +29,9 @@ class MadeCall:
 
     call: ToolCall
     shown: ToolResult
-    """What it is shown with."""
+    """The result that the turn's events show."""
     result: AG2Result
-    """What the boundary answered last."""
+    """The boundary's last answer."""
     outcome: ToolResult
     """The same, as it would be shown."""
 

@@ -1,4 +1,4 @@
-"""What adapters of frameworks with their own loop share: an agent runs in a task, its events are handed on."""
+"""Runs an agent of a framework that has its own loop: the agent runs in a task, and its events are handed on."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
@@ -21,7 +21,7 @@ from k8gentai.agents.contract.events import (
 from k8gentai.agents.contract.turn import StepLimitReached, TurnContext
 
 _CLOSING_SECONDS = 5
-"""How long a closed turn may take to unwind; its model call is hung up on at once."""
+"""The seconds that a closed turn may take to unwind; its model call is hung up on at once."""
 
 
 class AgentRun(KeptEvents):
@@ -259,7 +259,7 @@ class ModelStep:
         return self.message_id
 
     def drop(self) -> None:
-        """What was said is no part of the turn's answer."""
+        """Drop the message: it is no part of the turn's answer."""
         self._run.drop(self.message_id)
 
     def complete(self) -> None:

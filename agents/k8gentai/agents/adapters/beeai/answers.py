@@ -47,7 +47,7 @@ def text_answer(words: str) -> dict[str, str]:
 
 
 class ModelAnswer:
-    """What a model says.
+    """An answer of a model, as it is streamed.
 
     Args:
         run: the turn's.

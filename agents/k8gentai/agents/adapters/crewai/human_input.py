@@ -1,4 +1,4 @@
-"""Where CrewAI asks a person at the console: the turn asks in its place, and waits without a worker.
+"""Has the turn ask a person where CrewAI asks at the console: the turn waits without a worker.
 
 Who approves without a word is content. Any word is feedback, and so is a denial.
 A hook gets the word that it asks for.

@@ -53,7 +53,7 @@ _OWN_ROLES = ("Task Execution Planner", "Guardrail Agent")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a run came to, as text.
+    """The answer of a run of CrewAI's, as text.
 
     Attributes:
         text: all of it.
@@ -65,7 +65,8 @@ class Answer:
 
 
 Work = tuple[str, str]
-"""What an agent works at: the event by which the task or the agent by itself began, and the task, by their ids."""
+"""A piece of an agent's work, by the ids of the event that began it (a task's, or that of an agent by itself) and
+of the task."""
 
 
 @dataclass
@@ -75,7 +76,7 @@ class _Call(NumberedCall):
     acts: bool
     """It is an agent's, or a flow's, and its tool calls are made."""
     shown: bool
-    """What it says is part of the turn's answer."""
+    """Whether its words are part of the turn's answer."""
     work: Work = ("", "")
     inner: bool = False
     """Its answer is for the agent's own code, or for other agents."""
@@ -99,7 +100,7 @@ class _Said:
     place: int = 0
     """Tells which of two messages is shown first: models that answer at once may end in another order."""
     settled: bool = False
-    """What its agent's work came to is known."""
+    """Whether the result of its agent's work is known."""
 
 
 class ModelCalls:
@@ -133,7 +134,7 @@ class ModelCalls:
         self._begun: set[str] = set()
         """The events by which tasks, and agents by themselves, began."""
         self._settled: Work | None = None
-        """What was done last."""
+        """The work that was done last."""
         self._messages = 0
         self._places = count(1)
         self._made = 0

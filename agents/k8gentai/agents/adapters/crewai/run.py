@@ -29,7 +29,7 @@ current_run: ContextVar["CrewRun | None"] = ContextVar("current_crew_run", defau
 """The run that the code at hand belongs to, in whatever thread."""
 
 _CLOSING_SECONDS = 5
-"""How long the tool calls of a closed turn may take to unwind."""
+"""The seconds that the tool calls of a closed turn may take to unwind."""
 
 
 class Stopped(BaseException):
@@ -61,7 +61,7 @@ class CrewRun:
         self._events = EventQueue()
         self._waiting: set[concurrent.futures.Future[Any]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
-        """What is waited for, on the worker's loop."""
+        """The tasks on the worker's loop that the run waits for."""
         self._lock = threading.Lock()
         self._over = False
         self.call_ids = CallIds()

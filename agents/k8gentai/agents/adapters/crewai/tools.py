@@ -38,7 +38,7 @@ from k8gentai.agents.tools.admitted_arguments import admit
 from k8gentai.agents.tools.images import text_without_images
 
 _STOPS = (HookAborted, ToolExecutionFailedError)
-"""What CrewAI raises to end a run, rather than to be told to the model."""
+"""The errors that CrewAI raises to end a run; the model is not to see them as results."""
 
 
 def hook_tools() -> None:

@@ -76,10 +76,10 @@ class Answers:
         self._publish = publish
         self._publish_calls = publish_calls
         self._given: dict[tuple[str, ...], set[object]] = {}
-        """What each graph's state had when it began, or was written anew, by its namespace."""
+        """The messages in each graph's state when it began or was last rewritten, by the graph's namespace."""
         self._anew: dict[tuple[str, ...], set[object]] = {}
-        """What a node that wrote the conversation anew had it begin with, by the graph's namespace: it is of
-        before, and no answer."""
+        """The messages that a rewritten state began with, by the graph's namespace: they are of before, and no
+        answer."""
         self._begun: set[tuple[str, ...]] = set()
         """The graphs whose states had what they began with."""
         self._final: Any = None

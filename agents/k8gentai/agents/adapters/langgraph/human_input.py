@@ -1,4 +1,5 @@
-"""What a graph asks of people: ``interrupt()``, as its own code or LangChain's middleware calls it.
+"""Has the turn ask people where a graph does: by ``interrupt()``, called by its own code or by LangChain's
+middleware.
 
 A question is named by its place in the graph and by what it asks, so that its answer finds it whenever and in
 whatever order the graph comes to it again. The graph runs from its beginning when there is an answer, and
@@ -73,9 +74,9 @@ class Questions:
         self._places = places
         self._ids = CallIds()
         self._open: defaultdict[tuple[str, str], list[_Asked]] = defaultdict(list)
-        """What was not answered, by the ids and contents of LangGraph's interrupts."""
+        """The questions without an answer, by the ids and contents of LangGraph's interrupts."""
         self._settled: dict[str, Any] = {}
-        """What people had run for calls, by their ids: each a name and arguments."""
+        """The calls that people had run, by their ids: each a name and arguments."""
         self._lock = threading.Lock()
 
     def settled(self, call_id: str, name: str) -> dict[str, Any] | None:

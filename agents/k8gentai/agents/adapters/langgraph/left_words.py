@@ -17,7 +17,7 @@ _WITHIN = "|"
 """Stands between the names of a task and of one inside of it."""
 
 _DEPTH = 5
-"""How deep in what a node returns its messages may be."""
+"""The depth to which the values that a node returns are searched for messages."""
 
 
 class LeftWords(TaskCallbacks):

@@ -61,17 +61,17 @@ class _Call(NumberedCall):
     text: str = ""
     reasoning: str = ""
     place: int = 0
-    """Where its text is shown."""
+    """The position of its text among all that the turn shows."""
     parts: set[object] = field(default_factory=set)
     """The places in its message of the parts that are shown by a mark."""
     tools: dict[object, str] = field(default_factory=dict)
     """The id of each tool call being streamed, by its index in the answer."""
     arguments: dict[str, str] = field(default_factory=dict)
-    """What was streamed of each tool call's arguments, by its id."""
+    """The part of each tool call's arguments that was streamed, by the call's id."""
     clients: set[str] = field(default_factory=set)
     """The ids of the calls that are the client's to make."""
     left: list[ToolCallChunk] = field(default_factory=list)
-    """What was streamed of those, and taken out of the answer's pieces."""
+    """The pieces of those calls, which were taken out of the answer."""
 
     def is_clients(self, written: Mapping[str, Any]) -> bool:
         """Return whether a call, of which this is written somewhere in the answer, is the client's to make."""
@@ -130,7 +130,7 @@ class ModelCalls(BaseCallbackHandler):
         self.tool_tasks: set[str] = set()
         """The tasks of the graph that run tools."""
         self.made = 0
-        """How many model calls there were."""
+        """The number of model calls so far."""
         self._hands_over = False
         """Whether the client has a call of its own to make."""
 

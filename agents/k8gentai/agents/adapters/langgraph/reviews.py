@@ -1,4 +1,5 @@
-"""What LangChain's ``HumanInTheLoopMiddleware`` asks about tool calls, and the decisions it takes.
+"""Reads the questions of LangChain's ``HumanInTheLoopMiddleware`` about tool calls, and writes the decisions it
+takes.
 
 https://docs.langchain.com/oss/python/langchain/human-in-the-loop
 """

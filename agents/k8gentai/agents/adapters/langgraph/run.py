@@ -29,7 +29,7 @@ _SUPERSTEPS_PER_CALL = 20
 """Supersteps a graph may take for each model call it may make, so that one that loops without any ends too."""
 
 _INTERRUPT = "__interrupt__"
-"""Where LangGraph puts what is asked of a person."""
+"""The key under which LangGraph has the questions for a person."""
 
 current_run: ContextVar["GraphRun"] = ContextVar("current_run")
 """The run that the code at hand belongs to."""

@@ -53,7 +53,7 @@ class _VectorStores:
     def __init__(self, stack: StackServices) -> None:
         self._stack = stack
         self.faults: list[Exception] = []
-        """What went wrong. Llama Stack's search goes on without a store that fails."""
+        """The errors of the searches: Llama Stack's search goes on without a store that fails."""
 
     async def openai_search_vector_store(
         self, vector_store_id: str, request: OpenAISearchVectorStoreRequest
