@@ -1,4 +1,4 @@
-"""What one turn may use: a turn that wants more is ended, with an error that says of what."""
+"""The limits of one turn: a turn that wants more is ended, with an error that says of what."""
 
 from collections.abc import Callable
 from typing import NoReturn
@@ -28,7 +28,7 @@ class JournalFullError(TurnError):
 
 
 _WRITTEN_ANYWAY = StepStarted, StepCompleted, Usage
-"""What says how far a turn came, and is small."""
+"""Events that say how far a turn came. They are small, and published whatever the turn has written."""
 
 
 class Budget:
@@ -51,7 +51,7 @@ class Budget:
         self._tool_calls = 0
         self._written = 0
         self.insides = Insides()
-        """What is done inside tool calls."""
+        """The calls and tokens inside tool calls."""
 
     def use(self, usage: Usage, around: str = "") -> None:
         """Count the tokens of a model call that ended."""

@@ -42,9 +42,9 @@ from k8gentai.workers.queue.connection import until_back
 from k8gentai.workers.queue.stored import EFFECT, FAILURE, GIVEN_UP, MODEL, ORDER
 
 _REPEATABLE_BYTES = 2**20
-"""How large the result of an effect may be to be recorded that may as well be asked for again, as a file."""
+"""The bytes up to which the result of an effect is recorded that may as well be asked for again, as a file."""
 _REPEATABLE_IN_ALL = 2**22
-"""How much of a turn's journal they may take: the rest is for what cannot be done again."""
+"""The bytes of a turn's journal that such results may take together: the rest is for what cannot be done again."""
 
 log = structlog.get_logger(__name__)
 
@@ -87,11 +87,12 @@ class Journal:
         self._asked: Counter[str] = Counter()
         self._made: Counter[str] = Counter()
         self._asked_at: dict[str, float] = {}
-        """When calls were made, by their keys and those of whether the agent waits for them."""
+        """The times at which calls were made (monotonic, in seconds), by their keys and by those from
+        :meth:`patience_key`."""
         self._answered = 0
         self._effects_answered = 0
         self._repeatable_bytes = sum(len(kept) for key, kept in recorded.items() if key.startswith(EFFECT))
-        """How much of the journal effects take that may as well be asked for again."""
+        """The bytes of the journal that effects take that may as well be asked for again."""
         self.is_full = False
         """Whether something of this attempt did not fit: run again, the turn would go another way from there."""
         self._finished: set[str] = set()

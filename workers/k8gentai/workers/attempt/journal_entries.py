@@ -20,8 +20,8 @@ Answer = list[dict[str, Any]]
 
 
 class Failure(BaseModel):
-    """How a model call failed for good, as the agent was told: it may have gone on with another model. Or how an
-    effect was refused."""
+    """The failure of a model call for good, as the agent was told: it may have gone on with another model. Or the
+    refusal of an effect."""
 
     cause: Text
     status: int
@@ -29,13 +29,13 @@ class Failure(BaseModel):
     code: Text
     """That of a turn that fails because of it."""
     chunks: list[JsonObject] = []
-    """What of the answer came before."""
+    """The part of the answer that came before."""
     turn_id: Text = ""
     """The turn that recorded it."""
     tools_begun: int | None = None
-    """How many tool calls had begun; None in entries of older versions."""
+    """The number of tool calls that had begun; None in entries of older versions."""
     tools_done: int = 0
-    """How many tool calls had come to their ends."""
+    """The number of tool calls that had come to their ends."""
 
 
 class AskedAgent(BaseModel):
@@ -48,13 +48,13 @@ class AskedAgent(BaseModel):
     key: Text
     """The idempotency key of the request that brought it."""
     requests: list[JsonObject]
-    """What it asks of people: the items of its response."""
+    """The items of its response that ask people."""
     said: Text = ""
     """The last thing that it said, or the turns that it goes on with."""
 
 
 class ToolEntry(BaseModel):
-    """What is known of a tool call."""
+    """The state of a tool call, and its result."""
 
     state: Literal["running", "left", "done"]
     """``running``: begun, and its worker has not told of its end. ``left``: it stopped to ask a person, and begins
@@ -66,7 +66,7 @@ class ToolEntry(BaseModel):
     images: list[Text] = []
     """The addresses of the images in its result, data URLs among them."""
     usage: list[Usage] = []
-    """What it used of models, as agents do that are asked as tools."""
+    """The tokens of models that it used, as agents do that are asked as tools."""
     asked: str | None = None
     """A digest of the tool's name and of the arguments as the model or the agent's code wrote them, from
     :func:`k8gentai.workers.queue.record.seen_digest`; None in entries of older versions."""
@@ -77,9 +77,9 @@ class ToolEntry(BaseModel):
     """Whether model calls made inside it are known by it: ``around`` of
     :meth:`k8gentai.workers.attempt.journal.Journal.model_key`."""
     inside: Inside | None = None
-    """What the code that answers it did meanwhile; None in entries of older versions, which do not say it."""
+    """The calls and tokens of the code that answers it; None in entries of older versions, which do not say it."""
     returned: Text | None = None
-    """What its tool itself returned, where code around it stopped to ask a person: see
+    """The result of its tool itself, where code around it stopped to ask a person: see
     :class:`k8gentai.agents.tools.own_result.OwnResult`."""
     failed: list[FailedTry] = []
     """The runs of its tool that failed before that."""

@@ -12,8 +12,8 @@ _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _SHOWN = 200
 """Characters of a reference that a message carries."""
 _MOST_REFERRED = 5_000
-"""How many objects there may be in what references lead to and no keyword does: a target that is part of another
-is checked with that once more."""
+"""The number of objects up to which targets of references that no keyword leads to are checked: a target that is
+part of another is checked with that once more."""
 
 
 def dialect_of(schema: dict[str, Any]) -> Any:

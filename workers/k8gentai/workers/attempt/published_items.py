@@ -1,4 +1,4 @@
-"""What a turn has published of its messages and tool calls, and how far a new attempt has said it again."""
+"""The messages and tool calls that a turn has published, and how far a new attempt has said each again."""
 
 from k8gentai.agents.contract.events import (
     MessageDone,
@@ -73,7 +73,7 @@ class PublishedText(Pieces):
 
 
 class PublishedItem:
-    """What was published of one message or tool call."""
+    """A message or tool call that was published, as far as it was."""
 
     def __init__(self) -> None:
         self.text = PublishedText()

@@ -1,4 +1,4 @@
-"""What was published of a turn before a new attempt, as far as that may come to it again."""
+"""The events that a turn published before a new attempt, as far as that may come to them again."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -41,7 +41,7 @@ class PublishedTurn:
         self.recalled: set[str] = set()
         """Messages that were left out of a response as the turn was suspended. None is what was said last."""
         self._others: Counter[str] = Counter()
-        """How often each event without a message or call of its own was published, by its JSON."""
+        """The number of times that each event without a message or call of its own was published, by its JSON."""
         self._whole_items: dict[str, str] = {}
         """Ids of items without a word of their own, by the JSON of their events."""
         self._asked: dict[str, str] = {}

@@ -12,7 +12,8 @@ from k8gentai.workers.queue.connection import until_back
 from k8gentai.workers.queue.stored import FAILURE, GIVEN_UP, ORDER
 
 _TOLD_CHARACTERS = 200
-"""How much of a cause the message of a turn's end has at least, where it tells of that."""
+"""The number of characters of a cause that the message of a turn's end has room for at least, where it tells of
+that."""
 
 
 async def tried_anew(attempts: Attempts, lease: Lease, failed: str, recorded: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,5 @@
-"""What endpoints add to an answer beside the API's own fields, and want back with the tool calls that it holds.
+"""Keeps the fields that endpoints add to an answer beside the API's own, and want back with the tool calls that it
+holds.
 
 Gemini signs what it thought in a call's ``extra_content``, OpenRouter in the message's ``reasoning_details``; both
 refuse to go on without it, or think anew. Frameworks know no such fields and leave them out.
@@ -8,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 DETAILS = "reasoning_details"
-"""Where OpenRouter has what the model thought, beside its text."""
+"""The field in which OpenRouter has what the model thought, beside its text."""
 
 _PIECES = ("text", "summary")
 """The fields of a detail that come in pieces."""
 _NAMES_CALL = "google-gemini"
-"""How the format of a detail begins that names a tool call by its id."""
+"""The beginning of the format of a detail that names a tool call by its id."""
 
 
 class KeptFields:

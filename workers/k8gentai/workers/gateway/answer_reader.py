@@ -41,7 +41,7 @@ class AnswerReader:
         """The indexes of the choices whose calls are none of the answer's."""
         self._usage: dict[str, Any] = {}
         self.reasoning: dict[str, Any] = {}
-        """What the model thought, by the name of the field it came in."""
+        """The model's reasoning, by the name of the field it came in."""
 
     def calls(self) -> dict[str, str]:
         """Return the arguments of the tool calls by their ids, as the model wrote them."""

@@ -32,7 +32,7 @@ from k8gentai.workers.queue.attempts import FencedError
 log = structlog.get_logger(__name__)
 
 _REFUSALS = frozenset({400, 415, 422})
-"""How endpoints answer a call with content that their model does not take."""
+"""The statuses by which endpoints refuse a call with content that their model does not take."""
 _BUFFERED_CHUNKS = 100
 """Chunks the model may be ahead of a slow agent."""
 
@@ -78,7 +78,7 @@ class ChatCall:
         self._several = (body.get("n") or 1) != 1
         self._forced = isinstance(body.get("tool_choice"), dict)
         self._refusal = ""
-        """What the answer refuses with, as far as it was read."""
+        """The text of the answer's refusal, as far as it was read."""
         self._is_empty = True
         """Whether the answer holds neither words nor calls, as far as it was read."""
         self._body = body

@@ -13,10 +13,10 @@ from k8gentai.workers.gateway.upstream import Upstream, UpstreamError, failed_be
 from k8gentai.workers.gateway.usage_figures import embedding_figures, token_count
 
 _RECORDED_BYTES = 2**18
-"""How large an answer may be to be recorded: that to a question is. To be asked again for those of whole documents
+"""The bytes up to which an answer is recorded: that to a question is. To ask again for those of whole documents
 costs tokens, and changes nothing."""
 _RECORDED_IN_ALL = 2**22
-"""How much of a turn's journal they may take: the rest is for what cannot be done again."""
+"""The bytes of a turn's journal that such answers may take together: the rest is for what cannot be done again."""
 
 
 async def embeddings(

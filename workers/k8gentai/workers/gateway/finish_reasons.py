@@ -1,4 +1,4 @@
-"""Why an answer ended, in today's words of the OpenAI API."""
+"""Translates the reasons why answers ended into today's words of the OpenAI API."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -48,7 +48,8 @@ class ModelError(Exception):
 
 
 class ModelCalls:
-    """What the gateway knows of one attempt.
+    """The state of one attempt in the gateway: its model calls, their limits, and what is kept from one to the
+    next.
 
     Args:
         caller: the attempt.
@@ -96,7 +97,7 @@ class ModelCalls:
         self.guard = guard
         self.journal = journal
         self.error: ModelError | StepLimitReached | TurnError | None = None
-        """Why the last call failed; None after one that went well."""
+        """The reason why the last call failed; None after one that went well."""
         self.waited_for: dict[str, str] = {}
         """The models of calls whose answers have not come to their ends, by the calls' keys."""
         self.left: str | None = None
@@ -104,7 +105,7 @@ class ModelCalls:
         self.is_ending = False
         """Whether the attempt ends, so that its agent is stopped: it gives up nothing by itself any more."""
         self.embedded_bytes = 0
-        """How much of the journal answers of embedding models take, those of earlier attempts included."""
+        """The bytes of the journal that answers of embedding models take, those of earlier attempts included."""
         self.last_asked: str | None = None
         """The model of the last call."""
         self.lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()

@@ -1,4 +1,4 @@
-"""Whether the agent waits for the answer to a call that came to the gateway."""
+"""Tells whether the agent waits for the answer to a call that came to the gateway."""
 
 import asyncio
 import time
@@ -50,8 +50,8 @@ class Patience:
         self._shown: list[dict[str, Any]] = []
 
     async def hold(self) -> None:
-        """Where the agent gave the call up in an earlier attempt, hold it for longer than it waited then; it is
-        cancelled as the agent gives it up again.
+        """Hold the call, where the agent gave it up in an earlier attempt, for longer than the agent waited then.
+        The agent cancels this as it gives the call up again.
 
         Raises:
             FencedError: the attempt is over.

@@ -25,7 +25,8 @@ from k8gentai.workers.stack.model_names import ModelNames
 _RETRIES_SECONDS = (0.5, 1.5)
 """Pauses before the second and the third try."""
 _MOST_LOSSES = 5
-"""How often in a row a call may lose its connection before anything of its answer came: it may be what ends it."""
+"""The number of times in a row that a call may lose its connection before anything of its answer came: the call
+itself may be what ends the server."""
 _LONGEST_RETRY_SECONDS = 10.0
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 """Statuses worth another try: those the OpenAI SDK retries, and Anthropic's for an overloaded model."""
@@ -40,11 +41,11 @@ _FINAL = re.compile(
 )
 """Types and codes of errors that the same call would have again, where no status tells."""
 _UNTOLD = "Internal server error: An unexpected error occurred."
-"""What Llama Stack 0.7 answers in place of a cause, such as an endpoint that cannot be reached."""
+"""The message of Llama Stack 0.7 in place of a cause, such as an endpoint that cannot be reached."""
 _SILENCE_SECONDS = 300.0
-"""How long a model may think without sending a byte."""
+"""The seconds that a model may think without sending a byte."""
 _ANSWER_BYTES = 64_000_000
-"""How large one answer may be as it is sent: a few bytes of text take up to some hundred in a chunk."""
+"""The bytes that one answer may have as it is sent: a few bytes of text take up to some hundred in a chunk."""
 
 _WORDS = 1_000
 """Characters of an endpoint's own words that a message carries."""

@@ -1,4 +1,4 @@
-"""What protects an HTTP server on this machine from the web pages that its user visits.
+"""Protects an HTTP server on this machine from the web pages that its user visits.
 
 A browser lets any page send requests to any address, loopback included. Three checks keep such a page out, and
 each leaves clients that are no browsers alone: ``Host`` (a page whose name was bound anew to this address names

@@ -15,9 +15,9 @@ from k8gentai.workers.isolation.thread_context import name_of
 from k8gentai.workers.isolation.watchdog import own_line
 
 _LOST_SECONDS = 30.0
-"""How long a call goes on after its turn until it counts as one that never returns: most do soon."""
+"""The seconds after its turn from which on a call counts as one that never returns: most do soon."""
 _SHOWN = 3
-"""How many of the places are logged that hold threads."""
+"""The number of places that hold threads that are logged."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ class AgentThreads(ThreadPoolExecutor):
         self._running: dict[int, _Running] = {}
         """By the thread."""
         self._over_since: dict[_Running, float] = {}
-        """When calls were first seen to run though their turn was over (monotonic time in seconds)."""
+        """The times at which calls were first seen to run though their turn was over (monotonic, in seconds)."""
 
     def submit[**P, T](self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a call run as soon as a thread is free."""

@@ -1,4 +1,4 @@
-"""How a worker's process is told to end, and how it ends, for those that start it again."""
+"""The signals that end a worker's process, and its exit codes, for those that start it again."""
 
 import os
 import signal

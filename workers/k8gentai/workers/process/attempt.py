@@ -1,4 +1,4 @@
-"""What one attempt at a turn lends its agent, and how the agent is run with it."""
+"""Makes what one attempt at a turn lends its agent, and runs the agent with it."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -54,7 +54,7 @@ from k8gentai.workers.tools.boundary import Tools
 from k8gentai.workers.tools.running_call import key_around
 
 _CLOSING_SECONDS = 10.0
-"""How long a stopped agent may take to unwind: longer than adapters give what they start themselves."""
+"""The seconds that a stopped agent may take to unwind: more than adapters give what they start themselves."""
 _HUNG_SECONDS = 1.0
 """The same where its code lets nothing else run, so that it hears nothing."""
 
@@ -62,7 +62,7 @@ log = structlog.get_logger(__name__)
 
 
 class Outlet(NamedTuple):
-    """Where an attempt's events go."""
+    """The places where an attempt's events go."""
 
     put: Callable[[Event], None]
     """Publishes an event, unless an earlier attempt has published it."""
@@ -71,7 +71,7 @@ class Outlet(NamedTuple):
 
 
 class Attempt:
-    """What one attempt lends its agent.
+    """All that one attempt lends its agent.
 
     Args:
         started: the attempt.

@@ -1,4 +1,4 @@
-"""How a turn ends that did not end well: one sentence a person can act on, never a stack trace."""
+"""Words the end of a turn that did not end well: one sentence a person can act on, never a stack trace."""
 
 import asyncio
 import contextlib

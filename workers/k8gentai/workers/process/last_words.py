@@ -1,4 +1,4 @@
-"""What a worker's process leaves to its witness (:mod:`k8gentai.workers.process.witness`) should it end."""
+"""Writes what a worker's process leaves to its witness (:mod:`k8gentai.workers.process.witness`) should it end."""
 
 import faulthandler
 import json

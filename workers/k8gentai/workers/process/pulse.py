@@ -9,7 +9,8 @@ from collections.abc import Callable
 import structlog
 
 HUNG_SECONDS = 60.0
-"""How long the loop may be held up. Nothing of ours does that; whatever it is, it does not end."""
+"""The seconds that the loop may be held up. Nothing of ours does that for so long; whatever it is, it does not
+end."""
 
 log = structlog.get_logger(__name__)
 

@@ -65,9 +65,9 @@ class PoolTerms:
     concurrency: int
     """Turns at once."""
     lease_seconds: float
-    """How long this process may be silent before its turns are run by another."""
+    """The seconds that this process may be silent before its turns are run by another."""
     max_attempts: int
-    """How many workers a turn may end, each alone in it."""
+    """The number of workers that a turn may end, each alone in it."""
 
 
 class ServedPool:

@@ -11,9 +11,9 @@ from k8gentai.agents.contract.events import TurnFailed
 from k8gentai.workers.queue.hand_backs import BrokeOffError
 
 _SECONDS = 10.0
-"""How long each of these may take that a whole process does in a millisecond."""
+"""The seconds that each of these checks may take, which a whole process does in a millisecond."""
 _OFTEN = 3
-"""How many processes a turn may find broken, or break."""
+"""The number of processes that a turn may find broken, or break."""
 _PROBE = {"a": [1, "é"]}
 
 log = structlog.get_logger(__name__)

@@ -18,27 +18,28 @@ from k8gentai.workers.queue.rq_jobs import rq_now
 from k8gentai.workers.queue.scripts import prepared
 
 LEASE_SECONDS = 4.0
-"""How long a worker may be silent before its turns are given to another, where nothing else is said."""
+"""The seconds that a worker may be silent before its turns are given to another, where nothing else is said."""
 
 MAX_ATTEMPTS = 3
-"""How often a turn is tried whose workers die, where nothing else is said."""
+"""The number of tries of a turn whose workers die, where nothing else is said."""
 
 JOURNAL_BYTES = 16 * 2**20
-"""What a turn's journal may hold."""
+"""The bytes that a turn's journal may hold."""
 _RESERVE_BYTES = 2**20
-"""What a journal that is full has left for entries that are short: that a tool began, or that it ran."""
+"""The bytes that a full journal has left for entries that are short: that a tool began, or that it ran."""
 _SHORT_BYTES = 4096
-"""How long an entry is that is short."""
+"""The bytes up to which an entry is short."""
 
 HAND_OVERS = 30
-"""How often a turn is handed over: far more often than workers are stopped while one turn runs."""
+"""The number of times that a turn is handed over at most: far more often than workers are stopped while one turn
+runs."""
 
 OTHERS_SECONDS = 30.0
-"""How long a turn whose worker has not got its agent waits for one that has."""
+"""The seconds that a turn whose worker has not got its agent waits for one that has."""
 
 WITNESS_SECONDS = 20.0
-"""How long a turn that is about to be given up waits for the cause of its last crash: far longer than a witness
-needs on a busy machine."""
+"""The seconds that a turn that is about to be given up waits for the cause of its last crash: far more than a
+witness needs on a busy machine."""
 
 _HANDED_OVER = TurnFailed(
     code="worker_lost",
@@ -59,7 +60,7 @@ class DeclinedBeforeError(Exception):
 
 @dataclass(frozen=True)
 class Lease:
-    """What a worker holds while it runs a turn."""
+    """A worker's hold on a turn while it runs it."""
 
     turn_id: str
     attempt: int
@@ -71,10 +72,10 @@ class Lease:
 
 
 class Death(BaseModel):
-    """How a worker's process ended."""
+    """The end of a worker's process, and who is to blame for it."""
 
     cause: str
-    """What it did, behind "its process"."""
+    """The words for it behind "its process"."""
     own: bool = False
     """Whether code that it ran ended it: a fault in it, or an exit."""
     turn: str = ""
@@ -97,9 +98,10 @@ class Started:
     suspect: bool = False
     """Whether it may be what ended the worker that had it before, and is to run alone."""
     breaks: int = 0
-    """How many attempts in a row broke off by something that neither the agent nor its worker's end did."""
+    """The number of attempts in a row that broke off by something that neither the agent nor its worker's end
+    did."""
     alone_seconds: float = 0.0
-    """How long it had run when it was one of those that may have ended their worker, at the longest."""
+    """The seconds that it had run, at the longest, when it was one of those that may have ended their worker."""
 
 
 class Attempts:

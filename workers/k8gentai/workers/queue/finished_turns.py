@@ -18,7 +18,7 @@ RECLAIM_SECONDS = 30
 """After this long another server settles what the first one took and did not report."""
 
 _DONE: frozenset[Status] = frozenset({"completed", "incomplete", "cancelled"})
-"""How a turn ends that nothing runs again."""
+"""The ends of a turn after which nothing runs it again."""
 
 _PAGE = 1_000
 """Entries read from Redis at once."""

@@ -142,7 +142,7 @@ class _ClusterLink(_Link):
     """
 
     plain: type[_Link]
-    """What asks a node where that is."""
+    """The kind of link that asks a node where our slot is."""
 
     def __init__(self, *, cluster: Cluster, **options: Any) -> None:
         super().__init__(**options)

@@ -18,7 +18,7 @@ the subscription begins, and whenever the link was lost."""
 
 _AGAIN_SECONDS = 0.25
 _LINGER_SECONDS = 10.0
-"""How long the connection is kept when nobody listens."""
+"""The seconds for which the connection is kept when nobody listens."""
 
 log = structlog.get_logger(__name__)
 

@@ -1,4 +1,4 @@
-"""Where items stand in their conversations."""
+"""The positions of items in their conversations."""
 
 from redis.asyncio import Redis
 

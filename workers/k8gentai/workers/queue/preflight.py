@@ -1,4 +1,4 @@
-"""What a Redis must be to keep turns."""
+"""Checks that a Redis is fit to keep turns."""
 
 import asyncio
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What stands in the queue's keys: the fields of its hashes and streams, a journal's entries, a turn's states.
+"""The contents of the queue's keys: the fields of its hashes and streams, a journal's entries, a turn's states.
 
 README.md is made from this, from the docstrings of :mod:`k8gentai.workers.queue.keys` and from those of
 :class:`k8gentai.workers.queue.record.TurnRecord`.
@@ -68,9 +68,8 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "worker_name": "The worker that began the attempt.",
     },
 }
-"""What each field of a hash, or of a stream's entries, holds, by its key's name. Of a turn's hash: those that
-are no fields of :class:`k8gentai.workers.queue.record.TurnRecord` of their own. Times are Redis', Unix time in
-seconds."""
+"""The contents of each field of a hash, or of a stream's entries, by its key's name. Of a turn's hash: those that
+:class:`k8gentai.workers.queue.record.TurnRecord` does not add itself. Times are Redis', Unix time in seconds."""
 
 EVENT_VERSION: Final = 1
 """The form of the events that this release writes."""

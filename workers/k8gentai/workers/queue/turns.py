@@ -35,7 +35,7 @@ from k8gentai.workers.queue.rq_jobs import job_fields, rq_now
 from k8gentai.workers.queue.scripts import prepared
 
 _STANDING = (TurnRecord.model_fields.keys() - AcceptedTurn.model_fields.keys() - {"last_seq"}) | {"accepted_at"}
-"""What of a turn's record changes and has a field of its own in its hash."""
+"""The fields of a turn's record that change and have a field of their own in its hash."""
 
 _PAGE = 1_000
 """Entries read from Redis at once."""

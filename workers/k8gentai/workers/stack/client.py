@@ -19,18 +19,19 @@ from k8gentai.workers.stack.credentials import Caller, Credentials
 
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 60.0
-"""How long a request waits for its answer, where nothing else is said. Sent again, it leads to the same turn."""
+"""The seconds that a request waits for its answer, where nothing else is said. Sent again, it leads to the same
+turn."""
 KNOCK_SECONDS = 0.5
 """The pause before a stack that was away is asked again."""
 _KEPT_CONNECTIONS = 100
-"""How many connections that are not in use are kept open."""
+"""The number of connections that are kept open though they are not in use."""
 _LONGEST_PAUSE_SECONDS = 10.0
 _AGAIN = frozenset({429, 502, 503, 504})
 _PASSING = frozenset({401, 408, 409, 425, 429})
 """Statuses of refusals that say nothing of the request itself: a wrong key is put right, a limit is over."""
 
 Fault = Literal["away", "silent", "unsendable", "lost"]
-"""What became of a request that has no answer: the stack could not be reached, it sent nothing for too long, the
+"""The fault of a request that has no answer: the stack could not be reached, it sent nothing for too long, the
 request is none that HTTP knows, or the connection broke."""
 
 log = structlog.get_logger(__name__)
@@ -226,7 +227,7 @@ class _PassingError(Exception):
 
 
 class _Tries:
-    """What a request met that is sent again and again.
+    """The tries of a request that is sent again and again: the pauses between them, and the last refusal.
 
     Args:
         caller: the attempt that it is made for.

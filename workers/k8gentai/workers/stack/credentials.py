@@ -1,4 +1,4 @@
-"""What opens the stack to a worker's requests, and who a request is made for."""
+"""The credentials of a worker's requests to the stack, and the attempt that a request is made for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

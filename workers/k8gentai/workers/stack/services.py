@@ -30,7 +30,7 @@ from k8gentai.workers.stack.service_api import (
 )
 
 _SECONDS = 120.0
-"""How long the stack may take, its restart included."""
+"""The seconds that the stack may take, its restart included."""
 
 
 class TurnServices:
