@@ -1,4 +1,4 @@
-"""Which agents there are: those of the registry, and those that were created through the API.
+"""Finds agents: those of the registry, and those that were created through the API.
 
 They have one space of ids (a registered agent's id has no underscore, a created one's begins with ``agent_``), so
 either can be given sessions and turns. A created agent is a declarative agent of Llama Stack's around its model,

@@ -1,4 +1,4 @@
-"""What the server's ``/openapi.json`` says of bodies that our routes read themselves."""
+"""Describes in the server's ``/openapi.json`` the bodies that our routes read themselves."""
 
 from typing import Any
 

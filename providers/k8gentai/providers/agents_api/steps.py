@@ -22,7 +22,7 @@ def call_delta(status: str, call: str | ToolCall) -> dict[str, Any]:
 
 @dataclass
 class Step:
-    """What every step has."""
+    """The fields that every step has."""
 
     id: str
     turn_id: str

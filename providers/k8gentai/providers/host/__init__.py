@@ -63,11 +63,11 @@ OPTIONAL_APIS = [
     # OGX has no Safety API: its guardrails are an endpoint of its own.
     if hasattr(Api, name)
 ]
-"""What a stack may have beside what every one has. Turns of models may ask for it."""
+"""The APIs that a stack may have beside those that every one has. Turns of models may ask for them."""
 
 _errors: Any = import_module(f"{NAME}_api.common.errors")
 HostError = _errors.OGXError if NAME == "ogx" else _errors.LlamaStackError
-"""What the host's own errors have in common: a ``status_code``."""
+"""The class of the host's own errors, which have a ``status_code``."""
 
 _conversations: Any = import_module(f"{NAME}_api.conversations")
 AddItemsRequest = _conversations.AddItemsRequest
@@ -80,7 +80,7 @@ ITEMS = "conversation_items"
 POSITION = "sort_order" if NAME == "ogx" else "created_at"
 """Its column by which the host sorts them."""
 RowExistsError = IntegrityError
-"""What its store raises where a row of the same id is there."""
+"""The error of the host's store where a row of the same id is there."""
 POSITIONS_ARE_TIMES = NAME == "llama_stack"
 """Whether it fills that column by its clock."""
 _ITEMS: TypeAdapter[list[Any]] = TypeAdapter(list[_conversations.ConversationItem])

@@ -20,7 +20,7 @@ LEXICAL = "lexical"
 """The id of the model that is none: vectors of words (:mod:`k8gentai.providers.lexical`)."""
 
 _SECONDS = 120.0
-"""How long the endpoint may take for the passages of one file."""
+"""The seconds that the endpoint may take for the passages of one file."""
 
 
 class EmbeddingsConfig(BaseModel):
@@ -29,7 +29,7 @@ class EmbeddingsConfig(BaseModel):
     model: str = LEXICAL
     """The endpoint's own name of its embedding model."""
     dimension: int = Field(default=0, ge=0)
-    """How long its vectors are."""
+    """The number of figures in one of its vectors."""
     base_url: str | None = None
     """Of the OpenAI-compatible endpoint that has it, if that is not the one of the other models."""
     api_key: str = "none"

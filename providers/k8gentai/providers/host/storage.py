@@ -38,7 +38,7 @@ class StorageAwayError(Exception):
 
 
 STORAGE_AWAY: Final = (StorageAwayError, PoolTimeoutError)
-"""What is raised where the database is away, or all connections to it are in use."""
+"""The errors that are raised where the database is away, or all connections to it are in use."""
 
 
 @event.listens_for(Engine, "do_connect")

@@ -13,7 +13,7 @@ ENDPOINT = "moderation"
 """The endpoint's name as a guardrail, where they have names. OGX has ``guardrails: true`` for it."""
 _SECONDS = 30.0
 _MOST_WORDS = 500
-"""How many characters of an endpoint's words are told."""
+"""The number of characters of an endpoint's words that a message carries."""
 
 
 class ModerationEndpoint:

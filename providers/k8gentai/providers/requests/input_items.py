@@ -35,7 +35,7 @@ _ITEM_TYPES: dict[str, type[BaseModel]] = {
 
 _PARTS = "input_text", "input_image", "input_file", "output_text", "refusal"
 _UNION_TAGS = frozenset({"str", "function", "mcp", "web_search", "file_search", *_PARTS, *_ITEM_TYPES})
-"""What pydantic puts into the place of an error beside field names."""
+"""The names that pydantic puts into the place of an error beside those of fields."""
 
 _STRICT = frozenset({"mcp_approval_response"})
 """Items of which nothing is guessed: the text "false" is no denial, and "true" none either."""

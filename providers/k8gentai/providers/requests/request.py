@@ -66,8 +66,8 @@ class CreateRequest:
     background: bool
     multitask_strategy: MultitaskStrategy | None
     echo: dict[str, Any]
-    """What the response repeats, and a digest of the body, by which a reused idempotency key is told from a
-    repeated request."""
+    """The parameters that the response repeats, and a digest of the body, by which a reused idempotency key is
+    told from a repeated request."""
 
 
 def read_request(turn_id: str, body: Any) -> CreateRequest:

@@ -28,7 +28,7 @@ from k8gentai.workers.queue.turns import TurnDeletedError, TurnNotFoundError, Tu
 log = structlog.get_logger(__name__)
 
 _LAST = frozenset({"response.completed", "response.incomplete"})
-"""What ends the stream of a turn that joins its conversation."""
+"""The events that end the stream of a turn which joins its conversation."""
 
 
 class ResponsesService:

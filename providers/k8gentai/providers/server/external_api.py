@@ -19,7 +19,7 @@ API = host.Api.add("amf")
 
 
 class Amf(Protocol):
-    """What the host believes it serves."""
+    """The protocol that the host believes it serves."""
 
     server: Server
 
@@ -31,7 +31,7 @@ class AmfRoutesConfig(BaseModel):
     """Serve clients of every version. The host refuses llama-stack-client of another one than its own (426), and
     with it those that know the Agents API."""
     max_body_bytes: PositiveInt = MAX_BODY_BYTES
-    """How large a request to our routes may be."""
+    """The bytes that a request to our routes may have."""
     allowed_hosts: str | None = None
     """Names by which the server may be called beside those of loopback, with commas between; ``*`` for any."""
 

@@ -52,7 +52,8 @@ from k8gentai.workers.queue.turns import Turns
 
 @dataclass(frozen=True)
 class Queue:
-    """What servers and workers share: turns, the positions of conversations' items, and who runs turns."""
+    """The queue as servers and workers share it: turns, the positions of conversations' items, and who runs
+    turns."""
 
     turns: Turns
     finished: FinishedTurns
@@ -75,7 +76,7 @@ class Queue:
 
 @dataclass(frozen=True)
 class Stores:
-    """What is kept in the host's SQL store."""
+    """The parts of the host's SQL store that we keep things in."""
 
     responses: ResponseStore
     agents: AgentStore

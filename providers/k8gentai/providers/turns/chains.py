@@ -26,7 +26,8 @@ COLUMNS = {
     "length": host.ColumnType.INTEGER,
     "deleted": host.ColumnType.BOOLEAN,
 }
-"""What a row has of its chain: the fields of :class:`Link`, and whether only those that continue it need it."""
+"""The columns in which a response's row has its place in a chain: the fields of :class:`Link`, and whether only
+those that continue it need it."""
 
 INDEXES = {f"{TABLE}_chain": ("chain", "place"), f"{TABLE}_previous": ("previous",)}
 
@@ -37,7 +38,7 @@ class ChainBrokenError(LookupError):
 
 @dataclass(frozen=True)
 class Link:
-    """Where a response stands."""
+    """The place of a response in its chain."""
 
     chain: str
     place: int
@@ -45,9 +46,9 @@ class Link:
     previous: str | None
     """The response whose history and items come before it, if their rows hold any."""
     earlier: list[Item]
-    """What comes after those, and before its input."""
+    """The items that come after those, and before its input."""
     length: int
-    """How many items there are up to and with its own."""
+    """The number of items up to and with its own."""
 
     def columns(self) -> dict[str, Any]:
         """Return what the response's row has of it."""

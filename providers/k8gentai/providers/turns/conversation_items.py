@@ -44,7 +44,7 @@ class ConversationItems:
 
     @property
     def indexes(self) -> Indexes:
-        """What finds the rows of a conversation."""
+        """The indexes that find the rows of a conversation."""
         return Indexes(self._sql, host.ITEMS, INDEXES)
 
     async def check(self, conversation: str) -> None:

@@ -27,7 +27,7 @@ _AT_ONCE = 8
 _AWAY = (*AWAY, *STORAGE_AWAY)
 
 type OnSettled = Callable[[TurnRecord, list[Event]], Awaitable[None]]
-"""What a front does with a turn that has ended, before the turn counts as settled; called as the turn's owner, and
+"""The work of a front on a turn that has ended, before the turn counts as settled; called as the turn's owner, and
 again should it, or what comes after it, fail."""
 
 

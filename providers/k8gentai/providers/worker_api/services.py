@@ -1,4 +1,4 @@
-"""What the stack does for turns that run, beside models: searches, guardrails, files."""
+"""Serves turns that run, beside models: searches, guardrails, files."""
 
 from typing import Any
 

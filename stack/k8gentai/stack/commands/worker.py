@@ -16,7 +16,7 @@ from k8gentai.stack.local.settings import Settings, take_stack_api_key
 
 @dataclass(frozen=True)
 class Terms:
-    """How a worker runs turns, as :class:`k8gentai.workers.process.worker.WorkerOptions` has it."""
+    """The limits of a worker, as :class:`k8gentai.workers.process.worker.WorkerOptions` has them."""
 
     concurrency: int | None
     grace_seconds: float

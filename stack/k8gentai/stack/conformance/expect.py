@@ -1,4 +1,4 @@
-"""What checks say of what they see. A check that fails is read by somebody who does not have its code at hand, so
+"""Words the expectations of checks. A check that fails is read by somebody who does not have its code at hand, so
 each expectation says in words what it is about."""
 
 import asyncio

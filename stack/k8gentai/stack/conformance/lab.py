@@ -1,4 +1,4 @@
-"""What a check works with: a client, the model's script, a file, and the processes."""
+"""The means that a check works with: a client, the model's script, a file, and the processes."""
 
 import asyncio
 import json
@@ -67,7 +67,7 @@ class Lab:
         return f"[[{self._key(part)}]] {words}"
 
     def script(self, *steps: Step, part: object = "") -> None:
-        """What the model answers, in order."""
+        """Have the model answer with these steps, in order."""
         self.model.script(self._key(part), *steps)
 
     def requests(self, part: object = "") -> list[Received]:

@@ -1,4 +1,4 @@
-"""What became of the checks, as tables: for a terminal, and for the documentation."""
+"""Shows the outcomes of the checks as tables: for a terminal, and for the documentation."""
 
 from collections.abc import Iterable, Mapping
 from typing import Literal, Self, cast
@@ -17,7 +17,7 @@ _WRITTEN = {"passed": "yes", "failed": "**failed**", "impossible": "no"}
 
 
 class Outcome(BaseModel):
-    """What became of one check."""
+    """The outcome of one check."""
 
     framework: str
     capability: Capability
@@ -26,7 +26,7 @@ class Outcome(BaseModel):
     state: State
     """``impossible``: the framework declares that it cannot have what the check is about."""
     reason: str
-    """Why, where it did not pass."""
+    """The reason why it did not pass; empty where it did."""
     seconds: float
 
     @classmethod

@@ -15,7 +15,7 @@ from k8gentai.stack.conformance.report import Outcome
 from k8gentai.stack.conformance.scripted import ScriptedModel
 
 _CHECK_SECONDS = 300
-"""How long a check may take that waits in vain for what never comes."""
+"""The seconds that a check may take that waits in vain for what never comes."""
 
 
 async def put_to(check: Check, lab: Lab) -> None:

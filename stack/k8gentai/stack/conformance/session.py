@@ -27,14 +27,14 @@ from k8gentai.stack.local.settings import Settings
 from k8gentai.stack.terminal.console import perhaps_unread, progress
 
 OWN_AGENTS = PRODUCT.data / "tests" / "conformance" / "agents"
-"""What the frameworks bring that we have adapters for."""
+"""The kits of the frameworks that we have adapters for."""
 _THEIRS = "conformance"
 """The directory beside a third party's module with what its framework brings."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """What the command line says."""
+    """The options of the command line."""
 
     adapters: Sequence[str]
     """None of them: all of ours."""

@@ -30,7 +30,7 @@ _LEASE_SECONDS = 5
 
 @dataclass(frozen=True)
 class Subject:
-    """What is put to the checks."""
+    """The adapter that is put to the checks, with its kit and its interpreter."""
 
     kit: Kit
     python: Path

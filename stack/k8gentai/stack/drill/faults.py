@@ -22,7 +22,7 @@ FAULTS = (*PROCESSES, *PROXIED)
 _SLOW_SECONDS = 0.2
 _DOWN_SECONDS = 2.0
 _LINK_LEASES = 1.5
-"""How long a link is dead, in leases."""
+"""The time for which a link is dead, in leases."""
 
 
 class Proxies:

@@ -1,4 +1,4 @@
-"""What a drill found, added up and shown."""
+"""Adds up what a drill found, and shows it."""
 
 import statistics
 from collections import Counter
@@ -20,14 +20,14 @@ class TurnReport(CallCounts):
     id: str | None
     """None: it was never accepted."""
     status: str = "endless"
-    """How it ended; ``endless``: it did not, in the time it had."""
+    """The turn's last state; ``endless``: it had no end in the time it had."""
     error: str | None = None
     expired: bool = False
     """Redis kept it no longer, so that its response and what its client read are all that was looked at."""
     events: int = 0
     attempts: int = 0
     recoveries: list[tuple[str, float]] = Field(default_factory=list)
-    """How its worker was struck, and the seconds until another took the turn up."""
+    """The strikes on its worker, each with the seconds until another took the turn up."""
     lost: list[str] = Field(default_factory=list)
     doubled: list[str] = Field(default_factory=list)
 

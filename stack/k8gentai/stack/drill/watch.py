@@ -1,4 +1,4 @@
-"""When each turn was taken up by which worker: what recovery is measured by."""
+"""Watches which worker takes up each turn, and when: recovery is measured by that."""
 
 import asyncio
 import time
@@ -29,11 +29,11 @@ class Watch:
     turns: Turns
     turn_id: str
     worker: str | None = None
-    """Who runs it, by the events so far."""
+    """The worker that runs it, by the events so far; None where none does."""
     attempts: list[str] = field(default_factory=list)
     """The workers that took it up, in order."""
     recoveries: list[tuple[str, float]] = field(default_factory=list)
-    """How its worker was struck, and the seconds until another took the turn up."""
+    """The strikes on its worker, each with the seconds until another took the turn up."""
     ended: bool = False
     """Whether there is nothing more to come."""
     _struck: _Struck | None = None

@@ -22,10 +22,10 @@ KILLED = "worker killed"
 STOPPED = "worker stopped"
 
 _START_SECONDS = 300
-"""How long a worker may take until it is ready: it imports its framework."""
+"""The seconds that a worker may take until it is ready: it imports its framework."""
 _LOOK_SECONDS = 0.1
 _STOPPED_LEASES = 1.5
-"""How long a worker is stopped, in leases."""
+"""The time for which a worker is stopped, in leases."""
 _DEATHS = 5
 """Workers that end by themselves and not to be replaced, while no turn ends, before the drill is given up."""
 

@@ -10,7 +10,7 @@ from k8gentai.stack.environments.private_folders import make_private
 
 RUN_YAML = PRODUCT.data / "stack" / "run.yaml"
 APIS = PRODUCT.data / "stack" / "apis.d"
-"""What the run YAML's ``external_apis_dir`` is, wherever a server is started."""
+"""The directory that is the run YAML's ``external_apis_dir``, wherever a server is started."""
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,8 @@ HOMES: dict[str, tuple[str, str]] = {
     "model": ("model", "xllamacpp"),
     "ogx": ("ogx", "ogx"),
 }
-"""What runs where: framework (or host, or the embedded model) -> its environment, and the module that shows that
-an interpreter already has it."""
+"""The environment of each framework (and host, and the embedded model), and the module that shows that an
+interpreter already has it."""
 
 Say = Callable[[str], None]
 

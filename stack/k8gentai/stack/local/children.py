@@ -12,9 +12,10 @@ from typing import Self
 from k8gentai.stack.environments.private_folders import make_private
 
 STOP_SECONDS = 10
-"""How long an essential child may take to end after SIGTERM."""
+"""The seconds that an essential child may take to end after SIGTERM."""
 DRAIN_SECONDS = 40
-"""How long others may: the grace that workers give their turns by default, and what hands the rest over."""
+"""The seconds that others may take: the grace that workers give their turns by default, and time to hand the rest
+over."""
 TAIL_LINES = 12
 
 

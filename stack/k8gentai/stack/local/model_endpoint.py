@@ -1,4 +1,5 @@
-"""Which model the agents run on: what the environment names, an Ollama on its usual port, or the embedded one."""
+"""Finds the model that the agents run on: the one that the environment names, an Ollama's on its usual port, or
+the embedded one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class Endpoint:
     base_url: str
     api_key: str
     origin: str
-    """Who named it, for a person."""
+    """The variable, or other source, that it comes from, in words for a person."""
 
 
 def named_endpoint(environment: Mapping[str, str]) -> Endpoint | None:

@@ -20,7 +20,7 @@ _SETTLED_SECONDS = 10
 _STOPPED_SECONDS = 60
 """A process that is stopped for so long is not going on."""
 _LOOKS = 6
-"""How often it is looked at meanwhile."""
+"""The number of looks at it meanwhile."""
 _LONGEST_PAUSE_SECONDS = 10.0
 """Turns of other agents wait as well: one that ends its process does so for a few times only."""
 

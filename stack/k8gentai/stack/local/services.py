@@ -16,10 +16,10 @@ from k8gentai.workers.queue.connection import connect
 from k8gentai.workers.queue.worker_name import pid_in
 
 START_SECONDS = 120
-"""How long a part may take until it answers."""
+"""The seconds that a part may take until it answers."""
 
 WORKER_SECONDS = 300
-"""How long a worker may take to import its framework and its agents."""
+"""The seconds that a worker may take to import its framework and its agents."""
 
 
 async def unless_a_child_fails[T](children: Children, work: Coroutine[object, object, T]) -> T:

@@ -1,4 +1,4 @@
-"""Where everything is: the environment variables the command reads, and their defaults."""
+"""The settings of the command: the environment variables that it reads, and their defaults."""
 
 import os
 import sys
@@ -28,7 +28,7 @@ REGISTRY = STATE / "registry.json"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command is told by its environment."""
+    """The settings that the environment gives the command."""
 
     agents: Path
     """``AMF_AGENTS``: where the agents' definitions are; where it is not set, the directory that the registry was
@@ -52,7 +52,7 @@ class Settings:
     """The stack that is up in this directory."""
     state: Path = STATE
     code_environment: Mapping[str, str] | None = None
-    """What agents' code is checked in; None for this process's."""
+    """The environment that agents' code is checked in; None for this process's."""
 
     @property
     def redis_directory(self) -> Path:

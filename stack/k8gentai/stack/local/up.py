@@ -40,18 +40,18 @@ EXAMPLE = "langgraph-math"
 """The agent that is asked at the start. Nobody knows what a question would have agents of one's own do."""
 QUESTION = "What is 17 times 23?"
 REDIS_SECONDS = 3
-"""How long a Redis may take until it answers that should be there already."""
+"""The seconds that a Redis may take until it answers that should be there already."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a person wants to have running."""
+    """The parts that a person wants to have running."""
 
     port: int
     """Of the stack, on loopback."""
     host: Host
     frameworks: tuple[str, ...]
-    """Whose agents are run."""
+    """The frameworks whose agents are run."""
     once: bool
     """Return after the first answer."""
 

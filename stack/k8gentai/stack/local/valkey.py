@@ -22,7 +22,7 @@ from k8gentai.workers.queue import preflight
 from k8gentai.workers.queue.connection import AWAY, connect_blocking, masked
 
 DURABLE = {"appendonly": "yes", "appendfsync": "always", "save": ""}
-"""What Redis has to be told to be a store of record (https://valkey.io/topics/persistence). With ``everysec`` it
+"""The settings that make Redis a store of record (https://valkey.io/topics/persistence). With ``everysec`` it
 answers before its file is written while an earlier sync is slow, and a kill then loses what was accepted."""
 
 SOCKET_PATH_BYTES = 100

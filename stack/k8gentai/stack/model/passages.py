@@ -1,4 +1,5 @@
-"""What a search found, cut down to what a small model can word: more than a sentence or two confuses it."""
+"""Cuts the passages that a search found down to what a small model can word: more than a sentence or two confuses
+it."""
 
 import re
 

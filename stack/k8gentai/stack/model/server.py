@@ -23,10 +23,10 @@ from k8gentai.workers.http.web_pages import TransportSecurity
 Json = dict[str, Any]
 
 CONTEXT_TOKENS = 2048
-"""What the model was trained on."""
+"""The length of the context that the model was trained on, in tokens."""
 AT_ONCE = 4
 DEFAULT_MAX_TOKENS = 256
-"""Where a request names none: a small model that lost its thread would go on for ever."""
+"""The number of tokens for requests that name none: a small model that lost its thread would go on for ever."""
 REPEAT_PENALTY = 1.15
 """Against saying one sentence over and over (llama.cpp's ``repeat_penalty``)."""
 

@@ -1,4 +1,4 @@
-"""What a script is made of: answers, refusals and the gates between their pieces."""
+"""The steps that a script is made of: answers, refusals and the gates between their pieces."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Ending(Enum):
-    """How an answer ends where it does not end well."""
+    """The ways in which an answer ends that does not end well."""
 
     HANG_UP = auto()
     """The connection is dropped, without the stream's terminator."""
