@@ -151,7 +151,7 @@ class ToolBoundary(Protocol):
     def wait(
         self, call_id: str, name: str, arguments: dict[str, Any], run: Callable[[], str | ToolOutcome]
     ) -> ToolOutcome:
-        """As :meth:`call`, for code that blocks its thread, be it the event loop's.
+        """Do as :meth:`call`, for code that blocks its thread, be it the event loop's.
 
         Args:
             run: runs the tool, in the caller's thread unless the agent's definition limits its time.

@@ -82,7 +82,8 @@ class Directory:
         return config.model, False
 
     async def page(self, start: int, limit: int) -> tuple[list[dict[str, Any]], bool]:
-        """Agents from number ``start`` (from 0): the registered by their ids, then the created, oldest first.
+        """Return agents from number ``start`` (from 0): the registered by their ids, then the created, oldest
+        first.
 
         Returns:
             The page, and whether more follow.

@@ -143,7 +143,7 @@ def _lexical(params: Any) -> tuple[list[list[float]], int]:
 
 
 def _base64(vector: list[float]) -> str:
-    """As the OpenAI API has it: little-endian 32-bit floats."""
+    """Return a vector in base64, as the OpenAI API has it: little-endian 32-bit floats."""
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 

@@ -29,7 +29,7 @@ class SearchCall(OutputItem):
         self._tell(f"response.{self.type}.searching")
 
     def result(self, results: list[dict[str, Any]], *, is_error: bool) -> None:
-        """The search has ended."""
+        """End the search."""
         if not is_error:
             self._results = results
             self._tell(f"response.{self.type}.completed")

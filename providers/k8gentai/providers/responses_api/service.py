@@ -198,7 +198,7 @@ class ResponsesService:
     async def page(
         self, *, after: str | None, limit: int, model: str | None, descending: bool
     ) -> tuple[list[StoredResponse], bool]:
-        """Responses in the order they were created, finished or not.
+        """Return responses in the order they were created, finished or not.
 
         Args:
             after: the id after which the page begins.

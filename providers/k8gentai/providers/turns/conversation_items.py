@@ -57,7 +57,7 @@ class ConversationItems:
         return host.items_of(in_order(await self._rows({"conversation_id": conversation})))
 
     async def page(self, conversation: str, *, after: str | None, limit: int, descending: bool) -> Any:
-        """Some of the conversation's items, as the host's list.
+        """Return some of the conversation's items, as the host's list.
 
         Args:
             conversation: its id.

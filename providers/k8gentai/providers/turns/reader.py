@@ -47,7 +47,7 @@ class TurnReader:
         self._stopping = asyncio.Event()
 
     def stop_waiting(self) -> None:
-        """The server is to stop: answer whoever waits for a turn, which goes on without them."""
+        """Answer whoever waits for a turn, as the server is to stop. The turn goes on without them."""
         self._stopping.set()
 
     async def record(self, turn_id: str, action: str, *, unkept: bool = False) -> TurnRecord:

@@ -211,7 +211,7 @@ class Settler:
         return None
 
     async def _unless_deleted(self, record: TurnRecord) -> None:
-        """A turn that was deleted while it was being written must not come back."""
+        """Delete a turn again that was deleted while it was being written: it must not come back."""
         try:
             await self._turns.get(record.turn.id)
         except TurnNotFoundError:

@@ -37,7 +37,7 @@ def holds(what: str, truth: object, seen: object = "") -> None:
 
 
 def contains(what: str, text: object, part: str) -> None:
-    """A text has a part.
+    """Expect a text to have a part.
 
     Raises:
         CheckFailedError

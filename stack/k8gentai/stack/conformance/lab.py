@@ -151,7 +151,7 @@ class Lab:
 async def open_lab(
     framework: str, model: ScriptedModel, processes: Processes, key: str, page: Path
 ) -> AsyncIterator[Lab]:
-    """A lab for one check.
+    """Open a lab for one check.
 
     Args:
         framework: the one under test.
@@ -196,7 +196,7 @@ def completed(response: Any) -> Any:
 
 
 def failed(response: Any, code: str, *words: str) -> None:
-    """The turn failed, and says why.
+    """Expect the turn to have failed, and to say why.
 
     Raises:
         CheckFailedError

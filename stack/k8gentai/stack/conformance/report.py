@@ -57,7 +57,8 @@ def declared(kit: Kit, checks: Iterable[Check]) -> list[Outcome]:
 
 
 def rows(outcomes: Iterable[Outcome]) -> dict[str, Rows]:
-    """By framework, what the outcomes of each capability come to: failed if one failed, impossible if all are."""
+    """Return by framework what the outcomes of each capability come to: failed if one failed, impossible if all
+    are."""
     found: dict[str, dict[Capability, tuple[State, str]]] = {}
     for outcome in outcomes:
         row = found.setdefault(outcome.framework, {})

@@ -142,7 +142,7 @@ class Stand:
 
 @asynccontextmanager
 async def open_stand(subject: Subject, model: ScriptedModel, logs: Path, say: Say) -> AsyncIterator[Stand]:
-    """A stack for a framework. Its end leaves no process and no data, but the logs.
+    """Start a stack for a framework. Its end leaves no process and no data, but the logs.
 
     Args:
         subject: what is put to the checks.

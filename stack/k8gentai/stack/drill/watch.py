@@ -44,7 +44,7 @@ class Watch:
         return self._struck is not None
 
     def strike(self, how: str, worker: str) -> None:
-        """That worker is being struck now."""
+        """Note that a worker is being struck now."""
         if self.worker == worker:
             self._struck = _Struck(how, time.monotonic())
 

@@ -120,7 +120,7 @@ def _is_stopped(pid: int) -> bool:
 
 
 def _pauses() -> Iterator[float]:
-    """Seconds to wait before each start; without end."""
+    """Yield the seconds to wait before each start; without end."""
     pause = 0.5
     while True:
         yield pause

@@ -125,7 +125,7 @@ async def _tool_call(llama: httpx.AsyncClient, body: Json, inner: Json) -> Respo
 
 
 async def _forward(llama: httpx.AsyncClient, body: Json) -> Response:
-    """llama.cpp's own answer, as it comes. A client that goes away ends it."""
+    """Pass on llama.cpp's own answer, as it comes. A client that goes away ends it."""
     request = llama.build_request("POST", "/v1/chat/completions", json=body)
     answer = await llama.send(request, stream=True)
 

@@ -113,7 +113,7 @@ class Budget:
         return False
 
     def tool_result(self, size: int) -> None:
-        """A tool came to its end, with a result of that many characters.
+        """Count a tool that came to its end, with a result of that many characters.
 
         Raises:
             OutputLimitError: the turn may not write it.

@@ -325,7 +325,7 @@ class Journal:
         return key in self._done or key in done_tools({key: self._recorded.get(key, "{}")})
 
     async def close(self) -> None:
-        """The agent came to its end: note how many calls and effects were answered from here.
+        """End the attempt, as the agent came to its end: note how many calls and effects were answered from here.
 
         Raises:
             FencedError: the attempt is over.

@@ -311,7 +311,7 @@ class Republisher:
             self._put(event)
 
     def _drop(self, item_id: str) -> None:
-        """From here on the item is a new one."""
+        """Drop an item that was published: from here on it is a new one."""
         del self._turn.items[item_id]
         self._put(ItemDropped(item_id=item_id))
 

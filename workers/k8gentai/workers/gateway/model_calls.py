@@ -276,7 +276,7 @@ class OpenAttempts:
         return ModelEndpoint(base_url=self.base_url, api_key=calls.attempt.key, model=calls.model)
 
     def close(self, calls: ModelCalls) -> None:
-        """The attempt is over: its key is worth nothing from now on."""
+        """Close an attempt that is over: its key is worth nothing from now on."""
         self._by_key.pop(calls.attempt.key, None)
         calls.attempt.over = True
         calls.stop()

@@ -25,7 +25,8 @@ async def whole(blocks: AsyncIterator[bytes], limit: int) -> bytes:
 
 
 async def lines(blocks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
-    """Its lines as they end, without their ends. They end with a line feed only: text in JSON may hold all else.
+    """Yield the lines of a body as they end, without their ends. They end with a line feed only: text in JSON may
+    hold all else.
 
     Args:
         blocks: as they arrive.

@@ -132,7 +132,8 @@ class Beat:
         self._kept_at = now
 
     def _spare_others(self) -> None:
-        """Redis was away: give the others the time of a lease to renew theirs, before they count as dead."""
+        """Give the other workers the time of a lease to renew theirs before they count as dead, as Redis was
+        away."""
         self._reap_from = time.monotonic() + self._lease_seconds
 
     def _look_after_others(self) -> None:

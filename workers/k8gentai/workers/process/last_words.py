@@ -80,7 +80,8 @@ class LastWords:
         self._exit(status)
 
     def _forget(self) -> None:
-        """A child process has nothing to say, and must not keep the witness waiting."""
+        """Close the witness's pipe in a child process, which has nothing to say, and must not keep the witness
+        waiting."""
         self._disable_faulthandler()
         with suppress(OSError):
             self._pipe.close()

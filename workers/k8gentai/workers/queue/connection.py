@@ -97,7 +97,7 @@ log = structlog.get_logger(__name__)
 
 
 def pauses() -> Iterator[float]:
-    """Seconds to wait between tries while Redis is away; without end."""
+    """Yield the seconds to wait between tries while Redis is away; without end."""
     yield from (0.05, 0.1, 0.25, 0.5)
     yield from repeat(1.0)
 

@@ -121,7 +121,7 @@ class FinishedTurns:
         load_history: Callable[[TurnRecord], Awaitable[list[Item]]],
         written: Status | None = None,
     ) -> bool:
-        """The turn is in the SQL store and its conversation: let the conversation's next turn go.
+        """Note that a turn is in the SQL store and its conversation, and let the conversation's next turn go.
 
         Args:
             turn_id: one that :meth:`ids` gave.

@@ -85,11 +85,12 @@ class Answers:
         self._drafts.append(_Draft(step, tuple(response.tool_calls.calls)))
 
     def broke_off(self, step: ModelStep) -> None:
-        """A model call failed. The code around it may have it made again."""
+        """Note that a model call failed. The code around it may have it made again."""
         self._drafts.append(_Draft(step, is_whole=False))
 
     def go(self) -> None:
-        """The agent takes its turn, be it again: what it came to before is no answer, unless it comes to that."""
+        """Begin a go at the agent's turn, be it again: what the agent came to before is no answer, unless it comes
+        to that."""
         self._leave_out(self._goes[-1], left=True)
         self._goes.append([])
 

@@ -167,7 +167,8 @@ class AgentRun(KeptEvents):
         self._said[message_id] = text
 
     def broke_off(self, step: "ModelStep") -> None:
-        """A model call failed. The agent may try again; else what was said stays open for the turn's end."""
+        """Note that a model call failed. The agent may try again; else what was said stays open for the turn's
+        end."""
         self._failed.append(step)
 
     @contextmanager
@@ -215,14 +216,14 @@ class ModelStep:
         return not self._text and not self._reasoning
 
     def text(self, delta: str) -> None:
-        """A piece of the answer."""
+        """Publish a piece of the answer."""
         self._text += delta
         if self._shown and delta:
             self._run.begun(self.message_id)
             self._run.publish(TextDelta(message_id=self.message_id, delta=delta))
 
     def reasoning(self, delta: str) -> None:
-        """A piece of the model's reasoning."""
+        """Publish a piece of the model's reasoning."""
         self._reasoning += delta
         if self._shown and delta:
             self._run.begun(self.message_id)
@@ -249,7 +250,7 @@ class ModelStep:
         self.reasoning(reasoning)
 
     def end(self, calls: Sequence[ToolCall] = ()) -> str:
-        """The answer is whole. Returns the id of its message."""
+        """End the answer, which is whole. Returns the id of its message."""
         for call in calls:
             self._run.publish(call)
         if self._shown and not self.silent:
@@ -263,7 +264,7 @@ class ModelStep:
         self._run.drop(self.message_id)
 
     def complete(self) -> None:
-        """The model call is over."""
+        """End the model call."""
         self._run.publish(StepCompleted(step_id=self._step_id, kind="inference"))
 
 

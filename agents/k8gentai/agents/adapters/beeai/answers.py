@@ -83,7 +83,7 @@ class ModelAnswer:
                     self._piece(part)
 
     def fail(self) -> None:
-        """The answer is none: its tool calls will not be made."""
+        """Drop the answer, which is none: its tool calls will not be made."""
         for call_id, call in self._calls.items():
             self._run.context.tools.exempt(call_id)
             if call.tool_name != FINAL_ANSWER:
@@ -91,7 +91,7 @@ class ModelAnswer:
         self._run.broke_off(self._step)
 
     async def end(self, output: ChatModelOutput) -> None:
-        """The answer is whole, and its tool calls are as the agent will make them."""
+        """End the answer, which is whole: its tool calls are as the agent will make them."""
         if self._react is not None:
             self._step.be(await self._react.end())
         made = output.get_tool_calls()

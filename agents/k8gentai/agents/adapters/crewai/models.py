@@ -216,7 +216,7 @@ class ModelCalls:
             self.is_over = True
 
     def finish(self, answer: Answer) -> None:
-        """The run ended well.
+        """End the turn's events: the run ended well.
 
         Args:
             answer: what it came to; published where no model said it.
@@ -257,9 +257,9 @@ class ModelCalls:
         return False
 
     def _settle(self, work: Work, output: str) -> None:
-        """A task or an agent is done. What its models answered and it did not come to is dropped: what a guardrail
-        or a person turned down, what a hook changed, and how agents without tool calls write down their thoughts.
-        """
+        """Note that a task or an agent is done. Answers of its models that are not its result are dropped: what a
+        guardrail or a person turned down, what a hook changed, and how agents without tool calls write down their
+        thoughts."""
         self._settled = work
         said = [said for said in self._said if said.work == work and not said.settled]
         same = next((each for each in reversed(said) if same_answer(each.text, output)), None)
