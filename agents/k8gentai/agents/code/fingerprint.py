@@ -88,11 +88,11 @@ class ReadFiles:
         self._opened: dict[str, str] = {}
         """Each with the file of the agents' module whose import read it; empty where none was being imported."""
         self._common: set[str] = set()
-        """Those of all agents."""
+        """The files of all agents."""
         self._known: set[str] = set()
-        """Those that earlier agents brought."""
+        """The files that earlier agents brought."""
         self._code: set[str] = set()
-        """Those that agents' code is in, be they not imported yet."""
+        """The files that agents' code is in, be they not imported yet."""
         self._below = _below()
         sys.addaudithook(self._note)
 

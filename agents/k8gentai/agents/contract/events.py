@@ -148,7 +148,7 @@ class MessageDone(_Event):
     annotations: list[JsonObject] = Field(default_factory=list)
     """Citations in Responses API shape."""
     logprobs: list[JsonObject] = Field(default_factory=list)
-    """Those of all its deltas."""
+    """The log probabilities of all its deltas."""
 
 
 class ItemStarted(_Event):

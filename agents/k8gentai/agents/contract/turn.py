@@ -231,7 +231,7 @@ class FoundTools:
     """The tools that an agent was found to have, without running it."""
 
     names: frozenset[str] = frozenset()
-    """As the model knows them."""
+    """The names of the tools as the model knows them."""
     complete: bool = False
     """There are no others: False where the agent's code may make tools while a turn runs."""
     shapes: frozenset[str] = frozenset()

@@ -26,7 +26,7 @@ class RegisteredAgent(BaseModel):
 
     id: str
     framework: str
-    """As the definition names it; empty where it names none."""
+    """The framework as the definition names it; empty where it names none."""
     version: str = ""
     """The framework's; empty where nobody came to look."""
     environment: str = ""
@@ -53,7 +53,7 @@ class RegisteredAgent(BaseModel):
     """The fields of its definition that nothing reads, a line a field: file, line and name; None where there is
     none."""
     definition: AgentDefinition | None = None
-    """None where the file could not be read as one."""
+    """The definition; None where the file could not be read as one."""
 
     @property
     def pool(self) -> str:
@@ -88,7 +88,7 @@ class _Map(BaseModel):
     version: Literal[1] = 1
     agents: list[RegisteredAgent]
     checked: dict[str, Checked] = {}
-    """By framework."""
+    """The checks of the frameworks' agents, by the framework."""
     agents_dir: str | None = None
     """The directory of the definitions; None where an earlier version wrote it."""
 
@@ -102,7 +102,7 @@ class _Seen:
     written_at: float = 0.0
     kept: _Map = field(default_factory=lambda: _Map(agents=[]))
     agents: Mapping[str, RegisteredAgent] = field(default_factory=dict)
-    """Those of `kept`, by id."""
+    """The agents of `kept`, by id."""
     trouble: str | None = None
     """The reason why the map could not be read when it was last looked at; None where it could."""
 

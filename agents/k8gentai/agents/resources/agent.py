@@ -98,7 +98,7 @@ class McpServer(Part):
     url: str | None = Field(default=None, pattern=r"^https?://")
     headers: dict[str, str] = Field(default_factory=dict)
     tools: list[str] | None = None
-    """Those of its tools that the agent gets; None for all."""
+    """The names of its tools that the agent gets; None for all."""
     start_seconds: float = Field(default=30, alias="startSeconds", gt=0, le=600)
     """The seconds that it may take to start and to name its tools."""
 
@@ -134,9 +134,10 @@ class ToolTerms(Part):
     """
 
     name: str = Field(min_length=1)
-    """As the model knows it. With ``mcp`` it names the server, whose tools have names of their own."""
+    """The tool's name as the model knows it. With ``mcp`` it names the server, whose tools have names of their
+    own."""
     description: str | None = None
-    """For the model, in place of the function's docstring or of the other agent's description."""
+    """The description for the model, in place of the function's docstring or of the other agent's description."""
     function: str | None = Field(default=None, pattern=ENTRYPOINT)
     """A Python function."""
     mcp: McpServer | None = None

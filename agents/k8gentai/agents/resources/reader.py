@@ -29,7 +29,7 @@ class Document:
     file: str
     line: int
     kind: str
-    """As the document names it; empty where it names none."""
+    """The kind as the document names it; empty where it names none."""
     name: str
     """The name it gives itself; the file's where it gives none."""
     resource: Resource | None

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 API_VERSION: Final = "kagent.dev/v1alpha1"
-"""Of every kind there is."""
+"""The ``apiVersion`` of every kind."""
 
 KEPT_BY_KUBERNETES = frozenset(
     {

@@ -52,7 +52,7 @@ class Accepted:
     """A turn, or the next part of one, that was accepted."""
 
     part: TurnRecord
-    """It as it was accepted."""
+    """The part as it was accepted."""
     before: list[Part]
     stream: bool
 

@@ -53,7 +53,7 @@ class InferenceStep(Step):
     """One model call."""
 
     texts: dict[str, str] = field(default_factory=dict)
-    """By message."""
+    """The text of each message, by its id."""
     calls: dict[str, ToolCall] = field(default_factory=dict)
     dropped: bool = False
     """Something that it said was taken back."""

@@ -20,7 +20,7 @@ class StoredAgent:
     created_at: int
     """Unix time in seconds."""
     config: dict[str, Any]
-    """As its creator sent it."""
+    """The agent's config as its creator sent it."""
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ GetConversationRequest = _conversations.GetConversationRequest
 ITEMS = "conversation_items"
 """The table of the conversations' items."""
 POSITION = "sort_order" if NAME == "ogx" else "created_at"
-"""Its column by which the host sorts them."""
+"""The column of that table by which the host sorts the items."""
 RowExistsError = IntegrityError
 """The error of the host's store where a row of the same id is there."""
 POSITIONS_ARE_TIMES = NAME == "llama_stack"

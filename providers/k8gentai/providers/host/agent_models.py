@@ -111,7 +111,7 @@ class AgentModelsConfig(BaseModel):
     """``config`` of the provider in the run YAML."""
 
     redis_url: str = Field(default_factory=environment.redis_url)
-    """For a registry in Redis."""
+    """The address of Redis, for a registry that is kept there."""
     registry: Place = Path(".k8gentai/registry.json")
 
 

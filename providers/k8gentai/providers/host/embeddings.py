@@ -31,10 +31,10 @@ class EmbeddingsConfig(BaseModel):
     dimension: int = Field(default=0, ge=0)
     """The number of figures in one of its vectors."""
     base_url: str | None = None
-    """Of the OpenAI-compatible endpoint that has it, if that is not the one of the other models."""
+    """The address of the OpenAI-compatible endpoint that has it, if that is not the one of the other models."""
     api_key: str = "none"
     openai_base_url: str
-    """Of the endpoint of the other models."""
+    """The address of the endpoint of the other models."""
     openai_api_key: str
 
     @model_validator(mode="after")

@@ -15,8 +15,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 _ASYNCPG = "asyncpg"
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 15
-"""For PostgreSQL, which the host waits for without end where a lock is held or the network is silent; it waits for
-SQLite for 5 s."""
+"""The seconds that PostgreSQL may take for an answer. The host waits for it without end where a lock is held or
+the network is silent, and for SQLite for 5 s."""
 
 _SQLITE = frozenset(
     {

@@ -34,13 +34,13 @@ class Target:
     revision: str = ""
     """A digest of its definition and code; empty for a plain model."""
     declarative: bool = True
-    """It has no code of its own."""
+    """Whether it has no code of its own."""
     refuses: frozenset[str] = frozenset()
     """The parts of a request that it does not take: see :data:`k8gentai.agents.contract.turn.RequestPart`."""
     tools: frozenset[str] = frozenset()
     """The names of its own tools that are known."""
     has_tools: bool = False
-    """It has tools of its own."""
+    """Whether it has tools of its own."""
     knows_tools: bool = True
     """No server names others while a turn runs."""
     implicit: bool = False

@@ -26,7 +26,7 @@ from k8gentai.providers.responses_api.service import ResponsesService
 Order = Literal["asc", "desc"]
 Limit = Annotated[int, Query(ge=1, le=100)]
 ClientVersion = Annotated[str | None, Header()]
-"""Of llama-stack-client."""
+"""The version that llama-stack-client says it has."""
 
 _WITHOUT_DONE = ("0.2.", "0.3.", "0.4.", "0.5.", "0.6.")
 """Versions of it that may take the terminator for an event's JSON: 0.3.5 does, 0.7.5 does not."""

@@ -57,7 +57,7 @@ class Queue:
 
     turns: Turns
     finished: FinishedTurns
-    """Those that this server settles."""
+    """The ended turns that this server settles."""
     positions: Positions
     pools: Pools
 

@@ -42,7 +42,7 @@ class Link:
 
     chain: str
     place: int
-    """Its number in the chain."""
+    """The response's number in the chain."""
     previous: str | None
     """The response whose history and items come before it, if their rows hold any."""
     earlier: list[Item]

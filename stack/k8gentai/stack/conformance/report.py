@@ -21,7 +21,7 @@ class Outcome(BaseModel):
 
     framework: str
     capability: Capability
-    """Its row in the table."""
+    """The capability that the check shows, which is its row in the table."""
     check: str
     state: State
     """``impossible``: the framework declares that it cannot have what the check is about."""
@@ -43,7 +43,7 @@ class Outcome(BaseModel):
 
 
 Rows = Mapping[Capability, tuple[State, str]]
-"""Of one framework: each capability's state, and its reason."""
+"""The state of each capability of one framework, and the reason."""
 
 
 def declared(kit: Kit, checks: Iterable[Check]) -> list[Outcome]:

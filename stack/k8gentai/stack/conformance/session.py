@@ -37,7 +37,7 @@ class Given:
     """The options of the command line."""
 
     adapters: Sequence[str]
-    """None of them: all of ours."""
+    """The adapters to check; empty for all of ours."""
     python: Path
     agents: Path | None
     only: Sequence[str]

@@ -23,7 +23,7 @@ from k8gentai.stack.local.services import answers, free_port, start_redis, takes
 
 _HOST = "llama-stack"
 _CONCURRENCY = 20
-"""As many turns as a check has at once."""
+"""The turns that a worker runs at once: as many as a check has."""
 _LEASE_SECONDS = 5
 """A shorter lease than usual, as checks wait for it to run out."""
 

@@ -18,7 +18,7 @@ class TurnReport(CallCounts):
     """One turn."""
 
     id: str | None
-    """None: it was never accepted."""
+    """The turn's id; None where it was never accepted."""
     status: str = "endless"
     """The turn's last state; ``endless``: it had no end in the time it had."""
     error: str | None = None
@@ -56,7 +56,7 @@ class Report(BaseModel):
     strikes: dict[str, int]
     attempts: int
     attempts_on_own_workers: int
-    """Those on the workers that the drill started; others ran on the stack's own, which are not struck."""
+    """The attempts on the workers that the drill started; others ran on the stack's own, which are not struck."""
     events: int
     recovery: dict[str, Recovery]
     models_made: int

@@ -33,7 +33,7 @@ _DEATHS = 5
 @dataclass(eq=False)
 class _Worker:
     child: str
-    """Its name among the children."""
+    """The worker's name among the children."""
     pid: int
     stopped: bool = False
 

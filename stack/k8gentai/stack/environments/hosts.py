@@ -69,7 +69,7 @@ HOSTS = {
         Host("ogx", ("ogx", "run"), "ogx"),
     )
 }
-"""By name; the first is the usual one."""
+"""The hosts by name; the first is the usual one."""
 
 
 def host_named(name: str) -> Host:

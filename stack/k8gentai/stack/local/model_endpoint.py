@@ -15,7 +15,7 @@ PROVIDER = "openai"
 OPENAI_URL = "https://api.openai.com/v1"
 USUAL_OLLAMA = "http://127.0.0.1:11434"
 NO_KEY = "none"
-"""For an endpoint that asks for none; the host wants one to be set."""
+"""The key for an endpoint that asks for none; the host wants one to be set."""
 
 NOT_CHAT = (
     "embed",

@@ -32,7 +32,7 @@ class Notice:
     """The process id of its ``up``."""
     stack_url: str
     model: str
-    """As the stack names it."""
+    """The model's name in the stack."""
     frameworks: Sequence[str]
     """The frameworks whose agents are run."""
     has_one_model: bool = False

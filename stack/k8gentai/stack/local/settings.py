@@ -43,7 +43,7 @@ class Settings:
     """``INFERENCE_MODEL``: the model that definitions mean, beside a stack that is up as the stack names it; None:
     they cannot be read where they ask for it."""
     frameworks: tuple[str, ...]
-    """Those in use: of the stack that is up in this directory, else those that are installed."""
+    """The frameworks in use: of the stack that is up in this directory, else those that are installed."""
     remembers_agents: bool = False
     """Whether where the agents are is known of the registry alone."""
     names_agents: bool = True

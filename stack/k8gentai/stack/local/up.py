@@ -48,7 +48,7 @@ class Plan:
     """The parts that a person wants to have running."""
 
     port: int
-    """Of the stack, on loopback."""
+    """The stack's port, on loopback."""
     host: Host
     frameworks: tuple[str, ...]
     """The frameworks whose agents are run."""

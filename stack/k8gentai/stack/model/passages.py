@@ -9,7 +9,7 @@ LONG = 200
 """Letters; a longer result is taken for passages of documents."""
 
 _HEADING = re.compile(r"^(?:#|\[\d+\] ).*$", re.MULTILINE)
-"""Of a document, and the line that Llama Stack puts over each passage."""
+"""The heading of a document, and the line that Llama Stack puts over each passage."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n{2,}")
 
 

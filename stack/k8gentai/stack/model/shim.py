@@ -22,7 +22,8 @@ Json = dict[str, Any]
 
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w]|\.\d)")
 MOST_NUMBERS = 6
-"""Of a question; the orders in which they can be arguments are all written into the schema."""
+"""The most numbers that a question may have: the orders in which they can be arguments are all written into the
+schema."""
 MOST_ORDERS = 120
 _UNREAD = {"file", "image_url", "input_audio"}
 QUERY = "query"
@@ -37,7 +38,7 @@ class Round:
     question: str
     """The question as far as it is still to be answered: a result stands for the part that it answers."""
     numbers: list[str]
-    """Those of ``question``."""
+    """The numbers in ``question``."""
     results: list[str]
     """The results of tools since the question, oldest first."""
     answered: str

@@ -27,7 +27,7 @@ class Failure(BaseModel):
     status: int
     """The HTTP status that the agent's client got."""
     code: Text
-    """That of a turn that fails because of it."""
+    """The code of a turn that fails because of it."""
     chunks: list[JsonObject] = []
     """The part of the answer that came before."""
     turn_id: Text = ""
@@ -71,8 +71,8 @@ class ToolEntry(BaseModel):
     """A digest of the tool's name and of the arguments as the model or the agent's code wrote them, from
     :func:`k8gentai.workers.queue.record.seen_digest`; None in entries of older versions."""
     ran: str | None = None
-    """The same of the arguments that the tool runs with, to which code may have added; None in entries of older
-    versions."""
+    """A digest of the tool's name and of the arguments that the tool runs with, to which code may have added; None
+    in entries of older versions."""
     scoped: bool = False
     """Whether model calls made inside it are known by it: ``around`` of
     :meth:`k8gentai.workers.attempt.journal.Journal.model_key`."""

@@ -82,20 +82,21 @@ class RecordedOrder:
     def __init__(self, places: Mapping[str, Place], pause: Pause = asyncio.sleep) -> None:
         self._places = dict(places)
         self._left = dict(sorted(places.items(), key=lambda entry: entry[1].number))
-        """Those that were not given, in their order."""
+        """The entries that were not given yet, by their keys, in their order."""
         self._inside: dict[str, list[str]] = defaultdict(list)
         """The keys of the entries that came inside tool calls, by the keys of those."""
         for key, place in places.items():
             self._inside[place.around].append(key)
         self._asked: set[str] = set()
-        """Those that the agent has asked for."""
+        """The keys of the entries that the agent has asked for."""
         self._held: set[str] = set()
-        """Those of them that the agent gives up by itself, in its time."""
+        """The keys of those that the agent gives up by itself, in its time."""
         self._moved = asyncio.Event()
         self._pause = pause
         self._spare = SpareTime(pause)
         self._waiting: dict[str, _Patience] = {}
-        """Those that are held back, and for how long what nobody has asked for may do that."""
+        """The entries that are held back, by their keys, and the time for which one that nobody has asked for may
+        hold them back."""
         self._watching: asyncio.Task[None] | None = None
         """Sees to it, while there are such, that they are not held back for ever."""
         self._given: Place | None = None

@@ -66,14 +66,14 @@ class Republisher:
         self._dropped: set[str] = set()
         """The ids by which messages were published that the new attempt dropped."""
         self._holders: dict[str, SaidAgain] = {}
-        """The same by the ids by which they are published."""
+        """The messages of the new attempt, by the ids by which they are published."""
         self._earlier = frozenset(self._turn.said)
         """The ids of the messages that the turns before show."""
         for event in published:
             self._note_shown(event)
             self._turn.note(event)
         self._unheld = dict(self._turn.said)
-        """Those of the published messages that none of the new attempt is taken for."""
+        """The published messages that none of the new attempt is taken for, in their order."""
 
     def put(self, event: Event) -> None:
         """Take the attempt's next event."""

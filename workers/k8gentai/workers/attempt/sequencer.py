@@ -83,7 +83,7 @@ class EventOrder:
         self._run: set[str] = set()
         """The ids of those whose tools began."""
         self._open_calls: set[str] = set()
-        """Those of them whose model call goes on."""
+        """The ids of published calls whose model call goes on."""
         self._open_steps: set[str] = set()
         """The model calls under way that the adapter publishes."""
         self._answered: set[str] = set()

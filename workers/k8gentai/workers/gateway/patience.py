@@ -42,7 +42,7 @@ class Patience:
         self._model = model
         self._began = time.monotonic()
         self.before = calls.journal.given_up(self._key)
-        """That the agent gave the call up in an earlier attempt, if it did."""
+        """The earlier attempt's giving up of the call; None where it did not."""
         self.is_asked = False
         """Whether the model itself is asked."""
         self.is_over = False

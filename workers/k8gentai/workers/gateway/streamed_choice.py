@@ -37,7 +37,7 @@ class _Call:
     name: str = ""
     arguments: str = ""
     number: int = -1
-    """Its place among those that were shown, once it is."""
+    """The call's number among those that were shown; -1 until it is."""
     id: str = ""
     """Empty until the call is shown."""
     characters: EscapedCharacters = field(default_factory=EscapedCharacters)
@@ -80,9 +80,9 @@ class StreamedChoice:
         self._current = 0
         """The place of the call whose pieces are shown."""
         self._indexes: defaultdict[int, CallIndexes] = defaultdict(CallIndexes)
-        """By the index of the choice that the calls came in."""
+        """The indexes of the calls, by the index of the choice that they came in."""
         self._by_index: dict[tuple[int, int], _Call] = {}
-        """By the index of the choice that the call came in, and its own."""
+        """The calls, by the index of the choice that they came in, and their own."""
         self._tools = tools
         self._call_id = call_id
         self._characters = {name: Characters() for name in TEXTS}

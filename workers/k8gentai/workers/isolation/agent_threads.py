@@ -43,7 +43,7 @@ class AgentThreads(ThreadPoolExecutor):
         self._threads_in_all = threads
         self._on_lost: Callable[[], object] | None = on_lost
         self._running: dict[int, _Running] = {}
-        """By the thread."""
+        """The calls that run, by their threads."""
         self._over_since: dict[_Running, float] = {}
         """The times at which calls were first seen to run though their turn was over (monotonic, in seconds)."""
 

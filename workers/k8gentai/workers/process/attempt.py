@@ -56,7 +56,7 @@ from k8gentai.workers.tools.running_call import key_around
 _CLOSING_SECONDS = 10.0
 """The seconds that a stopped agent may take to unwind: more than adapters give what they start themselves."""
 _HUNG_SECONDS = 1.0
-"""The same where its code lets nothing else run, so that it hears nothing."""
+"""The seconds that it may take where its code lets nothing else run, so that it hears nothing."""
 
 log = structlog.get_logger(__name__)
 

@@ -32,7 +32,8 @@ _REDIS_SECONDS = 120.0
 """The seconds for which a note of the end is tried in a Redis that is away. Without a note the turn that ran is to
 blame, unless Redis itself was started anew."""
 _OWN_REDIS_SECONDS = 10.0
-"""The same of a Redis behind a unix socket: it is away if ``up`` has ended, and all of it is to end then."""
+"""The seconds for the same in a Redis behind a unix socket: it is away if ``up`` has ended, and all of it is to
+end then."""
 _SIGNALS = {
     "Segmentation fault": signal.SIGSEGV,
     "Aborted": signal.SIGABRT,

@@ -68,7 +68,7 @@ class WorkerOptions:
     framework: str
     """The framework whose agents it runs."""
     redis_url: str
-    """As :func:`k8gentai.workers.queue.redis_url.read_url` reads it."""
+    """The address of Redis, as :func:`k8gentai.workers.queue.redis_url.read_url` reads it."""
     stack_url: str
     """The address of the stack, which has the models, e.g. ``http://127.0.0.1:8321``."""
     registry: Place

@@ -28,7 +28,7 @@ class Parent(BaseModel):
     tokens: int | None
     """The tokens that it may use; None where nobody limits it."""
     deadline: float
-    """Until when it may run, by Redis' clock (Unix time in seconds)."""
+    """The time until which it may run, by Redis' clock (Unix time in seconds)."""
 
 
 def bounded(limits: Limits, parent: Parent | None, now: float) -> Limits:

@@ -294,7 +294,7 @@ LINKS: Final[Mapping[str, Any]] = {
     "redis+cluster": ClusterLink,
     "rediss+cluster": ClusterSSLLink,
 }
-"""By the scheme of a URL."""
+"""The kinds of links, by the scheme of a URL."""
 
 BLOCKING_LINKS: Final[Mapping[str, Any]] = {
     "redis": BlockingLink,

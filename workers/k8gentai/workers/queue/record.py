@@ -114,7 +114,7 @@ class AcceptedTurn(BothForms):
     implicit: bool = False
     """The agent is a plain model name, run as :func:`k8gentai.agents.resources.agent.implicit_agent`."""
     owner: Owner | None = None
-    """None where the host runs without authentication."""
+    """The owner; None where the host runs without authentication."""
     request: dict[str, Any] = Field(default_factory=dict)
     """The request as it was validated, for echoing its parameters."""
     previous_response_id: str | None = None
@@ -187,9 +187,9 @@ class TurnRecord(AcceptedTurn, CallCounts):
     ended_at: float | None = None
     """The time at which it ended."""
     expires_at: float | None = None
-    """Of a suspended turn: until when it waits."""
+    """The time until which a suspended turn waits."""
     answered: str | None = None
-    """Of a suspended turn: the turn that continues it; of a failed one: the turn that runs it again."""
+    """The turn that continues a suspended one, or that runs a failed one again."""
     settled: bool = False
     """Whether it stands in the SQL store."""
 

@@ -78,7 +78,7 @@ class FileContent(BaseModel):
 
     filename: str
     content: str
-    """In base64."""
+    """The file's content in base64."""
 
     @classmethod
     def of(cls, filename: str, content: bytes) -> "FileContent":

@@ -184,7 +184,7 @@ class Answers:
 
 
 current_answers: ContextVar[Answers | None] = ContextVar("current_answers", default=None)
-"""Those of the agent whose turn the code at hand works in, if in one."""
+"""The answers of the agent whose turn the code at hand works in; None outside of one."""
 
 
 def _same(text: str, other: str) -> bool:

@@ -35,7 +35,8 @@ class ContextChanges:
         self._log = log
         self._last = 0
         self._orders: dict[int, tuple[object, dict[Any, int]]] = {}
-        """By the identity of the variables or the prompt: these themselves, and which change of each was last."""
+        """The numbers of the last change to each variable or part of a prompt, beside the object that holds them,
+        by that object's identity."""
 
     @contextmanager
     def watch(self, context: ConversationContext | None, tool: str) -> Iterator[Callable[[], Kept | None]]:
@@ -173,7 +174,7 @@ class _Watch:
 
 
 current_watch: ContextVar[_Watch | None] = ContextVar("current_watch", default=None)
-"""That of the tool that the code at hand works for, if for one."""
+"""The watch of the tool that the code at hand works for; None where it works for none."""
 
 _UNREAD = object()
 

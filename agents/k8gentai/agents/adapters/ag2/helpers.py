@@ -97,7 +97,7 @@ current_helper: ContextVar[Helper | None] = ContextVar("current_helper", default
 """The helper that the code at hand works for, if for one."""
 
 current_helpers: ContextVar[Helpers | None] = ContextVar("current_helpers", default=None)
-"""Those of the agent's turn that the code at hand works in, if in one."""
+"""The helpers of the agent whose turn the code at hand works in; None outside of one."""
 
 
 def starts_helper(event: ToolCallEvent) -> bool:

@@ -33,7 +33,7 @@ class MadeCall:
     result: AG2Result
     """The boundary's last answer."""
     outcome: ToolResult
-    """The same, as it would be shown."""
+    """The boundary's last answer, as it would be shown."""
 
 
 class TurnRun(AgentRun):
@@ -51,7 +51,7 @@ class TurnRun(AgentRun):
         self.client_calls: set[str] = set()
         """The ids of the calls that the client is to make."""
         self.made_calls: dict[str, MadeCall] = {}
-        """Those of the turn, by their ids."""
+        """The calls of the turn, by their ids."""
 
     def made(self, call_id: str, name: str, arguments: str, outcome: ToolOutcome, result: AG2Result) -> None:
         """Note that the boundary answered a call of a model's, be it again.

@@ -27,7 +27,7 @@ FINAL_ANSWER = "final_answer"
 """The tool that BeeAI's agents have the model call to answer."""
 
 _RESPONSE = "response"
-"""Its argument, where the answer is a text."""
+"""The argument of that tool that holds the answer, where the answer is a text."""
 
 
 def final_tool(asked: ChatModelInput) -> AnyTool | None:

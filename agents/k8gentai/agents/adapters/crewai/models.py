@@ -74,12 +74,12 @@ class _Call(NumberedCall):
     """One model call under way."""
 
     acts: bool
-    """It is an agent's, or a flow's, and its tool calls are made."""
+    """Whether it is an agent's call, or a flow's, so that its tool calls are made."""
     shown: bool
     """Whether its words are part of the turn's answer."""
     work: Work = ("", "")
     inner: bool = False
-    """Its answer is for the agent's own code, or for other agents."""
+    """Whether its answer is for the agent's own code, or for other agents."""
     text: str = ""
     reasoning: str = ""
     place: int = 0

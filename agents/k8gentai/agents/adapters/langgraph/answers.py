@@ -237,11 +237,12 @@ class _Free:
     def __init__(self, published: Iterable[Published]) -> None:
         self._free = {id(each): each for each in published}
         self._by_id: defaultdict[tuple[str, str], deque[Published]] = defaultdict(deque)
-        """By ids and words."""
+        """The messages by their ids and words."""
         self._by_words: defaultdict[str, deque[Published]] = defaultdict(deque)
-        """By words, in the order in which they are shown: those that may come after the place at hand."""
+        """The messages that may come after the place at hand, by their words, in the order in which they are
+        shown."""
         self._before: defaultdict[str, deque[Published]] = defaultdict(deque)
-        """Those that do not."""
+        """The messages that do not come after it, in the same way."""
         for each in self._free.values():
             for known in each.ids:
                 self._by_id[known, each.text.strip()].append(each)

@@ -34,7 +34,7 @@ from k8gentai.agents.text.json_text import shown_json
 _MESSAGE_FIELDS = {"type", "content", "id", "additional_kwargs"}
 """Fields by which the JSON of one of LangChain's messages is known."""
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")
-"""Of an object, as Python prints it."""
+"""The address of an object, as Python prints it."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class _Part:
     """One thing that a person decides: of most interrupts the only one."""
 
     question: str
-    """Its id."""
+    """The id of the question that it belongs to."""
     name: str
     arguments: str
     about: tuple[str, ...]

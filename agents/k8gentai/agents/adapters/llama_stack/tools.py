@@ -28,7 +28,7 @@ from k8gentai.agents.contract.stack_services import StackServices
 from k8gentai.agents.contract.turn import DeclaredTool, ToolBoundary, ToolOutcome
 
 OWN_URL = "worker:"
-"""Of the server on which the agent's own tools seem to be. Nobody asks for this address."""
+"""The address of the server on which the agent's own tools seem to be. Nobody asks for it."""
 
 
 class McpToolError(Exception):

@@ -154,7 +154,7 @@ class Received:
     def __init__(self, key: str | None, number: int, body: dict[str, Any], headers: dict[str, str]) -> None:
         self.key = key
         self.number = number
-        """Its place among the requests of the same key, from 0."""
+        """The request's number among those of the same key, from 0."""
         self.body = body
         self.headers = headers
         self.closed_by_client = threading.Event()
