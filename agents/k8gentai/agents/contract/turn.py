@@ -233,7 +233,7 @@ class FoundTools:
     names: frozenset[str] = frozenset()
     """The names of the tools as the model knows them."""
     complete: bool = False
-    """There are no others: False where the agent's code may make tools while a turn runs."""
+    """Whether there are no others: False where the agent's code may make tools while a turn runs."""
     shapes: frozenset[str] = frozenset()
     """The names of the code's data classes, which a model may be offered like tools: calling one runs nothing."""
 

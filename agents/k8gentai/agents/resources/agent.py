@@ -150,7 +150,8 @@ class ToolTerms(Part):
     approval: Literal["required"] | None = None
     """``required``: each call waits until a person approves it."""
     dynamic: bool = False
-    """The agent's code makes it while a turn runs, so it is not looked for when the agent is registered."""
+    """Whether the agent's code makes it while a turn runs, so that it is not looked for when the agent is
+    registered."""
     boundary: Literal["none"] | None = None
     """``none``: the agent's code runs it by itself. It is neither recorded nor counted, so it may run twice."""
 

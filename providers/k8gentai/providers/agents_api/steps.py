@@ -56,7 +56,7 @@ class InferenceStep(Step):
     """The text of each message, by its id."""
     calls: dict[str, ToolCall] = field(default_factory=dict)
     dropped: bool = False
-    """Something that it said was taken back."""
+    """Whether something that it said was taken back."""
 
     kind = "inference"
 

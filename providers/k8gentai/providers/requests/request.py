@@ -62,7 +62,7 @@ class CreateRequest:
     store: bool
     stream: bool
     obfuscate: bool
-    """The events of its stream are to be padded."""
+    """Whether the events of its stream are to be padded."""
     background: bool
     multitask_strategy: MultitaskStrategy | None
     echo: dict[str, Any]

@@ -42,9 +42,9 @@ class Target:
     has_tools: bool = False
     """Whether it has tools of its own."""
     knows_tools: bool = True
-    """No server names others while a turn runs."""
+    """Whether no server names others while a turn runs."""
     implicit: bool = False
-    """A plain model, run as an agent of Llama Stack's own."""
+    """Whether it is a plain model, run as an agent of Llama Stack's own."""
     multitask_strategy: MultitaskStrategy = "enqueue"
     """The strategy for requests that name none."""
     queue_limit: int | None = None

@@ -28,8 +28,8 @@ class AmfRoutesConfig(BaseModel):
     """``config`` of the provider in the run YAML."""
 
     any_client_version: bool = True
-    """Serve clients of every version. The host refuses llama-stack-client of another one than its own (426), and
-    with it those that know the Agents API."""
+    """Whether clients of every version are served. The host refuses llama-stack-client of another one than its own
+    (426), and with it those that know the Agents API."""
     max_body_bytes: PositiveInt = MAX_BODY_BYTES
     """The bytes that a request to our routes may have."""
     allowed_hosts: str | None = None

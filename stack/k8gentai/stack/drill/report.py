@@ -23,7 +23,8 @@ class TurnReport(CallCounts):
     """The turn's last state; ``endless``: it had no end in the time it had."""
     error: str | None = None
     expired: bool = False
-    """Redis kept it no longer, so that its response and what its client read are all that was looked at."""
+    """Whether Redis kept it no longer, so that its response and what its client read are all that was looked
+    at."""
     events: int = 0
     attempts: int = 0
     recoveries: list[tuple[str, float]] = Field(default_factory=list)

@@ -45,7 +45,7 @@ class Plan:
     pool: str = ""
     """The agent's; empty for that of its framework."""
     keep: bool = False
-    """Leave the responses of turns that nothing is wrong with."""
+    """Whether the responses of turns that nothing is wrong with are left."""
 
 
 @dataclass(frozen=True)

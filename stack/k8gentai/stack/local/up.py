@@ -53,7 +53,7 @@ class Plan:
     frameworks: tuple[str, ...]
     """The frameworks whose agents are run."""
     once: bool
-    """Return after the first answer."""
+    """Whether it returns after the first answer."""
 
 
 def planned(names: str) -> tuple[str, ...]:

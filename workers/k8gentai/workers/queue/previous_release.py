@@ -22,7 +22,7 @@ class BothForms(BaseModel):
 
     origin: Origin = Field(default_factory=Origin)
     keep_history: bool = False
-    """The turn's history is read after the turn was settled, too."""
+    """Whether the turn's history is read after the turn was settled, too."""
 
     @model_validator(mode="before")
     @classmethod

@@ -73,7 +73,7 @@ class Replay(BaseModel):
     answers: dict[str, Answer] = Field(default_factory=dict)
     """The decisions so far, by the call's id."""
     retry: bool = False
-    """The turn is told anew from its beginning; otherwise from where the ended one stopped."""
+    """Whether the turn is told anew from its beginning; otherwise it goes on from where the ended one stopped."""
     tried_by: str | None = None
     """The turn that tried a failed one again last, of those that this one goes on with; None where none did."""
 
@@ -112,7 +112,7 @@ class AcceptedTurn(BothForms):
     revision: str = ""
     """A digest of the definition that the turn was accepted for; empty where none is known."""
     implicit: bool = False
-    """The agent is a plain model name, run as :func:`k8gentai.agents.resources.agent.implicit_agent`."""
+    """Whether the agent is a plain model name, run as :func:`k8gentai.agents.resources.agent.implicit_agent`."""
     owner: Owner | None = None
     """The owner; None where the host runs without authentication."""
     request: dict[str, Any] = Field(default_factory=dict)

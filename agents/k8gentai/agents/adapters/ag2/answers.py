@@ -27,7 +27,7 @@ class _Draft:
     step: ModelStep
     calls: Sequence[ToolCallEvent] = ()
     is_whole: bool = True
-    """False for a model call that broke off."""
+    """Whether the answer came to its end; False for a model call that broke off."""
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,7 @@ class ModelStep:
 
     @property
     def silent(self) -> bool:
-        """Nothing was said yet."""
+        """Whether nothing was said yet."""
         return not self._text and not self._reasoning
 
     def text(self, delta: str) -> None:

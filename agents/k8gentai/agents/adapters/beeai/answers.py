@@ -69,7 +69,7 @@ class ModelAnswer:
         self._texts: dict[str, WrittenText] = {}
         """The texts of the calls of ``final_answer``, by the ids of these."""
         self._answering = False
-        """A call of ``final_answer`` has begun."""
+        """Whether a call of ``final_answer`` has begun."""
 
     async def take(self, event: ChatModelNewTokenEvent, _: object = None) -> None:
         """Take a piece of the answer."""

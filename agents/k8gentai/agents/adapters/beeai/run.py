@@ -35,7 +35,7 @@ class TurnRun(AgentRun):
         """Whether words of agents may be the turn's answer from now on; those of an earlier step of a workflow may
         not, as it hands them on."""
         self.hands_over = False
-        """The client has a call of its own to make, once the worker has made those beside it."""
+        """Whether the client has a call of its own to make, once the worker has made those beside it."""
         self.compared: set[tuple[str, str, str]] = set()
         """The calls that were compared to find loops: the first id of an answer's calls, a tool's name and its
         arguments."""

@@ -96,7 +96,7 @@ class _Said:
     text: str
     work: Work
     answers: bool
-    """No tool call came with it: its agent was done, unless it was sent back."""
+    """Whether no tool call came with it: its agent was done, unless it was sent back."""
     place: int = 0
     """Tells which of two messages is shown first: models that answer at once may end in another order."""
     settled: bool = False
@@ -143,11 +143,11 @@ class ModelCalls:
         self._beside: dict[str, list[ToolCall]] = {}
         """The calls of each answer, by the id of each."""
         self._hands_over = False
-        """The client has a call of its own to make, once the worker has made those beside it."""
+        """Whether the client has a call of its own to make, once the worker has made those beside it."""
         self.last_tasks: set[str] = set()
         """The ids of the tasks of which the turn's answer may come; empty where that is not known."""
         self.is_over = False
-        """The turn goes back to the client, for its tools."""
+        """Whether the turn goes back to the client, for its tools."""
 
     def take(self, event: object) -> None:
         """Take an event of CrewAI's.
