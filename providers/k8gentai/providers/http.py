@@ -127,7 +127,7 @@ async def json_body(request: Request, max_bytes: int) -> Any:
     """Return the request's body.
 
     Args:
-        max_bytes: how large it may be.
+        max_bytes: the bytes that it may have.
 
     Raises:
         ApiError: it is too large (413), took too long (408), or is no JSON that can be kept (400): nested too

@@ -65,7 +65,7 @@ def digest(definition: AgentDefinition, files: Mapping[str, str]) -> str:
     """Return what changes when an agent's definition does, or one of the files that its code is in or read.
 
     Args:
-        definition: as it was read.
+        definition: the definition as it was read.
         files: the files with their fingerprints. It is the same below whichever working directory they are.
     """
     known = {path: CHANGED if taken.startswith(CHANGED) else taken for path, taken in files.items()}

@@ -51,7 +51,7 @@ def read_error(text: str) -> Exception:
     same.
 
     Args:
-        text: what :func:`write_error` returned.
+        text: the text that :func:`write_error` returned.
 
     Raises:
         ValueError: it is none of these texts.

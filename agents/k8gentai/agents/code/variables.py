@@ -72,8 +72,8 @@ def digests_of(names: Iterable[str], environment: Mapping[str, str], salt: str) 
     """Return the digests of variables' values, by their names.
 
     Args:
-        names: those of the variables.
-        environment: where they are looked up. The digest of one that is not set is empty.
+        names: the names of the variables.
+        environment: the environment that has them. The digest of one that is not set is empty.
         salt: digests of one salt are compared.
     """
     values = {name: environment.get(name) for name in names}

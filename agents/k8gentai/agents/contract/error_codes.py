@@ -84,7 +84,7 @@ def model_error_code(status: int, code: object, words: str = "") -> str:
     Args:
         status: the HTTP status that the model's endpoint answered.
         code: the code in its answer, if there was one.
-        words: what else it says: the error's type and message.
+        words: the rest of the answer: the error's type and message.
 
     Returns:
         The Responses API's code where that says more than that the model failed; ``context_length_exceeded`` and

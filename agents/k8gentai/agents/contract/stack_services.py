@@ -33,7 +33,7 @@ class StackServices(Protocol):
         """Return what the stack's tool ``web_search`` finds.
 
         Args:
-            arguments: as the model gave them.
+            arguments: the arguments as the model gave them.
         """
         ...
 
@@ -41,8 +41,8 @@ class StackServices(Protocol):
         """Return why a guardrail blocks a text, for the client; None where it does not.
 
         Args:
-            text: what the model was told or says.
-            guardrail: its name.
+            text: the words that the model was sent or says.
+            guardrail: the guardrail's name.
         """
         ...
 

@@ -137,7 +137,7 @@ class ToolBoundary(Protocol):
 
         Args:
             name: the tool's.
-            arguments: those that it is run with, which code may have changed.
+            arguments: the arguments that it is run with, which code may have changed.
             nested: it runs for another call, and answers none whose arguments are not the same.
         """
         ...
@@ -167,7 +167,7 @@ class ToolBoundary(Protocol):
 
         Args:
             question: names it, as for :meth:`ask`.
-            name: what would be done.
+            name: the name of the action that is to be approved.
             arguments: JSON text. A decision about another name or other arguments does not count.
         """
         ...
@@ -179,7 +179,7 @@ class ToolBoundary(Protocol):
 
         Args:
             call_id: names the question; the same whenever the turn is run again.
-            name: what would be done.
+            name: the name of the action that is to be approved.
             arguments: JSON text.
             about: ids of the calls that wait for the answer, beside those that run while they ask.
         """
@@ -308,7 +308,7 @@ class AgentLoadError(Exception):
     """An agent's definition or code cannot be used.
 
     Args:
-        reason: what is wrong, for a person.
+        reason: the fault, for a person.
         file: the file at fault, if known.
         line: the line in it, counted from 1, if known.
     """

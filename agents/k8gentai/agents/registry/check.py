@@ -41,9 +41,9 @@ def update(
     Agents of a framework are not checked again where neither they nor what their last check depended on changed.
 
     Args:
-        agents_dir: where the definitions are.
-        registry: where the map to write is kept.
-        terms: how to check them.
+        agents_dir: the directory of the definitions.
+        registry: the place of the map to write.
+        terms: the terms of the check.
         approve: called with what would change, before it is written; what it raises leaves the registry as it is.
 
     Returns:

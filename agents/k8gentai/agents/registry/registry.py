@@ -208,8 +208,8 @@ def write_registry(
     Args:
         kept: the store, or the JSON file.
         agents: all of them.
-        checked: what their check depended on, by framework.
-        agents_dir: where their definitions are.
+        checked: the files and packages that their check depended on, by framework.
+        agents_dir: the directory of their definitions.
         over: the version of the map that these agents are to replace (:meth:`Registry.version`).
 
     Raises:

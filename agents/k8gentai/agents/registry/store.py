@@ -63,7 +63,7 @@ class RegistryStore(Protocol):
         """Replace what is kept as a whole.
 
         Args:
-            content: what is to be kept.
+            content: the content to keep.
             over: the version that is to be replaced, None for none; ignored where `claim` keeps others away.
 
         Raises:

@@ -23,7 +23,7 @@ def verdicts_on(
     Args:
         definitions: the agents' definitions; of each id one.
         before: the agents as they were checked last.
-        terms: how to check them.
+        terms: the terms of the check.
 
     Returns:
         The verdict on each agent, by its id; and what those on a framework's agents depend on, by the framework.

@@ -48,7 +48,7 @@ def count(node: yaml.Node, counted: dict[int, float]) -> float:
 
     Args:
         node: the node.
-        counted: what was counted so far, by the ids of the nodes; at first nothing.
+        counted: the count so far, by the ids of the nodes; at first empty.
     """
     if id(node) not in counted:
         counted[id(node)] = math.inf

@@ -26,7 +26,7 @@ class Directory:
         registry: the registered agents.
         store: the created ones.
         access: the host's policy.
-        pools: who runs them.
+        pools: the pools that run them.
         provider_id: the id under which registered agents are listed as models; it may prefix theirs.
     """
 
@@ -160,7 +160,7 @@ def _health(
     Args:
         agent: the registered one that does the work, if it is one.
         name: under which its turns wait.
-        pool: whose workers run them.
+        pool: the pool whose workers run them.
     """
     running = workers.serving(pool, name)
     state = agent.state if agent else "ready"

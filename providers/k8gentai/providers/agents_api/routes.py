@@ -39,8 +39,8 @@ def create_router(service: AgentsService, max_body_bytes: int = MAX_BODY_BYTES) 
     """Return the routes of both versions.
 
     Args:
-        service: what they call.
-        max_body_bytes: how large a request may be.
+        service: the service that they call.
+        max_body_bytes: the bytes that a request may have.
     """
     router = APIRouter()
     for dialect in DIALECTS:

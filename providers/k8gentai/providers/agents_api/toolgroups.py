@@ -31,8 +31,8 @@ class Toolgroups:
         """Return the groups as tools of a Responses API request.
 
         Args:
-            groups: as the client named them.
-            place: where in the request they stand.
+            groups: the tool groups as the client named them.
+            place: the place in the request where they stand.
 
         Raises:
             ApiError: the stack has no such group, or cannot call it in this way (501); a search of files names no

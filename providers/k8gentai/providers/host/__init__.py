@@ -130,7 +130,7 @@ async def has_vector_store(vector_io: Any, store: str) -> bool:
 
     Args:
         vector_io: the host's Vector IO API, which looks for stores in the same list.
-        store: its id.
+        store: the store's id.
     """
     return await vector_io.routing_table.get_object_by_identifier("vector_store", store) is not None
 
@@ -139,7 +139,7 @@ def item_rows(conversation: str, items: list[dict[str, Any]], first: int) -> lis
     """Return what the host's table keeps of a conversation's items.
 
     Args:
-        conversation: its id.
+        conversation: the conversation's id.
         items: each with its id.
         first: the position of the first one; the others follow it.
 
@@ -189,7 +189,7 @@ async def violation(safety: Any, text: str, guardrail: str) -> str | None:
 
     Args:
         safety: the host's Safety API.
-        text: what to judge.
+        text: the text to judge.
         guardrail: the id of a shield.
 
     Raises:

@@ -55,7 +55,7 @@ class Embeddings(OwnModels):
     """The provider.
 
     Args:
-        config: what the run YAML says of the endpoint.
+        config: the run YAML's config of the endpoint.
     """
 
     __provider_id__ = "embeddings"

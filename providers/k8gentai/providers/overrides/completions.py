@@ -41,7 +41,7 @@ def create_router(
     Args:
         inference: the host's Inference API.
         listed: gives the name by which the host lists what a request's ``model`` names.
-        max_body_bytes: how large a request may be.
+        max_body_bytes: the bytes that a request may have.
     """
     router = APIRouter(include_in_schema=False)
 

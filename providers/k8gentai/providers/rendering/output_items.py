@@ -25,9 +25,9 @@ class OutputItem:
     """One output item.
 
     Args:
-        emit: where its events go.
-        id_: its id, see :func:`k8gentai.providers.ids.item_id`.
-        index: its ``output_index``.
+        emit: takes its events.
+        id_: the item's id, see :func:`k8gentai.providers.ids.item_id`.
+        index: the item's ``output_index``.
     """
 
     type: str
@@ -185,7 +185,7 @@ class WrittenCall(OutputItem):
 
         Args:
             arguments: JSON text.
-            fields: what else the event says.
+            fields: the event's other fields.
         """
         self.delta(rest_of(arguments, self._arguments))
         self._arguments = arguments

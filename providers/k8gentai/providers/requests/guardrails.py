@@ -21,7 +21,7 @@ class ModerationEndpoint:
 
     Args:
         url: takes ``POST {"input": text}``.
-        api_key: its credential, if it asks for one.
+        api_key: the endpoint's credential, if it asks for one.
     """
 
     def __init__(self, url: str, api_key: str | None = None) -> None:

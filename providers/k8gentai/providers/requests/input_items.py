@@ -93,7 +93,7 @@ def check_outputs(items: list[Item], history: list[Item]) -> None:
 
     Args:
         items: a request's input.
-        history: what is before it. Nothing is known of the calls that a compaction stands for.
+        history: the items before it. Nothing is known of the calls that a compaction stands for.
 
     Raises:
         ApiError: naming the first output that has none (400).

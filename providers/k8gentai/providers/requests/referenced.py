@@ -27,7 +27,7 @@ class Lookups:
 
     Args:
         apis: the host's.
-        guardrails: those there are.
+        guardrails: the guardrails that there are.
     """
 
     def __init__(self, apis: StackApis, guardrails: Guardrails) -> None:
@@ -39,7 +39,7 @@ class Lookups:
 
         Args:
             turn_id: the turn's.
-            request: as it was read.
+            request: the request as it was read.
             framework: the agent's.
 
         Raises:

@@ -36,8 +36,8 @@ def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTE
     """Return the routes.
 
     Args:
-        service: what they call.
-        max_body_bytes: how large a request may be.
+        service: the service that they call.
+        max_body_bytes: the bytes that a request may have.
     """
     router = APIRouter(prefix="/v1/responses", route_class=AnsweringRoute, include_in_schema=False)
     _add_making(router, service, max_body_bytes)

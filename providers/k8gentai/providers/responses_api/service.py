@@ -202,7 +202,7 @@ class ResponsesService:
 
         Args:
             after: the id after which the page begins.
-            limit: how many to give.
+            limit: the most responses to return.
             model: only those asked of this model.
             descending: newest first.
 

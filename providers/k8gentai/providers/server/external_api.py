@@ -42,8 +42,8 @@ class AmfRoutes:
     Args:
         server: this process's service.
         inference: the host's Inference API.
-        vector_io: its Vector IO API.
-        max_body_bytes: how large a request may be.
+        vector_io: the server's Vector IO API.
+        max_body_bytes: the bytes that a request may have.
     """
 
     def __init__(

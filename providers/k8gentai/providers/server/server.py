@@ -107,10 +107,10 @@ class Server:
     Args:
         config: the provider's.
         deps: the host's APIs.
-        access: who may do what.
+        access: the access policy: who may do what.
         queue: shared with workers.
         stores: the host's SQL store.
-        guardrails: those there are.
+        guardrails: the guardrails that there are.
         opened: what was opened for these parts. The server takes it over, to close it last first.
     """
 
@@ -165,9 +165,9 @@ class Server:
 
         Args:
             config: the provider's, of the run YAML.
-            deps: what the host hands the provider.
+            deps: the APIs that the host hands the provider.
             policy: access rules.
-            queue: what is shared with workers; by default it is in the Redis that ``config`` names.
+            queue: the parts that are shared with workers; by default those in the Redis that ``config`` names.
         """
         async with AsyncExitStack() as opened:
             if queue is None:
@@ -183,7 +183,7 @@ class Server:
         """Return the routes of all fronts.
 
         Args:
-            max_body_bytes: how large a request may be.
+            max_body_bytes: the bytes that a request may have.
         """
         return [front.create_router(max_body_bytes) for front in self._fronts]
 

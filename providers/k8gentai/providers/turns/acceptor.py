@@ -46,9 +46,9 @@ class Acceptor:
         turns: turns in Redis.
         reader: reads them for the caller.
         resolver: finds what ``model`` names.
-        histories: what a turn's agent sees before its input.
+        histories: finds the items that a turn's agent sees before its input.
         lookups: finds what else it names.
-        pools: who runs turns.
+        pools: the pools that run turns.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Acceptor:
         """Act as the owner of the turn that a worker asks for, where the request says that one does.
 
         Args:
-            header: what the request says.
+            header: the header of the request; None where it has none.
 
         Raises:
             ApiError: no worker of this stack sent it (403).

@@ -74,9 +74,9 @@ class Chains:
         """Find the place of a response; that of one which has a place is left as it is.
 
         Args:
-            response: as it is to be stored.
-            given: its input.
-            history: what its agent saw before that.
+            response: the response as it is to be stored.
+            given: the input of its turn.
+            history: the items that its agent saw before that.
         """
         own = await self.row(response["id"])
         if own and own["chain"]:

@@ -55,7 +55,7 @@ class TurnReader:
 
         Args:
             turn_id: the turn.
-            action: what the caller does.
+            action: the action of the caller.
             unkept: whether it is also returned where the client asked not to keep it, and it waits for a person.
 
         Raises:

@@ -36,10 +36,10 @@ class Settler:
 
     Args:
         turns: turns in Redis.
-        finished: those of them that this server settles.
+        finished: the ended turns that this server settles.
         store: finished responses.
         histories: conversations.
-        on_settled: what fronts do with each turn that has ended, in their order.
+        on_settled: the work of fronts on each turn that has ended, in their order.
     """
 
     def __init__(

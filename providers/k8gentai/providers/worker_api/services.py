@@ -23,7 +23,7 @@ class StackServices:
 
     Args:
         apis: the host's.
-        guardrails: those there are.
+        guardrails: the guardrails that there are.
     """
 
     def __init__(self, apis: StackApis, guardrails: Guardrails) -> None:

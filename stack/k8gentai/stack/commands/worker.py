@@ -30,7 +30,7 @@ def go_on_in_environment_of(framework: str, err: Console) -> None:
 
     Args:
         framework: the framework.
-        err: where it says that an environment is made.
+        err: the console for the word that an environment is made.
 
     Raises:
         SetUpError: there is no such framework, or its environment cannot be made.
@@ -47,12 +47,12 @@ def serve(
     """Run a worker until it is told to stop.
 
     Args:
-        settings: where everything is.
+        settings: the settings of the command.
         framework: the framework whose agents it runs; this process is of its environment.
         pool: the name of the pool; None for the framework's own.
         agents: the ids of the agents to serve, with commas between them; None for all of the pool.
-        terms: how it runs turns.
-        err: where warnings go.
+        terms: the limits of the worker.
+        err: the console for warnings.
 
     Returns:
         The exit code of :func:`k8gentai.workers.process.worker.main`.

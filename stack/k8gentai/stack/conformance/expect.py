@@ -25,9 +25,9 @@ def holds(what: str, truth: object, seen: object = "") -> None:
     """Something is so.
 
     Args:
-        what: what should be so.
+        what: the thing that is expected, in words.
         truth: whether it is.
-        seen: what there is instead.
+        seen: the value that there is.
 
     Raises:
         CheckFailedError

@@ -155,7 +155,7 @@ async def open_lab(
 
     Args:
         framework: the one under test.
-        model: what the stack's model endpoint is.
+        model: the model behind the stack's model endpoint.
         processes: the stack.
         key: the check's own, of letters and digits.
         page: a file of its own, which need not exist.

@@ -46,7 +46,7 @@ async def run_checks(
     Args:
         checks: in their order.
         kit: of the framework, which says what it cannot do.
-        model: what the stack's model endpoint is.
+        model: the model behind the stack's model endpoint.
         processes: the stack.
         on_outcome: told of each.
     """

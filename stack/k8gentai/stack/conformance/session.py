@@ -48,8 +48,8 @@ def conformance(settings: Settings, given: Given, err: Console) -> list[Outcome]
     """Put adapters to the checks, one after the other.
 
     Args:
-        settings: where logs go.
-        given: what to do.
+        settings: the settings, which say where logs go.
+        given: the options of the command line.
         err: shows progress, and what fails as it does.
 
     Raises:

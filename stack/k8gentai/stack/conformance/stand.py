@@ -43,7 +43,7 @@ class Stand:
     """A Redis, a server, and a worker (:class:`k8gentai.stack.conformance.lab.Processes`).
 
     Args:
-        subject: what is put to the checks.
+        subject: the adapter that is put to the checks.
         children: starts the processes.
         directory: for data.
         say: is told what takes a while.
@@ -145,8 +145,8 @@ async def open_stand(subject: Subject, model: ScriptedModel, logs: Path, say: Sa
     """Start a stack for a framework. Its end leaves no process and no data, but the logs.
 
     Args:
-        subject: what is put to the checks.
-        model: what its agents call.
+        subject: the adapter that is put to the checks.
+        model: the model that its agents call.
         logs: the directory of the logs.
         say: is told what takes a while.
 

@@ -91,7 +91,7 @@ def check_kept(read: Sequence[StreamEvent], response: dict[str, Any]) -> Finding
     """Find what is lost or doubled of a turn whose events are kept no longer.
 
     Args:
-        read: its stream as the client got it, to the end.
+        read: the turn's stream as the client got it, to the end.
         response: the response as it is kept.
     """
     findings = Findings()

@@ -32,7 +32,7 @@ class Client:
 
     Args:
         http: connections to the stack.
-        agent: its id.
+        agent: the agent's id.
         message: the input.
         on_accepted: told the turn's id as soon as it is known.
     """

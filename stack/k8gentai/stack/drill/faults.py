@@ -30,7 +30,7 @@ class Proxies:
 
     Args:
         redis_url: of the stack.
-        stack_url: its server's.
+        stack_url: the address of the stack's server.
         lease_seconds: of the drill's workers.
     """
 

@@ -86,9 +86,9 @@ def add_up(
     """Return the report of a drill.
 
     Args:
-        seconds: how long it took.
+        seconds: the seconds that it took.
         turns: all of its turns.
-        strikes: what was done, by name.
+        strikes: the number of strikes of each kind, by its name.
         attempts_on_own_workers: see there.
     """
     times: dict[str, list[float]] = {}

@@ -80,8 +80,8 @@ async def run(
     """Run a drill to its end.
 
     Args:
-        plan: what is to be done.
-        place: where.
+        plan: the task of the drill.
+        place: the stack that it runs on, and the command of its workers.
         more_strikes: each takes its turn after those at workers.
         on_progress: told whenever something has happened.
 
@@ -285,7 +285,7 @@ async def look_at_kept(turn_id: str, client: Client, watch: Watch | None, *, in_
 
     Args:
         turn_id: the turn.
-        client: who sent it.
+        client: the client that sent it.
         watch: when it was taken up by whom.
         in_time: it was read to its end.
     """

@@ -22,7 +22,7 @@ class Watch:
     """One turn, as its events come.
 
     Args:
-        turns: where they come from.
+        turns: the turns in Redis, which have the events.
         turn_id: the turn.
     """
 

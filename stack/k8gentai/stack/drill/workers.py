@@ -43,12 +43,12 @@ class Workers:
 
     Args:
         children: starts them.
-        command: what starts one.
+        command: the command that starts one.
         environment: all of its environment.
-        framework: whose turns they run.
-        count: how many.
-        lease_seconds: what their command says of it.
-        redis: where they register.
+        framework: the framework whose turns they run.
+        count: the number of workers.
+        lease_seconds: the workers' lease in seconds, as their command has it.
+        redis: the Redis in which they register.
         watches: the turns that were sent.
     """
 

@@ -97,8 +97,8 @@ def check_framework(name: str, *more: str) -> None:
     """Say so where there is no such framework.
 
     Args:
-        name: as a person gave it.
-        more: what else they may name.
+        name: the name as a person gave it.
+        more: the other names that there are.
 
     Raises:
         SetUpError

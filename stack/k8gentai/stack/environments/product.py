@@ -34,7 +34,7 @@ class Clone:
     """A clone of the repository, whose environments are in it and run the code that is in it.
 
     Args:
-        data: its root.
+        data: the root of the repository.
     """
 
     data: Path

@@ -80,11 +80,11 @@ class Children:
         """Start a child. One of the same name has to have ended.
 
         Args:
-            name: what it is called in messages, and its log.
+            name: the child's name in messages, and that of its log.
             command: the program and its arguments.
             environment: all of its environment.
             pass_fds: open files it inherits.
-            directory: where it works; by default where this process does.
+            directory: the directory in which it works; by default that of this process.
             essential: whether :meth:`failed` looks after it, and the others need it to the end.
             append: go on with the log of that name instead of beginning it anew.
 

@@ -19,9 +19,9 @@ class EmbeddingModel:
     """One that a person named.
 
     Args:
-        name: as its endpoint has it.
-        dimension: how long its vectors are.
-        endpoint: what serves it.
+        name: the model's name at its endpoint.
+        dimension: the number of figures in one of its vectors.
+        endpoint: the endpoint that serves it.
     """
 
     name: str

@@ -95,7 +95,7 @@ def stack_model(wanted: str | None, listed: list[str], endpoint: Endpoint) -> st
 
     Args:
         wanted: ``INFERENCE_MODEL``: the endpoint's own name for it, or the stack's id.
-        listed: what the endpoint lists; a model need not be among them.
+        listed: the models that the endpoint lists; a model need not be among them.
 
     Raises:
         SetUpError: none is wanted and none is listed.

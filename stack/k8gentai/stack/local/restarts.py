@@ -45,7 +45,7 @@ class KeptProcess:
         """Start it as a child.
 
         Args:
-            children: where it belongs.
+            children: the children that it joins.
             again: go on with the log that is there.
 
         Raises:
@@ -63,8 +63,8 @@ async def kept_running(children: Children, kept: Sequence[KeptProcess], say: Say
     the next time.
 
     Args:
-        children: where they were started.
-        kept: those to look after.
+        children: the children among which they were started.
+        kept: the processes to look after.
         say: called with a line for each end.
     """
     tasks = [asyncio.create_task(_keep(children, process, say)) for process in kept]

@@ -70,7 +70,7 @@ async def start_redis(children: Children, directory: Path) -> str:
     """Start the embedded Redis. Returns its URL.
 
     Args:
-        children: where it belongs.
+        children: the children that it joins.
         directory: of its data.
 
     Raises:
@@ -93,7 +93,7 @@ def worker_command(python: str | Path, framework: str, *options: str) -> list[st
 
     Args:
         python: the interpreter of the framework's environment.
-        framework: whose turns it runs.
+        framework: the framework whose turns it runs.
         options: of ``k8gentai worker``.
     """
     return [str(python), "-m", "k8gentai.stack.commands.cli", "worker", framework, *options]

@@ -87,9 +87,9 @@ async def up(plan: Plan, settings: Settings, console: Console) -> bool:
     """Start everything, ask the example where it is ready, and serve.
 
     Args:
-        plan: what is wanted.
-        settings: where everything is; its paths are under the working directory.
-        console: where progress and the answer are shown.
+        plan: the parts that are wanted.
+        settings: the settings; their paths are under the working directory.
+        console: the console that progress and the answer are shown on.
 
     Returns:
         Whether the answer was complete; where there is no example to ask, whether every agent in use is ready, and

@@ -132,7 +132,7 @@ def wait_until_ready(url: str, seconds: float, alive: Callable[[], bool] = lambd
 
     Args:
         url: of the server.
-        seconds: how long at most.
+        seconds: the seconds to wait at most.
         alive: False when there is no use in waiting on.
 
     Raises:

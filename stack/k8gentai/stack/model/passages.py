@@ -17,8 +17,8 @@ def nearest(text: str, question: str) -> str:
     """Return the sentence of a text that has most in common with a question; the whole text if it is short.
 
     Args:
-        text: what a tool answered.
-        question: what was asked.
+        text: the result of a tool.
+        question: the question of the user.
     """
     split = [" ".join(part.split()) for part in _SENTENCE_END.split(_HEADING.sub("\n", text))]
     # One that repeats the question, as Llama Stack's does that says what was searched for, answers nothing.

@@ -40,9 +40,9 @@ async def ask(base_url: str, agent: str, question: str, console: Console, decide
 
     Args:
         base_url: of the stack, e.g. ``http://127.0.0.1:8321``.
-        agent: its id.
+        agent: the agent's id.
         question: the input.
-        console: where to print.
+        console: the console to print to.
         decide: answers what the agent asks of people; without it the turn is left waiting.
 
     Returns:

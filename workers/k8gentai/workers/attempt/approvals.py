@@ -24,7 +24,7 @@ class Approvals:
     """The questions of one attempt.
 
     Args:
-        answers: what was decided, by call id.
+        answers: the decisions, by call id.
         publish: takes a call's id and the event that asks.
         busy: whether a model call or a tool is under way.
     """
@@ -47,7 +47,7 @@ class Approvals:
 
         Args:
             call_id: names the question.
-            name: what would be done.
+            name: the name of the action that is to be approved.
             arguments: JSON text.
         """
         answer = self._answers.get(call_id)
@@ -65,7 +65,7 @@ class Approvals:
 
         Args:
             call_id: names the question.
-            name: what would be done.
+            name: the name of the action that is to be approved.
             arguments: JSON text.
             waiting: the ids of the running tool calls that ask.
 

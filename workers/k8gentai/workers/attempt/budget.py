@@ -39,7 +39,7 @@ class Budget:
     empty where it is inside none.
 
     Args:
-        limits: what the definition allows.
+        limits: the limits that the definition sets.
         halt: ends the attempt, whatever the agent makes of the error.
     """
 

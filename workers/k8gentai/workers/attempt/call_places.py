@@ -49,7 +49,7 @@ class CallPlace:
         """Return what is to be recorded of the call.
 
         Args:
-            fields: those of :class:`k8gentai.workers.attempt.journal_entries.ToolEntry`.
+            fields: the fields of :class:`k8gentai.workers.attempt.journal_entries.ToolEntry`.
         """
         return ToolEntry(asked=self.asked, ran=self.ran, scoped=self.is_scoped, **fields)
 
@@ -111,7 +111,7 @@ class CallPlaces:
 
         Args:
             place: the run's.
-            inside: what was done inside it; None where it did not begin.
+            inside: the calls and tokens inside it; None where it did not begin.
             is_left: whether the agent stopped waiting for it after its tool had begun.
         """
         stopped = replace(place, inside=inside, is_left=is_left)

@@ -75,7 +75,7 @@ class Insides:
 
         Args:
             around: the call, as the journal has it; empty for none.
-            done: what was done.
+            done: the calls and tokens.
         """
         for inside in self._around.get(around, ()):
             inside.add(done)

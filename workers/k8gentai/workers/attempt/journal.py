@@ -54,8 +54,8 @@ class EffectRefusedError(ToolFailedError):
 
     Args:
         message: why.
-        code: that of the refusal; empty where it has none.
-        status: its HTTP status.
+        code: the refusal's code; empty where it has none.
+        status: the refusal's HTTP status.
     """
 
     def __init__(self, message: str, code: str = "", status: int = 400) -> None:
@@ -133,7 +133,7 @@ class Journal:
         than by a refusal.
 
         Args:
-            kind: what is done, a word.
+            kind: the kind of effect, a word.
             key: what it is done to or with, in a form that every later version writes alike. Equal effects of one
                 attempt are told apart by how many came before.
             make: does it, and returns its result, which is JSON.
@@ -213,7 +213,7 @@ class Journal:
 
         Args:
             key: the call's.
-            answer: what was answered.
+            answer: the model's answer.
             around: the tool call inside which the call was made, empty where it was inside none.
 
         Raises:
@@ -231,7 +231,7 @@ class Journal:
 
         Args:
             key: the call's.
-            failure: how it failed.
+            failure: the failure.
             around: the tool call inside which the call was made, empty where it was inside none.
 
         Raises:
@@ -265,7 +265,7 @@ class Journal:
 
         Args:
             key: from :meth:`patience_key`.
-            given_up: how it did.
+            given_up: the giving up.
             around: the tool call inside which the call was made, empty where it was inside none.
 
         Raises:
@@ -280,7 +280,7 @@ class Journal:
 
         Args:
             key: from :meth:`patience_key`.
-            given_up: how it did.
+            given_up: the giving up.
 
         Raises:
             FencedError: the attempt is over.
@@ -305,7 +305,7 @@ class Journal:
 
         Args:
             call_id: the call.
-            entry: what became of it.
+            entry: the state of the call, and its result.
             around: the tool call inside which it is made, empty where it is inside none.
 
         Returns:

@@ -33,7 +33,7 @@ def of_one_dialect(schema: dict[str, Any]) -> dict[str, Any]:
     Values (``const``, ``enum``, ``default``, …) are left as they are. No address is looked up.
 
     Args:
-        schema: what is a schema by its dialect.
+        schema: the value that is a schema by its dialect.
 
     Returns:
         The copy; each of its references leads to a schema in it.

@@ -55,7 +55,7 @@ class _Patience:
 
     Args:
         spare: the spare time so far.
-        seconds: how much more of that it may take.
+        seconds: the seconds of spare time that it may still take.
     """
 
     spare: SpareTime

@@ -170,7 +170,7 @@ class Republisher:
         """Find the published message that one of the new attempt is, if it is one.
 
         Args:
-            message: as far as it was said again.
+            message: the message as far as it was said again.
             likely: the id to look at first.
         """
         current = self._turn.items.get(message.name)

@@ -23,7 +23,7 @@ async def tried_anew(attempts: Attempts, lease: Lease, failed: str, recorded: Ma
         attempts: knows how the turn ended.
         lease: of the attempt.
         failed: the failed turn.
-        recorded: its journal, with what the turn at hand has added.
+        recorded: the failed turn's journal, with what the turn at hand has added.
 
     Raises:
         FencedError: the attempt lost its turn.
@@ -45,7 +45,7 @@ def left_out(recorded: Mapping[str, str], failed: str, end: TurnEnd | None) -> l
         recorded: its journal. What turns before it and after it recorded is not among them: a person has answered
             those before, and the one after is what tries it anew.
         failed: the turn.
-        end: how it ended, if that is known.
+        end: the failed turn's end, if that is known.
     """
     failures = _last(recorded, FAILURE, Failure, failed)
     if isinstance(end, TurnFailed) and not is_model_error(end.code):

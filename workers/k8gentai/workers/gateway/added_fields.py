@@ -37,8 +37,8 @@ class KeptFields:
 
         Args:
             call_ids: the ids of its tool calls, in their order.
-            reasoning: what the model thought before it made them, by the name of the field it came in; or nothing.
-            extras: what the endpoint added to the calls, by their ids.
+            reasoning: the model's reasoning before it made them, by the name of the field it came in; or nothing.
+            extras: the fields that the endpoint added to the calls, by their ids.
             model: the model that answered.
         """
         if DETAILS in reasoning:
@@ -116,7 +116,7 @@ def details_of_calls(details: list[Any], call_ids: Sequence[str]) -> list[Any]:
     that the endpoint gave them.
 
     Args:
-        details: as they came.
+        details: the details as they came.
         call_ids: the calls' ids, in their order.
     """
     sent = dict.fromkeys(str(detail["id"]) for detail in details if _names_call(detail))

@@ -109,8 +109,8 @@ class AnswerReader:
         Args:
             choice: the choice as far as it was read.
             sent: the choice as it came in the chunk.
-            given: its delta as it came.
-            delta: the same without tool calls, as :func:`read_delta` returns it.
+            given: the choice's delta as it came.
+            delta: the delta without tool calls, as :func:`read_delta` returns it.
         """
         if choice.role:
             delta.pop("role", None)

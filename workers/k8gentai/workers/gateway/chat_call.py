@@ -41,8 +41,8 @@ class ChatCall:
     """One model call on its way through.
 
     Args:
-        calls: whose it is.
-        upstream: who answers.
+        calls: the attempt whose call it is.
+        upstream: the client that sends it on.
         given: the request that the journal knows the call by.
         scope: the tool call inside which it is made, if any.
         unsent: fields of it that are not sent: what a turn's request asks of the turn's answer alone.

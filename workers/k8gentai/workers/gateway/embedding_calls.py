@@ -25,9 +25,9 @@ async def embeddings(
     """Return the answer to a call of an embedding model: that of an earlier attempt, or the model's own.
 
     Args:
-        calls: whose call it is.
-        upstream: who answers.
-        request: what brought the call.
+        calls: the attempt whose call it is.
+        upstream: the client that sends it on.
+        request: the request that brought the call.
         body: the call.
         around: the tool call inside which it is made, empty where it is inside none.
 

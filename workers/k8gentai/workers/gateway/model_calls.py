@@ -54,14 +54,14 @@ class ModelCalls:
     Args:
         caller: the attempt.
         model: the model that answers every call, or None for the one each call names.
-        budget: how many there may be, and what they may use.
+        budget: the limits of their number, and of what they use.
         on_usage: takes the tokens of each call that ended.
         on_answer: takes the finish reason of each answer, before the agent sees it.
         journal: answers calls that an earlier attempt made, and keeps those of this one.
         origin: the turn that the journal began with, where that is another: ids of tool calls come of it.
         guard: is to know of every tool call that the model makes.
-        asked: what the request asks of calls that an agent's code makes, under its Responses API names.
-        choice: what the request says of the tools to call, where the gateway sees to it.
+        asked: the request's parameters for calls that an agent's code makes, under their Responses API names.
+        choice: the request's ``tool_choice``, where the gateway sees to it.
         written: takes the arguments of all tool calls as the model wrote them, by the call's id.
         unreadable: takes those of them that are no JSON object.
     """
@@ -129,7 +129,7 @@ class ModelCalls:
         """Count a call.
 
         Args:
-            messages: what the model is to be sent.
+            messages: the messages that the model is to be sent.
             place: the line of the agent's code that makes the call; empty where it is not known.
             around: the tool call inside which it is made, empty where it is inside none.
 
@@ -187,8 +187,8 @@ class ModelCalls:
 
         Args:
             written: the calls' arguments by their ids, as the model wrote them.
-            reasoning: what the model thought before it made them, by the name of the field it came in; or nothing.
-            extras: what the endpoint added to the calls, by their ids.
+            reasoning: the model's reasoning before it made them, by the name of the field it came in; or nothing.
+            extras: the fields that the endpoint added to the calls, by their ids.
             model: the model.
         """
         self.kept_fields.keep(list(written), reasoning, extras, model)
@@ -245,7 +245,7 @@ class ModelCalls:
         Args:
             key: the call, as the journal has it.
             error: why it failed.
-            chunks: what of its answer came before.
+            chunks: the chunks of its answer that came before.
             around: the tool call inside which it was made, empty where it was inside none.
         """
         if not isinstance(error, StackAwayError | StackLostError):

@@ -29,9 +29,9 @@ class Patience:
     """An agent that waits for the answer to a call, or does not.
 
     Args:
-        calls: whose call it is.
+        calls: the attempt whose call it is.
         key: the call, as the journal has it.
-        model: who is asked.
+        model: the model that is asked.
         around: the tool call inside which it is made, empty where it is inside none.
     """
 

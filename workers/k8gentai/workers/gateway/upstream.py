@@ -61,8 +61,8 @@ class UpstreamError(Exception):
     Args:
         cause: for a person.
         status: the HTTP status to pass on.
-        code: what the model's endpoint calls the error, if it does.
-        words: what else it says of it, to tell what kind of error it is.
+        code: the endpoint's own code of the error, if it has one.
+        words: the endpoint's other words for it, to tell what kind of error it is.
         retry_after: seconds the model asked to wait, or None; only errors that are worth another try have
             ``retry`` set.
     """
@@ -257,8 +257,8 @@ def _raised(error: SentError, cause: str, status: int, **retrying: Any) -> Upstr
     """Return the exception for what an endpoint says of an error.
 
     Args:
-        error: what it says.
-        cause: what happened, before the endpoint's own words.
+        error: the error as the endpoint sent it.
+        cause: the fault, in words that go before the endpoint's own.
         status: the HTTP status.
         retrying: whether and when another try is worth it.
     """

@@ -11,8 +11,8 @@ async def whole(blocks: AsyncIterator[bytes], limit: int) -> bytes:
     """Return all of it.
 
     Args:
-        blocks: as they arrive.
-        limit: how many bytes there may be.
+        blocks: the blocks as they arrive.
+        limit: the most bytes that there may be.
 
     Raises:
         TooLargeError: there are more.
@@ -29,8 +29,8 @@ async def lines(blocks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes
     hold all else.
 
     Args:
-        blocks: as they arrive.
-        limit: how many bytes there may be, in all lines together.
+        blocks: the blocks as they arrive.
+        limit: the most bytes that there may be, in all lines together.
 
     Raises:
         TooLargeError: there are more, be it in a line without end.

@@ -78,7 +78,7 @@ class TransportSecurity:
     """ASGI middleware that refuses what a web page of others could send.
 
     Args:
-        app: what is protected.
+        app: the app to protect.
         trust: whom it trusts.
         takes_form: whether the route of a scope takes a form, as those of files do.
     """

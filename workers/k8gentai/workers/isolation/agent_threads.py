@@ -34,7 +34,7 @@ class AgentThreads(ThreadPoolExecutor):
     """Runs blocking calls, and knows which of them go on though their turn is over.
 
     Args:
-        threads: how many may run at once.
+        threads: the number of threads that may run at once.
         on_lost: called once, from any thread, when such calls have held half of the threads for a while.
     """
 

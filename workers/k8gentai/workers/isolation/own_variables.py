@@ -151,8 +151,8 @@ def _find_what_was_set(name: str, fromlist: Sequence[str], level: int, importer:
     """Set for the agent at hand what an import that succeeded set.
 
     Args:
-        name: what was imported, as it was written: without its ``level`` leading dots.
-        fromlist: what is named from it.
+        name: the imported name, as it was written: without its ``level`` leading dots.
+        fromlist: the names that are imported from it.
         level: how many packages up from the importer's it is looked for; 0 for an absolute name.
         importer: the globals of the importing module.
     """

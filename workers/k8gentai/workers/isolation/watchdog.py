@@ -42,7 +42,7 @@ class Watchdog:
     To be made in the loop's thread.
 
     Args:
-        seconds: how long is too long.
+        seconds: the seconds that are too long.
         on_blocked: called in the watchdog's thread, again and again while the loop is held up, and with None when
             it is no more.
         alive: called in the watchdog's thread, more often than once in ``seconds``.

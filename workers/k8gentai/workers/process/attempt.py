@@ -75,13 +75,13 @@ class Attempt:
 
     Args:
         started: the attempt.
-        ready: who runs.
+        ready: the agent, its adapter, and their worker.
         declared: the tools that its definition brings.
         stack: does for the turn what its agent asks of it beside models.
         journal: the turn's.
         outlet: takes the events.
         blocked: returns what holds up the agents' loop now.
-        agents_loop: where the agent's code runs.
+        agents_loop: the loop that the agent's code runs in.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class Attempt:
 
         Args:
             adapter: runs it.
-            endpoint: where its model is.
+            endpoint: the address of its model.
 
         Raises:
             BrokeOffError: the attempt has to be made again.
@@ -272,7 +272,7 @@ class Attempt:
         """Publish what is still held of the agent's events, and return what the turn ends with.
 
         Args:
-            end: what the agent came to.
+            end: the event that the agent came to.
         """
         # Frameworks may take an answer without a word for an error. Why it has none is known.
         is_wordless = isinstance(end, TurnFailed) and end.code == "agent_error" and self.calls.silent

@@ -33,7 +33,7 @@ class Beat:
         on_lost: told of leases that were lost; called in the beat's thread.
         on_beat: called with each beat, in the beat's thread.
         on_end: called in the beat's thread when it ends by itself: the process can keep no turn, and must end.
-        lease_seconds: how long a lease lasts; see :func:`beat_seconds`.
+        lease_seconds: the seconds that a lease lasts; see :func:`beat_seconds`.
     """
 
     def __init__(

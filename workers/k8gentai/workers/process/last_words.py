@@ -19,9 +19,9 @@ class LastWords:
     """Starts the process's witness. To be made before agents are imported, once.
 
     Args:
-        redis_url: where the witness notes the end.
+        redis_url: the address of the Redis in which the witness notes the end.
         pool: the worker's.
-        worker: its name.
+        worker: the worker's name.
         turn: returns the id of the turn that the code at hand works for, "" where for none.
     """
 

@@ -25,7 +25,7 @@ class Pulse:
     Looks are counted, and no clock is read: a process that is stopped for long has not hung.
 
     Args:
-        looks: how many in a row may find that the loop has not run since the first of them.
+        looks: the number of looks in a row that may find that the loop has not run since the first of them.
         on_hung: called with the error, once, in the thread that looks.
     """
 

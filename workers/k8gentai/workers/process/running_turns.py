@@ -39,7 +39,7 @@ class Pool:
     Args:
         attempts: takes turns and writes about them.
         harness: runs them.
-        concurrency: how many at once.
+        concurrency: the number of turns at once.
     """
 
     def __init__(self, attempts: Attempts, harness: Harness, concurrency: int) -> None:
@@ -96,7 +96,7 @@ class Pool:
         """Let running turns end, and give those back that do not within the grace.
 
         Args:
-            grace_seconds: how long to wait.
+            grace_seconds: the seconds to wait.
         """
         for task in self._declined:
             task.cancel()

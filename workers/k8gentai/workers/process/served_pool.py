@@ -75,7 +75,7 @@ class ServedPool:
 
     Args:
         terms: on which turns are taken.
-        process: what it runs in.
+        process: the process that it runs in.
         adapter: of the framework.
         agents: the framework's, imported.
         memory: looks how large the process is.

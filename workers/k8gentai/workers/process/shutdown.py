@@ -23,7 +23,7 @@ class Shutdown:
     """The end of one worker. To be made in its own loop.
 
     Args:
-        grace_seconds: how long running turns may go on then.
+        grace_seconds: the seconds that running turns may go on then.
         end: ends the process at once, with an error. From any thread.
     """
 

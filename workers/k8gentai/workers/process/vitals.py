@@ -23,8 +23,8 @@ class Vitals:
     """Looks at what every turn needs. To be made in the worker's own loop.
 
     Args:
-        host: where the model gateway of this process listens.
-        port: the same.
+        host: the host on which the model gateway of this process listens.
+        port: the port on which it does.
         replace: has the process replaced.
     """
 

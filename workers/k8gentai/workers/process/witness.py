@@ -55,7 +55,7 @@ class _Worker:
     """The worker's process. Its id names it for as long as it is the parent of this one, and nobody else.
 
     Args:
-        pid: its id.
+        pid: the process's id.
     """
 
     def __init__(self, pid: int) -> None:
@@ -111,7 +111,7 @@ def death_of(notes: str) -> "Death | None":
     """Return how a worker ended.
 
     Args:
-        notes: what it left.
+        notes: the notes that it left.
 
     Returns:
         None where it ended in order.

@@ -95,8 +95,8 @@ def accept_arguments(
 
     Args:
         version: of the conversation's lane when its history was read.
-        queue_limit: how many turns may wait in all.
-        keep_seconds: how long what has ended is kept.
+        queue_limit: the number of turns that may wait in all.
+        keep_seconds: the seconds for which ended turns are kept.
     """
     turn, replay = accepted.turn, accepted.replay
     ending = _ENDINGS.get(terms.strategy)

@@ -109,10 +109,10 @@ class Attempts:
 
     Args:
         connection: a client from :func:`k8gentai.workers.queue.connection.connect`.
-        pool: whose turns.
+        pool: the pool whose turns the worker runs.
         worker: this worker's name.
-        lease_seconds: how long a worker may be silent before its turns are given to another.
-        keep_seconds: how long RQ shows the job of an ended turn.
+        lease_seconds: the seconds that a worker may be silent before its turns are given to another.
+        keep_seconds: the seconds for which RQ shows the job of an ended turn.
         only: the ids of the agents whose turns it starts; None for all of its pool.
     """
 
@@ -148,7 +148,7 @@ class Attempts:
         if this worker dies.
 
         Args:
-            seconds: how long to wait.
+            seconds: the seconds to wait.
         """
         queue = keys.RQ_QUEUE + self._pool
         taken = await self._redis.blmove(queue, queue + keys.RQ_INTERMEDIATE, seconds, "LEFT", "RIGHT")
@@ -158,7 +158,7 @@ class Attempts:
         """Take the lease of a turn, as an id was taken from the queue. May be sent again when the answer was lost.
 
         Args:
-            turn_id: what was taken; the dispatch script says which turn that begins.
+            turn_id: the id that was taken; the dispatch script says which turn that begins.
             taking: tells this taking from every other, where it may be sent again.
 
         Returns:
@@ -222,7 +222,7 @@ class Attempts:
         Args:
             lease: the attempt.
             key: the entry's.
-            value: what is recorded.
+            value: the value to record.
             place: JSON, what is known of its place among what the agent may go on from; the script adds its
                 number and the time.
 
@@ -296,9 +296,9 @@ class Attempts:
 
         Args:
             lease: the attempt.
-            end: what the turn ends with that has broken off long or often enough.
-            seconds: how long that is.
-            often: how often that is.
+            end: the event that ends a turn which has broken off for too long or too often.
+            seconds: the seconds that are too long.
+            often: the number of times that is too often.
             pause: how long it is kept from the queue, in seconds, by Redis: any worker puts it back then.
 
         Returns:

@@ -36,7 +36,7 @@ class FinishedTurns:
         redis: a client from :func:`k8gentai.workers.queue.connection.connect`.
         turns: all turns in it.
         server: a name for this process, which no other server has.
-        keep_seconds: how long a turn stays readable in Redis after it was settled.
+        keep_seconds: the seconds that a turn stays readable in Redis after it was settled.
     """
 
     def __init__(self, redis: Redis, turns: Turns, server: str, *, keep_seconds: int = 86_400) -> None:

@@ -137,8 +137,8 @@ class _ClusterLink(_Link):
     """Goes to the primary of our slot, and leaves a node that has it no more.
 
     Args:
-        cluster: its nodes.
-        options: what each connection takes.
+        cluster: the nodes of the cluster.
+        options: the options of each connection.
     """
 
     plain: type[_Link]

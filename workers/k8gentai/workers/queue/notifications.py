@@ -42,7 +42,7 @@ class Notifications:
         """Listen to a channel, in the running event loop, for as long as the context is open.
 
         Args:
-            channel: its name.
+            channel: the channel's name.
             heard: called in the event loop; what it raises is logged.
         """
         self._listeners.setdefault(channel, []).append(heard)

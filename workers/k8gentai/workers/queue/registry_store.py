@@ -49,8 +49,8 @@ def store_at(place: Path | Literal["redis"], redis_url: str) -> RegistryStore:
     """Return a store for who looks once, or writes.
 
     Args:
-        place: where the registry is kept.
-        redis_url: as :func:`k8gentai.workers.queue.redis_url.read_url` reads it.
+        place: the place where the registry is kept.
+        redis_url: the address of Redis, as :func:`k8gentai.workers.queue.redis_url.read_url` reads it.
     """
     return FileStore(place) if isinstance(place, Path) else RedisStore(redis_url)
 
@@ -59,8 +59,8 @@ def followed_store_at(place: Path | Literal["redis"], redis_url: str) -> Registr
     """Return a store for a server or worker, which looks for every turn.
 
     Args:
-        place: where the registry is kept.
-        redis_url: as :func:`k8gentai.workers.queue.redis_url.read_url` reads it.
+        place: the place where the registry is kept.
+        redis_url: the address of Redis, as :func:`k8gentai.workers.queue.redis_url.read_url` reads it.
     """
     # Agents' code may change the working directory.
     return FileStore(place.absolute()) if isinstance(place, Path) else FollowedStore(redis_url)

@@ -42,7 +42,7 @@ class StackRefusedError(ToolFailedError):
 
     Args:
         message: the stack's own.
-        code: that of the error; empty where it has none.
+        code: the error's code; empty where it has none.
         status: the HTTP status.
     """
 
@@ -63,7 +63,7 @@ class StackClient:
     Args:
         stack_url: e.g. ``http://127.0.0.1:8321``.
         credentials: gives each request its headers; agents' code never sees them.
-        transport: what carries requests, in place of the network.
+        transport: the transport that carries requests, in place of the network.
     """
 
     def __init__(
@@ -97,9 +97,9 @@ class StackClient:
             method: of HTTP.
             path: of the stack's API.
             caller: the attempt that the request is made for; None for one of the worker's own.
-            body: its JSON.
+            body: the JSON of the body.
             headers: further ones.
-            silence_seconds: how long the stack may send nothing.
+            silence_seconds: the seconds for which the stack may send nothing.
 
         Raises:
             httpx.TransportError: there is no answer; see :func:`fault_of`.
@@ -160,10 +160,10 @@ class StackClient:
 
         Args:
             path: of the stack's API.
-            body: its JSON.
+            body: the JSON of the body.
             caller: the attempt that the request is made for.
             headers: further ones.
-            seconds: how long to wait for an answer; None where the caller has a time limit of its own.
+            seconds: the seconds to wait for an answer; None where the caller has a time limit of its own.
 
         Raises:
             StackRefusedError: the stack refused it, with the stack's own message; what answers is no stack; or
@@ -214,9 +214,9 @@ class _PassingError(Exception):
     """A request that has no answer yet.
 
     Args:
-        pause: how many seconds to wait before it is sent again; None where the refusal does not say.
+        pause: the seconds to wait before it is sent again; None where the refusal does not say.
         refusal: the stack's words; empty where it did not answer.
-        fault: what broke; empty where it answered.
+        fault: the fault of the connection; empty where the stack answered.
     """
 
     def __init__(self, pause: float | None, *, refusal: str = "", fault: str = "") -> None:

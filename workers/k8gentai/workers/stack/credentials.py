@@ -18,7 +18,7 @@ class Caller:
 
     Args:
         turn_id: the attempt's turn.
-        attempt: its number.
+        attempt: the attempt's number.
         trace: the trace context that the request continues, as HTTP headers.
         grant: what the request may do in the turn's name; None for one that the worker may make for any turn, as a
             model call.

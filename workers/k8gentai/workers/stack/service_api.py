@@ -17,9 +17,9 @@ class Service[Asked: BaseModel, Answer: BaseModel]:
     """One thing that the stack does for a turn.
 
     Args:
-        name: its path, and what the journal calls its results.
+        name: the service's path, and the journal's name for its results.
         asked: the body of a request.
-        answer: that of an answer.
+        answer: the model of an answer.
     """
 
     name: str

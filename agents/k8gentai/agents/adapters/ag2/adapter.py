@@ -159,7 +159,7 @@ def _client_tool(tool: dict[str, Any]) -> ClientTool:
     """Return a tool of the request's. AG2 takes no other fields of a function, such as ``strict``.
 
     Args:
-        tool: as chat completions takes it.
+        tool: the tool as chat completions takes it.
     """
     known = ("name", "description", "parameters")
     function = {name: value for name, value in tool["function"].items() if name in known}

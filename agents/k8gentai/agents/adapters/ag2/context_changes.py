@@ -43,8 +43,8 @@ class ContextChanges:
         """While inside, a tool runs.
 
         Args:
-            context: its agent's; None where the tool has none.
-            tool: its name.
+            context: the context of the tool's agent; None where the tool has none.
+            tool: the tool's name.
 
         Yields:
             What returns its changes so far; None where there are none.
@@ -65,7 +65,7 @@ class ContextChanges:
 
         Args:
             context: the agent's.
-            kept: what :meth:`watch` yielded the changes as.
+            kept: the changes as :meth:`watch` yielded them.
         """
         if context is None or not kept:
             return
@@ -122,7 +122,7 @@ class ContextChanges:
 
         Args:
             changed: the variables or the prompt.
-            name: what of it.
+            name: the variable, or the part of a prompt.
             order: the change's.
         """
         _, known = self._orders.setdefault(id(changed), (changed, {}))
@@ -138,7 +138,7 @@ class _Watch:
     Args:
         context: the context.
         tool: the tool's name.
-        around: that of the tool inside which it runs.
+        around: the watch of the tool inside which it runs.
     """
 
     def __init__(self, context: ConversationContext, tool: str, around: "_Watch | None") -> None:

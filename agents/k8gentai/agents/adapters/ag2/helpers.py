@@ -33,7 +33,7 @@ class Helper:
 
     Args:
         call_id: the call that started it; empty where none did.
-        context: that of the agent it works for.
+        context: the context of the agent that it works for.
     """
 
     def __init__(self, call_id: str, context: ConversationContext) -> None:

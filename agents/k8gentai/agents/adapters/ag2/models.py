@@ -52,11 +52,11 @@ class Follower(BaseMiddleware):
     It is the innermost: what other middleware does to answers and calls, it does around it.
 
     Args:
-        event: what the agent is to answer.
+        event: the event that the agent is to answer.
         context: the agent's.
         agent: the agent.
         run: the turn's.
-        answers: those of the agent's turn.
+        answers: the answers of the agent's turn.
     """
 
     def __init__(

@@ -40,7 +40,7 @@ class TurnRun(AgentRun):
     """One attempt at a turn of AG2's agents.
 
     Args:
-        context: what the harness lends.
+        context: the means that the harness lends.
         client_tools: the names of the tools that the client runs.
     """
 
@@ -57,9 +57,9 @@ class TurnRun(AgentRun):
         """Note that the boundary answered a call of a model's, be it again.
 
         Args:
-            arguments: as they are shown.
-            outcome: what it came to.
-            result: what AG2 has of that.
+            arguments: the arguments as they are shown.
+            outcome: the outcome of the call.
+            result: the outcome as AG2 has it.
         """
         call = ToolCall(call_id=call_id, name=name, arguments=arguments)
         told = ToolResult(call_id=call_id, output=outcome.output, is_error=outcome.is_error)

@@ -28,7 +28,7 @@ class AgentRun(KeptEvents):
     """One attempt at a turn: numbers its model calls and keeps its events for the one who asks.
 
     Args:
-        context: what the harness lends.
+        context: the means that the harness lends.
     """
 
     def __init__(self, context: TurnContext) -> None:

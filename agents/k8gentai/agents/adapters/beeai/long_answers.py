@@ -49,10 +49,10 @@ class _Unread:
     """The pieces of an answer that BeeAI has not looked at for a call of ``final_answer``.
 
     Attributes:
-        output: what it has looked at.
+        output: the text that it has looked at.
         chunks: the pieces.
-        size: how many characters are in them.
-        read: how many it has looked at.
+        size: the number of characters in them.
+        read: the number of pieces that it has looked at.
     """
 
     output: ChatModelOutput

@@ -18,7 +18,7 @@ class TurnRun(AgentRun):
     """One attempt at a turn of BeeAI's agents.
 
     Args:
-        context: what the harness lends.
+        context: the means that the harness lends.
         turn: the turn.
         client_tools: the names of the tools that the client runs.
     """

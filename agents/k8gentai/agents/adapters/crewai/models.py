@@ -108,7 +108,7 @@ class ModelCalls:
 
     Args:
         publish: takes each event, from any thread.
-        limit: how many model calls may be made.
+        limit: the number of model calls that may be made.
         client_tools: tools whose calls end the turn.
         leave_out: takes a message's id, and whether it is no part of what the run has come to so far.
     """
@@ -219,7 +219,7 @@ class ModelCalls:
         """End the turn's events: the run ended well.
 
         Args:
-            answer: what it came to; published where no model said it.
+            answer: the answer of the run; published where no model said it.
         """
         with self._lock:
             self._drop_failed()

@@ -40,7 +40,7 @@ class CrewRun:
     """Runs one turn in a thread of its own and keeps its events for the one who asks.
 
     Args:
-        context: what the harness lends.
+        context: the means that the harness lends.
         asked_at: when the turn was asked, in UTC.
         client_tools: the names of the tools that the client runs; a call to one ends the turn.
         ruled: the names of the tools that the definition says something of.
@@ -188,8 +188,8 @@ class CrewRun:
         """Ask a person; blocks, in a thread of CrewAI's.
 
         Args:
-            name: what is asked for.
-            told: what the person is to know.
+            name: the name of what is asked for.
+            told: the words for the person.
             place: tells the question from equal ones of other tasks and methods.
 
         Raises:

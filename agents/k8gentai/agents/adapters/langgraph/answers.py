@@ -35,7 +35,7 @@ class Published:
     """A message that was published.
 
     Attributes:
-        message_id: its id in the turn's events.
+        message_id: the id of the message in the turn's events.
         text: all of it.
         ids: the ids that LangChain knows it by.
         place: tells which of two messages is shown first.

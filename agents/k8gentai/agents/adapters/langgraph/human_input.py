@@ -89,7 +89,7 @@ class Questions:
 
         Args:
             stop: LangGraph's own function, which stops the graph, unless its caller resumed it by a command.
-            value: what is asked.
+            value: the value that is asked with.
             response_schema: of the answer, as LangGraph takes it.
 
         Raises:

@@ -86,7 +86,7 @@ class ModelCalls(BaseCallbackHandler):
     Args:
         publish: takes each event, from any thread.
         halt: ends the turn, with an error or well.
-        limit: how many model calls may be made.
+        limit: the number of model calls that may be made.
         client_tools: tools whose calls end the turn.
         structured: tools that nobody runs: calling one is how the model answers in a structure.
         exempt: takes a call for which no tool ran.

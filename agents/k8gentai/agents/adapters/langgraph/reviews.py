@@ -65,7 +65,7 @@ def review_of(value: Any, calls: Iterable[ToolCall], response_schema: Any) -> Re
     """Read an interrupt's value; None where it is not the middleware's.
 
     Args:
-        calls: those of the message that is reviewed.
+        calls: the calls of the message that is reviewed.
         response_schema: of the answer, where the interrupt has one.
     """
     if not isinstance(value, dict):

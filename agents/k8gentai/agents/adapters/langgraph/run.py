@@ -39,7 +39,7 @@ class GraphRun(KeptEvents):
     """Runs a graph in a task of its own and keeps its events for the one who asks.
 
     Args:
-        context: what the harness lends.
+        context: the means that the harness lends.
         client_tools: the names of the tools that the client runs; a call to one ends the turn.
         structured: the names of the tools that nobody runs, as calling one is the answer.
         named: the tools that the agent's definition speaks of.
@@ -89,7 +89,7 @@ class GraphRun(KeptEvents):
 
         Args:
             messages: the turn's.
-            graph_input: what the graph takes them as.
+            graph_input: the messages and parameters as the graph takes them.
             thread_id: for tools and nodes that keep something under it.
 
         """

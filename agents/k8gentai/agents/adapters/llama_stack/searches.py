@@ -77,7 +77,7 @@ async def search_files(
     Args:
         stack: searches.
         tool: the request's; None where it has none.
-        arguments: as the model gave them.
+        arguments: the arguments as the model gave them.
 
     Raises:
         ToolFailedError: there is nothing to search in or for.
@@ -102,7 +102,7 @@ async def search_web(stack: StackServices, *, offered: bool, arguments: dict[str
     Args:
         stack: searches.
         offered: whether the request has that tool.
-        arguments: as the model gave them.
+        arguments: the arguments as the model gave them.
 
     Raises:
         ToolFailedError: the search failed.

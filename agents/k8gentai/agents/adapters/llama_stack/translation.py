@@ -110,7 +110,7 @@ class Translator:
         """Take the model's answer, which is whole: the loop has decided who runs its tool calls.
 
         Args:
-            calls: those that run.
+            calls: the calls that run.
             files: names of the files that searches found so far, by id.
         """
         answer = self._answer
