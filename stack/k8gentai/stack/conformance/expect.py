@@ -12,7 +12,7 @@ class CheckFailedError(AssertionError):
 
 
 def equal(what: str, found: object, wanted: object) -> None:
-    """Both are the same.
+    """Expect both to be the same.
 
     Raises:
         CheckFailedError
@@ -22,7 +22,7 @@ def equal(what: str, found: object, wanted: object) -> None:
 
 
 def holds(what: str, truth: object, seen: object = "") -> None:
-    """Something is so.
+    """Expect something to be so.
 
     Args:
         what: the thing that is expected, in words.
