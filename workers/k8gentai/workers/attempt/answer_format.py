@@ -88,7 +88,7 @@ class _Checks:
         self._patterns = Patterns()
         self._end = time.monotonic() + _SECONDS
         self._unchecked = 0
-        """The number of times that something was come to that cannot be checked."""
+        """The number of keywords so far that could not be checked."""
 
     def by_keyword(self) -> dict[str, _Check]:
         """Return each keyword's function."""

@@ -257,9 +257,9 @@ class ModelCalls:
         return False
 
     def _settle(self, work: Work, output: str) -> None:
-        """Note that a task or an agent is done. Answers of its models that are not its result are dropped: what a
-        guardrail or a person turned down, what a hook changed, and how agents without tool calls write down their
-        thoughts."""
+        """Drop the answers of a task's or an agent's models that are not its result, as it is done: those that a
+        guardrail or a person turned down, those that a hook changed, and the thoughts that agents without tool
+        calls write down."""
         self._settled = work
         said = [said for said in self._said if said.work == work and not said.settled]
         same = next((each for each in reversed(said) if same_answer(each.text, output)), None)
