@@ -22,8 +22,8 @@ from rich.table import Table
 from k8gentai.agents.contract.turn import Turn
 from k8gentai.agents.resources.agent import Limits
 from k8gentai.workers.attempt.budget import Budget
-from k8gentai.workers.attempt.journal import Answer as Recorded
 from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.journal_entries import Answer as Recorded
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.gateway.app import gateway
 from k8gentai.workers.gateway.model_calls import TURN_HEADER, ModelCalls, OpenAttempts

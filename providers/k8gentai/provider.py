@@ -1,4 +1,4 @@
-"""What ``module: k8gentai`` in a run YAML brings: the host asks here for our providers."""
+"""The entry point that ``module: k8gentai`` in a run YAML names: the host asks here for our providers."""
 
 from typing import Any
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from k8gentai.agents.registry.check import Terms, update
+from k8gentai.agents.registry.check import update
+from k8gentai.agents.registry.check_terms import Terms
 from k8gentai.stack.environments.frameworks import python_of
 from tests.conformance.guarded import APPROVING, DISPATCHING, GUARDED, HOOKED, HURRYING, agent_id
 from tests.conformance.helpers import answer, ended, items_of, prompt, write

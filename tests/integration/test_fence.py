@@ -10,7 +10,8 @@ from k8gentai.agents.contract.turn import Turn
 from k8gentai.agents.resources.agent import Limits
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget, JournalFullError
-from k8gentai.workers.attempt.journal import Failure, Journal, ToolEntry
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.journal_entries import Failure, ToolEntry
 from k8gentai.workers.attempt.recorded_order import Place
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.queue import keys
@@ -288,3 +289,17 @@ async def test_events_of_a_later_release_are_skipped(connection, turns, accepted
     assert [(seq, event.type) for seq, event in await turns.events(TURN)] == expected
     assert [(seq, event.type) async for seq, event in turns.follow(TURN)] == expected
     assert [event.type for event in await attempts.published(lease)] == [each for _, each in expected]
+
+
+@pytest.mark.parametrize("unread", ["framework", "pool"])
+async def test_a_turns_pool_is_read_under_either_of_its_names(connection, turns, accepted, unread):
+    """The release before reads and writes ``framework`` alone, and the one after this writes ``pool`` alone."""
+    turn = keys.TURN + accepted
+    assert await connection.hmget(turn, "pool", "framework") == [b"langgraph", b"langgraph"]
+    await connection.hdel(turn, unread)
+    attempts = worker(connection, "one")
+    assert await attempts.hand_back(await start(attempts)) == "queued"
+    assert await connection.lrange(keys.RQ_QUEUE + "langgraph", 0, -1) == [accepted.encode()]
+    assert await turns.cancel(accepted) == "queued"
+    assert await connection.lrange(keys.RQ_QUEUE + "langgraph", 0, -1) == []
+    assert await connection.zrange(keys.RQ_CANCELED + "langgraph", 0, -1) == [accepted.encode()]

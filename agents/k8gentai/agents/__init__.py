@@ -1,4 +1,4 @@
-"""What an agent is: definitions, the registry, events, and the adapters that run each framework.
+"""The floor of agents: definitions, the registry, events, and the adapters that run each framework.
 
 The names in ``__all__`` are those for the code of agents. They are imported when first asked for, because every
 command of ``k8gentai`` imports this package.

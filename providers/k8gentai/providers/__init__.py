@@ -1,1 +1,1 @@
-"""What plugs into Llama Stack: the AMF provider, its routes, and agents listed as models."""
+"""The plug-ins of Llama Stack: the AMF provider, its routes, and agents listed as models."""

@@ -53,7 +53,7 @@ def invalid(message: str, param: str | None = None, code: str = "invalid_value")
 
 
 def response_not_found(response_id: str) -> ApiError:
-    """No such response, or none this caller may see (404)."""
+    """Return the error of a request for a response that is not there or that this caller may not see (404)."""
     return ApiError(404, _no_response(response_id), code="response_not_found", param="response_id")
 
 
@@ -88,7 +88,7 @@ def previous_response_not_found(response_id: str) -> ApiError:
 
 
 def _no_response(response_id: str) -> str:
-    """In the words of the host, by which its clients' own tests know it."""
+    """Return the message in the words of the host, by which its clients' own tests know it."""
     return f"Response '{response_id}' not found. Use 'client.responses.list()' to list available Responses."
 
 
@@ -118,7 +118,8 @@ def server_stopping(response_id: str) -> ApiError:
 
 
 def store_away() -> ApiError:
-    """Redis is away (503). Nothing was accepted, or the word of it was lost: then the next try finds the turn."""
+    """Return the error of a request while Redis is away (503). Nothing was accepted, or the word of it was lost:
+    then the next try finds the turn."""
     return ApiError(
         503,
         "The turn store (Redis) does not answer. Try again.",
@@ -138,7 +139,7 @@ def database_away() -> ApiError:
 
 
 def store_away_meanwhile(response_id: str) -> ApiError:
-    """Redis is away while a client waits for a turn that was accepted (503)."""
+    """Return the error for a client that waits for an accepted turn while Redis is away (503)."""
     return ApiError(
         503,
         "The turn store (Redis) does not answer; the turn goes on when it does. Its response is that of "

@@ -1,4 +1,4 @@
-"""What our routes have in common: errors in their API's shape, JSON bodies, and server-sent events."""
+"""The parts that our routes share: errors in their API's shape, JSON bodies, and server-sent events."""
 
 import asyncio
 import json
@@ -44,10 +44,10 @@ _PING = b": ping\r\n"
 openai SDK takes that line for an event without data, and raises."""
 
 MAX_BODY_BYTES = 20_000_000
-"""How large a request's body may be where the run YAML says nothing else."""
+"""The bytes that a request's body may have where the run YAML says nothing else."""
 
 BODY_SECONDS = 120.0
-"""How long a request's body may take to come: a client that sends it byte by byte holds a connection."""
+"""The seconds that a request's body may take to come: a client that sends it byte by byte holds a connection."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -131,7 +131,7 @@ async def json_body(request: Request, max_bytes: int) -> Any:
     """Return the request's body.
 
     Args:
-        max_bytes: how large it may be.
+        max_bytes: the bytes that it may have.
 
     Raises:
         ApiError: it is too large (413), took too long (408), or is no JSON that can be kept (400): nested too

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from zlib import crc32
 
 DIMENSION = 1024
-"""How long a vector is. With the few hundred words of a passage, two words seldom share a place."""
+"""The number of figures in a vector. With the few hundred words of a passage, two words seldom share a place."""
 STEM_LETTERS = 4
-"""How many first letters of a word count as the word's stem."""
+"""The number of first letters of a word that count as the word's stem."""
 STEM_WEIGHT = 0.5
 
 _WORD = re.compile(r"\w+")

@@ -1,4 +1,4 @@
-"""What an entrypoint's object is, told by its signature, and what a request may bring it."""
+"""Tells by its signature what kind of object an entrypoint names, and which parts of a request may reach it."""
 
 import inspect
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,5 @@
-"""What a check of agents depended on: the files that their code is in or reads, and the packages installed.
+"""Takes fingerprints of all that a check of agents depends on: the files that their code is in or reads, and the
+packages installed.
 
 A later check of the same agents need not be made while the fingerprint of each of these stays the same.
 """
@@ -25,7 +26,8 @@ CHANGED = "changed while it was checked "
 that its reader writes. That of its content after the check follows."""
 
 _SETTLED_NS = 2_000_000_000
-"""How old the last change of a file must be for its time to tell the next one: clocks of disks are coarse."""
+"""The age that the last change of a file must have for its time to tell the next one: clocks of disks are
+coarse."""
 
 _WRITING = os.O_WRONLY | os.O_RDWR
 
@@ -63,7 +65,7 @@ def digest(definition: AgentDefinition, files: Mapping[str, str]) -> str:
     """Return what changes when an agent's definition does, or one of the files that its code is in or read.
 
     Args:
-        definition: as it was read.
+        definition: the definition as it was read.
         files: the files with their fingerprints. It is the same below whichever working directory they are.
     """
     known = {path: CHANGED if taken.startswith(CHANGED) else taken for path, taken in files.items()}
@@ -86,11 +88,11 @@ class ReadFiles:
         self._opened: dict[str, str] = {}
         """Each with the file of the agents' module whose import read it; empty where none was being imported."""
         self._common: set[str] = set()
-        """Those of all agents."""
+        """The files of all agents."""
         self._known: set[str] = set()
-        """Those that earlier agents brought."""
+        """The files that earlier agents brought."""
         self._code: set[str] = set()
-        """Those that agents' code is in, be they not imported yet."""
+        """The files that agents' code is in, be they not imported yet."""
         self._below = _below()
         sys.addaudithook(self._note)
 

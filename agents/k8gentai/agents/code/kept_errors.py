@@ -25,7 +25,7 @@ class _KeptError(BaseModel):
     state: dict[str, Any]
     message: Text
     cause: Text | None = None
-    """What it was raised from, as text as well."""
+    """The error that it was raised from, as text as well."""
 
 
 def write_error(error: Exception) -> str | None:
@@ -51,7 +51,7 @@ def read_error(text: str) -> Exception:
     same.
 
     Args:
-        text: what :func:`write_error` returned.
+        text: the text that :func:`write_error` returned.
 
     Raises:
         ValueError: it is none of these texts.

@@ -26,7 +26,7 @@ def reachable(root: object) -> Iterator[object]:
     lead nowhere. No property is read.
 
     Args:
-        root: what an entrypoint names.
+        root: the object that an entrypoint names.
     """
     seen = {id(root)}
     found = [root]
@@ -43,7 +43,7 @@ def handed_on(root: object) -> set[str]:
     tools of such.
 
     Args:
-        root: what an entrypoint names.
+        root: the object that an entrypoint names.
     """
     names: set[str] = set()
     for part in reachable(root):
@@ -60,7 +60,7 @@ def data_classes(root: object) -> set[str]:
     one in place of a tool.
 
     Args:
-        root: what an entrypoint names.
+        root: the object that an entrypoint names.
     """
     parts = list(reachable(root))
     modules = {id(part.__globals__): part.__globals__ for part in parts if _is_own_function(part)}

@@ -16,17 +16,17 @@ from typing import Any
 from k8gentai.agents.code.loading import is_own_code
 
 _OF_PATH = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONNOUSERSITE", "PYTHONUSERBASE")
-"""Those that say where Python finds modules, be they looked up or not."""
+"""The variables that say where Python finds modules, be they looked up or not."""
 _DIGEST_CHARACTERS = 8
 """Enough to tell two values from one another, and too few to find one again by trying."""
 
 _looked_up: dict[str, bool] = {}
 """Each with whether it was set when it was first looked up."""
 _listed: deque[str] = deque()
-"""Those that were listed and not looked up since. Who copies the environment looks each up in this order, and asks
-for none."""
+"""The variables that were listed and not looked up since. Code that copies the environment looks each up in this
+order, and asks for none."""
 _by_agents: set[str] = set()
-"""Those that agents' code looked up, itself or by what it called."""
+"""The variables that agents' code looked up, itself or by what it called."""
 _at_first: dict[str, str] = {}
 """The environment as it was before any of that code ran, which may set variables."""
 _WORD = re.compile(r"(?<![\w-])\w+(?![\w-])")
@@ -72,8 +72,8 @@ def digests_of(names: Iterable[str], environment: Mapping[str, str], salt: str) 
     """Return the digests of variables' values, by their names.
 
     Args:
-        names: those of the variables.
-        environment: where they are looked up. The digest of one that is not set is empty.
+        names: the names of the variables.
+        environment: the environment that has them. The digest of one that is not set is empty.
         salt: digests of one salt are compared.
     """
     values = {name: environment.get(name) for name in names}

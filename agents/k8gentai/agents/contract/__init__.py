@@ -1,1 +1,2 @@
-"""What a turn is to its agent: the turn, its events, what adapters fulfil, and what the stack does for one."""
+"""The contract between a turn and its agent: the turn, its events, what adapters fulfil, and the services of the
+stack."""

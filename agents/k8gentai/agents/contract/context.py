@@ -1,4 +1,5 @@
-"""What a factory is given: an entrypoint that builds its agent anew for each turn."""
+"""The context that a factory is called with. A factory is an entrypoint that builds its agent anew for each
+turn."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ class AgentContext:
     """One turn, as far as an agent's own code needs to know it."""
 
     model: ModelEndpoint
-    """Where the turn's model is. Its key is this turn's own: do not keep it."""
+    """The address and name of the turn's model. Its key is this turn's own: do not keep it."""
     tools: list[dict[str, Any]]
     """The function tools sent with the request, as chat completions takes them. The client runs them: a call
     to one ends the turn."""

@@ -55,7 +55,7 @@ _TOO_LONG = {
     "GLM": r"prompt exceeds max(imum)? length",
     "Cohere": r"number of tokens in the prompt cannot exceed",
 }
-"""How endpoints say that a model was sent more than it takes."""
+"""The words in which endpoints say that a model was sent more than it takes."""
 _TOO_LONG_WORDS = re.compile("|".join(_TOO_LONG.values()), re.IGNORECASE | re.DOTALL)
 _TOO_LARGE = 413
 _TOO_LARGE_WORDS = re.compile(
@@ -63,7 +63,7 @@ _TOO_LARGE_WORDS = re.compile(
     r"|too many (input |prompt )?tokens",
     re.IGNORECASE,
 )
-"""What a request that is too large has too much of, where that is its text."""
+"""The words that tell of a request with status 413 that it is the model's input that is too large."""
 
 
 _MODEL_ERRORS = RESPONSES_API | {"model_error", "model_overloaded", "context_length_exceeded"}
@@ -84,7 +84,7 @@ def model_error_code(status: int, code: object, words: str = "") -> str:
     Args:
         status: the HTTP status that the model's endpoint answered.
         code: the code in its answer, if there was one.
-        words: what else it says: the error's type and message.
+        words: the rest of the answer: the error's type and message.
 
     Returns:
         The Responses API's code where that says more than that the model failed; ``context_length_exceeded`` and

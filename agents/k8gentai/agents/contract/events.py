@@ -22,10 +22,10 @@ from k8gentai.agents.text.json_text import ResultText
 from k8gentai.agents.text.utf8 import JsonObject, Text
 
 StepKind = Literal["inference", "tool"]
-"""What a step does: one model call, or one tool call."""
+"""The kind of a step: one model call, or one tool call."""
 
 ToolSide = Literal["worker", "client"]
-"""Who runs a tool: our worker, or the client that sent the tool with its request."""
+"""The side that runs a tool: our worker, or the client that sent the tool with its request."""
 
 CallItem = Literal["mcp_call", "file_search_call", "web_search_call"]
 """The output item, in the Responses API's words, that a call of a worker's tool shows as."""
@@ -86,7 +86,7 @@ class TextDelta(_Event):
     message_id: Text
     delta: Text
     logprobs: list[JsonObject] = Field(default_factory=list)
-    """How likely its tokens were, where the request asks for that, in Responses API shape."""
+    """The log probabilities of its tokens, where the request asks for them, in Responses API shape."""
 
 
 class ReasoningDelta(_Event):
@@ -123,19 +123,19 @@ class ToolCall(_Event):
     arguments: Text
     side: ToolSide = "worker"
     server_label: Text = ""
-    """Where the tool lives: an MCP server's label; empty for the agent's own code."""
+    """The label of the MCP server that has the tool; empty for a tool of the agent's own code."""
     shown_as: CallItem = "mcp_call"
 
 
 class ToolResult(_Event):
-    """What a tool answered, or the error the model is shown."""
+    """The result of a tool, or the error that the model is shown in its place."""
 
     type: Literal["tool.result"] = "tool.result"
     call_id: Text
     output: ResultText
     is_error: bool = False
     results: list[JsonObject] = Field(default_factory=list)
-    """What a file search found, as the ``results`` of its item."""
+    """The passages that a file search found, as the ``results`` of its item."""
 
 
 class MessageDone(_Event):
@@ -148,7 +148,7 @@ class MessageDone(_Event):
     annotations: list[JsonObject] = Field(default_factory=list)
     """Citations in Responses API shape."""
     logprobs: list[JsonObject] = Field(default_factory=list)
-    """Those of all its deltas."""
+    """The log probabilities of all its deltas."""
 
 
 class ItemStarted(_Event):
@@ -209,9 +209,9 @@ class Interrupt(_Event):
 
 class _End(_Event):
     at: float | None = Field(default=None, exclude=True)
-    """When the turn ended; Redis' time, Unix time in seconds. It stands beside the event's JSON in the stream, as
-    readers of earlier releases take no field that they do not know, and is None where such a release wrote the
-    event."""
+    """The time at which the turn ended, Redis' Unix time in seconds. It stands beside the event's JSON in the
+    stream, as readers of earlier releases take no field that they do not know, and is None where such a release
+    wrote the event."""
 
 
 class TurnCompleted(_End):

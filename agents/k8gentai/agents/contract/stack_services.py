@@ -1,4 +1,5 @@
-"""What the stack does for a turn that runs: it acts as the turn's owner, who may see what others may not."""
+"""The services of the stack for a turn that runs. They act as the turn's owner, who may see what others may
+not."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -32,7 +33,7 @@ class StackServices(Protocol):
         """Return what the stack's tool ``web_search`` finds.
 
         Args:
-            arguments: as the model gave them.
+            arguments: the arguments as the model gave them.
         """
         ...
 
@@ -40,8 +41,8 @@ class StackServices(Protocol):
         """Return why a guardrail blocks a text, for the client; None where it does not.
 
         Args:
-            text: what the model was told or says.
-            guardrail: its name.
+            text: the words that the model was sent or says.
+            guardrail: the guardrail's name.
         """
         ...
 

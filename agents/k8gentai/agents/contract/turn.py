@@ -43,14 +43,15 @@ class Turn(BaseModel):
 
     @property
     def asked_at(self) -> datetime:
-        """When it was asked, in UTC. Ids of turns begin with that, as those of RFC 9562's version 7 do."""
+        """The time at which it was asked, in UTC. Ids of turns begin with that, as those of RFC 9562's version 7
+        do."""
         milliseconds = int(self.id.removeprefix("resp_")[:12], 16)
         return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 @dataclass(frozen=True)
 class ModelEndpoint:
-    """Where an agent reaches its model: an OpenAI-compatible API on loopback."""
+    """The address of an agent's model: an OpenAI-compatible API on loopback."""
 
     base_url: str
     api_key: str
@@ -61,14 +62,15 @@ class ModelEndpoint:
 
 @dataclass(frozen=True)
 class ToolOutcome:
-    """What a tool call came to. ``error`` is what the model is shown in place of a result."""
+    """The outcome of a tool call. ``error`` is what the model is shown in place of a result."""
 
     output: str
     is_error: bool = False
     raw: str = ""
-    """What the framework needs beside ``output`` to make the same result again from the turn's record, as text."""
+    """All that the framework needs beside ``output`` to make the same result again from the turn's record, as
+    text."""
     results: list[dict[str, Any]] = field(default_factory=list)
-    """What a file search found, as the ``results`` of its item in the Responses API."""
+    """The passages that a file search found, as the ``results`` of its item in the Responses API."""
     recorded: bool = field(default=False, compare=False)
     """Whether the turn's record answered, and nothing ran."""
 
@@ -79,12 +81,12 @@ class ToolOutcome:
 
 
 NOT_APPROVED = "a person did not approve this call"
-"""What a model is shown of a call that was denied without a reason."""
+"""The text that a model is shown of a call that was denied without a reason."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What a person said when asked."""
+    """A person's decision on what was asked."""
 
     approve: bool
     reason: str | None = None
@@ -135,7 +137,7 @@ class ToolBoundary(Protocol):
 
         Args:
             name: the tool's.
-            arguments: those that it is run with, which code may have changed.
+            arguments: the arguments that it is run with, which code may have changed.
             nested: it runs for another call, and answers none whose arguments are not the same.
         """
         ...
@@ -149,7 +151,7 @@ class ToolBoundary(Protocol):
     def wait(
         self, call_id: str, name: str, arguments: dict[str, Any], run: Callable[[], str | ToolOutcome]
     ) -> ToolOutcome:
-        """As :meth:`call`, for code that blocks its thread, be it the event loop's.
+        """Do as :meth:`call`, for code that blocks its thread, be it the event loop's.
 
         Args:
             run: runs the tool, in the caller's thread unless the agent's definition limits its time.
@@ -165,7 +167,7 @@ class ToolBoundary(Protocol):
 
         Args:
             question: names it, as for :meth:`ask`.
-            name: what would be done.
+            name: the name of the action that is to be approved.
             arguments: JSON text. A decision about another name or other arguments does not count.
         """
         ...
@@ -177,7 +179,7 @@ class ToolBoundary(Protocol):
 
         Args:
             call_id: names the question; the same whenever the turn is run again.
-            name: what would be done.
+            name: the name of the action that is to be approved.
             arguments: JSON text.
             about: ids of the calls that wait for the answer, beside those that run while they ask.
         """
@@ -198,20 +200,20 @@ class DeclaredTool:
     call: Callable[[dict[str, Any]], Coroutine[Any, Any, str]]
     """Takes the arguments as the model gave them, and raises what went wrong, for the model to read."""
     policy: ToolTerms
-    """What the definition says of its calls."""
+    """The terms that the definition sets for its calls."""
 
 
 @dataclass(frozen=True)
 class TurnContext:
-    """What the harness lends an adapter for one attempt at a turn."""
+    """The means that the harness lends an adapter for one attempt at a turn."""
 
     attempt: int
     model: ModelEndpoint
     tools: ToolBoundary
     max_steps: int
-    """How many model calls the turn may make."""
+    """The number of model calls that the turn may make."""
     stack: StackServices
-    """What the stack does for the turn."""
+    """The services of the stack for the turn."""
     log: structlog.stdlib.BoundLogger
     declared: tuple[DeclaredTool, ...] = ()
     """The tools that the definition brings."""
@@ -229,9 +231,9 @@ class FoundTools:
     """The tools that an agent was found to have, without running it."""
 
     names: frozenset[str] = frozenset()
-    """As the model knows them."""
+    """The names of the tools as the model knows them."""
     complete: bool = False
-    """There are no others: False where the agent's code may make tools while a turn runs."""
+    """Whether there are no others: False where the agent's code may make tools while a turn runs."""
     shapes: frozenset[str] = frozenset()
     """The names of the code's data classes, which a model may be offered like tools: calling one runs nothing."""
 
@@ -245,7 +247,7 @@ class LoadedAgent(Protocol):
 
     @property
     def definition(self) -> AgentDefinition:
-        """What it was loaded from."""
+        """The definition that it was loaded from."""
         ...
 
 
@@ -257,7 +259,7 @@ class Adapter[A: LoadedAgent](Protocol):
 
     framework: str
     default_concurrency: int
-    """How many turns one worker process of this framework runs well at once."""
+    """The number of turns that one worker process of this framework runs well at once."""
 
     @abstractmethod
     def load(self, definition: AgentDefinition) -> A:
@@ -306,7 +308,7 @@ class AgentLoadError(Exception):
     """An agent's definition or code cannot be used.
 
     Args:
-        reason: what is wrong, for a person.
+        reason: the fault, for a person.
         file: the file at fault, if known.
         line: the line in it, counted from 1, if known.
     """

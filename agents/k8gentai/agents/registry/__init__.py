@@ -1,1 +1,1 @@
-"""Which agents there are: definitions, checked, and the map from an agent's id to its own."""
+"""The registry: definitions, their check, and the map from an agent's id to the agent."""

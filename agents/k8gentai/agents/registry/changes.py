@@ -1,4 +1,4 @@
-"""What a new check of the agents changes in the registry."""
+"""Compares the agents of a new check with those that stand in the registry."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class Changes:
     """Each with its state: ``ready``, or ``ready -> broken`` where that changed."""
     gone: list[str]
     same: int
-    """How many stand as they stood."""
+    """The number of agents that stand as they stood."""
     kept: Mapping[str, str] = field(default_factory=dict)
     """Agents that stand as they stood because a variable of the environment is missing, or several definitions
     have their id, with the faults."""

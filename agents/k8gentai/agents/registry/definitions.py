@@ -39,7 +39,7 @@ def read_documents(
     Args:
         agents_dir: the directory.
         environment: the variables that values may name.
-        frameworks: those there is an adapter for.
+        frameworks: the frameworks that there is an adapter for.
 
     Raises:
         NotADirectoryError: there is no such directory.
@@ -60,8 +60,8 @@ def agents_among(
     """Part documents.
 
     Args:
-        documents: those that were read.
-        kinds: those that were known to their reader.
+        documents: the documents that were read.
+        kinds: the kinds that were known to their reader.
 
     Returns:
         The agents, and those of no known kind: what means to be an agent is not to vanish for a slip in its

@@ -11,7 +11,7 @@ from pathlib import Path
 from k8gentai.agents.registry.store import NoRegistryError, Stored
 
 _CLAIM_SECONDS = 600
-"""How long one writer waits for another to end."""
+"""The seconds that one writer waits for another to end."""
 
 
 class FileStore:

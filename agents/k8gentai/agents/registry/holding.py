@@ -13,9 +13,9 @@ def hold_back(agents: Iterable[RegisteredAgent], kept: Mapping[str, str], before
     code lacks a variable there, goes on in a worker that has its earlier code, and no other one could load it.
 
     Args:
-        agents: as they are to be.
-        kept: those that stay as they were, with the reasons.
-        before: as they stand.
+        agents: the agents as they are to be.
+        kept: the ids of those that stay as they were, with the reasons.
+        before: the agents as they stand.
 
     Returns:
         Their ids, each with the reason.

@@ -26,7 +26,7 @@ class RegisteredAgent(BaseModel):
 
     id: str
     framework: str
-    """As the definition names it; empty where it names none."""
+    """The framework as the definition names it; empty where it names none."""
     version: str = ""
     """The framework's; empty where nobody came to look."""
     environment: str = ""
@@ -34,7 +34,8 @@ class RegisteredAgent(BaseModel):
     state: Literal["ready", "broken", "unused"]
     """``unused``: its framework is not in use here, so nobody looked at its code and nobody would run it."""
     error: str | None = None
-    """Why it is not ready: a line a fault, each beginning with its file and line where they are known."""
+    """The reasons why it is not ready: a line a fault, each beginning with its file and line where they are
+    known."""
     file: str
     """The YAML it was read from."""
     digest: str
@@ -45,13 +46,14 @@ class RegisteredAgent(BaseModel):
     tools: list[str] = []
     """The names of the tools that it was found to have, those that its servers name at run time aside."""
     refuses: list[str] = []
-    """What it takes of no request: see :data:`k8gentai.agents.contract.turn.RequestPart`."""
+    """The parts of a request that it does not take: see :data:`k8gentai.agents.contract.turn.RequestPart`."""
     warnings: list[str] = []
-    """What could not be checked, as an MCP server did not answer."""
+    """Messages about parts that could not be checked, as where an MCP server did not answer."""
     not_used: str | None = None
-    """What its definition has and nothing reads, a line a field: file, line and name; None where there is none."""
+    """The fields of its definition that nothing reads, a line a field: file, line and name; None where there is
+    none."""
     definition: AgentDefinition | None = None
-    """None where the file could not be read as one."""
+    """The definition; None where the file could not be read as one."""
 
     @property
     def pool(self) -> str:
@@ -60,12 +62,12 @@ class RegisteredAgent(BaseModel):
 
 
 class Checked(BaseModel):
-    """What the last check of one framework's agents depended on, beside their definitions."""
+    """All that the last check of one framework's agents depended on, beside their definitions."""
 
     interpreter: str
     """The Python that it ran in."""
     adapter: str | None
-    """What names the adapter, where it is not among ours."""
+    """The name of the adapter, ``module:Class``; None for one of ours."""
     files: dict[str, str]
     """Paths, each with its :func:`k8gentai.agents.code.fingerprint.fingerprint`."""
     variables: dict[str, bool] | None = None
@@ -81,28 +83,28 @@ class Checked(BaseModel):
 
 
 class _Map(BaseModel):
-    """What is kept."""
+    """The map as it is kept."""
 
     version: Literal[1] = 1
     agents: list[RegisteredAgent]
     checked: dict[str, Checked] = {}
-    """By framework."""
+    """The checks of the frameworks' agents, by the framework."""
     agents_dir: str | None = None
     """The directory of the definitions; None where an earlier version wrote it."""
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What was read last, and of what."""
+    """The map as it was read last, and the version that the store had for it."""
 
     version: object = None
     """The store's; None where it is to be read again."""
     written_at: float = 0.0
     kept: _Map = field(default_factory=lambda: _Map(agents=[]))
     agents: Mapping[str, RegisteredAgent] = field(default_factory=dict)
-    """Those of `kept`, by id."""
+    """The agents of `kept`, by id."""
     trouble: str | None = None
-    """Why the map could not be read when it was last looked at; None where it could."""
+    """The reason why the map could not be read when it was last looked at; None where it could."""
 
 
 class Registry:
@@ -206,8 +208,8 @@ def write_registry(
     Args:
         kept: the store, or the JSON file.
         agents: all of them.
-        checked: what their check depended on, by framework.
-        agents_dir: where their definitions are.
+        checked: the files and packages that their check depended on, by framework.
+        agents_dir: the directory of their definitions.
         over: the version of the map that these agents are to replace (:meth:`Registry.version`).
 
     Raises:

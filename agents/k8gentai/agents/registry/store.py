@@ -1,4 +1,4 @@
-"""Where the registry is kept, as its readers and writers see it: the port that each kind of place implements."""
+"""The port to the place where the registry is kept, which each kind of place implements."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class RegistryStore(Protocol):
         """Replace what is kept as a whole.
 
         Args:
-            content: what is to be kept.
+            content: the content to keep.
             over: the version that is to be replaced, None for none; ignored where `claim` keeps others away.
 
         Raises:

@@ -19,7 +19,7 @@ FRAMEWORK = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 POOL = FRAMEWORK
 """A pool's name, which names its queue."""
 POOL_WORDS = "is no name: small letters, digits and '-' between them, 63 at most"
-"""What is wrong with a pool's name that is none, or with a framework's."""
+"""The fault of a name that is none, of a pool or a framework."""
 FRAMEWORKS_HERE = "frameworks"
 """In the context of a validation: the frameworks there is an adapter for. They are no part of the schema, as an
 operator may bring one of their own; without them, any name will do."""
@@ -27,15 +27,15 @@ UNKNOWN_FRAMEWORK = "unknown_framework"
 """The type of the error about a framework that is not among them."""
 
 MultitaskStrategy = Literal["enqueue", "reject", "interrupt", "rollback"]
-"""What becomes of a turn that comes while another of its conversation waits or runs, in the words of the LangGraph
-Platform: it waits for its turn; it is refused; the others end as they are and their output counts; or the others
-end and are forgotten."""
+"""The ways to treat a turn that comes while another of its conversation waits or runs, by the names of the
+LangGraph Platform: it waits for its turn; it is refused; the others end as they are and their output counts; or
+the others end and are forgotten."""
 
 ENTRYPOINT = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 """``package.module:object``, as in Python's entry points specification."""
 
 TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""What OpenAI's chat completions API takes as a function's name."""
+"""The form that OpenAI's chat completions API wants of a function's name."""
 
 
 def _has_code(spec: "Spec") -> bool:
@@ -67,7 +67,7 @@ class Model(Part):
 
 
 class Limits(Part):
-    """What one turn may use before it is ended, and how many may wait."""
+    """The limits of one turn, after which it is ended, and of the number that may wait."""
 
     seconds: float = Field(default=600, gt=0, le=86_400)
     steps: int = Field(default=25, ge=1, le=1_000)
@@ -76,11 +76,11 @@ class Limits(Part):
     """Tokens, read and written: once they are used up no further model call is made."""
     tool_calls: int | None = Field(default=None, alias="toolCalls", ge=0)
     output_bytes: int = Field(default=20_000_000, alias="outputBytes", ge=1_000, le=200_000_000)
-    """What the turn may write: texts, arguments and results of tools, as its stream has them."""
+    """The bytes that the turn may write: texts, arguments and results of tools, as its stream has them."""
     approval_seconds: float = Field(default=86_400, alias="approvalSeconds", gt=0, le=2_592_000)
-    """How long a turn waits for a person's decision."""
+    """The seconds that a turn waits for a person's decision."""
     depth: int = Field(default=5, ge=0, le=50)
-    """How many agents deep a question may be handed on by agents that ask agents."""
+    """The number of agents through which a question may be handed on, by agents that ask agents."""
     queue: int | None = Field(default=None, ge=1)
     """Turns of the agent that may wait; None for as many as the server's own limit allows."""
 
@@ -98,9 +98,9 @@ class McpServer(Part):
     url: str | None = Field(default=None, pattern=r"^https?://")
     headers: dict[str, str] = Field(default_factory=dict)
     tools: list[str] | None = None
-    """Those of its tools that the agent gets; None for all."""
+    """The names of its tools that the agent gets; None for all."""
     start_seconds: float = Field(default=30, alias="startSeconds", gt=0, le=600)
-    """How long it may take to start and to name its tools."""
+    """The seconds that it may take to start and to name its tools."""
 
     @field_validator("url")
     @classmethod
@@ -134,28 +134,30 @@ class ToolTerms(Part):
     """
 
     name: str = Field(min_length=1)
-    """As the model knows it. With ``mcp`` it names the server, whose tools have names of their own."""
+    """The tool's name as the model knows it. With ``mcp`` it names the server, whose tools have names of their
+    own."""
     description: str | None = None
-    """For the model, in place of the function's docstring or of the other agent's description."""
+    """The description for the model, in place of the function's docstring or of the other agent's description."""
     function: str | None = Field(default=None, pattern=ENTRYPOINT)
     """A Python function."""
     mcp: McpServer | None = None
     agent: str | None = None
     """The id of another agent, which is asked."""
     retry: Literal["always", "idempotent", "never"] = "idempotent"
-    """What becomes of a call that was running when its worker died. ``always`` and ``idempotent``: it runs
-    again with the same idempotency key; ``never``: the model is told that its outcome is not known."""
+    """The treatment of a call that was running when its worker died. ``always`` and ``idempotent``: it runs again
+    with the same idempotency key; ``never``: the model is told that its outcome is not known."""
     timeout_seconds: float | None = Field(default=None, alias="timeoutSeconds", gt=0)
     approval: Literal["required"] | None = None
     """``required``: each call waits until a person approves it."""
     dynamic: bool = False
-    """The agent's code makes it while a turn runs, so it is not looked for when the agent is registered."""
+    """Whether the agent's code makes it while a turn runs, so that it is not looked for when the agent is
+    registered."""
     boundary: Literal["none"] | None = None
     """``none``: the agent's code runs it by itself. It is neither recorded nor counted, so it may run twice."""
 
     @property
     def source(self) -> Literal["function", "mcp", "agent"] | None:
-        """Where it comes from; None where the agent has it anyway."""
+        """The kind of source that it comes from; None where the agent has the tool anyway."""
         sources: tuple[Literal["function", "mcp", "agent"], ...] = ("function", "mcp", "agent")
         return next((name for name in sources if getattr(self, name) is not None), None)
 
@@ -188,7 +190,7 @@ class Spec(Part):
     tools: list[ToolTerms] = Field(default_factory=list)
     limits: Limits = Field(default_factory=Limits)
     multitask_strategy: MultitaskStrategy = Field(default="enqueue", alias="multitaskStrategy")
-    """Where the request names none."""
+    """The strategy for requests that name none."""
     env: Annotated[list[dict[str, Any]], _UNREAD] = Field(default_factory=list)
     memory: Annotated[dict[str, Any] | None, _UNREAD] = None
     scaling: Annotated[dict[str, Any] | None, _UNREAD] = None

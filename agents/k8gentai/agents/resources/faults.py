@@ -1,4 +1,4 @@
-"""What is wrong with a resource, in words for who wrote it."""
+"""The faults of a resource, in words for the person who wrote it."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def reason(error: ErrorDetails, model: type[BaseModel]) -> str:
 
     Args:
         error: the finding.
-        model: what the resource was read as.
+        model: the model that the resource was read as.
     """
     where = ".".join(str(part) for part in error["loc"])
     given: Any = error["input"]

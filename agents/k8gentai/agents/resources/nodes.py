@@ -18,7 +18,8 @@ _STRING = "tag:yaml.org,2002:str"
 NULL = "tag:yaml.org,2002:null"
 
 _AS_WRITTEN = {("status",), ("metadata", "annotations"), ("metadata", "managedFields")}
-"""What a cluster writes: ``kubectl apply`` puts the whole resource into an annotation, variables and all."""
+"""The fields that a cluster writes: ``kubectl apply`` puts the whole resource into an annotation, variables and
+all."""
 
 
 def line_of(node: yaml.Node, location: tuple[str | int, ...]) -> int:
@@ -47,7 +48,7 @@ def count(node: yaml.Node, counted: dict[int, float]) -> float:
 
     Args:
         node: the node.
-        counted: what was counted so far, by the ids of the nodes; at first nothing.
+        counted: the count so far, by the ids of the nodes; at first empty.
     """
     if id(node) not in counted:
         counted[id(node)] = math.inf

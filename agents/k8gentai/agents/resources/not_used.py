@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from k8gentai.agents.resources.resource import Resource
 
 Location = tuple[str | int, ...]
-"""Where a field is in a resource: names as YAML has them, and positions in lists."""
+"""The place of a field in a resource: names as YAML has them, and positions in lists."""
 
 
 def _always(_spec: Any) -> bool:
@@ -23,7 +23,7 @@ class NotUsed:
     when: Callable[[Any], bool] = _always
     """Whether it holds for a resource with this ``spec``."""
     reason: str = ""
-    """Why nothing reads the field, where that is not for its being new."""
+    """The reason why nothing reads the field; empty where it is only too new."""
 
 
 def fields_not_used(resource: Resource) -> list[tuple[Location, str]]:

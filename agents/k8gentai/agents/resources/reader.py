@@ -29,7 +29,7 @@ class Document:
     file: str
     line: int
     kind: str
-    """As the document names it; empty where it names none."""
+    """The kind as the document names it; empty where it names none."""
     name: str
     """The name it gives itself; the file's where it gives none."""
     resource: Resource | None
@@ -80,7 +80,7 @@ def read_documents(
         directory: the directory.
         environment: the variables that values may name.
         kinds: the model of each kind.
-        context: what the models' validators are given.
+        context: the context for the models' validators.
 
     Raises:
         NotADirectoryError: there is no such directory.
@@ -94,7 +94,7 @@ def empty_files(directory: Path, documents: Iterable[Document]) -> list[str]:
 
     Args:
         directory: the directory.
-        documents: what was read there.
+        documents: the documents that were read there.
 
     Raises:
         NotADirectoryError: there is no such directory.

@@ -1,11 +1,11 @@
-"""What every kind of resource has: a Kubernetes object's frame around a ``spec`` of its own."""
+"""The frame that every kind of resource has: a Kubernetes object around a ``spec`` of its own."""
 
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 API_VERSION: Final = "kagent.dev/v1alpha1"
-"""Of every kind there is."""
+"""The ``apiVersion`` of every kind."""
 
 KEPT_BY_KUBERNETES = frozenset(
     {

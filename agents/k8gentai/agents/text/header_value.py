@@ -5,7 +5,7 @@ def header_value(value: str) -> str:
     """Return a credential as HTTP carries it: without the white space around it, with which files of secrets end.
 
     Args:
-        value: as it was given.
+        value: the value as it was given.
 
     Raises:
         ValueError: no header has such characters (RFC 9110, section 5.5; libraries take ASCII alone). The message

@@ -12,8 +12,8 @@ from pydantic_core import PydanticSerializationError, to_json
 from k8gentai.agents.text.utf8 import Text, encodable, jsonable
 
 MAX_DEPTH = 100
-"""How deeply objects and lists may be nested. pydantic gives up at 255, and Python's own reader where its stack is
-used up: what one reads is none for another."""
+"""The depth to which objects and lists may be nested. pydantic gives up at 255, and Python's own reader where its
+stack is used up: what one of them reads, the other may refuse."""
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b')
 """A string, or a number that is none, of what Python writes as JSON."""

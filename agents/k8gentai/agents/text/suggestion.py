@@ -12,7 +12,7 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 
     Args:
         name: the name.
-        names: those that exist.
+        names: the names that exist.
     """
     found = nearest(name, names)
     return f"; did you mean {found!r}?" if found else ""
@@ -23,7 +23,7 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
 
     Args:
         name: the name.
-        names: those that exist.
+        names: the names that exist.
     """
     near = difflib.get_close_matches(name, list(names), n=1) if len(name) <= _LONGEST else ()
     return near[0] if near else None

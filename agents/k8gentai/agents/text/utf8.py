@@ -12,7 +12,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator
 
 _DEEPEST = 200
-"""How many values inside each other are kept: parsers have a limit as well, and a list may hold itself."""
+"""The number of values inside each other that are kept: parsers have a limit as well, and a list may hold
+itself."""
 
 
 def encodable(text: str) -> str:

@@ -34,7 +34,7 @@ def request_fields(
 
     Args:
         config: the agent's.
-        tools: those of its tool groups, and of the turn's.
+        tools: the tools of its tool groups, and of the turn's.
         registered: it stands for a registered agent, which has code and a prompt of its own.
         tool_config: the turn's own, which goes before the agent's.
 

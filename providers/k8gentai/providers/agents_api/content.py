@@ -19,7 +19,7 @@ from k8gentai.providers.errors import invalid
 Part = dict[str, Any]
 
 _IMAGE_TYPES = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp"}
-"""How the base64 text of each kind of image begins."""
+"""The media type of an image, by how its base64 text begins."""
 
 
 def input_items(messages: list[UserMessage | ToolResponseMessage], documents: list[Document]) -> list[Item]:

@@ -49,7 +49,7 @@ def chunk_0_2(chunk: Json) -> Json:
 
 
 class Dialect:
-    """How objects look to the clients of one version.
+    """The shapes that objects have for the clients of one version.
 
     Args:
         prefix: of its paths.

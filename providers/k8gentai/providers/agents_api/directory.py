@@ -1,4 +1,4 @@
-"""Which agents there are: those of the registry, and those that were created through the API.
+"""Finds agents: those of the registry, and those that were created through the API.
 
 They have one space of ids (a registered agent's id has no underscore, a created one's begins with ``agent_``), so
 either can be given sessions and turns. A created agent is a declarative agent of Llama Stack's around its model,
@@ -26,7 +26,7 @@ class Directory:
         registry: the registered agents.
         store: the created ones.
         access: the host's policy.
-        pools: who runs them.
+        pools: the pools that run them.
         provider_id: the id under which registered agents are listed as models; it may prefix theirs.
     """
 
@@ -82,7 +82,8 @@ class Directory:
         return config.model, False
 
     async def page(self, start: int, limit: int) -> tuple[list[dict[str, Any]], bool]:
-        """Agents from number ``start`` (from 0): the registered by their ids, then the created, oldest first.
+        """Return agents from number ``start`` (from 0): the registered by their ids, then the created, oldest
+        first.
 
         Returns:
             The page, and whether more follow.
@@ -159,7 +160,7 @@ def _health(
     Args:
         agent: the registered one that does the work, if it is one.
         name: under which its turns wait.
-        pool: whose workers run them.
+        pool: the pool whose workers run them.
     """
     running = workers.serving(pool, name)
     state = agent.state if agent else "ready"

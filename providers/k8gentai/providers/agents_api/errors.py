@@ -26,7 +26,8 @@ def not_supported(param: str, reason: str) -> ApiError:
 
 
 def not_found(what: str, id_: str, how_to_list: str) -> ApiError:
-    """No such agent, session, turn or step, or none this caller may see (404)."""
+    """Return the error of a request for an agent, session, turn or step that is not there or that this caller may
+    not see (404)."""
     message = f"{what} '{id_}' was not found. {how_to_list}"
     return ApiError(404, message, code=f"{what.lower()}_not_found", param=f"{what.lower()}_id")
 

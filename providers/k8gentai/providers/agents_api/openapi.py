@@ -1,4 +1,4 @@
-"""What the server's ``/openapi.json`` says of bodies that our routes read themselves."""
+"""Describes in the server's ``/openapi.json`` the bodies that our routes read themselves."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 
 def takes(model: type[BaseModel]) -> dict[str, Any]:
-    """For a route's ``openapi_extra``: its body is one of these."""
+    """Return a route's ``openapi_extra`` that names its body: one of these."""
     schema = model.model_json_schema()
     definitions = schema.pop("$defs", {})
     body = {"content": {"application/json": {"schema": _inlined(schema, definitions)}}, "required": True}

@@ -11,13 +11,13 @@ from k8gentai.workers.queue.record import AcceptedTurn
 API: Final = "agents"
 """The front's name in the origin of its turns."""
 _ONCE: Final = {"tool_calls", "tool_responses", "asked_at"}
-"""What a turn that goes on with a part does not have of it."""
+"""The fields of a part that a turn which goes on with it does not have."""
 
 PartStatus = Literal["running", "awaiting_input", "suspended", "completed", "failed"]
 
 
 class ClassicPart(BaseModel):
-    """What a turn is to the classic Agents API, if it came through it: a part of one of that API's turns.
+    """The part that a turn is of one of the classic Agents API's turns, if it came through that API.
 
     Such a turn waits when it calls tools of the client; the one that brings their results is its next part. The
     session is the turn's conversation."""
@@ -26,13 +26,13 @@ class ClassicPart(BaseModel):
     turn_id: str
     """The classic turn, named after its first part."""
     input_messages: list[dict[str, Any]] = Field(default_factory=list)
-    """What the classic turn began with, as its client sent it."""
+    """The messages that the classic turn began with, as its client sent them."""
     tool_calls: list[dict[str, Any]] = Field(default_factory=list)
-    """What the part before asked of the client."""
+    """The tool calls that the part before asked of the client."""
     tool_responses: list[dict[str, Any]] = Field(default_factory=list)
-    """What the client answered, as it sent it."""
+    """The client's results of those, as it sent them."""
     asked_at: float | None = None
-    """When the part before ended; Unix time in seconds."""
+    """The time at which the part before ended; Unix time in seconds."""
 
     @classmethod
     def of(cls, record: AcceptedTurn) -> Self | None:
@@ -46,7 +46,7 @@ class ClassicPart(BaseModel):
 
 
 class Part(BaseModel):
-    """How one part stands, in the shapes of llama-stack-client 0.3.5 (a tool call's arguments are JSON text)."""
+    """The state of one part, in the shapes of llama-stack-client 0.3.5 (a tool call's arguments are JSON text)."""
 
     id: str
     """The response that it is."""
@@ -57,7 +57,7 @@ class Part(BaseModel):
     input_messages: list[dict[str, Any]]
     steps: list[dict[str, Any]]
     message: dict[str, Any]
-    """What the part came to: a ``CompletionMessage``."""
+    """The part's result: a ``CompletionMessage``."""
     error: dict[str, str] | None = None
     """``code`` and ``message``, where it failed or was cancelled."""
     started_at: float

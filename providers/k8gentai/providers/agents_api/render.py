@@ -104,7 +104,7 @@ class PartRendering:
 
     @property
     def error(self) -> dict[str, str] | None:
-        """What went wrong."""
+        """The error that ended the turn; None where it ended otherwise or goes on."""
         return self._error
 
     def _shown(self) -> list[Step]:

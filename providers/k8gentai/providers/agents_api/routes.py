@@ -39,8 +39,8 @@ def create_router(service: AgentsService, max_body_bytes: int = MAX_BODY_BYTES) 
     """Return the routes of both versions.
 
     Args:
-        service: what they call.
-        max_body_bytes: how large a request may be.
+        service: the service that they call.
+        max_body_bytes: the bytes that a request may have.
     """
     router = APIRouter()
     for dialect in DIALECTS:
@@ -51,7 +51,7 @@ def create_router(service: AgentsService, max_body_bytes: int = MAX_BODY_BYTES) 
 
 
 def _agents(service: AgentsService, dialect: Dialect, max_body_bytes: int) -> APIRouter:
-    """Agents and sessions."""
+    """Return the routes of agents and sessions."""
     router = APIRouter(prefix=f"{dialect.prefix}/agents", route_class=AgentsRoute, tags=["Agents"])
 
     @router.post("", summary="Create an agent.", openapi_extra=takes(CreateAgent))
@@ -104,7 +104,7 @@ def _agents(service: AgentsService, dialect: Dialect, max_body_bytes: int) -> AP
 
 
 def _turns(service: AgentsService, dialect: Dialect, max_body_bytes: int) -> APIRouter:
-    """Turns and steps."""
+    """Return the routes of turns and steps."""
     prefix = f"{dialect.prefix}/agents/{{agent_id}}/session/{{session_id}}/turn"
     router = APIRouter(prefix=prefix, route_class=AgentsRoute, tags=["Agents"])
 

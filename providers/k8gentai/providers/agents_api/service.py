@@ -41,7 +41,7 @@ _CONFIGURED = "agent_config.toolgroups"
 
 @dataclass(frozen=True)
 class Sent:
-    """Which request this is, as :meth:`Acceptor.accept` takes it."""
+    """The names of a request, by which :meth:`Acceptor.accept` knows one that is sent again."""
 
     idempotency_key: str | None = None
     sdk_try: int | None = None
@@ -52,7 +52,7 @@ class Accepted:
     """A turn, or the next part of one, that was accepted."""
 
     part: TurnRecord
-    """It as it was accepted."""
+    """The part as it was accepted."""
     before: list[Part]
     stream: bool
 

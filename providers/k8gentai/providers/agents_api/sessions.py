@@ -66,7 +66,7 @@ class Sessions:
         """Return the session with its turns.
 
         Args:
-            turn_ids: those to show; None for all.
+            turn_ids: the turns to show; None for all.
         """
         session = await self.find(agent_id, session_id)
         turns = [

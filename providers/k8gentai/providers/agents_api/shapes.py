@@ -1,4 +1,4 @@
-"""What clients of the classic Agents API send.
+"""The requests of clients of the classic Agents API.
 
 Unknown fields are let through, as its servers did. In ``AgentConfig`` they are kept and shown again.
 """

@@ -22,7 +22,7 @@ def call_delta(status: str, call: str | ToolCall) -> dict[str, Any]:
 
 @dataclass
 class Step:
-    """What every step has."""
+    """The fields that every step has."""
 
     id: str
     turn_id: str
@@ -53,10 +53,10 @@ class InferenceStep(Step):
     """One model call."""
 
     texts: dict[str, str] = field(default_factory=dict)
-    """By message."""
+    """The text of each message, by its id."""
     calls: dict[str, ToolCall] = field(default_factory=dict)
     dropped: bool = False
-    """Something that it said was taken back."""
+    """Whether something that it said was taken back."""
 
     kind = "inference"
 

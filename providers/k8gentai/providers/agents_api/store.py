@@ -20,7 +20,7 @@ class StoredAgent:
     created_at: int
     """Unix time in seconds."""
     config: dict[str, Any]
-    """As its creator sent it."""
+    """The agent's config as its creator sent it."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class _Table:
         await self._sql.upsert(self._name, row, conflict_columns=["id"])
 
     async def delete(self, id_: str) -> bool:
-        """Returns whether there was one that the caller may delete."""
+        """Delete a row. Returns whether there was one that the caller may delete."""
         where = {"id": id_}
         if await self._sql.fetch_one(self._name, where=where, action=host.Action.DELETE) is None:
             return False
@@ -124,7 +124,7 @@ class AgentStore:
         return [_agent(row) for row in await self._agents.rows({}, limit)]
 
     async def delete_agent(self, agent_id: str) -> bool:
-        """Returns whether there was one that the caller may delete."""
+        """Delete an agent. Returns whether there was one that the caller may delete."""
         return await self._agents.delete(agent_id)
 
     async def put_session(self, session: StoredSession) -> None:
@@ -140,7 +140,7 @@ class AgentStore:
         return sorted(found, key=lambda session: session.created_at)
 
     async def delete_session(self, session_id: str) -> bool:
-        """Returns whether there was one that the caller may delete."""
+        """Delete a session. Returns whether there was one that the caller may delete."""
         return await self._sessions.delete(session_id)
 
     async def put_part(self, part: Part) -> None:

@@ -14,7 +14,7 @@ _PREFIX = "mcp::"
 _WEB_SEARCH = frozenset({"builtin::websearch", "builtin::websearch/web_search"})
 _FILE_SEARCH = frozenset({"builtin::rag", "builtin::rag/knowledge_search"})
 _STORES = ("vector_db_ids", "vector_store_ids")
-"""What clients call the stores to search: 0.2 and its examples the one, 0.3 also the other."""
+"""The names that clients have for the stores to search: 0.2 and its examples the one, 0.3 also the other."""
 
 
 class Toolgroups:
@@ -31,8 +31,8 @@ class Toolgroups:
         """Return the groups as tools of a Responses API request.
 
         Args:
-            groups: as the client named them.
-            place: where in the request they stand.
+            groups: the tool groups as the client named them.
+            place: the place in the request where they stand.
 
         Raises:
             ApiError: the stack has no such group, or cannot call it in this way (501); a search of files names no

@@ -64,11 +64,11 @@ OPTIONAL_APIS = [
     # OGX has no Safety API: its guardrails are an endpoint of its own.
     if hasattr(Api, name)
 ]
-"""What a stack may have beside what every one has. Turns of models may ask for it."""
+"""The APIs that a stack may have beside those that every one has. Turns of models may ask for them."""
 
 _errors: Any = import_module(f"{NAME}_api.common.errors")
 HostError = _errors.OGXError if NAME == "ogx" else _errors.LlamaStackError
-"""What the host's own errors have in common: a ``status_code``."""
+"""The class of the host's own errors, which have a ``status_code``."""
 
 _WRONG_PARAMETER = re.compile(r"Invalid value for '(\w+)'")
 
@@ -81,9 +81,9 @@ GetConversationRequest = _conversations.GetConversationRequest
 ITEMS = "conversation_items"
 """The table of the conversations' items."""
 POSITION = "sort_order" if NAME == "ogx" else "created_at"
-"""Its column by which the host sorts them."""
+"""The column of that table by which the host sorts the items."""
 RowExistsError = IntegrityError
-"""What its store raises where a row of the same id is there."""
+"""The error of the host's store where a row of the same id is there."""
 POSITIONS_ARE_TIMES = NAME == "llama_stack"
 """Whether it fills that column by its clock."""
 _ITEMS: TypeAdapter[list[Any]] = TypeAdapter(list[_conversations.ConversationItem])
@@ -133,7 +133,7 @@ async def has_vector_store(vector_io: Any, store: str) -> bool:
 
     Args:
         vector_io: the host's Vector IO API, which looks for stores in the same list.
-        store: its id.
+        store: the store's id.
     """
     return await vector_io.routing_table.get_object_by_identifier("vector_store", store) is not None
 
@@ -142,7 +142,7 @@ def item_rows(conversation: str, items: list[dict[str, Any]], first: int) -> lis
     """Return what the host's table keeps of a conversation's items.
 
     Args:
-        conversation: its id.
+        conversation: the conversation's id.
         items: each with its id.
         first: the position of the first one; the others follow it.
 
@@ -198,7 +198,7 @@ async def violation(safety: Any, text: str, guardrail: str) -> str | None:
 
     Args:
         safety: the host's Safety API.
-        text: what to judge.
+        text: the text to judge.
         guardrail: the id of a shield.
 
     Raises:

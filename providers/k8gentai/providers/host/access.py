@@ -1,4 +1,4 @@
-"""Who calls, and what they may see, by the host's own identity and access policy."""
+"""The caller of a request, and what they may see, by the host's own identity and access policy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ turns still in Redis: one rule covers a response wherever it is kept."""
 
 @dataclass(frozen=True)
 class _Resource:
-    """What the host's policy looks at."""
+    """The view that the host's policy has of a thing that somebody asks for."""
 
     type: str
     identifier: str
@@ -23,7 +23,7 @@ class _Resource:
 
 
 def caller() -> Owner | None:
-    """Who sent the current request; None where the host runs without authentication.
+    """Return who sent the current request; None where the host runs without authentication.
 
     Without authentication Llama Stack 0.7 hands on a user that a client put into a header, as a plain
     dictionary; only a user of the host's own making counts.

@@ -17,10 +17,10 @@ from k8gentai.workers.queue.registry_store import Place, followed_store_at
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 1.0
-"""How soon a changed registry shows in the list. A turn sees a change at once."""
+"""The seconds after which a changed registry shows in the list. A turn sees a change at once."""
 
 _ASK_EVERY = 15
-"""How many looks apart the model endpoint is asked again, while it has named no model yet."""
+"""The number of looks after which the model endpoint is asked again, while it has named no model yet."""
 
 
 def as_model(agent: RegisteredAgent, provider_id: str) -> Any:
@@ -43,7 +43,7 @@ def as_model(agent: RegisteredAgent, provider_id: str) -> Any:
 
 
 class NotAModelError(ValueError):
-    """What was to be asked as a model is an agent. The host answers a ValueError with 400."""
+    """An agent was asked for as if it were a model. The host answers a ValueError with 400."""
 
     def __init__(self, agent_id: str) -> None:
         super().__init__(f"'{agent_id}' is an agent, not a model: send it to POST /v1/responses.")
@@ -111,7 +111,7 @@ class AgentModelsConfig(BaseModel):
     """``config`` of the provider in the run YAML."""
 
     redis_url: str = Field(default_factory=environment.redis_url)
-    """For a registry in Redis."""
+    """The address of Redis, for a registry that is kept there."""
     registry: Place = Path(".k8gentai/registry.json")
 
 

@@ -20,7 +20,7 @@ LEXICAL = "lexical"
 """The id of the model that is none: vectors of words (:mod:`k8gentai.providers.lexical`)."""
 
 _SECONDS = 120.0
-"""How long the endpoint may take for the passages of one file."""
+"""The seconds that the endpoint may take for the passages of one file."""
 
 
 class EmbeddingsConfig(BaseModel):
@@ -29,12 +29,12 @@ class EmbeddingsConfig(BaseModel):
     model: str = LEXICAL
     """The endpoint's own name of its embedding model."""
     dimension: int = Field(default=0, ge=0)
-    """How long its vectors are."""
+    """The number of figures in one of its vectors."""
     base_url: str | None = None
-    """Of the OpenAI-compatible endpoint that has it, if that is not the one of the other models."""
+    """The address of the OpenAI-compatible endpoint that has it, if that is not the one of the other models."""
     api_key: str = "none"
     openai_base_url: str
-    """Of the endpoint of the other models."""
+    """The address of the endpoint of the other models."""
     openai_api_key: str
 
     @model_validator(mode="after")
@@ -55,7 +55,7 @@ class Embeddings(OwnModels):
     """The provider.
 
     Args:
-        config: what the run YAML says of the endpoint.
+        config: the run YAML's config of the endpoint.
     """
 
     __provider_id__ = "embeddings"
@@ -143,7 +143,7 @@ def _lexical(params: Any) -> tuple[list[list[float]], int]:
 
 
 def _base64(vector: list[float]) -> str:
-    """As the OpenAI API has it: little-endian 32-bit floats."""
+    """Return a vector in base64, as the OpenAI API has it: little-endian 32-bit floats."""
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 

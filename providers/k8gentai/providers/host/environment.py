@@ -1,4 +1,4 @@
-"""What providers' configs have from the environment, as the host prints what the run YAML says."""
+"""Fields of our providers' configs that the environment sets: what the run YAML sets, the host prints."""
 
 import os
 

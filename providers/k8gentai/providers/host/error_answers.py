@@ -8,7 +8,7 @@ from k8gentai.workers.http.sent_errors import error_status, innermost_error, sen
 
 _OK, _BAD_GATEWAY = 200, 502
 _ANSWERS = ("choices", "data")
-"""What completions and embeddings hold."""
+"""The fields that completions and embeddings hold."""
 _WORDS = 300
 
 

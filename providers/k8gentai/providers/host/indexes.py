@@ -34,8 +34,8 @@ class Indexes:
 
     Args:
         sql: the host's store of the table.
-        table: its name.
-        columns: those of each index, by its name.
+        table: the table's name.
+        columns: the columns of each index, by its name.
     """
 
     sql: Any

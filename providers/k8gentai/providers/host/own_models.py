@@ -1,4 +1,4 @@
-"""What our providers of models have in common: they know their models by themselves, and register none."""
+"""The base of our providers of models, which know their models by themselves and register none."""
 
 from typing import Any
 

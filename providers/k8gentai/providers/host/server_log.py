@@ -23,8 +23,8 @@ def tame_host_logs() -> None:
 
 
 def _print_plain_tracebacks() -> None:
-    """The host's way prints every local variable and highlights each file of the stack as a whole: seconds for a
-    model call that fails, in which the event loop answers nobody."""
+    """Have the host print plain tracebacks. Its own way prints every local variable and highlights each file of
+    the stack as a whole: seconds for a model call that fails, in which the event loop answers nobody."""
     for _, handler in _handlers():
         if isinstance(handler, RichHandler):
             handler.rich_tracebacks = False

@@ -15,8 +15,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 _ASYNCPG = "asyncpg"
 _CONNECT_SECONDS = 5
 _ANSWER_SECONDS = 15
-"""For PostgreSQL, which the host waits for without end where a lock is held or the network is silent; it waits for
-SQLite for 5 s."""
+"""The seconds that PostgreSQL may take for an answer. The host waits for it without end where a lock is held or
+the network is silent, and for SQLite for 5 s."""
 
 _SQLITE = frozenset(
     {
@@ -38,7 +38,7 @@ class StorageAwayError(Exception):
 
 
 STORAGE_AWAY: Final = (StorageAwayError, PoolTimeoutError)
-"""What is raised where the database is away, or all connections to it are in use."""
+"""The errors that are raised where the database is away, or all connections to it are in use."""
 
 
 @event.listens_for(Engine, "do_connect")

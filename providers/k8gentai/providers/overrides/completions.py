@@ -30,7 +30,7 @@ from k8gentai.workers.http.sent_errors import innermost_error
 
 _CLOSING_SECONDS = 5.0
 _UNREAD_BYTES = 64_000_000
-"""How far the model may be ahead of a caller that reads slowly, or not at all."""
+"""The bytes by which the model may be ahead of a caller that reads slowly, or not at all."""
 
 
 def create_router(
@@ -41,7 +41,7 @@ def create_router(
     Args:
         inference: the host's Inference API.
         listed: gives the name by which the host lists what a request's ``model`` names.
-        max_body_bytes: how large a request may be.
+        max_body_bytes: the bytes that a request may have.
     """
     router = APIRouter(include_in_schema=False)
 

@@ -21,8 +21,8 @@ def create_router(items: ConversationItems, max_body_bytes: int = MAX_BODY_BYTES
     """Return the routes.
 
     Args:
-        items: what they call.
-        max_body_bytes: how large a request may be.
+        items: the items that they read and write.
+        max_body_bytes: the bytes that a request may have.
     """
     router = APIRouter(prefix="/v1/conversations", route_class=AnsweringRoute, include_in_schema=False)
 

@@ -15,7 +15,7 @@ from k8gentai.providers.errors import ApiError
 from k8gentai.providers.http import AnsweringRoute
 
 _KNOWN = "k8gentai.known_vector_store"
-"""In an ASGI scope: the store is there, so the request is not ours."""
+"""The field of an ASGI scope that says that the store is there, so that the request is not ours."""
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 

@@ -25,9 +25,9 @@ class OutputItem:
     """One output item.
 
     Args:
-        emit: where its events go.
-        id_: its id, see :func:`k8gentai.providers.ids.item_id`.
-        index: its ``output_index``.
+        emit: takes its events.
+        id_: the item's id, see :func:`k8gentai.providers.ids.item_id`.
+        index: the item's ``output_index``.
     """
 
     type: str
@@ -92,7 +92,7 @@ class Message(OutputItem):
     def finish(
         self, text: str, annotations: list[dict[str, Any]], logprobs: Sequence[dict[str, Any]] = ()
     ) -> None:
-        """The message is whole."""
+        """End the message, which is whole."""
         self.delta(rest_of(text, self._text))
         self._text = text
         self._logprobs = list(logprobs)
@@ -185,7 +185,7 @@ class WrittenCall(OutputItem):
 
         Args:
             arguments: JSON text.
-            fields: what else the event says.
+            fields: the event's other fields.
         """
         self.delta(rest_of(arguments, self._arguments))
         self._arguments = arguments
@@ -208,7 +208,7 @@ class FunctionCall(WrittenCall):
         self._added()
 
     def called(self, arguments: str) -> None:
-        """The call is whole; the client takes over."""
+        """End the call, which is whole; the client takes over."""
         self._whole(arguments, name=self._name)
         self._done("completed")
 
@@ -247,11 +247,11 @@ class McpCall(WrittenCall):
         self._tell("response.mcp_call.in_progress")
 
     def called(self, arguments: str) -> None:
-        """The arguments are whole; the tool runs."""
+        """Take the arguments, which are whole; the tool runs."""
         self._whole(arguments)
 
     def result(self, output: str, *, is_error: bool) -> None:
-        """The tool answered. ``error`` is text, as the host's types have it."""
+        """Take the tool's result. ``error`` is text, as the host's types have it."""
         if is_error:
             self._error = output
         else:
@@ -288,7 +288,7 @@ class WholeItem(OutputItem):
         self._tell(event["type"], **{name: value for name, value in event.items() if name not in own})
 
     def finish(self, item: Item) -> None:
-        """The item as it looks at its end."""
+        """Return the item as it looks at its end."""
         self._item = item
         self._done(item.get("status") or "completed")
 

@@ -51,7 +51,7 @@ class Rendering:
 
     def __init__(self, record: TurnRecord) -> None:
         self.ended_at: float | None = None
-        """When the turn ended (Unix seconds). To be set before its last event is fed, as events carry
+        """The time at which the turn ended (Unix seconds). To be set before its last event is fed, as events carry
         no time."""
         self._record = record
         self._base = resource_base(record)
@@ -64,7 +64,7 @@ class Rendering:
         self._usage = UsageSum()
         self._sequence = 0
         self.asked: dict[str, ev.Interrupt] = {}
-        """What the turn asks of a person, by the id of the item that asks."""
+        """The questions that the turn asks a person, by the ids of the items that ask."""
         self._waiting: dict[str, _Call] = {}
         """The calls in whose place a person is asked, by their ids."""
         self._told: dict[str, ev.ToolCall] = {}

@@ -137,7 +137,7 @@ class UsageSum:
         self._reasoning += usage.reasoning_tokens
 
     def resource(self) -> dict[str, Any]:
-        """In the shape of the Responses API."""
+        """Return the response in the shape of the Responses API."""
         return {
             "input_tokens": self._input,
             "input_tokens_details": {"cached_tokens": self._cached, "cache_write_tokens": 0},

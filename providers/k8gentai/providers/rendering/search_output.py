@@ -20,7 +20,7 @@ class SearchCall(OutputItem):
         self._tell(f"response.{self.type}.in_progress")
 
     def called(self, arguments: str) -> None:
-        """What is searched for is known; the search runs.
+        """Take what is searched for, and show that the search runs.
 
         Args:
             arguments: JSON text, as the model wrote it.
@@ -29,7 +29,7 @@ class SearchCall(OutputItem):
         self._tell(f"response.{self.type}.searching")
 
     def result(self, results: list[dict[str, Any]], *, is_error: bool) -> None:
-        """The search has ended."""
+        """End the search."""
         if not is_error:
             self._results = results
             self._tell(f"response.{self.type}.completed")

@@ -12,15 +12,16 @@ from k8gentai.providers.errors import invalid, server_busy
 from k8gentai.workers.attempt.json_schema import dialect_of, of_one_dialect
 
 _NAME = re.compile("[a-zA-Z0-9_-]{1,64}")
-"""What model endpoints take: https://platform.openai.com/docs/api-reference/responses/create"""
+"""The form of a name that model endpoints take: https://platform.openai.com/docs/api-reference/responses/create"""
 _WORDS = 300
 """Characters of what is wrong with a schema that a message carries."""
 _MOST_OBJECTS, _MOST_VALUES, _MOST_LEVELS = 5_000, 50_000, 100
-"""How large a schema may be: the check of one takes up to a millisecond for each object in it."""
+"""The most that a schema may hold: the check of one takes up to a millisecond for each object in it."""
 _MOST_MIXED = 1_000
-"""How many values an array may hold that cannot be sorted: each is compared with each for being there once."""
+"""The number of values that an array may hold that cannot be sorted: each is compared with each for being there
+once."""
 _SECONDS = 10.0
-"""How long a check may take, and how long it may wait for others before it begins."""
+"""The seconds that a check may take, and that it may wait for others before it begins."""
 _CHECKING = ThreadPoolExecutor(2, "schema")
 """Checks schemas. They do not take the threads that look up addresses."""
 

@@ -61,8 +61,8 @@ def compact(response: dict[str, Any], history: list[Item], given: list[Item]) ->
     """Return what a turn that summed up has made, for those that continue it.
 
     Args:
-        response: as it was rendered.
-        history: what was summed up,
+        response: the response as it was rendered.
+        history: the items that were summed up,
         given: and the turn's input, with the task at its end.
 
     Returns:

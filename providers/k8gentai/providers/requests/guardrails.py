@@ -13,7 +13,7 @@ ENDPOINT = "moderation"
 """The endpoint's name as a guardrail, where they have names. OGX has ``guardrails: true`` for it."""
 _SECONDS = 30.0
 _MOST_WORDS = 500
-"""How many characters of an endpoint's words are told."""
+"""The number of characters of an endpoint's words that a message carries."""
 
 
 class ModerationEndpoint:
@@ -21,7 +21,7 @@ class ModerationEndpoint:
 
     Args:
         url: takes ``POST {"input": text}``.
-        api_key: its credential, if it asks for one.
+        api_key: the endpoint's credential, if it asks for one.
     """
 
     def __init__(self, url: str, api_key: str | None = None) -> None:

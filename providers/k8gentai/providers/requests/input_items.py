@@ -35,7 +35,7 @@ _ITEM_TYPES: dict[str, type[BaseModel]] = {
 
 _PARTS = "input_text", "input_image", "input_file", "output_text", "refusal"
 _UNION_TAGS = frozenset({"str", "function", "mcp", "web_search", "file_search", *_PARTS, *_ITEM_TYPES})
-"""What pydantic puts into the place of an error beside field names."""
+"""The names that pydantic puts into the place of an error beside those of fields."""
 
 _STRICT = frozenset({"mcp_approval_response"})
 """Items of which nothing is guessed: the text "false" is no denial, and "true" none either."""
@@ -93,7 +93,7 @@ def check_outputs(items: list[Item], history: list[Item]) -> None:
 
     Args:
         items: a request's input.
-        history: what is before it. Nothing is known of the calls that a compaction stands for.
+        history: the items before it. Nothing is known of the calls that a compaction stands for.
 
     Raises:
         ApiError: naming the first output that has none (400).

@@ -23,7 +23,7 @@ async def with_prompt(prompts: Any, turn_id: str, request: CreateRequest) -> Cre
     Args:
         prompts: the host's Prompts API.
         turn_id: the turn's.
-        request: as it was read.
+        request: the request as it was read.
 
     Raises:
         ApiError: there is no such prompt or version, it has no such variable, or one is given no value (400).

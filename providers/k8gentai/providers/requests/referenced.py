@@ -1,4 +1,5 @@
-"""What a request names of the stack's own: prompts, vector stores, connectors, files, guardrails, a web search.
+"""Looks up what a request names of the stack's own: prompts, vector stores, connectors, files, guardrails, a web
+search.
 
 Each is looked up when the turn is accepted, as the caller: what is wrong is told at once, with its place in the
 request, and nobody reaches through a worker what they may not see themselves.
@@ -18,7 +19,7 @@ from k8gentai.providers.requests.request import CreateRequest
 from k8gentai.providers.requests.stack_apis import StackApis
 
 _FRAMEWORK = "llama-stack"
-"""Whose agents search, and are guarded, by the stack's own means."""
+"""The framework whose agents search, and are guarded, by the stack's own means."""
 
 
 class Lookups:
@@ -26,7 +27,7 @@ class Lookups:
 
     Args:
         apis: the host's.
-        guardrails: those there are.
+        guardrails: the guardrails that there are.
     """
 
     def __init__(self, apis: StackApis, guardrails: Guardrails) -> None:
@@ -38,7 +39,7 @@ class Lookups:
 
         Args:
             turn_id: the turn's.
-            request: as it was read.
+            request: the request as it was read.
             framework: the agent's.
 
         Raises:

@@ -62,12 +62,12 @@ class CreateRequest:
     store: bool
     stream: bool
     obfuscate: bool
-    """The events of its stream are to be padded."""
+    """Whether the events of its stream are to be padded."""
     background: bool
     multitask_strategy: MultitaskStrategy | None
     echo: dict[str, Any]
-    """What the response repeats, and a digest of the body, by which a reused idempotency key is told from a
-    repeated request."""
+    """The parameters that the response repeats, and a digest of the body, by which a reused idempotency key is
+    told from a repeated request."""
 
 
 def read_request(turn_id: str, body: Any) -> CreateRequest:

@@ -20,7 +20,7 @@ _IMPLICIT = "llama-stack"
 """The framework whose workers run plain models."""
 
 _PATIENCE_SECONDS = 5.0
-"""How long a request waits for that."""
+"""The seconds that a request waits for a new list of the models."""
 
 
 @dataclass(frozen=True)
@@ -30,25 +30,25 @@ class Target:
     agent: str
     framework: str
     pool: str
-    """Whose workers run it."""
+    """The pool whose workers run it."""
     revision: str = ""
     """A digest of its definition and code; empty for a plain model."""
     declarative: bool = True
-    """It has no code of its own."""
+    """Whether it has no code of its own."""
     refuses: frozenset[str] = frozenset()
-    """What it takes of no request: see :data:`k8gentai.agents.contract.turn.RequestPart`."""
+    """The parts of a request that it does not take: see :data:`k8gentai.agents.contract.turn.RequestPart`."""
     tools: frozenset[str] = frozenset()
     """The names of its own tools that are known."""
     has_tools: bool = False
-    """It has tools of its own."""
+    """Whether it has tools of its own."""
     knows_tools: bool = True
-    """No server names others while a turn runs."""
+    """Whether no server names others while a turn runs."""
     implicit: bool = False
-    """A plain model, run as an agent of Llama Stack's own."""
+    """Whether it is a plain model, run as an agent of Llama Stack's own."""
     multitask_strategy: MultitaskStrategy = "enqueue"
-    """Where the request names none."""
+    """The strategy for requests that name none."""
     queue_limit: int | None = None
-    """How many of its turns may wait."""
+    """The number of its turns that may wait; None where only the limit of all agents counts."""
 
 
 class Resolver:

@@ -26,7 +26,7 @@ from k8gentai.providers.responses_api.service import ResponsesService
 Order = Literal["asc", "desc"]
 Limit = Annotated[int, Query(ge=1, le=100)]
 ClientVersion = Annotated[str | None, Header()]
-"""Of llama-stack-client."""
+"""The version that llama-stack-client says it has."""
 
 _WITHOUT_DONE = ("0.2.", "0.3.", "0.4.", "0.5.", "0.6.")
 """Versions of it that may take the terminator for an event's JSON: 0.3.5 does, 0.7.5 does not."""
@@ -36,8 +36,8 @@ def create_router(service: ResponsesService, max_body_bytes: int = MAX_BODY_BYTE
     """Return the routes.
 
     Args:
-        service: what they call.
-        max_body_bytes: how large a request may be.
+        service: the service that they call.
+        max_body_bytes: the bytes that a request may have.
     """
     router = APIRouter(prefix="/v1/responses", route_class=AnsweringRoute, include_in_schema=False)
     _add_making(router, service, max_body_bytes)

@@ -29,7 +29,7 @@ from k8gentai.workers.queue.turns import TurnDeletedError, TurnNotFoundError, Tu
 log = structlog.get_logger(__name__)
 
 _LAST = frozenset({"response.completed", "response.incomplete"})
-"""What ends the stream of a turn that joins its conversation."""
+"""The events that end the stream of a turn which joins its conversation."""
 
 
 class ResponsesService:
@@ -199,11 +199,11 @@ class ResponsesService:
     async def page(
         self, *, after: str | None, limit: int, model: str | None, descending: bool
     ) -> tuple[list[StoredResponse], bool]:
-        """Responses in the order they were created, finished or not.
+        """Return responses in the order they were created, finished or not.
 
         Args:
             after: the id after which the page begins.
-            limit: how many to give.
+            limit: the most responses to return.
             model: only those asked of this model.
             descending: newest first.
 

@@ -1,4 +1,4 @@
-"""What a run YAML says of our provider."""
+"""The config of our provider in a run YAML."""
 
 from pathlib import Path
 
@@ -21,9 +21,10 @@ class AmfConfig(BaseModel):
     models_provider_id: str = "amf"
     """The ``provider_id`` of our ``remote::amf-models`` entry."""
     queue_limit: int = 10_000
-    """How many turns may wait, of all agents together. An agent's own limit is in its definition."""
+    """The number of turns that may wait, of all agents together. An agent's own limit is in its definition."""
     keep_seconds: int = 86_400
-    """How long Redis keeps a finished turn: its stream can be read, its journal taken over, its job seen in RQ."""
+    """The seconds for which Redis keeps a finished turn: its stream can be read, its journal taken over, its job
+    seen in RQ."""
     moderation_url: str | None = None
     """A moderation endpoint, for requests with guardrails."""
     moderation_api_key: SecretStr | None = None

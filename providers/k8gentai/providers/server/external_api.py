@@ -21,7 +21,7 @@ API = host.Api.add("amf")
 
 
 class Amf(Protocol):
-    """What the host believes it serves."""
+    """The protocol that the host believes it serves."""
 
     server: Server
 
@@ -30,10 +30,10 @@ class AmfRoutesConfig(BaseModel):
     """``config`` of the provider in the run YAML."""
 
     any_client_version: bool = True
-    """Serve clients of every version. The host refuses llama-stack-client of another one than its own (426), and
-    with it those that know the Agents API."""
+    """Whether clients of every version are served. The host refuses llama-stack-client of another one than its own
+    (426), and with it those that know the Agents API."""
     max_body_bytes: PositiveInt = MAX_BODY_BYTES
-    """How large a request to our routes may be."""
+    """The bytes that a request to our routes may have."""
     allowed_hosts: str | None = None
     """Names by which the server may be called beside those of loopback, with commas between; ``*`` for any."""
 
@@ -44,8 +44,8 @@ class AmfRoutes:
     Args:
         server: this process's service.
         inference: the host's Inference API.
-        vector_io: its Vector IO API.
-        max_body_bytes: how large a request may be.
+        vector_io: the server's Vector IO API.
+        max_body_bytes: the bytes that a request may have.
     """
 
     def __init__(

@@ -52,11 +52,12 @@ from k8gentai.workers.queue.turns import Turns
 
 @dataclass(frozen=True)
 class Queue:
-    """What servers and workers share: turns, the positions of conversations' items, and who runs turns."""
+    """The queue as servers and workers share it: turns, the positions of conversations' items, and who runs
+    turns."""
 
     turns: Turns
     finished: FinishedTurns
-    """Those that this server settles."""
+    """The ended turns that this server settles."""
     positions: Positions
     pools: Pools
 
@@ -75,7 +76,7 @@ class Queue:
 
 @dataclass(frozen=True)
 class Stores:
-    """What is kept in the host's SQL store."""
+    """The parts of the host's SQL store that we keep things in."""
 
     responses: ResponseStore
     agents: AgentStore
@@ -106,10 +107,10 @@ class Server:
     Args:
         config: the provider's.
         deps: the host's APIs.
-        access: who may do what.
+        access: the access policy: who may do what.
         queue: shared with workers.
         stores: the host's SQL store.
-        guardrails: those there are.
+        guardrails: the guardrails that there are.
         opened: what was opened for these parts. The server takes it over, to close it last first.
     """
 
@@ -164,9 +165,9 @@ class Server:
 
         Args:
             config: the provider's, of the run YAML.
-            deps: what the host hands the provider.
+            deps: the APIs that the host hands the provider.
             policy: access rules.
-            queue: what is shared with workers; by default it is in the Redis that ``config`` names.
+            queue: the parts that are shared with workers; by default those in the Redis that ``config`` names.
         """
         async with AsyncExitStack() as opened:
             if queue is None:
@@ -182,7 +183,7 @@ class Server:
         """Return the routes of all fronts.
 
         Args:
-            max_body_bytes: how large a request may be.
+            max_body_bytes: the bytes that a request may have.
         """
         return [front.create_router(max_body_bytes) for front in self._fronts]
 

@@ -46,9 +46,9 @@ class Acceptor:
         turns: turns in Redis.
         reader: reads them for the caller.
         resolver: finds what ``model`` names.
-        histories: what a turn's agent sees before its input.
+        histories: finds the items that a turn's agent sees before its input.
         lookups: finds what else it names.
-        pools: who runs turns.
+        pools: the pools that run turns.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Acceptor:
         """Act as the owner of the turn that a worker asks for, where the request says that one does.
 
         Args:
-            header: what the request says.
+            header: the header of the request; None where it has none.
 
         Raises:
             ApiError: no worker of this stack sent it (403).
@@ -135,14 +135,7 @@ class Acceptor:
             parent=parent,
             keep_history=keep_history,
         )
-        terms = Terms(
-            strategy=request.multitask_strategy or target.multitask_strategy,
-            agent_limit=target.queue_limit,
-            idempotency_key=idempotency_key,
-            sdk_try=sdk_try,
-            # Servers of other versions echo more of what the turn was asked that it goes on with, or less.
-            asked=request.echo if going_on.replay else None,
-        )
+        terms = _terms(request, target, going_on, idempotency_key, sdk_try)
 
         async def history() -> list[Item]:
             before = await self._histories.before(accepted)
@@ -301,6 +294,20 @@ def _accepted(
         origin=origin,
         parent=parent,
         keep_history=keep_history,
+    )
+
+
+def _terms(
+    request: CreateRequest, target: Target, going_on: GoingOn, idempotency_key: str | None, sdk_try: int | None
+) -> Terms:
+    """Return the terms on which the queue takes a turn."""
+    return Terms(
+        strategy=request.multitask_strategy or target.multitask_strategy,
+        agent_limit=target.queue_limit,
+        idempotency_key=idempotency_key,
+        sdk_try=sdk_try,
+        # Servers of other versions echo more of what the turn was asked that it goes on with, or less.
+        asked=request.echo if going_on.replay else None,
     )
 
 

@@ -26,7 +26,8 @@ COLUMNS = {
     "length": host.ColumnType.INTEGER,
     "deleted": host.ColumnType.BOOLEAN,
 }
-"""What a row has of its chain: the fields of :class:`Link`, and whether only those that continue it need it."""
+"""The columns in which a response's row has its place in a chain: the fields of :class:`Link`, and whether only
+those that continue it need it."""
 
 INDEXES = {f"{TABLE}_chain": ("chain", "place"), f"{TABLE}_previous": ("previous",)}
 
@@ -37,17 +38,17 @@ class ChainBrokenError(LookupError):
 
 @dataclass(frozen=True)
 class Link:
-    """Where a response stands."""
+    """The place of a response in its chain."""
 
     chain: str
     place: int
-    """Its number in the chain."""
+    """The response's number in the chain."""
     previous: str | None
     """The response whose history and items come before it, if their rows hold any."""
     earlier: list[Item]
-    """What comes after those, and before its input."""
+    """The items that come after those, and before its input."""
     length: int
-    """How many items there are up to and with its own."""
+    """The number of items up to and with its own."""
 
     def columns(self) -> dict[str, Any]:
         """Return what the response's row has of it."""
@@ -73,9 +74,9 @@ class Chains:
         """Find the place of a response; that of one which has a place is left as it is.
 
         Args:
-            response: as it is to be stored.
-            given: its input.
-            history: what its agent saw before that.
+            response: the response as it is to be stored.
+            given: the input of its turn.
+            history: the items that its agent saw before that.
         """
         own = await self.row(response["id"])
         if own and own["chain"]:

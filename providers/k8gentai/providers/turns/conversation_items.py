@@ -31,7 +31,7 @@ class ConversationItems:
 
     Args:
         conversations: the host's Conversations API.
-        positions: where the next items stand.
+        positions: the positions of the next items.
     """
 
     def __init__(self, conversations: Any, positions: Positions) -> None:
@@ -45,7 +45,7 @@ class ConversationItems:
 
     @property
     def indexes(self) -> Indexes:
-        """What finds the rows of a conversation."""
+        """The indexes that find the rows of a conversation."""
         return Indexes(self._sql, host.ITEMS, INDEXES)
 
     async def check(self, conversation: str) -> None:
@@ -58,12 +58,12 @@ class ConversationItems:
         return host.items_of(in_order(await self._rows({"conversation_id": conversation})))
 
     async def page(self, conversation: str, *, after: str | None, limit: int, descending: bool) -> Any:
-        """Some of the conversation's items, as the host's list.
+        """Return some of the conversation's items, as the host's list.
 
         Args:
-            conversation: its id.
+            conversation: the conversation's id.
             after: the id of the item after which the page begins.
-            limit: how many at most.
+            limit: the most items to return.
             descending: newest first.
 
         Raises:
@@ -106,7 +106,7 @@ class ConversationItems:
         An id of the client's own could be that of an item of somebody else's.
 
         Args:
-            conversation: its id.
+            conversation: the conversation's id.
             items: of the host's types.
 
         Raises:
@@ -127,7 +127,7 @@ class ConversationItems:
         """Add a turn's items; those that are there already are left as they are.
 
         Args:
-            conversation: its id.
+            conversation: the conversation's id.
             items: each with its id.
             turn_id: the turn's; its items get the same positions each time.
         """
@@ -162,10 +162,10 @@ class ConversationItems:
         """Read rows by their positions, whole turns of them: some more than these hold are read, and left out.
 
         Args:
-            conversation: its id.
+            conversation: the conversation's id.
             first: the position to begin at; None for the end of the conversation.
             descending: from the newest on.
-            count: how many are likely to be needed.
+            count: the number of items that are likely to be needed.
             enough: whether these are.
         """
         where: dict[str, Any] = {"conversation_id": conversation}

@@ -1,4 +1,4 @@
-"""What a turn goes on with that answers what a suspended one asked: the same turn, with no more than it asked."""
+"""Has a turn that answers what a suspended one asked go on as that turn, with no more than it asked."""
 
 import json
 from dataclasses import dataclass, field
@@ -12,12 +12,13 @@ from k8gentai.workers.queue.origin import Origin
 from k8gentai.workers.queue.record import Replay
 
 _CREDENTIALS = ("authorization", "headers")
-"""What of an MCP server's tool may be another where a turn goes on."""
+"""The fields of an MCP server's tool that may be others where a turn goes on."""
 
 
 @dataclass(frozen=True)
 class GoingOn:
-    """What a turn goes on with, where it answers what a suspended one asked."""
+    """The suspended turn that a request goes on with, where it answers what that asked; empty where it does
+    not."""
 
     replay: Replay | None = None
     origin: Origin = RESPONSES
@@ -25,11 +26,11 @@ class GoingOn:
     turn: Turn | None = None
     """The turn as its agent first saw it: what it asks holds to its end."""
     echo: dict[str, Any] = field(default_factory=dict)
-    """What a response repeats of that."""
+    """The parameters of that turn that a response repeats."""
 
     @property
     def held(self) -> dict[str, Any]:
-        """What of it holds, whatever the answer says that asks for nothing."""
+        """Those of them that hold, whatever the answer says that asks for nothing."""
         return {name: value for name, value in self.echo.items() if not asks_nothing(name, value)}
 
 

@@ -26,7 +26,7 @@ class Histories:
     Args:
         turns: turns in Redis.
         store: finished responses.
-        items: those of conversations.
+        items: the items of conversations.
         access: the host's policy.
     """
 
@@ -71,7 +71,7 @@ class Histories:
 
         Args:
             record: the turn.
-            response: as it ended.
+            response: the response as it ended.
         """
         conversation = record.turn.conversation
         if conversation is None or not joins(response):

@@ -14,8 +14,8 @@ from k8gentai.workers.queue.record import TurnRecord
 from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
 
 _PATIENCE_SECONDS = 30.0
-"""How long somebody who waits for a turn's end without word of it waits while Redis is away. A stream goes on for
-as long as its client reads it."""
+"""The seconds that somebody who waits for a turn's end without word of it waits while Redis is away. A stream goes
+on for as long as its client reads it."""
 
 _RETRY_SECONDS = 0.25
 _LOST = TurnFailed(code="turn_lost", message="Redis lost its data, and this turn with them")
@@ -25,8 +25,8 @@ class Fold(Protocol):
     """Makes what an API shows of a turn from the turn's events."""
 
     ended_at: float | None
-    """When the turn ended (Unix seconds). Set before its last event is fed, as one that the release before wrote
-    carries no time."""
+    """The time at which the turn ended (Unix seconds). Set before its last event is fed, as one that the release
+    before wrote carries no time."""
 
     def feed(self, event: Event) -> list[dict[str, Any]]:
         """Take the next event. Returns what the API's stream shows of it, possibly nothing."""
@@ -47,7 +47,7 @@ class TurnReader:
         self._stopping = asyncio.Event()
 
     def stop_waiting(self) -> None:
-        """The server is to stop: answer whoever waits for a turn, which goes on without them."""
+        """Answer whoever waits for a turn, as the server is to stop. The turn goes on without them."""
         self._stopping.set()
 
     async def record(self, turn_id: str, action: str, *, unkept: bool = False) -> TurnRecord:
@@ -55,7 +55,7 @@ class TurnReader:
 
         Args:
             turn_id: the turn.
-            action: what the caller does.
+            action: the action of the caller.
             unkept: whether it is also returned where the client asked not to keep it, and it waits for a person.
 
         Raises:

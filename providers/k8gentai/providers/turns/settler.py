@@ -27,7 +27,7 @@ _AT_ONCE = 8
 _AWAY = (*AWAY, *STORAGE_AWAY)
 
 type OnSettled = Callable[[TurnRecord, list[Event]], Awaitable[None]]
-"""What a front does with a turn that has ended, before the turn counts as settled; called as the turn's owner, and
+"""The work of a front on a turn that has ended, before the turn counts as settled; called as the turn's owner, and
 again should it, or what comes after it, fail."""
 
 
@@ -36,10 +36,10 @@ class Settler:
 
     Args:
         turns: turns in Redis.
-        finished: those of them that this server settles.
+        finished: the ended turns that this server settles.
         store: finished responses.
         histories: conversations.
-        on_settled: what fronts do with each turn that has ended, in their order.
+        on_settled: the work of fronts on each turn that has ended, in their order.
     """
 
     def __init__(
@@ -211,7 +211,7 @@ class Settler:
         return None
 
     async def _unless_deleted(self, record: TurnRecord) -> None:
-        """A turn that was deleted while it was being written must not come back."""
+        """Delete a turn again that was deleted while it was being written: it must not come back."""
         try:
             await self._turns.get(record.turn.id)
         except TurnNotFoundError:

@@ -26,7 +26,7 @@ class StoredResponse:
     response: dict[str, Any]
     input: list[Item]
     history: list[Item]
-    """What the agent saw before the input. Of one that was read from the table it is left out:
+    """The items that the agent saw before the input. Of one that was read from the table it is left out:
     :meth:`ResponseStore.items` reads it."""
 
     @classmethod

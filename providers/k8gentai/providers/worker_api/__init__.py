@@ -1,1 +1,1 @@
-"""What running turns ask the server for."""
+"""The routes that workers call for the turns that they run."""

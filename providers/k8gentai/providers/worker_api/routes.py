@@ -24,9 +24,9 @@ def create_router(services: StackServices, acceptor: Acceptor, max_body_bytes: i
     """Return the routes.
 
     Args:
-        services: what they call.
+        services: the services that they call.
         acceptor: knows which turn a worker asks for.
-        max_body_bytes: how large a request may be.
+        max_body_bytes: the bytes that a request may have.
     """
     router = APIRouter(prefix=SERVICES_PATH, route_class=AnsweringRoute, include_in_schema=False)
     answers: dict[str, Callable[[Any], Awaitable[BaseModel]]] = {

@@ -1,4 +1,4 @@
-"""What the stack does for turns that run, beside models: searches, guardrails, files."""
+"""Serves turns that run, beside models: searches, guardrails, files."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ class StackServices:
 
     Args:
         apis: the host's.
-        guardrails: those there are.
+        guardrails: the guardrails that there are.
     """
 
     def __init__(self, apis: StackApis, guardrails: Guardrails) -> None:

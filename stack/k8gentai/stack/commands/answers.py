@@ -36,7 +36,7 @@ def approve(
 
     Args:
         deny: say no instead of yes.
-        reason: what the agent is told along with it.
+        reason: the words that the agent is sent along with it.
         calls: names of tools, or ids of approval requests; only these are decided, or all where none is named.
 
     Returns:

@@ -1,7 +1,5 @@
 """The ``k8gentai`` command. Each command imports what it needs when it runs, so that help comes at once."""
 
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -109,48 +107,14 @@ def worker(
     AMF_STACK_API_KEY where it asks who calls) are reached. Agents' code is imported from the working directory.
     The framework's environment is made where it is not there. AMF_ADAPTERS names adapters of your own.
     """
-    from k8gentai.agents.registry.named_adapter import AdapterError
-    from k8gentai.stack.commands.turns import reach_redis
-    from k8gentai.stack.environments.frameworks import check_framework, named_adapters, python_of
-    from k8gentai.stack.environments.installed import SetUpError, replace_process
-    from k8gentai.stack.local.agents_update import served, served_pool, unserved
-    from k8gentai.stack.local.settings import settings_of_up, take_stack_api_key
+    from k8gentai.stack.commands import worker as command
+    from k8gentai.stack.local.settings import settings_of_up
 
     with one_line_errors():
         settings = settings_of_up()
-        check_framework(framework)
-        python = python_of(framework, err.print)
-        if python != Path(sys.executable):
-            replace_process(python, sys.argv[1:])
-        if settings.names_no_stack:
-            reach_redis(settings)
-        # As `python -m` does; a console script has its own directory there.
-        sys.path.insert(0, str(Path.cwd()))
-        from k8gentai.workers.process.worker import WorkerOptions, main
-
-        only = None if agents is None else served(agents)
-        for warning in unserved(settings, framework, served_pool(framework, pool), only):
-            err.print(warning, markup=False, soft_wrap=True)
-        named = named_adapters().get(framework)
-        try:
-            options = WorkerOptions(
-                framework=framework,
-                pool=pool,
-                only=only,
-                adapter=named.adapter if named else None,
-                redis_url=settings.worker_redis_url(),
-                stack_url=settings.stack_url,
-                api_key=take_stack_api_key(),
-                registry=settings.registry,
-                concurrency=concurrency,
-                grace_seconds=grace_seconds,
-                lease_seconds=lease_seconds,
-                max_attempts=attempts,
-                max_memory=max_memory,
-            )
-            code = main(options)
-        except AdapterError as error:
-            raise SetUpError(str(error)) from error
+        command.go_on_in_environment_of(framework, err)
+        terms = command.Terms(concurrency, grace_seconds, lease_seconds, attempts, max_memory)
+        code = command.serve(settings, framework, pool, agents, terms, err)
     raise typer.Exit(code)
 
 

@@ -27,7 +27,7 @@ from k8gentai.workers.queue.redis_url import masked
 
 _REDIS_SECONDS = 3
 _GRACE_SECONDS = 5
-"""How long the drill's workers may go on once the drill is over."""
+"""The seconds that the drill's workers may go on once the drill is over."""
 
 
 def ready_agent(settings: Settings, agent_id: str) -> RegisteredAgent:

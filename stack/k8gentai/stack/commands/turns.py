@@ -30,7 +30,7 @@ def list_turns(settings: Settings, limit: int, status: str | None, console: Cons
     """Print the newest turns as a table.
 
     Args:
-        limit: how many at most.
+        limit: the most turns to show.
         status: only those that have it; all where it is None.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a framework's agents can do behind k8gentai, and the checks that show it."""
+"""The capabilities that a framework's agents may have behind k8gentai, and the checks that show them."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

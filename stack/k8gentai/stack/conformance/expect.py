@@ -1,4 +1,4 @@
-"""What checks say of what they see. A check that fails is read by somebody who does not have its code at hand, so
+"""Words the expectations of checks. A check that fails is read by somebody who does not have its code at hand, so
 each expectation says in words what it is about."""
 
 import asyncio
@@ -12,7 +12,7 @@ class CheckFailedError(AssertionError):
 
 
 def equal(what: str, found: object, wanted: object) -> None:
-    """Both are the same.
+    """Expect both to be the same.
 
     Raises:
         CheckFailedError
@@ -22,12 +22,12 @@ def equal(what: str, found: object, wanted: object) -> None:
 
 
 def holds(what: str, truth: object, seen: object = "") -> None:
-    """Something is so.
+    """Expect something to be so.
 
     Args:
-        what: what should be so.
+        what: the thing that is expected, in words.
         truth: whether it is.
-        seen: what there is instead.
+        seen: the value that there is.
 
     Raises:
         CheckFailedError
@@ -37,7 +37,7 @@ def holds(what: str, truth: object, seen: object = "") -> None:
 
 
 def contains(what: str, text: object, part: str) -> None:
-    """A text has a part.
+    """Expect a text to have a part.
 
     Raises:
         CheckFailedError

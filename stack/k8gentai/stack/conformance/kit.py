@@ -1,4 +1,4 @@
-"""What a framework brings: a directory with its agents, and what it cannot do.
+"""The kit that a framework brings to the checks: a directory with its agents, and what it cannot do.
 
 The agents are definitions with these ids; their code is written as the framework's own documentation writes it::
 
@@ -30,9 +30,9 @@ CANNOT = "cannot.toml"
 AGENTS = ("plain", "calculator", "scribe", "raising")
 
 SECONDS = 1.5
-"""How long a turn of the agent ``hasty`` may take."""
+"""The seconds that a turn of the agent ``hasty`` may take."""
 STEPS = 3
-"""How many model calls a turn of the agent ``stepper`` may make."""
+"""The number of model calls that a turn of the agent ``stepper`` may make."""
 
 _WITHOUT: dict[str, tuple[Capability, ...]] = {
     "calculator": (Capability.TOOLS,),
@@ -76,13 +76,13 @@ _DECLARED: dict[str, tuple[Capability, dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Kit:
-    """What a framework brings."""
+    """The agents of a framework, and the capabilities that it does not have."""
 
     framework: str
     definitions: Mapping[str, Mapping[str, Any]]
     """The agents' definitions as their YAML has them, by id; the derived ones too."""
     cannot: Mapping[Capability, str]
-    """What the framework cannot do, and why."""
+    """The capabilities that the framework does not have, and why."""
 
     def why_not(self, capabilities: tuple[Capability, ...]) -> str | None:
         """Return why the framework cannot have one of these; None where it can have all."""

@@ -1,4 +1,4 @@
-"""What a check works with: a client, the model's script, a file, and the processes."""
+"""The means that a check works with: a client, the model's script, a file, and the processes."""
 
 import asyncio
 import json
@@ -67,7 +67,7 @@ class Lab:
         return f"[[{self._key(part)}]] {words}"
 
     def script(self, *steps: Step, part: object = "") -> None:
-        """What the model answers, in order."""
+        """Have the model answer with these steps, in order."""
         self.model.script(self._key(part), *steps)
 
     def requests(self, part: object = "") -> list[Received]:
@@ -151,11 +151,11 @@ class Lab:
 async def open_lab(
     framework: str, model: ScriptedModel, processes: Processes, key: str, page: Path
 ) -> AsyncIterator[Lab]:
-    """A lab for one check.
+    """Open a lab for one check.
 
     Args:
         framework: the one under test.
-        model: what the stack's model endpoint is.
+        model: the model behind the stack's model endpoint.
         processes: the stack.
         key: the check's own, of letters and digits.
         page: a file of its own, which need not exist.
@@ -196,7 +196,7 @@ def completed(response: Any) -> Any:
 
 
 def failed(response: Any, code: str, *words: str) -> None:
-    """The turn failed, and says why.
+    """Expect the turn to have failed, and to say why.
 
     Raises:
         CheckFailedError

@@ -1,4 +1,4 @@
-"""What became of the checks, as tables: for a terminal, and for the documentation."""
+"""Shows the outcomes of the checks as tables: for a terminal, and for the documentation."""
 
 from collections.abc import Iterable, Mapping
 from typing import Literal, Self, cast
@@ -17,16 +17,16 @@ _WRITTEN = {"passed": "yes", "failed": "**failed**", "impossible": "no"}
 
 
 class Outcome(BaseModel):
-    """What became of one check."""
+    """The outcome of one check."""
 
     framework: str
     capability: Capability
-    """Its row in the table."""
+    """The capability that the check shows, which is its row in the table."""
     check: str
     state: State
     """``impossible``: the framework declares that it cannot have what the check is about."""
     reason: str
-    """Why, where it did not pass."""
+    """The reason why it did not pass; empty where it did."""
     seconds: float
 
     @classmethod
@@ -43,7 +43,7 @@ class Outcome(BaseModel):
 
 
 Rows = Mapping[Capability, tuple[State, str]]
-"""Of one framework: each capability's state, and its reason."""
+"""The state of each capability of one framework, and the reason."""
 
 
 def declared(kit: Kit, checks: Iterable[Check]) -> list[Outcome]:
@@ -57,7 +57,8 @@ def declared(kit: Kit, checks: Iterable[Check]) -> list[Outcome]:
 
 
 def rows(outcomes: Iterable[Outcome]) -> dict[str, Rows]:
-    """By framework, what the outcomes of each capability come to: failed if one failed, impossible if all are."""
+    """Return by framework what the outcomes of each capability come to: failed if one failed, impossible if all
+    are."""
     found: dict[str, dict[Capability, tuple[State, str]]] = {}
     for outcome in outcomes:
         row = found.setdefault(outcome.framework, {})

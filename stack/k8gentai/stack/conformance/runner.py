@@ -15,7 +15,7 @@ from k8gentai.stack.conformance.report import Outcome
 from k8gentai.stack.conformance.scripted import ScriptedModel
 
 _CHECK_SECONDS = 300
-"""How long a check may take that waits in vain for what never comes."""
+"""The seconds that a check may take that waits in vain for what never comes."""
 
 
 async def put_to(check: Check, lab: Lab) -> None:
@@ -46,7 +46,7 @@ async def run_checks(
     Args:
         checks: in their order.
         kit: of the framework, which says what it cannot do.
-        model: what the stack's model endpoint is.
+        model: the model behind the stack's model endpoint.
         processes: the stack.
         on_outcome: told of each.
     """

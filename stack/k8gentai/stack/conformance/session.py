@@ -27,17 +27,17 @@ from k8gentai.stack.local.settings import Settings
 from k8gentai.stack.terminal.console import perhaps_unread, progress
 
 OWN_AGENTS = PRODUCT.data / "tests" / "conformance" / "agents"
-"""What the frameworks bring that we have adapters for."""
+"""The kits of the frameworks that we have adapters for."""
 _THEIRS = "conformance"
 """The directory beside a third party's module with what its framework brings."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """What the command line says."""
+    """The options of the command line."""
 
     adapters: Sequence[str]
-    """None of them: all of ours."""
+    """The adapters to check; empty for all of ours."""
     python: Path
     agents: Path | None
     only: Sequence[str]
@@ -48,8 +48,8 @@ def conformance(settings: Settings, given: Given, err: Console) -> list[Outcome]
     """Put adapters to the checks, one after the other.
 
     Args:
-        settings: where logs go.
-        given: what to do.
+        settings: the settings, which say where logs go.
+        given: the options of the command line.
         err: shows progress, and what fails as it does.
 
     Raises:

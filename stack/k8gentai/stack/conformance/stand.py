@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k8gentai.agents.registry import check
+from k8gentai.agents.registry.check_terms import Terms
 from k8gentai.stack.conformance.kit import Kit
 from k8gentai.stack.conformance.lab import MODEL
 from k8gentai.stack.conformance.scripted import ScriptedModel
@@ -22,14 +23,14 @@ from k8gentai.stack.local.services import answers, free_port, start_redis, takes
 
 _HOST = "llama-stack"
 _CONCURRENCY = 20
-"""As many turns as a check has at once."""
+"""The turns that a worker runs at once: as many as a check has."""
 _LEASE_SECONDS = 5
 """A shorter lease than usual, as checks wait for it to run out."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is put to the checks."""
+    """The adapter that is put to the checks, with its kit and its interpreter."""
 
     kit: Kit
     python: Path
@@ -42,7 +43,7 @@ class Stand:
     """A Redis, a server, and a worker (:class:`k8gentai.stack.conformance.lab.Processes`).
 
     Args:
-        subject: what is put to the checks.
+        subject: the adapter that is put to the checks.
         children: starts the processes.
         directory: for data.
         say: is told what takes a while.
@@ -125,7 +126,7 @@ class Stand:
         agents = check.update(
             definitions,
             self._directory / "registry.json",
-            check.Terms({kit.framework: self._subject.python}, {kit.framework: named.adapter} if named else {}),
+            Terms({kit.framework: self._subject.python}, {kit.framework: named.adapter} if named else {}),
         )
         if broken := [f"'{agent.id}': {agent.error}" for agent in agents if agent.state != "ready"]:
             raise SetUpError(f"Agents of {kit.framework} cannot be used:\n" + "\n".join(broken))
@@ -141,11 +142,11 @@ class Stand:
 
 @asynccontextmanager
 async def open_stand(subject: Subject, model: ScriptedModel, logs: Path, say: Say) -> AsyncIterator[Stand]:
-    """A stack for a framework. Its end leaves no process and no data, but the logs.
+    """Start a stack for a framework. Its end leaves no process and no data, but the logs.
 
     Args:
-        subject: what is put to the checks.
-        model: what its agents call.
+        subject: the adapter that is put to the checks.
+        model: the model that its agents call.
         logs: the directory of the logs.
         say: is told what takes a while.
 

@@ -1,4 +1,4 @@
-"""What the tools of every framework's agents do. Each framework wraps these as its documentation does."""
+"""The work of the tools of every framework's agents. Each framework wraps these as its documentation does."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is wrong with a turn: events that are missing, and events that are there twice.
+"""Finds what is wrong with a turn: events that are missing, and events that are there twice.
 
 Both sides are looked at: the turn's events as Redis keeps them, whose rules are those of
 :mod:`k8gentai.agents.contract.events`, and the stream as its client read it, bit by bit over broken connections.
@@ -37,7 +37,7 @@ StreamEvent = dict[str, Any]
 
 @dataclass
 class Findings:
-    """What is wrong, in words for a person."""
+    """The faults that were found, in words for a person."""
 
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Findings:
 
 @dataclass
 class _Item:
-    """What a turn's events have said of one message, tool call or other item."""
+    """A message, tool call or other item, as far as a turn's events have told of it."""
 
     said: str = ""
     reasoning: str = ""
@@ -91,7 +91,7 @@ def check_kept(read: Sequence[StreamEvent], response: dict[str, Any]) -> Finding
     """Find what is lost or doubled of a turn whose events are kept no longer.
 
     Args:
-        read: its stream as the client got it, to the end.
+        read: the turn's stream as the client got it, to the end.
         response: the response as it is kept.
     """
     findings = Findings()

@@ -32,7 +32,7 @@ class Client:
 
     Args:
         http: connections to the stack.
-        agent: its id.
+        agent: the agent's id.
         message: the input.
         on_accepted: told the turn's id as soon as it is known.
     """
@@ -118,7 +118,7 @@ class Client:
         await asyncio.sleep(pause)
 
     def _check(self, answer: httpx.Response) -> None:
-        """Whether what the stack answered in place of a stream may be otherwise later."""
+        """Check whether the stack's answer in place of a stream may be another one later."""
         if answer.status_code == httpx.codes.NOT_FOUND and self.turn_id is not None:
             raise GoneError(self.turn_id)
         if answer.status_code not in _WAITED_OUT:

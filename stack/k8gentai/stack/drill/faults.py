@@ -22,7 +22,7 @@ FAULTS = (*PROCESSES, *PROXIED)
 _SLOW_SECONDS = 0.2
 _DOWN_SECONDS = 2.0
 _LINK_LEASES = 1.5
-"""How long a link is dead, in leases."""
+"""The time for which a link is dead, in leases."""
 
 
 class Proxies:
@@ -30,7 +30,7 @@ class Proxies:
 
     Args:
         redis_url: of the stack.
-        stack_url: its server's.
+        stack_url: the address of the stack's server.
         lease_seconds: of the drill's workers.
     """
 

@@ -19,7 +19,7 @@ REFUSALS = {
     "MISCONF": "MISCONF Valkey is configured to save RDB snapshots, but it's currently unable to persist to disk.",
     "NOREPLICAS": "NOREPLICAS Not enough good replicas to write.",
 }
-"""What Redis answers to writes, by the error's code."""
+"""The refusals of writes that Redis has, by the error's code."""
 
 _HARMLESS = frozenset(
     b"HELLO AUTH SELECT CLIENT PING INFO SUBSCRIBE UNSUBSCRIBE GET HGETALL HGET EXISTS XRANGE".split()

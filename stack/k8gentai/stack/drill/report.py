@@ -1,4 +1,4 @@
-"""What a drill found, added up and shown."""
+"""Adds up what a drill found, and shows it."""
 
 import statistics
 from collections import Counter
@@ -18,16 +18,17 @@ class TurnReport(CallCounts):
     """One turn."""
 
     id: str | None
-    """None: it was never accepted."""
+    """The turn's id; None where it was never accepted."""
     status: str = "endless"
-    """How it ended; ``endless``: it did not, in the time it had."""
+    """The turn's last state; ``endless``: it had no end in the time it had."""
     error: str | None = None
     expired: bool = False
-    """Redis kept it no longer, so that its response and what its client read are all that was looked at."""
+    """Whether Redis kept it no longer, so that its response and what its client read are all that was looked
+    at."""
     events: int = 0
     attempts: int = 0
     recoveries: list[tuple[str, float]] = Field(default_factory=list)
-    """How its worker was struck, and the seconds until another took the turn up."""
+    """The strikes on its worker, each with the seconds until another took the turn up."""
     lost: list[str] = Field(default_factory=list)
     doubled: list[str] = Field(default_factory=list)
 
@@ -56,7 +57,7 @@ class Report(BaseModel):
     strikes: dict[str, int]
     attempts: int
     attempts_on_own_workers: int
-    """Those on the workers that the drill started; others ran on the stack's own, which are not struck."""
+    """The attempts on the workers that the drill started; others ran on the stack's own, which are not struck."""
     events: int
     recovery: dict[str, Recovery]
     models_made: int
@@ -85,9 +86,9 @@ def add_up(
     """Return the report of a drill.
 
     Args:
-        seconds: how long it took.
+        seconds: the seconds that it took.
         turns: all of its turns.
-        strikes: what was done, by name.
+        strikes: the number of strikes of each kind, by its name.
         attempts_on_own_workers: see there.
     """
     times: dict[str, list[float]] = {}

@@ -26,7 +26,7 @@ from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done."""
+    """The task of a drill: the turns that it runs, and the faults that it makes."""
 
     agent: str
     framework: str
@@ -37,34 +37,34 @@ class Plan:
     every_seconds: float
     """Between two strikes."""
     turn_seconds: float
-    """How long a turn may take, strikes included, before it counts as one without an end."""
+    """The seconds that a turn may take, strikes included, before it counts as one without an end."""
     lease_seconds: float
-    """What the workers' command says of it."""
+    """The lease of the workers, in seconds, as their command has it."""
     faults: tuple[str, ...] = PROCESSES
-    """What is done to the workers and to their links."""
+    """The faults that the workers and their links meet."""
     pool: str = ""
     """The agent's; empty for that of its framework."""
     keep: bool = False
-    """Leave the responses of turns that nothing is wrong with."""
+    """Whether the responses of turns that nothing is wrong with are left."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where it is done."""
+    """The stack that a drill runs on, and the command of its workers."""
 
     stack_url: str
     redis_url: str
     logs: Path
     """The directory of the workers' logs."""
     command: Sequence[str]
-    """What starts a worker."""
+    """The command that starts a worker."""
     environment: Mapping[str, str]
     """All of a worker's environment."""
 
 
 @dataclass
 class Progress:
-    """How far a drill is."""
+    """The progress of a drill."""
 
     sent: int = 0
     ended: int = 0
@@ -80,8 +80,8 @@ async def run(
     """Run a drill to its end.
 
     Args:
-        plan: what is to be done.
-        place: where.
+        plan: the task of the drill.
+        place: the stack that it runs on, and the command of its workers.
         more_strikes: each takes its turn after those at workers.
         on_progress: told whenever something has happened.
 
@@ -285,7 +285,7 @@ async def look_at_kept(turn_id: str, client: Client, watch: Watch | None, *, in_
 
     Args:
         turn_id: the turn.
-        client: who sent it.
+        client: the client that sent it.
         watch: when it was taken up by whom.
         in_time: it was read to its end.
     """

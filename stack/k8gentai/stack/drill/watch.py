@@ -1,4 +1,4 @@
-"""When each turn was taken up by which worker: what recovery is measured by."""
+"""Watches which worker takes up each turn, and when: recovery is measured by that."""
 
 import asyncio
 import time
@@ -22,18 +22,18 @@ class Watch:
     """One turn, as its events come.
 
     Args:
-        turns: where they come from.
+        turns: the turns in Redis, which have the events.
         turn_id: the turn.
     """
 
     turns: Turns
     turn_id: str
     worker: str | None = None
-    """Who runs it, by the events so far."""
+    """The worker that runs it, by the events so far; None where none does."""
     attempts: list[str] = field(default_factory=list)
     """The workers that took it up, in order."""
     recoveries: list[tuple[str, float]] = field(default_factory=list)
-    """How its worker was struck, and the seconds until another took the turn up."""
+    """The strikes on its worker, each with the seconds until another took the turn up."""
     ended: bool = False
     """Whether there is nothing more to come."""
     _struck: _Struck | None = None
@@ -44,7 +44,7 @@ class Watch:
         return self._struck is not None
 
     def strike(self, how: str, worker: str) -> None:
-        """That worker is being struck now."""
+        """Note that a worker is being struck now."""
         if self.worker == worker:
             self._struck = _Struck(how, time.monotonic())
 

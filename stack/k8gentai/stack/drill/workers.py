@@ -22,10 +22,10 @@ KILLED = "worker killed"
 STOPPED = "worker stopped"
 
 _START_SECONDS = 300
-"""How long a worker may take until it is ready: it imports its framework."""
+"""The seconds that a worker may take until it is ready: it imports its framework."""
 _LOOK_SECONDS = 0.1
 _STOPPED_LEASES = 1.5
-"""How long a worker is stopped, in leases."""
+"""The time for which a worker is stopped, in leases."""
 _DEATHS = 5
 """Workers that end by themselves and not to be replaced, while no turn ends, before the drill is given up."""
 
@@ -33,7 +33,7 @@ _DEATHS = 5
 @dataclass(eq=False)
 class _Worker:
     child: str
-    """Its name among the children."""
+    """The worker's name among the children."""
     pid: int
     stopped: bool = False
 
@@ -43,12 +43,12 @@ class Workers:
 
     Args:
         children: starts them.
-        command: what starts one.
+        command: the command that starts one.
         environment: all of its environment.
-        framework: whose turns they run.
-        count: how many.
-        lease_seconds: what their command says of it.
-        redis: where they register.
+        framework: the framework whose turns they run.
+        count: the number of workers.
+        lease_seconds: the workers' lease in seconds, as their command has it.
+        redis: the Redis in which they register.
         watches: the turns that were sent.
     """
 

@@ -1,4 +1,5 @@
-"""Which frameworks there are here, and the Python that runs each: ours, and those whose adapters somebody names.
+"""Finds the frameworks that there are here, and the Python that runs each: ours, and those whose adapters somebody
+names.
 
 ``AMF_ADAPTERS`` names them, with commas between: ``FRAMEWORK=MODULE:CLASS@PYTHON``, where ``:CLASS`` may be left
 out if the module has one adapter, and ``@PYTHON`` if this interpreter can import it::
@@ -96,8 +97,8 @@ def check_framework(name: str, *more: str) -> None:
     """Say so where there is no such framework.
 
     Args:
-        name: as a person gave it.
-        more: what else they may name.
+        name: the name as a person gave it.
+        more: the other names that there are.
 
     Raises:
         SetUpError

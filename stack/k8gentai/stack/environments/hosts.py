@@ -10,7 +10,7 @@ from k8gentai.stack.environments.private_folders import make_private
 
 RUN_YAML = PRODUCT.data / "stack" / "run.yaml"
 APIS = PRODUCT.data / "stack" / "apis.d"
-"""What the run YAML's ``external_apis_dir`` is, wherever a server is started."""
+"""The directory that is the run YAML's ``external_apis_dir``, wherever a server is started."""
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Host:
     """One of them.
 
     Args:
-        name: as a person names it, and as its environment is known.
-        run: its command that runs a YAML.
+        name: the host's name, for persons and for its environment.
+        run: the host's command that runs a YAML.
         data: where its SQLite files are, under the state directory. Neither host can write those of the other.
     """
 
@@ -32,7 +32,7 @@ class Host:
         ``SQLITE_STORE_DIR``, unless it names one, the directory of its SQLite files, which is made.
 
         Args:
-            state: where all is kept.
+            state: the directory in which all is kept.
 
         Raises:
             OSError: it cannot be made.
@@ -50,9 +50,9 @@ class Host:
         """Return what serves a run YAML; the host's environment is made first where needed.
 
         Args:
-            port: where it listens.
+            port: the port on which it listens.
             say: is told what takes a while.
-            run_yaml: what to serve.
+            run_yaml: the run YAML to serve.
 
         Raises:
             SetUpError: its environment cannot be made.
@@ -69,7 +69,7 @@ HOSTS = {
         Host("ogx", ("ogx", "run"), "ogx"),
     )
 }
-"""By name; the first is the usual one."""
+"""The hosts by name; the first is the usual one."""
 
 
 def host_named(name: str) -> Host:

@@ -46,8 +46,8 @@ HOMES: dict[str, tuple[str, str]] = {
     "model": ("model", "xllamacpp"),
     "ogx": ("ogx", "ogx"),
 }
-"""What runs where: framework (or host, or the embedded model) -> its environment, and the module that shows that
-an interpreter already has it."""
+"""The environment of each framework (and host, and the embedded model), and the module that shows that an
+interpreter already has it."""
 
 Say = Callable[[str], None]
 
@@ -73,7 +73,7 @@ def go_on_in(home: str, say: Say, *more: str) -> None:
     made first where needed; return where this interpreter runs it.
 
     Args:
-        home: what is to be run.
+        home: the framework, host or model to run.
         say: called with what takes a while.
         more: further arguments of the command.
 
@@ -199,8 +199,8 @@ def _run(what: str, command: Sequence[str]) -> None:
     """Run an installer in the directory of environments, in which no project's settings are.
 
     Args:
-        what: what is made.
-        command: its command line.
+        what: the thing that is made.
+        command: the command line that makes it.
 
     Raises:
         SetUpError: it failed.

@@ -34,14 +34,14 @@ class Clone:
     """A clone of the repository, whose environments are in it and run the code that is in it.
 
     Args:
-        data: its root.
+        data: the root of the repository.
     """
 
     data: Path
     up = "./scripts/up"
-    """What a person types to start everything."""
+    """The command that a person types to start everything."""
     update = "./scripts/update-registry"
-    """What a person types to write the registry."""
+    """The command that a person types to write the registry."""
 
     @property
     def environments(self) -> Path:
@@ -67,8 +67,8 @@ class Clone:
 
 @dataclass(frozen=True)
 class Wheel:
-    """What a wheel installed. Its environments are in this user's cache, and have a copy of its files: no index
-    need have k8gentai.
+    """A product that a wheel installed. Its environments are in this user's cache, and have a copy of its files:
+    no index need have k8gentai.
 
     Args:
         data: the directory of its data within the package.

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from k8gentai.agents.registry import check
 from k8gentai.agents.registry.changes import Changes
+from k8gentai.agents.registry.check_terms import Terms
 from k8gentai.agents.registry.definitions import read_definitions
 from k8gentai.agents.registry.registry import RegisteredAgent, Registry
 from k8gentai.agents.resources.agent import POOL, POOL_WORDS
@@ -38,10 +39,10 @@ def update(
     """Check every definition in its framework's environment, which is made first, and write the registry.
 
     Args:
-        settings: where the definitions and the registry are.
+        settings: the settings, which say where the definitions and the registry are.
         say: called with what takes a while.
-        frameworks: those in use; agents of others are registered as unused.
-        keep: see :class:`k8gentai.agents.registry.check.Terms`.
+        frameworks: the frameworks in use; agents of others are registered as unused.
+        keep: see :class:`k8gentai.agents.registry.check_terms.Terms`.
         approve: called with what would change, before it is written; what it raises keeps the registry as it is.
 
     Raises:
@@ -53,7 +54,7 @@ def update(
         used = named.intersection(all_frameworks())
         interpreters = {name: python_of(name, say) for name in sorted(used.intersection(frameworks))}
         adapters = {name: named.adapter for name, named in named_adapters().items()}
-        terms = check.Terms(
+        terms = Terms(
             interpreters,
             in_use=tuple(frameworks),
             adapters=adapters,
@@ -69,7 +70,7 @@ def in_use(settings: Settings, named: Sequence[str] | None = None) -> tuple[str,
     """Return the frameworks whose agents are run.
 
     Args:
-        settings: whose registry is written.
+        settings: the settings of the registry that is written.
         named: those a person named; without, those of the settings, and those of agents that are ready, as workers
             may have been started for them beside ``up``. Those that ``up`` runs are in use in each case.
     """
@@ -90,7 +91,7 @@ def notes(settings: Settings, named: Sequence[str] | None) -> list[str]:
     registry it is, where it is not that of a stack that is up here, and which frameworks are in use as well.
 
     Args:
-        settings: whose registry is written.
+        settings: the settings of the registry that is written.
         named: the frameworks that the person named; None for none.
     """
     here = _shown(settings.registry)
@@ -120,7 +121,7 @@ def served_pool(framework: str, pool: str | None) -> str:
 
     Args:
         framework: the worker's.
-        pool: as a person named it; None for the one of the framework.
+        pool: the pool as a person named it; None for the one of the framework.
 
     Raises:
         SetUpError: it is no name, or that of another framework.
@@ -151,7 +152,7 @@ def unserved(settings: Settings, framework: str, pool: str, only: Sequence[str] 
     serve agents which are not of its pool.
 
     Args:
-        settings: whose registry is read.
+        settings: the settings of the registry that is read.
         framework: the worker's.
         pool: the worker's.
         only: the agents that it is to serve; None for all.
@@ -205,7 +206,7 @@ def show_changes(found: Changes, console: Console, *, quietly: bool = False) -> 
 
     Args:
         found: the changes.
-        console: where they are printed.
+        console: the console that they are printed to.
         quietly: say nothing where there are none.
     """
     changed = [name if "->" not in state else f"{name} ({state})" for name, state in found.changed.items()]

@@ -12,9 +12,10 @@ from typing import Self
 from k8gentai.stack.environments.private_folders import make_private
 
 STOP_SECONDS = 10
-"""How long an essential child may take to end after SIGTERM."""
+"""The seconds that an essential child may take to end after SIGTERM."""
 DRAIN_SECONDS = 40
-"""How long others may: the grace that workers give their turns by default, and what hands the rest over."""
+"""The seconds that others may take: the grace that workers give their turns by default, and time to hand the rest
+over."""
 TAIL_LINES = 12
 
 
@@ -79,11 +80,11 @@ class Children:
         """Start a child. One of the same name has to have ended.
 
         Args:
-            name: what it is called in messages, and its log.
+            name: the child's name in messages, and that of its log.
             command: the program and its arguments.
             environment: all of its environment.
             pass_fds: open files it inherits.
-            directory: where it works; by default where this process does.
+            directory: the directory in which it works; by default that of this process.
             essential: whether :meth:`failed` looks after it, and the others need it to the end.
             append: go on with the log of that name instead of beginning it anew.
 

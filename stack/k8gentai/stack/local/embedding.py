@@ -1,4 +1,5 @@
-"""Which embedding model the stack's vector stores are filled with, and how long its vectors are."""
+"""Chooses the embedding model that the stack's vector stores are filled with, and finds the length of its
+vectors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from k8gentai.stack.local.api_keys import api_key
 from k8gentai.stack.local.model_endpoint import NO_KEY, Endpoint
 
 _SECONDS = 60
-"""How long a model may take to load."""
+"""The seconds that a model may take to load."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,9 @@ class EmbeddingModel:
     """One that a person named.
 
     Args:
-        name: as its endpoint has it.
-        dimension: how long its vectors are.
-        endpoint: what serves it.
+        name: the model's name at its endpoint.
+        dimension: the number of figures in one of its vectors.
+        endpoint: the endpoint that serves it.
     """
 
     name: str

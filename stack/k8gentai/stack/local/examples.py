@@ -12,7 +12,7 @@ def place_examples(agents: Path, say: Say) -> None:
     """Put the examples into the working directory where nobody named agents of their own, and there are none.
 
     Args:
-        agents: where the agents' definitions are to be.
+        agents: the directory that is to have the agents' definitions.
         say: called with what is put there.
 
     Raises:

@@ -1,4 +1,5 @@
-"""Which model the agents run on: what the environment names, an Ollama on its usual port, or the embedded one."""
+"""Finds the model that the agents run on: the one that the environment names, an Ollama's on its usual port, or
+the embedded one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ PROVIDER = "openai"
 OPENAI_URL = "https://api.openai.com/v1"
 USUAL_OLLAMA = "http://127.0.0.1:11434"
 NO_KEY = "none"
-"""For an endpoint that asks for none; the host wants one to be set."""
+"""The key for an endpoint that asks for none; the host wants one to be set."""
 
 NOT_CHAT = (
     "embed",
@@ -41,7 +42,7 @@ class Endpoint:
     base_url: str
     api_key: str
     origin: str
-    """Who named it, for a person."""
+    """The variable, or other source, that it comes from, in words for a person."""
 
 
 def named_endpoint(environment: Mapping[str, str]) -> Endpoint | None:
@@ -94,7 +95,7 @@ def stack_model(wanted: str | None, listed: list[str], endpoint: Endpoint) -> st
 
     Args:
         wanted: ``INFERENCE_MODEL``: the endpoint's own name for it, or the stack's id.
-        listed: what the endpoint lists; a model need not be among them.
+        listed: the models that the endpoint lists; a model need not be among them.
 
     Raises:
         SetUpError: none is wanted and none is listed.

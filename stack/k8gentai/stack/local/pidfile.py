@@ -1,4 +1,5 @@
-"""What a running ``up`` tells the other commands of the same directory: where the stack is, and on which model."""
+"""The notice that a running ``up`` leaves for the other commands of the same directory: where the stack is, and on
+which model."""
 
 import json
 import os
@@ -20,7 +21,7 @@ _OF_THE_PROCESS = (
 _SET_IF_EMPTY = {"AMF_KEY_PREFIX"}
 """Variables whose empty value is one of its own: a stack without a prefix is named so."""
 _CLOCK_SECONDS = 2
-"""How far the start of a process may seem to be off."""
+"""The seconds by which the start of a process may seem to be off."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Notice:
     """The process id of its ``up``."""
     stack_url: str
     model: str
-    """As the stack names it."""
+    """The model's name in the stack."""
     frameworks: Sequence[str]
-    """Whose agents are run."""
+    """The frameworks whose agents are run."""
     has_one_model: bool = False
     """Whether its endpoint has that model alone, whatever is asked for, as the embedded one."""
 

@@ -11,7 +11,7 @@ import sys
 import time
 
 GRACE_SECONDS = 5
-"""How long children may take to end by themselves."""
+"""The seconds that children may take to end by themselves."""
 
 
 def main() -> None:

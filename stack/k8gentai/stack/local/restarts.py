@@ -20,7 +20,7 @@ _SETTLED_SECONDS = 10
 _STOPPED_SECONDS = 60
 """A process that is stopped for so long is not going on."""
 _LOOKS = 6
-"""How often it is looked at meanwhile."""
+"""The number of looks at it meanwhile."""
 _LONGEST_PAUSE_SECONDS = 10.0
 """Turns of other agents wait as well: one that ends its process does so for a few times only."""
 
@@ -45,7 +45,7 @@ class KeptProcess:
         """Start it as a child.
 
         Args:
-            children: where it belongs.
+            children: the children that it joins.
             again: go on with the log that is there.
 
         Raises:
@@ -63,8 +63,8 @@ async def kept_running(children: Children, kept: Sequence[KeptProcess], say: Say
     the next time.
 
     Args:
-        children: where they were started.
-        kept: those to look after.
+        children: the children among which they were started.
+        kept: the processes to look after.
         say: called with a line for each end.
     """
     tasks = [asyncio.create_task(_keep(children, process, say)) for process in kept]
@@ -120,7 +120,7 @@ def _is_stopped(pid: int) -> bool:
 
 
 def _pauses() -> Iterator[float]:
-    """Seconds to wait before each start; without end."""
+    """Yield the seconds to wait before each start; without end."""
     pause = 0.5
     while True:
         yield pause

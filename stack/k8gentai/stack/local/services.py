@@ -16,10 +16,10 @@ from k8gentai.workers.queue.connection import connect
 from k8gentai.workers.queue.worker_name import pid_in
 
 START_SECONDS = 120
-"""How long a part may take until it answers."""
+"""The seconds that a part may take until it answers."""
 
 WORKER_SECONDS = 300
-"""How long a worker may take to import its framework and its agents."""
+"""The seconds that a worker may take to import its framework and its agents."""
 
 
 async def unless_a_child_fails[T](children: Children, work: Coroutine[object, object, T]) -> T:
@@ -70,7 +70,7 @@ async def start_redis(children: Children, directory: Path) -> str:
     """Start the embedded Redis. Returns its URL.
 
     Args:
-        children: where it belongs.
+        children: the children that it joins.
         directory: of its data.
 
     Raises:
@@ -93,7 +93,7 @@ def worker_command(python: str | Path, framework: str, *options: str) -> list[st
 
     Args:
         python: the interpreter of the framework's environment.
-        framework: whose turns it runs.
+        framework: the framework whose turns it runs.
         options: of ``k8gentai worker``.
     """
     return [str(python), "-m", "k8gentai.stack.commands.cli", "worker", framework, *options]

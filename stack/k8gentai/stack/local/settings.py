@@ -1,4 +1,4 @@
-"""Where everything is: the environment variables the command reads, and their defaults."""
+"""The settings of the command: the environment variables that it reads, and their defaults."""
 
 import os
 import sys
@@ -30,7 +30,7 @@ _STACK_URL = "http://127.0.0.1:8321"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command is told by its environment."""
+    """The settings that the environment gives the command."""
 
     agents: Path
     """``AMF_AGENTS``: where the agents' definitions are; where it is not set, the directory that the registry was
@@ -45,7 +45,7 @@ class Settings:
     """``INFERENCE_MODEL``: the model that definitions mean, beside a stack that is up as the stack names it; None:
     they cannot be read where they ask for it."""
     frameworks: tuple[str, ...]
-    """Those in use: of the stack that is up in this directory, else those that are installed."""
+    """The frameworks in use: of the stack that is up in this directory, else those that are installed."""
     remembers_agents: bool = False
     """Whether where the agents are is known of the registry alone."""
     names_agents: bool = True
@@ -54,7 +54,7 @@ class Settings:
     """The stack that is up in this directory."""
     state: Path = STATE
     code_environment: Mapping[str, str] | None = None
-    """What agents' code is checked in; None for this process's."""
+    """The environment that agents' code is checked in; None for this process's."""
 
     @property
     def redis_directory(self) -> Path:

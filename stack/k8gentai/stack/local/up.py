@@ -40,20 +40,20 @@ EXAMPLE = "langgraph-math"
 """The agent that is asked at the start. Nobody knows what a question would have agents of one's own do."""
 QUESTION = "What is 17 times 23?"
 REDIS_SECONDS = 3
-"""How long a Redis may take until it answers that should be there already."""
+"""The seconds that a Redis may take until it answers that should be there already."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a person wants to have running."""
+    """The parts that a person wants to have running."""
 
     port: int
-    """Of the stack, on loopback."""
+    """The stack's port, on loopback."""
     host: Host
     frameworks: tuple[str, ...]
-    """Whose agents are run."""
+    """The frameworks whose agents are run."""
     once: bool
-    """Return after the first answer."""
+    """Whether it returns after the first answer."""
 
 
 def planned(names: str) -> tuple[str, ...]:
@@ -87,9 +87,9 @@ async def up(plan: Plan, settings: Settings, console: Console) -> bool:
     """Start everything, ask the example where it is ready, and serve.
 
     Args:
-        plan: what is wanted.
-        settings: where everything is; its paths are under the working directory.
-        console: where progress and the answer are shown.
+        plan: the parts that are wanted.
+        settings: the settings; their paths are under the working directory.
+        console: the console that progress and the answer are shown on.
 
     Returns:
         Whether the answer was complete; where there is no example to ask, whether every agent in use is ready, and

@@ -22,7 +22,7 @@ from k8gentai.workers.queue import preflight
 from k8gentai.workers.queue.connection import AWAY, connect_blocking, masked
 
 DURABLE = {"appendonly": "yes", "appendfsync": "always", "save": ""}
-"""What Redis has to be told to be a store of record (https://valkey.io/topics/persistence). With ``everysec`` it
+"""The settings that make Redis a store of record (https://valkey.io/topics/persistence). With ``everysec`` it
 answers before its file is written while an earlier sync is slow, and a kill then loses what was accepted."""
 
 SOCKET_PATH_BYTES = 100
@@ -132,7 +132,7 @@ def wait_until_ready(url: str, seconds: float, alive: Callable[[], bool] = lambd
 
     Args:
         url: of the server.
-        seconds: how long at most.
+        seconds: the seconds to wait at most.
         alive: False when there is no use in waiting on.
 
     Raises:

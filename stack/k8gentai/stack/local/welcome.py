@@ -1,4 +1,4 @@
-"""What ``up`` says once everything runs."""
+"""Prints the words of ``up`` once everything runs."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,4 +1,5 @@
-"""What a search found, cut down to what a small model can word: more than a sentence or two confuses it."""
+"""Cuts the passages that a search found down to what a small model can word: more than a sentence or two confuses
+it."""
 
 import re
 
@@ -8,7 +9,7 @@ LONG = 200
 """Letters; a longer result is taken for passages of documents."""
 
 _HEADING = re.compile(r"^(?:#|\[\d+\] ).*$", re.MULTILINE)
-"""Of a document, and the line that Llama Stack puts over each passage."""
+"""The heading of a document, and the line that Llama Stack puts over each passage."""
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n{2,}")
 
 
@@ -16,8 +17,8 @@ def nearest(text: str, question: str) -> str:
     """Return the sentence of a text that has most in common with a question; the whole text if it is short.
 
     Args:
-        text: what a tool answered.
-        question: what was asked.
+        text: the result of a tool.
+        question: the question of the user.
     """
     split = [" ".join(part.split()) for part in _SENTENCE_END.split(_HEADING.sub("\n", text))]
     # One that repeats the question, as Llama Stack's does that says what was searched for, answers nothing.

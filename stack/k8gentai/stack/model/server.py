@@ -23,10 +23,10 @@ from k8gentai.workers.http.web_pages import TransportSecurity
 Json = dict[str, Any]
 
 CONTEXT_TOKENS = 2048
-"""What the model was trained on."""
+"""The length of the context that the model was trained on, in tokens."""
 AT_ONCE = 4
 DEFAULT_MAX_TOKENS = 256
-"""Where a request names none: a small model that lost its thread would go on for ever."""
+"""The number of tokens for requests that name none: a small model that lost its thread would go on for ever."""
 REPEAT_PENALTY = 1.15
 """Against saying one sentence over and over (llama.cpp's ``repeat_penalty``)."""
 
@@ -125,7 +125,7 @@ async def _tool_call(llama: httpx.AsyncClient, body: Json, inner: Json) -> Respo
 
 
 async def _forward(llama: httpx.AsyncClient, body: Json) -> Response:
-    """llama.cpp's own answer, as it comes. A client that goes away ends it."""
+    """Pass on llama.cpp's own answer, as it comes. A client that goes away ends it."""
     request = llama.build_request("POST", "/v1/chat/completions", json=body)
     answer = await llama.send(request, stream=True)
 

@@ -22,7 +22,8 @@ Json = dict[str, Any]
 
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w]|\.\d)")
 MOST_NUMBERS = 6
-"""Of a question; the orders in which they can be arguments are all written into the schema."""
+"""The most numbers that a question may have: the orders in which they can be arguments are all written into the
+schema."""
 MOST_ORDERS = 120
 _UNREAD = {"file", "image_url", "input_audio"}
 QUERY = "query"
@@ -35,17 +36,17 @@ class Round:
     """The last question of a request, and what was done about it since."""
 
     question: str
-    """What is still to be done: a result stands for the part of the question that it answers."""
+    """The question as far as it is still to be answered: a result stands for the part that it answers."""
     numbers: list[str]
-    """Those of ``question``."""
+    """The numbers in ``question``."""
     results: list[str]
-    """What tools answered since the question, oldest first."""
+    """The results of tools since the question, oldest first."""
     answered: str
     """The part of the question that the last result answers."""
     calls: int
-    """How many calls were made since the question."""
+    """The number of calls that were made since the question."""
     asked: int
-    """How many numbers the whole question had."""
+    """The number of numbers that the whole question had."""
 
 
 def read_round(messages: list[Json]) -> Round:

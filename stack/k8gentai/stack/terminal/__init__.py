@@ -1,1 +1,1 @@
-"""What the command prints, and how."""
+"""The output of the command."""

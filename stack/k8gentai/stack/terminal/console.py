@@ -1,4 +1,4 @@
-"""Where the command prints, and how it tells of what a person can mend."""
+"""The consoles that the command prints to, and its words for faults that a person can mend."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ err = Console(stderr=True, emoji=False)
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """What a person can mend is told in one line, and the exit code is 1."""
+    """Print errors that a person can mend in one line, and end with exit code 1."""
     from k8gentai.stack.environments.installed import SetUpError
 
     try:

@@ -26,12 +26,13 @@ Decide = Callable[[str], tuple[bool, str | None]]
 
 @dataclass
 class _Shown:
-    """What was shown of one response."""
+    """The part of one response that was shown."""
 
     id: str = ""
     status: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
-    """What it asks of people, as the response lists it: what was streamed may have been withdrawn since."""
+    """The questions that it asks of people, as the response lists them: those that were streamed may have been
+    withdrawn since."""
 
 
 async def ask(base_url: str, agent: str, question: str, console: Console, decide: Decide | None = None) -> bool:
@@ -39,9 +40,9 @@ async def ask(base_url: str, agent: str, question: str, console: Console, decide
 
     Args:
         base_url: of the stack, e.g. ``http://127.0.0.1:8321``.
-        agent: its id.
+        agent: the agent's id.
         question: the input.
-        console: where to print.
+        console: the console to print to.
         decide: answers what the agent asks of people; without it the turn is left waiting.
 
     Returns:

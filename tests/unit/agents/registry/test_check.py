@@ -15,7 +15,8 @@ from k8gentai.agents.code.code_files import files_of
 from k8gentai.agents.code.fingerprint import fingerprint
 from k8gentai.agents.registry import file_store
 from k8gentai.agents.registry.changes import Changes
-from k8gentai.agents.registry.check import Terms, update
+from k8gentai.agents.registry.check import update
+from k8gentai.agents.registry.check_terms import Terms
 from k8gentai.agents.registry.definitions import read_definitions
 from k8gentai.agents.registry.registry import Registry
 from k8gentai.agents.resources.kinds import KINDS

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from k8gentai.agents.contract.turn import FoundTools
-from k8gentai.agents.registry.check import Terms, update
+from k8gentai.agents.registry.check import update
+from k8gentai.agents.registry.check_terms import Terms
 from k8gentai.agents.registry.named_adapter import AdapterError, load_adapter
 from k8gentai.stack.environments.frameworks import NamedAdapter, all_frameworks, named_adapters, python_of
 from k8gentai.stack.environments.installed import SetUpError

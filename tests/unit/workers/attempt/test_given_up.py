@@ -20,7 +20,8 @@ from k8gentai.workers.attempt import recorded_order as order_module
 from k8gentai.workers.attempt.budget import Budget, BudgetExceededError
 from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.inside import Inside
-from k8gentai.workers.attempt.journal import Journal, ToolEntry
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.journal_entries import ToolEntry
 from k8gentai.workers.attempt.recorded_order import Place
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.gateway import patience as patience_module

@@ -7,7 +7,7 @@ import pytest
 
 from k8gentai.agents.contract.events import TurnEnd, TurnFailed
 from k8gentai.workers.attempt.given_up import GivenUp
-from k8gentai.workers.attempt.journal import Failure
+from k8gentai.workers.attempt.journal_entries import Failure
 from k8gentai.workers.attempt.retried import left_out, tried_anew
 from k8gentai.workers.queue.attempts import Lease
 

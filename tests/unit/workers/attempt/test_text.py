@@ -7,7 +7,7 @@ import pytest
 from k8gentai.agents.contract.events import ItemDone, TextDelta, ToolResult, TurnFailed, parse_event
 from k8gentai.agents.contract.turn import ToolOutcome
 from k8gentai.agents.text.utf8 import encodable, jsonable, message_of
-from k8gentai.workers.attempt.journal import ToolEntry
+from k8gentai.workers.attempt.journal_entries import ToolEntry
 
 HALF = "\ud800"
 

@@ -15,7 +15,7 @@ import pytest
 
 from k8gentai.agents.adapters.base.tool_choice import ToolChoice
 from k8gentai.agents.contract.events import TurnFailed, Usage
-from k8gentai.workers.attempt.journal import Failure, ToolEntry
+from k8gentai.workers.attempt.journal_entries import Failure, ToolEntry
 from k8gentai.workers.gateway import upstream as upstream_module
 from k8gentai.workers.gateway.chat_call import ChatCall
 from k8gentai.workers.gateway.model_calls import (

@@ -21,7 +21,8 @@ from k8gentai.agents.contract.events import (
 from k8gentai.agents.contract.turn import Turn
 from k8gentai.providers.ids import new_turn_id
 from k8gentai.workers.attempt.given_up import GivenUp
-from k8gentai.workers.attempt.journal import Failure, Journal, ToolEntry
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.journal_entries import Failure, ToolEntry
 from k8gentai.workers.attempt.retried import tried_anew
 from k8gentai.workers.queue import attempts as attempts_module
 from k8gentai.workers.queue import keys

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from k8gentai.agents.contract.turn import Decision, ToolFailedError, Turn
-from k8gentai.workers.attempt.journal import AskedAgent
+from k8gentai.workers.attempt.journal_entries import AskedAgent
 from k8gentai.workers.queue.attempts import Lease
 from k8gentai.workers.queue.record import Replay
 from k8gentai.workers.stack.client import StackRefusedError

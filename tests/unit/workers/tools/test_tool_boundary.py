@@ -21,7 +21,7 @@ from k8gentai.agents.tools.own_result import FailedTry
 from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget, BudgetExceededError
 from k8gentai.workers.attempt.inside import Inside, Insides
-from k8gentai.workers.attempt.journal import ToolEntry
+from k8gentai.workers.attempt.journal_entries import ToolEntry
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.queue.clock import Clock
 from k8gentai.workers.queue.record import Answer, seen_digest

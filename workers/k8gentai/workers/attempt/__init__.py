@@ -1,1 +1,1 @@
-"""What one attempt at a turn keeps and publishes."""
+"""The journal, the limits, the questions and the event stream of one attempt at a turn."""

@@ -20,7 +20,7 @@ from k8gentai.workers.attempt.json_schema import dialect_of, of_one_dialect
 from k8gentai.workers.attempt.patterns import Patterns
 
 _SECONDS = 5.0
-"""How long a check may take; what it has not come to by then is not checked."""
+"""The seconds that a check may take; parts that it has not come to by then are not checked."""
 _WORDS = 300
 """Characters of what is wrong with an answer that a message carries."""
 _EXACT = 2**53
@@ -88,7 +88,7 @@ class _Checks:
         self._patterns = Patterns()
         self._end = time.monotonic() + _SECONDS
         self._unchecked = 0
-        """How often something was come to that cannot be checked."""
+        """The number of keywords so far that could not be checked."""
 
     def by_keyword(self) -> dict[str, _Check]:
         """Return each keyword's function."""

@@ -1,4 +1,4 @@
-"""What an attempt asks of people, and how it steps aside while they decide.
+"""Asks people for an attempt, and steps aside while they decide.
 
 An answer counts for the question that the person saw, by its id, name and arguments: a turn that is run again and
 asks something else by the same id asks anew. A question without an answer never returns. The rest of the agent
@@ -16,14 +16,15 @@ from k8gentai.agents.contract.turn import Decision
 from k8gentai.workers.queue.record import Answer
 
 _QUIET_SECONDS = 0.1
-"""How long nothing must go on. An agent that computes for longer is suspended in it, and computes again."""
+"""The seconds in which nothing must go on. An agent that computes for longer is suspended in it, and computes
+again."""
 
 
 class Approvals:
     """The questions of one attempt.
 
     Args:
-        answers: what was decided, by call id.
+        answers: the decisions, by call id.
         publish: takes a call's id and the event that asks.
         busy: whether a model call or a tool is under way.
     """
@@ -36,7 +37,7 @@ class Approvals:
         self._busy = busy
         self._asked = asyncio.Event()
         self._questions: Counter[str] = Counter()
-        """How many wait for the decision about each call."""
+        """The number of questions that wait for the decision about each call, by the call's id."""
         self._is_quiet = False
         """Whether the turn is about to be suspended with the questions that there are."""
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -46,7 +47,7 @@ class Approvals:
 
         Args:
             call_id: names the question.
-            name: what would be done.
+            name: the name of the action that is to be approved.
             arguments: JSON text.
         """
         answer = self._answers.get(call_id)
@@ -64,7 +65,7 @@ class Approvals:
 
         Args:
             call_id: names the question.
-            name: what would be done.
+            name: the name of the action that is to be approved.
             arguments: JSON text.
             waiting: the ids of the running tool calls that ask.
 

@@ -1,4 +1,4 @@
-"""What one turn may use: a turn that wants more is ended, with an error that says of what."""
+"""The limits of one turn: a turn that wants more is ended, with an error that says of what."""
 
 from collections.abc import Callable
 from typing import NoReturn
@@ -28,7 +28,7 @@ class JournalFullError(TurnError):
 
 
 _WRITTEN_ANYWAY = StepStarted, StepCompleted, Usage
-"""What says how far a turn came, and is small."""
+"""Events that say how far a turn came. They are small, and published whatever the turn has written."""
 
 
 class Budget:
@@ -39,7 +39,7 @@ class Budget:
     empty where it is inside none.
 
     Args:
-        limits: what the definition allows.
+        limits: the limits that the definition sets.
         halt: ends the attempt, whatever the agent makes of the error.
     """
 
@@ -51,7 +51,7 @@ class Budget:
         self._tool_calls = 0
         self._written = 0
         self.insides = Insides()
-        """What is done inside tool calls."""
+        """The calls and tokens inside tool calls."""
 
     def use(self, usage: Usage, around: str = "") -> None:
         """Count the tokens of a model call that ended."""
@@ -113,7 +113,7 @@ class Budget:
         return False
 
     def tool_result(self, size: int) -> None:
-        """A tool came to its end, with a result of that many characters.
+        """Count a tool that came to its end, with a result of that many characters.
 
         Raises:
             OutputLimitError: the turn may not write it.

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from k8gentai.workers.attempt.inside import Inside
-from k8gentai.workers.attempt.journal import Journal, ToolEntry
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.journal_entries import ToolEntry
 from k8gentai.workers.queue.record import seen_digest
 
 _RUN = "~"
 """Stands before the number of a further run of a call: frameworks number calls in other ways."""
 _DIGEST_LETTERS = 16
-"""How much of a digest tells calls of one id apart."""
+"""The number of letters of a digest by which calls of one id are told apart."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,11 @@ class CallPlace:
     ran: str
     """A digest of the tool's name and of the arguments that it runs with."""
     entry: ToolEntry | None
-    """What is known of it."""
+    """The journal's entry of the call; None where it has none."""
     first_key: str = ""
-    """Where the same call ran before in the attempt: the key of its first run."""
+    """The key of the first run of the same call in this attempt; empty where this is the first."""
     inside: Inside | None = None
-    """What was done inside it before in this attempt, where it begins anew."""
+    """The calls and tokens of its earlier run in this attempt, where it begins anew."""
     is_left: bool = False
     """Whether the agent stopped waiting for it in this attempt after its tool had begun."""
     has_ended: bool = False
@@ -48,7 +49,7 @@ class CallPlace:
         """Return what is to be recorded of the call.
 
         Args:
-            fields: those of :class:`k8gentai.workers.attempt.journal.ToolEntry`.
+            fields: the fields of :class:`k8gentai.workers.attempt.journal_entries.ToolEntry`.
         """
         return ToolEntry(asked=self.asked, ran=self.ran, scoped=self.is_scoped, **fields)
 
@@ -77,11 +78,11 @@ class CallPlaces:
         self._first: dict[str, str] = {}
         """Digests of the first runs, by the ids as they are given."""
         self._runs: Counter[tuple[str, str]] = Counter()
-        """How often each call was begun, by the key of its first run and what it runs with."""
+        """The number of times that each call was begun, by the key of its first run and by what it runs with."""
         self._stopped: defaultdict[tuple[str, str], list[CallPlace]] = defaultdict(list)
         """The runs that stopped before their ends, by the same."""
         self._ended: dict[str, ToolEntry] = {}
-        """What the runs of this attempt came to, by their keys."""
+        """The entries of the runs that ended in this attempt, by their keys."""
 
     def find(self, given_id: str, name: str, arguments: str) -> CallPlace:
         """Return the place of a call that is about to run.
@@ -112,7 +113,7 @@ class CallPlaces:
 
         Args:
             place: the run's.
-            inside: what was done inside it; None where it did not begin.
+            inside: the calls and tokens inside it; None where it did not begin.
             is_left: whether the agent stopped waiting for it after its tool had begun.
             kept: what its tool came to by then; None where that is not recorded.
         """

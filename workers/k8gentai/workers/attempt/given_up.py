@@ -20,17 +20,17 @@ class GivenUp(BaseModel):
     """That the agent stopped waiting for a call."""
 
     seconds: float
-    """How long it had waited."""
+    """The seconds that it had waited."""
     since_begin: float = 0.0
-    """How many seconds the attempt had run."""
+    """The seconds that the attempt had run."""
     chunks: list[JsonObject] = []
-    """What of a model's answer it was shown before."""
+    """The part of a model's answer that it was shown before."""
     turn_id: Text = ""
     """The turn that recorded it."""
     tools_begun: int = 0
-    """How many tool calls had begun."""
+    """The number of tool calls that had begun."""
     tools_done: int = 0
-    """How many tool calls had come to their ends."""
+    """The number of tool calls that had come to their ends."""
 
     async def hold(self) -> None:
         """Wait for longer than the agent can have waited. One that gives the call up again cancels this."""

@@ -1,4 +1,4 @@
-"""What the code that answers a tool call does meanwhile: tool calls and model calls of its own.
+"""Counts the tool calls and model calls that the code of a tool call makes meanwhile.
 
 Once the call is answered from the journal, that code does not run, and what it did counts all the same: its calls
 stay shown, and the turn's limits hold as they did.
@@ -11,19 +11,19 @@ from k8gentai.agents.text.utf8 import Text
 
 
 class Inside(BaseModel):
-    """What was done inside one tool call, however deep."""
+    """The calls and tokens inside one tool call, however deep."""
 
     calls: list[Text] = []
     """The ids of the tool calls, as they were shown, and of what people were asked."""
     counted: int = 0
-    """How many of them count for the turn's limits."""
+    """The number of them that count for the turn's limits."""
     model_calls: int = 0
     usage: list[Usage] = []
-    """What was used of models, by those calls and by agents that were asked as tools."""
+    """The tokens of models, used by those calls and by agents that were asked as tools."""
 
     @property
     def tokens(self) -> int:
-        """How many tokens that were, read and written."""
+        """The number of those tokens, read and written."""
         return sum(each.input_tokens + each.output_tokens for each in self.usage)
 
     def add(self, other: "Inside") -> None:
@@ -44,12 +44,14 @@ def keep_none(inside: Inside) -> None:
 
 
 class Insides:
-    """What is done inside each of an attempt's tool calls, and by what they left running inside those around."""
+    """The calls and tokens inside each of an attempt's tool calls. Work that a call left running counts for the
+    calls around it."""
 
     def __init__(self) -> None:
         self._open: dict[str, Inside] = {}
         self._around: dict[str, tuple[Inside, ...]] = {}
-        """What takes what is done inside a call, its own first, those around it that are open after it."""
+        """The records that count what is done inside a call: its own first, then those of the calls around it that
+        are open."""
 
     def open(self, key: str, around: str, inside: Inside) -> None:
         """Begin a call.
@@ -73,7 +75,7 @@ class Insides:
 
         Args:
             around: the call, as the journal has it; empty for none.
-            done: what was done.
+            done: the calls and tokens.
         """
         for inside in self._around.get(around, ()):
             inside.add(done)

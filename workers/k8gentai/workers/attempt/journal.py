@@ -20,30 +20,31 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import structlog
-from pydantic import BaseModel
 
-from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.contract.turn import ToolFailedError
-from k8gentai.agents.text.utf8 import JsonObject, Text
-from k8gentai.agents.tools.own_result import FailedTry
 from k8gentai.workers.attempt.given_up import GivenUp
-from k8gentai.workers.attempt.inside import Inside
+from k8gentai.workers.attempt.journal_entries import (
+    Answer,
+    Failure,
+    ToolEntry,
+    begun_tools,
+    done_tools,
+    failure_key,
+    tool_key,
+)
 from k8gentai.workers.attempt.recorded_order import Place, RecordedOrder
 from k8gentai.workers.attempt.spare_time import Pause
 from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.connection import until_back
-from k8gentai.workers.queue.stored import EFFECT, FAILURE, GIVEN_UP, MODEL, ORDER, TOOL
-
-Answer = list[dict[str, Any]]
-"""A model's answer: its chunks in order, or its one completion."""
+from k8gentai.workers.queue.stored import EFFECT, FAILURE, GIVEN_UP, MODEL, ORDER
 
 _REPEATABLE_BYTES = 2**20
-"""How large the result of an effect may be to be recorded that may as well be asked for again, as a file."""
+"""The bytes up to which the result of an effect is recorded that may as well be asked for again, as a file."""
 _REPEATABLE_IN_ALL = 2**22
-"""How much of a turn's journal they may take: the rest is for what cannot be done again."""
+"""The bytes of a turn's journal that such results may take together: the rest is for what cannot be done again."""
 
 log = structlog.get_logger(__name__)
 
@@ -53,95 +54,14 @@ class EffectRefusedError(ToolFailedError):
 
     Args:
         message: why.
-        code: that of the refusal; empty where it has none.
-        status: its HTTP status.
+        code: the refusal's code; empty where it has none.
+        status: the refusal's HTTP status.
     """
 
     def __init__(self, message: str, code: str = "", status: int = 400) -> None:
         super().__init__(message)
         self.code = code
         self.status = status
-
-
-class Failure(BaseModel):
-    """How a model call failed for good, as the agent was told: it may have gone on with another model. Or how an
-    effect was refused."""
-
-    cause: Text
-    status: int
-    """The HTTP status that the agent's client got."""
-    code: Text
-    """That of a turn that fails because of it."""
-    chunks: list[JsonObject] = []
-    """What of the answer came before."""
-    turn_id: Text = ""
-    """The turn that recorded it."""
-    tools_begun: int | None = None
-    """How many tool calls had begun; None in entries of older versions."""
-    tools_done: int = 0
-    """How many tool calls had come to their ends."""
-
-
-class AskedAgent(BaseModel):
-    """A turn of another agent, which a tool call asked for, and which waits for a person.
-
-    It is found by this for as long as the turn whose call that is may go on, as is the journal that has it.
-    """
-
-    response_id: Text
-    key: Text
-    """The idempotency key of the request that brought it."""
-    requests: list[JsonObject]
-    """What it asks of people: the items of its response."""
-    said: Text = ""
-    """The last thing that it said, or the turns that it goes on with."""
-
-
-class ToolEntry(BaseModel):
-    """What is known of a tool call."""
-
-    state: Literal["running", "left", "done"]
-    """``running``: begun, and its worker has not told of its end. ``left``: it stopped to ask a person, and begins
-    again when there is an answer."""
-    output: Text = ""
-    is_error: bool = False
-    raw: Text = ""
-    results: list[JsonObject] = []
-    images: list[Text] = []
-    """The addresses of the images in its result, data URLs among them."""
-    usage: list[Usage] = []
-    """What it used of models, as agents do that are asked as tools."""
-    asked: str | None = None
-    """A digest of the tool's name and of the arguments as the model or the agent's code wrote them, from
-    :func:`k8gentai.workers.queue.record.seen_digest`; None in entries of older versions."""
-    ran: str | None = None
-    """The same of the arguments that the tool runs with, to which code may have added; None in entries of older
-    versions."""
-    scoped: bool = False
-    """Whether model calls made inside it are known by it, see :meth:`Journal.model_key`."""
-    inside: Inside | None = None
-    """What the code that answers it did meanwhile; None in entries of older versions, which do not say it."""
-    returned: Text | None = None
-    """What its tool itself returned, where code around it stopped to ask a person: see
-    :class:`k8gentai.agents.tools.own_result.OwnResult`."""
-    failed: list[FailedTry] = []
-    """The runs of its tool that failed before that."""
-    asked_agent: AskedAgent | None = None
-    """The turn that it asked for and that waits for a person; None also in entries of older versions."""
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether it is known what its tool came to, where the call has no end, or what that waits for."""
-        return self.returned is not None or bool(self.failed) or self.asked_agent is not None
-
-    @property
-    def is_tried(self) -> bool:
-        """Whether its tool has failed, and is not known to have returned."""
-        return bool(self.failed) and self.returned is None
-
-    def is_about(self, asked: str) -> bool:
-        """Return whether the call has that digest."""
-        return self.asked in (None, asked)
 
 
 class Journal:
@@ -167,11 +87,12 @@ class Journal:
         self._asked: Counter[str] = Counter()
         self._made: Counter[str] = Counter()
         self._asked_at: dict[str, float] = {}
-        """When calls were made, by their keys and those of whether the agent waits for them."""
+        """The times at which calls were made (monotonic, in seconds), by their keys and by those from
+        :meth:`patience_key`."""
         self._answered = 0
         self._effects_answered = 0
         self._repeatable_bytes = sum(len(kept) for key, kept in recorded.items() if key.startswith(EFFECT))
-        """How much of the journal effects take that may as well be asked for again."""
+        """The bytes of the journal that effects take that may as well be asked for again."""
         self.is_full = False
         """Whether something of this attempt did not fit: run again, the turn would go another way from there."""
         self._finished: set[str] = set()
@@ -212,7 +133,7 @@ class Journal:
         than by a refusal.
 
         Args:
-            kind: what is done, a word.
+            kind: the kind of effect, a word.
             key: what it is done to or with, in a form that every later version writes alike. Equal effects of one
                 attempt are told apart by how many came before.
             make: does it, and returns its result, which is JSON.
@@ -292,7 +213,7 @@ class Journal:
 
         Args:
             key: the call's.
-            answer: what was answered.
+            answer: the model's answer.
             around: the tool call inside which the call was made, empty where it was inside none.
 
         Raises:
@@ -302,7 +223,7 @@ class Journal:
 
     def failure(self, key: str) -> Failure | None:
         """Return how a model call failed in an earlier attempt."""
-        recorded = self._recorded.get(_failure_key(key))
+        recorded = self._recorded.get(failure_key(key))
         return None if recorded is None else Failure.model_validate_json(recorded)
 
     async def record_failure(self, key: str, failure: Failure, around: str = "") -> None:
@@ -310,13 +231,13 @@ class Journal:
 
         Args:
             key: the call's.
-            failure: how it failed.
+            failure: the failure.
             around: the tool call inside which the call was made, empty where it was inside none.
 
         Raises:
             FencedError: the attempt is over.
         """
-        await self._record(_failure_key(key), self._at_this_stage(failure), around)
+        await self._record(failure_key(key), self._at_this_stage(failure), around)
 
     def patience_key(self, key: str) -> str:
         """Return the key of whether the agent waits for a call that it is about to make. Counts the call: one that
@@ -344,7 +265,7 @@ class Journal:
 
         Args:
             key: from :meth:`patience_key`.
-            given_up: how it did.
+            given_up: the giving up.
             around: the tool call inside which the call was made, empty where it was inside none.
 
         Raises:
@@ -359,7 +280,7 @@ class Journal:
 
         Args:
             key: from :meth:`patience_key`.
-            given_up: how it did.
+            given_up: the giving up.
 
         Raises:
             FencedError: the attempt is over.
@@ -384,7 +305,7 @@ class Journal:
 
         Args:
             call_id: the call.
-            entry: what became of it.
+            entry: the state of the call, and its result.
             around: the tool call inside which it is made, empty where it is inside none.
 
         Returns:
@@ -404,7 +325,7 @@ class Journal:
         return key in self._done or key in done_tools({key: self._recorded.get(key, "{}")})
 
     async def close(self) -> None:
-        """The agent came to its end: note how many calls and effects were answered from here.
+        """End the attempt, as the agent came to its end: note how many calls and effects were answered from here.
 
         Raises:
             FencedError: the attempt is over.
@@ -449,17 +370,6 @@ class Journal:
         return fits
 
 
-def begun_tools(recorded: Mapping[str, str]) -> set[str]:
-    """Return the keys of the tool calls that have begun."""
-    return {key for key in recorded if key.startswith(TOOL)}
-
-
-def done_tools(recorded: Mapping[str, str]) -> set[str]:
-    """Return the keys of the tool calls that came to their ends."""
-    tools = {key: json.loads(value) for key, value in recorded.items() if key.startswith(TOOL)}
-    return {key for key, entry in tools.items() if entry.get("state") == "done"}
-
-
 def _places(recorded: Mapping[str, str]) -> dict[str, Place]:
     """Return where the entries of a journal stand in their order, but answers that the agent did not wait for."""
     unread = {
@@ -467,24 +377,3 @@ def _places(recorded: Mapping[str, str]) -> dict[str, Place]:
     }
     places = {key.removeprefix(ORDER): value for key, value in recorded.items() if key.startswith(ORDER)}
     return {key: Place.model_validate_json(value) for key, value in places.items() if key not in unread}
-
-
-def _failure_key(key: str) -> str:
-    return FAILURE + key
-
-
-def tool_key(call_id: str) -> str:
-    """Return the journal's key of a tool call."""
-    return TOOL + call_id
-
-
-def own_key(patience_key: str) -> str:
-    """Return the key of the tool itself of a tool call, which code of the agent's around it may give up.
-
-    Args:
-        patience_key: the call's, from :meth:`Journal.patience_key`: a call that the agent gave up and makes again
-            begins with the first run of its tool.
-    """
-    call, _, number = patience_key.removeprefix(GIVEN_UP).rpartition(" ")
-    # Without the first number, as records have it that were written before calls were told apart by it.
-    return f"own {call}" if number == "1" else f"own {call} {number}"

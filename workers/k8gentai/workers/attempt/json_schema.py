@@ -12,8 +12,8 @@ _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _SHOWN = 200
 """Characters of a reference that a message carries."""
 _MOST_REFERRED = 5_000
-"""How many objects there may be in what references lead to and no keyword does: a target that is part of another
-is checked with that once more."""
+"""The number of objects up to which targets of references that no keyword leads to are checked: a target that is
+part of another is checked with that once more."""
 
 
 def dialect_of(schema: dict[str, Any]) -> Any:
@@ -33,7 +33,7 @@ def of_one_dialect(schema: dict[str, Any]) -> dict[str, Any]:
     Values (``const``, ``enum``, ``default``, …) are left as they are. No address is looked up.
 
     Args:
-        schema: what is a schema by its dialect.
+        schema: the value that is a schema by its dialect.
 
     Returns:
         The copy; each of its references leads to a schema in it.

@@ -32,7 +32,7 @@ class Observer(Protocol):
 
         Args:
             started: the attempt.
-            end: what the turn ends with, unless it is lost before that is written.
+            end: the event that ends the turn, unless it is lost before that is written.
             error: the error, of which the turn's client sees a message alone.
         """
         ...

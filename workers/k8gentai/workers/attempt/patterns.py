@@ -8,7 +8,7 @@ from k8gentai.agents.text.utf8 import encodable
 
 _PATTERN_CHARACTERS = 2_000
 _POSITIONS = 1_000
-"""How many characters a pattern may stand for, with its counted repetitions written out."""
+"""The number of characters that a pattern may stand for, with its counted repetitions written out."""
 _WORK = 10_000_000
 """Positions of a pattern times characters of a text: about a second's worth, in which nothing else runs."""
 _FREE_SPACING = re.compile(r"\(\?[a-zA-Z]*x")

@@ -1,4 +1,4 @@
-"""What a turn has published of its messages and tool calls, and how far a new attempt has said it again."""
+"""The messages and tool calls that a turn has published, and how far a new attempt has said each again."""
 
 from k8gentai.agents.contract.events import (
     MessageDone,
@@ -44,7 +44,7 @@ class PublishedText(Pieces):
         """Return whether a text that is being said again may be this one.
 
         Args:
-            text: as far as it was said again.
+            text: the text as far as it was said again.
             whole: no more of this one will be published.
         """
         return self.goes_on(0, text, whole=whole)
@@ -54,7 +54,7 @@ class PublishedText(Pieces):
 
         Args:
             start: the place.
-            piece: what is said again from there on.
+            piece: the text that is said again from there on.
             whole: no more of this text will be published.
         """
         old = self.part(start, len(piece))
@@ -73,7 +73,7 @@ class PublishedText(Pieces):
 
 
 class PublishedItem:
-    """What was published of one message or tool call."""
+    """A message or tool call that was published, as far as it was."""
 
     def __init__(self) -> None:
         self.text = PublishedText()
@@ -96,8 +96,8 @@ class SaidAgain:
 
     Args:
         name: the id by which it is published.
-        text: what it says so far.
-        reasoning: the same of its reasoning.
+        text: the text of the message so far.
+        reasoning: the reasoning of the message so far.
     """
 
     def __init__(self, name: str = "", text: str = "", reasoning: str = "") -> None:

@@ -19,42 +19,43 @@ from k8gentai.agents.text.utf8 import Text
 from k8gentai.workers.attempt.spare_time import Pause, SpareTime
 
 _MOST_SECONDS = 5.0
-"""How long one is waited for at most that the agent has not asked for, or does not read."""
+"""The most seconds that an entry is waited for which the agent has not asked for, or does not read."""
 _BUSY_LONGER = 1.5
 _BUSY_MORE_SECONDS = 0.5
-"""How much longer that may be where the process is busy."""
+"""The seconds that are added to that where the process is busy."""
 _APART_SECONDS = 0.03
-"""What came that much later finds the agent to have gone on from what came before."""
+"""The seconds between two entries after which the agent counts as having gone on from the earlier one to the
+later."""
 _MOST_APART_SECONDS = 5.0
-"""How long a busy process is given for that at most: a dead worker leaves many turns at once."""
+"""The most seconds that a busy process is given for that: a dead worker leaves many turns at once."""
 _APART_LONGER = 8.0
 _APART_MORE_SECONDS = 1.0
-"""How much longer than the first time."""
+"""The seconds that are added to the time it took at first."""
 
 
 class Place(BaseModel):
-    """Where an entry of the journal stands in the order."""
+    """The place of a journal's entry in the order in which they came."""
 
     number: int
     at: float
-    """When it was recorded (Unix seconds, by Redis' clock)."""
+    """The time at which it was recorded (Unix seconds, by Redis' clock)."""
     around: Text = ""
     """The tool call inside which it came, as the journal has it; empty where it was inside none."""
     attempt: int = 0
     """The attempt that recorded it; 0 in entries of older versions."""
     since_begin: float = 0.0
-    """How many seconds its attempt had run."""
+    """The seconds that its attempt had run."""
     waited: float = 0.0
-    """How many seconds before that it was asked for."""
+    """The seconds between its being asked for and its being recorded."""
 
 
 @dataclass
 class _Patience:
-    """How long something is still waited for.
+    """The time for which an entry is still waited for.
 
     Args:
         spare: the spare time so far.
-        seconds: how much more of that it may take.
+        seconds: the seconds of spare time that it may still take.
     """
 
     spare: SpareTime
@@ -71,7 +72,7 @@ class _Patience:
 
 
 class RecordedOrder:
-    """What of a turn's record one attempt has given to its agent.
+    """The order in which a turn's record is given to the agent of one attempt, and how far that has come.
 
     Args:
         places: the entries' places, by their keys. What has none is never held back.
@@ -81,26 +82,27 @@ class RecordedOrder:
     def __init__(self, places: Mapping[str, Place], pause: Pause = asyncio.sleep) -> None:
         self._places = dict(places)
         self._left = dict(sorted(places.items(), key=lambda entry: entry[1].number))
-        """Those that were not given, in their order."""
+        """The entries that were not given yet, by their keys, in their order."""
         self._inside: dict[str, list[str]] = defaultdict(list)
-        """What came inside tool calls, by the keys of those."""
+        """The keys of the entries that came inside tool calls, by the keys of those."""
         for key, place in places.items():
             self._inside[place.around].append(key)
         self._asked: set[str] = set()
-        """Those that the agent has asked for."""
+        """The keys of the entries that the agent has asked for."""
         self._held: set[str] = set()
-        """Those of them that the agent gives up by itself, in its time."""
+        """The keys of those that the agent gives up by itself, in its time."""
         self._moved = asyncio.Event()
         self._pause = pause
         self._spare = SpareTime(pause)
         self._waiting: dict[str, _Patience] = {}
-        """Those that are held back, and for how long what nobody has asked for may do that."""
+        """The entries that are held back, by their keys, and the time for which one that nobody has asked for may
+        hold them back."""
         self._watching: asyncio.Task[None] | None = None
         """Sees to it, while there are such, that they are not held back for ever."""
         self._given: Place | None = None
-        """What was given last."""
+        """The place of the entry that was given last."""
         self._given_at = 0.0
-        """When it was given."""
+        """The time at which it was given (monotonic, in seconds)."""
 
     @asynccontextmanager
     async def turn_of(self, key: str) -> AsyncIterator[None]:

@@ -11,7 +11,6 @@ messages that were left out of that turn's response; where the answer is JSON th
 Where that one comes to its end and shows nothing, it ends with what was said last before it: that is the answer.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from itertools import chain
 
@@ -20,7 +19,6 @@ from k8gentai.agents.contract.events import (
     Interrupt,
     ItemDone,
     ItemDropped,
-    ItemProgress,
     ItemStarted,
     MessageDone,
     ReasoningDelta,
@@ -29,15 +27,13 @@ from k8gentai.agents.contract.events import (
     ToolCallDelta,
     ToolCallStarted,
     ToolResult,
-    TurnAccepted,
     TurnCompleted,
     TurnEnd,
-    TurnStarted,
     TurnSuspended,
-    request_item,
 )
 from k8gentai.workers.attempt.inside import Inside
-from k8gentai.workers.attempt.published_items import PublishedItem, SaidAgain
+from k8gentai.workers.attempt.published_items import SaidAgain
+from k8gentai.workers.attempt.published_turn import PublishedTurn
 
 
 class Republisher:
@@ -62,46 +58,22 @@ class Republisher:
     ) -> None:
         self._take = put
         self._refused = set(refused)
-        self._recalled: set[str] = set()
-        """Messages that were left out of a response as the turn was suspended. None is what was said last."""
         self._shown: set[str] = set()
         """The ids of what this turn shows by itself."""
-        self._items: dict[str, PublishedItem] = {}
-        self._said: dict[str, None] = {}
-        """The ids of the messages that were published, in their order."""
+        self._turn = PublishedTurn(before, recalls=recalls)
         self._messages: dict[str, SaidAgain] = {}
         """The messages of the new attempt, by their ids in it."""
         self._dropped: set[str] = set()
         """The ids by which messages were published that the new attempt dropped."""
         self._holders: dict[str, SaidAgain] = {}
-        """The same by the ids by which they are published."""
-        self._others: Counter[str] = Counter()
-        self._whole_items: dict[str, str] = {}
-        """Ids of items without a word of their own, by the JSON of their events."""
-        self._asked: dict[str, str] = {}
-        """The JSON of events that ask a person, by the ids of the requests."""
-        self._replaced: dict[str, ToolCall] = {}
-        """Calls that were published and dropped, to be shown otherwise or with another result, by their ids."""
-        self._replaced_results: dict[str, ToolResult] = {}
-        """Results of calls that were dropped, as the calls are shown with others, by the calls' ids."""
-        left_out: dict[str, PublishedItem] = {}
-        for event in before:
-            if isinstance(event, TurnSuspended):
-                self._forget_open_calls()
-                self._recall(left_out)
-            elif not isinstance(event, Interrupt) and not _lists_tools(event):
-                if recalls and isinstance(event, ItemDropped) and event.item_id in self._said:
-                    left_out[event.item_id] = self._items[event.item_id]
-                elif not isinstance(event, ItemDropped):
-                    left_out.clear()
-                self._note(event)
-        self._earlier = frozenset(self._said)
+        """The messages of the new attempt, by the ids by which they are published."""
+        self._earlier = frozenset(self._turn.said)
         """The ids of the messages that the turns before show."""
         for event in published:
             self._note_shown(event)
-            self._note(event)
-        self._unheld = dict(self._said)
-        """Those of the published messages that none of the new attempt is taken for."""
+            self._turn.note(event)
+        self._unheld = dict(self._turn.said)
+        """The published messages that none of the new attempt is taken for, in their order."""
 
     def put(self, event: Event) -> None:
         """Take the attempt's next event."""
@@ -114,7 +86,7 @@ class Republisher:
                 return
             self._dropped.add(name)
             event = event.model_copy(update={"item_id": name})
-        if self._was_replaced(event):
+        if self._turn.was_replaced(event):
             return
         match event:
             case TextDelta() | ReasoningDelta():
@@ -130,8 +102,8 @@ class Republisher:
             case ToolResult():
                 self._once(event.call_id, event)
             case ItemDropped():
-                if event.item_id not in self._said:
-                    self._items.pop(event.item_id, None)
+                if event.item_id not in self._turn.said:
+                    self._turn.items.pop(event.item_id, None)
                 self._put(event)
             case _:
                 if isinstance(event, TurnEnd):
@@ -144,12 +116,10 @@ class Republisher:
         """Keep what was published of what was done inside a call: the new attempt does not come to it, as the call
         is answered from the journal."""
         for call_id in inside.calls:
-            if item := self._items.get(call_id):
+            if item := self._turn.items.get(call_id):
                 item.seen = True
         for usage in inside.usage:
-            usage_json = _json(usage)
-            if self._others[usage_json] > 0:
-                self._others[usage_json] -= 1
+            self._turn.comes_again(usage)
 
     def _put(self, event: Event) -> None:
         self._note_shown(event)
@@ -171,95 +141,17 @@ class Republisher:
                 self._refused.discard(event.call_id)
 
     def _say_last_again(self) -> None:
-        names = (name for name in reversed(self._said) if name not in self._recalled)
-        said = (item.whole for name in names if (item := self._items.get(name)))
+        names = (name for name in reversed(self._turn.said) if name not in self._turn.recalled)
+        said = (item.whole for name in names if (item := self._turn.items.get(name)))
         last = next((whole for whole in said if isinstance(whole, MessageDone) and whole.text), None)
         if last is not None:
             self._put(last)
-
-    def _note(self, event: Event) -> None:
-        if isinstance(event, TextDelta | ReasoningDelta | MessageDone):
-            self._said[event.message_id] = None
-        match event:
-            case TextDelta():
-                self._item(event.message_id).text.add(event.delta)
-            case ReasoningDelta():
-                self._item(event.message_id).reasoning.add(event.delta)
-            case ToolCallDelta():
-                self._item(event.call_id).text.add(event.delta)
-            case MessageDone():
-                item = self._item(event.message_id)
-                item.whole = event
-                if not item.text.length:
-                    item.text.add(event.text)
-                if not item.reasoning.length:
-                    item.reasoning.add(event.reasoning)
-            case ToolCall():
-                self._item(event.call_id).whole = event
-            case ToolCallStarted():
-                self._item(event.call_id).begun = event
-            case ToolResult():
-                self._item(event.call_id).result = event
-            case ItemDropped():
-                dropped = self._items.pop(event.item_id, None)
-                self._said.pop(event.item_id, None)
-                if dropped is not None and isinstance(dropped.whole, ToolCall):
-                    self._replaced[event.item_id] = dropped.whole
-                    if dropped.result is not None:
-                        self._replaced_results[event.item_id] = dropped.result
-                if (asked := self._asked.pop(event.item_id, None)) is not None:
-                    # Should it be asked again, it has to be shown again.
-                    self._others[asked] -= 1
-                for event_json, item_id in list(self._whole_items.items()):
-                    if item_id == event.item_id:
-                        del self._whole_items[event_json]
-                        del self._others[event_json]
-            case TurnAccepted() | TurnStarted():
-                pass
-            case _:
-                event_json = _json(event)
-                self._others[event_json] += 1
-                if isinstance(event, ItemStarted | ItemDone):
-                    self._whole_items[event_json] = event.item["id"]
-                elif isinstance(event, Interrupt):
-                    self._asked[request_item(event.call_id)] = event_json
-
-    def _forget_open_calls(self) -> None:
-        """Forget the calls that had no result when the turn was suspended: they were not shown."""
-        for item_id, item in list(self._items.items()):
-            if item.result is None and (item.begun is not None or isinstance(item.whole, ToolCall)):
-                del self._items[item_id]
-        self._replaced = {item_id: call for item_id, call in self._replaced.items() if item_id in self._items}
-
-    def _recall(self, left_out: dict[str, PublishedItem]) -> None:
-        """Note the messages anew that were dropped as the turn was suspended. They were streamed in whole."""
-        whole = {item_id: item for item_id, item in left_out.items() if isinstance(item.whole, MessageDone)}
-        self._items |= whole
-        self._said = {**dict.fromkeys(whole), **self._said}
-        self._recalled.update(whole)
-        left_out.clear()
-
-    def _was_replaced(self, event: Event) -> bool:
-        """Return whether an event is of a call that was published, and dropped for another or with its result."""
-        match event:
-            case ToolCallStarted() | ToolCallDelta():
-                return event.call_id in self._replaced
-            case ToolCall():
-                return self._replaced.get(event.call_id) == event
-            case ToolResult():
-                return self._replaced_results.get(event.call_id) == event
-            case ItemDropped():
-                call, result = (
-                    known.pop(event.item_id, None) for known in (self._replaced, self._replaced_results)
-                )
-                return call is not None or result is not None
-        return False
 
     def _name(self, event: TextDelta | ReasoningDelta | MessageDone) -> str:
         """Return the id by which the message of an event is published."""
         message = self._messages.setdefault(event.message_id, SaidAgain())
         if message.name:
-            item = self._items.get(message.name)
+            item = self._turn.items.get(message.name)
             if item is None:
                 return message.name
             if message.goes_on(item, event):
@@ -278,14 +170,14 @@ class Republisher:
         """Find the published message that one of the new attempt is, if it is one.
 
         Args:
-            message: as far as it was said again.
+            message: the message as far as it was said again.
             likely: the id to look at first.
         """
-        current = self._items.get(message.name)
+        current = self._turn.items.get(message.name)
         # One that is taken for none yet cannot change with another.
-        names = self._said if current is not None else self._unheld
+        names = self._turn.said if current is not None else self._unheld
         for name in chain((likely,), names):
-            if name not in self._said or not (item := self._items.get(name)):
+            if name not in self._turn.said or not (item := self._turn.items.get(name)):
                 continue
             holder = self._holder(name, message)
             if holder is not None and (current is None or not holder.is_of(current)):
@@ -303,7 +195,7 @@ class Republisher:
         """Publish a message by an id from here on."""
         if self._holders.get(message.name) is message:
             del self._holders[message.name]
-            if message.name in self._said:
+            if message.name in self._turn.said:
                 self._unheld[message.name] = None
         message.name = name
         self._holders[name] = message
@@ -320,7 +212,7 @@ class Republisher:
         if message.name and (self._is_open(message.name) or isinstance(event, MessageDone)):
             return
         if message.name:
-            self._items[message.name].said_again(None)
+            self._turn.items[message.name].said_again(None)
         name = event.message_id
         while self._holder(name, message) or not self._is_open(name):
             name += "+"
@@ -332,16 +224,16 @@ class Republisher:
 
     def _is_open(self, name: str) -> bool:
         """Return whether no whole message was published by an id."""
-        item = self._items.get(name)
+        item = self._turn.items.get(name)
         return item is None or item.whole is None
 
     def _stands_last(self, name: str) -> bool:
         """Return whether a published message stands where it would if it were said again: behind all that the new
         attempt has said, or in another turn's response."""
-        if name not in self._said or name not in self._items:
+        if name not in self._turn.said or name not in self._turn.items:
             return False
         others = self._holders.keys() - self._dropped - {name}
-        places = {other: place for place, other in enumerate(self._said)}
+        places = {other: place for place, other in enumerate(self._turn.said)}
         return name in self._earlier or all(places.get(each, len(places)) < places[name] for each in others)
 
     def _await_again(self, message_id: str) -> None:
@@ -349,24 +241,21 @@ class Republisher:
         message = self._messages.pop(message_id)
         del self._holders[message.name]
         self._unheld[message.name] = None
-        self._items[message.name].said_again(None)
+        self._turn.items[message.name].said_again(None)
 
     def _exchange(self, message: SaidAgain, name: str, before: SaidAgain) -> None:
         """Take a message for another one than it was taken for, which its holder changes for that one."""
         holder = self._holder(name, message)
-        if item := self._items.get(message.name):
+        if item := self._turn.items.get(message.name):
             item.said_again(holder)
         left = message.name
         self._hold(message, name)
         if holder is not None:
             self._hold(holder, left)
-        self._items[name].said_again(before)
-
-    def _item(self, item_id: str) -> PublishedItem:
-        return self._items.setdefault(item_id, PublishedItem())
+        self._turn.items[name].said_again(before)
 
     def _delta(self, item_id: str, event: TextDelta | ReasoningDelta | ToolCallDelta) -> None:
-        item = self._items.get(item_id)
+        item = self._turn.items.get(item_id)
         if item is None:
             self._put(event)
             return
@@ -387,7 +276,7 @@ class Republisher:
             self._put(event.model_copy(update={"delta": new}))
 
     def _whole(self, item_id: str, text: str, event: MessageDone | ToolCall) -> None:
-        item = self._items.get(item_id)
+        item = self._turn.items.get(item_id)
         if item is not None:
             item.seen = True
             if item.whole == event:
@@ -399,7 +288,7 @@ class Republisher:
         self._put(event)
 
     def _once(self, item_id: str, event: ToolCallStarted | ToolResult) -> None:
-        item = self._items.get(item_id)
+        item = self._turn.items.get(item_id)
         if item is None:
             self._put(event)
             return
@@ -418,15 +307,12 @@ class Republisher:
         self._put(event)
 
     def _other(self, event: Event) -> None:
-        event_json = _json(event)
-        if self._others[event_json] > 0:
-            self._others[event_json] -= 1
-        else:
+        if not self._turn.comes_again(event):
             self._put(event)
 
     def _drop(self, item_id: str) -> None:
-        """From here on the item is a new one."""
-        del self._items[item_id]
+        """Drop an item that was published: from here on it is a new one."""
+        del self._turn.items[item_id]
         self._put(ItemDropped(item_id=item_id))
 
     def _drop_rest(self, *, suspended: bool) -> None:
@@ -435,27 +321,11 @@ class Republisher:
         Args:
             suspended: the turn goes on. Messages that the turns before it show are not to be said again then.
         """
-        for item_id, item in list(self._items.items()):
+        for item_id, item in list(self._turn.items.items()):
             if suspended and item_id in self._earlier:
                 continue
             unfinished = item.whole is None and item.text.again < item.text.length
             if not item.seen or unfinished:
                 self._drop(item_id)
-        left = {item_id for event_json, item_id in self._whole_items.items() if self._others[event_json] > 0}
-        for item_id in left:
+        for item_id in self._turn.left_items():
             self._put(ItemDropped(item_id=item_id))
-
-
-def _lists_tools(event: Event) -> bool:
-    """Return whether it tells what tools a server has, which each turn does for itself."""
-    match event:
-        case ItemStarted() | ItemDone():
-            return bool(event.item["type"] == "mcp_list_tools")
-        case ItemProgress():
-            return str(event.event["type"]).startswith("response.mcp_list_tools.")
-    return False
-
-
-def _json(event: Event) -> str:
-    """Return the event without its time, which is another whenever it comes again."""
-    return event.model_dump_json(exclude={"at"})

@@ -6,13 +6,14 @@ from functools import partial
 from k8gentai.agents.contract.error_codes import is_model_error
 from k8gentai.agents.contract.events import TurnEnd, TurnFailed
 from k8gentai.workers.attempt.given_up import GivenUp
-from k8gentai.workers.attempt.journal import Failure, begun_tools, done_tools
+from k8gentai.workers.attempt.journal_entries import Failure, begun_tools, done_tools
 from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.connection import until_back
 from k8gentai.workers.queue.stored import FAILURE, GIVEN_UP, ORDER
 
 _TOLD_CHARACTERS = 200
-"""How much of a cause the message of a turn's end has at least, where it tells of that."""
+"""The number of characters of a cause that the message of a turn's end has room for at least, where it tells of
+that."""
 
 
 async def tried_anew(attempts: Attempts, lease: Lease, failed: str, recorded: Mapping[str, str]) -> dict[str, str]:
@@ -22,7 +23,7 @@ async def tried_anew(attempts: Attempts, lease: Lease, failed: str, recorded: Ma
         attempts: knows how the turn ended.
         lease: of the attempt.
         failed: the failed turn.
-        recorded: its journal, with what the turn at hand has added.
+        recorded: the failed turn's journal, with what the turn at hand has added.
 
     Raises:
         FencedError: the attempt lost its turn.
@@ -44,7 +45,7 @@ def left_out(recorded: Mapping[str, str], failed: str, end: TurnEnd | None) -> l
         recorded: its journal. What turns before it and after it recorded is not among them: a person has answered
             those before, and the one after is what tries it anew.
         failed: the turn.
-        end: how it ended, if that is known.
+        end: the failed turn's end, if that is known.
     """
     failures = _last(recorded, FAILURE, Failure, failed)
     if isinstance(end, TurnFailed) and not is_model_error(end.code):

@@ -83,18 +83,19 @@ class EventOrder:
         self._run: set[str] = set()
         """The ids of those whose tools began."""
         self._open_calls: set[str] = set()
-        """Those of them whose model call goes on."""
+        """The ids of published calls whose model call goes on."""
         self._open_steps: set[str] = set()
         """The model calls under way that the adapter publishes."""
         self._answered: set[str] = set()
         self._held: defaultdict[str, list[Event]] = defaultdict(list)
-        """What the boundary said of calls that the adapter has not told of."""
+        """Events from the boundary about calls that the adapter has not told of."""
         self._left_out: set[str] = set()
         """The messages that are no part of what the agent has come to so far, by their ids."""
         self._messages: dict[str, _Message] = {}
         """The messages, by their ids, in the order in which they began."""
         self.cut_off: str | None = None
-        """Why the model's last answer is not whole, as one of the Responses API's ``incomplete_details``."""
+        """The reason why the model's last answer is not whole, as one of the Responses API's
+        ``incomplete_details``; None where it is whole."""
         self._handed: list[ToolCall] = []
         """The client's calls that are not put: a person may be asked about another beside them, and they are
         made again in the turn that goes on with the answer."""

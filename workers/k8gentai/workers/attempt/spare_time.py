@@ -14,10 +14,10 @@ Pause = Callable[[float], Awaitable[None]]
 
 _TICK_SECONDS = 0.01
 _LATE_SECONDS = 0.005
-"""By so much a timer is late at most where its loop was free and the process had a processor."""
+"""The most seconds that a timer is late where its loop was free and the process had a processor."""
 _BLOCKED_SECONDS = 0.2
 _BUSY_SHARE = 0.5
-"""Of a tick, used of processors by all threads: half a Python interpreter."""
+"""The share of a tick for which all threads together used processors: half a Python interpreter."""
 
 
 class SpareTime:

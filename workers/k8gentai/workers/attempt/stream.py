@@ -11,7 +11,7 @@ from k8gentai.workers.queue.connection import until_back
 _MANY = 1_000
 """Events that wait for Redis, from which on pieces of one text are put together."""
 _PIECE_CHARACTERS = 4_096
-"""How long a text is that further pieces are not added to."""
+"""The number of characters from which on further pieces are not added to a text."""
 
 
 class EventStream:

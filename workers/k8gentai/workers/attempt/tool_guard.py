@@ -83,7 +83,7 @@ class ToolGuard:
             self._due[call_id] = name
 
     def came(self, call_id: str, *, elsewhere: bool = False) -> None:
-        """A call comes to the boundary, or no tool runs for it. From any thread.
+        """Note that a call comes to the boundary, or that no tool runs for it. From any thread.
 
         Args:
             call_id: the call's id.

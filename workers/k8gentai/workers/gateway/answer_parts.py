@@ -36,7 +36,7 @@ def sent_message(choice: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 class SentDeltas:
-    """What the chunks of an answer add to its choices."""
+    """Reads the chunks of an answer: each adds something to its choices."""
 
     def __init__(self) -> None:
         self._spoken: set[int] = set()

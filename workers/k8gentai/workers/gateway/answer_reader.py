@@ -41,7 +41,7 @@ class AnswerReader:
         """The indexes of the choices whose calls are none of the answer's."""
         self._usage: dict[str, Any] = {}
         self.reasoning: dict[str, Any] = {}
-        """What the model thought, by the name of the field it came in."""
+        """The model's reasoning, by the name of the field it came in."""
 
     def calls(self) -> dict[str, str]:
         """Return the arguments of the tool calls by their ids, as the model wrote them."""
@@ -109,8 +109,8 @@ class AnswerReader:
         Args:
             choice: the choice as far as it was read.
             sent: the choice as it came in the chunk.
-            given: its delta as it came.
-            delta: the same without tool calls, as :func:`read_delta` returns it.
+            given: the choice's delta as it came.
+            delta: the delta without tool calls, as :func:`read_delta` returns it.
         """
         if choice.role:
             delta.pop("role", None)

@@ -47,8 +47,8 @@ def gateway(attempts: OpenAttempts, upstream: Upstream) -> FastAPI:
     """Return the gateway's application.
 
     Args:
-        attempts: who may call.
-        upstream: who answers.
+        attempts: the attempts that may call.
+        upstream: the client that sends calls on.
     """
     app = FastAPI(title="k8gentai model gateway", openapi_url=None)
     app.add_middleware(TransportSecurity)

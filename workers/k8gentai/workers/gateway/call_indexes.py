@@ -17,7 +17,7 @@ class CallIndexes:
         Args:
             piece: as it came. One without an index goes on the call that has its id, or begins one where it has a
                 name and an id that is new; any other goes on the call whose piece came last at its position.
-            position: its place among the pieces of its chunk.
+            position: the call's number among the pieces of its chunk.
         """
         call_id = piece.get("id") if isinstance(piece.get("id"), str) else None
         index = _number(piece.get("index"))

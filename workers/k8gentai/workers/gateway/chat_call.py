@@ -32,7 +32,7 @@ from k8gentai.workers.queue.attempts import FencedError
 log = structlog.get_logger(__name__)
 
 _REFUSALS = frozenset({400, 415, 422})
-"""How endpoints answer a call with content that their model does not take."""
+"""The statuses by which endpoints refuse a call with content that their model does not take."""
 _BUFFERED_CHUNKS = 100
 """Chunks the model may be ahead of a slow agent."""
 
@@ -41,8 +41,8 @@ class ChatCall:
     """One model call on its way through.
 
     Args:
-        calls: whose it is.
-        upstream: who answers.
+        calls: the attempt whose call it is.
+        upstream: the client that sends it on.
         given: the request that the journal knows the call by.
         scope: the tool call inside which it is made, if any.
         unsent: fields of it that are not sent: what a turn's request asks of the turn's answer alone.
@@ -78,7 +78,7 @@ class ChatCall:
         self._several = (body.get("n") or 1) != 1
         self._forced = isinstance(body.get("tool_choice"), dict)
         self._refusal = ""
-        """What the answer refuses with, as far as it was read."""
+        """The text of the answer's refusal, as far as it was read."""
         self._is_empty = True
         """Whether the answer holds neither words nor calls, as far as it was read."""
         self._body = body
@@ -90,7 +90,7 @@ class ChatCall:
 
     def _with_messages(self, messages: Any) -> dict[str, Any]:
         """Return the call that is sent, with these messages."""
-        return with_short_ids({**self._body, "messages": self._calls.with_reasoning(messages, self._model)})
+        return with_short_ids({**self._body, "messages": self._calls.kept_fields.put_back(messages, self._model)})
 
     async def whole(self, request: Request) -> Response:
         """Return the answer in one piece."""
@@ -338,10 +338,10 @@ class ChatCall:
         return True
 
     def _own_id(self, _: str, choice: int, number: int) -> str:
-        return self._calls.call_id(self._key, choice, number)
+        return self._calls.call_ids.new(self._key, choice, number)
 
     def _recorded_id(self, sent: str, choice: int, number: int) -> str:
-        return self._calls.recorded_call_id(sent, self._key, choice, number)
+        return self._calls.call_ids.recorded(sent, self._key, choice, number)
 
     def _note(self, answer: Chunk) -> None:
         """Tell the turn which tools are called, why the answer ended, and what the model says the call used."""

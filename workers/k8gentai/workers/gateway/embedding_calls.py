@@ -13,10 +13,10 @@ from k8gentai.workers.gateway.upstream import Upstream, UpstreamError, failed_be
 from k8gentai.workers.gateway.usage_figures import embedding_figures, token_count
 
 _RECORDED_BYTES = 2**18
-"""How large an answer may be to be recorded: that to a question is. To be asked again for those of whole documents
+"""The bytes up to which an answer is recorded: that to a question is. To ask again for those of whole documents
 costs tokens, and changes nothing."""
 _RECORDED_IN_ALL = 2**22
-"""How much of a turn's journal they may take: the rest is for what cannot be done again."""
+"""The bytes of a turn's journal that such answers may take together: the rest is for what cannot be done again."""
 
 
 async def embeddings(
@@ -25,9 +25,9 @@ async def embeddings(
     """Return the answer to a call of an embedding model: that of an earlier attempt, or the model's own.
 
     Args:
-        calls: whose call it is.
-        upstream: who answers.
-        request: what brought the call.
+        calls: the attempt whose call it is.
+        upstream: the client that sends it on.
+        request: the request that brought the call.
         body: the call.
         around: the tool call inside which it is made, empty where it is inside none.
 

@@ -1,4 +1,4 @@
-"""Why an answer ended, in today's words of the OpenAI API."""
+"""Translates the reasons why answers ended into today's words of the OpenAI API."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ def joint_reason(first: str | None, others: Sequence[str | None], *, called: boo
 
     Args:
         first: the finish reason of its words.
-        others: those of the choices that its other calls came in.
+        others: the finish reasons of the choices that its other calls came in.
         called: it holds calls.
     """
     if cut_off := next((reason for reason in (first, *others) if reason and reason not in _WHOLE), None):

@@ -20,7 +20,7 @@ class Piece:
     sent: dict[str, Any]
     """The piece as it came."""
     position: int
-    """Its place among the pieces of its chunk."""
+    """The call's number among the pieces of its chunk."""
     sent_id: str
     name: str
     arguments: str

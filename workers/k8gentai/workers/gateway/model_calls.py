@@ -1,7 +1,6 @@
 """The model calls of one attempt: who they belong to, what they may use, what they came to."""
 
 import asyncio
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,10 +9,11 @@ from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.contract.turn import ModelEndpoint, StepLimitReached, TurnError
 from k8gentai.agents.text.json_text import arguments_object
 from k8gentai.workers.attempt.budget import Budget
-from k8gentai.workers.attempt.journal import Failure, Journal
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.journal_entries import Failure
 from k8gentai.workers.attempt.tool_guard import ToolGuard
-from k8gentai.workers.gateway.added_fields import DETAILS, details_of_calls
-from k8gentai.workers.gateway.call_ids import short_id
+from k8gentai.workers.gateway.added_fields import KeptFields
+from k8gentai.workers.gateway.call_ids import CallIds
 from k8gentai.workers.gateway.upstream import StackAwayError, StackLostError, UpstreamError
 from k8gentai.workers.isolation.current_attempt import RunningAttempt
 from k8gentai.workers.stack.credentials import Caller
@@ -48,19 +48,20 @@ class ModelError(Exception):
 
 
 class ModelCalls:
-    """What the gateway knows of one attempt.
+    """The state of one attempt in the gateway: its model calls, their limits, and what is kept from one to the
+    next.
 
     Args:
         caller: the attempt.
         model: the model that answers every call, or None for the one each call names.
-        budget: how many there may be, and what they may use.
+        budget: the limits of their number, and of what they use.
         on_usage: takes the tokens of each call that ended.
         on_answer: takes the finish reason of each answer, before the agent sees it.
         journal: answers calls that an earlier attempt made, and keeps those of this one.
         origin: the turn that the journal began with, where that is another: ids of tool calls come of it.
         guard: is to know of every tool call that the model makes.
-        asked: what the request asks of calls that an agent's code makes, under its Responses API names.
-        choice: what the request says of the tools to call, where the gateway sees to it.
+        asked: the request's parameters for calls that an agent's code makes, under their Responses API names.
+        choice: the request's ``tool_choice``, where the gateway sees to it.
         written: takes the arguments of all tool calls as the model wrote them, by the call's id.
         unreadable: takes those of them that are no JSON object.
     """
@@ -83,7 +84,8 @@ class ModelCalls:
     ) -> None:
         self.caller = caller
         self.turn_id = caller.turn_id
-        self._origin = origin or self.turn_id
+        self.call_ids = CallIds(origin or self.turn_id)
+        self.kept_fields = KeptFields()
         self.attempt = RunningAttempt(self.turn_id)
         self.asked = asked or {}
         self.choice = choice
@@ -95,7 +97,7 @@ class ModelCalls:
         self.guard = guard
         self.journal = journal
         self.error: ModelError | StepLimitReached | TurnError | None = None
-        """Why the last call failed; None after one that went well."""
+        """The reason why the last call failed; None after one that went well."""
         self.waited_for: dict[str, str] = {}
         """The models of calls whose answers have not come to their ends, by the calls' keys."""
         self.left: str | None = None
@@ -103,7 +105,7 @@ class ModelCalls:
         self.is_ending = False
         """Whether the attempt ends, so that its agent is stopped: it gives up nothing by itself any more."""
         self.embedded_bytes = 0
-        """How much of the journal answers of embedding models take, those of earlier attempts included."""
+        """The bytes of the journal that answers of embedding models take, those of earlier attempts included."""
         self.last_asked: str | None = None
         """The model of the last call."""
         self.lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
@@ -111,11 +113,6 @@ class ModelCalls:
         self._budget = budget
         self._running: set[asyncio.Task[Any]] = set()
         self._watching: set[asyncio.Task[None]] = set()
-        self._call_ids: dict[str, tuple[str, int, int]] = {}
-        self._reasoning: dict[str, tuple[str, dict[str, Any]]] = {}
-        """What models thought before they made tool calls, after their names, by the calls' ids."""
-        self._extras: dict[str, tuple[str, dict[str, Any]]] = {}
-        """What endpoints added to tool calls, and the models that made them, by the calls' ids."""
         self.images: dict[str, list[str]] = {}
         """The addresses of the images in tools' results, by the call's id."""
         self.images_refused = False
@@ -132,7 +129,7 @@ class ModelCalls:
         """Count a call.
 
         Args:
-            messages: what the model is to be sent.
+            messages: the messages that the model is to be sent.
             place: the line of the agent's code that makes the call; empty where it is not known.
             around: the tool call inside which it is made, empty where it is inside none.
 
@@ -179,39 +176,6 @@ class ModelCalls:
         self._budget.use(usage, around)
         self._on_usage(usage)
 
-    def call_id(self, key: str, choice: int, number: int) -> str:
-        """Return a tool call's id, which no other call of the turn has, and which comes again when the turn is run
-        again.
-
-        Args:
-            key: the journal's key of the model call.
-            choice: the index of the choice that makes the call.
-            number: the call's place in the choice.
-        """
-        return self._claim((key, choice, number))
-
-    def recorded_call_id(self, sent: str, key: str, choice: int, number: int) -> str:
-        """Return the id of a tool call of a recorded answer: the recorded one, by which its result is kept, unless
-        there is none or another call of the turn has it.
-
-        Args:
-            sent: the recorded id.
-            key: the journal's key of the model call.
-            choice: the index of the choice that makes the call.
-            number: the call's place in the choice.
-        """
-        place = (key, choice, number)
-        if sent and self._call_ids.setdefault(sent, place) == place:
-            return sent
-        return self._claim(place)
-
-    def _claim(self, place: tuple[str, int, int]) -> str:
-        for attempt in itertools.count():
-            own = short_id(f"{self._origin} {place} {attempt}")
-            if self._call_ids.setdefault(own, place) == place:
-                return own
-        raise AssertionError("count() has no end")
-
     def answered(
         self,
         written: Mapping[str, str],
@@ -223,13 +187,11 @@ class ModelCalls:
 
         Args:
             written: the calls' arguments by their ids, as the model wrote them.
-            reasoning: what the model thought before it made them, by the name of the field it came in; or nothing.
-            extras: what the endpoint added to the calls, by their ids.
+            reasoning: the model's reasoning before it made them, by the name of the field it came in; or nothing.
+            extras: the fields that the endpoint added to the calls, by their ids.
             model: the model.
         """
-        if DETAILS in reasoning:
-            reasoning = {**reasoning, DETAILS: details_of_calls(reasoning[DETAILS], list(written))}
-        self._extras.update({call_id: (model, added) for call_id, added in extras.items() if added})
+        self.kept_fields.keep(list(written), reasoning, extras, model)
         self.written.update(written)
         self._has_called |= bool(written)
         for call_id, arguments in written.items():
@@ -237,8 +199,6 @@ class ModelCalls:
                 self.unreadable[call_id] = arguments
                 # No tool runs for it.
                 self.guard.came(call_id)
-            if reasoning:
-                self._reasoning[call_id] = model, reasoning
 
     def with_choice(self, body: dict[str, Any], around: str) -> dict[str, Any]:
         """Return a model call with the tools that the request's ``tool_choice`` lets it offer, and wants called.
@@ -255,38 +215,6 @@ class ModelCalls:
         """Note what a whole answer refuses with; nothing where it does not."""
         if refusal:
             self.refusals.add(refusal)
-
-    def with_reasoning(self, messages: Any, model: str) -> Any:
-        """Return a request's messages with the reasoning that led to their tool calls, and what the endpoint added
-        to these: frameworks leave it out, and some models refuse to go on without it.
-
-        Args:
-            messages: the messages.
-            model: the model that is asked. Others may refuse what an endpoint added.
-        """
-        if not isinstance(messages, list) or not (self._reasoning or self._extras):
-            return messages
-        return [
-            self._with_extras({**self._thoughts(m, model), **m}, model) if isinstance(m, dict) else m
-            for m in messages
-        ]
-
-    def _with_extras(self, message: dict[str, Any], model: str) -> dict[str, Any]:
-        calls = message.get("tool_calls")
-        if not isinstance(calls, list):
-            return message
-        return {**message, "tool_calls": [self._with_own_extras(call, model) for call in calls]}
-
-    def _with_own_extras(self, call: Any, model: str) -> Any:
-        made_by, extras = self._extras.get(str(call.get("id")), ("", {})) if isinstance(call, dict) else ("", {})
-        return {**extras, **call} if extras and made_by == model else call
-
-    def _thoughts(self, message: dict[str, Any], model: str) -> dict[str, Any]:
-        calls = message.get("tool_calls")
-        ids = [call.get("id") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
-        known = (self._reasoning[call_id] for call_id in ids if call_id in self._reasoning)
-        made_by, reasoning = next(known, ("", {}))
-        return reasoning if made_by == model else {n: v for n, v in reasoning.items() if n != DETAILS}
 
     def track(self, call: asyncio.Task[Any]) -> None:
         """End this call with the attempt, should it outlive it."""
@@ -317,7 +245,7 @@ class ModelCalls:
         Args:
             key: the call, as the journal has it.
             error: why it failed.
-            chunks: what of its answer came before.
+            chunks: the chunks of its answer that came before.
             around: the tool call inside which it was made, empty where it was inside none.
         """
         if not isinstance(error, StackAwayError | StackLostError):
@@ -348,7 +276,7 @@ class OpenAttempts:
         return ModelEndpoint(base_url=self.base_url, api_key=calls.attempt.key, model=calls.model)
 
     def close(self, calls: ModelCalls) -> None:
-        """The attempt is over: its key is worth nothing from now on."""
+        """Close an attempt that is over: its key is worth nothing from now on."""
         self._by_key.pop(calls.attempt.key, None)
         calls.attempt.over = True
         calls.stop()

@@ -1,4 +1,4 @@
-"""Whether the agent waits for the answer to a call that came to the gateway."""
+"""Tells whether the agent waits for the answer to a call that came to the gateway."""
 
 import asyncio
 import time
@@ -29,9 +29,9 @@ class Patience:
     """An agent that waits for the answer to a call, or does not.
 
     Args:
-        calls: whose call it is.
+        calls: the attempt whose call it is.
         key: the call, as the journal has it.
-        model: who is asked.
+        model: the model that is asked.
         around: the tool call inside which it is made, empty where it is inside none.
     """
 
@@ -42,7 +42,7 @@ class Patience:
         self._model = model
         self._began = time.monotonic()
         self.before = calls.journal.given_up(self._key)
-        """That the agent gave the call up in an earlier attempt, if it did."""
+        """The earlier attempt's giving up of the call; None where it did not."""
         self.is_asked = False
         """Whether the model itself is asked."""
         self.is_over = False
@@ -50,8 +50,8 @@ class Patience:
         self._shown: list[dict[str, Any]] = []
 
     async def hold(self) -> None:
-        """Where the agent gave the call up in an earlier attempt, hold it for longer than it waited then; it is
-        cancelled as the agent gives it up again.
+        """Hold the call, where the agent gave it up in an earlier attempt, for longer than the agent waited then.
+        The agent cancels this as it gives the call up again.
 
         Raises:
             FencedError: the attempt is over.

@@ -9,7 +9,7 @@ import re
 from k8gentai.agents.text.json_text import MAX_DEPTH
 
 _MARK = re.compile(r'\\.|["\\[\]{}]', re.DOTALL)
-"""What begins or ends a string, an object or a list, or an escape."""
+"""The characters that begin or end a string, an object or a list, or an escape."""
 
 
 class ShallowJson:

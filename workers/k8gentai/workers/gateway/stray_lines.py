@@ -10,7 +10,7 @@ from typing import Any
 from k8gentai.workers.gateway.answer_parts import says_anything, sent_choices
 
 _KEEP_ALIVE = re.compile(r"\W*(ping|pong|heart[-_ ]?beat|keep[-_ ]?alive|(\w+ )?processing)?\W*", re.IGNORECASE)
-"""What is sent so that a connection is not taken for dead."""
+"""The lines that are sent so that a connection is not taken for dead."""
 _LONGEST_KEEP_ALIVE = 100
 
 

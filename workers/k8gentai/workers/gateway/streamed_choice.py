@@ -33,17 +33,17 @@ class _Call:
 
     sent_id: str
     extras: dict[str, Any] = field(default_factory=dict)
-    """What an endpoint adds to the API's own fields, such as the signature of a thought."""
+    """The fields that an endpoint adds to the API's own, such as the signature of a thought."""
     name: str = ""
     arguments: str = ""
     number: int = -1
-    """Its place among those that were shown, once it is."""
+    """The call's number among those that were shown; -1 until it is."""
     id: str = ""
     """Empty until the call is shown."""
     characters: EscapedCharacters = field(default_factory=EscapedCharacters)
     shallow: ShallowJson = field(default_factory=ShallowJson)
     _judged: tuple[int, bool] = (0, False)
-    """How long the arguments were when they were last read, and whether they were complete."""
+    """The length of the arguments when they were last read, and whether they were complete."""
 
     def whole(self) -> bool:
         """Return whether the arguments are complete."""
@@ -65,7 +65,7 @@ class StreamedChoice:
     def __init__(self, index: int, tools: Collection[str], call_id: CallId) -> None:
         self.index = index
         self.finish_reasons: dict[int, str] = {}
-        """Why the choice, and those whose calls are taken into it, ended, by their indexes."""
+        """The reasons why the choice, and those whose calls are taken into it, ended, by their indexes."""
         self.role = ""
         self.words = ""
         """The end of its words so far, a refusal's aside."""
@@ -80,9 +80,9 @@ class StreamedChoice:
         self._current = 0
         """The place of the call whose pieces are shown."""
         self._indexes: defaultdict[int, CallIndexes] = defaultdict(CallIndexes)
-        """By the index of the choice that the calls came in."""
+        """The indexes of the calls, by the index of the choice that they came in."""
         self._by_index: dict[tuple[int, int], _Call] = {}
-        """By the index of the choice that the call came in, and its own."""
+        """The calls, by the index of the choice that they came in, and their own."""
         self._tools = tools
         self._call_id = call_id
         self._characters = {name: Characters() for name in TEXTS}

@@ -12,7 +12,7 @@ import structlog
 from k8gentai.agents.contract.error_codes import model_error_code
 from k8gentai.agents.text.json_text import read_json
 from k8gentai.agents.text.utf8 import encodable
-from k8gentai.workers.attempt.journal import Failure
+from k8gentai.workers.attempt.journal_entries import Failure
 from k8gentai.workers.gateway.announced_calls import AnnouncedCalls
 from k8gentai.workers.gateway.answer_parts import says_anything, sent_choices, unreadable_part
 from k8gentai.workers.gateway.stray_lines import StrayLines
@@ -25,7 +25,8 @@ from k8gentai.workers.stack.model_names import ModelNames
 _RETRIES_SECONDS = (0.5, 1.5)
 """Pauses before the second and the third try."""
 _MOST_LOSSES = 5
-"""How often in a row a call may lose its connection before anything of its answer came: it may be what ends it."""
+"""The number of times in a row that a call may lose its connection before anything of its answer came: the call
+itself may be what ends the server."""
 _LONGEST_RETRY_SECONDS = 10.0
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 """Statuses worth another try: those the OpenAI SDK retries, and Anthropic's for an overloaded model."""
@@ -40,11 +41,11 @@ _FINAL = re.compile(
 )
 """Types and codes of errors that the same call would have again, where no status tells."""
 _UNTOLD = "Internal server error: An unexpected error occurred."
-"""What Llama Stack 0.7 answers in place of a cause, such as an endpoint that cannot be reached."""
+"""The message of Llama Stack 0.7 in place of a cause, such as an endpoint that cannot be reached."""
 _SILENCE_SECONDS = 300.0
-"""How long a model may think without sending a byte."""
+"""The seconds that a model may think without sending a byte."""
 _ANSWER_BYTES = 64_000_000
-"""How large one answer may be as it is sent: a few bytes of text take up to some hundred in a chunk."""
+"""The bytes that one answer may have as it is sent: a few bytes of text take up to some hundred in a chunk."""
 
 _WORDS = 1_000
 """Characters of an endpoint's own words that a message carries."""
@@ -60,8 +61,8 @@ class UpstreamError(Exception):
     Args:
         cause: for a person.
         status: the HTTP status to pass on.
-        code: what the model's endpoint calls the error, if it does.
-        words: what else it says of it, to tell what kind of error it is.
+        code: the endpoint's own code of the error, if it has one.
+        words: the endpoint's other words for it, to tell what kind of error it is.
         retry_after: seconds the model asked to wait, or None; only errors that are worth another try have
             ``retry`` set.
     """
@@ -256,8 +257,8 @@ def _raised(error: SentError, cause: str, status: int, **retrying: Any) -> Upstr
     """Return the exception for what an endpoint says of an error.
 
     Args:
-        error: what it says.
-        cause: what happened, before the endpoint's own words.
+        error: the error as the endpoint sent it.
+        cause: the fault, in words that go before the endpoint's own.
         status: the HTTP status.
         retrying: whether and when another try is worth it.
     """

@@ -1,4 +1,4 @@
-"""What endpoints report of an answer's tokens, in the figures that the OpenAI API documents."""
+"""Reads the figures that endpoints report of an answer's tokens into those that the OpenAI API documents."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _RESPONSES_NAMES = {
 }
 """The names of figures in chat completions, and in the Responses API."""
 _DETAILS = "_tokens_details"
-"""How the names of a usage's objects end: any other field is a figure, or nothing to count with."""
+"""The end of the names of the objects in a usage: any other field is a figure, or nothing to count with."""
 _ANTHROPIC_CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens")
 
 

@@ -23,7 +23,7 @@ from k8gentai.workers.gateway.streamed_choice import UNNAMED, log_left_out
 from k8gentai.workers.gateway.usage_figures import figures, sent_usages
 
 _OTHER = "not a JSON object: "
-"""What goes before arguments that are JSON, and no object."""
+"""The words put before arguments that are JSON and no object."""
 
 
 def read_whole(

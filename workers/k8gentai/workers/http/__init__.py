@@ -1,1 +1,1 @@
-"""What every HTTP server and client of ours needs."""
+"""The parts that every HTTP server and client of ours needs."""

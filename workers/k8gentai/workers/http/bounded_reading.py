@@ -11,8 +11,8 @@ async def whole(blocks: AsyncIterator[bytes], limit: int) -> bytes:
     """Return all of it.
 
     Args:
-        blocks: as they arrive.
-        limit: how many bytes there may be.
+        blocks: the blocks as they arrive.
+        limit: the most bytes that there may be.
 
     Raises:
         TooLargeError: there are more.
@@ -25,11 +25,12 @@ async def whole(blocks: AsyncIterator[bytes], limit: int) -> bytes:
 
 
 async def lines(blocks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
-    """Its lines as they end, without their ends. They end with a line feed only: text in JSON may hold all else.
+    """Yield the lines of a body as they end, without their ends. They end with a line feed only: text in JSON may
+    hold all else.
 
     Args:
-        blocks: as they arrive.
-        limit: how many bytes there may be, in all lines together.
+        blocks: the blocks as they arrive.
+        limit: the most bytes that there may be, in all lines together.
 
     Raises:
         TooLargeError: there are more, be it in a line without end.

@@ -10,7 +10,7 @@ _MOST_LAYERS = 5
 
 @dataclass(frozen=True)
 class SentError:
-    """What a peer says of an error, whichever of the usual shapes it has."""
+    """An error as a peer reports it, whichever of the usual shapes it has."""
 
     message: str
     code: object = None

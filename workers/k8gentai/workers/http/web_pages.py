@@ -1,4 +1,4 @@
-"""What protects an HTTP server on this machine from the web pages that its user visits.
+"""Protects an HTTP server on this machine from the web pages that its user visits.
 
 A browser lets any page send requests to any address, loopback included. Three checks keep such a page out, and
 each leaves clients that are no browsers alone: ``Host`` (a page whose name was bound anew to this address names
@@ -78,7 +78,7 @@ class TransportSecurity:
     """ASGI middleware that refuses what a web page of others could send.
 
     Args:
-        app: what is protected.
+        app: the app to protect.
         trust: whom it trusts.
         takes_form: whether the route of a scope takes a form, as those of files do.
     """

@@ -15,9 +15,9 @@ from k8gentai.workers.isolation.thread_context import name_of
 from k8gentai.workers.isolation.watchdog import own_line
 
 _LOST_SECONDS = 30.0
-"""How long a call goes on after its turn until it counts as one that never returns: most do soon."""
+"""The seconds after its turn from which on a call counts as one that never returns: most do soon."""
 _SHOWN = 3
-"""How many of the places are logged that hold threads."""
+"""The number of places that hold threads that are logged."""
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ class AgentThreads(ThreadPoolExecutor):
     """Runs blocking calls, and knows which of them go on though their turn is over.
 
     Args:
-        threads: how many may run at once.
+        threads: the number of threads that may run at once.
         on_lost: called once, from any thread, when such calls have held half of the threads for a while.
     """
 
@@ -43,9 +43,9 @@ class AgentThreads(ThreadPoolExecutor):
         self._threads_in_all = threads
         self._on_lost: Callable[[], object] | None = on_lost
         self._running: dict[int, _Running] = {}
-        """By the thread."""
+        """The calls that run, by their threads."""
         self._over_since: dict[_Running, float] = {}
-        """When calls were first seen to run though their turn was over (monotonic time in seconds)."""
+        """The times at which calls were first seen to run though their turn was over (monotonic, in seconds)."""
 
     def submit[**P, T](self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a call run as soon as a thread is free."""

@@ -18,7 +18,8 @@ from k8gentai.workers.isolation.agent_threads import AgentThreads
 from k8gentai.workers.isolation.containment import contained_task, run_on
 
 _UNWINDING_SECONDS = 6.0
-"""How long work in another loop may take to end once it is cancelled: a little more than adapters give agents."""
+"""The seconds that work in another loop may take to end once it is cancelled: a little more than adapters give
+agents."""
 _STOPPING_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ class RunningAttempt:
 
     turn_id: str
     key: str = field(default_factory=lambda: f"amf-{secrets.token_urlsafe(24)}")
-    """What names the attempt on its model calls."""
+    """The key by which model calls name the attempt."""
     over: bool = False
     """Whether it has ended: its code may act for it no more."""
 

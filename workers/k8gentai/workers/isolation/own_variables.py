@@ -22,11 +22,12 @@ _PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _NAMES = {*_MODEL_NAMES, *_PROXY_NAMES, *map(str.lower, _PROXY_NAMES)}
 
 own_variables: ContextVar[dict[str, str | None] | None] = ContextVar("amf_variables", default=None)
-"""What the agent whose code is at hand set of these; None for what it deleted. No such thing without an agent."""
+"""The values that the agent whose code is at hand gave these variables; None for one that it deleted. Not set
+where no agent's code runs."""
 
 
 class _Imports:
-    """What the import of each module set of these variables: it is that of all agents that the module holds.
+    """The values that the import of each module gave these variables, for all agents that the module holds.
 
     A module's class may define when it equals others, and so have no hash: each is told by its identity.
     """
@@ -150,8 +151,8 @@ def _find_what_was_set(name: str, fromlist: Sequence[str], level: int, importer:
     """Set for the agent at hand what an import that succeeded set.
 
     Args:
-        name: what was imported, as it was written: without its ``level`` leading dots.
-        fromlist: what is named from it.
+        name: the imported name, as it was written: without its ``level`` leading dots.
+        fromlist: the names that are imported from it.
         level: how many packages up from the importer's it is looked for; 0 for an absolute name.
         importer: the globals of the importing module.
     """

@@ -1,4 +1,4 @@
-"""How a worker's process is told to end, and how it ends, for those that start it again."""
+"""The signals that end a worker's process, and its exit codes, for those that start it again."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ def end_for_certain(code: int) -> None:
     """Have this process end within a moment: a thread that an agent left behind would keep it as long as it likes.
 
     Args:
-        code: its exit code.
+        code: the process's exit code.
     """
     timer = threading.Timer(_LINGER_SECONDS, os._exit, (code,))
     timer.daemon = True

@@ -1,4 +1,4 @@
-"""What of a process all its turns share, and agents' code can change: it is put back while no attempt runs."""
+"""Puts back the settings that all turns of a process share and agents' code can change, while no attempt runs."""
 
 import asyncio
 import gc

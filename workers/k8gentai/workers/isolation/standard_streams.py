@@ -82,7 +82,7 @@ class _Open:
     """Python's ``open``; as that, no function, which a class that has it as an attribute would make a method.
 
     Args:
-        original: the same, which closes what it is told to.
+        original: the ``open`` that was there, which closes what it is told to.
     """
 
     def __init__(self, original: Callable[..., IO[Any]]) -> None:

@@ -22,7 +22,7 @@ from k8gentai.workers.isolation.containment import end_if_forked
 from k8gentai.workers.isolation.current_attempt import current_attempt
 
 _TASKS = ("apply_async", "_map_async", "imap", "imap_unordered")
-"""What of a pool takes a function; its other methods come to these."""
+"""The methods of a pool that take a function; its other methods call these."""
 
 
 def carry_context() -> None:

@@ -14,7 +14,7 @@ from k8gentai.agents.code.loading import is_own_code
 from k8gentai.workers.isolation.current_attempt import RunningAttempt, current_attempt
 
 BLOCKED_SECONDS = 1.0
-"""How long the loop may be held up before that is told."""
+"""The seconds that the loop may be held up before that is reported."""
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +32,7 @@ class Blocked:
 
     @property
     def seconds(self) -> float:
-        """How long it has done so."""
+        """The seconds that it has held up the loop."""
         return time.monotonic() - self.since
 
 
@@ -42,7 +42,7 @@ class Watchdog:
     To be made in the loop's thread.
 
     Args:
-        seconds: how long is too long.
+        seconds: the seconds that are too long.
         on_blocked: called in the watchdog's thread, again and again while the loop is held up, and with None when
             it is no more.
         alive: called in the watchdog's thread, more often than once in ``seconds``.
@@ -63,7 +63,7 @@ class Watchdog:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self.blocked: Blocked | None = None
-        """What holds up the loop now. Read from any thread."""
+        """The code that holds up the loop now. Read from any thread."""
 
     def start(self) -> None:
         """Begin to watch."""

@@ -1,4 +1,4 @@
-"""What one attempt at a turn lends its agent, and how the agent is run with it."""
+"""Makes what one attempt at a turn lends its agent, and runs the agent with it."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -54,15 +54,15 @@ from k8gentai.workers.tools.boundary import Tools
 from k8gentai.workers.tools.running_call import key_around
 
 _CLOSING_SECONDS = 10.0
-"""How long a stopped agent may take to unwind: longer than adapters give what they start themselves."""
+"""The seconds that a stopped agent may take to unwind: more than adapters give what they start themselves."""
 _HUNG_SECONDS = 1.0
-"""The same where its code lets nothing else run, so that it hears nothing."""
+"""The seconds that it may take where its code lets nothing else run, so that it hears nothing."""
 
 log = structlog.get_logger(__name__)
 
 
 class Outlet(NamedTuple):
-    """Where an attempt's events go."""
+    """The places where an attempt's events go."""
 
     put: Callable[[Event], None]
     """Publishes an event, unless an earlier attempt has published it."""
@@ -71,17 +71,17 @@ class Outlet(NamedTuple):
 
 
 class Attempt:
-    """What one attempt lends its agent.
+    """All that one attempt lends its agent.
 
     Args:
         started: the attempt.
-        ready: who runs.
+        ready: the agent, its adapter, and their worker.
         declared: the tools that its definition brings.
         stack: does for the turn what its agent asks of it beside models.
         journal: the turn's.
         outlet: takes the events.
         blocked: returns what holds up the agents' loop now.
-        agents_loop: where the agent's code runs.
+        agents_loop: the loop that the agent's code runs in.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class Attempt:
 
         Args:
             adapter: runs it.
-            endpoint: where its model is.
+            endpoint: the address of its model.
 
         Raises:
             BrokeOffError: the attempt has to be made again.
@@ -272,7 +272,7 @@ class Attempt:
         """Publish what is still held of the agent's events, and return what the turn ends with.
 
         Args:
-            end: what the agent came to.
+            end: the event that the agent came to.
         """
         # Frameworks may take an answer without a word for an error. Why it has none is known.
         is_wordless = isinstance(end, TurnFailed) and end.code == "agent_error" and self.calls.silent

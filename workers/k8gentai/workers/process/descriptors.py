@@ -1,4 +1,4 @@
-"""How many files and connections this process may have open: each client that waits holds one."""
+"""Raises the number of files and connections that this process may have open: each client that waits holds one."""
 
 import resource
 from contextlib import suppress

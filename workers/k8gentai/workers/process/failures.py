@@ -1,4 +1,4 @@
-"""How a turn ends that did not end well: one sentence a person can act on, never a stack trace."""
+"""Words the end of a turn that did not end well: one sentence a person can act on, never a stack trace."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ def failure(error: BaseException, calls: ModelCalls | None) -> TurnFailed:
     """Return what a turn ends with when its attempt raised ``error``.
 
     Args:
-        error: what the adapter or the agent raised.
+        error: the error that the adapter or the agent raised.
         calls: the attempt's model calls, once it has any: where the last one failed, that is the cause.
     """
     error = _root(error)
@@ -102,7 +102,7 @@ def stack_lost(error: Exception, seconds: float) -> TurnFailed:
     server.
 
     Args:
-        error: how the last one was.
+        error: the error of the last one.
         seconds: for how long that went on.
     """
     message = f"the stack's server went away during the model's answers, for more than {seconds:g} s: {error}"

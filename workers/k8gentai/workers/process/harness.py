@@ -38,14 +38,14 @@ class Harness:
 
     Args:
         adapter: the framework's.
-        agents: its agents.
+        agents: the agents of the pool.
         toolbox: their tools.
         attempts: writes to Redis.
-        open_attempts: who may call the model gateway.
-        stack: what turns ask of it beside models.
+        open_attempts: the attempts that may call the model gateway.
+        stack: the stack, which turns ask for services beside models.
         blocked: returns what holds up the agents' loop now.
-        agents_loop: where agents' code runs.
-        settings: those of the process, which are put back while no attempt runs.
+        agents_loop: the loop that agents' code runs in.
+        settings: the settings of the process, which are put back while no attempt runs.
         vitals: tells whether the process can run turns at all.
         observers: watch the attempts.
     """
@@ -81,7 +81,7 @@ class Harness:
 
         Args:
             started: the attempt.
-            slot: its place in the worker.
+            slot: the turn's place in the worker.
 
         Raises:
             FencedError: the attempt lost its turn; the agent was stopped.

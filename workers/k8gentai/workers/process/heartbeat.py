@@ -33,7 +33,7 @@ class Beat:
         on_lost: told of leases that were lost; called in the beat's thread.
         on_beat: called with each beat, in the beat's thread.
         on_end: called in the beat's thread when it ends by itself: the process can keep no turn, and must end.
-        lease_seconds: how long a lease lasts; see :func:`beat_seconds`.
+        lease_seconds: the seconds that a lease lasts; see :func:`beat_seconds`.
     """
 
     def __init__(
@@ -132,7 +132,8 @@ class Beat:
         self._kept_at = now
 
     def _spare_others(self) -> None:
-        """Redis was away: give the others the time of a lease to renew theirs, before they count as dead."""
+        """Give the other workers the time of a lease to renew theirs before they count as dead, as Redis was
+        away."""
         self._reap_from = time.monotonic() + self._lease_seconds
 
     def _look_after_others(self) -> None:

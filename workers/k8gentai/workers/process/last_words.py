@@ -1,4 +1,4 @@
-"""What a worker's process leaves to its witness (:mod:`k8gentai.workers.process.witness`) should it end."""
+"""Writes what a worker's process leaves to its witness (:mod:`k8gentai.workers.process.witness`) should it end."""
 
 import faulthandler
 import json
@@ -19,9 +19,9 @@ class LastWords:
     """Starts the process's witness. To be made before agents are imported, once.
 
     Args:
-        redis_url: where the witness notes the end.
+        redis_url: the address of the Redis in which the witness notes the end.
         pool: the worker's.
-        worker: its name.
+        worker: the worker's name.
         turn: returns the id of the turn that the code at hand works for, "" where for none.
     """
 
@@ -80,7 +80,8 @@ class LastWords:
         self._exit(status)
 
     def _forget(self) -> None:
-        """A child process has nothing to say, and must not keep the witness waiting."""
+        """Close the witness's pipe in a child process, which has nothing to say, and must not keep the witness
+        waiting."""
         self._disable_faulthandler()
         with suppress(OSError):
             self._pipe.close()

@@ -1,4 +1,4 @@
-"""How large the worker's process is."""
+"""Measures the worker's process, and compares it with how large it may grow."""
 
 from collections.abc import Callable
 

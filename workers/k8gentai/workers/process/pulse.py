@@ -9,7 +9,8 @@ from collections.abc import Callable
 import structlog
 
 HUNG_SECONDS = 60.0
-"""How long the loop may be held up. Nothing of ours does that; whatever it is, it does not end."""
+"""The seconds that the loop may be held up. Nothing of ours does that for so long; whatever it is, it does not
+end."""
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +25,7 @@ class Pulse:
     Looks are counted, and no clock is read: a process that is stopped for long has not hung.
 
     Args:
-        looks: how many in a row may find that the loop has not run since the first of them.
+        looks: the number of looks in a row that may find that the loop has not run since the first of them.
         on_hung: called with the error, once, in the thread that looks.
     """
 

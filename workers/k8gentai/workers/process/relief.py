@@ -9,9 +9,9 @@ from k8gentai.workers.isolation.watchdog import Blocked
 from k8gentai.workers.process.running_turns import Pool
 
 CLOSED_SECONDS = 3.0
-"""How long the agents' loop may be held up before the worker takes no more turns."""
+"""The seconds that the agents' loop may be held up before the worker takes no more turns."""
 HAND_OVER_SECONDS = 15.0
-"""How long it may be held up before other turns are given to other workers."""
+"""The seconds that it may be held up before other turns are given to other workers."""
 _REASON = "blocked"
 
 log = structlog.get_logger(__name__)

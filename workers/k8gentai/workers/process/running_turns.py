@@ -18,17 +18,17 @@ from k8gentai.workers.queue.hand_backs import AgentMissingError, BrokeOffError, 
 from k8gentai.workers.tools.concurrency import Door, Slot, WholeWorker
 
 _NEIGHBOURS_SECONDS = 15.0
-"""How long turns may take to end beside which another one waits to be alone."""
+"""The seconds that turns may take to end beside which another one waits to be alone."""
 _ALONE_SECONDS = 15.0
 _ALONE_TIMES = 2.0
 """A suspect is alone for so long and so many times what it had run when its worker ended: it comes to that place
 sooner, as its record answers, and the others of a worker are not held up for all the time that it may take."""
 _DECLINED_SECONDS = 1.0
-"""How long a turn is kept from the queue that this worker has taken again and cannot run."""
+"""The seconds for which a turn is kept from the queue that this worker has taken again and cannot run."""
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 20.0
 _FAULTS = 3
-"""How often a turn is tried whose attempts break off by a fault of ours."""
+"""The number of tries of a turn whose attempts break off by a fault of ours."""
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,7 @@ class Pool:
     Args:
         attempts: takes turns and writes about them.
         harness: runs them.
-        concurrency: how many at once.
+        concurrency: the number of turns at once.
     """
 
     def __init__(self, attempts: Attempts, harness: Harness, concurrency: int) -> None:
@@ -96,7 +96,7 @@ class Pool:
         """Let running turns end, and give those back that do not within the grace.
 
         Args:
-            grace_seconds: how long to wait.
+            grace_seconds: the seconds to wait.
         """
         for task in self._declined:
             task.cancel()

@@ -45,7 +45,7 @@ class Process:
     """The parts of a worker's process that are there before its agents are."""
 
     name: str
-    """As Redis and logs know it."""
+    """The worker's name in Redis and logs."""
     connection: Redis
     stack: StackClient
     open_attempts: OpenAttempts
@@ -65,9 +65,9 @@ class PoolTerms:
     concurrency: int
     """Turns at once."""
     lease_seconds: float
-    """How long this process may be silent before its turns are run by another."""
+    """The seconds that this process may be silent before its turns are run by another."""
     max_attempts: int
-    """How many workers a turn may end, each alone in it."""
+    """The number of workers that a turn may end, each alone in it."""
 
 
 class ServedPool:
@@ -75,7 +75,7 @@ class ServedPool:
 
     Args:
         terms: on which turns are taken.
-        process: what it runs in.
+        process: the process that it runs in.
         adapter: of the framework.
         agents: the framework's, imported.
         memory: looks how large the process is.
@@ -91,7 +91,7 @@ class ServedPool:
         self._memory = memory
         self._loop = asyncio.get_running_loop()
         self._watchdog: Watchdog | None = None
-        """Of the agents' loop; None while that does not run."""
+        """The watchdog of the agents' loop; None while that does not run."""
         # Blocking tools and nodes run in its threads; asyncio's own pool has few more than the machine has cores.
         self._threads = AgentThreads(max(_THREADS, terms.concurrency), self._on_threads_held)
         self._agents_loop = AgentsLoop(self._threads)

@@ -1,4 +1,4 @@
-"""When a worker's process is to end, and with which exit code."""
+"""Decides when a worker's process ends, and with which exit code."""
 
 import asyncio
 import threading
@@ -7,9 +7,9 @@ from collections.abc import Callable
 from k8gentai.workers.isolation.process_exits import REPLACE
 
 _REPLACED_SECONDS = 5.0
-"""How long turns may go on in a process that an agent's code blocks."""
+"""The seconds that turns may go on in a process that an agent's code blocks."""
 _END_SECONDS = 10
-"""How long ending may take, once running turns had their grace."""
+"""The seconds that ending may take, once running turns had their grace."""
 
 
 class LeasesError(Exception):
@@ -23,7 +23,7 @@ class Shutdown:
     """The end of one worker. To be made in its own loop.
 
     Args:
-        grace_seconds: how long running turns may go on then.
+        grace_seconds: the seconds that running turns may go on then.
         end: ends the process at once, with an error. From any thread.
     """
 

@@ -11,9 +11,9 @@ from k8gentai.agents.contract.events import TurnFailed
 from k8gentai.workers.queue.hand_backs import BrokeOffError
 
 _SECONDS = 10.0
-"""How long each of these may take that a whole process does in a millisecond."""
+"""The seconds that each of these checks may take, which a whole process does in a millisecond."""
 _OFTEN = 3
-"""How many processes a turn may find broken, or break."""
+"""The number of processes that a turn may find broken, or break."""
 _PROBE = {"a": [1, "é"]}
 
 log = structlog.get_logger(__name__)
@@ -23,8 +23,8 @@ class Vitals:
     """Looks at what every turn needs. To be made in the worker's own loop.
 
     Args:
-        host: where the model gateway of this process listens.
-        port: the same.
+        host: the host on which the model gateway of this process listens.
+        port: the port on which it does.
         replace: has the process replaced.
     """
 

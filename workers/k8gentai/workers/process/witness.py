@@ -21,18 +21,19 @@ if TYPE_CHECKING:
     from k8gentai.workers.queue.attempts import Death
 
 ALIVE = b".\n"
-"""What a worker writes while any of its threads gets to run."""
+"""The line that a worker writes while any of its threads gets to run."""
 SILENT_SECONDS = 60.0
 """After this long without that the worker is killed: something holds its interpreter, and nothing else runs."""
 STARTING_SECONDS = 600.0
-"""How long a worker may take for each step of its start, before the first sign of life: it imports a framework and
-agents, for minutes on a slow machine."""
+"""The seconds that a worker may take for each step of its start, before the first sign of life: it imports a
+framework and agents, for minutes on a slow machine."""
 _HELD = f"held the interpreter for {SILENT_SECONDS:.0f} s, so that nothing else ran in it, and was killed"
 _REDIS_SECONDS = 120.0
-"""How long it is tried to note the end in a Redis that is away. Without a note the turn that ran is to blame,
-unless Redis itself was started anew."""
+"""The seconds for which a note of the end is tried in a Redis that is away. Without a note the turn that ran is to
+blame, unless Redis itself was started anew."""
 _OWN_REDIS_SECONDS = 10.0
-"""The same of a Redis behind a unix socket: it is away if ``up`` has ended, and all of it is to end then."""
+"""The seconds for the same in a Redis behind a unix socket: it is away if ``up`` has ended, and all of it is to
+end then."""
 _SIGNALS = {
     "Segmentation fault": signal.SIGSEGV,
     "Aborted": signal.SIGABRT,
@@ -47,14 +48,14 @@ _FRAME = re.compile(r'^  File "(.+)", line (\d+)', re.MULTILINE)
 
 
 _ENDS = {"ended", "raised", "exit"}
-"""What a worker says as it ends. What it says first counts: its own timers end it for certain after that."""
+"""The words that a worker says as it ends. The first counts: its own timers end it for certain after that."""
 
 
 class _Worker:
     """The worker's process. Its id names it for as long as it is the parent of this one, and nobody else.
 
     Args:
-        pid: its id.
+        pid: the process's id.
     """
 
     def __init__(self, pid: int) -> None:
@@ -110,7 +111,7 @@ def death_of(notes: str) -> "Death | None":
     """Return how a worker ended.
 
     Args:
-        notes: what it left.
+        notes: the notes that it left.
 
     Returns:
         None where it ended in order.

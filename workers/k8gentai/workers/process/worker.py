@@ -50,7 +50,7 @@ _KEEP_ALIVE_SECONDS = 3600
 """Longer than any client keeps an idle connection: one that takes it just as it is closed loses its call."""
 _GATEWAY_VARIABLES = "OPENAI_BASE_URL", "OPENAI_API_KEY"
 _PLACEHOLDER_KEY = "amf-worker"
-"""What an SDK in agent code finds as its API key. It opens nothing; the gateway goes by the turn's header."""
+"""The API key that an SDK in agent code finds. It opens nothing; the gateway goes by the turn's header."""
 
 log = structlog.get_logger(__name__)
 
@@ -64,18 +64,18 @@ class _Server(uvicorn.Server):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOptions:
-    """What a worker is to run, and how."""
+    """The pool that a worker serves, the addresses that it needs, and its limits."""
 
     framework: str
-    """Whose agents."""
+    """The framework whose agents it runs."""
     redis_url: str
-    """As :func:`k8gentai.workers.queue.redis_url.read_url` reads it."""
+    """The address of Redis, as :func:`k8gentai.workers.queue.redis_url.read_url` reads it."""
     stack_url: str
-    """Where models are, e.g. ``http://127.0.0.1:8321``."""
+    """The address of the stack, which has the models, e.g. ``http://127.0.0.1:8321``."""
     registry: Place
-    """Where what ``k8gentai agents update`` writes is kept."""
+    """The place of the registry, which ``k8gentai agents update`` writes."""
     pool: str | None = None
-    """Whose turns; None for the pool of the framework's name."""
+    """The name of the pool whose turns it runs; None for the pool of the framework's name."""
     only: Collection[str] | None = None
     """The ids of the agents to serve; None for all of the pool."""
     adapter: str | None = None
@@ -83,13 +83,13 @@ class WorkerOptions:
     concurrency: int | None = None
     """Turns at once; None for what suits the framework."""
     grace_seconds: float = 30.0
-    """How long running turns may go on after the signal."""
+    """The seconds that running turns may go on after the signal."""
     lease_seconds: float = LEASE_SECONDS
-    """How long this process may be silent before its turns are run by another."""
+    """The seconds that this process may be silent before its turns are run by another."""
     max_attempts: int = MAX_ATTEMPTS
-    """How many workers a turn may end, each alone in it."""
+    """The number of workers that a turn may end, each alone in it."""
     max_memory: int | None = None
-    """How large the process may grow, in MB, before it drains; None for as large as it likes."""
+    """The size to which the process may grow, in MB, before it drains; None for as large as it likes."""
     api_key: str | None = None
     """The credential the stack asks for."""
 

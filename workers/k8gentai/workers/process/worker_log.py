@@ -14,7 +14,7 @@ class LogFile:
     """A text file whose writing never fails: a line that cannot be written ends nothing, it is lost.
 
     Args:
-        descriptor: where to write, open for as long as the process.
+        descriptor: the descriptor to write to, open for as long as the process.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -47,7 +47,7 @@ def configure_logs(file: TextIO | LogFile) -> None:
     """Set the log up. To be called again after the framework was imported: some set it up for themselves.
 
     Args:
-        file: where to write.
+        file: the file to write to.
     """
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if file.isatty() else structlog.processors.JSONRenderer()

@@ -1,1 +1,1 @@
-"""What servers and workers share: turns, their records, leases, queues and event streams in Redis."""
+"""The queue that servers and workers share: turns, their records, leases, and event streams in Redis."""

@@ -11,7 +11,7 @@ from k8gentai.workers.queue.record import AcceptedTurn, principal_of
 from k8gentai.workers.queue.rq_jobs import rq_now
 
 RETRY_SECONDS = 720
-"""How long after one try of a request an SDK may send the next. The SDKs made by Stainless (openai,
+"""The seconds after one try of a request in which an SDK may send the next. The SDKs made by Stainless (openai,
 llama-stack-client) give up waiting after 600 s by default and honour a ``Retry-After`` of up to 60 s; the rest is
 slack. Longer would only take more requests for tries of others that read the same."""
 
@@ -24,13 +24,14 @@ class Terms:
     """On what terms a turn is to be accepted."""
 
     strategy: MultitaskStrategy = "enqueue"
-    """What becomes of the turns of its conversation that wait or run."""
+    """The treatment of the turns of its conversation that wait or run."""
     agent_limit: int | None = None
-    """How many turns of its agent may wait."""
+    """The number of turns of its agent that may wait; None where only the limit of all agents counts."""
     idempotency_key: str | None = None
     """A name the client gave the request."""
     sdk_try: int | None = None
-    """Which try of one request this is, from 0, as the client's SDK counts them in ``x-stainless-retry-count``."""
+    """The number of this try of one request, from 0, as the client's SDK counts them in
+    ``x-stainless-retry-count``."""
     asked: dict[str, Any] | None = None
     """The request by which it is known for one that came before, where the turn's record has more of it."""
 
@@ -94,8 +95,8 @@ def accept_arguments(
 
     Args:
         version: of the conversation's lane when its history was read.
-        queue_limit: how many turns may wait in all.
-        keep_seconds: how long what has ended is kept.
+        queue_limit: the number of turns that may wait in all.
+        keep_seconds: the seconds for which ended turns are kept.
     """
     turn, replay = accepted.turn, accepted.replay
     ending = _ENDINGS.get(terms.strategy)

@@ -18,27 +18,28 @@ from k8gentai.workers.queue.rq_jobs import rq_now
 from k8gentai.workers.queue.scripts import prepared
 
 LEASE_SECONDS = 4.0
-"""How long a worker may be silent before its turns are given to another, where nothing else is said."""
+"""The seconds that a worker may be silent before its turns are given to another, where nothing else is said."""
 
 MAX_ATTEMPTS = 3
-"""How often a turn is tried whose workers die, where nothing else is said."""
+"""The number of tries of a turn whose workers die, where nothing else is said."""
 
 JOURNAL_BYTES = 16 * 2**20
-"""What a turn's journal may hold."""
+"""The bytes that a turn's journal may hold."""
 _RESERVE_BYTES = 2**20
-"""What a journal that is full has left for entries that are short: that a tool began, or that it ran."""
+"""The bytes that a full journal has left for entries that are short: that a tool began, or that it ran."""
 _SHORT_BYTES = 4096
-"""How long an entry is that is short."""
+"""The bytes up to which an entry is short."""
 
 HAND_OVERS = 30
-"""How often a turn is handed over: far more often than workers are stopped while one turn runs."""
+"""The number of times that a turn is handed over at most: far more often than workers are stopped while one turn
+runs."""
 
 OTHERS_SECONDS = 30.0
-"""How long a turn whose worker has not got its agent waits for one that has."""
+"""The seconds that a turn whose worker has not got its agent waits for one that has."""
 
 WITNESS_SECONDS = 20.0
-"""How long a turn that is about to be given up waits for the cause of its last crash: far longer than a witness
-needs on a busy machine."""
+"""The seconds that a turn that is about to be given up waits for the cause of its last crash: far more than a
+witness needs on a busy machine."""
 
 _HANDED_OVER = TurnFailed(
     code="worker_lost",
@@ -59,7 +60,7 @@ class DeclinedBeforeError(Exception):
 
 @dataclass(frozen=True)
 class Lease:
-    """What a worker holds while it runs a turn."""
+    """A worker's hold on a turn while it runs it."""
 
     turn_id: str
     attempt: int
@@ -71,10 +72,10 @@ class Lease:
 
 
 class Death(BaseModel):
-    """How a worker's process ended."""
+    """The end of a worker's process, and who is to blame for it."""
 
     cause: str
-    """What it did, behind "its process"."""
+    """The words for it behind "its process"."""
     own: bool = False
     """Whether code that it ran ended it: a fault in it, or an exit."""
     turn: str = ""
@@ -97,9 +98,10 @@ class Started:
     suspect: bool = False
     """Whether it may be what ended the worker that had it before, and is to run alone."""
     breaks: int = 0
-    """How many attempts in a row broke off by something that neither the agent nor its worker's end did."""
+    """The number of attempts in a row that broke off by something that neither the agent nor its worker's end
+    did."""
     alone_seconds: float = 0.0
-    """How long it had run when it was one of those that may have ended their worker, at the longest."""
+    """The seconds that it had run, at the longest, when it was one of those that may have ended their worker."""
 
 
 class Attempts:
@@ -107,10 +109,10 @@ class Attempts:
 
     Args:
         connection: a client from :func:`k8gentai.workers.queue.connection.connect`.
-        pool: whose turns.
+        pool: the pool whose turns the worker runs.
         worker: this worker's name.
-        lease_seconds: how long a worker may be silent before its turns are given to another.
-        keep_seconds: how long RQ shows the job of an ended turn.
+        lease_seconds: the seconds that a worker may be silent before its turns are given to another.
+        keep_seconds: the seconds for which RQ shows the job of an ended turn.
         only: the ids of the agents whose turns it starts; None for all of its pool.
     """
 
@@ -146,7 +148,7 @@ class Attempts:
         if this worker dies.
 
         Args:
-            seconds: how long to wait.
+            seconds: the seconds to wait.
         """
         queue = keys.RQ_QUEUE + self._pool
         taken = await self._redis.blmove(queue, queue + keys.RQ_INTERMEDIATE, seconds, "LEFT", "RIGHT")
@@ -156,7 +158,7 @@ class Attempts:
         """Take the lease of a turn, as an id was taken from the queue. May be sent again when the answer was lost.
 
         Args:
-            turn_id: what was taken; the dispatch script says which turn that begins.
+            turn_id: the id that was taken; the dispatch script says which turn that begins.
             taking: tells this taking from every other, where it may be sent again.
 
         Returns:
@@ -220,7 +222,7 @@ class Attempts:
         Args:
             lease: the attempt.
             key: the entry's.
-            value: what is recorded.
+            value: the value to record.
             place: JSON, what is known of its place among what the agent may go on from; the script adds its
                 number and the time.
 
@@ -294,9 +296,9 @@ class Attempts:
 
         Args:
             lease: the attempt.
-            end: what the turn ends with that has broken off long or often enough.
-            seconds: how long that is.
-            often: how often that is.
+            end: the event that ends a turn which has broken off for too long or too often.
+            seconds: the seconds that are too long.
+            often: the number of times that is too often.
             pause: how long it is kept from the queue, in seconds, by Redis: any worker puts it back then.
 
         Returns:

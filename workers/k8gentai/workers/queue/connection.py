@@ -1,4 +1,4 @@
-"""How every process of ours connects to Redis, and what it does while Redis, or another store, is away."""
+"""Connects every process of ours to Redis, and waits while Redis, or another store, is away."""
 
 import asyncio
 import time
@@ -61,10 +61,11 @@ REPLY_SECONDS = BLOCK_SECONDS + 2
 """After this long without an answer a link counts as dead. It is less than any TCP keepalive notices."""
 
 FREE_SECONDS = 20
-"""How long a command waits for one of its process's connections to become free."""
+"""The seconds that a command waits for one of its process's connections to become free."""
 
 CONNECTIONS = 64
-"""How many one process has at most. Who waits for events needs none: `k8gentai.workers.queue.notifications`."""
+"""The most connections that one process has. Waiting for events needs none:
+`k8gentai.workers.queue.notifications`."""
 
 AWAY = (
     RedisConnectionError,
@@ -79,8 +80,8 @@ AWAY = (
     InvalidResponse,
     StoreRefusesError,
 )
-"""What is raised while Redis is away, or does not do its work. It passes, or an operator makes it pass, so
-what was asked is asked again.
+"""The errors that are raised while Redis is away, or does not do its work. That passes, or an operator makes it
+pass, so a command that met one is sent again.
 
 ``LOADING``, ``NOAUTH``, ``max number of clients`` are connection errors, ``MASTERDOWN`` is a ``ClusterDownError``,
 ``MOVED`` an ``AskError``; an ``InvalidResponse`` is no answer of Redis at all.
@@ -88,7 +89,7 @@ Every other error of Redis (``WRONGTYPE``, wrong arguments, a fault in a script)
 """
 
 _SENT_AGAIN = (RedisConnectionError, MovedError)
-"""What has a command sent again at once, by a new link."""
+"""The errors after which a command is sent again at once, by a new link."""
 
 Errors = tuple[type[Exception], ...]
 
@@ -96,7 +97,7 @@ log = structlog.get_logger(__name__)
 
 
 def pauses() -> Iterator[float]:
-    """Seconds to wait between tries while Redis is away; without end."""
+    """Yield the seconds to wait between tries while Redis is away; without end."""
     yield from (0.05, 0.1, 0.25, 0.5)
     yield from repeat(1.0)
 

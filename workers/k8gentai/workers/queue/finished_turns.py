@@ -18,7 +18,7 @@ RECLAIM_SECONDS = 30
 """After this long another server settles what the first one took and did not report."""
 
 _DONE: frozenset[Status] = frozenset({"completed", "incomplete", "cancelled"})
-"""How a turn ends that nothing runs again."""
+"""The ends of a turn after which nothing runs it again."""
 
 _PAGE = 1_000
 """Entries read from Redis at once."""
@@ -36,7 +36,7 @@ class FinishedTurns:
         redis: a client from :func:`k8gentai.workers.queue.connection.connect`.
         turns: all turns in it.
         server: a name for this process, which no other server has.
-        keep_seconds: how long a turn stays readable in Redis after it was settled.
+        keep_seconds: the seconds that a turn stays readable in Redis after it was settled.
     """
 
     def __init__(self, redis: Redis, turns: Turns, server: str, *, keep_seconds: int = 86_400) -> None:
@@ -121,7 +121,7 @@ class FinishedTurns:
         load_history: Callable[[TurnRecord], Awaitable[list[Item]]],
         written: Status | None = None,
     ) -> bool:
-        """The turn is in the SQL store and its conversation: let the conversation's next turn go.
+        """Note that a turn is in the SQL store and its conversation, and let the conversation's next turn go.
 
         Args:
             turn_id: one that :meth:`ids` gave.

@@ -1,4 +1,4 @@
-"""What ties a turn to the turn whose tool call it answers: an agent that another agent asks.
+"""Ties a turn to the turn whose tool call it answers: an agent that another agent asks.
 
 A worker asks like any client, by a request to the stack, and vouches for its turn in a signed header: what a
 client writes there is worth nothing, so nobody claims a parent, an owner or a depth that is not theirs.
@@ -24,11 +24,11 @@ class Parent(BaseModel):
 
     turn_id: str
     depth: int
-    """How many agents deep the one that is asked may have its question handed on."""
+    """The number of further agents through which the one that is asked may hand its question on."""
     tokens: int | None
-    """What it may use; None where nobody limits it."""
+    """The tokens that it may use; None where nobody limits it."""
     deadline: float
-    """Until when it may run, by Redis' clock (Unix time in seconds)."""
+    """The time until which it may run, by Redis' clock (Unix time in seconds)."""
 
 
 def bounded(limits: Limits, parent: Parent | None, now: float) -> Limits:

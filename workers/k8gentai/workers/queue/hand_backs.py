@@ -1,4 +1,4 @@
-"""Why a worker gives a turn back without an end."""
+"""The reasons for which a worker gives a turn back without an end."""
 
 from k8gentai.agents.contract.events import TurnFailed
 

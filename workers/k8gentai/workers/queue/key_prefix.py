@@ -1,4 +1,4 @@
-"""What stands before every key and channel, so that several stacks can share one Redis.
+"""The prefix of every key and channel, by which several stacks can share one Redis.
 
 ``AMF_KEY_PREFIX`` is read once, when the process first imports this; servers, workers and the command of one stack
 are given the same. With a hash tag in it (``{prod}:``) all keys lie in one slot, as a Redis Cluster wants them.

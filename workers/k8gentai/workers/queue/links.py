@@ -137,12 +137,12 @@ class _ClusterLink(_Link):
     """Goes to the primary of our slot, and leaves a node that has it no more.
 
     Args:
-        cluster: its nodes.
-        options: what each connection takes.
+        cluster: the nodes of the cluster.
+        options: the options of each connection.
     """
 
     plain: type[_Link]
-    """What asks a node where that is."""
+    """The kind of link that asks a node where our slot is."""
 
     def __init__(self, *, cluster: Cluster, **options: Any) -> None:
         super().__init__(**options)
@@ -294,7 +294,7 @@ LINKS: Final[Mapping[str, Any]] = {
     "redis+cluster": ClusterLink,
     "rediss+cluster": ClusterSSLLink,
 }
-"""By the scheme of a URL."""
+"""The kinds of links, by the scheme of a URL."""
 
 BLOCKING_LINKS: Final[Mapping[str, Any]] = {
     "redis": BlockingLink,

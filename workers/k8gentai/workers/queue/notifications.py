@@ -18,7 +18,7 @@ the subscription begins, and whenever the link was lost."""
 
 _AGAIN_SECONDS = 0.25
 _LINGER_SECONDS = 10.0
-"""How long the connection is kept when nobody listens."""
+"""The seconds for which the connection is kept when nobody listens."""
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class Notifications:
         """Listen to a channel, in the running event loop, for as long as the context is open.
 
         Args:
-            channel: its name.
+            channel: the channel's name.
             heard: called in the event loop; what it raises is logged.
         """
         self._listeners.setdefault(channel, []).append(heard)

@@ -1,4 +1,4 @@
-"""Where a turn comes from: the front that it came through."""
+"""The origin of a turn: the front that it came through."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ class Origin(BaseModel):
     api: str = ""
     """The front's name; empty where no front is known."""
     data: dict[str, Any] = Field(default_factory=dict)
-    """What holds for the turn, and for a turn that goes on with it."""
+    """The front's own data that hold for the turn, and for a turn that goes on with it."""
     once: dict[str, Any] = Field(default_factory=dict)
-    """What holds for this turn alone."""
+    """The front's own data that hold for this turn alone."""
 
     def going_on(self) -> "Origin":
         """Return the origin of a turn that goes on with this one."""

@@ -14,7 +14,7 @@ async def hearing(seconds: float | None) -> AsyncIterator[None]:
     come lies unread, and is no silence.
 
     Args:
-        seconds: how long; without end where it is None.
+        seconds: the seconds to wait; without end where it is None.
     """
     async with asyncio.timeout(None) as timeout:
         if seconds is None:
@@ -31,7 +31,7 @@ class _Looks:
     """Looks at the clock every now and then, and lets a timeout expire after some times in which it could in time.
 
     Args:
-        timeout: what expires.
+        timeout: the time-out that expires.
         pause: seconds from one look to the next.
     """
 

@@ -1,4 +1,4 @@
-"""Where items stand in their conversations."""
+"""The positions of items in their conversations."""
 
 from redis.asyncio import Redis
 
@@ -10,7 +10,7 @@ class Positions:
 
     Args:
         redis: a client from :func:`k8gentai.workers.queue.connection.connect`.
-        keep_seconds: how long the count of a conversation in which nothing happens is kept.
+        keep_seconds: the seconds for which the count of a conversation in which nothing happens is kept.
     """
 
     def __init__(self, redis: Redis, *, keep_seconds: int = 86_400) -> None:
@@ -21,8 +21,8 @@ class Positions:
         """Reserve positions after all that were reserved before.
 
         Args:
-            conversation: whose items they are.
-            count: how many follow one another.
+            conversation: the conversation that the items are in.
+            count: the number of items that follow one another.
             least: the first may not be below it: what the stored items need, should Redis have forgotten.
             turn_id: the turn whose items they are; it gets the same positions each time.
 

@@ -1,4 +1,4 @@
-"""What a Redis must be to keep turns."""
+"""Checks that a Redis is fit to keep turns."""
 
 import asyncio
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ async def _check_now(redis: AsyncRedis) -> None:
 
 
 def check_blocking(redis: Redis) -> None:
-    """The same for threads."""
+    """Check a Redis as :func:`check` does, for threads."""
     try:
         _check(redis.info(), redis)
     except NoPermissionError:

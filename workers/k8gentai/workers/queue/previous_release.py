@@ -1,4 +1,4 @@
-"""What the release before this one reads and writes of a turn's record.
+"""Reads and writes a turn's record as the release before this one does.
 
 In a rolling update its servers settle turns that this release accepted, and the other way round. It knew two
 fronts by fields of their own, where a record now has an opaque :class:`k8gentai.workers.queue.origin.Origin`. All
@@ -22,7 +22,7 @@ class BothForms(BaseModel):
 
     origin: Origin = Field(default_factory=Origin)
     keep_history: bool = False
-    """The turn's history is read after the turn was settled, too."""
+    """Whether the turn's history is read after the turn was settled, too."""
 
     @model_validator(mode="before")
     @classmethod
@@ -40,11 +40,12 @@ class BothForms(BaseModel):
     @computed_field  # type: ignore[prop-decorator]  # https://github.com/python/mypy/issues/14461
     @property
     def classic(self) -> dict[str, Any] | None:
-        """What the earlier release calls the origin of a turn of the classic Agents API."""
+        """The origin of a turn of the classic Agents API, by the name that the earlier release has for it."""
         return {**self.origin.data, **self.origin.once} if self.origin.api == AGENTS else None
 
     @computed_field  # type: ignore[prop-decorator]  # as above
     @property
     def compaction(self) -> bool:
-        """What the earlier release calls a turn of the Responses API that sums up, and whose history is kept."""
+        """Whether it is a turn of the Responses API that sums up and whose history is kept, by the name that the
+        earlier release has for it."""
         return self.origin.api == RESPONSES and bool(self.origin.data.get(COMPACTION))

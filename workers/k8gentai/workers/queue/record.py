@@ -1,4 +1,4 @@
-"""What Redis keeps of a turn beside its events."""
+"""The record of a turn: all that Redis keeps of it beside its events."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from k8gentai.workers.queue.grants import Parent
 from k8gentai.workers.queue.previous_release import BothForms
 
 DEFAULT_TENANT: Final = "default"
-"""Whose data turns are where nobody is asked for a tenant."""
+"""The tenant of turns for whom nobody is asked for one. It is named here and nowhere else."""
 
 Status = Literal["queued", "running", "suspended", "completed", "incomplete", "failed", "cancelled"]
 
@@ -20,7 +20,7 @@ ENDED: frozenset[Status] = frozenset({"suspended", "completed", "incomplete", "f
 
 
 class Owner(BaseModel):
-    """Who a turn belongs to: the caller's principal and attributes as the host authenticated them."""
+    """The owner of a turn: the caller's principal and attributes as the host authenticated them."""
 
     principal: str
     attributes: dict[str, list[str]] | None = None
@@ -39,7 +39,7 @@ class Answer(BaseModel):
     request_id: str
     """The id of the item that asked."""
     name: str = ""
-    """What the person was asked about: a tool, or what asks. Empty in records of older versions."""
+    """The tool, or other thing, that the person was asked about. Empty in records of older versions."""
     seen: str | None = None
     """A digest of the name and arguments that the person saw, from :func:`seen_digest`; None in records of older
     versions, whose answers count for nothing: the question is asked again."""
@@ -64,16 +64,16 @@ def seen_digest(name: str, arguments: str) -> str:
 
 
 class Replay(BaseModel):
-    """What a turn goes on with: the agent of an ended turn, run again with that turn's journal."""
+    """The ended turn that a turn goes on with: its agent runs again with its journal."""
 
     of: str
     """The ended turn."""
     turn: Turn
     """The turn as its agent first saw it, and sees it again."""
     answers: dict[str, Answer] = Field(default_factory=dict)
-    """What was decided so far, by the call's id."""
+    """The decisions so far, by the call's id."""
     retry: bool = False
-    """The turn is told anew from its beginning; otherwise from where the ended one stopped."""
+    """Whether the turn is told anew from its beginning; otherwise it goes on from where the ended one stopped."""
     tried_by: str | None = None
     """The turn that tried a failed one again last, of those that this one goes on with; None where none did."""
 
@@ -104,17 +104,17 @@ class AcceptedTurn(BothForms):
     """The form that the record was written in; see :data:`VERSION`."""
     turn: Turn
     framework: str
-    """Which adapter runs the agent."""
+    """The framework whose adapter runs the agent."""
     pool: str = Field(default_factory=lambda known: str(known["framework"]))
     """The pool whose workers run the turn, and whose queue it waits in."""
     tenant: str = DEFAULT_TENANT
-    """Whose data it is."""
+    """The tenant that the turn's data belong to."""
     revision: str = ""
     """A digest of the definition that the turn was accepted for; empty where none is known."""
     implicit: bool = False
-    """The agent is a plain model name, run as :func:`k8gentai.agents.resources.agent.implicit_agent`."""
+    """Whether the agent is a plain model name, run as :func:`k8gentai.agents.resources.agent.implicit_agent`."""
     owner: Owner | None = None
-    """None where the host runs without authentication."""
+    """The owner; None where the host runs without authentication."""
     request: dict[str, Any] = Field(default_factory=dict)
     """The request as it was validated, for echoing its parameters."""
     previous_response_id: str | None = None
@@ -127,7 +127,7 @@ class AcceptedTurn(BothForms):
     """The caller's trace context (W3C traceparent), as OpenTelemetry injected it."""
     replay: Replay | None = None
     parent: Parent | None = None
-    """Whose tool call it answers, if it answers one."""
+    """The turn whose tool call it answers, if it answers one."""
 
     def refused(self) -> set[str]:
         """Return the ids of the calls that a person refused in this turn: nobody made them."""
@@ -137,16 +137,17 @@ class AcceptedTurn(BothForms):
 
 
 class CallCounts(BaseModel):
-    """What became of a turn's calls, and of its workers."""
+    """Counts of a turn's calls, and of its workers' ends."""
 
     crashes: int = 0
-    """How often it ended its worker, which ran nothing beside it, or is known to have done it."""
+    """The number of times that it ended its worker, which ran nothing beside it, or is known to have done it."""
     shared_crashes: int = 0
-    """How often its worker died with several turns in it. It counts against none of them."""
+    """The number of times that its worker died with several turns in it. They count against none of them."""
     hand_overs: int = 0
-    """How often a worker gave it to another, as it stopped or made room, or was lost by no fault of the turn's."""
+    """The number of times that a worker gave it to another, as it stopped or made room, or was lost by no fault of
+    the turn's."""
     breaks: int = 0
-    """How often an attempt broke off by something that neither the agent nor its worker's end did."""
+    """The number of attempts that broke off by something that neither the agent nor its worker's end did."""
     models_made: int = 0
     """Model calls that were answered, and are in the journal."""
     models_replayed: int = 0
@@ -166,14 +167,14 @@ class CallCounts(BaseModel):
     effects_repeated: int = 0
     """Such effects that were made though the journal had their result. To be 0."""
     unrecorded: int = 0
-    """How often something did not fit the turn's journal."""
+    """The number of times that something did not fit the turn's journal."""
 
 
 class TurnRecord(AcceptedTurn, CallCounts):
     """An accepted turn and how it stands."""
 
     status: Status
-    """How it stands."""
+    """The state of the turn."""
     attempt: int = 0
     """The number of the last attempt, which is its fence; 0 before the first."""
     last_seq: int = 0
@@ -182,17 +183,17 @@ class TurnRecord(AcceptedTurn, CallCounts):
     """The worker that runs it, or ran it last."""
     # The times are Redis', Unix time in seconds.
     started_at: float | None = None
-    """When its first attempt began."""
+    """The time at which its first attempt began."""
     ended_at: float | None = None
-    """When it ended."""
+    """The time at which it ended."""
     expires_at: float | None = None
-    """Of a suspended turn: until when it waits."""
+    """The time until which a suspended turn waits."""
     answered: str | None = None
-    """Of a suspended turn: the turn that continues it; of a failed one: the turn that runs it again."""
+    """The turn that continues a suspended one, or that runs a failed one again."""
     settled: bool = False
     """Whether it stands in the SQL store."""
 
     @property
     def standing(self) -> str:
-        """How the turn stands for people: its status, or ``answered`` once it waits no more."""
+        """The turn's state for people: its status, or ``answered`` once it waits no more."""
         return "answered" if self.status == "suspended" and self.answered else self.status

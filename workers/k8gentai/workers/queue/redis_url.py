@@ -1,4 +1,5 @@
-"""Where Redis is: one server, the primary that sentinels name, or the one of a cluster that has our keys."""
+"""Reads the address of Redis: one server, the primary that sentinels name, or the one of a cluster that has our
+keys."""
 
 import re
 import ssl
@@ -54,8 +55,8 @@ OPTIONS = {
     "socket_timeout",
     "username",
 }
-"""What connections of asyncio and blocking ones take alike, and a URL can hold; not what shapes the replies,
-which are read as redis-py reads them by itself."""
+"""The options that connections of asyncio and blocking ones take alike, and a URL can hold; not those that shape
+the replies, which are read as redis-py reads them by itself."""
 _POOL_OPTIONS = {"max_connections", "timeout"}
 """Options that are not a connection's, but of the pool that keeps them."""
 _MAY_BE_ZERO = {"db", "health_check_interval"}
@@ -67,9 +68,9 @@ _MOST = {
     "socket_timeout": _DAY_SECONDS,
     "timeout": _DAY_SECONDS,
 }
-"""How large numbers may be: blocking sockets take no endless time, and a buffer is as large as it says."""
+"""The most that numbers may be: blocking sockets take no endless time, and a buffer is as large as it says."""
 _CLIENT_NAME = re.compile(r"[!-~]*")
-"""What Redis takes for the name of a client."""
+"""The form that Redis takes for the name of a client."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,13 @@ class RedisUrl:
 
     scheme: str
     options: dict[str, Any]
-    """What redis-py's connections take: address, database, credentials, certificates."""
+    """The options of redis-py's connections: address, database, credentials, certificates."""
     sentinels: tuple[tuple[str, int], ...] = ()
     """Host and port of each."""
     service: str = ""
     """The name by which the sentinels know the primary."""
     sentinel_options: dict[str, Any] | None = None
-    """What connections to the sentinels take."""
+    """The options of connections to the sentinels; None where there are none."""
     nodes: tuple[tuple[str, int], ...] = ()
     """Host and port of nodes of a cluster."""
 

@@ -25,7 +25,7 @@ IN_REDIS: Final = "redis"
 """``AMF_REGISTRY`` for the Redis that has the queue; ``Redis`` is the same. A file of that name is ``./redis``."""
 
 _AGAIN_SECONDS = 1.0
-"""How soon a link that was lost is made again."""
+"""The seconds after which a link that was lost is made again."""
 
 log = structlog.get_logger(__name__)
 
@@ -42,15 +42,15 @@ def place_named(value: str | Path) -> Path | Literal["redis"]:
 
 
 Place = Annotated[Path | Literal["redis"], BeforeValidator(place_named)]
-"""Where the registry is kept."""
+"""The place where the registry is kept."""
 
 
 def store_at(place: Path | Literal["redis"], redis_url: str) -> RegistryStore:
     """Return a store for who looks once, or writes.
 
     Args:
-        place: where the registry is kept.
-        redis_url: as :func:`k8gentai.workers.queue.redis_url.read_url` reads it.
+        place: the place where the registry is kept.
+        redis_url: the address of Redis, as :func:`k8gentai.workers.queue.redis_url.read_url` reads it.
     """
     return FileStore(place) if isinstance(place, Path) else RedisStore(redis_url)
 
@@ -59,8 +59,8 @@ def followed_store_at(place: Path | Literal["redis"], redis_url: str) -> Registr
     """Return a store for a server or worker, which looks for every turn.
 
     Args:
-        place: where the registry is kept.
-        redis_url: as :func:`k8gentai.workers.queue.redis_url.read_url` reads it.
+        place: the place where the registry is kept.
+        redis_url: the address of Redis, as :func:`k8gentai.workers.queue.redis_url.read_url` reads it.
     """
     # Agents' code may change the working directory.
     return FileStore(place.absolute()) if isinstance(place, Path) else FollowedStore(redis_url)
@@ -172,9 +172,9 @@ def _seconds(written_at: bytes | None) -> float:
 @dataclass(frozen=True)
 class _State:
     latest: Stored | None
-    """What was read last."""
+    """The registry as it was read last; None before that."""
     trouble: str | None
-    """Why it may be older than what is kept; None where it is not."""
+    """The reason why it may be older than what is kept; None where it is not."""
 
 
 class FollowedStore:

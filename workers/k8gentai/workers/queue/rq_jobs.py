@@ -13,7 +13,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
 FUNCTION = "k8gentai.workers.turn"
-"""What RQ shows as the job's function. There is none of that name to import."""
+"""The name that RQ shows as the job's function. There is none of that name to import."""
 
 # RQ wants a client to make a job with; making one sends nothing.
 _UNUSED = redis.Redis()

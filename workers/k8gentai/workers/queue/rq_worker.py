@@ -14,7 +14,7 @@ from k8gentai.workers.queue import keys
 
 _TTL_SECONDS = 30
 _RENEW_SECONDS = _TTL_SECONDS / 3
-"""How often RQ's heartbeat is written: Redis syncs each write to its disk."""
+"""The seconds after which RQ's heartbeat is written anew: Redis syncs each write to its disk."""
 
 
 # RQ has these two as constants of a module, and no class that would bring its own.

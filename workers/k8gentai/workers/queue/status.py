@@ -1,4 +1,4 @@
-"""How the worker pools stand: who runs, and what waits for them."""
+"""The state of the worker pools: who runs, and what waits for them."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What stands in the queue's keys: the fields of its hashes and streams, a journal's entries, a turn's states.
+"""The contents of the queue's keys: the fields of its hashes and streams, a journal's entries, a turn's states.
 
 README.md is made from this, from the docstrings of :mod:`k8gentai.workers.queue.keys` and from those of
 :class:`k8gentai.workers.queue.record.TurnRecord`.
@@ -16,7 +16,9 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "history": "JSON of the items that stand before the turn's input; `[]` while it waits behind another "
         "turn, and once it is settled and nothing runs it again.",
         "agent": "The agent's id, as in `accepted`.",
-        "framework": "The `pool` of `accepted`, by the name that the release before has for it.",
+        "pool": "The pool whose workers run the turn, as in `accepted`; missing in turns that the release before "
+        "accepted.",
+        "framework": "The same, under the name that the release before reads. The next release does not write it.",
         "conversation": "The conversation, as in `accepted`; empty without one.",
         "principal": "The owner, as in `accepted`; empty where the host runs without authentication.",
         "accepted_at": "When the turn was accepted.",
@@ -66,9 +68,8 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
         "worker_name": "The worker that began the attempt.",
     },
 }
-"""What each field of a hash, or of a stream's entries, holds, by its key's name. Of a turn's hash: those that
-are no fields of :class:`k8gentai.workers.queue.record.TurnRecord` of their own. Times are Redis', Unix time in
-seconds."""
+"""The contents of each field of a hash, or of a stream's entries, by its key's name. Of a turn's hash: those that
+:class:`k8gentai.workers.queue.record.TurnRecord` does not add itself. Times are Redis', Unix time in seconds."""
 
 EVENT_VERSION: Final = 1
 """The form of the events that this release writes."""
@@ -89,12 +90,12 @@ Written by: ``Journal.once``
 """
 FAILURE: Final = "failure "
 """``failure {key of the call}``: how a model call failed for good, or that an effect was refused (JSON of
-``journal.Failure``).
+``journal_entries.Failure``).
 
 Written by: ``Journal.record_failure``, ``Journal.once``
 """
 TOOL: Final = "tool "
-"""``tool {call_id}``: what is known of a tool call (JSON of ``journal.ToolEntry``).
+"""``tool {call_id}``: what is known of a tool call (JSON of ``journal_entries.ToolEntry``).
 
 Written by: ``Journal.record_tool``
 """

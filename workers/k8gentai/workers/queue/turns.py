@@ -35,7 +35,7 @@ from k8gentai.workers.queue.rq_jobs import job_fields, rq_now
 from k8gentai.workers.queue.scripts import prepared
 
 _STANDING = (TurnRecord.model_fields.keys() - AcceptedTurn.model_fields.keys() - {"last_seq"}) | {"accepted_at"}
-"""What of a turn's record changes and has a field of its own in its hash."""
+"""The fields of a turn's record that change and have a field of their own in its hash."""
 
 _PAGE = 1_000
 """Entries read from Redis at once."""
@@ -63,8 +63,8 @@ class Turns:
 
     Args:
         redis: a client from :func:`k8gentai.workers.queue.connection.connect`.
-        queue_limit: how many turns may wait, of all agents together.
-        keep_seconds: how long a turn stays readable in Redis after it was settled.
+        queue_limit: the number of turns that may wait, of all agents together.
+        keep_seconds: the seconds that a turn stays readable in Redis after it was settled.
     """
 
     def __init__(self, redis: Redis, *, queue_limit: int = 10_000, keep_seconds: int = 86_400) -> None:
@@ -273,7 +273,7 @@ class Turns:
         """Return the newest turns that Redis keeps, newest first. For people: it walks over all keys.
 
         Args:
-            limit: how many at most.
+            limit: the most turns to return.
             status: only those that stand so (:attr:`TurnRecord.standing`); all where it is None.
         """
         ids = [

@@ -10,7 +10,7 @@ def new_name(framework: str) -> str:
     """Return a name for this process, which no process of the same id had before.
 
     Args:
-        framework: whose turns it runs.
+        framework: the framework whose turns it runs.
     """
     return f"{local_prefix(framework)}{os.getpid()}-{secrets.token_hex(3)}"
 

@@ -19,18 +19,19 @@ from k8gentai.workers.stack.credentials import Caller, Credentials
 
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 60.0
-"""How long a request waits for its answer, where nothing else is said. Sent again, it leads to the same turn."""
+"""The seconds that a request waits for its answer, where nothing else is said. Sent again, it leads to the same
+turn."""
 KNOCK_SECONDS = 0.5
 """The pause before a stack that was away is asked again."""
 _KEPT_CONNECTIONS = 100
-"""How many connections that are not in use are kept open."""
+"""The number of connections that are kept open though they are not in use."""
 _LONGEST_PAUSE_SECONDS = 10.0
 _AGAIN = frozenset({429, 502, 503, 504})
 _PASSING = frozenset({401, 408, 409, 425, 429})
 """Statuses of refusals that say nothing of the request itself: a wrong key is put right, a limit is over."""
 
 Fault = Literal["away", "silent", "unsendable", "lost"]
-"""What became of a request that has no answer: the stack could not be reached, it sent nothing for too long, the
+"""The fault of a request that has no answer: the stack could not be reached, it sent nothing for too long, the
 request is none that HTTP knows, or the connection broke."""
 
 log = structlog.get_logger(__name__)
@@ -41,7 +42,7 @@ class StackRefusedError(ToolFailedError):
 
     Args:
         message: the stack's own.
-        code: that of the error; empty where it has none.
+        code: the error's code; empty where it has none.
         status: the HTTP status.
     """
 
@@ -62,7 +63,7 @@ class StackClient:
     Args:
         stack_url: e.g. ``http://127.0.0.1:8321``.
         credentials: gives each request its headers; agents' code never sees them.
-        transport: what carries requests, in place of the network.
+        transport: the transport that carries requests, in place of the network.
     """
 
     def __init__(
@@ -96,9 +97,9 @@ class StackClient:
             method: of HTTP.
             path: of the stack's API.
             caller: the attempt that the request is made for; None for one of the worker's own.
-            body: its JSON.
+            body: the JSON of the body.
             headers: further ones.
-            silence_seconds: how long the stack may send nothing.
+            silence_seconds: the seconds for which the stack may send nothing.
 
         Raises:
             httpx.TransportError: there is no answer; see :func:`fault_of`.
@@ -159,10 +160,10 @@ class StackClient:
 
         Args:
             path: of the stack's API.
-            body: its JSON.
+            body: the JSON of the body.
             caller: the attempt that the request is made for.
             headers: further ones.
-            seconds: how long to wait for an answer; None where the caller has a time limit of its own.
+            seconds: the seconds to wait for an answer; None where the caller has a time limit of its own.
 
         Raises:
             StackRefusedError: the stack refused it, with the stack's own message; what answers is no stack; or
@@ -213,9 +214,9 @@ class _PassingError(Exception):
     """A request that has no answer yet.
 
     Args:
-        pause: how many seconds to wait before it is sent again; None where the refusal does not say.
+        pause: the seconds to wait before it is sent again; None where the refusal does not say.
         refusal: the stack's words; empty where it did not answer.
-        fault: what broke; empty where it answered.
+        fault: the fault of the connection; empty where the stack answered.
     """
 
     def __init__(self, pause: float | None, *, refusal: str = "", fault: str = "") -> None:
@@ -226,7 +227,7 @@ class _PassingError(Exception):
 
 
 class _Tries:
-    """What a request met that is sent again and again.
+    """The tries of a request that is sent again and again: the pauses between them, and the last refusal.
 
     Args:
         caller: the attempt that it is made for.

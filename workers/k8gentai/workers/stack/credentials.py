@@ -1,4 +1,4 @@
-"""What opens the stack to a worker's requests, and who a request is made for."""
+"""The credentials of a worker's requests to the stack, and the attempt that a request is made for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ class Caller:
 
     Args:
         turn_id: the attempt's turn.
-        attempt: its number.
+        attempt: the attempt's number.
         trace: the trace context that the request continues, as HTTP headers.
         grant: what the request may do in the turn's name; None for one that the worker may make for any turn, as a
             model call.

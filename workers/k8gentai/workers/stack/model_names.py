@@ -7,7 +7,7 @@ import httpx
 from k8gentai.workers.stack.client import StackClient
 
 _AGAIN_SECONDS = 5.0
-"""How soon an unknown name is looked up anew."""
+"""The seconds after which an unknown name is looked up anew."""
 
 
 class ModelNames:

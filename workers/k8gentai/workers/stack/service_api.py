@@ -1,4 +1,4 @@
-"""What workers ask of the stack for turns that run, and what it answers: the one contract of both ends.
+"""The requests of workers to the stack for turns that run, and its answers: the one contract of both ends.
 
 A service is ``POST`` to its name under :data:`SERVICES_PATH`. Readers pass over fields that they do not know.
 """
@@ -17,9 +17,9 @@ class Service[Asked: BaseModel, Answer: BaseModel]:
     """One thing that the stack does for a turn.
 
     Args:
-        name: its path, and what the journal calls its results.
+        name: the service's path, and the journal's name for its results.
         asked: the body of a request.
-        answer: that of an answer.
+        answer: the model of an answer.
     """
 
     name: str
@@ -36,7 +36,7 @@ class FileSearch(BaseModel):
 
 
 class Found(BaseModel):
-    """What a vector store finds."""
+    """The passages that a vector store finds."""
 
     data: list[dict[str, Any]]
 
@@ -48,7 +48,7 @@ class WebSearch(BaseModel):
 
 
 class WebFound(BaseModel):
-    """What the search of the web says."""
+    """The findings of a search of the web."""
 
     text: str
 
@@ -61,10 +61,10 @@ class Moderation(BaseModel):
 
 
 class Verdict(BaseModel):
-    """What a guardrail says of a text."""
+    """The verdict of a guardrail on a text."""
 
     violation: str | None
-    """Why it blocks the text, for the client; None where it does not."""
+    """The reason why it blocks the text, for the client; None where it does not."""
 
 
 class File(BaseModel):
@@ -78,7 +78,7 @@ class FileContent(BaseModel):
 
     filename: str
     content: str
-    """In base64."""
+    """The file's content in base64."""
 
     @classmethod
     def of(cls, filename: str, content: bytes) -> "FileContent":

@@ -30,7 +30,7 @@ from k8gentai.workers.stack.service_api import (
 )
 
 _SECONDS = 120.0
-"""How long the stack may take, its restart included."""
+"""The seconds that the stack may take, its restart included."""
 
 
 class TurnServices:
@@ -80,7 +80,7 @@ class TurnServices:
         """Return the answer to a request, be it one that an earlier attempt was given.
 
         Args:
-            service: what is asked.
+            service: the service that is asked.
             asked: the request.
             bytes_of: see :meth:`k8gentai.workers.attempt.journal.Journal.once`.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from k8gentai.agents.contract.events import Usage
 from k8gentai.agents.contract.turn import DeclaredTool, ToolFailedError
-from k8gentai.workers.attempt.journal import AskedAgent
+from k8gentai.workers.attempt.journal_entries import AskedAgent
 from k8gentai.workers.queue.attempts import Started
 from k8gentai.workers.queue.grants import Parent, bounded
 from k8gentai.workers.stack.client import StackClient, StackRefusedError

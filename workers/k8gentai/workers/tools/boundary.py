@@ -31,7 +31,8 @@ from k8gentai.workers.attempt.approvals import Approvals
 from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.call_places import CallPlace, CallPlaces
 from k8gentai.workers.attempt.inside import Inside, keep_none
-from k8gentai.workers.attempt.journal import Journal, ToolEntry
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.journal_entries import ToolEntry
 from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.queue.attempts import FencedError
 from k8gentai.workers.queue.clock import Clock

@@ -10,7 +10,8 @@ from k8gentai.agents.contract.turn import ToolFailedError
 from k8gentai.agents.tools.run_state import RunState
 from k8gentai.workers.attempt.call_places import CallPlace
 from k8gentai.workers.attempt.given_up import GivenUp
-from k8gentai.workers.attempt.journal import Journal, own_key, tool_key
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.journal_entries import own_key, tool_key
 from k8gentai.workers.isolation.agents_loop import in_loop
 from k8gentai.workers.queue.attempts import FencedError
 from k8gentai.workers.tools.call_records import CallRecords

@@ -7,7 +7,8 @@ from k8gentai.agents.contract.turn import ToolFailedError
 from k8gentai.agents.tools.own_result import FailedTry
 from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.inside import Inside
-from k8gentai.workers.attempt.journal import Journal, ToolEntry
+from k8gentai.workers.attempt.journal import Journal
+from k8gentai.workers.attempt.journal_entries import ToolEntry
 from k8gentai.workers.queue.attempts import FencedError
 from k8gentai.workers.tools.running_call import INTERRUPTED, RunningCall
 

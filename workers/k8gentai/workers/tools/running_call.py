@@ -16,7 +16,7 @@ from k8gentai.agents.tools.own_result import CallAround, OwnResult
 from k8gentai.agents.tools.run_state import RunState
 from k8gentai.workers.attempt.call_places import CallPlace
 from k8gentai.workers.attempt.inside import Inside
-from k8gentai.workers.attempt.journal import ToolEntry
+from k8gentai.workers.attempt.journal_entries import ToolEntry
 from k8gentai.workers.queue.attempts import FencedError
 from k8gentai.workers.queue.clock import Clock
 
@@ -122,7 +122,7 @@ class RunningCall(CallAround):
         """Return what is to be recorded of the call.
 
         Args:
-            fields: those of :class:`k8gentai.workers.attempt.journal.ToolEntry`.
+            fields: those of :class:`k8gentai.workers.attempt.journal_entries.ToolEntry`.
         """
         return self.place.record(
             images=self.images,

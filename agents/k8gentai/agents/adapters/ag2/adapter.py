@@ -61,7 +61,7 @@ class AG2Agent:
     source: Agent | Factory | None = None
     conversation: Conversation | None = None
     found: object | None = None
-    """What the entrypoint names, if there is one."""
+    """The object that the entrypoint names; None where there is no entrypoint."""
 
     async def agent(self, context: AgentContext) -> Agent:
         """Return the agent of a turn.
@@ -159,7 +159,7 @@ def _client_tool(tool: dict[str, Any]) -> ClientTool:
     """Return a tool of the request's. AG2 takes no other fields of a function, such as ``strict``.
 
     Args:
-        tool: as chat completions takes it.
+        tool: the tool as chat completions takes it.
     """
     known = ("name", "description", "parameters")
     function = {name: value for name, value in tool["function"].items() if name in known}

@@ -22,12 +22,12 @@ from k8gentai.agents.contract.events import ItemDropped, ToolCall, ToolSide
 
 @dataclass(frozen=True)
 class _Draft:
-    """What a model said, before the code around it had its say."""
+    """A model's answer as it came, before AG2 and middleware have made the agent's answer of it."""
 
     step: ModelStep
     calls: Sequence[ToolCallEvent] = ()
     is_whole: bool = True
-    """False for a model call that broke off."""
+    """Whether the answer came to its end; False for a model call that broke off."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Answers:
         self.helpers = Helpers()
         """The agents that work for it in the background."""
         self._drafts: list[_Draft] = []
-        """What models said since the last answer, in their order."""
+        """The answers of models since the agent's last answer, in their order."""
         self._goes: list[list[_Answer]] = [[]]
         """The answers of each go at the turn: middleware may have the agent take it again."""
         self._called: dict[str, ToolCall] = {}
@@ -85,11 +85,12 @@ class Answers:
         self._drafts.append(_Draft(step, tuple(response.tool_calls.calls)))
 
     def broke_off(self, step: ModelStep) -> None:
-        """A model call failed. The code around it may have it made again."""
+        """Note that a model call failed. The code around it may have it made again."""
         self._drafts.append(_Draft(step, is_whole=False))
 
     def go(self) -> None:
-        """The agent takes its turn, be it again: what it came to before is no answer, unless it comes to that."""
+        """Begin a go at the agent's turn, be it again: what the agent came to before is no answer, unless it comes
+        to that."""
         self._leave_out(self._goes[-1], left=True)
         self._goes.append([])
 
@@ -183,7 +184,7 @@ class Answers:
 
 
 current_answers: ContextVar[Answers | None] = ContextVar("current_answers", default=None)
-"""Those of the agent whose turn the code at hand works in, if in one."""
+"""The answers of the agent whose turn the code at hand works in; None outside of one."""
 
 
 def _same(text: str, other: str) -> bool:

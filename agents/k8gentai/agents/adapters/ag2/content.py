@@ -1,4 +1,4 @@
-"""What is in an answer of AG2's."""
+"""Reads the content of AG2's answers."""
 
 from ag2.events import ModelResponse
 from ag2.events.types import BinaryResult

@@ -35,15 +35,16 @@ class ContextChanges:
         self._log = log
         self._last = 0
         self._orders: dict[int, tuple[object, dict[Any, int]]] = {}
-        """By the identity of the variables or the prompt: these themselves, and which change of each was last."""
+        """The numbers of the last change to each variable or part of a prompt, beside the object that holds them,
+        by that object's identity."""
 
     @contextmanager
     def watch(self, context: ConversationContext | None, tool: str) -> Iterator[Callable[[], Kept | None]]:
         """While inside, a tool runs.
 
         Args:
-            context: its agent's; None where the tool has none.
-            tool: its name.
+            context: the context of the tool's agent; None where the tool has none.
+            tool: the tool's name.
 
         Yields:
             What returns its changes so far; None where there are none.
@@ -64,7 +65,7 @@ class ContextChanges:
 
         Args:
             context: the agent's.
-            kept: what :meth:`watch` yielded the changes as.
+            kept: the changes as :meth:`watch` yielded them.
         """
         if context is None or not kept:
             return
@@ -121,7 +122,7 @@ class ContextChanges:
 
         Args:
             changed: the variables or the prompt.
-            name: what of it.
+            name: the variable, or the part of a prompt.
             order: the change's.
         """
         _, known = self._orders.setdefault(id(changed), (changed, {}))
@@ -132,12 +133,12 @@ class ContextChanges:
 
 
 class _Watch:
-    """What a context is while a tool runs.
+    """Watches how a context changes while a tool runs.
 
     Args:
         context: the context.
         tool: the tool's name.
-        around: that of the tool inside which it runs.
+        around: the watch of the tool inside which it runs.
     """
 
     def __init__(self, context: ConversationContext, tool: str, around: "_Watch | None") -> None:
@@ -146,7 +147,7 @@ class _Watch:
         self.is_open = True
         self.prompt = list(context.prompt)
         self.enqueued: list[tuple[Any, ...]] = []
-        """What the tool puts into the context's inbox."""
+        """The messages that the tool puts into the context's inbox."""
         self._around = around
         self._before = {name: (value, _written(value)) for name, value in context.variables.items()}
 
@@ -173,7 +174,7 @@ class _Watch:
 
 
 current_watch: ContextVar[_Watch | None] = ContextVar("current_watch", default=None)
-"""That of the tool that the code at hand works for, if for one."""
+"""The watch of the tool that the code at hand works for; None where it works for none."""
 
 _UNREAD = object()
 

@@ -12,7 +12,7 @@ def find_tools(found: object | None) -> FoundTools:
     """Return the tools that code holds or names: more may come of servers and of what makes an agent for a turn.
 
     Args:
-        found: what the entrypoint names; None for a declarative agent, whose tools are its definition's.
+        found: the entrypoint's object; None for a declarative agent, whose tools are its definition's.
     """
     if found is None:
         return FoundTools(complete=True)

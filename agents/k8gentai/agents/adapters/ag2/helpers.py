@@ -33,14 +33,14 @@ class Helper:
 
     Args:
         call_id: the call that started it; empty where none did.
-        context: that of the agent it works for.
+        context: the context of the agent that it works for.
     """
 
     def __init__(self, call_id: str, context: ConversationContext) -> None:
         self.call_id = call_id
         self.context = context
         self.said: list[Any] = []
-        """What it came to, for the agent's inbox."""
+        """The results of its work, for the inbox of the agent that it works for."""
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def work(self, doing: Coroutine[Any, Any, None]) -> None:
@@ -97,7 +97,7 @@ current_helper: ContextVar[Helper | None] = ContextVar("current_helper", default
 """The helper that the code at hand works for, if for one."""
 
 current_helpers: ContextVar[Helpers | None] = ContextVar("current_helpers", default=None)
-"""Those of the agent's turn that the code at hand works in, if in one."""
+"""The helpers of the agent whose turn the code at hand works in; None outside of one."""
 
 
 def starts_helper(event: ToolCallEvent) -> bool:

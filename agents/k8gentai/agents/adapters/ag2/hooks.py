@@ -1,4 +1,4 @@
-"""What is hung into AG2, once a process: its own code runs as before, and agents of a turn are followed."""
+"""Hooks into AG2, set once a process: AG2's own code runs as before, and the agents of a turn are followed."""
 
 from dataclasses import replace
 from functools import wraps

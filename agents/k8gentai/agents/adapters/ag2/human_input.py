@@ -1,5 +1,5 @@
-"""What AG2's agents ask of people: ``context.input`` and ``approval_required``. The turn asks in place of the
-agent's hook, which would hold a worker for as long as the person thinks."""
+"""Has the turn ask people where AG2's agents do, by ``context.input`` and ``approval_required``: the agent's own
+hook would hold a worker for as long as the person thinks."""
 
 from ag2.events import HumanInputRequest, ToolApprovalRequest
 

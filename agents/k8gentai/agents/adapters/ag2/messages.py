@@ -25,7 +25,7 @@ from k8gentai.agents.adapters.base.messages import Message, to_messages
 from k8gentai.agents.contract.turn import RequestError, Turn
 
 _DETAILS = ("low", "high")
-"""How closely a model may be asked to look at an image, where that is not left to it."""
+"""The levels of detail at which a model may be asked to look at an image, beside leaving that to it."""
 
 
 def to_events(turn: Turn) -> tuple[list[str], list[BaseEvent]]:

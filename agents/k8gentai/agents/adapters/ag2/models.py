@@ -1,4 +1,4 @@
-"""How the adapter follows AG2's agents: a middleware that every agent gets for a turn of ours."""
+"""Follows AG2's agents by a middleware, which every agent gets for a turn of ours."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from k8gentai.agents.adapters.ag2.tools import call_tool
 from k8gentai.agents.adapters.base.inner_calls import making_calls
 
 _SUBTASK = re.compile(r"^subtask-[0-9a-f]{8}$")
-"""What AG2 names the agents that it makes for sub-tasks."""
+"""The names that AG2 has for agents that it makes for sub-tasks."""
 
 
 class Instructions(BaseMiddleware):
@@ -52,11 +52,11 @@ class Follower(BaseMiddleware):
     It is the innermost: what other middleware does to answers and calls, it does around it.
 
     Args:
-        event: what the agent is to answer.
+        event: the event that the agent is to answer.
         context: the agent's.
         agent: the agent.
         run: the turn's.
-        answers: those of the agent's turn.
+        answers: the answers of the agent's turn.
     """
 
     def __init__(

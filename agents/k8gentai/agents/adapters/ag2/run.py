@@ -29,18 +29,18 @@ class MadeCall:
 
     call: ToolCall
     shown: ToolResult
-    """What it is shown with."""
+    """The result that the turn's events show."""
     result: AG2Result
-    """What the boundary answered last."""
+    """The boundary's last answer."""
     outcome: ToolResult
-    """The same, as it would be shown."""
+    """The boundary's last answer, as it would be shown."""
 
 
 class TurnRun(AgentRun):
     """One attempt at a turn of AG2's agents.
 
     Args:
-        context: what the harness lends.
+        context: the means that the harness lends.
         client_tools: the names of the tools that the client runs.
     """
 
@@ -51,15 +51,15 @@ class TurnRun(AgentRun):
         self.client_calls: set[str] = set()
         """The ids of the calls that the client is to make."""
         self.made_calls: dict[str, MadeCall] = {}
-        """Those of the turn, by their ids."""
+        """The calls of the turn, by their ids."""
 
     def made(self, call_id: str, name: str, arguments: str, outcome: ToolOutcome, result: AG2Result) -> None:
         """Note that the boundary answered a call of a model's, be it again.
 
         Args:
-            arguments: as they are shown.
-            outcome: what it came to.
-            result: what AG2 has of that.
+            arguments: the arguments as they are shown.
+            outcome: the outcome of the call.
+            result: the outcome as AG2 has it.
         """
         call = ToolCall(call_id=call_id, name=name, arguments=arguments)
         told = ToolResult(call_id=call_id, output=outcome.output, is_error=outcome.is_error)

@@ -23,7 +23,7 @@ def outcome_of_result(texts: list[str], *, final: bool) -> ToolOutcome:
     """Return a result as the record has it.
 
     Args:
-        texts: its parts.
+        texts: the parts of the result.
         final: it is the agent's answer.
     """
     shown = [encodable(text) for text in texts]
@@ -89,9 +89,9 @@ def kept_result(
     """Return all of a result as text; None where what is read back is not the same.
 
     Args:
-        result: what a tool returned.
+        result: the result that a tool returned.
         texts: returns the texts of its parts, which stand for it where a reader knows no more.
-        changes: what the tool changed in the context of its agent.
+        changes: the tool's changes to the context of its agent.
     """
     changed = {} if changes is None else {_CHANGES: changes}
 

@@ -53,7 +53,7 @@ async def call_tool(
     """Run a tool call, unless its outcome is known from an earlier attempt.
 
     Args:
-        agent: who calls.
+        agent: the agent that calls.
         execute: runs it.
         event: the call.
         context: the agent's.

@@ -1,1 +1,1 @@
-"""What adapters share."""
+"""Code that adapters share."""

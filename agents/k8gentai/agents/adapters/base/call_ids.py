@@ -16,7 +16,7 @@ class CallIds:
         """Return a new id.
 
         Args:
-            told: what tells it from others; equal ones are numbered as they come.
+            told: the text that tells the call from others; equal ones are numbered as they come.
         """
         digest = hashlib.sha256("\n".join(told).encode()).hexdigest()[:24]
         with self._lock:

@@ -10,7 +10,7 @@ def matching_call(arguments: Mapping[str, Any], asked: Mapping[str, Mapping[str,
     there is none.
 
     Args:
-        arguments: those that the tool is run with.
+        arguments: the arguments that the tool is run with.
         asked: the arguments of the tool's calls that are to be answered, by their ids.
     """
     if same := [call_id for call_id, written in asked.items() if written == arguments]:

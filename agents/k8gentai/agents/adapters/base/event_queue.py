@@ -100,11 +100,11 @@ class KeptEvents:
         return list(self._unanswered)
 
     def answered(self, call_id: str) -> None:
-        """The tool boundary published a result."""
+        """Note that the tool boundary published a result."""
         self._unanswered.pop(call_id, None)
 
     def ended(self, task: asyncio.Task[Any]) -> None:
-        """The agent's task is done."""
+        """Note that the agent's task is done."""
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
             self._put_end(None)

@@ -67,7 +67,7 @@ def write_result(value: object, kinds: tuple[type, ...] = ()) -> str:
     """Return a value as JSON, with the classes of what is none.
 
     Args:
-        value: what a tool returned.
+        value: the value that a tool returned.
         kinds: the classes of which objects are written by their attributes.
 
     Raises:
@@ -80,7 +80,7 @@ def read_result(text: str, kinds: tuple[type, ...] = (), records: tuple[type, ..
     """Return what :func:`write_result` wrote.
 
     Args:
-        text: what was written.
+        text: the text that was written.
         kinds: the classes of which objects are made of their attributes.
         records: records of an installed package whose own code may run.
 

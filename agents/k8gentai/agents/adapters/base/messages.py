@@ -13,7 +13,7 @@ Message = dict[str, Any]
 """A message of OpenAI's chat completions API."""
 
 NO_RESULT = "The tool gave no result."
-"""What stands for the result of a call that has none: models refuse a call without one."""
+"""The text sent as the result of a call that has none: models refuse a call without a result."""
 
 SHOWN = "What the tools' results show:"
 """Stands before images and files of tools' results."""
@@ -66,11 +66,12 @@ class _Transcript:
         self._results: dict[int, list[Message]] = {}
         """The tool messages of each message of ``_said``, by its index."""
         self._shown: dict[int, list[dict[str, Any]]] = {}
-        """What the results of a message of ``_said`` hold beside text: models are sent it by the user."""
+        """The parts beside text (images, files) of the results of each message of ``_said``, by its index. Models
+        are sent them in a message of the user."""
         self._open = False
         """Whether a further call belongs to the last message."""
         self._asked: dict[str, int] = {}
-        """How much was said when a person was asked, by the ids of the requests."""
+        """The number of messages in ``_said`` when a person was asked, by the ids of the requests."""
 
     def say(self, message: Message) -> None:
         self._said.append(message)
@@ -161,7 +162,7 @@ def _text(content: str | list[dict[str, Any]]) -> str:
 
 
 _NAMES = {"input_image": "[image]", "image_url": "[image]", "input_file": "[file]", "file": "[file]"}
-"""What stands in a text for what is none."""
+"""The words that stand in a text for a part that is no text, by the part's type."""
 
 
 def _mcp_result(item: Item) -> str | None:

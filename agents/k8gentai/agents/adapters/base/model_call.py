@@ -1,4 +1,4 @@
-"""What every model call of a turn has: the ids of its message and its step."""
+"""The ids that every model call of a turn has: that of its message and that of its step."""
 
 from dataclasses import dataclass
 

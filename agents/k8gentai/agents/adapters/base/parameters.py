@@ -1,4 +1,5 @@
-"""What a request asks of an agent's model calls, as chat completions takes it, and what it cannot ask."""
+"""Translates the parameters of a request into those of chat completions, for an agent's model calls, and finds
+those that have no such form."""
 
 from typing import Any
 

@@ -27,7 +27,7 @@ def check_text_only(turn: Turn, kind: str) -> None:
 
     Args:
         turn: the turn.
-        kind: what the agent is, for a person.
+        kind: the kind of agent, in words for a person.
 
     Raises:
         RequestError: naming the first of them.

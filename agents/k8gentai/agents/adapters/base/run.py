@@ -1,4 +1,4 @@
-"""What adapters of frameworks with their own loop share: an agent runs in a task, its events are handed on."""
+"""Runs an agent of a framework that has its own loop: the agent runs in a task, and its events are handed on."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
@@ -21,14 +21,14 @@ from k8gentai.agents.contract.events import (
 from k8gentai.agents.contract.turn import StepLimitReached, TurnContext
 
 _CLOSING_SECONDS = 5
-"""How long a closed turn may take to unwind; its model call is hung up on at once."""
+"""The seconds that a closed turn may take to unwind; its model call is hung up on at once."""
 
 
 class AgentRun(KeptEvents):
     """One attempt at a turn: numbers its model calls and keeps its events for the one who asks.
 
     Args:
-        context: what the harness lends.
+        context: the means that the harness lends.
     """
 
     def __init__(self, context: TurnContext) -> None:
@@ -167,7 +167,8 @@ class AgentRun(KeptEvents):
         self._said[message_id] = text
 
     def broke_off(self, step: "ModelStep") -> None:
-        """A model call failed. The agent may try again; else what was said stays open for the turn's end."""
+        """Note that a model call failed. The agent may try again; else what was said stays open for the turn's
+        end."""
         self._failed.append(step)
 
     @contextmanager
@@ -211,18 +212,18 @@ class ModelStep:
 
     @property
     def silent(self) -> bool:
-        """Nothing was said yet."""
+        """Whether nothing was said yet."""
         return not self._text and not self._reasoning
 
     def text(self, delta: str) -> None:
-        """A piece of the answer."""
+        """Publish a piece of the answer."""
         self._text += delta
         if self._shown and delta:
             self._run.begun(self.message_id)
             self._run.publish(TextDelta(message_id=self.message_id, delta=delta))
 
     def reasoning(self, delta: str) -> None:
-        """A piece of the model's reasoning."""
+        """Publish a piece of the model's reasoning."""
         self._reasoning += delta
         if self._shown and delta:
             self._run.begun(self.message_id)
@@ -249,7 +250,7 @@ class ModelStep:
         self.reasoning(reasoning)
 
     def end(self, calls: Sequence[ToolCall] = ()) -> str:
-        """The answer is whole. Returns the id of its message."""
+        """End the answer, which is whole. Returns the id of its message."""
         for call in calls:
             self._run.publish(call)
         if self._shown and not self.silent:
@@ -259,11 +260,11 @@ class ModelStep:
         return self.message_id
 
     def drop(self) -> None:
-        """What was said is no part of the turn's answer."""
+        """Drop the message: it is no part of the turn's answer."""
         self._run.drop(self.message_id)
 
     def complete(self) -> None:
-        """The model call is over."""
+        """End the model call."""
         self._run.publish(StepCompleted(step_id=self._step_id, kind="inference"))
 
 

@@ -1,4 +1,5 @@
-"""Which tools a request's ``tool_choice`` has a model call, or lets it call, in agents without code of their own.
+"""Applies a request's ``tool_choice`` (the tools that a model has to call, or may) to agents without code of their
+own.
 
 Frameworks send it with every model call, with none, or with whatever they choose: what a model is sent is set on
 the way to it, whichever framework asks.
@@ -12,7 +13,7 @@ from k8gentai.agents.contract.turn import RequestError, Turn
 from k8gentai.agents.text.suggestion import did_you_mean
 
 WITHHELD = "the request's tool_choice is 'none', which allows no tool call: this one was not made"
-"""What a model is told that calls a tool all the same."""
+"""The result of a call that the model made all the same."""
 
 
 def chat_tool_choice(asked: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
@@ -27,7 +28,7 @@ def chat_tool_choice(asked: str | dict[str, Any] | None) -> str | dict[str, Any]
 
 @dataclass(frozen=True)
 class ToolChoice:
-    """What a request says of the tools that its turn's model calls.
+    """The ``tool_choice`` of a request.
 
     Attributes:
         asked: as chat completions takes it: ``none``, ``required``, or the function to call.

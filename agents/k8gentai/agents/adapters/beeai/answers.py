@@ -27,7 +27,7 @@ FINAL_ANSWER = "final_answer"
 """The tool that BeeAI's agents have the model call to answer."""
 
 _RESPONSE = "response"
-"""Its argument, where the answer is a text."""
+"""The argument of that tool that holds the answer, where the answer is a text."""
 
 
 def final_tool(asked: ChatModelInput) -> AnyTool | None:
@@ -47,7 +47,7 @@ def text_answer(words: str) -> dict[str, str]:
 
 
 class ModelAnswer:
-    """What a model says.
+    """An answer of a model, as it is streamed.
 
     Args:
         run: the turn's.
@@ -69,7 +69,7 @@ class ModelAnswer:
         self._texts: dict[str, WrittenText] = {}
         """The texts of the calls of ``final_answer``, by the ids of these."""
         self._answering = False
-        """A call of ``final_answer`` has begun."""
+        """Whether a call of ``final_answer`` has begun."""
 
     async def take(self, event: ChatModelNewTokenEvent, _: object = None) -> None:
         """Take a piece of the answer."""
@@ -83,7 +83,7 @@ class ModelAnswer:
                     self._piece(part)
 
     def fail(self) -> None:
-        """The answer is none: its tool calls will not be made."""
+        """Drop the answer, which is none: its tool calls will not be made."""
         for call_id, call in self._calls.items():
             self._run.context.tools.exempt(call_id)
             if call.tool_name != FINAL_ANSWER:
@@ -91,7 +91,7 @@ class ModelAnswer:
         self._run.broke_off(self._step)
 
     async def end(self, output: ChatModelOutput) -> None:
-        """The answer is whole, and its tool calls are as the agent will make them."""
+        """End the answer, which is whole: its tool calls are as the agent will make them."""
         if self._react is not None:
             self._step.be(await self._react.end())
         made = output.get_tool_calls()

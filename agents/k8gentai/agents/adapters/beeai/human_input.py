@@ -1,4 +1,4 @@
-"""Where BeeAI asks a person at the console: the turn asks in its place, and waits without a worker."""
+"""Has the turn ask a person where BeeAI asks at the console: the turn waits without a worker."""
 
 from typing import Any
 

@@ -13,10 +13,10 @@ from beeai_framework.emitter import EventMeta
 from beeai_framework.middleware.stream_tool_call import StreamToolCallMiddleware
 
 _SHARE = 8
-"""What is read as a whole is read again when it has grown by a part of this many."""
+"""A text that is read as a whole is read again when it has grown by one part in as many."""
 
 _UNFINISHED_ESCAPE = len(r"\ud83d\ude0")
-"""How many characters may wait for the rest of an escape."""
+"""The number of characters that may wait for the rest of an escape."""
 
 _PLAIN = re.compile(
     r'(?:[^"\\]++|\\["\\/bfnrt]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}'
@@ -49,10 +49,10 @@ class _Unread:
     """The pieces of an answer that BeeAI has not looked at for a call of ``final_answer``.
 
     Attributes:
-        output: what it has looked at.
+        output: the text that it has looked at.
         chunks: the pieces.
-        size: how many characters are in them.
-        read: how many it has looked at.
+        size: the number of characters in them.
+        read: the number of pieces that it has looked at.
     """
 
     output: ChatModelOutput
@@ -74,7 +74,7 @@ class _Unread:
 
 
 _UNREAD = "k8gentai_unread"
-"""Where BeeAI's reader of an answer keeps what it has not looked at."""
+"""The attribute of BeeAI's reader of an answer that holds the text it has not looked at."""
 
 
 def _unread(reader: StreamToolCallMiddleware) -> _Unread:
@@ -127,9 +127,9 @@ class WrittenText:
         self._beginning = re.compile(rf'\s*\{{\s*"{re.escape(name)}"\s*:\s*"')
         self._text = ""
         self._place = 0
-        """Where in the arguments the text goes on; 0 before it has begun."""
+        """The position in the arguments where the text goes on; 0 before it has begun."""
         self._due = 0
-        """How long the arguments are when all of them are read the next time."""
+        """The length of the arguments at which all of them are read the next time."""
 
     def read(self, arguments: str) -> str | None:
         """Return the text so far.

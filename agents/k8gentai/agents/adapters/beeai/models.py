@@ -51,10 +51,10 @@ from k8gentai.agents.contract.idempotency import enclosing_call
 from k8gentai.agents.text.json_text import arguments_object
 
 _AGENT = "k8gentai_agent"
-"""Where a context keeps the name of the agent that it belongs to."""
+"""The key under which a context keeps the name of its agent."""
 
 _PARENT = "k8gentai_parent"
-"""Where the context of a model's run keeps that of whose it is."""
+"""The key under which the context of a model's run keeps the context of the agent that runs it."""
 
 
 def follow_models() -> None:

@@ -11,7 +11,7 @@ from beeai_framework.context import RunContext
 from beeai_framework.parsers.line_prefix import LinePrefixParser, LinePrefixParserError
 
 _PARSER = "k8gentai_parser"
-"""Where the context of an agent's run keeps a parser for its next model call."""
+"""The key under which the context of an agent's run keeps a parser for its next model call."""
 
 
 class ReActText:

@@ -18,7 +18,7 @@ class TurnRun(AgentRun):
     """One attempt at a turn of BeeAI's agents.
 
     Args:
-        context: what the harness lends.
+        context: the means that the harness lends.
         turn: the turn.
         client_tools: the names of the tools that the client runs.
     """
@@ -32,8 +32,10 @@ class TurnRun(AgentRun):
         self.answers: dict[str, ModelStep] = {}
         """The model calls that brought an answer, by the ids of their calls of ``final_answer``."""
         self.answers_now = True
-        """What agents say now may be the turn's answer: an earlier step of a workflow hands it on."""
+        """Whether words of agents may be the turn's answer from now on; those of an earlier step of a workflow may
+        not, as it hands them on."""
         self.hands_over = False
-        """The client has a call of its own to make, once the worker has made those beside it."""
+        """Whether the client has a call of its own to make, once the worker has made those beside it."""
         self.compared: set[tuple[str, str, str]] = set()
-        """What was looked at for loops: the first id of an answer's calls, a tool's name and its arguments."""
+        """The calls that were compared to find loops: the first id of an answer's calls, a tool's name and its
+        arguments."""

@@ -1,4 +1,4 @@
-"""What BeeAI and LiteLLM do beside running agents, switched off.
+"""Switches off what BeeAI and LiteLLM do beside running agents.
 
 Importing this imports both, so it comes before whatever else does.
 """

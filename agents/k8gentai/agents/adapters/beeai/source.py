@@ -1,4 +1,4 @@
-"""What an entrypoint names, and how it runs a turn."""
+"""Finds the object that an entrypoint names, and runs turns on it."""
 
 import inspect
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class BeeAIAgent:
     conversation: Conversation | None = None
     """A function that runs agents in its own way, in place of that."""
     found: object | None = None
-    """What the entrypoint names, if there is one."""
+    """The object that the entrypoint names; None where there is no entrypoint."""
 
     async def drive(self, run: TurnRun, turn: Turn, tools: list[dict[str, Any]]) -> None:
         """Run a turn to its end.

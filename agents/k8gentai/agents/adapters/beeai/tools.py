@@ -82,7 +82,7 @@ class ClientTool(_DescribedTool):
     """A tool that the client runs: nothing runs here, and a call to it ends the turn before the next model call.
 
     Args:
-        function: as chat completions takes it.
+        function: the function as chat completions takes it.
     """
 
     def __init__(self, function: dict[str, Any]) -> None:

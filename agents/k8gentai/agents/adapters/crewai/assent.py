@@ -26,8 +26,8 @@ def assent(prompt: str, message: str, quoted: Iterable[object], *, ahead: bool) 
 
     Args:
         prompt: the question.
-        message: what the hook says after it, which goes before it here.
-        quoted: what the question may show of a call, which asks for nothing.
+        message: the hook's words after the question, which go before it here.
+        quoted: the parts of a call that the question may show, which ask for nothing.
         ahead: it is asked before the call; where a result is reviewed, a word would be taken for feedback.
     """
     shown = [text for each in quoted if _named(text := str(each), ahead=True) is not None]

@@ -16,7 +16,7 @@ def find_tools(found: object | None, ruled: AbstractSet[str]) -> FoundTools:
     a turn.
 
     Args:
-        found: what the entrypoint names; None for a declarative agent, whose tools are its definition's.
+        found: the entrypoint's object; None for a declarative agent, whose tools are its definition's.
         ruled: the names that the definition says something of; models know such a tool by just that.
     """
     if found is None:

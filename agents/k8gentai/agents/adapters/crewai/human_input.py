@@ -1,4 +1,4 @@
-"""Where CrewAI asks a person at the console: the turn asks in its place, and waits without a worker.
+"""Has the turn ask a person where CrewAI asks at the console: the turn waits without a worker.
 
 Who approves without a word is content. Any word is feedback, and so is a denial.
 A hook gets the word that it asks for.
@@ -66,7 +66,7 @@ class _Tasks(SyncHumanInputProvider):  # type: ignore[misc]  # Any, where CrewAI
     """Asks for feedback on a task's result until there is none."""
 
     def handle_feedback(self, formatted_answer: Any, context: Any) -> Any:
-        """Returns the result that a person is content with."""
+        """Return the result that a person is content with."""
         answer = formatted_answer
         while context.ask_for_human_input:
             if feedback := self._feedback(answer, context):

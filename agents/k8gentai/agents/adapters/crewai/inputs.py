@@ -1,4 +1,5 @@
-"""What a turn brings, as the parts of CrewAI take it: messages for agents, named inputs for crews and flows."""
+"""Gives a turn's messages and parameters the forms that CrewAI takes: messages for agents, named inputs for crews
+and flows."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from k8gentai.agents.contract.turn import RequestError, Turn
 from k8gentai.agents.tools.images import IMAGE
 
 _NAMES = ("input", "request", "query", "question", "message", "user_message", "user_input", "prompt", "text")
-"""What the user's words may be called among a crew's placeholders or a flow's fields, best first."""
+"""The names that a crew's placeholders or a flow's fields may have for the user's words, best first."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,9 @@ class Request:
     """A turn for what takes no messages."""
 
     text: str
-    """What the user says now."""
+    """The user's words in this turn."""
     before: str
-    """What was said before, a paragraph a message; empty in a first turn."""
+    """The conversation before this turn, a paragraph a message; empty in a first turn."""
     instructions: str
     given: dict[str, Any]
     """The inputs by name, where the user's message is a JSON object."""

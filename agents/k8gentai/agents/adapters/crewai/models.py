@@ -53,7 +53,7 @@ _OWN_ROLES = ("Task Execution Planner", "Guardrail Agent")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a run came to, as text.
+    """The answer of a run of CrewAI's, as text.
 
     Attributes:
         text: all of it.
@@ -65,7 +65,8 @@ class Answer:
 
 
 Work = tuple[str, str]
-"""What an agent works at: the event by which the task or the agent by itself began, and the task, by their ids."""
+"""A piece of an agent's work, by the ids of the event that began it (a task's, or that of an agent by itself) and
+of the task."""
 
 
 @dataclass
@@ -73,12 +74,12 @@ class _Call(NumberedCall):
     """One model call under way."""
 
     acts: bool
-    """It is an agent's, or a flow's, and its tool calls are made."""
+    """Whether it is an agent's call, or a flow's, so that its tool calls are made."""
     shown: bool
-    """What it says is part of the turn's answer."""
+    """Whether its words are part of the turn's answer."""
     work: Work = ("", "")
     inner: bool = False
-    """Its answer is for the agent's own code, or for other agents."""
+    """Whether its answer is for the agent's own code, or for other agents."""
     text: str = ""
     reasoning: str = ""
     place: int = 0
@@ -95,11 +96,11 @@ class _Said:
     text: str
     work: Work
     answers: bool
-    """No tool call came with it: its agent was done, unless it was sent back."""
+    """Whether no tool call came with it: its agent was done, unless it was sent back."""
     place: int = 0
     """Tells which of two messages is shown first: models that answer at once may end in another order."""
     settled: bool = False
-    """What its agent's work came to is known."""
+    """Whether the result of its agent's work is known."""
 
 
 class ModelCalls:
@@ -107,7 +108,7 @@ class ModelCalls:
 
     Args:
         publish: takes each event, from any thread.
-        limit: how many model calls may be made.
+        limit: the number of model calls that may be made.
         client_tools: tools whose calls end the turn.
         leave_out: takes a message's id, and whether it is no part of what the run has come to so far.
     """
@@ -133,7 +134,7 @@ class ModelCalls:
         self._begun: set[str] = set()
         """The events by which tasks, and agents by themselves, began."""
         self._settled: Work | None = None
-        """What was done last."""
+        """The work that was done last."""
         self._messages = 0
         self._places = count(1)
         self._made = 0
@@ -142,11 +143,11 @@ class ModelCalls:
         self._beside: dict[str, list[ToolCall]] = {}
         """The calls of each answer, by the id of each."""
         self._hands_over = False
-        """The client has a call of its own to make, once the worker has made those beside it."""
+        """Whether the client has a call of its own to make, once the worker has made those beside it."""
         self.last_tasks: set[str] = set()
         """The ids of the tasks of which the turn's answer may come; empty where that is not known."""
         self.is_over = False
-        """The turn goes back to the client, for its tools."""
+        """Whether the turn goes back to the client, for its tools."""
 
     def take(self, event: object) -> None:
         """Take an event of CrewAI's.
@@ -215,10 +216,10 @@ class ModelCalls:
             self.is_over = True
 
     def finish(self, answer: Answer) -> None:
-        """The run ended well.
+        """End the turn's events: the run ended well.
 
         Args:
-            answer: what it came to; published where no model said it.
+            answer: the answer of the run; published where no model said it.
         """
         with self._lock:
             self._drop_failed()
@@ -256,9 +257,9 @@ class ModelCalls:
         return False
 
     def _settle(self, work: Work, output: str) -> None:
-        """A task or an agent is done. What its models answered and it did not come to is dropped: what a guardrail
-        or a person turned down, what a hook changed, and how agents without tool calls write down their thoughts.
-        """
+        """Drop the answers of a task's or an agent's models that are not its result, as it is done: those that a
+        guardrail or a person turned down, those that a hook changed, and the thoughts that agents without tool
+        calls write down."""
         self._settled = work
         said = [said for said in self._said if said.work == work and not said.settled]
         same = next((each for each in reversed(said) if same_answer(each.text, output)), None)

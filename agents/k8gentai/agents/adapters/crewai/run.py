@@ -29,7 +29,7 @@ current_run: ContextVar["CrewRun | None"] = ContextVar("current_crew_run", defau
 """The run that the code at hand belongs to, in whatever thread."""
 
 _CLOSING_SECONDS = 5
-"""How long the tool calls of a closed turn may take to unwind."""
+"""The seconds that the tool calls of a closed turn may take to unwind."""
 
 
 class Stopped(BaseException):
@@ -40,7 +40,7 @@ class CrewRun:
     """Runs one turn in a thread of its own and keeps its events for the one who asks.
 
     Args:
-        context: what the harness lends.
+        context: the means that the harness lends.
         asked_at: when the turn was asked, in UTC.
         client_tools: the names of the tools that the client runs; a call to one ends the turn.
         ruled: the names of the tools that the definition says something of.
@@ -61,7 +61,7 @@ class CrewRun:
         self._events = EventQueue()
         self._waiting: set[concurrent.futures.Future[Any]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
-        """What is waited for, on the worker's loop."""
+        """The tasks on the worker's loop that the run waits for."""
         self._lock = threading.Lock()
         self._over = False
         self.call_ids = CallIds()
@@ -188,8 +188,8 @@ class CrewRun:
         """Ask a person; blocks, in a thread of CrewAI's.
 
         Args:
-            name: what is asked for.
-            told: what the person is to know.
+            name: the name of what is asked for.
+            told: the words for the person.
             place: tells the question from equal ones of other tasks and methods.
 
         Raises:

@@ -1,4 +1,4 @@
-"""What CrewAI does beside running agents (telemetry, traces, questions, files at home), switched off.
+"""Switches off what CrewAI does beside running agents: telemetry, traces, questions, files at home.
 
 Importing this imports CrewAI, so it comes before whatever else does.
 """

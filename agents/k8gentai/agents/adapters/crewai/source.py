@@ -1,4 +1,4 @@
-"""What an entrypoint names, and how a turn gets its own of it."""
+"""Finds the object that an entrypoint names, and gets each turn one of its own."""
 
 import asyncio
 import inspect
@@ -41,7 +41,7 @@ class CrewAIAgent:
     make: Callable[[AgentContext], object]
     """Makes one turn's own agent, crew or flow."""
     found: object | None = None
-    """What the entrypoint names, if there is one."""
+    """The object that the entrypoint names; None where there is no entrypoint."""
 
     @property
     def ruled(self) -> frozenset[str]:

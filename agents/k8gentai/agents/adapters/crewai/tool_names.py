@@ -19,8 +19,8 @@ def tool_name(name: str, *most: int) -> str:
     """Return a tool's name as models know it.
 
     Args:
-        name: as the tool has it, or as a model writes it.
-        most: how long it may be.
+        name: the name as the tool has it, or as a model writes it.
+        most: the most characters that it may have.
     """
     return name if _is_named(name) else _sanitize(name, *most)
 

@@ -38,7 +38,7 @@ from k8gentai.agents.tools.admitted_arguments import admit
 from k8gentai.agents.tools.images import text_without_images
 
 _STOPS = (HookAborted, ToolExecutionFailedError)
-"""What CrewAI raises to end a run, rather than to be told to the model."""
+"""The errors that CrewAI raises to end a run; the model is not to see them as results."""
 
 
 def hook_tools() -> None:
@@ -97,7 +97,7 @@ def client_tools(tools: list[dict[str, Any]]) -> list[BaseTool]:
     """Return the request's tools, as an agent takes them.
 
     Args:
-        tools: as chat completions takes them.
+        tools: the tools as chat completions takes them.
     """
     return [
         ClientTool(
@@ -127,7 +127,7 @@ class _Execution:
 
     Args:
         execute: runs the tool, and gives what CrewAI wants of it.
-        outcome: what the model is shown of that.
+        outcome: returns the outcome that the model is shown, given what CrewAI gets.
     """
 
     def __init__(self, execute: Callable[[], Any], outcome: Callable[[Any], ToolOutcome]) -> None:

@@ -54,7 +54,7 @@ keep_reasoning()
 hook_interrupts(lambda: run.questions if (run := current_run.get(None)) else None)
 
 _CLOSING_SECONDS = 5
-"""How long a closed turn may take to unwind; its model call is hung up on at once."""
+"""The seconds that a closed turn may take to unwind; its model call is hung up on at once."""
 
 Graph = Pregel[Any, Any, Any, Any]
 

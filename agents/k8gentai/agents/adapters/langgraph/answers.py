@@ -35,7 +35,7 @@ class Published:
     """A message that was published.
 
     Attributes:
-        message_id: its id in the turn's events.
+        message_id: the id of the message in the turn's events.
         text: all of it.
         ids: the ids that LangChain knows it by.
         place: tells which of two messages is shown first.
@@ -76,10 +76,10 @@ class Answers:
         self._publish = publish
         self._publish_calls = publish_calls
         self._given: dict[tuple[str, ...], set[object]] = {}
-        """What each graph's state had when it began, or was written anew, by its namespace."""
+        """The messages in each graph's state when it began or was last rewritten, by the graph's namespace."""
         self._anew: dict[tuple[str, ...], set[object]] = {}
-        """What a node that wrote the conversation anew had it begin with, by the graph's namespace: it is of
-        before, and no answer."""
+        """The messages that a rewritten state began with, by the graph's namespace: they are of before, and no
+        answer."""
         self._begun: set[tuple[str, ...]] = set()
         """The graphs whose states had what they began with."""
         self._final: Any = None
@@ -237,11 +237,12 @@ class _Free:
     def __init__(self, published: Iterable[Published]) -> None:
         self._free = {id(each): each for each in published}
         self._by_id: defaultdict[tuple[str, str], deque[Published]] = defaultdict(deque)
-        """By ids and words."""
+        """The messages by their ids and words."""
         self._by_words: defaultdict[str, deque[Published]] = defaultdict(deque)
-        """By words, in the order in which they are shown: those that may come after the place at hand."""
+        """The messages that may come after the place at hand, by their words, in the order in which they are
+        shown."""
         self._before: defaultdict[str, deque[Published]] = defaultdict(deque)
-        """Those that do not."""
+        """The messages that do not come after it, in the same way."""
         for each in self._free.values():
             for known in each.ids:
                 self._by_id[known, each.text.strip()].append(each)

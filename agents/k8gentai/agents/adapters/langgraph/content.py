@@ -1,4 +1,4 @@
-"""What is in a LangChain message's content."""
+"""Reads the content of LangChain's messages."""
 
 import re
 from typing import Any

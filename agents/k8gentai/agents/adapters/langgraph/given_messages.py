@@ -17,7 +17,7 @@ from pydantic import BaseModel
 _MARK = "k8gentai:given:"
 """Begins what stands for the id of a message that the tool was given; its place follows."""
 _DEPTH = 4
-"""How deep in what a tool is given messages are looked for: in lists in fields of a state."""
+"""The depth to which a tool's arguments are searched for messages: in lists in fields of a state."""
 
 
 class GivenMessages:

@@ -1,4 +1,5 @@
-"""What a graph asks of people: ``interrupt()``, as its own code or LangChain's middleware calls it.
+"""Has the turn ask people where a graph does: by ``interrupt()``, called by its own code or by LangChain's
+middleware.
 
 A question is named by its place in the graph and by what it asks, so that its answer finds it whenever and in
 whatever order the graph comes to it again. The graph runs from its beginning when there is an answer, and
@@ -33,7 +34,7 @@ from k8gentai.agents.text.json_text import shown_json
 _MESSAGE_FIELDS = {"type", "content", "id", "additional_kwargs"}
 """Fields by which the JSON of one of LangChain's messages is known."""
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")
-"""Of an object, as Python prints it."""
+"""The address of an object, as Python prints it."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class _Part:
     """One thing that a person decides: of most interrupts the only one."""
 
     question: str
-    """Its id."""
+    """The id of the question that it belongs to."""
     name: str
     arguments: str
     about: tuple[str, ...]
@@ -73,9 +74,9 @@ class Questions:
         self._places = places
         self._ids = CallIds()
         self._open: defaultdict[tuple[str, str], list[_Asked]] = defaultdict(list)
-        """What was not answered, by the ids and contents of LangGraph's interrupts."""
+        """The questions without an answer, by the ids and contents of LangGraph's interrupts."""
         self._settled: dict[str, Any] = {}
-        """What people had run for calls, by their ids: each a name and arguments."""
+        """The calls that people had run, by their ids: each a name and arguments."""
         self._lock = threading.Lock()
 
     def settled(self, call_id: str, name: str) -> dict[str, Any] | None:
@@ -88,7 +89,7 @@ class Questions:
 
         Args:
             stop: LangGraph's own function, which stops the graph, unless its caller resumed it by a command.
-            value: what is asked.
+            value: the value that is asked with.
             response_schema: of the answer, as LangGraph takes it.
 
         Raises:

@@ -1,4 +1,5 @@
-"""What a turn brings, as a graph takes it: messages in a state, or the one parameter of the functional API."""
+"""Gives a turn's messages and parameters the form that a graph takes: messages in a state, or the one parameter of
+the functional API."""
 
 from typing import Any, get_origin
 

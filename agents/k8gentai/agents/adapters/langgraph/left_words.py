@@ -17,7 +17,7 @@ _WITHIN = "|"
 """Stands between the names of a task and of one inside of it."""
 
 _DEPTH = 5
-"""How deep in what a node returns its messages may be."""
+"""The depth to which the values that a node returns are searched for messages."""
 
 
 class LeftWords(TaskCallbacks):
@@ -40,14 +40,14 @@ class LeftWords(TaskCallbacks):
             self._running[run_id] = task
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """A task has ended: what was said in it counts as far as it returns that."""
+        """Note that a task has ended: what was said in it counts as far as it returns that."""
         task = self._running.pop(run_id, None)
         if task is not None:
             self._ended.add(task)
             self._hold(task, list(_messages_in(outputs)))
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """A task broke off: it may begin again, or have handed over what it said."""
+        """Note that a task broke off: it may begin again, or have handed over what it said."""
         self._running.pop(run_id, None)
 
     def take(self, state: Any) -> None:

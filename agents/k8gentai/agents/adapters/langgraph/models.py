@@ -61,17 +61,17 @@ class _Call(NumberedCall):
     text: str = ""
     reasoning: str = ""
     place: int = 0
-    """Where its text is shown."""
+    """The position of its text among all that the turn shows."""
     parts: set[object] = field(default_factory=set)
     """The places in its message of the parts that are shown by a mark."""
     tools: dict[object, str] = field(default_factory=dict)
     """The id of each tool call being streamed, by its index in the answer."""
     arguments: dict[str, str] = field(default_factory=dict)
-    """What was streamed of each tool call's arguments, by its id."""
+    """The part of each tool call's arguments that was streamed, by the call's id."""
     clients: set[str] = field(default_factory=set)
     """The ids of the calls that are the client's to make."""
     left: list[ToolCallChunk] = field(default_factory=list)
-    """What was streamed of those, and taken out of the answer's pieces."""
+    """The pieces of those calls, which were taken out of the answer."""
 
     def is_clients(self, written: Mapping[str, Any]) -> bool:
         """Return whether a call, of which this is written somewhere in the answer, is the client's to make."""
@@ -86,7 +86,7 @@ class ModelCalls(BaseCallbackHandler):
     Args:
         publish: takes each event, from any thread.
         halt: ends the turn, with an error or well.
-        limit: how many model calls may be made.
+        limit: the number of model calls that may be made.
         client_tools: tools whose calls end the turn.
         structured: tools that nobody runs: calling one is how the model answers in a structure.
         exempt: takes a call for which no tool ran.
@@ -130,7 +130,7 @@ class ModelCalls(BaseCallbackHandler):
         self.tool_tasks: set[str] = set()
         """The tasks of the graph that run tools."""
         self.made = 0
-        """How many model calls there were."""
+        """The number of model calls so far."""
         self._hands_over = False
         """Whether the client has a call of its own to make."""
 
@@ -190,25 +190,25 @@ class ModelCalls(BaseCallbackHandler):
                 self._publish(call)
 
     def on_tool_start(self, serialized: dict[str, Any], input_str: str, *, run_id: UUID, **kwargs: Any) -> None:
-        """A tool is about to run: what models say for it is its own affair."""
+        """Note that a tool is about to run: what models say for it is its own affair."""
         self._in_tools.add(run_id)
         if task := (kwargs.get("metadata") or {}).get("langgraph_checkpoint_ns"):
             self.tool_tasks.add(task)
 
     def on_chain_start(self, serialized: dict[str, Any], inputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """A part of the graph begins, which may work for a tool."""
+        """Note a part of the graph that begins, which may work for a tool."""
         if kwargs.get("parent_run_id") in self._in_tools:
             self._in_tools.add(run_id)
 
     def on_chat_model_start(
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
     ) -> None:
-        """A chat model is about to be called."""
+        """Begin the call of a chat model."""
         self._open_calls.shown(chain.from_iterable(messages))
         self._begin(run_id, kwargs)
 
     def on_llm_start(self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any) -> None:
-        """A completion model is about to be called."""
+        """Begin the call of a completion model."""
         self._begin(run_id, kwargs)
 
     def on_llm_new_token(
@@ -219,7 +219,7 @@ class ModelCalls(BaseCallbackHandler):
         run_id: UUID,
         **kwargs: Any,
     ) -> None:
-        """A piece of an answer."""
+        """Take a piece of an answer."""
         call = self._running.get(run_id)
         if call is None or not call.shown:
             return
@@ -235,7 +235,7 @@ class ModelCalls(BaseCallbackHandler):
         call.left += take_out_pieces(chunk, call.is_clients)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
-        """An answer is whole. One that was not streamed is published now."""
+        """Note that an answer is whole. One that was not streamed is published now."""
         call = self._running.pop(run_id, None)
         if call is None:
             return
@@ -275,7 +275,8 @@ class ModelCalls(BaseCallbackHandler):
         self._hands_over = True
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """A model call broke off. The agent may try again; else what was said stays open for the turn's end."""
+        """Note that a model call broke off. The agent may try again; else what was said stays open for the turn's
+        end."""
         if call := self._running.pop(run_id, None):
             if not isinstance(error, GeneratorExit | asyncio.CancelledError):
                 # Whether the answer holds more is not known.

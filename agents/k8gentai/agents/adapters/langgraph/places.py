@@ -1,4 +1,5 @@
-"""Where in a graph the code at hand runs, in words that are the same whenever the graph runs again.
+"""Names the place in a graph where the code at hand runs, in words that are the same whenever the graph runs
+again.
 
 LangGraph names a task by ids that differ in each run. Its callbacks name the task's step and path as well, which
 follow from the graph alone.

@@ -30,14 +30,14 @@ class Refusals(BaseCallbackHandler):
         self._hooks: set[UUID] = set()
 
     def on_chain_start(self, serialized: dict[str, Any], inputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """A node begins, or something within one."""
+        """Note that a node begins, or something within one."""
         node = (kwargs.get("metadata") or {}).get("langgraph_node")
         name = str(kwargs.get("name"))
         if name == node and (name.endswith(_HOOKS) or name == _POST_MODEL_HOOK):
             self._hooks.add(run_id)
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """A node is done."""
+        """Note that a node is done."""
         if run_id not in self._hooks:
             return
         self._hooks.discard(run_id)

@@ -1,4 +1,5 @@
-"""What LangChain's ``HumanInTheLoopMiddleware`` asks about tool calls, and the decisions it takes.
+"""Reads the questions of LangChain's ``HumanInTheLoopMiddleware`` about tool calls, and writes the decisions it
+takes.
 
 https://docs.langchain.com/oss/python/langchain/human-in-the-loop
 """
@@ -64,7 +65,7 @@ def review_of(value: Any, calls: Iterable[ToolCall], response_schema: Any) -> Re
     """Read an interrupt's value; None where it is not the middleware's.
 
     Args:
-        calls: those of the message that is reviewed.
+        calls: the calls of the message that is reviewed.
         response_schema: of the answer, where the interrupt has one.
     """
     if not isinstance(value, dict):

@@ -29,7 +29,7 @@ _SUPERSTEPS_PER_CALL = 20
 """Supersteps a graph may take for each model call it may make, so that one that loops without any ends too."""
 
 _INTERRUPT = "__interrupt__"
-"""Where LangGraph puts what is asked of a person."""
+"""The key under which LangGraph has the questions for a person."""
 
 current_run: ContextVar["GraphRun"] = ContextVar("current_run")
 """The run that the code at hand belongs to."""
@@ -39,7 +39,7 @@ class GraphRun(KeptEvents):
     """Runs a graph in a task of its own and keeps its events for the one who asks.
 
     Args:
-        context: what the harness lends.
+        context: the means that the harness lends.
         client_tools: the names of the tools that the client runs; a call to one ends the turn.
         structured: the names of the tools that nobody runs, as calling one is the answer.
         named: the tools that the agent's definition speaks of.
@@ -89,7 +89,7 @@ class GraphRun(KeptEvents):
 
         Args:
             messages: the turn's.
-            graph_input: what the graph takes them as.
+            graph_input: the messages and parameters as the graph takes them.
             thread_id: for tools and nodes that keep something under it.
 
         """

@@ -31,7 +31,7 @@ class TaskCallbacks(BaseCallbackHandler):
         Args:
             task: names it, within the tasks around it.
             run_id: the id of LangChain's run.
-            inputs: what it was given.
-            metadata: what LangGraph says of it.
+            inputs: the inputs that it was given.
+            metadata: the metadata that LangGraph has for it.
         """
         raise NotImplementedError

@@ -29,7 +29,7 @@ def recorded(result: Any, given: GivenMessages) -> str:
     cannot be kept.
 
     Args:
-        result: what it returned.
+        result: the result that it returned.
         given: the messages that it was given.
     """
     return "" if _is_plain(result) else written(result, given) or _degraded(given.marked(result))
@@ -46,7 +46,7 @@ def remade(raw: str, given: GivenMessages) -> Any:
     """Return the result again.
 
     Args:
-        raw: what :func:`recorded` or :func:`written` returned, not empty.
+        raw: the text that :func:`recorded` or :func:`written` returned, not empty.
         given: the messages that the tool is given now.
     """
     return given.unmarked(_read(raw))

@@ -19,7 +19,7 @@ from k8gentai.agents.contract.turn import Adapter, AgentLoadError, FoundTools, R
 from k8gentai.agents.resources.agent import AgentDefinition
 
 _CLOSING_SECONDS = 5
-"""How long a closed turn may take to say goodbye to its MCP servers; the model is hung up on at once."""
+"""The seconds that a closed turn may take to say goodbye to its MCP servers; the model is hung up on at once."""
 
 
 @dataclass(frozen=True)

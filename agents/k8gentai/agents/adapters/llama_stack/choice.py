@@ -1,4 +1,5 @@
-"""Which tools a request's ``tool_choice`` lets the model call, where the loop shows it those but runs any.
+"""Applies a request's ``tool_choice`` to Llama Stack's loop, which shows the model the tools that it allows but
+runs any.
 
 Source: https://www.openresponses.org/specification#allowed_tools
 """

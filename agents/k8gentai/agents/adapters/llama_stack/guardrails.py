@@ -28,7 +28,7 @@ class Guardrails:
         self._stack = stack
         self.names = names
         self.fault: GuardrailError | None = None
-        """What went wrong. The loop would make a nameless failure of it."""
+        """The error of a guardrail; the loop would make a nameless failure of it."""
 
     @property
     def routing_table(self) -> "Guardrails":

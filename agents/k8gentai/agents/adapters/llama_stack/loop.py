@@ -51,7 +51,7 @@ class _Loop(StreamingResponseOrchestrator):  # type: ignore[misc]
         own: the server that they seem to be on.
         names: the tools that the client runs, as :func:`on_client` gives them.
         guardrails: judge what the model is told, and what it says.
-        parts: what the loop itself takes.
+        parts: the parts that the loop itself takes.
     """
 
     def __init__(
@@ -158,8 +158,8 @@ async def run_loop(
     """Run one turn to its end.
 
     Args:
-        agent: whose turn it is.
-        request: what to run, with the whole history as its input.
+        agent: the agent whose turn it is.
+        request: the request to run, with the whole history as its input.
         context: the turn's model endpoint, tools and limits.
         client: the HTTP client for model calls.
         emit: takes the turn's events, in order.

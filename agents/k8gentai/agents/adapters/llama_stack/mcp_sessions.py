@@ -9,7 +9,7 @@ from llama_stack.providers.utils.tools.mcp import client_wrapper
 from k8gentai.agents.tools.mcp_sessions import Session, SessionKeeper, wait_for_ends
 
 _CLOSING_SECONDS = 3
-"""How long the servers of a turn may take to hear that it is over."""
+"""The seconds that the servers of a turn may take to hear that it is over."""
 
 
 class McpSessions:

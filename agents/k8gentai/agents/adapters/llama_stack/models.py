@@ -24,7 +24,7 @@ class ModelCallError(Exception):
 
     Args:
         model: the model that was asked.
-        cause: what went wrong, as a sentence about the model ("answered 500: …").
+        cause: the fault, as a sentence about the model ("answered 500: …").
         status_code: the HTTP status, where there was one.
     """
 
@@ -50,7 +50,7 @@ class ModelCalls:
     """The part of Llama Stack's ``Inference`` its Responses loop uses, for one turn.
 
     Attributes:
-        count: how many model calls were begun.
+        count: the number of model calls that were begun.
         finish_reason: why the last model call ended, as the model said.
         fault: the error that ended the last call, if one did.
     """

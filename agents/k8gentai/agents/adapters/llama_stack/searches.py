@@ -53,7 +53,7 @@ class _VectorStores:
     def __init__(self, stack: StackServices) -> None:
         self._stack = stack
         self.faults: list[Exception] = []
-        """What went wrong. Llama Stack's search goes on without a store that fails."""
+        """The errors of the searches: Llama Stack's search goes on without a store that fails."""
 
     async def openai_search_vector_store(
         self, vector_store_id: str, request: OpenAISearchVectorStoreRequest
@@ -77,7 +77,7 @@ async def search_files(
     Args:
         stack: searches.
         tool: the request's; None where it has none.
-        arguments: as the model gave them.
+        arguments: the arguments as the model gave them.
 
     Raises:
         ToolFailedError: there is nothing to search in or for.
@@ -102,7 +102,7 @@ async def search_web(stack: StackServices, *, offered: bool, arguments: dict[str
     Args:
         stack: searches.
         offered: whether the request has that tool.
-        arguments: as the model gave them.
+        arguments: the arguments as the model gave them.
 
     Raises:
         ToolFailedError: the search failed.

@@ -1,4 +1,4 @@
-"""Where Llama Stack's Responses loop runs tools: its calls go through the turn's tool boundary."""
+"""Has Llama Stack's Responses loop run its tools through the turn's tool boundary."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -28,7 +28,7 @@ from k8gentai.agents.contract.stack_services import StackServices
 from k8gentai.agents.contract.turn import DeclaredTool, ToolBoundary, ToolOutcome
 
 OWN_URL = "worker:"
-"""Of the server on which the agent's own tools seem to be. Nobody asks for this address."""
+"""The address of the server on which the agent's own tools seem to be. Nobody asks for it."""
 
 
 class McpToolError(Exception):
@@ -65,7 +65,7 @@ class BoundaryToolExecutor(ToolExecutor):  # type: ignore[misc]
         self._declared = {tool.name: tool for tool in declared}
         self._published = published
         self.fault: Exception | None = None
-        """What the boundary itself raised. The loop would make a nameless failure of it."""
+        """The error that the boundary itself raised; the loop would make a nameless failure of it."""
 
     def skip(self, call_id: str) -> None:
         """Take a call that the loop answers without running a tool."""

@@ -74,7 +74,7 @@ class Translator:
         self._items: dict[str, str] = {}
 
     def model_called(self) -> None:
-        """A model call begins."""
+        """Begin a model call."""
         self._answer = _Answer(self._answer.number + 1)
         self._emit(StepStarted(step_id=self._answer.step_id, kind="inference"))
 
@@ -107,10 +107,10 @@ class Translator:
                 self._item_done(event.item)
 
     def model_answered(self, calls: Sequence[DecidedCall], files: Mapping[str, str]) -> None:
-        """The model's answer is whole, and the loop has decided who runs its tool calls.
+        """Take the model's answer, which is whole: the loop has decided who runs its tool calls.
 
         Args:
-            calls: those that run.
+            calls: the calls that run.
             files: names of the files that searches found so far, by id.
         """
         answer = self._answer
@@ -133,7 +133,7 @@ class Translator:
         self._emit(StepCompleted(step_id=answer.step_id, kind="inference"))
 
     def blocked(self, reason: str) -> None:
-        """A guardrail blocked the input, or the answer under way: a refusal takes its place.
+        """Put a refusal in the place of the input, or of the answer under way, that a guardrail blocked.
 
         Args:
             reason: for the client.
@@ -175,7 +175,7 @@ class Translator:
         self._emit(ItemDone(item=done))
 
     def _refuse(self, event: Any) -> None:
-        """A refusal is an item of its own. The loop announces no item for it, and counts it as part 2."""
+        """Make an item of a refusal. The loop announces no item for it, and counts it as part 2."""
         if self._answer.refusal_item is None:
             self._answer.refusal_item = self._item_id(f"{event.item_id}:refusal")
             self._emit(ItemStarted(item=_message(self._answer.refusal_item, "in_progress", [])))

@@ -9,7 +9,8 @@ from k8gentai.stack.conformance.scripted import Answer, Call, Raw
 
 
 async def _all_run(lab: Lab, *answers: Answer, lines: list[str]) -> None:
-    """Every call runs once, and is shown once with its own arguments and result, to the client and the model."""
+    """See that every call runs once, and is shown once with its own arguments and result, to the client and the
+    model."""
     lab.script(*answers, Answer("Done."))
     response = await lab.answer("scribe")
     equal("the answer", response.output_text, "Done.")
@@ -23,7 +24,7 @@ async def _all_run(lab: Lab, *answers: Answer, lines: list[str]) -> None:
 
 
 def _paired(lab: Lab, results: list[str]) -> None:
-    """The model is shown each result under the id of its call."""
+    """See that the model is shown each result under the id of its call."""
     messages = lab.requests()[-1].messages
     asked = [call for message in messages for call in message.get("tool_calls") or ()]
     wrote = {call["id"]: f"wrote {json.loads(call['function']['arguments'])['line']}" for call in asked}

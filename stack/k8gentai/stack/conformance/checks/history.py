@@ -1,4 +1,4 @@
-"""What was said before reaches the model, whichever way the turns hang together."""
+"""Checks that the conversation so far reaches the model, whichever way the turns hang together."""
 
 from k8gentai.stack.conformance.capabilities import Capability, check
 from k8gentai.stack.conformance.expect import contains, equal, eventually, one

@@ -42,7 +42,7 @@ async def a_model_that_is_busy_once_is_asked_again(lab: Lab) -> None:
 
 @check(Capability.MODEL_FAILURE)
 async def a_model_that_hangs_up_fails_the_turn(lab: Lab) -> None:
-    """What was streamed stays streamed, so the call is not made again."""
+    """See that words that were streamed stay streamed: the call is not made again."""
     lab.script(Answer("Half an ", "ans", HANG_UP), *(Answer("Not asked for.") for _ in range(5)))
     events = await lab.stream("plain")
     failed(events[-1].response, "model_error", _NAME)

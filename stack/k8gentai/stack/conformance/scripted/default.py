@@ -1,4 +1,4 @@
-"""What the model answers where no script says: arithmetic with tools, lines for a book, else an echo."""
+"""The model's answers where no script says: arithmetic with tools, lines for a book, else an echo."""
 
 import itertools
 import re

@@ -1,4 +1,4 @@
-"""What a script is made of: answers, refusals and the gates between their pieces."""
+"""The steps that a script is made of: answers, refusals and the gates between their pieces."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Ending(Enum):
-    """How an answer ends where it does not end well."""
+    """The ways in which an answer ends that does not end well."""
 
     HANG_UP = auto()
     """The connection is dropped, without the stream's terminator."""
@@ -154,7 +154,7 @@ class Received:
     def __init__(self, key: str | None, number: int, body: dict[str, Any], headers: dict[str, str]) -> None:
         self.key = key
         self.number = number
-        """Its place among the requests of the same key, from 0."""
+        """The request's number among those of the same key, from 0."""
         self.body = body
         self.headers = headers
         self.closed_by_client = threading.Event()

@@ -131,9 +131,10 @@ end
 
 give_way(ending)
 redis.call('SET', keys.kept_since, now(), 'NX')
+-- The pool under both its names: scripts of the release before read `framework`.
 redis.call('HSET', turn, 'accepted', accepted, 'history', ahead == 0 and history or '[]', 'agent', args.agent,
-  'framework', args.pool, 'accepted_at', now(), 'conversation', conversation, 'principal', args.principal, 'attempt', 0,
-  'crashes', 0, 'seq', 0, 'keep', args.keep)
+  'pool', args.pool, 'framework', args.pool, 'accepted_at', now(), 'conversation', conversation,
+  'principal', args.principal, 'attempt', 0, 'crashes', 0, 'seq', 0, 'keep', args.keep)
 set_status(turn, 'queued')
 append(turn, event)
 redis.call('ZADD', keys.unsettled .. args.principal, now(), id)

@@ -38,9 +38,9 @@ local function set_status(turn, status)
   end
 end
 
--- The pool whose workers run a turn. Its field is named as in earlier releases, where each framework had one.
+-- The pool whose workers run a turn. Servers of the release before name the field `framework`.
 local function pool_of(turn)
-  return redis.call('HGET', turn, 'framework')
+  return redis.call('HGET', turn, 'pool') or redis.call('HGET', turn, 'framework')
 end
 
 local registries = {
@@ -139,10 +139,10 @@ end
 -- tool calls asked for and did not wait for ends with it.
 local function end_turn(id, status, event, ended, keep)
   local turn = keys.turn .. id
-  local found = redis.call('HMGET', turn, 'framework', 'attempt', 'keep', 'status', 'settled')
-  local pool, attempt, waited, settled = found[1], found[2], found[4] == 'suspended', found[5]
+  local found = redis.call('HMGET', turn, 'attempt', 'keep', 'status', 'settled')
+  local pool, attempt, waited, settled = pool_of(turn), found[1], found[3] == 'suspended', found[4]
   -- What the server that accepted it says; a turn of an older one does not have it.
-  keep = found[3] or keep
+  keep = found[2] or keep
   local at = now()
   append(turn, event, at)
   set_status(turn, status)
@@ -176,10 +176,11 @@ end
 -- Ends a turn that is queued, runs, or waits for a person, whoever runs it, and leaves any other as it is. Returns the
 -- status it had.
 stop = function(id, status, event, ended, keep)
-  local found = redis.call('HMGET', keys.turn .. id, 'status', 'framework', 'worker', 'attempt', 'retries')
-  local was, pool, worker, attempt, retried = unpack(found, 1, 5)
+  local turn = keys.turn .. id
+  local found = redis.call('HMGET', turn, 'status', 'worker', 'attempt', 'retries')
+  local was, worker, attempt, retried = unpack(found, 1, 4)
   if was == 'queued' then
-    redis.call('LREM', keys.rq_queue .. pool, 1, id)
+    redis.call('LREM', keys.rq_queue .. pool_of(turn), 1, id)
     if attempt == '0' and retried then give_back(id, retried) end
   elseif was ~= 'running' and not waits(id) then
     return was
