@@ -544,7 +544,7 @@ class _WrittenCache(InMemoryCache):
     """Keeps answers written, as caches on disk do."""
 
     def lookup(self, prompt: str, llm_string: str) -> list[Any] | None:
-        written = super().lookup(prompt, llm_string)
+        written: Any = super().lookup(prompt, llm_string)
         return None if written is None else [loads(each, allowed_objects="core") for each in written]
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Any]) -> None:

@@ -5,7 +5,7 @@ import json
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 import pytest
 from langchain.agents import create_agent
@@ -84,7 +84,7 @@ def speaker(model: Any, name: str = "speak") -> Any:
 
 def _removed(model: Any) -> Any:
     def revise(state: MessagesState) -> Any:
-        return {"messages": [RemoveMessage(state["messages"][-1].id), AIMessage("Better.")]}
+        return {"messages": [RemoveMessage(str(state["messages"][-1].id)), AIMessage("Better.")]}
 
     return chain(speaker(model), revise)
 
@@ -159,7 +159,7 @@ def _supervised(model: Any) -> Any:
     return chain(worker)
 
 
-def _router(method: str) -> Callable[[Any], Any]:
+def _router(method: Literal["function_calling", "json_mode", "json_schema"]) -> Callable[[Any], Any]:
     def made(model: Any) -> Any:
         async def route(state: MessagesState) -> Any:
             await chat(model).with_structured_output(Route, method=method).ainvoke(state["messages"])

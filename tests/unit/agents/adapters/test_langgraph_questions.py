@@ -213,7 +213,7 @@ def tools() -> object:
         return {"messages": [AIMessage("", tool_calls=calls)]}
 
     def tell(state):
-        results = [message.content for message in state["messages"] if isinstance(message, ToolMessage)]
+        results = [message.text for message in state["messages"] if isinstance(message, ToolMessage)]
         return {"messages": [AIMessage(" ".join(sorted(results)))]}
 
     return (
@@ -343,6 +343,9 @@ async def test_a_graph_that_stops_without_asking_for_an_answer_is_an_error():
         await talk.run()
 
 
+Mode = Literal["batched", "per_call"]
+
+
 class Scripted(FakeMessagesListChatModel):
     def bind_tools(self, tools, **options):
         return self
@@ -353,14 +356,15 @@ def pay(amount: int) -> str:
     return f"paid {amount}"
 
 
-def reviewed(mode: str, **review: Any) -> object:
+def reviewed(mode: Mode, **options: Any) -> object:
     """An agent that pays twice the same, and once something else, all at once."""
+    review: Any = options or True
 
     calls = [
         {"id": f"p{number}", "name": "pay", "args": {"amount": amount}} for number, amount in enumerate((5, 5, 7))
     ]
     answers = [AIMessage("", tool_calls=calls), AIMessage("Done.")]
-    middleware = HumanInTheLoopMiddleware(interrupt_on={"pay": review or True}, interrupt_mode=mode)
+    middleware = HumanInTheLoopMiddleware(interrupt_on={"pay": review}, interrupt_mode=mode)
     return create_agent(Scripted(responses=answers), [pay], middleware=[middleware])
 
 
@@ -384,7 +388,7 @@ async def test_the_middleware_asks_about_each_call_by_its_id(mode):
             assert len(talk.waiting) == 3 - left
 
 
-async def decided(mode: str, reason: str | None, *, approve: bool = True, **review: Any) -> Talk:
+async def decided(mode: Mode, reason: str | None, *, approve: bool = True, **review: Any) -> Talk:
     """The agent's turn after the same decision about each call."""
     talk = await Talk(reviewed(mode, **review)).run()
     for call_id in list(talk.waiting):
@@ -413,7 +417,7 @@ async def _pay_five(request, handler):
     return await handler(request.override(tool_call={**request.tool_call, "args": {"amount": 5}}))
 
 
-def reviewed_with(mode: str, *, inside: bool) -> object:
+def reviewed_with(mode: Mode, *, inside: bool) -> object:
     """An agent that is asked to pay 10; middleware inside or outside of the review has it pay 5."""
     review = HumanInTheLoopMiddleware(interrupt_on={"pay": True}, interrupt_mode=mode)
     calls = [{"id": "p0", "name": "pay", "args": {"amount": 10}}]

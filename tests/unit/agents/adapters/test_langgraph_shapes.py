@@ -181,7 +181,7 @@ def going_on(chat: ChatOpenAI) -> StateGraph:
     return graph.add_edge(START, "llm").add_conditional_edges("llm", tools_condition, ["tools", END])
 
 
-def by_hand(run_tool: Callable[[dict], Any]) -> Node:
+def by_hand(run_tool: Callable[[Any], Any]) -> Node:
     def node(state: MessagesState) -> dict:
         calls = state["messages"][-1].tool_calls
         return {"messages": [ToolMessage(run_tool(call), tool_call_id=call["id"]) for call in calls]}
@@ -189,7 +189,7 @@ def by_hand(run_tool: Callable[[dict], Any]) -> Node:
     return node
 
 
-def by_hand_async(run_tool: Callable[[dict], Any]) -> Node:
+def by_hand_async(run_tool: Callable[[Any], Any]) -> Node:
     async def node(state: MessagesState) -> dict:
         calls = state["messages"][-1].tool_calls
         results = await asyncio.gather(*(run_tool(call) for call in calls))
@@ -199,7 +199,7 @@ def by_hand_async(run_tool: Callable[[dict], Any]) -> Node:
     return node
 
 
-def around(node: Node) -> StateGraph:
+def around(node: Any) -> StateGraph:
     return StateGraph(MessagesState).add_node("outer", node).add_edge(START, "outer")
 
 
@@ -262,8 +262,8 @@ def fanned_out(chat: ChatOpenAI) -> StateGraph:
     async def llm(state: State) -> dict:
         return {"messages": [await chat.bind_tools([pay]).ainvoke(state["messages"])]}
 
-    def one(call: dict) -> dict:
-        return {"messages": [ToolMessage(pay.invoke(call["args"]), tool_call_id=call["id"])]}
+    def one(state: Any) -> dict:
+        return {"messages": [ToolMessage(pay.invoke(state["args"]), tool_call_id=state["id"])]}
 
     def route(state: State) -> Any:
         return [Send("one", call) for call in state["messages"][-1].tool_calls] or END
