@@ -21,9 +21,10 @@ from langgraph.types import Send, interrupt
 from pydantic import BaseModel
 
 from k8gentai.agents.adapters.langgraph.adapter import LangGraphAdapter
+from k8gentai.agents.contract import events as ev
 from k8gentai.agents.contract.idempotency import CallKey, current_call_key
 from k8gentai.agents.contract.turn import Decision, TurnError
-from tests.support.langgraph import Boundary, context_of, loaded, of_type, texts, turn_of
+from tests.support.langgraph import Boundary, called, context_of, loaded, of_type, texts, turn_of
 
 
 class Handler:
@@ -371,7 +372,7 @@ def reviewed(mode: Mode, **options: Any) -> object:
 def results(talk: Talk) -> dict[str, str]:
     """What became of the calls, by their ids: those that ran, and those that somebody answered in their place."""
     ran = {call_id: outcome.output for call_id, outcome in talk.outcomes.items()}
-    return ran | {event.call_id: event.output for event in of_type(talk.events, "tool.result")}
+    return ran | {event.call_id: event.output for event in of_type(talk.events, ev.ToolResult)}
 
 
 @pytest.mark.parametrize("mode", ["batched", "per_call"])
@@ -462,7 +463,7 @@ async def test_a_breakpoint_asks_whether_the_graph_may_go_on():
 
         made = StateGraph(MessagesState).add_node("call", call).add_node("tools", ToolNode([pay]))
         made.add_edge(START, "call").add_edge("tools", "call")
-        made.add_conditional_edges("call", lambda state: "tools" if state["messages"][-1].tool_calls else END)
+        made.add_conditional_edges("call", lambda state: "tools" if called(state) else END)
         return made.compile(interrupt_before=["tools"])
 
     talk = await Talk(graph()).run()
