@@ -6,15 +6,11 @@ import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import httpx
-
+from bench.stack import ROOT
 from bench.turns import Figures
-from k8gentai.stack.local.services import free_port
-from tests.support.processes import ROOT, Process
 
 
 class Direct:
@@ -74,22 +70,9 @@ class Direct:
         figures: Figures = json.loads(line)
         return figures
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End it."""
         self._process.communicate(timeout=20)
-
-
-@contextmanager
-def scripted_model(directory: Path) -> Iterator[str]:
-    """The scripted model, in a process of its own. Gives its base URL."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/v1"
-    model = Process("model", [sys.executable, "-m", "k8gentai.stack.conformance.scripted", str(port)], directory)
-    try:
-        model.wait_until(lambda: _answers(url), "answering")
-        yield url
-    finally:
-        model.stop()
 
 
 def alternate(sides: Sequence[Callable[[], Figures]], rounds: int) -> list[list[Figures]]:
@@ -117,10 +100,3 @@ def peak_bytes(pid: int) -> int:
     found = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     assert found is not None
     return int(found[1]) * 1024
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/models").status_code == 200
-    except httpx.TransportError:
-        return False

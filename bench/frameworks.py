@@ -11,11 +11,13 @@ are streamed; alone, nothing is but what the agent's own code has streamed.
 Llama Stack has no figures alone: it runs agents in its server, and no Python functions as their tools.
 """
 
+import asyncio
 import json
 import math
 import shutil
+import subprocess
 import tempfile
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -27,11 +29,12 @@ from rich.table import Table
 
 from bench import through
 from bench.alone import AGENTS
-from bench.comparing import Direct, alternate, peak_bytes, scripted_model, turns_a_second
+from bench.comparing import Direct, alternate, peak_bytes, turns_a_second
+from bench.stack import ROOT, say, start_model, start_stack
 from k8gentai.agents.adapters import FRAMEWORKS
+from k8gentai.stack.conformance.session import OWN_AGENTS
 from k8gentai.stack.environments.installed import interpreter_for
-from tests.support.processes import ROOT, run_python
-from tests.support.stack import Stack
+from k8gentai.stack.local.children import Children
 
 ROUNDS = 3
 NOT_ALONE = {"llama-stack"}
@@ -69,7 +72,8 @@ class Figure:
 
 def concurrency(framework: str, python: Path) -> int:
     """How many turns a worker of the framework takes at once by default."""
-    done = run_python("-c", _DEFAULT_CONCURRENCY, framework, environment={}, python=python, seconds=300)
+    asking = [str(python), "-c", _DEFAULT_CONCURRENCY, framework]
+    done = subprocess.run(asking, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return int(done.stdout.split()[-1])
 
@@ -91,40 +95,48 @@ def check_answers(agent: str, answers: list[str]) -> None:
     assert all(_SAID[agent] in answer for answer in answers), answers
 
 
-def measure(framework: str, turns: int, model_url: str, directory: Path) -> list[Figure]:
+async def measure(framework: str, turns: int, directory: Path) -> list[Figure]:
     """Measure one framework.
 
     Args:
         turns: how many of each agent in a round, at least.
         directory: for data and logs.
     """
-    python = interpreter_for(framework, Console(stderr=True).print)
+    python = interpreter_for(framework, say)
     clients = concurrency(framework, python)
-    each = math.ceil(turns / clients)
-    with ExitStack() as ends:
-        stack = Stack(directory, model_url)
-        ends.callback(stack.stop)
-        stack.prepare(copy_definitions(framework, directory / "definitions"))
-        stack.add_server()
-        worker = stack.add_worker(framework)
+    async with AsyncExitStack() as ends:
+        children = await ends.enter_async_context(Children(directory / "logs"))
+        model_url = await start_model(children)
+        definitions = copy_definitions(framework, directory / "definitions")
+        stack = await start_stack(children, directory, model_url, definitions, {framework: python})
+        worker = await stack.add_worker(python, framework)
         direct = None
         if framework not in NOT_ALONE:
             settings = {**_QUIET, "CREWAI_STORAGE_DIR": str(directory / "crewai")}
             direct = Direct(f"bench.alone.{framework}", model_url, directory / "alone.log", python, settings)
-            ends.callback(direct.stop)
+            ends.callback(direct.close)
         figure = partial(_figure, framework, clients)
-        figures = []
-        for agent in AGENTS:
-            sides = [partial(through.turns, stack.server.url, agent, clients, each)]
-            if direct:
-                sides.append(partial(direct.turns, agent, clients, each))
-            measured, *alone = alternate(sides, ROUNDS)
-            for rounds in alone:
-                check_answers(agent, [answer for one in rounds for answer in one["turns"]])
-            rates = [turns_a_second(rounds) for rounds in alone]
-            figures.append(figure(f"turns a second, {agent}", turns_a_second(measured), *rates))
-        memory = [peak_bytes(process.pid) for process in (worker, direct) if process]
+        each = math.ceil(turns / clients)
+        figures = [
+            figure(
+                f"turns a second, {agent}",
+                *await asyncio.to_thread(_rates, agent, stack.stack_url, direct, clients, each),
+            )
+            for agent in AGENTS
+        ]
+        memory = [peak_bytes(pid) for pid in (worker, *([direct.pid] if direct else []))]
         return [*figures, figure("peak memory, bytes", *memory)]
+
+
+def _rates(agent: str, url: str, direct: Direct | None, clients: int, each: int) -> list[float]:
+    """Return the turns a second through the stack, and alone where they are run so."""
+    sides = [partial(through.turns, url, agent, clients, each)]
+    if direct:
+        sides.append(partial(direct.turns, agent, clients, each))
+    measured, *alone = alternate(sides, ROUNDS)
+    for rounds in alone:
+        check_answers(agent, [answer for one in rounds for answer in one["turns"]])
+    return [turns_a_second(rounds) for rounds in (measured, *alone)]
 
 
 def show(figures: list[Figure]) -> None:
@@ -153,11 +165,11 @@ def main(
         if name not in FRAMEWORKS:
             raise typer.BadParameter(f"'{name}' is not known; known are: {', '.join(FRAMEWORKS)}.")
     figures = []
-    with tempfile.TemporaryDirectory() as made, scripted_model(Path(made)) as model_url:
+    with tempfile.TemporaryDirectory() as made:
         for name in framework or FRAMEWORKS:
             directory = Path(made) / name
             directory.mkdir()
-            figures += measure(name, turns, model_url, directory)
+            figures += asyncio.run(measure(name, turns, directory))
     if as_json:
         print(json.dumps([asdict(figure) for figure in figures], indent=2))
     else:
@@ -165,7 +177,7 @@ def main(
 
 
 def _agents_of(framework: str) -> Path:
-    return ROOT / "tests" / "conformance" / "agents" / framework.replace("-", "_")
+    return OWN_AGENTS / framework.replace("-", "_")
 
 
 def _figure(framework: str, at_once: int, name: str, through: float, alone: float | None = None) -> Figure:

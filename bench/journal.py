@@ -19,8 +19,13 @@ import uvicorn
 from rich.console import Console
 from rich.table import Table
 
+from bench.stack import start_stack
 from k8gentai.agents.contract.turn import Turn
 from k8gentai.agents.resources.agent import Limits
+from k8gentai.stack.conformance.lab import MODEL
+from k8gentai.stack.conformance.scripted import Answer, ScriptedModel
+from k8gentai.stack.local.children import Children
+from k8gentai.stack.local.temporary_stack import TemporaryStack
 from k8gentai.workers.attempt.budget import Budget
 from k8gentai.workers.attempt.journal import Journal
 from k8gentai.workers.attempt.journal_entries import Answer as Recorded
@@ -34,8 +39,6 @@ from k8gentai.workers.queue.record import AcceptedTurn
 from k8gentai.workers.queue.turns import Turns
 from k8gentai.workers.stack.client import StackClient
 from k8gentai.workers.stack.credentials import Caller, StaticKey
-from tests.scripted import Answer, ScriptedModel
-from tests.support.stack import MODEL, Stack
 
 CALLS = 200
 """Of each kind, with and without, after some to warm up."""
@@ -51,14 +54,14 @@ class Unrecorded(Journal):
         pass
 
 
-async def lease_of_a_turn(stack: Stack) -> tuple[Attempts, Lease]:
+async def lease_of_a_turn(redis_url: str, turn_id: str) -> tuple[Attempts, Lease]:
     """Have a turn accepted and take it, as a worker does."""
-    redis = connect(stack.valkey.url)
+    redis = connect(redis_url)
 
     async def no_history() -> list[dict[str, object]]:
         return []
 
-    turn = Turn(id="resp_bench", agent="bench", input=[])
+    turn = Turn(id=turn_id, agent="bench", input=[])
     accepted = AcceptedTurn(turn=turn, framework="langgraph")
     await Turns(redis).accept(accepted, no_history)
     attempts = Attempts(redis, "langgraph", "bench", lease_seconds=3600)
@@ -69,10 +72,10 @@ async def lease_of_a_turn(stack: Stack) -> tuple[Attempts, Lease]:
     return attempts, started.lease
 
 
-async def seconds_of_calls(stack: Stack, prompt: str) -> dict[str, list[float]]:
+async def seconds_of_calls(stack: TemporaryStack, prompt: str, turn_id: str) -> dict[str, list[float]]:
     """Make the calls of one kind of answer. Returns the seconds each took, with the journal and without."""
-    attempts, lease = await lease_of_a_turn(stack)
-    stack_client = StackClient(stack.server.url, StaticKey())
+    attempts, lease = await lease_of_a_turn(stack.redis_url, turn_id)
+    stack_client = StackClient(stack.stack_url, StaticKey())
     listening = socket.create_server(("127.0.0.1", 0))
     open_attempts = OpenAttempts("unused")
     config = uvicorn.Config(
@@ -120,25 +123,21 @@ def show(rows: list[tuple[str, float, float]]) -> None:
     Console().print(table)
 
 
-def run(directory: Path) -> list[tuple[str, float, float]]:
+async def run(directory: Path) -> list[tuple[str, float, float]]:
     """Measure everything. Returns for each kind of answer the median milliseconds without and with."""
     model = ScriptedModel()
     model.start()
+    no_agents = directory / "agents"
+    no_agents.mkdir()
     rows = []
     try:
-        for name, pieces in PIECES.items():
-            here = directory / name
-            here.mkdir()
-            stack = Stack(here, model.base_url)
-            try:
-                stack.valkey.start()
-                stack.add_server()
+        async with Children(directory / "logs") as children:
+            stack = await start_stack(children, directory, model.base_url, no_agents, {})
+            for name, pieces in PIECES.items():
                 model.script(name, *([Answer(*["a word "] * pieces)] * 2 * (WARM_UP + CALLS)))
-                found = asyncio.run(seconds_of_calls(stack, f"[[{name}]] Speak."))
-            finally:
-                stack.stop()
-            without, with_journal = (1000 * statistics.median(found[kind]) for kind in ("none", "journal"))
-            rows.append((f"{name}, {pieces} pieces", without, with_journal))
+                found = await seconds_of_calls(stack, f"[[{name}]] Speak.", f"resp_{name}")
+                without, with_journal = (1000 * statistics.median(found[kind]) for kind in ("none", "journal"))
+                rows.append((f"{name}, {pieces} pieces", without, with_journal))
     finally:
         model.stop()
     return rows
@@ -146,4 +145,4 @@ def run(directory: Path) -> list[tuple[str, float, float]]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as made:
-        show(run(Path(made)))
+        show(asyncio.run(run(Path(made))))

@@ -8,9 +8,10 @@ figures depend on the machine. The model answers at once, so what is seen is ove
 seconds of its own stand on both sides.
 """
 
+import asyncio
 import statistics
 import tempfile
-from contextlib import ExitStack
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -18,10 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import through
-from bench.comparing import Direct, alternate, scripted_model, turns_a_second
+from bench.comparing import Direct, alternate, turns_a_second
+from bench.stack import ROOT, say, start_model, start_stack
 from bench.turns import Figures
-from tests.support.processes import ROOT
-from tests.support.stack import Stack
+from k8gentai.stack.environments.installed import interpreter_for
+from k8gentai.stack.local.children import Children
 
 IDLE_TURNS = 40
 ROUNDS = 3
@@ -50,31 +52,27 @@ def show(rows: list[tuple[str, list[float]]]) -> None:
     Console().print(table)
 
 
-def prepare(stack: Stack) -> None:
-    """Start the parts, with the bench's agent alone in the registry."""
-    stack.prepare(ROOT / "bench")
-    stack.add_server()
-    stack.add_worker("langgraph", "--concurrency", "64")
-
-
-def run(directory: Path) -> list[tuple[str, list[float]]]:
+def measure_all(direct: Direct, url: str) -> list[tuple[str, list[float]]]:
     """Measure everything. Returns a row for each figure."""
-    with ExitStack() as ends:
-        model_url = ends.enter_context(scripted_model(directory))
-        stack = Stack(directory, model_url)
-        ends.callback(stack.stop)
-        direct = Direct("bench.direct", model_url, directory / "direct.log")
-        ends.callback(direct.stop)
-        prepare(stack)
-        url = stack.server.url
-        idle = measure(direct, url, 1, IDLE_TURNS, 1)
-        rows = [("ms to the first event, idle, p50", [first_event(side) for side in idle])]
-        for clients, each in TURNS_AT_ONCE.items():
-            busy = measure(direct, url, clients, each, ROUNDS)
-            rows.append((f"turns a second, {clients} clients", [turns_a_second(side) for side in busy]))
-        return rows
+    idle = measure(direct, url, 1, IDLE_TURNS, 1)
+    rows = [("ms to the first event, idle, p50", [first_event(side) for side in idle])]
+    for clients, each in TURNS_AT_ONCE.items():
+        busy = measure(direct, url, clients, each, ROUNDS)
+        rows.append((f"turns a second, {clients} clients", [turns_a_second(side) for side in busy]))
+    return rows
+
+
+async def run(directory: Path) -> list[tuple[str, list[float]]]:
+    """Start the parts, with the bench's agent alone in the registry, and measure."""
+    python = interpreter_for("langgraph", say)
+    async with Children(directory / "logs") as children:
+        model_url = await start_model(children)
+        stack = await start_stack(children, directory, model_url, ROOT / "bench", {"langgraph": python})
+        await stack.add_worker(python, "langgraph", ["--concurrency", str(max(TURNS_AT_ONCE))])
+        with closing(Direct("bench.direct", model_url, directory / "direct.log")) as direct:
+            return await asyncio.to_thread(measure_all, direct, stack.stack_url)
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as made:
-        show(run(Path(made)))
+        show(asyncio.run(run(Path(made))))

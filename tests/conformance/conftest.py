@@ -53,7 +53,7 @@ def stack(framework, kit, model, tmp_path_factory):
         # An example may ask an agent of another framework, which is not here.
         ours = {*kit.definitions, *added}
         agents = [agent for agent in Registry(made.registry).list() if agent.id in ours]
-        broken = [agent.error for agent in agents if agent.state != "ready"]
+        broken = [agent.error or agent.state for agent in agents if agent.state != "ready"]
         assert not broken, "\n".join(broken)
         made.add_server()
         yield made

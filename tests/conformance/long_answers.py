@@ -6,6 +6,7 @@ import random
 import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import Any
 
 from beeai_framework.agents.requirement import RequirementAgent
 from beeai_framework.backend import (
@@ -75,13 +76,9 @@ async def work(chunks, said):
 
     agent = RequirementAgent(llm=Writer(chunks), tools=[], name="writer")
     tools = SimpleNamespace(exempt=lambda *_: None)
-    current_run.set(
-        TurnRun(
-            SimpleNamespace(publish=events.append, max_steps=2, tools=tools),
-            SimpleNamespace(asked_at=datetime.now(UTC)),
-            set(),
-        )
-    )
+    context: Any = SimpleNamespace(publish=events.append, max_steps=2, tools=tools)
+    turn: Any = SimpleNamespace(asked_at=datetime.now(UTC))
+    current_run.set(TurnRun(context, turn, set()))
     asked = agent.run("go").on("final_answer", lambda data, meta: heard.append(data.delta))
     sys.setprofile(count)
     answer = (await asked).last_message.text

@@ -1,6 +1,7 @@
 """Calls of a client's function tools beside calls of the agent's own."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from tests.conformance.guarded import agent_id
 from tests.conformance.helpers import answer, items_of, prompt, write
 from tests.scripted import Answer, Call
 
-LOCATE = {
+LOCATE: dict[str, Any] = {
     "type": "function",
     "name": "getTown",
     "description": "Find where someone is.",

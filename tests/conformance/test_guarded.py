@@ -276,7 +276,7 @@ def test_a_rule_for_a_name_that_no_model_takes_is_refused(tmp_path, monkeypatch)
         }
         Path("agents", f"{agent}.yaml").write_text(yaml.safe_dump(definition))
     agents = update(Path("agents"), Path("registry.json"), Terms({"crewai": python_of("crewai", print)}))
-    errors = {agent.id: agent.error.partition("spec.")[2] for agent in agents}
+    errors = {agent.id: (agent.error or "").partition("spec.")[2] for agent in agents}
     hints = {"spaced": "; did you mean 'send_mail'?", "foreign": ""}
     assert errors == {
         agent: f"tools.0.name: {name!r} is no name that models take{hints[agent]}" for agent, name in names.items()

@@ -6,7 +6,7 @@ from k8gentai.agents.contract.events import TurnCompleted
 from k8gentai.workers.queue.admission import ConversationBusyError, QueueFullError
 from k8gentai.workers.queue.attempts import Attempts
 from k8gentai.workers.queue.turns import TurnDeletedError, Turns
-from tests.support.accepting import ask
+from tests.support.accepting import ask, begun
 
 
 async def test_the_limit_of_an_agent_holds_up_no_other(connection):
@@ -44,7 +44,7 @@ async def test_a_turn_that_has_ended_is_left_alone_though_it_is_not_settled(conn
     turns = Turns(connection)
     attempts = Attempts(connection, "langgraph", "worker")
     first = await ask(turns, conversation="one")
-    started = await attempts.start(await attempts.take(1))
+    started = await begun(attempts)
     await attempts.append(started.lease, 2, [TurnCompleted()])
     await ask(turns, conversation="one", strategy=strategy)
     assert (await turns.get(first)).status == "completed"

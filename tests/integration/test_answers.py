@@ -1,5 +1,7 @@
 """What an agent came to is what its client gets, and what its next turn is told."""
 
+from typing import Any
+
 from pydantic import BaseModel
 
 from tests.integration.helpers import check_sequence, collect, prompt, text_of
@@ -37,7 +39,7 @@ async def test_a_structured_answer_is_json_that_the_sdk_reads(client, model, key
 
 
 async def test_a_refusal_in_pieces_is_the_answer_and_figures_count_wherever_they_are(client, model, key):
-    pieces = [{"choices": [{"index": 0, "delta": {"refusal": word}}]} for word in ("I ", "can't.")]
+    pieces: list[Any] = [{"choices": [{"index": 0, "delta": {"refusal": word}}]} for word in ("I ", "can't.")]
     figures = {"x_groq": {"usage": {"prompt_tokens": 50, "completion_tokens": 60}}, "choices": []}
     model.script(key, Answer(*map(Raw, [*pieces, figures])))
     events = await collect(await client.responses.create(model="calculator", input=prompt(key), stream=True))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from typing import Any
 
 import openai
 import pytest
@@ -477,7 +478,7 @@ async def test_who_answers_at_the_same_time_as_another_is_told_where_the_rest_is
             )
             for client, request in zip((one, other), asked(first), strict=True)
         ]
-        came = await asyncio.gather(*both, return_exceptions=True)
+        came: list[Any] = await asyncio.gather(*both, return_exceptions=True)
         (second,) = [response for response in came if not isinstance(response, Exception)]
         (refused,) = [error for error in came if isinstance(error, Exception)]
         assert isinstance(refused, openai.ConflictError)

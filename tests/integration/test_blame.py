@@ -61,7 +61,9 @@ class Bench:
         return await self.turns.get(turn_id)
 
     async def message(self, turn_id):
-        return (await self.turns.events(turn_id))[-1][1].message
+        _, end = (await self.turns.events(turn_id))[-1]
+        assert isinstance(end, TurnFailed)
+        return end.message
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The clients people have: openai, llama-stack-client's Agent and logger, langchain-openai."""
 
 import asyncio
+from typing import Any
 
 import httpx
 import openai
@@ -94,7 +95,7 @@ async def test_langchain(chat, model, key):
 
 async def test_langchain_streams(chat, model, key):
     model.script(key, Answer(Call("multiply", {"a": 17, "b": 23})), Answer("It is ", "391."))
-    whole = None
+    whole: Any = None
     texts = []
     async for chunk in chat.astream(prompt(key)):
         whole = chunk if whole is None else whole + chunk

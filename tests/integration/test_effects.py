@@ -40,7 +40,7 @@ def crashing(host: Any, model: Any, registry: Any, tmp_path_factory: pytest.Temp
         made.stop()
 
 
-async def file_in(client: Any, key: str) -> list[dict[str, Any]]:
+async def file_in(client: Any, key: str) -> Any:
     """Return an input with a file of the stack."""
     file = await client.files.create(file=("returns.txt", b"Bags may be returned."), purpose="assistants")
     parts = [{"type": "input_text", "text": prompt(key)}, {"type": "input_file", "file_id": file.id}]
@@ -66,7 +66,9 @@ async def test_a_turn_whose_worker_was_killed_asks_nothing_again(crashing: Stack
         crashing.add_worker("llama-stack")
         with crashing.redis() as redis:
             name = redis.hget(keys.TURN + turn.id, "worker").decode()
-        crashing.worker(pid_in(name)).kill()
+        pid = pid_in(name)
+        assert pid is not None
+        crashing.worker(pid).kill()
         response = await ended(client, turn.id)
     assert response.output_text == "It rains."
     effects, replayed, repeated = counted(crashing, turn.id)

@@ -20,14 +20,14 @@ from k8gentai.workers.queue.rq_worker import TurnWorker
 from k8gentai.workers.queue.status import LiveWorker, Pools
 from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
 from tests.integration.helpers import eventually
-from tests.support.accepting import ask, finished_in, no_history
+from tests.support.accepting import ask, begun, finished_in, no_history
 
 
 async def ended(connection, turns):
     """A turn that has ended. Returns its id."""
     turn_id = await ask(turns)
     attempts = Attempts(connection, "langgraph", "worker")
-    started = await attempts.start(await attempts.take(1))
+    started = await begun(attempts)
     await attempts.append(started.lease, 2, [TurnCompleted()])
     return turn_id
 
@@ -69,7 +69,7 @@ async def accepted(turns, history, **fields):
 async def run(connection, end):
     """Take the turn that waits, and end it."""
     attempts = Attempts(connection, "langgraph", "worker")
-    started = await attempts.start(await attempts.take(1))
+    started = await begun(attempts)
     await attempts.append(started.lease, 2, [end])
 
 
@@ -124,6 +124,7 @@ async def test_the_history_of_a_turn_that_was_answered_is_dropped(connection, to
     assert (await turns.get(asked)).turn.history == []
     record = await turns.get(answer)
     left = HISTORY if end is FAILED else []
+    assert record.replay is not None
     assert (record.turn.history, record.replay.turn.history) == (left, left)
     assert (record.replay.of, record.status) == (asked, "failed" if end is FAILED else "completed")
 
@@ -232,7 +233,7 @@ async def asking(connection):
     turns = Turns(connection, keep_seconds=10)
     attempts = Attempts(connection, "langgraph", "worker")
     parent = await accepted(turns, [])
-    started = await attempts.start(await attempts.take(1))
+    started = await begun(attempts)
     asks = Parent(turn_id=parent, depth=1, tokens=None, deadline=time.time() + 60)
     child = await accepted(turns, [], parent=asks)
     await run(connection, SUSPENDED)
@@ -285,7 +286,7 @@ async def test_what_waits_ends_with_the_turn_that_goes_on_with_its_parent(asking
     following = await accepted(turns, [], replay=again)
     assert await turns.with_children(parent) == [parent]
     attempts = Attempts(turns._redis, "langgraph", "worker")
-    await attempts.start(await attempts.take(1))
+    await begun(attempts)
     assert await turns.with_children(following) == [following, child]
     await turns.cancel(following)
     assert (await turns.get(child)).status == "cancelled"
@@ -306,7 +307,7 @@ async def test_a_failed_turn_may_be_run_again_where_that_was_ended_before_it_beg
     assert await turns.with_children(second) == [second]
     # Once it has begun, it may have done something.
     attempts = Attempts(connection, "langgraph", "worker")
-    await attempts.start(await attempts.take(1))
+    await begun(attempts)
     assert await turns.with_children(second) == [second, child]
     await turns.cancel(second)
     with pytest.raises(AnsweredError, match=second):

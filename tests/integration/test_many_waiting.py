@@ -5,6 +5,7 @@ import json
 import resource
 from functools import partial
 from operator import eq
+from typing import Any
 
 import httpx
 import pytest
@@ -86,7 +87,7 @@ async def test_a_server_serves_others_while_thousands_wait(own_stack, model, key
             sent = (send(server.port, "POST", "/v1/responses", body) for _ in range(AT_ONCE))
             answers += await asyncio.gather(*sent)
             await eventually(followed, partial(eq, len(answers) + 1))
-        waiting = await redis.lrange(keys.RQ_QUEUE + "langgraph", 1, -1)
+        waiting: Any = await redis.lrange(keys.RQ_QUEUE + "langgraph", 1, -1)
         assert len(waiting) == WAITING
         assert len(await redis.client_list()) < CONNECTIONS + 10
 

@@ -1,6 +1,7 @@
 """A Redis that lets its user do less than it must, or has no room for connections: all of a step, or nothing."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.attempts import Attempts, Leases
 from k8gentai.workers.queue.connection import AWAY, connect_blocking
 from k8gentai.workers.queue.turns import Turns
-from tests.support.accepting import ask
+from tests.support.accepting import ask, begun
 from tests.support.connected import connected
 
 
@@ -45,7 +46,9 @@ def fill_up(admin):
     admin.client_kill_filter(_type="normal", skipme=True)
 
 
-FAULTS = [pytest.param(forbidding(command), id=command) for command in ("xadd", "sadd", "publish", "evalsha")]
+FAULTS: list[Any] = [
+    pytest.param(forbidding(command), id=command) for command in ("xadd", "sadd", "publish", "evalsha")
+]
 FAULTS += [change_password, fill_up]
 SHARED = {
     keys.TURN,
@@ -92,7 +95,7 @@ async def test_what_redis_refuses_is_away_and_not_done_by_half(valkey, admin, fa
             turns, attempts = Turns(client), Attempts(client, "langgraph", "worker")
             leases = Leases(blocking, "langgraph", lease_seconds=60)
             turn_id = await ask(turns)
-            lease = (await attempts.start(await attempts.take(1))).lease
+            lease = (await begun(attempts)).lease
             before = kept(admin)
             fault(admin)
             steps = [

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from functools import partial
+from typing import Any
 
 import openai
 import pytest
@@ -222,7 +223,7 @@ async def test_no_request_can_make_anything_be_imported(stack, client, http):
     trace = stack.code / "imported"
     (stack.code / "trap.py").write_text(f"open({str(trace)!r}, 'w').close()\nagent = None\n")
     body = {"model": "plain", "input": "Hello.", "background": True}
-    extras = [
+    extras: list[dict[str, Any]] = [
         {"model": "trap"},
         {"model": "trap:agent"},
         {"model": "../code/trap.py"},

@@ -119,7 +119,8 @@ def test_of_two_writers_the_second_is_refused_and_the_first_ones_stands(store):
 def test_of_writers_at_the_same_time_one_writes(store, valkey):
     write_registry(store, [agent("old")])
     over = Registry(store).version()
-    outcomes, ready = [], threading.Barrier(8)
+    outcomes: list[str | None] = []
+    ready = threading.Barrier(8)
 
     def write(name: str) -> None:
         mine = RedisStore(valkey.url)

@@ -44,9 +44,11 @@ async def test_a_rolling_restart_loses_and_doubles_nothing_and_costs_no_attempt(
             assert await asyncio.to_thread(worker.wait, 30) == 0
         replaced.set()
         await asyncio.gather(*sending)
-        records = [await turns.get(client.turn_id) for client in clients]
-        for client in clients:
-            found = check_events(await turns.events(client.turn_id))
+        ids = [client.turn_id for client in clients if client.turn_id]
+        assert len(ids) == len(clients)
+        records = [await turns.get(turn_id) for turn_id in ids]
+        for client, turn_id in zip(clients, ids, strict=True):
+            found = check_events(await turns.events(turn_id))
             read = check_stream(client.events, await client.again())
             assert found.lost + found.doubled + read.lost + read.doubled == []
     await redis.aclose()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import httpx
 import openai
@@ -122,7 +123,7 @@ async def test_a_server_that_is_killed_is_started_again_and_its_stream_goes_on(u
     model.script(key, *[Answer("One, ", gate, "two.")] * 2)
     address = f"http://127.0.0.1:{up.port}/v1"
     async with openai.AsyncOpenAI(base_url=address, api_key="none", max_retries=0) as client:
-        events = []
+        events: list[Any] = []
         stream = await client.responses.create(model="plain", input=prompt(key), stream=True)
         killed = up.server()
 

@@ -11,7 +11,7 @@ from k8gentai.workers.queue.admission import ConversationBusyError, QueueFullErr
 from k8gentai.workers.queue.attempts import Attempts, FencedError, Lease, Leases
 from k8gentai.workers.queue.record import ENDED
 from k8gentai.workers.queue.turns import TurnNotFoundError, Turns
-from tests.support.accepting import ask, finished_in, no_history
+from tests.support.accepting import ask, begun, finished_in, no_history
 from tests.support.waiting import check_waiting, counted
 
 LEASE_SECONDS = 0.01
@@ -125,7 +125,7 @@ async def test_a_running_turn_does_not_count_and_one_handed_back_does(connection
     turns = Turns(connection)
     attempts = Attempts(connection, "langgraph", "worker")
     turn_id = await ask(turns)
-    started = await attempts.start(await attempts.take(1))
+    started = await begun(attempts)
     assert counted(blocking) == {}
     await attempts.hand_back(started.lease)
     assert counted(blocking) == {"plain": 1, "*": 1}

@@ -15,7 +15,7 @@ ASK = {"messages": [{"role": "user", "content": "2+2"}]}
 ALICE = Owner(principal="alice", attributes={})
 BOB = Owner(principal="bob", attributes={})
 
-ANSWER = [
+ANSWER: list[ev.Event] = [
     ev.TurnStarted(attempt=1, worker="w"),
     ev.StepStarted(step_id="s0", kind="inference", at=1.0),
     ev.TextDelta(message_id="m", delta="four"),
@@ -23,7 +23,7 @@ ANSWER = [
     ev.StepCompleted(step_id="s0", kind="inference", at=2.0),
     ev.TurnCompleted(),
 ]
-ASKS_CLIENT = [
+ASKS_CLIENT: list[ev.Event] = [
     ev.TurnStarted(attempt=1, worker="w"),
     ev.StepStarted(step_id="s0", kind="inference", at=1.0),
     ev.ToolCall(call_id="c1", name="get_weather", arguments='{"town": "Ghent"}', side="client"),

@@ -19,7 +19,7 @@ from k8gentai.workers.attempt.tool_guard import ToolGuard
 from k8gentai.workers.gateway.app import gateway
 from k8gentai.workers.gateway.model_calls import TURN_HEADER, ModelCalls, OpenAttempts
 from k8gentai.workers.gateway.upstream import Upstream
-from k8gentai.workers.queue.attempts import Lease
+from k8gentai.workers.queue.attempts import Attempts, Lease
 from k8gentai.workers.queue.stored import FAILURE, ORDER
 from k8gentai.workers.stack.client import StackClient
 from k8gentai.workers.stack.credentials import Caller, StaticKey
@@ -40,7 +40,7 @@ STAYING = Request({"type": "http"}, lambda: asyncio.get_running_loop().create_fu
 """A request whose client stays."""
 
 
-class Kept:
+class Kept(Attempts):
     """Stands for Redis: keeps what a journal records, in memory, as record.lua does."""
 
     def __init__(self) -> None:
@@ -49,14 +49,14 @@ class Kept:
         self.places: dict[str, str] = {}
         """Where they stand in their order, by the keys that they have in a journal."""
 
-    async def record(self, lease: Lease, key: str, value: str, known: str = "{}") -> bool:
-        place = f"{ORDER}{key.removeprefix(FAILURE)}"
+    async def record(self, lease: Lease, key: str, value: str, place: str = "{}") -> bool:
+        name = f"{ORDER}{key.removeprefix(FAILURE)}"
         self.entries[key] = value
         if not value:
             del self.entries[key]
-            self.places.pop(place, None)
+            self.places.pop(name, None)
         elif not key.startswith("tool "):
-            self.places[place] = json.dumps({**json.loads(known), "number": len(self.places), "at": time.time()})
+            self.places[name] = json.dumps({**json.loads(place), "number": len(self.places), "at": time.time()})
         async with self._news:
             self._news.notify_all()
         return True

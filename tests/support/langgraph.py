@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from types import ModuleType
+from typing import Any
 
 import structlog
 from langchain_openai import ChatOpenAI
@@ -144,8 +145,14 @@ def texts(events: list[Event]) -> list[str]:
     return whole
 
 
-def of_type(events: list[Event], kind: str) -> list[Event]:
-    return [event for event in events if event.type == kind]
+def of_type[E](events: list[Event], kind: type[E]) -> list[E]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def called(state: Any) -> list[Any]:
+    """The tool calls of the last message of a graph's state."""
+    calls: list[Any] = state["messages"][-1].tool_calls
+    return calls
 
 
 def answered(events: list[Event]) -> list[str]:

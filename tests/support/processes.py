@@ -1,27 +1,27 @@
-"""Starts the real parts for a test, waits until each is ready, and stops it by its process id."""
+"""Starts real parts for a test as ``k8gentai up`` starts its own, waits until each is ready, and stops them."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from k8gentai.stack.local.children import STOP_SECONDS, ChildError, Children
+from k8gentai.stack.local.services import answers
 
 ROOT = Path(__file__).resolve().parents[2]
 PAUSE_SECONDS = 0.05
 
 
-@cache
-def reaper() -> subprocess.Popen[str]:
-    """The one of this test run: see :mod:`tests.support.reaper`."""
-    command = [sys.executable, "-m", "tests.support.reaper"]
-    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, text=True, bufsize=1, start_new_session=True)
-
-
 class Process:
-    """One process, in a process group of its own, whose output goes to a file.
+    """One process, whose output goes to a file. It is the only child of a launcher of the product's, for those
+    that do not await: its end leaves nothing that it had started; the end of a test run, however it came, none.
 
     Args:
         name: names the log file.
@@ -39,28 +39,27 @@ class Process:
         environment: Mapping[str, str] | None = None,
         working: Path = ROOT,
     ) -> None:
-        self.log = directory / f"{name}.log"
-        self._output = self.log.open("ab")
-        self.began_at = self.log.stat().st_size
-        self._process = subprocess.Popen(
-            command,
-            cwd=working,
-            env={**os.environ, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
         self.name = name
-        self._tell_reaper("+")
+        self._children = Children(directory)
+        self.log = self._children.log(name)
+        self.began_at = self.log.stat().st_size if self.log.exists() else 0
+        _wait(self._start(command, {**os.environ, **(environment or {})}, working))
+
+    async def _start(self, command: list[str], environment: Mapping[str, str], working: Path) -> None:
+        await self._children.__aenter__()
+        try:
+            await self._children.start(self.name, command, environment, directory=working, append=True)
+        except BaseException:
+            await self._children.kill()
+            raise
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self._children.pid(self.name)
 
     @property
     def exit_code(self) -> int | None:
-        return self._process.poll()
+        return None if self._children.runs(self.name) else _wait(self._children.ended(self.name))
 
     def output(self) -> str:
         """What it has printed since it was started."""
@@ -80,44 +79,43 @@ class Process:
                 raise AssertionError(f"{self.name}: not {what} in {seconds} s:\n{self.output()[-3000:]}")
             time.sleep(PAUSE_SECONDS)
 
-    def terminate(self) -> None:
-        """SIGTERM, without waiting."""
-        if self.exit_code is None:
-            self._process.terminate()
-
-    def wait(self, seconds: float) -> int:
-        """Wait for its end.
+    def answers(self, url: str) -> None:
+        """Wait until it answers there.
 
         Raises:
-            subprocess.TimeoutExpired
+            AssertionError: it ended, or did not answer in time; with its last output.
         """
-        return self._process.wait(seconds)
-
-    def stop(self, seconds: float = 10) -> None:
-        """SIGTERM, and SIGKILL to its whole group if that is not enough."""
-        self.terminate()
         try:
-            self.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
-        else:
-            self._gone()
+            _wait(answers(self._children, self.name, url))
+        except ChildError as error:
+            raise AssertionError(f"{error}\n{self.output()[-3000:]}") from error
+
+    def terminate(self) -> None:
+        """SIGTERM, without waiting."""
+        _wait(self._terminate())
+
+    def wait(self, seconds: float) -> int:
+        """Wait for its end. Returns its exit code.
+
+        Raises:
+            TimeoutError
+        """
+        return _wait(asyncio.wait_for(self._children.ended(self.name), seconds))
+
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """SIGTERM, and SIGKILL to it and what it started if that is not enough in time."""
+        _wait(self._stop(seconds))
 
     def kill(self) -> None:
         """SIGKILL, to it and what it started."""
-        if self.exit_code is None:
-            os.killpg(self.pid, signal.SIGKILL)
-            self.wait(10)
-        self._gone()
+        _wait(self._children.kill())
 
-    def _gone(self) -> None:
-        self._tell_reaper("-")
-        self._output.close()
+    async def _terminate(self) -> None:
+        self._children.send(self.name, signal.SIGTERM)
 
-    def _tell_reaper(self, sign: str) -> None:
-        told = reaper().stdin
-        assert told
-        told.write(f"{sign}{self.pid}\n")
+    async def _stop(self, seconds: float) -> None:
+        await self._children.end(self.name, seconds)
+        await self._children.kill()
 
 
 def wait_for(look: Callable[[], bool], seconds: float = 120) -> None:
@@ -145,3 +143,16 @@ def run_python(
         timeout=seconds,
         check=False,
     )
+
+
+def _wait[T](work: Coroutine[Any, Any, T]) -> T:
+    """Have the launcher's event loop do some work. Returns what comes of it."""
+    return asyncio.run_coroutine_threadsafe(work, _loop()).result()
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """The event loop that watches over all processes of this test run, in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="launcher", daemon=True).start()
+    return loop

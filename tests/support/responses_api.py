@@ -9,7 +9,7 @@ import httpx
 from k8gentai.agents.contract import events as ev
 from tests.support.providers import Floor
 
-ANSWER = [
+ANSWER: list[ev.Event] = [
     ev.TurnStarted(attempt=1, worker="w"),
     ev.TextDelta(message_id="m", delta="fo"),
     ev.TextDelta(message_id="m", delta="ur"),

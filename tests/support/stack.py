@@ -12,7 +12,7 @@ import openai
 import redis
 
 from k8gentai.stack.environments.hosts import HOSTS, RUN_YAML, Host
-from k8gentai.stack.local.services import free_port, worker_command
+from k8gentai.stack.local.services import free_port, health_url, worker_command
 from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.worker_name import pid_in
 from tests.support import previous_release
@@ -47,7 +47,7 @@ class Server:
     def start(self) -> "Server":
         self.start_unready()
         assert self.process is not None
-        self.process.wait_until(self._healthy, "healthy")
+        self.process.answers(health_url(self.port))
         return self
 
     def start_unready(self) -> None:
@@ -68,12 +68,6 @@ class Server:
 
     def http(self, **options: Any) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url, timeout=120, **options)
-
-    def _healthy(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/v1/health", timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
 
 
 class Stack:

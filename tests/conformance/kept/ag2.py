@@ -3,6 +3,7 @@
 import asyncio
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import structlog
 from ag2 import Agent, Context, MemoryStream, ToolResult, tool
@@ -128,6 +129,7 @@ async def main():
 
 if __name__ == "__main__":
     hook_tools()
-    current_run.set(SimpleNamespace(changes=new_changes()))
+    run: Any = SimpleNamespace(changes=new_changes())
+    current_run.set(run)
     current_agent.set(Agent("clerk"))
     asyncio.run(main())

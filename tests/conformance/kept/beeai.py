@@ -2,6 +2,7 @@
 
 import asyncio
 from types import SimpleNamespace
+from typing import Any
 
 from beeai_framework.tools import JSONToolOutput, StringToolOutput, tool
 from beeai_framework.tools.search import SearchToolOutput, SearchToolResult
@@ -76,6 +77,7 @@ async def main():
 
 
 if __name__ == "__main__":
-    hook_implementations(None)
-    current_run.set(SimpleNamespace())
+    nothing: Any = SimpleNamespace()
+    hook_implementations(nothing)
+    current_run.set(nothing)
     asyncio.run(main())

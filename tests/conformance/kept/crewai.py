@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 from crewai.crews.crew_output import CrewOutput
 from crewai.tasks.task_output import TaskOutput
@@ -77,13 +78,15 @@ class Recording:
 def check_record(value):
     """Have code call a tool that returns a value, in two attempts."""
     pay = made(value, ran := [])
-    current_run.set(Recording())
+    recording: Any = Recording()
+    current_run.set(recording)
     verify(pay.run(amount=1), pay.run(amount=1), len(ran))
 
 
 if __name__ == "__main__":
     hook_tools()
-    current_run.set(Recording())
+    recording: Any = Recording()
+    current_run.set(recording)
     for result in RESULTS:
         check(result)
         check_record(result)

@@ -57,7 +57,7 @@ schema = schemathesis.openapi.from_dict(described(), config=config(EXAMPLES, "al
 )
 turns = schemathesis.openapi.from_dict(valid_turns(), config=config(TURNS, "positive"))
 
-ASKS_CLIENT = [
+ASKS_CLIENT: list[ev.Event] = [
     ev.TurnStarted(attempt=1, worker="w"),
     ev.StepStarted(step_id="s0", kind="inference", at=1.0),
     ev.ToolCall(call_id="c1", name="get_weather", arguments='{"town": "Ghent"}', side="client"),

@@ -1,9 +1,7 @@
 """The stack that a framework is put to the checks on: all of it real processes of its own, but for the model."""
 
 import asyncio
-import os
 import shutil
-import signal
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,17 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k8gentai.agents.registry import check
-from k8gentai.agents.registry.check_terms import Terms
 from k8gentai.stack.conformance.kit import Kit
 from k8gentai.stack.conformance.lab import MODEL
 from k8gentai.stack.conformance.scripted import ScriptedModel
 from k8gentai.stack.environments.frameworks import VARIABLE, NamedAdapter
-from k8gentai.stack.environments.hosts import APIS, HOSTS
-from k8gentai.stack.environments.installed import PRODUCT, Say, SetUpError
+from k8gentai.stack.environments.installed import Say
 from k8gentai.stack.local.children import Children
-from k8gentai.stack.local.services import answers, free_port, start_redis, takes_turns, worker_command
+from k8gentai.stack.local.temporary_stack import TemporaryStack
 
-_HOST = "llama-stack"
 _CONCURRENCY = 20
 """The turns that a worker runs at once: as many as a check has."""
 _LEASE_SECONDS = 5
@@ -40,7 +35,7 @@ class Subject:
 
 
 class Stand:
-    """A Redis, a server, and a worker (:class:`k8gentai.stack.conformance.lab.Processes`).
+    """A stack with a worker of the framework (:class:`k8gentai.stack.conformance.lab.Processes`).
 
     Args:
         subject: the adapter that is put to the checks.
@@ -51,22 +46,18 @@ class Stand:
 
     def __init__(self, subject: Subject, children: Children, directory: Path, say: Say) -> None:
         self._subject = subject
-        self._children = children
         self._directory = directory
-        self._say = say
-        self._workers: dict[int, str] = {}
-        self._redis_url = ""
-        self._stack_url = ""
+        self._stack = TemporaryStack(children, directory, say)
 
     @property
     def stack_url(self) -> str:
         """The server's."""
-        return self._stack_url
+        return self._stack.stack_url
 
     @property
     def redis_url(self) -> str:
         """The Redis's."""
-        return self._redis_url
+        return self._stack.redis_url
 
     async def start(self, model: ScriptedModel) -> None:
         """Register the agents and start everything.
@@ -75,17 +66,22 @@ class Stand:
             SetUpError: an agent is broken, or something that is needed cannot be had.
             ChildError: a process ended, or does not answer.
         """
-        self._redis_url = await start_redis(self._children, self._directory / "redis")
-        port = free_port()
-        # What is read from the environment from here on: definitions, agents' checks, every child.
-        os.environ.update(self._settings(model, f"http://127.0.0.1:{port}"))
-        await asyncio.to_thread(self._register)
-        await self._start_server(port)
+        kit, named = self._subject.kit, self._subject.named
+        definitions = self._directory / "agents"
+        kit.write(definitions)
+        terms = check.Terms({kit.framework: self._subject.python}, {kit.framework: named.adapter} if named else {})
+        settings = {
+            **({VARIABLE: str(named)} if named else {}),
+            "OPENAI_BASE_URL": model.base_url,
+            "OPENAI_API_KEY": "scripted",
+            "INFERENCE_MODEL": MODEL,
+        }
+        await self._stack.start(definitions, terms, settings)
         await self._add_worker()
 
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that run."""
-        return [pid for pid, name in self._workers.items() if self._children.runs(name)]
+        return self._stack.worker_pids()
 
     async def kill_worker(self, pid: int) -> None:
         """``kill -9`` a worker, and start another.
@@ -93,51 +89,12 @@ class Stand:
         Raises:
             ChildError: the other does not start.
         """
-        self._children.send(self._workers[pid], signal.SIGKILL)
+        self._stack.kill_worker(pid)
         await self._add_worker()
 
-    def _settings(self, model: ScriptedModel, stack_url: str) -> dict[str, str]:
-        named = {VARIABLE: str(self._subject.named)} if self._subject.named else {}
-        return {
-            **named,
-            "OPENAI_BASE_URL": model.base_url,
-            "OPENAI_API_KEY": "scripted",
-            "INFERENCE_MODEL": MODEL,
-            "REDIS_URL": self._redis_url,
-            "AMF_STACK_URL": stack_url,
-            "AMF_REGISTRY": str(self._directory / "registry.json"),
-            "SQLITE_STORE_DIR": str(self._directory / "sql"),
-            "AMF_APIS_DIR": str(APIS),
-            # The agents of our own frameworks are there, wherever this runs.
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(PRODUCT.data), os.environ.get("PYTHONPATH")])),
-        }
-
-    async def _start_server(self, port: int) -> None:
-        command = await asyncio.to_thread(HOSTS[_HOST].command, port, self._say)
-        await self._children.start("stack", command, os.environ)
-        self._stack_url = f"http://127.0.0.1:{port}"
-        await answers(self._children, "stack", f"{self._stack_url}/v1/health")
-
-    def _register(self) -> None:
-        """Check the agents in their framework's environment, and write the registry."""
-        kit, named = self._subject.kit, self._subject.named
-        definitions = self._directory / "agents"
-        kit.write(definitions)
-        agents = check.update(
-            definitions,
-            self._directory / "registry.json",
-            Terms({kit.framework: self._subject.python}, {kit.framework: named.adapter} if named else {}),
-        )
-        if broken := [f"'{agent.id}': {agent.error}" for agent in agents if agent.state != "ready"]:
-            raise SetUpError(f"Agents of {kit.framework} cannot be used:\n" + "\n".join(broken))
-
     async def _add_worker(self) -> None:
-        name = f"worker-{len(self._workers) + 1}"
         options = ["--concurrency", str(_CONCURRENCY), "--lease-seconds", str(_LEASE_SECONDS)]
-        command = worker_command(self._subject.python, self._subject.kit.framework, *options)
-        await self._children.start(name, command, os.environ)
-        self._workers[self._children.pid(name)] = name
-        await takes_turns(self._children, name, self._redis_url)
+        await self._stack.add_worker(self._subject.python, self._subject.kit.framework, options)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The processes that ``k8gentai up`` and ``k8gentai drill`` start: each with a log, none left behind."""
+"""The processes of a stack and of what is tried on it: each with a log, none left behind."""
 
 import asyncio
 import os
@@ -61,10 +61,14 @@ class Children:
             for name in reversed(self._children):
                 await self.end(name)
         finally:
-            if self._guard is not None and self._guard.returncode is None:
-                # What children of ours started themselves is in the group too.
-                os.killpg(self._guard.pid, signal.SIGKILL)
-                await asyncio.gather(*(child.wait() for child in (self._guard, *self._children.values())))
+            await self.kill()
+
+    async def kill(self) -> None:
+        """SIGKILL to all children and to what they started themselves; no more can be started."""
+        if self._guard is not None and self._guard.returncode is None:
+            # What children of ours started themselves is in the group too.
+            os.killpg(self._guard.pid, signal.SIGKILL)
+            await asyncio.gather(*(child.wait() for child in (self._guard, *self._children.values())))
 
     async def start(
         self,
@@ -136,9 +140,15 @@ class Children:
         if self.runs(name):
             self._children[name].send_signal(signum)
 
-    async def end(self, name: str) -> None:
-        """Stop one child: SIGTERM, and SIGKILL where that does not do in time."""
-        await _stop(self._children[name], STOP_SECONDS if name in self._essential else DRAIN_SECONDS)
+    async def end(self, name: str, seconds: float | None = None) -> None:
+        """Stop one child: SIGTERM, and SIGKILL where that does not do in time.
+
+        Args:
+            name: the child's.
+            seconds: how long it may take; by default STOP_SECONDS where it is essential, else DRAIN_SECONDS.
+        """
+        usual = STOP_SECONDS if name in self._essential else DRAIN_SECONDS
+        await _stop(self._children[name], usual if seconds is None else seconds)
 
     def log(self, name: str) -> Path:
         """Return where a child's output goes."""

@@ -3,14 +3,17 @@
 import asyncio
 import os
 import socket
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from k8gentai.stack.environments.hosts import RUN_YAML, Host
+from k8gentai.stack.environments.installed import Say
 from k8gentai.stack.local import valkey
 from k8gentai.stack.local.children import ChildError, Children, how_it_ended
+from k8gentai.stack.local.restarts import KeptProcess
 from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.connection import connect
 from k8gentai.workers.queue.worker_name import pid_in
@@ -86,6 +89,66 @@ async def start_redis(children: Children, directory: Path) -> str:
     waiting = asyncio.to_thread(valkey.wait_until_ready, url, START_SECONDS, lambda: children.runs("redis"))
     await unless_a_child_fails(children, waiting)
     return url
+
+
+async def start_server(
+    children: Children,
+    host: Host,
+    port: int,
+    environment: Mapping[str, str],
+    say: Say,
+    run_yaml: Path = RUN_YAML,
+) -> KeptProcess:
+    """Start a stack server as the child ``stack``, and wait until it answers. Returns what would start it again.
+
+    Args:
+        children: where it belongs.
+        host: whose server it is.
+        port: of loopback, where it listens.
+        environment: all of its environment.
+        say: is told what takes a while.
+        run_yaml: what it serves.
+
+    Raises:
+        SetUpError: its environment cannot be made.
+        ChildError: it, or another child, ended, or it does not answer.
+    """
+    command = await asyncio.to_thread(host.command, port, say, run_yaml)
+    server = KeptProcess("stack", command, dict(environment), essential=True)
+    await server.start(children)
+    await answers(children, server.name, health_url(port))
+    return server
+
+
+def health_url(port: int) -> str:
+    """Return the URL at which a stack server answers once it serves."""
+    return f"http://127.0.0.1:{port}/v1/health"
+
+
+async def start_worker(
+    children: Children,
+    name: str,
+    python: str | Path,
+    framework: str,
+    options: Sequence[str],
+    environment: Mapping[str, str],
+) -> KeptProcess:
+    """Start a worker, which :func:`takes_turns` waits for. Returns what would start it again.
+
+    Args:
+        children: where it belongs.
+        name: the child's.
+        python: the interpreter of the framework's environment.
+        framework: whose turns it runs.
+        options: of ``k8gentai worker``.
+        environment: all of its environment.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    worker = KeptProcess(name, worker_command(python, framework, *options), dict(environment))
+    await worker.start(children)
+    return worker
 
 
 def worker_command(python: str | Path, framework: str, *options: str) -> list[str]:

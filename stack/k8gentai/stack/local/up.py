@@ -27,9 +27,10 @@ from k8gentai.stack.local.services import (
     answers,
     free_port,
     start_redis,
+    start_server,
+    start_worker,
     takes_turns,
     unless_a_child_fails,
-    worker_command,
 )
 from k8gentai.stack.local.settings import Settings
 from k8gentai.stack.terminal.console import perhaps_unread, progress
@@ -252,18 +253,12 @@ class _Stack:
     async def _start_server(self, children: Children) -> None:
         host = self._plan.host
         host.prepare(self._settings.state)
-        command = await asyncio.to_thread(host.command, self._plan.port, self.say)
-        server = KeptProcess("stack", command, dict(os.environ), essential=True)
-        await server.start(children)
-        self.kept.append(server)
-        await answers(children, "stack", f"{self.url}/v1/health")
+        self.kept.append(await start_server(children, host, self._plan.port, os.environ, self.say))
 
     async def _start_worker(self, children: Children, framework: str, pool: str) -> None:
         python = await asyncio.to_thread(python_of, framework, self.say)
-        command = worker_command(python, framework, "--pool", pool)
-        worker = KeptProcess(f"worker-{pool}", command, dict(os.environ))
-        await worker.start(children)
-        self.kept.append(worker)
+        options = ["--pool", pool]
+        self.kept.append(await start_worker(children, f"worker-{pool}", python, framework, options, os.environ))
 
 
 def _check_free(port: int) -> None:

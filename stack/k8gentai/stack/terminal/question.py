@@ -18,6 +18,10 @@ from k8gentai.stack.terminal.printable import printable
 ANSWER_SECONDS = 180
 """The longest silence in an answer; a worker that has just started imports its framework first."""
 
+_ONE_REQUEST_EACH = httpx.Limits(max_keepalive_connections=0)
+"""Connections are not kept: a person may think for as long as the stack keeps an idle one, and a question that is
+sent just as the connection is closed has no answer."""
+
 _REQUEST = "mcp_approval_request"
 
 Decide = Callable[[str], tuple[bool, str | None]]
@@ -55,7 +59,7 @@ async def ask(base_url: str, agent: str, question: str, console: Console, decide
     """
     console.print(f"[bold]you[/]: {escape(question)}")
     body: dict[str, Any] = {"model": agent, "input": question, "stream": True}
-    async with httpx.AsyncClient(base_url=base_url, timeout=ANSWER_SECONDS) as client:
+    async with httpx.AsyncClient(base_url=base_url, timeout=ANSWER_SECONDS, limits=_ONE_REQUEST_EACH) as client:
         await _say_if_nobody_runs(client, agent, console)
         shown = await _show(client, body, console)
         while shown.requests and decide is not None:

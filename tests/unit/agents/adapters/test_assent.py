@@ -10,6 +10,8 @@ from tests.support.processes import ROOT
 _SPEC = importlib.util.spec_from_file_location(
     "assent", ROOT / "agents" / "k8gentai" / "agents" / "adapters" / "crewai" / "assent.py"
 )
+assert _SPEC is not None
+assert _SPEC.loader is not None
 _MODULE = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(_MODULE)
 assent = _MODULE.assent

@@ -104,7 +104,10 @@ def test_a_call_that_cannot_be_read_comes_back_as_such():
 
 
 def test_a_whole_answer_loses_the_clients_calls_and_gets_them_back_once():
-    content = [{"type": "text", "text": "Both."}, {"type": "tool_use", "id": "c1", "name": "weather", "input": {}}]
+    content: list[str | dict[Any, Any]] = [
+        {"type": "text", "text": "Both."},
+        {"type": "tool_use", "id": "c1", "name": "weather", "input": {}},
+    ]
     given = AIMessage(content=content, tool_calls=[CLIENTS, OWN])
     generation = ChatGeneration(message=given)
     take_out_calls(generation, is_clients)

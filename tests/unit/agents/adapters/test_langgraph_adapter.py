@@ -24,6 +24,7 @@ from langgraph.types import Send
 
 from k8gentai.agents.adapters.langgraph.adapter import LangGraphAdapter
 from k8gentai.agents.adapters.langgraph.content import text_and_reasoning
+from k8gentai.agents.contract import events as ev
 from k8gentai.agents.contract.context import AgentContext
 from k8gentai.agents.contract.events import (
     MessageDone,
@@ -37,7 +38,18 @@ from k8gentai.agents.contract.events import (
 )
 from k8gentai.agents.contract.turn import RequestError, StepLimitReached, TurnContext
 from tests.scripted import FOREVER, HANG_UP, Answer, Call, Refuse
-from tests.support.langgraph import boundary_of, chat, context_of, definition, loaded, of_type, run, texts, turn_of
+from tests.support.langgraph import (
+    boundary_of,
+    called,
+    chat,
+    context_of,
+    definition,
+    loaded,
+    of_type,
+    run,
+    texts,
+    turn_of,
+)
 
 # LangChain keeps its HTTP clients for the whole process, so all turns of a process share a loop, as in a worker.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -130,7 +142,7 @@ async def test_a_text_is_shown_once_however_the_node_calls_its_model(model, way)
 
     events = await run(graph_of(answer_sync if way == "sync node" else answer), turn_of(f"[[{key}]]"))
     assert texts(events) == ["Once only."]
-    assert len(of_type(events, "text.delta")) == (1 if way == "not streaming" else 2)
+    assert len(of_type(events, ev.TextDelta)) == (1 if way == "not streaming" else 2)
     assert [e.type for e in events][0 :: len(events) - 1] == ["step.started", "step.completed"]
 
 
@@ -146,7 +158,7 @@ async def test_equal_answers_of_two_nodes_are_both_shown(model):
 
     events = await run(graph_of(first, second), turn_of("[[equal]]"))
     assert texts(events) == ["Yes.", "Yes."]
-    assert [e.name for e in of_type(events, "step.started")] == ["first", "second"]
+    assert [e.name for e in of_type(events, ev.StepStarted)] == ["first", "second"]
 
 
 async def test_a_node_may_answer_without_a_model():
@@ -169,7 +181,7 @@ async def test_a_call_tagged_nostream_is_counted_and_not_shown(model):
 
     events = await run(graph_of(think), turn_of("[[hidden]]"))
     assert texts(events) == ["Said."]
-    assert len(of_type(events, "step.started")) == 2
+    assert len(of_type(events, ev.StepStarted)) == 2
 
 
 async def test_a_subgraphs_steps_name_it_and_nothing_is_shown_twice(model):
@@ -184,7 +196,7 @@ async def test_a_subgraphs_steps_name_it_and_nothing_is_shown_twice(model):
     boundary_context = context_of()
     events = await run(graph, turn_of("[[sub]]"), boundary_context)
     assert texts(events) == ["Four.", "So: four."]
-    names = [e.name for e in of_type(events, "step.started")]
+    names = [e.name for e in of_type(events, ev.StepStarted)]
     assert names == ["research/model", "research/model", "summary"]
     assert boundary_of(boundary_context).outcomes["c1"].output == "4"
 
@@ -292,7 +304,7 @@ async def test_a_message_that_broke_off_is_closed_where_the_agent_goes_on(model)
 
     events = await run(graph_of(answer), turn_of("[[again]]"))
     assert texts(events) == ["Half a", "Whole."]
-    assert len(of_type(events, "step.completed")) == len(of_type(events, "step.started"))
+    assert len(of_type(events, ev.StepCompleted)) == len(of_type(events, ev.StepStarted))
 
 
 async def test_what_a_model_said_that_the_agent_gave_up_is_no_answer(model):
@@ -305,11 +317,11 @@ async def test_what_a_model_said_that_the_agent_gave_up_is_no_answer(model):
             return {"messages": [await chat(model).ainvoke(state["messages"])]}
 
     events = await run(graph_of(answer), turn_of("[[slow]]"))
-    said = {each.message_id: each.text for each in of_type(events, "message.done")}
-    (dropped,) = of_type(events, "item.dropped")
+    said = {each.message_id: each.text for each in of_type(events, ev.MessageDone)}
+    (dropped,) = of_type(events, ev.ItemDropped)
     assert said.pop(dropped.item_id).startswith("First words")
     assert list(said.values()) == ["Quick."]
-    assert len(of_type(events, "step.completed")) == len(of_type(events, "step.started"))
+    assert len(of_type(events, ev.StepCompleted)) == len(of_type(events, ev.StepStarted))
 
 
 async def test_a_checkpointer_of_the_graph_is_not_used(model):
@@ -359,8 +371,8 @@ async def test_a_call_to_a_tool_of_the_client_ends_the_turn(model):
     context = context_of(base_url=model.base_url)
     turn = turn_of("[[client]]", tools=[WEATHER], parameters={"tool_choice": "required"})
     events = await run(agent, turn, context)
-    assert of_type(events, "tool.call") == [ToolCall(call_id="c1", name="weather", arguments="{}", side="client")]
-    assert not of_type(events, "tool.result")
+    assert of_type(events, ev.ToolCall) == [ToolCall(call_id="c1", name="weather", arguments="{}", side="client")]
+    assert not of_type(events, ev.ToolResult)
     assert not boundary_of(context).outcomes
     assert model.requests("client")[0].body["tool_choice"] == "required"
 
@@ -385,7 +397,7 @@ async def test_tools_beside_one_of_the_clients_run_before_the_turn_ends(model, o
     context = context_of(base_url=model.base_url)
     events = await run(make, turn_of(f"[[beside-{order[0]}]]", tools=[WEATHER]), context)
     sides = {"c1": "client", "c2": "worker"}
-    assert [(call.call_id, call.side) for call in of_type(events, "tool.call")] == [(i, sides[i]) for i in order]
+    assert [(call.call_id, call.side) for call in of_type(events, ev.ToolCall)] == [(i, sides[i]) for i in order]
     assert outputs(context) == {"c2": "3"}
     assert texts(events) == []
     assert len(model.requests(f"beside-{order[0]}")) == 1
@@ -396,12 +408,12 @@ OWN = tool(add)
 
 def _by_name(state: MessagesState) -> MessagesState:
     named = {OWN.name: OWN}
-    picked = [(named[call["name"]], call) for call in state["messages"][-1].tool_calls]
+    picked = [(named[call["name"]], call) for call in called(state)]
     return {"messages": [each.invoke(call) for each, call in picked]}
 
 
 def _by_search(state: MessagesState) -> MessagesState:
-    calls = state["messages"][-1].tool_calls
+    calls = called(state)
     return {
         "messages": [next(each for each in (OWN,) if each.name == call["name"]).invoke(call) for call in calls]
     }
@@ -413,7 +425,7 @@ async def _slowly(state: dict[str, Any]) -> MessagesState:
 
 
 def _sent(state: MessagesState) -> list[Send] | str:
-    return [Send("tools", call) for call in state["messages"][-1].tool_calls] or END
+    return [Send("tools", call) for call in called(state)] or END
 
 
 async def _whole(asked: Runnable, messages: list[AnyMessage]) -> AIMessage:
@@ -468,11 +480,11 @@ async def test_a_node_that_knows_no_tool_of_the_clients_runs_its_own_first(model
     model.script(key, Answer("Both.", *calls), Answer("It went on."))
     context = context_of(base_url=model.base_url)
     events = await run(make, turn_of(f"[[{key}]]", tools=[WEATHER]), context)
-    assert [(call.call_id, call.side) for call in of_type(events, "tool.call")] == [
+    assert [(call.call_id, call.side) for call in of_type(events, ev.ToolCall)] == [
         ("c1", "client"),
         ("c2", "worker"),
     ]
-    assert of_type(events, "tool.call")[0].arguments == '{"town": "Rome"}'
+    assert of_type(events, ev.ToolCall)[0].arguments == '{"town": "Rome"}'
     assert outputs(context) == {"c2": "3"}
     assert texts(events) == ["Both."]
     assert len(model.requests(key)) == 1
@@ -491,7 +503,7 @@ async def test_a_clients_call_that_a_node_streams_ends_the_turn_alone(model):
         "streamed-alone", Answer(Call("weather", '{"town": "Ro', id="c1", pieces=2), Call("weather", id="c3"))
     )
     events = await run(make, turn_of("[[streamed-alone]]", tools=[WEATHER]), context_of(base_url=model.base_url))
-    assert [(call.call_id, call.arguments, call.side) for call in of_type(events, "tool.call")] == [
+    assert [(call.call_id, call.arguments, call.side) for call in of_type(events, ev.ToolCall)] == [
         ("c1", '{"town": "Ro', "client"),
         ("c3", "{}", "client"),
     ]
@@ -513,7 +525,7 @@ async def test_a_clients_call_in_an_answer_that_code_stops_to_read_is_the_client
     key = f"unread-{is_whole}"
     model.script(key, Answer(Call("weather", arguments, id="c1", pieces=2)))
     events = await run(make, turn_of(f"[[{key}]]", tools=[WEATHER]), context_of(base_url=model.base_url))
-    calls = [(call.call_id, call.arguments, call.side) for call in of_type(events, "tool.call")]
+    calls = [(call.call_id, call.arguments, call.side) for call in of_type(events, ev.ToolCall)]
     assert calls == ([("c1", arguments, "client")] if is_whole else [])
 
 
@@ -535,7 +547,7 @@ async def test_a_call_is_handed_over_as_the_model_wrote_it_or_not_at_all(model, 
     key = f"broken-{pieces_read}"
     model.script(key, Answer("Hi.", Call("weather", '{"town": "Rome"}', id="c1", pieces=2)))
     events = await run(make, turn_of(f"[[{key}]]", tools=[WEATHER]), context_of(base_url=model.base_url))
-    calls = [call.arguments for call in of_type(events, "tool.call")]
+    calls = [call.arguments for call in of_type(events, ev.ToolCall)]
     assert calls in ([], ['{"town": "Rome"}'])
     assert calls or pieces_read < 6
 
@@ -544,7 +556,7 @@ class _WrittenCache(InMemoryCache):
     """Keeps answers written, as caches on disk do."""
 
     def lookup(self, prompt: str, llm_string: str) -> list[Any] | None:
-        written = super().lookup(prompt, llm_string)
+        written: Any = super().lookup(prompt, llm_string)
         return None if written is None else [loads(each, allowed_objects="core") for each in written]
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Any]) -> None:
@@ -566,7 +578,7 @@ async def test_an_answer_that_a_cache_keeps_keeps_its_calls(model, kind):
     for _ in range(2):
         context = context_of(base_url=model.base_url)
         events = await run(make, turn_of(f"[[{kind.__name__}]]", tools=[WEATHER]), context)
-        assert {call.call_id: call.side for call in of_type(events, "tool.call")} == {
+        assert {call.call_id: call.side for call in of_type(events, ev.ToolCall)} == {
             "c1": "client",
             "c2": "worker",
         }
@@ -694,7 +706,7 @@ async def test_equal_words_are_not_said_again_for_their_order(model):
 
     events = await run(graph_of(answer), turn_of("[[equal-turned]]"))
     assert texts(events) == ["Yes.", "Yes."]
-    assert not of_type(events, "item.dropped")
+    assert not of_type(events, ev.ItemDropped)
 
 
 async def test_words_before_a_call_leave_the_call_where_it_is(model):
@@ -710,7 +722,7 @@ async def test_words_before_a_call_leave_the_call_where_it_is(model):
     events = await run(graph, turn_of("[[call-order]]"))
     assert _shown(events) == ["Let me see.", "I add.", "Three."]
     assert sorted(texts(events)) == ["I add.", "I add.", "Let me see.", "Three."]
-    assert len(of_type(events, "tool.call")) == 1
+    assert len(of_type(events, ev.ToolCall)) == 1
 
 
 _PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}

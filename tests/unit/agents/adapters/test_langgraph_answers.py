@@ -5,7 +5,7 @@ import json
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 import pytest
 from langchain.agents import create_agent
@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from k8gentai.agents.adapters.base.answer_text import answer_text
 from k8gentai.agents.adapters.langgraph.answers import Answers, Published
+from k8gentai.agents.contract import events as ev
 from k8gentai.agents.contract.turn import AgentLoadError, Decision
 from tests.scripted import Answer, Call
 from tests.support.langgraph import Boundary, answered, chat, context_of, loaded, of_type, run, turn_of
@@ -84,7 +85,7 @@ def speaker(model: Any, name: str = "speak") -> Any:
 
 def _removed(model: Any) -> Any:
     def revise(state: MessagesState) -> Any:
-        return {"messages": [RemoveMessage(state["messages"][-1].id), AIMessage("Better.")]}
+        return {"messages": [RemoveMessage(str(state["messages"][-1].id)), AIMessage("Better.")]}
 
     return chain(speaker(model), revise)
 
@@ -159,7 +160,7 @@ def _supervised(model: Any) -> Any:
     return chain(worker)
 
 
-def _router(method: str) -> Callable[[Any], Any]:
+def _router(method: Literal["function_calling", "json_mode", "json_schema"]) -> Callable[[Any], Any]:
     def made(model: Any) -> Any:
         async def route(state: MessagesState) -> Any:
             await chat(model).with_structured_output(Route, method=method).ainvoke(state["messages"])
@@ -279,7 +280,7 @@ def _functional(model: Any) -> Any:
 def _functional_text(model: Any) -> Any:
     @entrypoint()
     async def agent(question: str) -> str:
-        return (await chat(model).ainvoke(question)).content.upper()
+        return (await chat(model).ainvoke(question)).text.upper()
 
     return agent
 
@@ -420,7 +421,7 @@ async def test_the_client_gets_what_langgraph_alone_comes_to(model, shape):
     events = await run(make(model), turn_of(f"[[{key}-here]]"))
     assert "".join(alone), "the shape has an answer"
     assert [_read(text) for text in answered(events)] == [_read(text) for text in alone]
-    calls = {call.name for call in of_type(events, "tool.call")}
+    calls = {call.name for call in of_type(events, ev.ToolCall)}
     assert calls <= {"weather", "summarize", "lookup"}, "no tool that nobody runs is shown"
 
 
@@ -476,7 +477,7 @@ async def test_what_nodes_that_ended_did_not_pass_on_is_left_out_where_a_person_
     running = asyncio.create_task(run(graph, turn_of("[[left]]"), context))
     await boundary.was_asked.wait()
     running.cancel()
-    texts = {event.message_id: event.text for event in of_type(events, "message.done")}
+    texts = {event.message_id: event.text for event in of_type(events, ev.MessageDone)}
     assert [text for name, text in texts.items() if left.get(name)] == ["It is safe.", "Replaced.", "Inner."]
     assert list(texts.values())[-1] == "Still at it."
 
@@ -520,7 +521,7 @@ async def test_messages_of_nodes_come_in_the_order_of_the_nodes(model):
 
     events = await run(chain(first, speaker(model), last), turn_of("[[ordered]]"))
     assert answered(events) == ["First.", "By a model.", "Last."]
-    assert [event.text for event in of_type(events, "message.done")] == ["First.", "By a model.", "Last."]
+    assert [event.text for event in of_type(events, ev.MessageDone)] == ["First.", "By a model.", "Last."]
 
 
 async def test_a_function_whose_parameter_is_no_message_is_refused():

@@ -13,7 +13,7 @@ from tests.support.langgraph import definition, loaded
     [
         ("a string", "is a str; it must be a graph"),
         (lambda: None, "is a function; it must be a graph, or a function with one parameter"),
-        (StateGraph(dict).add_node("n", len).add_edge(START, "n"), "no 'messages'"),  # type: ignore[type-var]
+        (StateGraph(dict).add_node("n", len).add_edge(START, "n"), "no 'messages'"),  # type: ignore[arg-type,type-var]
     ],
 )
 def test_what_is_no_agent_is_refused(thing, reason):

@@ -21,9 +21,10 @@ from langgraph.types import Send, interrupt
 from pydantic import BaseModel
 
 from k8gentai.agents.adapters.langgraph.adapter import LangGraphAdapter
+from k8gentai.agents.contract import events as ev
 from k8gentai.agents.contract.idempotency import CallKey, current_call_key
 from k8gentai.agents.contract.turn import Decision, TurnError
-from tests.support.langgraph import Boundary, context_of, loaded, of_type, texts, turn_of
+from tests.support.langgraph import Boundary, called, context_of, loaded, of_type, texts, turn_of
 
 
 class Handler:
@@ -213,7 +214,7 @@ def tools() -> object:
         return {"messages": [AIMessage("", tool_calls=calls)]}
 
     def tell(state):
-        results = [message.content for message in state["messages"] if isinstance(message, ToolMessage)]
+        results = [message.text for message in state["messages"] if isinstance(message, ToolMessage)]
         return {"messages": [AIMessage(" ".join(sorted(results)))]}
 
     return (
@@ -343,6 +344,9 @@ async def test_a_graph_that_stops_without_asking_for_an_answer_is_an_error():
         await talk.run()
 
 
+Mode = Literal["batched", "per_call"]
+
+
 class Scripted(FakeMessagesListChatModel):
     def bind_tools(self, tools, **options):
         return self
@@ -353,21 +357,22 @@ def pay(amount: int) -> str:
     return f"paid {amount}"
 
 
-def reviewed(mode: str, **review: Any) -> object:
+def reviewed(mode: Mode, **options: Any) -> object:
     """An agent that pays twice the same, and once something else, all at once."""
+    review: Any = options or True
 
     calls = [
         {"id": f"p{number}", "name": "pay", "args": {"amount": amount}} for number, amount in enumerate((5, 5, 7))
     ]
     answers = [AIMessage("", tool_calls=calls), AIMessage("Done.")]
-    middleware = HumanInTheLoopMiddleware(interrupt_on={"pay": review or True}, interrupt_mode=mode)
+    middleware = HumanInTheLoopMiddleware(interrupt_on={"pay": review}, interrupt_mode=mode)
     return create_agent(Scripted(responses=answers), [pay], middleware=[middleware])
 
 
 def results(talk: Talk) -> dict[str, str]:
     """What became of the calls, by their ids: those that ran, and those that somebody answered in their place."""
     ran = {call_id: outcome.output for call_id, outcome in talk.outcomes.items()}
-    return ran | {event.call_id: event.output for event in of_type(talk.events, "tool.result")}
+    return ran | {event.call_id: event.output for event in of_type(talk.events, ev.ToolResult)}
 
 
 @pytest.mark.parametrize("mode", ["batched", "per_call"])
@@ -384,7 +389,7 @@ async def test_the_middleware_asks_about_each_call_by_its_id(mode):
             assert len(talk.waiting) == 3 - left
 
 
-async def decided(mode: str, reason: str | None, *, approve: bool = True, **review: Any) -> Talk:
+async def decided(mode: Mode, reason: str | None, *, approve: bool = True, **review: Any) -> Talk:
     """The agent's turn after the same decision about each call."""
     talk = await Talk(reviewed(mode, **review)).run()
     for call_id in list(talk.waiting):
@@ -413,7 +418,7 @@ async def _pay_five(request, handler):
     return await handler(request.override(tool_call={**request.tool_call, "args": {"amount": 5}}))
 
 
-def reviewed_with(mode: str, *, inside: bool) -> object:
+def reviewed_with(mode: Mode, *, inside: bool) -> object:
     """An agent that is asked to pay 10; middleware inside or outside of the review has it pay 5."""
     review = HumanInTheLoopMiddleware(interrupt_on={"pay": True}, interrupt_mode=mode)
     calls = [{"id": "p0", "name": "pay", "args": {"amount": 10}}]
@@ -458,7 +463,7 @@ async def test_a_breakpoint_asks_whether_the_graph_may_go_on():
 
         made = StateGraph(MessagesState).add_node("call", call).add_node("tools", ToolNode([pay]))
         made.add_edge(START, "call").add_edge("tools", "call")
-        made.add_conditional_edges("call", lambda state: "tools" if state["messages"][-1].tool_calls else END)
+        made.add_conditional_edges("call", lambda state: "tools" if called(state) else END)
         return made.compile(interrupt_before=["tools"])
 
     talk = await Talk(graph()).run()

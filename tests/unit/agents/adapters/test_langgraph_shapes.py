@@ -20,9 +20,21 @@ from langgraph.prebuilt import InjectedState, ToolNode, ToolRuntime, create_reac
 from langgraph.types import Command, Send
 from pydantic import BaseModel
 
+from k8gentai.agents.contract import events as ev
 from k8gentai.agents.contract.turn import ToolOutcome
 from tests.scripted import Answer, Call
-from tests.support.langgraph import Boundary, chat, context_of, definition, loaded, of_type, run, texts, turn_of
+from tests.support.langgraph import (
+    Boundary,
+    called,
+    chat,
+    context_of,
+    definition,
+    loaded,
+    of_type,
+    run,
+    texts,
+    turn_of,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -181,17 +193,17 @@ def going_on(chat: ChatOpenAI) -> StateGraph:
     return graph.add_edge(START, "llm").add_conditional_edges("llm", tools_condition, ["tools", END])
 
 
-def by_hand(run_tool: Callable[[dict], Any]) -> Node:
+def by_hand(run_tool: Callable[[Any], Any]) -> Node:
     def node(state: MessagesState) -> dict:
-        calls = state["messages"][-1].tool_calls
+        calls = called(state)
         return {"messages": [ToolMessage(run_tool(call), tool_call_id=call["id"]) for call in calls]}
 
     return node
 
 
-def by_hand_async(run_tool: Callable[[dict], Any]) -> Node:
+def by_hand_async(run_tool: Callable[[Any], Any]) -> Node:
     async def node(state: MessagesState) -> dict:
-        calls = state["messages"][-1].tool_calls
+        calls = called(state)
         results = await asyncio.gather(*(run_tool(call) for call in calls))
         made = zip(results, calls, strict=True)
         return {"messages": [ToolMessage(result, tool_call_id=call["id"]) for result, call in made]}
@@ -199,7 +211,7 @@ def by_hand_async(run_tool: Callable[[dict], Any]) -> Node:
     return node
 
 
-def around(node: Node) -> StateGraph:
+def around(node: Any) -> StateGraph:
     return StateGraph(MessagesState).add_node("outer", node).add_edge(START, "outer")
 
 
@@ -262,11 +274,11 @@ def fanned_out(chat: ChatOpenAI) -> StateGraph:
     async def llm(state: State) -> dict:
         return {"messages": [await chat.bind_tools([pay]).ainvoke(state["messages"])]}
 
-    def one(call: dict) -> dict:
-        return {"messages": [ToolMessage(pay.invoke(call["args"]), tool_call_id=call["id"])]}
+    def one(state: Any) -> dict:
+        return {"messages": [ToolMessage(pay.invoke(state["args"]), tool_call_id=state["id"])]}
 
     def route(state: State) -> Any:
-        return [Send("one", call) for call in state["messages"][-1].tool_calls] or END
+        return [Send("one", call) for call in called(state)] or END
 
     graph = StateGraph(State).add_node(llm).add_node(one).add_edge(START, "llm").add_edge("one", "llm")
     return graph.add_conditional_edges("llm", route, ["one", END])
@@ -278,7 +290,7 @@ def tasks(chat: ChatOpenAI) -> StateGraph:
         return await pay.ainvoke(call)
 
     async def node(state: MessagesState) -> dict:
-        return {"messages": await asyncio.gather(*(pay_in_task(c) for c in state["messages"][-1].tool_calls))}
+        return {"messages": await asyncio.gather(*(pay_in_task(c) for c in called(state)))}
 
     return looping(chat, node)
 
@@ -377,8 +389,8 @@ async def test_a_call_passes_the_boundary_once(model, shape):
     outputs = {call_id: outcome.output for call_id, outcome in boundary.outcomes.items()}
     assert outputs == {"c1": "paid 7", "c2": "paid 8"}
     assert sorted(PAID) == [7, 8]
-    assert [event.call_id for event in of_type(events, "tool.call")] == ["c1", "c2"]
-    assert not of_type(events, "tool.result"), "the boundary publishes the results"
+    assert [event.call_id for event in of_type(events, ev.ToolCall)] == ["c1", "c2"]
+    assert not of_type(events, ev.ToolResult), "the boundary publishes the results"
     assert texts(events) == ["Done."]
     told = {m["tool_call_id"]: m["content"] for m in model.requests(key)[1].messages if m["role"] == "tool"}
     # Run again, the tool is not.
@@ -569,7 +581,7 @@ async def test_a_call_that_cannot_be_read_reaches_the_boundary_from_joined_chunk
     boundary = Boundary()
     boundary.recorded["c1"] = ToolOutcome("the arguments are not a JSON object", is_error=True)
     events = await run(graph, turn_of(f"[[{key}]] Pay."), context_of(boundary))
-    assert [(call.call_id, call.arguments) for call in of_type(events, "tool.call")] == [("c1", written)]
+    assert [(call.call_id, call.arguments) for call in of_type(events, ev.ToolCall)] == [("c1", written)]
     assert model.requests(key)[-1].texts("tool") == ["the arguments are not a JSON object"]
     assert (texts(events), PAID) == (["Done."], [])
 
@@ -577,7 +589,7 @@ async def test_a_call_that_cannot_be_read_reaches_the_boundary_from_joined_chunk
 async def test_a_tool_node_that_tries_again_makes_one_call(model):
     class Stubborn(ToolNode):
         async def _arun_one(self, call: Any, *rest: Any) -> Any:
-            made = await super()._arun_one(call, *rest)
+            made: Any = await super()._arun_one(call, *rest)
             return made if made.status == "success" else await super()._arun_one(call, *rest)
 
     @tool
@@ -733,14 +745,14 @@ async def test_a_models_call_that_code_makes_under_another_id_is_that_call(model
     assert {each: outcome.output for each, outcome in boundary.outcomes.items()} == {
         each: f"paid {amount}" for each, amount in zip(ids, amounts, strict=True)
     }
-    assert [call.call_id for call in of_type(events, "tool.call")] == ids
+    assert [call.call_id for call in of_type(events, ev.ToolCall)] == ids
 
 
 async def test_a_call_that_the_state_has_beside_the_models_is_one_of_its_own(model):
     """Code puts a call under an id of its own in the place of the model's."""
 
     async def rename(state: MessagesState) -> dict:
-        said = state["messages"][-1]
+        said: Any = state["messages"][-1]
         if not said.tool_calls:
             return {"messages": []}
         return {"messages": [AIMessage("", id=said.id, tool_calls=[{**said.tool_calls[0], "id": "mine"}])]}

@@ -23,10 +23,11 @@ from pydantic import BaseModel
 from k8gentai.agents.adapters.base.kept_results import is_same
 from k8gentai.agents.adapters.langgraph.given_messages import GivenMessages
 from k8gentai.agents.adapters.langgraph.tool_results import recorded, remade, written
+from k8gentai.agents.contract import events as ev
 from k8gentai.agents.contract.events import ToolCall, ToolResult
 from k8gentai.agents.contract.turn import Decision, ToolOutcome
 from tests.scripted import Answer, Call
-from tests.support.langgraph import Boundary, chat, context_of, loaded, of_type, run, texts, turn_of
+from tests.support.langgraph import Boundary, called, chat, context_of, loaded, of_type, run, texts, turn_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -58,9 +59,9 @@ async def test_parallel_tools_run_at_the_same_time_and_answer_by_id(model):
     model.script("meet", Answer(*calls), Answer("Both met."))
     boundary = Boundary()
     events = await run(create_agent(chat(model), tools=[meet]), turn_of("[[meet]]"), context_of(boundary))
-    assert [e.call_id for e in of_type(events, "tool.call")] == ["c1", "c2"]
+    assert [e.call_id for e in of_type(events, ev.ToolCall)] == ["c1", "c2"]
     assert boundary.outcomes == {"c1": ToolOutcome("Ada met"), "c2": ToolOutcome("Bob met")}
-    assert not of_type(events, "tool.result"), "the boundary tells the results"
+    assert not of_type(events, ev.ToolResult), "the boundary tells the results"
     assert answers(model.requests("meet")[1]) == {"c1": "Ada met", "c2": "Bob met"}
 
 
@@ -108,7 +109,7 @@ async def test_a_call_whose_arguments_are_no_json_comes_to_the_boundary_which_re
     boundary = Boundary()
     boundary.recorded["c1"] = ToolOutcome("not a JSON object", is_error=True)
     events = await run(create_agent(chat(model), tools=[add]), turn_of("[[broken]]"), context_of(boundary))
-    assert of_type(events, "tool.call") == [ToolCall(call_id="c1", name="add", arguments="a=1")]
+    assert of_type(events, ev.ToolCall) == [ToolCall(call_id="c1", name="add", arguments="a=1")]
     assert boundary.arguments == {"c1": {}}
     assert answers(model.requests("broken")[1]) == {"c1": "not a JSON object"}
 
@@ -152,7 +153,8 @@ async def test_commands_and_artifacts_reach_the_graph(model):
         return {"messages": [await chat(model).bind_tools([rename, draw]).ainvoke(state["messages"])]}
 
     def look(state: State) -> dict:
-        seen.update(name=state["name"], artifact=state["messages"][-1].artifact)
+        (drawn,) = (each for each in state["messages"][-1:] if isinstance(each, ToolMessage))
+        seen.update(name=state["name"], artifact=drawn.artifact)
         return {}
 
     graph = StateGraph(State).add_node(ask).add_node("tools", ToolNode([rename, draw])).add_node(look)
@@ -345,7 +347,7 @@ async def test_a_tool_node_that_a_nodes_own_code_calls_is_found(model, way):
     boundary = Boundary()
     events = await run(graph, turn_of(f"[[own-{way}]]"), context_of(boundary))
     assert boundary.outcomes == {"c1": ToolOutcome("7")}
-    assert not of_type(events, "tool.result")
+    assert not of_type(events, ev.ToolResult)
 
 
 async def test_a_node_that_runs_tools_by_itself_has_its_results_told(model):
@@ -353,14 +355,14 @@ async def test_a_node_that_runs_tools_by_itself_has_its_results_told(model):
         return {"messages": [await chat(model).bind_tools([add]).ainvoke(state["messages"])]}
 
     def act(state: MessagesState) -> dict:
-        call = state["messages"][-1].tool_calls[0]
+        call = called(state)[0]
         return {"messages": [ToolMessage(str(add(**call["args"])), tool_call_id=call["id"])]}
 
     graph = StateGraph(MessagesState).add_node(ask).add_node(act)
     graph.add_edge(START, "ask").add_edge("ask", "act").add_edge("act", END)
     model.script("by-itself", Answer(Call("add", {"a": 3, "b": 4}, id="c1")))
     events = await run(graph, turn_of("[[by-itself]]"))
-    assert of_type(events, "tool.result") == [ToolResult(call_id="c1", output="7")]
+    assert of_type(events, ev.ToolResult) == [ToolResult(call_id="c1", output="7")]
 
 
 async def test_an_agent_used_as_a_tool_has_its_own_tools_in_the_boundary(model):
@@ -430,13 +432,13 @@ async def test_an_error_that_a_node_of_ones_own_makes_is_no_refusal(model):
         return {"messages": [await bound.ainvoke(state["messages"])]}
 
     def act(state: MessagesState) -> dict:
-        calls = state["messages"][-1].tool_calls
+        calls = called(state)
         return {"messages": [ToolMessage("paid", tool_call_id=call["id"], status="error") for call in calls]}
 
     graph = (
         StateGraph(MessagesState).add_node(think).add_node(act).add_edge(START, "think").add_edge("act", "think")
     )
-    graph.add_conditional_edges("think", lambda state: "act" if state["messages"][-1].tool_calls else END)
+    graph.add_conditional_edges("think", lambda state: "act" if called(state) else END)
     boundary = Boundary()
     await run(graph, turn_of("[[erring]]"), context_of(boundary))
     assert boundary.exempted == []
@@ -445,7 +447,7 @@ async def test_an_error_that_a_node_of_ones_own_makes_is_no_refusal(model):
 @pytest.mark.filterwarnings("ignore:create_react_agent")
 async def test_what_a_hook_after_the_model_refuses_runs_no_tool(model):
     def refuse(state: MessagesState) -> dict:
-        calls = state["messages"][-1].tool_calls
+        calls = called(state)
         return {"messages": [ToolMessage("Not now.", tool_call_id=call["id"], status="error") for call in calls]}
 
     model.script("hooked", Answer(Call("add", {"a": 1, "b": 1}, id="c1")), Answer("Not now, then."))
@@ -525,12 +527,12 @@ async def test_a_node_that_asks_a_person_may_answer_a_call_with_what_they_said(m
         said = interrupt("Is this right?")
         if said is True:
             return Command(goto="tools")
-        call_id = state["messages"][-1].tool_calls[0]["id"]
+        call_id = called(state)[0]["id"]
         return Command(goto="think", update={"messages": [ToolMessage(str(said), tool_call_id=call_id)]})
 
     graph = StateGraph(MessagesState).add_node(think).add_node(review).add_node("tools", ToolNode([add]))
     graph.add_edge(START, "think").add_edge("tools", "think")
-    graph.add_conditional_edges("think", lambda state: "review" if state["messages"][-1].tool_calls else END)
+    graph.add_conditional_edges("think", lambda state: "review" if called(state) else END)
     boundary = Boundary()
     agent = loaded(graph, tools=[{"name": name} for name in named])
     asking = asyncio.create_task(run(agent, turn_of(f"[[{first}]]"), context_of(boundary)))
@@ -610,7 +612,7 @@ async def test_arguments_that_code_changes_are_those_of_the_call(model, called, 
     assert not {"c0", "c1"} & boundary.arguments.keys()
     # No call of the model's is left to have run past the boundary; each has the result that the model is told.
     assert sorted(boundary.exempted) == ["c0", "c1"]
-    assert {(result.call_id, result.output) for result in of_type(events, "tool.result")} == {
+    assert {(result.call_id, result.output) for result in of_type(events, ev.ToolResult)} == {
         ("c0", "10"),
         ("c1", "20"),
     }
@@ -633,7 +635,9 @@ KEPT = [
 
 @pytest.mark.parametrize("result", KEPT)
 async def test_what_a_tool_returned_is_of_its_type_again(result):
-    assert is_same(remade(written(result, NOTHING), NOTHING), result)
+    raw = written(result, NOTHING)
+    assert raw is not None
+    assert is_same(remade(raw, NOTHING), result)
 
 
 @pytest.mark.parametrize(
@@ -653,7 +657,9 @@ async def test_what_would_come_back_as_something_else_is_not_kept(result):
 @pytest.mark.parametrize("result", KEPT)
 async def test_a_worker_that_reads_records_as_the_serializer_does_gets_the_same(result):
     """In a rolling update, workers of an earlier version do."""
-    kind, _, data = written(result, NOTHING).partition(":")
+    raw = written(result, NOTHING)
+    assert raw is not None
+    kind, _, data = raw.partition(":")
     reader = JsonPlusSerializer(allowed_msgpack_modules=None)
     assert is_same(reader.loads_typed((kind, base64.b64decode(data))), result)
 
@@ -704,7 +710,8 @@ async def test_messages_that_a_tool_was_given_are_those_of_the_graph_again(state
         return [HumanMessage("Hi", id=f"{attempt}-0"), AIMessage("Yes?", id=f"{attempt}-1")]
 
     raw = written(made(said("first"), done), GivenMessages(state(said("first"))))
-    assert "first-" not in str(raw and base64.b64decode(raw.partition(":")[2]))
+    assert raw is not None
+    assert "first-" not in str(base64.b64decode(raw.partition(":")[2]))
     again = remade(raw, GivenMessages(state(said("second"))))
     assert is_same(again, made(said("second"), done))
 

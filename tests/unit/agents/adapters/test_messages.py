@@ -1,5 +1,7 @@
 """Responses API items as chat messages."""
 
+from typing import Any
+
 import pytest
 
 from k8gentai.agents.adapters.base.messages import NO_RESULT, to_messages
@@ -28,7 +30,7 @@ def answered(call_id, text):
 
 
 def test_messages_of_either_shape():
-    items = [
+    items: list[dict[str, Any]] = [
         {"role": "developer", "content": "Be brief."},
         {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi "}]},
         {
@@ -131,7 +133,7 @@ def test_a_call_that_was_approved_after_another_turn_is_a_message_of_its_own():
 
 
 def test_what_says_nothing_to_a_model_is_left_out():
-    items = [
+    items: list[dict[str, Any]] = [
         {"type": "reasoning", "summary": []},
         {"type": "web_search_call", "status": "completed"},
         {"role": "user", "content": "Hi"},

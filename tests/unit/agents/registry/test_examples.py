@@ -25,7 +25,8 @@ def load(model, monkeypatch):
 
     def loaded(agent_id: str):
         documents = read_definitions(ROOT / "examples" / "agents", MODEL)
-        return LangGraphAdapter().load(next(d.definition for d in documents if d.id == agent_id))
+        (definition,) = (d.definition for d in documents if d.id == agent_id and d.definition is not None)
+        return LangGraphAdapter().load(definition)
 
     return loaded
 

@@ -27,7 +27,9 @@ def test_a_replaced_map_is_read_again_and_an_unchanged_one_is_not(tmp_path):
     first = registry.get("a")
     assert registry.get("a") is first
     write_registry(path, [agent("a", error="changed")])
-    assert registry.get("a").error == "changed"
+    changed = registry.get("a")
+    assert changed is not None
+    assert changed.error == "changed"
     assert registry.get("b") is None
     path.unlink()
     assert registry.get("a") is None

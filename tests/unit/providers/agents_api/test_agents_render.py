@@ -35,7 +35,7 @@ def types(payloads: list[dict[str, Any]]) -> list[str]:
     return [payload.get("event_type", "error") for payload in payloads]
 
 
-CALLED = [
+CALLED: list[ev.Event] = [
     ev.TurnAccepted(),
     ev.TurnStarted(attempt=1, worker="w"),
     ev.StepStarted(step_id="s0", kind="inference", at=1001.0),
@@ -48,7 +48,7 @@ CALLED = [
     ev.ToolResult(call_id="c", output="4"),
     ev.StepCompleted(step_id=ev.tool_step("c"), kind="tool", at=1004.0),
 ]
-ANSWERED = [
+ANSWERED: list[ev.Event] = [
     ev.StepStarted(step_id="s1", kind="inference", at=1005.0),
     ev.TextDelta(message_id="m", delta="It is "),
     ev.TextDelta(message_id="m", delta="4."),
@@ -101,12 +101,12 @@ def test_step_ids_are_those_of_the_turn_however_often_it_is_rendered() -> None:
 
 
 def test_a_tool_that_failed_says_so() -> None:
-    events = [*CALLED[:-2], ev.ToolResult(call_id="c", output="no", is_error=True), CALLED[-1]]
+    events: list[ev.Event] = [*CALLED[:-2], ev.ToolResult(call_id="c", output="no", is_error=True), CALLED[-1]]
     _, rendering = rendered(*events)
     assert rendering.turn()["steps"][1]["tool_responses"][0]["metadata"] == {"is_error": True}
 
 
-ASKS_CLIENT = [
+ASKS_CLIENT: list[ev.Event] = [
     ev.TurnAccepted(),
     ev.StepStarted(step_id="s0", kind="inference", at=1001.0),
     ev.ToolCall(call_id="c", name="add", arguments='{"a": 2}', side="client"),
@@ -157,7 +157,7 @@ def test_clients_0_2_are_given_arguments_as_an_object() -> None:
 
 
 def test_what_a_second_attempt_takes_back_is_not_in_the_turn() -> None:
-    events = [
+    events: list[ev.Event] = [
         *CALLED,
         ev.TurnStarted(attempt=2, worker="other"),
         ev.ItemDropped(item_id="c"),
@@ -169,7 +169,7 @@ def test_what_a_second_attempt_takes_back_is_not_in_the_turn() -> None:
 
 
 def test_a_message_that_begins_anew_replaces_what_it_said() -> None:
-    events = [
+    events: list[ev.Event] = [
         *ANSWERED[:2],
         ev.TurnStarted(attempt=2, worker="other"),
         ev.ItemDropped(item_id="m"),
@@ -183,7 +183,7 @@ def test_a_message_that_begins_anew_replaces_what_it_said() -> None:
 
 
 def test_model_calls_at_once_keep_their_texts_apart() -> None:
-    events = [
+    events: list[ev.Event] = [
         ev.StepStarted(step_id="a", kind="inference"),
         ev.StepStarted(step_id="b", kind="inference"),
         ev.TextDelta(message_id="ma", delta="A"),
@@ -198,7 +198,10 @@ def test_model_calls_at_once_keep_their_texts_apart() -> None:
 
 
 def test_each_message_without_a_step_is_a_step() -> None:
-    events = [ev.MessageDone(message_id="a", text="Hello."), ev.MessageDone(message_id="b", text="Bye.")]
+    events: list[ev.Event] = [
+        ev.MessageDone(message_id="a", text="Hello."),
+        ev.MessageDone(message_id="b", text="Bye."),
+    ]
     payloads, rendering = rendered(*events, ev.TurnCompleted())
     assert types(payloads) == [*["step_start", "step_progress", "step_complete"] * 2, "turn_complete"]
     assert rendering.turn()["output_message"]["content"] == "Bye."
@@ -222,7 +225,7 @@ def test_a_turn_out_of_tokens_says_why_it_stopped() -> None:
 
 
 def test_a_turn_that_waits_for_a_person_is_not_for_the_client_to_answer() -> None:
-    events = [
+    events: list[ev.Event] = [
         *ASKS_CLIENT[:1],
         ev.Interrupt(call_id="p", name="pay", arguments="{}"),
         ev.TurnSuspended(expires_at=2000.0),
@@ -250,7 +253,7 @@ def test_a_part_that_failed_and_ran_again_does_not_count() -> None:
 
 
 def test_a_call_that_was_approved_is_not_a_model_call_again() -> None:
-    events = [ev.TurnAccepted(), *CALLED[3:6], *CALLED[8:], *ANSWERED]
+    events: list[ev.Event] = [ev.TurnAccepted(), *CALLED[3:6], *CALLED[8:], *ANSWERED]
     turn = turn_of([render_part(accepted(), events, 1009.0)])
     assert [step["step_type"] for step in turn["steps"]] == ["tool_execution", "inference"]
     assert turn["steps"][0]["tool_calls"][0]["call_id"] == "c"

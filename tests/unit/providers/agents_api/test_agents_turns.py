@@ -127,7 +127,7 @@ async def test_responses_to_what_was_not_asked(client: httpx.AsyncClient, served
 
 async def test_a_turn_that_waits_for_a_person_says_how_to_answer(client: httpx.AsyncClient, served: Floor) -> None:
     url = await begin(client, "math")
-    events = [
+    events: list[ev.Event] = [
         ev.TurnStarted(attempt=1, worker="w"),
         ev.Interrupt(call_id="p", name="pay", arguments="{}"),
         ev.TurnSuspended(expires_at=9e9),

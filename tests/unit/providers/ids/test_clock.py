@@ -23,7 +23,7 @@ def test_it_goes_on_from_redis_time_whatever_the_time_of_day(monkeypatch: pytest
 def test_an_answer_is_too_late_by_redis_clock(now: float, approved: bool) -> None:
     turn = Turn(id=new_turn_id(), agent="a", input=[])
     record = TurnRecord(turn=turn, framework="f", accepted_at=0, status="suspended", expires_at=1_000.0)
-    asked = [
+    asked: list[ev.Event] = [
         ev.ToolCall(call_id="c", name="pay", arguments="{}"),
         ev.Interrupt(call_id="c", name="pay", arguments="{}"),
         ev.TurnSuspended(expires_at=1_000.0),

@@ -89,14 +89,12 @@ async def test_an_error_in_mid_stream_is_told_in_the_stream() -> None:
 
 
 async def test_a_refusal_keeps_the_models_code() -> None:
-    request = httpx.Request("POST", "http://model/v1/chat/completions")
+    response: Any = httpx.Response(400, request=httpx.Request("POST", "http://model/v1/chat/completions"))
     body = {"message": "Invalid base64 image_url.", "code": "invalid_base64"}
 
     class Inference:
         async def openai_chat_completion(self, _: Any) -> Any:
-            raise BadRequestError(
-                "Invalid base64 image_url.", response=httpx.Response(400, request=request), body=body
-            )
+            raise BadRequestError("Invalid base64 image_url.", response=response, body=body)
 
     app = FastAPI()
     app.include_router(create_router(Inference()))
@@ -128,7 +126,7 @@ async def test_a_refusal_keeps_the_models_code() -> None:
     ],
 )
 def test_what_an_endpoint_says_is_found_in_whatever_is_around_it(body: Any, said: tuple[Any, ...]) -> None:
-    response = httpx.Response(400, request=httpx.Request("POST", "http://model/v1/chat/completions"))
+    response: Any = httpx.Response(400, request=httpx.Request("POST", "http://model/v1/chat/completions"))
     error = told(BadRequestError("Error code: 400", response=response, body=body))["error"]
     assert (error["message"], error["type"], error["code"]) == said
 

@@ -293,9 +293,8 @@ async def chunks_of(content: bytes | AsyncIterator[bytes], *, mended: bool = Tru
     transport = httpx.MockTransport(
         lambda _: httpx.Response(200, content=content, headers={"content-type": "text/event-stream"})
     )
-    async with AsyncOpenAI(
-        base_url="http://model/v1", api_key="k", http_client=httpx.AsyncClient(transport=transport)
-    ) as client:
+    http: Any = httpx.AsyncClient(transport=transport)
+    async with AsyncOpenAI(base_url="http://model/v1", api_key="k", http_client=http) as client:
         stream = await client.chat.completions.create(model="m", messages=[], stream=True)
         if mended:
             WireReading().begin()
@@ -356,13 +355,13 @@ async def answer_to(
             asked.append(request)
         return httpx.Response(200, content=content, headers=headers)
 
-    http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    http: Any = httpx.AsyncClient(transport=httpx.MockTransport(answer))
     async with AsyncOpenAI(
         base_url="http://model/v1", api_key="k", max_retries=retries, http_client=http
     ) as client:
         take_errors()
         WireReading().begin()
-        sent = await client.chat.completions.create(model="m", messages=[], stream=stream)
+        sent: Any = await client.chat.completions.create(model="m", messages=[], stream=stream)
         return [chunk async for chunk in sent] if stream else sent
 
 
@@ -451,7 +450,7 @@ async def test_a_stream_that_is_said_to_be_json_is_read_as_it_comes(size: int) -
             yield sent[start : start + size]
         ended = True
 
-    http = httpx.AsyncClient(
+    http: Any = httpx.AsyncClient(
         transport=httpx.MockTransport(
             lambda _: httpx.Response(200, content=blocks(), headers={"content-type": "application/json"})
         )
@@ -465,7 +464,7 @@ async def test_a_stream_that_is_said_to_be_json_is_read_as_it_comes(size: int) -
 
 
 async def test_errors_of_status_200_to_other_calls_stay_as_they_are() -> None:
-    http = httpx.AsyncClient(
+    http: Any = httpx.AsyncClient(
         transport=httpx.MockTransport(lambda _: httpx.Response(200, json={"error": {"message": "out of words"}}))
     )
     async with AsyncOpenAI(base_url="http://model/v1", api_key="k", http_client=http) as client:

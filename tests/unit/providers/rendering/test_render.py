@@ -28,7 +28,7 @@ def accepted(**changes: Any) -> TurnRecord:
     return TurnRecord(turn=turn, framework="langgraph", status="queued", accepted_at=1_700_000_000.9, **changes)
 
 
-START = [ev.TurnAccepted(), ev.TurnStarted(attempt=1, worker="w1")]
+START: list[ev.Event] = [ev.TurnAccepted(), ev.TurnStarted(attempt=1, worker="w1")]
 
 MATH: list[ev.Event] = [
     *START,
@@ -103,7 +103,7 @@ TWO_ATTEMPTS: list[ev.Event] = [
     ev.TurnCompleted(),
 ]
 
-CUT_SHORT = [*START, ev.TextDelta(message_id="m1", delta="Half")]
+CUT_SHORT: list[ev.Event] = [*START, ev.TextDelta(message_id="m1", delta="Half")]
 FAILED: list[ev.Event] = [*CUT_SHORT, ev.TurnFailed(code="server_error", message="the model is away")]
 CANCELLED: list[ev.Event] = [*CUT_SHORT, ev.TurnCancelled()]
 INCOMPLETE: list[ev.Event] = [*CUT_SHORT, ev.TurnIncomplete(reason="max_output_tokens")]
@@ -248,7 +248,7 @@ def test_searches_are_items_of_their_own() -> None:
 
 def test_logprobs_are_told_with_the_text() -> None:
     token = {"token": "Four", "logprob": -0.25, "bytes": None, "top_logprobs": []}
-    said = [
+    said: list[ev.Event] = [
         ev.TextDelta(message_id="m", delta="Four", logprobs=[token]),
         ev.MessageDone(message_id="m", text="Four", logprobs=[token]),
     ]

@@ -70,7 +70,7 @@ PASSED = {
     "presence_penalty": 1,
 }
 """Parameters that a model call has under their own names."""
-RENAMED = {
+RENAMED: dict[str, tuple[Any, dict[str, Any]]] = {
     "max_output_tokens": (16, {"max_tokens": 16}),
     "text": ({"format": {"type": "json_object"}}, {"response_format": {"type": "json_object"}}),
     "reasoning": ({"effort": "low"}, {"reasoning_effort": "low"}),
@@ -88,7 +88,7 @@ NOT_OF_MODEL_CALLS = {
 
 def test_every_parameter_that_is_taken_reaches_the_model_calls_or_says_why_not():
     assert set(TABLE) | {"user"} == {*PASSED, *RENAMED, *NOT_OF_MODEL_CALLS}
-    tools = {"tools": [{}]}
+    tools: dict[str, Any] = {"tools": [{}]}
     for name, value in PASSED.items():
         assert unsupported({name: value}, declarative=False) is None
         assert {**with_asked(tools, {name: value}), **passed_on({name: value})} == {**tools, name: value}

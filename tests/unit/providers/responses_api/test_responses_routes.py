@@ -109,12 +109,16 @@ async def test_a_settled_response_is_the_same_from_the_store(client: httpx.Async
 async def test_what_is_not_to_be_kept_can_be_answered_while_it_waits(
     client: httpx.AsyncClient, served: Floor
 ) -> None:
-    asks = [ev.Interrupt(call_id="c", name="pay", arguments="{}"), ev.TurnSuspended(expires_at=time.time() + 60)]
+    asks: list[ev.Event] = [
+        ev.Interrupt(call_id="c", name="pay", arguments="{}"),
+        ev.TurnSuspended(expires_at=time.time() + 60),
+    ]
     response = await ask(client, served, ev.TurnStarted(attempt=1, worker="w"), *asks, store=False, input="Pay.")
     await served.settle()
     answer = {"type": "mcp_approval_response", "approval_request_id": response["output"][0]["id"], "approve": True}
     following = await ask(client, served, *ANSWER, previous_response_id=response["id"], input=[answer])
     record = served.turns.records[following["id"]]
+    assert record.replay is not None
     assert (record.replay.of, record.replay.answers["c"].approve) == (response["id"], True)
     assert [item["type"] for item in record.turn.history] == ["message", "mcp_approval_request"]
     other = {**ASK, "previous_response_id": response["id"]}
@@ -125,7 +129,10 @@ async def test_what_is_not_to_be_kept_can_be_answered_while_it_waits(
 async def test_an_answer_is_not_spent_on_an_agent_that_no_worker_can_import(
     client: httpx.AsyncClient, served: Floor
 ) -> None:
-    asks = [ev.Interrupt(call_id="c", name="pay", arguments="{}"), ev.TurnSuspended(expires_at=time.time() + 60)]
+    asks: list[ev.Event] = [
+        ev.Interrupt(call_id="c", name="pay", arguments="{}"),
+        ev.TurnSuspended(expires_at=time.time() + 60),
+    ]
     response = await ask(client, served, ev.TurnStarted(attempt=1, worker="w"), *asks, input="Pay.")
     answer = {"type": "mcp_approval_response", "approval_request_id": response["output"][0]["id"], "approve": True}
     request = {**ASK, "previous_response_id": response["id"], "input": [answer]}
@@ -141,7 +148,10 @@ async def test_an_answer_is_not_spent_on_an_agent_that_no_worker_can_import(
 
 async def test_an_answer_is_known_again_by_what_it_says_itself(client: httpx.AsyncClient, served: Floor) -> None:
     """Servers of several versions run side by side, and each echoes the first request in its own way."""
-    asks = [ev.Interrupt(call_id="c", name="pay", arguments="{}"), ev.TurnSuspended(expires_at=time.time() + 60)]
+    asks: list[ev.Event] = [
+        ev.Interrupt(call_id="c", name="pay", arguments="{}"),
+        ev.TurnSuspended(expires_at=time.time() + 60),
+    ]
     response = await ask(
         client, served, ev.TurnStarted(attempt=1, worker="w"), *asks, input="Pay.", instructions="Be brief."
     )
@@ -232,7 +242,9 @@ async def test_list_merges_what_is_under_way_with_what_is_settled(
         seen: list[str] = []
         page: dict[str, Any] = {"has_more": True, "last_id": None}
         while page["has_more"]:
-            params = {"limit": 2, "order": order} | ({"after": page["last_id"]} if page["last_id"] else {})
+            params: dict[str, Any] = {"limit": 2, "order": order} | (
+                {"after": page["last_id"]} if page["last_id"] else {}
+            )
             page = (await client.get("/v1/responses", params=params)).json()
             seen += [each["id"] for each in page["data"]]
         assert seen == expected

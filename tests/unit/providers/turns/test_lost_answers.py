@@ -14,7 +14,7 @@ from k8gentai.workers.queue import keys
 from k8gentai.workers.queue.attempts import Attempts
 from k8gentai.workers.queue.connection import AWAY, sent_once
 from k8gentai.workers.queue.turns import Turns
-from tests.support.accepting import ask, finished_in
+from tests.support.accepting import ask, begun, finished_in
 from tests.support.aimed import Aimed
 from tests.support.connected import connected
 from tests.support.providers import Floor
@@ -39,8 +39,7 @@ async def test_a_fault_while_a_turn_is_settled_does_not_hold_up_its_conversation
         made = await served.conversations.create_conversation(CreateConversationRequest())
         await ask(turns, conversation=made.id)
         following = await ask(turns, conversation=made.id)
-        started = await attempts.start(await attempts.take(1))
-        await attempts.append(started.lease, 2, [TurnCompleted()])
+        await complete(attempts)
 
         proxy.command, proxy.refusal = command.encode(), refusal
         all_turns, on_settled = Turns(faulty), [served.agents.sessions.settled]
@@ -53,6 +52,12 @@ async def test_a_fault_while_a_turn_is_settled_does_not_hold_up_its_conversation
         assert taken == following
 
 
+async def complete(attempts: Attempts) -> None:
+    """Take the first turn, and end it."""
+    started = await begun(attempts)
+    await attempts.append(started.lease, 2, [TurnCompleted()])
+
+
 async def test_a_turn_that_is_settled_again_is_not_lost_by_a_fault_of_what_gives_others(
     valkey: Any, proxy: Aimed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,8 +66,7 @@ async def test_a_turn_that_is_settled_again_is_not_lost_by_a_fault_of_what_gives
         await redis.flushall()
         turns, attempts = Turns(redis), Attempts(redis, "langgraph", "worker")
         turn_id = await ask(turns)
-        started = await attempts.start(await attempts.take(1))
-        await attempts.append(started.lease, 2, [TurnCompleted()])
+        await complete(attempts)
         given = finished_in(Turns(faulty))
         finished = given.ids()
         assert await anext(finished) == turn_id
@@ -96,7 +100,7 @@ async def test_what_is_being_settled_is_not_given_again_and_what_waits_is_not_pu
     async with connected(valkey.url) as redis:
         await redis.flushall()
         given = finished_in(Turns(redis))
-        entries = [await redis.xadd(keys.FINISHED, {"turn": f"resp_{number}"}) for number in range(5)]
+        entries: list[Any] = [await redis.xadd(keys.FINISHED, {"turn": f"resp_{number}"}) for number in range(5)]
         assert await anext(given.ids()) == "resp_0"
         await redis.xreadgroup(keys.SERVERS, "server", {keys.FINISHED: ">"})
         await redis.xdel(keys.FINISHED, entries[3])

@@ -20,7 +20,7 @@ from k8gentai.providers.host.access import acting_as
 from k8gentai.workers.queue.record import Owner
 from tests.support.providers import Floor
 
-ANSWER = [
+ANSWER: list[ev.Event] = [
     ev.TurnStarted(attempt=1, worker="w"),
     ev.ToolCall(call_id="c", name="add", arguments="{}"),
     ev.ToolResult(call_id="c", output="4"),

@@ -185,11 +185,10 @@ def test_what_nobody_asked_for_is_not_installed(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_worker_to_which_no_turn_comes_says_so(tmp_path: Path) -> None:
-    settings = replace(
-        read_settings(), registry=tmp_path / "registry.json", frameworks=("langgraph", "llama-stack")
-    )
+    registry = tmp_path / "registry.json"
+    settings = replace(read_settings(), registry=registry, frameworks=("langgraph", "llama-stack"))
     agent = RegisteredAgent(id="crew", framework="crewai", state="unused", file="a.yaml", digest="1")
-    write_registry(settings.registry, [agent])
+    write_registry(registry, [agent])
     (line,) = registering.unserved(settings, "crewai", "crewai", None)
     assert line == (
         "No turn will come to this worker: agents of 'crewai' are registered as unused. "
@@ -197,7 +196,7 @@ def test_a_worker_to_which_no_turn_comes_says_so(tmp_path: Path) -> None:
     )
     assert registering.unserved(settings, "langgraph", "langgraph", None) == []
     # What was taken into use stays so: no later check takes a ready agent off.
-    write_registry(settings.registry, [agent.model_copy(update={"state": "ready"})])
+    write_registry(registry, [agent.model_copy(update={"state": "ready"})])
     assert registering.unserved(settings, "crewai", "crewai", ["crew"]) == []
     assert registering.unserved(settings, "crewai", "gpu", ["crew", "gone", "crow"]) == [
         "No turn of 'crew' will come to this worker: its pool is 'crewai', not 'gpu'.",

@@ -5,9 +5,10 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -39,6 +40,7 @@ def asking(*left: object) -> bytes:
     return head.encode() + body
 
 
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 REFUSED = b'{"error": {"message": "Model \'tll\' not found. ' + b"x" * 90 + b'"}}'
 
 
@@ -47,14 +49,40 @@ async def answering(sent: bytes) -> AsyncIterator[str]:
     """Serve one answer, after which the connection is closed. Yields the address."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        await read_request(reader)
         writer.write(sent)
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
+    async with served(serve) as address:
+        yield address
+
+
+@asynccontextmanager
+async def served(serve: Serve) -> AsyncIterator[str]:
+    """Serve connections on a free port. Yields the address."""
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         yield "http://{}:{}".format(*server.sockets[0].getsockname())
+
+
+async def read_request(reader: asyncio.StreamReader) -> None:
+    """Read a request to the end of its body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    if length := re.search(rb"content-length: (\d+)", head, re.IGNORECASE):
+        await reader.readexactly(int(length[1]))
+
+
+async def test_a_connection_that_is_closed_after_its_answer_loses_no_question() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(asking())
+        await writer.drain()
+        # A second request on the same connection comes too late.
+        await reader.read(1)
+        writer.close()
+
+    async with served(serve) as address:
+        assert await ask(address, "till", "Go.", Console(file=io.StringIO()))
 
 
 async def test_a_stack_that_goes_away_in_mid_answer_leaves_the_turn_to_be_looked_at() -> None:
@@ -129,7 +157,10 @@ async def test_who_leaves_without_a_decision_is_told_how_to_answer(key: str) -> 
             stderr=asyncio.subprocess.STDOUT,
         )
         assert calling.stdout is not None
-        shown = await calling.stdout.readuntil(b"y or n")
+        try:
+            shown = await calling.stdout.readuntil(b"y or n")
+        except asyncio.IncompleteReadError as ended:
+            pytest.fail(f"it ended before it asked: {ended.partial.decode()}")
         if key == "ctrl-c":
             calling.send_signal(signal.SIGINT)
         else:

@@ -1,6 +1,7 @@
 """A turn run again says only what is new (k8gentai.workers.attempt.replay_filter)."""
 
 import random
+from collections.abc import Sequence
 from itertools import product
 
 import pytest
@@ -175,7 +176,7 @@ def test_a_call_without_a_result_is_told_again_by_the_turn_that_continues() -> N
 
 
 def words(message_id: str, *pieces: str) -> list[Event]:
-    said = [TextDelta(message_id=message_id, delta=piece) for piece in pieces]
+    said: list[Event] = [TextDelta(message_id=message_id, delta=piece) for piece in pieces]
     return [*said, MessageDone(message_id=message_id, text="".join(pieces))]
 
 
@@ -241,7 +242,7 @@ def test_parallel_parts_show_each_text_once_however_they_run(seed: int) -> None:
     assert len(deltas) == len("".join(texts))
 
 
-def _mixed(chance: random.Random, *parts: list[tuple[str, ...]]) -> list[Event]:
+def _mixed(chance: random.Random, *parts: Sequence[tuple[str, ...]]) -> list[Event]:
     """The events of parts that run side by side; a message has the next number when it begins."""
     waiting = [[(text, index) for text in part for index in range(len(text) + 1)] for part in parts]
     begun: list[str] = ["" for _ in parts]
@@ -319,21 +320,27 @@ def test_twice_as_much_is_twice_the_work(made, cut: float, renamed: bool, compar
 @pytest.mark.parametrize("refused", [True, False])
 def test_a_call_that_a_person_refused_is_nothing_that_a_turn_shows(refused: bool) -> None:
     call, result = ToolCall(call_id="c", name="send", arguments="{}"), ToolResult(call_id="c", output="no")
-    said = [TextDelta(message_id="m", delta="A draft."), MessageDone(message_id="m", text="A draft.")]
-    before = (*said, call, Interrupt(call_id="c", name="send", arguments="{}"), TurnSuspended(expires_at=1))
+    said: list[Event] = [TextDelta(message_id="m", delta="A draft."), MessageDone(message_id="m", text="A draft.")]
+    before: tuple[Event, ...] = (
+        *said,
+        call,
+        Interrupt(call_id="c", name="send", arguments="{}"),
+        TurnSuspended(expires_at=1),
+    )
     put: list[Event] = []
     republisher = Republisher(before, (), put.append, {"c"} if refused else ())
-    for event in (*said, call, result, TurnCompleted()):
+    events: list[Event] = [*said, call, result, TurnCompleted()]
+    for event in events:
         republisher.put(event)
     assert put == [call, result, *([said[1]] if refused else []), TurnCompleted()]
 
 
 def test_what_an_attempt_showed_and_the_next_one_drops_is_nothing_that_a_turn_shows() -> None:
-    said = [TextDelta(message_id="m", delta="Before."), MessageDone(message_id="m", text="Before.")]
+    said: list[Event] = [TextDelta(message_id="m", delta="Before."), MessageDone(message_id="m", text="Before.")]
     dropped: list[Event] = [TextDelta(message_id="n", delta="Half")]
     put: list[Event] = []
-    republisher = Republisher((*said, TurnSuspended(expires_at=1)), dropped, put.append)
-    for event in (*said, TurnCompleted()):
+    republisher = Republisher([*said, TurnSuspended(expires_at=1)], dropped, put.append)
+    for event in [*said, TurnCompleted()]:
         republisher.put(event)
     assert put == [ItemDropped(item_id="n"), said[1], TurnCompleted()]
 
@@ -344,7 +351,7 @@ def test_what_was_done_inside_a_call_that_is_answered_stays() -> None:
         ToolCall(call_id="o", name="ask", arguments="{}"),
         ToolCall(call_id="i", name="add", arguments="{}"),
     )
-    inside = [used, inner, ToolResult(call_id="i", output="3")]
+    inside: list[Event] = [used, inner, ToolResult(call_id="i", output="3")]
     published: list[Event] = [outer, *inside, ToolResult(call_id="o", output="3")]
     put: list[Event] = []
     republisher = Republisher((), published, put.append)
@@ -431,7 +438,7 @@ def test_messages_that_are_put_in_order_are_so_wherever_the_turn_was_cut_off(cut
 
 def test_messages_that_were_put_in_order_are_not_said_again_by_the_turn_that_goes_on() -> None:
     asking = Interrupt(call_id="q1", name="interrupt", arguments="{}")
-    suspended = [asking, TurnSuspended(expires_at=0)]
+    suspended: list[Event] = [asking, TurnSuspended(expires_at=0)]
     before = (*MOVED, *suspended)
     assert shown(again([], [*MOVED, *words("m4", "Done."), TurnCompleted()], before)) == ["Done."]
     # Asked a second time, and before they were put in order.

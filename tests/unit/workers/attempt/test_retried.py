@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from k8gentai.agents.contract.events import TurnEnd, TurnFailed
+from k8gentai.agents.contract.events import Event, TurnEnd, TurnFailed
 from k8gentai.workers.attempt.given_up import GivenUp
 from k8gentai.workers.attempt.journal_entries import Failure
 from k8gentai.workers.attempt.retried import left_out, tried_anew
-from k8gentai.workers.queue.attempts import Lease
+from k8gentai.workers.queue.attempts import Attempts, Lease
 
 
 @pytest.mark.parametrize(
@@ -72,35 +72,35 @@ def test_what_a_tool_call_began_after_is_past(state) -> None:
     assert left_out(recorded, "resp_1", TurnFailed(code="model_error", message="model m: overloaded")) == []
 
 
-class Redis:
+class Ended(Attempts):
     """Knows how a turn ended, and keeps what is recorded."""
 
     def __init__(self, end: TurnEnd, journal: dict[str, str]) -> None:
         self.end = end
-        self.journal = journal
+        self.recorded = journal
 
-    async def end_of(self, turn_id: str) -> TurnEnd:
+    async def end_of(self, turn_id: str) -> Event | None:
         assert turn_id == "resp_1"
         return self.end
 
-    async def record(self, lease: Lease, key: str, value: str) -> bool:
+    async def record(self, lease: Lease, key: str, value: str, place: str = "{}") -> bool:
         assert value == ""
-        del self.journal[key]
+        del self.recorded[key]
         return True
 
 
 async def test_what_is_left_out_is_so_for_all_that_goes_on_with_the_turn() -> None:
     """Later attempts, in which a tool has come to its end, and the turn that continues it after an approval."""
     recorded = {"failure model abc 1": recorded_failure(turn_id="resp_1"), "model def 1": "[]"}
-    redis = Redis(TurnFailed(code="model_overloaded", message="model m: overloaded"), dict(recorded))
+    attempts = Ended(TurnFailed(code="model_overloaded", message="model m: overloaded"), dict(recorded))
     # With an entry the script takes out its place.
     recorded["order model abc 1"] = "{}"
-    left = await tried_anew(redis, Lease("resp_2", 1), "resp_1", recorded)
-    assert left == redis.journal == {"model def 1": "[]"}
+    left = await tried_anew(attempts, Lease("resp_2", 1), "resp_1", recorded)
+    assert left == attempts.recorded == {"model def 1": "[]"}
 
 
 async def test_what_happened_in_its_own_attempts_stays() -> None:
     """The same call may have failed once more, and the agent gone on from there."""
     own = {"failure model abc 1": recorded_failure(turn_id="resp_2")}
-    redis = Redis(TurnFailed(code="model_overloaded", message="model m: overloaded"), dict(own))
-    assert await tried_anew(redis, Lease("resp_2", 2), "resp_1", own) == own
+    attempts = Ended(TurnFailed(code="model_overloaded", message="model m: overloaded"), dict(own))
+    assert await tried_anew(attempts, Lease("resp_2", 2), "resp_1", own) == own

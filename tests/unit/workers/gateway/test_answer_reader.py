@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -663,7 +664,7 @@ arguments = st.one_of(
 sent_ids = st.sampled_from([None, "", "a", "b", "call_0"])
 
 
-def split(draw: st.DrawFn, text: str) -> list[str]:
+def split(draw: Callable[[st.SearchStrategy[set[int]]], set[int]], text: str) -> list[str]:
     """A text in pieces, between any two of its UTF-16 halves."""
     units = text.encode("utf-16-le", "surrogatepass")
     ends = sorted(draw(st.sets(st.integers(0, len(units) // 2), max_size=4)))

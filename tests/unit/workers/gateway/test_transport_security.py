@@ -271,7 +271,8 @@ async def test_loopback_is_known_in_each_of_its_forms(server: str, expected: int
 
 
 async def test_the_gateway_of_models_is_protected() -> None:
-    app = gateway(OpenAttempts(OWN), None)  # nothing gets that far
+    nothing_gets_that_far: Any = None
+    app = gateway(OpenAttempts(OWN), nothing_gets_that_far)
     url = f"{OWN}/v1/chat/completions"
     assert await asked(app, url=url, content=b"{}", headers={"content-type": "text/plain"}) == 415
     assert await asked(app, url=url, json={}, headers={"origin": "https://elsewhere.example"}) == 403

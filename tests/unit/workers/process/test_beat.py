@@ -169,7 +169,7 @@ def acquitted(leases: Leases) -> list[str]:
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_worker_says_that_it_lives_once_redis_hears_it(times):
     """The link comes and goes: the leases were dropped when the renewal was answered."""
-    away = [RedisConnectionError("gone") for _ in range(times)]
+    away: list[Exception] = [RedisConnectionError("gone") for _ in range(times)]
     leases = Leases(away[0], acquittals=away)
     held = [Lease("resp_1", 1)]
     beat = beating(leases, lambda: None, running=lambda: held)

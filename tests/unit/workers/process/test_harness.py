@@ -40,7 +40,7 @@ from k8gentai.workers.queue.record import AcceptedTurn, Replay
 from k8gentai.workers.queue.record import Answer as RecordedAnswer
 from k8gentai.workers.tools.agent_cache import ReadyAgent
 
-WANTS_JSON = {"text": {"format": {"type": "json_object"}}}
+WANTS_JSON: dict[str, Any] = {"text": {"format": {"type": "json_object"}}}
 
 
 class Says:
@@ -221,7 +221,9 @@ async def test_nothing_is_dropped_where_the_request_asks_for_no_form(loop: Agent
 
 async def test_json_of_another_shape_than_the_schema_fails_the_turn(loop: AgentsLoop) -> None:
     schema = {"type": "object", "properties": {"days": {"type": "integer"}}, "required": ["days"]}
-    asked = {"text": {"format": {"type": "json_schema", "name": "plan", "schema": schema, "strict": True}}}
+    asked: dict[str, Any] = {
+        "text": {"format": {"type": "json_schema", "name": "plan", "schema": schema, "strict": True}}
+    }
     end, _ = await ended(loop, MessageDone(message_id="m1", text='{"days": "three"}'), **asked)
     assert isinstance(end, TurnFailed)
     assert end.code == "invalid_answer"

@@ -40,6 +40,13 @@ def left_by(deed, tmp_path):
     return rest
 
 
+def death_by(deed, tmp_path):
+    """What a witness makes of a process that does something: a death."""
+    death = death_of(left_by(deed, tmp_path))
+    assert death is not None
+    return death
+
+
 @pytest.mark.parametrize(
     ("deed", "cause", "turn"),
     [
@@ -55,14 +62,14 @@ def left_by(deed, tmp_path):
     ],
 )
 def test_a_process_says_how_it_ends(tmp_path, deed, cause, turn):
-    death = death_of(left_by(deed, tmp_path))
+    death = death_by(deed, tmp_path)
     assert (death.cause, death.turn) == (cause.format(file=tmp_path / "crash.py"), turn)
     assert death.own is not deed.startswith("words")
     assert death.ours is deed.startswith("words")
 
 
 def test_one_that_is_killed_says_nothing(tmp_path):
-    death = death_of(left_by("os.kill(os.getpid(), signal.SIGKILL)", tmp_path))
+    death = death_by("os.kill(os.getpid(), signal.SIGKILL)", tmp_path)
     assert death.cause.startswith("was killed")
     assert not death.own
 
@@ -88,7 +95,7 @@ def test_a_timer_that_ends_it_for_certain_is_no_agents_exit(tmp_path, deed, caus
 
 @pytest.mark.parametrize(("end", "told"), [("os.kill(os.getpid(), 9)", True), ("os.abort()", False)])
 def test_one_that_is_killed_when_it_was_told_to_stop_is_told_apart(tmp_path, end, told):
-    death = death_of(left_by(f"words.stopping(); {end}", tmp_path))
+    death = death_by(f"words.stopping(); {end}", tmp_path)
     assert (death.told, death.own) == (told, not told)
 
 
@@ -98,7 +105,7 @@ def test_an_end_in_order_is_no_death(tmp_path):
 
 def test_an_end_in_order_with_turns_that_could_not_be_given_back_is_noted(tmp_path):
     """Its leases run out, as those of a crashed worker do."""
-    death = death_of(left_by("words.stopping(); words.ended(kept=True)", tmp_path))
+    death = death_by("words.stopping(); words.ended(kept=True)", tmp_path)
     assert (death.told, death.own, death.ours) == (True, False, False)
     assert "ended while Redis was away" in death.cause
 
@@ -131,10 +138,10 @@ def test_children_that_crash_are_not_the_worker(tmp_path):
 
 def test_a_child_that_leaves_is_not_the_worker(tmp_path):
     fork = "pid = os.fork(); pid or os._exit(3); os.waitpid(pid, 0); os.kill(os.getpid(), signal.SIGKILL)"
-    assert death_of(left_by(fork, tmp_path)).cause.startswith("was killed")
+    assert death_by(fork, tmp_path).cause.startswith("was killed")
 
 
-class Worker:
+class Worker(witness._Worker):
     """A worker's process, as a test has it be."""
 
     lives = True

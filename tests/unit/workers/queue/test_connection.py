@@ -6,6 +6,7 @@ import errno
 import pkgutil
 import socket
 import time
+from typing import Any
 
 import pytest
 import redis.exceptions as errors
@@ -212,7 +213,8 @@ async def test_who_finds_all_connections_in_use_waits_and_is_told_that_this_is_t
     one = f"{valkey.url}?max_connections=1&timeout=0.2"
     async with connected(one) as client:
         await client.ping()
-        waiting = asyncio.create_task(client.blmove("nothing", "to", 1, "LEFT", "RIGHT"))
+        moving: Any = client.blmove("nothing", "to", 1, "LEFT", "RIGHT")
+        waiting = asyncio.create_task(moving)
         await asyncio.sleep(0)
         with pytest.raises(connection.NoConnectionFreeError):
             await client.ping()

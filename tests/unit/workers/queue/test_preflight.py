@@ -1,5 +1,7 @@
 """A Redis that would lose turns is refused before the first."""
 
+from typing import Any
+
 import pytest
 from redis.exceptions import BusyLoadingError, NoPermissionError
 
@@ -52,7 +54,8 @@ async def test_one_that_is_busy_is_waited_for(busy):
                 raise answer
             return answer
 
-    await preflight.check(Busy())
+    waited_for: Any = Busy()
+    await preflight.check(waited_for)
     assert answers == []
 
 

@@ -228,7 +228,9 @@ async def broken_off(life: Life) -> None:
     await one.take(1)
     assert await one.put_back(declined) == "failed"
     await life.accept()
-    assert await life.worker(only=["another"]).start(await one.take(1)) is None
+    taken = await one.take(1)
+    assert taken is not None
+    assert await life.worker(only=["another"]).start(taken) is None
     await life.run(one, DONE)
     waits = await life.accept()
     await one.break_off((await life.start(one)).lease, FAILED, seconds=60, often=9, pause=60)

@@ -94,13 +94,14 @@ async def test_a_model_call_names_its_turn_to_the_credentials(streamed: bool) ->
 
 
 async def test_a_grant_is_signed_and_a_call_without_one_has_the_key_alone() -> None:
-    credentials = SignedGrants("key", Secrets())
+    secrets: Any = Secrets()
+    credentials = SignedGrants("key", secrets)
     plain = {"authorization": "Bearer key"}
     assert await credentials.headers(None) == await credentials.headers(CALLER) == plain
     headers = await credentials.headers(Caller("resp_1", 2, grant=GRANT))
     assert headers["authorization"] == "Bearer key"
     assert verified(headers[PARENT_HEADER], b"secret") == GRANT
-    assert await SignedGrants(None, Secrets()).headers(None) == {}
+    assert await SignedGrants(None, secrets).headers(None) == {}
 
 
 def refusal(status: int, code: str = "", **headers: str) -> Callable[[], httpx.Response]:

@@ -1,6 +1,6 @@
 """A thousand turns under a crash drill, and how soon a killed worker's turns are taken up.
 
-    python -m bench.drill [TURNS]
+    python -m tests.chaos [TURNS]
 
 starts Valkey, two servers and a scripted model, has the drill start, kill and stop workers, and kills Redis and
 the server that clients talk to as well. Exit code 1 if an event was lost or doubled, a turn has no end, or a call
