@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from k8gentai.agents.registry import check
+from k8gentai.agents.registry.check_terms import Terms
 from k8gentai.stack.conformance.lab import MODEL
 from k8gentai.stack.local.children import Children
 from k8gentai.stack.local.services import answers, free_port
@@ -58,5 +58,5 @@ async def start_stack(
         "INFERENCE_MODEL": MODEL,
         "LANGSMITH_TRACING": "false",
     }
-    await stack.start(definitions, check.Terms(interpreters), settings)
+    await stack.start(definitions, Terms(interpreters), settings)
     return stack

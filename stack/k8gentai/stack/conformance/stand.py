@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from k8gentai.agents.registry import check
+from k8gentai.agents.registry.check_terms import Terms
 from k8gentai.stack.conformance.kit import Kit
 from k8gentai.stack.conformance.lab import MODEL
 from k8gentai.stack.conformance.scripted import ScriptedModel
@@ -69,7 +69,7 @@ class Stand:
         kit, named = self._subject.kit, self._subject.named
         definitions = self._directory / "agents"
         kit.write(definitions)
-        terms = check.Terms({kit.framework: self._subject.python}, {kit.framework: named.adapter} if named else {})
+        terms = Terms({kit.framework: self._subject.python}, {kit.framework: named.adapter} if named else {})
         settings = {
             **({VARIABLE: str(named)} if named else {}),
             "OPENAI_BASE_URL": model.base_url,

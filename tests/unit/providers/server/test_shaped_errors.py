@@ -107,6 +107,6 @@ def test_errors_of_other_shapes_are_left_as_they_are(body: Any) -> None:
 def test_what_the_host_says_is_kept() -> None:
     told = json.loads(shaped(429, b'{"error": {"message": "m", "type": "t", "code": "429"}}', "GET /"))
     assert told == {"error": {"message": "m", "type": "t", "param": None, "code": "429"}}
-    told = json.loads(shaped(500, JSONResponse({"detail": ["a", {"b": 1}]}).body, "GET /"))
+    told = json.loads(shaped(500, bytes(JSONResponse({"detail": ["a", {"b": 1}]}).body), "GET /"))
     assert told["error"]["message"] == '["a",{"b":1}]'
     assert told["error"]["type"] == "server_error"
