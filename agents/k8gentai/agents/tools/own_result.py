@@ -1,6 +1,7 @@
 """What the tool of a call itself came to, before code of the agent's around it made the call's result of it."""
 
 import threading
+from collections import deque
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import ContextVar
@@ -95,7 +96,9 @@ class OwnResult:
         self._outcomes = [_Outcome(None, failed=each) for each in failed]
         if text is not None:
             self._outcomes.append(_Outcome(None, text))
-        self._to_come = iter(failed)
+        self.text_before = text
+        """What the tool returned in an earlier attempt; None where it had not."""
+        self._to_come = deque(failed)
         self._runs: list[RunState] = []
         self._taking = threading.Lock()
 
@@ -150,6 +153,11 @@ class OwnResult:
         for run in tuple(self._runs):
             run.stop()
 
+    @property
+    def knows_next(self) -> bool:
+        """Whether the next run came to something in an earlier attempt, so that the tool does not run for it."""
+        return bool(self._to_come) or self.text_before is not None
+
     def take(self, run: RunState) -> bool:
         """Take a run that is about to begin for one of the call. Returns whether it is: not where it is one beside
         another, which is a call of its own and counted as such."""
@@ -183,7 +191,7 @@ class OwnResult:
 
     def next_failed(self) -> FailedTry | None:
         """Return what the next run failed with in an earlier attempt; None where it did not."""
-        return next(self._to_come, None)
+        return self._to_come.popleft() if self._to_come else None
 
     def keep(self, run: RunState, text: str | None) -> None:
         """Note that a run returned.

@@ -53,8 +53,9 @@ class RunState:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether the run began and nothing says what it came to. One that asks a person begins again."""
-        return self.has_begun and not self.is_known and not self.questions
+        """Whether the run began and nothing says what it came to, or code around it did not wait for that. One
+        that asks a person begins again."""
+        return self.has_begun and (self.is_given_up or not self.is_known) and not self.questions
 
     @property
     def may_have_taken_effect(self) -> bool:
@@ -118,9 +119,8 @@ class RunState:
         self._cancelled_before = 0 if task is None else task.cancelling()
         try:
             yield
-        except (asyncio.CancelledError, GeneratorExit) as stopped:
-            # The tool may raise a cancellation of its own: nobody gave that up.
-            self.is_given_up = self.is_being_given_up or isinstance(stopped, GeneratorExit)
+        except (asyncio.CancelledError, GeneratorExit):
+            self.is_given_up = True
             raise
         finally:
             self._is_about_to_begin = False

@@ -103,6 +103,8 @@ class ToolRun(RunState):
             return
         try:
             with self.awaiting():
+                # From here on the call's time goes on, also where it asks a person.
+                self._own.call.changed()
                 async with self._own.call.patience(self) if self.keeps else nullcontext():
                     yield
         finally:
@@ -119,7 +121,7 @@ class ToolRun(RunState):
             return None
         before = self._own.next_failed()
         if before is None:
-            self.is_known = (text := self._own.text) is not None
+            self.is_known = (text := self._own.text_before) is not None
             return text
         self.is_known = self._has_failed = True
         self.is_uncertain = before.is_unknown

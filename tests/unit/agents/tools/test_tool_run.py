@@ -178,3 +178,14 @@ async def test_what_a_run_came_to_counts_once_what_it_left_behind_has_its_answer
     answered.set()
     await asking[0]
     assert len(own.failed) == 1
+
+
+async def test_a_run_that_code_closed_may_have_taken_effect(admission: Admission, own: OwnResult) -> None:
+    """Whatever its thread comes to then: nobody waits for that, and nothing says so but this."""
+    run = taken(admission)
+    waiting = run.awaited_in_thread()
+    await waiting.__aenter__()
+    with taken(admission).at_work():
+        await waiting.__aexit__(GeneratorExit, GeneratorExit(), None)
+        run.keep("paid")
+    assert (own.text, own.unknown()) == (None, [run])

@@ -1334,23 +1334,42 @@ async def test_questions_that_code_gives_up_give_a_tool_no_more_time(journal, pe
     assert (await asyncio.wait_for(pay.call(around), 60)).output == "the tool did not answer within 0.1 s"
 
 
-@pytest.mark.parametrize(("retry", "ran"), [("never", 2), ("idempotent", 2)])
-async def test_a_cancellation_of_the_tools_own_is_nothing_that_code_gave_up(journal, person, retry, ran):
-    class Cancelling(Pay):
-        async def _pay(self):
-            if not self.ran:
-                self.ran += 1
-                raise asyncio.CancelledError
-            return await super()._pay()
+async def test_what_came_behind_a_run_of_which_nothing_is_known_is_there_with_the_answer(journal, person):
+    """The first returned an error that cannot be written; the agent's code tried once more."""
+    pay, seen = Pay(journal, person, "never"), []
 
-    pay = Cancelling(journal, person, retry)
+    async def around(_):
+        admission = Admission("c1", "pay", {})
+        with contextlib.suppress(ToolFailedError):
+            async with admission.take_run().awaited() as run:
+                if run.again() is None:
+                    pay.ran += 1
+                    run.keep_error(None)
+        seen.append(await pay.run(admission, "awaited"))
+        await pay.tools.ask("question", "input", "{}")
+        return "went on"
 
-    async def around(handler):
-        await asyncio.wait({asyncio.create_task(handler())})
-        return await handler()
+    calling = pay.call(around)
+    await person.asked.wait()
+    await pay.stop(calling)
+    person.answer.set_result(Decision(approve=True))
+    assert ((await pay.call(around)).output, seen, pay.ran) == ("went on", ["paid"] * 2, 2)
 
-    assert ((await pay.call(around)).output, pay.ran) == ("paid", ran)
-    assert journal.left == {}
+
+async def test_a_tool_that_finds_no_thread_while_its_call_asks_has_its_time(journal, person):
+    pay = Pay(journal, person, "never")
+    pay.policies["pay"] = ToolTerms(name="pay", retry="never", timeout_seconds=0.05)
+
+    async def around(_):
+        asking = asyncio.create_task(pay.tools.ask("question", "input", "{}"))
+        await person.asked.wait()
+        try:
+            return await pay.run_in_thread(begins=asyncio.Event())
+        finally:
+            asking.cancel()
+
+    outcome = await asyncio.wait_for(pay.call(around), 60)
+    assert (outcome.output, pay.ran) == ("the tool did not answer within 0.05 s", 0)
 
 
 async def test_a_call_whose_question_is_answered_is_no_call_that_waits(journal, person):

@@ -425,8 +425,8 @@ class Tools:
             if not place.is_left and place.entry is not None:
                 running.inside = (place.entry.inside or Inside()).copy_of()
                 self._answer_inside(place.entry.inside)
-            # What code around its tool asked by then is recorded nowhere.
-            self._is_inside_unknown = True
+            # What code around its tool asked in an earlier attempt is recorded nowhere.
+            self._is_inside_unknown = self._is_inside_unknown or not place.is_left
             outcome = ToolOutcome(INTERRUPTED, is_error=True)
         else:
             outcome = await self._run(running, policy, run)
@@ -466,7 +466,7 @@ class Tools:
             if not is_cancelled:
                 running.is_stopped = True
                 try:
-                    async with asyncio.timeout(policy.timeout_seconds):
+                    async with asyncio.timeout_at(running.limit.when()):
                         await running.own_end()
                 except TimeoutError:
                     running.own.stop()

@@ -88,8 +88,6 @@ class CallPatience:
         try:
             if before is not None:
                 await in_loop(self._home, self._hold(key, before))
-            if running.is_to_be_noted:
-                await in_loop(self._home, self._records.begun(running))
         except FencedError as error:
             raise asyncio.CancelledError from error
         if before is not None and running.is_never:
@@ -97,11 +95,14 @@ class CallPatience:
             run.is_uncertain = True
             raise ToolFailedError(INTERRUPTED)
         try:
+            if running.is_to_be_noted:
+                await in_loop(self._home, self._records.begun(running))
             yield
+        except FencedError as error:
+            raise asyncio.CancelledError from error
         except asyncio.CancelledError:
             # A call whose time is over is being stopped, too.
-            is_ending = self._is_over() or running.is_stopped or running.is_being_stopped
-            if run.is_being_given_up and not is_ending:
+            if not (self._is_over() or running.is_stopped or running.is_being_stopped):
                 given_up = GivenUp(seconds=time.monotonic() - began)
                 recording = self._record(key, given_up, running.place.key)
                 # Code may cancel its task again and again, as anyio does: it is recorded all the same.

@@ -46,10 +46,10 @@ class CallRecords:
         async with running.recording:
             if running.has_ended:
                 return
-            running.is_left = False
             begun = running.record(state="running", returned=running.own.text, failed=running.own.failed)
             if not await self._journal.record_tool(running.place.key, begun):
                 self._budget.unrecorded(NOT_BEGUN)
+            running.is_left = False
 
     async def ended(self, running: RunningCall, entry: ToolEntry) -> None:
         """Record what a call came to.

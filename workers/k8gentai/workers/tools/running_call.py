@@ -1,6 +1,7 @@
 """A tool call under way, and which calls the code at hand works for."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import math
 import threading
@@ -149,7 +150,7 @@ class RunningCall(CallAround):
     def may_begin(self, run: RunState) -> None:
         if self.is_stopped or self.tools.is_over:
             raise asyncio.CancelledError("the call waits for a person, and is made again")
-        if self.is_never and self.own.may_have_taken_effect_before(run):
+        if self.is_never and not self.own.knows_next and self.own.may_have_taken_effect_before(run):
             raise ToolFailedError(INTERRUPTED)
 
     @property
@@ -163,16 +164,19 @@ class RunningCall(CallAround):
             recording = asyncio.run_coroutine_threadsafe(self.tools.record_begun(self), self._home)
             try:
                 recording.result()
-            except FencedError as error:
+            except (FencedError, concurrent.futures.CancelledError) as error:
                 raise asyncio.CancelledError from error
+            if self.has_ended or self.tools.is_over:
+                raise asyncio.CancelledError("the call came to its end before its tool began")
 
     def leaves(self) -> bool:
         """Return whether its tool has come to an end, and none is at work: what that came to is to be recorded.
         From then on a run of the tool that begins is recorded before it does."""
         # First: a run that begins at this moment sees it.
-        self.is_left = True
-        self.is_left = self.own.has_ended and not self.own.is_at_work
-        return self.is_left
+        is_recorded, self.is_left = self.is_left, True
+        is_idle = self.own.has_ended and not self.own.is_at_work
+        self.is_left = is_recorded or is_idle
+        return is_idle
 
     def changed(self) -> None:
         if not (self.asks or self.is_stopped):
