@@ -2,9 +2,11 @@
 
 import sys
 from types import ModuleType
-from typing import Self
+from typing import Annotated, Self
 
 import pytest
+from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from k8gentai.agents.code.kept_errors import read_error, write_error
 
@@ -34,6 +36,29 @@ class UnreachableError(OSError):
     def __init__(self, *args: object, request: object = None) -> None:
         self.request = request
         super().__init__(*args)
+
+
+class Bill(BaseModel):
+    """The arguments of a tool."""
+
+    amount: Annotated[int, Field(gt=0)]
+    to: str
+
+    @field_validator("to")
+    @classmethod
+    def _to_somebody(cls, to: str) -> str:
+        if not to:
+            raise ValueError("nobody")
+        if to == "me":
+            raise PydanticCustomError("own", "not to {to}", {"to": to})
+        return to
+
+
+def refused(**arguments: object) -> ValidationError:
+    """Return what arguments of a tool are refused with."""
+    with pytest.raises(ValidationError) as refusal:
+        Bill.model_validate(arguments)
+    return refusal.value
 
 
 def same(error: Exception) -> Exception:
@@ -100,6 +125,29 @@ def test_an_error_whose_class_is_not_loaded_is_the_nearest_of_pythons_own() -> N
 def test_what_would_come_back_as_something_else_is_not_kept(error: Exception) -> None:
     """Code that catches it reads more of it than its words."""
     assert write_error(error) is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"amount": "many", "to": "Ann"},
+        {"amount": 0, "to": ""},
+        {"to": {"name": ["Ann"]}},
+        {"amount": 1, "to": None},
+    ],
+)
+def test_what_arguments_are_refused_with_is_raised_again(arguments: dict[str, object]) -> None:
+    error = refused(**arguments)
+    again = read_error(write_error(error) or "")
+    assert isinstance(again, ValidationError)
+    assert (str(again), again.title) == (str(error), "Bill")
+    both = [each.errors(include_url=False, include_context=False) for each in (again, error)]
+    assert both[0] == both[1]
+
+
+def test_refusals_that_no_text_makes_again_are_not_kept() -> None:
+    assert write_error(refused(amount=object(), to="Ann")) is None
+    assert write_error(refused(amount=1, to="me")) is None
 
 
 @pytest.mark.parametrize("kind", ["builtins:print", "os:system", "nowhere:Error", "builtins:object"])
