@@ -91,7 +91,7 @@ def _told(status: int, said: Any, known: dict[str, Any]) -> dict[str, Any]:
     param: str | None = None
     if fault := _fault(words):
         param = ".".join(map(str, fault["loc"])) or None
-        words = f"'{param}': {fault['msg']}." if param else str(fault["msg"])
+        words = f"'{param}': {fault['msg']}." if param else f"{fault['msg']}."
     else:
         param = host.parameter_at_fault(words)
     code = "invalid_value" if param else _CODES.get(status)
@@ -105,6 +105,9 @@ def _fault(words: str) -> dict[str, Any] | None:
     """
     try:
         match ast.literal_eval(words):
+            case {"errors": [{"loc": ["body", int()], "msg": "JSON decode error"}, *_]}:
+                # The place is one in the text.
+                return {"loc": [], "msg": "The body is not valid JSON"}
             case {"errors": [{"loc": [first, *rest], "msg": str(said)}, *_]}:
                 return {"loc": rest if first in _PARTS else [first, *rest], "msg": said.rstrip(".")}
     except (ValueError, SyntaxError, MemoryError, RecursionError):

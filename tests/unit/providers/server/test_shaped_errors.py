@@ -30,6 +30,10 @@ def hosts() -> httpx.AsyncClient:
             raise host.InvalidParameterError("limit", limit, "Must be >= 1.")
         return ["ünchanged"] * limit
 
+    @app.post("/bills")
+    async def bills(bill: dict[str, int]) -> int:
+        return len(bill)
+
     @app.get("/stream")
     async def stream() -> StreamingResponse:
         return StreamingResponse((part for part in ("a", "b")), 500, media_type="text/plain")
@@ -43,6 +47,15 @@ def hosts() -> httpx.AsyncClient:
         return StreamingResponse(parts(), 500, media_type="application/json")
 
     return httpx.AsyncClient(transport=httpx.ASGITransport(ShapedErrors(app)), base_url="http://localhost")
+
+
+@pytest.mark.parametrize("body", ['{"a":', "", "{'a': 1}"])
+async def test_a_body_that_is_no_json_names_no_field(body: str) -> None:
+    async with hosts() as http:
+        answer = await http.post("/bills", content=body, headers={"content-type": "application/json"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"]) == (400, None)
+    assert error["message"] == ("The body is not valid JSON." if body else "Field required.")
 
 
 @pytest.mark.parametrize(
