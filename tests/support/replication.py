@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import redis
+
 from tests.support.processes import wait_for
 from tests.support.valkey import Valkey
 
@@ -30,7 +32,15 @@ class Replicated:
     def wait_until_over(self) -> None:
         """Wait until the replica is a primary."""
         with self.replica.client() as client:
-            wait_for(lambda: client.info("replication")["role"] == "master")
+
+            def is_primary() -> bool:
+                try:
+                    return bool(client.info("replication")["role"] == "master")
+                except redis.ConnectionError:
+                    # Sentinel ends its clients' connections as it promotes it.
+                    return False
+
+            wait_for(is_primary)
 
     def wait_until_in_step(self) -> None:
         """Wait until the replica has what the primary has."""
