@@ -72,23 +72,6 @@ async def test_a_question_that_is_left_as_the_turn_is_suspended_stands() -> None
     assert [type(event) for event in asked] == [Interrupt]
 
 
-async def test_what_is_dropped_is_asked_no_more_whoever_waits_for_it() -> None:
-    asked: list[Event] = []
-    approvals = Approvals({}, lambda _, event: asked.append(event), lambda: False)
-    asking = [asyncio.create_task(approvals.ask(call_id, "pay", "{}")) for call_id in ("c1", "c2")]
-    await asyncio.sleep(0)
-    approvals.drop(["c1", "unknown"])
-    asking[0].cancel()
-    await asyncio.wait({asking[0]})
-    await approvals.quiet()
-    # Too late: the turn is suspended with it.
-    approvals.drop(["c2"])
-    dropped = [event.item_id for event in asked if isinstance(event, ItemDropped)]
-    assert dropped == [request_item("c1")]
-    approvals.close()
-    await asyncio.wait(asking)
-
-
 @pytest.mark.parametrize(
     ("name", "arguments", "counts"),
     [

@@ -82,7 +82,6 @@ class Person:
 
     def __init__(self):
         self.waiting = []
-        self.dropped = []
         self.approved = set()
         self.asked = asyncio.Event()
         self.answer = asyncio.get_running_loop().create_future()
@@ -93,9 +92,6 @@ class Person:
 
     def decision(self, call_id, name, arguments):
         return None
-
-    def drop(self, call_ids):
-        self.dropped += call_ids
 
     async def ask(self, call_id, name, arguments, waiting):
         if call_id in self.approved:
@@ -1758,9 +1754,6 @@ class Attempt(Recorded):
     def decision(self, call_id, name, arguments):
         return None
 
-    def drop(self, call_ids):
-        """Nobody is asked."""
-
     async def ask(self, call_id, name, arguments, waiting):
         self.questions.append((call_id, name, json.loads(arguments)))
         return Decision(approve=True)
@@ -2142,32 +2135,12 @@ async def test_a_call_stays_done_though_what_its_tool_left_running_asks(person, 
     policies = {"start": ToolTerms(name="start", retry="never")}
     budget, guard = Budget(Limits(), _ignore), ToolGuard((), (), (), _ignore)
     tools = Tools("resp_1", policies, journal, _ignore, person, budget, math.inf, Clock(0), guard=guard)
-    await tools.call("outer", "start", {}, start, starts_work=True)
+    await tools.call("outer", "start", {}, start)
     await person.asked.wait()
-    assert (person.waiting, person.dropped) == (["inner"], [])
+    assert person.waiting == ["inner"]
     person.answer.set_result(Decision(approve=True))
     assert (await working[0]).output == "yes"
     assert journal.states() == {"outer": "done", "inner": "done"}
-
-
-async def test_nobody_is_asked_any_more_about_what_a_call_left_behind(person, journal):
-    """It is answered from the record then, and does not begin that again."""
-    pay, orphans = Pay(journal, person, "idempotent", fails=1), []
-
-    async def around(handler):
-        orphans.extend(asyncio.create_task(handler()) for _ in range(2))
-        with contextlib.suppress(ConnectionError):
-            await orphans[0]
-        await person.asked.wait()
-        return "went on"
-
-    pay.policies["pay"] = ToolTerms(name="pay", approval="required")
-    person.approved.add("c1")
-    assert (await pay.call(around)).output == "went on"
-    assert "c1-own0" in person.dropped
-    for orphan in orphans:
-        orphan.cancel()
-    await asyncio.wait(orphans)
 
 
 async def test_what_an_earlier_version_recorded_does_not_say_what_was_done_inside(person):

@@ -9,7 +9,7 @@ agent again. A question that the agent stops waiting for meanwhile is withdrawn.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from k8gentai.agents.contract.events import Event, Interrupt, ItemDropped, request_item
 from k8gentai.agents.contract.turn import Decision
@@ -88,24 +88,8 @@ class Approvals:
             raise
         raise asyncio.CancelledError
 
-    def drop(self, call_ids: Iterable[str]) -> None:
-        """Ask no more about calls: an answer would change nothing. Whoever waits for one waits on.
-
-        Args:
-            call_ids: name the questions, if there are such.
-        """
-        if self.over:
-            return
-        for call_id in call_ids:
-            if self._questions.pop(call_id, 0):
-                self._publish(call_id, ItemDropped(item_id=request_item(call_id)))
-        if not self._questions:
-            self._asked.clear()
-
     def _withdraw(self, call_id: str) -> None:
         """Ask for one no more who waited for a decision, and nobody about a call for which none is left."""
-        if call_id not in self._questions:
-            return
         self._questions[call_id] -= 1
         if not self._questions[call_id]:
             del self._questions[call_id]

@@ -281,9 +281,6 @@ class Tools:
                     entry = denial or await self._once(running, policy, run, starts_work=starts_work)
                 finally:
                     self._running.discard(running)
-                if denial is None and not starts_work:
-                    # What it left behind is not begun again once it is answered from the record.
-                    self._approvals.drop(running.inside.calls)
             # One that failed may be tried again under its idempotency key, unless a person approved it.
             ran = denial is None and (is_asked or not entry.is_error)
         except FencedError as error:
